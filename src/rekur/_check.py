@@ -1,0 +1,109 @@
+"""Checks of what users give. Each returns the value it checked, or raises with the text of ``errors.describe``."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import numbers
+from collections.abc import Collection, Iterable
+from types import ModuleType
+from typing import Any
+
+from rekur.errors import InputError, MissingDependencyError, describe, did_you_mean
+
+
+def whole(thing: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """Return ``value`` as an int in ``[low, high]``.
+
+    Example:
+        >>> whole("hidden_size", 64, low=1)
+        64
+    """
+    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if fits and (low is None or value >= low) and (high is None or value <= high):
+        return int(value)
+    raise InputError(describe(thing, value, _range("a whole number", low, high)))
+
+
+def number(
+    thing: str, value: Any, low: float | None = None, high: float | None = None, *, open_high: bool = False
+) -> float:
+    """Return ``value`` as a finite float in ``[low, high]``, or in ``[low, high)`` if ``open_high``.
+
+    Example:
+        >>> number("dropout", 0.5, 0, 1, open_high=True)
+        0.5
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        above = low is None or value >= low
+        below = high is None or (value < high if open_high else value <= high)
+        if above and below:
+            return float(value)
+    raise InputError(describe(thing, value, _range("a number", low, high, open_high)))
+
+
+def flag(thing: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Example:
+        >>> flag("bias", True)
+        True
+    """
+    if isinstance(value, bool):
+        return value
+    raise InputError(describe(thing, value, "True or False"))
+
+
+def choice(thing: str, value: Any, allowed: Collection[str]) -> str:
+    """Return ``value`` if it is one of ``allowed``; else say what is, and which is nearest.
+
+    Example:
+        >>> choice("cell", "gru", ["rnn", "lstm", "gru"])
+        'gru'
+    """
+    if isinstance(value, str) and value in allowed:
+        return value
+    expected = "one of " + ", ".join(f"'{name}'" for name in allowed)
+    raise InputError(describe(thing, value, expected, did_you_mean(str(value), allowed)))
+
+
+def no_unknown(thing: str, given: Iterable[str], allowed: Collection[str]) -> None:
+    """Raise for the first name in ``given`` that is not in ``allowed``.
+
+    Example:
+        >>> no_unknown("option", ["dropout"], ["dropout", "bias"])
+    """
+    for name in given:
+        choice(thing, name, allowed)
+
+
+def need(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional package, or say which extra brings it.
+
+    Args:
+        module: what to import, such as ``"pyarrow.parquet"``.
+        extra: the extra of Rekur that installs it.
+        purpose: what the user asked for, such as ``"reading parquet files"``.
+
+    Example:
+        >>> need("json", "train", "an example").__name__
+        'json'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        top = module.split(".")[0]
+        if getattr(error, "name", None) not in (None, top, module):
+            raise
+        text = f'{purpose}: needs the package \'{top}\', which is not installed. pip install "rekur[{extra}]"'
+        raise MissingDependencyError(text) from error
+
+
+def _range(kind: str, low: float | None, high: float | None, open_high: bool = False) -> str:
+    if low is None and high is None:
+        return kind
+    if high is None:
+        return f"{kind} of {low} or more"
+    if low is None:
+        return f"{kind} of {high} or less"
+    return f"{kind} in [{low}, {high}{')' if open_high else ']'}"

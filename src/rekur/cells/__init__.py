@@ -1,0 +1,1 @@
+"""Cells: the equations of one time step, one family a file."""

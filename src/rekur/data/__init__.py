@@ -1,0 +1,1 @@
+"""Data: files and memory to examples, batches and splits; no PyTorch."""

@@ -1,0 +1,123 @@
+"""Every exception that Rekur raises on purpose.
+
+    RekurError                     exit code 1
+    ├── InputError                 2   a value, option, file or column that the user gave (also a ValueError)
+    │   ├── ShapeError             2   a tensor or row of the wrong size (also a RuntimeError, as in PyTorch)
+    │   ├── DataError              2   a file's content; knows the path and the line
+    │   ├── BundleError            2   a saved model that is missing, damaged, too new or not ours
+    │   └── NotStreamableError     2   a model that needs the whole sequence was asked to run live
+    ├── NotFittedError             2   used before ``fit`` (also an AttributeError, as in scikit-learn)
+    ├── SaveError                  2   could not write: permission, disk full (also an OSError)
+    ├── MissingDependencyError     3   an optional package is not installed (also an ImportError)
+    ├── DivergedError              4   training became NaN or infinite and could not be rescued
+    └── InterruptedTraining      130   Ctrl-C; what was best so far is kept
+
+Texts have one form, made by :func:`describe`:
+``<thing>: got <value>; expected <set or range>. <likely fix>``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class RekurError(Exception):
+    """Base of every error that Rekur raises on purpose; ``str(error)`` is fit for a user to read."""
+
+    exit_code = 1
+
+
+class InputError(RekurError, ValueError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class ShapeError(InputError, RuntimeError):
+    """A tensor or a row has the wrong size."""
+
+
+class DataError(InputError):
+    """A file's content cannot be used.
+
+    Args:
+        text: the message, in the form of :func:`describe`.
+        path: the file, put before the message.
+        line: the line of the file, from 1.
+    """
+
+    def __init__(self, text: str, path: str | Path | None = None, line: int | None = None) -> None:
+        self.path, self.line = path, line
+        where = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
+        super().__init__(where + text)
+
+
+class BundleError(InputError):
+    """A saved model is missing, damaged, from a newer version, or not a Rekur bundle."""
+
+
+class NotStreamableError(InputError):
+    """A model that needs the whole sequence was asked to run one event at a time."""
+
+
+class NotFittedError(RekurError, AttributeError):
+    """A model or a set of features was used before ``fit``."""
+
+    exit_code = 2
+
+
+class SaveError(RekurError, OSError):
+    """Something could not be written; nothing half-written was left behind."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(RekurError, ImportError):
+    """An optional package is needed and not installed."""
+
+    exit_code = 3
+
+
+class DivergedError(RekurError, ArithmeticError):
+    """Training became NaN or infinite and could not be rescued."""
+
+    exit_code = 4
+
+
+class InterruptedTraining(RekurError):
+    """Training was stopped by the user."""
+
+    exit_code = 130
+
+
+def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
+    """Return ``<thing>: got <value>; expected <set or range>. <likely fix>``.
+
+    Args:
+        thing: what was given, by the name under which the user gave it.
+        got: the value; strings are quoted, anything else is printed as it is.
+        expected: the set or range of what is allowed, without a full stop.
+        fix: one sentence with the likely way out; may be empty.
+
+    Example:
+        >>> describe("dropout", 1.5, "a number in [0, 1)")
+        'dropout: got 1.5; expected a number in [0, 1).'
+    """
+    shown = f"'{got}'" if isinstance(got, str) else str(got)
+    if len(shown) > 120:
+        shown = f"{shown[:80]}… ({len(shown)} characters)"
+    text = f"{thing}: got {shown}; expected {expected}."
+    return f"{text} {fix}" if fix else text
+
+
+def did_you_mean(got: str, allowed: Iterable[str]) -> str:
+    """Return ``"Did you mean 'x'?"`` for the nearest allowed name, or an empty string.
+
+    Example:
+        >>> did_you_mean("lstn", ["rnn", "lstm", "gru"])
+        "Did you mean 'lstm'?"
+    """
+    near = difflib.get_close_matches(str(got).lower(), {a.lower(): a for a in allowed}, n=1, cutoff=0.6)
+    return "" if not near else f"Did you mean '{next(a for a in allowed if a.lower() == near[0])}'?"

@@ -1,0 +1,1 @@
+"""Metrics: thin names over scikit-learn, with intervals."""

@@ -1,0 +1,1 @@
+"""Models: a specification built into a network."""

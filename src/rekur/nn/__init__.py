@@ -1,0 +1,1 @@
+"""Layers: cells joined to scans, with depth, directions, lengths, pooling, attention and embeddings."""

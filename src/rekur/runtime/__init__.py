@@ -1,0 +1,1 @@
+"""Runtime: what runs a saved model; no PyTorch."""

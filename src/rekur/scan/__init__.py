@@ -1,0 +1,1 @@
+"""Scans: the algorithms that run a cell through time."""

@@ -1,0 +1,59 @@
+"""The loop over time that defines what every other scan must compute.
+
+Axes: B batch, T time, D input features, P projected input, O output.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+
+
+class ScannableCell(Protocol):
+    """What a scan asks of a cell; ``rekur.cells.Cell`` is one."""
+
+    output_size: int
+
+    def project(self, x: Tensor) -> Tensor: ...
+
+    def recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]: ...
+
+
+def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    r"""Run a cell through time, one step after another.
+
+    For t = 1 … T:  y_t, s_t = step(x_t, s_{t-1})  while t ≤ length;  y_t = 0, s_t = s_{t-1}  after it.
+
+    Args:
+        cell: the cell.
+        x: inputs (B, T, D), in the order in which they are to be read.
+        state: the state before the first step, each tensor (B, …).
+        lengths: int64 (B,), the real steps of each row, in [0, T]; None where every row has T.
+
+    Returns:
+        outputs (B, T, O), zero beyond each row's length, and the state after each row's last real step.
+    """
+    batch_size, steps = x.shape[0], x.shape[1]
+    if steps == 0:
+        return x.new_zeros(batch_size, 0, cell.output_size), state
+    projected = cell.project(x)
+    outputs = []
+    for t in range(steps):
+        y, after = cell.recur(projected[:, t], state)
+        if lengths is not None:
+            alive = t < lengths.to(x.device)
+            y = torch.where(_like(alive, y), y, torch.zeros_like(y))
+            after = tuple(
+                torch.where(_like(alive, new), new, old) for new, old in zip(after, state, strict=True)
+            )
+        outputs.append(y)
+        state = after
+    return torch.stack(outputs, dim=1), state
+
+
+def _like(row_mask: Tensor, tensor: Tensor) -> Tensor:
+    return row_mask.view(-1, *([1] * (tensor.dim() - 1)))

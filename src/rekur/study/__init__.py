@@ -1,0 +1,1 @@
+"""Study: pictures and reports of what was trained."""

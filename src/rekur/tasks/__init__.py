@@ -1,0 +1,1 @@
+"""Tasks: where data, features, model, loss and metrics meet."""
