@@ -34,12 +34,25 @@ def number(
         >>> number("dropout", 0.5, 0, 1, open_high=True)
         0.5
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
-        above = low is None or value >= low
-        below = high is None or (value < high if open_high else value <= high)
+    real = _real(value)
+    if math.isfinite(real):
+        above = low is None or real >= low
+        below = high is None or (real < high if open_high else real <= high)
         if above and below:
-            return float(value)
+            return real
     raise InputError(describe(thing, value, _range("a number", low, high, open_high)))
+
+
+def positive(thing: str, value: Any) -> float:
+    """Return ``value`` as a finite float above 0.
+
+    Example:
+        >>> positive("learning_rate", 1e-3)
+        0.001
+    """
+    if 0 < _real(value) < math.inf:
+        return float(value)
+    raise InputError(describe(thing, value, "a number above 0"))
 
 
 def flag(thing: str, value: Any) -> bool:
@@ -97,6 +110,13 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
             raise
         text = f'{purpose}: needs the package \'{top}\', which is not installed. pip install "rekur[{extra}]"'
         raise MissingDependencyError(text) from error
+
+
+def _real(value: Any) -> float:
+    """Return a real number as a float, and NaN for everything else, True and False among it."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    return float(value)
 
 
 def _range(kind: str, low: float | None, high: float | None, open_high: bool = False) -> str:

@@ -1,0 +1,31 @@
+"""Rekur: recurrent networks, from a file of sequences to a model that runs live."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rekur._check import need
+
+if TYPE_CHECKING:
+    from rekur import cells, nn, scan
+    from rekur.tasks import Classifier, Regressor, load
+
+__version__ = "0.1.0"
+__all__ = ["Classifier", "Regressor", "__version__", "cells", "load", "nn", "scan"]
+
+_FROM = {"Classifier": "rekur.tasks", "Regressor": "rekur.tasks", "load": "rekur.tasks"}
+_ROOMS = ("cells", "nn", "scan")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that ``import rekur`` stays quick and free of PyTorch."""
+    if name in _ROOMS or name in _FROM:
+        need("torch", "train", f"rekur.{name}")
+        module = importlib.import_module(_FROM.get(name, f"rekur.{name}"))
+        return module if name in _ROOMS else getattr(module, name)
+    raise AttributeError(f"module 'rekur' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

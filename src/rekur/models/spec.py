@@ -1,0 +1,70 @@
+"""The specification of a sequence model: plain, checked, saved as JSON, read by ``build`` alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+from rekur import _check
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SequenceSpec:
+    """What a model that reads a sequence and gives one vector of scores is made of.
+
+    Args:
+        discrete: True where a step is a token number, False where it is a row of numbers.
+        input_size: vocabulary size V, or number of values D a step; 1 or more.
+        output_size: number of scores; 1 or more.
+        cell: a name in ``rekur.cells.CELLS``.
+        hidden_size: hidden units H of each layer and direction; 1 or more.
+        num_layers: layers on top of each other; 1 or more.
+        bidirectional: also read from the end; such a model cannot run live.
+        embedding_size: values a token is turned into; 1 or more, unused where ``discrete`` is False.
+        pooling: how the outputs of all steps become one vector: ``last``, ``mean``, ``max``, ``attention``,
+            or several joined by ``+``.
+        token_dropout: chance in [0, 1) that a token is read as unknown in training.
+        input_dropout: chance in [0, 1) that a feature is off for a whole sequence in training.
+        input_noise: standard deviation of what is added to standardised numbers in training, 0 or more.
+        dropout: chance in [0, 1) that a value is off between layers and before the scores in training.
+        recurrent_dropout: chance in [0, 1) that a hidden value is off on its way to the next step, for a whole
+            sequence, in training.
+        residual: add each layer's input to its output.
+        norm: layer norm after each layer.
+    """
+
+    discrete: bool
+    input_size: int
+    output_size: int
+    cell: str
+    hidden_size: int
+    num_layers: int = 1
+    bidirectional: bool = False
+    embedding_size: int = 128
+    pooling: str = "last"
+    token_dropout: float = 0.0
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    residual: bool = False
+    norm: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "output_size", "hidden_size", "num_layers", "embedding_size"):
+            _check.whole(name, getattr(self, name), low=1)
+        for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
+            _check.number(name, getattr(self, name), 0, 1, open_high=True)
+        _check.number("input_noise", self.input_noise, 0)
+        for name in ("discrete", "bidirectional", "residual", "norm"):
+            _check.flag(name, getattr(self, name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return the specification that :meth:`to_dict` described; an unknown key is an error."""
+        _check.no_unknown("model specification key", saved, [f.name for f in dataclasses.fields(cls)])
+        return cls(**saved)

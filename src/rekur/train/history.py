@@ -1,0 +1,49 @@
+"""What happened in a run: one row an evaluation, kept in memory, as JSON lines and for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rekur import _check
+from rekur.errors import SaveError
+
+Row = dict[str, Any]
+
+
+class History:
+    """Rows of numbers, appended to ``history.jsonl`` as they come.
+
+    Args:
+        folder: where ``history.jsonl`` is written; None keeps the rows in memory only.
+        tensorboard: also write event files for TensorBoard into ``folder/tensorboard``.
+    """
+
+    def __init__(self, folder: Path | None = None, *, tensorboard: bool = False) -> None:
+        self.rows: list[Row] = []
+        self._file = None if folder is None else folder / "history.jsonl"
+        self._board: Any = None
+        if tensorboard and folder is not None:
+            _check.need("tensorboard", "tensorboard", "tensorboard=True")
+            writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
+            self._board = writer.SummaryWriter(str(folder / "tensorboard"))
+
+    def add(self, row: Row) -> None:
+        """Append one row; numbers go to TensorBoard under their names, at ``row["step"]``."""
+        self.rows.append(row)
+        if self._file is not None:
+            try:
+                with self._file.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps(row) + "\n")
+            except OSError as error:
+                raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+        if self._board is not None:
+            for name, value in row.items():
+                if isinstance(value, int | float) and name != "step":
+                    self._board.add_scalar(name, value, row.get("step", len(self.rows)))
+
+    def close(self) -> None:
+        """Flush what TensorBoard reads."""
+        if self._board is not None:
+            self._board.close()

@@ -1,0 +1,86 @@
+"""The optimiser, the rate over time, and the running average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from rekur.train.options import TrainOptions
+
+
+def make_optimiser(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on matrices only: biases, norms and single vectors are left alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": options.weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=options.learning_rate, betas=(0.9, 0.99))
+
+
+def rate_at(progress: float, options: TrainOptions) -> float:
+    """Return the learning rate after a share ``progress`` in [0, 1] of the run.
+
+    Example:
+        >>> rate_at(1.0, TrainOptions(learning_rate=1.0))
+        0.0
+    """
+    if progress < options.warmup:
+        return options.learning_rate * progress / options.warmup
+    if options.schedule == "constant":
+        return options.learning_rate
+    left = min(1.0, max(0.0, (1.0 - progress) / (1.0 - options.warmup)))
+    shape = left if options.schedule == "linear" else 0.5 * (1.0 - math.cos(math.pi * left))
+    return options.learning_rate * shape
+
+
+class WeightAverage:
+    """An exponential running average of a model's weights.
+
+    The decay rises with the number of updates, min(decay, (1+n)/(10+n)), so that the first ones count little.
+
+    Args:
+        model: the model whose weights are averaged.
+        decay: share of the old average that an update keeps, in [0, 1); 0 makes this do nothing.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()} if decay else {}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average a little towards the model."""
+        if not self.decay:
+            return
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in model.state_dict().items():
+            average = self.weights[name]
+            if average.dtype.is_floating_point:
+                average.lerp_(value.detach(), 1 - keep)
+            else:
+                average.copy_(value)
+
+    @contextmanager
+    def swapped_in(self, model: nn.Module) -> Iterator[None]:
+        """Put the average into the model for the time of a ``with`` block."""
+        if not self.decay:
+            yield
+            return
+        own = copy_weights(model)
+        model.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the model's weights that training does not change."""
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
