@@ -1,1 +1,24 @@
 """Cells: the equations of one time step, one family a file."""
+
+from rekur.cells.base import Cell, State
+from rekur.cells.catalog import CELLS, describe_cells, make_cell
+from rekur.cells.elman import Elman
+from rekur.cells.forms import GatedCell, LinearCell, ProductCell
+from rekur.cells.gru import GRU, GRUResetBefore
+from rekur.cells.lstm import LSTM, PeepholeLSTM
+
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "Cell",
+    "Elman",
+    "GRUResetBefore",
+    "GatedCell",
+    "LinearCell",
+    "PeepholeLSTM",
+    "ProductCell",
+    "State",
+    "describe_cells",
+    "make_cell",
+]

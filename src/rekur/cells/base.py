@@ -10,9 +10,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from rekur.errors import InputError
+from rekur._check import whole
+from rekur.errors import InputError, ShapeError, describe
 
 State = tuple[Tensor, ...]
+
+# the methods that make up the equations of a cell
+_EQUATIONS = frozenset({"step", "project", "recur", "product", "combine", "linear_form", "readout"})
 
 
 class Cell(nn.Module):
@@ -44,12 +48,15 @@ class Cell(nn.Module):
         torch.Size([2, 5])
     """
 
-    #: the name of the hand-written scan this cell may use ("elman", "lstm", "gru", "linear"); "" for the loop
+    #: the hand-written scan that knows these equations: "elman", "lstm", "lstm_peephole", "gru",
+    #: "gru_reset_before", "linear"; "" for the loop. A subclass that changes the equations falls back to "".
     kind: ClassVar[str] = ""
     #: the equations, one a line, for tables and help
     equations: ClassVar[str] = ""
     #: where the equations come from
     reference: ClassVar[str] = ""
+    #: the letters of the state tensors in :attr:`equations`, such as ("h", "c")
+    state_names: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -58,12 +65,16 @@ class Cell(nn.Module):
                 f"{cls.__name__}: got neither step nor recur; expected a cell that defines step(x, state), "
                 "or project(x) and recur(projected, state)."
             )
+        if "kind" not in cls.__dict__ and _EQUATIONS & cls.__dict__.keys():
+            cls.kind = ""
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.output_size = hidden_size if output_size is None else output_size
+        self.input_size = whole("input_size", input_size, low=1)
+        self.hidden_size = whole("hidden_size", hidden_size, low=1)
+        self.output_size = (
+            self.hidden_size if output_size is None else whole("output_size", output_size, low=1)
+        )
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shape of each tensor of the state, without the batch axis."""
@@ -95,7 +106,20 @@ class Cell(nn.Module):
         return self.recur(self.project(x), state)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run one step; without ``state`` it is the first one."""
+        """Run one step; without ``state`` it is the first one.
+
+        Args:
+            x: inputs (B, D).
+            state: the state before this step, as :meth:`initial_state` or the step before returned it.
+
+        Returns:
+            the output (B, O) and the next state.
+
+        Raises:
+            ShapeError: x is not (B, D).
+        """
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise ShapeError(describe("x", f"shape {tuple(x.shape)}", f"shape (B, {self.input_size})"))
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         return self.step(x, state)
