@@ -1,0 +1,267 @@
+"""Embeddings: a vector for each token id, padding always zeros; from files of vectors; shared with an output.
+
+Axes: B batch, T time, V vocabulary, E embedding features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rekur import _check
+from rekur.errors import InputError, ShapeError, describe
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+
+
+class WordLookup(Protocol):
+    """What gives words their vectors; ``rekur.data.vectors.WordVectors`` and a plain dict are such."""
+
+    def get(self, word: str, /) -> np.ndarray | None: ...
+
+
+class Coverage(NamedTuple):
+    """How many words of a vocabulary were found in a file of word vectors.
+
+    Args:
+        found: number of words found.
+        total: number of words looked up, without padding and unknown.
+        missing: the words not found, in order of their ids.
+
+    Example:
+        >>> print(Coverage(1, 2, ("zyx",)))
+        1 of 2 words (50.0 %)
+    """
+
+    found: int
+    total: int
+    missing: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """The part of the words found, in [0, 1]; 1 for no words."""
+        return self.found / self.total if self.total else 1.0
+
+    def __str__(self) -> str:
+        return f"{self.found} of {self.total} words ({100 * self.share:.1f} %)"
+
+
+class Embedding(nn.Module):
+    r"""A learned vector for each token id; id 0 is padding and always zeros.
+
+    Args:
+        vocabulary_size: number of ids V, with 0 for padding and 1 for unknown; at least 2.
+        size: features E of a vector, at least 1.
+        token_dropout: chance in training that a token is read as unknown (id 1), which trains the vector that
+            new words will get; in [0, 1).
+        row_dropout: chance in training that a word is zeros wherever it stands in the batch, the others
+            scaled by 1/(1 - p); in [0, 1).
+
+    Reference:
+        Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016
+        (``row_dropout``); Iyyer et al., Deep Unordered Composition, 2015 (``token_dropout``).
+
+    Example:
+        >>> embedding = Embedding(10, 4)
+        >>> embedding(torch.tensor([[5, 2, 0]])).shape
+        torch.Size([1, 3, 4])
+        >>> embedding(torch.tensor([0])).tolist()
+        [[0.0, 0.0, 0.0, 0.0]]
+    """
+
+    #: set by :meth:`from_vectors`
+    coverage: Coverage | None = None
+
+    def __init__(
+        self, vocabulary_size: int, size: int, *, token_dropout: float = 0.0, row_dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.vocabulary_size = _check.whole("vocabulary_size", vocabulary_size, low=2)
+        self.size = _check.whole("size", size, low=1)
+        self.output_size = self.size
+        self.token_dropout = _check.number("token_dropout", token_dropout, 0, 1, open_high=True)
+        self.row_dropout = _check.number("row_dropout", row_dropout, 0, 1, open_high=True)
+        self.weight = nn.Parameter(torch.empty(vocabulary_size, size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every vector from N(0, 1/E), so that its expected length is 1; padding is zeros."""
+        nn.init.normal_(self.weight, std=self.size**-0.5)
+        with torch.no_grad():
+            self.weight[PADDING_ID] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the vectors (…, E) of token ids (…).
+
+        Raises:
+            InputError: ids that are no whole numbers, or outside [0, V).
+        """
+        if ids.dtype not in (torch.int32, torch.int64):
+            raise InputError(
+                describe("dtype of ids", ids.dtype, "torch.int32 or torch.int64", "Ids are whole numbers.")
+            )
+        if ids.device.type == "cpu" and ids.numel():
+            self._check_range(ids)
+        weight: Tensor = self.weight
+        if self.training and self.token_dropout:
+            dropped = torch.rand(ids.shape, device=ids.device) < self.token_dropout
+            ids = ids.masked_fill(dropped & (ids != PADDING_ID), UNKNOWN_ID)
+        if self.training and self.row_dropout:
+            weight = weight * functional.dropout(weight.new_ones(len(weight), 1), self.row_dropout)
+        return functional.embedding(ids, weight, padding_idx=PADDING_ID)
+
+    def _check_range(self, ids: Tensor) -> None:
+        lowest, highest = (int(value) for value in torch.aminmax(ids))
+        if lowest < 0 or highest >= self.vocabulary_size:
+            raise InputError(
+                describe(
+                    "token id",
+                    lowest if lowest < 0 else highest,
+                    f"a whole number in [0, {self.vocabulary_size})",
+                    "Was the text read with the vocabulary that this model was made for?",
+                )
+            )
+
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: WordLookup,
+        vocabulary: Sequence[str] | Mapping[str, int],
+        *,
+        freeze: bool = False,
+        lowercase: bool = False,
+        token_dropout: float = 0.0,
+        row_dropout: float = 0.0,
+    ) -> Embedding:
+        """Return an embedding whose known words start at the vectors of a file.
+
+        Words that are not found start at random, with the mean size of those that are; padding is zeros.
+        What was found is told by ``coverage``.
+
+        Args:
+            vectors: what ``rekur.data.vectors.read_vectors`` gives, or a dict from words to arrays (E,).
+            vocabulary: the word of each id, padding and unknown first; or a mapping from words to ids.
+            freeze: whether the vectors stay as they are in training.
+            lowercase: whether a word that is not found is looked up in lower case too.
+            token_dropout: as in :class:`Embedding`.
+            row_dropout: as in :class:`Embedding`.
+
+        Raises:
+            InputError: none of the words is found.
+            ShapeError: the vectors differ in size.
+
+        Example:
+            >>> vectors = {"good": np.ones(3, np.float32)}
+            >>> embedding = Embedding.from_vectors(vectors, ["<padding>", "<unknown>", "good", "zyx"])
+            >>> print(embedding.coverage)
+            1 of 2 words (50.0 %)
+        """
+        _check.flag("freeze", freeze)
+        _check.flag("lowercase", lowercase)
+        words = _words_by_id(vocabulary)
+        found = _look_up(vectors, words, lowercase)
+        if not found:
+            raise InputError(
+                describe(
+                    "vectors",
+                    f"none of the {len(words)} words of the vocabulary",
+                    "vectors of at least one of them",
+                    "Try lowercase=True, or is the file of another language?",
+                )
+            )
+        matrix = np.stack(list(found.values())).astype(np.float32)
+        embedding = cls(
+            max(len(words), 2), matrix.shape[1], token_dropout=token_dropout, row_dropout=row_dropout
+        )
+        with torch.no_grad():
+            embedding.weight.mul_(float(matrix.std()) * matrix.shape[1] ** 0.5)
+            embedding.weight[torch.tensor(list(found))] = torch.from_numpy(matrix)
+            embedding.weight[PADDING_ID] = 0
+        embedding.weight.requires_grad_(not freeze)
+        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN_ID and i not in found and w is not None)
+        total = sum(1 for w in words[UNKNOWN_ID + 1 :] if w is not None)
+        embedding.coverage = Coverage(total - len(missing), total, missing)
+        return embedding
+
+    def extra_repr(self) -> str:
+        given = {"token_dropout": self.token_dropout, "row_dropout": self.row_dropout}
+        options = "".join(f", {name}={value}" for name, value in given.items() if value)
+        return f"{self.vocabulary_size}, {self.size}{options}"
+
+
+class TiedLinear(nn.Module):
+    r"""An output layer that shares its weights with an embedding: :math:`\mathrm{logits} = E h + b`.
+
+    The weights are the embedding's own parameter, trained by both. Padding has a row of zeros.
+
+    Args:
+        embedding: the embedding whose weights (V, E) are shared; inputs have E features.
+        bias: whether each id has a learned bias.
+
+    Reference:
+        Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
+
+    Example:
+        >>> embedding = Embedding(10, 4)
+        >>> TiedLinear(embedding)(torch.zeros(2, 3, 4)).shape
+        torch.Size([2, 3, 10])
+    """
+
+    def __init__(self, embedding: Embedding, *, bias: bool = True) -> None:
+        super().__init__()
+        # Not registered here: a shared parameter has one owner, one name and one place in a saved file.
+        self._shared = (embedding,)
+        self.bias = (
+            nn.Parameter(torch.zeros(embedding.vocabulary_size)) if _check.flag("bias", bias) else None
+        )
+
+    @property
+    def embedding(self) -> Embedding:
+        """The embedding whose weights are shared."""
+        return self._shared[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (…, V) of x (…, E)."""
+        weight = self.embedding.weight
+        if x.shape[-1] != weight.shape[1]:
+            raise ShapeError(
+                describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding")
+            )
+        # Without this the loss would push padding, whose logit is one of all, away from zeros.
+        padding = torch.tensor([PADDING_ID], device=weight.device)
+        return functional.linear(x, weight.index_fill(0, padding, 0.0), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.embedding.size}, {self.embedding.vocabulary_size}, bias={self.bias is not None}"
+
+
+def _words_by_id(vocabulary: Sequence[str] | Mapping[str, int]) -> list[str | None]:
+    if not isinstance(vocabulary, Mapping):
+        return list(vocabulary)
+    words: list[str | None] = [None] * (max(vocabulary.values(), default=-1) + 1)
+    for word, index in vocabulary.items():
+        words[_check.whole(f"id of '{word}'", index, low=0)] = word
+    return words
+
+
+def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> dict[int, np.ndarray]:
+    found: dict[int, np.ndarray] = {}
+    for index, word in enumerate(words):
+        if word is None or index <= UNKNOWN_ID:
+            continue
+        vector = vectors.get(word)
+        if vector is None and lowercase:
+            vector = vectors.get(word.lower())
+        if vector is None:
+            continue
+        found[index] = np.asarray(vector)
+        first = next(iter(found.values()))
+        if found[index].ndim != 1 or found[index].shape != first.shape:
+            raise ShapeError(describe(f"vector of '{word}'", found[index].shape, f"shape {first.shape}"))
+    return found
