@@ -108,7 +108,7 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
         top = module.split(".")[0]
         if getattr(error, "name", None) not in (None, top, module):
             raise
-        text = f'{purpose}: needs the package \'{top}\', which is not installed. pip install "rekur[{extra}]"'
+        text = f"{purpose}: needs the package '{top}', which is not installed. pip install \"rekur[{extra}]\""
         raise MissingDependencyError(text) from error
 
 

@@ -1,0 +1,157 @@
+"""The scores of a classifier and of a regressor, by scikit-learn, each with its interval.
+
+Axes: N items, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from rekur.metrics.stats import bootstrap_interval
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+
+def classification_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
+    """Return the scores of a single-label classifier as plain JSON.
+
+    Args:
+        truth: the right class of each item, int (N,), in [0, K).
+        probabilities: what the model gave, (N, K).
+        labels: names of the K classes.
+
+    Returns:
+        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error``,
+        ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows: truth, columns: prediction).
+    """
+    guess = probabilities.argmax(axis=1)
+    present = list(range(len(labels)))
+    right = guess == truth
+
+    def macro_f1(index: Any) -> float:
+        classes = np.unique(np.concatenate([truth[index], guess[index]]))
+        return float(
+            sk.f1_score(truth[index], guess[index], labels=classes, average="macro", zero_division=0.0)
+        )
+
+    precision, recall, f1, support = sk.precision_recall_fscore_support(
+        truth, guess, labels=present, zero_division=0.0
+    )
+    everything = np.arange(len(truth))
+    return {
+        "items": len(truth),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": bootstrap_interval(lambda i: float(right[i].mean()), len(truth)),
+        "macro_f1": macro_f1(everything),
+        "macro_f1_interval": bootstrap_interval(macro_f1, len(truth), resamples=100),
+        "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
+        "calibration_error": calibration_error(right, probabilities.max(axis=1)),
+        "per_class": [
+            {
+                "label": label,
+                "precision": float(precision[k]),
+                "recall": float(recall[k]),
+                "f1": float(f1[k]),
+                "support": int(support[k]),
+            }
+            for k, label in enumerate(labels)
+        ],
+        "confusion": sk.confusion_matrix(truth, guess, labels=present).tolist(),
+    }
+
+
+def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
+    """Return the scores of a multi-label classifier as plain JSON.
+
+    Args:
+        truth: 1 where an item has a label, int (N, K).
+        probabilities: of each label by itself, (N, K); 0.5 or more counts as given.
+        labels: names of the K labels.
+
+    Returns:
+        ``items``, ``subset_accuracy`` (all labels of an item right), ``micro_f1``, ``macro_f1``, the interval of
+        ``micro_f1``, ``log_loss`` in nats a label, and ``per_class``.
+    """
+    guess = (probabilities >= 0.5).astype(int)
+
+    def micro_f1(index: Any) -> float:
+        return float(sk.f1_score(truth[index], guess[index], average="micro", zero_division=0.0))
+
+    precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, zero_division=0.0)
+    safe = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    everything = np.arange(len(truth))
+    return {
+        "items": len(truth),
+        "subset_accuracy": float((truth == guess).all(axis=1).mean()),
+        "micro_f1": micro_f1(everything),
+        "micro_f1_interval": bootstrap_interval(micro_f1, len(truth), resamples=100),
+        "macro_f1": float(sk.f1_score(truth, guess, average="macro", zero_division=0.0)),
+        "log_loss": float(-(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
+        "per_class": [
+            {
+                "label": label,
+                "precision": float(precision[k]),
+                "recall": float(recall[k]),
+                "f1": float(f1[k]),
+                "support": int(support[k]),
+            }
+            for k, label in enumerate(labels)
+        ],
+    }
+
+
+def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
+    """Return the scores of a regressor as plain JSON.
+
+    Args:
+        truth: the right numbers, (N,), in the unit of the data.
+        guess: what the model gave, (N,).
+
+    Returns:
+        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse``, and ``r2``, the share of
+        the variance that is explained (0 where the truth is constant).
+    """
+    error = guess - truth
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return {
+        "items": len(truth),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "rmse_interval": bootstrap_interval(lambda i: float(np.sqrt((error[i] ** 2).mean())), len(truth)),
+        "mae": float(np.abs(error).mean()),
+        "r2": 1.0 - float((error**2).sum()) / spread if spread else 0.0,
+    }
+
+
+def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> float:
+    r"""Return the expected calibration error: :math:`\sum_b \frac{N_b}{N} |\mathrm{acc}_b - \mathrm{conf}_b|`.
+
+    Args:
+        right: whether each prediction was right, bool (N,).
+        confidence: the probability that the model gave to its prediction, (N,).
+        bins: number of equal bins of confidence.
+
+    Reference: Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv 1706.04599.
+
+    Example:
+        >>> calibration_error(np.array([True, False]), np.array([0.5, 0.5]))
+        0.0
+    """
+    return float(sum(c / len(right) * abs(a - m) for m, a, c in calibration_curve(right, confidence, bins)))
+
+
+def calibration_curve(
+    right: NDArray[np.bool_], confidence: Floats, bins: int = 10
+) -> list[tuple[float, float, int]]:
+    """Return (mean confidence, share that is right, count) of each bin of confidence that is not empty."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    rows = []
+    for b in range(bins):
+        inside = place == b
+        if inside.any():
+            rows.append((float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())))
+    return rows

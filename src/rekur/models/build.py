@@ -1,0 +1,139 @@
+"""The model that reads a sequence and gives one vector of scores, built from its specification.
+
+Axes: B batch, T time, D input features, E embedding, O outputs of the recurrent stack, K scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rekur import _check
+from rekur.models.spec import SequenceSpec
+from rekur.nn import Embedding, Recurrent, make_pool
+from rekur.scan import reverse_rows
+
+UNKNOWN = 1
+
+
+class LiveState(NamedTuple):
+    """Everything that a causal model remembers between two steps."""
+
+    recurrent: Any
+    pooled: Any
+
+
+class SequenceModel(nn.Module):
+    r"""Embed or noise, recur, pool, score.
+
+    .. math:: z = W\,\mathrm{dropout}(\mathrm{pool}(\mathrm{recur}(\mathrm{embed}(x)))) + b
+
+    Args:
+        spec: what the model is made of.
+
+    Example:
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
+        >>> SequenceModel(spec)(torch.tensor([[4, 5, 0]]), torch.tensor([2])).shape
+        torch.Size([1, 3])
+    """
+
+    def __init__(self, spec: SequenceSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        width = spec.embedding_size if spec.discrete else spec.input_size
+        self.embedding = Embedding(spec.input_size, spec.embedding_size) if spec.discrete else None
+        options: dict[str, Any] = {}
+        if spec.recurrent_dropout:
+            options["recurrent_dropout"] = spec.recurrent_dropout
+        self.recurrent = Recurrent(
+            spec.cell,
+            width,
+            spec.hidden_size,
+            num_layers=spec.num_layers,
+            bidirectional=spec.bidirectional,
+            dropout=spec.dropout if spec.num_layers > 1 else 0.0,
+            residual=spec.residual,
+            norm=spec.norm,
+            **options,
+        )
+        directions = 2 if spec.bidirectional else 1
+        self.output_size = self.recurrent.output_size // directions
+        self.pools = nn.ModuleList(make_pool(spec.pooling, self.output_size) for _ in range(directions))
+        self.dropout = nn.Dropout(spec.dropout)
+        self.head = nn.Linear(sum(int(pool.output_size) for pool in self.pools), spec.output_size)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) with these lengths (B,)."""
+        output = self.recurrent(self.encode(x), lengths=lengths).output
+        parts = [self.pools[0](output[..., : self.output_size], lengths)]
+        if self.spec.bidirectional:
+            # the backward half is read in its own order, so that its "last" is the step at t = 0
+            backward = reverse_rows(output[..., self.output_size :], lengths)
+            parts.append(self.pools[1](backward, lengths))
+        return self.head(self.dropout(torch.cat(parts, dim=-1)))  # type: ignore[no-any-return]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return what the recurrent stack reads, (B, T, E); in training with whole tokens and features left out."""
+        spec, training = self.spec, self.training
+        if self.embedding is not None:
+            if training and spec.token_dropout:
+                hidden = torch.rand(x.shape, device=x.device) < spec.token_dropout
+                x = torch.where(hidden & (x != 0), torch.full_like(x, UNKNOWN), x)
+            encoded: Tensor = self.embedding(x)
+        else:
+            encoded = x
+            if training and spec.input_noise:
+                encoded = encoded + spec.input_noise * torch.randn_like(encoded)
+        if training and spec.input_dropout:
+            keep = 1.0 - spec.input_dropout
+            mask = torch.empty(encoded.shape[0], 1, encoded.shape[2], device=x.device).bernoulli_(keep)
+            encoded = encoded * mask.to(encoded.dtype) / keep
+        return encoded
+
+    def initial_state(self, batch_size: int = 1) -> LiveState:
+        """Return what is remembered before the first step."""
+        return LiveState(self.recurrent.initial_state(batch_size), self.pools[0].initial_state(batch_size))
+
+    def advance(self, x: Tensor, state: LiveState) -> LiveState:
+        """Return the state after further steps, token numbers (B, T) or rows (B, T, D); causal models only."""
+        encoded = self.encode(x)
+        recurrent, pooled = state
+        for t in range(encoded.shape[1]):
+            y, recurrent = self.recurrent.step(encoded[:, t], recurrent)
+            pooled = self.pools[0].update(y, pooled)
+        return LiveState(recurrent, pooled)
+
+    def read(self, state: LiveState) -> Tensor:
+        """Return the scores (B, K) as if the sequence ended here."""
+        return self.head(self.dropout(self.pools[0].read(state.pooled)))  # type: ignore[no-any-return]
+
+    @property
+    def streams(self) -> bool:
+        """True if no step needs a later one, so that the model can run live."""
+        return not self.spec.bidirectional
+
+
+def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:
+    """Return a new model of this specification.
+
+    Args:
+        spec: what it is made of.
+        seed: of its first weights; None takes PyTorch's random state as it is.
+
+    Example:
+        >>> spec = SequenceSpec(discrete=False, input_size=4, output_size=2, cell="lstm", hidden_size=8)
+        >>> count_parameters(build(spec, seed=0))
+        466
+    """
+    if seed is None:
+        return SequenceModel(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_check.whole("seed", seed, low=0))
+        return SequenceModel(spec)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trained weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

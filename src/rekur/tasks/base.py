@@ -1,0 +1,370 @@
+"""What every task that maps a sequence to one answer shares: options, fitting, predicting, saving, going live.
+
+Axes: N items, K scores.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from rekur import _check
+from rekur.data import Ragged, as_sequences
+from rekur.errors import NotFittedError, NotStreamableError
+from rekur.features import Features, make_features
+from rekur.models import LiveModel, SequenceSpec, build, count_parameters
+from rekur.runtime import Session
+from rekur.tasks import recipe
+from rekur.tasks.baseline import baseline_scores
+from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
+from rekur.tasks.plan import FitPlan, run
+from rekur.tasks.store import save
+from rekur.train import History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+
+
+class SequenceEstimator(BaseEstimator):
+    """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
+
+    Options that are None are chosen from the training data by the rules in ``rekur.tasks.recipe``; after ``fit``
+    what was chosen stands in ``chosen_``.
+
+    Args:
+        kind: what an item is: ``text`` (a string), ``series`` (rows of numbers), ``symbols`` (letters or event
+            codes); ``auto`` decides by the type of the first item.
+        feature_options: options of the features, such as ``{"tokens": "char"}``; see ``rekur.features``.
+        cell: a name in ``rekur.cells.CELLS``.
+        hidden_size: hidden units of a layer and direction.
+        num_layers: layers on top of each other.
+        bidirectional: read from both ends; the model can then not run live.
+        embedding_size: values a token is turned into.
+        pooling: how the outputs of all steps become one vector: ``last``, ``mean``, ``max``, ``attention``, or
+            several joined by ``+``.
+        token_dropout: chance that a token is read as unknown in training.
+        input_dropout: chance that an input feature is off for a whole sequence in training.
+        input_noise: standard deviation of noise on standardised numbers in training.
+        dropout: chance that a value is off between layers and before the scores in training.
+        recurrent_dropout: chance that a hidden value is off on its way to the next step in training.
+        residual: add each layer's input to its output.
+        norm: layer norm after each layer.
+        epochs: passes over the training data at most.
+        batch_size: items a step.
+        learning_rate: the highest rate of AdamW.
+        weight_decay: of AdamW.
+        schedule: ``cosine``, ``linear`` or ``constant``.
+        warmup: share of all steps in which the rate rises.
+        clip: the largest norm of all gradients together; 0 for none.
+        patience: evaluations without a better score before training stops; 0 never stops early.
+        average: decay of the running average of the weights that is evaluated and kept; 0 for none.
+        valid_fraction: share of the training items kept for validation where none are given.
+        seed: of everything random.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        time_limit: seconds after which training ends in good order; 0 for none.
+        baseline: also score a plain baseline on the same validation items.
+        verbose: tell on standard error how training goes.
+    """
+
+    task: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        kind: str = "auto",
+        feature_options: dict[str, Any] | None = None,
+        cell: str = "lstm",
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        embedding_size: int | None = None,
+        pooling: str | None = None,
+        token_dropout: float | None = None,
+        input_dropout: float | None = None,
+        input_noise: float | None = None,
+        dropout: float | None = None,
+        recurrent_dropout: float = 0.0,
+        residual: bool = False,
+        norm: bool = False,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        schedule: str = "cosine",
+        warmup: float = 0.05,
+        clip: float = 1.0,
+        patience: int | None = None,
+        average: float | None = None,
+        valid_fraction: float = 0.1,
+        seed: int = 0,
+        precision: str = "32-true",
+        accelerator: str = "auto",
+        time_limit: float = 0.0,
+        baseline: bool = True,
+        verbose: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.feature_options = feature_options
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.embedding_size = embedding_size
+        self.pooling = pooling
+        self.token_dropout = token_dropout
+        self.input_dropout = input_dropout
+        self.input_noise = input_noise
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.residual = residual
+        self.norm = norm
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup = warmup
+        self.clip = clip
+        self.patience = patience
+        self.average = average
+        self.valid_fraction = valid_fraction
+        self.seed = seed
+        self.precision = precision
+        self.accelerator = accelerator
+        self.time_limit = time_limit
+        self.baseline = baseline
+        self.verbose = verbose
+
+    # ── what a task defines ──────────────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def _learn_targets(self, labels: list[Any]) -> None:
+        """Learn from training labels what the targets are."""
+
+    @abstractmethod
+    def _encode_targets(self, labels: list[Any], name: str) -> NDArray[Any]:
+        """Return labels as targets; an unknown one is an error that says ``name``."""
+
+    @abstractmethod
+    def _output_size(self) -> int:
+        """Return the number of scores K."""
+
+    @abstractmethod
+    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of scores (B, K)."""
+
+    @abstractmethod
+    def _metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
+        """Return all metrics of scores (N, K), as plain JSON."""
+
+    @abstractmethod
+    def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
+        """Return the few metrics that are followed during training."""
+
+    @abstractmethod
+    def _monitor(self) -> tuple[str, bool]:
+        """Return the metric by which weights are kept, and whether larger is better."""
+
+    @abstractmethod
+    def _present(self, scores: NDArray[Any]) -> Any:
+        """Return the prediction that a person reads from scores (K,)."""
+
+    @abstractmethod
+    def _target_state(self) -> dict[str, Any]:
+        """Return what was learnt about targets, as plain JSON for the bundle."""
+
+    @abstractmethod
+    def _restore_targets(self, saved: dict[str, Any]) -> None:
+        """Put back what :meth:`_target_state` returned."""
+
+    # ── scikit-learn ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of all options, those of the task and the shared ones."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            if "__init__" in vars(base) and issubclass(base, SequenceEstimator):
+                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+                names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        return sorted(names)
+
+    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
+        return options
+
+    # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
+        """Train on items and their labels.
+
+        Args:
+            X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes, or an array (N, T[, D]).
+            y: one label each.
+            X_valid: items to validate on; by default a share of the training items.
+            y_valid: their labels.
+
+        Returns:
+            self.
+
+        Raises:
+            InputError: an item, a label or an option cannot be used; the text says which and why.
+        """
+        valid = None if X_valid is None else Corpus.from_lists(X_valid, y_valid, "X_valid")
+        return self.fit_corpus(Corpus.from_lists(X, y), valid)
+
+    def fit_corpus(
+        self,
+        corpus: Corpus,
+        valid: Corpus | None = None,
+        *,
+        reporter: Reporter | None = None,
+        history: History | None = None,
+    ) -> Self:
+        """Train on examples that are read in passes, such as the rows of a file larger than memory."""
+        reporter = reporter or (Lines() if self.verbose else Silent())
+        train_set, valid_set, chosen = self._prepare(corpus, valid)
+        self.history_ = history or History()
+        facts = recipe.Facts.of(train_set.lengths, self.features_.is_discrete, self._output_size())
+        self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
+        spec = SequenceSpec(
+            discrete=self.features_.is_discrete,
+            input_size=self.features_.size,
+            output_size=self._output_size(),
+            **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
+        )
+        self.model_ = build(spec, seed=self.seed)
+        options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
+        plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
+        reporter.say(
+            f"{count_parameters(self.model_):,} weights; {len(train_set.rows)} items to train on, "
+            f"{len(valid_set.rows)} to validate on; padding {plan.padding_waste:.1%} of all steps "
+            f"({plan.unsorted_waste:.1%} without length buckets)"
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.result_: TrainResult = train(
+                self.model_, plan, options, history=self.history_, reporter=reporter
+            )
+        self._report(corpus, valid, chosen, train_set, valid_set)
+        return self
+
+    def _prepare(self, corpus: Corpus, valid: Corpus | None) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
+        """Learn targets and features from the training items alone, and return both parts as steps."""
+        labels, keys = read_labels(corpus)
+        chosen = np.ones(len(labels), dtype=bool)
+        if valid is None:
+            fraction = _check.number("valid_fraction", self.valid_fraction, 0, 0.9)
+            chosen = choose_rows(labels, keys, fraction, self.seed, stratified=self.task == "classify")
+        self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+        kind = self._kind_of(next(iter(corpus.items())))
+        self.features_: Features = make_features(kind, **(self.feature_options or {}))
+        self.features_.fit(corpus.items(chosen))
+        steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
+        train_set = Encoded(steps, targets, np.flatnonzero(chosen))
+        if valid is None:
+            return train_set, Encoded(steps, targets, np.flatnonzero(~chosen)), chosen
+        valid_labels, _ = read_labels(valid)
+        valid_targets = self._encode_targets(valid_labels, valid.name)
+        rows = np.arange(len(valid_labels))
+        return train_set, Encoded(encode(valid, self.features_), valid_targets, rows), chosen
+
+    def _kind_of(self, item: Any) -> str:
+        if self.kind != "auto":
+            return _check.choice("kind", self.kind, ("auto", "text", "series", "symbols"))
+        if isinstance(item, str):
+            return "text"
+        symbols = isinstance(item, list | tuple) and len(item) > 0 and isinstance(item[0], str)
+        return "symbols" if symbols else "series"
+
+    def _report(
+        self,
+        corpus: Corpus,
+        valid: Corpus | None,
+        chosen: NDArray[np.bool_],
+        train_set: Encoded,
+        valid_set: Encoded,
+    ) -> None:
+        """Score the kept weights, and the baseline beside them, on the validation items."""
+        scores = run(self.model_, valid_set.steps, valid_set.rows)
+        self.metrics_: dict[str, Any] = {"split": "validation", **self._metrics(scores, valid_set.truth)}
+        if self.baseline:
+            held_out = corpus.items(~chosen) if valid is None else valid.items()
+            self.metrics_["baseline"] = baseline_scores(
+                self.features_,
+                corpus.items(chosen),
+                train_set.truth,
+                held_out,
+                valid_set.truth,
+                self._metrics,
+            )
+
+    # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def scores(self, X: Any) -> NDArray[Any]:
+        """Return the model's raw scores (N, K) of a list of items, in their order."""
+        self._need_fitted()
+        return self.scores_of_items(as_sequences(X))
+
+    def scores_of_items(self, items: Iterable[Any]) -> NDArray[Any]:
+        """Return the model's raw scores (N, K) of items that are read once."""
+        steps = Ragged.from_iter(self.features_.transform(item) for item in items)
+        return run(self.model_, steps, np.arange(len(steps)))
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
+        """Return all metrics on items with labels, as plain JSON.
+
+        Raises:
+            InputError: a label was never seen in training.
+        """
+        return self.evaluate_corpus(Corpus.from_lists(X, y))
+
+    def evaluate_corpus(self, corpus: Corpus) -> dict[str, Any]:
+        """Return all metrics on the examples of a corpus, as plain JSON."""
+        self._need_fitted()
+        labels, _ = read_labels(corpus)
+        targets = self._encode_targets(labels, corpus.name)
+        return self._metrics(self.scores_of_items(corpus.items()), targets)
+
+    def stream(self) -> Session:
+        """Return a live session: push raw events, get the prediction so far.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        self._need_fitted()
+        if not self.model_.streams:
+            raise NotStreamableError(
+                "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
+                "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
+            )
+        return Session(
+            LiveModel(self.model_, getattr(self, "fingerprint_", "")), self.features_, self._present
+        )
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model as a bundle: a folder of JSON and safetensors.
+
+        Args:
+            folder: must not exist yet, unless ``overwrite``.
+            overwrite: replace a bundle that is there.
+        """
+        self._need_fitted()
+        return save(self, Path(folder), overwrite=overwrite)
+
+    def _need_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(
+                f"{type(self).__name__}: got a model that was never trained; expected a trained one. "
+                "Call fit first, or load a saved model with rekur.load."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")

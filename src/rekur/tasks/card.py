@@ -1,0 +1,76 @@
+"""The model card: what a person who finds the folder wants to know first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rekur.models import count_parameters
+
+if TYPE_CHECKING:
+    from rekur.tasks.base import SequenceEstimator
+
+_HEADLINES = (
+    "accuracy",
+    "macro_f1",
+    "micro_f1",
+    "subset_accuracy",
+    "rmse",
+    "mae",
+    "r2",
+    "log_loss",
+    "calibration_error",
+)
+
+
+def card(task: SequenceEstimator, name: str) -> str:
+    """Return the README of a bundle, in Markdown."""
+    spec, result = task.model_.spec, task.result_
+    direction = "bidirectional" if spec.bidirectional else "causal, can run live"
+    lines = [
+        "---",
+        "library_name: rekur",
+        "tags: [recurrent, " + task.task + "]",
+        "---",
+        f"# {name}",
+        "",
+        f"A {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
+        f"[Rekur](https://pypi.org/project/rekur/) for the task *{task.task}*; "
+        f"{count_parameters(task.model_):,} weights.",
+        "",
+        f"## Scores on the {task.metrics_['split']} items ({task.metrics_['items']})",
+        "",
+        *_table(task.metrics_),
+        "",
+        "## Input",
+        "",
+        *[f"- {what}: {how}" for what, how in task.features_.describe()],
+        "",
+        "## Training",
+        "",
+        f"- ended: {result.stopped}, after {result.seconds:.0f} s; weights of epoch {result.best_epoch} kept",
+        *[f"- {event}" for event in result.events],
+        "",
+        "## Use",
+        "",
+        "```sh",
+        f"rekur predict {name} FILE",
+        f"rekur stream {name}" if not spec.bidirectional else f"rekur evaluate {name} FILE",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(metrics: dict[str, Any]) -> list[str]:
+    baseline = metrics.get("baseline", {})
+    rows = [
+        "| | this model | 95 % interval | " + baseline.get("name", "baseline") + " |",
+        "| --- | --- | --- | --- |",
+    ]
+    for key in _HEADLINES:
+        if key in metrics:
+            interval = metrics.get(f"{key}_interval")
+            between = f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else ""
+            other = f"{baseline[key]:.4f}" if key in baseline else ""
+            rows.append(f"| {key.replace('_', ' ')} | {metrics[key]:.4f} | {between} | {other} |")
+    return rows

@@ -1,0 +1,118 @@
+"""Examples on their way into a model: read in passes, split, turned into steps, never needing all items in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.data import Example, Ragged, as_sequences, split
+from rekur.errors import InputError, describe
+from rekur.features import Features
+
+Ints = NDArray[np.int64]
+
+
+class Corpus:
+    """Examples that can be read again and again, such as the rows of a file.
+
+    Args:
+        read: returns a new iterator over the examples each time it is called.
+        name: what to call it in messages, such as the file's name.
+    """
+
+    def __init__(self, read: Callable[[], Iterable[Example]], name: str) -> None:
+        self._read = read
+        self.name = name
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._read())
+
+    def items(self, chosen: NDArray[np.bool_] | None = None) -> Iterator[Any]:
+        """Yield the items, or those of the chosen examples."""
+        for number, example in enumerate(self):
+            if chosen is None or chosen[number]:
+                yield example.item
+
+    @classmethod
+    def from_lists(cls, X: Any, y: Any, name: str = "X") -> Corpus:
+        """Return the corpus of items ``X`` with labels ``y`` (None where there are none)."""
+        items = as_sequences(X)
+        labels = [None] * len(items) if y is None else list(y)
+        if len(items) != len(labels):
+            raise InputError(
+                describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X")
+            )
+        examples = [Example(item, label) for item, label in zip(items, labels, strict=True)]
+        return cls(lambda: examples, name)
+
+
+@dataclasses.dataclass
+class Encoded:
+    """Items as steps, with their targets.
+
+    Attributes:
+        steps: all items, ragged.
+        targets: one row an item; class numbers (N,), flags (N, K) or numbers (N,).
+        rows: the items that count here; several views share one store.
+    """
+
+    steps: Ragged
+    targets: NDArray[Any]
+    rows: Ints
+
+    @property
+    def lengths(self) -> Ints:
+        """Steps of each item that counts here."""
+        return np.asarray(self.steps.lengths[self.rows])
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """Targets of the items that count here."""
+        return np.asarray(self.targets[self.rows])
+
+
+def read_labels(corpus: Corpus) -> tuple[list[Any], list[str]]:
+    """Return every label, and a key of every item by which equal items are known; one pass, items are not kept."""
+    labels, keys = [], []
+    for example in corpus:
+        labels.append(example.label)
+        keys.append(_key(example.item))
+    if not labels:
+        raise InputError(f"{corpus.name}: got no examples; expected at least two.")
+    return labels, keys
+
+
+def choose_rows(
+    labels: Sequence[Any], keys: Sequence[str], fraction: float, seed: int, *, stratified: bool
+) -> NDArray[np.bool_]:
+    """Return True for the examples to train on and False for those to validate on."""
+    strata = [str(label) for label in labels] if stratified else [""] * len(labels)
+    chosen = np.ones(len(labels), dtype=bool)
+    chosen[split(strata, fraction, seed, keys=keys).valid] = False
+    if chosen.all() or not chosen.any():
+        raise InputError(
+            f"training data: got {len(labels)} examples; expected enough to keep a share of {fraction:g} for "
+            "validation. Give validation data of its own, or more examples."
+        )
+    return chosen
+
+
+def encode(corpus: Corpus, features: Features) -> Ragged:
+    """Return the steps of every item, on disk where they are many."""
+    return Ragged.from_iter(features.transform(item) for item in corpus.items())
+
+
+def _key(item: Any) -> str:
+    raw = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else _bytes(item)
+    return hashlib.blake2b(raw, digest_size=12).hexdigest()
+
+
+def _bytes(item: Any) -> bytes:
+    if isinstance(item, np.ndarray) and item.dtype != object:
+        return repr(item.shape).encode() + np.ascontiguousarray(item).tobytes()
+    return repr(item).encode("utf-8", "surrogatepass")

@@ -1,0 +1,64 @@
+"""A trained task back from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rekur.errors import BundleError, describe
+from rekur.models import SequenceSpec, build
+from rekur.runtime import read_bundle
+from rekur.tasks.base import SequenceEstimator
+from rekur.tasks.classify import Classifier
+from rekur.tasks.regress import Regressor
+
+#: every task by the name that bundles and the command line use
+TASKS: dict[str, type[SequenceEstimator]] = {"classify": Classifier, "regress": Regressor}
+
+
+def load(folder: str | Path) -> Any:
+    """Return the trained task that a bundle holds, ready to predict, evaluate and stream.
+
+    Args:
+        folder: the bundle.
+
+    Returns:
+        a :class:`rekur.Classifier` or :class:`rekur.Regressor`.
+
+    Raises:
+        BundleError: the folder is missing, damaged, from a newer version or no bundle of Rekur's.
+
+    Example:
+        >>> from rekur import Classifier, load
+        >>> import tempfile
+        >>> model = Classifier(epochs=1, hidden_size=4, baseline=False).fit(["aa b", "c dd"] * 8, [0, 1] * 8)
+        >>> load(model.save(tempfile.mkdtemp() + "/small")).predict(["aa b"]).shape
+        (1,)
+    """
+    bundle = read_bundle(folder)
+    config = bundle.config
+    if config["task"] not in TASKS:
+        raise BundleError(
+            f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}")
+        )
+    task = TASKS[config["task"]](**config["options"])
+    task.features_ = bundle.features()
+    task.chosen_ = config["training"]["chosen"]
+    task._restore_targets(config["targets"])
+    task.model_ = build(SequenceSpec.from_dict(config["model"]))
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights().items()}
+    try:
+        task.model_.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BundleError(
+            f"{bundle.folder}: got weights that do not fit the model in config.json ({str(error).splitlines()[1].strip()}); "
+            "expected those of one save. Copy the whole folder again."
+        ) from error
+    task.model_.eval()
+    task.columns_ = config.get("columns", {})
+    task.metrics_ = bundle.metrics
+    task.fingerprint_ = bundle.fingerprint
+    return task

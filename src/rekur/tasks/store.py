@@ -1,0 +1,55 @@
+"""A trained task to disk: options, targets, features, weights and scores, as one bundle."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+import rekur
+from rekur.models import count_parameters
+from rekur.runtime import write_bundle
+from rekur.tasks.card import card
+
+if TYPE_CHECKING:
+    from rekur.tasks.base import SequenceEstimator
+
+
+def save(task: SequenceEstimator, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write a trained task as a bundle; nothing half-written is left behind if that fails."""
+    config = {
+        "task": task.task,
+        "model": task.model_.spec.to_dict(),
+        "targets": task._target_state(),
+        "options": task.get_params(deep=False),
+        "columns": getattr(task, "columns_", {}),
+        "training": {
+            "chosen": task.chosen_,
+            "best_epoch": task.result_.best_epoch,
+            "stopped": task.result_.stopped,
+            "seconds": round(task.result_.seconds, 2),
+            "events": list(task.result_.events),
+            "parameters": count_parameters(task.model_),
+            "versions": {
+                "rekur": rekur.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        },
+    }
+    weights = {name: np.ascontiguousarray(value.numpy()) for name, value in task.model_.state_dict().items()}
+    written = write_bundle(
+        folder,
+        config=config,
+        weights=weights,
+        features=task.features_,
+        metrics=task.metrics_,
+        history=task.history_.rows,
+        card=card(task, folder.name),
+        overwrite=overwrite,
+    )
+    task.fingerprint_ = written.fingerprint
+    return folder
