@@ -35,13 +35,9 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
 
     def macro_f1(index: Any) -> float:
         classes = np.unique(np.concatenate([truth[index], guess[index]]))
-        return float(
-            sk.f1_score(truth[index], guess[index], labels=classes, average="macro", zero_division=0.0)
-        )
+        return float(sk.f1_score(truth[index], guess[index], labels=classes, average="macro", zero_division=0.0))
 
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        truth, guess, labels=present, zero_division=0.0
-    )
+    precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, labels=present, zero_division=0.0)
     everything = np.arange(len(truth))
     return {
         "items": len(truth),
@@ -144,9 +140,7 @@ def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 
     return float(sum(c / len(right) * abs(a - m) for m, a, c in calibration_curve(right, confidence, bins)))
 
 
-def calibration_curve(
-    right: NDArray[np.bool_], confidence: Floats, bins: int = 10
-) -> list[tuple[float, float, int]]:
+def calibration_curve(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> list[tuple[float, float, int]]:
     """Return (mean confidence, share that is right, count) of each bin of confidence that is not empty."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     rows = []

@@ -250,9 +250,7 @@ class SequenceEstimator(BaseEstimator):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.result_: TrainResult = train(
-                self.model_, plan, options, history=self.history_, reporter=reporter
-            )
+            self.result_: TrainResult = train(self.model_, plan, options, history=self.history_, reporter=reporter)
         self._report(corpus, valid, chosen, train_set, valid_set)
         return self
 
@@ -345,9 +343,7 @@ class SequenceEstimator(BaseEstimator):
                 "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
                 "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
             )
-        return Session(
-            LiveModel(self.model_, getattr(self, "fingerprint_", "")), self.features_, self._present
-        )
+        return Session(LiveModel(self.model_, getattr(self, "fingerprint_", "")), self.features_, self._present)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model as a bundle: a folder of JSON and safetensors.

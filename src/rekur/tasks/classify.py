@@ -117,9 +117,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             fix = "For several labels an item, use multi_label=True."
             raise InputError(describe("label", label, "one label", fix))
         if label is None or label != label or (isinstance(label, str) and not label.strip()):
-            raise InputError(
-                describe("label", label, "a label for every item", "Give it one, or leave it out.")
-            )
+            raise InputError(describe("label", label, "a label for every item", "Give it one, or leave it out."))
         return [_plain(label)]
 
     def _number(self, label: Any, name: str) -> int:
@@ -127,8 +125,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if known is None:
             expected = "one of the labels seen in training, " + ", ".join(repr(c) for c in self._index)
             raise InputError(
-                f"{name}: "
-                + describe("label", label, expected, did_you_mean(str(label), map(str, self._index)))
+                f"{name}: " + describe("label", label, expected, did_you_mean(str(label), map(str, self._index)))
             )
         return known
 

@@ -44,9 +44,7 @@ class Corpus:
         items = as_sequences(X)
         labels = [None] * len(items) if y is None else list(y)
         if len(items) != len(labels):
-            raise InputError(
-                describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X")
-            )
+            raise InputError(describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X"))
         examples = [Example(item, label) for item, label in zip(items, labels, strict=True)]
         return cls(lambda: examples, name)
 

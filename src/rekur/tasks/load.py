@@ -41,9 +41,7 @@ def load(folder: str | Path) -> Any:
     bundle = read_bundle(folder)
     config = bundle.config
     if config["task"] not in TASKS:
-        raise BundleError(
-            f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}")
-        )
+        raise BundleError(f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}"))
     task = TASKS[config["task"]](**config["options"])
     task.features_ = bundle.features()
     task.chosen_ = config["training"]["chosen"]

@@ -42,9 +42,7 @@ class FitPlan:
         seed: of the order of batches.
     """
 
-    def __init__(
-        self, task: ScoredTask, train_set: Encoded, valid_set: Encoded, batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, task: ScoredTask, train_set: Encoded, valid_set: Encoded, batch_size: int, seed: int) -> None:
         self._task, self._train, self._valid = task, train_set, valid_set
         self._buckets = LengthBuckets(train_set.lengths, batch_size, seed=seed)
         self.steps_per_epoch = len(self._buckets)

@@ -94,7 +94,4 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 
 def fill(options: dict[str, Any], facts: Facts) -> dict[str, Any]:
     """Return the options with every one that is None and has a rule replaced by what its rule says."""
-    return {
-        name: RULES[name](facts) if value is None and name in RULES else value
-        for name, value in options.items()
-    }
+    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}

@@ -167,9 +167,7 @@ class _Run:
 
     def _clip(self) -> float:
         largest = self.options.clip or math.inf
-        norm = self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=largest, error_if_nonfinite=False
-        )
+        norm = self.fabric.clip_gradients(self.model, self.optimiser, max_norm=largest, error_if_nonfinite=False)
         value = float(norm) if norm is not None else 0.0
         # with 16-mixed, a gradient that overflowed is the scaler's to skip, and it does
         return 0.0 if self.options.precision == "16-mixed" and not math.isfinite(value) else value

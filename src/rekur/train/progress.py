@@ -91,9 +91,7 @@ class Lines:
             spent = time.monotonic() - self._began
             left = f"  {_clock(spent / row['step'] * (self._total - row['step']))} left"
         mark = "  *" if best else ""
-        self.console.print(
-            f"epoch {row['epoch']:>3}  {shown}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True
-        )
+        self.console.print(f"epoch {row['epoch']:>3}  {shown}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Write one line."""
@@ -116,6 +114,4 @@ def _clock(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
-    return (
-        f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    )
+    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
