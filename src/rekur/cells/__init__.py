@@ -5,17 +5,25 @@ from rekur.cells.catalog import CELLS, describe_cells, make_cell
 from rekur.cells.elman import Elman
 from rekur.cells.forms import GatedCell, LinearCell, ProductCell
 from rekur.cells.gru import GRU, GRUResetBefore
+from rekur.cells.lru import RGLRU
 from rekur.cells.lstm import LSTM, PeepholeLSTM
+from rekur.cells.minimal import MinGRU, MinLSTM
+from rekur.cells.xlstm import MLSTM, SLSTM
 
 __all__ = [
     "CELLS",
     "GRU",
     "LSTM",
+    "MLSTM",
+    "RGLRU",
+    "SLSTM",
     "Cell",
     "Elman",
     "GRUResetBefore",
     "GatedCell",
     "LinearCell",
+    "MinGRU",
+    "MinLSTM",
     "PeepholeLSTM",
     "ProductCell",
     "State",

@@ -22,10 +22,10 @@ _EQUATIONS = frozenset({"step", "project", "recur", "product", "combine", "linea
 class Cell(nn.Module):
     r"""One step of a recurrent network: :math:`y_t, s_t = \mathrm{step}(x_t, s_{t-1})`.
 
-    Your own cell derives from this class, says the sizes of its state in :meth:`state_sizes` and defines *either*
-    :meth:`step` alone, *or* :meth:`project` (what needs no state, run once over the whole sequence as one large
-    product) together with :meth:`recur` (what does). Everything in Rekur then works with it: any depth, both
-    directions, ragged batches, training, streaming.
+    Your own cell derives from this class, says the sizes of its state in :meth:`state_sizes` and defines
+    *either* :meth:`step` alone, *or* :meth:`project` (what needs no state, run once over the whole sequence
+    as one large product) together with :meth:`recur` (what does). Everything in Rekur then works with it: any
+    depth, both directions, ragged batches, training, streaming.
 
     Args:
         input_size: number of input features D, at least 1.
@@ -72,15 +72,14 @@ class Cell(nn.Module):
         super().__init__()
         self.input_size = whole("input_size", input_size, low=1)
         self.hidden_size = whole("hidden_size", hidden_size, low=1)
-        self.output_size = (
-            self.hidden_size if output_size is None else whole("output_size", output_size, low=1)
-        )
+        outputs = self.hidden_size if output_size is None else output_size
+        self.output_size = whole("output_size", outputs, low=1)
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shape of each tensor of the state, without the batch axis."""
         raise InputError(
-            f"{type(self).__name__}.state_sizes: got no definition; expected a method that returns the shape of "
-            "each state tensor without the batch axis, such as ((self.hidden_size,),)."
+            f"{type(self).__name__}.state_sizes: got no definition; expected a method that returns the shape "
+            "of each state tensor without the batch axis, such as ((self.hidden_size,),)."
         )
 
     def initial_state(
@@ -125,7 +124,7 @@ class Cell(nn.Module):
         return self.step(x, state)
 
     def step_cost(self) -> int:
-        """Return the multiply-adds of one step of one sequence: one for each weight of a matrix, unless overridden."""
+        """Return the multiply-adds of one step of one sequence: here one for each weight of a matrix."""
         return sum(p.numel() for p in self.parameters() if p.dim() == 2)
 
     def extra_repr(self) -> str:

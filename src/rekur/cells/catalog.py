@@ -13,7 +13,10 @@ from rekur._check import choice, no_unknown
 from rekur.cells.base import Cell
 from rekur.cells.elman import Elman
 from rekur.cells.gru import GRU, GRUResetBefore
+from rekur.cells.lru import RGLRU
 from rekur.cells.lstm import LSTM, PeepholeLSTM
+from rekur.cells.minimal import MinGRU, MinLSTM
+from rekur.cells.xlstm import MLSTM, SLSTM
 
 #: every cell by the name under which the command line and the models know it
 CELLS: Mapping[str, type[Cell]] = MappingProxyType(
@@ -24,6 +27,11 @@ CELLS: Mapping[str, type[Cell]] = MappingProxyType(
         "lstm_peephole": PeepholeLSTM,
         "gru": GRU,
         "gru_reset_before": GRUResetBefore,
+        "mingru": MinGRU,
+        "minlstm": MinLSTM,
+        "rglru": RGLRU,
+        "slstm": SLSTM,
+        "mlstm": MLSTM,
     }
 )
 

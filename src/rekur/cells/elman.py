@@ -27,7 +27,7 @@ class Elman(GatedCell):
         hidden_size: number of hidden units H, at least 1.
         nonlinearity: φ, "tanh" (bounded, the usual one) or "relu".
         bias: whether to add the two biases.
-        init: "rekur" (orthogonal recurrent weight, Xavier input weight, zero biases) or "torch" (PyTorch's numbers).
+        init: "rekur" (orthogonal recurrent weight, Xavier input weight, zero biases) or "torch".
 
     Raises:
         InputError: a size below 1, or an unknown nonlinearity or init.
@@ -71,6 +71,4 @@ class Elman(GatedCell):
         return h, (h,)
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + (
-            "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
-        )
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")

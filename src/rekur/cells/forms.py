@@ -30,8 +30,8 @@ class ProductCell(Cell):
 
     .. math:: y_t, s_t = \mathrm{combine}(\mathrm{project}(x_t), \mathrm{product}(s_{t-1}), s_{t-1})
 
-    Recurrent dropout masks what the product sees, and layer normalisation what it gives; so a cell in this form can be
-    wrapped by both. The first tensor of the state is the one that the product reads.
+    Recurrent dropout masks what the product sees; layer normalisation normalises what it gives. The first
+    tensor of the state is the one that the product reads.
     """
 
     def product(self, state: State) -> Tensor:
@@ -60,14 +60,14 @@ class GatedCell(ProductCell):
 
     .. math:: u_t = W_{ih} x_t + b_{ih}, \quad v_t = W_{hh} h_{t-1} + b_{hh}
 
-    A cell of this kind sets :attr:`num_gates` and defines :meth:`combine`; parameters are ``weight_ih`` (G·H, D),
-    ``weight_hh`` (G·H, O), ``bias_ih`` and ``bias_hh`` (G·H).
+    A cell of this kind sets :attr:`num_gates` and defines :meth:`combine`; parameters are ``weight_ih``
+    (G·H, D), ``weight_hh`` (G·H, O), ``bias_ih`` and ``bias_hh`` (G·H).
 
     Args:
         input_size: number of input features D, at least 1.
         hidden_size: number of hidden units H, at least 1.
         bias: whether to add the two biases.
-        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch" (PyTorch's numbers).
+        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch".
         output_size: number of outputs O, the size of h; by default H.
         recurrent_size: columns of ``weight_hh``; by default O.
         forget_bias: where ``bias_ih`` of the block :attr:`forget_gate` begins with init="rekur".

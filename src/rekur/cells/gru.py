@@ -28,14 +28,14 @@ class GRU(GatedCell):
         input_size: number of input features D, at least 1.
         hidden_size: number of hidden units H, at least 1.
         bias: whether to add the two biases, b (``bias_ih``) and c (``bias_hh``).
-        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch" (PyTorch's numbers).
+        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch".
 
     Raises:
         InputError: a size below 1, or an unknown init.
 
     Reference:
-        K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014, arXiv:1406.1078v1
-        (this form); :class:`GRUResetBefore` is that of the paper's last version.
+        K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+        translation", EMNLP 2014, arXiv:1406.1078v1 (this form; :class:`GRUResetBefore` is that of v3).
 
     Example:
         >>> cell = GRU(3, 5)
@@ -48,7 +48,7 @@ class GRU(GatedCell):
     num_gates = 3
     norm_groups = (2, 1)
     state_names = ("h",)
-    equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W_n x + b_n + r ⊙ (U_n h' + c_n))\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
+    equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W x + b + r ⊙ (U h' + c))\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
     reference = "Cho et al. 2014, arXiv:1406.1078"
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
@@ -67,7 +67,7 @@ class GRU(GatedCell):
 
 
 class GRUResetBefore(GatedCell):
-    r"""Gated recurrent unit as published: the reset gate masks h before the product, so a step has two products in turn.
+    r"""Gated recurrent unit, reset before the product: a step has two products with h, one after the other.
 
     .. math::
         r &= \sigma(W_r x_t + b_r + U_r h_{t-1} + c_r) \\
@@ -81,14 +81,14 @@ class GRUResetBefore(GatedCell):
         input_size: number of input features D, at least 1.
         hidden_size: number of hidden units H, at least 1.
         bias: whether to add the two biases, b (``bias_ih``) and c (``bias_hh``).
-        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch" (PyTorch's numbers).
+        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch".
 
     Raises:
         InputError: a size below 1, or an unknown init.
 
     Reference:
-        K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014, arXiv:1406.1078
-        (which writes z for what is 1 - z here).
+        K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+        translation", EMNLP 2014, arXiv:1406.1078v3.
 
     Example:
         >>> cell = GRUResetBefore(3, 5)
@@ -100,7 +100,7 @@ class GRUResetBefore(GatedCell):
     kind = "gru_reset_before"
     num_gates = 3
     state_names = ("h",)
-    equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W_n x + b_n + U_n (r ⊙ h') + c_n)\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
+    equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W x + b + U (r ⊙ h') + c)\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
     reference = "Cho et al. 2014, arXiv:1406.1078"
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:

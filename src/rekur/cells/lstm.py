@@ -17,7 +17,7 @@ from rekur.errors import InputError, describe
 
 
 class LSTM(GatedCell):
-    r"""Long short-term memory: gates write to, keep and read a memory c that is only ever scaled and added to.
+    r"""Long short-term memory: gates write to, keep and read a memory c that is only scaled and added to.
 
     .. math::
         i &= \sigma(W_i x_t + U_i h_{t-1} + b_i), \quad f = \sigma(W_f x_t + U_f h_{t-1} + b_f) \\
@@ -33,8 +33,7 @@ class LSTM(GatedCell):
         hidden_size: number of hidden units H, at least 1.
         proj_size: number of outputs P, in [0, H-1]; 0 for no projection.
         bias: whether to add the two biases.
-        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases, open forget gate) or "torch"
-            (PyTorch's numbers).
+        init: "rekur" (orthogonal recurrent blocks, Xavier input blocks, zero biases) or "torch".
         forget_bias: where the bias of the forget gate begins with init="rekur".
 
     Raises:
@@ -56,9 +55,7 @@ class LSTM(GatedCell):
     num_gates = 4
     forget_gate = 1  # the blocks stand in PyTorch's order: i, f, g, o
     state_names = ("h", "c")
-    equations = (
-        "i, f, o = σ(W x + U h' + b)\ng = tanh(W x + U h' + b)\nc = f ⊙ c' + i ⊙ g\nh = o ⊙ tanh c\ny = h"
-    )
+    equations = "i, f, o = σ(W x + U h' + b)\ng = tanh(W x + U h' + b)\nc = f ⊙ c' + i ⊙ g\nh = o ⊙ tanh c\ny = h"
     reference = "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735"
 
     weight_hr: nn.Parameter | None
@@ -126,7 +123,7 @@ class PeepholeLSTM(GatedCell):
         input_size: number of input features D, at least 1.
         hidden_size: number of hidden units H, at least 1.
         bias: whether to add the two biases.
-        init: "rekur" (as :class:`LSTM`, peepholes zero) or "torch" (everything uniform in ±1/√H).
+        init: "rekur" (as :class:`LSTM`, with peepholes of zero) or "torch" (everything uniform in ±1/√H).
         forget_bias: where the bias of the forget gate begins with init="rekur".
 
     Raises:
@@ -199,7 +196,5 @@ class PeepholeLSTM(GatedCell):
 def _check_proj_size(value: int, hidden_size: int) -> int:
     size = whole("proj_size", value, low=0)
     if size >= hidden_size:
-        raise InputError(
-            describe("proj_size", value, f"a whole number smaller than hidden_size ({hidden_size})")
-        )
+        raise InputError(describe("proj_size", value, f"a whole number smaller than hidden_size ({hidden_size})"))
     return size
