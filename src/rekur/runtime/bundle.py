@@ -1,0 +1,244 @@
+"""Bundles: read a saved model and check every byte that matters, before anything is run."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rekur.features
+from rekur import __version__
+from rekur.errors import BundleError, describe, did_you_mean
+from rekur.features.base import Features
+from rekur.runtime import layout
+from rekur.runtime.layout import COPY_AGAIN, damaged
+from rekur.runtime.tensors import NO_PICKLES, Array, flaw, unpack
+
+_PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
+_SHA256 = re.compile("[0-9a-f]{64}")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,40}")
+_CONFIG_LIMIT = 256_000_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A saved model whose files were checked.
+
+    Attributes:
+        folder: where it stands.
+        config: what ``config.json`` says: format, version, task, model, labels, training, checksums.
+        metrics: scores with their baselines, and on what split.
+
+    Example:
+        >>> bundle = read_bundle("runs/reviews")  # doctest: +SKIP
+        >>> bundle.task, sorted(bundle.weights())  # doctest: +SKIP
+        ('classify', ['head.bias', 'head.weight', …])
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    metrics: dict[str, Any] = field(repr=False)
+
+    @property
+    def task(self) -> str:
+        """The task that the model was trained for."""
+        return str(self.config["task"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 that stands for the whole: config, weights, features and scores."""
+        return str(self.config["fingerprint"])
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one file, checked again as it is read.
+
+        Args:
+            name: the file's name as in ``config["files"]``, such as ``"model.safetensors"``.
+
+        Raises:
+            BundleError: the bundle has no such file, or the file is missing, unreadable or was changed.
+        """
+        files: dict[str, str] = self.config["files"]
+        if name not in files:
+            fix = did_you_mean(name, files)
+            raise BundleError(describe("file", name, "one of " + ", ".join(sorted(files)), fix))
+        data = _read(self.folder / name)
+        _compare(self.folder / name, hashlib.sha256(data).hexdigest(), files[name])
+        return data
+
+    def weights(self) -> dict[str, Array]:
+        """Return the weights: name -> array, bit for bit as they were saved; each call reads them anew.
+
+        Raises:
+            BundleError: the file is missing, was changed, or is no safetensors.
+        """
+        try:
+            return unpack(self.read(layout.WEIGHTS))
+        except ValueError as error:
+            if isinstance(error, BundleError):
+                raise
+            raise _no_safetensors(self.folder / layout.WEIGHTS, str(error)) from error
+
+    def features(self) -> Features:
+        """Return the features, fitted as they were saved."""
+        return rekur.features.load(self.folder / layout.FEATURES)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the rows of ``history.jsonl``: one an evaluation."""
+        lines = self.read(layout.HISTORY).splitlines()
+        return [layout.parse(self.folder / layout.HISTORY, line) for line in lines]
+
+
+def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and check its format, its fingerprint and the checksum of every file that matters.
+
+    Only JSON and safetensors are ever read; nothing in a bundle is executed.
+
+    Args:
+        folder: the bundle's folder.
+
+    Raises:
+        BundleError: there is none, it is no Rekur bundle, a pickle, from a newer Rekur, incomplete, or one of
+            its files was changed by as much as a bit; the text names the file.
+
+    Example:
+        >>> read_bundle("no/such")
+        Traceback (most recent call last):
+        rekur.errors.BundleError: bundle: got 'no/such'; expected a bundle's folder (nothing is there).
+    """
+    root = Path(folder)
+    _refuse_what_is_no_folder(root)
+    config = _read_config(root)
+    for name, checksum in config["files"].items():
+        path = root / name
+        found = _flaw(path) if name == layout.WEIGHTS else ""
+        if "pickle" in found or "zip" in found:
+            raise damaged(path, found, "safetensors", NO_PICKLES)
+        _compare(path, _checksum(path), checksum)
+        if found:
+            raise _no_safetensors(path, found)
+    metrics = layout.parse(root / layout.METRICS, _read(root / layout.METRICS))
+    if not isinstance(metrics, dict):
+        raise damaged(root / layout.METRICS, "a list or a value", "a JSON object")
+    return Bundle(root, config, metrics)
+
+
+def _read_config(root: Path) -> dict[str, Any]:
+    path = root / layout.CONFIG
+    data = _read(path)
+    config = layout.parse(path, data)
+    if not isinstance(config, dict) or not {"format", "rekur"} <= config.keys():
+        fix = "This folder was not written by Rekur."
+        raise damaged(path, "no field 'format' or 'rekur'", "the config of a Rekur bundle", fix)
+    _refuse_newer(path, config["format"], config["rekur"])
+    try:
+        fingerprint = layout.fingerprint_of(config)
+    except ValueError as error:  # a number too large to be one
+        raise damaged(path, "a number that is not finite", "finite numbers") from error
+    if config.get("fingerprint") != fingerprint:
+        got = f"a fingerprint of {fingerprint[:12]}…"
+        raise damaged(path, got, f"{str(config.get('fingerprint'))[:12]}…, as its field 'fingerprint' says")
+    _check_fields(path, config)
+    if layout.render(config) != data:
+        raise damaged(path, "other spaces or spellings than Rekur writes", "the file as it was saved")
+    return config
+
+
+def _check_fields(path: Path, config: dict[str, Any]) -> None:
+    if not isinstance(config.get("task"), str):
+        raise damaged(path, f"task {config.get('task')!r}", "the name of a task")
+    files = config.get("files")
+    if not isinstance(files, dict):
+        raise damaged(path, f"files of type {type(files).__name__}", "an object: file name -> sha256")
+    for name, checksum in files.items():
+        if not layout.is_safe_name(name):
+            fix = "A bundle may only name its own files; do not trust this one."
+            raise damaged(path, f"the file name {name!r}", "a path inside the bundle", fix)
+        if not isinstance(checksum, str) or not _SHA256.fullmatch(checksum):
+            raise damaged(path, f"checksum {checksum!r} for '{name}'", "a sha256 of 64 hex digits")
+    for name in layout.REQUIRED:
+        if name not in files:
+            raise damaged(path, f"no checksum of '{name}'", "one for every file that a bundle needs")
+
+
+def _refuse_newer(path: Path, number: Any, version: Any) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise damaged(path, f"format {number!r}", f"a whole number from 1 to {layout.FORMAT}")
+    if number > layout.FORMAT:
+        known = isinstance(version, str) and _VERSION.fullmatch(version)
+        writer, needed = (f"Rekur {version}", f"rekur>={version}") if known else ("a newer Rekur", "rekur")
+        fix = f'It needs the version that wrote it, or a later one: pip install -U "{needed}"'
+        expected = f"format {layout.FORMAT} or lower, which Rekur {__version__} reads"
+        raise damaged(path, f"format {number}, written by {writer}", expected, fix)
+
+
+def _refuse_what_is_no_folder(root: Path) -> None:
+    if root.is_file():
+        fix = f"Give its folder: {root.parent}"
+        if root.name != layout.CONFIG:
+            pickled = root.suffix.lower() in _PICKLES or "pickle" in _flaw(root) or "zip" in _flaw(root)
+            fix = f"This file is a pickle, or poses as one. {NO_PICKLES}" if pickled else ""
+        expected = "the folder of a Rekur bundle, not a file"
+        raise BundleError(describe("bundle", str(root), expected, fix))
+    if not root.is_dir():
+        near = [str(path.parent) for path in root.parent.glob(f"*/{layout.CONFIG}")]
+        moved = sorted(root.parent.glob(f".{glob.escape(root.name[:40])}.old-*"))
+        fix = did_you_mean(str(root), near)
+        if moved:
+            fix = f"Replacing it was cut short; the bundle that stood there is now {moved[-1]}"
+        raise BundleError(describe("bundle", str(root), "a bundle's folder (nothing is there)", fix))
+    if not ((root / layout.CONFIG).is_file() and (root / layout.WEIGHTS).exists()):
+        pickles = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _PICKLES)
+        if pickles:
+            raise damaged(root, pickles[0], f"{layout.CONFIG} and {layout.WEIGHTS}", NO_PICKLES)
+    if not (root / layout.CONFIG).is_file():
+        fix = "This folder is no Rekur bundle, or a part of one."
+        raise damaged(root, f"no {layout.CONFIG}", "the folder of a Rekur bundle", fix)
+
+
+def _no_safetensors(path: Path, found: str) -> BundleError:
+    return damaged(path, found, "safetensors", "Whoever wrote this bundle wrote it wrongly; do not trust it.")
+
+
+def _flaw(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return flaw(file.read(16), path.stat().st_size)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.name == layout.CONFIG and path.stat().st_size > _CONFIG_LIMIT:
+            raise damaged(path, f"{path.stat().st_size} bytes", f"{_CONFIG_LIMIT} at most")
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _checksum(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise damaged(path, "something that is no file", "a file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    if isinstance(error, FileNotFoundError):
+        fix = "The bundle is incomplete; copy it again from where it came."
+        return damaged(path, "no such file", f"it in the bundle, as {layout.CONFIG} says", fix)
+    return damaged(path, f"'{error.strerror}'", "a file that can be read", "Check who may read it.")
+
+
+def _compare(path: Path, got: str, expected: str) -> None:
+    if got != expected:
+        wanted = f"{expected[:12]}…, as {layout.CONFIG} says"
+        raise damaged(path, f"a sha256 of {got[:12]}…", wanted, COPY_AGAIN)

@@ -1,0 +1,275 @@
+"""Write a bundle whole or not at all: into a folder beside the target, onto the disk, then into place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rekur import __version__
+from rekur.errors import InputError, SaveError, describe
+from rekur.features.base import Features
+from rekur.runtime import layout
+from rekur.runtime.bundle import Bundle, read_bundle
+from rekur.runtime.tensors import Array, pack
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_OWN = (
+    layout.CONFIG,
+    layout.WEIGHTS,
+    layout.FEATURES,
+    layout.METRICS,
+    layout.HISTORY,
+    layout.CARD,
+    layout.PROGRAM,
+)
+
+
+def check_writable(folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Raise now what :func:`write_bundle` would raise after hours of training; write nothing.
+
+    Args:
+        folder: where a bundle is to stand. It may be missing, be empty, or hold ``checkpoints/`` and hidden
+            files only; with ``overwrite`` it may also be a bundle.
+        overwrite: allow that a bundle is replaced.
+
+    Returns:
+        The folder, absolute and with links followed.
+
+    Raises:
+        InputError: something else stands there, or the path cannot be a bundle's folder.
+        SaveError: the place may not be written.
+
+    Example:
+        >>> check_writable("runs/reviews").name
+        'reviews'
+    """
+    target = _resolve(folder)
+    given = str(folder)
+    if target.is_dir():
+        _check_content(given, target, overwrite)
+    elif os.path.lexists(target):
+        fix = "Choose another folder, or move the file away."
+        raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
+    above = target.parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        expected = f"a path through folders ({above} is a file)"
+        raise InputError(describe("folder", given, expected, "Choose another folder."))
+    for place in (above, target):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            raise _save_error(target, OSError(errno.EACCES, f"may not write in {place}"))
+    return target
+
+
+def write_bundle(
+    folder: str | os.PathLike[str],
+    config: Mapping[str, Any],
+    weights: Mapping[str, Array],
+    features: Features,
+    metrics: Mapping[str, Any],
+    history_rows: Iterable[Mapping[str, Any]],
+    card: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle, whole or not at all, and return it as read back from the disk.
+
+    Everything goes into a hidden folder beside the target, is flushed to the disk and read back with all its
+    checksums; one rename puts it in place. A bundle that is replaced is moved aside before, and removed only
+    after. What stands in its folder and is no part of a bundle (checkpoints, notes, exports, ``.git``) stays.
+
+    Args:
+        folder: where the bundle is to stand; see :func:`check_writable`, to be called before training.
+        config: plain JSON with at least ``task``; the keys ``format``, ``rekur``, ``files`` and
+            ``fingerprint`` are added here. The same arguments give the same fingerprint.
+        weights: name -> array.
+        features: fitted features, saved by their own ``save``.
+        metrics: scores as plain JSON; NaN and infinities are written as null.
+        history_rows: one row an evaluation, as plain JSON; NaN and infinities are written as null.
+        card: the text of README.md. People may edit it later: it has no checksum.
+        files: more files to be kept and checked, path inside the bundle -> content; default none.
+        overwrite: replace the bundle that stands there; default False.
+
+    Raises:
+        InputError: the folder is taken, or something in the arguments cannot be saved.
+        SaveError: the disk is full or the place may not be written; what stood there is unchanged.
+
+    Example:
+        >>> write_bundle("runs/a", {"task": "classify"}, weights, features, {}, [], "")  # doctest: +SKIP
+        Bundle(folder=PosixPath('runs/a'), config={'format': 1, …})
+    """
+    target = check_writable(folder, overwrite)
+    head = _checked_config(config)
+    content = _content(weights, metrics, history_rows, files or {})
+    mark = secrets.token_hex(4)
+    staging = target.parent / f".{target.name[:40]}.partial-{mark}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        bundle = _fill(staging, head, content, features, card)
+        _put_in_place(staging, target, target.parent / f".{target.name[:40]}.old-{mark}")
+    except BaseException as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, SaveError):
+            raise _save_error(target, error) from error
+        raise
+    return replace(bundle, folder=Path(folder))
+
+
+def _fill(
+    staging: Path, head: dict[str, Any], content: dict[str, bytes], features: Features, card: str
+) -> Bundle:
+    for name, data in content.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_bytes(data)
+    (staging / layout.FEATURES).mkdir(exist_ok=True)
+    features.save(staging / layout.FEATURES)
+    sums = {}
+    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            sums[path.relative_to(staging).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    config = {"format": layout.FORMAT, "rekur": __version__, **head, "files": sums}
+    config["fingerprint"] = layout.fingerprint_of(config)
+    (staging / layout.CONFIG).write_bytes(layout.render(config))
+    (staging / layout.CARD).write_text(card, encoding="utf-8")
+    for path in [*staging.rglob("*"), staging]:
+        _flush(path)
+    return read_bundle(staging)
+
+
+def _put_in_place(staging: Path, target: Path, aside: Path) -> None:
+    replaces = target.is_dir()
+    if replaces:
+        target.rename(aside)
+    try:
+        staging.rename(target)
+    except BaseException:
+        if replaces:
+            aside.rename(target)
+        raise
+    if replaces:
+        _carry_over(aside, target)
+        shutil.rmtree(aside, ignore_errors=True)
+    _flush(target.parent)
+
+
+def _carry_over(aside: Path, target: Path) -> None:
+    """Move what was in the replaced folder and is no part of a bundle into the new one."""
+    own = {*_OWN, *(name.split("/")[0] for name in _described(aside).get("files", ()))}
+    for path in aside.iterdir():
+        if path.name not in own and not os.path.lexists(target / path.name):
+            try:
+                path.rename(target / path.name)
+            except OSError as error:
+                fix = f"The new bundle is in place; what stood beside the old one is in {aside}."
+                raise SaveError(describe(str(path), error.strerror or str(error), "a move", fix)) from error
+
+
+def _content(
+    weights: Mapping[str, Array],
+    metrics: Mapping[str, Any],
+    history_rows: Iterable[Mapping[str, Any]],
+    files: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    rows = [layout.plain(f"history[{i}]", row, null_for_nan=True) for i, row in enumerate(history_rows)]
+    taken = {*_OWN, layout.CHECKPOINTS, layout.FEATURES_FILE} - {layout.PROGRAM}
+    for name, data in files.items():
+        top = name.split("/")[0]
+        if not layout.is_safe_name(name) or name in taken or (top in taken and top != layout.FEATURES):
+            raise InputError(describe("files", name, "paths inside the bundle that it does not use itself"))
+        if not isinstance(data, bytes):
+            raise InputError(describe(f"files['{name}']", type(data).__name__, "bytes"))
+    return {
+        layout.WEIGHTS: pack("weights", weights),
+        layout.METRICS: layout.render(layout.plain("metrics", dict(metrics), null_for_nan=True)),
+        layout.HISTORY: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
+        **files,
+    }
+
+
+def _checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    for key in layout.RESERVED:
+        if key in config:
+            expected = "none of " + ", ".join(f"'{name}'" for name in layout.RESERVED)
+            raise InputError(describe("config", key, expected, "Rekur sets these itself."))
+    if not isinstance(config.get("task"), str):
+        raise InputError(describe("config.task", config.get("task"), "the name of a task"))
+    checked: dict[str, Any] = layout.plain("config", dict(config))
+    return checked
+
+
+def _check_content(given: str, target: Path, overwrite: bool) -> None:
+    if Path.cwd().is_relative_to(target):
+        fix = "Give a folder inside it, such as runs/first."
+        raise InputError(describe("folder", given, "a folder other than the current one or one above", fix))
+    if os.path.ismount(target):
+        fix = f"Give a folder inside it, such as {target / 'model'}."
+        raise InputError(describe("folder", given, "a folder that can be renamed, not a mounted disk", fix))
+    try:
+        there = sorted(path.name for path in target.iterdir())
+    except OSError as error:
+        raise _save_error(target, error) from error
+    visible = [name for name in there if not name.startswith(".") and name != layout.CHECKPOINTS]
+    if not visible:
+        return
+    if not {"format", "rekur"} <= _described(target).keys():
+        expected = f"a folder that is new or empty (it holds '{visible[0]}' and is no Rekur bundle)"
+        fix = "Choose another folder; Rekur replaces nothing but its own bundles."
+        raise InputError(describe("folder", given, expected, fix))
+    if not overwrite:
+        fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the bundle."
+        raise InputError(describe("folder", given, "a folder that is new or empty (a bundle is there)", fix))
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """Return the config in a folder, or nothing where there is none that can be read."""
+    try:
+        config = json.loads((folder / layout.CONFIG).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _resolve(folder: str | os.PathLike[str]) -> Path:
+    given = os.fspath(folder) if isinstance(folder, str | os.PathLike) else folder
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise InputError(describe("folder", repr(given).strip("'"), "the path of a folder"))
+    target = Path(os.path.realpath(given))
+    if len(os.fsencode(target.name)) > 255:
+        raise InputError(describe("folder", given, "a name of at most 255 bytes", "Choose a shorter name."))
+    return target
+
+
+def _save_error(target: Path, error: OSError) -> SaveError:
+    fix = "Choose another folder; nothing half-written was left behind, and what stood there is unchanged."
+    expected = "a place that can be written"
+    if error.errno in _NO_ROOM:
+        expected = "a disk with room for the bundle"
+        fix = fix.replace("Choose", "Free some space or choose")
+    elif error.errno == errno.EFBIG:
+        expected = "a place that takes files of this size (see `ulimit -f`)"
+    elif error.errno in _FORBIDDEN:
+        expected = "a folder that you may write in"
+    return SaveError(describe(str(target), error.strerror or str(error), expected, fix))
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or the list of files in a folder, onto the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot, and need not
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,101 @@
+"""Named arrays as safetensors bytes and back; a pickle that poses as safetensors is told apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from rekur.errors import InputError, describe
+
+Array = NDArray[Any]
+
+#: what the reader says when somebody offers a pickle
+NO_PICKLES = (
+    "Loading a pickle runs whatever code is in it, so Rekur reads JSON and safetensors only. "
+    "If you trust it, open it in PyTorch and save its weights with safetensors.torch.save_file."
+)
+#: as in safetensors itself
+_HEADER_LIMIT = 100_000_000
+_CODES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
+_KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+
+
+def pack(thing: str, arrays: Mapping[str, Array]) -> bytes:
+    """Return named arrays as safetensors; the same arrays always give the same bytes.
+
+    Args:
+        thing: the name under which a bad array is reported.
+        arrays: name -> array of floats (16 to 64 bits), whole numbers or booleans; any shape.
+
+    Raises:
+        InputError: an array of objects, text or dates, or a name that is not text.
+
+    Example:
+        >>> unpack(pack("weights", {"bias": np.zeros(3)}))["bias"]
+        array([0., 0., 0.])
+    """
+    ready: dict[str, Array] = {}
+    for name, value in arrays.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise InputError(describe(f"{thing}: name", name, "text other than '__metadata__'"))
+        array = np.asarray(value, order="C")
+        if array.dtype.str[1:] not in _KINDS:
+            expected = "an array of floats (16 to 64 bits), whole numbers or booleans"
+            raise InputError(describe(f"{thing}['{name}']", f"dtype {array.dtype}", expected))
+        ready[name] = array
+    return safetensors.numpy.save(ready)
+
+
+def flaw(head: bytes, size: int) -> str:
+    """Return what is wrong with the start of a safetensors file, or an empty string.
+
+    Args:
+        head: the file's first bytes, 16 or more where there are so many.
+        size: the length of the whole file in bytes.
+
+    Example:
+        >>> flaw(b"PK\\x03\\x04 and so on", 1000)
+        'a zip archive, as torch.save writes'
+    """
+    length = int.from_bytes(head[:8], "little")
+    # The length comes first and may be any number, also one that looks like a pickle (0x0280 = 640): so a
+    # file is only called a pickle when it is no safetensors.
+    if len(head) > 8 and head[8:9] == b"{" and length <= min(_HEADER_LIMIT, size - 8):
+        return ""
+    if head[:4] == b"PK\x03\x04":
+        return "a zip archive, as torch.save writes"
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a pickle"
+    if len(head) > 8 and head[8:9] == b"{":
+        return f"a header of {length} bytes in a file of {size}"
+    return "no header of safetensors"
+
+
+def unpack(data: bytes) -> dict[str, Array]:
+    """Return the arrays in safetensors bytes; each may be written to.
+
+    Raises:
+        ValueError: the bytes are no safetensors; the text says in a few words what they are instead.
+    """
+    found = flaw(data[:16], len(data))
+    if found:
+        raise ValueError(found)
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        codes = {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+        unknown = [f"'{name}' of type {code}" for name, code in codes.items() if code not in _CODES]
+        if unknown:
+            raise ValueError(unknown[0])
+        return {name: array.copy() for name, array in safetensors.numpy.load(data).items()}
+    except SafetensorError as error:
+        raise ValueError(f"broken safetensors ({error})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("a header that is no JSON") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("a header that does not describe arrays") from error

@@ -1,0 +1,231 @@
+"""Sessions: what they refuse, and in which words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rekur.errors import InputError, describe
+from rekur.features.base import Features, FeatureStream
+from rekur.runtime import Session
+
+FRESH = "Push the sequence again into a new session."
+
+
+class Letters(Features):
+    """Text to letters, one step each; upper case counts once the next letter is known."""
+
+    kind = "text"
+    is_discrete = True
+    size = 256
+
+    def fit(self, items):
+        return self
+
+    def transform(self, item):
+        return np.frombuffer(item.encode("latin-1"), np.uint8).astype(np.int32)
+
+    def stream(self):
+        return LetterStream(self)
+
+    def to_dict(self):
+        return {}
+
+    @classmethod
+    def from_dict(cls, saved):
+        return cls()
+
+    def describe(self):
+        return []
+
+
+class LetterStream(FeatureStream):
+    def __init__(self, features):
+        self.features, self.last = features, ""
+
+    def push(self, event):
+        if not isinstance(event, str):
+            raise InputError(describe("event", event, "text"))
+        text = self.last + event
+        self.last = text[-1:]
+        return self.features.transform(text[:-1])
+
+    def pending(self):
+        return self.features.transform(self.last)
+
+    def reset(self):
+        self.last = ""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"last": self.last}
+
+    def set_state(self, state):
+        self.last = state["last"]
+
+
+class Count:
+    """How often each of the letters came."""
+
+    def __init__(self, fingerprint="a" * 64, size=256):
+        self.fingerprint, self.size, self.broken = fingerprint, size, False
+
+    def initial_state(self):
+        return [np.zeros(self.size, np.int64)]
+
+    def step(self, steps, state):
+        if self.broken:
+            raise KeyboardInterrupt
+        return [state[0] + np.bincount(steps, minlength=self.size)]
+
+    def read(self, state):
+        return state[0]
+
+
+def common(scores):
+    return chr(int(scores.argmax())) if scores.any() else ""
+
+
+@pytest.fixture
+def session():
+    return Session(Count(), Letters(), common)
+
+
+def refused(session, data):
+    with pytest.raises(InputError) as caught:
+        session.set_state(data)
+    return str(caught.value)
+
+
+def test_prediction_counts_what_is_pending_and_state_what_is_certain(session):
+    assert session.prediction() == ""
+    assert session.push("b") == "b"
+    assert session.steps == 0
+    assert session.push("aa") == "a"
+    assert session.steps == 2
+    assert session.state[0].sum() == 2
+    assert repr(session) == "Session(model=aaaaaaaaaaaa…, steps=2)"
+
+
+def test_an_event_of_no_kind_leaves_the_session_as_it_was(session):
+    session.push("abc")
+    before = session.get_state()
+    with pytest.raises(InputError) as caught:
+        session.push(3.5)
+    assert str(caught.value) == "event: got 3.5; expected text."
+    assert session.get_state() == before
+
+
+def test_state_is_a_copy(session):
+    session.push("abc")
+    session.state[0][:] = 1000
+    assert session.state[0].max() == 1
+
+
+def test_reset_forgets_everything(session):
+    fresh = session.get_state()
+    session.push("abc")
+    session.reset()
+    assert session.get_state() == fresh
+
+
+def test_a_state_of_another_model_is_refused(session):
+    other = Session(Count("b" * 64), Letters(), common)
+    assert refused(session, other.get_state()) == (
+        "state: got 'bbbbbbbbbbbb…'; expected a state of the model aaaaaaaaaaaa…. "
+        f"A state only goes with the weights and features it came from. {FRESH}"
+    )
+
+
+def test_a_state_of_other_shapes_is_refused(session):
+    other = Session(Count(size=300), Letters(), common)
+    assert refused(session, other.get_state()) == (
+        f"state: got 'int64[300]'; expected arrays int64[256]. {FRESH}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        ("text", "'str'"),
+        (None, "'NoneType'"),
+        ([1, 2], "'list'"),
+        (b"", "'0 bytes'"),
+        (b"\x80\x04}.", "'4 bytes that start with b'\\x80\\x04}.''"),
+    ],
+)
+def test_what_is_no_state_is_refused(session, data, got):
+    assert refused(session, data) == f"state: got {got}; expected the bytes that get_state() returned."
+
+
+def test_a_state_cut_short_or_changed_is_refused_and_changes_nothing(session):
+    session.push("abc")
+    whole = session.get_state()
+    for size in (1, 13, 40, len(whole) - 1):
+        assert refused(session, whole[:size]) == (
+            f"state: got '{size} bytes that start with {whole[: min(size, 8)]!r}'; expected a state with the "
+            f"checksum that it was saved with. The bytes were cut short or changed. {FRESH}"
+        )
+    for at in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[at] ^= 4
+        refused(session, bytes(flipped))
+    refused(session, whole + b"\0")
+    assert session.get_state() == whole
+
+
+def sealed(version, rest):
+    head = version.to_bytes(2, "little")
+    return b"rekur-state\n" + head + hashlib.sha256(head + rest).digest() + rest
+
+
+def test_a_newer_state_is_refused(session):
+    data = sealed(2, b"whatever comes then")
+    assert (
+        refused(session, data)
+        == "state: got 'version 2'; expected version 1 or lower. It needs a newer Rekur."
+    )
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\0\0\0\0",
+        b"\4\0\0\0null" + b"\2\0\0\0\0\0\0\0{}",
+        b"\xff\xff\xff\xff{}",
+        b"\2\0\0\0{}" + b"\x80\x04 a pickle in a state",
+        (200_000).to_bytes(4, "little") + b"[" * 200_000,
+    ],
+)
+def test_a_forged_state_is_refused(session, rest):
+    data = sealed(1, rest)
+    assert refused(session, data) == (
+        f"state: got '{len(data)} bytes that start with b'rekur-st''; expected JSON and arrays. {FRESH}"
+    )
+
+
+def test_a_state_without_its_parts_is_refused(session):
+    text = json.dumps({"fingerprint": "a" * 64}).encode()
+    rest = len(text).to_bytes(4, "little") + text + b"\2\0\0\0\0\0\0\0{}"
+    assert refused(session, sealed(1, rest)) == f"state: got 'none'; expected arrays int64[256]. {FRESH}"
+
+
+def test_a_push_that_was_cut_short_is_not_papered_over(session):
+    session.push("abc")
+    before = session.get_state()
+    session._model.broken = True
+    with pytest.raises(KeyboardInterrupt):
+        session.push("de")
+    session._model.broken = False
+    for call in (lambda: session.push("f"), session.prediction, session.get_state):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value) == (
+            "session: got 'a push that was cut short'; "
+            "expected reset(), or set_state() with a state from before it."
+        )
+    session.set_state(before)
+    assert session.push("c") == "c"
