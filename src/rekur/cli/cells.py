@@ -1,0 +1,41 @@
+"""``rekur cells``: the recurrent cells with equations and costs."""
+
+from __future__ import annotations
+
+import click
+
+from rekur import _check
+from rekur.cli import show
+from rekur.cli.options import JSON
+
+
+@click.command("cells")
+@click.argument("names", nargs=-1)
+@click.option("--input-size", default=128, show_default=True, help="Input features for which costs are counted.")
+@click.option("--hidden-size", default=128, show_default=True, help="Hidden units for which costs are counted.")
+@JSON
+def command(names: tuple[str, ...], input_size: int, hidden_size: int, as_json: bool) -> None:
+    """List every cell, or show the equations of those named.
+
+    \b
+    rekur cells
+    rekur cells lstm gru
+    rekur cells --hidden-size 64 --json
+    """
+    _check.need("torch", "train", "rekur cells")
+    from rekur.cells import CELLS, describe_cells
+
+    for name in names:
+        _check.choice("cell", name, list(CELLS))
+    rows = [row for row in describe_cells(input_size, hidden_size) if not names or row["name"] in names]
+    if as_json:
+        show.as_json({"input_size": input_size, "hidden_size": hidden_size, "cells": rows})
+        return
+    sizes = f"{input_size} inputs, {hidden_size} hidden units"
+    head = ("cell", "weights", "multiply-adds a step", "state", "reference")
+    shown = [(r["name"], f"{r['parameters']:,}", f"{r['step_cost']:,}", r["state_size"], r["reference"]) for r in rows]
+    show.table(f"Cells ({sizes})", head, shown)
+    if not names:
+        click.echo("rekur cells NAME shows its equations.")
+    for row in rows if names else []:
+        click.echo(f"{row['name']}\n" + "\n".join(f"  {line}" for line in row["equations"].splitlines()))

@@ -1,0 +1,78 @@
+"""``rekur doctor``: what is installed here, and which paths will be used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from typing import Any
+
+import click
+
+from rekur import __version__
+from rekur.cli import show
+from rekur.cli.options import JSON
+
+#: package -> the extra that brings it, and what it is for
+OPTIONAL = {
+    "torch": ("train", "training, and running models"),
+    "lightning_fabric": ("train", "devices and precision"),
+    "sklearn": ("train", "scores and baselines"),
+    "tokenizers": ("train", "learning a BPE vocabulary"),
+    "matplotlib": ("train", "plots and reports"),
+    "pyarrow": ("parquet", "reading parquet files"),
+    "tensorboard": ("tensorboard", "event files for TensorBoard"),
+}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "lightning_fabric": "lightning-fabric"}
+
+
+@click.command("doctor")
+@JSON
+def command(as_json: bool) -> None:
+    """Show versions, processors, optional packages, and which scan each cell will use here.
+
+    \b
+    rekur doctor
+    rekur doctor --json
+    """
+    report = _report()
+    if as_json:
+        show.as_json(report)
+        return
+    machine = report["machine"]
+    show.table("This machine", ("what", "value"), machine.items())
+    rows = [(name, p["version"] or "missing", p["for"], p["fix"]) for name, p in report["packages"].items()]
+    show.table("Optional packages", ("package", "version", "for", "to get it"), rows)
+    if report["scans"]:
+        rows = [(s["cell"], s["path"], s["reason"]) for s in report["scans"]]
+        show.table("How each cell is run through time here", ("cell", "path", "because"), rows)
+
+
+def _report() -> dict[str, Any]:
+    packages: dict[str, dict[str, Any]] = {}
+    for name, (extra, purpose) in OPTIONAL.items():
+        found = importlib.util.find_spec(name) is not None
+        version = importlib.metadata.version(_DISTRIBUTIONS.get(name, name)) if found else None
+        fix = "" if found else f'pip install "rekur[{extra}]"'
+        packages[name] = {"version": version, "for": purpose, "fix": fix}
+    machine: dict[str, Any] = {
+        "rekur": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+    scans: list[dict[str, str]] = []
+    if packages["torch"]["version"]:
+        import torch
+
+        from rekur.cells import CELLS, make_cell
+        from rekur.scan import choose
+
+        machine["torch threads"] = torch.get_num_threads()
+        machine["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        x = torch.zeros(4, 8, 16)
+        for name in CELLS:
+            choice = choose(make_cell(name, 16, 16), x, torch.tensor([8, 6, 3, 1]))
+            scans.append({"cell": name, "path": choice.path, "reason": choice.reason})
+    return {"machine": machine, "packages": packages, "scans": scans}

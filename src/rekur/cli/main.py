@@ -1,0 +1,101 @@
+"""The command line: ``rekur COMMAND``. Results go to standard output, everything else to standard error.
+
+Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 a package is missing, 4 training diverged, 130 stopped by you.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from rekur import __version__
+from rekur.errors import RekurError, did_you_mean
+
+#: every command and the module that holds it; a module is imported when its command is asked for
+COMMANDS = {
+    "fit": "Train a model from a file of sequences.",
+    "evaluate": "Score a saved model on a file with labels.",
+    "predict": "Give every item of a file its prediction.",
+    "stream": "Run a saved model live, one event a line.",
+    "data": "Describe a file before training on it.",
+    "cells": "List the recurrent cells with equations and costs.",
+    "doctor": "Show what is installed and which paths will be used.",
+    "completion": "Print what makes a shell complete rekur's commands.",
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported one by one, and which suggests the nearest name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"rekur.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            hint = did_you_mean(args[0], COMMANDS) or f"The commands are {', '.join(COMMANDS)}."
+            raise click.UsageError(f"command: got '{args[0]}'; expected one of rekur's commands. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Commands, name="rekur", no_args_is_help=True)
+@click.version_option(__version__, prog_name="rekur")
+def app() -> None:
+    """Recurrent networks, from a file of sequences to a model that runs live.
+
+    \b
+    rekur data reviews.csv --text review --label stars
+    rekur fit classify reviews.csv --text review --label stars --out runs/reviews
+    rekur evaluate runs/reviews test.csv
+    rekur stream runs/reviews
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a traceback is shown only for a fault of Rekur's own."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app.main(given, prog_name="rekur", standalone_mode=False)
+        sys.stdout.flush()
+    except RekurError as error:
+        return _fail(str(error), error.exit_code, given)
+    except click.ClickException as error:
+        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
+        return _fail(error.format_message(), error.exit_code, given, usage)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("stopped.", 130, given)
+    except BrokenPipeError:
+        # the reader of our output went away, as `head` does: nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("memory: the machine has not enough of it; use a smaller --batch-size or --max-length.", 1, given)
+    return int(code or 0)
+
+
+def _fail(text: str, code: int, given: Sequence[str], usage: str = "") -> int:
+    if "--json" in given:
+        click.echo(json.dumps({"error": text, "exit_code": code}, ensure_ascii=False))
+    click.echo(f"{usage}rekur: {text}", err=True)
+    return code
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Options that several commands share, each written down once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
+FILE = click.argument("file", type=click.Path(path_type=Path))
+
+#: how a file is read: which columns are items and labels
+INPUT = (
+    click.option("--text", metavar="COL", help="Column with text."),
+    click.option("--symbols", metavar="COL", help="Column with letters (DNA, protein) or event codes."),
+    click.option("--series", metavar="COL", multiple=True, help="Column with numbers; repeat it for several channels."),
+    click.option("--label", metavar="COL", help="Column with the label, or the number to predict."),
+    click.option("--labels-separator", metavar="SEP", help="What stands between several labels of one item."),
+    click.option("--group", metavar="COL", help="Long tables: the column that names the sequence a row belongs to."),
+    click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
+    click.option("--format", "file_format", metavar="NAME", help="The file's format; by default from its ending."),
+    click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8."),
+    click.option("--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."),
+)
+
+
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options in the order given.
+
+    Example:
+        >>> with_options(JSON)(lambda as_json: None).__click_params__[0].name
+        'as_json'
+    """
+
+    def add(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take the input options out of a command's values; return (column choices, reading options) that were given."""
+    columns = {name: values.pop(name) for name in ("text", "symbols", "label", "labels_separator", "group", "time")}
+    columns["series"] = list(values.pop("series")) or None
+    reading = {
+        "format": values.pop("file_format"),
+        "encoding": values.pop("encoding"),
+        "separator": values.pop("separator"),
+    }
+    return _given(columns), _given(reading)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,45 @@
+"""How results look in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def console(*, err: bool = False) -> Console:
+    """Return where to write; long lines are wrapped by the terminal, not cut."""
+    return Console(stderr=err, highlight=False, soft_wrap=False)
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
+    """Print a table; numbers stand to the right."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    numeric = [bool(shown) and all(_is_number(row[k]) for row in shown) for k in range(len(head))]
+    out = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name, right in zip(head, numeric, strict=True):
+        out.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in shown:
+        out.add_row(*[escape(cell) for cell in row])
+    console(err=err).print(out)
+
+
+def as_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return not text or text.replace(".", "", 1).replace("-", "", 1).replace(",", "").rstrip("%").isdigit()
