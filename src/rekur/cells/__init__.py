@@ -8,6 +8,7 @@ from rekur.cells.gru import GRU, GRUResetBefore
 from rekur.cells.lru import RGLRU
 from rekur.cells.lstm import LSTM, PeepholeLSTM
 from rekur.cells.minimal import MinGRU, MinLSTM
+from rekur.cells.wrap import LayerNorm, RecurrentDropout, Residual, Wrapper, Zoneout
 from rekur.cells.xlstm import MLSTM, SLSTM
 
 __all__ = [
@@ -21,12 +22,17 @@ __all__ = [
     "Elman",
     "GRUResetBefore",
     "GatedCell",
+    "LayerNorm",
     "LinearCell",
     "MinGRU",
     "MinLSTM",
     "PeepholeLSTM",
     "ProductCell",
+    "RecurrentDropout",
+    "Residual",
     "State",
+    "Wrapper",
+    "Zoneout",
     "describe_cells",
     "make_cell",
 ]
