@@ -135,26 +135,24 @@ def test_reset_forgets_everything(session):
 def test_a_state_of_another_model_is_refused(session):
     other = Session(Count("b" * 64), Letters(), common)
     assert refused(session, other.get_state()) == (
-        "state: got 'bbbbbbbbbbbb…'; expected a state of the model aaaaaaaaaaaa…. "
+        "state: got one of the model bbbbbbbbbbbb…; expected one of the model aaaaaaaaaaaa…. "
         f"A state only goes with the weights and features it came from. {FRESH}"
     )
 
 
 def test_a_state_of_other_shapes_is_refused(session):
     other = Session(Count(size=300), Letters(), common)
-    assert refused(session, other.get_state()) == (
-        f"state: got 'int64[300]'; expected arrays int64[256]. {FRESH}"
-    )
+    assert refused(session, other.get_state()) == (f"state: got arrays int64[300]; expected arrays int64[256]. {FRESH}")
 
 
 @pytest.mark.parametrize(
     ("data", "got"),
     [
-        ("text", "'str'"),
-        (None, "'NoneType'"),
-        ([1, 2], "'list'"),
-        (b"", "'0 bytes'"),
-        (b"\x80\x04}.", "'4 bytes that start with b'\\x80\\x04}.''"),
+        ("text", "a str"),
+        (None, "a NoneType"),
+        ([1, 2], "a list"),
+        (b"", "0 bytes"),
+        (b"\x80\x04}.", "4 bytes that start with 80 04 7d 2e"),
     ],
 )
 def test_what_is_no_state_is_refused(session, data, got):
@@ -166,7 +164,7 @@ def test_a_state_cut_short_or_changed_is_refused_and_changes_nothing(session):
     whole = session.get_state()
     for size in (1, 13, 40, len(whole) - 1):
         assert refused(session, whole[:size]) == (
-            f"state: got '{size} bytes that start with {whole[: min(size, 8)]!r}'; expected a state with the "
+            f"state: got {size} bytes that start with {whole[: min(size, 8)].hex(' ')}; expected a state with the "
             f"checksum that it was saved with. The bytes were cut short or changed. {FRESH}"
         )
     for at in range(0, len(whole), 7):
@@ -184,10 +182,7 @@ def sealed(version, rest):
 
 def test_a_newer_state_is_refused(session):
     data = sealed(2, b"whatever comes then")
-    assert (
-        refused(session, data)
-        == "state: got 'version 2'; expected version 1 or lower. It needs a newer Rekur."
-    )
+    assert refused(session, data) == "state: got version 2; expected version 1 or lower. It needs a newer Rekur."
 
 
 @pytest.mark.parametrize(
@@ -203,14 +198,14 @@ def test_a_newer_state_is_refused(session):
 def test_a_forged_state_is_refused(session, rest):
     data = sealed(1, rest)
     assert refused(session, data) == (
-        f"state: got '{len(data)} bytes that start with b'rekur-st''; expected JSON and arrays. {FRESH}"
+        f"state: got {len(data)} bytes that start with 72 65 6b 75 72 2d 73 74; expected JSON and arrays. {FRESH}"
     )
 
 
 def test_a_state_without_its_parts_is_refused(session):
     text = json.dumps({"fingerprint": "a" * 64}).encode()
     rest = len(text).to_bytes(4, "little") + text + b"\2\0\0\0\0\0\0\0{}"
-    assert refused(session, sealed(1, rest)) == f"state: got 'none'; expected arrays int64[256]. {FRESH}"
+    assert refused(session, sealed(1, rest)) == f"state: got arrays none; expected arrays int64[256]. {FRESH}"
 
 
 def test_a_push_that_was_cut_short_is_not_papered_over(session):
@@ -224,8 +219,7 @@ def test_a_push_that_was_cut_short_is_not_papered_over(session):
         with pytest.raises(InputError) as caught:
             call()
         assert str(caught.value) == (
-            "session: got 'a push that was cut short'; "
-            "expected reset(), or set_state() with a state from before it."
+            "session: got 'a push that was cut short'; expected reset(), or set_state() with a state from before it."
         )
     session.set_state(before)
     assert session.push("c") == "c"

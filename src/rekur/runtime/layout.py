@@ -78,7 +78,7 @@ def plain(thing: str, value: Any, *, null_for_nan: bool = False) -> Any:
         return {k: plain(f"{thing}.{k}", v, null_for_nan=null_for_nan) for k, v in checked.items()}
     if isinstance(value, list | tuple):
         return [plain(f"{thing}[{i}]", v, null_for_nan=null_for_nan) for i, v in enumerate(value)]
-    shown = ascii(value) if isinstance(value, str) else value
+    shown = ascii(value)[1:-1] if isinstance(value, str) else value
     raise InputError(describe(thing, shown, _PLAIN))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur import __version__
-from rekur.errors import InputError, SaveError, describe
+from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
@@ -88,6 +88,7 @@ def write_bundle(
     Everything goes into a hidden folder beside the target, is flushed to the disk and read back with all its
     checksums; one rename puts it in place. A bundle that is replaced is moved aside before, and removed only
     after. What stands in its folder and is no part of a bundle (checkpoints, notes, exports, ``.git``) stays.
+    A process that is killed can leave a folder ``.NAME.partial-…`` or ``.NAME.old-…`` beside the target.
 
     Args:
         folder: where the bundle is to stand; see :func:`check_writable`, to be called before training.
@@ -117,7 +118,8 @@ def write_bundle(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
-        bundle = _fill(staging, head, content, features, card)
+        _fill(staging, head, content, features, card)
+        bundle = _read_back(staging, target)
         _put_in_place(staging, target, target.parent / f".{target.name[:40]}.old-{mark}")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
@@ -127,9 +129,7 @@ def write_bundle(
     return replace(bundle, folder=Path(folder))
 
 
-def _fill(
-    staging: Path, head: dict[str, Any], content: dict[str, bytes], features: Features, card: str
-) -> Bundle:
+def _fill(staging: Path, head: dict[str, Any], content: dict[str, bytes], features: Features, card: str) -> None:
     for name, data in content.items():
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         (staging / name).write_bytes(data)
@@ -145,7 +145,6 @@ def _fill(
     (staging / layout.CARD).write_text(card, encoding="utf-8")
     for path in [*staging.rglob("*"), staging]:
         _flush(path)
-    return read_bundle(staging)
 
 
 def _put_in_place(staging: Path, target: Path, aside: Path) -> None:
@@ -158,10 +157,16 @@ def _put_in_place(staging: Path, target: Path, aside: Path) -> None:
         if replaces:
             aside.rename(target)
         raise
+    try:
+        _flush(target.parent)
+        if replaces:
+            _carry_over(aside, target)
+    except OSError as error:
+        kept = f"; what stood there before is in {aside}" if replaces else ""
+        got = f"'{error.strerror}' once the new bundle was in place"
+        raise SaveError(f"{target}: got {got}; expected no trouble. The new bundle is whole{kept}.") from error
     if replaces:
-        _carry_over(aside, target)
         shutil.rmtree(aside, ignore_errors=True)
-    _flush(target.parent)
 
 
 def _carry_over(aside: Path, target: Path) -> None:
@@ -169,11 +174,16 @@ def _carry_over(aside: Path, target: Path) -> None:
     own = {*_OWN, *(name.split("/")[0] for name in _described(aside).get("files", ()))}
     for path in aside.iterdir():
         if path.name not in own and not os.path.lexists(target / path.name):
-            try:
-                path.rename(target / path.name)
-            except OSError as error:
-                fix = f"The new bundle is in place; what stood beside the old one is in {aside}."
-                raise SaveError(describe(str(path), error.strerror or str(error), "a move", fix)) from error
+            path.rename(target / path.name)
+
+
+def _read_back(staging: Path, target: Path) -> Bundle:
+    try:
+        return read_bundle(staging)
+    except BundleError as error:
+        found = str(error).replace(str(staging), str(target))
+        fix = f"The disk or the memory may be failing; what stood there is unchanged. ({found})"
+        raise SaveError(f"{target}: got back other bytes than were written; expected the same. {fix}") from error
 
 
 def _content(
@@ -218,12 +228,13 @@ def _check_content(given: str, target: Path, overwrite: bool) -> None:
         raise InputError(describe("folder", given, "a folder that can be renamed, not a mounted disk", fix))
     try:
         there = sorted(path.name for path in target.iterdir())
+        described = _described(target)
     except OSError as error:
         raise _save_error(target, error) from error
     visible = [name for name in there if not name.startswith(".") and name != layout.CHECKPOINTS]
     if not visible:
         return
-    if not {"format", "rekur"} <= _described(target).keys():
+    if not {"format", "rekur"} <= described.keys():
         expected = f"a folder that is new or empty (it holds '{visible[0]}' and is no Rekur bundle)"
         fix = "Choose another folder; Rekur replaces nothing but its own bundles."
         raise InputError(describe("folder", given, expected, fix))
@@ -236,7 +247,7 @@ def _described(folder: Path) -> dict[str, Any]:
     """Return the config in a folder, or nothing where there is none that can be read."""
     try:
         config = json.loads((folder / layout.CONFIG).read_bytes())
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

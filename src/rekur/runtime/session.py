@@ -165,20 +165,18 @@ class Session(Generic[P]):
         if session.get("fingerprint") != self._model.fingerprint:
             ours, theirs = self._model.fingerprint[:12], str(session.get("fingerprint"))[:12]
             fix = f"A state only goes with the weights and features it came from. {_FRESH}"
-            raise InputError(describe("state", f"{theirs}…", f"a state of the model {ours}…", fix))
+            raise _refusal(f"one of the model {theirs}…", f"one of the model {ours}…", fix)
         state = [arrays[name] for name in sorted(arrays)]
         want, have = _shapes(self._model.initial_state()), _shapes(state)
         steps, remembered = session.get("steps"), session.get("stream")
         if want != have or not isinstance(steps, int) or not isinstance(remembered, dict):
-            raise InputError(describe("state", have, f"arrays {want}", _FRESH))
+            raise _refusal(f"arrays {have}", f"arrays {want}", _FRESH)
         stream = self._features.stream()
         stream.set_state(remembered)
         self._state, self._stream, self._steps, self._torn = state, stream, steps, False
 
     @classmethod
-    def restore(
-        cls, data: bytes, model: StepModel, features: Features, present: Callable[[Array], P]
-    ) -> Self:
+    def restore(cls, data: bytes, model: StepModel, features: Features, present: Callable[[Array], P]) -> Self:
         """Return a new session that goes on where the one that gave ``data`` stood.
 
         Raises:
@@ -200,28 +198,32 @@ class Session(Generic[P]):
 def _open(data: Any) -> tuple[Mapping[str, Any], dict[str, Array]]:
     """Return the JSON part and the arrays of a state, or say why it is none."""
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise InputError(describe("state", type(data).__name__, "the bytes that get_state() returned"))
+        raise _refusal(f"a {type(data).__name__}", "the bytes that get_state() returned")
     data = bytes(data)
     if data[: len(_MAGIC)] != _MAGIC[: len(data)] or not data:
-        raise InputError(describe("state", _said(data), "the bytes that get_state() returned"))
+        raise _refusal(_said(data), "the bytes that get_state() returned")
     at = len(_MAGIC)
     version, checksum, rest = data[at : at + 2], data[at + 2 : at + 34], data[at + 34 :]
     if len(data) < _HEAD or hashlib.sha256(version + rest).digest() != checksum:
         expected = "a state with the checksum that it was saved with"
-        fix = f"The bytes were cut short or changed. {_FRESH}"
-        raise InputError(describe("state", _said(data), expected, fix))
+        raise _refusal(_said(data), expected, f"The bytes were cut short or changed. {_FRESH}")
     if int.from_bytes(version, "little") > _VERSION:
         got = f"version {int.from_bytes(version, 'little')}"
-        raise InputError(describe("state", got, f"version {_VERSION} or lower", "It needs a newer Rekur."))
+        raise _refusal(got, f"version {_VERSION} or lower", "It needs a newer Rekur.")
     length = int.from_bytes(rest[:4], "little")
     try:
         session = json.loads(rest[4 : 4 + length])
         arrays = unpack(rest[4 + length :])
     except (ValueError, RecursionError) as error:
-        raise InputError(describe("state", _said(data), "JSON and arrays", _FRESH)) from error
+        raise _refusal(_said(data), "JSON and arrays", _FRESH) from error
     if not isinstance(session, dict):
-        raise InputError(describe("state", _said(data), "JSON and arrays", _FRESH))
+        raise _refusal(_said(data), "JSON and arrays", _FRESH)
     return session, arrays
+
+
+def _refusal(got: str, expected: str, fix: str = "") -> InputError:
+    text = f"state: got {got}; expected {expected}."
+    return InputError(f"{text} {fix}" if fix else text)
 
 
 def _copy(state: list[Array]) -> list[Array]:
@@ -233,4 +235,4 @@ def _shapes(state: list[Array]) -> str:
 
 
 def _said(data: bytes) -> str:
-    return f"{len(data)} bytes that start with {data[:8]!r}" if data else "0 bytes"
+    return f"{len(data)} bytes that start with {data[:8].hex(' ')}" if data else "0 bytes"
