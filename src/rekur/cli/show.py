@@ -43,3 +43,39 @@ def _cell(value: Any) -> str:
 
 def _is_number(text: str) -> bool:
     return not text or text.replace(".", "", 1).replace("-", "", 1).replace(",", "").rstrip("%").isdigit()
+
+
+#: scores that a person reads first, in this order
+HEADLINES = (
+    "accuracy",
+    "macro_f1",
+    "subset_accuracy",
+    "micro_f1",
+    "log_loss",
+    "calibration_error",
+    "rmse",
+    "mae",
+    "r2",
+)
+
+
+Rows = tuple[list[str], list[list[Any]]]
+
+
+def score_rows(metrics: dict[str, Any]) -> Rows:
+    """Return the headline scores with their intervals, and the baseline's beside them where it was scored."""
+    baseline = metrics.get("baseline") or {}
+    head = ["score", "this model", "95 % interval"] + ([baseline["name"]] if baseline else [])
+    rows = []
+    for name in HEADLINES:
+        if name in metrics:
+            ends = metrics.get(f"{name}_interval")
+            between = f"{ends[0]:.4f} – {ends[1]:.4f}" if ends else ""
+            rows.append([name.replace("_", " "), metrics[name], between] + ([baseline.get(name)] if baseline else []))
+    return head, rows
+
+
+def class_rows(metrics: dict[str, Any]) -> Rows:
+    """Return precision, recall and F1 of every class."""
+    rows = [[c["label"], c["precision"], c["recall"], c["f1"], c["support"]] for c in metrics.get("per_class", [])]
+    return ["label", "precision", "recall", "F1", "items"], rows

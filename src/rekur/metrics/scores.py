@@ -26,8 +26,8 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         labels: names of the K classes.
 
     Returns:
-        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error``,
-        ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows: truth, columns: prediction).
+        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error``
+        and its ``calibration`` curve, ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows: truth, columns: prediction).
     """
     guess = probabilities.argmax(axis=1)
     present = list(range(len(labels)))
@@ -47,6 +47,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         "macro_f1_interval": bootstrap_interval(macro_f1, len(truth), resamples=100),
         "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
         "calibration_error": calibration_error(right, probabilities.max(axis=1)),
+        "calibration": calibration_curve(right, probabilities.max(axis=1)),
         "per_class": [
             {
                 "label": label,

@@ -14,6 +14,7 @@ from rekur.runtime import read_bundle
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier
 from rekur.tasks.regress import Regressor
+from rekur.train import History
 
 #: every task by the name that bundles and the command line use
 TASKS: dict[str, type[SequenceEstimator]] = {"classify": Classifier, "regress": Regressor}
@@ -57,6 +58,8 @@ def load(folder: str | Path) -> Any:
         ) from error
     task.model_.eval()
     task.columns_ = config.get("columns", {})
+    task.history_ = History()
+    task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
     task.fingerprint_ = bundle.fingerprint
     return task

@@ -47,7 +47,7 @@ def save(task: SequenceEstimator, folder: Path, *, overwrite: bool = False) -> P
         weights=weights,
         features=task.features_,
         metrics=task.metrics_,
-        history=task.history_.rows,
+        history_rows=task.history_.rows,
         card=card(task, folder.name),
         overwrite=overwrite,
     )

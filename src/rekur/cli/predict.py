@@ -1,0 +1,78 @@
+"""``rekur predict BUNDLE FILE``: give every item of a file its prediction."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur import _check
+from rekur.cli.options import BUNDLE, INPUT, JSON, split_input, with_options
+
+#: items that are read, predicted and written together
+CHUNK = 1024
+
+
+@click.command("predict")
+@with_options(BUNDLE)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@with_options(*INPUT)
+@click.option("--item", "items", multiple=True, metavar="TEXT", help="Predict this text; may be repeated.")
+@JSON
+def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bool, **values: Any) -> None:
+    """Write one row an item: its prediction and how probable it is, as CSV, or as JSON lines with --json.
+
+    \b
+    rekur predict runs/reviews new.csv > predictions.csv
+    rekur predict runs/reviews --item "a fine film"
+    rekur predict runs/reviews new.csv --json | head
+    """
+    if (file is None) == (not items):
+        raise click.UsageError("FILE: got none and no --item, or both; expected one of them.")
+    _check.need("torch", "train", "rekur predict")
+    from rekur.cli.saved import corpus_for, open_bundle
+
+    task = open_bundle(bundle)
+    stream: Iterable[tuple[Any, Any]] = [(number, text) for number, text in enumerate(items, start=1)]
+    if file is not None:
+        corpus = corpus_for(task, file, *split_input(values), need_label=False)
+        stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
+    rows = _rows(task, iter(stream))
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    _write_csv(rows)
+
+
+def _rows(task: Any, stream: Iterator[tuple[Any, Any]]) -> Iterator[dict[str, Any]]:
+    while chunk := list(islice(stream, CHUNK)):
+        names, items = zip(*chunk, strict=True)
+        for name, prediction in zip(names, task.present(list(items)), strict=True):
+            yield {"item": name, **as_row(prediction)}
+
+
+def as_row(prediction: Any) -> dict[str, Any]:
+    """Return a prediction as plain JSON."""
+    return prediction._asdict() if hasattr(prediction, "_asdict") else {"value": prediction}
+
+
+def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    for number, row in enumerate(rows):
+        row.pop("probabilities", None)
+        if number == 0:
+            out.writerow(row)
+        out.writerow(_cell(value) for value in row.values())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return "|".join(str(one) for one in value)
+    return f"{value:.6g}" if isinstance(value, float) else value

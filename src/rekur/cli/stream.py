@@ -1,0 +1,78 @@
+"""``rekur stream BUNDLE``: run a saved model live, one event a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur import _check
+from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.errors import InputError, describe
+
+
+@click.command("stream")
+@with_options(BUNDLE)
+@click.option("--by", type=click.Choice(["line", "char"]), default="line", help="For text: push lines or characters.")
+@JSON
+def command(bundle: Path, by: str, as_json: bool) -> None:
+    """Read events from standard input, and after each print the prediction so far.
+
+    A line is an event: for text a piece of it (with a line end after it, for models that read words), for numbers
+    one row, separated by spaces or commas or as a JSON list, and for event codes one code. An empty line ends the
+    sequence and starts a new one.
+
+    \b
+    printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
+    tail -f sensor.log | rekur stream runs/wear --json
+    """
+    _check.need("torch", "train", "rekur stream")
+    from rekur.cli.predict import as_row
+    from rekur.cli.saved import open_bundle
+
+    session = open_bundle(bundle).stream()
+    if sys.stdin.isatty():
+        click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
+    for number, line in enumerate(sys.stdin, start=1):
+        raw = line.rstrip("\r\n")
+        if not raw.strip():
+            session.reset()
+            _tell({"reset": True} if as_json else "— new sequence —", as_json)
+            continue
+        for event in _events(session.features, raw, by, number):
+            row = as_row(session.push(event))
+            _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
+
+
+def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
+    """Return the events that a line holds."""
+    if features.kind == "text":
+        if by == "char":
+            return list(raw)
+        return [raw if features.describe_tokens() in ("char", "byte") else raw + "\n"]
+    if features.kind == "symbols":
+        return list(raw) if features.separator is None else [raw + features.separator]
+    try:
+        values = json.loads(raw) if raw.lstrip().startswith("[") else raw.replace(",", " ").split()
+        return [[float("nan") if v in ("", "nan", "NaN", None) else float(v) for v in values]]
+    except ValueError:
+        raise InputError(
+            f"standard input, line {line}: " + describe("row", raw, "numbers separated by spaces or commas")
+        ) from None
+
+
+def _line(event: Any, row: dict[str, Any]) -> str:
+    shown = (event if isinstance(event, str) else " ".join(f"{v:g}" for v in event)).rstrip("\n")
+    if "value" in row:
+        return f"{shown}\t{row['value']:.6g}"
+    bar = "█" * round(20 * row["probability"])
+    label = "|".join(map(str, row["label"])) if isinstance(row["label"], list) else row["label"]
+    return f"{shown}\t{label}\t{row['probability']:.3f} {bar}"
+
+
+def _tell(what: Any, as_json: bool) -> None:
+    click.echo(json.dumps(what, ensure_ascii=False) if as_json else what)
+    sys.stdout.flush()

@@ -1,0 +1,91 @@
+"""The plots: confusion, calibration, learning curves, truth against prediction. Each returns a Matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK = "#22313f"
+ACCENT = "#2a78b5"
+#: colours that stay apart for colour-blind readers (Okabe and Ito 2008)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """Return how often each class (row) was given each label (column), as shares of the row.
+
+    Args:
+        counts: items of truth (row) and prediction (column), (K, K).
+        labels: names of the K classes.
+    """
+    table = np.asarray(counts, dtype=float)
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    size = min(9.0, 2.6 + 0.42 * len(labels))
+    figure, axes = _figure(size + 0.8, size)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if len(labels) <= 20:
+        for row, column in np.ndindex(*table.shape):
+            if table[row, column]:
+                colour = "white" if share[row, column] > 0.55 else INK
+                axes.text(column, row, f"{int(table[row, column])}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="prediction", ylabel="truth", title="Confusion (items; colour: share of the row)")
+    figure.colorbar(image, ax=axes, fraction=0.046)
+    return figure
+
+
+def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figure:
+    """Return how often predictions of a given confidence are right.
+
+    Args:
+        curve: (mean confidence, share that is right, count) of each bin.
+        error: the expected calibration error, for the title.
+    """
+    figure, axes = _figure(5.0, 4.4)
+    confidence, right, count = (np.asarray(column, dtype=float) for column in zip(*curve, strict=True))
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="perfect")
+    axes.plot(confidence, right, marker="o", color=ACCENT, label="this model")
+    axes.bar(confidence, count / count.sum(), width=0.06, color=ACCENT, alpha=0.18, label="share of items")
+    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set_title(f"Calibration (expected error {error:.3f})")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> Figure:
+    """Return one score of several runs over time.
+
+    Args:
+        histories: rows of each run, as ``history_.rows`` has them.
+        name: the column, such as ``valid_loss``.
+    """
+    figure, axes = _figure(6.4, 4.0)
+    for (run, rows), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+        points = [(row["epoch"], row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), color=colour, label=run, linewidth=1.8)
+    axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
+    axes.legend(frameon=False)
+    return figure
+
+
+def truth_against_prediction(truth: NDArray[Any], guess: NDArray[Any]) -> Figure:
+    """Return each item of a regression as a point; (N,) each."""
+    figure, axes = _figure(5.0, 4.6)
+    ends = [float(min(truth.min(), guess.min())), float(max(truth.max(), guess.max()))]
+    axes.plot(ends, ends, color="0.7", linestyle="--")
+    axes.scatter(truth, guess, s=12, alpha=0.5, color=ACCENT, edgecolors="none")
+    axes.set(xlabel="truth", ylabel="prediction", title="Truth against prediction")
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    """Return a figure that draws without a display, and its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,101 @@
+"""One page about one model: scores, plots and how it was made, in a single HTML file that opens offline."""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rekur.errors import SaveError
+from rekur.study import figures
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #22313f; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e3e8ec; text-align: left }
+td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem } svg { max-width: 100%; height: auto }
+"""
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    tables: Sequence[tuple[str, Sequence[str], Iterable[Sequence[Any]]]],
+    plots: Sequence[Figure],
+) -> None:
+    """Write a self-contained page.
+
+    Args:
+        path: the HTML file; replaced if it is there.
+        title: of the page.
+        tables: (heading, column names, rows) of each table.
+        plots: figures, put into the page as SVG.
+
+    Raises:
+        SaveError: the file cannot be written; an older one stays as it was.
+    """
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    parts += [_table(*one) for one in tables]
+    if plots:
+        parts.append('<h2>Plots</h2><div class="plots">' + "".join(_svg(plot) for plot in plots) + "</div>")
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
+    )
+    _replace(path, page)
+
+
+def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:
+    """Return the plots that a model's metrics and history allow."""
+    plots = []
+    if "confusion" in metrics:
+        plots.append(figures.confusion(metrics["confusion"], [c["label"] for c in metrics["per_class"]]))
+    if "calibration" in metrics:
+        plots.append(figures.calibration(metrics["calibration"], metrics["calibration_error"]))
+    if history:
+        for name in ("valid_loss", "valid_accuracy", "valid_micro_f1", "valid_rmse"):
+            if name in history[0]:
+                plots.append(figures.learning_curves({"this model": history}, name))
+    return plots
+
+
+def _table(heading: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    return f"<h2>{html.escape(heading)}</h2><table><tr>{cells}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f'<td class="number">{value:.4f}</td>'
+    kind = ' class="number"' if isinstance(value, int) else ""
+    return f"<td{kind}>{html.escape('' if value is None else str(value))}</td>"
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg")
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(text)
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SaveError(f"{path}: could not be written ({error.strerror or error}).") from error
