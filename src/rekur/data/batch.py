@@ -1,0 +1,120 @@
+"""Batches of rows of like length, in an order that a seed and the number of the epoch decide alone.
+
+Axes: B batch, T time, D features of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rekur._check import flag, whole
+from rekur.data.ragged import Ragged
+from rekur.errors import InputError, describe
+
+Indices = NDArray[np.int64]
+
+
+class LengthBuckets:
+    """Cuts rows into batches of like length, so that little padding is computed, and still at random.
+
+    Each epoch all rows are shuffled and cut into windows of ``window`` batches; inside a window rows are sorted
+    by length and cut into batches; then the batches are shuffled. Without ``shuffle`` all rows are sorted by
+    length, equal ones by their place, and the batches are the same each epoch.
+
+    Args:
+        lengths: steps in each row, 0 or more.
+        batch_size: rows in a batch, 1 or more; one batch of an epoch may hold fewer.
+        shuffle: whether the order is random.
+        seed: 0 or more.
+        window: batches sorted together; more means less padding and less randomness; 1 or more, default 50.
+
+    Example:
+        >>> buckets = LengthBuckets([3, 9, 3, 9], batch_size=2, shuffle=False)
+        >>> [batch.tolist() for batch in buckets.epoch(0)], buckets.padding_waste()
+        ([[0, 2], [1, 3]], 0.0)
+    """
+
+    def __init__(
+        self, lengths: ArrayLike, batch_size: int, *, shuffle: bool = True, seed: int = 0, window: int = 50
+    ) -> None:
+        self.lengths: Indices = np.asarray(lengths, dtype=np.int64)
+        if self.lengths.ndim != 1 or (self.lengths < 0).any():
+            raise InputError("lengths: got other values; expected one whole number of 0 or more for each row.")
+        self.batch_size = whole("batch_size", batch_size, low=1)
+        self.shuffle = flag("shuffle", shuffle)
+        self.seed = whole("seed", seed, low=0)
+        self.window = whole("window", window, low=1)
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Indices]:
+        """Yield the batches of an epoch: int64 (B,) row numbers; every row is in one batch.
+
+        Nothing but the arguments decides them, so a run that was stopped goes on with
+        ``itertools.islice(buckets.epoch(number), batches_done, None)``.
+
+        Args:
+            number: which epoch, 0 or more.
+        """
+        whole("epoch", number, low=0)
+        if not self.shuffle:
+            return iter(self._cut(np.argsort(self.lengths, kind="stable")))
+        random = self._random(number)
+        order = random.permutation(len(self.lengths))
+        step = self.window * self.batch_size
+        batches: list[Indices] = []
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            batches += self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
+        return (batches[i] for i in random.permutation(len(batches)))
+
+    def padding_waste(self, shuffled: bool = False) -> float:
+        """Return which share of all steps in the padded batches of epoch 0 is padding, in [0, 1).
+
+        Args:
+            shuffled: count for batches in a plain random order instead, to compare with.
+        """
+        batches = self._cut(self._random(0).permutation(len(self.lengths))) if shuffled else self.epoch(0)
+        padded = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
+        return 1 - int(self.lengths.sum()) / padded if padded else 0.0
+
+    def _random(self, number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number])))
+
+    def _cut(self, order: Indices) -> list[Indices]:
+        size = self.batch_size
+        return [order[start : start + size].astype(np.int64) for start in range(0, len(order), size)]
+
+
+def collate(ragged: Ragged, indices: ArrayLike) -> tuple[NDArray[Any], Indices]:
+    """Return rows as one padded batch and their lengths.
+
+    Args:
+        ragged: rows (T_i,) of token numbers, or (T_i, D) of values.
+        indices: int (B,), which rows.
+
+    Returns:
+        x, int64 (B, T) for token numbers or float32 (B, T, D) for values, 0 beyond each row's end, and
+        lengths, int64 (B,). T is the longest row's length, 0 if all are empty.
+
+    Example:
+        >>> rows = Ragged.from_iter([np.array([5, 6]), np.array([7])])
+        >>> x, lengths = collate(rows, [0, 1])
+        >>> x.tolist(), lengths.tolist()
+        ([[5, 6], [7, 0]], [2, 1])
+    """
+    chosen = np.asarray(indices, dtype=np.int64)
+    if chosen.ndim != 1 or (len(chosen) and not 0 <= chosen.min() <= chosen.max() < len(ragged)):
+        raise InputError(describe("indices", f"{chosen}", f"row numbers in [0, {len(ragged) - 1}]"))
+    lengths = ragged.lengths[chosen]
+    longest = int(lengths.max()) if len(chosen) else 0
+    type_ = np.int64 if ragged.values.dtype.kind in "iub" else np.float32
+    x = np.zeros((len(chosen), longest, *ragged.values.shape[1:]), dtype=type_)
+    for i, (start, length) in enumerate(zip(ragged.starts[chosen], lengths, strict=True)):
+        x[i, :length] = ragged.values[start : start + length]
+    return x, lengths

@@ -1,0 +1,136 @@
+"""What stands in each column: filled cells, examples, and a guess at what it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rekur.data.cells import MISSING, CellError, is_missing, number_of, time_of
+from rekur.data.source import Source
+
+_MOST_DISTINCT = 1000
+_MOST_CLASSES = 100
+_MOST_NUMBER_CLASSES = 20
+_MOST_LETTERS = 26  # of one case: DNA, RNA and protein codes
+_SHORTEST_SYMBOLS = 10
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """What stands in a column.
+
+    Attributes:
+        name: its name.
+        type: a guess: ``text``, ``symbols``, ``series``, ``class``, ``number``, ``date``, ``id``, ``names`` (lists
+            of text) or ``empty``.
+        filled: share of rows with a value, in [0, 1].
+        distinct: how many different values; None beyond a thousand, and for lists.
+        examples: the first few different values, shortened.
+    """
+
+    name: str
+    type: str
+    filled: float
+    distinct: int | None
+    examples: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain JSON."""
+        return asdict(self)
+
+
+def summarise(source: Source) -> tuple[int, list[ColumnSummary]]:
+    """Return the number of rows and what stands in each column, after one pass over the source."""
+    counts = {name: _Counts() for name in source.columns}
+    rows = 0
+    for row in source.rows():
+        rows += 1
+        for name, count in counts.items():
+            count.add(row.get(name))
+    return rows, [count.summary(name, rows) for name, count in counts.items()]
+
+
+class _Counts:
+    """Running counts over the values of one column."""
+
+    def __init__(self) -> None:
+        self.filled = self.numbers = self.whole = self.dates = self.lists = self.series = self.spaced = self.length = 0
+        self.distinct: set[str] = set()
+        self.letters: set[str] = set()
+        self.examples: list[str] = []
+
+    def add(self, value: Any) -> None:
+        is_list = isinstance(value, list | tuple | np.ndarray)
+        if not is_list and (is_missing(value) or (isinstance(value, str) and value.strip().lower() in MISSING)):
+            return
+        self.filled += 1
+        if is_list:
+            self.lists += 1
+            self.series += not (len(value) and isinstance(value[0], str))
+            shown = str(value)
+        else:
+            shown = str(value).strip()
+            if len(self.distinct) <= _MOST_DISTINCT:
+                self.distinct.add(shown)
+            self._add_cell(value, shown)
+        if len(self.examples) < _EXAMPLES:
+            short = shown if len(shown) <= 40 else shown[:39] + "…"
+            if short not in self.examples:
+                self.examples.append(short)
+
+    def _add_cell(self, value: Any, shown: str) -> None:
+        self.length += len(shown)
+        self.spaced += " " in shown
+        if len(self.letters) <= _MOST_LETTERS:
+            self.letters.update(shown)
+        if isinstance(value, str) and shown[0] not in "+-.0123456789[":
+            return
+        try:
+            self.whole += number_of(value).is_integer()
+            self.numbers += 1
+            return
+        except CellError:
+            pass
+        try:
+            time_of(value)
+            self.dates += 1
+        except CellError:
+            self.series += _holds_numbers(shown)
+
+    def summary(self, name: str, rows: int) -> ColumnSummary:
+        many = len(self.distinct) > _MOST_DISTINCT or self.lists > 0
+        share = self.filled / rows if rows else 0.0
+        return ColumnSummary(name, self._type(), share, None if many else len(self.distinct), self.examples)
+
+    def _type(self) -> str:
+        if not self.filled:
+            return "empty"
+        if self.series == self.filled:
+            return "series"
+        if self.lists:
+            return "names"
+        if self.dates == self.filled:
+            return "date"
+        repeats = len(self.distinct) * 2 <= self.filled
+        if self.numbers == self.filled:
+            few = self.whole == self.filled and len(self.distinct) <= _MOST_NUMBER_CLASSES
+            return "class" if few and repeats else "number"
+        if repeats and len(self.distinct) <= _MOST_CLASSES:
+            return "class"
+        if self.spaced * 10 > self.filled:
+            return "text"
+        one_case = len({letter.isupper() for letter in self.letters}) == 1
+        if len(self.letters) <= _MOST_LETTERS and one_case and self.length >= _SHORTEST_SYMBOLS * self.filled:
+            return "symbols" if all(letter.isalpha() for letter in self.letters) else "id"
+        return "id" if len(self.distinct) == self.filled else "text"
+
+
+def _holds_numbers(shown: str) -> bool:
+    pieces = shown.strip("[]").replace(",", " ").replace(";", " ").replace("[", " ").replace("]", " ").split()
+    try:
+        return len([number_of(piece) for piece in pieces[:20]]) > 1
+    except CellError:
+        return False

@@ -1,0 +1,161 @@
+"""Tables with a separator: csv (fields may be quoted, over several lines) and tsv (one row a line)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from rekur.data.files import read_lines
+from rekur.data.source import Row, Source, check_names
+from rekur.errors import InputError, describe
+
+# A quote that was opened and not closed would read the rest of the file into one field.
+_MOST_LINES_IN_A_FIELD = 20_000
+_LONGEST_FIELD = 2**31 - 1
+
+
+class Delimited(Source):
+    """A csv or tsv file: a header line, then one row of text cells after another.
+
+    In csv a field in double quotes may hold separators, line ends and doubled quotes (RFC 4180). In tsv
+    quotes are ordinary characters, unless they stand around a whole field in which all others are doubled.
+    Blank lines are passed over. All values are text.
+
+    Args:
+        path: the file, maybe packed.
+        format: ``"csv"`` or ``"tsv"``.
+        encoding: the encoding of the text.
+        separator: one character; ``None`` is ``","`` for csv and a tab for tsv.
+    """
+
+    def __init__(self, path: Path, format: str, encoding: str, separator: str | None = None) -> None:
+        self._path, self._encoding = path, encoding
+        self.name, self.format = str(path), format
+        self._separator = separator or ("\t" if format == "tsv" else ",")
+        records = self._records()
+        line, header = next(records, (1, []))
+        if not header:
+            raise self.error("lines: got 0; expected a header line and one row or more.")
+        self.columns = self._check_header(header, line)
+        if next(records, None) is None:
+            raise self.error("rows: got 0 below the header; expected 1 or more.")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each row with the line it begins on; raise for a row of another width than the header."""
+        records = self._records()
+        next(records)
+        columns, width = self.columns, len(self.columns)
+        for line, cells in records:
+            if len(cells) != width:
+                expected = f"{width}, as in the header"
+                raise self.error(describe("fields", len(cells), expected, self._width_fix(len(cells))), line)
+            yield Row(zip(columns, cells, strict=True), line)
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        records = self._plain_records() if self.format == "tsv" else self._quoted_records()
+        for line, cells in records:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield line, cells
+
+    def _plain_records(self) -> Iterator[tuple[int, list[str]]]:
+        separator = self._separator
+        for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+            cells = text.rstrip("\r\n").split(separator)
+            yield number, [_unquoted(c) for c in cells] if '"' in text else cells
+
+    def _quoted_records(self) -> Iterator[tuple[int, list[str]]]:
+        if csv.field_size_limit() < _LONGEST_FIELD:  # the module's own limit is 131072 characters
+            csv.field_size_limit(_LONGEST_FIELD)
+        start = 1
+
+        def guarded() -> Iterator[str]:
+            for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+                if number - start > _MOST_LINES_IN_A_FIELD:
+                    raise self.error(_OPEN_QUOTE, start)
+                yield text
+
+        reader = csv.reader(guarded(), delimiter=self._separator, strict=True)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                open_at_end = "unexpected end" in str(error)
+                raise self.error(_OPEN_QUOTE if open_at_end else _LOOSE_QUOTE, start) from error
+            yield start, cells
+            start = reader.line_num + 1
+
+    def _check_header(self, header: list[str], line: int) -> list[str]:
+        names = [name.strip() for name in header]
+        if len(names) == 1:
+            for other, word in ((";", ";"), ("\t", "tab"), ("|", "|"), (",", ",")):
+                if other != self._separator and other in names[0]:
+                    text = describe("header", names[0], f"names with {_word(self._separator)} between")
+                    raise self.error(f"{text} Try separator '{word}' (--separator '{word}').", line)
+        numeric = [name for name in names if _is_number(name)]
+        if numeric and not _counts_up(numeric):
+            fix = "Put a line with the columns' names on top."
+            raise self.error(describe("header", numeric[0], "a column name, not a number", fix), line)
+        return check_names(self, names, line)
+
+    def _width_fix(self, got: int) -> str:
+        if got < len(self.columns):
+            return "Add the fields that are missing, or join lines that belong to one row."
+        if self.format == "tsv":
+            return "Take tabs out of fields, or quote the fields and add --format csv --separator tab."
+        return f'Put fields that hold a {_word(self._separator)} in double quotes ("…").'
+
+
+_OPEN_QUOTE = (
+    "quotes: got a double quote that is opened here and not closed; expected pairs. "
+    'Close it, or write "" for a quote inside a quoted field.'
+)
+_LOOSE_QUOTE = (
+    'quotes: got text after a closing double quote; expected the separator. Write "" for a quote inside a quoted field.'
+)
+
+
+def check_separator(separator: str | None) -> str | None:
+    """Return the separator as one character; ``tab`` and ``\\t`` are words for the tab.
+
+    Example:
+        >>> check_separator("tab")
+        '\\t'
+    """
+    if separator is None:
+        return None
+    if separator in ("tab", "\\t"):
+        return "\t"
+    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n\0':
+        raise InputError(describe("separator", separator, "one character such as ',' or ';', or 'tab'"))
+    return separator
+
+
+def _word(separator: str) -> str:
+    return {",": "comma", "\t": "tab", ";": "semicolon"}.get(separator, f"'{separator}'")
+
+
+def _unquoted(cell: str) -> str:
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        inner = cell[1:-1].replace('""', "")
+        if '"' not in inner:
+            return cell[1:-1].replace('""', '"')
+    return cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text.lower().lstrip("+-").startswith(("n", "i"))  # nan, inf: may be names
+
+
+def _counts_up(numbers: list[str]) -> bool:
+    """Whether numbers in a header are names such as 0, 1, 2, as data frames write them."""
+    if len(numbers) < 2 or not all(n.isdecimal() for n in numbers):
+        return False
+    first = int(numbers[0])
+    return [int(n) for n in numbers] == list(range(first, first + len(numbers)))

@@ -1,0 +1,301 @@
+"""What a file of sequences holds, and what may be wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rekur.data.columns import ColumnSummary, summarise
+from rekur.data.examples import Columns, Example, examples
+from rekur.data.source import Source
+from rekur.data.split import item_key
+
+_ITEM_TYPES = ("text", "symbols", "series")
+_IMBALANCED = 10  # times as many examples in the largest class as in the smallest
+_MOST_CLASSES = 100
+
+
+@dataclass
+class Description:
+    """What a source holds; made by :func:`describe`.
+
+    Attributes:
+        name: the file.
+        format: how it is read.
+        rows: rows in the file.
+        columns: what stands in each column.
+        chosen: which columns are the item and the label, or None where that is unclear.
+        guessed: whether ``chosen`` was guessed from the columns, not told.
+        question: what to say so that it becomes clear; empty if it is.
+        sequences: items: rows, or groups of a long table.
+        lengths: for each unit (``characters``, ``words``, ``symbols``, ``steps``): min, median, p95 and max.
+        label_type: ``"class"``, ``"classes"``, ``"number"``, or None without a label.
+        classes: examples in each class, most first.
+        numbers: min, mean and max of labels that are numbers.
+        unlabelled: items without a label, where there is a label column.
+        empty: items without steps.
+        duplicates: items that equal an earlier one.
+        conflicts: different items that stand there more than once, with different labels.
+        missing: share of missing values in each channel of a series.
+        warnings: what a person should look at, one sentence each.
+    """
+
+    name: str
+    format: str
+    rows: int
+    columns: list[ColumnSummary]
+    chosen: Columns | None = None
+    guessed: bool = False
+    question: str = ""
+    sequences: int = 0
+    lengths: dict[str, dict[str, int]] = field(default_factory=dict)
+    label_type: str | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    unlabelled: int = 0
+    empty: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    missing: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def imbalance(self) -> float | None:
+        """How many times more examples the largest class has than the smallest; None with less than two."""
+        return max(self.classes.values()) / min(self.classes.values()) if len(self.classes) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        saved = {**vars(self), "imbalance": self.imbalance}
+        saved["columns"] = [column.to_dict() for column in self.columns]
+        if self.chosen is not None:
+            saved["chosen"] = {name: value for name, value in vars(self.chosen).items() if value is not None}
+        return saved
+
+    def overview(self) -> list[tuple[str, str]]:
+        """Return (what, how) pairs for a table."""
+        rows = [("file", f"{self.name} ({self.format})"), ("rows", f"{self.rows}")]
+        if self.chosen is None:
+            return rows
+        by = " (guessed)" if self.guessed else ""
+        rows.append((self.chosen.kind, f"{_shown(self.chosen.items())}{by}"))
+        if self.chosen.labels():
+            rows.append(("label", f"{_shown(self.chosen.labels())}{by}"))
+        rows.append(("sequences", f"{self.sequences}"))
+        for unit, size in self.lengths.items():
+            shown = f"min {size['min']}, median {size['median']}, 95 % ≤ {size['p95']}, max {size['max']}"
+            rows.append((f"length in {unit}", shown))
+        if self.numbers:
+            rows.append(("label values", ", ".join(f"{name} {value:.6g}" for name, value in self.numbers.items())))
+        if self.imbalance is not None:
+            rows.append(("classes", f"{len(self.classes)}, largest to smallest {self.imbalance:.3g} : 1"))
+        counts = [("empty items", self.empty), ("duplicates", self.duplicates)]
+        counts += [("duplicates with different labels", self.conflicts)] if self.chosen.labels() else []
+        return rows + [(what, f"{count}") for what, count in counts]
+
+    def column_table(self) -> list[tuple[str, str, str, str, str]]:
+        """Return (name, type, filled, distinct, examples) of each column."""
+        return [
+            (
+                column.name,
+                column.type,
+                _percent(column.filled),
+                "many" if column.distinct is None else f"{column.distinct}",
+                ", ".join(column.examples),
+            )
+            for column in self.columns
+        ]
+
+    def class_table(self) -> list[tuple[str, str, str]]:
+        """Return (class, examples, share) of each class, most first."""
+        total = sum(self.classes.values())
+        return [(name, f"{count}", _percent(count / total)) for name, count in self.classes.items()]
+
+    def missing_table(self) -> list[tuple[str, str]]:
+        """Return (channel, share of missing values) of each channel of a series."""
+        return [(channel, _percent(share)) for channel, share in self.missing.items()]
+
+
+def describe(
+    source: Source,
+    columns: Columns | None = None,
+    *,
+    label_type: str = "class",
+    label_separator: str | None = None,
+) -> Description:
+    """Read a source twice and say what it holds.
+
+    Without ``columns`` the item and the label are taken to be the only column that looks like an item and the only
+    one that looks like a label; if there is another choice, nothing is chosen and ``question`` says what to tell.
+
+    Args:
+        source: rows from a file or from memory.
+        columns: which column is what.
+        label_type: as for :func:`~rekur.data.examples.examples`; used with ``columns``.
+        label_separator: as there.
+
+    Raises:
+        DataError: for a row that cannot be read; empty items and missing labels are counted instead.
+
+    Example:
+        >>> from rekur.data.memory import from_memory
+        >>> texts = ["so good", "so bad", "so good", "not bad"]
+        >>> found = describe(from_memory(texts, ["yes", "no", "no", "yes"]))
+        >>> found.chosen.text, found.chosen.label, found.classes, found.conflicts
+        ('item', 'label', {'yes': 2, 'no': 2}, 1)
+    """
+    rows, summaries = summarise(source)
+    found = Description(source.name, source.format, rows, summaries, columns)
+    if columns is None:
+        found.chosen, found.question, label_type = _guess(summaries)
+        found.guessed = found.chosen is not None
+    if found.chosen is not None:
+        found.label_type = label_type if found.chosen.labels() else None
+        counts = _Counts(found)
+        for example in examples(
+            source, found.chosen, label_type=label_type, label_separator=label_separator, empty="keep"
+        ):
+            counts.add(example)
+        counts.finish()
+    found.warnings = _warnings(found)
+    return found
+
+
+def _guess(columns: list[ColumnSummary]) -> tuple[Columns | None, str, str]:
+    """Return the columns if only one choice is there, else a question; and the type of the label."""
+    items = [column for column in columns if column.type in _ITEM_TYPES]
+    classes = [column for column in columns if column.type == "class"]
+    numbers = [column for column in columns if column.type == "number"]
+    labels = classes or numbers
+    label_type = "class" if classes else "number"
+    if len(items) == 1 and len(labels) <= 1:
+        label = labels[0].name if labels else None
+        return Columns(**{items[0].type: items[0].name, "label": label}), "", label_type
+    if len(items) == 1:
+        question = f"Which column is the label? Say --label with one of {_shown([c.name for c in labels])}."
+        return None, question, label_type
+    if items:
+        options = ", ".join(f"--{column.type} '{column.name}'" for column in items)
+        return None, f"Which column is the item? Say one of {options}.", label_type
+    question = (
+        "Which columns hold the sequences? No column looks like text, symbols or whole series. "
+        "Say --text, --symbols or --series with a column; in a table with one row an event, add --group and --time."
+    )
+    return None, question, label_type
+
+
+class _Counts:
+    """Running counts over examples."""
+
+    def __init__(self, found: Description) -> None:
+        self._found = found
+        self._lengths: dict[str, array[int]] = {}
+        self._classes: Counter[str] = Counter()
+        self._numbers: list[float] = []
+        self._first_label: dict[bytes, Any] = {}
+        self._conflicts: set[bytes] = set()
+        self._missing: Any = 0
+        self._steps = 0
+
+    def add(self, example: Example) -> None:
+        found, item = self._found, example.item
+        found.sequences += 1
+        if found.label_type is not None:
+            self._add_label(example.label)
+        sizes = _sizes(item, found.chosen.kind if found.chosen else "")
+        for unit, size in sizes.items():
+            self._lengths.setdefault(unit, array("q")).append(size)
+        if not (item.strip() if isinstance(item, str) else len(item)):
+            found.empty += 1
+            return
+        if isinstance(item, np.ndarray):
+            self._missing = self._missing + np.isnan(item).sum(axis=0)
+            self._steps += len(item)
+        key = item_key(item)
+        if key in self._first_label:
+            found.duplicates += 1
+            if self._first_label[key] != example.label:
+                self._conflicts.add(key)
+        else:
+            self._first_label[key] = example.label
+
+    def _add_label(self, label: Any) -> None:
+        if label is None:
+            self._found.unlabelled += 1
+        elif self._found.label_type == "number":
+            self._numbers += label if isinstance(label, tuple) else [label]
+        else:
+            self._classes.update(label if isinstance(label, tuple) else [label])
+
+    def finish(self) -> None:
+        found = self._found
+        found.conflicts = len(self._conflicts)
+        found.classes = dict(self._classes.most_common())
+        for unit, sizes in self._lengths.items():
+            low, median, p95, high = np.percentile(np.asarray(sizes), [0, 50, 95, 100], method="nearest")
+            found.lengths[unit] = {"min": int(low), "median": int(median), "p95": int(p95), "max": int(high)}
+        if self._numbers:
+            values = np.asarray(self._numbers)
+            found.numbers = {name: float(getattr(values, name)()) for name in ("min", "mean", "max")}
+        if self._steps:
+            items = found.chosen.items() if found.chosen else []
+            names = (
+                items if len(items) == len(self._missing) else [f"channel {i + 1}" for i in range(len(self._missing))]
+            )
+            shares = self._missing / self._steps
+            found.missing = {name: float(share) for name, share in zip(names, shares, strict=True)}
+
+
+def _sizes(item: Any, kind: str) -> dict[str, int]:
+    if kind == "text":
+        return {"characters": len(item), "words": len(item.split())}
+    if kind == "symbols":
+        return {"symbols": len(item.split()) if isinstance(item, str) and " " in item.strip() else len(item)}
+    return {"steps": len(item)}
+
+
+def _warnings(found: Description) -> list[str]:
+    warnings = [f"The column '{c.name}' is empty." for c in found.columns if c.type == "empty"]
+    if found.empty:
+        warnings.append(f"{found.empty} items are empty; take them out or fill them.")
+    if found.unlabelled:
+        warnings.append(f"{found.unlabelled} items have no label; training needs one for each.")
+    if found.conflicts:
+        warnings.append(f"{found.conflicts} items stand there more than once with different labels.")
+    if found.duplicates:
+        warnings.append(f"{found.duplicates} items repeat an earlier one; a split keeps equal items on one side.")
+    if len(found.classes) == 1:
+        warnings.append(f"There is one class only, '{next(iter(found.classes))}'; a classifier needs two or more.")
+    single = [name for name, count in found.classes.items() if count == 1]
+    if single:
+        warnings.append(f"{len(single)} classes have one example, such as '{single[0]}'; none is left to check on.")
+    if found.imbalance is not None and found.imbalance >= _IMBALANCED:
+        warnings.append(
+            f"The largest class has {found.imbalance:.3g} times the examples of the smallest; "
+            "look at scores that weigh classes alike, such as macro F1."
+        )
+    if len(found.classes) > _MOST_CLASSES:
+        warnings.append(f"There are {len(found.classes)} classes; is the label a number or a name of each row?")
+    for channel, share in found.missing.items():
+        if share == 1:
+            warnings.append(f"The channel '{channel}' has no values.")
+        elif share > 0.5:
+            warnings.append(f"The channel '{channel}' lacks {_percent(share)} of its values.")
+    return warnings
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; never 0 % or 100 % unless it is."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{share:.1%}".replace("%", " %").replace(".0 ", " ")

@@ -1,0 +1,313 @@
+"""Rows to examples: which columns are the item, the label, the group and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rekur._check import choice
+from rekur.data.cells import CellError, code_of, is_missing, number_of, series_of, symbols_of, text_of, time_of
+from rekur.data.groups import ROW_LIMIT, Groups
+from rekur.data.source import Row, Source, shown_names
+from rekur.errors import DataError, InputError, describe, did_you_mean
+
+LABEL_TYPES = ("class", "classes", "number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which column is what. Exactly one of ``text``, ``symbols``, ``series`` and ``values`` is given.
+
+    A *long table* has one row an event: ``group`` names the sequence a row belongs to and ``time`` orders the
+    rows inside it. Without ``group``, all rows of a table with ``time``, or with a list for ``series``, are one
+    sequence. In a list of columns, ``"a..d"`` stands for all columns from a to d.
+
+    Attributes:
+        text: the text of an item; in a long table, one text an event, joined by blanks.
+        symbols: letters, or codes with blanks between, or a list of codes; in a long table, one code an event.
+        series: one column with whole series (nested lists, or text with the numbers of one channel), or a list of
+            number columns of a long table, the channels.
+        values: number columns of a wide table, one row an item: its steps in order, one channel.
+        label: the column with the label; several for several numbers.
+        group: the column that names the sequence, in a long table.
+        time: the column with a number or an ISO date that orders the rows of a sequence.
+        id: the column that names the item in results; in a long table the group does where it is not given.
+    """
+
+    text: str | None = None
+    symbols: str | None = None
+    series: str | Sequence[str] | None = None
+    values: Sequence[str] | None = None
+    label: str | Sequence[str] | None = None
+    group: str | None = None
+    time: str | None = None
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        roles = ("text", "symbols", "series", "values")
+        given = [role for role in roles if getattr(self, role) not in (None, "", [], ())]
+        if len(given) != 1:
+            got = " and ".join(given) or "none"
+            raise InputError(f"item columns: got {got}; expected one of text, symbols, series and values.")
+        if self.values is not None and (self.group is not None or self.time is not None):
+            fix = "Name the channels with series."
+            raise InputError(f"values: got them with group or time; expected a table with one row an item. {fix}")
+
+    @property
+    def kind(self) -> str:
+        """What an item is: ``"text"``, ``"symbols"`` or ``"series"``."""
+        return "text" if self.text else "symbols" if self.symbols else "series"
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a row is an event and not an item."""
+        listed = self.series is not None and not isinstance(self.series, str)
+        return listed or self.group is not None or self.time is not None
+
+    def items(self) -> list[str]:
+        """Return the columns of the item."""
+        given = self.text or self.symbols or self.series or self.values or ()
+        return [given] if isinstance(given, str) else list(given)
+
+    def labels(self) -> list[str]:
+        """Return the columns of the label, maybe none."""
+        if self.label is None:
+            return []
+        return [self.label] if isinstance(self.label, str) else list(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One item with its label.
+
+    Attributes:
+        item: str for text; str or a list of str for symbols; float64 (T, D) for series, NaN where missing.
+        label: str, a sorted tuple of str (``classes``), a float or a tuple of floats (``number``), or None.
+        line: where it begins in the source, from 1.
+        id: what the source calls it, or None.
+    """
+
+    item: Any
+    label: Any
+    line: int
+    id: str | None
+
+
+def examples(
+    source: Source,
+    columns: Columns,
+    *,
+    label_type: str = "class",
+    label_separator: str | None = None,
+    empty: str = "error",
+    row_limit: int = ROW_LIMIT,
+) -> Iterator[Example]:
+    """Return an iterator over the examples of a source; items of a long table in order of first appearance.
+
+    Args:
+        source: rows from a file or from memory.
+        columns: which column is what; checked at once, before the first row is read.
+        label_type: ``"class"``, one name; ``"classes"``, a list of names, or text cut at ``label_separator``; or
+            ``"number"``, a finite number.
+        label_separator: between the names of several classes in a text cell; ``None`` for lists.
+        empty: ``"error"`` refuses an item without steps and a missing label; ``"keep"`` gives the item as it is,
+            and None for the label.
+        row_limit: rows of a long table that are gathered in memory; more are sorted on disk.
+
+    Raises:
+        InputError: for an option of the wrong kind.
+        DataError: for a column that is not there, and, when it is reached, for a row that cannot be used.
+
+    Example:
+        >>> from rekur.data.memory import from_memory
+        >>> table = from_memory({"who": ["a", "b", "a"], "x": [1, 5, 2]})
+        >>> [(e.id, e.item.ravel().tolist()) for e in examples(table, Columns(series=["x"], group="who"))]
+        [('a', [1.0, 2.0]), ('b', [5.0])]
+    """
+    choice("label_type", label_type, LABEL_TYPES)
+    choice("empty", empty, ("error", "keep"))
+    reader = _Reader(source, columns, label_type, label_separator, empty)
+    return reader.long(row_limit) if columns.is_long else reader.rows()
+
+
+def check_column(source: Source, role: str, name: str) -> str:
+    """Return the name if the source has such a column, else raise and say which there are."""
+    if name in source.columns:
+        return name
+    expected = f"one of the columns {shown_names(source.columns)}"
+    raise source.error(describe(f"{role} column", name, expected, did_you_mean(name, source.columns)))
+
+
+class _Reader:
+    """Reads the cells of rows by the chosen columns; every error names the line."""
+
+    def __init__(self, source: Source, columns: Columns, label_type: str, separator: str | None, empty: str) -> None:
+        self._source, self._columns = source, columns
+        self._label_type, self._separator, self._keeps_empty = label_type, separator, empty == "keep"
+        role = next(r for r in ("text", "symbols", "series", "values") if getattr(columns, r))
+        self._items = _expand(source, role, columns.items())
+        self._labels = _expand(source, "label", columns.labels())
+        for name in ("group", "time", "id"):
+            if getattr(columns, name) is not None:
+                check_column(source, name, getattr(columns, name))
+        if len(self._labels) > 1 and label_type != "number":
+            raise InputError(describe("label columns", len(self._labels), "1, unless labels are numbers"))
+        if len(self._items) > 1 and columns.kind != "series":
+            raise InputError(describe(f"{role} columns", len(self._items), "1"))
+        if separator is not None and label_type != "classes":
+            raise InputError(f"label_separator: got '{separator}' for label_type '{label_type}'; expected 'classes'.")
+        self._channels: tuple[int, int] | None = None  # of the first series that has steps, and its line
+
+    def rows(self) -> Iterator[Example]:
+        for row in self._source.rows():
+            line = row.line
+            try:
+                item = self._item(row)
+                label = self._label(row)
+            except CellError as error:
+                raise self._source.error(str(error), line) from None
+            self._check_item(item, line)
+            yield Example(item, label, line, self._id(row))
+
+    def long(self, row_limit: int) -> Iterator[Example]:
+        numbers: dict[str, int] = {}
+        heads: list[tuple[Any, int, str | None]] = []  # label, line and id of each group
+        groups = Groups(row_limit)
+        try:
+            time_kind = ""
+            for row in self._source.rows():
+                try:
+                    name = self._group(row)
+                    kind, time = time_of(row.get(self._columns.time), "time") if self._columns.time else ("", 0)
+                    payload, label = self._event(row), self._label(row)
+                except CellError as error:
+                    raise self._source.error(str(error), row.line) from None
+                if kind != (time_kind or kind):
+                    raise self._source.error(f"time: got a {kind}; expected a {time_kind}, as above.", row.line)
+                time_kind = kind
+                number = numbers.setdefault(name, len(numbers))
+                if number == len(heads):
+                    heads.append((label, row.line, self._id(row) or name or None))
+                elif label != heads[number][0]:
+                    raise self._changed_label(label, heads[number], name, row.line)
+                groups.add(number, time, payload)
+            for number, payloads in groups:
+                label, line, shown = heads[number]
+                item = self._joined(payloads)
+                self._check_item(item, line)
+                yield Example(item, label, line, shown)
+        finally:
+            groups.close()
+
+    def _item(self, row: Row) -> Any:
+        name = self._items[0]
+        if self._columns.kind == "text":
+            return text_of(row.get(name), name)
+        if self._columns.kind == "symbols":
+            return symbols_of(row.get(name), name)
+        if self._columns.values is not None:
+            return np.asarray([[number_of(row.get(step), step)] for step in self._items])
+        return series_of(row.get(name), name)
+
+    def _event(self, row: Row) -> bytes:
+        if self._columns.kind == "series":
+            return np.asarray([number_of(row.get(name), name) for name in self._items]).tobytes()
+        name = self._items[0]
+        read = text_of if self._columns.kind == "text" else code_of
+        event = read(row.get(name), name)
+        if not event.strip():
+            raise CellError(f"{name}: got nothing; expected an event in every row.")
+        return event.encode("utf-8", errors="surrogatepass")
+
+    def _joined(self, payloads: list[bytes]) -> Any:
+        if self._columns.kind == "series":
+            return np.frombuffer(b"".join(payloads)).reshape(len(payloads), len(self._items)).copy()
+        events = [payload.decode("utf-8", errors="surrogatepass") for payload in payloads]
+        return " ".join(events) if self._columns.kind == "text" else events
+
+    def _group(self, row: Row) -> str:
+        if self._columns.group is None:
+            return ""
+        name = code_of(row.get(self._columns.group), "group")
+        if not name:
+            raise CellError("group: got nothing; expected the name of a sequence in every row.")
+        return name
+
+    def _id(self, row: Row) -> str | None:
+        return code_of(row.get(self._columns.id), "id") or None if self._columns.id else None
+
+    def _label(self, row: Row) -> Any:
+        if not self._labels:
+            return None
+        cells = [row.get(name) for name in self._labels]
+        if any(is_missing(cell) or (_is_empty_list(cell) and self._label_type != "classes") for cell in cells):
+            if self._keeps_empty:
+                return None
+            name = next(
+                n for n, cell in zip(self._labels, cells, strict=True) if is_missing(cell) or _is_empty_list(cell)
+            )
+            raise CellError(f"{name}: got nothing; expected a label in every row.")
+        if self._label_type == "number":
+            return self._numbers(cells)
+        if self._label_type == "classes":
+            return self._classes(cells[0])
+        if isinstance(cells[0], list | tuple | np.ndarray):
+            fix = "For several classes an item, choose label_type 'classes'."
+            raise CellError(describe(self._labels[0], cells[0], "one class", fix))
+        return code_of(cells[0], self._labels[0])
+
+    def _numbers(self, cells: list[Any]) -> float | tuple[float, ...]:
+        if len(cells) == 1 and isinstance(cells[0], list | tuple | np.ndarray):
+            return tuple(self._number(cell, self._labels[0]) for cell in cells[0])
+        numbers = tuple(self._number(cell, name) for name, cell in zip(self._labels, cells, strict=True))
+        return numbers[0] if len(numbers) == 1 else numbers
+
+    def _number(self, cell: Any, name: str) -> float:
+        number = number_of(cell, name)
+        if np.isnan(number):
+            raise CellError(describe(name, cell, "a number, as every label must be"))
+        return number
+
+    def _classes(self, cell: Any) -> tuple[str, ...]:
+        name = self._labels[0]
+        if isinstance(cell, str):
+            cell = cell.split(self._separator) if self._separator else [cell]
+        if not isinstance(cell, list | tuple | np.ndarray):
+            raise CellError(describe(name, cell, "a list of classes"))
+        return tuple(sorted({code for part in cell if (code := code_of(part, name))}))
+
+    def _check_item(self, item: Any, line: int) -> None:
+        if isinstance(item, np.ndarray) and len(item):
+            first = self._channels = self._channels or (item.shape[1], line)
+            if item.shape[1] != first[0]:
+                expected = f"{first[0]}, as in {self._source.unit} {first[1]}"
+                raise self._source.error(describe("channels", item.shape[1], expected), line)
+        elif not self._keeps_empty and not (item.strip() if isinstance(item, str) else len(item)):
+            fix = "Take the row out, or fill it."
+            raise self._source.error(f"{self._items[0]}: got nothing; expected one step or more. {fix}", line)
+
+    def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
+        unit = self._source.unit
+        where = f"as in {unit} {head[1]}" + (f" of group '{name}'" if name else "")
+        fix = "All rows of a sequence have one label."
+        return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
+
+
+def _is_empty_list(cell: Any) -> bool:
+    return isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0
+
+
+def _expand(source: Source, role: str, names: list[str]) -> list[str]:
+    """Return the columns, with ``a..d`` put out as all from a to d, each checked."""
+    found: list[str] = []
+    for name in names:
+        first, dots, last = name.partition("..")
+        if dots and name not in source.columns:
+            start, end = (source.columns.index(check_column(source, role, end)) for end in (first, last))
+            found += source.columns[start : end + 1]
+        else:
+            found.append(check_column(source, role, name))
+    return found

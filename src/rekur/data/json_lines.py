@@ -1,0 +1,122 @@
+"""JSON tables: one object a line, or one array of objects."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from rekur.data.files import open_text, read_lines
+from rekur.data.source import Row, Source
+from rekur.errors import describe
+
+# Rows in which the names of the columns are looked up: objects may leave keys out.
+_ROWS_LOOKED_AT = 100
+_BLOCK = 1 << 16
+_LONGEST_TOKEN = 100  # an error this near to the end of what was read may only mean that more must be read
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+class JsonRows(Source):
+    """A file of JSON objects; the columns are the keys of the first hundred.
+
+    A file that begins with ``[`` is one array, and its rows are counted; otherwise each line is an object.
+    A key that an object lacks is absent from its row. Both are read in a stream.
+
+    Args:
+        path: the file, maybe packed.
+        format: ``"jsonl"`` or ``"json"``.
+        encoding: the encoding of the text.
+    """
+
+    def __init__(self, path: Path, format: str, encoding: str) -> None:
+        self._path, self._encoding = path, encoding
+        self.name, self.format = str(path), format
+        self._is_array = self._begins_with() == "["
+        if self._is_array:
+            self.unit = "row"
+        first = list(itertools.islice(self.rows(), _ROWS_LOOKED_AT))
+        if not first:
+            raise self.error("rows: got 0; expected 1 JSON object or more.")
+        self.columns = list(dict.fromkeys(key for row in first for key in row))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each object as a row."""
+        for number, value in self._array() if self._is_array else self._lines():
+            if not isinstance(value, dict):
+                got = json.dumps(value, ensure_ascii=False)
+                raise self.error(describe("row", got, 'a JSON object such as {"text": …, "label": …}'), number)
+            yield Row(value, number)
+
+    def _begins_with(self) -> str:
+        with open_text(self._path, self._encoding) as text:
+            return next((line.strip()[0] for line in text if line.strip()), "")
+
+    def _lines(self) -> Iterator[tuple[int, Any]]:
+        for number, line in enumerate(read_lines(self._path, self._encoding), 1):
+            if line.strip():
+                try:
+                    value = json.loads(line)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise self.error(_bad_json(line, error), number) from error
+                yield number, value
+
+    def _array(self) -> Iterator[tuple[int, Any]]:
+        """Yield the members of one array, holding one block of the file, or more where a member is longer."""
+        with open_text(self._path, self._encoding) as text:
+            buffer, at = _to_mark(text, "", 0)
+            buffer, at = _to_mark(text, buffer, at + 1)
+            number = 0
+            while buffer[at : at + 1] != "]":
+                if number and buffer[at : at + 1] != ",":
+                    raise self.error(describe("JSON", buffer[at:], "',' or ']' after an object"), number)
+                buffer, at = _to_mark(text, buffer, at + bool(number))
+                number += 1
+                value, buffer, at = self._member(text, buffer, at, number)
+                yield number, value
+                buffer, at = _to_mark(text, buffer, at)
+            buffer, at = _to_mark(text, buffer, at + 1)
+            if at < len(buffer):
+                raise self.error(describe("JSON", buffer[at:], "nothing after the array"))
+
+    def _member(self, text: TextIO, buffer: str, at: int, number: int) -> tuple[Any, str, int]:
+        """Return the value at ``at``, the buffer and the place behind the value; read on if it is cut."""
+        block = _BLOCK
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(buffer, at)
+                return value, buffer, end
+            except (json.JSONDecodeError, RecursionError) as error:
+                more = text.read(block) if _may_be_cut(error, buffer) else ""
+                if not more:
+                    raise self.error(_bad_json(buffer, error, at), number) from error
+                buffer, at, block = buffer[at:] + more, 0, block * 2
+
+
+def _to_mark(text: TextIO, buffer: str, at: int) -> tuple[str, int]:
+    """Pass over blanks, reading on at the buffer's end; at the file's end nothing is left behind the place."""
+    while True:
+        at = _BLANKS.match(buffer, at).end()  # type: ignore[union-attr]
+        if at < len(buffer):
+            return buffer, at
+        more = text.read(_BLOCK)
+        if not more:
+            return buffer, at
+        buffer, at = more, 0
+
+
+def _may_be_cut(error: Exception, buffer: str) -> bool:
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos > len(buffer) - _LONGEST_TOKEN
+
+
+def _bad_json(text: str, error: Exception, at: int = 0) -> str:
+    why = "Nested too deep."
+    if isinstance(error, json.JSONDecodeError):
+        why = f"{error.msg} at character {error.pos - at + 1}."
+    return describe("JSON", text[at:].strip(), "one whole object in JSON", why)

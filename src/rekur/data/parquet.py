@@ -1,0 +1,48 @@
+"""Parquet files, read a block of rows at a time with pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rekur._check import need
+from rekur.data.source import Row, Source, check_names
+
+_ROWS_A_BLOCK = 1024
+
+
+class Parquet(Source):
+    """A parquet file; values keep their types, lists may be nested.
+
+    Args:
+        path: the file.
+    """
+
+    unit = "row"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name, self.format = str(path), "parquet"
+        with self._open() as file:
+            if file.metadata.num_rows == 0:
+                raise self.error("rows: got 0; expected 1 or more.")
+            self.columns = check_names(self, list(file.schema_arrow.names))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each row; only one block of rows is held."""
+        number = 0
+        with self._open() as file:
+            for batch in file.iter_batches(batch_size=_ROWS_A_BLOCK):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(values, number)
+
+    def _open(self) -> Any:
+        parquet = need("pyarrow.parquet", "parquet", "reading parquet files")
+        arrow = need("pyarrow", "parquet", "reading parquet files")
+        try:
+            return parquet.ParquetFile(self._path)
+        except (arrow.ArrowInvalid, OSError) as error:
+            text = f"content: got '{str(error).splitlines()[0]}'; expected a whole parquet file. Write it again."
+            raise self.error(text) from error

@@ -1,0 +1,196 @@
+"""Rows of differing length in one flat array, in memory or in a temporary file that the system pages in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._check import whole
+from rekur.errors import InputError, SaveError, ShapeError, describe
+
+SPILL_BYTES = 256 * 2**20
+
+Array = NDArray[np.generic]
+
+
+class Ragged:
+    """Rows (T_i,) or (T_i, D) behind one another: row i is ``values[starts[i] : starts[i] + lengths[i]]``.
+
+    Made by :meth:`from_iter`. A row is a view, never a copy; :meth:`take` copies no values either. Beyond
+    ``spill_bytes`` the values stand in a temporary file, removed by :meth:`close` or when nothing refers to it.
+
+    Args:
+        values: all steps, (N,) or (N, D).
+        offsets: int64 (rows + 1,), where each row begins; the last is N.
+
+    Attributes:
+        values: all steps.
+        lengths: int64 (rows,), steps in each row; 0 is allowed.
+
+    Example:
+        >>> rows = Ragged.from_iter([np.array([1, 2, 3]), np.array([], int), np.array([4])])
+        >>> len(rows), rows.lengths.tolist(), rows[0].tolist()
+        (3, [3, 0, 1], [1, 2, 3])
+    """
+
+    values: Array
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def __init__(self, values: Array, offsets: NDArray[np.int64]) -> None:
+        if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(values) or np.any(np.diff(offsets) < 0):
+            raise InputError(f"offsets: got {offsets}; expected 0, rising, to {len(values)} steps.")
+        self.values = values
+        self.starts = np.asarray(offsets[:-1], dtype=np.int64)
+        self.lengths = np.diff(offsets).astype(np.int64)
+        self._file: _Spill | None = None
+
+    @classmethod
+    def from_iter(
+        cls,
+        arrays: Iterable[Array],
+        spill_bytes: int = SPILL_BYTES,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Gather rows, one at a time.
+
+        Args:
+            arrays: rows (T_i,) of whole numbers, or (T_i, D) of numbers, all of one type and one D.
+            spill_bytes: beyond so many bytes the rows go to a file; 0 or more.
+            folder: where that file is made; ``None`` is the system's folder for temporary files.
+
+        Raises:
+            ShapeError: for a row of another width or type than the first.
+            SaveError: if the temporary file cannot be written.
+        """
+        whole("spill_bytes", spill_bytes, low=0)
+        gathered = _Gathered(spill_bytes, folder)
+        try:
+            for array in arrays:
+                gathered.add(np.array(array))  # a copy: the giver may write to its own again
+            values = gathered.finish()
+        except BaseException:
+            gathered.drop()
+            raise
+        lengths = np.asarray(gathered.lengths, dtype=np.int64)
+        rows = cls(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+        rows._file = gathered.file
+        return rows
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether the values stand in a file."""
+        return self._file is not None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> Array:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row: got {index}; expected a whole number in [0, {len(self) - 1}].")
+        start = self.starts[index]
+        return self.values[start : start + self.lengths[index]]
+
+    def take(self, indices: NDArray[np.int64] | list[int]) -> Self:
+        """Return the rows with these numbers, in this order, over the same values."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        rows = self.__class__.__new__(self.__class__)
+        rows.values, rows._file = self.values, self._file
+        rows.starts, rows.lengths = self.starts[chosen], self.lengths[chosen]
+        return rows
+
+    def close(self) -> None:
+        """Let the values go, and remove the temporary file; the rows cannot be read after it."""
+        self.values = self.values[:0].copy()
+        self.starts, self.lengths = self.starts[:0], self.lengths[:0]
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "on disk" if self.is_spilled else "in memory"
+        return f"Ragged({len(self)} rows, {int(self.lengths.sum())} steps, {self.values.dtype}, {where})"
+
+
+class _Spill:
+    """A temporary file that goes when nothing refers to it."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        handle, name = tempfile.mkstemp(prefix="rekur-", suffix=".rows", dir=folder)
+        self.path = Path(name)
+        self.stream: BinaryIO = os.fdopen(handle, "wb")
+        self.remove = weakref.finalize(self, _remove, self.stream, self.path)
+
+
+def _remove(stream: BinaryIO, path: Path) -> None:
+    stream.close()
+    path.unlink(missing_ok=True)
+
+
+class _Gathered:
+    """Rows on their way in: kept as they come, written to a file once they are many."""
+
+    def __init__(self, spill_bytes: int, folder: str | os.PathLike[str] | None) -> None:
+        self._spill_bytes, self._folder = spill_bytes, folder
+        self._waiting: list[Array] = []
+        self._bytes = 0
+        self._first: Array | None = None
+        self.lengths: list[int] = []
+        self.file: _Spill | None = None
+
+    def add(self, array: Array) -> None:
+        first = array if self._first is None else self._first
+        if array.ndim not in (1, 2) or array.dtype.hasobject:
+            got = f"{array.dtype} {array.shape}"
+            raise ShapeError(describe(f"row {len(self.lengths)}", got, "numbers of shape (T,) or (T, D)"))
+        if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
+            got, expected = (f"{a.dtype} (T{''.join(f', {n}' for n in a.shape[1:])})" for a in (array, first))
+            raise ShapeError(describe(f"row {len(self.lengths)}", got, f"{expected}, as in row 0"))
+        if self._first is None:
+            self._first = array[:0].copy()
+        self.lengths.append(len(array))
+        self._waiting.append(array)
+        self._bytes += array.nbytes
+        if self._bytes > self._spill_bytes:
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            if self.file is None:
+                self.file = _Spill(self._folder)
+            for array in self._waiting:
+                self.file.stream.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        except OSError as error:
+            where = self._folder or tempfile.gettempdir()
+            fix = "Free some space, or name another folder."
+            raise SaveError(f"temporary file in {where}: got '{error.strerror}'; expected room. {fix}") from error
+        # From here on each row is written as it comes, a buffer at a time.
+        self._waiting, self._bytes, self._spill_bytes = [], 0, min(self._spill_bytes, 2**20)
+
+    def finish(self) -> Array:
+        first = np.empty(0, np.float32) if self._first is None else self._first
+        if self.file is None:
+            return np.concatenate([first, *self._waiting])
+        self._write()
+        self.file.stream.close()
+        shape = (sum(self.lengths), *first.shape[1:])
+        if not all(shape):
+            return np.empty(shape, first.dtype)
+        return np.memmap(self.file.path, dtype=first.dtype, mode="r", shape=shape)
+
+    def drop(self) -> None:
+        if self.file is not None:
+            self.file.remove()

@@ -1,0 +1,85 @@
+"""What a source is: named columns and rows that can be read again and again, one at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from rekur.errors import DataError
+
+
+class Row(dict[str, Any]):
+    """One row: column name to value, and the ``line`` it began on (from 1).
+
+    Example:
+        >>> row = Row({"text": "good"}, 2)
+        >>> row["text"], row.line
+        ('good', 2)
+    """
+
+    __slots__ = ("line",)
+
+    def __init__(self, values: Any, line: int) -> None:
+        super().__init__(values)
+        self.line = line
+
+
+class Source(ABC):
+    """Rows with named columns, from a file or from memory.
+
+    Attributes:
+        name: the file's path, or what stands for it in messages.
+        format: how it is read, such as ``"csv"``.
+        columns: the names of the columns, in order.
+        unit: what a row number counts in messages, ``"line"`` or ``"row"``.
+    """
+
+    name: str
+    format: str
+    columns: list[str]
+    unit: str = "line"
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """Read all rows from the first on, holding one (or one block) at a time; may be called again."""
+
+    def error(self, text: str, line: int | None = None) -> DataError:
+        """Return the error that says ``text`` about a line of this source; the caller raises it."""
+        if line is None or self.unit == "line":
+            return DataError(text, self.name, line)
+        error = DataError(f"{self.name}, {self.unit} {line}: {text}")
+        error.path, error.line = self.name, line
+        return error
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.rows()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, format={self.format!r}, columns={self.columns!r})"
+
+
+def shown_names(names: list[str], most: int = 20) -> str:
+    """Return names in quotes with commas between, cut after ``most``.
+
+    Example:
+        >>> shown_names(["a", "b", "c"], most=2)
+        "'a', 'b' and 1 more"
+    """
+    text = ", ".join(f"'{name}'" for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"
+
+
+def check_names(source: Source, names: list[str], line: int | None = None) -> list[str]:
+    """Return the column names, or raise if one stands there twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            twice = [i + 1 for i, other in enumerate(names) if other == name]
+            text = (
+                f"column names: got '{name}' for columns {' and '.join(map(str, twice))}; "
+                "expected a name of its own for each column. Rename one of them."
+            )
+            raise source.error(text, line)
+        seen.add(name)
+    return names

@@ -1,0 +1,174 @@
+"""Cutting examples into training and validation parts: by class, by seed, and with equal items on one side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._check import number, whole
+from rekur.errors import InputError, describe
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are for training and which for validation.
+
+    Attributes:
+        train: int64, row numbers in order.
+        valid: int64, row numbers in order.
+        only_in_train: classes that have no row in ``valid``, because all their rows belong together.
+        rows_kept_together: rows that equal another one, or share its group, and went where it went.
+    """
+
+    train: Indices
+    valid: Indices
+    only_in_train: list[Any] = field(default_factory=list)
+    rows_kept_together: int = 0
+
+    def notes(self) -> list[str]:
+        """Return what a person should know about the split, as sentences."""
+        notes = []
+        if self.only_in_train:
+            names = ", ".join(f"'{name}'" for name in self.only_in_train[:10])
+            more = f" and {len(self.only_in_train) - 10} more" if len(self.only_in_train) > 10 else ""
+            notes.append(f"Not in validation, having too few examples: {names}{more}.")
+        if self.rows_kept_together:
+            notes.append(f"{self.rows_kept_together} equal or grouped examples were kept on one side.")
+        return notes
+
+
+def item_key(item: Any) -> bytes:
+    """Return 16 bytes that are the same for equal items, on every machine; for ``keys`` of :func:`split`.
+
+    Args:
+        item: text, an array, or a list of either or of numbers.
+
+    Example:
+        >>> item_key("ACGT") == item_key("ACGT"), item_key(["AC", "GT"]) == item_key(["ACG", "T"])
+        (True, False)
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(item, str):
+        digest.update(item.encode("utf-8", errors="surrogatepass"))
+    elif isinstance(item, np.ndarray) and not item.dtype.hasobject:
+        digest.update(f"{item.dtype.str}{item.shape}".encode())
+        digest.update(np.ascontiguousarray(item).tobytes())
+    elif isinstance(item, list | tuple | np.ndarray):
+        for part in item:
+            digest.update(item_key(part))
+    else:
+        digest.update(repr(item).encode())
+    return digest.digest()
+
+
+def split(
+    labels: Sequence[Any],
+    fraction: float,
+    seed: int,
+    keys: Sequence[Hashable] | None = None,
+    groups: Sequence[Hashable] | None = None,
+) -> Split:
+    """Cut rows so that each class gives ``fraction`` of its rows to validation, as nearly as whole rows allow.
+
+    Rows of one key, or of one group, stay on one side. Each class with two such units or more has a row on either
+    side; a class with one unit is in training, and ``only_in_train`` names it. The order of the rows, the
+    seed and the arguments decide alone, on every machine.
+
+    Args:
+        labels: one a row; for several classes a row, a list of them, and its rarest counts. ``None`` for each
+            row where there are no classes, as in regression.
+        fraction: of rows for validation, in (0, 1).
+        seed: 0 or more.
+        keys: one a row, equal for equal items; see :func:`item_key`.
+        groups: one a row, such as the person who was recorded.
+
+    Returns:
+        a :class:`Split`; the parts share no row and hold all.
+
+    Raises:
+        InputError: if there is nothing to cut: no class has two units.
+
+    Example:
+        >>> parts = split(["a"] * 8 + ["b"] * 8 + ["c"], 0.25, seed=0)
+        >>> len(parts.train), len(parts.valid), parts.only_in_train
+        (13, 4, ['c'])
+    """
+    share = number("fraction", fraction, 0, 1, open_high=True)
+    if share == 0:
+        raise InputError(describe("fraction", fraction, "a number in (0, 1)"))
+    random = np.random.Generator(np.random.PCG64(whole("seed", seed, low=0)))
+    for name, values in (("keys", keys), ("groups", groups)):
+        if values is not None and len(values) != len(labels):
+            raise InputError(describe(name, f"{len(values)} values", f"{len(labels)}, one for each row"))
+    strata = _strata(labels)
+    units = _units(len(labels), [v for v in (keys, groups) if v is not None])
+    by_class: dict[Hashable, list[list[int]]] = {}
+    for unit in units:  # a unit with several classes counts for the one most of its rows have
+        by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
+    valid: list[int] = []
+    for members in by_class.values():
+        valid += _choose(members, share, random)
+    if not valid:
+        text = describe("examples", f"{len(labels)} of {len(by_class)} classes", "2 or more of some class")
+        raise InputError(f"{text} Add examples, or give a file for validation.")
+    in_valid = np.zeros(len(labels), dtype=bool)
+    in_valid[valid] = True
+    present = {strata[i] for i in valid}
+    return Split(
+        np.flatnonzero(~in_valid).astype(np.int64),
+        np.flatnonzero(in_valid).astype(np.int64),
+        [label for label in dict.fromkeys(strata) if label not in present],
+        sum(len(unit) for unit in units if len(unit) > 1),
+    )
+
+
+def _choose(members: list[list[int]], share: float, random: np.random.Generator) -> list[int]:
+    """Return the rows for validation out of one class: whole units, up to its share, one unit at least."""
+    if len(members) < 2:
+        return []
+    target = max(1, round(share * sum(len(unit) for unit in members)))
+    order = [members[i] for i in random.permutation(len(members))]
+    chosen: list[int] = []
+    left = len(order) - 1  # one unit stays in training
+    for unit in order:
+        if left and len(chosen) + len(unit) <= target:
+            chosen += unit
+            left -= 1
+    return chosen or min(order, key=len)
+
+
+def _strata(labels: Sequence[Any]) -> list[Hashable]:
+    if not any(isinstance(label, list | tuple | set | frozenset) for label in labels):
+        return list(labels)
+    sets = [label if isinstance(label, Iterable) and not isinstance(label, str) else [label] for label in labels]
+    counts = Counter(name for names in sets for name in names)
+    return [min(sorted(names, key=str), key=lambda name: counts[name], default=None) for names in sets]
+
+
+def _units(size: int, columns: list[Sequence[Hashable]]) -> list[list[int]]:
+    """Return sets of rows that are joined by a common value in any column, in order of their first row."""
+    parent = list(range(size))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for values in columns:
+        first: dict[Hashable, int] = {}
+        for i, value in enumerate(values):
+            a, b = root(first.setdefault(value, i)), root(i)
+            parent[max(a, b)] = min(a, b)
+    units: dict[int, list[int]] = {}
+    for i in range(size):
+        units.setdefault(root(i), []).append(i)
+    return list(units.values())
