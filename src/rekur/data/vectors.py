@@ -1,0 +1,232 @@
+"""Files of word vectors: GloVe text, word2vec text and binary, fastText text and models, plain or gzipped.
+
+Axes: V words, E features of a vector, G n-gram buckets.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from rekur import _check
+from rekur.data._fasttext import FASTTEXT_MAGIC, NGrams, read_model
+from rekur.data.files import check_exists
+from rekur.errors import DataError, InputError, describe
+
+FORMATS = ("glove", "word2vec", "word2vec-binary", "fasttext", "fasttext-binary")
+
+
+class WordVectors(Mapping[str, np.ndarray]):
+    """A vector for each word of a file.
+
+    Args:
+        words: the words, each once, in the order of the file.
+        matrix: their vectors, float32 (V, E).
+        ngrams: what makes vectors of words that are not in the file, for fastText models; else None.
+
+    Example:
+        >>> vectors = WordVectors(["good", "bad"], np.eye(2, dtype=np.float32))
+        >>> vectors["bad"].tolist(), "ugly" in vectors, vectors.get("ugly") is None
+        ([0.0, 1.0], False, True)
+    """
+
+    def __init__(self, words: list[str], matrix: np.ndarray, ngrams: NGrams | None = None) -> None:
+        self.words = words
+        self.matrix = matrix
+        self.ngrams = ngrams
+        self.size = int(matrix.shape[1])
+        self._rows = {word: row for row, word in enumerate(words)}
+
+    def __getitem__(self, word: str) -> np.ndarray:
+        """Return the vector (E,) of a word; of a word not in the file if its n-grams make one."""
+        row = self._rows.get(word)
+        if row is not None:
+            return np.asarray(self.matrix[row])
+        made = None if self.ngrams is None else self.ngrams.vector(word)
+        if made is None:
+            raise KeyError(word)
+        return made
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __repr__(self) -> str:
+        more = "" if self.ngrams is None else ", and of others by their n-grams"
+        return f"WordVectors({len(self)} words, size {self.size}{more})"
+
+
+def read_vectors(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    words: Collection[str] | None = None,
+    limit: int | None = None,
+) -> WordVectors:
+    """Read a file of word vectors.
+
+    Args:
+        path: the file; gzipped files are read as they are.
+        format: "glove" (text), "word2vec" or "fasttext" (text with a first line of counts), "word2vec-binary", or
+            "fasttext-binary" (a model, whose n-grams give vectors to words that are not in the file); by default
+            told from the first bytes.
+        words: the only words to keep, such as those of a vocabulary; by default all.
+        limit: how many words of the file to read at most; files put the most frequent first.
+
+    Returns:
+        the vectors; where a file names a word twice, the first counts.
+
+    Raises:
+        DataError: the file is missing, damaged, cut off or of another format; with the line for text.
+        InputError: an unknown format.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "vectors.txt"
+        >>> _ = path.write_text("good 1 0\\nbad 0 1\\n")
+        >>> read_vectors(path)
+        WordVectors(2 words, size 2)
+    """
+    if format is not None:
+        _check.choice("format", format, FORMATS)
+    if limit is not None:
+        _check.whole("limit", limit, low=1)
+    if isinstance(words, str):
+        raise InputError(describe("words", words, "a set or list of words"))
+    wanted = None if words is None else frozenset(words)
+    path = Path(path)
+    check_exists(path)
+    if path.is_dir():
+        raise DataError("word vectors: got a folder; expected a file.", path)
+    try:
+        with _open(path) as file:
+            kind = _told_format(file, path) if format is None else format
+            if kind == "fasttext-binary":
+                return WordVectors(*read_model(file, path, wanted, limit))
+            if kind == "word2vec-binary":
+                return _collect(_binary_entries(file, path, limit), wanted, path)
+            return _collect(_text_entries(file, path, kind, limit), wanted, path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"gzip: got {error}; expected a whole gzipped file. Download it again.", path) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    if zipped:
+        return io.BufferedReader(gzip.open(path), 1 << 20)
+    return path.open("rb", buffering=1 << 20)
+
+
+def _told_format(file: IO[bytes], path: Path) -> str:
+    """Return the format that the first bytes tell, and stand at the start again."""
+    head = file.read(4096)
+    file.seek(0)
+    if not head:
+        raise DataError("word vectors: got an empty file; expected vectors.", path)
+    if head[:4] == FASTTEXT_MAGIC:
+        return "fasttext-binary"
+    first, _, rest = head.partition(b"\n")
+    if len(first.split()) != 2:
+        return "glove"
+    # After the two counts, text goes on with characters that stand in numbers and words; binary with raw floats.
+    controls = sum(byte < 32 and byte not in b"\t\n\r" for byte in rest)
+    return "word2vec-binary" if controls else "word2vec"
+
+
+def _header(file: IO[bytes], path: Path) -> tuple[int, int]:
+    """Return number of words and size from the first line, "V E"."""
+    line = file.readline(256)
+    fields = line.split()
+    if len(fields) != 2 or not all(field.isdigit() for field in fields) or int(fields[1]) < 1:
+        shown = line.decode("utf-8", "replace").strip()
+        raise DataError(describe("first line", shown, "the number of words and their size"), path, 1)
+    return int(fields[0]), int(fields[1])
+
+
+def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield words and vectors of a text file, one a line: the word, then its numbers."""
+    count, size = (None, 0) if kind == "glove" else _header(file, path)
+    start = 1 if kind == "glove" else 2
+    number = start - 1
+    for number, line in enumerate(file, start):
+        if limit is not None and number - start >= limit:
+            return
+        text = line.rstrip()
+        if not text:
+            raise DataError(describe("line", "", "a word and its numbers"), path, number)
+        size = size or len(text.split()) - 1
+        # A word may hold spaces, its numbers cannot: they are the last ones.
+        fields = text.rsplit(None, size)
+        try:
+            vector = np.array([float(field) for field in fields[1:]], dtype=np.float32)
+        except ValueError:
+            raise DataError(_wrong_line(text, size), path, number) from None
+        if len(vector) != size or size == 0 or not np.isfinite(vector).all():
+            raise DataError(_wrong_line(text, size), path, number)
+        yield fields[0].decode("utf-8", "surrogateescape"), vector
+    if count is not None and limit is None and number - 1 != count:
+        found = f"{number - 1} vectors"
+        raise DataError(
+            f"word vectors: got {found}; expected {count}, as the first line says. Download it again.", path
+        )
+
+
+def _wrong_line(text: bytes, size: int) -> str:
+    shown = text.decode("utf-8", "replace")
+    return describe("line", shown, f"a word and {size or 'its'} finite numbers")
+
+
+def _binary_entries(file: IO[bytes], path: Path, limit: int | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield words and vectors of a word2vec binary file: the word, a space, its floats, and so on."""
+    count, size = _header(file, path)
+    width = 4 * size
+    buffer = b""
+    for entry in range(1, min(count, limit or count) + 1):
+        end = buffer.find(b" ")
+        while end < 0 or len(buffer) < end + 1 + width:
+            more = file.read(max(1 << 20, width))
+            if not more:
+                text = f"word vectors: got the end of the file at word {entry} of {count}"
+                raise DataError(f"{text}; expected all. The file is cut off: download it again.", path)
+            buffer += more
+            end = buffer.find(b" ")
+        word = buffer[:end].lstrip(b"\n")
+        vector = np.frombuffer(buffer, "<f4", size, end + 1)
+        if not word or len(word) > 10_000 or not np.isfinite(vector).all():
+            text = describe(f"word {entry} of {count}", word.decode("utf-8", "replace"), "a word and finite numbers")
+            raise DataError(f"{text} Is it a file of another format?", path)
+        yield word.decode("utf-8", "surrogateescape"), vector
+        buffer = buffer[end + 1 + width :]
+
+
+def _collect(
+    entries: Iterator[tuple[str, np.ndarray]],
+    wanted: frozenset[str] | None,
+    path: Path,
+) -> WordVectors:
+    """Gather the words that are wanted; stop when there are no more of them."""
+    vectors: dict[str, np.ndarray] = {}
+    size = None
+    for word, vector in entries:
+        size = len(vector)
+        if (wanted is None or word in wanted) and word not in vectors:
+            vectors[word] = vector.copy()
+            if wanted is not None and len(vectors) == len(wanted):
+                break
+    if size is None:
+        raise DataError("word vectors: got none; expected at least one.", path)
+    matrix = np.stack(list(vectors.values())) if vectors else np.zeros((0, size), np.float32)
+    return WordVectors(list(vectors), matrix)
