@@ -20,7 +20,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #22313f; max-width: 60rem; m
 h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e3e8ec; text-align: left }
-td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem } svg { max-width: 100%; height: auto }
+td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
+svg { max-width: 100%; height: auto }
 """
 
 

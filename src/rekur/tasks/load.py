@@ -52,8 +52,9 @@ def load(folder: str | Path) -> Any:
     try:
         task.model_.load_state_dict(weights)
     except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
         raise BundleError(
-            f"{bundle.folder}: got weights that do not fit the model in config.json ({str(error).splitlines()[1].strip()}); "
+            f"{bundle.folder}: got weights that do not fit the model in config.json ({first}); "
             "expected those of one save. Copy the whole folder again."
         ) from error
     task.model_.eval()

@@ -1,4 +1,4 @@
-"""The defaults: what an option that was left open becomes, by rules on the training data that are the same everywhere."""
+"""The defaults: what an option that was left open becomes, by rules on the training data, the same everywhere."""
 
 from __future__ import annotations
 
