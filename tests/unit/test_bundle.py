@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as arrays
 
 import rekur
 from rekur.errors import BundleError, InputError
+from rekur.features import TextFeatures
 from rekur.runtime import layout, read_bundle, write_bundle
 from rekur.runtime.tensors import NO_PICKLES, flaw, pack, unpack
 
@@ -65,7 +66,7 @@ def folder(tmp_path):
 # ---- what comes back ---------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_read(folder, monkeypatch):
+def test_what_is_written_is_read(folder):
     bundle = read_bundle(folder)
     assert bundle.folder == folder
     assert bundle.task == "classify"
@@ -86,10 +87,18 @@ def test_what_is_written_is_read(folder, monkeypatch):
         assert loaded[name].dtype == array.dtype
         assert loaded[name].flags.writeable
         np.testing.assert_array_equal(loaded[name], array, strict=True)
-    seen = []
-    monkeypatch.setattr("rekur.features.load", seen.append, raising=False)
-    bundle.features()
-    assert seen == [folder / "features"]
+
+
+def test_features_come_back_fitted_and_checked(tmp_path):
+    features = TextFeatures("word", min_count=1).fit(["the café is open", "the bar is open"])
+    bundle = write(tmp_path / "m", features=features)
+    np.testing.assert_array_equal(
+        bundle.features().transform("the café was open"), features.transform("the café was open"), strict=True
+    )
+    path = tmp_path / "m" / "features" / "features.json"
+    path.write_bytes(path.read_bytes().replace(b"open", b"shut"))
+    with pytest.raises(BundleError, match=r"features\.json: got a sha256 of"):
+        bundle.features()
 
 
 def test_the_same_model_has_the_same_fingerprint_and_bytes(folder, tmp_path):

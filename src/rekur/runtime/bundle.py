@@ -84,7 +84,14 @@ class Bundle:
             raise _no_safetensors(self.folder / layout.WEIGHTS, str(error)) from error
 
     def features(self) -> Features:
-        """Return the features, fitted as they were saved."""
+        """Return the features, fitted as they were saved.
+
+        Raises:
+            BundleError: one of their files is missing or was changed.
+        """
+        for name in self.config["files"]:
+            if name.startswith(f"{layout.FEATURES}/"):
+                self.read(name)
         return rekur.features.load(self.folder / layout.FEATURES)
 
     def history(self) -> list[dict[str, Any]]:
