@@ -118,7 +118,7 @@ class Cell(nn.Module):
             ShapeError: x is not (B, D).
         """
         if x.dim() != 2 or x.shape[1] != self.input_size:
-            raise ShapeError(describe("x", f"shape {tuple(x.shape)}", f"shape (B, {self.input_size})"))
+            raise ShapeError(describe("shape of x", tuple(x.shape), f"(B, {self.input_size})"))
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         return self.step(x, state)

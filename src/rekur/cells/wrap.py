@@ -74,10 +74,10 @@ class LayerNorm(ProductCell, Wrapper):
 
     Args:
         cell: an Elman, LSTM, PeepholeLSTM, GRU, or your own GatedCell that keeps the products as they are.
-        eps: ε, added to the variance; 0 or more.
+        eps: ε, added to the variance; 1e-12 or more.
 
     Raises:
-        InputError: the cell has no such products, or eps is negative.
+        InputError: the cell has no such products, or eps is too small.
 
     Reference:
         J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016, arXiv:1607.06450
@@ -100,7 +100,7 @@ class LayerNorm(ProductCell, Wrapper):
         super().__init__(cell)
         if not _has_plain_products(cell):
             raise InputError(describe("cell of LayerNorm", type(cell).__name__, *_plain_products_wanted(cell)))
-        self.eps = number("eps", eps, low=0)
+        self.eps = number("eps", eps, low=1e-12)
         groups = self.cell.norm_groups or (self.cell.num_gates,)
         self._group_sizes = [gates * self.hidden_size for gates in groups]
         rows = sum(self._group_sizes)
@@ -329,9 +329,9 @@ class Residual(Wrapper):
 
 def _check_cell(wrapper: str, cell: object) -> None:
     if not isinstance(cell, Cell):
-        got = f"the class {cell.__name__}" if isinstance(cell, type) else type(cell).__name__
-        fix = f"Wrap a cell that was made with its sizes: {wrapper}(LSTM(64, 128), …)."
-        raise InputError(describe(f"cell of {wrapper}", got, "a cell", fix))
+        got = cell.__name__ if isinstance(cell, type) else type(cell).__name__
+        expected = "a cell that was made with its sizes, such as LSTM(64, 128)"
+        raise InputError(describe(f"cell of {wrapper}", got, expected))
 
 
 def _has_plain_products(cell: Cell) -> bool:
