@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -11,15 +12,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur.errors import InputError, NotFittedError, SaveError, describe
+
 #: int32 (T,) token numbers, or float32 (T, D) values
 Steps = NDArray[Any]
+
+#: the file that :meth:`Features.save` writes, and the version of what stands in it
+FILE_NAME = "features.json"
+VERSION = 1
 
 
 class FeatureStream(ABC):
     """One live sequence: raw events in, steps out as soon as they are certain.
 
     For every way to cut an item into events, all that :meth:`push` returned, followed by :meth:`pending`,
-    equals ``features.transform(item)``.
+    equals ``features.transform(item)``. An event that raises leaves the stream as it was.
     """
 
     @abstractmethod
@@ -31,12 +38,26 @@ class FeatureStream(ABC):
         """Return the steps that would follow if the sequence ended here; changes nothing."""
 
     @abstractmethod
+    def reset(self) -> None:
+        """Forget the sequence: what follows is a new one."""
+
+    @abstractmethod
     def get_state(self) -> dict[str, Any]:
         """Return what is remembered, as plain JSON."""
 
     @abstractmethod
     def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` returned."""
+        """Put back what :meth:`get_state` returned.
+
+        Raises:
+            InputError: it is not a state of such a stream; the stream stays as it was.
+        """
+
+    def copy(self) -> Self:
+        """Return a second stream that stands at the same place and then goes its own way."""
+        twin = copy.copy(self)
+        twin.set_state(self.get_state())
+        return twin
 
 
 class Features(ABC):
@@ -65,7 +86,7 @@ class Features(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return everything that was learnt, as plain JSON."""
+        """Return everything that was learnt, with ``kind`` and ``version``, as plain JSON."""
 
     @classmethod
     @abstractmethod
@@ -77,11 +98,64 @@ class Features(ABC):
         """Return (what, how) pairs that tell a person what is done to an item."""
 
     def save(self, folder: Path) -> None:
-        """Write ``features.json`` into an existing folder."""
-        text = json.dumps({"kind": self.kind, **self.to_dict()}, ensure_ascii=False, indent=1)
-        (folder / "features.json").write_text(text + "\n", encoding="utf-8")
+        """Write ``features.json`` into an existing folder.
+
+        Raises:
+            SaveError: the file could not be written.
+        """
+        path = Path(folder) / FILE_NAME
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
+        try:
+            path.write_text(text + "\n", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise SaveError(f"{path}: could not be written ({error.strerror}).") from error
+
+    def _not_fitted(self) -> NotFittedError:
+        return NotFittedError(f"{type(self).__name__}: not fitted yet. Call fit(training_items) first.")
 
 
 def empty_steps(size: int | None) -> Steps:
     """Return no steps: int32 (0,) where ``size`` is None, else float32 (0, size)."""
     return np.empty(0, np.int32) if size is None else np.empty((0, size), np.float32)
+
+
+def check_items(items: Any) -> Iterable[Any]:
+    """Return ``items``, unless it is one text or no collection at all."""
+    if isinstance(items, str | bytes | dict) or not isinstance(items, Iterable):
+        got = items if isinstance(items, str) else type_of(items)
+        raise InputError(describe("items", got, "a list of training items", "Put a single item into a list."))
+    return items
+
+
+def check_state(state: Any, kind: str, fields: dict[str, type]) -> dict[str, Any]:
+    """Return a stream's state if it is of this kind and has these fields, each of its type."""
+    thing, fix = f"state of a {kind} stream", "Use what get_state() of such a stream returned."
+    if not isinstance(state, dict):
+        raise InputError(describe(thing, type_of(state), "a dict", fix))
+    wanted = {"kind": str, **fields}
+    if set(state) != set(wanted):
+        got = "the keys " + (", ".join(sorted(map(str, state))) or "of an empty dict")
+        raise InputError(describe(thing, Phrase(got), "the keys " + ", ".join(sorted(wanted)), fix))
+    if state["kind"] != kind:
+        raise InputError(describe(thing, state["kind"], f"kind '{kind}'", fix))
+    for name, wanted_type in fields.items():
+        if type(state[name]) is not wanted_type:
+            got = f"'{name}' as {type(state[name]).__name__}"
+            raise InputError(describe(thing, Phrase(got), f"'{name}' as {wanted_type.__name__}", fix))
+    return state
+
+
+class Phrase:
+    """A phrase that an error text prints without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def type_of(value: object) -> Phrase:
+    """Return the name of a value's type with its article, for an error text."""
+    name = type(value).__name__
+    return Phrase(f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}")
