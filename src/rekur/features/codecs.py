@@ -1,0 +1,165 @@
+"""One way each to turn text into token numbers and back; each says how much of a text so far is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from rekur.features import cut
+from rekur.features.byte_pairs import BytePairs, byte_names
+from rekur.features.tokens import no_tokens
+from rekur.features.vocabulary import PADDING, RESERVED, CharacterTable, Ids, Vocabulary
+
+_REPLACEMENT = "\ufffd"
+
+
+class Folding(NamedTuple):
+    """Differences between texts that are not read."""
+
+    lowercase: bool
+    zero_digits: bool
+
+    def characters(self, text: str) -> str:
+        """Return text folded one character at a time."""
+        return cut.fold_characters(text, lowercase=self.lowercase, zero_digits=self.zero_digits)
+
+    def words(self, words: list[str]) -> list[str]:
+        """Return words folded one by one."""
+        if self.lowercase:
+            words = [word.lower() for word in words]
+        return [self._zeros(word) for word in words] if self.zero_digits else words
+
+    def _zeros(self, word: str) -> str:
+        return cut.fold_characters(word, lowercase=False, zero_digits=True)
+
+
+class Codec(Protocol):
+    """A way to turn text into token numbers."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The known tokens."""
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text, int32 (T,)."""
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return the token numbers that no further text can change, and the text they leave over."""
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the text of token numbers."""
+
+
+class WordCodec:
+    """Words; unknown ones have the number 1."""
+
+    def __init__(self, vocabulary: Vocabulary, folding: Folding) -> None:
+        self.vocabulary, self._folding = vocabulary, folding
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text."""
+        return self.vocabulary.ids(self._folding.words(cut.words().cut(text)))
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return what is certain, and the last word while it may still grow."""
+        words, rest = cut.words().cut_certain(text)
+        return self.vocabulary.ids(self._folding.words(words)), rest
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return words with spaces between."""
+        return " ".join(_names(self.vocabulary, numbers))
+
+
+class CharacterCodec:
+    """Unicode characters, looked up all at once; every one is certain when it comes."""
+
+    def __init__(self, vocabulary: Vocabulary, folding: Folding) -> None:
+        self.vocabulary, self._folding = vocabulary, folding
+        self._table = CharacterTable(vocabulary)
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text."""
+        return self._table.ids(self._folding.characters(text))
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return all numbers; nothing is left over."""
+        return self.whole(text), ""
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the characters joined."""
+        return "".join(_names(self.vocabulary, numbers))
+
+
+class ByteCodec:
+    """UTF-8 bytes: byte b has the number b + 2."""
+
+    def __init__(self, folding: Folding) -> None:
+        self.vocabulary, self._folding = Vocabulary(byte_names()), folding
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text."""
+        raw = np.frombuffer(self._folding.characters(text).encode("utf-8"), np.uint8)
+        return raw.astype(np.int32) + np.int32(RESERVED)
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return all numbers; nothing is left over."""
+        return self.whole(text), ""
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the text that the bytes spell."""
+        return _from_bytes(self.vocabulary, numbers)
+
+
+class PairCodec:
+    """Byte pairs, merged inside pieces of text."""
+
+    def __init__(self, merges: Sequence[str], folding: Folding) -> None:
+        self.pairs, self._folding = BytePairs(merges), folding
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The 256 bytes, then the merged tokens in the order in which they were learnt."""
+        return self.pairs.vocabulary
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text."""
+        return self.pairs.ids(cut.pieces().cut(self._folding.characters(text)))
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return what is certain, and the last piece while it may still grow."""
+        pieces, rest = cut.pieces().cut_certain(self._folding.characters(text))
+        return (self.pairs.ids(pieces) if pieces else no_tokens()), rest
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the text that the bytes spell."""
+        return _from_bytes(self.vocabulary, numbers)
+
+
+def units(tokens: str, text: str, folding: Folding) -> Sequence[str]:
+    """Return the units of a training text that are counted: words, characters, or pieces for byte pairs."""
+    if tokens == "word":
+        return folding.words(cut.words().cut(text))
+    folded = folding.characters(text)
+    return cut.pieces().cut(folded) if tokens == "bpe" else folded
+
+
+def is_merge(text: str) -> bool:
+    """Return whether ``text`` is two non-empty runs of byte names with a space between."""
+    sides = text.split(" ")
+    return len(sides) == 2 and all(side and set(side) <= set(byte_names()) for side in sides)
+
+
+def _names(vocabulary: Vocabulary, numbers: Sequence[int]) -> list[str]:
+    return [vocabulary.name(number) or _REPLACEMENT for number in numbers if number != PADDING]
+
+
+def _from_bytes(vocabulary: Vocabulary, numbers: Sequence[int]) -> str:
+    value = {name: byte for byte, name in enumerate(byte_names())}
+    raw = bytearray()
+    for number in numbers:
+        if number != PADDING:
+            name = vocabulary.name(number)
+            raw += _REPLACEMENT.encode() if name is None else bytes(value[character] for character in name)
+    return raw.decode("utf-8", errors="replace")

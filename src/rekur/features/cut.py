@@ -1,0 +1,163 @@
+"""Cut text into words, or into the pieces that byte pairs are made of, the same for any way the text arrives.
+
+Where a token ends depends on nothing before its first character and on at most ``LONGEST`` characters from
+there, so a token that has come into view in full is certain, and a stream never remembers more than that.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+
+#: the most characters that one word or piece has; a longer one goes on as the next
+LONGEST = 64
+
+_HALVES = re.compile("[\ud800-\udfff]")
+_DIGIT = re.compile(r"\d")
+
+# Scripts written without spaces: each of their characters is a word of its own.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_FLAG_LETTER = "\U0001f1e6-\U0001f1ff"
+_PICTURE = (
+    "\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+    "\U0001f000-\U0001f1e5\U0001f200-\U0001faff"
+)
+# What changes the picture before it: presentation, key cap, skin colour, the letters of a region's flag.
+_PICTURE_ENDING = "\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"
+_JOINER = "\u200d"
+
+
+class Cutter:
+    """Cuts text at the matches of a pattern, and knows which of them further text could still change.
+
+    Args:
+        pattern: what a token is. It looks no further past its end than one character, or than two where the
+            first matches ``joiner``. Characters at which it does not match are dropped.
+        joiner: the pattern of a character that is part of a token only by grace of the one after it.
+    """
+
+    def __init__(self, pattern: str, joiner: str = r"(?!)") -> None:
+        self._pattern = re.compile(pattern)
+        self._joiner = re.compile(joiner)
+
+    def cut(self, text: str) -> list[str]:
+        """Return all tokens of a whole text."""
+        tokens: list[str] = self._pattern.findall(text)
+        if max(map(len, tokens), default=0) < LONGEST - 1:
+            return tokens
+        return [text[start:end] for start, end in self._spans(text)]
+
+    def cut_certain(self, text: str) -> tuple[list[str], str]:
+        """Return the tokens that no further text can change, and the text from the first that it can."""
+        certain: list[str] = []
+        for start, end in self._spans(text):
+            if not self._is_certain(text, start, end):
+                return certain, text[start:]
+            certain.append(text[start:end])
+        return certain, ""
+
+    def _is_certain(self, text: str, start: int, end: int) -> bool:
+        if start + LONGEST <= len(text) or end + 1 < len(text):
+            return True
+        return end < len(text) and self._joiner.match(text, end) is None
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        spans: list[tuple[int, int]] = []
+        position = 0
+        while position < len(text):
+            for match in self._pattern.finditer(text, position):
+                start, end = match.span()
+                if end - start >= LONGEST - 1:  # the bound may have a say: look again through the window
+                    position = self._cut_long(text, start, end, spans)
+                    break
+                spans.append((start, end))
+            else:
+                break
+        return spans
+
+    def _cut_long(self, text: str, start: int, end: int, spans: list[tuple[int, int]]) -> int:
+        while start < end:
+            match = self._pattern.match(text, start, start + LONGEST)
+            if match is None:
+                break
+            spans.append(match.span())
+            start = match.end()
+        return start
+
+
+@functools.cache
+def words() -> Cutter:
+    """Return the cutter into words, numbers, emoji and single marks.
+
+    A word is letters, digits and accents with single apostrophes or hyphens inside; points and commas stand
+    inside where a digit is on both sides. An emoji is one token with all that is joined to it. Characters of
+    Chinese and Japanese are tokens one by one, and so is everything else that is not a space.
+    """
+    marks = _marks()
+    run = rf"(?:[^\W{_UNSPACED}]++|[{marks}\u200c{_JOINER}]++)++"
+    hyphen, point = r"['’\-\u2010\u2011]", r"(?<=\d)[.,]"
+    word = rf"{run}(?:(?:{hyphen}|{point}(?=\d)){run})*+"
+    picture = rf"[{_PICTURE}][{_PICTURE_ENDING}]*+"
+    emoji = rf"[{_FLAG_LETTER}]{{2}}|{picture}(?:{_JOINER}{picture})*+"
+    unspaced = rf"[{_UNSPACED}][{marks}]*+"
+    return Cutter(rf"{emoji}|{word}|{unspaced}|[^\s\u200b\ufeff]", rf"{hyphen}|{point}|{_JOINER}")
+
+
+@functools.cache
+def pieces() -> Cutter:
+    """Return the cutter into the pieces inside which byte pairs are merged; together they are the whole text.
+
+    A piece is letters, up to three digits, or marks, each with the space before it, or a run of spaces.
+    """
+    marks = _marks() + "\u200c" + _JOINER
+    letters = rf"(?:[^\W\d_]++|[{marks}]++)++"
+    others = rf"(?:[^\w\s{marks}]++|_++)++"
+    return Cutter(rf"[ '’]?{letters}| ?\d{{1,3}}| ?{others}|\s+(?!\S)|\s+")
+
+
+def whole_characters(text: str) -> str:
+    """Return ``text`` with each half of a character that stands alone (a lone surrogate) made U+FFFD."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
+
+
+def fold_characters(text: str, *, lowercase: bool, zero_digits: bool) -> str:
+    """Return ``text`` folded one character at a time, so that it has as many characters as before."""
+    if lowercase:
+        text = text.lower() if text.isascii() else text.translate(_LOWER)
+    return _DIGIT.sub("0", text) if zero_digits else text
+
+
+class _CharacterMap(dict[int, int]):
+    """Characters mapped one to one, worked out as they come; those that would become several stay."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self._method = method
+
+    def __missing__(self, code: int) -> int:
+        folded: str = getattr(chr(code), self._method)()
+        self[code] = ord(folded) if len(folded) == 1 else code
+        return self[code]
+
+
+_LOWER = _CharacterMap("lower")
+_UPPER = _CharacterMap("upper")
+
+
+def upper_characters(text: str) -> str:
+    """Return ``text`` in capitals, one character at a time, so that it has as many characters as before."""
+    return text.upper() if text.isascii() else text.translate(_UPPER)
+
+
+@functools.cache
+def _marks() -> str:
+    """Return the inside of a character class of all accents and vowel signs, which ``\\w`` leaves out."""
+    ranges: list[list[int]] = []
+    for code in (*range(0x300, 0x1EA00), *range(0xE0100, 0xE01F0)):
+        if unicodedata.category(chr(code))[0] == "M":
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)

@@ -1,0 +1,268 @@
+"""Texts to words, characters, bytes or byte pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from rekur import _check
+from rekur.errors import InputError, describe
+from rekur.features import codecs, cut
+from rekur.features.base import VERSION, Phrase, check_items
+from rekur.features.byte_pairs import learn_merges
+from rekur.features.saved import check_head, damaged, field, texts
+from rekur.features.tokens import TokenFeatures, check_text, no_tokens
+from rekur.features.vocabulary import RESERVED, Ids, Vocabulary
+
+TOKENS = ("auto", "word", "char", "byte", "bpe")
+_WORDS_OF_TEXT = 3
+_DEFAULT_MAX = {"word": 20_000, "char": 20_000, "byte": 256 + RESERVED, "bpe": 8_000}
+_DEFAULT_MIN = {"word": 2, "char": 1, "byte": 1, "bpe": 2}
+_PLURAL = {"word": "words", "char": "characters", "byte": "bytes", "bpe": "byte pairs"}
+_OPTIONS = ("tokens", "lowercase", "digits", "max_vocabulary", "min_count", "max_length")
+
+
+class TextFeatures(TokenFeatures):
+    """Texts as token numbers: 0 padding, 1 unknown, then known tokens by frequency, then alphabetically.
+
+    ``"word"``: words, numbers, emoji and single marks; ``"char"``: Unicode characters; ``"byte"``: UTF-8 bytes,
+    byte b has number b + 2 and nothing is learnt; ``"bpe"``: byte pairs merged inside pieces of text (learning
+    them needs ``rekur[train]``, applying them does not); ``"auto"``: words if at least half of the training
+    texts have three or more words between spaces, else characters.
+
+    Args:
+        tokens: ``"auto"``, ``"word"``, ``"char"``, ``"byte"`` or ``"bpe"``.
+        lowercase: fold capitals; default None: True for words, else False.
+        digits: ``"keep"``, or ``"zero"`` to read every digit as 0.
+        max_vocabulary: the most token numbers V, padding and unknown included; default None: 20 000 for words
+            and characters, 8 000 for byte pairs.
+        min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
+            2 for words and byte pairs, 1 for characters.
+        max_length: the most steps of an item, from its start; None for no bound.
+
+    Attributes:
+        tokens_: what was decided, one of ``"word"``, ``"char"``, ``"byte"``, ``"bpe"``.
+        vocabulary_: the known tokens.
+        known_share_: the share in [0, 1] of training tokens that are known.
+
+    Example:
+        >>> features = TextFeatures(tokens="word", min_count=1).fit(["Good film, good cast.", "A film."])
+        >>> features.transform("A good plot.").tolist()
+        [6, 4, 1, 2]
+        >>> stream = features.stream()
+        >>> [stream.push(part).tolist() for part in ("A go", "od", " plot.")], stream.pending().tolist()
+        ([[6], [], [4, 1]], [2])
+    """
+
+    kind: ClassVar[str] = "text"
+
+    def __init__(
+        self,
+        tokens: str = "auto",
+        *,
+        lowercase: bool | None = None,
+        digits: str = "keep",
+        max_vocabulary: int | None = None,
+        min_count: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        self.tokens = _check.choice("tokens", tokens, TOKENS)
+        self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
+        self.digits = _check.choice("digits", digits, ("keep", "zero"))
+        low = 256 + RESERVED if tokens in ("byte", "bpe") else RESERVED + 1
+        self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
+        self.min_count = None if min_count is None else _check.whole("min_count", min_count, 1)
+        self.max_length = None if max_length is None else _check.whole("max_length", max_length, 1)
+        self.known_share_ = 1.0
+        self._codec: codecs.Codec | None = None
+        if self.tokens == "byte":
+            for name, value in (("max_vocabulary", max_vocabulary), ("min_count", min_count)):
+                if value is not None:
+                    fix = "All 256 bytes are always known."
+                    raise InputError(describe(name, value, "None where tokens='byte'", fix))
+            self._settle("byte", "as asked", codecs.ByteCodec(self._folding("byte")))
+
+    def __repr__(self) -> str:
+        given = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
+        return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith('=None'))})"
+
+    @property
+    def size(self) -> int:
+        """Vocabulary size V, padding and unknown included."""
+        return self._fitted().vocabulary.size
+
+    @property
+    def vocabulary_(self) -> tuple[str, ...]:
+        """The known tokens in the order of their numbers, from 2 on; bytes by their visible names."""
+        return self._fitted().vocabulary.tokens
+
+    def fit(self, items: Iterable[Any]) -> Self:
+        """Learn the vocabulary from training texts, in one pass.
+
+        Args:
+            items: texts; read once, so an iterator will do.
+
+        Raises:
+            InputError: an item is not a text, or nothing is left to be known.
+        """
+        self.n_truncated = 0
+        if self.tokens == "byte":
+            for number, item in enumerate(check_items(items)):
+                check_text(item, f"item {number}")
+            return self
+        wanted = ("word", "char") if self.tokens == "auto" else (self.tokens,)
+        counts: dict[str, Counter[str]] = {tokens: Counter() for tokens in wanted}
+        long_enough = total = 0
+        for number, item in enumerate(check_items(items)):
+            text = cut.whole_characters(check_text(item, f"item {number}"))
+            total += 1
+            long_enough += len(text.split(None, _WORDS_OF_TEXT)) >= _WORDS_OF_TEXT
+            for tokens, counter in counts.items():
+                counter.update(self._units(tokens, text))
+        tokens, reason = self.tokens, "as asked"
+        if self.tokens == "auto":
+            tokens = "word" if 2 * long_enough >= total else "char"
+            reason = f"{long_enough} of {total} training texts have {_WORDS_OF_TEXT} or more words"
+        self._learn(tokens, reason, counts[tokens])
+        return self
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return (what, how) pairs that tell a person what is done to a text."""
+        vocabulary = self._fitted().vocabulary
+        what = _PLURAL[self.tokens_]
+        folding = self._folding(self.tokens_)
+        rows = [("tokens", f"{what}, {self.reason_}")]
+        rows.append(("capitals", "read as small letters" if folding.lowercase else "kept"))
+        if folding.zero_digits:
+            rows.append(("digits", "each read as 0"))
+        if self.tokens_ == "byte":
+            rows.append(("vocabulary", "all 256 bytes"))
+        else:
+            least = self._min_count(self.tokens_)
+            seen = f"seen {'once' if least == 1 else f'{least} times'} or more in training"
+            rows.append(("vocabulary", f"{len(vocabulary.tokens):,} {what}, {seen}"))
+            rows.append(("known", f"{100 * self.known_share_:.1f} % of the tokens in training"))
+        return rows + self._length_row()
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return the text of token numbers: words with spaces between, anything else joined.
+
+        Padding gives nothing, an unknown token gives U+FFFD, and so do bytes that are not UTF-8.
+
+        Args:
+            ids: (T,) token numbers in [0, V).
+
+        Example:
+            >>> TextFeatures("byte").decode([2 + 72, 2 + 105])
+            'Hi'
+        """
+        codec = self._fitted()
+        numbers = [int(number) for number in np.asarray(ids, dtype=np.int64).reshape(-1)]
+        for number in numbers:
+            _check.whole("token number", number, 0, codec.vocabulary.size - 1)
+        return codec.decode(numbers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that was learnt, as plain JSON."""
+        codec = self._fitted()
+        learnt: dict[str, Any] = {"tokens": self.tokens_, "reason": self.reason_, "known": self.known_share_}
+        if isinstance(codec, codecs.PairCodec):
+            learnt["merges"] = list(codec.pairs.merges)
+        elif self.tokens_ != "byte":
+            learnt["vocabulary"] = list(codec.vocabulary.tokens)
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return the features that :meth:`to_dict` described.
+
+        Raises:
+            BundleError: a field is missing or damaged, or the version is newer than is known.
+        """
+        checked = check_head(saved, cls.kind)
+        options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
+        if set(options) != set(_OPTIONS):
+            raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
+        features = cls(**options)
+        tokens = field(learnt, "tokens", str)
+        if tokens not in _PLURAL or features.tokens not in ("auto", tokens):
+            raise damaged("tokens", tokens, f"what fits '{features.tokens}'")
+        reason, share = field(learnt, "reason", str), field(learnt, "known", float)
+        folding = features._folding(tokens)
+        codec: codecs.Codec
+        if tokens == "byte":
+            codec = codecs.ByteCodec(folding)
+        elif tokens == "bpe":
+            merges = texts(learnt, "merges")
+            for merge in merges:
+                if not codecs.is_merge(merge):
+                    raise damaged("merges", merge, "two names of bytes with a space between")
+            codec = codecs.PairCodec(merges, folding)
+        else:
+            known = texts(learnt, "vocabulary")
+            for token in known:
+                if tokens == "char" and len(token) != 1:
+                    raise damaged("vocabulary", token, "single characters")
+            codec = _table_codec(tokens, Vocabulary(known), folding)
+        features._settle(tokens, reason, codec)
+        features.known_share_ = share
+        return features
+
+    def _advance(self, rest: str, event: Any) -> tuple[Ids, str]:
+        text = cut.whole_characters(check_text(event, "event"))
+        return self._fitted().advance(rest + text)
+
+    def _finish(self, rest: str) -> Ids:
+        return self._fitted().whole(rest) if rest else no_tokens()
+
+    def _whole(self, item: Any) -> Ids:
+        return self._fitted().whole(cut.whole_characters(check_text(item, "text")))
+
+    def _fitted(self) -> codecs.Codec:
+        if self._codec is None:
+            raise self._not_fitted()
+        return self._codec
+
+    def _settle(self, tokens: str, reason: str, codec: codecs.Codec) -> None:
+        self.tokens_, self.reason_, self._codec = tokens, reason, codec
+
+    def _folding(self, tokens: str) -> codecs.Folding:
+        lowercase = tokens == "word" if self.lowercase is None else self.lowercase
+        return codecs.Folding(lowercase, self.digits == "zero")
+
+    def _min_count(self, tokens: str) -> int:
+        return _DEFAULT_MIN[tokens] if self.min_count is None else self.min_count
+
+    def _units(self, tokens: str, text: str) -> Sequence[str]:
+        """Return what is counted of one training text; of byte pairs, the pieces they are learnt from."""
+        units = codecs.units(tokens, text, self._folding(tokens))
+        return units if tokens == "bpe" or self.max_length is None else units[: self.max_length]
+
+    def _learn(self, tokens: str, reason: str, counts: Counter[str]) -> None:
+        least, folding = self._min_count(tokens), self._folding(tokens)
+        most = _DEFAULT_MAX[tokens] if self.max_vocabulary is None else self.max_vocabulary
+        if not counts:
+            fix = "Check that the right column was read."
+            raise InputError(describe("items", Phrase("no token"), "texts to learn from", fix))
+        if tokens == "bpe":
+            merges = learn_merges(counts, max_tokens=most - RESERVED, min_count=least)
+            self._settle(tokens, reason, codecs.PairCodec(merges, folding))
+            self.known_share_ = 1.0
+            return
+        vocabulary = Vocabulary.from_counts(counts, max_size=most, min_count=least)
+        if not vocabulary.tokens:
+            top = max(counts.values())
+            what = f"a number of times that some {tokens} occurs in training, at most {top}"
+            raise InputError(describe("min_count", least, what, f"Use min_count={top}."))
+        self._settle(tokens, reason, _table_codec(tokens, vocabulary, folding))
+        self.known_share_ = vocabulary.share_known(counts)
+
+
+def _table_codec(tokens: str, vocabulary: Vocabulary, folding: codecs.Folding) -> codecs.Codec:
+    if tokens == "word":
+        return codecs.WordCodec(vocabulary, folding)
+    return codecs.CharacterCodec(vocabulary, folding)
