@@ -1,0 +1,155 @@
+"""Read what people give as a series into float64 (T, D), or say at which step and channel it cannot be."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.errors import DataError, ShapeError, describe
+from rekur.features.base import Phrase, type_of
+
+Rows = NDArray[np.float64]
+
+_RAGGED_FIX = "Every step needs a value for every channel; give NaN for a missing one."
+
+
+class Place(NamedTuple):
+    """Where values stand, for error texts: what comes before, the number of the first step, channel names."""
+
+    before: str = ""
+    first_step: int = 0
+    channels: tuple[str, ...] | None = None
+
+    def step(self, step: int) -> str:
+        """Return the name of a step of the rows at hand."""
+        return f"{self.before}step {self.first_step + step}"
+
+    def value(self, step: int, channel: int) -> str:
+        """Return the name of one value."""
+        return f"{self.step(step)}, channel {self.channel(channel)}"
+
+    def channel(self, channel: int) -> str:
+        """Return a channel's name in quotes, or its number."""
+        return f"'{self.channels[channel]}'" if self.channels else str(channel)
+
+
+def read_rows(item: Any, count: int | None, place: Place, *, is_event: bool = False) -> Rows:
+    """Return an item's rows, float64 (T, D), NaN where a value is missing.
+
+    Args:
+        item: an array (T, D), or (T,) of one channel; a list of rows or of numbers; rows may be dicts from
+            channel names. None and NaN are missing values.
+        count: D, or None where it is not known yet.
+        place: where the item stands.
+        is_event: one number, and one row on its own, are steps too.
+    """
+    if is_event and (isinstance(item, Mapping) or item is None or _is_number(item)):
+        item = [item]
+    if is_event and getattr(item, "ndim", None) == 0:
+        item = [item.item()]
+    if hasattr(item, "to_numpy"):
+        item = item.to_numpy()
+    if isinstance(item, np.ma.MaskedArray):
+        item = np.where(np.ma.getmaskarray(item), np.nan, item.data)
+    values = _as_array(item, count, place)
+    if values.ndim == 1:
+        if count in (None, 1):
+            return values.reshape(-1, 1)
+        if len(values) == 0:
+            return values.reshape(0, count or 0)
+        if is_event and len(values) == count:
+            return values.reshape(1, -1)
+        what = f"a flat list of {len(values)} numbers"
+        raise ShapeError(describe(f"{place.before}series", Phrase(what), f"rows of {count} numbers"))
+    if values.ndim != 2:
+        raise ShapeError(describe(f"{place.before}series", Phrase(f"shape {values.shape}"), "(T, D) or (T,)"))
+    if len(values) == 0:
+        return np.empty((0, count or 0))
+    if values.shape[1] == 0 or count not in (None, values.shape[1]):
+        raise _wrong_count(place, 0, values.shape[1], count)
+    return values
+
+
+def check_finite(rows: Rows, place: Place, *, allow_missing: bool) -> None:
+    """Raise for the first value that is infinite, or missing where that is not allowed."""
+    wrong = np.isinf(rows) if allow_missing else ~np.isfinite(rows)
+    if wrong.any():
+        step, channel = (int(index) for index in np.argwhere(wrong)[0])
+        value = float(rows[step, channel])
+        if np.isnan(value):
+            fix = "Use missing='hold' to carry the last value forward."
+            raise DataError(describe(place.value(step, channel), Phrase("no value"), "a number", fix))
+        fix = "Give NaN for a missing value."
+        raise DataError(describe(place.value(step, channel), value, "a finite number", fix))
+
+
+def _as_array(item: Any, count: int | None, place: Place) -> Rows:
+    if isinstance(item, str | bytes | Mapping) or not hasattr(item, "__len__"):
+        got = item if isinstance(item, str) else type_of(item)
+        raise DataError(describe(f"{place.before}series", got, "an array (T, D), a list of rows or of numbers"))
+    try:
+        values = np.asarray(item)
+    except ValueError:  # rows of different lengths
+        return _walk(item, count, place)
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64)
+    return _walk(item if values.ndim else [item], count, place)
+
+
+def _walk(item: Sequence[Any], count: int | None, place: Place) -> Rows:
+    """Read value by value: slower, and able to name what is wrong."""
+    if all(entry is None or _is_number(entry) or isinstance(entry, str) for entry in item):
+        width = count if count and count == len(item) else 1
+        return np.array([_number(v, i // width, i % width if width > 1 else 0, place) for i, v in enumerate(item)])
+    rows = []
+    for step, entry in enumerate(item):
+        row = _row(entry, step, place)
+        if count is None:
+            count = len(row)
+        if len(row) != count or count == 0:
+            raise _wrong_count(place, step, len(row), count or None)
+        rows.append([_number(value, step, channel, place) for channel, value in enumerate(row)])
+    return np.array(rows, np.float64)
+
+
+def _row(entry: Any, step: int, place: Place) -> Sequence[Any]:
+    if isinstance(entry, Mapping):
+        names = place.channels
+        if names is None or set(entry) != set(names):
+            expected = f"the channels {', '.join(names)}" if names else "a list of numbers"
+            fix = "" if names else "Name the channels to give rows as dicts."
+            got = "the channels " + ", ".join(map(str, entry))
+            raise DataError(describe(place.step(step), Phrase(got), expected, fix))
+        return [entry[name] for name in names]
+    if isinstance(entry, str | bytes) or not hasattr(entry, "__len__") or not hasattr(entry, "__getitem__"):
+        shown = entry if isinstance(entry, str) else Phrase(repr(entry))
+        raise DataError(describe(place.step(step), shown, "a row of numbers, as the other steps"))
+    row: Sequence[Any] = entry
+    return row
+
+
+def _number(value: Any, step: int, channel: int, place: Place) -> float:
+    if value is None:
+        return np.nan
+    if _is_number(value):
+        try:
+            return float(value)
+        except OverflowError:
+            return np.inf
+    got = value if isinstance(value, str) else type_of(value)
+    raise DataError(describe(place.value(step, channel), got, "a number, or NaN where it is missing"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real | np.bool_)
+
+
+def _wrong_count(place: Place, step: int, got: int, count: int | None) -> ShapeError:
+    expected = "one value or more" if count is None else f"{count} value{'s' * (count != 1)}"
+    if place.channels and count == len(place.channels):
+        expected += f" ({', '.join(place.channels)})"
+    return ShapeError(describe(place.step(step), Phrase(f"{got} value{'s' * (got != 1)}"), expected, _RAGGED_FIX))
