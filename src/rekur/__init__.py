@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rekur._check import need
 
 if TYPE_CHECKING:
-    from rekur import cells, nn, scan
+    from rekur import cells, nn, scan, tasks
     from rekur.tasks import Classifier, Regressor, load
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Regressor", "__version__", "cells", "load", "nn", "scan"]
+__all__ = ["Classifier", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
 
 _FROM = {"Classifier": "rekur.tasks", "Regressor": "rekur.tasks", "load": "rekur.tasks"}
-_ROOMS = ("cells", "nn", "scan")
+_ROOMS = ("cells", "nn", "scan", "tasks")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,9 +12,11 @@ from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
 
 
 @click.command("data")
-@with_options(FILE, *INPUT, JSON)
-def command(file: Path, as_json: bool, **values: Any) -> None:
-    """Show columns, lengths and classes, and what training would do with them.
+@with_options(FILE, *INPUT)
+@click.option("--label-type", type=click.Choice(["class", "classes", "number"]), help="What a label is.")
+@JSON
+def command(file: Path, label_type: str | None, as_json: bool, **values: Any) -> None:
+    """Show columns, lengths and classes of a file, and what to look at before training.
 
     \b
     rekur data reviews.csv
@@ -23,13 +25,21 @@ def command(file: Path, as_json: bool, **values: Any) -> None:
     """
     from rekur.data import Columns, describe, open_source
 
-    column_names, reading = split_input(values)
-    source = open_source(file, **reading)
-    description = describe(source, Columns(**column_names) if column_names else None)
+    columns, reading = split_input(values)
+    separator = reading.pop("label_separator", None)
+    chosen = Columns(**columns) if columns else None
+    kind = label_type or ("classes" if separator else "class")
+    found = describe(open_source(file, **reading), chosen, label_type=kind, label_separator=separator)
     if as_json:
-        show.as_json(description.to_dict())
+        show.as_json(found.to_dict())
         return
-    for title, head, rows in description.tables():
-        show.table(title, head, rows)
-    for warning in description.warnings:
+    show.table("What is there", ("what", "value"), found.overview())
+    show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
+    if found.classes:
+        show.table("Classes", ("class", "examples", "share"), found.class_table())
+    if any(found.missing.values()):
+        show.table("Missing values", ("channel", "share"), found.missing_table())
+    for warning in found.warnings:
         click.echo(f"warning: {warning}")
+    if found.question:
+        click.echo(found.question)

@@ -42,8 +42,8 @@ def command(as_json: bool) -> None:
         return
     machine = report["machine"]
     show.table("This machine", ("what", "value"), machine.items())
-    rows = [(name, p["version"] or "missing", p["for"], p["fix"]) for name, p in report["packages"].items()]
-    show.table("Optional packages", ("package", "version", "for", "to get it"), rows)
+    packages = [(name, p["version"] or "missing", p["for"], p["fix"]) for name, p in report["packages"].items()]
+    show.table("Optional packages", ("package", "version", "for", "to get it"), packages)
     if report["scans"]:
         rows = [(s["cell"], s["path"], s["reason"]) for s in report["scans"]]
         show.table("How each cell is run through time here", ("cell", "path", "because"), rows)

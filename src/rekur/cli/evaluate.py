@@ -25,9 +25,10 @@ def command(bundle: Path, file: Path, report: Path | None, as_json: bool, **valu
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     """
     _check.need("torch", "train", "rekur evaluate")
-    from rekur.cli.saved import corpus_for, open_bundle
+    from rekur.cli.saved import corpus_for
+    from rekur.tasks import load
 
-    task = open_bundle(bundle)
+    task = load(bundle)
     corpus = corpus_for(task, file, *split_input(values), need_label=True)
     metrics = task.evaluate_corpus(corpus)
     if report is not None:
@@ -46,7 +47,7 @@ def _write(path: Path, title: str, metrics: dict[str, Any], task: Any) -> None:
     """Write scores, classes, plots and options as one page."""
     from rekur.study import model_plots, write_report
 
-    tables = [(f"Scores on {metrics['items']} items", *show.score_rows(metrics))]
+    tables: list[tuple[str, Any, Any]] = [(f"Scores on {metrics['items']} items", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
     tables.append(("Input", ("what", "how"), task.features_.describe()))

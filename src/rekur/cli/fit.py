@@ -11,6 +11,7 @@ from rekur import _check
 from rekur.cli import show
 from rekur.cli.fit_options import CLASSIFY, FEATURE_NAMES, OUTPUT, SHARED, seconds
 from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
+from rekur.errors import InputError
 
 INTERRUPTED = 130
 
@@ -36,7 +37,7 @@ def classify(file: Path, **values: Any) -> int:
     rekur fit classify dna.fasta --symbols sequence --label label --out runs/dna
     rekur fit classify walks.jsonl --series x --label room --cell gru --out runs/walks
     rekur fit classify log.csv --series hr --series temp --group patient --time at --label ill --out runs/ill
-    rekur fit classify posts.csv --text post --label tags --labels-separator "|" --out runs/tags
+    rekur fit classify posts.csv --text post --label tags --label-separator "|" --out runs/tags
     """
     return _fit("classify", file, values)
 
@@ -56,36 +57,30 @@ def _fit(task_name: str, file: Path, values: dict[str, Any]) -> int:
     """Check everything that can be checked, train, save, and show the scores."""
     as_json, quiet, out = values.pop("as_json"), values.pop("quiet"), values.pop("out")
     overwrite, valid_file, board = values.pop("overwrite"), values.pop("valid"), values.pop("tensorboard")
-    column_names, reading = split_input(values)
-    from rekur.data import Columns, examples, open_source
+    columns, reading = split_input(values)
     from rekur.runtime import check_writable
 
-    check_writable(out, overwrite=overwrite)
-    columns = Columns(**column_names)
-    source = open_source(file, **reading)
-    examples(source, columns, need_label=True)
-    valid_source = None
-    if valid_file is not None:
-        valid_source = open_source(valid_file, **reading)
-        examples(valid_source, columns, need_label=True)
-
+    check_writable(out, overwrite)
     _check.need("torch", "train", "rekur fit")
-    from rekur.tasks import TASKS, Corpus
+    from rekur.cli.saved import corpus_of
+    from rekur.data import Columns
+    from rekur.tasks import TASKS
     from rekur.train import History, Lines, Silent
 
-    if columns.labels_separator is not None and task_name == "classify":
+    if "label_separator" in reading:
         values["multi_label"] = True
-    task: Any = TASKS[task_name](kind=columns.kind, **_options(values))
-    valid = None
-    if valid_source is not None:
-        valid = Corpus(lambda: examples(valid_source, columns, need_label=True), str(valid_file))
+    task: Any = TASKS[task_name](kind=Columns(**columns).kind, **_options(values))
+    if "label" not in columns:
+        raise InputError("--label: got none; expected the column to learn. Name it, or see the columns: rekur data FILE")
+    corpus = corpus_of(file, columns, reading, label_type=task.label_type)
+    valid = None if valid_file is None else corpus_of(valid_file, columns, reading, label_type=task.label_type)
     task.fit_corpus(
-        Corpus(lambda: examples(source, columns, need_label=True), str(file)),
+        corpus,
         valid,
         reporter=Silent() if quiet else Lines(),
         history=History(board, tensorboard=board is not None),
     )
-    task.columns_ = {**column_names, **reading}
+    task.columns_ = {"columns": columns, "label_separator": reading.get("label_separator")}
     task.save(out, overwrite=overwrite)
     _show(task, out, as_json)
     return INTERRUPTED if task.result_.stopped == "interrupted" else 0

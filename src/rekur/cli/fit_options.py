@@ -60,6 +60,7 @@ _TRAINING = (
     ("--no-baseline", None, "Do not score a baseline beside the model."),
 )
 _CLASSIFY = (
+    ("--multi-label", None, "An item may have several labels; they stand in a list, or between --label-separator."),
     ("--class-weight", click.Choice(["balanced"]), "Weight classes by the inverse of their frequency."),
     ("--label-smoothing", float, "Share of the target spread over all classes."),
 )

@@ -19,10 +19,12 @@ INPUT = (
     click.option("--text", metavar="COL", help="Column with text."),
     click.option("--symbols", metavar="COL", help="Column with letters (DNA, protein) or event codes."),
     click.option("--series", metavar="COL", multiple=True, help="Column with numbers; repeat it for several channels."),
+    click.option("--values", metavar="COL", multiple=True, help="Wide tables: the columns that are the steps; a..z."),
     click.option("--label", metavar="COL", help="Column with the label, or the number to predict."),
-    click.option("--labels-separator", metavar="SEP", help="What stands between several labels of one item."),
+    click.option("--label-separator", metavar="SEP", help="What stands between several labels of one item."),
     click.option("--group", metavar="COL", help="Long tables: the column that names the sequence a row belongs to."),
     click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
+    click.option("--id", metavar="COL", help="Column that names an item in results."),
     click.option("--format", "file_format", metavar="NAME", help="The file's format; by default from its ending."),
     click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8."),
     click.option("--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."),
@@ -47,12 +49,17 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
 
 def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take the input options out of a command's values; return (column choices, reading options) that were given."""
-    columns = {name: values.pop(name) for name in ("text", "symbols", "label", "labels_separator", "group", "time")}
-    columns["series"] = list(values.pop("series")) or None
+    columns = {name: values.pop(name) for name in ("text", "symbols", "label", "group", "time", "id")}
+    series = list(values.pop("series"))
+    columns["values"] = list(values.pop("values")) or None
+    # one column without a group holds a whole series; in a long table, columns are channels
+    whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
+    columns["series"] = series[0] if whole else series or None
     reading = {
         "format": values.pop("file_format"),
         "encoding": values.pop("encoding"),
         "separator": values.pop("separator"),
+        "label_separator": values.pop("label_separator"),
     }
     return _given(columns), _given(reading)
 

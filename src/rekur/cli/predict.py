@@ -36,9 +36,10 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     if (file is None) == (not items):
         raise click.UsageError("FILE: got none and no --item, or both; expected one of them.")
     _check.need("torch", "train", "rekur predict")
-    from rekur.cli.saved import corpus_for, open_bundle
+    from rekur.cli.saved import corpus_for
+    from rekur.tasks import load
 
-    task = open_bundle(bundle)
+    task = load(bundle)
     stream: Iterable[tuple[Any, Any]] = [(number, text) for number, text in enumerate(items, start=1)]
     if file is not None:
         corpus = corpus_for(task, file, *split_input(values), need_label=False)

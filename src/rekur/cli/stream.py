@@ -31,9 +31,9 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     """
     _check.need("torch", "train", "rekur stream")
     from rekur.cli.predict import as_row
-    from rekur.cli.saved import open_bundle
+    from rekur.tasks import load
 
-    session = open_bundle(bundle).stream()
+    session = load(bundle).stream()
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
     for number, line in enumerate(sys.stdin, start=1):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from rekur import _check
+from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.models.spec import SequenceSpec
 from rekur.nn import Embedding, Recurrent, make_pool
-from rekur.scan import reverse_rows
 
 UNKNOWN = 1
 
@@ -44,11 +44,8 @@ class SequenceModel(nn.Module):
         self.spec = spec
         width = spec.embedding_size if spec.discrete else spec.input_size
         self.embedding = Embedding(spec.input_size, spec.embedding_size) if spec.discrete else None
-        options: dict[str, Any] = {}
-        if spec.recurrent_dropout:
-            options["recurrent_dropout"] = spec.recurrent_dropout
         self.recurrent = Recurrent(
-            spec.cell,
+            lambda size: _cell(spec, size),
             width,
             spec.hidden_size,
             num_layers=spec.num_layers,
@@ -56,23 +53,16 @@ class SequenceModel(nn.Module):
             dropout=spec.dropout if spec.num_layers > 1 else 0.0,
             residual=spec.residual,
             norm=spec.norm,
-            **options,
         )
-        directions = 2 if spec.bidirectional else 1
-        self.output_size = self.recurrent.output_size // directions
-        self.pools = nn.ModuleList(make_pool(spec.pooling, self.output_size) for _ in range(directions))
+        self.pool = make_pool(spec.pooling, self.recurrent.output_size, bidirectional=spec.bidirectional)
         self.dropout = nn.Dropout(spec.dropout)
-        self.head = nn.Linear(sum(int(pool.output_size) for pool in self.pools), spec.output_size)
+        self.head = nn.Linear(self.pool.output_size, spec.output_size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) with these lengths (B,)."""
         output = self.recurrent(self.encode(x), lengths=lengths).output
-        parts = [self.pools[0](output[..., : self.output_size], lengths)]
-        if self.spec.bidirectional:
-            # the backward half is read in its own order, so that its "last" is the step at t = 0
-            backward = reverse_rows(output[..., self.output_size :], lengths)
-            parts.append(self.pools[1](backward, lengths))
-        return self.head(self.dropout(torch.cat(parts, dim=-1)))  # type: ignore[no-any-return]
+        scores: Tensor = self.head(self.dropout(self.pool(output, lengths)))
+        return scores
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what the recurrent stack reads, (B, T, E); in training with whole tokens and features left out."""
@@ -94,7 +84,7 @@ class SequenceModel(nn.Module):
 
     def initial_state(self, batch_size: int = 1) -> LiveState:
         """Return what is remembered before the first step."""
-        return LiveState(self.recurrent.initial_state(batch_size), self.pools[0].initial_state(batch_size))
+        return LiveState(self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
 
     def advance(self, x: Tensor, state: LiveState) -> LiveState:
         """Return the state after further steps, token numbers (B, T) or rows (B, T, D); causal models only."""
@@ -102,17 +92,23 @@ class SequenceModel(nn.Module):
         recurrent, pooled = state
         for t in range(encoded.shape[1]):
             y, recurrent = self.recurrent.step(encoded[:, t], recurrent)
-            pooled = self.pools[0].update(y, pooled)
+            pooled = self.pool.update(y, pooled)
         return LiveState(recurrent, pooled)
 
     def read(self, state: LiveState) -> Tensor:
         """Return the scores (B, K) as if the sequence ended here."""
-        return self.head(self.dropout(self.pools[0].read(state.pooled)))  # type: ignore[no-any-return]
+        scores: Tensor = self.head(self.dropout(self.pool.read(state.pooled)))
+        return scores
 
     @property
     def streams(self) -> bool:
         """True if no step needs a later one, so that the model can run live."""
         return not self.spec.bidirectional
+
+
+def _cell(spec: SequenceSpec, input_size: int) -> Cell:
+    cell = make_cell(spec.cell, input_size, spec.hidden_size)
+    return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
 
 
 def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:

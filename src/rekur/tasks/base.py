@@ -31,7 +31,7 @@ from rekur.tasks.store import save
 from rekur.train import History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 
 
-class SequenceEstimator(BaseEstimator):
+class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
 
     Options that are None are chosen from the training data by the rules in ``rekur.tasks.recipe``; after ``fit``
@@ -74,6 +74,8 @@ class SequenceEstimator(BaseEstimator):
     """
 
     task: ClassVar[str]
+    #: how labels are read from a file: ``class``, ``classes`` or ``number``
+    label_type: str
 
     def __init__(
         self,
@@ -331,7 +333,7 @@ class SequenceEstimator(BaseEstimator):
         targets = self._encode_targets(labels, corpus.name)
         return self._metrics(self.scores_of_items(corpus.items()), targets)
 
-    def stream(self) -> Session:
+    def stream(self) -> Session[Any]:
         """Return a live session: push raw events, get the prediction so far.
 
         Raises:

@@ -75,6 +75,11 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
 
+    @property
+    def label_type(self) -> str:  # type: ignore[override]
+        """Return how labels are read from a file."""
+        return "classes" if self.multi_label else "class"
+
     # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _learn_targets(self, labels: list[Any]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data import Example, Ragged, as_sequences, split
+from rekur.data import Example, Ragged, as_sequences, item_key, split
 from rekur.errors import InputError, describe
 from rekur.features import Features
 
@@ -45,7 +44,7 @@ class Corpus:
         labels = [None] * len(items) if y is None else list(y)
         if len(items) != len(labels):
             raise InputError(describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X"))
-        examples = [Example(item, label) for item, label in zip(items, labels, strict=True)]
+        examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name)
 
 
@@ -74,43 +73,26 @@ class Encoded:
         return np.asarray(self.targets[self.rows])
 
 
-def read_labels(corpus: Corpus) -> tuple[list[Any], list[str]]:
+def read_labels(corpus: Corpus) -> tuple[list[Any], list[bytes]]:
     """Return every label, and a key of every item by which equal items are known; one pass, items are not kept."""
     labels, keys = [], []
     for example in corpus:
         labels.append(example.label)
-        keys.append(_key(example.item))
+        keys.append(item_key(example.item))
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
     return labels, keys
 
 
 def choose_rows(
-    labels: Sequence[Any], keys: Sequence[str], fraction: float, seed: int, *, stratified: bool
+    labels: Sequence[Any], keys: Sequence[bytes], fraction: float, seed: int, *, stratified: bool
 ) -> NDArray[np.bool_]:
     """Return True for the examples to train on and False for those to validate on."""
-    strata = [str(label) for label in labels] if stratified else [""] * len(labels)
     chosen = np.ones(len(labels), dtype=bool)
-    chosen[split(strata, fraction, seed, keys=keys).valid] = False
-    if chosen.all() or not chosen.any():
-        raise InputError(
-            f"training data: got {len(labels)} examples; expected enough to keep a share of {fraction:g} for "
-            "validation. Give validation data of its own, or more examples."
-        )
+    chosen[split(labels if stratified else [None] * len(labels), fraction, seed, keys=keys).valid] = False
     return chosen
 
 
 def encode(corpus: Corpus, features: Features) -> Ragged:
     """Return the steps of every item, on disk where they are many."""
     return Ragged.from_iter(features.transform(item) for item in corpus.items())
-
-
-def _key(item: Any) -> str:
-    raw = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else _bytes(item)
-    return hashlib.blake2b(raw, digest_size=12).hexdigest()
-
-
-def _bytes(item: Any) -> bytes:
-    if isinstance(item, np.ndarray) and item.dtype != object:
-        return repr(item.shape).encode() + np.ascontiguousarray(item).tobytes()
-    return repr(item).encode("utf-8", "surrogatepass")

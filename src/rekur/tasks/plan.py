@@ -47,7 +47,7 @@ class FitPlan:
         self._buckets = LengthBuckets(train_set.lengths, batch_size, seed=seed)
         self.steps_per_epoch = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
-        self.unsorted_waste = self._buckets.unsorted_waste()
+        self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
         self.monitor, self.larger_is_better = task._monitor()
 
     def batches(self, epoch: int) -> Iterator[Batch]:

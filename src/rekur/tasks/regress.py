@@ -43,6 +43,7 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "regress"
+    label_type = "number"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**self._check_options(options))

@@ -124,8 +124,8 @@ class _Run:
                 f"training: {self.events[-1]}, {self.options.rescues + 1} times, before the first evaluation. "
                 "Lower the learning rate, or look for extreme values in the data."
             )
-        else:
-            self.average.decay and self.plain.load_state_dict(self.average.weights)
+        elif self.average.decay:
+            self.plain.load_state_dict(self.average.weights)
         self.plain.to("cpu").eval()
         seconds = time.monotonic() - self.began
         return TrainResult(self.best_epoch, self.best_score, stopped, seconds, tuple(self.events))

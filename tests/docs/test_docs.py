@@ -1,0 +1,94 @@
+"""Every code block of the README and of docs/ runs, page by page, in a folder of its own.
+
+Python blocks of a page share one namespace, as a reader would type them; shell blocks run in bash, with the ``rekur``
+of this environment. A block that installs or calls make is not run; what it names must exist.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import rekur
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = {"python", "sh"}
+SHOWN = {"text", "toml", "json", "csv"}
+
+
+class Block(NamedTuple):
+    language: str
+    code: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [Block(m[1], m[2], text[: m.start()].count("\n") + 2) for m in FENCE.finditer(text)]
+
+
+def test_every_block_says_what_it_is() -> None:
+    unknown = {f"{p.name}:{b.line}: {b.language!r}" for p in PAGES for b in blocks(p)} - {
+        f"{p.name}:{b.line}: {b.language!r}" for p in PAGES for b in blocks(p) if b.language in RUN | SHOWN
+    }
+    assert unknown == set()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page):
+        where = f"{page.name}:{block.line}"
+        if block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.code, str(page), "exec"), namespace)
+        elif block.language == "sh" and re.search(r"^\s*(pip install|make|git clone|cd) ", block.code, re.MULTILINE):
+            check_set_up(block.code)
+        elif block.language == "sh":
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", block.code], capture_output=True, text=True, timeout=500, check=False
+            )
+            assert done.returncode == 0, f"{where}\n{block.code}\n{done.stdout}\n{done.stderr}"
+
+
+def check_set_up(code: str) -> None:
+    """Check that what a set-up block names exists: make targets and extras."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"^make (\w+)", code, re.MULTILINE)) <= targets
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for names in re.findall(r"rekur\[([\w,]+)\]", code):
+        assert set(names.split(",")) <= set(extras)
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in text
+    assert "make test" in text
+
+
+def every_module() -> list[str]:
+    found = pkgutil.walk_packages(rekur.__path__, "rekur.")
+    return ["rekur", *sorted(module.name for module in found)]
+
+
+@pytest.mark.parametrize("name", every_module())
+def test_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
