@@ -110,7 +110,7 @@ def collate(ragged: Ragged, indices: ArrayLike) -> tuple[NDArray[Any], Indices]:
     """
     chosen = np.asarray(indices, dtype=np.int64)
     if chosen.ndim != 1 or (len(chosen) and not 0 <= chosen.min() <= chosen.max() < len(ragged)):
-        raise InputError(describe("indices", f"{chosen}", f"row numbers in [0, {len(ragged) - 1}]"))
+        raise InputError(describe("indices", chosen, f"row numbers in [0, {len(ragged) - 1}]"))
     lengths = ragged.lengths[chosen]
     longest = int(lengths.max()) if len(chosen) else 0
     type_ = np.int64 if ragged.values.dtype.kind in "iub" else np.float32

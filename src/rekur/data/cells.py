@@ -51,15 +51,14 @@ def number_of(value: Any, thing: str = "value") -> float:
         (2.5, nan)
     """
     if isinstance(value, str):
-        text = value.strip()
-        if text.lower() in MISSING:
-            return math.nan
         try:
-            if "_" in text:  # float() takes 1_000
-                raise ValueError
-            number = float(text)
+            number = float(value)
         except ValueError:
+            if value.strip().lower() in MISSING:
+                return math.nan
             raise CellError(describe(thing, value, "a number")) from None
+        if "_" in value:  # float() takes 1_000
+            raise CellError(describe(thing, value, "a number"))
     elif is_missing(value):
         return math.nan
     elif isinstance(value, numbers.Real | Decimal):

@@ -57,7 +57,8 @@ class _Counts:
     """Running counts over the values of one column."""
 
     def __init__(self) -> None:
-        self.filled = self.numbers = self.whole = self.dates = self.lists = self.series = self.spaced = self.length = 0
+        self.filled = self.numbers = self.whole = self.dates = self.lists = self.series = 0
+        self.length = self.spaced = self.codes = 0  # of cells that are neither numbers nor dates
         self.distinct: set[str] = set()
         self.letters: set[str] = set()
         self.examples: list[str] = []
@@ -70,23 +71,20 @@ class _Counts:
         if is_list:
             self.lists += 1
             self.series += not (len(value) and isinstance(value[0], str))
-            shown = str(value)
         else:
             shown = str(value).strip()
             if len(self.distinct) <= _MOST_DISTINCT:
                 self.distinct.add(shown)
             self._add_cell(value, shown)
         if len(self.examples) < _EXAMPLES:
+            shown = " ".join(str(value).split()) if is_list else shown
             short = shown if len(shown) <= 40 else shown[:39] + "…"
             if short not in self.examples:
                 self.examples.append(short)
 
     def _add_cell(self, value: Any, shown: str) -> None:
-        self.length += len(shown)
-        self.spaced += " " in shown
-        if len(self.letters) <= _MOST_LETTERS:
-            self.letters.update(shown)
         if isinstance(value, str) and shown[0] not in "+-.0123456789[":
+            self._add_text(shown)
             return
         try:
             self.whole += number_of(value).is_integer()
@@ -99,6 +97,14 @@ class _Counts:
             self.dates += 1
         except CellError:
             self.series += _holds_numbers(shown)
+            self._add_text(shown)
+
+    def _add_text(self, shown: str) -> None:
+        self.length += len(shown)
+        self.spaced += " " in shown
+        self.codes += any(mark in shown for mark in "0123456789_")
+        if len(self.letters) <= _MOST_LETTERS:
+            self.letters.update(shown)
 
     def summary(self, name: str, rows: int) -> ColumnSummary:
         many = len(self.distinct) > _MOST_DISTINCT or self.lists > 0
@@ -122,9 +128,11 @@ class _Counts:
             return "class"
         if self.spaced * 10 > self.filled:
             return "text"
-        one_case = len({letter.isupper() for letter in self.letters}) == 1
+        if self.codes * 10 > 9 * self.filled:
+            return "id"
+        one_case = all(a.isupper() for a in self.letters) or all(a.islower() for a in self.letters)
         if len(self.letters) <= _MOST_LETTERS and one_case and self.length >= _SHORTEST_SYMBOLS * self.filled:
-            return "symbols" if all(letter.isalpha() for letter in self.letters) else "id"
+            return "symbols"
         return "id" if len(self.distinct) == self.filled else "text"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rekur.data.columns import ColumnSummary, summarise
-from rekur.data.examples import Columns, Example, examples
+from rekur.data.examples import Columns, Example, examples, expand
 from rekur.data.source import Source
 from rekur.data.split import item_key
 
@@ -155,7 +155,7 @@ def describe(
         found.guessed = found.chosen is not None
     if found.chosen is not None:
         found.label_type = label_type if found.chosen.labels() else None
-        counts = _Counts(found)
+        counts = _Counts(found, expand(source, "item", found.chosen.items()))
         for example in examples(
             source, found.chosen, label_type=label_type, label_separator=label_separator, empty="keep"
         ):
@@ -191,8 +191,8 @@ def _guess(columns: list[ColumnSummary]) -> tuple[Columns | None, str, str]:
 class _Counts:
     """Running counts over examples."""
 
-    def __init__(self, found: Description) -> None:
-        self._found = found
+    def __init__(self, found: Description, items: list[str]) -> None:
+        self._found, self._items = found, items
         self._lengths: dict[str, array[int]] = {}
         self._classes: Counter[str] = Counter()
         self._numbers: list[float] = []
@@ -242,10 +242,8 @@ class _Counts:
             values = np.asarray(self._numbers)
             found.numbers = {name: float(getattr(values, name)()) for name in ("min", "mean", "max")}
         if self._steps:
-            items = found.chosen.items() if found.chosen else []
-            names = (
-                items if len(items) == len(self._missing) else [f"channel {i + 1}" for i in range(len(self._missing))]
-            )
+            count = len(self._missing)
+            names = self._items if len(self._items) == count else [f"channel {i + 1}" for i in range(count)]
             shares = self._missing / self._steps
             found.missing = {name: float(share) for name, share in zip(names, shares, strict=True)}
 
@@ -261,18 +259,18 @@ def _sizes(item: Any, kind: str) -> dict[str, int]:
 def _warnings(found: Description) -> list[str]:
     warnings = [f"The column '{c.name}' is empty." for c in found.columns if c.type == "empty"]
     if found.empty:
-        warnings.append(f"{found.empty} items are empty; take them out or fill them.")
+        warnings.append(f"Items that are empty: {found.empty}; take them out or fill them.")
     if found.unlabelled:
-        warnings.append(f"{found.unlabelled} items have no label; training needs one for each.")
+        warnings.append(f"Items without a label: {found.unlabelled}; training needs one for each.")
     if found.conflicts:
-        warnings.append(f"{found.conflicts} items stand there more than once with different labels.")
+        warnings.append(f"Items with different labels in different places: {found.conflicts}.")
     if found.duplicates:
-        warnings.append(f"{found.duplicates} items repeat an earlier one; a split keeps equal items on one side.")
+        warnings.append(f"Items that repeat an earlier one: {found.duplicates}; a split keeps equal items on one side.")
     if len(found.classes) == 1:
         warnings.append(f"There is one class only, '{next(iter(found.classes))}'; a classifier needs two or more.")
     single = [name for name, count in found.classes.items() if count == 1]
     if single:
-        warnings.append(f"{len(single)} classes have one example, such as '{single[0]}'; none is left to check on.")
+        warnings.append(f"Classes with one example: {len(single)}, such as '{single[0]}'; none is left to check on.")
     if found.imbalance is not None and found.imbalance >= _IMBALANCED:
         warnings.append(
             f"The largest class has {found.imbalance:.3g} times the examples of the smallest; "

@@ -148,8 +148,8 @@ class _Reader:
         self._source, self._columns = source, columns
         self._label_type, self._separator, self._keeps_empty = label_type, separator, empty == "keep"
         role = next(r for r in ("text", "symbols", "series", "values") if getattr(columns, r))
-        self._items = _expand(source, role, columns.items())
-        self._labels = _expand(source, "label", columns.labels())
+        self._items = expand(source, role, columns.items())
+        self._labels = expand(source, "label", columns.labels())
         for name in ("group", "time", "id"):
             if getattr(columns, name) is not None:
                 check_column(source, name, getattr(columns, name))
@@ -300,7 +300,7 @@ def _is_empty_list(cell: Any) -> bool:
     return isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0
 
 
-def _expand(source: Source, role: str, names: list[str]) -> list[str]:
+def expand(source: Source, role: str, names: list[str]) -> list[str]:
     """Return the columns, with ``a..d`` put out as all from a to d, each checked."""
     found: list[str] = []
     for name in names:

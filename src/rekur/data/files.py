@@ -176,7 +176,7 @@ def _wrong_encoding(path: Path, encoding: str) -> DataError:
                 line.decode(encoding)
             except UnicodeDecodeError as error:
                 piece = line[max(0, error.start - 10) : error.end + 10]
-                shown = piece.decode("ascii", errors="backslashreplace").strip("\r\n")
+                shown = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in piece.strip(b"\r\n"))
                 return DataError(describe("text", shown, f"text in {shown_encoding}", fix), path, number)
             line = next(raw, b"")
             number += 1

@@ -75,7 +75,7 @@ def _table(data: Any, name: str) -> Source | None:
     if isinstance(data, Mapping):
         sizes = {key: len(column) for key, column in data.items()}
         if len(set(sizes.values())) > 1:
-            raise InputError(describe(f"{name}: columns", f"lengths {sizes}", "one length"))
+            raise InputError(f"{name}: got columns of lengths {sizes}; expected one length.")
         columns = list(data.values())
         return MemorySource(name, "dict of columns", list(data), lambda: zip(*columns, strict=True))
     if hasattr(data, "iter_rows") and hasattr(data, "columns"):
@@ -87,7 +87,7 @@ def _table(data: Any, name: str) -> Source | None:
         columns = data.column_names or list(next(iter(data), {}))
         return MemorySource(name, "datasets", columns, lambda: _blocks(data, columns) if is_sized else iter(data))
     if isinstance(data, list | tuple) and data and isinstance(data[0], Mapping):
-        columns = list(dict.fromkeys(key for row in data[:_ROWS_LOOKED_AT] for key in row))
+        columns = list(dict.fromkeys(key for row in _dicts(data[:_ROWS_LOOKED_AT], name) for key in row))
         return MemorySource(name, "list of dicts", columns, lambda: _dicts(data, name))
     return None
 
@@ -100,7 +100,7 @@ def _items(data: Any, labels: Any, name: str) -> Source:
         fix = "Put it into a list." if isinstance(data, str | Iterator) else ""
         raise InputError(describe(name, shown, _EXPECTED, fix))
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUT" and data.ndim != 3:
-        raise ShapeError(describe(name, f"an array of shape {data.shape}", "(N, T, D)", _axes_fix(data)))
+        raise _wrong_axes(name, data)
     if labels is None:
         return MemorySource(name, "items", ["item"], lambda: ((item,) for item in data))
     if not hasattr(labels, "__len__") or len(labels) != len(data):
@@ -110,8 +110,9 @@ def _items(data: Any, labels: Any, name: str) -> Source:
     return MemorySource(name, "items", ["item", "label"], lambda: zip(data, values, strict=True))
 
 
-def _axes_fix(data: NDArray[Any]) -> str:
-    return "For one value a step, give x[:, :, None]." if data.ndim == 2 else ""
+def _wrong_axes(name: str, data: NDArray[Any]) -> ShapeError:
+    fix = " For one value a step, give x[:, :, None]." if data.ndim == 2 else ""
+    return ShapeError(f"{name}: got an array of shape {data.shape}; expected (N, T, D).{fix}")
 
 
 def _dicts(data: Sequence[Any], name: str) -> Iterator[Mapping[Any, Any]]:
@@ -153,7 +154,7 @@ def as_sequences(items: Any, kind: str | None = None, *, name: str = "X") -> lis
         [(3, 1), (1, 1)]
     """
     if isinstance(items, np.ndarray) and items.dtype.kind not in "OUT" and items.ndim != 3:
-        raise ShapeError(describe(name, f"an array of shape {items.shape}", "(N, T, D)", _axes_fix(items)))
+        raise _wrong_axes(name, items)
     if hasattr(items, "to_numpy") and hasattr(items, "name"):
         items = items.to_numpy()
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):

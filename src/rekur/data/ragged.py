@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._check import whole
-from rekur.errors import InputError, SaveError, ShapeError, describe
+from rekur.errors import InputError, SaveError, ShapeError
 
 SPILL_BYTES = 256 * 2**20
 
@@ -155,10 +155,10 @@ class _Gathered:
         first = array if self._first is None else self._first
         if array.ndim not in (1, 2) or array.dtype.hasobject:
             got = f"{array.dtype} {array.shape}"
-            raise ShapeError(describe(f"row {len(self.lengths)}", got, "numbers of shape (T,) or (T, D)"))
+            raise ShapeError(f"row {len(self.lengths)}: got {got}; expected numbers of shape (T,) or (T, D).")
         if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
             got, expected = (f"{a.dtype} (T{''.join(f', {n}' for n in a.shape[1:])})" for a in (array, first))
-            raise ShapeError(describe(f"row {len(self.lengths)}", got, f"{expected}, as in row 0"))
+            raise ShapeError(f"row {len(self.lengths)}: got {got}; expected {expected}, as in row 0.")
         if self._first is None:
             self._first = array[:0].copy()
         self.lengths.append(len(array))

@@ -107,7 +107,7 @@ def split(
     random = np.random.Generator(np.random.PCG64(whole("seed", seed, low=0)))
     for name, values in (("keys", keys), ("groups", groups)):
         if values is not None and len(values) != len(labels):
-            raise InputError(describe(name, f"{len(values)} values", f"{len(labels)}, one for each row"))
+            raise InputError(describe(name, len(values), f"{len(labels)}, one for each row"))
     strata = _strata(labels)
     units = _units(len(labels), [v for v in (keys, groups) if v is not None])
     by_class: dict[Hashable, list[list[int]]] = {}
@@ -117,7 +117,7 @@ def split(
     for members in by_class.values():
         valid += _choose(members, share, random)
     if not valid:
-        text = describe("examples", f"{len(labels)} of {len(by_class)} classes", "2 or more of some class")
+        text = f"examples: got {len(labels)} in {len(by_class)} classes; expected 2 or more that differ in some class."
         raise InputError(f"{text} Add examples, or give a file for validation.")
     in_valid = np.zeros(len(labels), dtype=bool)
     in_valid[valid] = True

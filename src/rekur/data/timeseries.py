@@ -41,10 +41,8 @@ class TimeSeries(Source):
         self._channels = 0  # 0: as many as the first case has
         self._data_line = self._read_header()
         self.columns = ["series", "label"] if self._classes is not None or self._is_target else ["series"]
-        first = next(self._cases(), None)
-        if first is None:
+        if next(self.rows(), None) is None:
             raise self.error("cases: got 0 after @data; expected 1 or more.")
-        self._channels = self._channels or self._cut(first[1])[0].count(":") + 1
 
     def rows(self) -> Iterator[Row]:
         """Yield each case."""
@@ -149,7 +147,8 @@ class TimeSeries(Source):
         return np.asarray([[c.get(t, np.nan) for c in channels] for t in times]).reshape(len(times), len(channels))
 
     def _check_count(self, got: int) -> None:
-        if self._channels and got != self._channels:
+        self._channels = self._channels or got
+        if got != self._channels:
             raise CellError(describe("channels", got, f"{self._channels}, as in the header or the first case"))
 
 
