@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,13 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
 
     columns, reading = split_input(values)
     separator = reading.pop("label_separator", None)
-    chosen = Columns(**columns) if columns else None
+    source = open_source(file, **reading)
     kind = label_type or ("classes" if separator else "class")
-    found = describe(open_source(file, **reading), chosen, label_type=kind, label_separator=separator)
+    found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
+    steps = _steps(source, found.chosen) if found.chosen else []
+    line = _fit_line(file, found) if found.chosen and found.chosen.labels() else ""
     if as_json:
-        show.as_json(found.to_dict())
+        show.as_json({**found.to_dict(), "training": [list(row) for row in steps], "command": line})
         return
     show.table("What is there", ("what", "value"), found.overview())
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
@@ -39,7 +43,32 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         show.table("Classes", ("class", "examples", "share"), found.class_table())
     if any(found.missing.values()):
         show.table("Missing values", ("channel", "share"), found.missing_table())
+    if steps:
+        show.table("What training would make of an item", ("what", "how"), steps)
     for warning in found.warnings:
         click.echo(f"warning: {warning}")
     if found.question:
         click.echo(found.question)
+    if line:
+        click.echo(f"To train:\n  {line}")
+
+
+def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
+    """Return what features, fitted on all items, do with one."""
+    from rekur.data import examples
+    from rekur.features import make_features
+
+    unlabelled = dataclasses.replace(chosen, label=None)
+    items = (example.item for example in examples(source, unlabelled, empty="keep"))
+    return list(make_features(chosen.kind).fit(items).describe())
+
+
+def _fit_line(file: Path, found: Any) -> str:
+    """Return the command that trains on the file."""
+    chosen = found.chosen
+    words = ["rekur", "fit", "regress" if found.label_type == "number" else "classify", str(file)]
+    for name in ("text", "symbols", "series", "values", "label", "group", "time"):
+        given = getattr(chosen, name)
+        for column in [given] if isinstance(given, str) else given or []:
+            words += [f"--{name}", column]
+    return shlex.join([*words, "--out", f"runs/{file.name.split('.')[0]}"])

@@ -71,7 +71,9 @@ def _fit(task_name: str, file: Path, values: dict[str, Any]) -> int:
         values["multi_label"] = True
     task: Any = TASKS[task_name](kind=Columns(**columns).kind, **_options(values))
     if "label" not in columns:
-        raise InputError("--label: got none; expected the column to learn. Name it, or see the columns: rekur data FILE")
+        raise InputError(
+            "--label: got none; expected the column to learn. Name it, or see the columns: rekur data FILE"
+        )
     corpus = corpus_of(file, columns, reading, label_type=task.label_type)
     valid = None if valid_file is None else corpus_of(valid_file, columns, reading, label_type=task.label_type)
     task.fit_corpus(

@@ -34,9 +34,7 @@ def corpus_of(
     return Corpus(read, str(file))
 
 
-def corpus_for(
-    task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, need_label: bool
-) -> Corpus:
+def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, need_label: bool) -> Corpus:
     """Return the examples of a file for a trained task: by the columns that were given, else by those of training.
 
     Args:

@@ -33,7 +33,8 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     from rekur.cli.predict import as_row
     from rekur.tasks import load
 
-    session = load(bundle).stream()
+    task = load(bundle)
+    session = task.stream()
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
     for number, line in enumerate(sys.stdin, start=1):
@@ -42,7 +43,7 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
             session.reset()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
-        for event in _events(session.features, raw, by, number):
+        for event in _events(task.features_, raw, by, number):
             row = as_row(session.push(event))
             _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
 
@@ -52,9 +53,11 @@ def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
     if features.kind == "text":
         if by == "char":
             return list(raw)
-        return [raw if features.describe_tokens() in ("char", "byte") else raw + "\n"]
+        return [raw if features.tokens_ in ("char", "byte") else raw + "\n"]
     if features.kind == "symbols":
-        return list(raw) if features.separator is None else [raw + features.separator]
+        if features.form_ == "letters":
+            return list(raw)
+        return [raw + features.separator] if features.separator else [[raw]]
     try:
         values = json.loads(raw) if raw.lstrip().startswith("[") else raw.replace(",", " ").split()
         return [[float("nan") if v in ("", "nan", "NaN", None) else float(v) for v in values]]

@@ -3,7 +3,7 @@
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier, Prediction
 from rekur.tasks.corpus import Corpus
-from rekur.tasks.load import TASKS, load
+from rekur.tasks.loading import TASKS, load
 from rekur.tasks.regress import Regressor
 
 __all__ = ["TASKS", "Classifier", "Corpus", "Prediction", "Regressor", "SequenceEstimator", "load"]
