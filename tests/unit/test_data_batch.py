@@ -79,6 +79,15 @@ def test_no_rows_and_rows_beyond():
     assert str(caught.value) == "row: got 2; expected a whole number in [0, 1]."
 
 
+@pytest.mark.parametrize("spill_bytes", [0, 100_000, 10**9])
+def test_many_short_rows(tmp_path, spill_bytes):
+    given = [np.arange(i % 5, dtype=np.int32) for i in range(20_000)]
+    with Ragged.from_iter(iter(given), spill_bytes, tmp_path) as ragged:
+        assert ragged.is_spilled == (spill_bytes < 10**9)
+        np.testing.assert_array_equal(ragged.values, np.concatenate(given))
+        assert all(ragged[i].tolist() == given[i].tolist() for i in range(0, 20_000, 997))
+
+
 def test_collate_pads_with_zeros():
     x, lengths = collate(Ragged.from_iter(rows(2, 0, 3)), [2, 1])
     assert (x.dtype, x.tolist(), lengths.tolist()) == (np.int64, [[3, 3, 3], [0, 0, 0]], [3, 0])

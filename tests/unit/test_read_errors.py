@@ -288,6 +288,18 @@ def test_zip_with_several_files(tmp_path):
     assert str(caught.value) == expected
 
 
+def test_parquet_garbled_in_the_middle(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(arrow.table({"x": [f"some text {i}" for i in range(5000)]}), tmp_path / "whole.parquet")
+    content = bytearray((tmp_path / "whole.parquet").read_bytes())
+    content[40:4000] = b"\xff" * 3960
+    got = message(tmp_path, "a.parquet", bytes(content))
+    assert got.startswith("a.parquet: content: got '")
+    assert got.endswith("'; expected a whole parquet file. Write it again.")
+
+
 def test_a_quote_left_open_does_not_read_the_whole_file(tmp_path):
     text = 'text,label\n"a,b\n' + "c,d\n" * 60_000
     assert message(tmp_path, "a.csv", text) == (

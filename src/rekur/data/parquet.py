@@ -8,6 +8,7 @@ from typing import Any
 
 from rekur._check import need
 from rekur.data.source import Row, Source, check_names
+from rekur.errors import DataError
 
 _ROWS_A_BLOCK = 1024
 
@@ -31,9 +32,17 @@ class Parquet(Source):
 
     def rows(self) -> Iterator[Row]:
         """Yield each row; only one block of rows is held."""
+        arrow = need("pyarrow", "parquet", "reading parquet files")
         number = 0
         with self._open() as file:
-            for batch in file.iter_batches(batch_size=_ROWS_A_BLOCK):
+            batches = file.iter_batches(batch_size=_ROWS_A_BLOCK)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (arrow.ArrowException, OSError) as error:
+                    raise self._garbled(error) from error
+                if batch is None:
+                    return
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(values, number)
@@ -43,6 +52,9 @@ class Parquet(Source):
         arrow = need("pyarrow", "parquet", "reading parquet files")
         try:
             return parquet.ParquetFile(self._path)
-        except (arrow.ArrowInvalid, OSError) as error:
-            text = f"content: got '{str(error).splitlines()[0]}'; expected a whole parquet file. Write it again."
-            raise self.error(text) from error
+        except (arrow.ArrowException, OSError) as error:
+            raise self._garbled(error) from error
+
+    def _garbled(self, error: BaseException) -> DataError:
+        what = str(error).splitlines()[0]
+        return self.error(f"content: got '{what}'; expected a whole parquet file. Write it again.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -16,6 +18,7 @@ from rekur._check import whole
 from rekur.errors import InputError, SaveError, ShapeError
 
 SPILL_BYTES = 256 * 2**20
+_CHUNK_BYTES, _CHUNK_ROWS = 2**20, 4096
 
 Array = NDArray[np.generic]
 
@@ -73,8 +76,8 @@ class Ragged:
         whole("spill_bytes", spill_bytes, low=0)
         gathered = _Gathered(spill_bytes, folder)
         try:
-            for array in arrays:
-                gathered.add(np.array(array))  # a copy: the giver may write to its own again
+            for row in arrays:
+                gathered.add(np.array(row))  # a copy: the giver may write to its own again
             values = gathered.finish()
         except BaseException:
             gathered.drop()
@@ -136,60 +139,73 @@ class _Spill:
 
 
 def _remove(stream: BinaryIO, path: Path) -> None:
-    stream.close()
+    with suppress(OSError):  # what could not be written is not wanted any more
+        stream.close()
     path.unlink(missing_ok=True)
 
 
+@contextmanager
+def _writing(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        fix = "Free some space, or name another folder."
+        raise SaveError(f"temporary file in {where}: got '{error.strerror}'; expected room. {fix}") from error
+
+
 class _Gathered:
-    """Rows on their way in: kept as they come, written to a file once they are many."""
+    """Rows on their way in: kept in memory, or in a file once they are many."""
 
     def __init__(self, spill_bytes: int, folder: str | os.PathLike[str] | None) -> None:
         self._spill_bytes, self._folder = spill_bytes, folder
         self._waiting: list[Array] = []
-        self._bytes = 0
+        self._chunks: list[Array] = []  # rows behind one another: an array for each short row would cost more
+        self._bytes = self._waiting_bytes = 0
         self._first: Array | None = None
-        self.lengths: list[int] = []
+        self.lengths = array("q")
         self.file: _Spill | None = None
 
-    def add(self, array: Array) -> None:
-        first = array if self._first is None else self._first
-        if array.ndim not in (1, 2) or array.dtype.hasobject:
-            got = f"{array.dtype} {array.shape}"
+    def add(self, row: Array) -> None:
+        if row.ndim not in (1, 2) or row.dtype.hasobject:
+            got = f"{row.dtype} {row.shape}"
             raise ShapeError(f"row {len(self.lengths)}: got {got}; expected numbers of shape (T,) or (T, D).")
-        if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
-            got, expected = (f"{a.dtype} (T{''.join(f', {n}' for n in a.shape[1:])})" for a in (array, first))
+        first = row if self._first is None else self._first
+        if row.shape[1:] != first.shape[1:] or row.dtype != first.dtype:
+            got, expected = (f"{a.dtype} (T{''.join(f', {n}' for n in a.shape[1:])})" for a in (row, first))
             raise ShapeError(f"row {len(self.lengths)}: got {got}; expected {expected}, as in row 0.")
         if self._first is None:
-            self._first = array[:0].copy()
-        self.lengths.append(len(array))
-        self._waiting.append(array)
-        self._bytes += array.nbytes
-        if self._bytes > self._spill_bytes:
-            self._write()
+            self._first = row[:0].copy()
+        self.lengths.append(len(row))
+        self._waiting.append(row)
+        self._bytes += row.nbytes
+        self._waiting_bytes += row.nbytes
+        too_many = self.file is None and self._bytes > self._spill_bytes
+        if too_many or self._waiting_bytes > _CHUNK_BYTES or len(self._waiting) > _CHUNK_ROWS:
+            self._settle(too_many)
 
-    def _write(self) -> None:
-        try:
-            if self.file is None:
-                self.file = _Spill(self._folder)
-            for array in self._waiting:
-                self.file.stream.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-        except OSError as error:
-            where = self._folder or tempfile.gettempdir()
-            fix = "Free some space, or name another folder."
-            raise SaveError(f"temporary file in {where}: got '{error.strerror}'; expected room. {fix}") from error
-        # From here on each row is written as it comes, a buffer at a time.
-        self._waiting, self._bytes, self._spill_bytes = [], 0, min(self._spill_bytes, 2**20)
+    def _settle(self, to_file: bool) -> None:
+        """Put the rows that wait behind those before."""
+        self._chunks.append(np.concatenate(self._waiting))
+        self._waiting, self._waiting_bytes = [], 0
+        if to_file or self.file is not None:
+            with _writing(self._folder):
+                self.file = self.file or _Spill(self._folder)
+                for chunk in self._chunks:
+                    self.file.stream.write(chunk.data.cast("B") if chunk.size else b"")
+            self._chunks = []
 
     def finish(self) -> Array:
-        first = np.empty(0, np.float32) if self._first is None else self._first
+        if self._first is None:
+            return np.empty(0, np.float32)
+        if self._waiting:
+            self._settle(False)
         if self.file is None:
-            return np.concatenate([first, *self._waiting])
-        self._write()
-        self.file.stream.close()
-        shape = (sum(self.lengths), *first.shape[1:])
-        if not all(shape):
-            return np.empty(shape, first.dtype)
-        return np.memmap(self.file.path, dtype=first.dtype, mode="r", shape=shape)
+            return np.concatenate(self._chunks)
+        with _writing(self._folder):
+            self.file.stream.close()
+        shape = (sum(self.lengths), *self._first.shape[1:])
+        return np.memmap(self.file.path, dtype=self._first.dtype, mode="r", shape=shape)
 
     def drop(self) -> None:
         if self.file is not None:
