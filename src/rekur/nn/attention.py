@@ -91,7 +91,7 @@ class Attention(nn.Module):
         if values.dim() != 3 or values.shape[:2] != keys.shape[:2]:
             expected = f"({keys.shape[0]}, {keys.shape[1]}, V), one value for each key"
             raise ShapeError(describe("shape of values", tuple(values.shape), expected))
-        checked = check_lengths(lengths, keys.shape[0], keys.shape[1])
+        checked = check_lengths(lengths, keys)
         mask = None if checked is None else real_steps(checked, keys.shape[1], keys.device)
         cleared = clear_padding(keys, checked)
         return self.keep(cleared, cleared if values is keys else clear_padding(values, checked), mask)
@@ -189,9 +189,7 @@ class DotAttention(Attention):
         super().__init__(query_size, query_size if key_size is None else key_size)
         self.scaled = _check.flag("scaled", scaled)
         if not _check.flag("learned", learned) and self.key_size != query_size:
-            raise InputError(
-                describe("key_size", key_size, f"{query_size}, as query_size", "Or use learned=True.")
-            )
+            raise InputError(describe("key_size", key_size, f"{query_size}, as query_size", "Or use learned=True."))
         self.key = nn.Linear(self.key_size, query_size, bias=False) if learned else None
 
     def keep(self, keys: Tensor, values: Tensor, mask: Tensor | None) -> Memory:

@@ -167,20 +167,15 @@ class Embedding(nn.Module):
         words = _words_by_id(vocabulary)
         found = _look_up(vectors, words, lowercase)
         if not found:
+            total = sum(1 for word in words[UNKNOWN_ID + 1 :] if word is not None)
             raise InputError(
-                describe(
-                    "vectors",
-                    f"none of the {len(words)} words of the vocabulary",
-                    "vectors of at least one of them",
-                    "Try lowercase=True, or is the file of another language?",
-                )
+                f"vectors: got none of the {total} words of the vocabulary; expected at least one. "
+                "Try lowercase=True, or is the file of another language?"
             )
         matrix = np.stack(list(found.values())).astype(np.float32)
-        embedding = cls(
-            max(len(words), 2), matrix.shape[1], token_dropout=token_dropout, row_dropout=row_dropout
-        )
+        embedding = cls(max(len(words), 2), matrix.shape[1], token_dropout=token_dropout, row_dropout=row_dropout)
         with torch.no_grad():
-            embedding.weight.mul_(float(matrix.std()) * matrix.shape[1] ** 0.5)
+            embedding.weight.mul_(float(np.sqrt(np.square(matrix).mean() * matrix.shape[1])))
             embedding.weight[torch.tensor(list(found))] = torch.from_numpy(matrix)
             embedding.weight[PADDING_ID] = 0
         embedding.weight.requires_grad_(not freeze)
@@ -217,9 +212,7 @@ class TiedLinear(nn.Module):
         super().__init__()
         # Not registered here: a shared parameter has one owner, one name and one place in a saved file.
         self._shared = (embedding,)
-        self.bias = (
-            nn.Parameter(torch.zeros(embedding.vocabulary_size)) if _check.flag("bias", bias) else None
-        )
+        self.bias = nn.Parameter(torch.zeros(embedding.vocabulary_size)) if _check.flag("bias", bias) else None
 
     @property
     def embedding(self) -> Embedding:
@@ -230,9 +223,7 @@ class TiedLinear(nn.Module):
         """Return logits (…, V) of x (…, E)."""
         weight = self.embedding.weight
         if x.shape[-1] != weight.shape[1]:
-            raise ShapeError(
-                describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding")
-            )
+            raise ShapeError(describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding"))
         # Without this the loss would push padding, whose logit is one of all, away from zeros.
         padding = torch.tensor([PADDING_ID], device=weight.device)
         return functional.linear(x, weight.index_fill(0, padding, 0.0), self.bias)
@@ -263,5 +254,6 @@ def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> d
         found[index] = np.asarray(vector)
         first = next(iter(found.values()))
         if found[index].ndim != 1 or found[index].shape != first.shape:
-            raise ShapeError(describe(f"vector of '{word}'", found[index].shape, f"shape {first.shape}"))
+            thing = f"shape of the vector of '{word}'"
+            raise ShapeError(describe(thing, found[index].shape, f"{first.shape}, that of the others"))
     return found

@@ -10,57 +10,33 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rekur.errors import InputError, ShapeError, describe
+from rekur.scan.check import check_lengths as check_tensor
 
 Lengths = Tensor | Sequence[int]
 
 
-def check_lengths(lengths: Lengths | None, batch_size: int, steps: int) -> Tensor | None:
-    """Return lengths as int64 (B,), or None where every row has all the steps.
+def check_lengths(lengths: Lengths | None, x: Tensor) -> Tensor | None:
+    """Return lengths on the CPU as int64 (B,), or None where every row has all the steps.
 
     Args:
         lengths: whole numbers in [0, T], one a row; None means T for all.
-        batch_size: B.
-        steps: T.
+        x: the batch (B, T, …).
 
     Raises:
         ShapeError: not one length a row.
         InputError: not whole numbers, or outside [0, T].
 
     Example:
-        >>> check_lengths([3, 1], 2, 3)
+        >>> check_lengths([3, 1], torch.zeros(2, 3))
         tensor([3, 1])
-        >>> check_lengths([3, 3], 2, 3) is None
+        >>> check_lengths([3, 3], torch.zeros(2, 3)) is None
         True
     """
     if lengths is None:
         return None
-    given = torch.as_tensor(lengths)
-    if given.numel() == 0:
-        given = given.to(torch.int64)
-    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise InputError(describe("dtype of lengths", given.dtype, "torch.int64"))
-    if given.dim() != 1 or given.shape[0] != batch_size:
-        raise ShapeError(
-            describe(
-                "shape of lengths", tuple(given.shape), f"({batch_size},), one for each row of the batch"
-            )
-        )
-    given = given.to(torch.int64)
-    if batch_size == 0:
-        return None
-    shortest, longest = (int(value) for value in torch.aminmax(given))
-    if shortest < 0 or longest > steps:
-        wrong = shortest if shortest < 0 else longest
-        raise InputError(
-            describe(
-                "lengths",
-                wrong,
-                f"whole numbers in [0, {steps}]",
-                "A row cannot have more real steps than the batch has steps.",
-            )
-        )
-    return None if shortest == steps else given
+    given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
+    checked = check_tensor(given if given.numel() else given.to(torch.int64), x)
+    return None if bool((checked == x.shape[1]).all()) else checked
 
 
 def real_steps(lengths: Tensor, steps: int, device: torch.device | None = None) -> Tensor:

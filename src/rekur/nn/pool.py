@@ -47,7 +47,7 @@ class Pool(nn.Module):
         """
         if output.dim() != 3 or output.shape[2] != self.size:
             raise ShapeError(describe("shape of output", tuple(output.shape), f"(B, T, {self.size})"))
-        checked = check_lengths(lengths, output.shape[0], output.shape[1])
+        checked = check_lengths(lengths, output)
         if output.shape[1] == 0:
             return output.new_zeros(output.shape[0], self.output_size)
         return self.pool(clear_padding(output, checked), checked)
@@ -108,9 +108,7 @@ class LastPool(Pool):
         if not self.bidirectional:
             return last_real(output, lengths)
         half = self.size // 2
-        return torch.cat(
-            (last_real(output[..., :half], lengths), first_real(output[..., half:], lengths)), dim=-1
-        )
+        return torch.cat((last_real(output[..., :half], lengths), first_real(output[..., half:], lengths)), dim=-1)
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         if self.bidirectional:
@@ -251,7 +249,7 @@ class JoinedPool(Pool):
     def __init__(self, pools: list[Pool]) -> None:
         sizes = sorted({pool.size for pool in pools})
         if len(sizes) != 1:
-            raise InputError(describe("pools", f"sizes {sizes}", "at least one pool, all of one size"))
+            raise InputError(f"pools: got sizes {sizes}; expected at least one pool, all of one size.")
         super().__init__(sizes[0])
         self.output_size = sum(pool.output_size for pool in pools)
         self.pools = nn.ModuleList(pools)

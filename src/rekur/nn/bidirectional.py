@@ -1,0 +1,112 @@
+"""Both directions of a layer side by side.
+
+Axes: B batch, T time, D input features, O output features of one direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rekur.cells.base import State
+from rekur.errors import InputError, NotStreamableError, ShapeError, describe
+from rekur.nn.lengths import Lengths, check_lengths
+from rekur.nn.rnn import Layer
+from rekur.scan.check import check_input
+
+
+def not_streamable() -> NotStreamableError:
+    """Return the error for a request to run both directions one step at a time."""
+    return NotStreamableError(
+        describe(
+            "bidirectional",
+            True,
+            "False for a layer that runs one step at a time",
+            "The backward direction starts at the end: call the layer on whole sequences, or train a model with "
+            "bidirectional=False.",
+        )
+    )
+
+
+class Bidirectional(nn.Module):
+    r"""Two layers over the same sequence, one forwards and one backwards: :math:`y_t = [\vec y_t; \overleftarrow y_t]`.
+
+    Args:
+        forward_layer: the layer that reads from the first step on.
+        backward_layer: the layer, with ``reverse=True``, that reads each row from its own last real step.
+
+    Reference:
+        Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
+
+    Example:
+        >>> from rekur.cells.elman import Elman
+        >>> both = Bidirectional(Layer(Elman(3, 5)), Layer(Elman(3, 5), reverse=True))
+        >>> y, (forward, backward) = both(torch.randn(2, 4, 3))
+        >>> y.shape
+        torch.Size([2, 4, 10])
+    """
+
+    def __init__(self, forward_layer: Layer, backward_layer: Layer) -> None:
+        super().__init__()
+        if forward_layer.reverse or not backward_layer.reverse:
+            got = f"reverse={forward_layer.reverse} and reverse={backward_layer.reverse}"
+            raise InputError(f"directions: got {got}; expected a forward layer and a backward layer.")
+        if forward_layer.input_size != backward_layer.input_size:
+            raise InputError(
+                describe(
+                    "input_size of the backward layer",
+                    backward_layer.input_size,
+                    f"{forward_layer.input_size}, that of the forward layer",
+                )
+            )
+        self.forward_layer = forward_layer
+        self.backward_layer = backward_layer
+        self.input_size = forward_layer.input_size
+        self.output_size = forward_layer.output_size + backward_layer.output_size
+
+    def initial_state(
+        self,
+        batch_size: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[State, State]:
+        """Return the two states before the first step of each direction."""
+        ahead = self.forward_layer.initial_state(batch_size, device=device, dtype=dtype)
+        back = self.backward_layer.initial_state(batch_size, device=device, dtype=dtype)
+        return ahead, back
+
+    def forward(
+        self, x: Tensor, state: Sequence[State] | None = None, lengths: Lengths | None = None
+    ) -> tuple[Tensor, tuple[State, State]]:
+        """Run both directions over whole sequences, as :meth:`Layer.forward` does with each.
+
+        Args:
+            x: (B, T, D).
+            state: the states before the first step, of the forward and the backward direction.
+            lengths: int64 (B,), in [0, T]; None where every row has T.
+
+        Returns:
+            outputs (B, T, 2·O), zero beyond each row's length, and the two final states: the forward one after the
+            row's last real step, the backward one after its first.
+        """
+        check_input(self.forward_layer.cell, x)
+        checked = check_lengths(lengths, x)
+        return self.run(x, state, checked)
+
+    def run(
+        self, x: Tensor, state: Sequence[State] | None, lengths: Tensor | None
+    ) -> tuple[Tensor, tuple[State, State]]:
+        """Do what ``forward`` does for inputs already checked."""
+        if state is not None and len(state) != 2:
+            raise ShapeError(describe("directions of state", len(state), "2, forward and backward"))
+        ahead, back = (None, None) if state is None else state
+        y_ahead, ahead = self.forward_layer.run(x, ahead, lengths)
+        y_back, back = self.backward_layer.run(x, back, lengths)
+        return torch.cat((y_ahead, y_back), dim=-1), (ahead, back)
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Raise NotStreamableError: the backward direction needs the whole sequence."""
+        raise not_streamable()

@@ -1,0 +1,159 @@
+"""One cell run through time in one direction; the only place where a cell meets a scan.
+
+Axes: B batch, T time, D input features, O output features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rekur import _check
+from rekur.cells.base import Cell, State
+from rekur.errors import InputError, NotStreamableError, ShapeError, describe
+from rekur.nn.lengths import Lengths, check_lengths
+from rekur.scan import PATHS, runnable
+from rekur.scan import scan as run_scan
+from rekur.scan.check import check_input, check_state
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    *,
+    reverse: bool = False,
+    path: str = "auto",
+) -> tuple[Tensor, State]:
+    """Run a cell through time over checked inputs.
+
+    Args:
+        cell: the cell.
+        x: (B, T, D); what stands beyond a row's length is not looked at.
+        state: the state before the first step, each tensor (B, …).
+        lengths: int64 (B,), or None where every row has T.
+        reverse: whether each row is read from its last real step to its first.
+        path: which scan runs it; see ``rekur.scan``.
+
+    Returns:
+        outputs (B, T, O), zero beyond each row's length, and each row's state after its last step.
+    """
+    return run_scan(cell, x, state, lengths=lengths, reverse=reverse, path=path)
+
+
+def first_weight(module: nn.Module) -> Tensor | None:
+    """Return the first floating-point parameter, which tells the module's device and dtype; None without one."""
+    return next((p for p in module.parameters() if p.is_floating_point()), None)
+
+
+class Layer(nn.Module):
+    r"""A cell run through time: :math:`y_t, s_t = \mathrm{step}(x_t, s_{t-1})` over each row's real steps.
+
+    Args:
+        cell: the cell.
+        reverse: whether each row is read from its last real step to its first; outputs stay at their time.
+        learned_state: whether the state before the first step is learned, from zeros on; of its tensors those that
+            hold what the cell remembers (named h, c or C), not masks and normalisers.
+        scan: which scan runs the cell; "auto" takes the fastest that computes it.
+
+    Example:
+        >>> from rekur.cells.elman import Elman
+        >>> layer = Layer(Elman(3, 5))
+        >>> y, (h,) = layer(torch.randn(2, 4, 3), lengths=[4, 1])
+        >>> y.shape, bool((h[1] == y[1, 0]).all())
+        (torch.Size([2, 4, 5]), True)
+    """
+
+    def __init__(self, cell: Cell, *, reverse: bool = False, learned_state: bool = False, scan: str = "auto") -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise InputError(describe("cell", type(cell).__name__, "a rekur.cells.Cell"))
+        self.cell = cell
+        self.reverse = _check.flag("reverse", reverse)
+        self.scan = _check.choice("scan", scan, ("auto", *PATHS))
+        able = runnable(cell)
+        if scan != "auto" and scan not in able:
+            names = ", ".join(f"'{name}'" for name in able)
+            raise InputError(describe("scan", scan, f"'auto', or one that can run this {type(cell).__name__}: {names}"))
+        self.input_size, self.output_size = cell.input_size, cell.output_size
+        _check.flag("learned_state", learned_state)
+        self.start = nn.ParameterList(_learned_start(cell) if learned_state else [])
+
+    def initial_state(
+        self,
+        batch_size: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return the state before the first step, each tensor (B, *size); device and dtype are the weights'."""
+        weight = first_weight(self)
+        if weight is not None:
+            device = weight.device if device is None else device
+            dtype = weight.dtype if dtype is None else dtype
+        state = self.cell.initial_state(batch_size, device=device, dtype=dtype)
+        if not len(self.start):
+            return state
+        learned = dict(zip(_learnable(self.cell), self.start, strict=True))
+        return tuple(
+            learned[i].to(device, dtype).expand_as(tensor) if i in learned else tensor for i, tensor in enumerate(state)
+        )
+
+    def forward(self, x: Tensor, state: State | None = None, lengths: Lengths | None = None) -> tuple[Tensor, State]:
+        """Run the cell over whole sequences.
+
+        Args:
+            x: (B, T, D).
+            state: the state before the first step; by default :meth:`initial_state`.
+            lengths: int64 (B,), in [0, T]; None where every row has T.
+
+        Returns:
+            outputs (B, T, O), zero beyond each row's length, and each row's state after its last real step; for a
+            row of length 0 the state it began with.
+
+        Raises:
+            ShapeError: x, state or lengths of a wrong shape.
+            InputError: lengths out of range, or x of another dtype than the weights.
+        """
+        check_input(self.cell, x)
+        checked = check_lengths(lengths, x)
+        return self.run(x, state, checked)
+
+    def run(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """Do what ``forward`` does for inputs already checked."""
+        if state is None:
+            state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+        return run(self.cell, x, state, lengths, reverse=self.reverse, path=self.scan)
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run one step: x (B, D) to y (B, O) and the next state; without ``state`` it is the first.
+
+        Raises:
+            NotStreamableError: the layer reads backwards.
+            ShapeError: x or state of a wrong shape.
+        """
+        if self.reverse:
+            raise NotStreamableError(describe("reverse", True, "False for a layer that runs one step at a time"))
+        if x.dim() != 2:
+            raise ShapeError(describe("shape of x", tuple(x.shape), f"(B, {self.input_size})"))
+        check_input(self.cell, x[:, None])
+        if state is None:
+            state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+        return self.cell.step(x, check_state(self.cell, x, state))
+
+    def extra_repr(self) -> str:
+        given = {"reverse": self.reverse, "learned_state": len(self.start) > 0}
+        return ", ".join([f"{name}=True" for name, value in given.items() if value])
+
+
+def _learnable(cell: Cell) -> list[int]:
+    """Return which tensors of the state may be learned: not masks, normalisers and stabilisers."""
+    names = cell.state_names or ("h",) * len(cell.state_sizes())
+    return [index for index, name in enumerate(names) if name in ("h", "c", "C")]
+
+
+def _learned_start(cell: Cell) -> list[nn.Parameter]:
+    with torch.no_grad():
+        state = cell.initial_state(1)
+    return [nn.Parameter(state[index].clone()) for index in _learnable(cell)]
