@@ -1,1 +1,26 @@
 """Layers: cells joined to scans, with depth, directions, lengths, pooling, attention and embeddings."""
+
+from rekur.nn.attention import AdditiveAttention, DotAttention, MultiHeadAttention
+from rekur.nn.bidirectional import Bidirectional
+from rekur.nn.embed import Embedding, TiedLinear
+from rekur.nn.pool import make_pool
+from rekur.nn.rnn import Layer
+from rekur.nn.stack import Recurrent, RecurrentOutput, detach_state
+from rekur.nn.torch_api import GRU, LSTM, RNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AdditiveAttention",
+    "Bidirectional",
+    "DotAttention",
+    "Embedding",
+    "Layer",
+    "MultiHeadAttention",
+    "Recurrent",
+    "RecurrentOutput",
+    "TiedLinear",
+    "detach_state",
+    "make_pool",
+]
