@@ -116,7 +116,18 @@ def test_changed_equations_lose_the_hand_written_scan() -> None:
     class Renamed(LSTM):
         pass
 
+    class Slower(MinGRU):
+        def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+            a, b = super().linear_form(projected)
+            return a.sqrt(), b
+
+    class Clipped(MinGRU):
+        def recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+            y, after = super().recur(projected, state)
+            return y.clamp(-1, 1), after
+
     assert (LSTM.kind, Coupled.kind, Renamed.kind) == ("lstm", "", "lstm")
+    assert (Slower.kind, Clipped.kind) == ("linear", "")
 
 
 @pytest.mark.parametrize("name", CELLS)

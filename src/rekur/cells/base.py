@@ -15,8 +15,9 @@ from rekur.errors import InputError, ShapeError, describe
 
 State = tuple[Tensor, ...]
 
-# the methods that make up the equations of a cell
-_EQUATIONS = frozenset({"step", "project", "recur", "product", "combine", "linear_form", "readout"})
+# the methods that a hand-written scan replaces; the linear scans call linear_form and readout instead
+_REPLACED = frozenset({"step", "project", "recur", "product", "combine"})
+_REPLACED_BY_LINEAR = frozenset({"step", "recur"})
 
 
 class Cell(nn.Module):
@@ -65,7 +66,8 @@ class Cell(nn.Module):
                 f"{cls.__name__}: got neither step nor recur; expected a cell that defines step(x, state), "
                 "or project(x) and recur(projected, state)."
             )
-        if "kind" not in cls.__dict__ and _EQUATIONS & cls.__dict__.keys():
+        replaced = _REPLACED_BY_LINEAR if cls.kind == "linear" else _REPLACED
+        if "kind" not in cls.__dict__ and replaced & cls.__dict__.keys():
             cls.kind = ""
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
