@@ -1,1 +1,8 @@
 """Scans: the algorithms that run a cell through time."""
+
+from rekur.scan.choose import PATHS, Choice, choose, runnable
+from rekur.scan.loop import loop
+from rekur.scan.reverse import reverse_rows
+from rekur.scan.run import scan
+
+__all__ = ["PATHS", "Choice", "choose", "loop", "reverse_rows", "runnable", "scan"]

@@ -40,20 +40,23 @@ def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -
     batch_size, steps = x.shape[0], x.shape[1]
     if steps == 0:
         return x.new_zeros(batch_size, 0, cell.output_size), state
+    if lengths is not None:
+        lengths = lengths.to(x.device)
+        real = torch.arange(steps, device=x.device) < lengths[:, None]
+        x = torch.where(_like(real, x), x, torch.zeros_like(x))  # so that no NaN of the padding meets a gradient
     projected = cell.project(x)
     outputs = []
     for t in range(steps):
         y, after = cell.recur(projected[:, t], state)
         if lengths is not None:
-            alive = t < lengths.to(x.device)
+            alive = t < lengths
             y = torch.where(_like(alive, y), y, torch.zeros_like(y))
-            after = tuple(
-                torch.where(_like(alive, new), new, old) for new, old in zip(after, state, strict=True)
-            )
+            after = tuple(torch.where(_like(alive, new), new, old) for new, old in zip(after, state, strict=True))
         outputs.append(y)
         state = after
     return torch.stack(outputs, dim=1), state
 
 
-def _like(row_mask: Tensor, tensor: Tensor) -> Tensor:
-    return row_mask.view(-1, *([1] * (tensor.dim() - 1)))
+def _like(mask: Tensor, tensor: Tensor) -> Tensor:
+    """Return ``mask`` with the axes that ``tensor`` has behind it."""
+    return mask.view(*mask.shape, *([1] * (tensor.dim() - mask.dim())))

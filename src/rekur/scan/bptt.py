@@ -1,0 +1,243 @@
+"""Back-propagation through time by hand: a serial loop of in-place steps, everything else as few large products.
+
+PyTorch's own unrolled layers form the gradient of the recurrent weight step by step and launch more operations a step.
+Here a step is one product and a few pointwise operations on memory allocated once; the input projection, all weight
+gradients and the gradient of the inputs are one product each over all real steps of the batch.
+
+Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, P output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rekur.scan.elman import ElmanFamily
+from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
+from rekur.scan.lstm import LSTMFamily
+from rekur.scan.operands import Backward, Family, Operands
+from rekur.scan.plan import Plan
+
+State = tuple[Tensor, ...]
+Prepared = tuple[Family, Operands]
+
+
+def bptt(cell: Any, x: Tensor, state: State, plan: Plan, mask: Tensor | None = None) -> tuple[Tensor, State]:
+    """Run a cell of a family that is written out by hand.
+
+    Args:
+        cell: its ``kind`` is one of :data:`KINDS`.
+        x: inputs (B, T, D).
+        state: (h,) or (h, c), before the first step.
+        plan: where the real steps are.
+        mask: (B, P), multiplies the previous output inside the recurrent product; None for no mask.
+
+    Returns:
+        outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
+    """
+    with torch.autocast(device_type=x.device.type, enabled=False):
+        dtype = cell.weight_hh.dtype
+        family, operands = KINDS[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
+        if mask is not None:
+            operands = operands._replace(mask=mask.to(dtype))
+        inputs = plan.layout(x.to(dtype))
+        tensors = (inputs, *operands)
+        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+            y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
+        else:
+            with torch.no_grad():
+                (y, *after), _ = _evaluate(family, plan, inputs, operands, keep=False)
+    return plan.layout(y), tuple(after)
+
+
+def _elman(cell: Any, state: State) -> Prepared:
+    return ElmanFamily(cell.nonlinearity), Operands(cell.weight_ih, cell.weight_hh, state[0], _both_biases(cell))
+
+
+def _lstm(cell: Any, state: State) -> Prepared:
+    bias = _both_biases(cell)
+    operands = Operands(
+        _output_gate_first(cell.weight_ih),
+        _output_gate_first(cell.weight_hh),
+        state[0],
+        None if bias is None else _output_gate_first(bias),
+        c0=state[1],
+        w_hr=getattr(cell, "weight_hr", None),
+    )
+    return LSTMFamily(), operands
+
+
+def _lstm_peephole(cell: Any, state: State) -> Prepared:
+    family, operands = _lstm(cell, state)
+    return family, operands._replace(peepholes=torch.stack([cell.weight_co, cell.weight_ci, cell.weight_cf]))
+
+
+def _gru(cell: Any, state: State) -> Prepared:
+    bias, b_hn = cell.bias_ih, None
+    if bias is not None:
+        split = 2 * cell.hidden_size
+        b_hn = cell.bias_hh[split:]
+        bias = torch.cat([bias[:split] + cell.bias_hh[:split], bias[split:]])
+    return GRUFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], bias, b_hn=b_hn)
+
+
+def _gru_reset_before(cell: Any, state: State) -> Prepared:
+    return GRUResetBeforeFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], _both_biases(cell))
+
+
+#: how the weights of each kind of cell become operands
+KINDS: dict[str, Callable[[Any, State], Prepared]] = {
+    "elman": _elman,
+    "lstm": _lstm,
+    "lstm_peephole": _lstm_peephole,
+    "gru": _gru,
+    "gru_reset_before": _gru_reset_before,
+}
+
+
+def _both_biases(cell: Any) -> Tensor | None:
+    return None if cell.bias_ih is None else cell.bias_ih + cell.bias_hh
+
+
+def _output_gate_first(weight: Tensor) -> Tensor:
+    """Return the blocks i, f, g, o as o, i, f, g."""
+    i, f, g, o = weight.chunk(4)
+    return torch.cat([o, i, f, g])
+
+
+def _evaluate(
+    family: Family, plan: Plan, x: Tensor, operands: Operands, *, keep: bool
+) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+    """Return [y, h] or [y, h, c], and what backward needs: packed inputs, packed outputs and the family's own."""
+    packed = plan.pack(x)
+    size = operands.h0.shape[1]
+    if plan.index is None:
+        y = packed.new_empty(plan.steps, plan.batch_size, size)
+        outputs = y.view(-1, size)
+    else:
+        y = outputs = packed.new_empty(packed.shape[0], size)
+    run = family.forward(plan, packed, operands.rows(plan), outputs, keep=keep)
+    results = [y if plan.index is None else plan.unpack(outputs)]
+    results.append(plan.put_rows(operands.h0, plan.at_last(outputs)))
+    if run.last_cells is not None and operands.c0 is not None:
+        results.append(plan.put_rows(operands.c0, run.last_cells))
+    return results, (packed, y, *run.saved)
+
+
+class _Bptt(torch.autograd.Function):
+    """(x, operands) -> (y, h) or (y, h, c)."""
+
+    @staticmethod
+    def forward(ctx: Any, family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        results, kept = _evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
+        ctx.family, ctx.plan, ctx.count = family, plan, len(tensors)
+        ctx.save_for_backward(x, *tensors, *kept)
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, *saved = ctx.saved_tensors
+        tensors, kept = saved[: ctx.count], saved[ctx.count :]
+        needed = ctx.needs_input_grad[2:]
+        if all(g is None for g in grads):
+            return (None,) * (len(needed) + 2)
+        with torch.autocast(device_type=x.device.type, enabled=False):
+            if torch.is_grad_enabled():
+                return None, None, *_differentiable_gradients(ctx.family, ctx.plan, x, tensors, grads, needed)
+            return None, None, *_gradients(ctx.family, ctx.plan, Operands(*tensors), kept, grads, needed)
+
+
+def _gradients(
+    family: Family,
+    plan: Plan,
+    operands: Operands,
+    kept: list[Tensor],
+    grads: tuple[Tensor | None, ...],
+    needed: tuple[bool, ...],
+) -> list[Tensor | None]:
+    """Return the gradients of the inputs and of all operands; those that are not needed may be None."""
+    packed, y, *saved = kept
+    outputs = y.flatten(0, 1) if plan.index is None else y
+    d_y, d_h, d_c = (*grads, None)[:3]
+    if d_y is None:
+        d_outputs = torch.zeros_like(outputs)
+    else:
+        d_outputs = plan.pack(d_y)
+        d_outputs = d_outputs.clone() if d_outputs.data_ptr() == d_y.data_ptr() else d_outputs
+    if d_h is not None:
+        plan.add_at_last(d_outputs, plan.take_rows(d_h))
+    d_cells = None if d_c is None else plan.take_rows(d_c).clone()
+    inner = operands.rows(plan)
+    result = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells)
+    others = result.others
+    for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
+        if name in others:
+            base = torch.zeros_like(getattr(operands, name)) if direct is None else direct
+            others[name] = plan.put_rows(base, others[name])
+    d_x, d_w_x, d_bias = _input_gradients(plan, packed, operands, result, needed)
+    by_name = {**others, "w_x": d_w_x, "bias": d_bias}
+    return [d_x, *(by_name.get(name) for name in Operands._fields)]
+
+
+def _input_gradients(
+    plan: Plan, packed: Tensor, operands: Operands, result: Backward, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    w_x = operands.w_x
+    d_packed = None
+    d_w_x = torch.empty_like(w_x) if needed[1] else None
+    d_bias = None if operands.bias is None else torch.empty_like(operands.bias)
+    for block, start in result.blocks:
+        end = start + block.shape[1]
+        if needed[0]:
+            part = block @ w_x[start:end] if d_packed is None else d_packed.addmm_(block, w_x[start:end])
+            d_packed = part
+        if d_w_x is not None:
+            torch.mm(block.t(), packed, out=d_w_x[start:end])
+        if d_bias is not None:
+            torch.sum(block, 0, out=d_bias[start:end])
+    return (None if d_packed is None else plan.unpack(d_packed)), d_w_x, d_bias
+
+
+def _differentiable_gradients(
+    family: Family,
+    plan: Plan,
+    x: Tensor,
+    tensors: list[Tensor | None],
+    grads: tuple[Tensor | None, ...],
+    needed: tuple[bool, ...],
+) -> list[Tensor | None]:
+    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
+    # Views: if one operand was computed from another, only its direct effect belongs to it.
+    views = [None if t is None else t.view_as(t) for t in [x, *tensors]]
+    results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
+    pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
+    wanted = [v for v, need in zip(views, needed, strict=True) if v is not None and need]
+    found = iter(
+        torch.autograd.grad([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True)
+    )
+    return [next(found) if v is not None and need else None for v, need in zip(views, needed, strict=True)]
+
+
+def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Tensor]:
+    """Return what :func:`_evaluate` returns, in differentiable operations."""
+    rows = operands.rows(plan)
+    packed = plan.pack(x) @ operands.w_x.t()
+    if operands.bias is not None:
+        packed = packed + operands.bias
+    h, c = rows.h0, rows.c0
+    outputs, cells = [], []
+    for step, size in zip(plan.each(packed), plan.sizes, strict=True):
+        h, c = h[:size], None if c is None else c[:size]
+        seen = h if rows.mask is None else h * rows.mask[:size]
+        h, c = family.step(rows, step, h, seen, c)
+        outputs.append(h)
+        if c is not None:
+            cells.append(c)
+    results = [plan.unpack(torch.cat(outputs)), plan.put_rows(operands.h0, plan.at_last(torch.cat(outputs)))]
+    if operands.c0 is not None:
+        results.append(plan.put_rows(operands.c0, plan.at_last(torch.cat(cells))))
+    return results

@@ -1,0 +1,129 @@
+"""Which scan runs which cell on which batch, and why.
+
+Axes: B batch, T time, D input features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rekur._check import choice
+from rekur.errors import InputError, describe
+from rekur.scan import bptt, linear, vendor
+
+#: every scan: the definition, back-propagation by hand, the three of linear cells, PyTorch's fused layers
+PATHS = ("loop", "bptt", *linear.METHODS, "vendor")
+
+_EQUATIONS = ("project", "recur", "step", "product", "combine", "linear_form", "readout")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A scan and why it was chosen.
+
+    Attributes:
+        path: one of :data:`PATHS`.
+        reason: in words fit for a table.
+    """
+
+    path: str
+    reason: str
+
+
+def choose(cell: Any, x: Tensor, lengths: Tensor | None = None, *, path: str = "auto") -> Choice:
+    """Return the scan that will run ``cell`` on ``x``.
+
+    Args:
+        cell: the cell.
+        x: inputs (B, T, D).
+        lengths: (B,) real steps of each row; None where every row has T.
+        path: "auto", or one of :data:`PATHS` to insist on it.
+
+    Raises:
+        InputError: an unknown path, or one that cannot run this cell; the text says why and which can.
+
+    Example:
+        >>> from rekur.cells import GRU
+        >>> choose(GRU(3, 5), torch.zeros(2, 7, 3)).path
+        'bptt'
+    """
+    choice("path", path, ("auto", *PATHS))
+    if path == "auto":
+        return _automatic(cell, x, lengths)
+    refusal = _refusal(cell, path)
+    if refusal:
+        able = ", ".join(f"'{name}'" for name in runnable(cell))
+        raise InputError(describe("path", path, f"one that can run this {type(cell).__name__}: {able}", refusal))
+    return Choice(path, "asked for")
+
+
+def runnable(cell: Any) -> tuple[str, ...]:
+    """Return the scans that can run ``cell``.
+
+    Example:
+        >>> from rekur.cells import GRU, MinGRU
+        >>> runnable(GRU(3, 5)), runnable(MinGRU(3, 5))
+        (('loop', 'bptt', 'vendor'), ('loop', 'sequential', 'chunked', 'associative'))
+    """
+    return tuple(name for name in PATHS if not _refusal(cell, name))
+
+
+def drops_in_product(cell: Any) -> bool:
+    """Tell whether a cell is recurrent dropout around another, whose mask is the last tensor of the state."""
+    return _kind(cell) == "recurrent_dropout"
+
+
+def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
+    able = runnable(cell)
+    if "vendor" in able and x.is_cuda and _cudnn_takes(x):
+        return Choice("vendor", "cuDNN's fused layer")
+    if "vendor" in able and _onednn_takes(cell, x, lengths):
+        return Choice("vendor", "oneDNN's fused LSTM: no row is shorter than the batch")
+    if "bptt" in able:
+        return Choice("bptt", "written out by hand: rows that ended cost nothing, weight gradients are one product")
+    if "sequential" in able:
+        if x.is_cuda:
+            return Choice("chunked", "linear in the state: about 2·√T rounds on the GPU")
+        return Choice("sequential", "linear in the state: one multiply-add a step")
+    return Choice("loop", _refusal(cell, "bptt"))
+
+
+def _refusal(cell: Any, path: str) -> str:
+    """Return why ``path`` cannot run ``cell``, or an empty string."""
+    name, kind = type(cell).__name__, _kind(cell)
+    if path == "loop":
+        return ""
+    if path == "bptt":
+        inner = _kind(cell.cell) if kind == "recurrent_dropout" else kind
+        return "" if inner in bptt.KINDS else f"The equations of {name} are not written out by hand."
+    if path == "vendor":
+        return "" if kind in vendor.KINDS else f"PyTorch has no fused layer with the equations of {name}."
+    return "" if kind == "linear" else f"{name} is not linear in its state."
+
+
+def _kind(cell: Any) -> str:
+    """Return a cell's kind, or an empty string where a class derived from it has changed its equations."""
+    for owner in type(cell).__mro__:
+        if "kind" in vars(owner):
+            return str(cell.kind)
+        if any(equation in vars(owner) for equation in _EQUATIONS):
+            return ""
+    return ""
+
+
+def _cudnn_takes(x: Tensor) -> bool:
+    cudnn: Any = torch.backends.cudnn
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return bool(cudnn.is_available() and cudnn.enabled) and x.dtype in kinds
+
+
+def _onednn_takes(cell: Any, x: Tensor, lengths: Tensor | None) -> bool:
+    mkldnn: Any = torch.backends.mkldnn
+    whole = lengths is None or bool((lengths == x.shape[1]).all())
+    plain = cell.kind == "lstm" and getattr(cell, "weight_hr", None) is None
+    here = x.device.type == "cpu" and x.dtype == torch.float32
+    return whole and plain and here and bool(mkldnn.is_available() and mkldnn.enabled)

@@ -1,0 +1,187 @@
+"""Scans of an elementwise linear recurrence: one after another, in chunks, or in log-many rounds.
+
+    h_t = a_t ⊙ h_{t-1} + b_t
+
+With d_t the gradient that reaches h_t in all, its gradients are those of the same recurrence run backwards:
+d_t = g_t + a_{t+1} ⊙ d_{t+1}, and a_t has d_t ⊙ h_{t-1}, b_t has d_t, h_0 has a_1 ⊙ d_1.
+
+Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, C chunks,
+K steps of a chunk.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rekur.scan.plan import Plan, whole_plan
+
+State = tuple[Tensor, ...]
+
+#: ways to run the recurrence
+METHODS = ("sequential", "chunked", "associative")
+
+
+def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> tuple[Tensor, State]:
+    """Run a cell whose state is h_t = a_t ⊙ h_{t-1} + b_t.
+
+    Args:
+        cell: has ``linear_form(projected) -> (a, b)`` and ``readout(h, projected) -> y``.
+        x: inputs (B, T, D).
+        state: (h,), before the first step.
+        plan: where the real steps are.
+        method: one of :data:`METHODS`.
+
+    Returns:
+        outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
+    """
+    packed: Tensor = _Pack.apply(plan, plan.layout(x))  # type: ignore[no-untyped-call]
+    projected = cell.project(packed)
+    a, b = cell.linear_form(projected)
+    h0 = plan.take_rows(state[0])
+    a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
+    h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
+    y: Tensor = _Unpack.apply(plan, cell.readout(h, projected))  # type: ignore[no-untyped-call]
+    return plan.layout(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
+
+
+def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
+    return a.to(dtype), b.to(dtype), h0.to(dtype)
+
+
+def _scan_padded(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:
+    """Fill the steps after a row's end with a = 1 and b = 0, which change nothing, and take the real ones back."""
+    if plan.index is None:
+        return _recurrence(plan, a, b, h0, method)
+    steps, rows = plan.longest, plan.rows
+    place = torch.cat([t * rows + torch.arange(size) for t, size in enumerate(plan.sizes)]).to(a.device)
+    all_a = a.new_ones(steps * rows, a.shape[1]).index_copy(0, place, a)
+    all_b = b.new_zeros(steps * rows, b.shape[1]).index_copy(0, place, b)
+    return _recurrence(whole_plan(rows, steps), all_a, all_b, h0, method).index_select(0, place)
+
+
+def _recurrence(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:
+    h: Tensor = _Linear.apply(method, plan, a, b, h0)  # type: ignore[no-untyped-call]
+    return h
+
+
+class _Pack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, x: Tensor) -> Tensor:
+        ctx.plan = plan
+        return plan.pack(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, _Unpack.apply(ctx.plan, grad)  # type: ignore[no-untyped-call]
+
+
+class _Unpack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, packed: Tensor) -> Tensor:
+        ctx.plan = plan
+        return plan.unpack(packed)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, _Pack.apply(ctx.plan, grad)  # type: ignore[no-untyped-call]
+
+
+class _Linear(torch.autograd.Function):
+    """(a, b, h0) -> h, with a, b and h (N, H) and h0 (R, H)."""
+
+    @staticmethod
+    def forward(ctx: Any, method: str, plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+        h = _solve(method, plan, a, b, h0)
+        ctx.method, ctx.plan = method, plan
+        ctx.save_for_backward(a, b, h0, h)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, h0, h = ctx.saved_tensors
+        plan = ctx.plan
+        if torch.is_grad_enabled():
+            return None, None, *_differentiable_gradients(plan, a, b, h0, grad)
+        d = _solve_back(ctx.method, plan, a, grad)
+        return None, None, d * plan.shifted(h0, h), d, a[: plan.rows] * d[: plan.rows]
+
+
+def _solve(method: str, plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+    if method == "sequential":
+        h = torch.empty_like(b, memory_format=torch.contiguous_format)
+        each = plan.each(h)
+        steps = zip(plan.each(b), plan.each(a), [h0, *plan.going_on(each)], each, strict=True)
+        for b_t, a_t, before, after in steps:
+            torch.addcmul(b_t, a_t, before, out=after)
+        return h
+    shape = (plan.steps, plan.batch_size, *b.shape[1:])
+    solve = _chunked if method == "chunked" else _associative
+    return solve(a.view(shape), b.view(shape), h0).flatten(0, 1)
+
+
+def _solve_back(method: str, plan: Plan, a: Tensor, grad: Tensor) -> Tensor:
+    """Return d_t = g_t + a_{t+1} ⊙ d_{t+1}."""
+    if method == "sequential":
+        d = grad.clone(memory_format=torch.contiguous_format)
+        each = plan.each(d)
+        steps = zip(plan.going_on(each), each[1:], plan.each(a)[1:], strict=True)
+        for here, after, a_after in reversed(list(steps)):
+            here.addcmul_(a_after, after)
+        return d
+    rows = plan.rows
+    a_after = torch.cat([a[rows:], torch.ones_like(a[:rows])])
+    shape = (plan.steps, rows, *a.shape[1:])
+    solve = _chunked if method == "chunked" else _associative
+    d = solve(a_after.view(shape).flip(0), grad.reshape(shape).flip(0), torch.zeros_like(a[:rows]))
+    return d.flip(0).flatten(0, 1)
+
+
+def _chunked(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+    """Run all chunks of about √T steps side by side from zero, then carry the true states across: ≈ 2√T rounds.
+
+    The products of a inside a chunk are only multiplied, never divided by, so that a may be as small as zero.
+    """
+    steps = a.shape[0]
+    length = max(1, math.isqrt(steps))
+    count = -(-steps // length)
+    missing = count * length - steps
+    if missing:
+        a = torch.cat([a, a.new_ones(missing, *a.shape[1:])])
+        b = torch.cat([b, b.new_zeros(missing, *b.shape[1:])])
+    h, decay = (t.reshape(count, length, *t.shape[1:]).clone() for t in (b, a))
+    for k in range(1, length):
+        h[:, k].addcmul_(decay[:, k], h[:, k - 1])
+        decay[:, k].mul_(decay[:, k - 1])
+    starts = [h0]
+    for c in range(count - 1):
+        starts.append(torch.addcmul(h[c, -1], decay[c, -1], starts[-1]))
+    h.addcmul_(decay, torch.stack(starts).unsqueeze(1))
+    return h.flatten(0, 1)[:steps]
+
+
+def _associative(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+    """Combine pairs of steps at distance 1, 2, 4, …: log₂ T rounds of T steps each."""
+    b = torch.cat([torch.addcmul(b[:1], a[:1], h0), b[1:]])
+    distance = 1
+    while distance < a.shape[0]:
+        b = torch.cat([b[:distance], torch.addcmul(b[distance:], a[distance:], b[:-distance])])
+        a = torch.cat([a[:distance], a[distance:] * a[:-distance]])
+        distance *= 2
+    return b
+
+
+def _differentiable_gradients(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
+    inputs = [a.view_as(a), b.view_as(b), h0.view_as(h0)]
+    h, outputs = inputs[2], []
+    for a_t, b_t in zip(plan.each(inputs[0]), plan.each(inputs[1]), strict=True):
+        h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
+        outputs.append(h)
+    wanted = [t for t in inputs if t.requires_grad]
+    found = iter(torch.autograd.grad(torch.cat(outputs), wanted, grad, create_graph=True))
+    return tuple(next(found) if t.requires_grad else None for t in inputs)

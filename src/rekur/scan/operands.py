@@ -1,0 +1,139 @@
+"""What the hand-written scans of all families share: their operands and the large products of a backward pass.
+
+Axes: B batch, R rows that have a step, N real steps of the batch, D input features, H hidden, P output, g gates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from rekur.scan.plan import Plan
+
+
+class Operands(NamedTuple):
+    """All tensors but the inputs of one recurrence; gates stand in the order in which the family computes them.
+
+    Attributes:
+        w_x: input weights (gH, D).
+        w_h: recurrent weights (gH, P).
+        h0: outputs before the first step (B, P).
+        bias: (gH,), or None.
+        mask: (B, P), multiplies the previous output in the recurrent product only; or None.
+        c0: cells before the first step (B, H), of families that have them.
+        w_hr: projection (P, H), or None.
+        peepholes: (3, H), or None.
+        b_hn: (H,), the bias inside the reset product of a GRU, or None.
+    """
+
+    w_x: Tensor
+    w_h: Tensor
+    h0: Tensor
+    bias: Tensor | None = None
+    mask: Tensor | None = None
+    c0: Tensor | None = None
+    w_hr: Tensor | None = None
+    peepholes: Tensor | None = None
+    b_hn: Tensor | None = None
+
+    def rows(self, plan: Plan) -> Operands:
+        """Return the operands with states and mask of the rows that have a step only, (R, …)."""
+        return self._replace(
+            h0=plan.take_rows(self.h0),
+            c0=None if self.c0 is None else plan.take_rows(self.c0),
+            mask=None if self.mask is None else plan.take_rows(self.mask),
+        )
+
+
+class Forward(NamedTuple):
+    """The cells after each row's last step (R, H), of families that have them, and what backward needs."""
+
+    last_cells: Tensor | None
+    saved: tuple[Tensor, ...]
+
+
+class Backward(NamedTuple):
+    """Gradients of everything but the input projection, whose pre-activations' gradients are given in blocks.
+
+    Attributes:
+        blocks: the gradient (N, k) of k pre-activations, and the number of the first of them; together all gH.
+        others: the gradients of the operands by name, those of states and mask (R, …).
+    """
+
+    blocks: list[tuple[Tensor, int]]
+    others: dict[str, Tensor]
+
+
+class Family(Protocol):
+    """One family of cells, written out by hand. States and mask of ``operands`` are (R, …)."""
+
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+        """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""
+
+    def backward(
+        self,
+        plan: Plan,
+        operands: Operands,
+        outputs: Tensor,
+        saved: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_cells: Tensor | None,
+    ) -> Backward:
+        """Return all gradients; ``d_outputs`` (N, P) and ``d_cells`` (R, H) are overwritten."""
+
+    def step(
+        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the next output and cells in differentiable operations; ``seen`` is h under its mask."""
+
+
+def project_into(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, start: int = 0) -> Tensor:
+    """Write packed · w_xᵀ + bias into ``into`` (N, k), for the k pre-activations from ``start`` on."""
+    end = start + into.shape[1]
+    if bias is None:
+        return torch.mm(packed, w_x[start:end].t(), out=into)
+    return torch.addmm(bias[start:end], packed, w_x[start:end].t(), out=into)
+
+
+def masks_of(plan: Plan, mask: Tensor | None) -> list[Tensor] | list[None]:
+    """Return for each step the mask of the active rows, or None."""
+    return [None] * plan.longest if mask is None else plan.active(mask)
+
+
+def add_product(into: Tensor, left: Tensor, weight: Tensor, mask: Tensor | None) -> None:
+    """Add the product of a step's gradient with the recurrent weight, as the mask lets it through, in place."""
+    if mask is None:
+        into.addmm_(left, weight)
+    else:
+        into.addcmul_(left @ weight, mask)
+
+
+def masked(plan: Plan, outputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the outputs (N, P) as the recurrent product of the next step sees them."""
+    return outputs if mask is None else outputs * plan.spread(mask)
+
+
+def recurrent_gradients(
+    plan: Plan, operands: Operands, outputs: Tensor, d_product: Tensor, d_h0: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Return the gradients of ``w_h``, ``h0`` and ``mask``.
+
+    Args:
+        plan: the layout.
+        operands: the operands.
+        outputs: of every step (N, P).
+        d_product: gradient of the recurrent product at every step (N, gH).
+        d_h0: what comes to h0 otherwise than through the product (R, P).
+    """
+    mask, first = operands.mask, operands.h0
+    to_first = d_product[: plan.rows] @ operands.w_h
+    gradients = {}
+    if mask is not None:
+        gradients["mask"] = plan.total((d_product @ operands.w_h) * plan.shifted(first, outputs))
+        to_first *= mask
+        first = first * mask
+    gradients["w_h"] = plan.outer_shifted(d_product, first, masked(plan, outputs, mask))
+    gradients["h0"] = to_first if d_h0 is None else to_first.add_(d_h0)
+    return gradients

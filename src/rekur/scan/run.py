@@ -1,0 +1,92 @@
+"""The one entry: run a cell over a batch of sequences, by whichever scan can.
+
+Axes: B batch, T time, D input features, O output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from rekur._check import flag
+from rekur.scan.bptt import bptt
+from rekur.scan.check import check_input, check_lengths, check_state
+from rekur.scan.choose import choose, drops_in_product
+from rekur.scan.linear import linear_scan
+from rekur.scan.loop import loop
+from rekur.scan.plan import ragged_plan, whole_plan
+from rekur.scan.reverse import reverse_rows
+from rekur.scan.vendor import vendor
+
+State = tuple[Tensor, ...]
+
+
+def scan(
+    cell: Any,
+    x: Tensor,
+    state: State | None = None,
+    *,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    path: str = "auto",
+) -> tuple[Tensor, State]:
+    r"""Run a cell through time.
+
+    .. math:: y_{b,t},\, s_{b,t} = \mathrm{step}(x_{b,t},\, s_{b,t-1}) \quad \text{for } t = 1 \dots length_b
+
+    What stands in the padding is never looked at.
+
+    Args:
+        cell: a :class:`rekur.cells.Cell`.
+        x: inputs (B, T, D); T may be 0.
+        state: the state before the first step, each tensor (B, …); None for ``cell.initial_state``.
+        lengths: int64 (B,), the real steps of each row, in [0, T], on any device; None where every row has T.
+        reverse: read each row from its own last real step to its first; outputs stay where their inputs are.
+        path: "auto", or the name of a scan: "loop", "bptt", "sequential", "chunked", "associative", "vendor".
+
+    Returns:
+        outputs (B, T, O), zero beyond each row's length, and the state after each row's last step read; that of
+        a row without steps is its initial state.
+
+    Raises:
+        ShapeError: x, lengths or a tensor of the state of a wrong shape.
+        InputError: a wrong dtype or device, a length out of range, an unknown path, or one that cannot run this cell.
+
+    Example:
+        >>> import torch
+        >>> from rekur.cells import GRU
+        >>> y, (h,) = scan(GRU(3, 5), torch.ones(2, 4, 3), lengths=torch.tensor([4, 2]))
+        >>> y.shape, bool((y[1, 2:] == 0).all()), bool((h[1] == y[1, 1]).all())
+        (torch.Size([2, 4, 5]), True, True)
+    """
+    check_input(cell, x)
+    real = None if lengths is None else check_lengths(lengths, x)
+    before = check_state(cell, x, state)
+    backwards = flag("reverse", reverse)
+    if real is not None and bool((real == x.shape[1]).all()):
+        real = None
+    chosen = choose(cell, x, real, path=path).path
+    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not bool(real.any())):
+        return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
+    if chosen == "loop":
+        turned = reverse_rows(x, real) if backwards else x
+        y, after = loop(cell, turned, before, real)
+        return (reverse_rows(y, real) if backwards else y), after
+    if real is None:
+        turned = x.flip(1) if backwards else x
+        y, after = _run(cell, chosen, turned, before, whole_plan(x.shape[0], x.shape[1]))
+        return (y.flip(1) if backwards else y), after
+    return _run(cell, chosen, x, before, ragged_plan(real, x.shape[1], x.device, reverse=backwards))
+
+
+def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[Tensor, State]:
+    if chosen == "vendor":
+        return vendor(cell, x, before, plan)
+    if chosen != "bptt":
+        return linear_scan(cell, x, before, plan, chosen)
+    if not drops_in_product(cell):
+        return bptt(cell, x, before, plan)
+    mask = before[-1]
+    y, after = bptt(cell.cell, x, before[:-1], plan, mask if cell.training else None)
+    return y, (*after, mask)

@@ -1,0 +1,241 @@
+"""The entry to the scans: what it takes, what it refuses and in which words, and what it chooses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rekur.cells import GRU, LSTM, Elman, LayerNorm, MinGRU, State
+from rekur.errors import InputError, ShapeError
+from rekur.scan import PATHS, choose, reverse_rows, runnable, scan
+from rekur.scan.plan import ragged_plan
+
+torch.set_num_threads(1)
+
+
+def zeros(*shape: int) -> Tensor:
+    return torch.zeros(*shape)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "text"),
+    [
+        (
+            {"x": [[1.0]]},
+            InputError,
+            "x: got 'list'; expected a torch.Tensor (B, T, D).",
+        ),
+        (
+            {"x": zeros(4, 3)},
+            ShapeError,
+            "shape of x: got (4, 3); expected three axes (B, T, D). One sequence is a batch of one: x.unsqueeze(0).",
+        ),
+        (
+            {"x": zeros(2, 4, 5)},
+            ShapeError,
+            "shape of x: got (2, 4, 5); expected (B, T, 3), as the cell's input_size says.",
+        ),
+        (
+            {"x": zeros(2, 4, 3).long()},
+            InputError,
+            "dtype of x: got torch.int64; expected a floating-point dtype. "
+            "Turn token ids into vectors by an embedding first; other numbers by x.float().",
+        ),
+        (
+            {"x": zeros(2, 4, 3).double()},
+            InputError,
+            "dtype of x: got torch.float64; expected torch.float32, the dtype of the cell's weights. "
+            "Use x.to(torch.float32), or cell.to(torch.float64).",
+        ),
+        (
+            {"x": torch.empty(2, 4, 3, device="meta")},
+            InputError,
+            "device of x: got meta; expected cpu, where the cell is. Move one of them with .to(device).",
+        ),
+        (
+            {"lengths": [4, 2]},
+            InputError,
+            "lengths: got 'list'; expected an int64 torch.Tensor (B,). Use torch.tensor(lengths).",
+        ),
+        (
+            {"lengths": torch.tensor([4.0, 2.0])},
+            InputError,
+            "dtype of lengths: got torch.float32; expected torch.int64. Use lengths.long().",
+        ),
+        (
+            {"lengths": torch.tensor([4, 2, 1])},
+            ShapeError,
+            "shape of lengths: got (3,); expected (2,), one length for each row of x.",
+        ),
+        (
+            {"lengths": torch.tensor([4, 5])},
+            InputError,
+            "lengths[1]: got 5; expected whole numbers in [0, 4], as x has 4 time steps.",
+        ),
+        (
+            {"lengths": torch.tensor([-1, 5])},
+            InputError,
+            "lengths[0]: got -1; expected whole numbers in [0, 4], as x has 4 time steps.",
+        ),
+        (
+            {"state": zeros(2, 5)},
+            InputError,
+            "state: got 'Tensor'; expected a tuple of tensors: (B, 5), (B, 5). Put a single tensor in a tuple: (h,).",
+        ),
+        (
+            {"state": (zeros(2, 5),)},
+            ShapeError,
+            "number of tensors in state: got 1; expected 2: (B, 5), (B, 5).",
+        ),
+        (
+            {"state": (zeros(2, 5), zeros(3, 5))},
+            ShapeError,
+            "shape of state[1]: got (3, 5); expected (2, 5).",
+        ),
+        (
+            {"state": (zeros(2, 5), zeros(2, 5).double())},
+            InputError,
+            "dtype of state[1]: got torch.float64; expected torch.float32, the dtype of x.",
+        ),
+        (
+            {"state": (torch.empty(2, 5, device="meta"), zeros(2, 5))},
+            InputError,
+            "device of state[0]: got meta; expected cpu, where x is.",
+        ),
+        ({"reverse": 1}, InputError, "reverse: got 1; expected True or False."),
+        (
+            {"path": "bpt"},
+            InputError,
+            "path: got 'bpt'; expected one of 'auto', 'loop', 'bptt', 'sequential', 'chunked', 'associative', "
+            "'vendor'. Did you mean 'bptt'?",
+        ),
+        (
+            {"path": "chunked"},
+            InputError,
+            "path: got 'chunked'; expected one that can run this LSTM: 'loop', 'bptt', 'vendor'. "
+            "LSTM is not linear in its state.",
+        ),
+    ],
+)
+def test_what_cannot_be_scanned_is_named(given: dict[str, Any], kind: type[Exception], text: str) -> None:
+    call = {"x": zeros(2, 4, 3), **given}
+    with pytest.raises(kind) as caught:
+        scan(LSTM(3, 5), call.pop("x"), call.pop("state", None), **call)
+    assert str(caught.value) == text
+    assert type(caught.value) is kind
+
+
+def test_a_scan_that_cannot_run_a_cell_says_which_can() -> None:
+    with pytest.raises(InputError) as caught:
+        choose(MinGRU(3, 5), zeros(2, 4, 3), path="bptt")
+    assert str(caught.value) == (
+        "path: got 'bptt'; expected one that can run this MinGRU: 'loop', 'sequential', 'chunked', 'associative'. "
+        "The equations of MinGRU are not written out by hand."
+    )
+    with pytest.raises(InputError) as caught:
+        choose(LayerNorm(GRU(3, 5)), zeros(2, 4, 3), path="vendor")
+    assert str(caught.value) == (
+        "path: got 'vendor'; expected one that can run this LayerNorm: 'loop'. "
+        "PyTorch has no fused layer with the equations of LayerNorm."
+    )
+
+
+class Slower(GRU):
+    """A cell that changes an equation of the one it derives from."""
+
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, *read: Any) -> tuple[Tensor, State]:
+        h, _ = super().combine(from_input, from_state, state)
+        h = 0.5 * (h + state[0])
+        return h, (h,)
+
+
+def test_a_cell_with_changed_equations_is_not_taken_for_the_one_it_derives_from() -> None:
+    cell, x = Slower(3, 5), torch.rand(2, 4, 3)
+    assert runnable(cell) == ("loop",)
+    assert choose(cell, x).path == "loop"
+    torch.testing.assert_close(scan(cell, x)[0], scan(cell, x, path="loop")[0])
+
+
+def test_the_choice_depends_on_cell_and_lengths() -> None:
+    x, ragged, whole = zeros(2, 4, 3), torch.tensor([4, 2]), torch.tensor([4, 4])
+    assert choose(Elman(3, 5), x).path == "bptt"
+    assert choose(GRU(3, 5), x, ragged).path == "bptt"
+    assert choose(LSTM(3, 5), x, ragged).path == "bptt"
+    assert choose(LSTM(3, 5), x.double(), whole).path == "bptt"
+    assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "bptt"
+    assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
+    assert choose(LayerNorm(LSTM(3, 5)), x).path == "loop"
+    if torch.backends.mkldnn.is_available():
+        assert choose(LSTM(3, 5), x, whole).path == "vendor"
+    for cell in (Elman(3, 5), LSTM(3, 5), MinGRU(3, 5), LayerNorm(LSTM(3, 5))):
+        assert set(runnable(cell)) <= set(PATHS)
+        assert choose(cell, x).reason
+
+
+def test_zero_length_rows_and_their_gradient() -> None:
+    x = torch.rand(2, 3, 3, requires_grad=True)
+    state = (torch.rand(2, 5, requires_grad=True),)
+    y, (h,) = scan(GRU(3, 5), x, state, lengths=torch.tensor([0, 0]))
+    assert not bool(y.any())
+    assert h is state[0]
+    y, (h,) = scan(GRU(3, 5), x, state, lengths=torch.tensor([0, 2], dtype=torch.int32))
+    h.sum().backward()
+    assert torch.equal(h[0], state[0][0])
+    assert torch.equal(state[0].grad[0], torch.ones(5))
+    assert not bool(x.grad[0].any())
+
+
+@pytest.mark.parametrize("lengths", [None, torch.tensor([6, 2, 4])])
+def test_autocast_scans_in_the_weights_dtype(lengths: Tensor | None) -> None:
+    cell, x = GRU(3, 5), torch.rand(3, 6, 3)
+    wanted, _ = scan(cell, x, lengths=lengths)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = scan(cell, x, lengths=lengths)
+        y.sum().backward()
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, wanted)
+
+
+def test_a_second_backward_through_one_graph_gives_the_same() -> None:
+    cell, x = LSTM(3, 5), torch.rand(3, 6, 3, requires_grad=True)
+    y, _ = scan(cell, x, path="bptt")
+    first = torch.autograd.grad(y.sum(), x, retain_graph=True)[0]
+    assert torch.equal(first, torch.autograd.grad(y.sum(), x)[0])
+
+
+def test_an_output_changed_in_place_is_not_silently_differentiated() -> None:
+    y, _ = scan(Elman(3, 5), torch.rand(3, 6, 3), path="bptt")
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_only_the_weights_that_ask_for_a_gradient_get_one() -> None:
+    cell, x = GRU(3, 5), torch.rand(3, 6, 3)
+    cell.weight_hh.requires_grad_(False)
+    scan(cell, x)[0].sum().backward()
+    assert cell.weight_hh.grad is None
+    assert cell.weight_ih.grad is not None
+
+
+def test_reverse_rows_twice_is_the_identity() -> None:
+    x, lengths = torch.rand(3, 5, 2), torch.tensor([5, 0, 2])
+    assert torch.equal(reverse_rows(reverse_rows(x, lengths), lengths), x)
+    assert torch.equal(reverse_rows(x, lengths)[2], torch.stack([x[2, 1], x[2, 0], *x[2, 2:]]))
+    assert torch.equal(reverse_rows(x, None), x.flip(1))
+
+
+def test_a_ragged_plan_packs_rows_by_length_and_unpacks_them() -> None:
+    x = torch.arange(1, 13).view(3, 4)
+    plan = ragged_plan(torch.tensor([2, 0, 3]), 4, x.device)
+    packed = plan.pack(x)
+    assert plan.sizes == [2, 2, 1]
+    assert packed.tolist() == [9, 1, 10, 2, 11]
+    assert plan.unpack(packed).tolist() == [[1, 2, 0, 0], [0, 0, 0, 0], [9, 10, 11, 0]]
+    assert plan.at_last(packed).tolist() == [11, 2]
+    assert plan.shifted(torch.tensor([90, 80]), packed).tolist() == [90, 80, 9, 1, 10]
+    backwards = ragged_plan(torch.tensor([2, 0, 3]), 4, x.device, reverse=True)
+    assert backwards.pack(x).tolist() == [11, 2, 10, 1, 9]
