@@ -19,7 +19,10 @@ def make_optimiser(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": options.weight_decay},
         {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=options.learning_rate, betas=(0.9, 0.99))
+    used = [group for group in groups if group["params"]]
+    # one kernel for all weights; PyTorch has it for these devices, and gradients must not be sparse
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in trained)
+    return torch.optim.AdamW(used, lr=options.learning_rate, betas=(0.9, 0.99), fused=fused)
 
 
 def rate_at(progress: float, options: TrainOptions) -> float:
@@ -60,12 +63,14 @@ class WeightAverage:
             return
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages, values = [], []
         for name, value in model.state_dict().items():
-            average = self.weights[name]
-            if average.dtype.is_floating_point:
-                average.lerp_(value.detach(), 1 - keep)
+            if value.dtype.is_floating_point:
+                averages.append(self.weights[name])
+                values.append(value.detach())
             else:
-                average.copy_(value)
+                self.weights[name].copy_(value)
+        torch._foreach_lerp_(averages, values, 1 - keep)
 
     @contextmanager
     def swapped_in(self, model: nn.Module) -> Iterator[None]:
