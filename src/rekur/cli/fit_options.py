@@ -33,6 +33,7 @@ _MODEL = (
     ("--num-layers", int, "Layers on top of each other."),
     ("--bidirectional", None, "Read from both ends; such a model cannot run live."),
     ("--embedding-size", int, "Values that a token is turned into."),
+    ("--kernel-size", int, "Steps that a causal convolution before the recurrent layers sees; 0 for none."),
     ("--pooling", str, "last, mean, max, attention, or several joined by +."),
     ("--token-dropout", float, "Chance that a token is read as unknown."),
     ("--input-dropout", float, "Chance that an input feature is off for a whole sequence."),

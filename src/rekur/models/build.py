@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rekur import _check
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.models.spec import SequenceSpec
-from rekur.nn import Embedding, Recurrent, make_pool
+from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
 
 UNKNOWN = 1
 
@@ -21,8 +22,9 @@ UNKNOWN = 1
 class LiveState(NamedTuple):
     """Everything that a causal model remembers between two steps."""
 
+    before: tuple[Tensor, ...]
     recurrent: Any
-    pooled: Any
+    pooled: tuple[Tensor, ...]
 
 
 class SequenceModel(nn.Module):
@@ -44,6 +46,10 @@ class SequenceModel(nn.Module):
         self.spec = spec
         width = spec.embedding_size if spec.discrete else spec.input_size
         self.embedding = Embedding(spec.input_size, spec.embedding_size) if spec.discrete else None
+        self.conv = None
+        if spec.kernel_size:
+            self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
+            width = self.conv.output_size
         self.recurrent = Recurrent(
             lambda size: _cell(spec, size),
             width,
@@ -60,7 +66,10 @@ class SequenceModel(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) with these lengths (B,)."""
-        output = self.recurrent(self.encode(x), lengths=lengths).output
+        encoded = self.encode(x)
+        if self.conv is not None:
+            encoded = functional.relu(self.conv(encoded))
+        output = self.recurrent(encoded, lengths=lengths).output
         scores: Tensor = self.head(self.dropout(self.pool(output, lengths)))
         return scores
 
@@ -84,16 +93,21 @@ class SequenceModel(nn.Module):
 
     def initial_state(self, batch_size: int = 1) -> LiveState:
         """Return what is remembered before the first step."""
-        return LiveState(self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
+        before = () if self.conv is None else self.conv.initial_state(batch_size)
+        return LiveState(before, self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
 
     def advance(self, x: Tensor, state: LiveState) -> LiveState:
         """Return the state after further steps, token numbers (B, T) or rows (B, T, D); causal models only."""
         encoded = self.encode(x)
-        recurrent, pooled = state
+        before, recurrent, pooled = state
         for t in range(encoded.shape[1]):
-            y, recurrent = self.recurrent.step(encoded[:, t], recurrent)
+            step = encoded[:, t]
+            if self.conv is not None:
+                step, before = self.conv.step(step, (before[0],))
+                step = functional.relu(step)
+            y, recurrent = self.recurrent.step(step, recurrent)
             pooled = self.pool.update(y, pooled)
-        return LiveState(recurrent, pooled)
+        return LiveState(before, recurrent, pooled)
 
     def read(self, state: LiveState) -> Tensor:
         """Return the scores (B, K) as if the sequence ended here."""

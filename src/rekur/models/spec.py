@@ -20,6 +20,7 @@ class SequenceSpec:
         hidden_size: hidden units H of each layer and direction; 1 or more.
         num_layers: layers on top of each other; 1 or more.
         bidirectional: also read from the end; such a model cannot run live.
+        kernel_size: steps that a causal convolution before the recurrent layers sees at once; 0 for no convolution.
         embedding_size: values a token is turned into; 1 or more, unused where ``discrete`` is False.
         pooling: how the outputs of all steps become one vector: ``last``, ``mean``, ``max``, ``attention``,
             or several joined by ``+``.
@@ -41,6 +42,7 @@ class SequenceSpec:
     num_layers: int = 1
     bidirectional: bool = False
     embedding_size: int = 128
+    kernel_size: int = 0
     pooling: str = "last"
     token_dropout: float = 0.0
     input_dropout: float = 0.0
@@ -56,6 +58,7 @@ class SequenceSpec:
         for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         _check.number("input_noise", self.input_noise, 0)
+        _check.whole("kernel_size", self.kernel_size, low=0)
         for name in ("discrete", "bidirectional", "residual", "norm"):
             _check.flag(name, getattr(self, name))
 

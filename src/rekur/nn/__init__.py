@@ -2,6 +2,7 @@
 
 from rekur.nn.attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from rekur.nn.bidirectional import Bidirectional
+from rekur.nn.conv import CausalConv
 from rekur.nn.embed import Embedding, TiedLinear
 from rekur.nn.pool import make_pool
 from rekur.nn.rnn import Layer
@@ -14,6 +15,7 @@ __all__ = [
     "RNN",
     "AdditiveAttention",
     "Bidirectional",
+    "CausalConv",
     "DotAttention",
     "Embedding",
     "Layer",

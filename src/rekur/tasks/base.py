@@ -46,6 +46,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         num_layers: layers on top of each other.
         bidirectional: read from both ends; the model can then not run live.
         embedding_size: values a token is turned into.
+        kernel_size: steps that a causal convolution before the recurrent layers sees at once; 0 for none.
         pooling: how the outputs of all steps become one vector: ``last``, ``mean``, ``max``, ``attention``, or
             several joined by ``+``.
         token_dropout: chance that a token is read as unknown in training.
@@ -87,6 +88,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         num_layers: int = 1,
         bidirectional: bool = False,
         embedding_size: int | None = None,
+        kernel_size: int | None = None,
         pooling: str | None = None,
         token_dropout: float | None = None,
         input_dropout: float | None = None,
@@ -119,6 +121,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.embedding_size = embedding_size
+        self.kernel_size = kernel_size
         self.pooling = pooling
         self.token_dropout = token_dropout
         self.input_dropout = input_dropout

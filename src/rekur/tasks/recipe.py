@@ -16,6 +16,7 @@ MODEL_OPTIONS = (
     "num_layers",
     "bidirectional",
     "embedding_size",
+    "kernel_size",
     "pooling",
     "token_dropout",
     "input_dropout",
@@ -77,6 +78,7 @@ def _epochs(facts: Facts) -> int:
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": lambda facts: 128,
     "embedding_size": lambda facts: 128,
+    "kernel_size": lambda facts: 0,
     "pooling": lambda facts: "mean+max",
     "token_dropout": lambda facts: 0.1 if facts.discrete else 0.0,
     "input_dropout": lambda facts: 0.3 if facts.discrete else 0.0,
