@@ -167,6 +167,8 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     assert choose(LSTM(3, 5), x.double(), whole).path == "bptt"
     assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "bptt"
     assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
+    assert choose(MinGRU(3, 5), zeros(2, 99, 3), None).path == "chunked"
+    assert choose(MinGRU(3, 600), zeros(2, 99, 3), None).path == "sequential"
     assert choose(LayerNorm(LSTM(3, 5)), x).path == "loop"
     if torch.backends.mkldnn.is_available():
         assert choose(LSTM(3, 5), x, whole).path == "vendor"

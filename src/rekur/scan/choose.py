@@ -21,6 +21,10 @@ PATHS = ("loop", "bptt", *linear.METHODS, "vendor")
 _EQUATIONS = ("project", "recur", "step", "product", "combine", "linear_form", "readout")
 
 
+# up to this many numbers a step, of a batch at least so long, a CPU spends its time between the steps
+_NARROW, _LONG = 1024, 64
+
+
 @dataclass(frozen=True)
 class Choice:
     """A scan and why it was chosen.
@@ -86,8 +90,10 @@ def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
     if "bptt" in able:
         return Choice("bptt", "written out by hand: rows that ended cost nothing, weight gradients are one product")
     if "sequential" in able:
-        if x.is_cuda:
-            return Choice("chunked", "linear in the state: about 2·√T rounds on the GPU")
+        if x.is_cuda or (x.shape[0] * cell.hidden_size <= _NARROW and x.shape[1] >= _LONG):
+            return Choice(
+                "chunked", "linear in the state: about 2·√T rounds of wide steps, where single ones are narrow"
+            )
         return Choice("sequential", "linear in the state: one multiply-add a step")
     return Choice("loop", _refusal(cell, "bptt"))
 
