@@ -33,6 +33,7 @@ from rekur.cells import (
     Zoneout,
     make_cell,
 )
+from rekur.scan import scan
 from rekur.scan.loop import loop
 
 Make = Callable[[int, int], Cell]
@@ -279,3 +280,15 @@ def test_saved_weights_load(make: Make) -> None:
     second.load_state_dict(first.state_dict())
     x = torch.randn(2, 3)
     assert torch.equal(first(x)[0], second(x)[0])
+
+
+@pytest.mark.parametrize("make", [MADE[name] for name in ("dropout elman", "dropout lstm", "dropout reset before")])
+@quick
+@given(drawn=sizes)
+def test_recurrent_dropout_by_hand_is_the_loop(make: Make, drawn: dict[str, int]) -> None:
+    case = Case(make, drawn)
+    by_hand, defined = case.leaves(), case.leaves()
+    y, after = scan(case.cell, by_hand[0], by_hand[1], path="bptt")
+    expected, expected_after = loop(case.cell, defined[0], defined[1], None)
+    assert_same([y, *after], [expected, *expected_after])
+    assert_same(case.gradients(y, after, by_hand), case.gradients(expected, expected_after, defined))

@@ -21,6 +21,7 @@ from rekur.cells import (
     describe_cells,
     make_cell,
 )
+from rekur.scan.choose import runnable
 
 
 def test_every_name_makes_its_cell() -> None:
@@ -138,3 +139,8 @@ def test_a_cell_can_be_copied_and_compiled_to_a_state_dict(name: str) -> None:
     twin = copy.deepcopy(cell)
     x = torch.randn(2, 3)
     assert torch.equal(cell(x)[0], twin(x)[0])
+
+
+def test_the_table_names_the_scans_that_can_run_a_cell() -> None:
+    for row in describe_cells(3, 4):
+        assert sorted(row["scans"]) == sorted(runnable(make_cell(row["name"], 3, 4)))

@@ -50,7 +50,8 @@ class Cell(nn.Module):
     """
 
     #: the hand-written scan that knows these equations: "elman", "lstm", "lstm_peephole", "gru",
-    #: "gru_reset_before", "linear"; "" for the loop. A subclass that changes the equations falls back to "".
+    #: "gru_reset_before", "linear", "recurrent_dropout" (around one of these); "" for the loop. A subclass that
+    #: changes the equations falls back to "".
     kind: ClassVar[str] = ""
     #: the equations, one a line, for tables and help
     equations: ClassVar[str] = ""
@@ -67,8 +68,8 @@ class Cell(nn.Module):
                 "or project(x) and recur(projected, state)."
             )
         replaced = _REPLACED_BY_LINEAR if cls.kind == "linear" else _REPLACED
-        if "kind" not in cls.__dict__ and replaced & cls.__dict__.keys():
-            cls.kind = ""
+        if "kind" not in cls.__dict__:
+            cls.kind = "" if replaced & cls.__dict__.keys() else cls.kind
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
         super().__init__()

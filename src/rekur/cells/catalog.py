@@ -45,7 +45,7 @@ _SCANS = {
     "lstm_peephole": ("loop", "bptt"),
     "gru": ("loop", "bptt", "vendor"),
     "gru_reset_before": ("loop", "bptt"),
-    "linear": ("loop", "linear"),
+    "linear": ("loop", "sequential", "chunked", "associative"),
     "": ("loop",),
 }
 

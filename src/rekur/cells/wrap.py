@@ -166,6 +166,7 @@ class RecurrentDropout(Wrapper):
         torch.Size([2, 5])
     """
 
+    kind = "recurrent_dropout"
     equations = "v = W_hh (d ⊙ h') + b_hh, d ~ Bernoulli(1 - p) / (1 - p), one a sequence"
     reference = "Gal & Ghahramani 2016, arXiv:1512.05287"
 
