@@ -33,9 +33,14 @@ def command(names: tuple[str, ...], input_size: int, hidden_size: int, as_json: 
         return
     sizes = f"{input_size} inputs, {hidden_size} hidden units"
     head = ("cell", "weights", "multiply-adds a step", "state", "reference")
-    shown = [(r["name"], f"{r['parameters']:,}", f"{r['step_cost']:,}", r["state_size"], r["reference"]) for r in rows]
+    shown = [(r["name"], f"{r['parameters']:,}", f"{r['cost']:,}", _state(r["state"]), r["reference"]) for r in rows]
     show.table(f"Cells ({sizes})", head, shown)
     if not names:
         click.echo("rekur cells NAME shows its equations.")
     for row in rows if names else []:
         click.echo(f"{row['name']}\n" + "\n".join(f"  {line}" for line in row["equations"].splitlines()))
+
+
+def _state(sizes: dict[str, tuple[int, ...]]) -> str:
+    """Return what a cell remembers, such as ``h 128, c 128``."""
+    return ", ".join(f"{name} {'×'.join(map(str, size)) or 1}" for name, size in sizes.items())
