@@ -15,7 +15,7 @@ from rekur.cli.options import JSON
 @click.option("--hidden-size", default=128, show_default=True, help="Hidden units for which costs are counted.")
 @JSON
 def command(names: tuple[str, ...], input_size: int, hidden_size: int, as_json: bool) -> None:
-    """List every cell, or show the equations of those named.
+    """List the cells, or those named, with equations and costs.
 
     \b
     rekur cells
@@ -32,13 +32,13 @@ def command(names: tuple[str, ...], input_size: int, hidden_size: int, as_json: 
         show.as_json({"input_size": input_size, "hidden_size": hidden_size, "cells": rows})
         return
     sizes = f"{input_size} inputs, {hidden_size} hidden units"
-    head = ("cell", "weights", "multiply-adds a step", "state", "reference")
-    shown = [(r["name"], f"{r['parameters']:,}", f"{r['cost']:,}", _state(r["state"]), r["reference"]) for r in rows]
+    head = ("cell", "weights", "multiply-adds a step", "state")
+    shown = [(r["name"], f"{r['parameters']:,}", f"{r['cost']:,}", _state(r["state"])) for r in rows]
     show.table(f"Cells ({sizes})", head, shown)
-    if not names:
-        click.echo("rekur cells NAME shows its equations.")
-    for row in rows if names else []:
-        click.echo(f"{row['name']}\n" + "\n".join(f"  {line}" for line in row["equations"].splitlines()))
+    for row in rows:
+        click.echo(
+            f"{row['name']}  ({row['reference']})\n" + "\n".join(f"  {x}" for x in row["equations"].splitlines())
+        )
 
 
 def _state(sizes: dict[str, tuple[int, ...]]) -> str:
