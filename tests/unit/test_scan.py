@@ -163,7 +163,7 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     x, ragged, whole = zeros(2, 4, 3), torch.tensor([4, 2]), torch.tensor([4, 4])
     assert choose(Elman(3, 5), x).path == "bptt"
     assert choose(GRU(3, 5), x, ragged).path == "bptt"
-    assert choose(LSTM(3, 5), x, ragged).path == "bptt"
+    assert choose(LSTM(3, 5), x.double(), ragged).path == "bptt"
     assert choose(LSTM(3, 5), x.double(), whole).path == "bptt"
     assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "bptt"
     assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
@@ -172,6 +172,10 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     assert choose(LayerNorm(LSTM(3, 5)), x).path == "loop"
     if torch.backends.mkldnn.is_available():
         assert choose(LSTM(3, 5), x, whole).path == "vendor"
+        assert choose(LSTM(3, 5), x, ragged).path == "vendor"
+        for batch_size, steps, path in ((1000, 2, "bptt"), (1000, 3, "vendor"), (2000, 3, "bptt")):
+            lengths = torch.full((batch_size,), steps)
+            assert choose(LSTM(3, 5), zeros(batch_size, 4, 3), lengths).path == path
     for cell in (Elman(3, 5), LSTM(3, 5), MinGRU(3, 5), LayerNorm(LSTM(3, 5))):
         assert set(runnable(cell)) <= set(PATHS)
         assert choose(cell, x).reason
@@ -241,3 +245,25 @@ def test_a_ragged_plan_packs_rows_by_length_and_unpacks_them() -> None:
     assert plan.shifted(torch.tensor([90, 80]), packed).tolist() == [90, 80, 9, 1, 10]
     backwards = ragged_plan(torch.tensor([2, 0, 3]), 4, x.device, reverse=True)
     assert backwards.pack(x).tolist() == [11, 2, 10, 1, 9]
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch was built without oneDNN")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_ragged_lstm_on_onednn_is_the_loop_with_first_and_second_gradients(bias: bool, reverse: bool) -> None:
+    torch.manual_seed(0)
+    cell, lengths = LSTM(3, 17, bias=bias), torch.tensor([3, 7, 0, 5, 5])
+    x, state = torch.randn(5, 7, 3), tuple(torch.rand(5, 17, requires_grad=True) for _ in range(2))
+
+    def run(path: str, x: Tensor) -> list[Tensor]:
+        y, after = scan(cell, x, state, lengths=lengths, reverse=reverse, path=path)
+        torch.manual_seed(1)
+        loss = sum((r * torch.randn(r.shape)).sum() for r in (y, *after))
+        wanted = [*state, *cell.parameters()] + ([x] if x.requires_grad else [])
+        slopes = torch.autograd.grad(loss, wanted, create_graph=True)
+        curves = torch.autograd.grad(sum(s.square().sum() for s in slopes), wanted)
+        return [y, *after, *slopes, *curves]
+
+    for inputs in (x, x.clone().requires_grad_()):
+        for got, wanted in zip(run("vendor", inputs), run("loop", inputs), strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)

@@ -23,6 +23,8 @@ _EQUATIONS = ("project", "recur", "step", "product", "combine", "linear_form", "
 
 # up to this many numbers a step, of a batch at least so long, a CPU spends its time between the steps
 _NARROW, _LONG = 1024, 64
+# measured: up to so many numbers a step (B·H), oneDNN's LSTM is the faster from such a share of real steps on
+_ONEDNN = ((2048, 0.0), (8192, 0.75), (float("inf"), 0.95))
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
     able = runnable(cell)
     if "vendor" in able and x.is_cuda and _cudnn_takes(x):
         return Choice("vendor", "cuDNN's fused layer")
-    if "vendor" in able and _onednn_takes(cell, x, lengths):
-        return Choice("vendor", "oneDNN's fused LSTM: no row is shorter than the batch")
+    if "vendor" in able and _onednn_pays(cell, x, lengths):
+        return Choice("vendor", "oneDNN's fused LSTM: the batch is narrow or has little padding")
     if "bptt" in able:
         return Choice("bptt", "written out by hand: rows that ended cost nothing, weight gradients are one product")
     if "sequential" in able:
@@ -127,9 +129,11 @@ def _cudnn_takes(x: Tensor) -> bool:
     return bool(cudnn.is_available() and cudnn.enabled) and x.dtype in kinds
 
 
-def _onednn_takes(cell: Any, x: Tensor, lengths: Tensor | None) -> bool:
-    mkldnn: Any = torch.backends.mkldnn
-    whole = lengths is None or bool((lengths == x.shape[1]).all())
-    plain = cell.kind == "lstm" and getattr(cell, "weight_hr", None) is None
-    here = x.device.type == "cpu" and x.dtype == torch.float32
-    return whole and plain and here and bool(mkldnn.is_available() and mkldnn.enabled)
+def _onednn_pays(cell: Any, x: Tensor, lengths: Tensor | None) -> bool:
+    """Tell whether oneDNN, which runs through the padding, is still the faster one."""
+    if not vendor.onednn_lstm(cell, x):
+        return False
+    if lengths is None:
+        return True
+    needed = next(share for width, share in _ONEDNN if x.shape[0] * cell.hidden_size <= width)
+    return bool(lengths.sum() >= needed * x.shape[0] * x.shape[1])

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan, whole_plan
 
 State = tuple[Tensor, ...]
@@ -38,13 +39,12 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
-    packed: Tensor = _Pack.apply(plan, plan.layout(x))  # type: ignore[no-untyped-call]
-    projected = cell.project(packed)
+    projected = cell.project(plan.pack(plan.layout(x)))
     a, b = cell.linear_form(projected)
     h0 = plan.take_rows(state[0])
     a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
     h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
-    y: Tensor = _Unpack.apply(plan, cell.readout(h, projected))  # type: ignore[no-untyped-call]
+    y = plan.unpack(cell.readout(h, projected))
     return plan.layout(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
 
 
@@ -58,37 +58,15 @@ def _scan_padded(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> T
     if plan.index is None:
         return _recurrence(plan, a, b, h0, method)
     steps, rows = plan.longest, plan.rows
-    place = torch.cat([t * rows + torch.arange(size) for t, size in enumerate(plan.sizes)]).to(a.device)
-    all_a = a.new_ones(steps * rows, a.shape[1]).index_copy(0, place, a)
-    all_b = b.new_zeros(steps * rows, b.shape[1]).index_copy(0, place, b)
-    return _recurrence(whole_plan(rows, steps), all_a, all_b, h0, method).index_select(0, place)
+    places = plan.places()
+    at_end = torch.ones(steps * rows, 1, dtype=a.dtype, device=a.device).index_fill_(0, places, 0.0)
+    all_a, all_b = put(a, places, steps * rows) + at_end, put(b, places, steps * rows)
+    return take(_recurrence(whole_plan(rows, steps), all_a, all_b, h0, method), places)
 
 
 def _recurrence(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:
     h: Tensor = _Linear.apply(method, plan, a, b, h0)  # type: ignore[no-untyped-call]
     return h
-
-
-class _Pack(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, plan: Plan, x: Tensor) -> Tensor:
-        ctx.plan = plan
-        return plan.pack(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, _Unpack.apply(ctx.plan, grad)  # type: ignore[no-untyped-call]
-
-
-class _Unpack(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, plan: Plan, packed: Tensor) -> Tensor:
-        ctx.plan = plan
-        return plan.unpack(packed)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, _Pack.apply(ctx.plan, grad)  # type: ignore[no-untyped-call]
 
 
 class _Linear(torch.autograd.Function):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rekur.scan.gather import put, take
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -50,19 +52,29 @@ class Plan:
         """Return the real steps (N, …) of x, which is (T, B, …) without lengths, else (B, T, …)."""
         if self.index is None:
             return x.reshape(-1, *x.shape[2:])
-        return x.reshape(-1, *x.shape[2:]).index_select(0, self.index)
+        return take(x.reshape(-1, *x.shape[2:]), self.index)
 
     def unpack(self, packed: Tensor) -> Tensor:
         """Return ``packed`` in the layout that :meth:`pack` takes, zero where there is no real step."""
         if self.index is None:
             return packed.view(self.steps, self.batch_size, *packed.shape[1:])
-        flat = packed.new_zeros(self.batch_size * self.steps, *packed.shape[1:])
-        flat.index_copy_(0, self.index, packed)
+        flat = put(packed, self.index, self.batch_size * self.steps)
         return flat.view(self.batch_size, self.steps, *packed.shape[1:])
 
     def layout(self, x: Tensor) -> Tensor:
         """Return x of (B, T, …) in the layout that :meth:`pack` takes, or what that takes back as (B, T, …)."""
         return x.transpose(0, 1) if self.index is None else x
+
+    def places(self) -> Tensor:
+        """Return for each packed step its place t·R + r in a time-major batch (T, R) of the rows that have a step."""
+        starts = range(0, self.longest * self.rows, self.rows)
+        places = [torch.arange(start, start + size) for start, size in zip(starts, self.sizes, strict=True)]
+        return torch.cat(places).to(self.device)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Return where the batch is, if it is ragged."""
+        return None if self.index is None else self.index.device
 
     def take_rows(self, state: Tensor) -> Tensor:
         """Return the rows (R, …) of a state (B, …) that have a step, longest first."""

@@ -10,12 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
 
 #: kinds of cells that PyTorch has a layer for
 KINDS = ("elman", "lstm", "gru")
+
+# a gate's sum with which its sigmoid is exactly 0 or 1
+_SHUT = 1e6
 
 
 def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
@@ -30,6 +34,8 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
+    if plan.index is not None and onednn_lstm(cell, x):
+        return _lstm_held_at_end(cell, x, state, plan)
     weights = [cell.weight_ih, cell.weight_hh]
     has_biases = cell.bias_ih is not None
     if has_biases:
@@ -47,12 +53,42 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
         y, *after = function(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
     else:
         sizes = torch.tensor(plan.sizes)
-        packed = inputs.reshape(-1, x.shape[2]).index_select(0, plan.index)
+        packed = plan.pack(inputs)
         out, *after = function(packed, sizes, hidden, weights, has_biases, 1, 0.0, train, False)
-        flat = out.new_zeros(plan.batch_size * plan.steps, out.shape[1]).index_copy(0, plan.index, out)
-        y = flat.view(plan.batch_size, plan.steps, -1)
+        y = plan.unpack(out)
     rows = (plan.put_rows(s.to(a.dtype), a.squeeze(0)) for s, a in zip(state, after, strict=True))
     return plan.layout(y), tuple(rows)
+
+
+def onednn_lstm(cell: Any, x: Tensor) -> bool:
+    """Tell whether oneDNN has a fused layer for ``cell`` on ``x``."""
+    mkldnn: Any = torch.backends.mkldnn
+    plain = cell.kind == "lstm" and getattr(cell, "weight_hr", None) is None
+    here = x.device.type == "cpu" and x.dtype == torch.float32
+    return plain and here and bool(mkldnn.is_available() and mkldnn.enabled)
+
+
+def _lstm_held_at_end(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
+    """Run a ragged LSTM as one padded batch whose rows hold their memory after their end.
+
+    One more input, 1 in the padding and 0 elsewhere, shuts the input gate and opens the forget gate so far that they
+    are 0 and 1 to the last bit: c stays, and no gradient passes but the one through c.
+    """
+    rows, steps = plan.rows, plan.longest
+    places = plan.places()
+    ended = torch.ones(rows * steps, 1).index_fill_(0, places, 0.0)
+    inputs = torch.cat([put(plan.pack(x), places, rows * steps), ended], 1).view(steps, rows, -1)
+    gates = torch.tensor([-_SHUT, _SHUT, 0.0, 0.0]).repeat_interleave(cell.hidden_size)
+    weights = [torch.cat([cell.weight_ih, gates[:, None]], 1), cell.weight_hh]
+    has_biases = cell.bias_ih is not None
+    if has_biases:
+        weights += [cell.bias_ih, cell.bias_hh]
+    hidden = [plan.take_rows(s).unsqueeze(0) for s in state]
+    train = torch.is_grad_enabled()
+    out, _, c = torch.lstm(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
+    packed = take(out.flatten(0, 1), places)
+    h = plan.put_rows(state[0], plan.at_last(packed))
+    return plan.unpack(packed), (h, plan.put_rows(state[1], c.squeeze(0)))
 
 
 def _function(cell: Any) -> Any:

@@ -1,0 +1,45 @@
+"""Rows taken by number, and put back: each is the other's derivative, as no row is taken twice.
+
+Axes: N rows taken, M rows there are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def take(rows: Tensor, index: Tensor) -> Tensor:
+    """Return ``rows[index]`` (N, …) of (M, …); ``index`` int64 (N,) names no row twice."""
+    taken: Tensor = _Take.apply(rows, index)  # type: ignore[no-untyped-call]
+    return taken
+
+
+def put(rows: Tensor, index: Tensor, count: int) -> Tensor:
+    """Return (M, …) with ``rows`` (N, …) at ``index`` and zeros elsewhere; ``count`` is M."""
+    spread: Tensor = _Put.apply(rows, index, count)  # type: ignore[no-untyped-call]
+    return spread
+
+
+class _Take(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, index: Tensor) -> Tensor:
+        ctx.index, ctx.count = index, rows.shape[0]
+        return rows.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return put(grad, ctx.index, ctx.count), None
+
+
+class _Put(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, index: Tensor, count: int) -> Tensor:
+        ctx.index = index
+        return rows.new_zeros(count, *rows.shape[1:]).index_copy_(0, index, rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return take(grad, ctx.index), None, None
