@@ -22,6 +22,7 @@ from rekur.cells import (
     Elman,
     GRUResetBefore,
     LayerNorm,
+    LinearCell,
     MinGRU,
     PeepholeLSTM,
     RecurrentDropout,
@@ -51,10 +52,22 @@ class Leaky(Cell):
         return h, (h,)
 
 
-class Dropped(RecurrentDropout):
-    """Recurrent dropout that says of itself which hand-written scan it may use."""
+class Sliding(LinearCell):
+    """A linear cell as a user writes it."""
 
-    kind = "recurrent_dropout"
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.mix = torch.nn.Linear(input_size, hidden_size)
+        self.decay = torch.nn.Parameter(torch.full((hidden_size,), 0.5))
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.mix(x)
+
+    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        return self.decay, projected
+
+    def readout(self, h: Tensor, projected: Tensor) -> Tensor:
+        return torch.tanh(h) * projected
 
 
 def from_catalog(name: str) -> Make:
@@ -68,11 +81,12 @@ MADE: dict[str, Make] = {
     "gru without bias": lambda d, h: GRU(d, h, bias=False),
     "reset before without bias": lambda d, h: GRUResetBefore(d, h, bias=False),
     "a user's": Leaky,
-    "dropout elman": lambda d, h: Dropped(Elman(d, h), 0.5),
-    "dropout gru": lambda d, h: Dropped(GRU(d, h), 0.5),
-    "dropout reset before": lambda d, h: Dropped(GRUResetBefore(d, h), 0.5),
-    "dropout lstm": lambda d, h: Dropped(LSTM(d, h + 1, proj_size=h), 0.5),
-    "dropout peephole": lambda d, h: Dropped(PeepholeLSTM(d, h), 0.5),
+    "dropout elman": lambda d, h: RecurrentDropout(Elman(d, h), 0.5),
+    "dropout gru": lambda d, h: RecurrentDropout(GRU(d, h), 0.5),
+    "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
+    "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h + 1, proj_size=h), 0.5),
+    "dropout peephole": lambda d, h: RecurrentDropout(PeepholeLSTM(d, h), 0.5),
+    "a user's linear": Sliding,
     "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
     "zoneout gru in evaluation": lambda d, h: Zoneout(GRU(d, h), 0.2).eval(),
     "residual mingru": lambda d, h: Residual(MinGRU(d, h)),
@@ -230,8 +244,8 @@ HARD = {
     "gru": lambda: GRU(2, 2),
     "reset before": lambda: GRUResetBefore(2, 2),
     "mingru": lambda: MinGRU(2, 2),
-    "dropout gru": lambda: Dropped(GRU(2, 2), 0.5),
-    "dropout reset before": lambda: Dropped(GRUResetBefore(2, 2), 0.5),
+    "dropout gru": lambda: RecurrentDropout(GRU(2, 2), 0.5),
+    "dropout reset before": lambda: RecurrentDropout(GRUResetBefore(2, 2), 0.5),
 }
 
 
