@@ -26,6 +26,7 @@ from rekur.runtime import Session
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
 from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
+from rekur.tasks.early import check_options, long_item_warning
 from rekur.tasks.plan import FitPlan, run
 from rekur.tasks.store import save
 from rekur.train import History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
@@ -235,7 +236,11 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train on examples that are read in passes, such as the rows of a file larger than memory."""
         reporter = reporter or (Lines() if self.verbose else Silent())
+        check_options(self)
         train_set, valid_set, chosen = self._prepare(corpus, valid)
+        lengths = np.concatenate([train_set.lengths, valid_set.lengths])
+        if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
+            reporter.say(warning)
         self.history_ = history or History()
         facts = recipe.Facts.of(train_set.lengths, self.features_.is_discrete, self._output_size())
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
@@ -262,26 +267,26 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _prepare(self, corpus: Corpus, valid: Corpus | None) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
         """Learn targets and features from the training items alone, and return both parts as steps."""
         labels, keys = read_labels(corpus)
+        self._learn_targets(labels)  # what all labels cannot teach, a part cannot: said before anything is cut
         chosen = np.ones(len(labels), dtype=bool)
         if valid is None:
-            fraction = _check.number("valid_fraction", self.valid_fraction, 0, 0.9)
-            chosen = choose_rows(labels, keys, fraction, self.seed, stratified=self.task == "classify")
-        self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+            chosen = choose_rows(labels, keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
+            self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+        valid_labels = [] if valid is None else read_labels(valid)[0]
+        valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
         self.features_: Features = make_features(kind, **(self.feature_options or {}))
         self.features_.fit(corpus.items(chosen))
         steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
         train_set = Encoded(steps, targets, np.flatnonzero(chosen))
-        if valid is None:
+        if valid is None or valid_targets is None:
             return train_set, Encoded(steps, targets, np.flatnonzero(~chosen)), chosen
-        valid_labels, _ = read_labels(valid)
-        valid_targets = self._encode_targets(valid_labels, valid.name)
         rows = np.arange(len(valid_labels))
         return train_set, Encoded(encode(valid, self.features_), valid_targets, rows), chosen
 
     def _kind_of(self, item: Any) -> str:
         if self.kind != "auto":
-            return _check.choice("kind", self.kind, ("auto", "text", "series", "symbols"))
+            return self.kind
         if isinstance(item, str):
             return "text"
         symbols = isinstance(item, list | tuple) and len(item) > 0 and isinstance(item[0], str)
@@ -298,7 +303,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """Score the kept weights, and the baseline beside them, on the validation items."""
         scores = run(self.model_, valid_set.steps, valid_set.rows)
         self.metrics_: dict[str, Any] = {"split": "validation", **self._metrics(scores, valid_set.truth)}
-        if self.baseline:
+        if self.baseline and self.result_.stopped != "interrupted":
             held_out = corpus.items(~chosen) if valid is None else valid.items()
             self.metrics_["baseline"] = baseline_scores(
                 self.features_,

@@ -6,6 +6,7 @@ Axes: N items, K classes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -89,6 +90,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if self.label_smoothing is not None:
             _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
         counts = Counter(one for label in labels for one in self._each(label))
+        _check_types(counts)
         values = sorted(counts, key=lambda value: (str(type(value)), value))
         if len(values) < (1 if self.multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
@@ -117,6 +119,9 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if self.multi_label:
             if isinstance(label, str) or not hasattr(label, "__iter__"):
                 raise InputError(describe("label", label, "a list of labels, since multi_label is on"))
+            if isinstance(label, np.ndarray) and label.dtype.kind in "biuf":
+                fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
+                raise InputError(describe("label", label, "a list of labels, not a row of numbers", fix))
             return [_plain(one) for one in label]
         if hasattr(label, "__iter__") and not isinstance(label, str):
             fix = "For several labels an item, use multi_label=True."
@@ -195,6 +200,19 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         """Return the prediction of each item with all probabilities, as a session gives it."""
         return [self._present(row) for row in self.scores(X)]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of items that got the right label; with ``multi_label`` all the right ones and no other.
+
+        Args:
+            X: items.
+            y: their labels, as for ``fit``; one that was never seen in training counts as missed.
+            sample_weight: weights of the items, (N,).
+        """
+        if not self.multi_label:
+            return float(super().score(X, y, sample_weight))
+        right = [set(p.label) == set(self._each(label)) for p, label in zip(self.present(X), y, strict=True)]
+        return float(np.average(right, weights=sample_weight))
+
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _target_state(self) -> dict[str, Any]:
@@ -204,6 +222,14 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.classes_ = np.array(saved["labels"])
         self._index = {value: k for k, value in enumerate(saved["labels"])}
         self._weight = torch.ones(len(self.classes_))
+
+
+def _check_types(labels: Iterable[Any]) -> None:
+    """Raise unless all labels are of one type that JSON keeps."""
+    found = sorted({type(label).__name__ for label in labels})
+    if len(found) > 1 or not {"str", "int", "float", "bool"}.issuperset(found):
+        expected = "labels of one type: text, whole numbers, numbers or True and False"
+        raise InputError(f"labels: got labels of the type {' and '.join(found)}; expected {expected}.")
 
 
 def _plain(label: Any) -> Any:

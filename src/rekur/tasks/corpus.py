@@ -87,10 +87,28 @@ def read_labels(corpus: Corpus) -> tuple[list[Any], list[bytes]]:
 def choose_rows(
     labels: Sequence[Any], keys: Sequence[bytes], fraction: float, seed: int, *, stratified: bool
 ) -> NDArray[np.bool_]:
-    """Return True for the examples to train on and False for those to validate on."""
+    """Return True for the examples to train on and False for those to validate on.
+
+    Equal items stay on one side. Where they have several labels, a label could then be left without a training item;
+    such items are moved to training.
+    """
     chosen = np.ones(len(labels), dtype=bool)
     chosen[split(labels if stratified else [None] * len(labels), fraction, seed, keys=keys).valid] = False
+    if stratified:
+        known = {name for label, use in zip(labels, chosen, strict=True) if use for name in _names(label)}
+        held_out = zip(labels, keys, chosen, strict=True)
+        moved = {key for label, key, use in held_out if not use and not known.issuperset(_names(label))}
+        chosen |= np.array([key in moved for key in keys], dtype=bool)
+    if chosen.all():
+        raise InputError(
+            f"examples: got {len(labels)}, of which none is left to validate on; expected more of each label. "
+            "Add examples, or give items for validation."
+        )
     return chosen
+
+
+def _names(label: Any) -> Iterable[Any]:
+    return label if isinstance(label, list | tuple | np.ndarray) else [label]
 
 
 def encode(corpus: Corpus, features: Features) -> Ragged:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rekur.errors import BundleError, describe
+import rekur
+from rekur.errors import BundleError, InputError, describe
 from rekur.models import SequenceSpec, build
 from rekur.runtime import read_bundle
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier
 from rekur.tasks.regress import Regressor
-from rekur.train import History
+from rekur.train import History, TrainResult
 
 #: every task by the name that bundles and the command line use
 TASKS: dict[str, type[SequenceEstimator]] = {"classify": Classifier, "regress": Regressor}
@@ -43,11 +45,15 @@ def load(folder: str | Path) -> Any:
     config = bundle.config
     if config["task"] not in TASKS:
         raise BundleError(f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}"))
-    task = TASKS[config["task"]](**config["options"])
+    try:
+        task = _restored(config)
+    except (KeyError, TypeError, AttributeError, InputError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+        raise BundleError(
+            f"{bundle.folder}: config.json: got {what}; expected what Rekur {rekur.__version__} writes. "
+            f"It was written by Rekur {config['rekur']}; use that version, or train again."
+        ) from error
     task.features_ = bundle.features()
-    task.chosen_ = config["training"]["chosen"]
-    task._restore_targets(config["targets"])
-    task.model_ = build(SequenceSpec.from_dict(config["model"]))
     weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights().items()}
     try:
         task.model_.load_state_dict(weights)
@@ -58,9 +64,27 @@ def load(folder: str | Path) -> Any:
             "expected those of one save. Copy the whole folder again."
         ) from error
     task.model_.eval()
-    task.columns_ = config.get("columns", {})
     task.history_ = History()
     task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
     task.fingerprint_ = bundle.fingerprint
+    return task
+
+
+def _restored(config: dict[str, Any]) -> Any:
+    """Return the task with its options, targets and an untrained model, as config.json describes them."""
+    task = TASKS[config["task"]](**config["options"])
+    training = config["training"]
+    task.chosen_ = training["chosen"]
+    task._restore_targets(config["targets"])
+    task.model_ = build(SequenceSpec.from_dict(config["model"]))
+    task.columns_ = config.get("columns", {})
+    best = training.get("best_score")
+    task.result_ = TrainResult(
+        training["best_epoch"],
+        math.nan if best is None else best,
+        training["stopped"],
+        training["seconds"],
+        tuple(training["events"]),
+    )
     return task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ def save(task: SequenceEstimator, folder: Path, *, overwrite: bool = False) -> P
         "training": {
             "chosen": task.chosen_,
             "best_epoch": task.result_.best_epoch,
+            "best_score": task.result_.best_score if math.isfinite(task.result_.best_score) else None,
             "stopped": task.result_.stopped,
             "seconds": round(task.result_.seconds, 2),
             "events": list(task.result_.events),

@@ -1,0 +1,98 @@
+"""What can be said of options before any data are read, and of data before any hour is spent on them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rekur import _check
+from rekur.cells import CELLS
+from rekur.errors import InputError, describe
+from rekur.features import FEATURES, make_features
+from rekur.models import SequenceSpec
+from rekur.nn import make_pool
+from rekur.tasks import recipe
+from rekur.train import TrainOptions
+
+if TYPE_CHECKING:
+    from rekur.tasks.base import SequenceEstimator
+
+KINDS = ("auto", "text", "series", "symbols")
+#: an item of more steps than this, and than this many times the middle one, is worth a warning
+LONG_STEPS, LONG_RATIO = 5_000, 20
+
+
+def check_options(task: SequenceEstimator) -> None:
+    """Raise for every option that is wrong whatever the data are.
+
+    Args:
+        task: its options are looked at, nothing else.
+
+    Raises:
+        InputError: an option is out of range, not known, or not possible on this machine.
+    """
+    _check.choice("kind", task.kind, KINDS)
+    _check_features(task.kind, task.feature_options or {})
+    _check.choice("cell", task.cell, list(CELLS))
+    facts = recipe.Facts.of(np.full(100, 10), True, 2)
+    chosen = recipe.fill(task.get_params(deep=False), facts)
+    spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
+    SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)
+    _check_pooling(chosen["pooling"])
+    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    _check.whole("batch_size", chosen["batch_size"], low=1)
+    for name in ("baseline", "verbose"):
+        _check.flag(name, getattr(task, name))
+    fraction = _check.number("valid_fraction", task.valid_fraction, 0, 0.9)
+    if fraction == 0:
+        fix = "To choose the validation items yourself, give them with X_valid (--valid)."
+        raise InputError(describe("valid_fraction", task.valid_fraction, "a number in (0, 0.9]", fix))
+    _check_accelerator(task.accelerator)
+
+
+def _check_features(kind: str, options: dict[str, Any]) -> None:
+    if kind != "auto":
+        make_features(kind, **options)
+        return
+    known = sorted({name for features in FEATURES.values() for name in inspect.signature(features).parameters})
+    _check.no_unknown("feature option", options, known)
+
+
+def _check_pooling(name: Any) -> None:
+    try:
+        make_pool(name, 2)
+    except InputError as error:
+        raise InputError(str(error).replace("pool:", "pooling:", 1)) from None
+
+
+def _check_accelerator(name: str) -> None:
+    missing = (name == "cuda" and not torch.cuda.is_available()) or (
+        name == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise InputError(describe("accelerator", name, "one that this machine has", "Use 'auto' or 'cpu'."))
+
+
+def long_item_warning(lengths: NDArray[np.int64], discrete: bool) -> str | None:
+    """Return a warning where one item is far longer than the middle one, or None.
+
+    Args:
+        lengths: steps of every item, (N,).
+        discrete: True for tokens, which an option can cut.
+
+    Example:
+        >>> long_item_warning(np.array([10, 12, 9]), True) is None
+        True
+    """
+    longest, middle = int(lengths.max()), int(np.median(lengths))
+    if longest <= max(LONG_STEPS, LONG_RATIO * middle):
+        return None
+    fix = f"Cut items with --max-length {max(100, 4 * middle)}." if discrete else "Cut the series before training."
+    return (
+        f"warning: the longest item has {longest:,} steps, the middle one {middle:,}; "
+        f"time and memory grow with the longest. {fix}"
+    )
