@@ -11,9 +11,8 @@ from rekur import _check
 from rekur.cli import show
 from rekur.cli.fit_options import CLASSIFY, FEATURE_NAMES, OUTPUT, SHARED, seconds
 from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
-from rekur.errors import InputError
-
-INTERRUPTED = 130
+from rekur.cli.signals import stopped_code
+from rekur.errors import InputError, InterruptedTraining
 
 
 @click.group("fit")
@@ -61,6 +60,7 @@ def _fit(task_name: str, file: Path, values: dict[str, Any]) -> int:
     from rekur.runtime import check_writable
 
     check_writable(out, overwrite)
+    _need_columns(columns, file)
     _check.need("torch", "train", "rekur fit")
     from rekur.cli.saved import corpus_of
     from rekur.data import Columns
@@ -70,22 +70,29 @@ def _fit(task_name: str, file: Path, values: dict[str, Any]) -> int:
     if "label_separator" in reading:
         values["multi_label"] = True
     task: Any = TASKS[task_name](kind=Columns(**columns).kind, **_options(values))
-    if "label" not in columns:
-        raise InputError(
-            "--label: got none; expected the column to learn. Name it, or see the columns: rekur data FILE"
-        )
     corpus = corpus_of(file, columns, reading, label_type=task.label_type)
     valid = None if valid_file is None else corpus_of(valid_file, columns, reading, label_type=task.label_type)
-    task.fit_corpus(
-        corpus,
-        valid,
-        reporter=Silent() if quiet else Lines(),
-        history=History(board, tensorboard=board is not None),
-    )
-    task.columns_ = {"columns": columns, "label_separator": reading.get("label_separator")}
-    task.save(out, overwrite=overwrite)
+    history = History(board, tensorboard=board is not None)
+    try:
+        task.fit_corpus(corpus, valid, reporter=Silent() if quiet else Lines(), history=history)
+        task.columns_ = {"columns": columns, "label_separator": reading.get("label_separator")}
+        task.save(out, overwrite=overwrite)
+    except KeyboardInterrupt:
+        raise InterruptedTraining(f"stopped before a model could be saved; {out} was left as it was.") from None
+    finally:
+        history.close()
     _show(task, out, as_json)
-    return INTERRUPTED if task.result_.stopped == "interrupted" else 0
+    return stopped_code() if task.result_.stopped == "interrupted" else 0
+
+
+def _need_columns(columns: dict[str, Any], file: Path) -> None:
+    """Raise unless the columns of the item and of the label are named."""
+    fix = f"To see what {file} holds: rekur data {file}"
+    if not any(columns.get(name) for name in ("text", "symbols", "series", "values")):
+        thing = "--text, --symbols, --series or --values"
+        raise InputError(f"{thing}: got none of them; expected the column with the items. {fix}")
+    if "label" not in columns:
+        raise InputError(f"--label: got none; expected the column to learn. {fix}")
 
 
 def _options(values: dict[str, Any]) -> dict[str, Any]:
@@ -112,4 +119,5 @@ def _show(task: Any, out: Path, as_json: bool) -> None:
     if task.model_.streams:
         click.echo(f"  rekur stream {out}")
     if result.stopped == "interrupted":
-        click.echo(f"You stopped it: {out} holds the best so far. To train on, run the same command with --overwrite.")
+        kept = "the best so far" if result.best_epoch else "weights that were never evaluated"
+        click.echo(f"You stopped it: {out} holds {kept}. To train again, run the same command with --overwrite.")

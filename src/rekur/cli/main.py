@@ -1,11 +1,13 @@
 """The command line: ``rekur COMMAND``. Results go to standard output, everything else to standard error.
 
-Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 a package is missing, 4 training diverged, 130 stopped by you.
+Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 a package is missing, 4 training diverged, 130 stopped by
+Ctrl-C, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import sys
@@ -14,7 +16,8 @@ from collections.abc import Sequence
 import click
 
 from rekur import __version__
-from rekur.errors import RekurError, did_you_mean
+from rekur.cli.signals import ending_in_good_order, stopped_code
+from rekur.errors import InterruptedTraining, RekurError, describe, did_you_mean
 
 #: every command and the module that holds it; a module is imported when its command is asked for
 COMMANDS = {
@@ -70,16 +73,24 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a traceback is shown only for a fault of Rekur's own."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
     try:
-        code = app.main(given, prog_name="rekur", standalone_mode=False)
-        sys.stdout.flush()
+        with ending_in_good_order():
+            code = app.main(given, prog_name="rekur", standalone_mode=False)
+            sys.stdout.flush()
     except RekurError as error:
-        return _fail(str(error), error.exit_code, given)
+        stopped = isinstance(error, InterruptedTraining)
+        return _fail(str(error), stopped_code() if stopped else error.exit_code, given)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
-        return _fail(error.format_message(), error.exit_code, given, usage)
+        return _fail(_text(error), error.exit_code, given, usage)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("stopped.", 130, given)
+        return _fail("stopped.", stopped_code(), given)
     except BrokenPipeError:
         # the reader of our output went away, as `head` does: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,6 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("memory: the machine has not enough of it; use a smaller --batch-size or --max-length.", 1, given)
     return int(code or 0)
+
+
+def _text(error: click.ClickException) -> str:
+    """Return what click found wrong, in the form of all other messages."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        expected = f"an option of '{error.ctx.command_path}'"
+        return describe("option", error.option_name, expected, did_you_mean(error.option_name, known))
+    return error.format_message()
 
 
 def _fail(text: str, code: int, given: Sequence[str], usage: str = "") -> int:

@@ -14,6 +14,7 @@ import click
 
 from rekur import _check
 from rekur.cli.options import BUNDLE, INPUT, JSON, split_input, with_options
+from rekur.errors import InputError, describe
 
 #: items that are read, predicted and written together
 CHUNK = 1024
@@ -34,12 +35,17 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     rekur predict runs/reviews new.csv --json | head
     """
     if (file is None) == (not items):
-        raise click.UsageError("FILE: got none and no --item, or both; expected one of them.")
+        got = "neither" if file is None else "both"
+        raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
     _check.need("torch", "train", "rekur predict")
     from rekur.cli.saved import corpus_for
     from rekur.tasks import load
 
     task = load(bundle)
+    if items and task.features_.kind == "series":
+        raise InputError(
+            describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
+        )
     stream: Iterable[tuple[Any, Any]] = [(number, text) for number, text in enumerate(items, start=1)]
     if file is not None:
         corpus = corpus_for(task, file, *split_input(values), need_label=False)
@@ -70,10 +76,11 @@ def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
         row.pop("probabilities", None)
         if number == 0:
             out.writerow(row)
-        out.writerow(_cell(value) for value in row.values())
+        out.writerow(_cell(name, value) for name, value in row.items())
 
 
-def _cell(value: Any) -> Any:
+def _cell(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return "|".join(str(one) for one in value)
-    return f"{value:.6g}" if isinstance(value, float) else value
+    digits = 6 if name == "probability" else 9  # nine keep every bit of a 32-bit number
+    return f"{value:.{digits}g}" if isinstance(value, float) else value

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur.data import Columns, examples, open_source
+from rekur.errors import DataError, InputError, describe
 from rekur.tasks import Corpus
 
 _ITEMS = ("text", "symbols", "series", "values")
@@ -48,8 +49,26 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
     if any(name in columns for name in _ITEMS):
         trained = {name: value for name, value in trained.items() if name not in _ITEMS}
     chosen = {**trained, **columns}
+    _check_kind(task.features_.kind, chosen)
     how = {"label_separator": task.columns_.get("label_separator"), **reading}
-    if need_label:
-        return corpus_of(file, chosen, how, label_type=task.label_type)
-    chosen.pop("label", None)
-    return corpus_of(file, chosen, how, label_type="class", empty="keep")
+    if need_label and "label" not in chosen:
+        raise InputError("--label: got none; expected the column with the right answers. Name it.")
+    if not need_label:
+        chosen.pop("label", None)
+    label_type, empty = (task.label_type, "error") if need_label else ("class", "keep")
+    try:
+        return corpus_of(file, chosen, how, label_type=label_type, empty=empty)
+    except DataError as error:
+        if chosen == columns or " column: got " not in str(error):
+            raise
+        fix = "Columns are those of training; name this file's own with --text, --series, --label and so on."
+        raise InputError(f"{error} {fix}") from None
+
+
+def _check_kind(kind: str, chosen: dict[str, Any]) -> None:
+    """Raise unless the items that are named are of the kind that the model reads."""
+    fix = "Name the column with --text." if kind == "text" else f"Name the column with --{kind}."
+    if not any(chosen.get(name) for name in _ITEMS):
+        raise InputError(f"item columns: got none; expected the column with the {kind}. {fix}")
+    if (got := Columns(**chosen).kind) != kind:
+        raise InputError(describe("item columns", got, f"the {kind} that this model was trained on", fix))

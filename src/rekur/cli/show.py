@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     """Print a table; numbers stand to the right."""
     shown = [[_cell(value) for value in row] for row in rows]
     numeric = [bool(shown) and all(_is_number(row[k]) for row in shown) for k in range(len(head))]
-    out = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    out = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name, right in zip(head, numeric, strict=True):
         out.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in shown:
@@ -31,8 +32,16 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
 
 
 def as_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """Print one JSON object on a line of its own; NaN and infinities, which JSON lacks, as null."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _cell(value: Any) -> str:

@@ -37,15 +37,26 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     session = task.stream()
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
-    for number, line in enumerate(sys.stdin, start=1):
-        raw = line.rstrip("\r\n")
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        raw = _decoded(line, number).rstrip("\r\n")
         if not raw.strip():
             session.reset()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
         for event in _events(task.features_, raw, by, number):
-            row = as_row(session.push(event))
+            try:
+                row = as_row(session.push(event))
+            except InputError as error:
+                raise InputError(f"standard input, line {number}: {error}") from None
             _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
+
+
+def _decoded(line: bytes, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        text = describe("text", repr(line)[2:-1], "text in utf-8")
+        raise InputError(f"standard input, line {number}: {text}") from None
 
 
 def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rekur.errors import SaveError
+from rekur.errors import SaveError, describe
 from rekur.study import figures
 
 _STYLE = """
@@ -88,15 +88,24 @@ def _svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+def _mode() -> int:
+    """Return the rights that a new file gets here: all but those that the umask takes away."""
+    taken = os.umask(0)
+    os.umask(taken)
+    return 0o666 & ~taken
+
+
 def _replace(path: Path, text: str) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
                 out.write(text)
+            Path(temporary).chmod(_mode())
             Path(temporary).replace(path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise SaveError(f"{path}: could not be written ({error.strerror or error}).") from error
+        shown = describe(str(path), error.strerror or str(error), "a file that can be written", "Choose another path.")
+        raise SaveError(shown) from error

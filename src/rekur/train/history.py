@@ -24,6 +24,11 @@ class History:
         self.rows: list[Row] = []
         self._file = None if folder is None else folder / "history.jsonl"
         self._board: Any = None
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
         if tensorboard and folder is not None:
             _check.need("tensorboard", "tensorboard", "tensorboard=True")
             writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
