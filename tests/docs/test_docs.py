@@ -1,13 +1,16 @@
 """Every code block of the README and of docs/ runs, page by page, in a folder of its own.
 
 Python blocks of a page share one namespace, as a reader would type them; shell blocks run in bash, with the ``rekur``
-of this environment. A block that installs or calls make is not run; what it names must exist.
+of this environment. A block that installs or calls make is not run; what it names must exist. A ``text`` block is what
+the block before it prints: each of its lines must be there, in order, whatever the numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
+import io
 import os
 import pkgutil
 import re
@@ -52,11 +55,16 @@ def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "80")
     namespace: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
         if block.language == "python":
-            exec(compile("\n" * (block.line - 1) + block.code, str(page), "exec"), namespace)
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile("\n" * (block.line - 1) + block.code, str(page), "exec"), namespace)
+            printed = out.getvalue()
         elif block.language == "sh" and re.search(r"^\s*(pip install|make|git clone|cd) ", block.code, re.MULTILINE):
             check_set_up(block.code)
         elif block.language == "sh":
@@ -64,6 +72,26 @@ def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
                 ["bash", "-euo", "pipefail", "-c", block.code], capture_output=True, text=True, timeout=500, check=False
             )
             assert done.returncode == 0, f"{where}\n{block.code}\n{done.stdout}\n{done.stderr}"
+            printed = f"{done.stderr}\n{done.stdout}"
+        elif block.language == "text":
+            check_shown(block.code, printed, where)
+
+
+def check_shown(shown: str, printed: str, where: str) -> None:
+    """Check that every line shown was printed, in this order; numbers and bars may differ, ``…`` ends what counts."""
+    lines = iter([general(line) for line in printed.splitlines()])
+    for line in shown.splitlines():
+        wanted, cut, _ = line.partition("…")
+        wanted = general(wanted)
+        if wanted:
+            found = any(one.startswith(wanted) if cut else one == wanted for one in lines)
+            assert found, f"{where}: not printed, or not in this order: {line!r}\n{printed}"
+
+
+def general(line: str) -> str:
+    """Return a line with numbers as 0, bars and runs of blanks taken together."""
+    line = re.sub(r"[0-9][0-9.,]*", "0", line.replace("\t", " ").replace("*", " "))
+    return re.sub(r"\s+", " ", re.sub(r"[█─]+", "", line)).strip()
 
 
 def check_set_up(code: str) -> None:
@@ -92,3 +120,10 @@ def test_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.M
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
+
+
+def test_the_page_of_commands_is_what_the_commands_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_tools"))
+    command_line = importlib.import_module("command_line")
+    fix = "Run: python docs/_tools/command_line.py"
+    assert (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8") == command_line.page(), fix

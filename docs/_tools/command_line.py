@@ -1,0 +1,72 @@
+"""Write docs/reference/command-line.md from the commands themselves: ``python docs/_tools/command_line.py``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+
+from rekur.cli.main import app
+
+PAGE = Path(__file__).parents[1] / "reference" / "command-line.md"
+HEAD = """# The command line
+
+Every command says what it takes with `--help`. Results go to standard output, everything else to standard error;
+`--json` prints results that a program can read.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | failed |
+| 2 | wrong use, or a file that cannot be used |
+| 3 | a package is missing; the message says how to get it |
+| 4 | training diverged and could not be rescued |
+| 130 | you stopped it |
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    context = click.Context(app, info_name="rekur")
+    parts = [HEAD]
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        assert command is not None, name
+        parts += _sections(command, click.Context(command, context, info_name=name))
+    return "\n".join(parts)
+
+
+def _sections(command: click.Command, context: click.Context) -> list[str]:
+    parts = [_section(command, context)]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None, name
+            parts += _sections(inner, click.Context(inner, context, info_name=name))
+    return parts
+
+
+def _section(command: click.Command, context: click.Context) -> str:
+    """Return a command's heading, help, examples and table of options."""
+    text, _, examples = inspect.cleandoc(command.help or "").partition("\n\b\n")
+    depth = "##" if context.parent is None or context.parent.parent is None else "###"
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    lines = [f"{depth} {context.command_path}", "", f"`{usage}`", "", text.strip(), ""]
+    if examples:
+        lines += ["```sh", examples.replace("\\\\", "\\").strip(), "```", ""]
+    rows = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
+    shown = [row for row in rows if row is not None]
+    if shown:
+        lines += ["| option | meaning |", "| --- | --- |"]
+        lines += [f"| `{_cell(name)}` | {_cell(meaning)} |" for name, meaning in shown]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

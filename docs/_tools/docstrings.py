@@ -1,0 +1,51 @@
+"""A griffe extension: turn the reStructuredText of docstrings (math, roles) into what Markdown shows."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Any
+
+import griffe
+from latex2mathml.converter import convert
+
+_BLOCK = re.compile(r"^\.\. math::[ \t]*(.*(?:\n(?!\s*$).*)*)", re.MULTILINE)
+_INLINE = re.compile(r":math:`([^`]+)`")
+_ROLE = re.compile(r":(?:class|meth|func|data|attr|mod):`~?([^`]+)`")
+_LITERAL = re.compile(r"``([^`]+)``")
+_EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
+
+
+class Docstrings(griffe.Extension):
+    """Rewrites every docstring as it is collected."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Rewrite the docstring of one object."""
+        if obj.docstring is not None:
+            obj.docstring.value = markdown(obj.docstring.value)
+
+
+def markdown(text: str) -> str:
+    """Return a docstring with equations as MathML, roles as code, and its example as a section.
+
+    Example:
+        >>> markdown("See :meth:`~rekur.nn.Layer.step` and ``x``.")
+        'See `rekur.nn.Layer.step` and `x`.'
+    """
+    text = _BLOCK.sub(_display, text)
+    text = _INLINE.sub(lambda found: _math(found[1], "inline"), text)
+    text = _ROLE.sub(r"`\1`", text)
+    text = _LITERAL.sub(r"`\1`", text)
+    return _EXAMPLE.sub("Examples:", text)
+
+
+def _display(found: re.Match[str]) -> str:
+    """Return a block of equations, one a line, as MathML."""
+    source = textwrap.dedent(found[1]).replace("\n", " ")
+    lines = [line.replace("&", "") for line in source.split(r"\\")]
+    shown = "".join(f"<p>{_math(line.strip(), 'block')}</p>" for line in lines)
+    return f'\n<div class="equations">{shown}</div>\n'
+
+
+def _math(latex: str, display: str) -> str:
+    return convert(latex, display=display).replace("\n", " ")
