@@ -58,9 +58,14 @@ def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
     from rekur.data import examples
     from rekur.features import make_features
 
+    from rekur.errors import InputError
+
     unlabelled = dataclasses.replace(chosen, label=None)
     items = (example.item for example in examples(source, unlabelled, empty="keep"))
-    return list(make_features(chosen.kind).fit(items).describe())
+    try:
+        return list(make_features(chosen.kind).fit(items).describe())
+    except InputError as error:  # the table is still worth seeing
+        return [("nothing yet", str(error))]
 
 
 def _fit_line(file: Path, found: Any) -> str:
