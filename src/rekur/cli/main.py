@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -32,8 +33,18 @@ COMMANDS = {
 }
 
 
+class _ReaderGone(Exception):
+    """Nobody reads our output any more; click would end with 1 on the plain error."""
+
+
 class _Commands(click.Group):
     """A group whose commands are imported one by one, and which suggests the nearest name."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_text(error), error.exit_code, given, usage)
     except (KeyboardInterrupt, click.Abort):
         return _fail("stopped.", stopped_code(), given)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGone):
         # the reader of our output went away, as `head` does: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -72,7 +72,7 @@ def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
     try:
         values = json.loads(raw) if raw.lstrip().startswith("[") else raw.replace(",", " ").split()
         return [[float("nan") if v in ("", "nan", "NaN", None) else float(v) for v in values]]
-    except ValueError:
+    except (TypeError, ValueError):
         raise InputError(
             f"standard input, line {line}: " + describe("row", raw, "numbers separated by spaces or commas")
         ) from None
