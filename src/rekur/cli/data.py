@@ -56,9 +56,8 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
 def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
     """Return what features, fitted on all items, do with one."""
     from rekur.data import examples
-    from rekur.features import make_features
-
     from rekur.errors import InputError
+    from rekur.features import make_features
 
     unlabelled = dataclasses.replace(chosen, label=None)
     items = (example.item for example in examples(source, unlabelled, empty="keep"))
