@@ -50,6 +50,6 @@ def _write(path: Path, title: str, metrics: dict[str, Any], task: Any) -> None:
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {metrics['items']} items", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
-    tables.append(("Input", ("what", "how"), task.features_.describe()))
-    tables.append(("Options", ("option", "value"), sorted(task.chosen_.items())))
-    write_report(path, title=title, tables=tables, plots=model_plots(metrics, task.history_.rows))
+    options = [(name, "" if value is None else f"{value}") for name, value in sorted(task.chosen_.items())]
+    details = [("Input", ("what", "how"), task.features_.describe()), ("Options", ("option", "value"), options)]
+    write_report(path, title=title, tables=tables, plots=model_plots(metrics, task.history_.rows), details=details)

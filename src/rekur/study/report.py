@@ -20,7 +20,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #22313f; max-width: 60rem; m
 h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e3e8ec; text-align: left }
-td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
+th.number, td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
 svg { max-width: 100%; height: auto }
 """
 
@@ -31,6 +31,7 @@ def write_report(
     title: str,
     tables: Sequence[tuple[str, Sequence[str], Iterable[Sequence[Any]]]],
     plots: Sequence[Figure],
+    details: Sequence[tuple[str, Sequence[str], Iterable[Sequence[Any]]]] = (),
 ) -> None:
     """Write a self-contained page.
 
@@ -39,6 +40,7 @@ def write_report(
         title: of the page.
         tables: (heading, column names, rows) of each table.
         plots: figures, put into the page as SVG.
+        details: further tables, below the plots.
 
     Raises:
         SaveError: the file cannot be written; an older one stays as it was.
@@ -47,6 +49,7 @@ def write_report(
     parts += [_table(*one) for one in tables]
     if plots:
         parts.append('<h2>Plots</h2><div class="plots">' + "".join(_svg(plot) for plot in plots) + "</div>")
+    parts += [_table(*one) for one in details]
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
@@ -69,8 +72,11 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
 
 
 def _table(heading: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    listed = [list(row) for row in rows]
+    numeric = [any(isinstance(row[k], int | float) for row in listed) for k in range(len(head))]
+    classes = [' class="number"' if is_number else "" for is_number in numeric]
+    cells = "".join(f"<th{k}>{html.escape(name)}</th>" for name, k in zip(head, classes, strict=True))
+    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in listed)
     return f"<h2>{html.escape(heading)}</h2><table><tr>{cells}</tr>{body}</table>"
 
 
