@@ -22,6 +22,7 @@ class Line:
 
     monitor = "valid_loss"
     larger_is_better = False
+    tolerance = 0.0
 
     def __init__(self, steps: int = 20, bad: tuple[int, ...] = (), spoil: float = math.nan) -> None:
         self.steps_per_epoch, self.bad, self.spoil, self.calls = steps, bad, spoil, 0
@@ -112,6 +113,15 @@ def test_it_stops_early_when_the_score_no_longer_falls() -> None:
     assert plan.calls == 4 * plan.steps_per_epoch
 
 
+def test_later_weights_within_the_tolerance_are_kept_instead() -> None:
+    plan = Line()
+    scores = iter([0.5, 0.9, 0.85, 0.7, 0.95, 0.94, 0.5])
+    plan.monitor, plan.larger_is_better, plan.tolerance = "accuracy", True, 0.06
+    plan.evaluate = lambda model: {"accuracy": next(scores)}  # type: ignore[method-assign]
+    result = train(line_model(), plan, options(epochs=7, patience=0))
+    assert (result.best_epoch, result.best_score) == (6, 0.95)
+
+
 def test_ctrl_c_keeps_the_best_so_far() -> None:
     plan = Line()
     plan.interrupt_at = 50
@@ -192,7 +202,7 @@ class _Listener:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def start(self, total_steps: int) -> None:
+    def start(self, total_steps: int, epochs: int) -> None:
         pass
 
     def step(self, done: int, loss: float) -> None:

@@ -64,6 +64,7 @@ _CLASSIFY = (
     ("--multi-label", None, "An item may have several labels; they stand in a list, or between --label-separator."),
     ("--class-weight", click.Choice(["balanced"]), "Weight classes by the inverse of their frequency."),
     ("--label-smoothing", float, "Share of the target spread over all classes."),
+    ("--bayes-start", float, "Start the embedding of words at so many times their log-count ratios; 0 for none."),
 )
 
 FEATURE_NAMES = tuple(option.split("/")[0].lstrip("-").replace("-", "_") for option, _, _ in _FEATURES)

@@ -36,7 +36,8 @@ class TextFeatures(TokenFeatures):
     Args:
         tokens: ``"auto"``, ``"word"``, ``"char"``, ``"byte"`` or ``"bpe"``.
         lowercase: fold capitals; default None: True for words, else False.
-        digits: ``"keep"``, or ``"zero"`` to read every digit as 0.
+        digits: ``"keep"``, or ``"zero"`` to read every digit as 0; default None: ``"zero"`` for words, since numbers
+            are many and most are rare, else ``"keep"``.
         max_vocabulary: the most token numbers V, padding and unknown included; default None: 20 000 for words
             and characters, 8 000 for byte pairs.
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
@@ -64,14 +65,14 @@ class TextFeatures(TokenFeatures):
         tokens: str = "auto",
         *,
         lowercase: bool | None = None,
-        digits: str = "keep",
+        digits: str | None = None,
         max_vocabulary: int | None = None,
         min_count: int | None = None,
         max_length: int | None = None,
     ) -> None:
         self.tokens = _check.choice("tokens", tokens, TOKENS)
         self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
-        self.digits = _check.choice("digits", digits, ("keep", "zero"))
+        self.digits = None if digits is None else _check.choice("digits", digits, ("keep", "zero"))
         low = 256 + RESERVED if tokens in ("byte", "bpe") else RESERVED + 1
         self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
         self.min_count = None if min_count is None else _check.whole("min_count", min_count, 1)
@@ -232,7 +233,8 @@ class TextFeatures(TokenFeatures):
 
     def _folding(self, tokens: str) -> codecs.Folding:
         lowercase = tokens == "word" if self.lowercase is None else self.lowercase
-        return codecs.Folding(lowercase, self.digits == "zero")
+        zero_digits = tokens == "word" if self.digits is None else self.digits == "zero"
+        return codecs.Folding(lowercase, zero_digits)
 
     def _min_count(self, tokens: str) -> int:
         return _DEFAULT_MIN[tokens] if self.min_count is None else self.min_count

@@ -26,8 +26,9 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         labels: names of the K classes.
 
     Returns:
-        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error``
-        and its ``calibration`` curve, ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows: truth, columns: prediction).
+        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error`` and
+        its ``calibration`` curve, ``per_class`` (precision, recall, f1, support), and ``confusion`` (rows: truth,
+        columns: prediction).
     """
     guess = probabilities.argmax(axis=1)
     present = list(range(len(labels)))

@@ -103,7 +103,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         schedule: str = "cosine",
-        warmup: float = 0.05,
+        warmup: float = 0.1,
         clip: float = 1.0,
         patience: int | None = None,
         average: float | None = None,
@@ -170,13 +170,17 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
         """Return all metrics of scores (N, K), as plain JSON."""
 
+    def _start(self, train_set: Encoded) -> None:
+        """Give the new model what the training items say at once; by default nothing."""
+
     @abstractmethod
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         """Return the few metrics that are followed during training."""
 
-    @abstractmethod
-    def _monitor(self) -> tuple[str, bool]:
-        """Return the metric by which weights are kept, and whether larger is better."""
+    def _monitor(self, items: int) -> tuple[str, bool, float]:
+        """Return by which metric on ``items`` validation items weights are kept, whether larger is better, and how
+        much worse than the best it may be for later weights to be kept instead."""
+        return "valid_loss", False, 0.0
 
     @abstractmethod
     def _present(self, scores: NDArray[Any]) -> Any:
@@ -242,7 +246,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
             reporter.say(warning)
         self.history_ = history or History()
-        facts = recipe.Facts.of(train_set.lengths, self.features_.is_discrete, self._output_size())
+        facts = recipe.Facts.of(train_set.lengths, self.features_, self._output_size())
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
         spec = SequenceSpec(
             discrete=self.features_.is_discrete,
@@ -251,6 +255,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
         )
         self.model_ = build(spec, seed=self.seed)
+        self._start(train_set)
         options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
         reporter.say(

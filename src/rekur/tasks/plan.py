@@ -28,7 +28,7 @@ class ScoredTask(Protocol):
 
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]: ...
 
-    def _monitor(self) -> tuple[str, bool]: ...
+    def _monitor(self, items: int) -> tuple[str, bool, float]: ...
 
 
 class FitPlan:
@@ -48,7 +48,7 @@ class FitPlan:
         self.steps_per_epoch = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
-        self.monitor, self.larger_is_better = task._monitor()
+        self.monitor, self.larger_is_better, self.tolerance = task._monitor(len(valid_set.rows))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yield (x, lengths, targets) of one epoch."""

@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur.features import Features
+
 MODEL_OPTIONS = (
     "cell",
     "hidden_size",
@@ -48,49 +50,72 @@ class Facts:
 
     Attributes:
         items: number of training items.
-        discrete: True for tokens, False for rows of numbers.
+        steps: ``words`` (pieces of words among them), ``letters`` (characters, bytes, symbols) or ``numbers``.
         median_length: steps of the middle item.
         outputs: number of scores.
     """
 
     items: int
-    discrete: bool
+    steps: str
     median_length: int
     outputs: int
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64], discrete: bool, outputs: int) -> Self:
+    def of(cls, lengths: NDArray[np.int64], features: Features, outputs: int) -> Self:
         """Return the facts of a training set."""
-        return cls(len(lengths), discrete, int(np.median(lengths)), outputs)
+        words = getattr(features, "tokens_", "") in ("word", "bpe")
+        steps = "words" if words else "letters" if features.is_discrete else "numbers"
+        return cls(len(lengths), steps, int(np.median(lengths)), outputs)
+
+
+#: steps of the optimiser after which training has usually done what it can, and passes at least
+_BUDGET = {"words": 800, "letters": 2500, "numbers": 3000}
+_FEWEST_PASSES = {"words": 6, "letters": 8, "numbers": 10}
+_MOST_PASSES = 120
+#: from here on, a few passes are enough, and a larger model pays
+_MANY_ITEMS = 50_000
 
 
 def _batch_size(facts: Facts) -> int:
-    """A power of two between 8 and 64, such that an epoch has some 30 steps or more where the data allow it."""
-    return int(min(64, max(8, 2 ** round(math.log2(max(1, facts.items / 30))))))
+    """A power of two between 16 and 64, so that an epoch has some 64 steps where the data allow it."""
+    return int(min(64, max(16, 2 ** round(math.log2(max(1, facts.items / 64))))))
 
 
 def _epochs(facts: Facts) -> int:
-    """As many as make about 3000 steps, between 10 and 100."""
-    steps = max(1, facts.items // _batch_size(facts))
-    return int(min(100, max(10, round(3000 / steps))))
+    """As many as make the budget of steps."""
+    steps = max(1, math.ceil(facts.items / _batch_size(facts)))
+    fewest = 3 if facts.items > _MANY_ITEMS else _FEWEST_PASSES[facts.steps]
+    return int(min(_MOST_PASSES, max(fewest, round(_BUDGET[facts.steps] / steps))))
+
+
+def _hidden_size(facts: Facts) -> int:
+    """Words carry much by themselves, letters little: their model must remember more."""
+    return 64 if facts.steps == "words" and facts.items <= _MANY_ITEMS else 128
+
+
+def _by(words: float, letters: float, numbers: float) -> Callable[[Facts], float]:
+    values = {"words": words, "letters": letters, "numbers": numbers}
+    return lambda facts: values[facts.steps]
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": lambda facts: 128,
-    "embedding_size": lambda facts: 128,
-    "kernel_size": lambda facts: 0,
-    "pooling": lambda facts: "mean+max",
-    "token_dropout": lambda facts: 0.1 if facts.discrete else 0.0,
-    "input_dropout": lambda facts: 0.3 if facts.discrete else 0.0,
-    "input_noise": lambda facts: 0.0 if facts.discrete else 0.1,
-    "dropout": lambda facts: 0.3,
+    "hidden_size": _hidden_size,
+    "embedding_size": lambda facts: 64,
+    # letters in long sequences are read a few at a time, as motifs
+    "kernel_size": lambda facts: 5 if facts.steps == "letters" and facts.median_length >= 32 else 0,
+    "pooling": lambda facts: "last+mean+max",
+    "token_dropout": _by(0.1, 0.1, 0.0),
+    "input_dropout": _by(0.3, 0.1, 0.0),
+    "input_noise": _by(0.0, 0.0, 0.1),
+    "dropout": lambda facts: 0.5,
     "batch_size": _batch_size,
     "epochs": _epochs,
     "learning_rate": lambda facts: 2e-3,
     "weight_decay": lambda facts: 1e-2,
-    "patience": lambda facts: max(5, _epochs(facts) // 3),
+    # the rate falls to nothing over the epochs planned: stop before only if that is clearly hopeless
+    "patience": lambda facts: max(8, _epochs(facts) // 2),
     "average": lambda facts: 0.99,
-    "label_smoothing": lambda facts: 0.05,
+    "bayes_start": _by(0.5, 0.0, 0.0),
 }
 
 

@@ -85,9 +85,6 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         error = self.target_scale_ * (scores[:, 0] - targets)
         return {"rmse": float(np.sqrt((error**2).mean())), "mae": float(np.abs(error).mean())}
 
-    def _monitor(self) -> tuple[str, bool]:
-        return "valid_loss", False
-
     def _present(self, scores: NDArray[Any]) -> float:
         return float(self.target_mean_ + self.target_scale_ * float(scores[0]))
 

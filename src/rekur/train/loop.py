@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rekur.errors import DivergedError
@@ -23,11 +22,20 @@ Stopped = Literal["finished", "no better score", "time limit", "interrupted", "d
 
 
 class Plan(Protocol):
-    """What a task gives the loop: batches, a loss, an evaluation, and which score decides."""
+    """What a task gives the loop: batches, a loss, an evaluation, and which score decides.
+
+    Attributes:
+        steps_per_epoch: batches in an epoch.
+        monitor: the score by which weights are kept.
+        larger_is_better: whether it is to rise or to fall.
+        tolerance: how much worse than the best a later score may be for its weights to be kept instead; the standard
+            error of the score, say. The rate falls to the end, so later weights are the better settled ones.
+    """
 
     steps_per_epoch: int
     monitor: str
     larger_is_better: bool
+    tolerance: float
 
     def batches(self, epoch: int) -> Iterator[Any]:
         """Yield the batches of one epoch; the same for the same number."""
@@ -48,7 +56,7 @@ class TrainResult:
 
     Attributes:
         best_epoch: the evaluation whose weights were kept; 0 if there was none.
-        best_score: its monitored score.
+        best_score: the best monitored score; that of the kept weights is at most the plan's tolerance worse.
         stopped: why the run ended.
         seconds: how long it took.
         events: what happened on the way, such as a roll-back, in words.
@@ -95,6 +103,8 @@ class _Run:
     ) -> None:
         self.plan, self.options, self.history, self.reporter = plan, options, history, reporter
         self.plain = model
+        from lightning_fabric import Fabric  # here, because it is slow to import and only training needs it
+
         self.fabric = Fabric(accelerator=options.accelerator, devices=1, precision=options.precision)  # type: ignore[arg-type]
         self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
         self.guard = Guard(model, self.optimiser, rescues=options.rescues)
@@ -102,14 +112,14 @@ class _Run:
         self.total = plan.steps_per_epoch * options.epochs
         self.done = 0
         self.best: dict[str, Tensor] | None = None
-        self.best_epoch, self.best_score = 0, -math.inf if plan.larger_is_better else math.inf
+        self.best_epoch, self.best_score = 0, -math.inf
         self.stale = 0
         self.events: list[str] = []
         self.losses: list[float] = []
         self.began = time.monotonic()
 
     def go(self) -> TrainResult:
-        self.reporter.start(self.total)
+        self.reporter.start(self.total, self.options.epochs)
         stopped: Stopped = "finished"
         try:
             stopped = self._epochs()
@@ -128,7 +138,8 @@ class _Run:
             self.plain.load_state_dict(self.average.weights)
         self.plain.to("cpu").eval()
         seconds = time.monotonic() - self.began
-        return TrainResult(self.best_epoch, self.best_score, stopped, seconds, tuple(self.events))
+        score = self.best_score if self.plan.larger_is_better else -self.best_score
+        return TrainResult(self.best_epoch, score, stopped, seconds, tuple(self.events))
 
     def _epochs(self) -> Stopped:
         for epoch in range(1, self.options.epochs + 1):
@@ -188,10 +199,11 @@ class _Run:
         self.model.eval()
         with torch.no_grad(), self.average.swapped_in(self.plain):
             scores = self.plan.evaluate(self.model)
-            score = scores[self.plan.monitor]
-            better = score > self.best_score if self.plan.larger_is_better else score < self.best_score
-            if better:
-                self.best, self.best_epoch, self.best_score = copy_weights(self.plain), epoch, score
+            score = scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
+            better = score > self.best_score
+            if better or score >= self.best_score - self.plan.tolerance:
+                self.best, self.best_epoch = copy_weights(self.plain), epoch
+        self.best_score = max(self.best_score, score)
         self.stale = 0 if better else self.stale + 1
         mean = sum(self.losses) / len(self.losses) if self.losses else math.nan
         self.losses.clear()

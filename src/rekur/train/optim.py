@@ -13,15 +13,17 @@ from rekur.train.options import TrainOptions
 
 
 def make_optimiser(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices only: biases, norms and single vectors are left alone."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
+    """Return AdamW with weight decay on matrices only: biases, norms and embeddings are left alone.
+
+    An embedding's rows are used now and then, and decay at every step: it would wash out the rare ones.
+    """
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decays = [p for name, p in trained if p.dim() >= 2 and "embedding" not in name]
+    rest = [p for name, p in trained if p.dim() < 2 or "embedding" in name]
+    groups = [{"params": decays, "weight_decay": options.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     used = [group for group in groups if group["params"]]
     # one kernel for all weights; PyTorch has it for these devices, and gradients must not be sparse
-    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in trained)
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for _, p in trained)
     return torch.optim.AdamW(used, lr=options.learning_rate, betas=(0.9, 0.99), fused=fused)
 
 

@@ -9,11 +9,14 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+#: evaluations that a run tells of at most
+MOST_LINES = 24
+
 
 class Reporter(Protocol):
     """What the training loop tells."""
 
-    def start(self, total_steps: int) -> None: ...
+    def start(self, total_steps: int, epochs: int) -> None: ...
 
     def step(self, done: int, loss: float) -> None: ...
 
@@ -27,7 +30,7 @@ class Reporter(Protocol):
 class Silent:
     """Tells nothing."""
 
-    def start(self, total_steps: int) -> None:
+    def start(self, total_steps: int, epochs: int) -> None:
         """Do nothing."""
 
     def step(self, done: int, loss: float) -> None:
@@ -44,7 +47,7 @@ class Silent:
 
 
 class Lines:
-    """One line an evaluation, with the time left; a moving bar too where the console is a terminal.
+    """Lines for some twenty of the evaluations, with the time left; a moving bar too where there is a terminal.
 
     Args:
         console: where to write; standard error by default, so that standard output stays for results.
@@ -55,11 +58,12 @@ class Lines:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._total = 0
+        self._epochs = 0
         self._began = 0.0
 
-    def start(self, total_steps: int) -> None:
-        """Begin a run of at most ``total_steps`` steps."""
-        self._total, self._began = total_steps, time.monotonic()
+    def start(self, total_steps: int, epochs: int) -> None:
+        """Begin a run of at most ``total_steps`` steps in ``epochs`` passes."""
+        self._total, self._epochs, self._began = total_steps, epochs, time.monotonic()
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"),
@@ -80,7 +84,10 @@ class Lines:
             self._bar.update(self._task, completed=done, loss=loss)
 
     def evaluated(self, row: dict[str, Any], *, best: bool) -> None:
-        """Write one line for an evaluation."""
+        """Write one line for an evaluation; of many, for every so many. A star marks the best so far."""
+        every = -(-self._epochs // MOST_LINES)
+        if row["epoch"] % every and row["epoch"] != self._epochs:
+            return
         shown = "  ".join(
             f"{name.replace('_', ' ')} {value:.4f}"
             for name, value in row.items()
