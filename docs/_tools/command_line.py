@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -30,20 +31,24 @@ def page() -> str:
     """Return the whole page."""
     context = click.Context(app, info_name="rekur")
     parts = [HEAD]
-    for name in app.list_commands(context):
-        command = app.get_command(context, name)
-        assert command is not None, name
-        parts += _sections(command, click.Context(command, context, info_name=name))
+    for command, inner in _commands(app, context):
+        parts += _sections(command, inner)
     return "\n".join(parts)
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """Yield each command of a group with a context that knows its whole name."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None:
+            yield command, click.Context(command, context, info_name=name)
 
 
 def _sections(command: click.Command, context: click.Context) -> list[str]:
     parts = [_section(command, context)]
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            assert inner is not None, name
-            parts += _sections(inner, click.Context(inner, context, info_name=name))
+        for inner, inner_context in _commands(command, context):
+            parts += _sections(inner, inner_context)
     return parts
 
 

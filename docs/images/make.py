@@ -14,7 +14,7 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
-WIDTH = 92
+WIDTH = 98
 #: rich's frame without the web font that it would load
 FRAME = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -52,10 +52,9 @@ def main() -> None:
 def run(command: str) -> str:
     """Return what a command prints."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": str(WIDTH - 4), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command + " 2>&1"], env=environment, capture_output=True, text=True, check=True
-    )
+    environment = {**os.environ, "PATH": path, "COLUMNS": "88", "OMP_NUM_THREADS": "1"}
+    shell = ["bash", "-euo", "pipefail", "-c", command + " 2>&1"]
+    done = subprocess.run(shell, env=environment, capture_output=True, text=True, check=True)
     return done.stdout
 
 

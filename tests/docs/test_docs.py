@@ -127,3 +127,27 @@ def test_the_page_of_commands_is_what_the_commands_say(monkeypatch: pytest.Monke
     command_line = importlib.import_module("command_line")
     fix = "Run: python docs/_tools/command_line.py"
     assert (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8") == command_line.page(), fix
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built pages; the build is strict, so a broken link fails it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("room", ["cells", "data", "features", "nn", "runtime", "scan", "tasks", "train"])
+def test_every_public_name_is_on_its_page(site: Path, room: str) -> None:
+    page = (site / "reference" / room / "index.html").read_text(encoding="utf-8")
+    for name in importlib.import_module(f"rekur.{room}").__all__:
+        heading = rf'id="rekur\.{room}\.(\w+\.)?{name}"'
+        assert re.search(heading, page) or f"<code>{name}</code>" in page, f"rekur.{room}.{name}"
+
+
+def test_pages_show_no_markup_of_docstrings(site: Path) -> None:
+    for page in (site / "reference").rglob("index.html"):
+        left = re.findall(r":(?:math|class|meth|func|data):|\.\. math::", page.read_text(encoding="utf-8"))
+        assert left == [], page
