@@ -50,7 +50,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     if file is not None:
         corpus = corpus_for(task, file, *split_input(values), need_label=False)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
-    rows = _rows(task, iter(stream))
+    rows = _rows(task, iter(stream), "--item" if file is None else f"{file}, item")
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -58,11 +58,25 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     _write_csv(rows)
 
 
-def _rows(task: Any, stream: Iterator[tuple[Any, Any]]) -> Iterator[dict[str, Any]]:
+def _rows(task: Any, stream: Iterator[tuple[Any, Any]], place: str) -> Iterator[dict[str, Any]]:
     while chunk := list(islice(stream, CHUNK)):
         names, items = zip(*chunk, strict=True)
-        for name, prediction in zip(names, task.present(list(items)), strict=True):
+        try:
+            predictions = task.present(list(items))
+        except InputError as error:
+            raise InputError(f"{place} {_first_refused(task, chunk)}: {error}") from error
+        for name, prediction in zip(names, predictions, strict=True):
             yield {"item": name, **as_row(prediction)}
+
+
+def _first_refused(task: Any, chunk: list[tuple[Any, Any]]) -> Any:
+    """Return the name of the first item that the features cannot read."""
+    for name, item in chunk:
+        try:
+            task.features_.transform(item)
+        except InputError:
+            return name
+    return chunk[0][0]
 
 
 def as_row(prediction: Any) -> dict[str, Any]:

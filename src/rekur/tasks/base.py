@@ -281,7 +281,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
         self.features_: Features = make_features(kind, **(self.feature_options or {}))
-        self.features_.fit(corpus.items(chosen))
+        with corpus.naming_the_place():
+            self.features_.fit(corpus.items(chosen))
         steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
         train_set = Encoded(steps, targets, np.flatnonzero(chosen))
         if valid is None or valid_targets is None:
@@ -344,7 +345,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self._need_fitted()
         labels, _ = read_labels(corpus)
         targets = self._encode_targets(labels, corpus.name)
-        return self._metrics(self.scores_of_items(corpus.items()), targets)
+        steps = encode(corpus, self.features_)
+        return self._metrics(run(self.model_, steps, np.arange(len(steps))), targets)
 
     def stream(self) -> Session[Any]:
         """Return a live session: push raw events, get the prediction so far.

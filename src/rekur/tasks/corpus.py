@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur.data import Example, Ragged, as_sequences, item_key, split
-from rekur.errors import InputError, describe
+from rekur.errors import DataError, InputError, describe
 from rekur.features import Features
 
 Ints = NDArray[np.int64]
@@ -22,14 +23,27 @@ class Corpus:
     Args:
         read: returns a new iterator over the examples each time it is called.
         name: what to call it in messages, such as the file's name.
+        place: an example's place in messages, with ``{line}`` for where it begins.
     """
 
-    def __init__(self, read: Callable[[], Iterable[Example]], name: str) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[], Iterable[Example]], name: str, place: str = ", line {line}") -> None:
+        self._read, self._place, self._line = read, place, 0
         self.name = name
 
     def __iter__(self) -> Iterator[Example]:
-        return iter(self._read())
+        for example in self._read():
+            self._line = example.line
+            yield example
+
+    @contextmanager
+    def naming_the_place(self) -> Iterator[None]:
+        """Put the place of the example that was read last before what is wrong with its item."""
+        try:
+            yield
+        except InputError as error:
+            if isinstance(error, DataError) and error.path is not None:
+                raise  # a reader's own, which knows the place
+            raise InputError(f"{self.name}{self._place.format(line=self._line)}: {error}") from error
 
     def items(self, chosen: NDArray[np.bool_] | None = None) -> Iterator[Any]:
         """Yield the items, or those of the chosen examples."""
@@ -45,7 +59,7 @@ class Corpus:
         if len(items) != len(labels):
             raise InputError(describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X"))
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
-        return cls(lambda: examples, name)
+        return cls(lambda: examples, name, "[{line}]")
 
 
 @dataclasses.dataclass
@@ -113,4 +127,5 @@ def _names(label: Any) -> Iterable[Any]:
 
 def encode(corpus: Corpus, features: Features) -> Ragged:
     """Return the steps of every item, on disk where they are many."""
-    return Ragged.from_iter(features.transform(item) for item in corpus.items())
+    with corpus.naming_the_place():
+        return Ragged.from_iter(features.transform(item) for item in corpus.items())
