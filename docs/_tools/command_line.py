@@ -23,7 +23,8 @@ Every command says what it takes with `--help`. Results go to standard output, e
 | 2 | wrong use, or a file that cannot be used |
 | 3 | a package is missing; the message says how to get it |
 | 4 | training diverged and could not be rescued |
-| 130 | you stopped it |
+| 130 | stopped by Ctrl-C; a model in training is saved as it was best |
+| 143 | stopped by SIGTERM, in the same way |
 """
 
 

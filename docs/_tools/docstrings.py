@@ -33,7 +33,8 @@ def markdown(text: str) -> str:
         'See `rekur.nn.Layer.step` and `x`.'
     """
     text = _BLOCK.sub(_display, text)
-    text = _INLINE.sub(lambda found: _math(found[1], "inline"), text)
+    # in a span, since a line that begins with <math> would become a paragraph of its own
+    text = _INLINE.sub(lambda found: f"<span>{_math(found[1], 'inline')}</span>", text)
     text = _ROLE.sub(r"`\1`", text)
     text = _LITERAL.sub(r"`\1`", text)
     return _EXAMPLE.sub("Examples:", text)

@@ -37,12 +37,12 @@ def main() -> None:
     """Run fit and stream as the README has them, and draw what they print."""
     blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     data = next(code for language, code in blocks if language == "python")
-    commands = next(code for language, code in blocks if language == "sh" and "rekur fit" in code).splitlines()
+    commands = next(code for language, code in blocks if language == "sh" and "rekur fit" in code)
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         os.chdir(folder)
         exec(compile(data, "README.md", "exec"), {})
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
-        for command in commands:
+        for command in commands.replace("\\\n  ", "").splitlines():
             if "rekur fit" in command or "rekur stream" in command:
                 show(console, command, run(command))
         console.save_svg(str(HERE / "run.svg"), title="rekur", code_format=FRAME, unique_id="rekur")
