@@ -60,7 +60,8 @@ def run(command: str) -> str:
 
 def show(console: Console, command: str, output: str) -> None:
     """Print a command with its prompt, and its output with the parts that matter in colour."""
-    prompt = Text("$ ", style="bold green").append(command.replace("--epochs", "\\\n    --epochs"), style="bold white")
+    shown = command.replace("--epochs", "\\\n    --epochs").replace(" | ", " \\\n    | ")
+    prompt = Text("$ ", style="bold green").append(shown, style="bold white")
     console.print(prompt, soft_wrap=True)
     for line in output.rstrip().splitlines():
         text = Text(line.rstrip())
