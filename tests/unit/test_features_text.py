@@ -57,7 +57,8 @@ def test_numbers_go_by_frequency_then_alphabet() -> None:
 
 def test_limits_of_the_vocabulary() -> None:
     items = ["a a a b b c"]
-    assert TextFeatures("word").fit(items).vocabulary_ == ("a", "b")
+    assert TextFeatures("word").fit(items).vocabulary_ == ("a", "b", "c")
+    assert TextFeatures("word", min_count=2).fit(items).vocabulary_ == ("a", "b")
     limited = TextFeatures("word", min_count=1, max_vocabulary=4).fit(items)
     assert limited.vocabulary_ == ("a", "b")
     assert limited.known_share_ == pytest.approx(5 / 6)
@@ -116,7 +117,7 @@ def test_max_length_counts_what_it_cuts() -> None:
 
 
 def test_describe() -> None:
-    features = TextFeatures("word", digits="zero").fit(["A cat is a cat 11 22"])
+    features = TextFeatures("word", min_count=2).fit(["A cat is a cat 11 22"])
     assert features.describe() == [
         ("tokens", "words, as asked"),
         ("capitals", "read as small letters"),
@@ -230,11 +231,6 @@ def test_options_that_cannot_be(options: dict[str, Any], text: str) -> None:
         ),
         ([], "items: got no token; expected texts to learn from. Check that the right column was read."),
         ([" "], "items: got no token; expected texts to learn from. Check that the right column was read."),
-        (
-            ["a b c"],
-            "min_count: got 2; expected a number of times that some word occurs in training, at most 1. "
-            "Use min_count=1.",
-        ),
     ],
 )
 def test_items_that_cannot_be_learnt_from(items: Any, text: str) -> None:
@@ -301,3 +297,19 @@ def test_states_that_cannot_be(state: Any, text: str) -> None:
         stream.set_state(state)
     assert str(caught.value) == text.format(fix="Use what get_state() of such a stream returned.")
     assert stream.get_state() == {"kind": "text", "rest": "begu", "steps": 0}
+
+
+def test_a_count_that_no_word_reaches() -> None:
+    with pytest.raises(InputError) as caught:
+        TextFeatures("word", min_count=2).fit(["a b c"])
+    assert str(caught.value) == (
+        "min_count: got 2; expected a number of times that some word occurs in training, at most 1. Use min_count=1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "digits", "same"), [("word", None, True), ("char", None, False), ("word", "keep", False)]
+)
+def test_digits_of_words_are_read_as_zero_unless_kept(tokens: str, digits: str | None, same: bool) -> None:
+    features = TextFeatures(tokens, digits=digits).fit(["call 12 or 34"])
+    assert np.array_equal(features.transform("12"), features.transform("34")) == same

@@ -20,7 +20,7 @@ from rekur.features.vocabulary import RESERVED, Ids, Vocabulary
 TOKENS = ("auto", "word", "char", "byte", "bpe")
 _WORDS_OF_TEXT = 3
 _DEFAULT_MAX = {"word": 20_000, "char": 20_000, "byte": 256 + RESERVED, "bpe": 8_000}
-_DEFAULT_MIN = {"word": 2, "char": 1, "byte": 1, "bpe": 2}
+_DEFAULT_MIN = {"word": 1, "char": 1, "byte": 1, "bpe": 2}
 _PLURAL = {"word": "words", "char": "characters", "byte": "bytes", "bpe": "byte pairs"}
 _OPTIONS = ("tokens", "lowercase", "digits", "max_vocabulary", "min_count", "max_length")
 
@@ -41,7 +41,7 @@ class TextFeatures(TokenFeatures):
         max_vocabulary: the most token numbers V, padding and unknown included; default None: 20 000 for words
             and characters, 8 000 for byte pairs.
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
-            2 for words and byte pairs, 1 for characters.
+            2 for byte pairs, else 1.
         max_length: the most steps of an item, from its start; None for no bound.
 
     Attributes:

@@ -88,9 +88,16 @@ def _epochs(facts: Facts) -> int:
     return int(min(_MOST_PASSES, max(fewest, round(_BUDGET[facts.steps] / steps))))
 
 
+def _has_motifs(facts: Facts) -> bool:
+    """True for letters in long sequences, such as DNA: a few of them together mean something."""
+    return facts.steps == "letters" and facts.median_length >= 32
+
+
 def _hidden_size(facts: Facts) -> int:
-    """Words carry much by themselves, letters little: their model must remember more."""
-    return 64 if facts.steps == "words" and facts.items <= _MANY_ITEMS else 128
+    """Words carry much by themselves; single letters little, so that their model must remember more."""
+    if facts.steps == "words":
+        return 64 if facts.items <= _MANY_ITEMS else 128
+    return 256 if facts.steps == "letters" and not _has_motifs(facts) else 128
 
 
 def _by(words: float, letters: float, numbers: float) -> Callable[[Facts], float]:
@@ -101,16 +108,15 @@ def _by(words: float, letters: float, numbers: float) -> Callable[[Facts], float
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
     "embedding_size": lambda facts: 64,
-    # letters in long sequences are read a few at a time, as motifs
-    "kernel_size": lambda facts: 5 if facts.steps == "letters" and facts.median_length >= 32 else 0,
+    "kernel_size": lambda facts: 5 if _has_motifs(facts) else 0,
     "pooling": lambda facts: "last+mean+max",
-    "token_dropout": _by(0.1, 0.1, 0.0),
-    "input_dropout": _by(0.3, 0.1, 0.0),
+    "token_dropout": _by(0.2, 0.1, 0.0),
+    "input_dropout": _by(0.4, 0.1, 0.3),
     "input_noise": _by(0.0, 0.0, 0.1),
     "dropout": lambda facts: 0.5,
     "batch_size": _batch_size,
     "epochs": _epochs,
-    "learning_rate": lambda facts: 2e-3,
+    "learning_rate": lambda facts: 4e-3 if facts.steps == "letters" and not _has_motifs(facts) else 2e-3,
     "weight_decay": lambda facts: 1e-2,
     # the rate falls to nothing over the epochs planned: stop before only if that is clearly hopeless
     "patience": lambda facts: max(8, _epochs(facts) // 2),
