@@ -19,7 +19,7 @@ lint: $(VENV)/.ready-test
 	$(BIN)/mypy
 
 docs: $(VENV)/.ready-test
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -125,7 +125,7 @@ def test_describe() -> None:
         ("vocabulary", "3 words, seen 2 times or more in training"),
         ("known", "85.7 % of the tokens in training"),
     ]
-    assert repr(features) == "TextFeatures(tokens='word', digits='zero')"
+    assert repr(features) == "TextFeatures(tokens='word', min_count=2)"
 
 
 @pytest.mark.parametrize("tokens", ["word", "char", "byte", "bpe"])

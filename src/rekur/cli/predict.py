@@ -46,7 +46,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
-    stream: Iterable[tuple[Any, Any]] = [(number, text) for number, text in enumerate(items, start=1)]
+    stream: Iterable[tuple[Any, Any]] = [(text, text) for text in items]
     if file is not None:
         corpus = corpus_for(task, file, *split_input(values), need_label=False)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rekur.data import Columns, examples, open_source
+from rekur.data import Columns, channels, examples, open_source
 from rekur.errors import DataError, InputError, describe
 from rekur.tasks import Corpus
 
@@ -32,7 +32,7 @@ def corpus_of(
         return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
 
     read()
-    return Corpus(read, str(file))
+    return Corpus(read, str(file), channels=channels(source, chosen))
 
 
 def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, need_label: bool) -> Corpus:

@@ -2,7 +2,7 @@
 
 from rekur.data.batch import LengthBuckets, collate
 from rekur.data.describe import Description, describe
-from rekur.data.examples import Columns, Example, examples
+from rekur.data.examples import Columns, Example, channels, examples
 from rekur.data.memory import as_sequences, from_memory
 from rekur.data.ragged import Ragged
 from rekur.data.read import open_source
@@ -19,6 +19,7 @@ __all__ = [
     "Source",
     "Split",
     "as_sequences",
+    "channels",
     "collate",
     "describe",
     "examples",

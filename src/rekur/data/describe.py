@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rekur.data.source import Source
 from rekur.data.split import item_key
 
 _ITEM_TYPES = ("text", "symbols", "series")
+_LABELLED = ("folder", "ts")  # formats in which the column "label" is the label, whatever it looks like
 _IMBALANCED = 10  # times as many examples in the largest class as in the smallest
 _MOST_CLASSES = 100
 
@@ -151,7 +152,7 @@ def describe(
     rows, summaries = summarise(source)
     found = Description(source.name, source.format, rows, summaries, columns)
     if columns is None:
-        found.chosen, found.question, label_type = _guess(summaries)
+        found.chosen, found.question, label_type = _guess(summaries, source.format)
         found.guessed = found.chosen is not None
     if found.chosen is not None:
         found.label_type = label_type if found.chosen.labels() else None
@@ -165,8 +166,12 @@ def describe(
     return found
 
 
-def _guess(columns: list[ColumnSummary]) -> tuple[Columns | None, str, str]:
+def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | None, str, str]:
     """Return the columns if only one choice is there, else a question; and the type of the label."""
+    if file_format in _LABELLED:  # the format itself says what the label is
+        told = [column for column in columns if column.name == "label"]
+        columns = [c for c in columns if c.type in _ITEM_TYPES and c not in told]
+        columns += [replace(c, type="number" if c.type == "number" else "class") for c in told]
     items = [column for column in columns if column.type in _ITEM_TYPES]
     classes = [column for column in columns if column.type == "class"]
     numbers = [column for column in columns if column.type == "number"]

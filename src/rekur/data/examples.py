@@ -300,6 +300,20 @@ def _is_empty_list(cell: Any) -> bool:
     return isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0
 
 
+def channels(source: Source, columns: Columns) -> list[str] | None:
+    """Return the names of the channels of a series where columns are channels, as in a long table; else None.
+
+    Example:
+        >>> from rekur.data.memory import from_memory
+        >>> table = from_memory({"who": ["a"], "x": [1], "y": [2]})
+        >>> channels(table, Columns(series=["x..y"], group="who"))
+        ['x', 'y']
+    """
+    if columns.series is None or isinstance(columns.series, str):
+        return None
+    return expand(source, "series", list(columns.series))
+
+
 def expand(source: Source, role: str, names: list[str]) -> list[str]:
     """Return the columns, with ``a..d`` put out as all from a to d, each checked."""
     found: list[str] = []

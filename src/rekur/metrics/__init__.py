@@ -7,7 +7,7 @@ from rekur.metrics.scores import (
     multilabel_scores,
     regression_scores,
 )
-from rekur.metrics.stats import bootstrap_interval
+from rekur.metrics.stats import bootstrap_interval, share_interval
 
 __all__ = [
     "bootstrap_interval",
@@ -16,4 +16,5 @@ __all__ = [
     "classification_scores",
     "multilabel_scores",
     "regression_scores",
+    "share_interval",
 ]

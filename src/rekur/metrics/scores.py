@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from rekur.metrics.stats import bootstrap_interval
+from rekur.metrics.stats import bootstrap_interval, share_interval
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -43,7 +43,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
     return {
         "items": len(truth),
         "accuracy": float(right.mean()),
-        "accuracy_interval": bootstrap_interval(lambda i: float(right[i].mean()), len(truth)),
+        "accuracy_interval": share_interval(int(right.sum()), len(truth)),
         "macro_f1": macro_f1(everything),
         "macro_f1_interval": bootstrap_interval(macro_f1, len(truth), resamples=100),
         "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),

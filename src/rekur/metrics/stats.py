@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def share_interval(right: int, count: int) -> tuple[float, float]:
+    r"""Return the 95 % interval of a share, which is of use even where all or none were right.
+
+    .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}, \qquad z = 1.96
+
+    Args:
+        right: how many were right.
+        count: of how many; at least 1.
+
+    Reference: Wilson 1927, doi:10.1080/01621459.1927.10502953.
+
+    Example:
+        >>> [round(end, 3) for end in share_interval(60, 60)]
+        [0.94, 1.0]
+    """
+    share, z2 = right / count, 1.96**2 / count
+    middle = share + z2 / 2
+    spread = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
+    return (middle - spread) / (1 + z2), min(1.0, (middle + spread) / (1 + z2))
 
 
 def bootstrap_interval(

@@ -280,7 +280,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         valid_labels = [] if valid is None else read_labels(valid)[0]
         valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
-        self.features_: Features = make_features(kind, **(self.feature_options or {}))
+        named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
+        self.features_: Features = make_features(kind, **{**named, **(self.feature_options or {})})
         with corpus.naming_the_place():
             self.features_.fit(corpus.items(chosen))
         steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)

@@ -33,7 +33,7 @@ def card(task: SequenceEstimator, name: str) -> str:
         "---",
         f"# {name}",
         "",
-        f"A {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
+        f"{'An' if spec.cell[0] in 'lmr' else 'A'} {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
         f"[Rekur](https://pypi.org/project/rekur/) for the task *{task.task}*; "
         f"{count_parameters(task.model_):,} weights.",
         "",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur.data import Example, Ragged, as_sequences, item_key, split
-from rekur.errors import DataError, InputError, describe
+from rekur.errors import DataError, InputError
 from rekur.features import Features
 
 Ints = NDArray[np.int64]
@@ -24,11 +24,18 @@ class Corpus:
         read: returns a new iterator over the examples each time it is called.
         name: what to call it in messages, such as the file's name.
         place: an example's place in messages, with ``{line}`` for where it begins.
+        channels: names of the channels of a series, where they have any.
     """
 
-    def __init__(self, read: Callable[[], Iterable[Example]], name: str, place: str = ", line {line}") -> None:
+    def __init__(
+        self,
+        read: Callable[[], Iterable[Example]],
+        name: str,
+        place: str = ", line {line}",
+        channels: Sequence[str] | None = None,
+    ) -> None:
         self._read, self._place, self._line = read, place, 0
-        self.name = name
+        self.name, self.channels = name, channels
 
     def __iter__(self) -> Iterator[Example]:
         for example in self._read():
@@ -57,7 +64,7 @@ class Corpus:
         items = as_sequences(X)
         labels = [None] * len(items) if y is None else list(y)
         if len(items) != len(labels):
-            raise InputError(describe("y", f"{len(labels)} labels", f"one for each of the {len(items)} items in X"))
+            raise InputError(f"y: got {len(labels)} labels; expected one for each of the {len(items)} items in {name}.")
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name, "[{line}]")
 
