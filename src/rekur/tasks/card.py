@@ -25,6 +25,7 @@ _HEADLINES = (
 def card(task: SequenceEstimator, name: str) -> str:
     """Return the README of a bundle, in Markdown."""
     spec, result = task.model_.spec, task.result_
+    article = "An" if spec.cell[0] in "lmr" else "A"
     direction = "bidirectional" if spec.bidirectional else "causal, can run live"
     lines = [
         "---",
@@ -33,7 +34,7 @@ def card(task: SequenceEstimator, name: str) -> str:
         "---",
         f"# {name}",
         "",
-        f"{'An' if spec.cell[0] in 'lmr' else 'A'} {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
+        f"{article} {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
         f"[Rekur](https://pypi.org/project/rekur/) for the task *{task.task}*; "
         f"{count_parameters(task.model_):,} weights.",
         "",
