@@ -119,5 +119,8 @@ def did_you_mean(got: str, allowed: Iterable[str]) -> str:
         >>> did_you_mean("lstn", ["rnn", "lstm", "gru"])
         "Did you mean 'lstm'?"
     """
-    near = difflib.get_close_matches(str(got).lower(), {a.lower(): a for a in allowed}, n=1, cutoff=0.6)
-    return "" if not near else f"Did you mean '{next(a for a in allowed if a.lower() == near[0])}'?"
+    names: dict[str, str] = {}
+    for name in allowed:
+        names.setdefault(name.lower(), name)
+    near = difflib.get_close_matches(str(got).lower(), names, n=1, cutoff=0.6)
+    return f"Did you mean '{names[near[0]]}'?" if near else ""

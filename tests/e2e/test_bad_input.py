@@ -51,7 +51,8 @@ CASES = {
     "missing file": (
         "sequences-of-2024.parquet",
         TEXT,
-        "file: got '{bad}/sequences-of-2024.parquet'; expected a file that exists.",
+        "file: got '{bad}/sequences-of-2024.parquet'; expected a file that exists. In '{bad}' there is empty.csv, "
+        "fine.csv, flat.jsonl, hole.csv, inf.csv, latin.csv, nan.jsonl, one.csv and 5 more.",
     ),
     "empty file": ("empty.csv", TEXT, "{bad}/empty.csv: lines: got 0; expected a header line and one row or more."),
     "wrong encoding": (

@@ -27,6 +27,7 @@ LEVELS = {
     "tasks": 5,
     "study": 6,
     "cli": 7,
+    "__main__": 8,
 }
 #: rooms and files that must work where PyTorch was never installed
 TORCH_FREE = {"errors", "_check", "features", "data", "runtime"}

@@ -226,9 +226,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             y: their labels, as for ``fit``; one that was never seen in training counts as missed.
             sample_weight: weights of the items, (N,).
         """
-        if not self.multi_label:
-            return float(super().score(X, y, sample_weight))
-        right = [set(p.label) == set(self._each(label)) for p, label in zip(self.present(X), y, strict=True)]
+        given = [p.label if self.multi_label else [p.label] for p in self.present(X)]
+        right = [set(labels) == set(self._each(label)) for labels, label in zip(given, y, strict=True)]
         return float(np.average(right, weights=sample_weight))
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from rekur import _check
-from rekur.cells import CELLS
+from rekur.cells import CELLS, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.features import FEATURES, make_features
 from rekur.models import SequenceSpec
@@ -42,6 +42,7 @@ def check_options(task: SequenceEstimator) -> None:
     chosen = recipe.fill(task.get_params(deep=False), facts)
     spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
     SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)
+    _check_recurrent_dropout(task.cell, task.recurrent_dropout)
     _check_pooling(chosen["pooling"])
     TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
     _check.whole("batch_size", chosen["batch_size"], low=1)
@@ -60,6 +61,16 @@ def _check_features(kind: str, options: dict[str, Any]) -> None:
         return
     known = sorted({name for features in FEATURES.values() for name in inspect.signature(features).parameters})
     _check.no_unknown("feature option", options, known)
+
+
+def _check_recurrent_dropout(cell: str, chance: float) -> None:
+    if not chance:
+        return
+    try:
+        RecurrentDropout(make_cell(cell, 8, 8), chance)
+    except InputError as error:
+        fix = "Its state enters no product that could be masked; use dropout instead."
+        raise InputError(describe("recurrent_dropout", chance, f"0 with the cell '{cell}'", fix)) from error
 
 
 def _check_pooling(name: Any) -> None:

@@ -1,0 +1,65 @@
+"""The public names, written down: one that comes or goes is a change that users see."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+
+import rekur
+
+NAMES = {
+    "rekur": "Classifier Regressor __version__ cells load nn scan tasks",
+    "rekur.cells": (
+        "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
+        "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
+        "make_cell"
+    ),
+    "rekur.data": (
+        "Columns Description Example LengthBuckets Ragged Row Source Split as_sequences collate describe "
+        "examples from_memory item_key open_source split"
+    ),
+    "rekur.features": (
+        "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
+    ),
+    "rekur.metrics": (
+        "bootstrap_interval calibration_curve calibration_error classification_scores multilabel_scores "
+        "regression_scores"
+    ),
+    "rekur.models": "LiveModel LiveState SequenceModel SequenceSpec build count_parameters",
+    "rekur.nn": (
+        "AdditiveAttention Bidirectional CausalConv DotAttention Embedding GRU LSTM Layer MultiHeadAttention "
+        "RNN Recurrent RecurrentOutput TiedLinear detach_state make_pool"
+    ),
+    "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
+    "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan",
+    "rekur.study": "model_plots write_report",
+    "rekur.tasks": "Classifier Corpus Prediction Regressor SequenceEstimator TASKS load",
+    "rekur.train": "History Lines Plan Reporter Silent TrainOptions TrainResult train",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_public_names(module: str) -> None:
+    assert sorted(importlib.import_module(module).__all__) == NAMES[module].split()
+
+
+def test_every_public_package_is_in_the_table() -> None:
+    packages = {f"rekur.{found.name}" for found in pkgutil.iter_modules(rekur.__path__) if found.ispkg}
+    assert packages - {"rekur.cli"} == set(NAMES) - {"rekur"}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_every_name_is_there_and_says_what_it_is(module: str) -> None:
+    found = importlib.import_module(module)
+    for name in found.__all__:
+        thing = getattr(found, name)
+        assert name.startswith("__") or not callable(thing) or thing.__doc__, name
+    assert sorted(rekur.__all__) == dir(rekur)
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError) as caught:
+        _ = rekur.Clasifier
+    assert str(caught.value) == "module 'rekur' has no attribute 'Clasifier'"

@@ -1,0 +1,121 @@
+"""Specifications and what is built from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rekur.cells import CELLS
+from rekur.errors import InputError
+from rekur.models import LiveModel, SequenceSpec, build, count_parameters
+
+LENGTHS = torch.tensor([5, 2, 0, 1])
+
+
+def spec(**changes: Any) -> SequenceSpec:
+    usual = {"discrete": True, "input_size": 9, "output_size": 3, "cell": "gru", "hidden_size": 4, "embedding_size": 6}
+    return SequenceSpec(**{**usual, **changes})
+
+
+def inputs(discrete: bool) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    if discrete:
+        return torch.randint(2, 9, (4, 5), generator=random)
+    return torch.randn(4, 5, 9, generator=random)
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_gives_scores_that_padding_does_not_touch(cell: str, discrete: bool) -> None:
+    model = build(spec(cell=cell, discrete=discrete), seed=0).eval()
+    x = inputs(discrete)
+    with torch.no_grad():
+        scores = model(x, LENGTHS)
+        assert scores.shape == (4, 3)
+        other = x.clone()
+        other[1, 2:] = 7
+        torch.testing.assert_close(model(other, LENGTHS), scores, rtol=0, atol=1e-6)
+        torch.testing.assert_close(model(x[3:, :1], LENGTHS[3:]), scores[3:], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention", "last+mean+max+attention"])
+@pytest.mark.parametrize("changes", [{}, {"kernel_size": 3}, {"num_layers": 2, "residual": True, "norm": True}])
+def test_steps_and_scan_agree(pooling: str, changes: dict[str, Any]) -> None:
+    model = build(spec(pooling=pooling, **changes), seed=0).eval()
+    x = inputs(True)[:1]
+    with torch.no_grad():
+        state = model.initial_state(1)
+        for t in range(5):
+            state = model.advance(x[:, t : t + 1], state)
+            whole = model(x[:, : t + 1], torch.tensor([t + 1]))
+            torch.testing.assert_close(model.read(state), whole, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model.read(model.advance(x, model.initial_state(1))), whole, rtol=0, atol=1e-5)
+
+
+def test_a_seed_decides_the_weights_and_leaves_the_global_state_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    a, b, c = (build(spec(), seed=s).state_dict() for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_noise_is_for_training_only() -> None:
+    loud = {"token_dropout": 0.5, "input_dropout": 0.5, "dropout": 0.5, "recurrent_dropout": 0.5}
+    model = build(spec(**loud), seed=0)
+    x = inputs(True)
+    with torch.no_grad():
+        assert not torch.equal(model.train()(x, LENGTHS), model(x, LENGTHS))
+        assert torch.equal(model.eval()(x, LENGTHS), model(x, LENGTHS))
+
+
+def test_parameters_by_hand() -> None:
+    embedding, gru, head = 9 * 6, 3 * 4 * (6 + 4 + 2), 3 * (4 + 1)
+    assert count_parameters(build(spec())) == embedding + gru + head
+
+
+def test_a_bidirectional_model_does_not_stream() -> None:
+    assert build(spec()).streams
+    assert not build(spec(bidirectional=True)).streams
+
+
+def test_a_live_model_speaks_numpy_and_changes_nothing_it_was_given() -> None:
+    model = build(spec(pooling="last+max"), seed=0)
+    live = LiveModel(model, "abc")
+    state = live.initial_state()
+    kept = [array.copy() for array in state]
+    after = live.step(np.array([3, 4], np.int32), state)
+    assert all(np.array_equal(a, b) for a, b in zip(state, kept, strict=True))
+    assert live.read(after).shape == (3,)
+    assert live.step(np.array([], np.int32), after) is after
+
+
+def test_a_specification_is_plain_json_and_back() -> None:
+    import json
+
+    one = spec(kernel_size=3, pooling="mean+max")
+    assert SequenceSpec.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    with pytest.raises(InputError) as caught:
+        SequenceSpec.from_dict({**one.to_dict(), "hiden_size": 3})
+    assert str(caught.value).startswith("model specification key: got 'hiden_size'; expected one of 'discrete', ")
+    assert str(caught.value).endswith("Did you mean 'hidden_size'?")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"hidden_size": 0}, "hidden_size: got 0; expected a whole number of 1 or more."),
+        ({"dropout": 1.0}, "dropout: got 1.0; expected a number in [0, 1)."),
+        ({"kernel_size": -1}, "kernel_size: got -1; expected a whole number of 0 or more."),
+        ({"norm": 1}, "norm: got 1; expected True or False."),
+        ({"input_noise": -0.1}, "input_noise: got -0.1; expected a number of 0 or more."),
+    ],
+)
+def test_wrong_sizes_and_shares(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        spec(**change)
+    assert str(caught.value) == text

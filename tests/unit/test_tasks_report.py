@@ -1,0 +1,100 @@
+"""Plots without a display, the page they stand on, the model card, and what is said of long items."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rekur import Classifier
+from rekur.errors import SaveError
+from rekur.study import model_plots, write_report
+from rekur.study.figures import calibration, confusion, learning_curves, truth_against_prediction
+from rekur.tasks.card import card
+from rekur.tasks.early import long_item_warning
+
+
+def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import sys
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    rows = [{"epoch": 1, "valid_loss": 0.5}, {"epoch": 2, "valid_loss": 0.4}]
+    truth = np.arange(5.0)
+    figures = [
+        confusion([[3, 1], [0, 0]], ["a", "b <&>"]),
+        confusion(np.eye(30, dtype=int).tolist(), [f"c{i}" for i in range(30)]),
+        calibration([(0.6, 0.5, 4), (0.9, 1.0, 2)], 0.05),
+        learning_curves({"one": rows, "two": rows[:1], "none": []}, "valid_loss"),
+        truth_against_prediction(truth, truth + 1),
+    ]
+    assert "matplotlib.pyplot" not in sys.modules or "PYTEST_XDIST_WORKER" in os.environ
+    write_report(tmp_path / "page.html", title="A <b> & c", tables=[("T", ("x", "y"), [("<i>", 0.5)])], plots=figures)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5
+    assert "A &lt;b&gt; &amp; c" in page
+    assert "&lt;i&gt;" in page
+    assert "0.5000" in page
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    expected = 0o666 & ~_umask()
+    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == expected
+
+
+def _umask() -> int:
+    taken = os.umask(0)
+    os.umask(taken)
+    return taken
+
+
+def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.html"
+    write_report(page, title="first", tables=[], plots=[])
+    before = page.read_text(encoding="utf-8")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SaveError) as caught:
+        write_report(page, title="second", tables=[], plots=[])
+    assert str(caught.value) == (
+        f"{page}: got 'No space left on device'; expected a file that can be written. Choose another path."
+    )
+    assert page.read_text(encoding="utf-8") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_model_has_the_plots_that_its_scores_allow() -> None:
+    texts = [f"{'great' if i % 2 else 'awful'} film {i}" for i in range(24)]
+    model = Classifier(epochs=2, hidden_size=4).fit(texts, [i % 2 for i in range(24)])
+    assert len(model_plots(model.metrics_, model.history_.rows)) == 4
+    assert model_plots({"rmse": 1.0}, []) == []
+    page = card(model, "films")
+    for wanted in ("library_name: rekur", "# films", "| accuracy |", "logistic regression |", "rekur stream films"):
+        assert wanted in page
+
+
+@pytest.mark.parametrize(
+    ("lengths", "discrete", "text"),
+    [
+        ([10] * 9 + [4_000], True, None),
+        ([4_000] * 9 + [9_000], True, None),
+        (
+            [30] * 9 + [9_000],
+            True,
+            "warning: the longest item has 9,000 steps, the middle one 30; time and memory grow with the longest. "
+            "Cut items with --max-length 120.",
+        ),
+        (
+            [30] * 9 + [9_000],
+            False,
+            "warning: the longest item has 9,000 steps, the middle one 30; time and memory grow with the longest. "
+            "Cut the series before training.",
+        ),
+    ],
+)
+def test_one_very_long_item_is_pointed_out(lengths: list[int], discrete: bool, text: str | None) -> None:
+    assert long_item_warning(np.array(lengths), discrete) == text
