@@ -82,7 +82,7 @@ def test_predict_numbers_and_several_labels(cli: Run, files: dict[str, Path], bu
 
 def test_predict_items_of_the_command_line(cli: Run, bundles: dict[str, Path]) -> None:
     done = cli("predict", bundles["genes"], "--item", "ATTA", "--item", "CGGC", "--json")
-    assert [json.loads(line)["item"] for line in done.out.splitlines()] == [1, 2]
+    assert [json.loads(line)["item"] for line in done.out.splitlines()] == ["ATTA", "CGGC"]
     empty = cli("predict", bundles["words"], "--item", "", "--json")
     assert (empty.code, empty.json["label"] in ("good", "bad")) == (0, True)
 

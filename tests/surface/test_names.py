@@ -17,15 +17,15 @@ NAMES = {
         "make_cell"
     ),
     "rekur.data": (
-        "Columns Description Example LengthBuckets Ragged Row Source Split as_sequences collate describe "
-        "examples from_memory item_key open_source split"
+        "Columns Description Example LengthBuckets Ragged Row Source Split as_sequences channels collate "
+        "describe examples from_memory item_key open_source split"
     ),
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
     "rekur.metrics": (
         "bootstrap_interval calibration_curve calibration_error classification_scores multilabel_scores "
-        "regression_scores"
+        "regression_scores share_interval"
     ),
     "rekur.models": "LiveModel LiveState SequenceModel SequenceSpec build count_parameters",
     "rekur.nn": (

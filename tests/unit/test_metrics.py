@@ -46,6 +46,23 @@ def test_a_class_that_is_nowhere_does_not_count_in_macro_f1() -> None:
     assert found["confusion"] == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_f1_of_resamples_is_scikit_learns(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rekur.metrics.scores as scores
+
+    rng, taken = np.random.default_rng(seed), []
+    monkeypatch.setattr(scores, "bootstrap_interval", lambda score, *_, **__: taken.append(score) or (0.0, 1.0))
+    truth, given, index = rng.integers(0, 5, 20), rng.dirichlet(np.ones(5), 20), rng.integers(0, 20, 9)
+    classification_scores(truth, given, list("abcde"))
+    t, g = truth[index], given.argmax(axis=1)[index]
+    expected = sk.f1_score(t, g, labels=np.unique(np.concatenate([t, g])), average="macro", zero_division=0.0)
+    assert taken[-1](index) == pytest.approx(expected)
+    flags = rng.integers(0, 2, (20, 3))
+    multilabel_scores(flags, given[:, :3], list("abc"))
+    expected = sk.f1_score(flags[index], (given[:, :3] >= 0.5)[index].astype(int), average="micro", zero_division=0.0)
+    assert taken[-1](index) == pytest.approx(expected)
+
+
 def test_a_probability_of_zero_is_a_finite_loss() -> None:
     found = classification_scores(np.array([1]), np.array([[1.0, 0.0]]), ["a", "b"])
     assert found["log_loss"] == pytest.approx(-np.log(1e-12))

@@ -35,8 +35,10 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
     right = guess == truth
 
     def macro_f1(index: Any) -> float:
-        classes = np.unique(np.concatenate([truth[index], guess[index]]))
-        return float(sk.f1_score(truth[index], guess[index], labels=classes, average="macro", zero_division=0.0))
+        # as scikit-learn's f1_score(average="macro") over the classes that are there, but fast enough to be resampled
+        hits = np.bincount(truth[index][right[index]], minlength=len(labels))
+        twice = np.bincount(truth[index], minlength=len(labels)) + np.bincount(guess[index], minlength=len(labels))
+        return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
 
     precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, labels=present, zero_division=0.0)
     everything = np.arange(len(truth))
@@ -78,7 +80,8 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
     guess = (probabilities >= 0.5).astype(int)
 
     def micro_f1(index: Any) -> float:
-        return float(sk.f1_score(truth[index], guess[index], average="micro", zero_division=0.0))
+        both = int(truth[index].sum() + guess[index].sum())
+        return float(2 * (truth[index] & guess[index]).sum() / both) if both else 0.0
 
     precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, zero_division=0.0)
     safe = np.clip(probabilities, 1e-12, 1 - 1e-12)
