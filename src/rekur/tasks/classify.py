@@ -75,7 +75,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         *,
         multi_label: bool = False,
         class_weight: str | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: float | None = None,
         bayes_start: float | None = None,
         **options: Any,
     ) -> None:
@@ -96,7 +96,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         _check.flag("multi_label", self.multi_label)
         if self.class_weight is not None:
             _check.choice("class_weight", self.class_weight, ("balanced",))
-        _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
+        if self.label_smoothing is not None:
+            _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
         if self.bayes_start is not None:
             _check.number("bayes_start", self.bayes_start, 0)
         counts = Counter(one for label in labels for one in self._each(label))
@@ -156,7 +157,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         weight = self._weight.to(scores.device) if self.class_weight else None
-        smoothing = self.label_smoothing if torch.is_grad_enabled() else 0.0
+        smoothing = self.chosen_["label_smoothing"] if torch.is_grad_enabled() else 0.0
         if self.multi_label:
             smooth = targets * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(scores, smooth, weight=weight)

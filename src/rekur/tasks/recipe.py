@@ -50,7 +50,8 @@ class Facts:
 
     Attributes:
         items: number of training items.
-        steps: ``words`` (pieces of words among them), ``letters`` (characters, bytes, symbols) or ``numbers``.
+        steps: ``words`` (pieces of words among them), ``letters`` (characters, bytes, symbols), ``motifs`` (letters
+            in long sequences) or ``numbers``.
         median_length: steps of the middle item.
         outputs: number of scores.
     """
@@ -63,14 +64,21 @@ class Facts:
     @classmethod
     def of(cls, lengths: NDArray[np.int64], features: Features, outputs: int) -> Self:
         """Return the facts of a training set."""
-        words = getattr(features, "tokens_", "") in ("word", "bpe")
-        steps = "words" if words else "letters" if features.is_discrete else "numbers"
-        return cls(len(lengths), steps, int(np.median(lengths)), outputs)
+        median = int(np.median(lengths))
+        if not features.is_discrete:
+            steps = "numbers"
+        elif getattr(features, "tokens_", "") in ("word", "bpe"):
+            steps = "words"
+        else:
+            steps = "motifs" if median >= _MOTIF_LENGTH else "letters"
+        return cls(len(lengths), steps, median, outputs)
 
 
 #: steps of the optimiser after which training has usually done what it can, and passes at least
-_BUDGET = {"words": 800, "letters": 2500, "numbers": 3000}
-_FEWEST_PASSES = {"words": 6, "letters": 8, "numbers": 10}
+_BUDGET = {"words": 800, "letters": 4500, "motifs": 2500, "numbers": 3000}
+_FEWEST_PASSES = {"words": 6, "letters": 8, "motifs": 8, "numbers": 10}
+#: the middle length from which letters are read a few at a time: in DNA, say, three together mean something
+_MOTIF_LENGTH = 32
 _MOST_PASSES = 120
 #: from here on, a few passes are enough, and a larger model pays
 _MANY_ITEMS = 50_000
@@ -88,40 +96,35 @@ def _epochs(facts: Facts) -> int:
     return int(min(_MOST_PASSES, max(fewest, round(_BUDGET[facts.steps] / steps))))
 
 
-def _has_motifs(facts: Facts) -> bool:
-    """True for letters in long sequences, such as DNA: a few of them together mean something."""
-    return facts.steps == "letters" and facts.median_length >= 32
-
-
 def _hidden_size(facts: Facts) -> int:
     """Words carry much by themselves; single letters little, so that their model must remember more."""
-    if facts.steps == "words":
-        return 64 if facts.items <= _MANY_ITEMS else 128
-    return 256 if facts.steps == "letters" and not _has_motifs(facts) else 128
+    sizes = {"words": 64 if facts.items <= _MANY_ITEMS else 128, "letters": 256}
+    return sizes.get(facts.steps, 128)
 
 
-def _by(words: float, letters: float, numbers: float) -> Callable[[Facts], float]:
-    values = {"words": words, "letters": letters, "numbers": numbers}
+def _by(words: float, letters: float, motifs: float, numbers: float) -> Callable[[Facts], float]:
+    values = {"words": words, "letters": letters, "motifs": motifs, "numbers": numbers}
     return lambda facts: values[facts.steps]
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
     "embedding_size": lambda facts: 64,
-    "kernel_size": lambda facts: 5 if _has_motifs(facts) else 0,
+    "kernel_size": lambda facts: 5 if facts.steps == "motifs" else 0,
     "pooling": lambda facts: "last+mean+max",
-    "token_dropout": _by(0.2, 0.1, 0.0),
-    "input_dropout": _by(0.4, 0.1, 0.3),
-    "input_noise": _by(0.0, 0.0, 0.1),
+    "token_dropout": _by(0.2, 0.05, 0.1, 0.0),
+    "input_dropout": _by(0.4, 0.0, 0.1, 0.3),
+    "input_noise": _by(0.0, 0.0, 0.0, 0.1),
     "dropout": lambda facts: 0.5,
     "batch_size": _batch_size,
     "epochs": _epochs,
-    "learning_rate": lambda facts: 4e-3 if facts.steps == "letters" and not _has_motifs(facts) else 2e-3,
+    "learning_rate": _by(2e-3, 4e-3, 2e-3, 2e-3),
     "weight_decay": lambda facts: 1e-2,
     # the rate falls to nothing over the epochs planned: stop before only if that is clearly hopeless
     "patience": lambda facts: max(8, _epochs(facts) // 2),
-    "average": lambda facts: 0.99,
-    "bayes_start": _by(0.5, 0.0, 0.0),
+    "average": _by(0.99, 0.998, 0.99, 0.99),
+    "label_smoothing": _by(0.0, 0.1, 0.0, 0.0),
+    "bayes_start": _by(0.5, 0.0, 0.0, 0.0),
 }
 
 
