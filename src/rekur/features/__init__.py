@@ -47,7 +47,7 @@ def make_features(kind: str, **options: Any) -> Features:
 
     Example:
         >>> make_features("text", tokens="char")
-        TextFeatures(tokens='char', digits='keep')
+        TextFeatures(tokens='char')
     """
     chosen = FEATURES[_check.choice("features", kind, FEATURES)]
     allowed = list(inspect.signature(chosen).parameters)
