@@ -93,7 +93,8 @@ def watch(model: rekur.Classifier, image: np.ndarray) -> None:
         prediction = session.push([value])
         if step % 8 == 7:
             row = "".join(SHADES[int(v) * 4 // 16] * 2 for v in image[step - 7 : step + 1])
-            print(f"  |{row}|  {prediction.label}  {'█' * round(30 * prediction.probability)} {prediction.probability:.2f}")
+            bar = "█" * round(30 * prediction.probability)
+            print(f"  |{row}|  {prediction.label}  {bar} {prediction.probability:.2f}")
             sys.stdout.flush()
 
 

@@ -37,7 +37,8 @@ def load(folder: str | Path) -> Any:
     Example:
         >>> from rekur import Classifier, load
         >>> import tempfile
-        >>> model = Classifier(epochs=1, hidden_size=4, baseline=False).fit(["aa b", "aa", "c dd", "c"] * 4, [0, 0, 1, 1] * 4)
+        >>> texts, labels = ["aa b", "aa", "c dd", "c"] * 4, [0, 0, 1, 1] * 4
+        >>> model = Classifier(epochs=1, hidden_size=4, baseline=False).fit(texts, labels)
         >>> load(model.save(tempfile.mkdtemp() + "/small")).predict(["aa b"]).shape
         (1,)
     """
