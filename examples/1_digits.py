@@ -53,7 +53,13 @@ def main() -> None:
     for cell in CELLS:
         console.print(f"[bold]{cell}[/bold]")
         model = rekur.Classifier(
-            cell=cell, hidden_size=64, pooling="last", epochs=given.epochs, learning_rate=4e-3, baseline=False
+            cell=cell,
+            hidden_size=64,
+            pooling="last",
+            dropout=0.1,
+            epochs=given.epochs,
+            learning_rate=5e-3,
+            baseline=False,
         )
         reporter = Lines(console)
         corpus = rekur.tasks.Corpus.from_lists(sequences(train_x), train_y)

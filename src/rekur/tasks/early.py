@@ -38,7 +38,7 @@ def check_options(task: SequenceEstimator) -> None:
     _check.choice("kind", task.kind, KINDS)
     _check_features(task.kind, task.feature_options or {})
     _check.choice("cell", task.cell, list(CELLS))
-    facts = recipe.Facts(100, "words", 10, 2)
+    facts = recipe.Facts(items=100, steps="words", size=100, median_length=10, outputs=2)
     chosen = recipe.fill(task.get_params(deep=False), facts)
     spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
     SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)

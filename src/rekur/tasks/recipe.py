@@ -52,12 +52,14 @@ class Facts:
         items: number of training items.
         steps: ``words`` (pieces of words among them), ``letters`` (characters, bytes, symbols), ``motifs`` (letters
             in long sequences) or ``numbers``.
+        size: tokens in the vocabulary, or numbers a step.
         median_length: steps of the middle item.
         outputs: number of scores.
     """
 
     items: int
     steps: str
+    size: int
     median_length: int
     outputs: int
 
@@ -71,7 +73,7 @@ class Facts:
             steps = "words"
         else:
             steps = "motifs" if median >= _MOTIF_LENGTH else "letters"
-        return cls(len(lengths), steps, median, outputs)
+        return cls(len(lengths), steps, features.size, median, outputs)
 
 
 #: steps of the optimiser after which training has usually done what it can, and passes at least
@@ -107,13 +109,18 @@ def _by(words: float, letters: float, motifs: float, numbers: float) -> Callable
     return lambda facts: values[facts.steps]
 
 
+def _input_dropout(facts: Facts) -> float:
+    """Of a few channels none can be spared."""
+    return 0.0 if facts.steps == "numbers" and facts.size < 4 else _by(0.4, 0.0, 0.1, 0.3)(facts)
+
+
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
     "embedding_size": lambda facts: 64,
     "kernel_size": lambda facts: 5 if facts.steps == "motifs" else 0,
     "pooling": lambda facts: "last+mean+max",
     "token_dropout": _by(0.2, 0.05, 0.1, 0.0),
-    "input_dropout": _by(0.4, 0.0, 0.1, 0.3),
+    "input_dropout": _input_dropout,
     "input_noise": _by(0.0, 0.0, 0.0, 0.1),
     "dropout": lambda facts: 0.5,
     "batch_size": _batch_size,
