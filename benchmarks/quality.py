@@ -136,13 +136,17 @@ def baseline(train: Corpus, test: Corpus, job: Job) -> float:
     """Return the score of TF-IDF with logistic regression, or of logistic regression on summary statistics."""
     parts = [[(e.item, e.label) for e in part] for part in (train, test)]
     (train_x, train_y), (test_x, test_y) = (tuple(zip(*part, strict=True)) for part in parts)
-    linear = LogisticRegression(max_iter=3000)
+    linear = LogisticRegression(C=10.0, max_iter=3000)
     if job.columns.kind == "series":
         model = make_pipeline(StandardScaler(), linear)
         train_x, test_x = ([summary(item) for item in part] for part in (train_x, test_x))
     else:
         words = np.median([len(item.split()) for item in train_x]) >= 3
-        grams = {"analyzer": "word", "ngram_range": (1, 2)} if words else {"analyzer": "char", "ngram_range": (1, 4)}
+        grams = (
+            {"analyzer": "word", "ngram_range": (1, 2)}
+            if words
+            else {"analyzer": "char_wb", "ngram_range": (1, 4), "lowercase": False}
+        )
         model = make_pipeline(TfidfVectorizer(sublinear_tf=True, **grams), linear)
     guess = model.fit(train_x, train_y).predict(test_x)
     if job.metric == "accuracy":

@@ -130,7 +130,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     # the rate falls to nothing over the epochs planned: stop before only if that is clearly hopeless
     "patience": lambda facts: max(8, _epochs(facts) // 2),
     "average": _by(0.99, 0.998, 0.99, 0.99),
-    "label_smoothing": _by(0.0, 0.1, 0.0, 0.0),
+    "label_smoothing": _by(0.05, 0.1, 0.0, 0.0),
     "bayes_start": _by(0.5, 0.0, 0.0, 0.0),
 }
 
