@@ -81,7 +81,7 @@ _BUDGET = {"words": 800, "letters": 4500, "motifs": 2500, "numbers": 3000}
 _FEWEST_PASSES = {"words": 6, "letters": 8, "motifs": 8, "numbers": 10}
 #: the middle length from which letters are read a few at a time: in DNA, say, three together mean something
 _MOTIF_LENGTH = 32
-_MOST_PASSES = 120
+_MOST_PASSES = {"words": 40, "letters": 120, "motifs": 120, "numbers": 120}
 #: from here on, a few passes are enough, and a larger model pays
 _MANY_ITEMS = 50_000
 
@@ -92,10 +92,11 @@ def _batch_size(facts: Facts) -> int:
 
 
 def _epochs(facts: Facts) -> int:
-    """As many as make the budget of steps."""
+    """As many as make the budget of steps; of words, more where there are more classes to tell apart."""
     steps = max(1, math.ceil(facts.items / _batch_size(facts)))
     fewest = 3 if facts.items > _MANY_ITEMS else _FEWEST_PASSES[facts.steps]
-    return int(min(_MOST_PASSES, max(fewest, round(_BUDGET[facts.steps] / steps))))
+    classes = max(1.0, math.log2(max(1, facts.outputs))) if facts.steps == "words" else 1.0
+    return int(min(_MOST_PASSES[facts.steps], max(fewest, round(classes * _BUDGET[facts.steps] / steps))))
 
 
 def _hidden_size(facts: Facts) -> int:
