@@ -57,6 +57,9 @@ class Cell(nn.Module):
     equations: ClassVar[str] = ""
     #: where the equations come from
     reference: ClassVar[str] = ""
+    #: whether under autocast the input projection too is to stay in the dtype of the weights, because what follows
+    #: magnifies its rounding
+    keeps_precision: bool = False
     #: the letters of the state tensors in :attr:`equations`, such as ("h", "c")
     state_names: tuple[str, ...] = ()
 

@@ -34,6 +34,7 @@ class Wrapper(Cell):
         super().__init__(cell.input_size, cell.hidden_size, cell.output_size)
         self.cell = cell
         self.state_names = cell.state_names
+        self.keeps_precision = cell.keeps_precision
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         return self.cell.state_sizes()
@@ -105,6 +106,8 @@ class LayerNorm(ProductCell, Wrapper):
         self._group_sizes = [gates * self.hidden_size for gates in groups]
         rows = sum(self._group_sizes)
         memory = self.hidden_size if "c" in cell.state_names else None
+        # with its memory normalised at every step an LSTM is sensitive: an error grows from step to step
+        self.keeps_precision = memory is not None or cell.keeps_precision
         self.gain_ih = nn.Parameter(torch.ones(rows))
         self.gain_hh = nn.Parameter(torch.ones(rows))
         self.register_parameter("gain_c", None if memory is None else nn.Parameter(torch.ones(memory)))

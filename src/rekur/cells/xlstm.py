@@ -168,6 +168,7 @@ class MLSTM(Cell):
         (torch.Size([5, 6]), torch.Size([5, 2, 3, 3]), 112)
     """
 
+    keeps_precision = True  # y divides by nᵀq, which comes near 0
     state_names = ("C", "n", "m")
     equations = (
         "q, k, v = W x + b\ni = exp(w x + b)\nf, o = σ(W x + b)\nm = max(log f + m', log i, 0)\n"

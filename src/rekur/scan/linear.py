@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan, whole_plan
+from rekur.scan.precision import full_precision, project
 
 State = tuple[Tensor, ...]
 
@@ -39,12 +40,13 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
-    projected = cell.project(plan.pack(plan.layout(x)))
-    a, b = cell.linear_form(projected)
-    h0 = plan.take_rows(state[0])
-    a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
-    h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
-    y = plan.unpack(cell.readout(h, projected))
+    projected = project(cell, plan.pack(plan.layout(x)))
+    with full_precision(x):
+        a, b = cell.linear_form(projected)
+        h0 = plan.take_rows(state[0])
+        a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
+        h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
+        y = plan.unpack(cell.readout(h, projected))
     return plan.layout(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
 
 

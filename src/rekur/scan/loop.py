@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from rekur.scan.precision import full_precision, project
+
 State = tuple[Tensor, ...]
 
 
@@ -44,9 +46,14 @@ def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -
         lengths = lengths.to(x.device)
         real = torch.arange(steps, device=x.device) < lengths[:, None]
         x = torch.where(_like(real, x), x, torch.zeros_like(x))  # so that no NaN of the padding meets a gradient
-    projected = cell.project(x)
+    projected = project(cell, x)
+    with full_precision(x):
+        return _steps(cell, projected, state, lengths)
+
+
+def _steps(cell: ScannableCell, projected: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     outputs = []
-    for t in range(steps):
+    for t in range(projected.shape[1]):
         y, after = cell.recur(projected[:, t], state)
         if lengths is not None:
             alive = t < lengths

@@ -16,6 +16,7 @@ from rekur.scan.choose import choose, drops_in_product
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
 from rekur.scan.plan import ragged_plan, whole_plan
+from rekur.scan.precision import full_precision, to_weights
 from rekur.scan.reverse import reverse_rows
 from rekur.scan.vendor import vendor
 
@@ -35,7 +36,8 @@ def scan(
 
     .. math:: y_{b,t},\, s_{b,t} = \mathrm{step}(x_{b,t},\, s_{b,t-1}) \quad \text{for } t = 1 \dots length_b
 
-    What stands in the padding is never looked at.
+    What stands in the padding is never looked at. Under ``torch.autocast`` the states and all that runs step by step
+    stay in the dtype of the cell's weights, in which outputs and states are given.
 
     Args:
         cell: a :class:`rekur.cells.Cell`.
@@ -62,7 +64,8 @@ def scan(
     """
     check_input(cell, x)
     real = None if lengths is None else check_lengths(lengths, x)
-    before = check_state(cell, x, state)
+    x = to_weights(cell, x)
+    before = tuple(s.to(x.dtype) for s in check_state(cell, x, state))
     backwards = flag("reverse", reverse)
     if real is not None and bool((real == x.shape[1]).all()):
         real = None
@@ -82,7 +85,8 @@ def scan(
 
 def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[Tensor, State]:
     if chosen == "vendor":
-        return vendor(cell, x, before, plan)
+        with full_precision(x):
+            return vendor(cell, x, before, plan)
     if chosen != "bptt":
         return linear_scan(cell, x, before, plan, chosen)
     if not drops_in_product(cell):
