@@ -8,8 +8,11 @@ from rekur.data.ragged import Ragged
 from rekur.data.read import open_source
 from rekur.data.source import Row, Source
 from rekur.data.split import Split, item_key, split
+from rekur.data.streams import Chunk, StreamBatches, Tokens, encode_texts, evaluation_chunks, fitting_batch_size
+from rekur.data.texts import Texts, open_texts, texts_in_memory
 
 __all__ = [
+    "Chunk",
     "Columns",
     "Description",
     "Example",
@@ -18,13 +21,21 @@ __all__ = [
     "Row",
     "Source",
     "Split",
+    "StreamBatches",
+    "Texts",
+    "Tokens",
     "as_sequences",
     "channels",
     "collate",
     "describe",
+    "encode_texts",
+    "evaluation_chunks",
     "examples",
+    "fitting_batch_size",
     "from_memory",
     "item_key",
     "open_source",
+    "open_texts",
     "split",
+    "texts_in_memory",
 ]
