@@ -57,7 +57,7 @@ def changed(saved: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         (
             changed(WORDS, "options", {"tokens": "word"}),
             "features.json, 'options': got 'tokens'; "
-            f"expected digits, lowercase, max_length, max_vocabulary, min_count, tokens. {FIX}",
+            f"expected digits, lines, lowercase, max_length, max_vocabulary, min_count, tokens, words. {FIX}",
         ),
         (
             changed(WORDS, "options.min_count", 0),

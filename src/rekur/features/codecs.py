@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import codecs as incremental
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,6 +36,18 @@ class Folding(NamedTuple):
         return cut.fold_characters(word, lowercase=False, zero_digits=True)
 
 
+class Decoder(NamedTuple):
+    """Token numbers on their way to text: all that was pushed, then what is finished, is the whole text.
+
+    Attributes:
+        push: takes the next token numbers (k,), returns the text that is certain.
+        finish: returns the text that was held back, once no more tokens follow.
+    """
+
+    push: Callable[[Sequence[int]], str]
+    finish: Callable[[], str]
+
+
 class Codec(Protocol):
     """A way to turn text into token numbers."""
 
@@ -48,28 +61,62 @@ class Codec(Protocol):
     def advance(self, text: str) -> tuple[Ids, str]:
         """Return the token numbers that no further text can change, and the text they leave over."""
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return the text of token numbers."""
+    def decoder(self) -> Decoder:
+        """Return what turns token numbers back into text, a few at a time."""
+
+
+class WordCutting(NamedTuple):
+    """How text is cut into words: at ``marks`` too, or at ``spaces`` alone; and whether line ends are tokens."""
+
+    by: str = "marks"
+    lines: bool = False
+
+    @property
+    def cutter(self) -> cut.Cutter:
+        """What cuts."""
+        return cut.spaced(self.lines) if self.by == "spaces" else cut.words(self.lines)
+
+    def gap(self, before: str, after: str) -> str:
+        """Return what stands between two words in a text: a space, or nothing."""
+        if not before or "\n" in (before, after):
+            return ""
+        if self.by == "marks" and self.lines and (after in _CLOSING or before in _OPENING):
+            return ""
+        return " "
+
+
+_CLOSING = frozenset(".,;:!?)]}’”…%")
+_OPENING = frozenset("([{‘“$#")
 
 
 class WordCodec:
     """Words; unknown ones have the number 1."""
 
-    def __init__(self, vocabulary: Vocabulary, folding: Folding) -> None:
-        self.vocabulary, self._folding = vocabulary, folding
+    def __init__(self, vocabulary: Vocabulary, folding: Folding, cutting: WordCutting) -> None:
+        self.vocabulary, self._folding, self._cutting = vocabulary, folding, cutting
 
     def whole(self, text: str) -> Ids:
         """Return the token numbers of a whole text."""
-        return self.vocabulary.ids(self._folding.words(cut.words().cut(text)))
+        return self.vocabulary.ids(self._folding.words(self._cutting.cutter.cut(text)))
 
     def advance(self, text: str) -> tuple[Ids, str]:
         """Return what is certain, and the last word while it may still grow."""
-        words, rest = cut.words().cut_certain(text)
+        words, rest = self._cutting.cutter.cut_certain(text)
         return self.vocabulary.ids(self._folding.words(words)), rest
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return words with spaces between."""
-        return " ".join(_names(self.vocabulary, numbers))
+    def decoder(self) -> Decoder:
+        """Return what joins words, with spaces between."""
+        before = ""
+
+        def push(numbers: Sequence[int]) -> str:
+            nonlocal before
+            parts = []
+            for name in _names(self.vocabulary, numbers):
+                parts += [self._cutting.gap(before, name), name]
+                before = name
+            return "".join(parts)
+
+        return Decoder(push, lambda: "")
 
 
 class CharacterCodec:
@@ -87,9 +134,9 @@ class CharacterCodec:
         """Return all numbers; nothing is left over."""
         return self.whole(text), ""
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return the characters joined."""
-        return "".join(_names(self.vocabulary, numbers))
+    def decoder(self) -> Decoder:
+        """Return what joins characters."""
+        return Decoder(lambda numbers: "".join(_names(self.vocabulary, numbers)), lambda: "")
 
 
 class ByteCodec:
@@ -107,9 +154,9 @@ class ByteCodec:
         """Return all numbers; nothing is left over."""
         return self.whole(text), ""
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return the text that the bytes spell."""
-        return _from_bytes(self.vocabulary, numbers)
+    def decoder(self) -> Decoder:
+        """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
+        return _byte_decoder(self.vocabulary)
 
 
 class PairCodec:
@@ -132,15 +179,15 @@ class PairCodec:
         pieces, rest = cut.pieces().cut_certain(self._folding.characters(text))
         return (self.pairs.ids(pieces) if pieces else no_tokens()), rest
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return the text that the bytes spell."""
-        return _from_bytes(self.vocabulary, numbers)
+    def decoder(self) -> Decoder:
+        """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
+        return _byte_decoder(self.vocabulary)
 
 
-def units(tokens: str, text: str, folding: Folding) -> Sequence[str]:
+def units(tokens: str, text: str, folding: Folding, cutting: WordCutting | None = None) -> Sequence[str]:
     """Return the units of a training text that are counted: words, characters, or pieces for byte pairs."""
     if tokens == "word":
-        return folding.words(cut.words().cut(text))
+        return folding.words((cutting or WordCutting()).cutter.cut(text))
     folded = folding.characters(text)
     return cut.pieces().cut(folded) if tokens == "bpe" else folded
 
@@ -155,11 +202,16 @@ def _names(vocabulary: Vocabulary, numbers: Sequence[int]) -> list[str]:
     return [vocabulary.name(number) or _REPLACEMENT for number in numbers if number != PADDING]
 
 
-def _from_bytes(vocabulary: Vocabulary, numbers: Sequence[int]) -> str:
+def _byte_decoder(vocabulary: Vocabulary) -> Decoder:
     value = {name: byte for byte, name in enumerate(byte_names())}
-    raw = bytearray()
-    for number in numbers:
-        if number != PADDING:
-            name = vocabulary.name(number)
-            raw += _REPLACEMENT.encode() if name is None else bytes(value[character] for character in name)
-    return raw.decode("utf-8", errors="replace")
+    decoder = incremental.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(numbers: Sequence[int]) -> str:
+        raw = bytearray()
+        for number in numbers:
+            if number != PADDING:
+                name = vocabulary.name(number)
+                raw += _REPLACEMENT.encode() if name is None else bytes(value[character] for character in name)
+        return decoder.decode(bytes(raw))
+
+    return Decoder(push, lambda: decoder.decode(b"", final=True))

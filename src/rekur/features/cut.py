@@ -87,8 +87,8 @@ class Cutter:
 
 
 @functools.cache
-def words() -> Cutter:
-    """Return the cutter into words, numbers, emoji and single marks.
+def words(lines: bool = False) -> Cutter:
+    """Return the cutter into words, numbers, emoji and single marks; with ``lines`` every line end is one too.
 
     A word is letters, digits and accents with single apostrophes or hyphens inside; points and commas stand
     inside where a digit is on both sides. An emoji is one token with all that is joined to it. Characters of
@@ -101,7 +101,14 @@ def words() -> Cutter:
     picture = rf"[{_PICTURE}][{_PICTURE_ENDING}]*+"
     emoji = rf"[{_FLAG_LETTER}]{{2}}|{picture}(?:{_JOINER}{picture})*+"
     unspaced = rf"[{_UNSPACED}][{marks}]*+"
-    return Cutter(rf"{emoji}|{word}|{unspaced}|[^\s\u200b\ufeff]", rf"{hyphen}|{point}|{_JOINER}")
+    single = r"[^\s\u200b\ufeff]|\n" if lines else r"[^\s\u200b\ufeff]"
+    return Cutter(rf"{emoji}|{word}|{unspaced}|{single}", rf"{hyphen}|{point}|{_JOINER}")
+
+
+@functools.cache
+def spaced(lines: bool = False) -> Cutter:
+    """Return the cutter into what stands between spaces; with ``lines`` every line end is a token too."""
+    return Cutter(r"\S+|\n" if lines else r"\S+")
 
 
 @functools.cache

@@ -15,14 +15,15 @@ from rekur.features.base import VERSION, Phrase, check_items
 from rekur.features.byte_pairs import learn_merges
 from rekur.features.saved import check_head, damaged, field, texts
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
-from rekur.features.vocabulary import RESERVED, Ids, Vocabulary
+from rekur.features.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
 TOKENS = ("auto", "word", "char", "byte", "bpe")
 _WORDS_OF_TEXT = 3
 _DEFAULT_MAX = {"word": 20_000, "char": 20_000, "byte": 256 + RESERVED, "bpe": 8_000}
 _DEFAULT_MIN = {"word": 1, "char": 1, "byte": 1, "bpe": 2}
 _PLURAL = {"word": "words", "char": "characters", "byte": "bytes", "bpe": "byte pairs"}
-_OPTIONS = ("tokens", "lowercase", "digits", "max_vocabulary", "min_count", "max_length")
+_OPTIONS = ("tokens", "lowercase", "digits", "words", "lines", "max_vocabulary", "min_count", "max_length")
+WORDS = ("auto", "marks", "spaces")
 
 
 class TextFeatures(TokenFeatures):
@@ -38,6 +39,10 @@ class TextFeatures(TokenFeatures):
         lowercase: fold capitals; default None: True for words, else False.
         digits: ``"keep"``, or ``"zero"`` to read every digit as 0; default None: ``"zero"`` for words, since numbers
             are many and most are rare, else ``"keep"``.
+        words: for words: where they end: at ``"marks"`` too (each is a token of its own), at ``"spaces"`` alone, as
+            in texts that were cut already, or ``"auto"``: at spaces if most commas and full stops of the training
+            text stand alone. Default None: ``"marks"``.
+        lines: for words: whether each line end is a token.
         max_vocabulary: the most token numbers V, padding and unknown included; default None: 20 000 for words
             and characters, 8 000 for byte pairs.
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
@@ -46,6 +51,7 @@ class TextFeatures(TokenFeatures):
 
     Attributes:
         tokens_: what was decided, one of ``"word"``, ``"char"``, ``"byte"``, ``"bpe"``.
+        words_: ``"marks"`` or ``"spaces"``.
         vocabulary_: the known tokens.
         known_share_: the share in [0, 1] of training tokens that are known.
 
@@ -66,6 +72,8 @@ class TextFeatures(TokenFeatures):
         *,
         lowercase: bool | None = None,
         digits: str | None = None,
+        words: str | None = None,
+        lines: bool = False,
         max_vocabulary: int | None = None,
         min_count: int | None = None,
         max_length: int | None = None,
@@ -73,6 +81,9 @@ class TextFeatures(TokenFeatures):
         self.tokens = _check.choice("tokens", tokens, TOKENS)
         self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
         self.digits = None if digits is None else _check.choice("digits", digits, ("keep", "zero"))
+        self.words = None if words is None else _check.choice("words", words, WORDS)
+        self.lines = _check.flag("lines", lines)
+        self.words_ = "spaces" if words == "spaces" else "marks"
         low = 256 + RESERVED if tokens in ("byte", "bpe") else RESERVED + 1
         self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
         self.min_count = None if min_count is None else _check.whole("min_count", min_count, 1)
@@ -88,7 +99,7 @@ class TextFeatures(TokenFeatures):
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
-        return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith('=None'))})"
+        return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith(('=None', 'lines=False')))})"
 
     @property
     def size(self) -> int:
@@ -115,19 +126,27 @@ class TextFeatures(TokenFeatures):
                 check_text(item, f"item {number}")
             return self
         wanted = ("word", "char") if self.tokens == "auto" else (self.tokens,)
-        counts: dict[str, Counter[str]] = {tokens: Counter() for tokens in wanted}
-        long_enough = total = 0
+        ways = ("marks", "spaces") if self.words == "auto" else (self.words_,)
+        counts = {
+            (tokens, way): Counter[str]() for tokens in wanted for way in (ways if tokens == "word" else ways[:1])
+        }
+        long_enough = total = alone = points = 0
         for number, item in enumerate(check_items(items)):
             text = cut.whole_characters(check_text(item, f"item {number}"))
             total += 1
             long_enough += len(text.split(None, _WORDS_OF_TEXT)) >= _WORDS_OF_TEXT
-            for tokens, counter in counts.items():
-                counter.update(self._units(tokens, text))
+            points += text.count(",") + text.count(".")
+            alone += text.count(" ,") + text.count(" .")
+            for (tokens, way), counter in counts.items():
+                counter.update(self._units(tokens, text, way))
         tokens, reason = self.tokens, "as asked"
         if self.tokens == "auto":
             tokens = "word" if 2 * long_enough >= total else "char"
             reason = f"{long_enough} of {total} training texts have {_WORDS_OF_TEXT} or more words"
-        self._learn(tokens, reason, counts[tokens])
+        if self.words == "auto" and tokens == "word":
+            self.words_ = "spaces" if 2 * alone > points else "marks"
+            reason += f"; cut at {self.words_}, as {alone} of {points} commas and full stops stand alone"
+        self._learn(tokens, reason, counts.get((tokens, self.words_)) or counts[tokens, ways[0]])
         return self
 
     def describe(self) -> list[tuple[str, str]]:
@@ -164,12 +183,37 @@ class TextFeatures(TokenFeatures):
         numbers = [int(number) for number in np.asarray(ids, dtype=np.int64).reshape(-1)]
         for number in numbers:
             _check.whole("token number", number, 0, codec.vocabulary.size - 1)
-        return codec.decode(numbers)
+        push, finish = codec.decoder()
+        return push(numbers) + finish()
+
+    def decoder(self) -> codecs.Decoder:
+        """Return what turns token numbers into text a few at a time: ``push(numbers)``, and ``finish()`` at the end.
+
+        Example:
+            >>> push, finish = TextFeatures("byte").decoder()
+            >>> push([2 + 0xC3]), push([2 + 0xA4]), finish()
+            ('', 'ä', '')
+        """
+        return self._fitted().decoder()
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the words or characters of a text that are not known, each once, in their order.
+
+        Example:
+            >>> TextFeatures("char").fit(["abc"]).unknown("cab!?!")
+            ['!', '?']
+        """
+        vocabulary = self._fitted().vocabulary
+        if self.tokens_ in ("byte", "bpe"):
+            return []
+        units = self._units(self.tokens_, cut.whole_characters(check_text(text, "text")), self.words_)
+        return list(dict.fromkeys(unit for unit in units if vocabulary.ids([unit])[0] == UNKNOWN))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learnt, as plain JSON."""
         codec = self._fitted()
         learnt: dict[str, Any] = {"tokens": self.tokens_, "reason": self.reason_, "known": self.known_share_}
+        learnt["words"] = self.words_
         if isinstance(codec, codecs.PairCodec):
             learnt["merges"] = list(codec.pairs.merges)
         elif self.tokens_ != "byte":
@@ -193,6 +237,9 @@ class TextFeatures(TokenFeatures):
         if tokens not in _PLURAL or features.tokens not in ("auto", tokens):
             raise damaged("tokens", tokens, f"what fits '{features.tokens}'")
         reason, share = field(learnt, "reason", str), field(learnt, "known", float)
+        features.words_ = field(learnt, "words", str)
+        if features.words_ not in WORDS[1:] or features.words not in (None, "auto", features.words_):
+            raise damaged("words", features.words_, "'marks' or 'spaces'")
         folding = features._folding(tokens)
         codec: codecs.Codec
         if tokens == "byte":
@@ -208,7 +255,7 @@ class TextFeatures(TokenFeatures):
             for token in known:
                 if tokens == "char" and len(token) != 1:
                     raise damaged("vocabulary", token, "single characters")
-            codec = _table_codec(tokens, Vocabulary(known), folding)
+            codec = features._table_codec(tokens, Vocabulary(known), folding)
         features._settle(tokens, reason, codec)
         features.known_share_ = share
         return features
@@ -239,9 +286,9 @@ class TextFeatures(TokenFeatures):
     def _min_count(self, tokens: str) -> int:
         return _DEFAULT_MIN[tokens] if self.min_count is None else self.min_count
 
-    def _units(self, tokens: str, text: str) -> Sequence[str]:
+    def _units(self, tokens: str, text: str, way: str) -> Sequence[str]:
         """Return what is counted of one training text; of byte pairs, the pieces they are learnt from."""
-        units = codecs.units(tokens, text, self._folding(tokens))
+        units = codecs.units(tokens, text, self._folding(tokens), codecs.WordCutting(way, self.lines))
         return units if tokens == "bpe" or self.max_length is None else units[: self.max_length]
 
     def _learn(self, tokens: str, reason: str, counts: Counter[str]) -> None:
@@ -260,11 +307,10 @@ class TextFeatures(TokenFeatures):
             top = max(counts.values())
             what = f"a number of times that some {tokens} occurs in training, at most {top}"
             raise InputError(describe("min_count", least, what, f"Use min_count={top}."))
-        self._settle(tokens, reason, _table_codec(tokens, vocabulary, folding))
+        self._settle(tokens, reason, self._table_codec(tokens, vocabulary, folding))
         self.known_share_ = vocabulary.share_known(counts)
 
-
-def _table_codec(tokens: str, vocabulary: Vocabulary, folding: codecs.Folding) -> codecs.Codec:
-    if tokens == "word":
-        return codecs.WordCodec(vocabulary, folding)
-    return codecs.CharacterCodec(vocabulary, folding)
+    def _table_codec(self, tokens: str, vocabulary: Vocabulary, folding: codecs.Folding) -> codecs.Codec:
+        if tokens == "word":
+            return codecs.WordCodec(vocabulary, folding, codecs.WordCutting(self.words_, self.lines))
+        return codecs.CharacterCodec(vocabulary, folding)

@@ -1,7 +1,22 @@
 """Models: a specification built into a network."""
 
 from rekur.models.build import LiveState, SequenceModel, build, count_parameters
+from rekur.models.language import LanguageNetwork, LanguageState, build_language
+from rekur.models.language_spec import LanguageSpec
 from rekur.models.live import LiveModel
+from rekur.models.live_language import LiveLanguage
 from rekur.models.spec import SequenceSpec
 
-__all__ = ["LiveModel", "LiveState", "SequenceModel", "SequenceSpec", "build", "count_parameters"]
+__all__ = [
+    "LanguageNetwork",
+    "LanguageSpec",
+    "LanguageState",
+    "LiveLanguage",
+    "LiveModel",
+    "LiveState",
+    "SequenceModel",
+    "SequenceSpec",
+    "build",
+    "build_language",
+    "count_parameters",
+]

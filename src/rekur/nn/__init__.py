@@ -4,8 +4,10 @@ from rekur.nn.attention import AdditiveAttention, DotAttention, MultiHeadAttenti
 from rekur.nn.bidirectional import Bidirectional
 from rekur.nn.conv import CausalConv
 from rekur.nn.embed import Embedding, TiedLinear
+from rekur.nn.ngram import NGramEmbedding
 from rekur.nn.pool import make_pool
 from rekur.nn.rnn import Layer
+from rekur.nn.softmax import FullSoftmax
 from rekur.nn.stack import Recurrent, RecurrentOutput, detach_state
 from rekur.nn.torch_api import GRU, LSTM, RNN
 
@@ -18,8 +20,10 @@ __all__ = [
     "CausalConv",
     "DotAttention",
     "Embedding",
+    "FullSoftmax",
     "Layer",
     "MultiHeadAttention",
+    "NGramEmbedding",
     "Recurrent",
     "RecurrentOutput",
     "TiedLinear",

@@ -72,6 +72,8 @@ class Recurrent(nn.Module):
         norm: whether each layer's output is layer-normalised.
         learned_state: whether the states before the first step are learned.
         scan: which scan runs the cells; "auto" takes the fastest that computes each.
+        checkpoint_steps: in training, keep what the gradient needs for so many steps at a time only, and compute the
+            rest twice; 0 keeps all.
         cell_options: further options of the cell, for a name or a class.
 
     Raises:
@@ -97,6 +99,7 @@ class Recurrent(nn.Module):
         norm: bool = False,
         learned_state: bool = False,
         scan: str = "auto",
+        checkpoint_steps: int = 0,
         **cell_options: Any,
     ) -> None:
         super().__init__()
@@ -112,10 +115,11 @@ class Recurrent(nn.Module):
 
         layers: list[Layer | Bidirectional] = []
         size = self.input_size
+        how: dict[str, Any] = {"learned_state": learned_state, "scan": scan, "checkpoint_steps": checkpoint_steps}
         for _ in range(num_layers):
-            ahead = Layer(make(size), learned_state=learned_state, scan=scan)
+            ahead = Layer(make(size), **how)
             if bidirectional:
-                back = Layer(make(size), reverse=True, learned_state=learned_state, scan=scan)
+                back = Layer(make(size), reverse=True, **how)
                 layers.append(Bidirectional(ahead, back))
             else:
                 layers.append(ahead)

@@ -1,0 +1,254 @@
+"""The network that says how probable the next token is, built from its specification.
+
+Axes: B batch, T time, E embedding, O outputs of the recurrent stack, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.utils import _pytree
+
+from rekur import _check
+from rekur.cells import Cell, RecurrentDropout, make_cell
+from rekur.models.language_spec import LanguageSpec
+from rekur.nn import Embedding, NGramEmbedding
+from rekur.nn.rnn import Layer
+from rekur.nn.segments import Segments
+from rekur.nn.softmax import make_softmax
+
+State = tuple[Tensor, ...]
+
+
+class LanguageState(NamedTuple):
+    """What a language model remembers between two chunks.
+
+    Attributes:
+        before: the last few token numbers, (B, n - 1); (B, 0) where no runs of tokens are looked at.
+        layers: the state of each recurrent layer, tensors (B, …).
+    """
+
+    before: Tensor
+    layers: tuple[State, ...]
+
+
+class LanguageOutput(NamedTuple):
+    """What a chunk gives.
+
+    Attributes:
+        loss: the mean over all targets, in nats, with regularisers in training; a scalar.
+        nats: the negative log-probability of each target, 0 where there is none, (B, T); in training with
+            ``softmax="sampled"`` among the tokens drawn only.
+        state: to carry on; the caller cuts off its gradient.
+        hidden: the outputs of the last layer, (B, T, O).
+    """
+
+    loss: Tensor
+    nats: Tensor
+    state: LanguageState
+    hidden: Tensor
+
+
+class LanguageNetwork(nn.Module):
+    r"""Embed, recur, score.
+
+    .. math:: p(x_{t+1} \mid x_{\le t}) = \mathrm{softmax}(W\,\mathrm{recur}(\mathrm{embed}(x)_{\le t}) + b)
+
+    Dropout masks hold for a whole chunk and row (Gal and Ghahramani 2016). Each chunk draws new ones, those of
+    recurrent dropout too.
+
+    Args:
+        spec: what the network is made of.
+
+    Example:
+        >>> network = LanguageNetwork(LanguageSpec(vocabulary_size=10, hidden_size=8, embedding_size=4))
+        >>> out = network(torch.tensor([[0, 5, 3]]), torch.tensor([[5, 3, 2]]))
+        >>> out.nats.shape, out.hidden.shape
+        (torch.Size([1, 3]), torch.Size([1, 3, 8]))
+    """
+
+    #: no step needs a later one
+    streams = True
+
+    def __init__(self, spec: LanguageSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embedding = Embedding(spec.vocabulary_size, spec.embedding_size, row_dropout=spec.row_dropout)
+        self.ngrams: NGramEmbedding | None = None
+        if spec.ngrams:
+            self.ngrams = NGramEmbedding(spec.embedding_size, orders=spec.ngrams, rows=spec.ngram_rows)
+        layers = []
+        size = spec.embedding_size
+        for _ in range(spec.num_layers):
+            layers.append(Layer(_cell(spec, size), checkpoint_steps=spec.checkpoint_steps))
+            size = layers[-1].output_size
+        self.layers = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(nn.LayerNorm(layer.output_size) for layer in layers if spec.norm)
+        self.head = make_softmax(
+            spec.softmax,
+            size,
+            spec.vocabulary_size,
+            self.embedding if spec.tied else None,
+            cutoffs=spec.cutoffs,
+            samples=spec.samples,
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        targets: Tensor,
+        state: LanguageState | None = None,
+        resets: Tensor | None = None,
+    ) -> LanguageOutput:
+        """Return the loss of a chunk and the state behind it.
+
+        Args:
+            x: token numbers, (B, T); 0 where a text begins.
+            targets: the tokens that follow, (B, T); 0 where none is to be predicted.
+            state: what the chunk before left, without its gradient; None at the beginning.
+            resets: True where a row's state begins anew before the step, (B, T); None for nowhere.
+        """
+        hidden, after = self.read(x, state, resets)
+        spec, training = self.spec, self.training
+        kept = _locked(hidden, spec.output_dropout, training)
+        flat = targets.reshape(-1)
+        nats = self.head(kept.flatten(0, 1), flat)
+        loss = nats.sum() / (flat != 0).sum().clamp(min=1)
+        if training and spec.activation_regularisation:
+            loss = loss + spec.activation_regularisation * kept.square().mean()
+        if training and spec.temporal_regularisation and hidden.shape[1] > 1:
+            loss = loss + spec.temporal_regularisation * (hidden[:, 1:] - hidden[:, :-1]).square().mean()
+        return LanguageOutput(loss, nats.detach().view_as(targets), after, hidden)
+
+    def read(
+        self, x: Tensor, state: LanguageState | None = None, resets: Tensor | None = None
+    ) -> tuple[Tensor, LanguageState]:
+        """Return the outputs of the last layer (B, T, O) and the state behind them."""
+        if state is None:
+            state = self.initial_state(x.shape[0], device=x.device)
+        if resets is not None and not bool(resets.any()):
+            resets = None
+        encoded, before = self._encode(x, state.before, resets)
+        if resets is None:
+            hidden, layers = self._recur(encoded, state.layers, None)
+            return hidden, LanguageState(before, layers)
+        cut = Segments.of(resets)
+        begin = self.initial_state(len(cut.lengths), device=x.device).layers
+        begun = tuple(cut.begin(*pair) for pair in zip(state.layers, begin, strict=True))
+        if int(cut.lengths.min()) == x.shape[1]:  # borders at the first step only
+            hidden, layers = self._recur(encoded, begun, None)
+            return hidden, LanguageState(before, layers)
+        out, ends = self._recur(cut.split(encoded), begun, cut.lengths)
+        return cut.join(out), LanguageState(before, tuple(cut.end(layer) for layer in ends))
+
+    def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> LanguageState:
+        """Return what is remembered before the first token."""
+        if self.ngrams is None:
+            before = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
+        else:
+            before = self.ngrams.initial_state(batch_size, device=device)
+        layers = tuple(layer.initial_state(batch_size, device=device) for layer in self._layers())
+        return LanguageState(before, layers)
+
+    def step(self, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
+        """Return the scores (B, V) of what follows token numbers (B,), and the state behind them.
+
+        The scores are logits, minus infinity for padding; nothing is drawn at random, so call ``eval()`` before.
+        """
+        encoded, before = self._encode(ids[:, None], state.before, None)
+        y = encoded[:, 0]
+        after = []
+        for index, (layer, own) in enumerate(zip(self._layers(), state.layers, strict=True)):
+            out, new = layer.cell.step(y, own)
+            after.append(new)
+            y = self._join(index, y, out)
+        return self.head.logits(y), LanguageState(before, tuple(after))
+
+    def log_probabilities(self, hidden: Tensor) -> Tensor:
+        """Return the logarithms of the probabilities of all tokens (…, V) after outputs (…, O)."""
+        return self.head.log_probabilities(hidden)
+
+    def start_bias(self, counts: Tensor) -> None:
+        """Let the output layer begin with how often each token occurs, counts (V,), one added to each."""
+        self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())
+
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def _encode(self, x: Tensor, before: Tensor, resets: Tensor | None) -> tuple[Tensor, Tensor]:
+        encoded: Tensor = self.embedding(x)
+        if self.ngrams is not None:
+            runs, before = self.ngrams(x, before, resets)
+            encoded = encoded + functional.dropout(runs, self.spec.ngram_dropout, self.training)
+        return _locked(encoded, self.spec.input_dropout, self.training), before
+
+    def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
+        spec, after = self.spec, []
+        for index, (layer, own) in enumerate(zip(self._layers(), state, strict=True)):
+            if self.training and spec.recurrent_dropout:
+                own = (*own[:-1], layer.initial_state(len(x), device=x.device)[-1])
+            out, new = self._run(layer, x, own, lengths)
+            after.append(new)
+            x = self._join(index, x, out)
+            if index + 1 < spec.num_layers:
+                x = _locked(x, spec.dropout, self.training)
+        return x, tuple(after)
+
+    def _run(self, layer: Layer, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        if not (self.training and self.spec.weight_dropout):
+            return layer.run(x, state, lengths)
+        names = [name for name, _ in layer.named_parameters() if name.endswith("weight_hh")]
+        if not names:
+            return layer.run(x, state, lengths)
+        dropped = {n: functional.dropout(layer.get_parameter(n), self.spec.weight_dropout) for n in names}
+        result: tuple[Tensor, State] = functional_call(layer, dropped, (x, state, lengths))
+        return result
+
+    def _join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
+        """Return the output of a layer from its input and what its cell gave, for one step or for all."""
+        if self.spec.norm:
+            out = self.norms[index](out)
+        return out + x if self.spec.residual and index > 0 else out
+
+
+def select_rows(state: LanguageState, rows: Tensor) -> LanguageState:
+    """Return the state of some rows, each as often as it is asked for, (k,)."""
+    picked: LanguageState = _pytree.tree_map(lambda tensor: tensor[rows], state)
+    return picked
+
+
+def detach(state: LanguageState) -> LanguageState:
+    """Return the state cut off from the graph that made it."""
+    cut: LanguageState = _pytree.tree_map(lambda tensor: tensor.detach(), state)
+    return cut
+
+
+def build_language(spec: LanguageSpec, *, seed: int | None = None) -> LanguageNetwork:
+    """Return a new network of this specification.
+
+    Args:
+        spec: what it is made of.
+        seed: of its first weights; None takes PyTorch's random state as it is.
+    """
+    if seed is None:
+        return LanguageNetwork(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_check.whole("seed", seed, low=0))
+        return LanguageNetwork(spec)
+
+
+def _cell(spec: LanguageSpec, input_size: int) -> Cell:
+    cell = make_cell(spec.cell, input_size, spec.hidden_size)
+    return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
+
+
+def _locked(x: Tensor, chance: float, training: bool) -> Tensor:
+    """Return steps (B, T, D) with features off for whole rows in training."""
+    if not training or not chance:
+        return x
+    mask: Any = functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), chance)
+    return x * mask

@@ -1,0 +1,120 @@
+"""The specification of a language model: plain, checked, saved as JSON, read by ``build_language`` alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+from rekur import _check
+from rekur.errors import InputError, describe
+
+SOFTMAXES = ("full", "adaptive", "sampled")
+_CHANCES = (
+    "row_dropout",
+    "input_dropout",
+    "ngram_dropout",
+    "dropout",
+    "output_dropout",
+    "weight_dropout",
+    "recurrent_dropout",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageSpec:
+    """What a model of the next token is made of.
+
+    Args:
+        vocabulary_size: number of token numbers V, padding (0) and unknown (1) among them; 3 or more.
+        cell: a name in ``rekur.cells.CELLS``.
+        hidden_size: hidden units H of each layer; 1 or more.
+        num_layers: layers on top of each other; 1 or more.
+        embedding_size: values E that a token is turned into; 1 or more.
+        ngrams: lengths of the runs of tokens that have learned vectors of their own, each 2 or more; () for none.
+        ngram_rows: rows of each of their tables; one number for each length.
+        tied: whether the output layer uses the embedding's weights.
+        softmax: ``full``, ``adaptive`` (frequent tokens in a first cluster) or ``sampled`` (in training, the
+            probability is taken among some tokens drawn at random; exact otherwise).
+        cutoffs: for ``adaptive``: the token numbers at which a new cluster begins, rising, below V.
+        samples: for ``sampled``: how many tokens are drawn for a chunk; 1 or more.
+        row_dropout: chance in [0, 1) that a token's vector is zeros wherever it stands in a chunk, in training.
+        input_dropout: chance that a feature of the input is off for a whole chunk, in training.
+        ngram_dropout: chance that the vector of a run of tokens is left out, in training.
+        dropout: chance that a feature between layers is off for a whole chunk, in training.
+        output_dropout: the same before the output layer.
+        weight_dropout: chance that a recurrent weight is off for a whole chunk, in training.
+        recurrent_dropout: chance that a hidden value is off on its way to the next step, for a whole chunk.
+        activation_regularisation: weight of the mean squared output in the loss; 0 or more.
+        temporal_regularisation: weight of the mean squared change of the output from step to step; 0 or more.
+        residual: add each layer's input to its output, from the second layer on.
+        norm: layer norm after each layer.
+        checkpoint_steps: keep states for the gradient only every so many steps and compute the rest twice;
+            0 keeps all.
+    """
+
+    vocabulary_size: int
+    cell: str = "lstm"
+    hidden_size: int = 256
+    num_layers: int = 1
+    embedding_size: int = 64
+    ngrams: tuple[int, ...] = ()
+    ngram_rows: tuple[int, ...] = ()
+    tied: bool = False
+    softmax: str = "full"
+    cutoffs: tuple[int, ...] = ()
+    samples: int = 2048
+    row_dropout: float = 0.0
+    input_dropout: float = 0.0
+    ngram_dropout: float = 0.0
+    dropout: float = 0.0
+    output_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    activation_regularisation: float = 0.0
+    temporal_regularisation: float = 0.0
+    residual: bool = False
+    norm: bool = False
+    checkpoint_steps: int = 0
+
+    def __post_init__(self) -> None:
+        _check.whole("vocabulary_size", self.vocabulary_size, low=3)
+        for name in ("hidden_size", "num_layers", "embedding_size", "samples"):
+            _check.whole(name, getattr(self, name), low=1)
+        for name in _CHANCES:
+            _check.number(name, getattr(self, name), 0, 1, open_high=True)
+        for name in ("activation_regularisation", "temporal_regularisation"):
+            _check.number(name, getattr(self, name), 0)
+        for name in ("tied", "residual", "norm"):
+            _check.flag(name, getattr(self, name))
+        _check.choice("softmax", self.softmax, SOFTMAXES)
+        _check.whole("checkpoint_steps", self.checkpoint_steps, low=0)
+        if self.weight_dropout and self.checkpoint_steps:
+            fix = "What is computed twice must have the same weights; use recurrent_dropout instead."
+            raise InputError(describe("weight_dropout", self.weight_dropout, "0 with checkpoint_steps", fix))
+        self._check_lists()
+
+    def _check_lists(self) -> None:
+        for name in ("ngrams", "ngram_rows", "cutoffs"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for length in self.ngrams:
+            _check.whole("ngrams", length, low=2, high=16)
+        if len(self.ngram_rows) != len(self.ngrams):
+            raise InputError(describe("ngram_rows", self.ngram_rows, f"{len(self.ngrams)} numbers, one for each ngram"))
+        for rows in self.ngram_rows:
+            _check.whole("ngram_rows", rows, low=1)
+        if (self.softmax == "adaptive") != bool(self.cutoffs):
+            raise InputError(describe("cutoffs", self.cutoffs, "token numbers with softmax='adaptive', else none"))
+        if list(self.cutoffs) != sorted(set(self.cutoffs)) or any(
+            not 1 < c < self.vocabulary_size for c in self.cutoffs
+        ):
+            raise InputError(describe("cutoffs", self.cutoffs, f"rising numbers in [2, {self.vocabulary_size - 1}]"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain JSON."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return the specification that :meth:`to_dict` described; an unknown key is an error."""
+        _check.no_unknown("model specification key", saved, [f.name for f in dataclasses.fields(cls)])
+        return cls(**saved)
