@@ -70,7 +70,7 @@ class Tokens:
 
     def __init__(self, rows: Ragged, starts: Ids, characters: int, size: int) -> None:
         self._rows = rows  # holds the temporary file
-        self.ids: NDArray[np.int32] = rows.values
+        self.ids = np.asarray(rows.values, dtype=np.int32)
         self.starts = starts
         self.characters, self.bytes = characters, size
         digest, self.unknown = hashlib.sha256(starts.astype("<i8").tobytes()), 0
