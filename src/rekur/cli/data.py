@@ -23,8 +23,10 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     \b
     rekur data reviews.csv
     rekur data reviews.csv --text review --label stars
+    rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
     """
+    from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
 
     columns, reading = split_input(values)
@@ -34,10 +36,15 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
     steps = _steps(source, found.chosen) if found.chosen else []
     line = _fit_line(file, found) if found.chosen and found.chosen.labels() else ""
+    running = measure(file, encoding=reading.get("encoding")) if source.format == "txt" else None
     if as_json:
-        show.as_json({**found.to_dict(), "training": [list(row) for row in steps], "command": line})
+        told = {**found.to_dict(), "training": [list(row) for row in steps], "command": line}
+        show.as_json(told if running is None else {**told, "running_text": running})
         return
     show.table("What is there", ("what", "value"), found.overview())
+    if running is not None:
+        rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
+        show.table("As running text, for a language model", ("what", "value"), rows)
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
     if found.classes:
         show.table("Classes", ("class", "examples", "share"), found.class_table())
@@ -51,6 +58,11 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         click.echo(found.question)
     if line:
         click.echo(f"To train:\n  {line}")
+    if running is not None:
+        name = file.name.split(".")[0]
+        click.echo(
+            f"To train a language model:\n  {shlex.join(['rekur', 'fit', 'language', str(file)])} --out runs/{name}"
+        )
 
 
 def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:

@@ -9,45 +9,69 @@ import click
 
 from rekur import _check
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, FILE, INPUT, JSON, split_input, with_options
+from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
+from rekur.errors import InputError, describe
 
 
 @click.command("evaluate")
-@with_options(BUNDLE, FILE, *INPUT)
+@with_options(BUNDLE, FILES, *INPUT, DOCUMENT)
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
 @JSON
-def command(bundle: Path, file: Path, report: Path | None, as_json: bool, **values: Any) -> None:
-    """Score a saved model on a file with labels; columns are those it was trained with.
+def command(
+    bundle: Path, files: tuple[str, ...], report: Path | None, document: str | None, as_json: bool, **values: Any
+) -> None:
+    """Score a saved model on a file with labels, or a language model on files of text.
+
+    Columns are those it was trained with, unless others are named.
 
     \b
     rekur evaluate runs/reviews test.csv
     rekur evaluate runs/reviews test.csv --report reviews.html
     rekur evaluate runs/reviews other.csv --text body --label rating --json
+    rekur evaluate runs/shakespeare test.txt --json
     """
     _check.need("torch", "train", "rekur evaluate")
-    from rekur.cli.saved import corpus_for
     from rekur.tasks import load
 
     task = load(bundle)
-    corpus = corpus_for(task, file, *split_input(values), need_label=True)
+    columns, reading = split_input(values)
+    if task.task == "language":
+        from rekur.cli.language import texts_for
+
+        corpus, name = texts_for(task, files, {**columns, **reading, "document": document}), " ".join(files)
+    else:
+        corpus, name = _examples(task, files, columns, reading, document), files[0]
     metrics = task.evaluate_corpus(corpus)
     if report is not None:
-        _write(report, f"{bundle.name} on {file.name}", metrics, task)
+        _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, task)
     if as_json:
-        show.as_json({"bundle": str(bundle), "file": str(file), **metrics})
+        show.as_json({"bundle": str(bundle), "file": name, **metrics})
         return
-    show.table(f"{bundle} on {file}: {metrics['items']} items", *show.score_rows(metrics))
+    show.table(f"{bundle} on {name}: {show.size(metrics)}", *show.score_rows(metrics))
     if metrics.get("per_class"):
         show.table("Each class", *show.class_rows(metrics))
     if report is not None:
         click.echo(f"Plots in {report}.")
 
 
+def _examples(
+    task: Any, files: tuple[str, ...], columns: dict[str, Any], reading: dict[str, Any], document: str | None
+) -> Any:
+    """Return the examples of one file."""
+    from rekur.cli.saved import corpus_for
+
+    if len(files) > 1:
+        raise InputError(describe("FILE", f"{len(files)} files", f"one, for a model of the task {task.task}"))
+    if document is not None:
+        raise InputError(describe("--document", document, f"none for a model of the task {task.task}"))
+    return corpus_for(task, Path(files[0]), columns, reading, need_label=True)
+
+
 def _write(path: Path, title: str, metrics: dict[str, Any], task: Any) -> None:
     """Write scores, classes, plots and options as one page."""
     from rekur.study import model_plots, write_report
 
-    tables: list[tuple[str, Any, Any]] = [(f"Scores on {metrics['items']} items", *show.score_rows(metrics))]
+    tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(task.chosen_.items())]

@@ -10,13 +10,58 @@ import click
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path)
 
-OUTPUT = (
-    click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved."),
-    click.option("--valid", type=_FILE, metavar="FILE", help="Validation items; by default a share of FILE."),
-    click.option("--overwrite", is_flag=True, help="Replace a model that is saved there."),
+_OUT = click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved.")
+_RUN = (
+    click.option("--overwrite", is_flag=True, help="Replace a model that is saved there, or begin a run anew."),
+    click.option(
+        "--checkpoint-every",
+        type=int,
+        metavar="STEPS",
+        help="Keep what `rekur resume` needs every so many steps; by default every few minutes.",
+    ),
     click.option("--tensorboard", type=_FOLDER, metavar="DIR", help="Also write TensorBoard event files there."),
-    click.option("--quiet", is_flag=True, help="Show no progress."),
+    click.option("--quiet", is_flag=True, help="Show no progress; warnings are still shown."),
 )
+OUTPUT = (
+    _OUT,
+    click.option("--valid", type=_FILE, metavar="FILE", help="Validation items; by default a share of FILE."),
+    *_RUN,
+)
+TEXT_OUTPUT = (
+    _OUT,
+    click.option(
+        "--valid", multiple=True, metavar="FILE", help="Validation text; by default a share of FILE. Repeat for more."
+    ),
+    *_RUN,
+)
+
+
+class _Numbers(click.ParamType[Any]):
+    """Whole numbers with commas between."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return ``2,3`` as [2, 3], and nothing as []."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return [int(part) for part in value.split(",") if part.strip()]
+        except ValueError:
+            self.fail(f"got '{value}'; expected whole numbers such as 2,3.", parameter, context)
+
+
+def _names(rows: tuple[tuple[str, Any, str], ...]) -> tuple[str, ...]:
+    return tuple(option.split("/")[0].lstrip("-").replace("-", "_") for option, _, _ in rows)
+
+
+def _make(option: str, kind: Any, text: str) -> Any:
+    if kind is None:
+        return click.option(option, is_flag=True, default=None, help=text)
+    return click.option(option, type=kind, default=None, help=text)
+
+
+NUMBERS = _Numbers()
 
 #: option, type, help; what is not given stays as the estimator has it
 _FEATURES = (
@@ -45,7 +90,8 @@ _MODEL = (
 )
 _TRAINING = (
     ("--epochs", int, "Passes over the training items at most."),
-    ("--batch-size", int, "Items a step."),
+    ("--steps", int, "Steps of the optimiser at most, instead of --epochs."),
+    ("--batch-size", int, "Items a step; of a language model, streams side by side."),
     ("--learning-rate", float, "The highest rate of AdamW."),
     ("--weight-decay", float, "Weight decay of AdamW."),
     ("--schedule", click.Choice(["cosine", "linear", "constant"]), "How the rate falls."),
@@ -67,17 +113,55 @@ _CLASSIFY = (
     ("--bayes-start", float, "Start the embedding of words at so many times their log-count ratios; 0 for none."),
 )
 
-FEATURE_NAMES = tuple(option.split("/")[0].lstrip("-").replace("-", "_") for option, _, _ in _FEATURES)
+_TEXT_FEATURES = (
+    ("--lowercase/--keep-case", None, "Fold upper case; by default cases are kept."),
+    ("--digits", click.Choice(["keep", "zero"]), "Read every digit as 0, or keep them; by default they are kept."),
+    ("--words", click.Choice(["auto", "marks", "spaces"]), "Where words end: at marks, or at spaces only."),
+    ("--max-vocabulary", int, "Most entries of a vocabulary; the rest is unknown."),
+    ("--min-count", int, "Times that a token must occur to enter the vocabulary."),
+)
+_LANGUAGE = (
+    ("--tokens", click.Choice(["char", "byte", "word", "bpe"]), "What is predicted; characters by default."),
+    ("--cell", str, "A cell of `rekur cells`; lstm by default."),
+    ("--hidden-size", int, "Hidden units of each layer."),
+    ("--num-layers", int, "Layers on top of each other."),
+    ("--embedding-size", int, "Values that a token is turned into."),
+    ("--ngrams", NUMBERS, "Lengths of the runs of tokens that have vectors of their own, such as 2,3."),
+    ("--ngram-rows", int, "Rows of each of their tables."),
+    ("--tied/--not-tied", None, "The output layer uses the embedding's weights."),
+    ("--softmax", str, "full, adaptive (frequent tokens first) or sampled (a part of the vocabulary in training)."),
+    ("--row-dropout", float, "Chance that a token's vector is zeros wherever it stands."),
+    ("--input-dropout", float, "Chance that an input feature is off for a whole chunk."),
+    ("--dropout", float, "The same between layers."),
+    ("--output-dropout", float, "The same before the output layer."),
+    ("--weight-dropout", float, "Chance that a recurrent weight is off for a whole chunk."),
+    ("--recurrent-dropout", float, "Chance that a hidden value is off on its way to the next step."),
+    ("--activation-regularisation", float, "Weight of the squared outputs in the loss."),
+    ("--temporal-regularisation", float, "Weight of their squared changes from step to step in the loss."),
+    ("--residual", None, "Add each layer's input to its output."),
+    ("--norm", None, "Layer norm after each layer."),
+    ("--reset/--no-reset", None, "Begin every document with a fresh state; by default where there are several."),
+    ("--chunk-length", int, "Steps that the gradient goes back."),
+    ("--jitter", float, "By how large a share chunks differ in length."),
+    ("--checkpoint-steps", int, "Keep states every so many steps only and compute the rest twice, to save memory."),
+)
 
-
-def _make(option: str, kind: Any, text: str) -> Any:
-    if kind is None:
-        return click.option(option, is_flag=True, default=None, help=text)
-    return click.option(option, type=kind, default=None, help=text)
-
-
+FEATURE_NAMES = _names(_FEATURES)
+TEXT_FEATURE_NAMES = _names(_TEXT_FEATURES)
 SHARED = tuple(_make(*row) for row in (*_FEATURES, *_MODEL, *_TRAINING))
 CLASSIFY = tuple(_make(*row) for row in _CLASSIFY)
+LANGUAGE = tuple(_make(*row) for row in (*_LANGUAGE, *_TEXT_FEATURES, *_TRAINING))
+
+
+def estimator_options(values: dict[str, Any], feature_names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the estimator's options that were given on the command line."""
+    given = {name: value for name, value in values.items() if value is not None}
+    features = {name: given.pop(name) for name in feature_names if name in given}
+    if "time_limit" in given:
+        given["time_limit"] = seconds(given["time_limit"])
+    if given.pop("no_baseline", False):
+        given["baseline"] = False
+    return {**given, "feature_options": features}
 
 
 def seconds(text: str) -> float:

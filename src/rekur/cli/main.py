@@ -22,10 +22,14 @@ from rekur.errors import InterruptedTraining, RekurError, describe, did_you_mean
 
 #: every command and the module that holds it; a module is imported when its command is asked for
 COMMANDS = {
-    "fit": "Train a model from a file of sequences.",
-    "evaluate": "Score a saved model on a file with labels.",
+    "fit": "Train a model from files of sequences or of text.",
+    "resume": "Go on with a training that was stopped.",
+    "tune": "Try many options of a task and keep the best model.",
+    "evaluate": "Score a saved model on a file with labels, or on text.",
     "predict": "Give every item of a file its prediction.",
     "stream": "Run a saved model live, one event a line.",
+    "generate": "Let a language model write.",
+    "score": "Give the log-probability of texts.",
     "data": "Describe a file before training on it.",
     "cells": "List the recurrent cells with equations and costs.",
     "doctor": "Show what is installed and which paths will be used.",
@@ -78,6 +82,10 @@ def app() -> None:
     rekur fit classify reviews.csv --text review --label stars --out runs/reviews
     rekur evaluate runs/reviews test.csv
     rekur stream runs/reviews
+
+    \b
+    rekur fit language book.txt --time-limit 20m --out runs/book
+    rekur generate runs/book --prompt "It was"
     """
 
 

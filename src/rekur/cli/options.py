@@ -14,6 +14,21 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
+FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
+DOCUMENT = click.option(
+    "--document",
+    type=click.Choice(["file", "line", "blank"]),
+    help="What a document is: a file, a line, or what stands between blank lines; by default a file, or a row.",
+)
+ENCODING = click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8.")
+
+#: how files of text are read
+TEXTS = (
+    click.option("--text", metavar="COL", help="For tables and JSON lines: the column with the text."),
+    DOCUMENT,
+    ENCODING,
+)
+
 #: how a file is read: which columns are items and labels
 INPUT = (
     click.option("--text", metavar="COL", help="Column with text."),
@@ -26,7 +41,7 @@ INPUT = (
     click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
     click.option("--id", metavar="COL", help="Column that names an item in results."),
     click.option("--format", "file_format", metavar="NAME", help="The file's format; by default from its ending."),
-    click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8."),
+    ENCODING,
     click.option("--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."),
 )
 
@@ -62,6 +77,11 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         "label_separator": values.pop("label_separator"),
     }
     return _given(columns), _given(reading)
+
+
+def split_texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of texts out of a command's values; return those that were given, as `open_texts` takes them."""
+    return _given({"column": values.pop("text"), **{name: values.pop(name) for name in ("document", "encoding")}})
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -38,10 +38,12 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
     _check.need("torch", "train", "rekur predict")
+    from rekur.cli.language import refuse_language
     from rekur.cli.saved import corpus_for
     from rekur.tasks import load
 
     task = load(bundle)
+    refuse_language(task, bundle, "predict")
     if items and task.features_.kind == "series":
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")

@@ -65,7 +65,19 @@ HEADLINES = (
     "rmse",
     "mae",
     "r2",
+    "loss",
+    "perplexity",
+    "bits_per_character",
+    "bits_per_byte",
+    "unknown_share",
 )
+
+
+def size(metrics: dict[str, Any]) -> str:
+    """Return on how much a model was scored, such as ``40 items``."""
+    if "items" in metrics:
+        return f"{metrics['items']} items"
+    return f"{metrics['characters']:,} characters in {metrics['tokens']:,} tokens"
 
 
 Rows = tuple[list[str], list[list[Any]]]

@@ -30,10 +30,12 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     tail -f sensor.log | rekur stream runs/wear --json
     """
     _check.need("torch", "train", "rekur stream")
+    from rekur.cli.language import refuse_language
     from rekur.cli.predict import as_row
     from rekur.tasks import load
 
     task = load(bundle)
+    refuse_language(task, bundle, "stream")
     session = task.stream()
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)

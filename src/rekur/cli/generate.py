@@ -1,0 +1,104 @@
+"""``rekur generate BUNDLE``: text that a language model goes on with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur.cli.language import load_language
+from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.cli.texts import read_whole, read_whole_input
+
+#: what stands between samples
+BETWEEN = "─" * 40
+
+
+@click.command("generate")
+@with_options(BUNDLE)
+@click.option("--prompt", metavar="TEXT", help="What the text begins with; - reads it from standard input.")
+@click.option("--prompt-file", type=click.Path(path_type=Path), metavar="FILE", help="The same, from a file.")
+@click.option("--max-tokens", type=int, default=200, show_default=True, help="Tokens to draw at most.")
+@click.option("--samples", type=int, default=1, show_default=True, help="Texts to draw, all in one batch.")
+@click.option("--temperature", type=float, help="Below 1 the likely becomes likelier; 0 takes the likeliest always.")
+@click.option("--top-k", type=int, help="Draw from the K likeliest tokens only.")
+@click.option("--top-p", type=float, help="Draw from the fewest tokens that have this probability together.")
+@click.option("--min-p", type=float, help="Draw from tokens at least this share as probable as the likeliest.")
+@click.option("--repetition-penalty", type=float, help="By how much tokens that were used become less likely.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="End a sample where this comes; repeat it for several.")
+@click.option("--unknown", type=click.Choice(["error", "keep"]), help="What to do with unknown parts of the prompt.")
+@click.option("--seed", type=int, help="Of the draws; by default another each time.")
+@JSON
+def command(
+    bundle: Path,
+    prompt: str | None,
+    prompt_file: Path | None,
+    max_tokens: int,
+    samples: int,
+    stop: tuple[str, ...],
+    unknown: str | None,
+    as_json: bool,
+    **drawing: Any,
+) -> None:
+    """Let a language model write: one text as it is drawn, several one after another.
+
+    With --json one object a line: the text after the prompt, its log-probability, its tokens and why it ended.
+
+    \b
+    rekur generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8
+    rekur generate runs/tunes --samples 20 --stop $'\\n\\n' --json > tunes.jsonl
+    cat start.txt | rekur generate runs/books --prompt - --max-tokens 1000 --seed 1
+    """
+    start = _prompt(prompt, prompt_file)
+    model = load_language(bundle, "rekur generate")
+    from rekur.decode import Sampler
+
+    sampler = Sampler(**{name: value for name, value in drawing.items() if value is not None})
+    options = {"samples": samples, "max_tokens": max_tokens, "stop": stop, **({"unknown": unknown} if unknown else {})}
+    events = model.generate_events(start, sampler, **options)
+    if as_json:
+        for sample in _in_order(events):
+            row = {"text": sample.text, "log_probability": sample.log_probability}
+            click.echo(json.dumps({**row, "tokens": sample.tokens, "stopped": sample.stopped}, ensure_ascii=False))
+    elif samples == 1:
+        _write(start, events)
+    else:
+        for number, sample in enumerate(_in_order(events)):
+            click.echo(f"{BETWEEN}\n" * (number > 0) + start + sample.text)
+
+
+def _prompt(prompt: str | None, file: Path | None) -> str:
+    if prompt is not None and file is not None:
+        raise click.UsageError("--prompt and --prompt-file: got both; expected one.", click.get_current_context())
+    if file is not None:
+        return read_whole_input() if str(file) == "-" else read_whole(file)
+    return read_whole_input() if prompt == "-" else prompt or ""
+
+
+def _in_order(events: Iterator[Any]) -> Iterator[Any]:
+    """Yield samples by their numbers, each as soon as those before it are done."""
+    done: dict[int, Any] = {}
+    following = 0
+    for event in events:
+        if event.sample is not None:
+            done[event.sample.number] = event.sample
+        while following in done:
+            yield done.pop(following)
+            following += 1
+
+
+def _write(start: str, events: Iterator[Any]) -> None:
+    """Write a text while it is drawn."""
+    click.echo(start, nl=False)
+    last = start
+    for event in events:
+        if event.text:
+            click.echo(event.text, nl=False)
+            sys.stdout.flush()
+            last = event.text
+    if not last.endswith("\n"):
+        click.echo()

@@ -1,0 +1,39 @@
+"""``rekur resume DIR``: go on with a training that was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rekur import _check
+from rekur.cli import training, unfinished
+from rekur.cli.options import JSON, with_options
+
+
+@click.command("resume")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--accept-changed-data", is_flag=True, help="Go on although the files are not what they were.")
+@click.option("--quiet", is_flag=True, help="Show no progress; warnings are still shown.")
+@with_options(JSON)
+def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool) -> int:
+    """Go on with a training that was stopped, killed or cut off, from its newest checkpoint.
+
+    The result is the one that the training would have had without the stop, bit for bit. DIR is the --out of
+    `rekur fit`; files and options are those of then.
+
+    \b
+    rekur resume runs/books
+    rekur resume runs/books --accept-changed-data
+    """
+    request = unfinished.read_request(folder)
+    _check.need("torch", "train", "rekur resume")
+    how = training.How(
+        out=folder,
+        overwrite=True,
+        quiet=quiet,
+        as_json=as_json,
+        resume=True,
+        accept_changed_data=accept_changed_data,
+    )
+    return training.run(request, how)

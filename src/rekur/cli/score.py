@@ -1,0 +1,98 @@
+"""``rekur score BUNDLE``: how probable texts are to a language model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur.cli.language import load_language
+from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.cli.texts import read_lines, read_whole, read_whole_input
+from rekur.errors import InputError, describe
+
+#: texts that are read and scored together
+CHUNK = 64
+
+
+@click.command("score")
+@with_options(BUNDLE)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="Score this text; may be repeated.")
+@click.option("--by", type=click.Choice(["line", "file"]), default="line", show_default=True, help="What a text is.")
+@click.option("--tokens", "each", is_flag=True, help="Show every token's.")
+@JSON
+def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, each: bool, as_json: bool) -> None:
+    """Give the log-probability of texts: in all, per token and per character; - reads standard input.
+
+    Writes CSV, or JSON lines with --json. Texts are independent of each other; natural logarithms throughout.
+
+    \b
+    rekur score runs/shakespeare --text "To be, or not to be" --tokens
+    rekur score runs/smiles molecules.txt --json
+    rekur score runs/books chapter.txt --by file
+    """
+    if (file is None) == (not texts):
+        got = "neither" if file is None else "both"
+        raise click.UsageError(f"FILE and --text: got {got}; expected one of them.", click.get_current_context())
+    model = load_language(bundle, "rekur score")
+    named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
+    if file is not None:
+        named = read_lines(file) if by == "line" else [(str(file), _whole(file))]
+    rows = _rows(model, iter(named), each, as_json, "--text" if file is None else f"{file}, line")
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    for number, row in enumerate(rows):
+        if number == 0:
+            out.writerow(row)
+        out.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in row.values())
+
+
+def _whole(file: Path) -> str:
+    return read_whole_input() if str(file) == "-" else read_whole(file)
+
+
+def _rows(
+    model: Any, named: Iterator[tuple[Any, str]], each: bool, as_json: bool, place: str
+) -> Iterator[dict[str, Any]]:
+    found = False
+    while chunk := list(islice(named, CHUNK)):
+        found = True
+        for name, text in chunk:
+            if not text:
+                raise InputError(f"{place} {name}: " + describe("text", "", "one character or more"))
+        for (name, _), scored in zip(chunk, model.log_probabilities([text for _, text in chunk]), strict=True):
+            tokens = zip(scored.pieces, map(float, scored.each), strict=True)
+            if each and not as_json:
+                for position, (piece, value) in enumerate(tokens, start=1):
+                    yield {"item": name, "position": position, "token": _shown(piece), "log_probability": value}
+                continue
+            row = _row(name, scored)
+            yield {**row, "each": [list(pair) for pair in tokens]} if each else row
+    if not found:
+        raise InputError(describe(place.removesuffix(", line"), "no text", "one line or more that is not blank"))
+
+
+def _row(name: Any, scored: Any) -> dict[str, Any]:
+    return {
+        "item": name,
+        "log_probability": float(scored.log_probability),
+        "per_token": float(scored.log_probability) / max(1, scored.tokens),
+        "per_character": float(scored.log_probability) / max(1, scored.characters),
+        "tokens": scored.tokens,
+        "characters": scored.characters,
+    }
+
+
+def _shown(piece: str) -> str:
+    """Return a token so that it stays on its line."""
+    return piece.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
