@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ TRAINING = ["Don't stop: 3.14 isn't 3. The cat sat, the CAT sat.", "a é 漢字 
 TEXT_OPTIONS: list[dict[str, Any]] = [
     {"tokens": "word", "min_count": 1},
     {"tokens": "word", "lowercase": False, "digits": "zero", "max_length": 5},
+    {"tokens": "word", "words": "spaces", "lowercase": False, "digits": "keep"},
+    {"tokens": "word", "words": "marks", "lines": True, "max_length": 9},
+    {"tokens": "word", "words": "auto", "lines": False},
     {"tokens": "char"},
     {"tokens": "char", "lowercase": True, "digits": "zero", "max_length": 7},
     {"tokens": "byte", "max_length": 9},
@@ -73,25 +76,69 @@ def test_text_any_cut_is_the_whole(features: TextFeatures, text: str, cuts: list
     check_live(features, text, list(text))
 
 
+CUTTERS = [cut.words(), cut.words(lines=True), cut.spaced(lines=True), cut.pieces()]
+
+
 @settings(max_examples=50, deadline=None)
 @given(text=TEXTS)
 def test_pieces_are_the_whole_text_and_tokens_are_bounded(text: str) -> None:
     assert "".join(cut.pieces().cut(text)) == text
-    for cutter in (cut.words(), cut.pieces()):
+    for cutter in CUTTERS:
         tokens = cutter.cut(text)
         assert all(0 < len(token) <= cut.LONGEST for token in tokens)
         # The quick way through findall and the way through spans agree.
         assert tokens == [text[start:end] for start, end in cutter._spans(text)]
 
 
-@pytest.mark.parametrize("cutter", [cut.words(), cut.pieces()], ids=["words", "pieces"])
-@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("cutter", CUTTERS, ids=["words", "words and lines", "spaces", "pieces"])
+@settings(max_examples=25, deadline=None)
 @given(text=TEXTS)
 def test_what_is_held_back_is_bounded(cutter: cut.Cutter, text: str) -> None:
     rest = ""
     for character in text * 3:
         _, rest = cutter.cut_certain(rest + character)
         assert len(rest) <= cut.LONGEST + 1
+
+
+@pytest.mark.parametrize("cutter", CUTTERS, ids=["words", "words and lines", "spaces", "pieces"])
+@settings(max_examples=25, deadline=None)
+@given(text=TEXTS)
+def test_what_is_certain_and_the_rest_are_the_whole(cutter: cut.Cutter, text: str) -> None:
+    certain, rest = cutter.cut_certain(text)
+    assert certain + cutter.cut(rest) == cutter.cut(text)
+    # The quick way for texts without long tokens, and the definition.
+    spans = takewhile(lambda span: cutter._is_certain(text, *span), cutter._spans(text))
+    assert certain == [text[start:end] for start, end in spans]
+
+
+@pytest.mark.parametrize("features", FITTED, ids=IDS)
+@settings(max_examples=25, deadline=None)
+@given(numbers=st.lists(st.integers(0, 10_000), max_size=40), cuts=st.lists(st.integers(0, 10_000), max_size=6))
+@example(numbers=list(range(2, 300)), cuts=list(range(0, 300, 7)))
+def test_decoding_in_parts_is_decoding_the_whole(features: TextFeatures, numbers: list[int], cuts: list[int]) -> None:
+    ids = [number % features.size for number in numbers]
+    push, finish = features.decoder()
+    assert "".join(map(push, parts_of(ids, cuts))) + finish() == features.decode(ids)
+    push, finish = features.decoder()
+    assert "".join(push([number]) for number in ids) + finish() == features.decode(ids)
+
+
+@pytest.mark.parametrize("tokens", ["char", "byte", "bpe"])
+@settings(max_examples=40, deadline=None)
+@given(text=TEXTS)
+def test_a_text_comes_back_as_it_was(tokens: str, text: str) -> None:
+    known = TextFeatures(tokens).fit([text or "a"] * 2)
+    assert known.decode(known.transform(text)) == cut.whole_characters(text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(words=st.lists(st.sampled_from(["a", "b.", ",", "@-@", "=", "\n", '"']), max_size=30))
+def test_words_cut_at_spaces_come_back_with_single_spaces(words: list[str]) -> None:
+    features = TextFeatures("word", words="spaces").fit(['a b. , @-@ = \n "'])
+    text = " ".join(words)
+    written = "\n".join(" ".join(line.split()) for line in text.split("\n"))
+    assert features.decode(features.transform(text)) == written
+    assert features.transform(written).tolist() == features.transform(text).tolist()
 
 
 SYMBOLS = [

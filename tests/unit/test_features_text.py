@@ -207,6 +207,16 @@ def test_byte_names_are_those_of_tokenizers() -> None:
         ),
         ({"min_count": 0}, "min_count: got 0; expected a whole number of 1 or more."),
         ({"max_length": 0}, "max_length: got 0; expected a whole number of 1 or more."),
+        ({"words": "space"}, "words: got 'space'; expected one of 'auto', 'marks', 'spaces'. Did you mean 'spaces'?"),
+        ({"lines": 1}, "lines: got 1; expected True or False."),
+        (
+            {"tokens": "char", "words": "spaces"},
+            "words: got 'spaces'; expected None where tokens='char'. Only words are cut at marks or spaces.",
+        ),
+        (
+            {"tokens": "bpe", "lines": True},
+            "lines: got True; expected None where tokens='bpe'. Only words are cut at marks or spaces.",
+        ),
         (
             {"tokens": "byte", "min_count": 2},
             "min_count: got 2; expected None where tokens='byte'. All 256 bytes are always known.",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import codecs as incremental
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from rekur.features import cut
 from rekur.features.byte_pairs import BytePairs, byte_names
+from rekur.features.joining import ByteJoiner, Decoder, Joiner, MarkedGaps, SpacedGaps
 from rekur.features.tokens import no_tokens
-from rekur.features.vocabulary import PADDING, RESERVED, CharacterTable, Ids, Vocabulary
-
-_REPLACEMENT = "\ufffd"
+from rekur.features.vocabulary import RESERVED, CharacterTable, Ids, Vocabulary
 
 
 class Folding(NamedTuple):
@@ -34,18 +32,6 @@ class Folding(NamedTuple):
 
     def _zeros(self, word: str) -> str:
         return cut.fold_characters(word, lowercase=False, zero_digits=True)
-
-
-class Decoder(NamedTuple):
-    """Token numbers on their way to text: all that was pushed, then what is finished, is the whole text.
-
-    Attributes:
-        push: takes the next token numbers (k,), returns the text that is certain.
-        finish: returns the text that was held back, once no more tokens follow.
-    """
-
-    push: Callable[[Sequence[int]], str]
-    finish: Callable[[], str]
 
 
 class Codec(Protocol):
@@ -76,17 +62,9 @@ class WordCutting(NamedTuple):
         """What cuts."""
         return cut.spaced(self.lines) if self.by == "spaces" else cut.words(self.lines)
 
-    def gap(self, before: str, after: str) -> str:
-        """Return what stands between two words in a text: a space, or nothing."""
-        if not before or "\n" in (before, after):
-            return ""
-        if self.by == "marks" and self.lines and (after in _CLOSING or before in _OPENING):
-            return ""
-        return " "
-
-
-_CLOSING = frozenset(".,;:!?)]}’”…%")
-_OPENING = frozenset("([{‘“$#")
+    def gaps(self) -> SpacedGaps | MarkedGaps:
+        """Return what stands between the words of a text."""
+        return SpacedGaps() if self.by == "spaces" else MarkedGaps()
 
 
 class WordCodec:
@@ -94,6 +72,7 @@ class WordCodec:
 
     def __init__(self, vocabulary: Vocabulary, folding: Folding, cutting: WordCutting) -> None:
         self.vocabulary, self._folding, self._cutting = vocabulary, folding, cutting
+        self._joiner = Joiner(vocabulary)
 
     def whole(self, text: str) -> Ids:
         """Return the token numbers of a whole text."""
@@ -105,18 +84,8 @@ class WordCodec:
         return self.vocabulary.ids(self._folding.words(words)), rest
 
     def decoder(self) -> Decoder:
-        """Return what joins words, with spaces between."""
-        before = ""
-
-        def push(numbers: Sequence[int]) -> str:
-            nonlocal before
-            parts = []
-            for name in _names(self.vocabulary, numbers):
-                parts += [self._cutting.gap(before, name), name]
-                before = name
-            return "".join(parts)
-
-        return Decoder(push, lambda: "")
+        """Return what joins words, with spaces between where they are written."""
+        return self._joiner.spaced(self._cutting.gaps())
 
 
 class CharacterCodec:
@@ -124,7 +93,7 @@ class CharacterCodec:
 
     def __init__(self, vocabulary: Vocabulary, folding: Folding) -> None:
         self.vocabulary, self._folding = vocabulary, folding
-        self._table = CharacterTable(vocabulary)
+        self._table, self._joiner = CharacterTable(vocabulary), Joiner(vocabulary)
 
     def whole(self, text: str) -> Ids:
         """Return the token numbers of a whole text."""
@@ -136,7 +105,7 @@ class CharacterCodec:
 
     def decoder(self) -> Decoder:
         """Return what joins characters."""
-        return Decoder(lambda numbers: "".join(_names(self.vocabulary, numbers)), lambda: "")
+        return self._joiner.plain()
 
 
 class ByteCodec:
@@ -144,6 +113,7 @@ class ByteCodec:
 
     def __init__(self, folding: Folding) -> None:
         self.vocabulary, self._folding = Vocabulary(byte_names()), folding
+        self._joiner = ByteJoiner(self.vocabulary)
 
     def whole(self, text: str) -> Ids:
         """Return the token numbers of a whole text."""
@@ -156,7 +126,7 @@ class ByteCodec:
 
     def decoder(self) -> Decoder:
         """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
-        return _byte_decoder(self.vocabulary)
+        return self._joiner.decoder()
 
 
 class PairCodec:
@@ -164,6 +134,7 @@ class PairCodec:
 
     def __init__(self, merges: Sequence[str], folding: Folding) -> None:
         self.pairs, self._folding = BytePairs(merges), folding
+        self._joiner = ByteJoiner(self.pairs.vocabulary)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -181,7 +152,7 @@ class PairCodec:
 
     def decoder(self) -> Decoder:
         """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
-        return _byte_decoder(self.vocabulary)
+        return self._joiner.decoder()
 
 
 def units(tokens: str, text: str, folding: Folding, cutting: WordCutting | None = None) -> Sequence[str]:
@@ -196,22 +167,3 @@ def is_merge(text: str) -> bool:
     """Return whether ``text`` is two non-empty runs of byte names with a space between."""
     sides = text.split(" ")
     return len(sides) == 2 and all(side and set(side) <= set(byte_names()) for side in sides)
-
-
-def _names(vocabulary: Vocabulary, numbers: Sequence[int]) -> list[str]:
-    return [vocabulary.name(number) or _REPLACEMENT for number in numbers if number != PADDING]
-
-
-def _byte_decoder(vocabulary: Vocabulary) -> Decoder:
-    value = {name: byte for byte, name in enumerate(byte_names())}
-    decoder = incremental.getincrementaldecoder("utf-8")(errors="replace")
-
-    def push(numbers: Sequence[int]) -> str:
-        raw = bytearray()
-        for number in numbers:
-            if number != PADDING:
-                name = vocabulary.name(number)
-                raw += _REPLACEMENT.encode() if name is None else bytes(value[character] for character in name)
-        return decoder.decode(bytes(raw))
-
-    return Decoder(push, lambda: decoder.decode(b"", final=True))

@@ -18,6 +18,7 @@ _DIGIT = re.compile(r"\d")
 
 # Scripts written without spaces: each of their characters is a word of its own.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WITHOUT_SPACES = re.compile(rf"[{_UNSPACED}\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff65]")
 _FLAG_LETTER = "\U0001f1e6-\U0001f1ff"
 _PICTURE = (
     "\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
@@ -50,12 +51,29 @@ class Cutter:
 
     def cut_certain(self, text: str) -> tuple[list[str], str]:
         """Return the tokens that no further text can change, and the text from the first that it can."""
+        tokens: list[str] = self._pattern.findall(text)
+        if max(map(len, tokens), default=0) < LONGEST - 1:
+            return self._without_uncertain(text, tokens)
         certain: list[str] = []
         for start, end in self._spans(text):
             if not self._is_certain(text, start, end):
                 return certain, text[start:]
             certain.append(text[start:end])
         return certain, ""
+
+    def _without_uncertain(self, text: str, tokens: list[str]) -> tuple[list[str], str]:
+        """Return the same, given all tokens of the text, none of them long: only the last can be uncertain."""
+        kept, rest, limit = len(tokens), "", len(text)
+        for number in range(len(tokens) - 1, -1, -1):
+            # No token holds what stands between tokens, so the last place where it could be is where it is.
+            start = text.rfind(tokens[number], 0, limit)
+            end = start + len(tokens[number])
+            if not self._is_certain(text, start, end):
+                kept, rest = number, text[start:]
+            elif end + 1 < len(text):
+                break
+            limit = start
+        return tokens[:kept], rest
 
     def _is_certain(self, text: str, start: int, end: int) -> bool:
         if start + LONGEST <= len(text) or end + 1 < len(text):
@@ -121,6 +139,11 @@ def pieces() -> Cutter:
     letters = rf"(?:[^\W\d_]++|[{marks}]++)++"
     others = rf"(?:[^\w\s{marks}]++|_++)++"
     return Cutter(rf"[ '’]?{letters}| ?\d{{1,3}}| ?{others}|\s+(?!\S)|\s+")
+
+
+def is_unspaced(character: str) -> bool:
+    """Return whether a character belongs to Chinese or Japanese, which are written without spaces."""
+    return character >= "\u3000" and _WITHOUT_SPACES.match(character) is not None
 
 
 def whole_characters(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
@@ -13,6 +14,7 @@ from rekur.errors import InputError, describe
 from rekur.features import codecs, cut
 from rekur.features.base import VERSION, Phrase, check_items
 from rekur.features.byte_pairs import learn_merges
+from rekur.features.joining import Decoder
 from rekur.features.saved import check_head, damaged, field, texts
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
 from rekur.features.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
@@ -24,6 +26,7 @@ _DEFAULT_MIN = {"word": 1, "char": 1, "byte": 1, "bpe": 2}
 _PLURAL = {"word": "words", "char": "characters", "byte": "bytes", "bpe": "byte pairs"}
 _OPTIONS = ("tokens", "lowercase", "digits", "words", "lines", "max_vocabulary", "min_count", "max_length")
 WORDS = ("auto", "marks", "spaces")
+_ALONE = re.compile(r"(?<!\S)[.,](?!\S)")
 
 
 class TextFeatures(TokenFeatures):
@@ -42,7 +45,7 @@ class TextFeatures(TokenFeatures):
         words: for words: where they end: at ``"marks"`` too (each is a token of its own), at ``"spaces"`` alone, as
             in texts that were cut already, or ``"auto"``: at spaces if most commas and full stops of the training
             text stand alone. Default None: ``"marks"``.
-        lines: for words: whether each line end is a token.
+        lines: for words: whether each line end is a token; default None: True for words cut at spaces, else False.
         max_vocabulary: the most token numbers V, padding and unknown included; default None: 20 000 for words
             and characters, 8 000 for byte pairs.
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
@@ -73,7 +76,7 @@ class TextFeatures(TokenFeatures):
         lowercase: bool | None = None,
         digits: str | None = None,
         words: str | None = None,
-        lines: bool = False,
+        lines: bool | None = None,
         max_vocabulary: int | None = None,
         min_count: int | None = None,
         max_length: int | None = None,
@@ -82,7 +85,7 @@ class TextFeatures(TokenFeatures):
         self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
         self.digits = None if digits is None else _check.choice("digits", digits, ("keep", "zero"))
         self.words = None if words is None else _check.choice("words", words, WORDS)
-        self.lines = _check.flag("lines", lines)
+        self.lines = None if lines is None else _check.flag("lines", lines)
         self.words_ = "spaces" if words == "spaces" else "marks"
         low = 256 + RESERVED if tokens in ("byte", "bpe") else RESERVED + 1
         self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
@@ -90,16 +93,21 @@ class TextFeatures(TokenFeatures):
         self.max_length = None if max_length is None else _check.whole("max_length", max_length, 1)
         self.known_share_ = 1.0
         self._codec: codecs.Codec | None = None
+        if self.tokens not in ("auto", "word"):
+            self._refuse("Only words are cut at marks or spaces.", words=words, lines=lines)
         if self.tokens == "byte":
-            for name, value in (("max_vocabulary", max_vocabulary), ("min_count", min_count)):
-                if value is not None:
-                    fix = "All 256 bytes are always known."
-                    raise InputError(describe(name, value, "None where tokens='byte'", fix))
+            self._refuse("All 256 bytes are always known.", max_vocabulary=max_vocabulary, min_count=min_count)
             self._settle("byte", "as asked", codecs.ByteCodec(self._folding("byte")))
+
+    def _refuse(self, fix: str, **options: Any) -> None:
+        """Raise for an option that these tokens do not have."""
+        for name, value in options.items():
+            if value is not None:
+                raise InputError(describe(name, value, f"None where tokens='{self.tokens}'", fix))
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
-        return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith(('=None', 'lines=False')))})"
+        return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith('=None'))})"
 
     @property
     def size(self) -> int:
@@ -135,8 +143,9 @@ class TextFeatures(TokenFeatures):
             text = cut.whole_characters(check_text(item, f"item {number}"))
             total += 1
             long_enough += len(text.split(None, _WORDS_OF_TEXT)) >= _WORDS_OF_TEXT
-            points += text.count(",") + text.count(".")
-            alone += text.count(" ,") + text.count(" .")
+            if self.words == "auto":
+                points += text.count(",") + text.count(".")
+                alone += len(_ALONE.findall(text))
             for (tokens, way), counter in counts.items():
                 counter.update(self._units(tokens, text, way))
         tokens, reason = self.tokens, "as asked"
@@ -146,7 +155,7 @@ class TextFeatures(TokenFeatures):
         if self.words == "auto" and tokens == "word":
             self.words_ = "spaces" if 2 * alone > points else "marks"
             reason += f"; cut at {self.words_}, as {alone} of {points} commas and full stops stand alone"
-        self._learn(tokens, reason, counts.get((tokens, self.words_)) or counts[tokens, ways[0]])
+        self._learn(tokens, reason, counts[tokens, self.words_ if tokens == "word" else ways[0]])
         return self
 
     def describe(self) -> list[tuple[str, str]]:
@@ -155,6 +164,10 @@ class TextFeatures(TokenFeatures):
         what = _PLURAL[self.tokens_]
         folding = self._folding(self.tokens_)
         rows = [("tokens", f"{what}, {self.reason_}")]
+        if self.tokens_ == "word" and self.words is not None:
+            rows.append(("words", f"cut at {self.words_}{' too' if self.words_ == 'marks' else ' alone'}"))
+        if self.tokens_ == "word" and self._cutting(self.words_).lines:
+            rows.append(("line ends", "tokens of their own"))
         rows.append(("capitals", "read as small letters" if folding.lowercase else "kept"))
         if folding.zero_digits:
             rows.append(("digits", "each read as 0"))
@@ -168,7 +181,7 @@ class TextFeatures(TokenFeatures):
         return rows + self._length_row()
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
-        """Return the text of token numbers: words with spaces between, anything else joined.
+        """Return the text of token numbers: words with spaces between where they are written, anything else joined.
 
         Padding gives nothing, an unknown token gives U+FFFD, and so do bytes that are not UTF-8.
 
@@ -180,14 +193,17 @@ class TextFeatures(TokenFeatures):
             'Hi'
         """
         codec = self._fitted()
-        numbers = [int(number) for number in np.asarray(ids, dtype=np.int64).reshape(-1)]
-        for number in numbers:
-            _check.whole("token number", number, 0, codec.vocabulary.size - 1)
+        numbers = np.asarray(ids, dtype=np.int64).reshape(-1)
+        wrong = numbers[(numbers < 0) | (numbers >= codec.vocabulary.size)]
+        if len(wrong):
+            _check.whole("token number", int(wrong[0]), 0, codec.vocabulary.size - 1)
         push, finish = codec.decoder()
-        return push(numbers) + finish()
+        return push(numbers.tolist()) + finish()
 
-    def decoder(self) -> codecs.Decoder:
+    def decoder(self) -> Decoder:
         """Return what turns token numbers into text a few at a time: ``push(numbers)``, and ``finish()`` at the end.
+
+        Together their texts are that of :meth:`decode`. The numbers, whole ones in [0, V), are not checked.
 
         Example:
             >>> push, finish = TextFeatures("byte").decoder()
@@ -230,16 +246,16 @@ class TextFeatures(TokenFeatures):
         """
         checked = check_head(saved, cls.kind)
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
-        if set(options) != set(_OPTIONS):
+        if set(options) - {"words", "lines"} != set(_OPTIONS) - {"words", "lines"}:  # older files lack these
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
         tokens = field(learnt, "tokens", str)
         if tokens not in _PLURAL or features.tokens not in ("auto", tokens):
             raise damaged("tokens", tokens, f"what fits '{features.tokens}'")
         reason, share = field(learnt, "reason", str), field(learnt, "known", float)
-        features.words_ = field(learnt, "words", str)
+        features.words_ = field(learnt, "words", str) if "words" in learnt else "marks"
         if features.words_ not in WORDS[1:] or features.words not in (None, "auto", features.words_):
-            raise damaged("words", features.words_, "'marks' or 'spaces'")
+            raise damaged("words", features.words_, "'marks' or 'spaces', as in the options")
         folding = features._folding(tokens)
         codec: codecs.Codec
         if tokens == "byte":
@@ -283,12 +299,15 @@ class TextFeatures(TokenFeatures):
         zero_digits = tokens == "word" if self.digits is None else self.digits == "zero"
         return codecs.Folding(lowercase, zero_digits)
 
+    def _cutting(self, by: str) -> codecs.WordCutting:
+        return codecs.WordCutting(by, by == "spaces" if self.lines is None else self.lines)
+
     def _min_count(self, tokens: str) -> int:
         return _DEFAULT_MIN[tokens] if self.min_count is None else self.min_count
 
     def _units(self, tokens: str, text: str, way: str) -> Sequence[str]:
         """Return what is counted of one training text; of byte pairs, the pieces they are learnt from."""
-        units = codecs.units(tokens, text, self._folding(tokens), codecs.WordCutting(way, self.lines))
+        units = codecs.units(tokens, text, self._folding(tokens), self._cutting(way))
         return units if tokens == "bpe" or self.max_length is None else units[: self.max_length]
 
     def _learn(self, tokens: str, reason: str, counts: Counter[str]) -> None:
@@ -312,5 +331,5 @@ class TextFeatures(TokenFeatures):
 
     def _table_codec(self, tokens: str, vocabulary: Vocabulary, folding: codecs.Folding) -> codecs.Codec:
         if tokens == "word":
-            return codecs.WordCodec(vocabulary, folding, codecs.WordCutting(self.words_, self.lines))
+            return codecs.WordCodec(vocabulary, folding, self._cutting(self.words_))
         return codecs.CharacterCodec(vocabulary, folding)
