@@ -9,12 +9,12 @@ from rekur._check import need
 
 if TYPE_CHECKING:
     from rekur import cells, nn, scan, tasks
-    from rekur.tasks import Classifier, Regressor, load
+    from rekur.tasks import Classifier, LanguageModel, Regressor, load
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
+__all__ = ["Classifier", "LanguageModel", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
 
-_FROM = {"Classifier": "rekur.tasks", "Regressor": "rekur.tasks", "load": "rekur.tasks"}
+_FROM = dict.fromkeys(("Classifier", "LanguageModel", "Regressor", "load"), "rekur.tasks")
 _ROOMS = ("cells", "nn", "scan", "tasks")
 
 

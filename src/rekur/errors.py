@@ -5,9 +5,12 @@
     │   ├── ShapeError             2   a tensor or row of the wrong size (also a RuntimeError, as in PyTorch)
     │   ├── DataError              2   a file's content; knows the path and the line
     │   ├── BundleError            2   a saved model that is missing, damaged, too new or not ours
+    │   ├── CheckpointError        2   a run that cannot be gone on with: of another model, options or data
     │   └── NotStreamableError     2   a model that needs the whole sequence was asked to run live
     ├── NotFittedError             2   used before ``fit`` (also an AttributeError, as in scikit-learn)
     ├── SaveError                  2   could not write: permission, disk full (also an OSError)
+    ├── LockedError            2   another process trains in the folder
+    ├── WorkerError            1   a process of several that train together is gone
     ├── MissingDependencyError     3   an optional package is not installed (also an ImportError)
     ├── DivergedError              4   training became NaN or infinite and could not be rescued
     └── InterruptedTraining      130   Ctrl-C; what was best so far is kept
@@ -58,6 +61,10 @@ class BundleError(InputError):
     """A saved model is missing, damaged, from a newer version, or not a Rekur bundle."""
 
 
+class CheckpointError(InputError):
+    """A checkpoint is of another model, of other options or data, or damaged."""
+
+
 class NotStreamableError(InputError):
     """A model that needs the whole sequence was asked to run one event at a time."""
 
@@ -66,6 +73,16 @@ class NotFittedError(RekurError, AttributeError):
     """A model or a set of features was used before ``fit``."""
 
     exit_code = 2
+
+
+class LockedError(RekurError):
+    """Another process trains in the same folder."""
+
+    exit_code = 2
+
+
+class WorkerError(RekurError):
+    """One of several processes that train together is gone."""
 
 
 class SaveError(RekurError, OSError):

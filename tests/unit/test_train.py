@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from rekur.errors import DivergedError, InputError
-from rekur.train import History, TrainOptions, train
+from rekur.train import History, Silent, Stateless, TrainOptions, train
 from rekur.train.optim import WeightAverage, make_optimiser, rate_at
 
 
-class Line:
+class Line(Stateless):
     """A plan: fit y = 3x - 1 with one linear layer; steps listed in ``bad`` give what ``spoil`` makes of the loss."""
 
     monitor = "valid_loss"
@@ -25,15 +25,20 @@ class Line:
     tolerance = 0.0
 
     def __init__(self, steps: int = 20, bad: tuple[int, ...] = (), spoil: float = math.nan) -> None:
-        self.steps_per_epoch, self.bad, self.spoil, self.calls = steps, bad, spoil, 0
+        self.evaluate_every = self.steps_per_epoch = steps
+        self.bad, self.spoil, self.calls = bad, spoil, 0
         self.scores: list[float] = []
         self.interrupt_at = 0
 
-    def batches(self, epoch: int) -> Iterator[Any]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
         random = torch.Generator().manual_seed(epoch)
-        for _ in range(self.steps_per_epoch):
+        for number in range(self.steps_per_epoch):
             x = torch.randn(16, 1, generator=random)
-            yield x, 3 * x - 1
+            if number >= start:
+                yield x, 3 * x - 1
+
+    def weight(self, batch: Any) -> float:
+        return float(len(batch[0]))
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         self.calls += 1
@@ -100,7 +105,7 @@ def test_diverging_before_any_evaluation_is_an_error() -> None:
     with pytest.raises(DivergedError) as caught:
         train(line_model(), Line(bad=tuple(range(1, 500))), options(rescues=1))
     assert str(caught.value) == (
-        "training: step 1: the loss became nan, 2 times, before the first evaluation. "
+        "training: step 2: the loss became nan, 2 times, before the first evaluation. "
         "Lower the learning rate, or look for extreme values in the data."
     )
 
@@ -198,21 +203,9 @@ def test_wrong_options_are_refused(change: dict[str, Any], text: str) -> None:
     assert str(caught.value) == text
 
 
-class _Listener:
+class _Listener(Silent):
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def start(self, total_steps: int, epochs: int) -> None:
-        pass
-
-    def step(self, done: int, loss: float) -> None:
-        pass
-
-    def evaluated(self, row: dict[str, Any], *, best: bool) -> None:
-        pass
-
     def say(self, text: str) -> None:
         self.texts.append(text)
-
-    def finish(self) -> None:
-        pass

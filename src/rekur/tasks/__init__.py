@@ -3,7 +3,20 @@
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier, Prediction
 from rekur.tasks.corpus import Corpus
+from rekur.tasks.estimator import Estimator
+from rekur.tasks.language import LanguageModel, Scored
 from rekur.tasks.loading import TASKS, load
 from rekur.tasks.regress import Regressor
 
-__all__ = ["TASKS", "Classifier", "Corpus", "Prediction", "Regressor", "SequenceEstimator", "load"]
+__all__ = [
+    "TASKS",
+    "Classifier",
+    "Corpus",
+    "Estimator",
+    "LanguageModel",
+    "Prediction",
+    "Regressor",
+    "Scored",
+    "SequenceEstimator",
+    "load",
+]

@@ -5,21 +5,17 @@ Axes: N items, K scores.
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from rekur import _check
 from rekur.data import Ragged, as_sequences
-from rekur.errors import NotFittedError, NotStreamableError
+from rekur.errors import NotStreamableError
 from rekur.features import Features, make_features
 from rekur.models import LiveModel, SequenceSpec, build, count_parameters
 from rekur.runtime import Session
@@ -27,12 +23,12 @@ from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
 from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
 from rekur.tasks.early import check_options, long_item_warning
+from rekur.tasks.estimator import Estimator
 from rekur.tasks.plan import FitPlan, run
-from rekur.tasks.store import save
-from rekur.train import History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 
 
-class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
+class SequenceEstimator(Estimator):
     """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
 
     Options that are None are chosen from the training data by the rules in ``rekur.tasks.recipe``; after ``fit``
@@ -58,6 +54,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         residual: add each layer's input to its output.
         norm: layer norm after each layer.
         epochs: passes over the training data at most.
+        steps: steps of the optimiser at most, instead of ``epochs``; 0 goes by epochs.
         batch_size: items a step.
         learning_rate: the highest rate of AdamW.
         weight_decay: of AdamW.
@@ -75,7 +72,6 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         verbose: tell on standard error how training goes.
     """
 
-    task: ClassVar[str]
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
 
@@ -99,6 +95,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         residual: bool = False,
         norm: bool = False,
         epochs: int | None = None,
+        steps: int = 0,
         batch_size: int | None = None,
         learning_rate: float | None = None,
         weight_decay: float | None = None,
@@ -132,6 +129,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.residual = residual
         self.norm = norm
         self.epochs = epochs
+        self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -194,22 +192,6 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _restore_targets(self, saved: dict[str, Any]) -> None:
         """Put back what :meth:`_target_state` returned."""
 
-    # ── scikit-learn ─────────────────────────────────────────────────────────────────────────────────────────
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        """Return the names of all options, those of the task and the shared ones."""
-        names: set[str] = set()
-        for base in cls.__mro__:
-            if "__init__" in vars(base) and issubclass(base, SequenceEstimator):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-                names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-        return sorted(names)
-
-    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
-        return options
-
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
@@ -237,8 +219,19 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         *,
         reporter: Reporter | None = None,
         history: History | None = None,
+        checkpoints: Checkpoints | None = None,
+        on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
     ) -> Self:
-        """Train on examples that are read in passes, such as the rows of a file larger than memory."""
+        """Train on examples that are read in passes, such as the rows of a file larger than memory.
+
+        Args:
+            corpus: examples to train on.
+            valid: examples to validate on; by default a share of ``corpus`` is held out.
+            reporter: tells a person how it goes.
+            history: takes one row an evaluation.
+            checkpoints: where to keep what is needed to go on; see :class:`rekur.train.Checkpoints`.
+            on_evaluation: is given the row of each evaluation; training ends where it returns True.
+        """
         reporter = reporter or (Lines() if self.verbose else Silent())
         check_options(self)
         train_set, valid_set, chosen = self._prepare(corpus, valid)
@@ -263,9 +256,24 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             f"{len(valid_set.rows)} to validate on; padding {plan.padding_waste:.1%} of all steps "
             f"({plan.unsorted_waste:.1%} without length buckets)"
         )
+        if checkpoints is not None:
+            checkpoints.identify(
+                task=self.task,
+                model=spec.to_dict(),
+                options={name: self.chosen_[name] for name in (*recipe.TRAIN_OPTIONS, "batch_size")},
+                data=f"{train_set.fingerprint()}:{valid_set.fingerprint()}",
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.result_: TrainResult = train(self.model_, plan, options, history=self.history_, reporter=reporter)
+            self.result_: TrainResult = train(
+                self.model_,
+                plan,
+                options,
+                history=self.history_,
+                reporter=reporter,
+                checkpoints=checkpoints,
+                on_evaluation=on_evaluation,
+            )
         self._report(corpus, valid, chosen, train_set, valid_set)
         return self
 
@@ -363,22 +371,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             )
         return Session(LiveModel(self.model_, getattr(self, "fingerprint_", "")), self.features_, self._present)
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the model as a bundle: a folder of JSON and safetensors.
+    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
-        Args:
-            folder: must not exist yet, unless ``overwrite``.
-            overwrite: replace a bundle that is there.
-        """
-        self._need_fitted()
-        return save(self, Path(folder), overwrite=overwrite)
-
-    def _need_fitted(self) -> None:
-        if not hasattr(self, "model_"):
-            raise NotFittedError(
-                f"{type(self).__name__}: got a model that was never trained; expected a trained one. "
-                "Call fit first, or load a saved model with rekur.load."
-            )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+    def _restore_model(self, spec: dict[str, Any]) -> None:
+        self.model_ = build(SequenceSpec.from_dict(spec))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -92,6 +93,14 @@ class Encoded:
     def truth(self) -> NDArray[Any]:
         """Targets of the items that count here."""
         return np.asarray(self.targets[self.rows])
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of the steps and targets of the items that count here, in their order."""
+        digest = hashlib.sha256(self.lengths.tobytes())
+        digest.update(np.ascontiguousarray(self.truth).tobytes())
+        for row in self.rows:
+            digest.update(np.ascontiguousarray(self.steps[int(row)]).tobytes())
+        return digest.hexdigest()
 
 
 def read_labels(corpus: Corpus) -> tuple[list[Any], list[bytes]]:

@@ -11,15 +11,15 @@ import torch
 
 import rekur
 from rekur.errors import BundleError, InputError, describe
-from rekur.models import SequenceSpec, build
 from rekur.runtime import read_bundle
-from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier
+from rekur.tasks.estimator import Estimator
+from rekur.tasks.language import LanguageModel
 from rekur.tasks.regress import Regressor
 from rekur.train import History, TrainResult
 
 #: every task by the name that bundles and the command line use
-TASKS: dict[str, type[SequenceEstimator]] = {"classify": Classifier, "regress": Regressor}
+TASKS: dict[str, type[Estimator]] = {"classify": Classifier, "regress": Regressor, "language": LanguageModel}
 
 
 def load(folder: str | Path) -> Any:
@@ -29,7 +29,7 @@ def load(folder: str | Path) -> Any:
         folder: the bundle.
 
     Returns:
-        a :class:`rekur.Classifier` or :class:`rekur.Regressor`.
+        a :class:`rekur.Classifier`, :class:`rekur.Regressor` or :class:`rekur.LanguageModel`.
 
     Raises:
         BundleError: the folder is missing, damaged, from a newer version or no bundle of Rekur's.
@@ -74,11 +74,11 @@ def load(folder: str | Path) -> Any:
 
 def _restored(config: dict[str, Any]) -> Any:
     """Return the task with its options, targets and an untrained model, as config.json describes them."""
-    task = TASKS[config["task"]](**config["options"])
+    task: Any = TASKS[config["task"]](**config["options"])
     training = config["training"]
     task.chosen_ = training["chosen"]
     task._restore_targets(config["targets"])
-    task.model_ = build(SequenceSpec.from_dict(config["model"]))
+    task._restore_model(config["model"])
     task.columns_ = config.get("columns", {})
     best = training.get("best_score")
     task.result_ = TrainResult(

@@ -5,6 +5,7 @@ Axes: B batch, T time, D input features, N items, K scores.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from rekur.data import LengthBuckets, Ragged, collate
 from rekur.tasks.corpus import Encoded
+from rekur.train import Stateless
+from rekur.train.world import add_up, current
 
 Batch = tuple[Tensor, Tensor, Tensor]
 #: items of one batch where no gradient is kept
@@ -31,7 +34,7 @@ class ScoredTask(Protocol):
     def _monitor(self, items: int) -> tuple[str, bool, float]: ...
 
 
-class FitPlan:
+class FitPlan(Stateless):
     """Length-bucketed batches of the training items, and scores on the validation items.
 
     Args:
@@ -43,17 +46,21 @@ class FitPlan:
     """
 
     def __init__(self, task: ScoredTask, train_set: Encoded, valid_set: Encoded, batch_size: int, seed: int) -> None:
-        self._task, self._train, self._valid = task, train_set, valid_set
+        self._task, self._train, self._valid, self._place = task, train_set, valid_set, current()
         self._buckets = LengthBuckets(train_set.lengths, batch_size, seed=seed)
-        self.steps_per_epoch = len(self._buckets)
+        self.steps_per_epoch = self.evaluate_every = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
+        self._counted = 0
         self.monitor, self.larger_is_better, self.tolerance = task._monitor(len(valid_set.rows))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield (x, lengths, targets) of one epoch."""
-        for picked in self._buckets.epoch(epoch):
-            rows = self._train.rows[picked]
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this process's part of the batches (x, lengths, targets) of one epoch, from number ``start`` on."""
+        for picked in itertools.islice(self._buckets.epoch(epoch), start, None):
+            # of a batch with fewer items than processes, some get one that does not count
+            own = picked[self._place.rank :: self._place.size]
+            self._counted = len(own)
+            rows = self._train.rows[own if len(own) else picked[:1]]
             x, lengths = collate(self._train.steps, rows)
             yield torch.from_numpy(x), torch.from_numpy(lengths), _tensor(self._train.targets[rows])
 
@@ -62,10 +69,22 @@ class FitPlan:
         x, lengths, targets = batch
         return self._task._loss(model(x, lengths), targets)
 
+    def weight(self, batch: Batch) -> float:
+        """Return the number of items of the batch yielded last that count here."""
+        return float(self._counted)
+
+    def largest_batch(self) -> tuple[int, int]:
+        """Return the items of a batch, and the steps of the longest item."""
+        return self._buckets.batch_size, int(self._train.lengths.max(initial=0))
+
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the quick metrics on the validation items."""
         truth = self._valid.truth
-        scores = run(model, self._valid.steps, self._valid.rows)
+        own = slice(self._place.rank, None, self._place.size)
+        part = run(model, self._valid.steps, self._valid.rows[own])
+        scores = np.zeros((len(truth), part.shape[1]), dtype=part.dtype)
+        scores[own] = part
+        scores = add_up(scores)
         loss = float(self._task._loss(torch.from_numpy(scores), _tensor(truth)))
         shown = self._task._quick_metrics(scores, truth)
         return {"valid_loss": loss, **{f"valid_{name}": value for name, value in shown.items()}}

@@ -30,6 +30,7 @@ MODEL_OPTIONS = (
 )
 TRAIN_OPTIONS = (
     "epochs",
+    "steps",
     "learning_rate",
     "weight_decay",
     "schedule",

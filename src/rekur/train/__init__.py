@@ -1,8 +1,21 @@
-"""Training: a visible loop on Lightning Fabric."""
+"""Training: a visible loop on Lightning Fabric that can be cut off anywhere and gone on with."""
 
+from rekur.train.checkpoint import Checkpoints
 from rekur.train.history import History
-from rekur.train.loop import Plan, TrainResult, train
+from rekur.train.loop import TrainResult, train
 from rekur.train.options import TrainOptions
+from rekur.train.plan import Plan, Stateless
 from rekur.train.progress import Lines, Reporter, Silent
 
-__all__ = ["History", "Lines", "Plan", "Reporter", "Silent", "TrainOptions", "TrainResult", "train"]
+__all__ = [
+    "Checkpoints",
+    "History",
+    "Lines",
+    "Plan",
+    "Reporter",
+    "Silent",
+    "Stateless",
+    "TrainOptions",
+    "TrainResult",
+    "train",
+]

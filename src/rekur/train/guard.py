@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rekur.train.optim import copy_weights
+from rekur.train.optim import copy_weights, optimiser_state, optimiser_tensors, under
 
 
 class Guard:
@@ -74,9 +74,26 @@ class Guard:
         self.rate_scale /= 2
         return True
 
+    def get_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return numbers, and tensors by their names: all that a guard that takes over must know."""
+        numbers = {"rescues_left": self.rescues_left, "rate_scale": self.rate_scale, "seen": self._seen}
+        floats = {"usual": self._usual.hex(), "first": self._first.hex()}
+        tensors = {f"model/{name}": value for name, value in self._weights.items()}
+        tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(self._optimiser).items()}
+        return {**numbers, **floats}, tensors
+
+    def set_state(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take over from the guard that gave these."""
+        self.rescues_left, self.rate_scale = numbers["rescues_left"], numbers["rate_scale"]
+        self._seen = numbers["seen"]
+        self._usual, self._first = float.fromhex(numbers["usual"]), float.fromhex(numbers["first"])
+        self._weights = under("model/", tensors)
+        restored = optimiser_state(under("optimiser/", tensors), self.optimiser)
+        self._optimiser: dict[str, Any] = copy.deepcopy(restored)
+
     def _keep(self) -> None:
         weights = copy_weights(self.model)
         if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.dtype.is_floating_point):
             return  # the step that broke them is found at the next loss; the copy from before it stays
         self._weights = weights
-        self._optimiser: dict[str, Any] = copy.deepcopy(self.optimiser.state_dict())
+        self._optimiser = copy.deepcopy(self.optimiser.state_dict())

@@ -48,6 +48,15 @@ class History:
                 if isinstance(value, int | float) and name != "step":
                     self._board.add_scalar(name, value, row.get("step", len(self.rows)))
 
+    def restore(self, rows: list[Row]) -> None:
+        """Begin with these rows: those of a run that is gone on with, up to where it stood."""
+        self.rows = list(rows)
+        if self._file is not None:
+            try:
+                self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            except OSError as error:
+                raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+
     def close(self) -> None:
         """Flush what TensorBoard reads."""
         if self._board is not None:

@@ -1,53 +1,29 @@
-"""The training loop: visible, on Lightning Fabric, and never through a NaN."""
+"""The training loop: visible, on Lightning Fabric, never through a NaN, and able to go on where it was cut off."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rekur.errors import DivergedError
+from rekur.train import snapshot, world
+from rekur.train.checkpoint import Checkpoints
 from rekur.train.guard import Guard
 from rekur.train.history import History
 from rekur.train.optim import WeightAverage, copy_weights, make_optimiser, rate_at
 from rekur.train.options import TrainOptions
+from rekur.train.plan import Plan
 from rekur.train.progress import Reporter, Silent
+from rekur.train.stopping import StopRequest
 
-Stopped = Literal["finished", "no better score", "time limit", "interrupted", "diverged"]
-
-
-class Plan(Protocol):
-    """What a task gives the loop: batches, a loss, an evaluation, and which score decides.
-
-    Attributes:
-        steps_per_epoch: batches in an epoch.
-        monitor: the score by which weights are kept.
-        larger_is_better: whether it is to rise or to fall.
-        tolerance: how much worse than the best a later score may be for its weights to be kept instead; the standard
-            error of the score, say. The rate falls to the end, so later weights are the better settled ones.
-    """
-
-    steps_per_epoch: int
-    monitor: str
-    larger_is_better: bool
-    tolerance: float
-
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """Yield the batches of one epoch; the same for the same number."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the mean loss of a batch, a scalar."""
-        ...
-
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return scores on validation data, among them ``monitor``; the model is in evaluation mode."""
-        ...
+Stopped = Literal["finished", "no better score", "time limit", "interrupted", "diverged", "pruned"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +31,10 @@ class TrainResult:
     """How a run ended; the model itself holds the best weights.
 
     Attributes:
-        best_epoch: the evaluation whose weights were kept; 0 if there was none.
+        best_epoch: the evaluation whose weights were kept, from 1; 0 if there was none.
         best_score: the best monitored score; that of the kept weights is at most the plan's tolerance worse.
         stopped: why the run ended.
-        seconds: how long it took.
+        seconds: how long it took, with what was done before it was gone on with.
         events: what happened on the way, such as a roll-back, in words.
     """
 
@@ -76,8 +52,13 @@ def train(
     *,
     history: History | None = None,
     reporter: Reporter | None = None,
+    checkpoints: Checkpoints | None = None,
+    on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
 ) -> TrainResult:
     """Train a model in place and leave the weights with the best validation score in it.
+
+    A run that is gone on with gives what it would have given uninterrupted, to the last bit, on the same machine with
+    the same number of threads and processes; but with a ``time_limit`` the rate follows the clock.
 
     Args:
         model: the model; afterwards on the CPU, in evaluation mode, with the best weights.
@@ -85,44 +66,81 @@ def train(
         options: rates, epochs, clipping, early stopping, precision.
         history: takes one row an evaluation; by default rows are dropped.
         reporter: tells a person; by default nobody.
+        checkpoints: where to keep what is needed to go on, and whether to go on from there; None keeps nothing.
+        on_evaluation: is given the row of each evaluation; training ends where it returns True.
 
     Returns:
-        how the run ended. Ctrl-C ends it in good order, with the best weights so far.
+        how the run ended. Ctrl-C and SIGTERM end it after the step it is at, with the best weights so far and a
+        checkpoint; a second one at once.
 
     Raises:
         DivergedError: it became NaN, infinite or exploded before any evaluation, ``rescues`` + 1 times.
+        CheckpointError: the checkpoints are of another run.
+        SaveError: a checkpoint could not be written; those before it are whole.
+        WorkerError: a process of several is gone.
     """
-    return _Run(model, plan, options, history or History(), reporter or Silent()).go()
+    place = world.current()
+    told = reporter if reporter is not None and place.rank == 0 else Silent()
+    run = _Run(model, plan, options, history or History(), told, checkpoints, on_evaluation)
+    try:
+        return run.go()
+    except RuntimeError as error:
+        if place.size > 1 and _is_lost(error):
+            raise world.lost_worker(error) from error
+        raise
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Tell whether an error says that another process does not answer."""
+    text = str(error).lower()
+    return any(word in text for word in ("connection", "gloo", "nccl", "socket", "process group"))
 
 
 class _Run:
     """One call of :func:`train`."""
 
     def __init__(
-        self, model: nn.Module, plan: Plan, options: TrainOptions, history: History, reporter: Reporter
+        self,
+        model: nn.Module,
+        plan: Plan,
+        options: TrainOptions,
+        history: History,
+        reporter: Reporter,
+        checkpoints: Checkpoints | None,
+        on_evaluation: Callable[[dict[str, Any]], bool] | None,
     ) -> None:
         self.plan, self.options, self.history, self.reporter = plan, options, history, reporter
-        self.plain = model
-        from lightning_fabric import Fabric  # here, because it is slow to import and only training needs it
-
-        self.fabric = Fabric(accelerator=options.accelerator, devices=1, precision=options.precision)  # type: ignore[arg-type]
+        self.checkpoints, self.on_evaluation, self.plain = checkpoints, on_evaluation, model
+        self.place = world.current()
+        self.fabric = _fabric(options, self.place)
         self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
+        if self.place.size > 1:
+            torch.manual_seed(options.seed + 1_000_003 * self.place.rank)  # each drops out others
         self.guard = Guard(model, self.optimiser, rescues=options.rescues)
         self.average = WeightAverage(model, options.average)
-        self.total = plan.steps_per_epoch * options.epochs
-        self.done = 0
+        self.total = options.steps or plan.steps_per_epoch * options.epochs
+        self.done, self.epoch, self.batch = 0, 1, 0
         self.best: dict[str, Tensor] | None = None
         self.best_epoch, self.best_score = 0, -math.inf
         self.stale = 0
+        self.evaluated_at = 0
         self.events: list[str] = []
         self.losses: list[float] = []
+        self.rows: list[dict[str, Any]] = []
         self.began = time.monotonic()
+        if checkpoints is not None and checkpoints.resume:
+            self._go_on(checkpoints)
 
     def go(self) -> TrainResult:
-        self.reporter.start(self.total, self.options.epochs)
+        evaluations = -(-self.total // self.plan.evaluate_every)
+        by_epoch = self.plan.evaluate_every == self.plan.steps_per_epoch
+        self.reporter.start(
+            self.total, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
+        )
         stopped: Stopped = "finished"
         try:
-            stopped = self._epochs()
+            with StopRequest(saves=self.checkpoints is not None) as self.stop:
+                stopped = self._steps()
         except KeyboardInterrupt:
             stopped = "interrupted"
         finally:
@@ -137,44 +155,81 @@ class _Run:
         elif self.average.decay:
             self.plain.load_state_dict(self.average.weights)
         self.plain.to("cpu").eval()
-        seconds = time.monotonic() - self.began
         score = self.best_score if self.plan.larger_is_better else -self.best_score
-        return TrainResult(self.best_epoch, score, stopped, seconds, tuple(self.events))
+        return TrainResult(self.best_epoch, score, stopped, self.seconds, tuple(self.events))
 
-    def _epochs(self) -> Stopped:
-        for epoch in range(1, self.options.epochs + 1):
-            self.model.train()
-            for batch in self.plan.batches(epoch):
-                if not self._step(batch):
+    @property
+    def seconds(self) -> float:
+        """The time that the run has taken so far, in every process that of the first."""
+        return time.monotonic() - self.began
+
+    def _steps(self) -> Stopped:
+        while self.done < self.total:
+            for batch in self.plan.batches(self.epoch, self.batch):
+                self.model.train()
+                asked, late, due, alive = self._step(batch)
+                if not alive:
                     return "diverged"
-                if self._out_of_time():
-                    self._evaluate(epoch)
+                ends = late or self.done == self.total
+                if ends or self.done % self.plan.evaluate_every == 0:
+                    pruned = self._evaluate()
+                    if pruned:
+                        return "pruned"
+                    if self.options.patience and self.stale >= self.options.patience:
+                        return "no better score"
+                if late:
                     return "time limit"
-            self._evaluate(epoch)
-            if self.options.patience and self.stale >= self.options.patience:
-                return "no better score"
+                if (asked or due) and not (ends and not asked):
+                    self._save()
+                if asked:
+                    return "interrupted"
+                if ends:
+                    return "finished"
+            self.epoch, self.batch = self.epoch + 1, 0
         return "finished"
 
-    def _step(self, batch: Any) -> bool:
-        """Do one step; return False if the run is beyond rescue."""
+    def _step(self, batch: Any) -> tuple[bool, bool, bool, bool]:
+        """Do one step; return whether to stop, whether time is up, whether to save, and False if beyond rescue."""
         rate = rate_at(self._progress(), self.options) * self.guard.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        self.done, self.batch = self.done + 1, self.batch + 1
         loss = self.plan.loss(self.model, self.fabric.to_device(batch))
-        self.fabric.backward(loss)
-        norm = self._clip()
-        value = float(loss.detach())
-        bad = self.guard.why_bad(value, norm)
+        value, share, flags = self._agree(loss, batch)
+        self.fabric.backward(loss * share if share != 1.0 else loss)
+        bad = self.guard.why_bad(value, self._clip())
         if bad is not None:
-            return self._rescue(bad)
+            return *(flags or self._flags()), self._rescue(bad)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.guard.good_step()
         self.average.update(self.plain)
         self.losses.append(value)
-        self.done += 1
         self.reporter.step(self.done, value)
-        return True
+        return *(flags or self._flags()), True
+
+    def _flags(self) -> tuple[bool, bool, bool]:
+        """Return whether this process was asked to stop, whether time is up, and whether a checkpoint is due."""
+        late = bool(self.options.time_limit) and self.seconds >= self.options.time_limit
+        due = self.checkpoints is not None and self.checkpoints.due(self.done)
+        return bool(self.stop.asked), late, due
+
+    def _agree(self, loss: Tensor, batch: Any) -> tuple[float, float, tuple[bool, bool, bool] | None]:
+        """Return the mean loss of all processes, the share of this one's, and what all of them do after the step.
+
+        Alone a process can see what to do after the step, and None is returned for it.
+        """
+        value = float(loss.detach())
+        if self.place.size == 1:
+            return value, 1.0, None
+        weight, first = self.plan.weight(batch), self.place.rank == 0
+        asked, late, due = self._flags()
+        own = [value * weight if weight else 0.0, weight, asked, late and first, due and first]
+        total = world.add_up(np.array([*own, self.seconds if first else 0.0], dtype=np.float64))
+        self.began = time.monotonic() - float(total[5])  # one clock for all: the rate may follow it
+        terms = max(float(total[1]), 1e-12)
+        # processes' gradients are averaged, so each counts by its share of the terms
+        return float(total[0]) / terms, weight * self.place.size / terms, (total[2] > 0, total[3] > 0, total[4] > 0)
 
     def _clip(self) -> float:
         largest = self.options.clip or math.inf
@@ -184,9 +239,10 @@ class _Run:
         return 0.0 if self.options.precision == "16-mixed" and not math.isfinite(value) else value
 
     def _rescue(self, bad: str) -> bool:
-        self.events.append(f"step {self.done + 1}: {bad}")
+        self.events.append(f"step {self.done}: {bad}")
         rescued = self.guard.rescue()
         self.average = WeightAverage(self.plain, self.options.average)
+        self.plan.set_state({})  # what was carried may be as bad
         what = (
             f"went back to the last good state, learning rate now × {self.guard.rate_scale:g}"
             if rescued
@@ -195,35 +251,63 @@ class _Run:
         self.reporter.say(f"warning: {self.events[-1]}; {what}.")
         return rescued
 
-    def _evaluate(self, epoch: int) -> None:
-        self.model.eval()
-        with torch.no_grad(), self.average.swapped_in(self.plain):
-            scores = self.plan.evaluate(self.model)
+    def _evaluate(self) -> bool:
+        """Score the weights and keep them if they are the best; return whether training is to end."""
+        self.plain.eval()
+        with torch.no_grad(), self.average.swapped_in(self.plain), self.fabric.autocast():
+            scores = self.plan.evaluate(self.plain)
             score = scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
             better = score > self.best_score
             if better or score >= self.best_score - self.plan.tolerance:
-                self.best, self.best_epoch = copy_weights(self.plain), epoch
+                self.best, self.best_epoch = copy_weights(self.plain), len(self.rows) + 1
         self.best_score = max(self.best_score, score)
         self.stale = 0 if better else self.stale + 1
         mean = sum(self.losses) / len(self.losses) if self.losses else math.nan
         self.losses.clear()
         row = {
-            "epoch": epoch,
+            "epoch": self.epoch,
             "step": self.done,
             "train_loss": mean,
             **scores,
             "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "seconds": round(time.monotonic() - self.began, 3),
+            "seconds": round(self.seconds, 3),
         }
-        self.history.add(row)
+        self.rows.append(row)
+        if self.place.rank == 0:
+            self.history.add(row)
         self.reporter.evaluated(row, best=better)
+        return self.on_evaluation is not None and bool(self.on_evaluation(row))
 
     def _progress(self) -> float:
         """Return the share of the run that is behind us: of its steps, or of its time if that ends first."""
         share = self.done / self.total
         if self.options.time_limit:
-            share = max(share, (time.monotonic() - self.began) / self.options.time_limit)
+            share = max(share, self.seconds / self.options.time_limit)
         return min(1.0, share)
 
-    def _out_of_time(self) -> bool:
-        return bool(self.options.time_limit) and time.monotonic() - self.began >= self.options.time_limit
+    def _save(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.done, *snapshot.take(self))
+
+    def _go_on(self, checkpoints: Checkpoints) -> None:
+        found = checkpoints.newest()
+        for note in checkpoints.notes:
+            self.reporter.say(f"warning: {note}")
+        if found is None:
+            self.reporter.say("No checkpoint was written yet: training begins anew.")
+            return
+        snapshot.restore(self, found)
+        self.history.restore(self.rows)
+        self.reporter.say(f"Going on after step {self.done} of {self.total}.")
+
+
+def _fabric(options: TrainOptions, place: world.World) -> Any:
+    from lightning_fabric import Fabric  # here, because it is slow to import and only training needs it
+
+    several: dict[str, Any] = {"devices": 1}
+    if place.size > 1:
+        several = {"devices": place.local, "num_nodes": place.machines, "strategy": "ddp"}
+    fabric = Fabric(accelerator=options.accelerator, precision=options.precision, **several)  # type: ignore[arg-type]
+    if place.size > 1:
+        fabric.launch()
+    return fabric

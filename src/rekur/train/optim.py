@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,25 @@ class WeightAverage:
             yield
         finally:
             model.load_state_dict(own)
+
+
+def optimiser_tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of an optimiser's ``state_dict`` by names such as ``3/exp_avg``."""
+    return {f"{number}/{name}": value for number, own in state["state"].items() for name, value in own.items()}
+
+
+def optimiser_state(tensors: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the ``state_dict`` of an optimiser that has these tensors; the rest is as it is in ``optimiser``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        number, name = path.split("/", 1)
+        state.setdefault(int(number), {})[name] = value
+    return {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with ``prefix``, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ class TrainOptions:
 
     Args:
         epochs: passes over the training data at most; 1 or more.
+        steps: steps of the optimiser at most, whatever ``epochs`` says; 0 goes by epochs.
         learning_rate: the highest rate of AdamW; above 0.
         weight_decay: of AdamW, on matrices only; 0 or more.
         schedule: how the rate falls after the warm-up: ``cosine``, ``linear`` or ``constant``.
@@ -32,6 +33,7 @@ class TrainOptions:
     """
 
     epochs: int = 20
+    steps: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     schedule: str = "cosine"
@@ -47,6 +49,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         _check.whole("epochs", self.epochs, low=1)
+        _check.whole("steps", self.steps, low=0)
         _check.positive("learning_rate", self.learning_rate)
         _check.number("weight_decay", self.weight_decay, 0)
         _check.choice("schedule", self.schedule, SCHEDULES)

@@ -16,7 +16,9 @@ MOST_LINES = 24
 class Reporter(Protocol):
     """What the training loop tells."""
 
-    def start(self, total_steps: int, epochs: int) -> None: ...
+    def start(
+        self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
+    ) -> None: ...
 
     def step(self, done: int, loss: float) -> None: ...
 
@@ -30,7 +32,9 @@ class Reporter(Protocol):
 class Silent:
     """Tells nothing."""
 
-    def start(self, total_steps: int, epochs: int) -> None:
+    def start(
+        self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
+    ) -> None:
         """Do nothing."""
 
     def step(self, done: int, loss: float) -> None:
@@ -58,12 +62,27 @@ class Lines:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._total = 0
-        self._epochs = 0
-        self._began = 0.0
+        self._evaluations = 0
+        self._by_epoch = True
+        self._limit = 0.0
+        self._began = self._told = 0.0
+        self._before = self._count = 0
 
-    def start(self, total_steps: int, epochs: int) -> None:
-        """Begin a run of at most ``total_steps`` steps in ``epochs`` passes."""
-        self._total, self._epochs, self._began = total_steps, epochs, time.monotonic()
+    def start(
+        self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
+    ) -> None:
+        """Begin a run.
+
+        Args:
+            total_steps: steps that it has at most.
+            evaluations: how often it is evaluated at most.
+            by_epoch: whether an evaluation is named by its epoch, or by its step.
+            time_limit: seconds that it has at most; 0 for no limit.
+            done: steps that were done before, where a run is gone on with.
+        """
+        self._total, self._evaluations, self._by_epoch = total_steps, evaluations, by_epoch
+        self._limit, self._before, self._count = time_limit, done, 0
+        self._began = self._told = time.monotonic()
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"),
@@ -75,7 +94,7 @@ class Lines:
                 console=self.console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total_steps, loss=float("nan"))
+            self._task = self._bar.add_task("", total=total_steps, completed=done, loss=float("nan"))
             self._bar.start()
 
     def step(self, done: int, loss: float) -> None:
@@ -85,20 +104,37 @@ class Lines:
 
     def evaluated(self, row: dict[str, Any], *, best: bool) -> None:
         """Write one line for an evaluation; of many, for every so many. A star marks the best so far."""
-        every = -(-self._epochs // MOST_LINES)
-        if row["epoch"] % every and row["epoch"] != self._epochs:
+        if not self._is_told(row):
             return
         shown = "  ".join(
             f"{name.replace('_', ' ')} {value:.4f}"
             for name, value in row.items()
             if isinstance(value, float) and name not in ("seconds", "learning_rate")
         )
-        left = ""
-        if 0 < row["step"] < self._total:
-            spent = time.monotonic() - self._began
-            left = f"  {_clock(spent / row['step'] * (self._total - row['step']))} left"
+        seconds = self._left(row)
+        left = f"  {_clock(seconds)} left" if seconds > 0 else ""
         mark = "  *" if best else ""
-        self.console.print(f"epoch {row['epoch']:>3}  {shown}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
+        name = f"epoch {row['epoch']:>3}" if self._by_epoch else f"step {row['step']:>6}"
+        self.console.print(f"{name}  {shown}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
+
+    def _is_told(self, row: dict[str, Any]) -> bool:
+        """Return whether this evaluation is one of those that get a line."""
+        self._count += 1
+        now = time.monotonic()
+        if self._limit and self._left(row) > 0:
+            if self._count > 1 and now - self._told < self._limit / MOST_LINES:
+                return False
+        elif self._count % -(-self._evaluations // MOST_LINES) and row["step"] < self._total:
+            return False
+        self._told = now
+        return True
+
+    def _left(self, row: dict[str, Any]) -> float:
+        """Return the seconds that are left, about."""
+        steps = row["step"] - self._before
+        spent = time.monotonic() - self._began
+        left = spent / steps * (self._total - row["step"]) if steps > 0 else 0.0
+        return min(left, self._limit - row["seconds"]) if self._limit else left
 
     def say(self, text: str) -> None:
         """Write one line."""

@@ -1,0 +1,53 @@
+"""What every task shares, whatever it predicts: options as scikit-learn keeps them, saving, and being fitted or not."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+from rekur import _check
+from rekur.errors import NotFittedError
+from rekur.tasks.store import save
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc]
+    """A task: its constructor stores options, ``fit`` learns, and what was learnt ends in an underscore."""
+
+    task: ClassVar[str]
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of all options, those of the task and the shared ones."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            if "__init__" in vars(base) and issubclass(base, Estimator):
+                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+                names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        return sorted(names)
+
+    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
+        return options
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model as a bundle: a folder of JSON and safetensors.
+
+        Args:
+            folder: must not exist yet, unless ``overwrite``.
+            overwrite: replace a bundle that is there.
+        """
+        self._need_fitted()
+        return save(self, Path(folder), overwrite=overwrite)
+
+    def _need_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(
+                f"{type(self).__name__}: got a model that was never trained; expected a trained one. "
+                "Call fit first, or load a saved model with rekur.load."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")

@@ -1,0 +1,444 @@
+"""Language: the probability of the next token, for text and for everything that is written like one.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rekur import _check
+from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
+from rekur.data.streams import Pieces
+from rekur.decode import Event, Sample, Sampler, generate
+from rekur.errors import InputError, describe
+from rekur.features import TextFeatures
+from rekur.models import LanguageSpec, LiveLanguage, build_language, count_parameters
+from rekur.tasks import language_recipe as recipe
+from rekur.tasks.estimator import Estimator
+from rekur.tasks.held_out import hold_out
+from rekur.tasks.language_plan import LanguagePlan, run
+from rekur.tasks.language_scores import language_scores
+from rekur.tasks.ngram import NGram
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.train.world import current
+
+TOKENS = ("char", "byte", "word", "bpe")
+_TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
+
+
+class Scored(NamedTuple):
+    """How probable a text is.
+
+    Attributes:
+        text: the text.
+        log_probability: natural logarithm of the probability of all its tokens.
+        tokens: number of tokens.
+        characters: number of characters.
+        each: the logarithm of every token's probability, (T,).
+        pieces: the tokens as text.
+    """
+
+    text: str
+    log_probability: float
+    tokens: int
+    characters: int
+    each: NDArray[np.float32]
+    pieces: tuple[str, ...]
+
+
+class LanguageModel(Estimator):
+    r"""A recurrent network that says how probable the next token of a text is.
+
+    .. math:: p(x_1, \dots, x_T) = \prod_t p(x_t \mid h_{t-1}), \qquad
+        \mathcal{L} = -\frac{1}{T} \sum_t \log p(x_t \mid h_{t-1})
+
+    It is trained by truncated back-propagation through time: the text is cut into a few long streams, the streams
+    into chunks; the state goes from chunk to chunk, the gradient does not. Options that are None are chosen by the
+    rules in ``rekur.tasks.language_recipe``.
+
+    Args:
+        tokens: what is predicted: ``char`` (Unicode characters), ``byte``, ``word`` or ``bpe`` (byte pairs).
+        feature_options: further options of :class:`rekur.features.TextFeatures`, such as ``{"lowercase": True}``.
+        cell: a name in ``rekur.cells.CELLS``.
+        hidden_size: hidden units of a layer.
+        num_layers: layers on top of each other.
+        embedding_size: values a token is turned into.
+        ngrams: lengths of the runs of tokens that have learned vectors of their own, such as ``(2, 3)``.
+        ngram_rows: rows of each of their tables, one number for each length.
+        ngram_dropout: chance that the vector of a run is left out, in training.
+        tied: the output layer uses the embedding's weights.
+        softmax: ``full``, ``adaptive`` (frequent tokens first) or ``sampled`` (a part of the vocabulary in training).
+        row_dropout: chance that a token's vector is zeros wherever it stands, in training.
+        input_dropout: chance that an input feature is off for a whole chunk, in training.
+        dropout: the same between layers.
+        output_dropout: the same before the output layer.
+        weight_dropout: chance that a recurrent weight is off for a whole chunk, in training.
+        recurrent_dropout: chance that a hidden value is off on its way to the next step, for a whole chunk.
+        activation_regularisation: weight of the squared outputs in the loss.
+        temporal_regularisation: weight of their squared changes from step to step in the loss.
+        residual: add each layer's input to its output.
+        norm: layer norm after each layer.
+        reset: begin every document with a fresh state; None does so where there are several.
+        chunk_length: steps that the gradient goes back.
+        jitter: by how large a share chunks differ in length, in [0, 1).
+        checkpoint_steps: keep states only every so many steps and compute the rest twice; 0 keeps all.
+        epochs: passes over the training text at most.
+        steps: steps of the optimiser at most, instead of ``epochs``; 0 goes by epochs.
+        batch_size: streams side by side.
+        learning_rate: the highest rate of AdamW.
+        weight_decay: of AdamW.
+        schedule: ``cosine``, ``linear`` or ``constant``.
+        warmup: share of all steps in which the rate rises.
+        clip: the largest norm of all gradients together; 0 for none.
+        patience: evaluations without a better score before training stops; 0 never stops early.
+        average: decay of the running average of the weights that is evaluated and kept; 0 for none.
+        valid_fraction: share of the training text kept for validation where none is given.
+        seed: of everything random.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        time_limit: seconds after which training ends in good order; its schedule is planned for them. 0 for none.
+        baseline: also score an n-gram model on the same validation text.
+        verbose: tell on standard error how training goes.
+
+    Attributes:
+        metrics_: scores of the kept weights on the validation text, with a baseline beside them.
+        history_: one row an evaluation.
+        chosen_: the options as they were used.
+
+    Reference:
+        Mikolov et al., Recurrent Neural Network Based Language Model, 2010; Merity et al., Regularizing and
+        Optimizing LSTM Language Models, 2018.
+
+    Example:
+        >>> text = "the cat sat on the mat. " * 40
+        >>> model = LanguageModel(hidden_size=16, epochs=2, baseline=False).fit(text)
+        >>> model.generate("the ", max_tokens=5, seed=0)[0].tokens
+        5
+    """
+
+    task: ClassVar[str] = "language"
+
+    def __init__(
+        self,
+        *,
+        tokens: str = "char",
+        feature_options: dict[str, Any] | None = None,
+        cell: str = "lstm",
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        embedding_size: int | None = None,
+        ngrams: Sequence[int] | None = None,
+        ngram_rows: Sequence[int] | None = None,
+        ngram_dropout: float | None = None,
+        tied: bool | None = None,
+        softmax: str | None = None,
+        row_dropout: float | None = None,
+        input_dropout: float | None = None,
+        dropout: float | None = None,
+        output_dropout: float | None = None,
+        weight_dropout: float | None = None,
+        recurrent_dropout: float = 0.0,
+        activation_regularisation: float = 0.0,
+        temporal_regularisation: float = 0.0,
+        residual: bool = False,
+        norm: bool = False,
+        reset: bool | None = None,
+        chunk_length: int | None = None,
+        jitter: float = 0.0,
+        checkpoint_steps: int = 0,
+        epochs: int | None = None,
+        steps: int = 0,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        schedule: str = "cosine",
+        warmup: float = 0.02,
+        clip: float = 1.0,
+        patience: int | None = None,
+        average: float | None = None,
+        valid_fraction: float = 0.1,
+        seed: int = 0,
+        precision: str = "32-true",
+        accelerator: str = "auto",
+        time_limit: float = 0.0,
+        baseline: bool = True,
+        verbose: bool = False,
+    ) -> None:
+        self.tokens = tokens
+        self.feature_options = feature_options
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.embedding_size = embedding_size
+        self.ngrams = ngrams
+        self.ngram_rows = ngram_rows
+        self.ngram_dropout = ngram_dropout
+        self.tied = tied
+        self.softmax = softmax
+        self.row_dropout = row_dropout
+        self.input_dropout = input_dropout
+        self.dropout = dropout
+        self.output_dropout = output_dropout
+        self.weight_dropout = weight_dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.activation_regularisation = activation_regularisation
+        self.temporal_regularisation = temporal_regularisation
+        self.residual = residual
+        self.norm = norm
+        self.reset = reset
+        self.chunk_length = chunk_length
+        self.jitter = jitter
+        self.checkpoint_steps = checkpoint_steps
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup = warmup
+        self.clip = clip
+        self.patience = patience
+        self.average = average
+        self.valid_fraction = valid_fraction
+        self.seed = seed
+        self.precision = precision
+        self.accelerator = accelerator
+        self.time_limit = time_limit
+        self.baseline = baseline
+        self.verbose = verbose
+
+    # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fit(self, X: Any, y: None = None, *, X_valid: Any = None) -> Self:
+        """Train on texts.
+
+        Args:
+            X: a text, or a list of texts, each a document.
+            y: unused; here because scikit-learn's pipelines give it.
+            X_valid: texts to validate on; by default a share of the training text is held out.
+
+        Returns:
+            self.
+
+        Raises:
+            InputError: a text or an option cannot be used; the message says which and why.
+        """
+        valid = None if X_valid is None else texts_in_memory(_documents(X_valid), name="X_valid")
+        return self.fit_corpus(texts_in_memory(_documents(X), name="X"), valid)
+
+    def fit_corpus(
+        self,
+        corpus: Pieces,
+        valid: Pieces | None = None,
+        *,
+        reporter: Reporter | None = None,
+        history: History | None = None,
+        checkpoints: Checkpoints | None = None,
+        on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> Self:
+        """Train on texts that are read in pieces, such as files larger than memory."""
+        reporter = reporter or (Lines() if self.verbose else Silent())
+        check_options(self)
+        if valid is None:
+            corpus, valid = hold_out(corpus, self.valid_fraction, self.seed)
+        train_set, valid_set = self._encode(corpus, valid)
+        self.history_ = history or History()
+        self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
+        facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, self.get_params(deep=False))
+        self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
+        self.model_ = build_language(self._spec(), seed=self.seed)
+        self.model_.start_bias(torch.from_numpy(_counts(train_set, self.features_.size)))
+        world = current()
+        streams = StreamBatches(
+            train_set.ids,
+            train_set.starts,
+            batch_size=self.chosen_["batch_size"],
+            chunk_length=self.chosen_["chunk_length"],
+            jitter=self.jitter,
+            seed=self.seed,
+            rank=world.rank,
+            size=world.size,
+            reset=self.reset_,
+        )
+        plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_)
+        reporter.say(
+            f"{count_parameters(self.model_):,} weights; {len(train_set.ids):,} tokens to train on, "
+            f"{len(valid_set.ids):,} to validate on; vocabulary of {self.features_.size:,}"
+        )
+        options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
+        if checkpoints is not None:
+            checkpoints.identify(
+                task=self.task,
+                model=self.model_.spec.to_dict(),
+                options={name: self.chosen_[name] for name in recipe.RUN_OPTIONS},
+                data=f"{train_set.fingerprint}:{valid_set.fingerprint}",
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.result_: TrainResult = train(
+                self.model_,
+                plan,
+                options,
+                history=self.history_,
+                reporter=reporter,
+                checkpoints=checkpoints,
+                on_evaluation=on_evaluation,
+            )
+        self._report(train_set, valid_set)
+        return self
+
+    def _encode(self, corpus: Pieces, valid: Pieces) -> tuple[Tokens, Tokens]:
+        """Learn the vocabulary from the training text alone, and return both texts as token numbers."""
+        self.features_ = TextFeatures(
+            self.tokens, **{**recipe.text_options(self.tokens), **(self.feature_options or {})}
+        )
+        self.features_.fit(piece for _, piece in corpus.pieces())
+        if self.features_.size < recipe.FEWEST_TOKENS:
+            only = self.features_.vocabulary_[0]
+            fix = "With one symbol there is nothing to predict; check that the right text was read."
+            raise InputError(describe("text", f"only the symbol {only!r}", "at least two different ones", fix))
+        return encode_texts(corpus, self.features_), encode_texts(valid, self.features_)
+
+    def _spec(self) -> LanguageSpec:
+        chosen = {name: self.chosen_[name] for name in recipe.MODEL_OPTIONS}
+        return LanguageSpec(vocabulary_size=self.features_.size, **chosen)
+
+    def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
+        """Score the kept weights on the validation text, and the baseline beside them."""
+        self.metrics_ = {"split": "validation", **language_scores(self._run(valid_set), valid_set)}
+        if self.baseline and self.result_.stopped != "interrupted":
+            order = recipe.BASELINE_ORDER[self.tokens]
+            counted = NGram(order, self.features_.size).fit(train_set.ids)
+            each = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
+            scores = language_scores(each, valid_set)
+            self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
+
+    # ── using ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, tokens: Tokens) -> NDArray[np.float32]:
+        return run(self.model_, tokens.ids, tokens.starts, reset=self.reset_)
+
+    def evaluate(self, X: Any, y: None = None) -> dict[str, Any]:
+        """Return all metrics on texts: loss, perplexity, bits per character and per byte, as plain JSON."""
+        return self.evaluate_corpus(texts_in_memory(_documents(X), name="X"))
+
+    def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
+        """Return all metrics on texts that are read in pieces."""
+        self._need_fitted()
+        tokens = encode_texts(corpus, self.features_)
+        return language_scores(self._run(tokens), tokens)
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Return the mean log-probability of a character, in nats; higher is better, as scikit-learn wants it."""
+        scores = self.evaluate(X)
+        return -float(scores["nats"]) / max(1, int(scores["characters"]))
+
+    def log_probabilities(self, X: Any) -> list[Scored]:
+        """Return how probable each text is, with the probability of every token given those before it.
+
+        Args:
+            X: a text, or a list of texts; each stands for itself.
+        """
+        self._need_fitted()
+        scored = []
+        for text in _documents(X):
+            ids = self.features_.transform(text)
+            each = -run(self.model_, ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
+            pieces = tuple(self.features_.decode([number]) for number in ids)
+            scored.append(Scored(text, float(each.sum()), len(ids), len(text), each, pieces))
+        return scored
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        samples: int = 1,
+        max_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> list[Sample]:
+        """Return texts that the model goes on with after a prompt.
+
+        Args:
+            prompt: what they begin with; all its characters must be known.
+            samples: how many; all are drawn in one batch.
+            max_tokens: tokens to draw at most, after the prompt.
+            temperature: below 1 the likely becomes likelier, above 1 less so; 0 always takes the likeliest.
+            top_k: draw from the k likeliest tokens only; 0 for all.
+            top_p: draw from the fewest tokens that have this much probability together, in (0, 1].
+            min_p: draw from tokens at least this share as probable as the likeliest, in [0, 1).
+            repetition_penalty: by how much tokens that were used become less likely; 1 for not at all.
+            stop: texts at which a sample ends; they are left out.
+            seed: of the draws; None for another each time.
+
+        Raises:
+            InputError: an option is out of range, or the prompt has characters that are not known.
+        """
+        sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty, seed)
+        done: list[Sample] = []
+        for event in self.generate_events(prompt, sampler, samples=samples, max_tokens=max_tokens, stop=stop):
+            if event.sample is not None:
+                done.append(event.sample)
+        return sorted(done, key=lambda sample: sample.number)
+
+    def generate_events(self, prompt: str, sampler: Sampler, **options: Any) -> Iterator[Event]:
+        """Yield what is drawn as it is drawn; see :func:`rekur.decode.generate`."""
+        self._need_fitted()
+        return generate(LiveLanguage(self.model_), self.features_, prompt=prompt, sampler=sampler, **options)
+
+    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _target_state(self) -> dict[str, Any]:
+        return {"reset": self.reset_}
+
+    def _restore_targets(self, saved: dict[str, Any]) -> None:
+        self.reset_ = bool(saved["reset"])
+
+    def _restore_model(self, spec: dict[str, Any]) -> None:
+        self.model_ = build_language(LanguageSpec.from_dict(spec))
+
+
+def check_options(model: LanguageModel) -> None:
+    """Raise for every option that is wrong whatever the texts are."""
+    _check.choice("tokens", model.tokens, TOKENS)
+    _check.no_unknown("feature option", model.feature_options or {}, _TEXT_OPTIONS)
+    facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
+    chosen = recipe.fill(model.get_params(deep=False), facts)
+    LanguageSpec(vocabulary_size=100, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
+    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    for name in ("batch_size", "chunk_length"):
+        _check.whole(name, chosen[name], low=1)
+    _check.number("jitter", model.jitter, 0, 1, open_high=True)
+    fraction = _check.number("valid_fraction", model.valid_fraction, 0, 0.9)
+    if fraction == 0:
+        fix = "To choose the validation text yourself, give it with X_valid (--valid)."
+        raise InputError(describe("valid_fraction", model.valid_fraction, "a number in (0, 0.9]", fix))
+    for name in ("baseline", "verbose"):
+        _check.flag(name, getattr(model, name))
+    if model.reset is not None:
+        _check.flag("reset", model.reset)
+
+
+def _documents(X: Any) -> list[str]:
+    if isinstance(X, str):
+        return [X]
+    if isinstance(X, Path):
+        raise InputError(describe("X", str(X), "texts; a file's are given by rekur.data.open_texts", ""))
+    return list(X)
+
+
+def _counts(tokens: Tokens, size: int) -> NDArray[np.int64]:
+    """Return how often each token number occurs, (V,)."""
+    return np.bincount(np.asarray(tokens.ids), minlength=size)

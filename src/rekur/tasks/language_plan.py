@@ -1,0 +1,119 @@
+"""Truncated back-propagation through time: streams in chunks, the state carried from one to the next.
+
+Axes: B streams, T time, N tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+from rekur.data import StreamBatches, Tokens, evaluation_chunks
+from rekur.models import LanguageNetwork, LanguageState
+from rekur.models.language import detach
+
+#: parts that a validation text is cut into during training, and tokens that each reads before its own
+ROWS, CONTEXT = 32, 128
+#: validation tokens that are looked at during training; the scores at the end are of all
+MOST_VALID_TOKENS = 100_000
+#: steps between two evaluations at most
+MOST_STEPS = 2_000
+
+Batch = tuple[Tensor, Tensor, Tensor | None, bool]
+
+
+class LanguagePlan:
+    """Chunks of the training streams with the state carried between them, and the loss on validation tokens.
+
+    Args:
+        network: the network, whose state is carried.
+        streams: the training tokens as contiguous streams.
+        valid: the validation tokens.
+        reset: whether the state begins anew with each document.
+    """
+
+    monitor, larger_is_better, tolerance = "valid_loss", False, 0.0
+
+    def __init__(self, network: LanguageNetwork, streams: StreamBatches, valid: Tokens, *, reset: bool) -> None:
+        self._network, self._streams, self._valid, self._reset = network, streams, valid, reset
+        self._state: LanguageState | None = None
+        self.steps_per_epoch = len(streams)
+        self.evaluate_every = min(self.steps_per_epoch, MOST_STEPS)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the chunks of one epoch as (inputs, targets, resets, first)."""
+        for chunk in self._streams.epoch(epoch, start):
+            resets = None if chunk.resets is None else torch.from_numpy(chunk.resets)
+            yield torch.from_numpy(chunk.x), torch.from_numpy(chunk.targets), resets, chunk.first
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss of a chunk, and carry the state on without its gradient."""
+        x, targets, resets, first = batch
+        out = model(x, targets, None if first else self._state, resets)
+        self._state = detach(out.state)
+        loss: Tensor = out.loss
+        return loss
+
+    def weight(self, batch: Batch) -> float:
+        """Return the number of targets of a chunk."""
+        return float((batch[1] != 0).sum())
+
+    def largest_batch(self) -> tuple[int, int]:
+        """Return the streams and the steps of the largest chunk."""
+        return self._streams.rows, self._streams.longest
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Return the loss and the perplexity on the validation tokens, or on the first hundred thousand of them."""
+        ids = np.asarray(self._valid.ids[:MOST_VALID_TOKENS])
+        starts = self._valid.starts[self._valid.starts < len(ids)]
+        loss = float(run(model, ids, starts, reset=self._reset, rows=ROWS).mean(dtype=np.float64))
+        return {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 700.0))}
+
+    def get_state(self) -> dict[str, Tensor]:
+        """Return the carried state as named tensors (B, …)."""
+        leaves = [] if self._state is None else _pytree.tree_leaves(self._state)
+        return {f"{number:03d}": leaf for number, leaf in enumerate(leaves)}
+
+    def set_state(self, state: dict[str, Tensor]) -> None:
+        """Put back what :meth:`get_state` returned; nothing is the state before the first chunk."""
+        if not state:
+            self._state = None
+            return
+        layout = _pytree.tree_structure(self._network.initial_state(1))
+        device = next(self._network.parameters()).device
+        self._state = _pytree.tree_unflatten([state[name].to(device) for name in sorted(state)], layout)
+
+
+def run(
+    model: nn.Module, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool, rows: int = 1
+) -> NDArray[np.float32]:
+    """Return the negative log-probability of every token (N,), in nats, without gradients.
+
+    Args:
+        model: takes what :class:`rekur.models.LanguageNetwork` takes; it is put into evaluation mode.
+        ids: the tokens, (N,).
+        starts: where each document begins.
+        reset: whether the state begins anew with each document.
+        rows: parts that are read side by side. Without ``reset``, 1 carries the state through the whole text; more
+            are faster, and warm each part up on the tokens before it.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    nats = np.zeros(len(ids), dtype=np.float32)
+    state = None
+    with torch.no_grad():
+        for chunk in evaluation_chunks(ids, starts, reset=reset, rows=rows, context=CONTEXT if rows > 1 else 0):
+            x, targets = (torch.from_numpy(array).to(device) for array in (chunk.x, chunk.targets))
+            resets = None if chunk.resets is None else torch.from_numpy(chunk.resets).to(device)
+            out = model(x, targets, state, resets)
+            state = out.state
+            counted = chunk.targets != 0
+            nats[chunk.places[counted]] = out.nats.float().cpu().numpy()[counted]
+    return nats

@@ -1,0 +1,132 @@
+"""The defaults of language models: what an option that was left open becomes, by rules, the same everywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Self
+
+MODEL_OPTIONS = (
+    "cell",
+    "hidden_size",
+    "num_layers",
+    "embedding_size",
+    "ngrams",
+    "ngram_rows",
+    "ngram_dropout",
+    "tied",
+    "softmax",
+    "row_dropout",
+    "input_dropout",
+    "dropout",
+    "output_dropout",
+    "weight_dropout",
+    "recurrent_dropout",
+    "activation_regularisation",
+    "temporal_regularisation",
+    "residual",
+    "norm",
+    "checkpoint_steps",
+)
+TRAIN_OPTIONS = (
+    "epochs",
+    "steps",
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup",
+    "clip",
+    "patience",
+    "average",
+    "seed",
+    "precision",
+    "accelerator",
+    "time_limit",
+)
+#: what a run that is resumed must have in common with the one that was begun
+RUN_OPTIONS = (*TRAIN_OPTIONS, "tokens", "batch_size", "chunk_length", "jitter", "reset")
+
+#: padding, unknown and two that can be told apart
+FEWEST_TOKENS = 4
+#: tokens that the baseline looks at, the predicted one among them
+BASELINE_ORDER = {"char": 5, "byte": 5, "word": 3, "bpe": 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the rules may look at.
+
+    Attributes:
+        kind: ``char``, ``byte``, ``word`` or ``bpe``.
+        tokens: number of training tokens.
+        size: tokens in the vocabulary.
+        budget: tokens that training will read, all passes together.
+    """
+
+    kind: str
+    tokens: int
+    size: int
+    budget: float
+
+    @classmethod
+    def of(cls, kind: str, tokens: int, size: int, options: dict[str, Any]) -> Self:
+        """Return the facts of a training text under the options given."""
+        passes = options["epochs"] or 12
+        budget = float(tokens * passes)
+        if options["time_limit"]:
+            budget = min(budget, 22_000.0 * options["time_limit"])
+        return cls(kind, tokens, size, budget)
+
+    @property
+    def passes(self) -> float:
+        """How often each token will be read, about."""
+        return self.budget / max(1, self.tokens)
+
+
+def text_options(kind: str) -> dict[str, Any]:
+    """Return the options of the text features, so that what is generated reads like what was read."""
+    if kind == "word":
+        return {"lowercase": False, "digits": "keep", "max_vocabulary": 50_000, "words": "auto", "lines": True}
+    return {}
+
+
+def _letters(facts: Facts) -> bool:
+    return facts.kind in ("char", "byte")
+
+
+def _batch_size(facts: Facts) -> int:
+    """Thirty-two streams, fewer of a short text, so that each has some chunks."""
+    return int(max(1, min(32, facts.tokens // 512)))
+
+
+def _chunk_length(facts: Facts) -> int:
+    return int(max(2, min(128 if _letters(facts) else 70, facts.tokens // (4 * _batch_size(facts)))))
+
+
+RULES: dict[str, Callable[[Facts], Any]] = {
+    "hidden_size": lambda facts: 256 if _letters(facts) else 512,
+    "num_layers": lambda facts: 2 if _letters(facts) else 1,
+    "embedding_size": lambda facts: 64 if _letters(facts) else 256,
+    "ngrams": lambda facts: (2, 3, 4, 5) if _letters(facts) else (),
+    "ngram_rows": lambda facts: (4096, 32768, 65536, 65536) if _letters(facts) else (),
+    "ngram_dropout": lambda facts: 0.2,
+    "tied": lambda facts: not _letters(facts),
+    "softmax": lambda facts: "full" if facts.size < 5000 else "sampled",
+    "row_dropout": lambda facts: 0.0,
+    "input_dropout": lambda facts: 0.0,
+    "dropout": lambda facts: 0.1,
+    "output_dropout": lambda facts: 0.1,
+    "weight_dropout": lambda facts: 0.0,
+    "batch_size": _batch_size,
+    "chunk_length": _chunk_length,
+    "epochs": lambda facts: 12,
+    "learning_rate": lambda facts: 6e-3,
+    "weight_decay": lambda facts: 1e-2,
+    "patience": lambda facts: 0,
+    "average": lambda facts: 0.998,
+}
+
+
+def fill(options: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the options with every one that is None and has a rule replaced by what its rule says."""
+    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}

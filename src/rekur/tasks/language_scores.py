@@ -1,0 +1,54 @@
+"""Scores of language models, comparable whatever the tokens are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: stretches of the text whose losses give the interval
+BLOCKS = 50
+
+
+class Measured(Protocol):
+    """What must be known of a text: ``rekur.data.Tokens`` knows it."""
+
+    characters: int
+    bytes: int
+    unknown: int
+
+
+def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str, Any]:
+    r"""Return the scores of a text as plain JSON.
+
+    .. math:: \mathrm{loss} = \frac{1}{N} \sum_i -\ln p_i, \quad \mathrm{perplexity} = e^{\mathrm{loss}}, \quad
+        \mathrm{bits\ per\ character} = \frac{\sum_i -\log_2 p_i}{\mathrm{characters}}
+
+    The loss and the perplexity are of tokens, and so depend on what a token is; bits per character and per byte do
+    not. Unknown tokens count as one symbol: with ``unknown_share`` above 0 the bits are those of a simpler text.
+
+    Args:
+        each: the negative log-probability of every token, in nats, (N,).
+        text: the size of the text.
+    """
+    total, count = float(np.sum(each, dtype=np.float64)), len(each)
+    loss = total / count
+    bits = total / math.log(2)
+    blocks = [float(block.mean()) for block in np.array_split(each, min(BLOCKS, count))]
+    error = 1.96 * float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks)) if len(blocks) > 1 else math.inf
+    ends = (max(0.0, loss - error), loss + error)
+    return {
+        "tokens": count,
+        "characters": text.characters,
+        "bytes": text.bytes,
+        "nats": total,
+        "loss": loss,
+        "loss_interval": list(ends),
+        "perplexity": math.exp(min(loss, 700.0)),
+        "perplexity_interval": [math.exp(min(end, 700.0)) for end in ends],
+        "bits_per_character": bits / max(1, text.characters),
+        "bits_per_byte": bits / max(1, text.bytes),
+        "unknown_share": text.unknown / count,
+    }

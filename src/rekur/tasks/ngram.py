@@ -1,0 +1,102 @@
+"""The baseline of language models: counts of the last few tokens, smoothed.
+
+Axes: N tokens.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.integer]
+Keys = NDArray[np.uint64]
+
+#: tokens that are counted at most, from the start of the training text
+MOST_TOKENS = 10_000_000
+
+
+class _Counts(NamedTuple):
+    """How often each context was seen, with how many different tokens after it, and each context with its token."""
+
+    contexts: Keys
+    seen: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    pairs: Keys
+    pair_seen: NDArray[np.int64]
+
+
+class NGram:
+    r"""A model of the next token by the last n - 1, with Witten and Bell's smoothing.
+
+    .. math:: p_n(w \mid c) = \frac{\#(c, w) + K(c)\, p_{n-1}(w \mid c')}{\#(c) + K(c)}, \qquad p_0 = 1/V
+
+    with K(c) the number of different tokens seen after c, and c' the context c without its first token.
+
+    Args:
+        order: tokens n that are looked at, the predicted one among them; 1 or more.
+        vocabulary_size: number of token numbers V; 0 is never predicted.
+
+    Reference:
+        Witten and Bell, The Zero-Frequency Problem, 1991.
+
+    Example:
+        >>> model = NGram(3, 5).fit(np.array([2, 3, 4] * 50))
+        >>> bool(model.nats(np.array([2, 3, 4] * 5)).mean() < 0.3)
+        True
+    """
+
+    def __init__(self, order: int, vocabulary_size: int) -> None:
+        self.order, self.vocabulary_size = order, vocabulary_size
+        self._counts: list[_Counts] = []
+
+    def fit(self, ids: Ints) -> NGram:
+        """Count the training tokens (N,)."""
+        ids = np.asarray(ids[:MOST_TOKENS])
+        self._counts = [self._count(ids, length) for length in range(self.order)]
+        return self
+
+    def nats(self, ids: Ints) -> NDArray[np.float64]:
+        """Return the negative log-probability of each token (N,), given those before it; nothing is learnt from them."""
+        ids = np.asarray(ids)
+        probability = np.full(len(ids), 1.0 / max(1, self.vocabulary_size - 1))
+        for length, counts in enumerate(self._counts):
+            contexts, pairs = _keys(ids, length)
+            seen, kinds = _look_up(contexts, counts.contexts, counts.seen, counts.kinds)
+            (hits,) = _look_up(pairs, counts.pairs, counts.pair_seen)
+            known = seen > 0
+            mixed = (hits + kinds * probability) / np.maximum(seen + kinds, 1)
+            probability = np.where(known, mixed, probability)
+        return np.asarray(-np.log(probability))
+
+    def _count(self, ids: Ints, length: int) -> _Counts:
+        contexts, pairs = _keys(ids, length)
+        pair_keys, first, pair_seen = np.unique(pairs, return_index=True, return_counts=True)
+        context_keys, owner, seen = np.unique(contexts, return_inverse=True, return_counts=True)
+        kinds = np.bincount(owner[first], minlength=len(context_keys))
+        return _Counts(context_keys, seen, kinds, pair_keys, pair_seen)
+
+
+def _keys(ids: Ints, length: int) -> tuple[Keys, Keys]:
+    """Return a number for the ``length`` tokens before each token, and one for these with the token itself."""
+    wide = ids.astype(np.uint64) + np.uint64(1)
+    contexts = np.full(len(ids), length + 1, dtype=np.uint64)
+    for back in range(length, 0, -1):
+        before = np.zeros(len(ids), dtype=np.uint64)
+        before[back:] = wide[: len(ids) - back] if back < len(ids) else before[back:]
+        contexts = _mix(contexts, before)
+    return contexts, _mix(contexts, wide)
+
+
+def _mix(key: Keys, value: Keys) -> Keys:
+    """Join two numbers to one of 64 bits; two that meet by chance are rarer than any count that matters."""
+    mixed = (key ^ (value * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.asarray(mixed ^ (mixed >> np.uint64(29)))
+
+
+def _look_up(wanted: Keys, known: Keys, *values: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return each table's value for the wanted keys, 0 for those that are not known."""
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    found = known[place] == wanted
+    return [np.where(found, value[place], 0) for value in values]

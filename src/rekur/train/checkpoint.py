@@ -1,0 +1,260 @@
+"""Checkpoints: everything that a training needs to go on as if it had never stopped; JSON and safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rekur import __version__
+from rekur.errors import CheckpointError, InputError, SaveError, describe
+from rekur.train.lock import FolderLock
+from rekur.train.world import current
+
+FORMAT = 1
+STATE, TENSORS = "state.json", "tensors.safetensors"
+#: seconds between two checkpoints where no number of steps is given
+SECONDS = 120.0
+#: how many are kept: if the newest turns out to be damaged, there is the one before
+KEPT = 2
+
+_FIXES = {
+    "data": "Give the data of then; or accept the change (--accept-changed-data), which begins the data anew.",
+    "model": "Give the options of then, or begin anew in another folder.",
+    "options": "Give the options of then, or begin anew in another folder.",
+    "task": "Give the folder of a run of this task.",
+}
+
+
+class Checkpoint(NamedTuple):
+    """What was saved of a run.
+
+    Attributes:
+        state: numbers and texts, plain JSON.
+        tensors: all tensors by their names.
+        data_changed: whether the data are not what they were.
+    """
+
+    state: dict[str, Any]
+    tensors: dict[str, Tensor]
+    data_changed: bool
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a folder that nobody else trains in meanwhile.
+
+    Each is a folder ``step-00001234`` that appears whole or not at all; the newest two are kept.
+
+    Args:
+        folder: where they are; it is made if it is missing.
+        every: steps of the optimiser from one to the next; 0 takes one every two minutes. One is also taken when the
+            run is asked to stop.
+        resume: go on from the newest one that is whole; without, those of an earlier run are removed.
+        accept_changed_data: go on although the data are not what they were.
+
+    Raises:
+        InputError: ``every`` is no whole number of 0 or more.
+        LockedError: another process trains in the folder.
+        SaveError: nothing can be written there.
+
+    Example:
+        >>> import tempfile
+        >>> checkpoints = Checkpoints(Path(tempfile.mkdtemp()), every=100)
+        >>> checkpoints.newest() is None
+        True
+        >>> checkpoints.close()
+    """
+
+    def __init__(
+        self, folder: str | Path, *, every: int = 0, resume: bool = False, accept_changed_data: bool = False
+    ) -> None:
+        if not isinstance(every, int) or isinstance(every, bool) or every < 0:
+            raise InputError(describe("every", every, "a whole number of 0 or more"))
+        self.folder, self.every, self.resume = Path(folder), every, resume
+        self.accept_changed_data = accept_changed_data
+        self.identity: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self._writes = current().rank == 0
+        self._lock = FolderLock(self.folder) if self._writes else None
+        self._saved_at = time.monotonic()
+        if self._writes:
+            for left in self.folder.glob(".step-*.partial-*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let the folder go."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def identify(self, *, task: str, model: dict[str, Any], options: dict[str, Any], data: str) -> None:
+        """Say what run this is; only a run that is the same may go on from these checkpoints.
+
+        Args:
+            task: its name.
+            model: the specification of the model, plain JSON.
+            options: what the course of the training depends on, plain JSON.
+            data: a fingerprint of the data.
+        """
+        said = {"task": task, "model": model, "options": options, "data": data}
+        self.identity = json.loads(json.dumps(said))
+
+    def due(self, step: int) -> bool:
+        """Return whether it is time for one after this step."""
+        if self.every:
+            return step % self.every == 0
+        return time.monotonic() - self._saved_at >= SECONDS
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, or None; what is wrong with newer ones is put in ``notes``.
+
+        Raises:
+            CheckpointError: it is of another task, model, options or data; or every one is damaged.
+        """
+        found = sorted(self.folder.glob("step-*"), reverse=True)
+        for path in found:
+            try:
+                state = _read_state(path)
+                changed = self._check(path, state)
+                return Checkpoint(state, load_file(path / TENSORS), changed)
+            except _Damaged as error:
+                self.notes.append(f"{path.name} is damaged ({error}); the one before it is used.")
+        if found:
+            raise CheckpointError(
+                f"{self.folder}: got {len(found)} damaged checkpoints ({self.notes[0]}); expected one that is whole. "
+                "Begin anew."
+            )
+        return None
+
+    def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Write one, whole or not at all, and remove those that are not kept.
+
+        Raises:
+            SaveError: the disk is full or nothing can be written; the checkpoints before are as they were.
+        """
+        self._saved_at = time.monotonic()
+        if not self._writes:
+            return
+        if not self.resume:
+            self._remove(sorted(self.folder.glob("step-*")))
+            self.resume = True
+        target = self.folder / f"step-{step:08d}"
+        staging = self.folder / f".{target.name}.partial-{secrets.token_hex(4)}"
+        try:
+            staging.mkdir(parents=True)
+            save_file(_separate(tensors), staging / TENSORS)
+            head = {"format": FORMAT, "rekur": __version__, "identity": self.identity, **state}
+            head["sha256"] = _sha256(staging / TENSORS)
+            text = json.dumps(head, ensure_ascii=False)
+            (staging / STATE).write_text(json.dumps({"sha256": _sha256_of(text), "state": text}), encoding="utf-8")
+            for path in (staging / TENSORS, staging / STATE, staging):
+                _flush(path)
+            if target.exists():
+                shutil.rmtree(target)
+            staging.rename(target)
+            _flush(self.folder)
+        except Exception as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            if isinstance(error, OSError) or "I/O error" in str(error):
+                raise self._cannot_save(error) from error
+            raise
+        self._remove(sorted(self.folder.glob("step-*"))[:-KEPT])
+
+    def _check(self, path: Path, state: dict[str, Any]) -> bool:
+        """Return whether the data have changed; raise if the run is another one."""
+        if not self.identity:
+            return False
+        saved = state["identity"]
+        for part in ("task", "model", "options", "data"):
+            ours, theirs = self.identity[part], saved.get(part)
+            if ours == theirs:
+                continue
+            if part == "data":
+                if self.accept_changed_data:
+                    return True
+                got = "other training or validation data"
+                raise CheckpointError(f"{path}: got {got}; expected those it was begun with. {_FIXES[part]}")
+            got, expected = _difference(ours, theirs)
+            raise CheckpointError(f"{path}, {part}: got {got}; expected {expected}, as it was begun. {_FIXES[part]}")
+        return False
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _cannot_save(self, error: Exception) -> SaveError:
+        reason = getattr(error, "strerror", None) or str(error)
+        last = sorted(self.folder.glob("step-*"))
+        kept = f"{last[-1].name} is whole: go on from it" if last else "begin anew"
+        return SaveError(
+            f"{self.folder}: a checkpoint could not be written ({reason}); training stopped. Make room, then {kept}."
+        )
+
+
+class _Damaged(Exception):
+    """A checkpoint that is not what was written."""
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        outer = json.loads((path / STATE).read_text(encoding="utf-8"))
+        if _sha256_of(outer["state"]) != outer["sha256"]:
+            raise _Damaged(f"{STATE} was changed")
+        state: dict[str, Any] = json.loads(outer["state"])
+        if state["format"] > FORMAT:
+            raise CheckpointError(
+                f"{path}: got a checkpoint of Rekur {state['rekur']}; expected one of {__version__} or before. "
+                "Go on with the version that began the run."
+            )
+        if _sha256(path / TENSORS) != state["sha256"]:
+            raise _Damaged(f"{TENSORS} was changed or cut off")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise _Damaged(str(error) or type(error).__name__) from error
+    return state
+
+
+def _difference(ours: Any, theirs: Any) -> tuple[str, str]:
+    """Return the first entry in which two descriptions differ, as it is and as it was."""
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return repr(ours), repr(theirs)
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return f"{names[0]} {ours.get(names[0])!r}", f"{theirs.get(names[0])!r}"
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors on the CPU, each with memory of its own, as safetensors wants them."""
+    seen: set[int] = set()
+    out: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        whole = own.untyped_storage().nbytes() == own.nbytes
+        out[name] = own if whole and own.data_ptr() not in seen else own.clone()
+        seen.add(out[name].data_ptr())
+    return out
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Have the system put what was written onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
