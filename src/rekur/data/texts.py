@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rekur._check import choice
-from rekur.data.files import check_encoding, check_exists, open_text
+from rekur.data.cells import is_missing
+from rekur.data.files import check_encoding, check_exists, open_bytes, open_text
 from rekur.data.read import open_source
 from rekur.errors import DataError, InputError, describe, did_you_mean
 
+_HEAD = 2**12
 DOCUMENTS = ("file", "line", "blank")
 #: characters of a piece, about; the memory that reading takes
 PIECE = 2**18
@@ -51,14 +55,24 @@ class Texts:
 def texts_in_memory(items: Iterable[str], name: str = "texts") -> Texts:
     """Return documents that are in memory already.
 
+    Args:
+        items: one text for each document.
+        name: what to call them in messages.
+
     Raises:
         InputError: an item is not a text.
     """
-    kept = list(items)
+    kept = [items] if isinstance(items, str) else list(items)
     for number, item in enumerate(kept):
         if not isinstance(item, str):
             raise InputError(describe(f"{name}[{number}]", type(item).__name__, "a text"))
-    return Texts(name, lambda: iter(list(enumerate(kept))))
+
+    def read() -> Iterator[Piece]:
+        for number, item in enumerate(kept):
+            for start in range(0, len(item), PIECE):
+                yield number, item[start : start + PIECE]
+
+    return Texts(name, read)
 
 
 def open_texts(
@@ -78,11 +92,12 @@ def open_texts(
         document: what a document is: a ``file``, a ``line``, or what stands between ``blank`` lines; line ends and
             blank lines belong to the document before them.
         encoding: of the text, by Python's names.
-        column: for tables (.csv, .tsv, .jsonl, .parquet): the column with the texts; each row is a document.
+        column: for tables (.csv, .tsv, .jsonl, .parquet): the column with the texts; each row is a document, and
+            ends with a line end as a line of a file does. Rows without text are left out.
 
     Raises:
         DataError: a file is missing, is not text, or is in another encoding; the latter two when it is read.
-        InputError: an option is not known, or no file was found.
+        InputError: an option is not known, no file was found, or one was named twice.
 
     Example:
         >>> import tempfile
@@ -97,6 +112,9 @@ def open_texts(
     files = [file for path in given for file in _found(path)]
     if not files:
         raise InputError(describe("files", "none", "at least one"))
+    twice = [file for file, count in Counter(file.resolve() for file in files).items() if count > 1]
+    if twice:
+        raise InputError(f"files: got {twice[0]} twice; expected each once. Does a pattern find it too?")
     name = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
     if column is not None:
         if document != "file":
@@ -117,32 +135,44 @@ def _found(path: str | os.PathLike[str]) -> list[Path]:
     if not place.exists() and glob.has_magic(str(path)):
         files = sorted(Path(found) for found in glob.glob(str(path), recursive=True) if Path(found).is_file())
         if not files:
-            raise InputError(describe("pattern", str(path), "one that fits at least one file"))
+            fix = "Hidden files are found only where the pattern names the dot."
+            raise InputError(describe("pattern", str(path), "one that fits at least one file", fix))
         return files
     check_exists(place)
     return [place]
 
 
 def _read(files: list[Path], document: str, encoding: str) -> Iterator[Piece]:
-    number = 0
+    number = -1
     for file in files:
+        blocks = _blocks(file, encoding)
         if document == "file":
-            for piece in _blocks(file, encoding):
-                yield number, piece
             number += 1
+            yield from ((number, block) for block in blocks)
             continue
-        for lines in _documents(_lines(file, encoding), document):
-            yield number, lines
-            number += 1
+        kept: list[str] = []
+        size = 0
+        for begins, line in _lines(blocks, document):
+            if kept and (begins or size > PIECE):
+                yield number, "".join(kept)
+                kept, size = [], 0
+            number += begins
+            kept.append(line)
+            size += len(line)
+        if kept:
+            yield number, "".join(kept)
 
 
 def _blocks(file: Path, encoding: str) -> Iterator[str]:
     """Yield a file's text in pieces that end with a line where one ends in time."""
-    rest, offset = "", 0
+    rest = ""
     with open_text(file, encoding) as text:
+        head: bytes = text.buffer.peek(_HEAD)[:_HEAD]  # type: ignore[attr-defined]
+        if b"\0" in head and "16" not in encoding and "32" not in encoding:
+            raise _binary(file, head.index(b"\0"))
         while block := text.read(PIECE):
-            _refuse_binary(file, block, offset)
-            offset += len(block)
+            if "\0" in block:
+                raise _binary(file, _zero_byte(file))
             block = rest + block
             cut = block.rfind("\n") + 1 or len(block)
             rest = block[cut:]
@@ -151,39 +181,37 @@ def _blocks(file: Path, encoding: str) -> Iterator[str]:
         yield rest
 
 
-def _lines(file: Path, encoding: str) -> Iterator[str]:
-    # not splitlines: it cuts at characters that end no line of a file
-    for block in _blocks(file, encoding):
+def _lines(blocks: Iterator[str], document: str) -> Iterator[tuple[bool, str]]:
+    """Yield whether a document begins, and the next line with its end; a very long line comes in parts."""
+    begins, in_line, full, blank = True, False, False, False
+    for block in blocks:
+        # not splitlines: it cuts at characters that end no line of a file
         *whole, rest = block.split("\n")
-        yield from (line + "\n" for line in whole)
-        if rest:
-            yield rest
+        for line in chain((line + "\n" for line in whole), [rest] if rest else []):
+            if document == "blank":
+                empty = not line.strip()
+                begins = begins or (full and blank and not empty and not in_line)
+                full = (full and not begins) or not empty
+                blank = empty and (blank or not in_line)
+            yield begins, line
+            in_line = line[-1] != "\n"
+            begins = document == "line" and not in_line
 
 
-def _documents(lines: Iterator[str], document: str) -> Iterator[str]:
-    """Yield each document whole: they are short."""
-    if document == "line":
-        yield from lines
-        return
-    kept: list[str] = []
-    blank = False
-    for line in lines:
-        empty = not line.strip()
-        if blank and not empty and any(kept):
-            yield "".join(kept)
-            kept = []
-        kept.append(line)
-        blank = empty
-    if kept:
-        yield "".join(kept)
+def _binary(file: Path, offset: int) -> DataError:
+    fix = "Name text files only, as with a pattern such as '*.txt'; utf-16 is read with its name (--encoding utf-16)."
+    return DataError(f"text: got a zero byte at byte {offset:,}; expected text. {fix}", file)
 
 
-def _refuse_binary(file: Path, block: str, offset: int) -> None:
-    place = block.find("\0")
-    if place >= 0:
-        fix = "Name text files only, as with a pattern such as '*.txt'; is it packed, or in another encoding?"
-        got = f"a NUL character at character {offset + place}"
-        raise DataError(f"text: got {got}; expected text. {fix}", file)
+def _zero_byte(file: Path) -> int:
+    """Return where in the file, unpacked, the first zero byte is."""
+    passed = 0
+    with open_bytes(file) as raw:
+        while block := raw.read(PIECE):
+            if b"\0" in block:
+                return passed + block.index(b"\0")
+            passed += len(block)
+    return passed
 
 
 def _rows_of(files: list[Path], column: str, encoding: str) -> Callable[[], Iterator[Piece]]:
@@ -197,7 +225,11 @@ def _rows_of(files: list[Path], column: str, encoding: str) -> Callable[[], Iter
         number = 0
         for source in sources:
             for row in source.rows():
-                yield number, str(row[column] or "")
-                number += 1
+                value = row.get(column)
+                if isinstance(value, list | dict | bool):
+                    raise source.error(describe(f"column '{column}'", value, "a text"), row.line)
+                if not is_missing(value):
+                    yield number, f"{value}\n"
+                    number += 1
 
     return read
