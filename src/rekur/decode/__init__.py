@@ -1,6 +1,26 @@
 """Decoding: from the scores of what comes next to texts, over any step function; no PyTorch."""
 
-from rekur.decode.generate import Event, Sample, StepFunction, generate
-from rekur.decode.sample import Sampler
+from rekur.decode.generate import (
+    Continuation,
+    Event,
+    PromptReader,
+    Sample,
+    StepFunction,
+    Writer,
+    generate,
+    generate_all,
+)
+from rekur.decode.sample import Draws, Sampler
 
-__all__ = ["Event", "Sample", "Sampler", "StepFunction", "generate"]
+__all__ = [
+    "Continuation",
+    "Draws",
+    "Event",
+    "PromptReader",
+    "Sample",
+    "Sampler",
+    "StepFunction",
+    "Writer",
+    "generate",
+    "generate_all",
+]

@@ -1,51 +1,91 @@
 """Texts that go on: one token after the other, many samples side by side, at a constant cost a token.
 
-Axes: B samples side by side, V vocabulary, T tokens of the prompt.
+Axes: S samples, B of them that have not ended, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
-from rekur.decode.sample import Ids, Sampler, Scores
+from rekur.decode.sample import PADDING, Ids, Sampler, Scores
+from rekur.decode.stops import Stops, check_stops
 from rekur.errors import InputError, describe
 
 
 class StepFunction(Protocol):
-    """A model that says what comes next, and keeps the state of many texts side by side."""
+    """A model that scores what comes next, and keeps the state of many texts side by side.
 
-    def start(self, prompt: Ids) -> tuple[Scores, Any]:
-        """Return the scores (1, V) of what follows the token numbers (T,) of a prompt, and the state behind it."""
+    None of the methods may change a state that it was given.
+    """
 
-    def step(self, ids: Ids, state: Any) -> tuple[Scores, Any]:
-        """Return the scores (B, V) of what follows one more token of each text, (B,), and the state."""
+    def initial_state(self, batch: int, /) -> Any:
+        """Return the state of B texts before their first token."""
 
-    def select(self, state: Any, rows: Ids) -> Any:
-        """Return the state of some of the texts, each as often as it is asked for."""
+    def step(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
+        """Return the scores (B, V) of what follows one more token of each text, int64 (B,), and the state."""
+
+    def select(self, state: Any, rows: Ids, /) -> Any:
+        """Return the state of some of the texts, int64 (k,), each as often as it is asked for."""
+
+
+@runtime_checkable
+class PromptReader(Protocol):
+    """A step function that takes many tokens at once."""
+
+    def read(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
+        """Return the scores (1, V) of what follows T >= 1 more tokens of one text, and the state."""
 
 
 class TextDecoder(Protocol):
-    """Token numbers on their way to text."""
+    """Token numbers on their way to text: all that was pushed, then what is finished, is the whole text."""
 
-    def push(self, numbers: Sequence[int], /) -> str: ...
+    @property
+    def push(self) -> Any:
+        """Take the next token numbers, and return the text that is certain."""
 
-    def finish(self) -> str: ...
+    @property
+    def finish(self) -> Any:
+        """Return the text that was held back."""
 
 
 class Writer(Protocol):
-    """What turns text into token numbers and back; ``rekur.features.TextFeatures`` does."""
+    """What turns text into token numbers and back, such as ``rekur.features.TextFeatures``."""
 
-    def transform(self, item: Any) -> NDArray[Any]: ...
+    @property
+    def size(self) -> int:
+        """Vocabulary size V."""
 
-    def unknown(self, text: str) -> list[str]: ...
+    def transform(self, item: Any, /) -> NDArray[Any]:
+        """Return the token numbers (T,) of a text."""
 
-    def decoder(self) -> Any: ...
+    def unknown(self, text: str, /) -> list[str]:
+        """Return the parts of a text that are not known."""
+
+    def decoder(self) -> TextDecoder:
+        """Return a new decoder."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Continuation:
+    """Where a sample stands, from which it goes on as if it had never been interrupted.
+
+    Attributes:
+        state: the model's state of one text, behind all of ``ids`` but the last.
+        ids: all tokens so far, of the prompt and drawn, (T,).
+        number: of the sample.
+        drawn: how many of the tokens were drawn.
+    """
+
+    state: Any
+    ids: Ids
+    number: int
+    drawn: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +95,12 @@ class Sample:
     Attributes:
         number: which of the samples it is, from 0.
         text: what was drawn, without the prompt.
-        tokens: number of tokens drawn.
+        tokens: number of tokens drawn, those of a stop string among them.
         log_probability: natural logarithm of their probability under the model itself, at temperature 1.
         stopped: ``length`` or ``stop``.
+        ids: the tokens drawn, (T,).
+        each: the log-probability of each of them, (T,).
+        continuation: what :func:`generate` takes to go on.
     """
 
     number: int
@@ -65,6 +108,9 @@ class Sample:
     tokens: int
     log_probability: float
     stopped: str
+    ids: Ids = dataclasses.field(repr=False, compare=False)
+    each: NDArray[np.float64] = dataclasses.field(repr=False, compare=False)
+    continuation: Continuation = dataclasses.field(repr=False, compare=False)
 
 
 class Event(NamedTuple):
@@ -85,145 +131,207 @@ def generate(
     model: StepFunction,
     features: Writer,
     *,
-    sampler: Sampler,
-    prompt: str = "",
+    prompt: str | Sequence[int] | Ids = "",
     samples: int = 1,
     max_tokens: int = 200,
+    sampler: Sampler | None = None,
     stop: Sequence[str] = (),
+    keep_stop: bool = False,
     unknown: str = "error",
+    continue_from: Continuation | None = None,
+    stream: bool = True,
 ) -> Iterator[Event]:
     """Yield texts as they are drawn, all samples together; one that has ended costs nothing any more.
 
-    Options are checked at once, before anything is yielded.
+    The model first reads a start token, padding (0), then the prompt once for all samples. Options are checked at
+    once, before anything is yielded. A sample's random numbers are its own (see :class:`Sampler`), so it does not
+    depend on its mates but for the last digits of the model's scores, where the model rounds a batch differently.
 
     Args:
-        model: what says what comes next.
+        model: what scores the next token; one with ``read`` takes the prompt at once.
         features: what reads the prompt and writes the text.
-        sampler: how tokens are drawn.
-        prompt: what all samples begin with.
+        prompt: what all samples begin with, a text or token numbers.
         samples: how many are drawn, 1 or more.
         max_tokens: tokens to draw for each at most, 1 or more.
-        stop: texts at which a sample ends; they are left out.
+        sampler: how tokens are drawn; None for a plain ``Sampler()``.
+        stop: strings at which a sample ends; looked for in what was drawn, also where tokens meet.
+        keep_stop: whether a text ends behind the stop string instead of before it.
         unknown: what is done with parts of the prompt that were never seen in training: ``error``, or ``keep`` to
             read them as the unknown token.
+        continue_from: a sample's ``continuation``, from which all samples go on, the first of them with that
+            sample's own random numbers; a prompt is then read first.
+        stream: whether pieces of text are yielded as they come; if not, each sample is, once it has ended, which is
+            faster.
 
     Raises:
         InputError: an option is out of range, or the prompt has unknown parts.
     """
-    _check.whole("samples", samples, low=1)
-    _check.whole("max_tokens", max_tokens, low=1)
+    samples = _check.whole("samples", samples, low=1)
+    max_tokens = _check.whole("max_tokens", max_tokens, low=1)
     _check.choice("unknown", unknown, ("error", "keep"))
-    stops = tuple(stop)
-    if isinstance(stop, str) or not all(isinstance(text, str) and text for text in stops):
-        raise InputError(describe("stop", stop, "a list of texts that are not empty"))
-    strange = features.unknown(prompt)
-    if strange and unknown == "error":
-        shown = ", ".join(repr(part) for part in strange[:10]) + (" …" if len(strange) > 10 else "")
-        fix = "Leave them out, or read them as unknown with unknown='keep' (--unknown keep)."
-        raise InputError(f"prompt: got {shown}, never seen in training; expected what the model knows. {fix}")
-    ids = np.asarray(features.transform(prompt), dtype=np.int64)
-    return _draw(model, features, sampler, ids, samples, max_tokens, stops)
+    _check.flag("keep_stop", keep_stop)
+    stops = check_stops(stop)
+    writers = [_TextWriter(Stops(stops, keep=keep_stop)) for _ in range(samples)]
+    ids = _prompt(features, prompt, unknown)
+    run = _Run(model, features, sampler or Sampler(), ids, writers, continue_from)
+    each_token = _check.flag("stream", stream) or bool(stops)
+    return run.events(max_tokens, each_token=each_token, stream=stream)
 
 
-def _draw(
-    model: StepFunction,
-    features: Writer,
-    sampler: Sampler,
-    prompt: Ids,
-    samples: int,
-    max_tokens: int,
-    stops: tuple[str, ...],
-) -> Iterator[Event]:
-    scores, state = model.start(prompt)
-    live = np.arange(samples)
-    if samples > 1:
-        scores, state = np.repeat(scores, samples, axis=0), model.select(state, np.zeros(samples, np.int64))
-    writers = [_Writer(number, features.decoder(), prompt, stops) for number in range(samples)]
-    used = None
-    if sampler.repetition_penalty > 1:
-        used = np.zeros(scores.shape, dtype=bool)
-        used[:, prompt] = True
-    chances = sampler.chances(samples)
-    for left in range(max_tokens - 1, -1, -1):
-        ids = sampler.draw(scores, chances.next(live), used)
-        sure = _log_probability(scores, ids)
-        going = np.ones(len(live), dtype=bool)
-        for row, number in enumerate(live):
-            writer = writers[number]
-            text = writer.push(int(ids[row]), float(sure[row]))
-            done = writer.stopped or left == 0
-            if done:
-                going[row] = False
-                text += writer.finish()
-            if text or done:
-                yield Event(int(number), text, writer.sample() if done else None)
-        if left == 0 or not going.any():
-            return
-        if not going.all():
-            rows = np.flatnonzero(going)
-            live, ids, state = live[rows], ids[rows], model.select(state, rows)
-            used = None if used is None else used[rows]
-        if used is not None:
-            used[np.arange(len(ids)), ids] = True
-        scores, state = model.step(ids, state)
+def generate_all(model: StepFunction, features: Writer, **options: Any) -> list[Sample]:
+    """Return all samples by their numbers; options are those of :func:`generate`."""
+    events = generate(model, features, **{"stream": False, **options})
+    return sorted((event.sample for event in events if event.sample is not None), key=lambda sample: sample.number)
 
 
-class _Writer:
-    """One sample on its way: its text, what of it may be the beginning of a stop text, its probability."""
+class _TextWriter:
+    """The text of one sample: decoded, and cut at a stop string."""
 
-    def __init__(self, number: int, decoder: Any, prompt: Ids, stops: tuple[str, ...]) -> None:
-        self._number, self._decoder, self._stops = number, decoder, stops
-        decoder.push(prompt.tolist())  # what stands between the prompt and the first word depends on both
-        self._text: list[str] = []
-        self._held = ""
-        self._tokens, self._log_probability = 0, 0.0
-        self.stopped = False
+    def __init__(self, stops: Stops) -> None:
+        self.stops = stops
+        self._decoder: TextDecoder
+        self._pieces: list[str] = []
 
-    def push(self, token: int, log_probability: float) -> str:
-        """Take a token and return the text that is certain."""
-        self._tokens += 1
-        self._log_probability += log_probability
-        return self._pass(self._decoder.push([token]))
+    def start(self, decoder: TextDecoder, ids: list[int]) -> None:
+        """Begin behind some tokens, since what stands before a word depends on the one before."""
+        self._decoder = decoder
+        if ids:
+            decoder.push(ids)
+
+    def push(self, ids: list[int]) -> str:
+        """Take tokens, and return the text that is certain."""
+        text = self.stops.push(self._decoder.push(ids))
+        if text:
+            self._pieces.append(text)
+        return text
 
     def finish(self) -> str:
         """Return the rest of the text."""
-        rest = "" if self.stopped else self._pass(self._decoder.finish())
-        if not self.stopped and self._held:
-            self._text.append(self._held)
-            rest, self._held = rest + self._held, ""
+        rest = ""
+        if not self.stops.found:
+            rest = self.stops.push(self._decoder.finish()) + self.stops.finish()
+            self._pieces.append(rest)
         return rest
 
-    def sample(self) -> Sample:
-        """Return the whole sample."""
-        why = "stop" if self.stopped else "length"
-        return Sample(self._number, "".join(self._text), self._tokens, self._log_probability, why)
-
-    def _pass(self, text: str) -> str:
-        """Return what of the text so far is certain to come before any stop text."""
-        if self._stops:
-            text = self._held + text
-            found = [place for place in (text.find(stop) for stop in self._stops) if place >= 0]
-            if found:
-                self.stopped, self._held = True, ""
-                text = text[: min(found)]
-            else:
-                keep = max(_overlap(text, stop) for stop in self._stops)
-                text, self._held = text[: len(text) - keep], text[len(text) - keep :]
-        if text:
-            self._text.append(text)
-        return text
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self._pieces)
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of a text may be the beginning of a stop text."""
-    for length in range(min(len(stop) - 1, len(text)), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0
+class _Run:
+    """One generation: what was read, what is drawn, what is written."""
+
+    def __init__(
+        self,
+        model: StepFunction,
+        features: Writer,
+        sampler: Sampler,
+        prompt: Ids,
+        writers: list[_TextWriter],
+        begun: Continuation | None,
+    ) -> None:
+        self._model, self._features, self._sampler, self._writers = model, features, sampler, writers
+        self._record = _Record(len(writers))
+        before = np.empty(0, np.int64) if begun is None else begun.ids
+        self._first, self._drawn = (0, 0) if begun is None else (begun.number, begun.drawn)
+        self._state = None if begun is None else begun.state
+        last = before[-1:] if len(before) else np.array([PADDING])
+        self._unread, self._ids = np.concatenate([last, prompt]), np.concatenate([before, prompt])
+
+    def events(self, max_tokens: int, *, each_token: bool, stream: bool) -> Iterator[Event]:
+        """Draw, write and read on, token after token; without ``each_token`` texts are written when they end."""
+        model, samples = self._model, len(self._writers)
+        scores, state = self._read()
+        if samples > 1:
+            scores, state = np.repeat(scores, samples, axis=0), model.select(state, np.zeros(samples, np.int64))
+        draws = self._sampler.start(samples, first_number=self._first, history=self._ids, position=self._drawn)
+        begin = self._ids.tolist()
+        for writer in self._writers:
+            writer.start(self._features.decoder(), begin)
+        live = np.arange(samples)
+        for left in range(max_tokens - 1, -1, -1):
+            ids, log_probabilities = draws.draw(scores)
+            self._record.add(live, ids, log_probabilities)
+            ended: list[int] = []
+            if each_token or not left:
+                fresh = ids[:, None].tolist() if each_token else [self._record.ids(n).tolist() for n in live.tolist()]
+                for row, sample in enumerate(live.tolist()):
+                    writer = self._writers[sample]
+                    text = writer.push(fresh[row])
+                    if writer.stops.found or not left:
+                        ended.append(row)
+                        yield self._end(row, sample, text, state)
+                    elif text and stream:
+                        yield Event(self._first + sample, text, None)
+            if len(ended) == len(live):
+                return
+            if ended:
+                rows = np.delete(np.arange(len(live)), ended)
+                live, ids, state = live[rows], ids[rows], model.select(state, rows)
+                draws.select(rows)
+            scores, state = model.step(ids, state)
+
+    def _read(self) -> tuple[Scores, Any]:
+        """Return the scores (1, V) behind all that was not read yet, and the state."""
+        model, state = self._model, self._state
+        if state is None:
+            state = model.initial_state(1)
+        if isinstance(model, PromptReader):
+            return model.read(self._unread, state)
+        scores: Scores = np.empty(0)
+        for number in self._unread:
+            scores, state = model.step(np.array([number]), state)
+        return scores, state
+
+    def _end(self, row: int, sample: int, text: str, state: Any) -> Event:
+        writer = self._writers[sample]
+        text += writer.finish()
+        ids, each = self._record.ids(sample), self._record.each(sample)
+        number, all_ids = self._first + sample, np.concatenate([self._ids, ids])
+        here = Continuation(self._model.select(state, np.array([row])), all_ids, number, self._drawn + len(ids))
+        stopped = "stop" if writer.stops.found else "length"
+        return Event(number, text, Sample(number, writer.text, len(ids), float(each.sum()), stopped, ids, each, here))
 
 
-def _log_probability(scores: Scores, ids: Ids) -> NDArray[np.float64]:
-    wide = scores.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    picked = wide[np.arange(len(ids)), ids]
-    return np.asarray(picked - np.log(np.exp(wide).sum(axis=1)))
+class _Record:
+    """The tokens drawn for each sample, and their log-probabilities."""
+
+    def __init__(self, samples: int) -> None:
+        self._ids, self._each = np.empty((samples, 64), np.int64), np.empty((samples, 64))
+        self._lengths = np.zeros(samples, np.int64)
+        self._count = 0
+
+    def add(self, live: Ids, ids: Ids, each: NDArray[np.float64]) -> None:
+        """Take one more token of the samples that have not ended."""
+        if self._count == self._ids.shape[1]:
+            self._ids, self._each = (np.concatenate([array] * 2, axis=1) for array in (self._ids, self._each))
+        self._ids[live, self._count], self._each[live, self._count] = ids, each
+        self._count += 1
+        self._lengths[live] = self._count
+
+    def ids(self, sample: int) -> Ids:
+        """Return the tokens of a sample, (T,)."""
+        return self._ids[sample, : self._lengths[sample]].copy()
+
+    def each(self, sample: int) -> NDArray[np.float64]:
+        """Return the log-probabilities of a sample's tokens, (T,)."""
+        return self._each[sample, : self._lengths[sample]].copy()
+
+
+def _prompt(features: Writer, prompt: str | Sequence[int] | Ids, unknown: str) -> Ids:
+    """Return the token numbers of a prompt, or say what of it is not known."""
+    if not isinstance(prompt, str):
+        ids = np.asarray(prompt)
+        if ids.ndim != 1 or (len(ids) and ids.dtype.kind not in "iu"):
+            raise InputError(describe("prompt", prompt, "a text or a list of token numbers"))
+        wrong = ids[(ids < 0) | (ids >= features.size)]
+        if len(wrong):
+            raise InputError(describe("prompt", wrong[0], f"token numbers in [0, {features.size - 1}]"))
+        return ids.astype(np.int64)
+    strange = features.unknown(prompt) if unknown == "error" else []
+    if strange:
+        shown = ", ".join(repr(part) for part in strange[:10]) + (", …" if len(strange) > 10 else "")
+        fix = "Leave them out, or read them as unknown with unknown='keep' (--unknown keep)."
+        raise InputError(f"prompt: got {shown}, never seen in training; expected what the model knows. {fix}")
+    return np.asarray(features.transform(prompt), np.int64)

@@ -1,156 +1,353 @@
-"""Drawing the next token.
+"""Drawing the next token: temperature, cuts of the unlikely, a penalty on repetition, one random stream a sample.
 
-Axes: B samples side by side, V vocabulary.
+Axes: B samples in the batch, V vocabulary, K drawable tokens, W window.
 """
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur.decode.pick import DIRECT, pick
+from rekur.decode.used import Used
 from rekur.errors import InputError, describe
+
+PADDING, UNKNOWN = 0, 1
+#: uniform numbers of a sample that are made at once; Philox makes four of each counter
+_BLOCK, _PER_COUNTER = 256, 4
+#: temperatures that single precision can divide by
+_COOLEST, _HOTTEST = 1e-6, 1e6
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.floating[Any]]
 
-#: padding and unknown stand for no text, and are never drawn
-_NEVER = 2
-#: random numbers that a sample gets at a time
-_BLOCK = 256
 
-
+@dataclass(frozen=True, slots=True)
 class Sampler:
-    r"""How the next token is drawn from its scores z.
+    r"""How the next token is drawn from a model's scores; the steps are applied in this order.
 
-    .. math:: p = \mathrm{keep}\left(\mathrm{softmax}(z / \tau)\right)
+    1. *Drawable*: padding (0) is never drawn, unknown (1) only with ``draw_unknown``; the rest share their part.
+    2. *Repetition penalty* :math:`\theta`: the score z of a token that was used becomes z/θ where it is positive
+       and zθ where it is negative; z is measured from the mean score of the drawable tokens, so that adding a
+       number to all scores changes nothing.
+    3. *Temperature* τ: :math:`p_i \propto e^{z_i / \tau}`; at 0 the likeliest token is taken, the lowest number
+       among equals, and what follows has no say.
+    4. *top_k*: the k likeliest tokens are kept.
+    5. *top_p*: of these, the fewest of the likeliest that have at least this share of their probability are kept.
+    6. *min_p*: tokens less likely than this share of the likeliest are left out.
 
-    In this order: the repetition penalty, the temperature, the k likeliest, the fewest that have ``top_p`` together,
-    those with at least ``min_p`` times the largest probability; what is left is scaled to 1.
+    Among equally likely tokens the lower number goes first. What is kept is drawn from in proportion, by the
+    inverse of the cumulative distribution in double precision. Token t of sample n takes the t-th number of a
+    stream of its own, Philox keyed by (seed, n): a sample depends neither on how many are drawn beside it nor on
+    which of them have ended.
 
     Args:
-        temperature: :math:`\tau`, 0 or more; 0 always takes the likeliest token.
-        top_k: how many of the likeliest tokens are kept; 0 for all.
-        top_p: probability that the tokens kept have together at least, in (0, 1].
-        min_p: share of the largest probability that a token must have, in [0, 1).
-        repetition_penalty: positive scores of tokens that were used are divided by it, negative ones multiplied; 1
-            or more, 1 for no penalty.
-        seed: of the draws, 0 or more; None for another each time.
+        temperature: 0, or a number in [1e-6, 1e6].
+        top_k: how many tokens are kept; 0 for all.
+        top_p: share of the probability, in (0, 1]; 1 for all.
+        min_p: share of the largest probability, in [0, 1); 0 for all.
+        repetition_penalty: 1 or more; 1 for none.
+        seed: in [0, 2⁶⁴); None for another each time.
+        repetition_window: how many of the last tokens count as used, the prompt's among them; 0 for all.
+        draw_unknown: whether the unknown token may be drawn.
 
     Raises:
-        InputError: a value out of range.
+        InputError: an option is out of range.
 
     Reference:
-        Holtzman et al., The Curious Case of Neural Text Degeneration, 2020 (top p); Fan et al., Hierarchical Neural
-        Story Generation, 2018 (top k); Nguyen et al., Turning Up the Heat, 2024 (min p); Keskar et al., CTRL, 2019
-        (repetition penalty).
+        Fan et al., Hierarchical Neural Story Generation, 2018 (top_k); Holtzman et al., The Curious Case of Neural
+        Text Degeneration, 2020 (top_p); Nguyen et al., Turning Up the Heat: Min-p Sampling, 2024 (min_p); Keskar et
+        al., CTRL, 2019 (repetition penalty); Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
 
     Example:
-        >>> Sampler(temperature=0).keep(np.array([[0.0, 0.0, 1.0, 3.0]])).round(2).tolist()
-        [[0.0, 0.0, 0.0, 1.0]]
+        >>> scores = np.log([[0.0001, 0.0999, 0.6, 0.2, 0.1]])
+        >>> Sampler(top_p=0.8).probabilities(scores).round(3).tolist()
+        [[0.0, 0.0, 0.75, 0.25, 0.0]]
+        >>> Sampler(temperature=0).start(1).draw(scores)[0].tolist()
+        [2]
     """
 
-    def __init__(
-        self,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
-        seed: int | None = None,
-    ) -> None:
-        self.temperature = _check.number("temperature", temperature, 0)
-        self.top_k = _check.whole("top_k", top_k, low=0)
-        self.top_p = _check.number("top_p", top_p, 0, 1)
-        if self.top_p == 0:
-            raise InputError(describe("top_p", top_p, "a number in (0, 1]", "For the likeliest token: temperature 0."))
-        self.min_p = _check.number("min_p", min_p, 0, 1, open_high=True)
-        self.repetition_penalty = _check.number("repetition_penalty", repetition_penalty, 1)
-        self.seed = None if seed is None else _check.whole("seed", seed, low=0)
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    _: KW_ONLY
+    repetition_window: int = 0
+    draw_unknown: bool = False
 
-    def keep(self, scores: Scores, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Return the probabilities (B, V) with which tokens are drawn from scores (B, V).
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "temperature": _temperature(self.temperature),
+            "top_k": _check.whole("top_k", self.top_k, 0),
+            "top_p": _top_p(self.top_p),
+            "min_p": _check.number("min_p", self.min_p, 0, 1, open_high=True),
+            "repetition_penalty": _check.number("repetition_penalty", self.repetition_penalty, 1),
+            "repetition_window": _check.whole("repetition_window", self.repetition_window, 0),
+            "draw_unknown": _check.flag("draw_unknown", self.draw_unknown),
+        }
+        if self.seed is not None:
+            checked["seed"] = _check.whole("seed", self.seed, 0, 2**64 - 1)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def start(
+        self, samples: int = 1, *, first_number: int = 0, history: Sequence[int] | Ids = (), position: int = 0
+    ) -> Draws:
+        """Return the draws of a batch of new samples.
 
         Args:
-            scores: logits or log-probabilities of the next token.
-            used: True for the tokens that a sample has used, (B, V); None for none.
+            samples: how many, B; 1 or more.
+            first_number: the number of the first of them; the others follow.
+            history: tokens that all of them have used, the oldest first.
+            position: how many tokens each of them has drawn before.
         """
-        wide = scores.astype(np.float64)
-        wide[:, :_NEVER] = -np.inf
-        if self.repetition_penalty > 1 and used is not None:
-            penalised = np.where(wide > 0, wide / self.repetition_penalty, wide * self.repetition_penalty)
-            wide = np.where(used, penalised, wide)
+        return Draws(self, samples, first_number, np.asarray(history, np.int64), position)
+
+    def probabilities(self, scores: Scores, history: Sequence[int] | Ids = ()) -> NDArray[np.float64]:
+        """Return the probabilities (B, V) with which tokens are drawn.
+
+        Args:
+            scores: logits or log-probabilities, (B, V).
+            history: tokens that were used before, the oldest first.
+        """
+        rows, size = scores.shape
+        centred, _ = _centre(scores[:, self.first :])
+        used = None
+        if self.repetition_penalty > 1:
+            used = Used(np.asarray(history, np.int64), rows, size, self.repetition_window).mask()[:, self.first :]
+        weights = self._weights(centred, used)
+        if weights is None:
+            weights = _only_largest(self._penalised(centred, used))
+        full = np.zeros((rows, size))
+        full[:, self.first :] = weights / weights.sum(axis=1, keepdims=True, dtype=np.float64)
+        return full
+
+    @property
+    def first(self) -> int:
+        """The lowest token number that may be drawn."""
+        return UNKNOWN if self.draw_unknown else UNKNOWN + 1
+
+    def _penalised(self, scores: Scores, used: NDArray[np.bool_] | None) -> Scores:
+        """Return scores (B, K) after the penalty, the largest of each row 0."""
+        if used is None:
+            return scores
+        finite = np.isfinite(scores)
+        mean = np.where(finite, scores, 0).sum(axis=1, keepdims=True) / finite.sum(axis=1, keepdims=True)
+        apart = (scores - mean).astype(scores.dtype)
+        theta = self.repetition_penalty
+        # the lesser of the two is z/θ above 0 and zθ below
+        penalised = np.where(used, np.minimum(apart / theta, apart * theta), apart)
+        centred: Scores = penalised - penalised.max(axis=1, keepdims=True)
+        return centred
+
+    def _weights(self, scores: Scores, used: NDArray[np.bool_] | None) -> Scores | None:
+        """Return unnormalised probabilities (B, K), 0 for what is cut; None at temperature 0."""
         if self.temperature == 0:
-            chosen = np.zeros_like(wide)
-            chosen[np.arange(len(wide)), wide.argmax(axis=1)] = 1.0
-            return chosen
-        wide -= wide.max(axis=1, keepdims=True)
+            return None
+        scores = self._penalised(scores, used)
         if self.temperature != 1:
-            wide /= self.temperature
-        np.exp(wide, out=wide)
-        if 0 < self.top_k < wide.shape[1]:
-            least = np.partition(wide, -self.top_k, axis=1)[:, -self.top_k, None]
-            wide[wide < least] = 0.0
-        if self.top_p < 1:
-            wide = _nucleus(wide, self.top_p)
-        if self.min_p:
-            wide[wide < self.min_p * wide.max(axis=1, keepdims=True)] = 0.0
-        return np.asarray(wide / wide.sum(axis=1, keepdims=True))
+            scores = scores / self.temperature
+        return self._cut(np.exp(scores))
 
-    def draw(self, scores: Scores, chances: NDArray[np.float64], used: NDArray[np.bool_] | None = None) -> Ids:
-        """Return one token number for each sample, (B,).
-
-        Args:
-            scores: logits or log-probabilities of the next token, (B, V).
-            chances: a number in [0, 1) for each sample, (B,); the same number gives the same token.
-            used: True for the tokens that a sample has used, (B, V); None for none.
-        """
-        if self.temperature == 0 and self.repetition_penalty == 1:
-            return scores[:, _NEVER:].argmax(axis=1) + _NEVER
-        total = self.keep(scores, used).cumsum(axis=1)
-        if len(total) == 1:
-            found = np.searchsorted(total[0], chances * total[0, -1], side="right")
-        else:
-            found = (total <= (chances * total[:, -1])[:, None]).sum(axis=1)
-        return np.minimum(found, scores.shape[1] - 1)
-
-    def chances(self, samples: int) -> Chances:
-        """Return the random numbers of a number of samples; those of a sample do not depend on the others."""
-        return Chances(self.seed, samples)
+    def _cut(self, weights: Scores) -> Scores:
+        """Return weights (B, K) whose largest is 1, with 0 for those that top_k, top_p and min_p leave out."""
+        size = weights.shape[1]
+        k = min(self.top_k or size, size)
+        if k < size or self.top_p < 1:
+            best = weights if k == size else np.partition(weights, size - k, axis=1)[:, size - k :]
+            if self.top_p < 1:
+                best = np.sort(best, axis=1)[:, ::-1]
+                shares = best.cumsum(axis=1, dtype=np.float64)
+                count = (shares < self.top_p * shares[:, -1:]).sum(axis=1, keepdims=True) + 1
+                lowest = np.take_along_axis(best, count - 1, axis=1)
+            else:
+                lowest, count = best.min(axis=1, keepdims=True), np.full((len(weights), 1), k)
+            weights = np.where(_largest(weights, lowest, count), weights, 0)
+        if self.min_p > 0:
+            weights = np.where(weights >= self.min_p, weights, 0)
+        return weights
 
 
-class Chances:
-    """Random numbers in [0, 1): one sequence a sample, from the seed and the sample's number alone.
+class Draws:
+    """The draws of a batch of samples, token after token; made by :meth:`Sampler.start`.
 
-    Args:
-        seed: of all; None for another each time.
-        samples: how many sequences there are.
+    Example:
+        >>> draws = Sampler(seed=1).start(3)
+        >>> ids, log_probabilities = draws.draw(np.zeros((3, 12), np.float32))
+        >>> ids.shape, log_probabilities.round(3).tolist()
+        ((3,), [-2.398, -2.398, -2.398])
+        >>> draws.select([0, 2])
+        >>> draws.numbers.tolist()
+        [0, 2]
     """
 
-    def __init__(self, seed: int | None, samples: int) -> None:
-        root = np.random.SeedSequence(seed).entropy
-        self._draws = [np.random.default_rng((root, number)) for number in range(samples)]
-        self._block = np.empty((samples, _BLOCK))
-        self._step = _BLOCK
+    def __init__(self, sampler: Sampler, samples: int, first_number: int, history: Ids, position: int) -> None:
+        samples = _check.whole("samples", samples, 1)
+        self.sampler = sampler
+        self.numbers = np.arange(first_number, first_number + samples)
+        self.position = position
+        self._seed = int.from_bytes(os.urandom(8), "little") if sampler.seed is None else sampler.seed
+        self._history = history
+        self._used: Used | None = None
+        self._block, self._uniforms = -1, np.empty((samples, 0))
+        cuts = sampler.top_k > 0 or sampler.top_p < 1 or sampler.min_p > 0
+        self._shapes = cuts or sampler.temperature != 1 or sampler.repetition_penalty > 1
 
-    def next(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the next number of these samples; all samples move on together."""
-        if self._step == _BLOCK:
-            for number in samples:
-                self._block[number] = self._draws[number].random(_BLOCK)
-            self._step = 0
-        self._step += 1
-        return self._block[samples, self._step - 1]
+    def draw(self, scores: Scores) -> tuple[Ids, NDArray[np.float64]]:
+        """Return one token for each sample, and its log-probability.
+
+        Args:
+            scores: logits or log-probabilities of the next token, (B, V); 0 is taken as impossible.
+
+        Returns:
+            token numbers (B,), and their log-probabilities (B,) in nats under the model itself: at temperature 1,
+            nothing cut, nothing penalised, the unknown token counted.
+
+        Raises:
+            InputError: the scores are of another number of samples, or not numbers.
+        """
+        first = self.sampler.first
+        if scores.ndim != 2 or len(scores) != len(self.numbers) or scores.shape[1] <= first:
+            expected = f"({len(self.numbers)}, V) with V above {first}"
+            raise InputError(describe("shape of the scores", scores.shape, expected))
+        if self._used is None and self.sampler.repetition_penalty > 1:
+            window = self.sampler.repetition_window
+            self._used = Used(self._history, len(scores), scores.shape[1], window)
+        ids, log_probabilities = (self._draw_one if len(scores) == 1 else self._draw_all)(scores, first)
+        self.position += 1
+        if self._used is not None:
+            self._used.add(ids)
+        return ids, log_probabilities
+
+    def _draw_all(self, scores: Scores, first: int) -> tuple[Ids, NDArray[np.float64]]:
+        centred, top = _centre(scores[:, first:])
+        plain = np.exp(centred)
+        weights = self._weights(centred, plain)
+        if weights is plain:
+            picked, total = pick(plain, self._next_uniforms())
+        else:
+            picked = self._likeliest(centred) if weights is None else pick(weights, self._next_uniforms())[0]
+            total = np.add.reduce(plain, axis=1, dtype=np.float64)
+        normaliser: NDArray[np.float64] = np.log(total)
+        if first > UNKNOWN:
+            normaliser = np.logaddexp(normaliser, scores[:, UNKNOWN] - top[:, 0])
+        log_probabilities: NDArray[np.float64] = centred[np.arange(len(scores)), picked] - normaliser
+        return picked + first, log_probabilities
+
+    def _draw_one(self, scores: Scores, first: int) -> tuple[Ids, NDArray[np.float64]]:
+        """Do what :meth:`_draw_all` does for a batch of one, where the cost of NumPy's calls is what counts."""
+        row = scores[0, first:]
+        top = row.item(row.argmax())
+        if not math.isfinite(top):
+            raise _not_finite()
+        centred = row - top
+        plain = np.exp(centred)
+        weights = self._weights(centred[None], plain[None]) if self._shapes else plain[None]
+        if weights is None:
+            picked, total = int(self._likeliest(centred[None])[0]), float(plain.sum(dtype=np.float64))
+        elif row.size > DIRECT:
+            several, totals = pick(weights, self._next_uniforms())
+            picked, total = int(several[0]), float(totals[0])
+        else:
+            cumulative = weights[0].cumsum(dtype=np.float64)
+            total = cumulative.item(-1)
+            picked = int(cumulative.searchsorted(self._next_uniforms().item(0) * total, "right"))
+        if self._shapes and weights is not None:
+            total = float(plain.sum(dtype=np.float64))
+        normaliser = math.log(total)
+        if first > UNKNOWN:
+            normaliser = _log_add(normaliser, scores.item(UNKNOWN) - top)
+        return np.array([picked + first]), np.array([centred.item(picked) - normaliser])
+
+    def select(self, rows: Sequence[int] | Ids) -> None:
+        """Go on with some of the samples only, by their rows in the batch."""
+        kept = np.asarray(rows, np.int64)
+        self.numbers, self._uniforms = self.numbers[kept], self._uniforms[kept]
+        if self._used is not None:
+            self._used.select(kept)
+
+    def _mask(self) -> NDArray[np.bool_] | None:
+        return None if self._used is None else self._used.mask()[:, self.sampler.first :]
+
+    def _likeliest(self, centred: Scores) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self.sampler._penalised(centred, self._mask()).argmax(axis=1)
+        return found
+
+    def _weights(self, centred: Scores, plain: Scores) -> Scores | None:
+        """Return the weights to draw with; ``plain``, the exponentials of ``centred``, where nothing changes them."""
+        return self.sampler._weights(centred, self._mask()) if self._shapes else plain
+
+    def _next_uniforms(self) -> NDArray[np.float64]:
+        """Return the number in [0, 1) of each sample for this position, (B,)."""
+        block, column = divmod(self.position, _BLOCK)
+        if block != self._block:
+            self._block = block
+            self._uniforms = np.stack([_uniforms(self._seed, int(number), block) for number in self.numbers])
+        found: NDArray[np.float64] = self._uniforms[:, column]
+        return found
 
 
-def _nucleus(weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Return the weights with all but the fewest largest ones that make up this share of each row set to 0."""
-    order = np.argsort(-weights, axis=1, kind="stable")
-    ranked = np.take_along_axis(weights, order, axis=1)
-    before = ranked.cumsum(axis=1) - ranked
-    ranked[before >= share * ranked.sum(axis=1, keepdims=True)] = 0.0
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, order, ranked, axis=1)
+def _uniforms(seed: int, number: int, block: int) -> NDArray[np.float64]:
+    """Return one block of a sample's uniform numbers, a function of nothing but its arguments."""
+    key = np.array([seed, number], np.uint64)
+    counter = np.array([block * (_BLOCK // _PER_COUNTER), 0, 0, 0], np.uint64)
+    return np.random.Generator(np.random.Philox(counter=counter, key=key)).random(_BLOCK)
+
+
+def _centre(scores: Scores) -> tuple[Scores, Scores]:
+    """Return scores less the largest of their row, and the largest, (B, 1)."""
+    top = np.maximum.reduce(scores, axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        raise _not_finite()
+    return scores - top, top
+
+
+def _not_finite() -> InputError:
+    fix = "The model's weights may be damaged, or its training diverged."
+    return InputError(f"scores of the next token: got NaN or infinity; expected finite numbers. {fix}")
+
+
+def _log_add(a: float, b: float) -> float:
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
+
+
+def _largest(weights: Scores, lowest: Scores, count: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which are the ``count`` (B, 1) largest, the least of them ``lowest`` (B, 1); lower numbers go first."""
+    kept = weights >= lowest
+    surplus = kept.sum(axis=1, keepdims=True) - count
+    if surplus.any():
+        equal = weights == lowest
+        above = count - (kept.sum(axis=1, keepdims=True) - equal.sum(axis=1, keepdims=True))
+        kept &= ~equal | (equal.cumsum(axis=1) <= above)
     return kept
+
+
+def _only_largest(scores: Scores) -> Scores:
+    """Return 1 for the first of the largest of each row, 0 elsewhere."""
+    only = np.zeros_like(scores)
+    only[np.arange(len(scores)), scores.argmax(axis=1)] = 1
+    return only
+
+
+def _temperature(value: Any) -> float:
+    real = _check.number("temperature", value, 0)
+    if real == 0 or _COOLEST <= real <= _HOTTEST:
+        return real
+    fix = "For the likeliest token take 0." if real < _COOLEST else ""
+    raise InputError(describe("temperature", value, f"0, or a number in [{_COOLEST:g}, {_HOTTEST:g}]", fix))
+
+
+def _top_p(value: Any) -> float:
+    real = _check.number("top_p", value, 0, 1)
+    if real == 0:
+        raise InputError(describe("top_p", value, "a number in (0, 1]", "For the likeliest token take top_k=1."))
+    return real

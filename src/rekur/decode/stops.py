@@ -1,0 +1,62 @@
+"""Where a text ends: stop strings, found while the text comes in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rekur.errors import InputError, describe
+
+
+class Stops:
+    """Lets a text through until one of some strings is whole in it, however the text is cut into pieces.
+
+    The string whose end comes first counts; of those that end at the same place, the longest.
+
+    Args:
+        strings: what ends the text; none of them empty.
+        keep: whether the string itself is let through.
+
+    Example:
+        >>> stops = Stops(["END"])
+        >>> [stops.push(piece) for piece in ["The E", "ND of", " it"]], stops.found
+        (['The ', '', ''], True)
+    """
+
+    def __init__(self, strings: Sequence[str], *, keep: bool = False) -> None:
+        self._strings, self._keep = tuple(strings), keep
+        self._held = ""
+        self.found = False
+
+    def push(self, piece: str) -> str:
+        """Take the next piece of the text, and return what is certain to stand before the end."""
+        if self.found or not self._strings:
+            return "" if self.found else piece
+        text = self._held + piece
+        ends = [(at + len(string), at) for string in self._strings if (at := text.find(string)) >= 0]
+        if ends:
+            end, start = min(ends)
+            self.found, self._held = True, ""
+            return text[: end if self._keep else start]
+        certain = len(text) - max(_beginning(text, string) for string in self._strings)
+        self._held = text[certain:]
+        return text[:certain]
+
+    def finish(self) -> str:
+        """Return what was held back, since no more text follows."""
+        held, self._held = self._held, ""
+        return held
+
+
+def check_stops(stop: Sequence[str]) -> tuple[str, ...]:
+    """Return stop strings as a tuple, unless one of them is empty or none was meant."""
+    if isinstance(stop, str):
+        raise InputError(describe("stop", stop, "a list of strings", "Put a single string into a list."))
+    for string in stop:
+        if not isinstance(string, str) or not string:
+            raise InputError(describe("stop", string, "strings of at least one character"))
+    return tuple(stop)
+
+
+def _beginning(text: str, string: str) -> int:
+    """Return how many of the last characters of a text may be the beginning of a string."""
+    return next((n for n in range(min(len(string) - 1, len(text)), 0, -1) if text.endswith(string[:n])), 0)
