@@ -251,6 +251,7 @@ class SequenceEstimator(Estimator):
         self._start(train_set)
         options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
+        self.monitor_ = (plan.monitor, plan.larger_is_better)
         reporter.say(
             f"{count_parameters(self.model_):,} weights; {len(train_set.rows)} items to train on, "
             f"{len(valid_set.rows)} to validate on; padding {plan.padding_waste:.1%} of all steps "

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rekur import _check
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
@@ -19,7 +20,8 @@ from rekur.data.streams import Pieces
 from rekur.decode import Event, Sample, Sampler, generate
 from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
-from rekur.models import LanguageSpec, LiveLanguage, build_language, count_parameters
+from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language, count_parameters
+from rekur.nn.ngram import frequent_runs
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
@@ -71,8 +73,8 @@ class LanguageModel(Estimator):
         num_layers: layers on top of each other.
         embedding_size: values a token is turned into.
         ngrams: lengths of the runs of tokens that have learned vectors of their own, such as ``(2, 3)``.
-        ngram_rows: rows of each of their tables, one number for each length.
-        ngram_dropout: chance that the vector of a run is left out, in training.
+        ngram_rows: how many runs of one length have a vector at most: the most frequent, seen at least eight times.
+        ngram_dropout: chance that a feature of their vectors is off for a whole chunk, in training.
         tied: the output layer uses the embedding's weights.
         softmax: ``full``, ``adaptive`` (frequent tokens first) or ``sampled`` (a part of the vocabulary in training).
         row_dropout: chance that a token's vector is zeros wherever it stands, in training.
@@ -135,7 +137,7 @@ class LanguageModel(Estimator):
         num_layers: int | None = None,
         embedding_size: int | None = None,
         ngrams: Sequence[int] | None = None,
-        ngram_rows: Sequence[int] | None = None,
+        ngram_rows: int | None = None,
         ngram_dropout: float | None = None,
         tied: bool | None = None,
         softmax: str | None = None,
@@ -253,8 +255,7 @@ class LanguageModel(Estimator):
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
         facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, self.get_params(deep=False))
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
-        self.model_ = build_language(self._spec(), seed=self.seed)
-        self.model_.start_bias(torch.from_numpy(_counts(train_set, self.features_.size)))
+        self.model_ = self._build(train_set)
         world = current()
         streams = StreamBatches(
             train_set.ids,
@@ -268,6 +269,7 @@ class LanguageModel(Estimator):
             reset=self.reset_,
         )
         plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_)
+        self.monitor_ = (plan.monitor, plan.larger_is_better)
         reporter.say(
             f"{count_parameters(self.model_):,} weights; {len(train_set.ids):,} tokens to train on, "
             f"{len(valid_set.ids):,} to validate on; vocabulary of {self.features_.size:,}"
@@ -306,9 +308,22 @@ class LanguageModel(Estimator):
             raise InputError(describe("text", f"only the symbol {only!r}", "at least two different ones", fix))
         return encode_texts(corpus, self.features_), encode_texts(valid, self.features_)
 
-    def _spec(self) -> LanguageSpec:
+    def _build(self, train_set: Tokens) -> LanguageNetwork:
+        """Return a new network that knows what is frequent in the training text."""
         chosen = {name: self.chosen_[name] for name in recipe.MODEL_OPTIONS}
-        return LanguageSpec(vocabulary_size=self.features_.size, **chosen)
+        ids = torch.from_numpy(np.asarray(train_set.ids[: recipe.MOST_COUNTED]))
+        runs: tuple[Tensor, ...] = ()
+        if chosen["ngrams"]:
+            begins = torch.from_numpy(train_set.starts if self.reset_ else train_set.starts[:1])
+            how = {"min_count": recipe.LEAST_COUNT, "most": self.chosen_["ngram_rows"]}
+            runs = frequent_runs(ids, begins[begins < len(ids)], chosen["ngrams"], **how)
+        rows = tuple(len(keys) + 1 for keys in runs)
+        spec = LanguageSpec(vocabulary_size=self.features_.size, ngram_rows=rows, **chosen)
+        network = build_language(spec, seed=self.seed)
+        if network.ngram_embedding is not None:
+            network.ngram_embedding.know(runs)
+        network.start_bias(torch.bincount(ids, minlength=spec.vocabulary_size))
+        return network
 
     def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
         """Score the kept weights on the validation text, and the baseline beside them."""
@@ -416,9 +431,10 @@ def check_options(model: LanguageModel) -> None:
     _check.no_unknown("feature option", model.feature_options or {}, _TEXT_OPTIONS)
     facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
     chosen = recipe.fill(model.get_params(deep=False), facts)
-    LanguageSpec(vocabulary_size=100, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
+    rows = (2,) * len(chosen["ngrams"])
+    LanguageSpec(vocabulary_size=100, ngram_rows=rows, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
     TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
-    for name in ("batch_size", "chunk_length"):
+    for name in ("batch_size", "chunk_length", "ngram_rows"):
         _check.whole(name, chosen[name], low=1)
     _check.number("jitter", model.jitter, 0, 1, open_high=True)
     fraction = _check.number("valid_fraction", model.valid_fraction, 0, 0.9)
@@ -437,8 +453,3 @@ def _documents(X: Any) -> list[str]:
     if isinstance(X, Path):
         raise InputError(describe("X", str(X), "texts; a file's are given by rekur.data.open_texts", ""))
     return list(X)
-
-
-def _counts(tokens: Tokens, size: int) -> NDArray[np.int64]:
-    """Return how often each token number occurs, (V,)."""
-    return np.bincount(np.asarray(tokens.ids), minlength=size)
