@@ -183,19 +183,24 @@ def _blocks(file: Path, encoding: str) -> Iterator[str]:
 
 def _lines(blocks: Iterator[str], document: str) -> Iterator[tuple[bool, str]]:
     """Yield whether a document begins, and the next line with its end; a very long line comes in parts."""
-    begins, in_line, full, blank = True, False, False, False
+    begins, in_line, full, blank, held = True, False, False, False, ""
     for block in blocks:
         # not splitlines: it cuts at characters that end no line of a file
-        *whole, rest = block.split("\n")
+        *whole, rest = (held + block).split("\n")
+        held = ""
         for line in chain((line + "\n" for line in whole), [rest] if rest else []):
-            if document == "blank":
+            if document == "blank" and not in_line:
                 empty = not line.strip()
-                begins = begins or (full and blank and not empty and not in_line)
-                full = (full and not begins) or not empty
-                blank = empty and (blank or not in_line)
+                if empty and line[-1] != "\n":
+                    held = line  # what comes next tells whether the line is blank
+                    break
+                begins = begins or (full and blank and not empty)
+                full, blank = (full and not begins) or not empty, empty
             yield begins, line
             in_line = line[-1] != "\n"
             begins = document == "line" and not in_line
+    if held:
+        yield begins, held
 
 
 def _binary(file: Path, offset: int) -> DataError:
