@@ -34,7 +34,7 @@ NAMES = {
     ),
     "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan",
-    "rekur.study": "model_plots write_report",
+    "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
     "rekur.tasks": "Classifier Corpus Prediction Regressor SequenceEstimator TASKS load",
     "rekur.train": "History Lines Plan Reporter Silent TrainOptions TrainResult train",
 }

@@ -1,0 +1,324 @@
+"""Search: many trials of one task with different options, compared on the same validation items."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rekur import _check
+from rekur.data import item_key, texts_in_memory
+from rekur.errors import InputError, SaveError, describe
+from rekur.study.driver import Driver
+from rekur.study.objective import Setting, make_task, run_trial
+from rekur.study.search_report import write_search_report
+from rekur.study.space import Space, make_space
+from rekur.study.study_file import LOCK_FILE, STUDY_FILE
+from rekur.study.trials import Trial, best_first, write_csv
+from rekur.tasks import TASKS, Corpus, SequenceEstimator, early, language, load
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Where trials run side by side.
+
+    Args:
+        address: of a Ray cluster, such as ``auto`` or ``ray://head:10001``; None starts one on this machine.
+        processors: that each trial gets.
+        gpus: that each trial gets; a part such as 0.5 shares one.
+    """
+
+    address: str | None = None
+    processors: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check.positive("processors", self.processors)
+        _check.number("gpus", self.gpus, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        trials: all trials, in order.
+        best: the best one that finished; None if none did.
+        monitor: the score that was compared.
+        larger_is_better: whether it is to rise.
+        importance: share of the scores' variance that each option explains; empty for few trials.
+        ended: ``finished``, ``time limit``, ``interrupted`` or ``every combination was tried``.
+        folder: where everything is kept; the best model is in ``best`` there.
+        space: what was searched.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    monitor: str
+    larger_is_better: bool
+    importance: dict[str, float]
+    ended: str
+    folder: Path
+    space: Space
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of the best model."""
+        return self.folder / "best"
+
+
+def search(
+    task: str,
+    X: Any,
+    y: Any = None,
+    *,
+    X_valid: Any = None,
+    y_valid: Any = None,
+    out: str | Path,
+    trials: int = 20,
+    space: Mapping[str, str | Sequence[Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
+    time_limit: float = 0.0,
+    cluster: Cluster | None = None,
+    columns: Mapping[str, Any] | None = None,
+    say: Say | None = None,
+) -> SearchResult:
+    """Train a task again and again with options that are drawn, learn from what came of it, keep the best model.
+
+    The first trial has the defaults. Options are drawn by the tree-structured Parzen estimator; a trial that falls
+    behind the median of the others is ended early. Every trial learns from the same items and is compared on the same
+    validation items, so the best score is a little too good: score the model on items of their own afterwards.
+
+    The same call goes on where an earlier one ended, even if that was killed.
+
+    Args:
+        task: ``classify``, ``regress`` or another name in ``rekur.tasks.TASKS``.
+        X: items, as for ``fit``, or a :class:`rekur.tasks.Corpus`.
+        y: their labels; None with a corpus.
+        X_valid: items to compare on; by default a share of ``X``, the same in every trial.
+        y_valid: their labels.
+        out: folder of the search: ``study.sqlite``, ``trials.csv``, ``search.html`` and the model in ``best``.
+        trials: how many in all, those of earlier calls among them; 1 or more.
+        space: option -> range or choices, such as ``{"learning_rate": "1e-4:1e-2:log", "cell": ["lstm", "gru"]}``; put
+            into the task's usual space.
+        options: options that every trial has; they are not searched.
+        time_limit: seconds for the whole search; 0 for none.
+        cluster: run trials side by side with Ray; by default one after another in this process.
+        columns: how a file was read, kept in the saved model.
+        say: hears one line a trial; by default nobody.
+
+    Returns:
+        all trials and the best one. Ctrl-C ends the search in good order.
+
+    Raises:
+        InputError: an option, a range or an item cannot be used, or the folder holds another search.
+        MissingDependencyError: Optuna, or Ray where it is asked for, is not installed.
+
+    Reference: Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011; Akiba et al., Optuna, 2019.
+
+    Example:
+        >>> import tempfile
+        >>> texts, labels = ["aa b", "aa", "c dd", "c"] * 8, [0, 0, 1, 1] * 8
+        >>> found = search("classify", texts, labels, out=tempfile.mkdtemp() + "/search", trials=2,
+        ...     space={"hidden_size": "4:8"}, options={"epochs": 1, "baseline": False})
+        >>> len(found.trials), found.best is not None
+        (2, True)
+    """
+    _check.choice("task", task, list(TASKS))
+    _check.whole("trials", trials, low=1)
+    _check.number("time_limit", time_limit, 0)
+    _check.need("optuna", "tune", "a search")
+    if cluster is not None:
+        _check.need("ray", "ray", "a search on a cluster")
+    fixed = {name: value for name, value in (options or {}).items() if value is not None}
+    setting = Setting(task, fixed, _data(task, X, y, "X"), _data(task, X_valid, y_valid, "X_valid"), columns or {})
+    searched = make_space(task, _kind(setting), space or {}, fixed)
+    _check_ends(setting, searched)
+    folder = Path(out).absolute()
+    _check_folder(folder)
+    identity = _identity(setting, searched)
+    say = say or (lambda text: None)
+    with _opened(folder), _driver(folder, identity, searched, trials, fixed, time_limit, say) as driver:
+        if cluster is not None:
+            from rekur.study.ray_search import run_on_cluster
+
+            run_on_cluster(driver, setting, cluster)
+        else:
+            _one_after_another(driver, setting)
+        return _finish(driver)
+
+
+def _one_after_another(driver: Driver, setting: Setting) -> None:
+    baseline = bool(setting.options.get("baseline", True))
+    try:
+        while (job := driver.next()) is not None:
+            left = max(1.0, driver.left()) if job.defaults and driver.has_limit else 0.0
+            outcome, task = run_trial(
+                setting,
+                job.options,
+                partial(driver.watch, job),
+                say=driver.say if job.defaults else None,
+                baseline=baseline and job.defaults,
+                time_limit=left,
+            )
+            driver.tell(job, outcome, partial(_save, task))
+    except KeyboardInterrupt:
+        driver.stop()
+
+
+def _save(task: Any, folder: Path) -> None:
+    task.save(folder, overwrite=True)
+
+
+def _finish(driver: Driver) -> SearchResult:
+    """Write what was found, and return it."""
+    found = driver.trials()
+    ranked = best_first(found)
+    monitor, larger = driver.monitor
+    result = SearchResult(
+        trials=tuple(found),
+        best=ranked[0] if ranked else None,
+        monitor=monitor,
+        larger_is_better=larger,
+        importance=driver.importance(),
+        ended=driver.ended,
+        folder=driver.folder,
+        space=driver.space,
+    )
+    write_csv(driver.folder / "trials.csv", found, list(driver.space))
+    if result.best is None:
+        return result
+    baseline = driver.baseline_for(result.best)
+    if baseline is not None:
+        model = load(result.bundle)
+        if "baseline" not in model.metrics_:  # it is the same for all trials, and was made once
+            model.metrics_["baseline"] = baseline
+            model.save(result.bundle, overwrite=True)
+    write_search_report(result)
+    return result
+
+
+# ── what is searched, on what, where ─────────────────────────────────────────────────────────────────────────────
+
+
+def _data(task: str, X: Any, y: Any, name: str) -> Any:
+    """Return what ``fit_corpus`` takes."""
+    if X is None or isinstance(X, Corpus) or hasattr(X, "pieces"):
+        return X
+    if task == "language":
+        return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
+    return Corpus.from_lists(X, y, name)
+
+
+def _kind(setting: Setting) -> str:
+    """Return what an item is; nothing where that is no question."""
+    task = make_task(setting.task, setting.options, {})
+    if not isinstance(setting.data, Corpus):
+        return ""
+    kind: str = task._kind_of(next(iter(setting.data.items()), "")) if task.kind == "auto" else task.kind
+    return kind
+
+
+def _check_ends(setting: Setting, space: Space) -> None:
+    """Raise if a fixed option or an end of a range is impossible whatever the data are."""
+    _check_task(make_task(setting.task, setting.options, {}))
+    for name, one in space.items():
+        for value in one.ends():
+            try:
+                _check_task(make_task(setting.task, setting.options, {name: value}))
+            except InputError as error:
+                place = "space " if str(error).startswith(f"{name}:") else f"space {name}: "
+                raise InputError(f"{place}{error}") from None
+
+
+def _check_task(task: Any) -> None:
+    """Raise if an option is impossible whatever the data are."""
+    if isinstance(task, SequenceEstimator):
+        early.check_options(task)
+    else:
+        language.check_options(task)
+
+
+def _identity(setting: Setting, space: Space) -> dict[str, Any]:
+    """Return what makes this search this one, as plain JSON."""
+    plain = {
+        "task": setting.task,
+        "options": {name: value for name, value in setting.options.items() if name != "verbose"},
+        "space": {name: str(one) for name, one in space.items()},
+        "data": _fingerprint(setting.data),
+        "valid": None if setting.valid is None else _fingerprint(setting.valid),
+        "format": 1,
+    }
+    known: dict[str, Any] = json.loads(json.dumps(plain))
+    return known
+
+
+def _fingerprint(data: Any) -> str:
+    """Return a short text that is the same for equal data, and in practice only for them."""
+    found = hashlib.sha256()
+    if isinstance(data, Corpus):
+        for example in data:
+            found.update(item_key(example.item) + repr(example.label).encode("utf-8", "surrogatepass"))
+    else:
+        for document, piece in data.pieces():
+            found.update(f"{document}:".encode() + piece.encode("utf-8", "surrogatepass"))
+    return found.hexdigest()
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless a search can be kept there."""
+    if folder.is_dir():
+        held = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if held and STUDY_FILE not in held:
+            fix = "Choose another folder."
+            raise InputError(
+                describe("out", str(folder), f"a new folder, or that of a search (no {STUDY_FILE} there)", fix)
+            )
+    elif folder.exists():
+        raise InputError(describe("out", str(folder), "the path of a folder (a file has this name)", "Choose another."))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[None]:
+    """Make the folder; take it away again if nothing came of the search."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
+    yield
+
+
+@contextmanager
+def _driver(
+    folder: Path,
+    identity: Mapping[str, Any],
+    space: Space,
+    trials: int,
+    fixed: Mapping[str, Any],
+    time_limit: float,
+    say: Say,
+) -> Iterator[Driver]:
+    """Open the study, and close it; one whose first trial could not even begin leaves nothing behind."""
+    seed = int(fixed.get("seed", 0))
+    driver = Driver(folder, identity, space, trials=trials, seed=seed, time_limit=time_limit, say=say)
+    try:
+        with driver.file.keeping():
+            yield driver
+    except InputError:
+        hopeless = not any(one.state == "finished" for one in driver.trials())
+        driver.file.close()
+        if hopeless:
+            for name in (STUDY_FILE, LOCK_FILE):
+                (folder / name).unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+    finally:
+        driver.file.close()

@@ -1,0 +1,178 @@
+"""The page of a search: its trials, what mattered, and how it went, in a single HTML file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from rekur.study.figures import ACCENT, COLOURS, INK, _figure
+from rekur.study.report import write_report
+from rekur.study.space import Choices, Range
+from rekur.study.trials import Trial, best_first, clock, shown
+
+if TYPE_CHECKING:
+    from rekur.study.run_search import SearchResult
+
+Table = tuple[str, Sequence[str], list[list[Any]]]
+_PRUNED, _FAINT = COLOURS[4], "0.75"
+
+
+def best_table(result: SearchResult, most: int = 10, *, across: bool = True) -> Table:
+    """Return the best trials.
+
+    Args:
+        result: what was found.
+        most: trials at most.
+        across: a row for each trial; False for a column each, which fits a terminal.
+    """
+    names = [name for name in result.space if any(name in one.options for one in result.trials)]
+    rows: list[list[Any]] = []
+    for one in best_first(result.trials)[:most]:
+        number = f"{one.number} (defaults)" if one.defaults else str(one.number)
+        options = [shown(one.options[name]) if name in one.options else "" for name in names]
+        rows.append([number, one.score, *options, clock(one.seconds)])
+    head = ["trial", result.monitor.replace("_", " "), *[name.replace("_", " ") for name in names], "time"]
+    if across:
+        return "The best trials", head, rows
+    turned = [list(column) for column in zip(head, *rows, strict=True)]
+    return "The best trials", turned[0], turned[1:]
+
+
+def importance_table(result: SearchResult) -> Table:
+    """Return how much each option mattered."""
+    rows: list[list[Any]] = [[name.replace("_", " "), f"{share:.0%}"] for name, share in result.importance.items()]
+    return "What mattered", ["option", "share of the differences it explains"], rows
+
+
+def failed_table(result: SearchResult) -> Table:
+    """Return the trials that failed, and why."""
+    rows: list[list[Any]] = [[str(one.number), one.reason] for one in result.trials if one.state == "failed"]
+    return "Trials that failed", ["trial", "why"], rows
+
+
+def write_search_report(result: SearchResult) -> None:
+    """Write ``search.html`` into the search's folder."""
+    tables = [best_table(result)]
+    if result.importance:
+        tables.append(importance_table(result))
+    plots = [progress(result), *slices(result), curves(result)]
+    space = [[name, str(one)] for name, one in result.space.items()]
+    best = [] if result.best is None else sorted((name, shown(value)) for name, value in result.best.chosen.items())
+    details: list[Table] = [
+        ("What was searched", ["option", "range or choices"], space),
+        ("Options of the best model", ["option", "value"], [list(row) for row in best]),
+    ]
+    if any(one.state == "failed" for one in result.trials):
+        details.append(failed_table(result))
+    count = len(result.trials)
+    title = f"{result.folder.name}: {count} trial{'s' if count > 1 else ''}"
+    write_report(result.folder / "search.html", title=title, tables=tables, plots=plots, details=details)
+
+
+def progress(result: SearchResult) -> Figure:
+    """Return the score of each trial in order, and the best so far."""
+    figure, axes = _figure(6.4, 4.0)
+    finished = [one for one in result.trials if one.score is not None]
+    pruned = [one for one in result.trials if one.state == "pruned" and one.evaluations]
+    axes.scatter(*_points(finished), s=26, color=ACCENT, label="finished", zorder=3)
+    if pruned:
+        axes.scatter(
+            *_points(pruned), s=26, facecolors="none", edgecolors=_PRUNED, label="pruned, where it was", zorder=2
+        )
+    steps, best = [], math.nan
+    for one in finished:
+        score = one.score if one.score is not None else math.nan
+        pick = max if result.larger_is_better else min
+        best = score if math.isnan(best) else pick(best, score)
+        steps.append((one.number, best))
+    if steps:
+        axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.2, label="best so far")
+    axes.set(xlabel="trial", ylabel=result.monitor.replace("_", " "), title="Trials in order")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    _look_at_the_good(axes, result)
+    return figure
+
+
+def slices(result: SearchResult) -> list[Figure]:
+    """Return the score of each trial over each option, one small plot an option."""
+    names = list(result.importance) or list(result.space)
+    names += [name for name in result.space if name not in names]
+    if not names:
+        return []
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[len(names) :]:
+        axes.set_axis_off()
+    for place, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
+        axes.spines[["top", "right"]].set_visible(False)
+        one = result.space[name]
+        for state, colour in (("pruned", "none"), ("finished", ACCENT)):
+            there = [
+                t for t in result.trials if t.state == state and t.evaluations and one.contains(t.options.get(name))
+            ]
+            where = [_place(one, trial.options[name]) for trial in there]
+            edges = _PRUNED if state == "pruned" else ACCENT
+            axes.scatter(where, [_height(t) for t in there], s=16, facecolors=colour, edgecolors=edges, alpha=0.8)
+        if isinstance(one, Choices):
+            axes.set_xticks(range(len(one.options)), [shown(value) for value in one.options])
+            axes.set_xlim(-0.5, len(one.options) - 0.5)
+        elif one.log:
+            axes.set_xscale("log")
+        axes.set_xlabel(name.replace("_", " "))
+        if place % columns == 0:
+            axes.set_ylabel(result.monitor.replace("_", " "))
+        _look_at_the_good(axes, result)
+    return [figure]
+
+
+def curves(result: SearchResult) -> Figure:
+    """Return the monitored score of every trial over its evaluations; the best one on top."""
+    figure, axes = _figure(6.4, 4.0)
+    for one in result.trials:
+        if one.evaluations and one != result.best:
+            colour = _PRUNED if one.state == "pruned" else _FAINT
+            axes.plot(range(1, len(one.evaluations) + 1), one.evaluations, color=colour, linewidth=0.9)
+    axes.plot([], [], color=_FAINT, label="finished")
+    axes.plot([], [], color=_PRUNED, label="pruned")
+    if result.best is not None:
+        best = result.best.evaluations
+        axes.plot(
+            range(1, len(best) + 1), best, color=ACCENT, linewidth=2.0, label=f"trial {result.best.number}, the best"
+        )
+    axes.set(xlabel="evaluation", ylabel=result.monitor.replace("_", " "), title="How trials went")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _points(trials: Sequence[Trial]) -> tuple[list[int], list[float]]:
+    return [one.number for one in trials], [_height(one) for one in trials]
+
+
+def _height(trial: Trial) -> float:
+    """Return a trial's score, or for one that was pruned where it was."""
+    return trial.score if trial.score is not None else trial.evaluations[-1]
+
+
+def _place(one: Range | Choices, value: Any) -> float:
+    return float(one.options.index(value)) if isinstance(one, Choices) else float(value)
+
+
+def _look_at_the_good(axes: Any, result: SearchResult) -> None:
+    """Leave what is far off out of sight: the scores near the best are what one wants to tell apart."""
+    scores = sorted(one.score for one in result.trials if one.score is not None)
+    if len(scores) < 4:
+        return
+    middle = scores[len(scores) // 2]
+    best, worst = (scores[-1], scores[0]) if result.larger_is_better else (scores[0], scores[-1])
+    reach = max(abs(best - middle) * 3, 1e-9)
+    end = max(worst, best - reach) if result.larger_is_better else min(worst, best + reach)
+    if best != end:
+        low, high = sorted((best, end))
+        margin = 0.06 * (high - low)
+        axes.set_ylim(low - margin, high + margin)

@@ -1,0 +1,103 @@
+"""What is known of a search's trials: as records, as text, as a table in a file."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rekur.errors import SaveError
+
+State = Literal["finished", "pruned", "failed", "running"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One trial of a search.
+
+    Attributes:
+        number: from 0, which is the trial of the defaults.
+        state: ``finished``, ``pruned`` (it was clearly worse on the way), ``failed`` or ``running``.
+        score: the best monitored score, of a trial that finished.
+        options: what it tried, as far as the search changes it; the chosen values for the defaults.
+        seconds: how long it took.
+        evaluations: the monitored score at each evaluation.
+        reason: why it failed, or why training ended.
+        defaults: whether it is the trial of the defaults.
+        chosen: every option as it was used, of a trial that finished.
+        cost: what the search makes small: the score, or its negative where larger is better.
+    """
+
+    number: int
+    state: State
+    score: float | None
+    options: dict[str, Any]
+    seconds: float
+    evaluations: tuple[float, ...]
+    reason: str
+    defaults: bool
+    chosen: dict[str, Any]
+    cost: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "cost"}
+
+
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that finished, the best first; of equals the earlier."""
+    finished = [trial for trial in trials if trial.state == "finished" and trial.cost is not None]
+    return sorted(finished, key=lambda trial: (trial.cost, trial.number))
+
+
+def shown(value: Any) -> str:
+    """Return an option's value as a person reads it.
+
+    Example:
+        >>> shown(0.00213), shown(True), shown(64)
+        ('0.00213', 'true', '64')
+    """
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def shown_options(options: Mapping[str, Any]) -> str:
+    """Return options in one line.
+
+    Example:
+        >>> shown_options({"cell": "gru", "hidden_size": 64})
+        'cell gru, hidden size 64'
+    """
+    return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in options.items())
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as a person says it.
+
+    Example:
+        >>> clock(75)
+        '1m15s'
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def write_csv(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None:
+    """Write one row a trial, with a column for each option that is searched."""
+    head = ["trial", "state", "score", "seconds", "evaluations", "reason"]
+    try:
+        with path.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow([*head, *names])
+            for one in trials:
+                options = ["" if one.options.get(name) is None else one.options[name] for name in names]
+                row = [one.number, one.state, one.score, round(one.seconds, 2), json.dumps(one.evaluations), one.reason]
+                writer.writerow([*row, *options])
+    except OSError as error:
+        raise SaveError(f"{path}: could not be written ({error.strerror}).") from error
