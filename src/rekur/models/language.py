@@ -5,21 +5,19 @@ Axes: B batch, T time, E embedding, O outputs of the recurrent stack, V vocabula
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.utils import _pytree
 
 from rekur import _check
 from rekur.cells import Cell, RecurrentDropout, make_cell
+from rekur.errors import InputError, describe
 from rekur.models.language_spec import LanguageSpec
-from rekur.nn import Embedding, NGramEmbedding
-from rekur.nn.rnn import Layer
+from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Layer, NGramEmbedding, SampledSoftmax
 from rekur.nn.segments import Segments
-from rekur.nn.softmax import make_softmax
 
 State = tuple[Tensor, ...]
 
@@ -78,9 +76,11 @@ class LanguageNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         self.embedding = Embedding(spec.vocabulary_size, spec.embedding_size, row_dropout=spec.row_dropout)
-        self.ngrams: NGramEmbedding | None = None
+        self.ngram_embedding: NGramEmbedding | None = None
         if spec.ngrams:
-            self.ngrams = NGramEmbedding(spec.embedding_size, orders=spec.ngrams, rows=spec.ngram_rows)
+            self.ngram_embedding = NGramEmbedding(
+                spec.embedding_size, orders=spec.ngrams, rows=spec.ngram_rows, dropout=spec.ngram_dropout
+            )
         layers = []
         size = spec.embedding_size
         for _ in range(spec.num_layers):
@@ -88,14 +88,12 @@ class LanguageNetwork(nn.Module):
             size = layers[-1].output_size
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.LayerNorm(layer.output_size) for layer in layers if spec.norm)
-        self.head = make_softmax(
-            spec.softmax,
-            size,
-            spec.vocabulary_size,
-            self.embedding if spec.tied else None,
-            cutoffs=spec.cutoffs,
-            samples=spec.samples,
-        )
+        self.head = _head(spec, size, self.embedding if spec.tied else None)
+        self._to_drop = [_recurrent_weights(layer) for layer in layers]
+        if spec.weight_dropout and not any(self._to_drop):
+            fix = "Use recurrent_dropout or dropout."
+            expected = f"0 with cell '{spec.cell}', which has no recurrent weight"
+            raise InputError(describe("weight_dropout", spec.weight_dropout, expected, fix))
 
     def forward(
         self,
@@ -121,7 +119,10 @@ class LanguageNetwork(nn.Module):
         if training and spec.activation_regularisation:
             loss = loss + spec.activation_regularisation * kept.square().mean()
         if training and spec.temporal_regularisation and hidden.shape[1] > 1:
-            loss = loss + spec.temporal_regularisation * (hidden[:, 1:] - hidden[:, :-1]).square().mean()
+            change = hidden[:, 1:] - hidden[:, :-1]
+            if resets is not None:
+                change = change.masked_fill(resets[:, 1:, None], 0.0)  # from one document to the next
+            loss = loss + spec.temporal_regularisation * change.square().mean()
         return LanguageOutput(loss, nats.detach().view_as(targets), after, hidden)
 
     def read(
@@ -147,10 +148,10 @@ class LanguageNetwork(nn.Module):
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> LanguageState:
         """Return what is remembered before the first token."""
-        if self.ngrams is None:
+        if self.ngram_embedding is None:
             before = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
         else:
-            before = self.ngrams.initial_state(batch_size, device=device)
+            before = self.ngram_embedding.initial_state(batch_size, device=device)
         layers = tuple(layer.initial_state(batch_size, device=device) for layer in self._layers())
         return LanguageState(before, layers)
 
@@ -181,9 +182,9 @@ class LanguageNetwork(nn.Module):
 
     def _encode(self, x: Tensor, before: Tensor, resets: Tensor | None) -> tuple[Tensor, Tensor]:
         encoded: Tensor = self.embedding(x)
-        if self.ngrams is not None:
-            runs, before = self.ngrams(x, before, resets)
-            encoded = encoded + functional.dropout(runs, self.spec.ngram_dropout, self.training)
+        if self.ngram_embedding is not None:
+            runs, before = self.ngram_embedding(x, before, resets)
+            encoded = encoded + runs
         return _locked(encoded, self.spec.input_dropout, self.training), before
 
     def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
@@ -191,22 +192,19 @@ class LanguageNetwork(nn.Module):
         for index, (layer, own) in enumerate(zip(self._layers(), state, strict=True)):
             if self.training and spec.recurrent_dropout:
                 own = (*own[:-1], layer.initial_state(len(x), device=x.device)[-1])
-            out, new = self._run(layer, x, own, lengths)
+            out, new = layer.run(x, own, lengths, self._dropped(index, layer))
             after.append(new)
             x = self._join(index, x, out)
             if index + 1 < spec.num_layers:
                 x = _locked(x, spec.dropout, self.training)
         return x, tuple(after)
 
-    def _run(self, layer: Layer, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        if not (self.training and self.spec.weight_dropout):
-            return layer.run(x, state, lengths)
-        names = [name for name, _ in layer.named_parameters() if name.endswith("weight_hh")]
-        if not names:
-            return layer.run(x, state, lengths)
-        dropped = {n: functional.dropout(layer.get_parameter(n), self.spec.weight_dropout) for n in names}
-        result: tuple[Tensor, State] = functional_call(layer, dropped, (x, state, lengths))
-        return result
+    def _dropped(self, index: int, layer: Layer) -> dict[str, Tensor]:
+        """Return the recurrent weights of a layer with some of them off, by their names."""
+        chance = self.spec.weight_dropout
+        if not (self.training and chance):
+            return {}
+        return {name: functional.dropout(layer.get_parameter(name), chance) for name in self._to_drop[index]}
 
     def _join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
         """Return the output of a layer from its input and what its cell gave, for one step or for all."""
@@ -246,9 +244,20 @@ def _cell(spec: LanguageSpec, input_size: int) -> Cell:
     return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
 
 
+def _head(spec: LanguageSpec, size: int, embedding: Embedding | None) -> FullSoftmax | SampledSoftmax | AdaptiveSoftmax:
+    if spec.softmax == "adaptive":
+        return AdaptiveSoftmax(size, spec.vocabulary_size, embedding, cutoffs=spec.cutoffs)
+    if spec.softmax == "sampled":
+        return SampledSoftmax(size, spec.vocabulary_size, embedding, samples=spec.samples)
+    return FullSoftmax(size, spec.vocabulary_size, embedding)
+
+
+def _recurrent_weights(layer: Layer) -> list[str]:
+    return [name for name, _ in layer.named_parameters() if name.endswith("weight_hh")]
+
+
 def _locked(x: Tensor, chance: float, training: bool) -> Tensor:
     """Return steps (B, T, D) with features off for whole rows in training."""
     if not training or not chance:
         return x
-    mask: Any = functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), chance)
-    return x * mask
+    return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), chance)

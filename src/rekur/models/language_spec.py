@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur.errors import InputError, describe
+from rekur.nn.adaptive import check_cutoffs
 
 SOFTMAXES = ("full", "adaptive", "sampled")
 _CHANCES = (
@@ -31,7 +32,7 @@ class LanguageSpec:
         num_layers: layers on top of each other; 1 or more.
         embedding_size: values E that a token is turned into; 1 or more.
         ngrams: lengths of the runs of tokens that have learned vectors of their own, each 2 or more; () for none.
-        ngram_rows: rows of each of their tables; one number for each length.
+        ngram_rows: rows of each of their tables, one more than there are runs with a row of their own.
         tied: whether the output layer uses the embedding's weights.
         softmax: ``full``, ``adaptive`` (frequent tokens in a first cluster) or ``sampled`` (in training, the
             probability is taken among some tokens drawn at random; exact otherwise).
@@ -39,7 +40,7 @@ class LanguageSpec:
         samples: for ``sampled``: how many tokens are drawn for a chunk; 1 or more.
         row_dropout: chance in [0, 1) that a token's vector is zeros wherever it stands in a chunk, in training.
         input_dropout: chance that a feature of the input is off for a whole chunk, in training.
-        ngram_dropout: chance that the vector of a run of tokens is left out, in training.
+        ngram_dropout: chance that a feature of the vectors of one length is off for a whole chunk, in training.
         dropout: chance that a feature between layers is off for a whole chunk, in training.
         output_dropout: the same before the output layer.
         weight_dropout: chance that a recurrent weight is off for a whole chunk, in training.
@@ -88,9 +89,6 @@ class LanguageSpec:
             _check.flag(name, getattr(self, name))
         _check.choice("softmax", self.softmax, SOFTMAXES)
         _check.whole("checkpoint_steps", self.checkpoint_steps, low=0)
-        if self.weight_dropout and self.checkpoint_steps:
-            fix = "What is computed twice must have the same weights; use recurrent_dropout instead."
-            raise InputError(describe("weight_dropout", self.weight_dropout, "0 with checkpoint_steps", fix))
         self._check_lists()
 
     def _check_lists(self) -> None:
@@ -104,10 +102,8 @@ class LanguageSpec:
             _check.whole("ngram_rows", rows, low=1)
         if (self.softmax == "adaptive") != bool(self.cutoffs):
             raise InputError(describe("cutoffs", self.cutoffs, "token numbers with softmax='adaptive', else none"))
-        if list(self.cutoffs) != sorted(set(self.cutoffs)) or any(
-            not 1 < c < self.vocabulary_size for c in self.cutoffs
-        ):
-            raise InputError(describe("cutoffs", self.cutoffs, f"rising numbers in [2, {self.vocabulary_size - 1}]"))
+        if self.cutoffs:
+            check_cutoffs(self.cutoffs, self.vocabulary_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON."""

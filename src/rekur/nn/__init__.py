@@ -1,5 +1,6 @@
 """Layers: cells joined to scans, with depth, directions, lengths, pooling, attention and embeddings."""
 
+from rekur.nn.adaptive import AdaptiveSoftmax
 from rekur.nn.attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from rekur.nn.bidirectional import Bidirectional
 from rekur.nn.conv import CausalConv
@@ -7,6 +8,7 @@ from rekur.nn.embed import Embedding, TiedLinear
 from rekur.nn.ngram import NGramEmbedding
 from rekur.nn.pool import make_pool
 from rekur.nn.rnn import Layer
+from rekur.nn.sampled import SampledSoftmax
 from rekur.nn.softmax import FullSoftmax
 from rekur.nn.stack import Recurrent, RecurrentOutput, detach_state
 from rekur.nn.torch_api import GRU, LSTM, RNN
@@ -15,6 +17,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdaptiveSoftmax",
     "AdditiveAttention",
     "Bidirectional",
     "CausalConv",
@@ -26,6 +29,7 @@ __all__ = [
     "NGramEmbedding",
     "Recurrent",
     "RecurrentOutput",
+    "SampledSoftmax",
     "TiedLinear",
     "detach_state",
     "make_pool",

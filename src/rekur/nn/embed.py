@@ -6,7 +6,7 @@ Axes: B batch, T time, V vocabulary, E embedding features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -108,13 +108,14 @@ class Embedding(nn.Module):
             )
         if ids.device.type == "cpu" and ids.numel():
             self._check_range(ids)
-        weight: Tensor = self.weight
         if self.training and self.token_dropout:
             dropped = torch.rand(ids.shape, device=ids.device) < self.token_dropout
             ids = ids.masked_fill(dropped & (ids != PADDING_ID), UNKNOWN_ID)
+        vectors = functional.embedding(ids, self.weight, padding_idx=PADDING_ID)
         if self.training and self.row_dropout:
-            weight = weight * functional.dropout(weight.new_ones(len(weight), 1), self.row_dropout)
-        return functional.embedding(ids, weight, padding_idx=PADDING_ID)
+            kept = functional.dropout(self.weight.new_ones(len(self.weight)), self.row_dropout)
+            return vectors * kept[ids].unsqueeze(-1)
+        return vectors
 
     def _check_range(self, ids: Tensor) -> None:
         lowest, highest = (int(value) for value in torch.aminmax(ids))
@@ -190,6 +191,29 @@ class Embedding(nn.Module):
         return f"{self.vocabulary_size}, {self.size}{options}"
 
 
+class _WithoutPadding(torch.autograd.Function):
+    """The weights as they are; on the way back nothing reaches the row of padding. No copy of a large table."""
+
+    @staticmethod
+    def forward(weight: Tensor) -> Tensor:
+        return weight.view_as(weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        own = gradient.clone() if torch.is_grad_enabled() else gradient
+        own[PADDING_ID] = 0.0
+        return own
+
+
+def _without_padding(weight: Tensor) -> Tensor:
+    same: Tensor = _WithoutPadding.apply(weight)  # type: ignore[no-untyped-call]
+    return same
+
+
 class TiedLinear(nn.Module):
     r"""An output layer that shares its weights with an embedding: :math:`\mathrm{logits} = E h + b`.
 
@@ -224,9 +248,8 @@ class TiedLinear(nn.Module):
         weight = self.embedding.weight
         if x.shape[-1] != weight.shape[1]:
             raise ShapeError(describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding"))
-        # Without this the loss would push padding, whose logit is one of all, away from zeros.
-        padding = torch.tensor([PADDING_ID], device=weight.device)
-        return functional.linear(x, weight.index_fill(0, padding, 0.0), self.bias)
+        # The loss would push padding, whose logit is one of all, away from zeros.
+        return functional.linear(x, _without_padding(weight), self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.embedding.size}, {self.embedding.vocabulary_size}, bias={self.bias is not None}"

@@ -5,8 +5,11 @@ Axes: B batch, T time, D input features, O output features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from rekur import _check
@@ -136,22 +139,29 @@ class Layer(nn.Module):
         checked = check_lengths(lengths, x)
         return self.run(x, state, checked)
 
-    def run(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """Do what ``forward`` does for inputs already checked."""
+    def run(
+        self, x: Tensor, state: State | None, lengths: Tensor | None, weights: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """Do what ``forward`` does for inputs already checked, with other tensors for some weights of these names."""
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         steps = self.checkpoint_steps
         if not steps or x.shape[1] <= steps or not torch.is_grad_enabled():
-            return run(self.cell, x, state, lengths, reverse=self.reverse, path=self.scan)
+            return self._run_part(x, lengths, state, weights)
         starts = range(0, x.shape[1], steps)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if self.reverse else starts:
             part = x[:, start : start + steps]
             real = None if lengths is None else (lengths - start).clamp(0, part.shape[1])
-            outputs[start], state = checkpoint(self._run_part, part, real, *state, use_reentrant=False)
+            outputs[start], state = checkpoint(self._run_part, part, real, state, weights, use_reentrant=False)
         return torch.cat([outputs[start] for start in starts], dim=1), state
 
-    def _run_part(self, x: Tensor, lengths: Tensor | None, *state: Tensor) -> tuple[Tensor, State]:
+    def _run_part(
+        self, x: Tensor, lengths: Tensor | None, state: State, weights: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, State]:
+        if weights:  # inside what is computed twice, so that both times have them
+            result: tuple[Tensor, State] = functional_call(self, dict(weights), (x, state, lengths))
+            return result
         return run(self.cell, x, state, lengths, reverse=self.reverse, path=self.scan)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
