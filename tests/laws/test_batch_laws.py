@@ -34,6 +34,28 @@ def test_every_row_is_in_one_batch_of_each_epoch(lengths, shuffle, epoch, batch_
     assert all(batch.dtype == np.int64 for batch in batches)
 
 
+@given(
+    lengths=LENGTHS,
+    shuffle=st.booleans(),
+    epochs=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    limit=st.integers(1, 90),
+    **SMALL,
+)
+def test_no_batch_has_more_steps_than_allowed(lengths, shuffle, epochs, limit, batch_size, window, seed):
+    buckets = LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=seed, window=window, max_steps=limit)
+    for epoch in epochs:
+        batches = list(buckets.epoch(epoch))
+        assert sorted(i for batch in batches for i in batch.tolist()) == list(range(len(lengths)))
+        assert len(batches) == len(buckets)
+        for batch in batches:
+            longest = max(lengths[i] for i in batch)
+            assert len(batch) <= batch_size
+            assert len(batch) == 1 or len(batch) * longest <= limit
+    if not shuffle:
+        in_order = [lengths[i] for batch in buckets.epoch(0) for i in sorted(batch.tolist(), key=lambda i: lengths[i])]
+        assert in_order == sorted(lengths)
+
+
 @given(lengths=LENGTHS, epoch=st.integers(0, 5), **SMALL)
 def test_the_seed_and_the_epoch_decide_the_batches(lengths, epoch, batch_size, window, seed):
     first, second = (LengthBuckets(lengths, batch_size, seed=seed, window=window) for _ in range(2))

@@ -17,6 +17,9 @@ from rekur.errors import InputError, describe
 
 Indices = NDArray[np.int64]
 
+#: steps of a padded batch at most; far more than what batches of usual rows have
+MAX_STEPS = 200_000
+
 
 class LengthBuckets:
     """Cuts rows into batches of like length, so that little padding is computed, and still at random.
@@ -25,12 +28,18 @@ class LengthBuckets:
     by length and cut into batches; then the batches are shuffled. Without ``shuffle`` all rows are sorted by
     length, equal ones by their place, and the batches are the same each epoch.
 
+    Rows so long that ``batch_size`` of them would pass ``max_steps`` go by themselves: sorted by length, in batches
+    of as many as fit, so that one very long row does not pad a whole batch to its length. Each epoch has as many
+    batches as the other.
+
     Args:
         lengths: steps in each row, 0 or more.
-        batch_size: rows in a batch, 1 or more; one batch of an epoch may hold fewer.
+        batch_size: rows in a batch, 1 or more; one batch of an epoch may hold fewer, and those of very long rows.
         shuffle: whether the order is random.
         seed: 0 or more.
         window: batches sorted together; more means less padding and less randomness; 1 or more, default 50.
+        max_steps: steps of a padded batch at most, rows times the longest, unless one row alone has more; 1 or more,
+            default 200 000.
 
     Example:
         >>> buckets = LengthBuckets([3, 9, 3, 9], batch_size=2, shuffle=False)
@@ -39,7 +48,14 @@ class LengthBuckets:
     """
 
     def __init__(
-        self, lengths: ArrayLike, batch_size: int, *, shuffle: bool = True, seed: int = 0, window: int = 50
+        self,
+        lengths: ArrayLike,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        window: int = 50,
+        max_steps: int = MAX_STEPS,
     ) -> None:
         self.lengths: Indices = np.asarray(lengths, dtype=np.int64)
         if self.lengths.ndim != 1 or (self.lengths < 0).any():
@@ -48,9 +64,12 @@ class LengthBuckets:
         self.shuffle = flag("shuffle", shuffle)
         self.seed = whole("seed", seed, low=0)
         self.window = whole("window", window, low=1)
+        self.max_steps = whole("max_steps", max_steps, low=1)
+        self._is_long = self.lengths > self.max_steps // self.batch_size
+        self._long_sizes = self._sizes(np.sort(self.lengths[self._is_long])[::-1])
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-int((~self._is_long).sum()) // self.batch_size) + len(self._long_sizes)
 
     def epoch(self, number: int) -> Iterator[Indices]:
         """Yield the batches of an epoch: int64 (B,) row numbers; every row is in one batch.
@@ -63,11 +82,14 @@ class LengthBuckets:
         """
         whole("epoch", number, low=0)
         if not self.shuffle:
-            return iter(self._cut(np.argsort(self.lengths, kind="stable")))
+            order = np.argsort(self.lengths, kind="stable")
+            batches = self._cut_long(order[self._is_long[order]])[::-1]
+            return iter(self._cut(order[~self._is_long[order]]) + batches)
         random = self._random(number)
         order = random.permutation(len(self.lengths))
         step = self.window * self.batch_size
-        batches: list[Indices] = []
+        batches = self._cut_long(order[self._is_long[order]])
+        order = order[~self._is_long[order]]
         for start in range(0, len(order), step):
             rows = order[start : start + step]
             batches += self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
@@ -79,12 +101,26 @@ class LengthBuckets:
         Args:
             shuffled: count for batches in a plain random order instead, to compare with.
         """
-        batches = self._cut(self._random(0).permutation(len(self.lengths))) if shuffled else self.epoch(0)
+        batches = self._cut(self._random(0).permutation(len(self.lengths))) if shuffled else list(self.epoch(0))
         padded = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
         return 1 - int(self.lengths.sum()) / padded if padded else 0.0
 
     def _random(self, number: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number])))
+
+    def _sizes(self, lengths: Indices) -> list[int]:
+        """Return how many of the rows go together, given their lengths from the longest on."""
+        sizes: list[int] = []
+        at = 0
+        while at < len(lengths):
+            sizes.append(min(max(1, self.max_steps // int(lengths[at])), len(lengths) - at))
+            at += sizes[-1]
+        return sizes
+
+    def _cut_long(self, order: Indices) -> list[Indices]:
+        """Return batches of long rows; which of them are equally long decides the order, how many fit does not."""
+        order = order[np.argsort(-self.lengths[order], kind="stable")].astype(np.int64)
+        return np.split(order, np.cumsum(self._long_sizes)[:-1]) if len(order) else []
 
     def _cut(self, order: Indices) -> list[Indices]:
         size = self.batch_size

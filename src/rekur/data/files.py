@@ -44,6 +44,7 @@ _BEGINNINGS = {
     b"\xfd7zXZ": "xz: rename it so that it ends in .xz",
     b"PK\x03\x04": "zip (as .xlsx files do): rename it so that it ends in .zip, or save the table as csv",
     b"PAR1": "parquet: rename it so that it ends in .parquet",
+    b"%PDF": "PDF: save what it says as plain text",
     b"\xff\xfe": "utf-16: try encoding 'utf-16' (--encoding utf-16)",
     b"\xfe\xff": "utf-16: try encoding 'utf-16' (--encoding utf-16)",
 }
@@ -155,6 +156,17 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
             yield line
 
 
+def begins_like(head: bytes) -> str:
+    """Return a sentence on what the first bytes of a file tell of it, or nothing.
+
+    Example:
+        >>> begins_like(b"BZh9")
+        'The file begins like bzip2: rename it so that it ends in .bz2.'
+    """
+    kinds = (kind for start, kind in _BEGINNINGS.items() if head.startswith(start))
+    return next((f"The file begins like {kind}." for kind in kinds), "")
+
+
 def _garbled(path: Path, error: BaseException) -> DataError:
     packing = PACKED[path.suffix.lower()]
     fix = "Download or pack it again; if it is not packed at all, rename it."
@@ -166,10 +178,7 @@ def _wrong_encoding(path: Path, encoding: str) -> DataError:
     shown_encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     with open_bytes(path) as raw:
         line = next(raw, b"")
-        fix = "Try encoding 'latin-1' (--encoding latin-1)."
-        for start, kind in _BEGINNINGS.items():
-            if line.startswith(start):
-                fix = f"The file begins like {kind}."
+        fix = begins_like(line) or "Try encoding 'latin-1' (--encoding latin-1)."
         number = 1
         while line:
             try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rekur._check import choice
 from rekur.data.cells import is_missing
-from rekur.data.files import check_encoding, check_exists, open_bytes, open_text
+from rekur.data.files import begins_like, check_encoding, check_exists, open_bytes, open_text
 from rekur.data.read import open_source
 from rekur.errors import DataError, InputError, describe, did_you_mean
 
@@ -169,7 +169,7 @@ def _blocks(file: Path, encoding: str) -> Iterator[str]:
     with open_text(file, encoding) as text:
         head: bytes = text.buffer.peek(_HEAD)[:_HEAD]  # type: ignore[attr-defined]
         if b"\0" in head and "16" not in encoding and "32" not in encoding:
-            raise _binary(file, head.index(b"\0"))
+            raise _binary(file, head.index(b"\0"), begins_like(head))
         while block := text.read(PIECE):
             if "\0" in block:
                 raise _binary(file, _zero_byte(file))
@@ -203,8 +203,8 @@ def _lines(blocks: Iterator[str], document: str) -> Iterator[tuple[bool, str]]:
         yield begins, held
 
 
-def _binary(file: Path, offset: int) -> DataError:
-    fix = "Name text files only, as with a pattern such as '*.txt'; utf-16 is read with its name (--encoding utf-16)."
+def _binary(file: Path, offset: int, fix: str = "") -> DataError:
+    fix = fix or "Name text files only, as with a pattern such as '*.txt'."
     return DataError(f"text: got a zero byte at byte {offset:,}; expected text. {fix}", file)
 
 
