@@ -1,0 +1,205 @@
+"""The memory that a training takes, measured on a few rows, and what there is of it.
+
+Axes: B rows of a batch, T time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+from rekur._memory import available_memory
+from rekur.train.options import TrainOptions
+from rekur.train.peak import PeakMemory
+
+#: a pass that counts memory may take so many seconds that a second one is worth it, and hold so many bytes
+_QUICK, _SMALL = 0.3, 128_000_000
+#: measured: what a process grows by, beside what its tensors hold at once, for allocators and buffers of libraries
+MARGIN, BUFFERS = 1.1, 30_000_000
+
+
+class EstimatedPlan(Protocol):
+    """The part of a plan that an estimate needs.
+
+    A plan may also have ``largest_evaluation() -> (rows, steps)``, the largest batch of an evaluation;
+    ``evaluation_steps``, how many training batches an evaluation is as long as; and ``evaluate_every``, the steps
+    between two of them. Without these they are guessed.
+    """
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def batches(self, epoch: int) -> Iterator[Any]: ...
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor: ...
+
+    def get_state(self) -> dict[str, Tensor]: ...
+
+    def set_state(self, state: dict[str, Tensor]) -> None: ...
+
+    def largest_batch(self) -> tuple[int, int]: ...
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a training holds beside what the process held before.
+
+    Attributes:
+        rows: B of the largest batch.
+        steps: T of the largest batch.
+        fixed: bytes during a step whatever the batch: weights, gradients, the optimiser's state, copies.
+        row: bytes that a row of the largest batch adds to a step.
+        rest: bytes between steps, when copies are made or an evaluation runs.
+    """
+
+    rows: int
+    steps: int
+    fixed: int
+    row: int
+    rest: int
+
+    @property
+    def total(self) -> int:
+        """The most bytes at once."""
+        return max(self.fixed + self.rows * self.row, self.rest)
+
+
+def footprint(trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, device: torch.device) -> Footprint:
+    """Return the memory of a training, from one or two passes over a few rows.
+
+    Args:
+        trial: a copy of the model on its device, in training mode; its gradients are dropped.
+        plan: batches and loss; it is left at the start of an epoch.
+        options: how the model will be trained.
+        device: where.
+    """
+    rows, steps = plan.largest_batch()
+    batch = _shortest(plan)
+    longer = steps / shape_of(batch)[1]
+    weights, gradients = _sizes(trial)
+    base, row = _in_step(trial, plan, batch, options, device)
+    evaluated, evaluated_steps = getattr(plan, "largest_evaluation", plan.largest_batch)()
+    evaluation = _peak(trial, plan, first_rows(batch, 1), options, device, evaluate=True)
+    evaluation *= evaluated * evaluated_steps // shape_of(batch)[1]
+    # an average stands in for the weights during an evaluation; a copy to go back to is made before the last is dropped
+    rest = max(evaluation + (weights if options.average else 0), 2 * gradients)
+    kept = copies(trial, options) - gradients
+    sizes = [kept + base, row * longer, kept + rest]
+    fixed, each, between = (round(MARGIN * size) for size in sizes)
+    return Footprint(rows, steps, fixed + BUFFERS, each, between + BUFFERS)
+
+
+def copies(model: nn.Module, options: TrainOptions) -> int:
+    """Return the bytes of the weights, their gradients and of all that is kept of either size."""
+    weights, gradients = _sizes(model)
+    optimiser, to_go_back, best = 2 * gradients, weights + 2 * gradients, weights
+    average = weights if options.average else 0
+    travelling = gradients if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    return weights + gradients + optimiser + to_go_back + best + average + travelling
+
+
+def available(device: torch.device) -> int | None:
+    """Return the bytes that this process may still take where the model will be, or None where that is not known."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    found = available_memory()
+    return None if found is None else found // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def precision(options: TrainOptions, device: torch.device) -> torch.autocast:
+    """Return the context in which the loss is computed."""
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(options.precision)
+    return torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None)
+
+
+def first_rows(batch: Any, rows: int) -> Any:
+    """Return the first rows of a batch, which is a tensor or tuples, lists and dicts of them and of other things."""
+    have, _ = shape_of(batch)
+
+    def cut(leaf: Any) -> Any:
+        rowed = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == have
+        return leaf[:rows] if rowed else leaf
+
+    return _pytree.tree_map(cut, batch)
+
+
+def shape_of(batch: Any) -> tuple[int, int]:
+    """Return rows and steps of a batch: those of its first tensor with two axes or more.
+
+    Example:
+        >>> shape_of((torch.zeros(3), torch.zeros(3, 5, 2), True))
+        (3, 5)
+    """
+    tensors = [leaf for leaf in _pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim() > 0]
+    wide = next((t for t in tensors if t.dim() > 1), None)
+    if wide is None:
+        return (tensors[0].shape[0], 1) if tensors else (1, 1)
+    return wide.shape[0], max(1, wide.shape[1])
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Return the batch with its tensors on the device."""
+    return _pytree.tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
+
+
+def _sizes(model: nn.Module) -> tuple[int, int]:
+    """Return the bytes of weights with buffers, and of gradients."""
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    return weights, sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+
+
+def _shortest(plan: EstimatedPlan) -> Any:
+    """Return the batch with the fewest steps of the first few that have 32 or more, if any has."""
+    few = list(itertools.islice(plan.batches(1), 8))
+    return min(few, key=lambda batch: (shape_of(batch)[1] < 32, shape_of(batch)[1]))
+
+
+def _in_step(
+    trial: nn.Module, plan: EstimatedPlan, batch: Any, options: TrainOptions, device: torch.device
+) -> tuple[float, float]:
+    """Return the bytes of a step without rows, gradients among them, and those that a row of this batch adds."""
+    rows, _ = shape_of(batch)
+    _, gradients = _sizes(trial)
+    began = time.monotonic()
+    one = _peak(trial, plan, first_rows(batch, 1), options, device)
+    slow = time.monotonic() - began > _QUICK
+    if rows == 1 or (slow and gradients < 0.1 * one):
+        return gradients, one
+    # as many rows as are cheap: which scan runs a cell, and what it keeps, depends on how wide a batch is
+    more = 2 if slow else min(rows, max(2, _SMALL // one))
+    row = max(0.0, (_peak(trial, plan, first_rows(batch, more), options, device) - one) / (more - 1))
+    return max(float(gradients), one - row), row
+
+
+def _peak(
+    trial: nn.Module,
+    plan: EstimatedPlan,
+    batch: Any,
+    options: TrainOptions,
+    device: torch.device,
+    *,
+    evaluate: bool = False,
+) -> int:
+    """Return the most bytes that one step takes, or with ``evaluate`` one without gradients."""
+    here = to_device(batch, device)
+    known = [*trial.parameters(), *trial.buffers(), *(t for t in _pytree.tree_leaves(here) if isinstance(t, Tensor))]
+    plan.set_state({})
+    trial.train(not evaluate)
+    with PeakMemory(known) as peak, torch.set_grad_enabled(not evaluate):
+        with precision(options, device):
+            loss = plan.loss(trial, here)
+        if not evaluate:
+            loss.backward()  # type: ignore[no-untyped-call]
+    trial.zero_grad(set_to_none=True)
+    trial.train()
+    plan.set_state({})
+    return int(peak.bytes)
