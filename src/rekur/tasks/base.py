@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rekur.data import Ragged, as_sequences
 from rekur.errors import NotStreamableError
-from rekur.features import Features, make_features
+from rekur.features import make_features
 from rekur.models import LiveModel, SequenceSpec, build, count_parameters
 from rekur.runtime import Session
 from rekur.tasks import recipe
@@ -25,7 +25,7 @@ from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
 from rekur.tasks.early import check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.plan import FitPlan, run
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
 
 
 class SequenceEstimator(Estimator):
@@ -184,14 +184,6 @@ class SequenceEstimator(Estimator):
     def _present(self, scores: NDArray[Any]) -> Any:
         """Return the prediction that a person reads from scores (K,)."""
 
-    @abstractmethod
-    def _target_state(self) -> dict[str, Any]:
-        """Return what was learnt about targets, as plain JSON for the bundle."""
-
-    @abstractmethod
-    def _restore_targets(self, saved: dict[str, Any]) -> None:
-        """Put back what :meth:`_target_state` returned."""
-
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
@@ -266,7 +258,7 @@ class SequenceEstimator(Estimator):
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.result_: TrainResult = train(
+            self.result_ = train(
                 self.model_,
                 plan,
                 options,
@@ -290,7 +282,7 @@ class SequenceEstimator(Estimator):
         valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
         named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
-        self.features_: Features = make_features(kind, **{**named, **(self.feature_options or {})})
+        self.features_ = make_features(kind, **{**named, **(self.feature_options or {})})
         with corpus.naming_the_place():
             self.features_.fit(corpus.items(chosen))
         steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
@@ -318,7 +310,7 @@ class SequenceEstimator(Estimator):
     ) -> None:
         """Score the kept weights, and the baseline beside them, on the validation items."""
         scores = run(self.model_, valid_set.steps, valid_set.rows)
-        self.metrics_: dict[str, Any] = {"split": "validation", **self._metrics(scores, valid_set.truth)}
+        self.metrics_ = {"split": "validation", **self._metrics(scores, valid_set.truth)}
         if self.baseline and self.result_.stopped != "interrupted":
             held_out = corpus.items(~chosen) if valid is None else valid.items()
             self.metrics_["baseline"] = baseline_scores(

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rekur.models import count_parameters
 
 if TYPE_CHECKING:
-    from rekur.tasks.base import SequenceEstimator
+    from rekur.tasks.estimator import Estimator
 
 _HEADLINES = (
+    "loss",
+    "perplexity",
+    "bits_per_character",
+    "bits_per_byte",
     "accuracy",
     "macro_f1",
     "micro_f1",
@@ -22,11 +26,13 @@ _HEADLINES = (
 )
 
 
-def card(task: SequenceEstimator, name: str) -> str:
+def card(task: Estimator, name: str) -> str:
     """Return the README of a bundle, in Markdown."""
     spec, result = task.model_.spec, task.result_
     article = "An" if spec.cell[0] in "lmr" else "A"
-    direction = "bidirectional" if spec.bidirectional else "causal, can run live"
+    live = task.model_.streams
+    direction = "causal, can run live" if live else "bidirectional"
+    counted = "items" if "items" in task.metrics_ else "tokens"
     lines = [
         "---",
         "library_name: rekur",
@@ -38,7 +44,7 @@ def card(task: SequenceEstimator, name: str) -> str:
         f"[Rekur](https://pypi.org/project/rekur/) for the task *{task.task}*; "
         f"{count_parameters(task.model_):,} weights.",
         "",
-        f"## Scores on the {task.metrics_['split']} items ({task.metrics_['items']})",
+        f"## Scores on the {task.metrics_['split']} {counted} ({task.metrics_[counted]:,})",
         "",
         *_table(task.metrics_),
         "",
@@ -48,18 +54,27 @@ def card(task: SequenceEstimator, name: str) -> str:
         "",
         "## Training",
         "",
-        f"- ended: {result.stopped}, after {result.seconds:.0f} s; weights of epoch {result.best_epoch} kept",
+        f"- ended: {result.stopped}, after {result.seconds:.0f} s; weights of evaluation {result.best_epoch} kept",
         *[f"- {event}" for event in result.events],
         "",
         "## Use",
         "",
         "```sh",
-        f"rekur predict {name} FILE",
-        f"rekur stream {name}" if not spec.bidirectional else f"rekur evaluate {name} FILE",
+        *_uses(task, name),
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _uses(task: Estimator, name: str) -> list[str]:
+    """Return the commands that a person tries first."""
+    if task.task == "language":
+        return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
+    return [
+        f"rekur predict {name} FILE",
+        f"rekur {f'stream {name}' if task.model_.streams else f'evaluate {name} FILE'}",
+    ]
 
 
 def _table(metrics: dict[str, Any]) -> list[str]:

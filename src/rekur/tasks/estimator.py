@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,13 +11,34 @@ from sklearn.base import BaseEstimator
 
 from rekur import _check
 from rekur.errors import NotFittedError
+from rekur.features import Features
 from rekur.tasks.store import save
+from rekur.train import History, TrainResult
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
     """A task: its constructor stores options, ``fit`` learns, and what was learnt ends in an underscore."""
 
     task: ClassVar[str]
+    model_: Any
+    features_: Features
+    metrics_: dict[str, Any]
+    history_: History
+    result_: TrainResult
+    chosen_: dict[str, Any]
+    fingerprint_: str
+
+    @abstractmethod
+    def _target_state(self) -> dict[str, Any]:
+        """Return what was learnt beside features and weights, as plain JSON for the bundle."""
+
+    @abstractmethod
+    def _restore_targets(self, saved: dict[str, Any]) -> None:
+        """Put back what :meth:`_target_state` returned."""
+
+    @abstractmethod
+    def _restore_model(self, spec: dict[str, Any]) -> None:
+        """Make the untrained model of a specification."""
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

@@ -25,10 +25,10 @@ from rekur.nn.ngram import frequent_runs
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
-from rekur.tasks.language_plan import LanguagePlan, run
+from rekur.tasks.language_plan import ROWS, LanguagePlan, run
 from rekur.tasks.language_scores import language_scores
 from rekur.tasks.ngram import NGram
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
 from rekur.train.world import current
 
 TOKENS = ("char", "byte", "word", "bpe")
@@ -126,6 +126,8 @@ class LanguageModel(Estimator):
     """
 
     task: ClassVar[str] = "language"
+    features_: TextFeatures
+    model_: LanguageNetwork
 
     def __init__(
         self,
@@ -284,7 +286,7 @@ class LanguageModel(Estimator):
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.result_: TrainResult = train(
+            self.result_ = train(
                 self.model_,
                 plan,
                 options,
@@ -327,12 +329,13 @@ class LanguageModel(Estimator):
 
     def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
         """Score the kept weights on the validation text, and the baseline beside them."""
-        self.metrics_ = {"split": "validation", **language_scores(self._run(valid_set), valid_set)}
+        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=ROWS)
+        self.metrics_ = {"split": "validation", **language_scores(each, valid_set)}
         if self.baseline and self.result_.stopped != "interrupted":
             order = recipe.BASELINE_ORDER[self.tokens]
             counted = NGram(order, self.features_.size).fit(train_set.ids)
-            each = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
-            scores = language_scores(each, valid_set)
+            counts = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
+            scores = language_scores(counts, valid_set)
             self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
 
     # ── using ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,6 @@ MODEL_OPTIONS = (
     "num_layers",
     "embedding_size",
     "ngrams",
-    "ngram_rows",
     "ngram_dropout",
     "tied",
     "softmax",
@@ -48,6 +47,10 @@ RUN_OPTIONS = (*TRAIN_OPTIONS, "tokens", "batch_size", "chunk_length", "jitter",
 
 #: padding, unknown and two that can be told apart
 FEWEST_TOKENS = 4
+#: tokens that are counted for what is frequent, from the start of the text
+MOST_COUNTED = 20_000_000
+#: how often a run of tokens must occur to have a vector of its own
+LEAST_COUNT = 8
 #: tokens that the baseline looks at, the predicted one among them
 BASELINE_ORDER = {"char": 5, "byte": 5, "word": 3, "bpe": 3}
 
@@ -104,18 +107,18 @@ def _chunk_length(facts: Facts) -> int:
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": lambda facts: 256 if _letters(facts) else 512,
-    "num_layers": lambda facts: 2 if _letters(facts) else 1,
+    "hidden_size": lambda facts: 384 if _letters(facts) else 512,
+    "num_layers": lambda facts: 1,
     "embedding_size": lambda facts: 64 if _letters(facts) else 256,
-    "ngrams": lambda facts: (2, 3, 4, 5) if _letters(facts) else (),
-    "ngram_rows": lambda facts: (4096, 32768, 65536, 65536) if _letters(facts) else (),
-    "ngram_dropout": lambda facts: 0.2,
+    "ngrams": lambda facts: (2, 3, 4, 5, 6) if _letters(facts) else (),
+    "ngram_rows": lambda facts: 65_536,
+    "ngram_dropout": lambda facts: 0.4,
     "tied": lambda facts: not _letters(facts),
     "softmax": lambda facts: "full" if facts.size < 5000 else "sampled",
     "row_dropout": lambda facts: 0.0,
     "input_dropout": lambda facts: 0.0,
     "dropout": lambda facts: 0.1,
-    "output_dropout": lambda facts: 0.1,
+    "output_dropout": lambda facts: 0.2,
     "weight_dropout": lambda facts: 0.0,
     "batch_size": _batch_size,
     "chunk_length": _chunk_length,

@@ -58,7 +58,7 @@ class NGram:
         return self
 
     def nats(self, ids: Ints) -> NDArray[np.float64]:
-        """Return the negative log-probability of each token (N,), given those before it; nothing is learnt from them."""
+        """Return the negative log-probability of each token (N,), given those before it."""
         ids = np.asarray(ids)
         probability = np.full(len(ids), 1.0 / max(1, self.vocabulary_size - 1))
         for length, counts in enumerate(self._counts):

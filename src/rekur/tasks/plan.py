@@ -80,10 +80,11 @@ class FitPlan(Stateless):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the quick metrics on the validation items."""
         truth = self._valid.truth
-        own = slice(self._place.rank, None, self._place.size)
-        part = run(model, self._valid.steps, self._valid.rows[own])
+        own = np.arange(self._place.rank, len(truth), self._place.size)
+        # of fewer items than processes, some look at one that does not count
+        part = run(model, self._valid.steps, self._valid.rows[own if len(own) else slice(1)])
         scores = np.zeros((len(truth), part.shape[1]), dtype=part.dtype)
-        scores[own] = part
+        scores[own] = part[: len(own)]
         scores = add_up(scores)
         loss = float(self._task._loss(torch.from_numpy(scores), _tensor(truth)))
         shown = self._task._quick_metrics(scores, truth)

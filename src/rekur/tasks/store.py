@@ -16,10 +16,10 @@ from rekur.runtime import write_bundle
 from rekur.tasks.card import card
 
 if TYPE_CHECKING:
-    from rekur.tasks.base import SequenceEstimator
+    from rekur.tasks.estimator import Estimator
 
 
-def save(task: SequenceEstimator, folder: Path, *, overwrite: bool = False) -> Path:
+def save(task: Estimator, folder: Path, *, overwrite: bool = False) -> Path:
     """Write a trained task as a bundle; nothing half-written is left behind if that fails."""
     config = {
         "task": task.task,
