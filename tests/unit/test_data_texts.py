@@ -85,6 +85,23 @@ def test_packed_files_and_byte_order_marks(tmp_path: Path) -> None:
     assert read(tmp_path / "utf16.txt", encoding="utf-16") == [(0, "ab\n")]
 
 
+def test_files_packed_with_zstandard(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    packer = zstandard.ZstdCompressor()
+    lines = [f"line {number}\n" for number in range(100_000)]
+    frames = [packer.compress("".join(part).encode()) for part in (lines[:99_990], lines[99_990:])]
+    file = tmp_path / "a.txt.zst"
+    file.write_bytes(b"".join(frames))
+    assert "".join(text for _, text in read(file)) == "".join(lines)
+    for content, why in ((frames[0][:-9], "the end before the end of a frame"), (frames[0] + b"more", "")):
+        file.write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            read(file)
+        fix = "Download or pack it again; if it is not packed at all, rename it."
+        assert str(caught.value).startswith(f"{file}: packing: got '{why}")
+        assert str(caught.value).endswith(f"'; expected a whole zstd file. {fix}")
+
+
 def test_columns_of_tables(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('id,text\n1,good\n2,\n3,"two\nlines"\n', encoding="utf-8")

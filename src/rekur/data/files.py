@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from rekur.data._zstandard import ZstandardFile
 from rekur.errors import DataError, InputError, describe
 
 #: endings of packed files, and the name of the packing
-PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}
+PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 
-#: file ending -> format; each but parquet may be followed by .gz, .bz2 or .xz, or be alone in a .zip
+#: file ending -> format; each but parquet may be followed by .gz, .bz2, .xz or .zst, or be alone in a .zip
 ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -42,6 +43,7 @@ _BEGINNINGS = {
     b"\x1f\x8b": "gzip: rename it so that it ends in .gz",
     b"BZh": "bzip2: rename it so that it ends in .bz2",
     b"\xfd7zXZ": "xz: rename it so that it ends in .xz",
+    b"\x28\xb5\x2f\xfd": "zstd: rename it so that it ends in .zst",
     b"PK\x03\x04": "zip (as .xlsx files do): rename it so that it ends in .zip, or save the table as csv",
     b"PAR1": "parquet: rename it so that it ends in .parquet",
     b"%PDF": "PDF: save what it says as plain text",
@@ -121,6 +123,10 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     if ending == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open(_only_member(path, archive)) as member:
             yield member
+        return
+    if ending == ".zst":
+        with io.BufferedReader(ZstandardFile(path)) as unpacked:
+            yield unpacked
         return
     openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     with openers.get(ending, open)(path, "rb") as opened:

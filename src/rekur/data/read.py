@@ -30,7 +30,7 @@ def open_source(
     is read at once and what is wrong there is raised here; what is wrong further on, when it is reached.
 
     Args:
-        path: the file or folder; a file may be packed (.gz, .bz2, .xz, or the only one in a .zip).
+        path: the file or folder; a file may be packed (.gz, .bz2, .xz, .zst, or the only one in a .zip).
         format: one of :data:`FORMATS`; ``None`` decides by the ending (:data:`ENDINGS`).
         encoding: of the text, by Python's names; a byte order mark is taken off utf-8.
         separator: of csv and tsv, one character or ``"tab"``; ``None`` is the format's own.

@@ -84,7 +84,7 @@ def open_texts(
 ) -> Texts:
     """Return the documents of files.
 
-    A file may be packed (.gz, .bz2, .xz, or the only one in a .zip). Nothing is read yet but what stands where.
+    A file may be packed (.gz, .bz2, .xz, .zst, or the only one in a .zip). Nothing is read yet but what stands where.
 
     Args:
         paths: files, folders (with all files below them that are not hidden, in order of their names) and patterns
