@@ -15,10 +15,12 @@ SOURCE = Path(__file__).parents[2] / "src" / "rekur"
 LEVELS = {
     "errors": 0,
     "_check": 0,
+    "_memory": 0,
     "features": 1,
     "cells": 1,
     "scan": 1,
     "data": 1,
+    "decode": 1,
     "metrics": 1,
     "runtime": 2,
     "nn": 2,
@@ -30,7 +32,7 @@ LEVELS = {
     "__main__": 8,
 }
 #: rooms and files that must work where PyTorch was never installed
-TORCH_FREE = {"errors", "_check", "features", "data", "runtime"}
+TORCH_FREE = {"errors", "_check", "_memory", "features", "data", "decode", "runtime"}
 LAB = {"torch", "lightning_fabric", "sklearn", "tokenizers", "matplotlib"}
 #: the base install may import these and the standard library, nothing else, except through ``_check.need``
 BASE = {"numpy", "safetensors", "click", "rich", "rekur"}
@@ -88,7 +90,7 @@ def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
 
 def test_importing_rekur_and_its_runtime_half_imports_no_lab_package() -> None:
     code = (
-        "import sys, rekur, rekur.features, rekur.data, rekur.runtime, rekur.cli.main, rekur.cli.data\n"
+        "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.runtime, rekur.cli.main, rekur.cli.data\n"
         f"print(sorted(set({sorted(LAB)!r}) & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

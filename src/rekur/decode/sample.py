@@ -239,7 +239,7 @@ class Draws:
             total = np.add.reduce(plain, axis=1, dtype=np.float64)
         normaliser: NDArray[np.float64] = np.log(total)
         if first > UNKNOWN:
-            normaliser = np.logaddexp(normaliser, scores[:, UNKNOWN] - top[:, 0])
+            normaliser = np.logaddexp(normaliser, scores[:, UNKNOWN].astype(np.float64) - top[:, 0])
         log_probabilities: NDArray[np.float64] = centred[np.arange(len(scores)), picked] - normaliser
         return picked + first, log_probabilities
 
@@ -347,7 +347,8 @@ def _temperature(value: Any) -> float:
 
 
 def _top_p(value: Any) -> float:
-    real = _check.number("top_p", value, 0, 1)
-    if real == 0:
-        raise InputError(describe("top_p", value, "a number in (0, 1]", "For the likeliest token take top_k=1."))
-    return real
+    real = _check.number("top_p", value)
+    if 0 < real <= 1:
+        return real
+    fix = "For the likeliest token take top_k=1." if real == 0 else ""
+    raise InputError(describe("top_p", value, "a number in (0, 1]", fix))
