@@ -17,12 +17,12 @@ from torch import Tensor
 from rekur.data import Ragged, as_sequences
 from rekur.errors import NotStreamableError
 from rekur.features import make_features
-from rekur.models import LiveModel, SequenceSpec, build, count_parameters
+from rekur.models import LiveModel, SequenceSpec, build
 from rekur.runtime import Session
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
 from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
-from rekur.tasks.early import check_options, long_item_warning
+from rekur.tasks.early import announce, check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.plan import FitPlan, run
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
@@ -244,11 +244,11 @@ class SequenceEstimator(Estimator):
         options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
         self.monitor_ = (plan.monitor, plan.larger_is_better)
-        reporter.say(
-            f"{count_parameters(self.model_):,} weights; {len(train_set.rows)} items to train on, "
-            f"{len(valid_set.rows)} to validate on; padding {plan.padding_waste:.1%} of all steps "
-            f"({plan.unsorted_waste:.1%} without length buckets)"
+        what = (
+            f"{len(train_set.rows)} items to train on, {len(valid_set.rows)} to validate on; "
+            f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
+        announce(self.model_, plan, options, reporter, what, steps_option="max_length")
         if checkpoints is not None:
             checkpoints.identify(
                 task=self.task,

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from rekur import _check
 from rekur.cells import CELLS, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.features import FEATURES, make_features
-from rekur.models import SequenceSpec
+from rekur.models import SequenceSpec, count_parameters
 from rekur.nn import make_pool
 from rekur.tasks import recipe
-from rekur.train import TrainOptions
+from rekur.train import Reporter, TrainOptions
+from rekur.train.estimate import describe_estimate, estimate, refuse_what_cannot_fit
 
 if TYPE_CHECKING:
     from rekur.tasks.base import SequenceEstimator
@@ -86,6 +88,28 @@ def _check_accelerator(name: str) -> None:
     )
     if missing:
         raise InputError(describe("accelerator", name, "one that this machine has", "Use 'auto' or 'cpu'."))
+
+
+def announce(
+    model: nn.Module, plan: Any, options: TrainOptions, reporter: Reporter, what: str, *, steps_option: str
+) -> None:
+    """Say what is going to be trained, how long it will take and how much memory; refuse what does not fit.
+
+    Args:
+        model: before training.
+        plan: its batches and loss.
+        options: how it will be trained.
+        reporter: whom to tell.
+        what: what is going to be trained, in words.
+        steps_option: the option that bounds the steps of a row.
+
+    Raises:
+        InputError: it does not fit into memory; the message has the number that would.
+    """
+    found = estimate(model, plan, options)
+    refuse_what_cannot_fit(found, steps_option=steps_option)
+    reporter.say(f"{count_parameters(model):,} weights; {what}")
+    reporter.say(f"training takes {describe_estimate(found)}")
 
 
 def long_item_warning(lengths: NDArray[np.int64], discrete: bool) -> str | None:

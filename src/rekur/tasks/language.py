@@ -6,53 +6,29 @@ Axes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rekur import _check
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
 from rekur.decode import Event, Sample, Sampler, generate
 from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
-from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language, count_parameters
-from rekur.nn.ngram import frequent_runs
+from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
 from rekur.tasks import language_recipe as recipe
+from rekur.tasks.early import announce
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
+from rekur.tasks.language_build import new_network
+from rekur.tasks.language_checks import check_options, documents
 from rekur.tasks.language_plan import ROWS, LanguagePlan, run
-from rekur.tasks.language_scores import language_scores
+from rekur.tasks.language_scores import Scored, language_scores
 from rekur.tasks.ngram import NGram
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
 from rekur.train.world import current
-
-TOKENS = ("char", "byte", "word", "bpe")
-_TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
-
-
-class Scored(NamedTuple):
-    """How probable a text is.
-
-    Attributes:
-        text: the text.
-        log_probability: natural logarithm of the probability of all its tokens.
-        tokens: number of tokens.
-        characters: number of characters.
-        each: the logarithm of every token's probability, (T,).
-        pieces: the tokens as text.
-    """
-
-    text: str
-    log_probability: float
-    tokens: int
-    characters: int
-    each: NDArray[np.float32]
-    pieces: tuple[str, ...]
 
 
 class LanguageModel(Estimator):
@@ -234,8 +210,8 @@ class LanguageModel(Estimator):
         Raises:
             InputError: a text or an option cannot be used; the message says which and why.
         """
-        valid = None if X_valid is None else texts_in_memory(_documents(X_valid), name="X_valid")
-        return self.fit_corpus(texts_in_memory(_documents(X), name="X"), valid)
+        valid = None if X_valid is None else texts_in_memory(documents(X_valid), name="X_valid")
+        return self.fit_corpus(texts_in_memory(documents(X), name="X"), valid)
 
     def fit_corpus(
         self,
@@ -257,7 +233,7 @@ class LanguageModel(Estimator):
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
         facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, self.get_params(deep=False))
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
-        self.model_ = self._build(train_set)
+        self.model_ = new_network(self.chosen_, train_set, self.features_.size, self.reset_)
         world = current()
         streams = StreamBatches(
             train_set.ids,
@@ -272,11 +248,12 @@ class LanguageModel(Estimator):
         )
         plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_)
         self.monitor_ = (plan.monitor, plan.larger_is_better)
-        reporter.say(
-            f"{count_parameters(self.model_):,} weights; {len(train_set.ids):,} tokens to train on, "
-            f"{len(valid_set.ids):,} to validate on; vocabulary of {self.features_.size:,}"
-        )
         options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
+        what = (
+            f"{len(train_set.ids):,} tokens to train on, {len(valid_set.ids):,} to validate on; "
+            f"vocabulary of {self.features_.size:,}"
+        )
+        announce(self.model_, plan, options, reporter, what, steps_option="chunk_length")
         if checkpoints is not None:
             checkpoints.identify(
                 task=self.task,
@@ -310,23 +287,6 @@ class LanguageModel(Estimator):
             raise InputError(describe("text", f"only the symbol {only!r}", "at least two different ones", fix))
         return encode_texts(corpus, self.features_), encode_texts(valid, self.features_)
 
-    def _build(self, train_set: Tokens) -> LanguageNetwork:
-        """Return a new network that knows what is frequent in the training text."""
-        chosen = {name: self.chosen_[name] for name in recipe.MODEL_OPTIONS}
-        ids = torch.from_numpy(np.asarray(train_set.ids[: recipe.MOST_COUNTED]))
-        runs: tuple[Tensor, ...] = ()
-        if chosen["ngrams"]:
-            begins = torch.from_numpy(train_set.starts if self.reset_ else train_set.starts[:1])
-            how = {"min_count": recipe.LEAST_COUNT, "most": self.chosen_["ngram_rows"]}
-            runs = frequent_runs(ids, begins[begins < len(ids)], chosen["ngrams"], **how)
-        rows = tuple(len(keys) + 1 for keys in runs)
-        spec = LanguageSpec(vocabulary_size=self.features_.size, ngram_rows=rows, **chosen)
-        network = build_language(spec, seed=self.seed)
-        if network.ngram_embedding is not None:
-            network.ngram_embedding.know(runs)
-        network.start_bias(torch.bincount(ids, minlength=spec.vocabulary_size))
-        return network
-
     def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
         """Score the kept weights on the validation text, and the baseline beside them."""
         each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=ROWS)
@@ -345,7 +305,7 @@ class LanguageModel(Estimator):
 
     def evaluate(self, X: Any, y: None = None) -> dict[str, Any]:
         """Return all metrics on texts: loss, perplexity, bits per character and per byte, as plain JSON."""
-        return self.evaluate_corpus(texts_in_memory(_documents(X), name="X"))
+        return self.evaluate_corpus(texts_in_memory(documents(X), name="X"))
 
     def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
         """Return all metrics on texts that are read in pieces."""
@@ -366,7 +326,7 @@ class LanguageModel(Estimator):
         """
         self._need_fitted()
         scored = []
-        for text in _documents(X):
+        for text in documents(X):
             ids = self.features_.transform(text)
             each = -run(self.model_, ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
             pieces = tuple(self.features_.decode([number]) for number in ids)
@@ -426,33 +386,3 @@ class LanguageModel(Estimator):
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build_language(LanguageSpec.from_dict(spec))
-
-
-def check_options(model: LanguageModel) -> None:
-    """Raise for every option that is wrong whatever the texts are."""
-    _check.choice("tokens", model.tokens, TOKENS)
-    _check.no_unknown("feature option", model.feature_options or {}, _TEXT_OPTIONS)
-    facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
-    chosen = recipe.fill(model.get_params(deep=False), facts)
-    rows = (2,) * len(chosen["ngrams"])
-    LanguageSpec(vocabulary_size=100, ngram_rows=rows, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
-    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
-    for name in ("batch_size", "chunk_length", "ngram_rows"):
-        _check.whole(name, chosen[name], low=1)
-    _check.number("jitter", model.jitter, 0, 1, open_high=True)
-    fraction = _check.number("valid_fraction", model.valid_fraction, 0, 0.9)
-    if fraction == 0:
-        fix = "To choose the validation text yourself, give it with X_valid (--valid)."
-        raise InputError(describe("valid_fraction", model.valid_fraction, "a number in (0, 0.9]", fix))
-    for name in ("baseline", "verbose"):
-        _check.flag(name, getattr(model, name))
-    if model.reset is not None:
-        _check.flag("reset", model.reset)
-
-
-def _documents(X: Any) -> list[str]:
-    if isinstance(X, str):
-        return [X]
-    if isinstance(X, Path):
-        raise InputError(describe("X", str(X), "texts; a file's are given by rekur.data.open_texts", ""))
-    return list(X)

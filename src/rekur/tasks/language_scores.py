@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,26 @@ class Measured(Protocol):
     characters: int
     bytes: int
     unknown: int
+
+
+class Scored(NamedTuple):
+    """How probable a text is.
+
+    Attributes:
+        text: the text.
+        log_probability: natural logarithm of the probability of all its tokens.
+        tokens: number of tokens.
+        characters: number of characters.
+        each: the logarithm of every token's probability, (T,).
+        pieces: the tokens as text.
+    """
+
+    text: str
+    log_probability: float
+    tokens: int
+    characters: int
+    each: NDArray[np.float32]
+    pieces: tuple[str, ...]
 
 
 def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str, Any]:

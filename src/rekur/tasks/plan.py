@@ -74,8 +74,9 @@ class FitPlan(Stateless):
         return float(self._counted)
 
     def largest_batch(self) -> tuple[int, int]:
-        """Return the items of a batch, and the steps of the longest item."""
-        return self._buckets.batch_size, int(self._train.lengths.max(initial=0))
+        """Return the items of the largest batch, and the steps of the longest item."""
+        longest = int(self._train.lengths.max(initial=1))
+        return max(1, min(self._buckets.batch_size, self._buckets.max_steps // longest)), longest
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the quick metrics on the validation items."""

@@ -1,0 +1,49 @@
+"""What can be said of a language model's options before any text is read, and of what is given as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rekur import _check
+from rekur.errors import InputError, describe
+from rekur.models import LanguageSpec
+from rekur.tasks import language_recipe as recipe
+from rekur.train import TrainOptions
+
+if TYPE_CHECKING:
+    from rekur.tasks.language import LanguageModel
+
+TOKENS = ("char", "byte", "word", "bpe")
+_TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
+
+
+def check_options(model: LanguageModel) -> None:
+    """Raise for every option that is wrong whatever the texts are."""
+    _check.choice("tokens", model.tokens, TOKENS)
+    _check.no_unknown("feature option", model.feature_options or {}, _TEXT_OPTIONS)
+    facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
+    chosen = recipe.fill(model.get_params(deep=False), facts)
+    rows = (2,) * len(chosen["ngrams"])
+    LanguageSpec(vocabulary_size=100, ngram_rows=rows, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
+    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    for name in ("batch_size", "chunk_length", "ngram_rows"):
+        _check.whole(name, chosen[name], low=1)
+    _check.number("jitter", model.jitter, 0, 1, open_high=True)
+    fraction = _check.number("valid_fraction", model.valid_fraction, 0, 0.9)
+    if fraction == 0:
+        fix = "To choose the validation text yourself, give it with X_valid (--valid)."
+        raise InputError(describe("valid_fraction", model.valid_fraction, "a number in (0, 0.9]", fix))
+    for name in ("baseline", "verbose"):
+        _check.flag(name, getattr(model, name))
+    if model.reset is not None:
+        _check.flag("reset", model.reset)
+
+
+def documents(X: Any) -> list[str]:
+    """Return texts as a list: one text stands for itself."""
+    if isinstance(X, str):
+        return [X]
+    if isinstance(X, Path):
+        raise InputError(describe("X", str(X), "texts; those of a file come from rekur.data.open_texts"))
+    return list(X)
