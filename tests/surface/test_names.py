@@ -17,8 +17,9 @@ NAMES = {
         "make_cell"
     ),
     "rekur.data": (
-        "Columns Description Example LengthBuckets Ragged Row Source Split as_sequences channels collate "
-        "describe examples from_memory item_key open_source split"
+        "Chunk Columns Description Example LengthBuckets Ragged Row Source Split StreamBatches Texts Tokens "
+        "as_sequences channels collate describe encode_texts evaluation_chunks examples fitting_batch_size "
+        "from_memory item_key open_source open_texts split texts_in_memory"
     ),
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
