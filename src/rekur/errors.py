@@ -9,8 +9,8 @@
     │   └── NotStreamableError     2   a model that needs the whole sequence was asked to run live
     ├── NotFittedError             2   used before ``fit`` (also an AttributeError, as in scikit-learn)
     ├── SaveError                  2   could not write: permission, disk full (also an OSError)
-    ├── LockedError            2   another process trains in the folder
-    ├── WorkerError            1   a process of several that train together is gone
+    ├── LockedError                2   another process trains in the folder
+    ├── WorkerError                1   a process of several that train together is gone
     ├── MissingDependencyError     3   an optional package is not installed (also an ImportError)
     ├── DivergedError              4   training became NaN or infinite and could not be rescued
     └── InterruptedTraining      130   Ctrl-C; what was best so far is kept

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -82,6 +83,7 @@ class Checkpoints:
         self.accept_changed_data = accept_changed_data
         self.identity: dict[str, Any] = {}
         self.notes: list[str] = []
+        self._damaged: list[Path] = []
         self._writes = current().rank == 0
         self._lock = FolderLock(self.folder) if self._writes else None
         self._saved_at = time.monotonic()
@@ -118,20 +120,25 @@ class Checkpoints:
         Raises:
             CheckpointError: it is of another task, model, options or data; or every one is damaged.
         """
-        found = sorted(self.folder.glob("step-*"), reverse=True)
-        for path in found:
+        found = self._found()
+        for path in reversed(found):
             try:
                 state = _read_state(path)
                 changed = self._check(path, state)
                 return Checkpoint(state, load_file(path / TENSORS), changed)
             except _Damaged as error:
                 self.notes.append(f"{path.name} is damaged ({error}); the one before it is used.")
+                self._damaged.append(path)
         if found:
             raise CheckpointError(
                 f"{self.folder}: got {len(found)} damaged checkpoints ({self.notes[0]}); expected one that is whole. "
                 "Begin anew."
             )
         return None
+
+    def last(self) -> Path | None:
+        """Return the folder of the newest checkpoint, whole or not; None if there is none."""
+        return next(reversed(self._found()), None)
 
     def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Write one, whole or not at all, and remove those that are not kept.
@@ -140,10 +147,8 @@ class Checkpoints:
             SaveError: the disk is full or nothing can be written; the checkpoints before are as they were.
         """
         self._saved_at = time.monotonic()
-        if not self._writes:
-            return
         if not self.resume:
-            self._remove(sorted(self.folder.glob("step-*")))
+            self._remove(self._found())
             self.resume = True
         target = self.folder / f"step-{step:08d}"
         staging = self.folder / f".{target.name}.partial-{secrets.token_hex(4)}"
@@ -160,12 +165,18 @@ class Checkpoints:
                 shutil.rmtree(target)
             staging.rename(target)
             _flush(self.folder)
-        except Exception as error:
-            shutil.rmtree(staging, ignore_errors=True)
-            if isinstance(error, OSError) or "I/O error" in str(error):
-                raise self._cannot_save(error) from error
-            raise
-        self._remove(sorted(self.folder.glob("step-*"))[:-KEPT])
+        except (OSError, SafetensorError) as error:
+            raise self._cannot_save(error) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)  # gone already where all went well
+        self._remove([path for path in self._damaged if path != target])
+        self._damaged.clear()
+        self._remove(self._found()[:-KEPT])
+
+    def _found(self) -> list[Path]:
+        """Return all checkpoints, the newest last."""
+        paths = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
+        return sorted(paths, key=lambda path: int(path.name[5:]))
 
     def _check(self, path: Path, state: dict[str, Any]) -> bool:
         """Return whether the data have changed; raise if the run is another one."""
@@ -190,9 +201,10 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
 
     def _cannot_save(self, error: Exception) -> SaveError:
-        reason = getattr(error, "strerror", None) or str(error)
-        last = sorted(self.folder.glob("step-*"))
-        kept = f"{last[-1].name} is whole: go on from it" if last else "begin anew"
+        # safetensors says "Error while serializing: I/O error: No space left on device (os error 28)"
+        reason = getattr(error, "strerror", None) or str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
+        last = self.last()
+        kept = f"go on from {last.name}, which is whole" if last else "begin anew"
         return SaveError(
             f"{self.folder}: a checkpoint could not be written ({reason}); training stopped. Make room, then {kept}."
         )
@@ -205,7 +217,7 @@ class _Damaged(Exception):
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         outer = json.loads((path / STATE).read_text(encoding="utf-8"))
-        if _sha256_of(outer["state"]) != outer["sha256"]:
+        if _sha256_of(str(outer["state"])) != outer["sha256"]:
             raise _Damaged(f"{STATE} was changed")
         state: dict[str, Any] = json.loads(outer["state"])
         if state["format"] > FORMAT:
@@ -253,7 +265,9 @@ def _sha256_of(text: str) -> str:
 
 def _flush(path: Path) -> None:
     """Have the system put what was written onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot, and need not
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

@@ -22,6 +22,7 @@ class History:
 
     def __init__(self, folder: Path | None = None, *, tensorboard: bool = False) -> None:
         self.rows: list[Row] = []
+        self._folder = folder
         self._file = None if folder is None else folder / "history.jsonl"
         self._board: Any = None
         if folder is not None:
@@ -31,8 +32,7 @@ class History:
                 raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
         if tensorboard and folder is not None:
             _check.need("tensorboard", "tensorboard", "tensorboard=True")
-            writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
-            self._board = writer.SummaryWriter(str(folder / "tensorboard"))
+            self._open_board(None)
 
     def add(self, row: Row) -> None:
         """Append one row; numbers go to TensorBoard under their names, at ``row["step"]``."""
@@ -56,6 +56,14 @@ class History:
                 self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             except OSError as error:
                 raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+        if self._board is not None:
+            self._board.close()
+            self._open_board(1 + max((row["step"] for row in rows), default=0))
+
+    def _open_board(self, purged: int | None) -> None:
+        """Open an event file; what earlier ones say of the step ``purged`` and later ones does not count."""
+        writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
+        self._board = writer.SummaryWriter(str(Path(self._folder or "") / "tensorboard"), purge_step=purged)
 
     def close(self) -> None:
         """Flush what TensorBoard reads."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
 from rekur.errors import LockedError, SaveError
 
 NAME = "lock"
+#: the byte that is locked on Windows: far behind the text, which others are to read
+BYTE = 1 << 20
+#: what the system says where another process has the lock; anything else means that there are no locks here
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class FolderLock:
     """Holds a folder for this process until :meth:`release`.
+
+    On a file system without locks, as some clusters have, nothing is held.
 
     Args:
         folder: is made if it is missing.
@@ -23,37 +31,51 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise SaveError(f"{folder}: could not be made or written ({error.strerror}).") from error
         try:
             self._hold()
         except OSError as error:
-            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._file)
-            who = f"process {holder}" if holder else "another process"
-            raise LockedError(
-                f"{folder}: got a folder in which {who} is training; expected one that is free. "
-                "Wait until it has ended, or choose another folder."
-            ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-
-    def _hold(self) -> None:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if error.errno in _HELD:
+                who = self._holder()
+                os.close(self._file)
+                raise LockedError(
+                    f"{folder}: got a folder in which {who} is training; expected one that is free. "
+                    "Wait until it has ended, or choose another folder."
+                ) from error
+        self._sign()
 
     def release(self) -> None:
         """Let the folder go; may be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _hold(self) -> None:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(self._file, BYTE, os.SEEK_SET)
+            msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _sign(self) -> None:
+        """Write who holds the folder; on a full disk nobody is told, but it is held."""
+        try:
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, f"{os.getpid()} {socket.gethostname()}\n".encode())
+        except OSError:
+            pass
+
+    def _holder(self) -> str:
+        os.lseek(self._file, 0, os.SEEK_SET)
+        number, _, host = os.read(self._file, 300).decode("utf-8", "replace").strip().partition(" ")
+        where = f" on {host}" if host and host != socket.gethostname() else ""
+        return f"process {number}{where}" if number else "another process"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rekur.errors import DivergedError
+from rekur.errors import DivergedError, InputError, WorkerError, describe
 from rekur.train import snapshot, world
 from rekur.train.checkpoint import Checkpoints
 from rekur.train.guard import Guard
@@ -67,11 +69,12 @@ def train(
         history: takes one row an evaluation; by default rows are dropped.
         reporter: tells a person; by default nobody.
         checkpoints: where to keep what is needed to go on, and whether to go on from there; None keeps nothing.
-        on_evaluation: is given the row of each evaluation; training ends where it returns True.
+        on_evaluation: is given the row of each evaluation, of several processes in the first; training ends where it
+            returns True.
 
     Returns:
         how the run ended. Ctrl-C and SIGTERM end it after the step it is at, with the best weights so far and a
-        checkpoint; a second one at once.
+        checkpoint; a second one raises KeyboardInterrupt at once.
 
     Raises:
         DivergedError: it became NaN, infinite or exploded before any evaluation, ``rescues`` + 1 times.
@@ -81,19 +84,22 @@ def train(
     """
     place = world.current()
     told = reporter if reporter is not None and place.rank == 0 else Silent()
-    run = _Run(model, plan, options, history or History(), told, checkpoints, on_evaluation)
     try:
-        return run.go()
+        return _Run(model, plan, options, history or History(), told, checkpoints, on_evaluation).go()
     except RuntimeError as error:
-        if place.size > 1 and _is_lost(error):
-            raise world.lost_worker(error) from error
+        if place.size > 1 and world.is_loss(error):
+            raise _lost_worker(place, error, checkpoints) from error
         raise
 
 
-def _is_lost(error: RuntimeError) -> bool:
-    """Tell whether an error says that another process does not answer."""
-    text = str(error).lower()
-    return any(word in text for word in ("connection", "gloo", "nccl", "socket", "process group"))
+def _lost_worker(place: world.World, error: RuntimeError, checkpoints: Checkpoints | None) -> WorkerError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    last = checkpoints.last() if checkpoints is not None else None
+    fix = f"then go on from {last}, which is whole" if last else "begin anew, since no checkpoint was written"
+    return WorkerError(
+        f"processes: got no answer from one of the {place.size} that train together ({reason}); expected all of them "
+        f"to run until the end. See what it said last; {fix}."
+    )
 
 
 class _Run:
@@ -115,7 +121,7 @@ class _Run:
         self.fabric = _fabric(options, self.place)
         self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
         if self.place.size > 1:
-            torch.manual_seed(options.seed + 1_000_003 * self.place.rank)  # each drops out others
+            self.seed_anew()
         self.guard = Guard(model, self.optimiser, rescues=options.rescues)
         self.average = WeightAverage(model, options.average)
         self.total = options.steps or plan.steps_per_epoch * options.epochs
@@ -123,11 +129,11 @@ class _Run:
         self.best: dict[str, Tensor] | None = None
         self.best_epoch, self.best_score = 0, -math.inf
         self.stale = 0
-        self.evaluated_at = 0
         self.events: list[str] = []
         self.losses: list[float] = []
         self.rows: list[dict[str, Any]] = []
-        self.began = time.monotonic()
+        self.began, self.clock = time.monotonic(), 0.0
+        self.stop = StopRequest()
         if checkpoints is not None and checkpoints.resume:
             self._go_on(checkpoints)
 
@@ -139,9 +145,11 @@ class _Run:
         )
         stopped: Stopped = "finished"
         try:
-            with StopRequest(saves=self.checkpoints is not None) as self.stop:
+            with self.stop:
                 stopped = self._steps()
         except KeyboardInterrupt:
+            if self.stop.urgent:
+                raise
             stopped = "interrupted"
         finally:
             self.reporter.finish()
@@ -160,8 +168,12 @@ class _Run:
 
     @property
     def seconds(self) -> float:
-        """The time that the run has taken so far, in every process that of the first."""
+        """The time that the run has taken so far."""
         return time.monotonic() - self.began
+
+    def seed_anew(self) -> None:
+        """Draw from now on what no other process draws, nor this one at another step."""
+        torch.manual_seed(self.options.seed + 1_000_003 * self.place.rank + 7_919 * self.done)
 
     def _steps(self) -> Stopped:
         while self.done < self.total:
@@ -177,14 +189,12 @@ class _Run:
                         return "pruned"
                     if self.options.patience and self.stale >= self.options.patience:
                         return "no better score"
-                if late:
-                    return "time limit"
-                if (asked or due) and not (ends and not asked):
+                if ends:
+                    return "time limit" if late else "finished"
+                if asked or due:
                     self._save()
                 if asked:
                     return "interrupted"
-                if ends:
-                    return "finished"
             self.epoch, self.batch = self.epoch + 1, 0
         return "finished"
 
@@ -212,7 +222,7 @@ class _Run:
         """Return whether this process was asked to stop, whether time is up, and whether a checkpoint is due."""
         late = bool(self.options.time_limit) and self.seconds >= self.options.time_limit
         due = self.checkpoints is not None and self.checkpoints.due(self.done)
-        return bool(self.stop.asked), late, due
+        return self.stop.asked, late, due
 
     def _agree(self, loss: Tensor, batch: Any) -> tuple[float, float, tuple[bool, bool, bool] | None]:
         """Return the mean loss of all processes, the share of this one's, and what all of them do after the step.
@@ -226,7 +236,7 @@ class _Run:
         asked, late, due = self._flags()
         own = [value * weight if weight else 0.0, weight, asked, late and first, due and first]
         total = world.add_up(np.array([*own, self.seconds if first else 0.0], dtype=np.float64))
-        self.began = time.monotonic() - float(total[5])  # one clock for all: the rate may follow it
+        self.clock = float(total[5])  # the first one's, for all: the rate may follow it
         terms = max(float(total[1]), 1e-12)
         # processes' gradients are averaged, so each counts by its share of the terms
         return float(total[0]) / terms, weight * self.place.size / terms, (total[2] > 0, total[3] > 0, total[4] > 0)
@@ -255,7 +265,8 @@ class _Run:
         """Score the weights and keep them if they are the best; return whether training is to end."""
         self.plain.eval()
         with torch.no_grad(), self.average.swapped_in(self.plain), self.fabric.autocast():
-            scores = self.plan.evaluate(self.plain)
+            own = self.plan.evaluate(self.plain)
+            scores = world.by_first(lambda: own)  # to the last bit the same for all, who decide by them
             score = scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
             better = score > self.best_score
             if better or score >= self.best_score - self.plan.tolerance:
@@ -273,41 +284,53 @@ class _Run:
             "seconds": round(self.seconds, 3),
         }
         self.rows.append(row)
-        if self.place.rank == 0:
-            self.history.add(row)
+        pruned = world.by_first(lambda: self._tell(row))
         self.reporter.evaluated(row, best=better)
+        return pruned
+
+    def _tell(self, row: dict[str, Any]) -> bool:
+        self.history.add(row)
         return self.on_evaluation is not None and bool(self.on_evaluation(row))
 
     def _progress(self) -> float:
         """Return the share of the run that is behind us: of its steps, or of its time if that ends first."""
         share = self.done / self.total
         if self.options.time_limit:
-            share = max(share, self.seconds / self.options.time_limit)
+            seconds = self.seconds if self.place.size == 1 else self.clock
+            share = max(share, seconds / self.options.time_limit)
         return min(1.0, share)
 
     def _save(self) -> None:
-        if self.checkpoints is not None:
-            self.checkpoints.save(self.done, *snapshot.take(self))
+        checkpoints = self.checkpoints
+        if checkpoints is not None:
+            state, tensors = snapshot.take(self)
+            world.by_first(lambda: checkpoints.save(self.done, state, tensors))
 
     def _go_on(self, checkpoints: Checkpoints) -> None:
-        found = checkpoints.newest()
+        found = world.by_first(checkpoints.newest)
         for note in checkpoints.notes:
             self.reporter.say(f"warning: {note}")
         if found is None:
             self.reporter.say("No checkpoint was written yet: training begins anew.")
             return
         snapshot.restore(self, found)
-        self.history.restore(self.rows)
+        world.by_first(lambda: self.history.restore(self.rows))
         self.reporter.say(f"Going on after step {self.done} of {self.total}.")
 
 
 def _fabric(options: TrainOptions, place: world.World) -> Any:
     from lightning_fabric import Fabric  # here, because it is slow to import and only training needs it
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-    several: dict[str, Any] = {"devices": 1}
-    if place.size > 1:
-        several = {"devices": place.local, "num_nodes": place.machines, "strategy": "ddp"}
-    fabric = Fabric(accelerator=options.accelerator, precision=options.precision, **several)  # type: ignore[arg-type]
-    if place.size > 1:
-        fabric.launch()
+    how: dict[str, Any] = {"accelerator": options.accelerator, "precision": options.precision}
+    if place.size == 1:  # whatever a cluster's variables say
+        return Fabric(devices=1, plugins=[LightningEnvironment()], **how)
+    if "SLURM_STEP_NUM_TASKS" in os.environ and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        got, wanted = f"{place.size} tasks", "--ntasks-per-node beside --nodes"
+        raise InputError(describe("SLURM", got, wanted, f"Add --ntasks-per-node={place.local}."))
+    # a part of the weights may have no share in a batch, such as those of rare words
+    strategy = "ddp_find_unused_parameters_true"
+    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
+    fabric = Fabric(devices=place.local, num_nodes=place.machines, strategy=strategy, **how)
+    fabric.launch()
     return fabric

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from rekur.errors import CheckpointError, describe
 from rekur.train import world
 from rekur.train.checkpoint import Checkpoint
 from rekur.train.optim import optimiser_state, optimiser_tensors, under
@@ -36,12 +37,13 @@ def take(run: _Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "rows": run.rows,
         "average_updates": run.average.updates,
         "guard": guard_numbers,
+        "scaler": run.fabric._precision.state_dict(),
     }
     tensors = {f"model/{name}": value for name, value in run.plain.state_dict().items()}
     tensors |= _named("optimiser/", optimiser_tensors(run.optimiser.state_dict()))
     tensors |= _named("average/", run.average.weights) | _named("guard/", guard_tensors)
     tensors |= _named("best/", run.best or {})
-    parts = world.gather({**_named("random/", _random_state()), **_named("plan/", run.plan.get_state())})
+    parts = world.gather({**_named("random/", _random_state(run)), **_named("plan/", run.plan.get_state())})
     for rank, part in enumerate(parts):
         tensors |= _named(f"random/{rank}/", under("random/", part))
     carried = [under("plan/", part) for part in parts]
@@ -53,9 +55,11 @@ def take(run: _Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def restore(run: _Run, saved: Checkpoint) -> None:
     """Put a run where the checkpoint says that it was."""
     state, tensors = saved.state, saved.tensors
+    _check_model(run, under("model/", tensors))
     run.plain.load_state_dict(under("model/", tensors))
     run.optimiser.load_state_dict(optimiser_state(under("optimiser/", tensors), run.optimiser))
     run.guard.set_state(state["guard"], under("guard/", tensors))
+    run.fabric._precision.load_state_dict(state["scaler"])
     run.average.updates = state["average_updates"]
     for name, value in under("average/", tensors).items():
         run.average.weights[name].copy_(value)
@@ -65,15 +69,16 @@ def restore(run: _Run, saved: Checkpoint) -> None:
     run.best = under("best/", tensors) if state["has_best"] else None
     run.events, run.rows = list(state["events"]), list(state["rows"])
     run.losses = [float.fromhex(loss) for loss in state["losses"]]
-    run.began -= state["seconds"]
+    run.began, run.clock = run.began - state["seconds"], state["seconds"]
     if saved.data_changed:
         run.batch = 0
         run.reporter.say("warning: the data are not those of the checkpoint; their epoch begins anew.")
     else:
         _restore_carried(run, under("plan/", tensors))
     if state["processes"] == run.place.size:
-        _set_random_state(under(f"random/{run.place.rank}/", tensors))
+        _set_random_state(run, under(f"random/{run.place.rank}/", tensors))
     else:
+        run.seed_anew()
         text = f"{state['processes']} processes before, {run.place.size} now: what is drawn at random will differ"
         run.reporter.say(f"warning: {text}.")
 
@@ -84,17 +89,27 @@ def _restore_carried(run: _Run, carried: dict[str, Tensor]) -> None:
     run.plan.set_state({name: tensor.chunk(size)[rank] if size > 1 else tensor for name, tensor in carried.items()})
 
 
-def _random_state() -> dict[str, Tensor]:
+def _check_model(run: _Run, saved: dict[str, Tensor]) -> None:
+    """Raise if the model has other weights than the one of the checkpoint."""
+    ours, theirs = ({name: tuple(t.shape) for name, t in of.items()} for of in (run.plain.state_dict(), saved))
+    for name in {**ours, **theirs}:
+        if ours.get(name) != theirs.get(name):
+            fix = "Give the model of then, or begin anew in another folder."
+            got, expected = (f"shape {of[name]}" if name in of else "none" for of in (ours, theirs))
+            raise CheckpointError(describe(f"model, weights {name}", got, f"{expected}, as it was begun", fix))
+
+
+def _random_state(run: _Run) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
+    if (device := run.fabric.device).type != "cpu":
+        state[device.type] = torch.get_device_module(device).get_rng_state()
     return state
 
 
-def _set_random_state(state: dict[str, Tensor]) -> None:
+def _set_random_state(run: _Run, state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+    if (device := run.fabric.device).type in state and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(state[device.type])
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from types import FrameType
@@ -9,42 +10,36 @@ from typing import Any, Self
 
 
 class StopRequest:
-    """Notes the first Ctrl-C or SIGTERM within a ``with`` block; a second one interrupts at once.
+    """Notes the first Ctrl-C or SIGTERM within a ``with`` block; a second one raises KeyboardInterrupt at once.
 
-    Only the main thread can do so; in another one signals are left alone. SIGTERM that nobody handles is noted only
-    where there is something to save, and is given on when the block ends.
+    Who handled the signal before is told too, and handles it again afterwards. A signal that is ignored stays so, and
+    outside the main thread, which alone can handle signals, nothing is noted.
 
-    Args:
-        saves: whether what was reached is saved.
+    Attributes:
+        asked: whether the first came.
+        urgent: whether the second came.
     """
 
-    def __init__(self, *, saves: bool) -> None:
-        self._saves = saves
+    def __init__(self) -> None:
+        self.asked = self.urgent = False
         self._before: dict[int, Any] = {}
-        self.asked: int = 0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                handler = signal.getsignal(number)
-                if callable(handler) or (handler is signal.SIG_DFL and self._saves):
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self.asked and self._before.get(self.asked) is signal.SIG_DFL:
-            signal.raise_signal(self.asked)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        again, self.asked = self.asked, number
+        self.urgent, self.asked = self.asked, True
         before = self._before[number]
         if callable(before):
-            try:
-                before(number, frame)  # who handled it before may want to know
-            except KeyboardInterrupt:
-                if again:
-                    raise
-        elif again:
+            with contextlib.suppress(KeyboardInterrupt):  # it is raised below, once it is urgent
+                before(number, frame)
+        if self.urgent:
             raise KeyboardInterrupt

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from rekur.errors import WorkerError
+from rekur.errors import RekurError
+
+Value = TypeVar("Value")
 
 
 class World(NamedTuple):
@@ -35,6 +38,8 @@ class World(NamedTuple):
 def current() -> World:
     """Return this process's place, as torchrun or SLURM's srun tell it; alone where neither started it.
 
+    A job of SLURM counts as one process where srun did not start this one.
+
     Example:
         >>> current().size
         1
@@ -42,8 +47,8 @@ def current() -> World:
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         return World(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env.get("LOCAL_WORLD_SIZE", env["WORLD_SIZE"])))
-    if "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
-        size = int(env.get("SLURM_NTASKS", "1"))
+    if "SLURM_STEP_NUM_TASKS" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        size = int(env["SLURM_STEP_NUM_TASKS"])
         return World(int(env["SLURM_PROCID"]), size, size // max(1, int(env.get("SLURM_NNODES", "1"))))
     return World()
 
@@ -56,11 +61,8 @@ def add_up(values: NDArray[Any]) -> NDArray[Any]:
     """Return the sum over all processes of an array, the same in each; alone, the array itself."""
     if not _together():
         return values
-    total = torch.from_numpy(np.ascontiguousarray(values)).to(_device())
-    try:
-        distributed.all_reduce(total)
-    except RuntimeError as error:
-        raise lost_worker(error) from error
+    total = torch.from_numpy(np.array(values)).to(_device())
+    distributed.all_reduce(total)
     return np.asarray(total.cpu().numpy())
 
 
@@ -69,20 +71,33 @@ def gather(values: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     if not _together():
         return [values]
     found: list[Any] = [None] * distributed.get_world_size()
-    try:
-        distributed.all_gather_object(found, values)
-    except RuntimeError as error:
-        raise lost_worker(error) from error
+    distributed.all_gather_object(found, values)
     return found
 
 
-def lost_worker(error: RuntimeError) -> WorkerError:
-    """Return the error that says that another process is gone."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return WorkerError(
-        f"processes: one of {distributed.get_world_size()} that train together does not answer any more ({reason}). "
-        "See what it said last. The last checkpoint is whole: start the same command again to go on from it."
-    )
+def by_first(act: Callable[[], Value]) -> Value:
+    """Have the first process do something for all, and return what it returned, or raise what it raised, in each."""
+    if not _together():
+        return act()
+    told: list[Any] = [None, None]
+    if distributed.get_rank() == 0:
+        try:
+            told[0] = act()
+        except RekurError as error:
+            told[1] = error
+    distributed.broadcast_object_list(told)
+    if told[1] is not None:
+        raise told[1]
+    value: Value = told[0]
+    return value
+
+
+def is_loss(error: RuntimeError) -> bool:
+    """Return whether an error says that another process does not answer any more."""
+    if isinstance(error, RekurError):
+        return False
+    words = ("connection", "gloo", "nccl", "socket", "process group", "timed out", "broken pipe")
+    return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)
 
 
 def _device() -> torch.device:

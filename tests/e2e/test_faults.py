@@ -1,0 +1,261 @@
+"""Runs that are killed, starved of disk space or asked to end: what is on the disk is whole, and goes on exactly."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e import worker
+from tests.e2e.conftest import environment
+
+from rekur.errors import LockedError, SaveError
+from rekur.train import Checkpoints, History, TrainOptions, TrainResult, train
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = TrainOptions(steps=worker.STEPS, learning_rate=0.03, average=0.9, patience=0, accelerator="cpu")
+
+
+class At(worker.Listener):
+    """Does something after one of the steps."""
+
+    def __init__(self, step: int, act: Any) -> None:
+        super().__init__(0.0)
+        self.at, self.act = step, act
+
+    def step(self, done: int, loss: float) -> None:
+        if done == self.at:
+            self.act()
+
+
+def fit(folder: Path | None, listener: Any = None, **how: Any) -> tuple[worker.Network, TrainResult]:
+    """Train the network of the worker in this process."""
+    import torch
+
+    model = worker.Network(0.3)
+    torch.manual_seed(1)
+    checkpoints = None if folder is None else Checkpoints(folder, **how)
+    try:
+        result = train(model, worker.Streams(), OPTIONS, reporter=listener, checkpoints=checkpoints)
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
+    return model, result
+
+
+def same(one: worker.Network, other: worker.Network) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(a.equal(b) for a, b in pairs)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ── killed ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(seed: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.e2e.nursery", str(tmp_path), str(seed)]
+    done = subprocess.run(
+        command, capture_output=True, cwd=ROOT, env=environment(PYTHONPATH=str(ROOT)), timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    said = json.loads(done.stdout)
+    assert said["kills"] >= 8  # were it fewer, little would have been tried
+    assert said["stations"] >= 4
+    assert said["killed"]["sha256"] == said["whole"]["sha256"]
+    assert said["killed"]["rows"] == said["whole"]["rows"]
+    assert said["left"] == ["lock", "step-00000038", "step-00000039"]
+
+
+def test_what_a_kill_leaves_half_written_is_cleared_away(tmp_path: Path) -> None:
+    fit(tmp_path, every=7)
+    (tmp_path / ".step-00000036.partial-00ff").mkdir()
+    (tmp_path / ".step-00000036.partial-00ff" / "tensors.safetensors").write_bytes(b"half")
+    fit(tmp_path, every=7, resume=True)
+    assert names(tmp_path) == ["lock", "step-00000028", "step-00000035"]
+
+
+# ── damaged ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "tensors.safetensors").write_bytes(b""),
+        lambda folder: (folder / "tensors.safetensors").unlink(),
+        lambda folder: (folder / "state.json").write_text("", encoding="utf-8"),
+        lambda folder: (folder / "state.json").write_text('{"state": 3, "sha256": "x"}', encoding="utf-8"),
+        lambda folder: (folder / "state.json").write_bytes(b"\xff\xfe\x00"),
+        lambda folder: flip_bit(folder / "tensors.safetensors"),
+        lambda folder: flip_bit(folder / "state.json"),
+    ],
+    ids=["empty", "gone", "no state", "another state", "no text", "one bit of the tensors", "one bit of the state"],
+)
+def test_a_damaged_one_is_passed_over_said_and_removed(damage: Any, tmp_path: Path) -> None:
+    expected, _ = fit(None)
+    stop = At(20, lambda: signal.raise_signal(signal.SIGTERM))
+    assert fit(tmp_path, stop, every=6)[1].stopped == "interrupted"
+    assert names(tmp_path) == ["lock", "step-00000018", "step-00000020"]
+    damage(tmp_path / "step-00000020")
+    listener = At(19, lambda: None)
+    model, _ = fit(tmp_path, listener, every=50, resume=True)
+    assert same(model, expected)
+    assert listener.texts[0].startswith("warning: step-00000020 is damaged (")
+    assert listener.texts[0].endswith("); the one before it is used.")
+    assert listener.texts[1] == "Going on after step 18 of 40."
+    fit(tmp_path, At(30, lambda: signal.raise_signal(signal.SIGTERM)), every=50, resume=True)
+    assert names(tmp_path) == ["lock", "step-00000018", "step-00000030"]
+
+
+def flip_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+# ── no room ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_full_disk_ends_training_with_the_last_checkpoint_whole(tmp_path: Path) -> None:
+    expected, _ = fit(None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(SaveError) as caught:  # a file may then have no more than so many bytes
+            fit(tmp_path, At(14, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))), every=5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value) == (
+        f"{tmp_path}: a checkpoint could not be written (File too large); training stopped. "
+        "Make room, then go on from step-00000010, which is whole."
+    )
+    assert names(tmp_path) == ["lock", "step-00000005", "step-00000010"]
+    model, _ = fit(tmp_path, every=5, resume=True)
+    assert same(model, expected)
+
+
+@pytest.mark.parametrize("where", ["save_file", "_flush"])
+def test_no_room_for_the_first_one(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"rekur.train.checkpoint.{where}", full)
+    with pytest.raises(SaveError) as caught:
+        fit(tmp_path, every=5)
+    assert str(caught.value) == (
+        f"{tmp_path}: a checkpoint could not be written (No space left on device); training stopped. "
+        "Make room, then begin anew."
+    )
+    assert names(tmp_path) == ["lock"]
+
+
+def test_no_room_for_the_history(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    (tmp_path / "history.jsonl").symlink_to("/dev/full")
+    with pytest.raises(SaveError) as caught:
+        train(worker.Network(0.0), worker.Streams(), OPTIONS, history=history)
+    assert str(caught.value) == f"{tmp_path}/history.jsonl: could not be written (No space left on device)."
+
+
+# ── asked to end ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("saves", [True, False])
+def test_a_signal_ends_after_the_step_and_handlers_come_back(number: int, saves: bool, tmp_path: Path) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    stop = At(13, lambda: signal.raise_signal(number))
+    _, result = fit(tmp_path if saves else None, stop)
+    assert (result.stopped, result.best_epoch) == ("interrupted", 1)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    if saves:
+        assert names(tmp_path) == ["lock", "step-00000013"]
+        assert same(fit(tmp_path, resume=True)[0], fit(None)[0])
+
+
+def test_a_second_signal_interrupts_at_once(tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, At(13, twice), every=10)
+    assert names(tmp_path) == ["lock", "step-00000010"]
+
+
+def test_a_handler_of_the_program_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    try:
+        _, result = fit(None, At(13, lambda: signal.raise_signal(signal.SIGTERM)))
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (result.stopped, told) == ("interrupted", [signal.SIGTERM] * 2)
+
+
+def test_in_another_thread_signals_are_left_alone() -> None:
+    handler, results = signal.getsignal(signal.SIGTERM), []
+    seen: list[Any] = []
+    thread = threading.Thread(
+        target=lambda: results.append(fit(None, At(13, lambda: seen.append(signal.getsignal(signal.SIGTERM))))[1])
+    )
+    thread.start()
+    thread.join()
+    assert results[0].stopped == "finished"
+    assert seen == [handler]
+
+
+# ── two at once ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from rekur.train.lock import FolderLock; "
+        f"lock = FolderLock(pathlib.Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(100)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment()) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError) as caught:
+            Checkpoints(tmp_path)
+        child.kill()
+    assert str(caught.value) == (
+        f"{tmp_path}: got a folder in which process {child.pid} is training; expected one that is free. "
+        "Wait until it has ended, or choose another folder."
+    )
+    Checkpoints(tmp_path).close()
+
+
+def test_a_lock_of_another_machine_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
+    held = Checkpoints(tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "node8")
+    with pytest.raises(LockedError, match=r"in which process \d+ on node7 is training"):
+        Checkpoints(tmp_path)
+    held.close()
+
+
+def test_a_file_system_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    Checkpoints(tmp_path).close()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SaveError) as caught:
+        Checkpoints(tmp_path / "file")
+    assert str(caught.value) == f"{tmp_path}/file: could not be made or written (File exists)."
