@@ -4,10 +4,13 @@
     python benchmarks/quality.py classify --only rt_polarity    # one of them
     python benchmarks/quality.py classify --quick               # one seed
     python benchmarks/quality.py classify --json                # one JSON object as the last line
+    python benchmarks/quality.py language --only tiny_shakespeare --quick --plain   # a plain PyTorch model beside
+    python benchmarks/quality.py language --share 0.1           # a tenth of each time, to see that it runs
 
 The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each
-model is ``rekur.Classifier()`` with its defaults. A score is the mean over the seeds, on the test part; ``seconds``
-is the longest run of one seed, data reading included.
+model is ``rekur.Classifier()`` or ``rekur.LanguageModel()`` with its defaults and, for language, the time as its
+limit. A score is the mean over the seeds, on the test part; ``seconds`` is the longest run of one seed, data reading
+included.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import quality_language
+from quality_language import TEXTS, TRAINING
 from rekur.data import Columns, examples, open_source
 from rekur.tasks import Classifier, Corpus
 
@@ -77,11 +82,14 @@ JOBS = (
 def main() -> None:
     """Run the data sets that were asked for and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("task", choices=["classify"])
-    options.add_argument("--only", action="append", metavar="DATA", choices=[job.data for job in JOBS])
+    options.add_argument("task", choices=["classify", "language"])
+    options.add_argument("--only", action="append", metavar="DATA")
     options.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
     options.add_argument("--quick", action="store_true", help="one seed")
     options.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option, to try it")
+    options.add_argument("--share", type=float, default=1.0, help="of each time (language)")
+    options.add_argument("--minutes", type=float, help="only texts with this time (language)")
+    options.add_argument("--plain", action="store_true", help="also train a plain PyTorch model (language)")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     root = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -89,10 +97,29 @@ def main() -> None:
         sys.exit(f"no data: {root} is absent; set REKUR_DATA to the folder that holds the data sets")
     changes = {name: json.loads(value) for name, value in (entry.split("=", 1) for entry in given.set)}
     seeds = range(1 if given.quick else given.seeds)
-    rows = [measure(job, root, seeds, changes) for job in JOBS if not given.only or job.data in given.only]
-    show(rows)
+    known = {job.data for job in (JOBS if given.task == "classify" else TEXTS)}
+    if unknown := set(given.only or ()) - known:
+        sys.exit(f"--only: got {', '.join(sorted(unknown))}; expected one of {', '.join(sorted(known))}")
+    if given.task == "language":
+        rows = language(given, root, seeds, changes)
+    else:
+        rows = [measure(job, root, seeds, changes) for job in JOBS if not given.only or job.data in given.only]
+        show(rows)
     if given.json:
         print(json.dumps({"rows": rows}))
+
+
+def language(given: Any, root: Path, seeds: range, changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Train the language models that were asked for and print their table."""
+    rows = []
+    for text in TEXTS:
+        if (given.only and text.data not in given.only) or (given.minutes and text.minutes != given.minutes):
+            continue
+        rows.append(quality_language.measure(text, root, seeds, changes, given.share))
+        if given.plain and text.data == "tiny_shakespeare":
+            rows[-1]["plain PyTorch"] = quality_language.plain(root, 60 * text.minutes * given.share * TRAINING)
+    quality_language.show(rows)
+    return rows
 
 
 def measure(job: Job, root: Path, seeds: range, changes: dict[str, Any]) -> dict[str, Any]:
