@@ -133,7 +133,7 @@ class LanguageNetwork(nn.Module):
             state = self.initial_state(x.shape[0], device=x.device)
         if resets is not None and not bool(resets.any()):
             resets = None
-        encoded, before = self._encode(x, state.before, resets)
+        encoded, before = self.encode(x, state.before, resets)
         if resets is None:
             hidden, layers = self._recur(encoded, state.layers, None)
             return hidden, LanguageState(before, layers)
@@ -152,7 +152,7 @@ class LanguageNetwork(nn.Module):
             before = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
         else:
             before = self.ngram_embedding.initial_state(batch_size, device=device)
-        layers = tuple(layer.initial_state(batch_size, device=device) for layer in self._layers())
+        layers = tuple(layer.initial_state(batch_size, device=device) for layer in self.recurrent_layers())
         return LanguageState(before, layers)
 
     def step(self, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
@@ -160,13 +160,13 @@ class LanguageNetwork(nn.Module):
 
         The scores are logits, minus infinity for padding; nothing is drawn at random, so call ``eval()`` before.
         """
-        encoded, before = self._encode(ids[:, None], state.before, None)
+        encoded, before = self.encode(ids[:, None], state.before)
         y = encoded[:, 0]
         after = []
-        for index, (layer, own) in enumerate(zip(self._layers(), state.layers, strict=True)):
+        for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
             out, new = layer.cell.step(y, own)
             after.append(new)
-            y = self._join(index, y, out)
+            y = self.join(index, y, out)
         return self.head.logits(y), LanguageState(before, tuple(after))
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
@@ -177,10 +177,12 @@ class LanguageNetwork(nn.Module):
         """Let the output layer begin with how often each token occurs, counts (V,), one added to each."""
         self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())
 
-    def _layers(self) -> list[Layer]:
+    def recurrent_layers(self) -> list[Layer]:
+        """Return the layers, the lowest first."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def _encode(self, x: Tensor, before: Tensor, resets: Tensor | None) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, before: Tensor, resets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return what the first layer reads (B, T, E) for token numbers (B, T), and the last few of them."""
         encoded: Tensor = self.embedding(x)
         if self.ngram_embedding is not None:
             runs, before = self.ngram_embedding(x, before, resets)
@@ -189,12 +191,12 @@ class LanguageNetwork(nn.Module):
 
     def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
         spec, after = self.spec, []
-        for index, (layer, own) in enumerate(zip(self._layers(), state, strict=True)):
+        for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state, strict=True)):
             if self.training and spec.recurrent_dropout:
                 own = (*own[:-1], layer.initial_state(len(x), device=x.device)[-1])
             out, new = layer.run(x, own, lengths, self._dropped(index, layer))
             after.append(new)
-            x = self._join(index, x, out)
+            x = self.join(index, x, out)
             if index + 1 < spec.num_layers:
                 x = _locked(x, spec.dropout, self.training)
         return x, tuple(after)
@@ -206,7 +208,7 @@ class LanguageNetwork(nn.Module):
             return {}
         return {name: functional.dropout(layer.get_parameter(name), chance) for name in self._to_drop[index]}
 
-    def _join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
+    def join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
         """Return the output of a layer from its input and what its cell gave, for one step or for all."""
         if self.spec.norm:
             out = self.norms[index](out)

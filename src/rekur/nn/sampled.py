@@ -5,8 +5,11 @@ Axes: N tokens, O features, E embedding features, V vocabulary, S tokens drawn. 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rekur import _check
@@ -15,6 +18,33 @@ from rekur.nn.softmax import FullSoftmax, check_features
 
 #: how often a token is drawn grows with this power of how often it occurs: rare ones a little more often
 _POWER = 0.75
+
+
+class _LogSumExp(torch.autograd.Function):
+    """The logarithm of the sum of exponentials (N,) of scores (N, S) but some; the scores' memory is used up."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        scores[rows, columns] = -torch.inf
+        highest = scores.amax(1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
+        total = scores.sub_(highest).exp_().sum(1)
+        ctx.mark_dirty(scores)
+        ctx.save_for_backward(scores, total)
+        ctx.set_materialize_grads(False)
+        return highest.squeeze(1) + total.log(), scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, unused: None) -> tuple[Tensor, None, None]:
+        exponentials, total = ctx.saved_tensors
+        return exponentials * (gradient / total.clamp(min=torch.finfo(total.dtype).tiny))[:, None], None, None
+
+
+def _log_sum_exp(scores: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    if scores.shape[1] == 0:
+        return scores.new_full(scores.shape[:1], -torch.inf)
+    result: tuple[Tensor, Tensor] = _LogSumExp.apply(scores, rows, columns)  # type: ignore[no-untyped-call]
+    return result[0]
 
 
 class SampledSoftmax(FullSoftmax):
@@ -75,8 +105,7 @@ class SampledSoftmax(FullSoftmax):
         place = torch.full_like(self.chances, -1, dtype=torch.int64)
         place[drawn] = torch.arange(len(drawn), device=drawn.device)
         hit = (place[wanted] >= 0).nonzero().squeeze(1)
-        scores[hit, place[wanted[hit]]] = -torch.inf  # the target counts once, by itself
-        others = scores.logsumexp(1) if len(drawn) else own.new_full(own.shape, -torch.inf)
+        others = _log_sum_exp(scores, hit, place[wanted[hit]])  # the target counts once, by itself
         return functional.softplus(others - own).masked_fill(targets == 0, 0.0)
 
     def _rows(self, numbers: Tensor) -> Tensor:

@@ -86,6 +86,13 @@ class FullSoftmax(nn.Module):
         """Return the logarithms of the probabilities (…, V) of features (…, O)."""
         return functional.log_softmax(self.logits(hidden), dim=-1)
 
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Return the rows (V, E) and biases (V,) of all tokens; minus infinity rules padding out."""
+        bias = functional.pad(self.bias, (1, 0), value=-torch.inf)
+        if self.weight is None:
+            return self._shared[0].weight, bias
+        return functional.pad(self.weight, (0, 0, 1, 0)), bias
+
     def _nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         first = 0 if self.weight is None else 1
         scores = self._scores(hidden)
@@ -97,8 +104,7 @@ class FullSoftmax(nn.Module):
             return functional.linear(hidden, self.weight, self.bias)
         # All rows and a bias that rules padding out, as a part of the table would be copied on the way back: the
         # probability of padding is exactly 0, and so is the gradient of its row.
-        bias = functional.pad(self.bias, (1, 0), value=-torch.inf)
-        return functional.linear(self.project(hidden), self._shared[0].weight, bias)
+        return functional.linear(self.project(hidden), *self.rows())
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.vocabulary_size}" + (", tied" if self._shared else "")
