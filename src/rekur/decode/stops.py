@@ -24,13 +24,16 @@ class Stops:
 
     def __init__(self, strings: Sequence[str], *, keep: bool = False) -> None:
         self._strings, self._keep = tuple(strings), keep
+        self._firsts = frozenset(string[0] for string in self._strings)
         self._held = ""
         self.found = False
 
     def push(self, piece: str) -> str:
         """Take the next piece of the text, and return what is certain to stand before the end."""
-        if self.found or not self._strings:
-            return "" if self.found else piece
+        if self.found:
+            return ""
+        if not self._held and self._firsts.isdisjoint(piece):  # no string begins here
+            return piece
         text = self._held + piece
         ends = [(at + len(string), at) for string in self._strings if (at := text.find(string)) >= 0]
         if ends:
