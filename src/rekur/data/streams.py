@@ -247,7 +247,7 @@ class StreamBatches:
         self.rows = batch_size // size
         self._rows = np.arange(rank * self.rows, (rank + 1) * self.rows)
         least = self._each // len(self)
-        # Neighbouring cuts may come nearer to each other by twice this much, and stay apart.
+        # Neighbouring cuts come nearer by at most twice this, so a step is left between them, however this is rounded.
         self._move = min(int(self.jitter * least / 2), (least - 1) // 2)
 
     def __len__(self) -> int:
