@@ -57,27 +57,12 @@ def test_what_is_said_after_ctrl_c(cli: Run, files: dict[str, Path], tmp_path: P
     done = cli("fit", "classify", files["walks"], *WALKS, "--out", tmp_path / "m", *LONG)
     assert done.code == 130
     assert done.out.splitlines()[-1] == (
-        f"You stopped it: {tmp_path}/m holds the best so far. To train again, run the same command with --overwrite."
+        f"You stopped it: {tmp_path}/m holds the best so far. To go on: rekur resume {tmp_path}/m"
     )
 
 
 def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
-
-
-def test_stopping_in_the_first_epoch_keeps_weights_and_says_so(
-    cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: Any
-) -> None:
-    from rekur.train import Lines
-
-    monkeypatch.setattr(Lines, "step", interrupt)
-    done = cli("fit", "classify", files["reviews"], *REVIEWS, "--out", tmp_path / "m", *LONG)
-    assert (done.code, "Traceback" in done.err) == (130, False)
-    assert done.out.splitlines()[-1] == (
-        f"You stopped it: {tmp_path}/m holds weights that were never evaluated. "
-        "To train again, run the same command with --overwrite."
-    )
-    assert load(tmp_path / "m").result_.best_epoch == 0
 
 
 @pytest.mark.parametrize("where", ["rekur.tasks.base.encode", "rekur.tasks.store.write_bundle"])

@@ -44,7 +44,7 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     show.table("What is there", ("what", "value"), found.overview())
     if running is not None:
         rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
-        show.table("As running text, for a language model", ("what", "value"), rows)
+        show.table("As running text", ("what", "value"), rows)
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
     if found.classes:
         show.table("Classes", ("class", "examples", "share"), found.class_table())

@@ -128,6 +128,7 @@ _LANGUAGE = (
     ("--embedding-size", int, "Values that a token is turned into."),
     ("--ngrams", NUMBERS, "Lengths of the runs of tokens that have vectors of their own, such as 2,3."),
     ("--ngram-rows", int, "Rows of each of their tables."),
+    ("--ngram-dropout", float, "Chance that the vector of a run of tokens is zeros."),
     ("--tied/--not-tied", None, "The output layer uses the embedding's weights."),
     ("--softmax", str, "full, adaptive (frequent tokens first) or sampled (a part of the vocabulary in training)."),
     ("--row-dropout", float, "Chance that a token's vector is zeros wherever it stands."),

@@ -58,8 +58,11 @@ def command(
     from rekur.decode import Sampler
 
     sampler = Sampler(**{name: value for name, value in drawing.items() if value is not None})
-    options = {"samples": samples, "max_tokens": max_tokens, "stop": stop, **({"unknown": unknown} if unknown else {})}
-    events = model.generate_events(start, sampler, **options)
+    options: dict[str, Any] = {"samples": samples, "max_tokens": max_tokens, "stop": stop}
+    if unknown is not None:
+        options["unknown"] = unknown
+    # one text is shown while it is drawn; several at once go faster if each is told only when it is whole
+    events = model.generate_events(start, sampler, stream=samples == 1 and not as_json, **options)
     if as_json:
         for sample in _in_order(events):
             row = {"text": sample.text, "log_probability": sample.log_probability}

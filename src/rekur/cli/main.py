@@ -114,9 +114,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader of our output went away, as `head` does: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
-        return _fail("memory: the machine has not enough of it; use a smaller --batch-size or --max-length.", 1, given)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_about_memory(error):
+            raise
+        fix = "use a smaller --batch-size, --hidden-size, --max-length or --chunk-length."
+        return _fail(f"memory: the machine has not enough of it; {fix}", 1, given)
     return int(code or 0)
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """Return whether the machine or a device has too little of it; PyTorch raises a plain RuntimeError for it."""
+    words = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def _text(error: click.ClickException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -28,6 +29,10 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     _check.need("torch", "train", "rekur resume")
+    if accept_changed_data and request.chosen is not None:
+        # what rules chose from the data of then must not be chosen anew from those of now
+        known = {name: value for name, value in request.chosen.items() if name != "verbose"}
+        request = dataclasses.replace(request, options={**request.options, **known})
     how = training.How(
         out=folder,
         overwrite=True,

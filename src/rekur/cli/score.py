@@ -69,7 +69,7 @@ def _rows(
         found = True
         for name, text in chunk:
             if not text:
-                raise InputError(f"{place} {name}: " + describe("text", "", "one character or more"))
+                raise InputError(describe(f"{place} {name}".strip(), "", "one character or more"))
         for (name, _), scored in zip(chunk, model.log_probabilities([text for _, text in chunk]), strict=True):
             tokens = zip(scored.pieces, map(float, scored.each), strict=True)
             if each and not as_json:

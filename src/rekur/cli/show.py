@@ -73,11 +73,12 @@ HEADLINES = (
 )
 
 
-def size(metrics: dict[str, Any]) -> str:
-    """Return on how much a model was scored, such as ``40 items``."""
+def size(metrics: dict[str, Any], kind: str = "") -> str:
+    """Return on how much a model was scored, such as ``40 items`` or, of a kind, ``40 validation items``."""
+    kind = f"{kind} " if kind else ""
     if "items" in metrics:
-        return f"{metrics['items']} items"
-    return f"{metrics['characters']:,} characters in {metrics['tokens']:,} tokens"
+        return f"{metrics['items']} {kind}items"
+    return f"{metrics['characters']:,} {kind}characters in {metrics['tokens']:,} tokens"
 
 
 Rows = tuple[list[str], list[list[Any]]]

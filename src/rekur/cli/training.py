@@ -47,7 +47,7 @@ def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
     """Take the options of a run out of those of a command; return them, and those that the run keeps."""
     every, board = values.pop("checkpoint_every"), values.pop("tensorboard")
     if every is not None and every < 1:
-        raise InputError(describe("checkpoint_every", every, "a whole number, 1 or more"))
+        raise InputError(describe("checkpoint_every", every, "a whole number of 1 or more"))
     how = How(**{name: values.pop(name) for name in ("out", "overwrite", "quiet", "as_json")})
     return how, {"every": every or 0, "board": None if board is None else str(board)}
 
@@ -78,7 +78,7 @@ def run(request: Request, how: How) -> int:
     prepared = _prepare(request)
     made = unfinished.missing(how.out)
     history = History(None if request.board is None else Path(request.board), tensorboard=request.board is not None)
-    checkpoints = _checkpoints(request, how, chief)
+    checkpoints = _checkpoints(request, how, prepared.task, chief)
     try:
         task = prepared.task
         reporter = _reporter(how.quiet or not chief)
@@ -90,7 +90,7 @@ def run(request: Request, how: How) -> int:
     except DivergedError:
         unfinished.forget(how.out, made)
         raise
-    except (RekurError, MemoryError):
+    except (RekurError, MemoryError, RuntimeError):
         if (left := _left(how, made)).startswith("go on"):
             click.echo(f"rekur: {how.out} holds the checkpoints so far; {left}", err=True)
         raise
@@ -102,7 +102,7 @@ def run(request: Request, how: How) -> int:
     return stopped_code() if task.result_.stopped == "interrupted" else 0
 
 
-def _checkpoints(request: Request, how: How, chief: bool) -> Any:
+def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:
     from rekur.train import Checkpoints
 
     class Described(Checkpoints):
@@ -112,7 +112,7 @@ def _checkpoints(request: Request, how: How, chief: bool) -> Any:
             """Say what run this is."""
             super().identify(**said)
             if chief and not how.resume:
-                unfinished.write_request(request, how.out)
+                unfinished.write_request(dataclasses.replace(request, chosen=task.chosen_), how.out)
 
     return Described(
         how.out / unfinished.CHECKPOINTS,
@@ -170,7 +170,7 @@ def _show(task: Any, how: How) -> None:
         show.as_json({**ended, "metrics": metrics, **({"resume": f"rekur resume {out}"} if stopped else {})})
         return
     if saved:
-        show.table(f"Scores on {show.size(metrics)} for validation", *show.score_rows(metrics))
+        show.table(f"Scores on {show.size(metrics, 'validation')}", *show.score_rows(metrics))
     kept = f"weights of epoch {result.best_epoch} kept" if result.best_epoch else "weights as they are now kept"
     click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {kept}.")
     if stopped:

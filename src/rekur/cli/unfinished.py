@@ -33,6 +33,7 @@ class Request:
         options: the estimator's options, as far as they were given.
         every: steps from one checkpoint to the next; 0 goes by time.
         board: folder of event files for TensorBoard.
+        chosen: all options as they were used, those that rules chose from the data among them; None before that.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Request:
     options: dict[str, Any]
     every: int = 0
     board: str | None = None
+    chosen: dict[str, Any] | None = None
 
     def absolute(self) -> Self:
         """Return the same with paths that hold wherever it is read."""
