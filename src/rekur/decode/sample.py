@@ -160,20 +160,21 @@ class Sampler:
 
     def _cut(self, weights: Scores) -> Scores:
         """Return weights (B, K) whose largest is 1, with 0 for those that top_k, top_p and min_p leave out."""
-        size = weights.shape[1]
+        rows, size = weights.shape
         k = min(self.top_k or size, size)
         if k < size or self.top_p < 1:
             best = weights if k == size else np.partition(weights, size - k, axis=1)[:, size - k :]
+            count = np.full(rows, k)
             if self.top_p < 1:
                 best = np.sort(best, axis=1)[:, ::-1]
-                shares = best.cumsum(axis=1, dtype=np.float64)
-                count = (shares < self.top_p * shares[:, -1:]).sum(axis=1, keepdims=True) + 1
-                lowest = np.take_along_axis(best, count - 1, axis=1)
+                shares = np.add.accumulate(best, axis=1, dtype=np.float64)
+                count = np.add.reduce(shares < self.top_p * shares[:, -1:], axis=1, dtype=np.int64) + 1
+                lowest = best[np.arange(rows), count - 1]
             else:
-                lowest, count = best.min(axis=1, keepdims=True), np.full((len(weights), 1), k)
-            weights = np.where(_largest(weights, lowest, count), weights, 0)
+                lowest = np.minimum.reduce(best, axis=1)
+            weights = weights * _largest(weights, lowest[:, None], count[:, None])
         if self.min_p > 0:
-            weights = np.where(weights >= self.min_p, weights, 0)
+            weights = weights * (weights >= self.min_p)
         return weights
 
 
@@ -323,8 +324,7 @@ def _log_add(a: float, b: float) -> float:
 def _largest(weights: Scores, lowest: Scores, count: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which are the ``count`` (B, 1) largest, the least of them ``lowest`` (B, 1); lower numbers go first."""
     kept = weights >= lowest
-    surplus = kept.sum(axis=1, keepdims=True) - count
-    if surplus.any():
+    if np.count_nonzero(kept) > count.sum():
         equal = weights == lowest
         above = count - (kept.sum(axis=1, keepdims=True) - equal.sum(axis=1, keepdims=True))
         kept &= ~equal | (equal.cumsum(axis=1) <= above)
