@@ -120,12 +120,12 @@ class _Run:
         self.place = world.current()
         self.fabric = _fabric(options, self.place)
         self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
-        if self.place.size > 1:
-            self.seed_anew()
         self.guard = Guard(model, self.optimiser, rescues=options.rescues)
         self.average = WeightAverage(model, options.average)
         self.total = options.steps or plan.steps_per_epoch * options.epochs
         self.done, self.epoch, self.batch = 0, 1, 0
+        if self.place.size > 1:
+            self.seed_anew()
         self.best: dict[str, Tensor] | None = None
         self.best_epoch, self.best_score = 0, -math.inf
         self.stale = 0
