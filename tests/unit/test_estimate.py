@@ -22,9 +22,11 @@ from rekur.train.estimate import Estimate, check_weights, describe_estimate, est
 from rekur.train.footprint import Footprint, first_rows, footprint
 from rekur.train.optim import make_optimiser
 from rekur.train.peak import PeakMemory
+from rekur.train.world import World
 
 CPU = torch.device("cpu")
 Batch = tuple[Tensor, bool]
+GB = 1_000_000_000
 
 
 class Model(nn.Module):
@@ -177,7 +179,7 @@ def test_an_average_and_several_processes_take_memory_of_their_own(monkeypatch: 
     plain = measured.copies(model, TrainOptions())
     assert plain == 8 * weights
     assert measured.copies(model, TrainOptions(average=0.9)) == 9 * weights
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(measured, "current", lambda: World(0, 2, 2))
     assert measured.copies(model, TrainOptions()) == 9 * weights
 
 
@@ -194,9 +196,6 @@ def of_size(monkeypatch: pytest.MonkeyPatch, taken: Footprint, free: int | None)
     monkeypatch.setattr("rekur.train.estimate.footprint", lambda *_: taken)
     monkeypatch.setattr("rekur.train.estimate.available", lambda _: free)
     return estimate(Model(), Plan(), TrainOptions(accelerator="cpu"))
-
-
-GB = 1_000_000_000
 
 
 def test_what_cannot_fit_is_refused_with_the_batch_size_that_would(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ Axes: B rows of a batch, T time.
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.utils import _pytree
 from rekur._memory import available_memory
 from rekur.train.options import TrainOptions
 from rekur.train.peak import PeakMemory
+from rekur.train.world import current
 
 #: a pass that counts memory may take so many seconds that a second one is worth it, and hold so many bytes
 _QUICK, _SMALL = 0.3, 128_000_000
@@ -102,7 +102,7 @@ def copies(model: nn.Module, options: TrainOptions) -> int:
     weights, gradients = _sizes(model)
     optimiser, to_go_back, best = 2 * gradients, weights + 2 * gradients, weights
     average = weights if options.average else 0
-    travelling = gradients if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    travelling = gradients if current().size > 1 else 0
     return weights + gradients + optimiser + to_go_back + best + average + travelling
 
 
@@ -112,13 +112,14 @@ def available(device: torch.device) -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     found = available_memory()
-    return None if found is None else found // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return None if found is None else found // current().local
 
 
 def precision(options: TrainOptions, device: torch.device) -> torch.autocast:
     """Return the context in which the loss is computed."""
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(options.precision)
-    return torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None)
+    # on a CPU, Fabric takes bfloat16 for either
+    half = torch.float16 if options.precision == "16-mixed" and device.type == "cuda" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=options.precision.endswith("mixed"))
 
 
 def first_rows(batch: Any, rows: int) -> Any:
