@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from rekur.tasks import load
 
 pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
 QUICK = ("--epochs", "2", "--hidden-size", "4", "--num-layers", "1", "--no-baseline", "--quiet")
-ENDLESS = ("--epochs", "400", "--patience", "0", "--hidden-size", "4", "--no-baseline", "--trials", "3")
+ENDLESS = ("--epochs", "20", "--patience", "0", "--hidden-size", "4", "--no-baseline", "--trials", "300")
 
 
 @pytest.fixture(autouse=True)
@@ -127,11 +128,14 @@ def test_stopping_keeps_the_best_and_says_how_to_go_on(
     words = ("tune", "classify", files["walks"], *WALKS, "--out", out, *ENDLESS)
     ended, said, err = stop(number, "trial   0", *words)
     assert (ended, "Traceback" in err) == (code, False)
-    assert "trial   1  failed: it was stopped; it will be tried again" in err
     assert said.splitlines()[-1] == "You stopped it. To go on, run the same command again."
     assert load(out / "best").result_.best_epoch >= 1
-    states = sqlite3.connect(out / "study.sqlite").execute("SELECT state FROM trials ORDER BY number").fetchall()
-    assert [state for (state,) in states] == ["COMPLETE", "FAIL"]
+    with contextlib.closing(sqlite3.connect(out / "study.sqlite")) as study:
+        states = study.execute("SELECT state FROM trials ORDER BY number").fetchall()
+    assert states[0] == ("COMPLETE",)
+    assert ("RUNNING",) not in states
+    last = [line for line in err.splitlines() if "it was stopped" in line]
+    assert len(last) == states.count(("FAIL",)) <= 1
 
 
 @pytest.mark.slow
@@ -162,28 +166,56 @@ def test_killed_at_random_moments_the_search_goes_on_and_ends_as_it_would_have(
     assert load(killed["bundle"]).result_.best_score == killed["best"]["score"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_a_search_on_a_local_ray_cluster(files: dict[str, Path], tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    del ray
-    words = ["tune", "classify", str(files["walks"]), *WALKS, "--trials", "3", *QUICK, "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", ON_TWO, *words, "--out", str(tmp_path / "s"), "--ray", "--ray-processors", "0.5"],
-        capture_output=True, timeout=170, env=environment(), check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    found = json.loads(done.stdout.decode().splitlines()[-1])
-    assert [one["state"] for one in found["trials"]] == ["failed", *["finished"] * 3]
-    assert found["trials"][0]["reason"].startswith("its worker died")
-    assert load(found["bundle"]).result_.best_score == found["best"]["score"]
-
-
-#: a cluster of one processor, whose first trial dies twice
+#: a cluster of two processors, on which the first trial's worker dies
 ON_TWO = """
+import os
 import sys
+
 import ray
+
 from rekur.cli.main import main
-ray.init(num_cpus=1, include_dashboard=False, logging_level="error", log_to_driver=False)
+from rekur.study import ray_search
+
+as_it_is = ray_search.train_remotely
+
+
+def dying(setting, number, *rest):
+    if number == 0:
+        os._exit(1)
+    return as_it_is(setting, number, *rest)
+
+
+ray_search.train_remotely = dying
+for left in (2, 1, 0):  # on a busy machine Ray may not be up in the half minute that it gives itself
+    try:
+        ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+        break
+    except Exception:
+        ray.shutdown()
+        if not left:
+            raise
 sys.exit(main(sys.argv[1:]))
 """
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_search_on_a_local_ray_cluster(files: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    words = ["tune", "classify", str(files["walks"]), *WALKS, "--trials", "3", *QUICK[:-1], "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO, *words, "--out", str(tmp_path / "s"), "--ray"],
+        capture_output=True,
+        timeout=380,
+        env=environment(),
+        check=False,
+    )
+    told = done.stderr.decode()
+    assert done.returncode == 0, told
+    assert "trial   0  failed: its worker died" in told
+    found = json.loads(done.stdout.decode().splitlines()[-1])
+    assert [one["state"] for one in found["trials"]] == ["finished"] * 3
+    assert sum(one["defaults"] for one in found["trials"]) == 1
+    best = load(found["bundle"])
+    assert best.result_.best_score == found["best"]["score"]
+    assert best.columns_["columns"]["label"] == "room"

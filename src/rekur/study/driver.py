@@ -211,13 +211,15 @@ class Driver:
         """Note that a trial was ended from outside: ``died`` (tried once more) or ``stopped`` (tried again)."""
         self.file.fail(job.number, reason=reason, outside=outside)
         again = outside == "stopped" or self.file.known(self.file.all()[job.number])["attempt"] == 1
-        self.say(f"trial {job.number:>3}  failed: {reason}" + ("; it will be tried again" if again else ""))
+        failed = "" if outside == "stopped" else "failed: "
+        self.say(f"trial {job.number:>3}  {failed}{reason}" + ("; it will be tried again" if again else ""))
 
     def stop(self) -> None:
         """Note that the search was stopped, and every trial that runs with it."""
         self.ended = "interrupted"
         for one in self.file.all("RUNNING"):
             self.file.fail(one.number, reason="it was stopped", outside="stopped")
+            self.say(f"trial {one.number:>3}  it was stopped; it will be tried again")
 
     def _know_defaults(self, job: Job, outcome: Outcome) -> None:
         """Note what the defaults are here, so that the search learns from them too."""

@@ -124,6 +124,8 @@ def slices(result: SearchResult) -> list[Figure]:
             axes.set_xlim(-0.5, len(one.options) - 0.5)
         elif one.log:
             axes.set_xscale("log")
+        elif one.whole:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(name.replace("_", " "))
         if place % columns == 0:
             axes.set_ylabel(result.monitor.replace("_", " "))

@@ -190,8 +190,8 @@ def make_space(task: str, kind: str, given: Mapping[str, str | Sequence[Any]], f
                 describe(f"space {name}", _text(values), f"no range, since it is fixed at {fixed[name]}", fix)
             )
         chosen[name] = _dimension(name, values, types[name])
-    space = {name: one for name, one in default_space(task, kind).items() if name not in fixed and name not in chosen}
-    space.update(chosen)
+    usual = {name: one for name, one in default_space(task, kind).items() if name not in fixed}
+    space = {**usual, **chosen}
     if not space:
         raise InputError("space: got no option to search, since all are fixed; expected one or more. Fix fewer.")
     return space
