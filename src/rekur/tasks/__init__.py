@@ -4,7 +4,8 @@ from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier, Prediction
 from rekur.tasks.corpus import Corpus
 from rekur.tasks.estimator import Estimator
-from rekur.tasks.language import LanguageModel, Scored
+from rekur.tasks.language import LanguageModel
+from rekur.tasks.language_scores import Scored
 from rekur.tasks.loading import TASKS, load
 from rekur.tasks.regress import Regressor
 

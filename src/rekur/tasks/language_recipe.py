@@ -118,7 +118,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "row_dropout": lambda facts: 0.0,
     "input_dropout": lambda facts: 0.0,
     "dropout": lambda facts: 0.1,
-    "output_dropout": lambda facts: 0.2,
+    "output_dropout": lambda facts: 0.3,
     "weight_dropout": lambda facts: 0.0,
     "batch_size": _batch_size,
     "chunk_length": _chunk_length,
