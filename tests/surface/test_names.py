@@ -10,7 +10,7 @@ import pytest
 import rekur
 
 NAMES = {
-    "rekur": "Classifier Regressor __version__ cells load nn scan tasks",
+    "rekur": "Classifier LanguageModel Regressor __version__ cells load nn scan tasks",
     "rekur.cells": (
         "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
@@ -21,6 +21,7 @@ NAMES = {
         "as_sequences channels collate describe encode_texts evaluation_chunks examples fitting_batch_size "
         "from_memory item_key open_source open_texts split texts_in_memory"
     ),
+    "rekur.decode": "Continuation Draws Event PromptReader Sample Sampler StepFunction Writer generate generate_all",
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
@@ -28,16 +29,20 @@ NAMES = {
         "bootstrap_interval calibration_curve calibration_error classification_scores multilabel_scores "
         "regression_scores share_interval"
     ),
-    "rekur.models": "LiveModel LiveState SequenceModel SequenceSpec build count_parameters",
+    "rekur.models": (
+        "LanguageNetwork LanguageSpec LanguageState LanguageStepper LiveLanguage LiveModel LiveState "
+        "SequenceModel SequenceSpec build build_language count_parameters"
+    ),
     "rekur.nn": (
-        "AdditiveAttention Bidirectional CausalConv DotAttention Embedding GRU LSTM Layer MultiHeadAttention "
-        "RNN Recurrent RecurrentOutput TiedLinear detach_state make_pool"
+        "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "
+        "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recurrent RecurrentOutput SampledSoftmax TiedLinear "
+        "detach_state make_pool"
     ),
     "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
-    "rekur.tasks": "Classifier Corpus Prediction Regressor SequenceEstimator TASKS load",
-    "rekur.train": "History Lines Plan Reporter Silent TrainOptions TrainResult train",
+    "rekur.tasks": "Classifier Corpus Estimator LanguageModel Prediction Regressor Scored SequenceEstimator TASKS load",
+    "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }
 
 

@@ -243,7 +243,7 @@ def _check_task(task: Any) -> None:
     if isinstance(task, SequenceEstimator):
         early.check_options(task)
     else:
-        language.check_options(task)
+        language_checks.check_options(task)
 
 
 def _identity(setting: Setting, space: Space) -> dict[str, Any]:
