@@ -49,7 +49,8 @@ def test_fit_in_a_process_of_its_own_tells_how_it_goes(rekur: Run, files: dict[s
     assert done.code == 0
     progress = done.err.splitlines()
     assert progress[0].endswith("without length buckets)")
-    assert [line.split()[:2] for line in progress[1:]] == [["epoch", "1"], ["epoch", "2"]]
+    assert progress[1].startswith("training takes about ")
+    assert [line.split()[:2] for line in progress[2:]] == [["epoch", "1"], ["epoch", "2"]]
     assert all(len(line.rstrip()) <= 80 for line in done.out.splitlines() if str(tmp_path) not in line)
     for wanted in ("Scores on 4 validation items", "TF-IDF", "accuracy", "95 % interval", "Training ended: finished"):
         assert wanted in done.out

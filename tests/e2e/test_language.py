@@ -113,7 +113,7 @@ def test_files_patterns_folders_and_packed_files_are_the_same_text(cli: Run, boo
 
 def test_documents_of_columns_and_lines(cli: Run, book: Path, tmp_path: Path) -> None:
     lines = book.read_text(encoding="utf-8").splitlines()
-    table = write_lines(tmp_path / "posts.jsonl", [{"body": line + "\n", "n": n} for n, line in enumerate(lines)])
+    table = write_lines(tmp_path / "posts.jsonl", [{"body": line, "n": n} for n, line in enumerate(lines)])
     assert cli("fit", "language", table, "--text", "body", "--out", tmp_path / "a", *TINY_RUN).code == 0
     assert cli("fit", "language", book, "--document", "line", "--out", tmp_path / "b", *TINY_RUN).code == 0
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()

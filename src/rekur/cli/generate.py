@@ -51,7 +51,7 @@ def command(
     \b
     rekur generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8
     rekur generate runs/tunes --samples 20 --stop $'\\n\\n' --json > tunes.jsonl
-    cat start.txt | rekur generate runs/books --prompt - --max-tokens 1000 --seed 1
+    rekur generate runs/books --prompt - --max-tokens 1000 --seed 1 < start.txt
     """
     start = _prompt(prompt, prompt_file)
     model = load_language(bundle, "rekur generate")
