@@ -41,7 +41,10 @@ NAMES = {
     "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
-    "rekur.tasks": "Classifier Corpus Estimator LanguageModel Prediction Regressor Scored SequenceEstimator TASKS load",
+    "rekur.tasks": (
+        "Classifier Corpus DynamicEvaluation Estimator LanguageModel NeuralCache Prediction "
+        "Regressor Scored SequenceEstimator TASKS load"
+    ),
     "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }
 

@@ -16,9 +16,18 @@ from rekur.errors import InputError, describe
 @click.command("evaluate")
 @with_options(BUNDLE, FILES, *INPUT, DOCUMENT)
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
+@click.option("--dynamic", is_flag=True, help="Language: let the weights follow the text while it is read.")
+@click.option("--cache", is_flag=True, help="Language: expect again what followed in like places of the text.")
 @JSON
 def command(
-    bundle: Path, files: tuple[str, ...], report: Path | None, document: str | None, as_json: bool, **values: Any
+    bundle: Path,
+    files: tuple[str, ...],
+    report: Path | None,
+    document: str | None,
+    dynamic: bool,
+    cache: bool,
+    as_json: bool,
+    **values: Any,
 ) -> None:
     """Score a saved model on a file with labels, or a language model on files of text.
 
@@ -29,6 +38,7 @@ def command(
     rekur evaluate runs/reviews test.csv --report reviews.html
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     rekur evaluate runs/shakespeare test.txt --json
+    rekur evaluate runs/shakespeare test.txt --dynamic --cache
     """
     _check.need("torch", "train", "rekur evaluate")
     from rekur.tasks import load
@@ -39,9 +49,12 @@ def command(
         from rekur.cli.language import texts_for
 
         corpus, name = texts_for(task, files, {**columns, **reading, "document": document}), " ".join(files)
+        metrics = task.evaluate_corpus(corpus, **_adapting(dynamic, cache))
     else:
+        for option in [name for name, given in (("dynamic", dynamic), ("cache", cache)) if given]:
+            raise InputError(f"--{option}: got it for the task {task.task}; expected it with a language model only.")
         corpus, name = _examples(task, files, columns, reading, document), files[0]
-    metrics = task.evaluate_corpus(corpus)
+        metrics = task.evaluate_corpus(corpus)
     if report is not None:
         _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, task)
     if as_json:
@@ -52,6 +65,13 @@ def command(
         show.table("Each class", *show.class_rows(metrics))
     if report is not None:
         click.echo(f"Plots in {report}.")
+
+
+def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
+    """Return how a language model learns from the text that it is evaluated on."""
+    from rekur.tasks import DynamicEvaluation, NeuralCache
+
+    return {"dynamic": DynamicEvaluation() if dynamic else None, "cache": NeuralCache() if cache else None}
 
 
 def _examples(

@@ -20,7 +20,7 @@ from rekur.study.search_report import write_search_report
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import LOCK_FILE, STUDY_FILE
 from rekur.study.trials import Trial, best_first, write_csv
-from rekur.tasks import TASKS, Corpus, SequenceEstimator, early, language, load
+from rekur.tasks import TASKS, Corpus, SequenceEstimator, early, language_checks, load
 
 Say = Callable[[str], None]
 

@@ -1,5 +1,6 @@
 """Tasks: where data, features, model, loss and metrics meet."""
 
+from rekur.tasks.adapt import DynamicEvaluation, NeuralCache
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.classify import Classifier, Prediction
 from rekur.tasks.corpus import Corpus
@@ -13,8 +14,10 @@ __all__ = [
     "TASKS",
     "Classifier",
     "Corpus",
+    "DynamicEvaluation",
     "Estimator",
     "LanguageModel",
+    "NeuralCache",
     "Prediction",
     "Regressor",
     "Scored",

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
@@ -19,6 +18,7 @@ from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
 from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
 from rekur.tasks import language_recipe as recipe
+from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
 from rekur.tasks.early import announce
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
@@ -300,18 +300,35 @@ class LanguageModel(Estimator):
 
     # ── using ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _run(self, tokens: Tokens) -> NDArray[np.float32]:
-        return run(self.model_, tokens.ids, tokens.starts, reset=self.reset_)
+    def evaluate(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        dynamic: DynamicEvaluation | None = None,
+        cache: NeuralCache | None = None,
+    ) -> dict[str, Any]:
+        """Return all metrics on texts, as plain JSON; see :meth:`evaluate_corpus`."""
+        return self.evaluate_corpus(texts_in_memory(documents(X), name="X"), dynamic=dynamic, cache=cache)
 
-    def evaluate(self, X: Any, y: None = None) -> dict[str, Any]:
-        """Return all metrics on texts: loss, perplexity, bits per character and per byte, as plain JSON."""
-        return self.evaluate_corpus(texts_in_memory(documents(X), name="X"))
+    def evaluate_corpus(
+        self, corpus: Pieces, *, dynamic: DynamicEvaluation | None = None, cache: NeuralCache | None = None
+    ) -> dict[str, Any]:
+        """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
 
-    def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
-        """Return all metrics on texts that are read in pieces."""
+        Args:
+            corpus: the texts.
+            dynamic: let the weights follow the text while it is read; each token is predicted before.
+            cache: expect again what followed when the outputs were alike. With either of the two the scores are
+                those of a model that learns from the test text, and say so under ``adapted``.
+        """
         self._need_fitted()
         tokens = encode_texts(corpus, self.features_)
-        return language_scores(self._run(tokens), tokens)
+        if dynamic is None and cache is None:
+            return language_scores(run(self.model_, tokens.ids, tokens.starts, reset=self.reset_), tokens)
+        found = run_adapting(self.model_, tokens.ids, tokens.starts, reset=self.reset_, dynamic=dynamic, cache=cache)
+        used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
+        return {**language_scores(found.each, tokens), "adapted": used}
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the mean log-probability of a character, in nats; higher is better, as scikit-learn wants it."""

@@ -1,0 +1,235 @@
+"""Evaluation that learns while it reads: dynamic evaluation, and a cache of what was read.
+
+Axes: T tokens, O outputs of the recurrent stack, W window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+from rekur import _check
+from rekur.data import evaluation_chunks
+from rekur.errors import DivergedError, describe
+
+#: tokens that are read at once where nothing is learned
+_CHUNK = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DynamicEvaluation:
+    r"""Every few tokens, once they are predicted, the weights take a step towards them, and one back home.
+
+    .. math::
+        v &\leftarrow \beta v + (1 - \beta)\, g^2, \qquad
+        w \leftarrow w - \eta \frac{g}{\sqrt{v} + \epsilon} + \lambda (w_0 - w)
+
+    g is the gradient of the mean loss of the last tokens, :math:`w_0` are the trained weights. v is taken from what
+    was read so far, without its bias towards zero; with ``rule="sgd"`` the step is :math:`\eta g`.
+
+    Args:
+        learning_rate: η, 0 or more; 0 learns nothing.
+        decay: λ, in [0, 1]: the share of the way back to the trained weights.
+        steps: tokens between two updates, 1 or more; the gradient goes back as far.
+        rule: ``rms`` or ``sgd``.
+
+    Raises:
+        InputError: an option is out of range.
+
+    Reference:
+        Krause et al., Dynamic Evaluation of Neural Sequence Models, 2018; its gradient statistics are of the
+        training data instead.
+    """
+
+    learning_rate: float = 3e-4
+    decay: float = 0.001
+    steps: int = 20
+    rule: str = "rms"
+
+    def __post_init__(self) -> None:
+        _check.number("learning_rate", self.learning_rate, 0)
+        _check.number("decay", self.decay, 0, 1)
+        _check.whole("steps", self.steps, 1)
+        _check.choice("rule", self.rule, ("rms", "sgd"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeuralCache:
+    r"""What followed when the outputs were alike is expected again.
+
+    .. math::
+        p(w) = (1 - \lambda)\, p_\mathrm{model}(w) + \lambda\, p_\mathrm{cache}(w), \qquad
+        p_\mathrm{cache}(w) \propto \sum_{i < t} [x_{i+1} = w]\, e^{\theta\, h_t^\top h_i}
+
+    Args:
+        window: W, how many of the last tokens are remembered, also across documents; 1 or more.
+        theta: θ, how much alike outputs must be; 0 or more.
+        share: λ, in [0, 1); 0 leaves the model as it is.
+
+    Raises:
+        InputError: an option is out of range.
+
+    Reference:
+        Grave et al., Improving Neural Language Models with a Continuous Cache, 2017.
+    """
+
+    window: int = 2000
+    theta: float = 0.6
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check.whole("window", self.window, 1)
+        _check.number("theta", self.theta, 0)
+        _check.number("share", self.share, 0, 1, open_high=True)
+
+
+class Adapted(NamedTuple):
+    """The negative log-probability of a text.
+
+    Attributes:
+        nats: of all tokens together.
+        tokens: how many there are.
+        each: of every token in the order of the text, (N,).
+    """
+
+    nats: float
+    tokens: int
+    each: NDArray[np.float32]
+
+
+def run_adapting(
+    model: nn.Module,
+    ids: NDArray[Any],
+    starts: NDArray[np.int64],
+    *,
+    reset: bool,
+    dynamic: DynamicEvaluation | None = None,
+    cache: NeuralCache | None = None,
+) -> Adapted:
+    """Return the negative log-probability of every token, each predicted before anything is learned from it.
+
+    The weights are bit for bit as before when it returns, or fails. The model is left in evaluation mode.
+
+    Args:
+        model: takes what :class:`rekur.models.LanguageNetwork` takes, and gives ``nats`` and ``hidden``.
+        ids: the tokens, (N,).
+        starts: where each document begins.
+        reset: whether the state begins anew with each document; what was learned and cached does not.
+        dynamic: how the weights follow the text; None for not at all.
+        cache: how what was read is remembered; None for not at all.
+
+    Raises:
+        DivergedError: the learning rate is too high for this model.
+    """
+    model.eval()
+    learns = dynamic is not None and dynamic.learning_rate > 0
+    device = next(model.parameters()).device
+    each = np.zeros(len(ids), dtype=np.float32)
+    memory = None if cache is None or cache.share == 0 else _Memory(cache)
+    state = None
+    with _kept(model), torch.set_grad_enabled(learns):
+        learner = _Learner(model, dynamic) if dynamic is not None and learns else None
+        steps = _CHUNK if learner is None else learner.how.steps
+        for chunk in evaluation_chunks(ids, starts, reset=reset, chunk_length=steps):
+            x, targets = (torch.from_numpy(array).to(device) for array in (chunk.x, chunk.targets))
+            resets = None if chunk.resets is None else torch.from_numpy(chunk.resets).to(device)
+            out = model(x, targets, state, resets)
+            nats, counted = out.nats.detach().float(), chunk.targets != 0
+            if memory is not None:
+                nats = memory.mixed(nats[0], out.hidden[0].detach().float(), targets[0])[None]
+            each[chunk.places[counted]] = nats.cpu().numpy()[counted]
+            state = _pytree.tree_map(lambda leaf: leaf.detach(), out.state)
+            if learner is not None:
+                learner.learn(out.loss)
+    return Adapted(float(each.sum(dtype=np.float64)), len(each), each)
+
+
+class _Learner:
+    """The weights on their way, and where they come from."""
+
+    #: share of the squared gradients so far that is kept at an update, and what is added to their root
+    BETA, EPSILON = 0.99, 1e-8
+
+    def __init__(self, model: nn.Module, how: DynamicEvaluation) -> None:
+        self.how = how
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._home = [weight.detach().clone() for weight in self._weights]
+        self._squares = [torch.zeros_like(weight) for weight in self._weights]
+        self._updates = 0
+
+    def learn(self, loss: Tensor) -> None:
+        """Take one step along the gradient of a loss."""
+        if not bool(loss.detach().isfinite()):
+            expected = "one with which the loss stays finite"
+            raise DivergedError(describe("learning_rate", self.how.learning_rate, expected, "Take a lower one."))
+        gradients = torch.autograd.grad(loss, self._weights, materialize_grads=True)
+        self._updates += 1
+        unbias = 1 - self.BETA**self._updates
+        with torch.no_grad():
+            for weight, home, square, gradient in zip(self._weights, self._home, self._squares, gradients, strict=True):
+                if gradient is None:
+                    continue
+                step = gradient
+                if self.how.rule == "rms":
+                    square.mul_(self.BETA).addcmul_(step, step, value=1 - self.BETA)
+                    step = step / (square / unbias).sqrt_().add_(self.EPSILON)
+                weight.lerp_(home, self.how.decay).sub_(step, alpha=self.how.learning_rate)
+
+
+class _Memory:
+    """The last outputs and what followed each of them."""
+
+    def __init__(self, cache: NeuralCache) -> None:
+        self._cache = cache
+        self._outputs: Tensor | None = None
+        self._followed: Tensor | None = None
+
+    def mixed(self, nats: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the nats (T,) with the cache's share in them; afterwards it holds these tokens too.
+
+        Args:
+            nats: those of the model, (T,).
+            outputs: what predicted each target, (T, O).
+            targets: the tokens, (T,); 0 where there is none.
+        """
+        real = targets != 0
+        known, values = outputs[real], targets[real]
+        before = 0
+        if self._outputs is not None and self._followed is not None:
+            before = len(self._followed)
+            known, values = torch.cat([self._outputs, known]), torch.cat([self._followed, values])
+        window, share = self._cache.window, self._cache.share
+        place = torch.arange(before, len(values), device=values.device)[:, None]
+        other = torch.arange(len(values), device=values.device)[None]
+        alike = self._cache.theta * (known[before:] @ known.T)
+        alike = alike.masked_fill((other >= place) | (other < place - window), -math.inf)
+        found = alike.masked_fill(values[None] != values[before:, None], -math.inf)
+        own = nats[real]
+        log_cached = torch.logsumexp(found, 1) - torch.logsumexp(alike, 1)
+        mixed = -torch.logaddexp(math.log1p(-share) - own, math.log(share) + log_cached)
+        after = nats.clone()
+        # the first token of all has nothing before it: the model predicts it alone
+        after[real] = torch.where(place[:, 0] > 0, mixed, own)
+        self._outputs, self._followed = known[-window:], values[-window:]
+        return after
+
+
+@contextmanager
+def _kept(model: nn.Module) -> Iterator[None]:
+    """Put the weights back afterwards, bit for bit."""
+    kept = [(weight, weight.detach().clone()) for weight in model.parameters()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, before in kept:
+                weight.copy_(before)
