@@ -91,7 +91,7 @@ class LanguageNetwork(nn.Module):
         self.head = _head(spec, size, self.embedding if spec.tied else None)
         self._to_drop = [_recurrent_weights(layer) for layer in layers]
         if spec.weight_dropout and not any(self._to_drop):
-            fix = "Use recurrent_dropout or dropout."
+            fix = "Use dropout or input_dropout."
             expected = f"0 with cell '{spec.cell}', which has no recurrent weight"
             raise InputError(describe("weight_dropout", spec.weight_dropout, expected, fix))
 

@@ -97,7 +97,7 @@ class AdaptiveSoftmax(nn.Module):
         check_features(hidden, self.input_size)
         rows = self._rows()
         borders = torch.tensor(self.cutoffs, device=targets.device)
-        cluster = torch.bucketize(targets, borders, right=True)
+        cluster = torch.bucketize(targets.contiguous(), borders, right=True)
         at_first = torch.where(cluster == 0, targets - 1, self.sizes[0] + cluster - 1)
         nats = functional.cross_entropy(self._first(hidden, rows[0]), at_first, ignore_index=-1, reduction="none")
         for place in range(1, len(self.sizes)):
