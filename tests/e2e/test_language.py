@@ -132,6 +132,16 @@ def test_evaluate_for_people(cli: Run, models: dict[str, Path], test_text: Path,
     assert "perplexity" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_models_that_learn_from_what_they_read(cli: Run, models: dict[str, Path], test_text: Path) -> None:
+    plain = cli("evaluate", models["char"], test_text, "--json").json
+    for options in (("--dynamic",), ("--cache",), ("--dynamic", "--cache")):
+        done = cli("evaluate", models["char"], test_text, *options, "--json")
+        assert (done.code, done.err) == (0, "")
+        assert done.json["adapted"] == [option.lstrip("-") for option in options]
+        assert done.json["tokens"] == plain["tokens"]
+        assert done.json["loss"] != plain["loss"]
+
+
 def test_scores_belong_together(cli: Run, models: dict[str, Path], test_text: Path) -> None:
     for path in models.values():
         scores = cli("evaluate", path, test_text, "--json").json

@@ -49,7 +49,7 @@ OPTIONS = {
     "tune regress": f"FILE {INPUT} {SEARCH} {FEATURES_OF} {MODEL} {TRAINING} --json",
     "tune language": f"FILE... {TEXTS} {SEARCH} {LANGUAGE_MODEL} {TEXT_FEATURES} {TRAINING} --json",
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {INPUT} --document --report --json",
+    "evaluate": f"BUNDLE FILE... {INPUT} --document --dynamic --cache --report --json",
     "predict": f"BUNDLE FILE {INPUT} --item --json",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",

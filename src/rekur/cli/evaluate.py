@@ -15,6 +15,8 @@ from rekur.errors import InputError, describe
 
 @click.command("evaluate")
 @with_options(BUNDLE, FILES, *INPUT, DOCUMENT)
+@click.option("--dynamic", is_flag=True, help="Let a language model learn from the text while it reads.")
+@click.option("--cache", is_flag=True, help="Let a language model expect again what followed before.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
 @click.option("--dynamic", is_flag=True, help="Language: let the weights follow the text while it is read.")
 @click.option("--cache", is_flag=True, help="Language: expect again what followed in like places of the text.")
@@ -38,12 +40,18 @@ def command(
     rekur evaluate runs/reviews test.csv --report reviews.html
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     rekur evaluate runs/shakespeare test.txt --json
+    rekur evaluate runs/words test.txt --dynamic --cache
     rekur evaluate runs/shakespeare test.txt --dynamic --cache
     """
     _check.need("torch", "train", "rekur evaluate")
-    from rekur.tasks import load
+    from rekur.tasks import DynamicEvaluation, NeuralCache, load
 
     task = load(bundle)
+    adapting: dict[str, Any] = {
+        name: make()
+        for name, given, make in (("dynamic", dynamic, DynamicEvaluation), ("cache", cache, NeuralCache))
+        if given
+    }
     columns, reading = split_input(values)
     if task.task == "language":
         from rekur.cli.language import texts_for
@@ -75,15 +83,16 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
 
 
 def _examples(
-    task: Any, files: tuple[str, ...], columns: dict[str, Any], reading: dict[str, Any], document: str | None
+    task: Any, files: tuple[str, ...], columns: dict[str, Any], reading: dict[str, Any], others: dict[str, Any]
 ) -> Any:
     """Return the examples of one file."""
     from rekur.cli.saved import corpus_for
 
     if len(files) > 1:
         raise InputError(describe("FILE", f"{len(files)} files", f"one, for a model of the task {task.task}"))
-    if document is not None:
-        raise InputError(describe("--document", document, f"none for a model of the task {task.task}"))
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
     return corpus_for(task, Path(files[0]), columns, reading, need_label=True)
 
 
