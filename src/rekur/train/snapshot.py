@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rekur.errors import CheckpointError, describe
+from rekur.errors import CheckpointError
 from rekur.train import world
 from rekur.train.checkpoint import Checkpoint
 from rekur.train.optim import optimiser_state, optimiser_tensors, under
@@ -94,9 +94,11 @@ def _check_model(run: _Run, saved: dict[str, Tensor]) -> None:
     ours, theirs = ({name: tuple(t.shape) for name, t in of.items()} for of in (run.plain.state_dict(), saved))
     for name in {**ours, **theirs}:
         if ours.get(name) != theirs.get(name):
-            fix = "Give the model of then, or begin anew in another folder."
             got, expected = (f"shape {of[name]}" if name in of else "none" for of in (ours, theirs))
-            raise CheckpointError(describe(f"model, weights {name}", got, f"{expected}, as it was begun", fix))
+            raise CheckpointError(
+                f"model, weights {name}: got {got}; expected {expected}, as it was begun. "
+                "Give the model of then, or begin anew in another folder."
+            )
 
 
 def _random_state(run: _Run) -> dict[str, Tensor]:
