@@ -18,8 +18,6 @@ from rekur.errors import InputError, describe
 @click.option("--dynamic", is_flag=True, help="Let a language model learn from the text while it reads.")
 @click.option("--cache", is_flag=True, help="Let a language model expect again what followed before.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
-@click.option("--dynamic", is_flag=True, help="Language: let the weights follow the text while it is read.")
-@click.option("--cache", is_flag=True, help="Language: expect again what followed in like places of the text.")
 @JSON
 def command(
     bundle: Path,
@@ -41,7 +39,6 @@ def command(
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
-    rekur evaluate runs/shakespeare test.txt --dynamic --cache
     """
     _check.need("torch", "train", "rekur evaluate")
     from rekur.tasks import DynamicEvaluation, NeuralCache, load
@@ -57,12 +54,10 @@ def command(
         from rekur.cli.language import texts_for
 
         corpus, name = texts_for(task, files, {**columns, **reading, "document": document}), " ".join(files)
-        metrics = task.evaluate_corpus(corpus, **_adapting(dynamic, cache))
     else:
-        for option in [name for name, given in (("dynamic", dynamic), ("cache", cache)) if given]:
-            raise InputError(f"--{option}: got it for the task {task.task}; expected it with a language model only.")
-        corpus, name = _examples(task, files, columns, reading, document), files[0]
-        metrics = task.evaluate_corpus(corpus)
+        others = {"document": document, **dict.fromkeys(adapting, True)}
+        corpus, name = _examples(task, files, columns, reading, others), files[0]
+    metrics = task.evaluate_corpus(corpus, **adapting)
     if report is not None:
         _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, task)
     if as_json:
@@ -73,13 +68,6 @@ def command(
         show.table("Each class", *show.class_rows(metrics))
     if report is not None:
         click.echo(f"Plots in {report}.")
-
-
-def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
-    """Return how a language model learns from the text that it is evaluated on."""
-    from rekur.tasks import DynamicEvaluation, NeuralCache
-
-    return {"dynamic": DynamicEvaluation() if dynamic else None, "cache": NeuralCache() if cache else None}
 
 
 def _examples(

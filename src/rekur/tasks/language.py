@@ -194,8 +194,6 @@ class LanguageModel(Estimator):
         self.baseline = baseline
         self.verbose = verbose
 
-    # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
-
     def fit(self, X: Any, y: None = None, *, X_valid: Any = None) -> Self:
         """Train on texts.
 
@@ -298,8 +296,6 @@ class LanguageModel(Estimator):
             scores = language_scores(counts, valid_set)
             self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
 
-    # ── using ────────────────────────────────────────────────────────────────────────────────────────────────
-
     def evaluate(
         self,
         X: Any,
@@ -392,8 +388,6 @@ class LanguageModel(Estimator):
         """Yield what is drawn as it is drawn; see :func:`rekur.decode.generate`."""
         self._need_fitted()
         return generate(LiveLanguage(self.model_), self.features_, prompt=prompt, sampler=sampler, **options)
-
-    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _target_state(self) -> dict[str, Any]:
         return {"reset": self.reset_}
