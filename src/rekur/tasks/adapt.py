@@ -175,10 +175,7 @@ class _Learner:
         self._updates += 1
         unbias = 1 - self.BETA**self._updates
         with torch.no_grad():
-            for weight, home, square, gradient in zip(self._weights, self._home, self._squares, gradients, strict=True):
-                if gradient is None:
-                    continue
-                step = gradient
+            for weight, home, square, step in zip(self._weights, self._home, self._squares, gradients, strict=True):
                 if self.how.rule == "rms":
                     square.mul_(self.BETA).addcmul_(step, step, value=1 - self.BETA)
                     step = step / (square / unbias).sqrt_().add_(self.EPSILON)
