@@ -62,6 +62,23 @@ def test_two_processes_take_the_course_of_one(one: Any, tmp_path: Path) -> None:
     assert numbers(two) == pytest.approx(numbers(one), rel=1e-9)
 
 
+def test_the_tasks_take_the_course_of_one_process(tmp_path: Path) -> None:
+    variables = environment(PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
+    courses = []
+    for launcher in (ALONE, TWO):
+        command = [*launcher, "-m", "tests.e2e.tasks_worker", str(tmp_path / "out.json")]
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, timeout=250, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        assert "Initializing distributed" not in done.stderr.decode()
+        courses.append(json.loads((tmp_path / "out.json").read_text(encoding="utf-8")))
+    one, two = courses
+    assert list(one) == list(two) == ["rare words", "classes", "characters"]
+    for name, rows in one.items():
+        assert len(rows) == len(two[name]) >= 1
+        for row, other in zip(rows, two[name], strict=True):
+            assert other == pytest.approx(row, rel=2e-4), name
+
+
 def test_two_machines_take_the_course_of_one(one: Any, tmp_path: Path) -> None:
     port = str(free_port())
     children = []

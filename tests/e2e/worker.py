@@ -30,6 +30,8 @@ ROWS, STEPS, EPOCH, UNITS = 6, 40, 9, 8
 class Network(nn.Module):
     """A recurrent step with dropout; the weights ``rare`` are used in some batches only."""
 
+    partly_used = True
+
     def __init__(self, dropout: float) -> None:
         super().__init__()
         torch.manual_seed(3)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rekur.errors import DivergedError, InputError, WorkerError, describe
+from rekur.errors import DivergedError, WorkerError
 from rekur.train import snapshot, world
 from rekur.train.checkpoint import Checkpoints
+from rekur.train.fabric import make_fabric
 from rekur.train.guard import Guard
 from rekur.train.history import History
 from rekur.train.optim import WeightAverage, copy_weights, make_optimiser, rate_at
@@ -118,7 +117,7 @@ class _Run:
         self.plan, self.options, self.history, self.reporter = plan, options, history, reporter
         self.checkpoints, self.on_evaluation, self.plain = checkpoints, on_evaluation, model
         self.place = world.current()
-        self.fabric = _fabric(options, self.place)
+        self.fabric = make_fabric(model, options, self.place)
         self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
         self.guard = Guard(model, self.optimiser, rescues=options.rescues)
         self.average = WeightAverage(model, options.average)
@@ -316,21 +315,3 @@ class _Run:
         snapshot.restore(self, found)
         world.by_first(lambda: self.history.restore(self.rows))
         self.reporter.say(f"Going on after step {self.done} of {self.total}.")
-
-
-def _fabric(options: TrainOptions, place: world.World) -> Any:
-    from lightning_fabric import Fabric  # here, because it is slow to import and only training needs it
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-
-    how: dict[str, Any] = {"accelerator": options.accelerator, "precision": options.precision}
-    if place.size == 1:  # whatever a cluster's variables say
-        return Fabric(devices=1, plugins=[LightningEnvironment()], **how)
-    if "SLURM_STEP_NUM_TASKS" in os.environ and "SLURM_NTASKS_PER_NODE" not in os.environ:
-        got, wanted = f"{place.size} tasks", "--ntasks-per-node beside --nodes"
-        raise InputError(describe("SLURM", got, wanted, f"Add --ntasks-per-node={place.local}."))
-    # a part of the weights may have no share in a batch, such as those of rare words
-    strategy = "ddp_find_unused_parameters_true"
-    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
-    fabric = Fabric(devices=place.local, num_nodes=place.machines, strategy=strategy, **how)
-    fabric.launch()
-    return fabric

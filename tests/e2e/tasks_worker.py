@@ -1,0 +1,80 @@
+"""The tasks' own trainings, beside others like them: ``python tasks_worker.py OUT``; no dropout, so that they compare.
+
+The first process writes the rows of their histories to the file OUT.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rekur import Classifier, LanguageModel
+from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
+from rekur.features import TextFeatures
+from rekur.models import LanguageSpec, build_language
+from rekur.tasks.language_plan import LanguagePlan
+from rekur.train import History, TrainOptions, train
+from rekur.train.world import current
+
+
+def sentences(count: int) -> list[str]:
+    draw = random.Random(0)
+    words = [first + second for first in "bdfgklmnprst" for second in "aeiou"]
+    return [" ".join(words[min(59, int(draw.paretovariate(0.7)))] for _ in range(8)) for _ in range(count)]
+
+
+def rare_words() -> Any:
+    """Train an adaptive softmax: most chunks have no token of the last cluster."""
+    features = TextFeatures("word", lines=True).fit(sentences(60))
+    texts = texts_in_memory(sentences(60), name="texts")
+    tokens: Tokens = encode_texts(texts, features)
+    spec = LanguageSpec(
+        vocabulary_size=features.size, hidden_size=6, embedding_size=5, softmax="adaptive", cutoffs=(6, 20)
+    )
+    place, ids = current(), np.asarray(tokens.ids)
+    streams = StreamBatches(
+        ids,
+        tokens.starts,
+        batch_size=4,
+        chunk_length=3,
+        rank=place.rank,
+        size=place.size,
+        reset=True,
+    )
+    model, history = build_language(spec, seed=0), History()
+    plan = LanguagePlan(model, streams, tokens, reset=True)
+    train(model, plan, TrainOptions(steps=60, learning_rate=0.02, accelerator="cpu"), history=history)
+    return history.rows
+
+
+def classes() -> Any:
+    """Train on batches that do not divide evenly, and validate on fewer items than there are processes."""
+    texts, answers = sentences(31), [number % 2 for number in range(31)]
+    options: dict[str, Any] = {"token_dropout": 0.0, "dropout": 0.0, "input_dropout": 0.0, "baseline": False}
+    model = Classifier(epochs=3, batch_size=7, hidden_size=5, **options)
+    model.fit(texts, answers, X_valid=texts[:1], y_valid=answers[:1])
+    return model.history_.rows
+
+
+def characters() -> Any:
+    names = ("row_dropout", "input_dropout", "dropout", "output_dropout", "weight_dropout")
+    options: dict[str, Any] = {"hidden_size": 6, "embedding_size": 5, "baseline": False, **dict.fromkeys(names, 0.0)}
+    model = LanguageModel(tokens="char", steps=20, batch_size=4, chunk_length=12, **options)
+    model.fit(sentences(60))
+    return model.history_.rows
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    done = {"rare words": rare_words(), "classes": classes(), "characters": characters()}
+    for rows in done.values():
+        for row in rows:
+            del row["seconds"]
+    if current().rank == 0:
+        Path(sys.argv[1]).write_text(json.dumps(done), encoding="utf-8")
