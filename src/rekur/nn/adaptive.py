@@ -50,6 +50,9 @@ class AdaptiveSoftmax(nn.Module):
         1.0
     """
 
+    #: a batch may have no token of a cluster, whose weights then have no gradient
+    partly_used = True
+
     def __init__(
         self,
         input_size: int,
