@@ -34,7 +34,8 @@ class DynamicEvaluation:
         w \leftarrow w - \eta \frac{g}{\sqrt{v} + \epsilon} + \lambda (w_0 - w)
 
     g is the gradient of the mean loss of the last tokens, :math:`w_0` are the trained weights. v is taken from what
-    was read so far, without its bias towards zero; with ``rule="sgd"`` the step is :math:`\eta g`.
+    was read so far, without its bias towards zero; with ``rule="sgd"`` the step is :math:`\eta g`. A row of a weight
+    that had no part in the loss, such as the vector of a token that did not occur, rests.
 
     Args:
         learning_rate: η, 0 or more; 0 learns nothing.
@@ -162,9 +163,11 @@ class _Learner:
     def __init__(self, model: nn.Module, how: DynamicEvaluation) -> None:
         self.how = how
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
-        self._home = [weight.detach().clone() for weight in self._weights]
-        self._squares = [torch.zeros_like(weight) for weight in self._weights]
-        self._updates = 0
+        # the weights themselves, seen as rows
+        self._moving = [weight.detach().view(len(weight) if weight.dim() else 1, -1) for weight in self._weights]
+        self._home = [rows.clone() for rows in self._moving]
+        self._squares = [torch.zeros_like(home) for home in self._home]
+        self._updates = [home.new_zeros(len(home), 1) for home in self._home]
 
     def learn(self, loss: Tensor) -> None:
         """Take one step along the gradient of a loss."""
@@ -172,14 +175,20 @@ class _Learner:
             expected = "one with which the loss stays finite"
             raise DivergedError(describe("learning_rate", self.how.learning_rate, expected, "Take a lower one."))
         gradients = torch.autograd.grad(loss, self._weights, materialize_grads=True)
-        self._updates += 1
-        unbias = 1 - self.BETA**self._updates
-        with torch.no_grad():
-            for weight, home, square, step in zip(self._weights, self._home, self._squares, gradients, strict=True):
-                if self.how.rule == "rms":
-                    square.mul_(self.BETA).addcmul_(step, step, value=1 - self.BETA)
-                    step = step / (square / unbias).sqrt_().add_(self.EPSILON)
-                weight.lerp_(home, self.how.decay).sub_(step, alpha=self.how.learning_rate)
+        for index, gradient in enumerate(gradients):
+            self._follow(index, gradient.reshape(self._home[index].shape))
+
+    def _follow(self, index: int, gradient: Tensor) -> None:
+        """Move the rows of a weight that had part in the loss; of large tables of tokens these are few."""
+        rows = gradient.any(1).nonzero()[:, 0]
+        step = gradient[rows]
+        if self.how.rule == "rms":
+            squares, updates = self._squares[index], self._updates[index]
+            updates[rows] += 1
+            squares[rows] = torch.lerp(squares[rows], step.square(), 1 - self.BETA)
+            step = step / ((squares[rows] / (1 - self.BETA ** updates[rows])).sqrt() + self.EPSILON)
+        weight = self._moving[index]
+        weight[rows] = weight[rows].lerp(self._home[index][rows], self.how.decay) - self.how.learning_rate * step
 
 
 class _Memory:
