@@ -67,7 +67,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "one symbol": (
         "one.txt",
         (),
-        "text: got 'only the symbol 'a''; expected at least two different ones. With one symbol there is nothing to "
+        "text: got only the symbol 'a'; expected at least two different ones. With one symbol there is nothing to "
         "predict; check that the right text was read.",
     ),
     "no such file": (

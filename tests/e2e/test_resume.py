@@ -144,7 +144,7 @@ def test_a_stop_before_anything_was_evaluated(cli: Run, files: dict[str, Path], 
 def stopped(cli: Run, files: dict[str, Path], book: Path, tmp_path: Path) -> Path:
     """A run that was stopped after eight steps, of a copy of the text."""
     copy = shutil.copy(book, tmp_path / "copy.txt")
-    words = list(tasks(files, book, "--steps", "14", "--quiet", "--ngrams", "")["language"])
+    words = list(tasks(files, book, "--steps", "14", "--quiet")["language"])
     words[words.index(book)] = copy
     with pytest.MonkeyPatch.context() as monkeypatch:
         interrupt_after(monkeypatch, 8)

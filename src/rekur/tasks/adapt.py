@@ -51,7 +51,7 @@ class DynamicEvaluation:
         training data instead.
     """
 
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     decay: float = 0.001
     steps: int = 20
     rule: str = "rms"
@@ -84,7 +84,7 @@ class NeuralCache:
     """
 
     window: int = 2000
-    theta: float = 0.6
+    theta: float = 1.0
     share: float = 0.1
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rekur.data import Ragged, as_sequences
 from rekur.errors import NotStreamableError
-from rekur.features import make_features
+from rekur.features import make_features, restore
 from rekur.models import LiveModel, SequenceSpec, build
 from rekur.runtime import Session
 from rekur.tasks import recipe
@@ -226,7 +226,8 @@ class SequenceEstimator(Estimator):
         """
         reporter = reporter or (Lines() if self.verbose else Silent())
         check_options(self)
-        train_set, valid_set, chosen = self._prepare(corpus, valid)
+        begun = None if checkpoints is None else checkpoints.begun()
+        train_set, valid_set, chosen = self._prepare(corpus, valid, begun)
         lengths = np.concatenate([train_set.lengths, valid_set.lengths])
         if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
             reporter.say(warning)
@@ -255,6 +256,7 @@ class SequenceEstimator(Estimator):
                 model=spec.to_dict(),
                 options={name: self.chosen_[name] for name in (*recipe.TRAIN_OPTIONS, "batch_size")},
                 data=f"{train_set.fingerprint()}:{valid_set.fingerprint()}",
+                reads={"features": self.features_.to_dict(), "targets": self._target_state()},
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -270,7 +272,9 @@ class SequenceEstimator(Estimator):
         self._report(corpus, valid, chosen, train_set, valid_set)
         return self
 
-    def _prepare(self, corpus: Corpus, valid: Corpus | None) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
+    def _prepare(
+        self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None
+    ) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
         """Learn targets and features from the training items alone, and return both parts as steps."""
         labels, keys = read_labels(corpus)
         self._learn_targets(labels)  # what all labels cannot teach, a part cannot: said before anything is cut
@@ -278,13 +282,18 @@ class SequenceEstimator(Estimator):
         if valid is None:
             chosen = choose_rows(labels, keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
             self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+        if begun is not None:
+            self._restore_targets(begun["reads"]["targets"])
         valid_labels = [] if valid is None else read_labels(valid)[0]
         valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
         named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         self.features_ = make_features(kind, **{**named, **(self.feature_options or {})})
-        with corpus.naming_the_place():
-            self.features_.fit(corpus.items(chosen))
+        if begun is not None:
+            self.features_ = restore(begun["reads"]["features"])
+        else:
+            with corpus.naming_the_place():
+                self.features_.fit(corpus.items(chosen))
         steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
         train_set = Encoded(steps, targets, np.flatnonzero(chosen))
         if valid is None or valid_targets is None:

@@ -14,7 +14,6 @@ import torch
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
 from rekur.decode import Event, Sample, Sampler, generate
-from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
 from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
 from rekur.tasks import language_recipe as recipe
@@ -23,7 +22,7 @@ from rekur.tasks.early import announce
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
 from rekur.tasks.language_build import new_network
-from rekur.tasks.language_checks import check_options, documents
+from rekur.tasks.language_checks import check_options, check_vocabulary, documents
 from rekur.tasks.language_plan import ROWS, LanguagePlan, run
 from rekur.tasks.language_scores import Scored, language_scores
 from rekur.tasks.ngram import NGram
@@ -226,12 +225,13 @@ class LanguageModel(Estimator):
         check_options(self)
         if valid is None:
             corpus, valid = hold_out(corpus, self.valid_fraction, self.seed)
-        train_set, valid_set = self._encode(corpus, valid)
+        begun = None if checkpoints is None else checkpoints.begun()
+        train_set, valid_set = self._encode(corpus, valid, begun)
         self.history_ = history or History()
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
         facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, self.get_params(deep=False))
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
-        self.model_ = new_network(self.chosen_, train_set, self.features_.size, self.reset_)
+        self.model_ = new_network(self.chosen_, train_set, self.features_.size, self.reset_, begun)
         world = current()
         streams = StreamBatches(
             train_set.ids,
@@ -258,6 +258,7 @@ class LanguageModel(Estimator):
                 model=self.model_.spec.to_dict(),
                 options={name: self.chosen_[name] for name in recipe.RUN_OPTIONS},
                 data=f"{train_set.fingerprint}:{valid_set.fingerprint}",
+                reads={"features": self.features_.to_dict()},
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -273,16 +274,15 @@ class LanguageModel(Estimator):
         self._report(train_set, valid_set)
         return self
 
-    def _encode(self, corpus: Pieces, valid: Pieces) -> tuple[Tokens, Tokens]:
+    def _encode(self, corpus: Pieces, valid: Pieces, begun: dict[str, Any] | None) -> tuple[Tokens, Tokens]:
         """Learn the vocabulary from the training text alone, and return both texts as token numbers."""
-        self.features_ = TextFeatures(
-            self.tokens, **{**recipe.text_options(self.tokens), **(self.feature_options or {})}
-        )
-        self.features_.fit(piece for _, piece in corpus.pieces())
-        if self.features_.size < recipe.FEWEST_TOKENS:
-            only = self.features_.vocabulary_[0]
-            fix = "With one symbol there is nothing to predict; check that the right text was read."
-            raise InputError(describe("text", f"only the symbol {only!r}", "at least two different ones", fix))
+        if begun is not None:
+            self.features_ = TextFeatures.from_dict(begun["reads"]["features"])
+        else:
+            options = {**recipe.text_options(self.tokens), **(self.feature_options or {})}
+            self.features_ = TextFeatures(self.tokens, **options)
+            self.features_.fit(piece for _, piece in corpus.pieces())
+        check_vocabulary(self.features_)
         return encode_texts(corpus, self.features_), encode_texts(valid, self.features_)
 
     def _report(self, train_set: Tokens, valid_set: Tokens) -> None:

@@ -14,7 +14,9 @@ from rekur.nn.ngram import frequent_runs
 from rekur.tasks import language_recipe as recipe
 
 
-def new_network(chosen: dict[str, Any], text: Tokens, vocabulary_size: int, reset: bool) -> LanguageNetwork:
+def new_network(
+    chosen: dict[str, Any], text: Tokens, vocabulary_size: int, reset: bool, begun: dict[str, Any] | None = None
+) -> LanguageNetwork:
     """Return an untrained network that knows how frequent tokens are, and which runs of them.
 
     Args:
@@ -22,7 +24,10 @@ def new_network(chosen: dict[str, Any], text: Tokens, vocabulary_size: int, rese
         text: the training text.
         vocabulary_size: number of token numbers V.
         reset: whether a run of tokens never reaches from one document into the next.
+        begun: what a run that is gone on with on other texts was; its weights know what was frequent then.
     """
+    if begun is not None:
+        return build_language(LanguageSpec.from_dict(begun["model"]), seed=chosen["seed"])
     ids = torch.from_numpy(np.asarray(text.ids[: recipe.MOST_COUNTED]))
     options = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
     runs: tuple[Tensor, ...] = ()
@@ -30,6 +35,8 @@ def new_network(chosen: dict[str, Any], text: Tokens, vocabulary_size: int, rese
         begins = torch.from_numpy(text.starts if reset else text.starts[:1])
         how = {"min_count": recipe.LEAST_COUNT, "most": chosen["ngram_rows"]}
         runs = frequent_runs(ids, begins[begins < len(ids)], options["ngrams"], **how)
+    if options["softmax"] == "adaptive":
+        options["cutoffs"] = recipe.cutoffs(vocabulary_size)
     rows = tuple(len(keys) + 1 for keys in runs)
     spec = LanguageSpec(vocabulary_size=vocabulary_size, ngram_rows=rows, **options)
     network = build_language(spec, seed=chosen["seed"])

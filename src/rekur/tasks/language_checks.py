@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rekur import _check
 from rekur.errors import InputError, describe
+from rekur.features import TextFeatures
 from rekur.models import LanguageSpec
 from rekur.tasks import language_recipe as recipe
 from rekur.train import TrainOptions
@@ -25,7 +26,10 @@ def check_options(model: LanguageModel) -> None:
     facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
     chosen = recipe.fill(model.get_params(deep=False), facts)
     rows = (2,) * len(chosen["ngrams"])
-    LanguageSpec(vocabulary_size=100, ngram_rows=rows, **{name: chosen[name] for name in recipe.MODEL_OPTIONS})
+    borders = recipe.cutoffs(100) if chosen["softmax"] == "adaptive" else ()
+    LanguageSpec(
+        vocabulary_size=100, ngram_rows=rows, cutoffs=borders, **{name: chosen[name] for name in recipe.MODEL_OPTIONS}
+    )
     TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
     for name in ("batch_size", "chunk_length", "ngram_rows"):
         _check.whole(name, chosen[name], low=1)
@@ -38,6 +42,14 @@ def check_options(model: LanguageModel) -> None:
         _check.flag(name, getattr(model, name))
     if model.reset is not None:
         _check.flag("reset", model.reset)
+
+
+def check_vocabulary(features: TextFeatures) -> None:
+    """Raise if there is nothing to tell apart in a text."""
+    if features.size < recipe.FEWEST_TOKENS:
+        fix = "With one symbol there is nothing to predict; check that the right text was read."
+        only = features.vocabulary_[0]
+        raise InputError(f"text: got only the symbol {only!r}; expected at least two different ones. {fix}")
 
 
 def documents(X: Any) -> list[str]:

@@ -93,6 +93,16 @@ def text_options(kind: str) -> dict[str, Any]:
     return {}
 
 
+def cutoffs(size: int) -> tuple[int, ...]:
+    """Return where the clusters of an adaptive softmax begin: two thousand tokens are most of a text.
+
+    Example:
+        >>> cutoffs(33_000), cutoffs(400)
+        ((2000, 10000), (100,))
+    """
+    return tuple(place for place in (2_000, 10_000, 50_000) if place < size) or (max(2, size // 4),)
+
+
 def _letters(facts: Facts) -> bool:
     return facts.kind in ("char", "byte")
 

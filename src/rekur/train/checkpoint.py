@@ -27,10 +27,14 @@ SECONDS = 120.0
 #: how many are kept: if the newest turns out to be damaged, there is the one before
 KEPT = 2
 
+#: characters of a value that are shown in a message
+_SHOWN = 80
+
 _FIXES = {
     "data": "Give the data of then; or accept the change (--accept-changed-data), which begins the data anew.",
     "model": "Give the options of then, or begin anew in another folder.",
     "options": "Give the options of then, or begin anew in another folder.",
+    "reads": "What the model reads or predicts has changed; begin anew in another folder.",
     "task": "Give the folder of a run of this task.",
 }
 
@@ -96,7 +100,15 @@ class Checkpoints:
         if self._lock is not None:
             self._lock.release()
 
-    def identify(self, *, task: str, model: dict[str, Any], options: dict[str, Any], data: str) -> None:
+    def identify(
+        self,
+        *,
+        task: str,
+        model: dict[str, Any],
+        options: dict[str, Any],
+        data: str,
+        reads: dict[str, Any] | None = None,
+    ) -> None:
         """Say what run this is; only a run that is the same may go on from these checkpoints.
 
         Args:
@@ -104,9 +116,26 @@ class Checkpoints:
             model: the specification of the model, plain JSON.
             options: what the course of the training depends on, plain JSON.
             data: a fingerprint of the data.
+            reads: how raw items become what the model reads and predicts, plain JSON: features and targets.
         """
-        said = {"task": task, "model": model, "options": options, "data": data}
+        said = {"task": task, "model": model, "reads": reads or {}, "options": options, "data": data}
         self.identity = json.loads(json.dumps(said))
+
+    def begun(self) -> dict[str, Any] | None:
+        """Return the identity of the run that is gone on with on changed data; None where there is no such run.
+
+        With other data a vocabulary would come out in another order, and the weights would mean other tokens: what was
+        learnt from the first data has to be taken over.
+        """
+        if not (self.resume and self.accept_changed_data):
+            return None
+        for path in reversed(self._found()):
+            try:
+                found: dict[str, Any] = _read_state(path)["identity"]
+                return found
+            except _Damaged:
+                continue
+        return None
 
     def due(self, step: int) -> bool:
         """Return whether it is time for one after this step."""
@@ -182,19 +211,21 @@ class Checkpoints:
         """Return whether the data have changed; raise if the run is another one."""
         if not self.identity:
             return False
-        saved = state["identity"]
-        for part in ("task", "model", "options", "data"):
+        saved, changed = state["identity"], False
+        for part in ("task", "data", "model", "reads", "options"):
             ours, theirs = self.identity[part], saved.get(part)
             if ours == theirs:
                 continue
-            if part == "data":
-                if self.accept_changed_data:
-                    return True
+            if part != "data":
+                got, expected = _difference(ours, theirs)
+                raise CheckpointError(
+                    f"{path}, {part}: got {got}; expected {expected}, as it was begun. {_FIXES[part]}"
+                )
+            if not self.accept_changed_data:
                 got = "other training or validation data"
                 raise CheckpointError(f"{path}: got {got}; expected those it was begun with. {_FIXES[part]}")
-            got, expected = _difference(ours, theirs)
-            raise CheckpointError(f"{path}, {part}: got {got}; expected {expected}, as it was begun. {_FIXES[part]}")
-        return False
+            changed = True
+        return changed
 
     def _remove(self, paths: list[Path]) -> None:
         for path in paths:
@@ -234,12 +265,13 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _difference(ours: Any, theirs: Any) -> tuple[str, str]:
+def _difference(ours: Any, theirs: Any, name: str = "") -> tuple[str, str]:
     """Return the first entry in which two descriptions differ, as it is and as it was."""
-    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
-        return repr(ours), repr(theirs)
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return f"{names[0]} {ours.get(names[0])!r}", f"{theirs.get(names[0])!r}"
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        first = next(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+        return _difference(ours.get(first), theirs.get(first), first)
+    shown = [text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in (repr(ours), repr(theirs))]
+    return f"{name} {shown[0]}".strip(), shown[1]
 
 
 def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
