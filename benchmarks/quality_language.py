@@ -105,7 +105,7 @@ def playable(model: LanguageModel) -> float | None:
     if program is None:
         print("abc2midi is not installed (Debian: abcmidi); no tunes are checked", file=sys.stderr)
         return None
-    drawn = model.generate("", samples=TUNES, max_tokens=2000, temperature=0.8, stop=["\n\n"], seed=0)
+    drawn = model.generate("", samples=TUNES, max_tokens=2000, temperature=0.5, stop=["\n\n"], seed=0)
     accepted = 0
     with tempfile.TemporaryDirectory() as folder:
         for sample in drawn:

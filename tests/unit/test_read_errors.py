@@ -107,7 +107,7 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
         ),
         (
             "a.csv.gz",
-            gzip.compress(b"text,label\n" * 1000)[:60],
+            gzip.compress(b"text,label\n" * 1000, mtime=0)[:60],
             "a.csv.gz: packing: got 'Compressed file ended before the end-of-stream marker was reached'; "
             "expected a whole gzip file. Download or pack it again; if it is not packed at all, rename it.",
         ),

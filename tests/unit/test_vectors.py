@@ -181,7 +181,7 @@ BROKEN = {
         "fastText model: got 'quantised'; expected one that is not. Use the model before it was quantised.",
     ),
     "gzip": (
-        gzip.compress(CONTENTS["glove"])[:-9],
+        gzip.compress(CONTENTS["glove"], mtime=0)[:-9],
         "gzip: got Compressed file ended before the end-of-stream marker was reached; expected a whole gzipped "
         f"file. {TEXT}",
     ),

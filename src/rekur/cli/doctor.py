@@ -22,6 +22,9 @@ OPTIONAL = {
     "tokenizers": ("train", "learning a BPE vocabulary"),
     "matplotlib": ("train", "plots and reports"),
     "pyarrow": ("parquet", "reading parquet files"),
+    "zstandard": ("zstd", "reading .zst files"),
+    "optuna": ("tune", "searching for good options"),
+    "ray": ("ray", "searching on several machines"),
     "tensorboard": ("tensorboard", "event files for TensorBoard"),
 }
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "lightning_fabric": "lightning-fabric"}

@@ -259,7 +259,7 @@ class Draws:
             several, totals = pick(weights, self._next_uniforms())
             picked, total = int(several[0]), float(totals[0])
         else:
-            cumulative = weights[0].cumsum(dtype=np.float64)
+            cumulative = np.add.accumulate(weights[0], dtype=np.float64)
             total = cumulative.item(-1)
             picked = int(cumulative.searchsorted(self._next_uniforms().item(0) * total, "right"))
         if self._shapes and weights is not None:

@@ -52,7 +52,7 @@ class DynamicEvaluation:
     """
 
     learning_rate: float = 1e-3
-    decay: float = 0.001
+    decay: float = 0.005
     steps: int = 20
     rule: str = "rms"
 

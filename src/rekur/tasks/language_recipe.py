@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -55,6 +56,12 @@ LEAST_COUNT = 8
 BASELINE_ORDER = {"char": 5, "byte": 5, "word": 3, "bpe": 3}
 
 
+#: passes where nothing else is said, and those up to which a text counts as read a few times
+_PASSES, _FEW_PASSES = 12, 6
+#: tokens a second that two cores train on, about: what a time limit means
+_PACE, _WORDS_PACE = 24_000.0, 8_000.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What the rules may look at.
@@ -74,10 +81,12 @@ class Facts:
     @classmethod
     def of(cls, kind: str, tokens: int, size: int, options: dict[str, Any]) -> Self:
         """Return the facts of a training text under the options given."""
-        passes = options["epochs"] or 12
-        budget = float(tokens * passes)
+        budget = float(tokens * (options["epochs"] or _PASSES))
+        if options["steps"] and options["batch_size"] and options["chunk_length"]:
+            budget = float(options["steps"] * options["batch_size"] * options["chunk_length"])
         if options["time_limit"]:
-            budget = min(budget, 22_000.0 * options["time_limit"])
+            pace = _PACE if kind in ("char", "byte") else _WORDS_PACE
+            budget = min(budget if options["epochs"] or options["steps"] else math.inf, pace * options["time_limit"])
         return cls(kind, tokens, size, budget)
 
     @property
@@ -116,24 +125,38 @@ def _chunk_length(facts: Facts) -> int:
     return int(max(2, min(128 if _letters(facts) else 70, facts.tokens // (4 * _batch_size(facts)))))
 
 
+def _few_passes(facts: Facts) -> bool:
+    """Few passes over letters: counting helps more than it harms. Of many, what was counted is learnt by heart."""
+    return _letters(facts) and facts.passes <= _FEW_PASSES
+
+
+def _by_passes(few: float, many: float, words: float, words_often: float) -> Callable[[Facts], float]:
+    def rule(facts: Facts) -> float:
+        if _letters(facts):
+            return few if _few_passes(facts) else many
+        return words if facts.passes <= _FEW_PASSES else words_often
+
+    return rule
+
+
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": lambda facts: 384 if _letters(facts) else 512,
+    "hidden_size": lambda facts: 384 if _few_passes(facts) else 512,
     "num_layers": lambda facts: 1,
     "embedding_size": lambda facts: 64 if _letters(facts) else 256,
-    "ngrams": lambda facts: (2, 3, 4, 5, 6) if _letters(facts) else (),
+    "ngrams": lambda facts: (2, 3, 4, 5, 6) if _few_passes(facts) else (),
     "ngram_rows": lambda facts: 65_536,
     "ngram_dropout": lambda facts: 0.4,
     "tied": lambda facts: not _letters(facts),
     "softmax": lambda facts: "full" if facts.size < 5000 else "sampled",
-    "row_dropout": lambda facts: 0.0,
-    "input_dropout": lambda facts: 0.0,
+    "row_dropout": _by_passes(0.0, 0.0, 0.1, 0.1),
+    "input_dropout": _by_passes(0.0, 0.1, 0.25, 0.4),
     "dropout": lambda facts: 0.1,
-    "output_dropout": lambda facts: 0.3,
+    "output_dropout": _by_passes(0.3, 0.4, 0.3, 0.4),
     "weight_dropout": lambda facts: 0.0,
     "batch_size": _batch_size,
     "chunk_length": _chunk_length,
-    "epochs": lambda facts: 12,
-    "learning_rate": lambda facts: 6e-3,
+    "epochs": lambda facts: max(_PASSES, math.ceil(2 * facts.passes)),
+    "learning_rate": lambda facts: 6e-3 if _letters(facts) else 3e-3,
     "weight_decay": lambda facts: 1e-2,
     "patience": lambda facts: 0,
     "average": lambda facts: 0.998,
