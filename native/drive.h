@@ -1,0 +1,137 @@
+// The time driver: steps forward or backward, panels of columns within a step, tiles of rows within a panel.
+#pragma once
+
+#include "gemm.h"
+#include "layout.h"
+#include "share.h"
+
+namespace rekur {
+namespace REKUR_ISA {
+
+// Some rows of one step, as a tile sees them.
+struct Rows {
+    int64_t t, begin, step;
+    int64_t row(int m) const { return begin + m * step; }
+};
+
+// Some units: the first, and how many lanes of each vector there are.
+template <class S>
+struct Units {
+    int64_t first, hidden;
+    int64_t at(int v) const { return first + v * lanes<S>; }
+    int count(int v) const {
+        const int64_t left = hidden - at(v);
+        return left >= lanes<S> ? lanes<S> : static_cast<int>(left);
+    }
+};
+
+inline int64_t vectors_of(int64_t numbers, int lanes) { return (numbers + lanes - 1) / lanes; }
+
+// The vectors of one panel: most of them, or what is left in the last panel.
+inline int width_of(int64_t vectors, int64_t panel, int most) {
+    const int64_t left = vectors - panel * most;
+    return left < most ? static_cast<int>(left) : most;
+}
+
+// Forward: Cell::start fills the tile of one panel, the product is added, Cell::finish makes outputs of it.
+template <class Cell, class S>
+void run_forward(const Recurrence<S>& a, const Share& share) {
+    FlushDenormals flush;
+    const int64_t vectors = vectors_of(a.hidden, lanes<S>);
+    const Share::Range range = share.panels(vectors_of(vectors, Cell::units));
+    for (int64_t t = 0; t < a.at.steps; ++t) {
+        const Share::Rows mine = share.rows(a.at, a.at.active[t]);
+        const S* before = a.seen0;
+        int64_t stride = a.hidden;
+        if (t > 0 && a.mask) {
+            before = a.seen + ((t - 1) & 1) * a.at.rows * a.hidden;
+        } else if (t > 0) {
+            before = a.outputs + a.at.first[t - 1] * a.hidden;
+            stride = a.at.stride * a.hidden;
+        }
+        for (int64_t panel = range.begin; panel < range.end; ++panel) {
+            const Units<S> place{panel * Cell::units * lanes<S>, a.hidden};
+            const S* weight = a.weight + place.first * Cell::product_gates * a.hidden;
+            const int wide = width_of(vectors, panel, Cell::units) * Cell::product_gates;
+            in_blocks(mine.count, tile_rows(wide), [&](int64_t first, int height) {
+                const Rows rows{t, mine.row(first), mine.step};
+                Tile<S> tile;
+                tile.height = height;
+                tile.vectors = wide;
+                Cell::start(a, rows, place, tile);
+                multiply_of<S>(height, wide)(tile.sum, before + rows.begin * stride, rows.step * stride, weight,
+                                             a.hidden);
+                Cell::finish(a, rows, place, tile);
+            });
+        }
+        share.meet();
+    }
+}
+
+constexpr int back_vectors = REKUR_REGISTERS == 16 ? 3 : 4;
+
+// Backward: the product of the next step's gradients comes to each output, Cell::finish makes this step's of it.
+template <class Cell, class S>
+void run_backward(const RecurrenceBack<S>& a, const Share& share) {
+    FlushDenormals flush;
+    const int64_t vectors = vectors_of(a.hidden, lanes<S>);
+    const int64_t depth = Cell::product_gates * a.hidden, width = Cell::gates * a.hidden;
+    const Share::Range range = share.panels(vectors_of(vectors, back_vectors));
+    for (int64_t t = a.at.steps - 1; t >= -1; --t) {
+        const Share::Rows mine = share.rows(a.at, t < 0 ? a.at.rows : a.at.active[t]);
+        const int64_t going_on = t + 1 < a.at.steps ? share.rows(a.at, a.at.active[t + 1]).count : 0;
+        const S* after = t + 1 < a.at.steps ? a.d_gates + a.at.first[t + 1] * width : nullptr;
+        const int64_t stride = a.at.stride * width;
+        for (int64_t panel = range.begin; panel < range.end; ++panel) {
+            const Units<S> place{panel * back_vectors * lanes<S>, a.hidden};
+            const S* weight = a.weight + place.first * depth;
+            const int wide = width_of(vectors, panel, back_vectors);
+            const auto part = [&](int64_t from, int64_t count, bool product) {
+                in_blocks(count, tile_rows(wide), [&](int64_t first, int height) {
+                    const Rows rows{t, mine.row(from + first), mine.step};
+                    Tile<S> tile{};
+                    tile.height = height;
+                    tile.vectors = wide;
+                    if (product) {
+                        const S* left = after + rows.begin * stride;
+                        multiply_of<S>(height, wide)(tile.sum, left, rows.step * stride, weight, depth);
+                    }
+                    Cell::finish(a, rows, place, tile);
+                });
+            };
+            part(0, going_on, true);
+            part(going_on, mine.count - going_on, false);
+        }
+        share.meet();
+    }
+}
+
+// The gradient of an output but for what comes from the next step by other ways than the product.
+template <class S>
+REKUR_INLINE Vec<S> arriving(const RecurrenceBack<S>& a, int64_t t, int64_t row, int64_t unit, int count, Vec<S> sum) {
+    if (a.mask) sum *= load(a.mask + row * a.hidden + unit, count);
+    return t < 0 ? sum : sum + load(a.d_outputs + a.at.place(t, row) * a.hidden + unit, count);
+}
+
+// The output before step t.
+template <class A>
+REKUR_INLINE auto previous_output(const A& a, int64_t t, int64_t row) {
+    return (t > 0 ? a.outputs + a.at.place(t - 1, row) * a.hidden : a.h0 + row * a.hidden);
+}
+
+// Where the cells before step t stand.
+template <class A>
+REKUR_INLINE auto previous_cells(const A& a, int64_t t, int64_t row) {
+    return (t > 0 ? a.cells + a.at.place(t - 1, row) * a.hidden : a.c0 + row * a.hidden);
+}
+
+template <class S>
+REKUR_INLINE void put_output(const Recurrence<S>& a, int64_t t, int64_t row, int64_t unit, int count, Vec<S> h) {
+    store(a.outputs + a.at.place(t, row) * a.hidden + unit, h, count);
+    if (!a.mask) return;
+    const int64_t place = row * a.hidden + unit;
+    store(a.seen + (t & 1) * a.at.rows * a.hidden + place, h * load(a.mask + place, count), count);
+}
+
+}  // namespace REKUR_ISA
+}  // namespace rekur

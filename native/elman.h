@@ -1,0 +1,59 @@
+// The simple recurrent network: h = φ(x + U h').
+#pragma once
+
+#include "activations.h"
+#include "drive.h"
+
+namespace rekur {
+namespace REKUR_ISA {
+
+template <bool is_tanh>
+struct ElmanForward {
+    static constexpr int units = REKUR_REGISTERS == 16 ? 3 : 4, product_gates = 1;
+
+    template <class S>
+    static void start(const Recurrence<S>& a, Rows rows, Units<S> place, Tile<S>& tile) {
+        for (int m = 0; m < tile.height; ++m) {
+            const S* from = a.gates + a.at.place(rows.t, rows.row(m)) * a.hidden;
+            for (int v = 0; v < tile.vectors; ++v) tile.row(m)[v] = load(from + place.at(v), place.count(v));
+        }
+    }
+
+    template <class S>
+    static void finish(const Recurrence<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
+        for (int m = 0; m < tile.height; ++m) {
+            for (int v = 0; v < tile.vectors; ++v) {
+                const Vec<S> h = is_tanh ? tanh(tile.row(m)[v]) : relu(tile.row(m)[v]);
+                put_output(a, rows.t, rows.row(m), place.at(v), place.count(v), h);
+            }
+        }
+    }
+};
+
+template <bool is_tanh>
+struct ElmanBackward {
+    static constexpr int gates = 1, product_gates = 1;
+
+    template <class S>
+    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
+        for (int m = 0; m < tile.height; ++m) {
+            const int64_t row = rows.row(m);
+            for (int v = 0; v < tile.vectors; ++v) {
+                const int64_t unit = place.at(v);
+                const int count = place.count(v);
+                const Vec<S> d_h = arriving(a, rows.t, row, unit, count, tile.row(m)[v]);
+                if (rows.t < 0) {
+                    store(a.d_h + row * a.hidden + unit, d_h, count);
+                    continue;
+                }
+                const int64_t at = a.at.place(rows.t, row) * a.hidden + unit;
+                const Vec<S> h = load(a.outputs + at, count);
+                const Vec<S> d = is_tanh ? d_h * (1 - h * h) : (h > 0 ? d_h : h * 0);
+                store(a.d_gates + at, d, count);
+            }
+        }
+    }
+};
+
+}  // namespace REKUR_ISA
+}  // namespace rekur

@@ -1,0 +1,53 @@
+// Compiled once for every instruction set, each in a namespace of its own (REKUR_ISA).
+#include "kernels.h"
+
+#include "elman.h"
+#include "gru.h"
+#include "lstm.h"
+#include "product.h"
+
+namespace rekur {
+namespace REKUR_ISA {
+
+template <class S>
+void forward(Kind kind, const Recurrence<S>& a, const Share& share) {
+    switch (kind) {
+        case Kind::tanh_rnn: return run_forward<ElmanForward<true>>(a, share);
+        case Kind::relu_rnn: return run_forward<ElmanForward<false>>(a, share);
+        case Kind::lstm: return run_forward<LstmForward>(a, share);
+        case Kind::gru: return run_forward<GruForward>(a, share);
+    }
+}
+
+template <class S>
+void backward(Kind kind, const RecurrenceBack<S>& a, const Share& share) {
+    switch (kind) {
+        case Kind::tanh_rnn: return run_backward<ElmanBackward<true>>(a, share);
+        case Kind::relu_rnn: return run_backward<ElmanBackward<false>>(a, share);
+        case Kind::lstm: return run_backward<LstmBackward>(a, share);
+        case Kind::gru: return run_backward<GruBackward>(a, share);
+    }
+}
+
+template <class S>
+constexpr Kernels<S> table() {
+    static_assert(product_vectors == back_vectors, "both are packed as plain columns");
+    return {lanes<S>, ElmanForward<true>::units, product_vectors, forward<S>, backward<S>, run_product<S>};
+}
+
+static bool runs_here() {
+#if defined(__AVX512F__)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#elif defined(__AVX2__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return true;
+#endif
+}
+
+extern const InstructionSet instruction_set;
+const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>()};
+
+}  // namespace REKUR_ISA
+}  // namespace rekur

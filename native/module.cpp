@@ -1,0 +1,234 @@
+// rekur._native: the kernels as Python sees them. Arrays are checked here; below, nothing is.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#if defined(__unix__)
+#include <unistd.h>
+#endif
+
+#include "kernels.h"
+#include "team.h"
+
+namespace nb = nanobind;
+
+namespace rekur {
+namespace {
+
+template <class T>
+using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Maybe = std::optional<Array<T>>;
+
+int64_t second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (size > 0) return size;
+#endif
+    return 1 << 20;
+}
+
+template <class T>
+T* checked(const Array<T>& array, int64_t size, const char* name) {
+    if (static_cast<int64_t>(array.size()) < size) {
+        throw std::invalid_argument(std::string(name) + ": got " + std::to_string(array.size()) +
+                                    " numbers; expected " + std::to_string(size) + ".");
+    }
+    return array.data();
+}
+
+template <class T>
+T* checked(const Maybe<T>& array, int64_t size, const char* name) {
+    return array ? checked(*array, size, name) : nullptr;
+}
+
+Layout layout(const Array<const int64_t>& first, const Array<const int64_t>& active, int64_t stride, int64_t rows) {
+    const auto steps = static_cast<int64_t>(first.size());
+    checked(active, steps, "active");
+    return {first.data(), active.data(), stride, steps, rows};
+}
+
+// Places that the layout reaches, so that no array is shorter.
+int64_t places(const Layout& at) {
+    int64_t most = 0;
+    for (int64_t t = 0; t < at.steps; ++t) {
+        if (at.active[t] < 1 || at.active[t] > at.rows || (t > 0 && at.active[t] > at.active[t - 1]) || at.first[t] < 0) {
+            throw std::invalid_argument("active: expected rows from 1 to " + std::to_string(at.rows) + ", falling.");
+        }
+        const int64_t end = at.place(t, at.active[t] - 1) + 1;
+        most = end > most ? end : most;
+    }
+    return most;
+}
+
+// How many threads, and whether they split units instead of rows.
+struct Plan {
+    int parts;
+    bool by_units;
+};
+
+Plan plan(const std::string& split, int threads, const Layout& at, int64_t hidden, int64_t gates, int64_t bytes) {
+    if (split != "auto" && split != "rows" && split != "units") {
+        throw std::invalid_argument("split: got '" + split + "'; expected one of auto, rows, units.");
+    }
+    const int64_t work = at.rows * hidden * hidden * gates;  // multiply-adds of a step
+    int parts = threads;
+    if (split == "auto" && work * at.steps < 100'000) parts = 1;
+    bool by_units = split == "units";
+    if (split == "auto" && parts > 1) {
+        const bool few_rows = at.rows < parts;
+        const bool spills = gates * hidden * hidden * bytes > second_level_cache() * 3 / 4;
+        by_units = (few_rows && work > 30'000) || (spills && work > 100'000);
+    }
+    if (!by_units && at.rows < parts) parts = static_cast<int>(at.rows);
+    return {parts < 1 ? 1 : parts, by_units};
+}
+
+template <class F>
+void together(const Plan& how, F&& run) {
+    Barrier barrier;
+    nb::gil_scoped_release release;
+    run_together(how.parts, [&](int part, int parts) { run(Share{part, parts, how.by_units ? &barrier : nullptr}); });
+}
+
+int64_t gates_of(Kind kind) { return kind == Kind::lstm || kind == Kind::gru ? 4 : 1; }
+int64_t product_gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+
+Kind kind_of(const std::string& name) {
+    if (name == "tanh") return Kind::tanh_rnn;
+    if (name == "relu") return Kind::relu_rnn;
+    if (name == "lstm") return Kind::lstm;
+    if (name == "gru") return Kind::gru;
+    throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru.");
+}
+
+// A buffer on a cache line's border.
+template <class S>
+std::unique_ptr<S[], void (*)(S*)> buffer(int64_t size) {
+    constexpr std::align_val_t line{64};
+    auto* data = static_cast<S*>(::operator new[](static_cast<size_t>(size) * sizeof(S), line));
+    return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
+}
+
+template <class S>
+auto packed(const Packing& how, const S* weight) {
+    auto to = buffer<S>(how.size());
+    pack(how, weight, to.get());
+    return to;
+}
+
+template <class S>
+void forward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
+             int64_t rows, int64_t hidden, Array<const S> weight, Maybe<const S> bias, Array<const S> h0,
+             Array<const S> seen0, Maybe<const S> mask, Maybe<const S> c0, Array<S> gates, Array<S> outputs,
+             Maybe<S> cells, Maybe<S> seen, bool keep, int threads, const std::string& split) {
+    const Kind kind = kind_of(name);
+    const Kernels<S>& kernels = select().of<S>();
+    const int64_t product = product_gates_of(kind), states = rows * hidden;
+    Recurrence<S> a{};
+    a.at = layout(first, active, stride, rows);
+    const int64_t numbers = places(a.at) * hidden;
+    a.hidden = hidden;
+    a.bias = checked(bias, hidden, "bias");
+    a.h0 = checked(h0, states, "h0");
+    a.seen0 = checked(seen0, states, "seen0");
+    a.mask = checked(mask, states, "mask");
+    a.c0 = checked(c0, states, "c0");
+    a.gates = checked(gates, numbers * gates_of(kind), "gates");
+    a.outputs = checked(outputs, numbers, "outputs");
+    a.cells = checked(cells, keep ? numbers : states, "cells");
+    a.seen = checked(seen, 2 * states, "seen");
+    a.keep = keep;
+    if ((kind == Kind::lstm && (!a.cells || (keep && !a.c0))) || (a.mask && !a.seen)) {
+        throw std::invalid_argument("cells, c0 or seen: got none; an LSTM needs the first two, a mask the last.");
+    }
+    const int units = product == 1 ? kernels.forward_units : 1;
+    const auto ready = packed(Packing{product, hidden, hidden, hidden, 1, units, kernels.lanes},
+                              checked(weight, product * hidden * hidden, "weight"));
+    a.weight = ready.get();
+    together(plan(split, threads, a.at, hidden, product, sizeof(S)),
+             [&](const Share& share) { kernels.forward(kind, a, share); });
+}
+
+template <class S>
+void backward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
+              int64_t rows, int64_t hidden, Array<const S> weight, Array<const S> h0, Maybe<const S> c0,
+              Maybe<const S> mask, Array<const S> gates, Array<const S> outputs, Maybe<const S> cells,
+              Array<const S> d_outputs, Array<S> d_gates, Array<S> d_h, Maybe<S> d_c, int threads,
+              const std::string& split) {
+    const Kind kind = kind_of(name);
+    const Kernels<S>& kernels = select().of<S>();
+    const int64_t product = product_gates_of(kind), states = rows * hidden;
+    RecurrenceBack<S> a{};
+    a.at = layout(first, active, stride, rows);
+    const int64_t numbers = places(a.at) * hidden;
+    a.hidden = hidden;
+    a.h0 = checked(h0, states, "h0");
+    a.c0 = checked(c0, states, "c0");
+    a.mask = checked(mask, states, "mask");
+    a.gates = checked(gates, numbers * (product == 1 ? 0 : 4), "gates");
+    a.outputs = checked(outputs, numbers, "outputs");
+    a.cells = checked(cells, numbers, "cells");
+    a.d_outputs = checked(d_outputs, numbers, "d_outputs");
+    a.d_gates = checked(d_gates, numbers * gates_of(kind), "d_gates");
+    a.d_h = checked(d_h, states, "d_h");
+    a.d_c = checked(d_c, states, "d_c");
+    if (kind == Kind::lstm && (!a.cells || !a.c0 || !a.d_c)) {
+        throw std::invalid_argument("cells, c0 or d_c: got none; an LSTM needs them.");
+    }
+    const auto ready = packed(Packing{1, hidden, product * hidden, 1, hidden, kernels.panel, kernels.lanes},
+                              checked(weight, product * hidden * hidden, "weight"));
+    a.weight = ready.get();
+    together(plan(split, threads, a.at, hidden, product, sizeof(S)),
+             [&](const Share& share) { kernels.backward(kind, a, share); });
+}
+
+template <class S>
+void product(Array<const S> in, Array<const S> weight, Maybe<const S> bias, Array<S> out, int64_t out_stride,
+             int threads) {
+    if (weight.ndim() != 2 || in.ndim() != 2) throw std::invalid_argument("in and weight: expected two axes each.");
+    const Kernels<S>& kernels = select().of<S>();
+    Product<S> a{};
+    a.rows = static_cast<int64_t>(in.shape(0));
+    a.depth = static_cast<int64_t>(in.shape(1));
+    a.columns = static_cast<int64_t>(weight.shape(0));
+    a.in_stride = a.depth;
+    a.out_stride = out_stride;
+    a.in = in.data();
+    a.bias = checked(bias, a.columns, "bias");
+    a.out = checked(out, a.rows == 0 ? 0 : (a.rows - 1) * out_stride + a.columns, "out");
+    const auto ready = packed(Packing{1, a.columns, a.depth, a.depth, 1, kernels.panel, kernels.lanes},
+                              checked(weight, a.columns * a.depth, "weight"));
+    a.weight = ready.get();
+    const int parts = a.rows * a.columns * a.depth < 100'000 ? 1 : threads;
+    together(Plan{parts, false}, [&](const Share& share) { kernels.product(a, share); });
+}
+
+template <class S>
+void bind(nb::module_& m) {
+    using namespace nb::literals;
+    m.def("forward", &forward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
+          "bias"_a.none(), "h0"_a, "seen0"_a, "mask"_a.none(), "c0"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(),
+          "seen"_a.none(), "keep"_a, "threads"_a, "split"_a = "auto");
+    m.def("backward", &backward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
+          "h0"_a, "c0"_a.none(), "mask"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(), "d_outputs"_a, "d_gates"_a,
+          "d_h"_a, "d_c"_a.none(), "threads"_a, "split"_a = "auto");
+    m.def("product", &product<S>, "in"_a, "weight"_a, "bias"_a.none(), "out"_a, "out_stride"_a, "threads"_a);
+}
+
+}  // namespace
+}  // namespace rekur
+
+NB_MODULE(_native, m) {
+    m.doc() = "Recurrent nets on a CPU: compiled kernels.";
+    m.def("instruction_set", [] { return std::string(rekur::select().name); });
+    m.def("team", [] { return std::string(rekur::team_name()); });
+    rekur::bind<float>(m);
+    rekur::bind<double>(m);
+}

@@ -1,0 +1,106 @@
+// Vectors of the instruction set this file is compiled for, by the compilers' own vector types.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "layout.h"
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define REKUR_BYTES 64
+#define REKUR_REGISTERS 32
+#elif defined(__AVX2__)
+#define REKUR_BYTES 32
+#define REKUR_REGISTERS 16
+#elif defined(__aarch64__)
+#define REKUR_BYTES 16
+#define REKUR_REGISTERS 32
+#else
+#define REKUR_BYTES 16
+#define REKUR_REGISTERS 16
+#endif
+
+namespace rekur {
+namespace REKUR_ISA {
+
+template <class S>
+struct Simd;
+
+template <>
+struct Simd<float> {
+    typedef float Vec __attribute__((vector_size(REKUR_BYTES)));
+    typedef float Loose __attribute__((vector_size(REKUR_BYTES), aligned(4), may_alias));
+    typedef int32_t Int __attribute__((vector_size(REKUR_BYTES)));
+};
+
+template <>
+struct Simd<double> {
+    typedef double Vec __attribute__((vector_size(REKUR_BYTES)));
+    typedef double Loose __attribute__((vector_size(REKUR_BYTES), aligned(8), may_alias));
+    typedef int64_t Int __attribute__((vector_size(REKUR_BYTES)));
+};
+
+template <class S>
+using Vec = typename Simd<S>::Vec;
+
+template <class S>
+constexpr int lanes = REKUR_BYTES / sizeof(S);
+
+template <class S>
+REKUR_INLINE Vec<S> load(const S* from) {
+    return *reinterpret_cast<const typename Simd<S>::Loose*>(from);
+}
+
+template <class S>
+REKUR_INLINE void store(S* to, Vec<S> value) {
+    *reinterpret_cast<typename Simd<S>::Loose*>(to) = value;
+}
+
+template <class S>
+REKUR_INLINE Vec<S> all(S value) {
+    return value - Vec<S>{};
+}
+
+// The first count lanes; the others are zero.
+template <class S>
+REKUR_INLINE Vec<S> load(const S* from, int count) {
+    if (count == lanes<S>) return load(from);
+    Vec<S> value{};
+    std::memcpy(&value, from, count * sizeof(S));
+    return value;
+}
+
+template <class S>
+REKUR_INLINE void store(S* to, Vec<S> value, int count) {
+    if (count == lanes<S>) return store(to, value);
+    std::memcpy(to, &value, count * sizeof(S));
+}
+
+// Denormals count as zero while one of these lives: a decaying state must not run a hundred times slower.
+class FlushDenormals {
+public:
+#if defined(__SSE__) || defined(__x86_64__)
+    FlushDenormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | 0x8040); }
+    ~FlushDenormals() { __builtin_ia32_ldmxcsr(before_); }
+
+private:
+    unsigned before_;
+#elif defined(__aarch64__)
+    FlushDenormals() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" ::"r"(before_ | (1u << 24)));
+    }
+    ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(before_)); }
+
+private:
+    uint64_t before_;
+#endif
+};
+
+}  // namespace REKUR_ISA
+}  // namespace rekur

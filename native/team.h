@@ -1,0 +1,14 @@
+// Threads: the team that PyTorch computes with where there is one, so that the two never compete; else our own.
+#pragma once
+
+#include <functional>
+
+namespace rekur {
+
+// Runs work(0, n) … work(n - 1, n) at the same time, each in a thread of its own, and waits for all; n is at most parts.
+void run_together(int parts, const std::function<void(int, int)>& work);
+
+// "PyTorch's OpenMP", or "own threads".
+const char* team_name();
+
+}  // namespace rekur
