@@ -84,6 +84,7 @@ MADE: dict[str, Make] = {
     "dropout elman": lambda d, h: RecurrentDropout(Elman(d, h), 0.5),
     "dropout gru": lambda d, h: RecurrentDropout(GRU(d, h), 0.5),
     "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
+    "dropout plain lstm": lambda d, h: RecurrentDropout(LSTM(d, h), 0.5),
     "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h + 1, proj_size=h), 0.5),
     "dropout peephole": lambda d, h: RecurrentDropout(PeepholeLSTM(d, h), 0.5),
     "a user's linear": Sliding,
@@ -294,7 +295,7 @@ class Runner(torch.nn.Module):
 
 @every_cell
 def test_operands_that_depend_on_each_other_keep_their_own_second_gradients(make: Make) -> None:
-    path = next((p for p in runnable(make(2, 2)) if p in ("bptt", "sequential")), None)
+    path = next((p for p in runnable(make(2, 2)) if p in ("native", "bptt", "sequential")), None)
     if path is None:
         pytest.skip("only the loop runs this cell")
     case = Case(make, {"seed": 0, "sizes": (2, 2), "steps": 3, "batch_size": 2, "lengths": [3, 2], "reverse": False})

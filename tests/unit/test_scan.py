@@ -109,13 +109,13 @@ def zeros(*shape: int) -> Tensor:
         (
             {"path": "bpt"},
             InputError,
-            "path: got 'bpt'; expected one of 'auto', 'loop', 'bptt', 'sequential', 'chunked', 'associative', "
-            "'vendor'. Did you mean 'bptt'?",
+            "path: got 'bpt'; expected one of 'auto', 'loop', 'native', 'bptt', 'sequential', 'chunked', "
+            "'associative', 'vendor'. Did you mean 'bptt'?",
         ),
         (
             {"path": "chunked"},
             InputError,
-            "path: got 'chunked'; expected one that can run this LSTM: 'loop', 'bptt', 'vendor'. "
+            "path: got 'chunked'; expected one that can run this LSTM: 'loop', 'native', 'bptt', 'vendor'. "
             "LSTM is not linear in its state.",
         ),
     ],
@@ -161,10 +161,11 @@ def test_a_cell_with_changed_equations_is_not_taken_for_the_one_it_derives_from(
 
 def test_the_choice_depends_on_cell_and_lengths() -> None:
     x, ragged, whole = zeros(2, 4, 3), torch.tensor([4, 2]), torch.tensor([4, 4])
-    assert choose(Elman(3, 5), x).path == "bptt"
-    assert choose(GRU(3, 5), x, ragged).path == "bptt"
-    assert choose(LSTM(3, 5), x.double(), ragged).path == "bptt"
-    assert choose(LSTM(3, 5), x.double(), whole).path == "bptt"
+    assert choose(Elman(3, 5), x).path == "native"
+    assert choose(GRU(3, 5), x, ragged).path == "native"
+    assert choose(LSTM(3, 5).double(), x.double(), ragged).path == "native"
+    assert choose(LSTM(3, 5).double(), x.double(), whole).path == "native"
+    assert choose(GRU(3, 5).bfloat16(), x.bfloat16()).path == "bptt"
     assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "bptt"
     assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
     assert choose(MinGRU(3, 5), zeros(2, 99, 3), None).path == "chunked"
@@ -173,9 +174,11 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     if torch.backends.mkldnn.is_available():
         assert choose(LSTM(3, 5), x, whole).path == "vendor"
         assert choose(LSTM(3, 5), x, ragged).path == "vendor"
-        for batch_size, steps, path in ((1000, 2, "bptt"), (1000, 3, "vendor"), (2000, 3, "bptt")):
+        for batch_size, steps, path in ((1000, 2, "native"), (1000, 3, "vendor"), (2000, 3, "native")):
             lengths = torch.full((batch_size,), steps)
             assert choose(LSTM(3, 5), zeros(batch_size, 4, 3), lengths).path == path
+        with torch.no_grad():
+            assert choose(LSTM(3, 5), x, whole).path == "native"
     for cell in (Elman(3, 5), LSTM(3, 5), MinGRU(3, 5), LayerNorm(LSTM(3, 5))):
         assert set(runnable(cell)) <= set(PATHS)
         assert choose(cell, x).reason

@@ -40,10 +40,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"rnn_relu": {"nonli
 
 # which scans know a kind of cell; the loop runs every cell
 _SCANS = {
-    "elman": ("loop", "bptt", "vendor"),
-    "lstm": ("loop", "bptt", "vendor"),
+    "elman": ("loop", "native", "bptt", "vendor"),
+    "lstm": ("loop", "native", "bptt", "vendor"),
     "lstm_peephole": ("loop", "bptt"),
-    "gru": ("loop", "bptt", "vendor"),
+    "gru": ("loop", "native", "bptt", "vendor"),
     "gru_reset_before": ("loop", "bptt"),
     "linear": ("loop", "sequential", "chunked", "associative"),
     "": ("loop",),

@@ -9,7 +9,7 @@ Axes: B batch, R rows that have a step, T time, N real steps of the batch, D inp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,22 +25,30 @@ State = tuple[Tensor, ...]
 Prepared = tuple[Family, Operands]
 
 
-def bptt(cell: Any, x: Tensor, state: State, plan: Plan, mask: Tensor | None = None) -> tuple[Tensor, State]:
+def bptt(
+    cell: Any,
+    x: Tensor,
+    state: State,
+    plan: Plan,
+    mask: Tensor | None = None,
+    kinds: Mapping[str, Callable[[Any, State], Prepared]] | None = None,
+) -> tuple[Tensor, State]:
     """Run a cell of a family that is written out by hand.
 
     Args:
-        cell: its ``kind`` is one of :data:`KINDS`.
+        cell: its ``kind`` is one of ``kinds``.
         x: inputs (B, T, D).
         state: (h,) or (h, c), before the first step.
         plan: where the real steps are.
         mask: (B, P), multiplies the previous output inside the recurrent product; None for no mask.
+        kinds: how the weights of each kind of cell become operands; by default :data:`KINDS`.
 
     Returns:
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
     """
     with torch.autocast(device_type=x.device.type, enabled=False):
         dtype = cell.weight_hh.dtype
-        family, operands = KINDS[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
+        family, operands = (kinds or KINDS)[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
         if mask is not None:
             operands = operands._replace(mask=mask.to(dtype))
         inputs = plan.layout(x.to(dtype))
@@ -54,11 +62,11 @@ def bptt(cell: Any, x: Tensor, state: State, plan: Plan, mask: Tensor | None = N
 
 
 def _elman(cell: Any, state: State) -> Prepared:
-    return ElmanFamily(cell.nonlinearity), Operands(cell.weight_ih, cell.weight_hh, state[0], _both_biases(cell))
+    return ElmanFamily(cell.nonlinearity), Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell))
 
 
 def _lstm(cell: Any, state: State) -> Prepared:
-    bias = _both_biases(cell)
+    bias = both_biases(cell)
     operands = Operands(
         _output_gate_first(cell.weight_ih),
         _output_gate_first(cell.weight_hh),
@@ -76,16 +84,21 @@ def _lstm_peephole(cell: Any, state: State) -> Prepared:
 
 
 def _gru(cell: Any, state: State) -> Prepared:
+    return GRUFamily(), gru_operands(cell, state)
+
+
+def gru_operands(cell: Any, state: State) -> Operands:
+    """Return the operands of a GRU, whose second bias of the candidate stands inside the reset product."""
     bias, b_hn = cell.bias_ih, None
     if bias is not None:
         split = 2 * cell.hidden_size
         b_hn = cell.bias_hh[split:]
         bias = torch.cat([bias[:split] + cell.bias_hh[:split], bias[split:]])
-    return GRUFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], bias, b_hn=b_hn)
+    return Operands(cell.weight_ih, cell.weight_hh, state[0], bias, b_hn=b_hn)
 
 
 def _gru_reset_before(cell: Any, state: State) -> Prepared:
-    return GRUResetBeforeFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], _both_biases(cell))
+    return GRUResetBeforeFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell))
 
 
 #: how the weights of each kind of cell become operands
@@ -98,7 +111,8 @@ KINDS: dict[str, Callable[[Any, State], Prepared]] = {
 }
 
 
-def _both_biases(cell: Any) -> Tensor | None:
+def both_biases(cell: Any) -> Tensor | None:
+    """Return the sum of a cell's two biases, if it has them."""
     return None if cell.bias_ih is None else cell.bias_ih + cell.bias_hh
 
 
@@ -172,7 +186,8 @@ def _gradients(
         plan.add_at_last(d_outputs, plan.take_rows(d_h))
     d_cells = None if d_c is None else plan.take_rows(d_c).clone()
     inner = operands.rows(plan)
-    result = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells)
+    needs_mask = needed[1 + Operands._fields.index("mask")]
+    result = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells, needs_mask=needs_mask)
     others = result.others
     for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
         if name in others:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from rekur._check import choice
 from rekur.errors import InputError, describe
-from rekur.scan import bptt, linear, vendor
+from rekur.scan import bptt, linear, native, vendor
 
-#: every scan: the definition, back-propagation by hand, the three of linear cells, PyTorch's fused layers
-PATHS = ("loop", "bptt", *linear.METHODS, "vendor")
+#: every scan: the definition, compiled kernels, the same by hand in PyTorch, three for linear cells, fused layers
+PATHS = ("loop", "native", "bptt", *linear.METHODS, "vendor")
 
 # up to this many numbers a step, of a batch at least so long, a CPU spends its time between the steps
 _NARROW, _LONG = 1024, 64
@@ -52,7 +52,7 @@ def choose(cell: Any, x: Tensor, lengths: Tensor | None = None, *, path: str = "
     Example:
         >>> from rekur.cells import GRU
         >>> choose(GRU(3, 5), torch.zeros(2, 7, 3)).path
-        'bptt'
+        'native'
     """
     choice("path", path, ("auto", *PATHS))
     if path == "auto":
@@ -70,7 +70,7 @@ def runnable(cell: Any) -> tuple[str, ...]:
     Example:
         >>> from rekur.cells import GRU, MinGRU
         >>> runnable(GRU(3, 5)), runnable(MinGRU(3, 5))
-        (('loop', 'bptt', 'vendor'), ('loop', 'sequential', 'chunked', 'associative'))
+        (('loop', 'native', 'bptt', 'vendor'), ('loop', 'sequential', 'chunked', 'associative'))
     """
     return tuple(name for name in PATHS if not _refusal(cell, name))
 
@@ -84,8 +84,10 @@ def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
     able = runnable(cell)
     if "vendor" in able and x.is_cuda and _cudnn_takes(x):
         return Choice("vendor", "cuDNN's fused layer")
-    if "vendor" in able and _onednn_pays(cell, x, lengths):
+    if "vendor" in able and _learns(cell, x) and _onednn_pays(cell, x, lengths):
         return Choice("vendor", "oneDNN's fused LSTM: the batch is narrow or has little padding")
+    if "native" in able:
+        return Choice("native", "compiled kernels: one call for all steps, rows that ended cost nothing")
     if "bptt" in able:
         return Choice("bptt", "written out by hand: rows that ended cost nothing, weight gradients are one product")
     if "sequential" in able:
@@ -102,6 +104,8 @@ def _refusal(cell: Any, path: str) -> str:
     name, kind = type(cell).__name__, _kind(cell)
     if path == "loop":
         return ""
+    if path == "native":
+        return native.refusal(cell.cell if kind == "recurrent_dropout" else cell)
     if path == "bptt":
         inner = _kind(cell.cell) if kind == "recurrent_dropout" else kind
         return "" if inner in bptt.KINDS else f"The equations of {name} are not written out by hand."
@@ -118,6 +122,10 @@ def _cudnn_takes(x: Tensor) -> bool:
     cudnn: Any = torch.backends.cudnn
     kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     return bool(cudnn.is_available() and cudnn.enabled) and x.dtype in kinds
+
+
+def _learns(cell: Any, x: Tensor) -> bool:
+    return torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in cell.parameters()))
 
 
 def _onednn_pays(cell: Any, x: Tensor, lengths: Tensor | None) -> bool:

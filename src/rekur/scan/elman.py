@@ -48,6 +48,8 @@ class ElmanFamily:
         saved: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
     ) -> Backward:
         slope = (1 - outputs.square()) if self.is_tanh else (outputs > 0).to(outputs.dtype)
         d, slopes = plan.each(d_outputs), plan.each(slope)
@@ -57,7 +59,8 @@ class ElmanFamily:
         for going_on, here, factor, after, mask in reversed(list(steps)):
             add_product(going_on, after, operands.w_h, mask)
             here.mul_(factor)
-        return Backward([(d_outputs, 0)], recurrent_gradients(plan, operands, outputs, d_outputs))
+        others = recurrent_gradients(plan, operands, outputs, d_outputs, needs_mask=needs_mask)
+        return Backward([(d_outputs, 0)], others)
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None

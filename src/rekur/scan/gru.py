@@ -58,6 +58,8 @@ class GRUFamily:
         saved: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
     ) -> Backward:
         (gates,) = saved
         size = outputs.shape[1]
@@ -80,7 +82,8 @@ class GRUFamily:
             add_product(d_going_on, product, operands.w_h, mask)
             d_going_on.addcmul_(d_after, z_after)
             four.mul_(d_wide)
-        others = recurrent_gradients(plan, operands, outputs, d_gates[:, : 3 * size], d_h[0] * update[0])
+        together, around = d_gates[:, : 3 * size], d_h[0] * update[0]
+        others = recurrent_gradients(plan, operands, outputs, together, around, needs_mask=needs_mask)
         if operands.b_hn is not None:
             others["b_hn"] = to_m.sum(0)
         return Backward([(d_gates[:, : 2 * size], 0), (to_n, 2 * size)], others)
@@ -125,6 +128,8 @@ class GRUResetBeforeFamily:
         saved: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
     ) -> Backward:
         (gates,) = saved
         size = outputs.shape[1]
@@ -140,7 +145,7 @@ class GRUResetBeforeFamily:
         d_h0, d_seen = self._run_back(plan, operands, gates, d_gates, d_outputs)
         d_w_h = torch.cat([d_gates[:, : 2 * size].t() @ seen, to_n.t() @ (r * seen)])
         others = {"w_h": d_w_h, "h0": d_h0}
-        if operands.mask is not None:
+        if operands.mask is not None and needs_mask:
             others["mask"] = plan.total(d_seen * h_before)
         return Backward([(d_gates, 0)], others)
 

@@ -88,6 +88,8 @@ class LSTMFamily:
         saved: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
     ) -> Backward:
         gates, cells, tanh_cells = saved
         c_before = plan.shifted(_cells(operands), cells)
@@ -95,7 +97,7 @@ class LSTMFamily:
             d_cells = torch.zeros_like(cells[: plan.rows])
         d_gates, c_slope = _slopes(gates, c_before, tanh_cells)
         self._run_back(plan, operands, gates, d_gates, c_slope, d_outputs, d_cells)
-        others = recurrent_gradients(plan, operands, outputs, d_gates)
+        others = recurrent_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         others["c0"] = d_cells
         d_o, d_i, d_f, _ = d_gates.chunk(4, 1)
         if operands.peepholes is not None:

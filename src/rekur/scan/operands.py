@@ -80,8 +80,10 @@ class Family(Protocol):
         saved: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
     ) -> Backward:
-        """Return all gradients; ``d_outputs`` (N, P) and ``d_cells`` (R, H) are overwritten."""
+        """Return all gradients, the mask's if needed; ``d_outputs`` (N, P) and ``d_cells`` (R, H) are overwritten."""
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
@@ -115,25 +117,41 @@ def masked(plan: Plan, outputs: Tensor, mask: Tensor | None) -> Tensor:
     return outputs if mask is None else outputs * plan.spread(mask)
 
 
-def recurrent_gradients(
-    plan: Plan, operands: Operands, outputs: Tensor, d_product: Tensor, d_h0: Tensor | None = None
+def product_gradients(
+    plan: Plan, operands: Operands, outputs: Tensor, d_product: Tensor, *, needs_mask: bool
 ) -> dict[str, Tensor]:
-    """Return the gradients of ``w_h``, ``h0`` and ``mask``.
+    """Return the gradients of ``w_h`` and, if it is needed, of ``mask``.
 
     Args:
         plan: the layout.
         operands: the operands.
         outputs: of every step (N, P).
         d_product: gradient of the recurrent product at every step (N, gH).
-        d_h0: what comes to h0 otherwise than through the product (R, P).
+        needs_mask: whether the mask's is needed.
     """
     mask, first = operands.mask, operands.h0
-    to_first = d_product[: plan.rows] @ operands.w_h
     gradients = {}
     if mask is not None:
-        gradients["mask"] = plan.total((d_product @ operands.w_h) * plan.shifted(first, outputs))
-        to_first *= mask
+        if needs_mask:
+            gradients["mask"] = plan.total((d_product @ operands.w_h) * plan.shifted(first, outputs))
         first = first * mask
     gradients["w_h"] = plan.outer_shifted(d_product, first, masked(plan, outputs, mask))
+    return gradients
+
+
+def recurrent_gradients(
+    plan: Plan,
+    operands: Operands,
+    outputs: Tensor,
+    d_product: Tensor,
+    d_h0: Tensor | None = None,
+    *,
+    needs_mask: bool,
+) -> dict[str, Tensor]:
+    """Return what :func:`product_gradients` gives and the gradient of ``h0``; ``d_h0`` (R, P) comes to it otherwise."""
+    to_first = d_product[: plan.rows] @ operands.w_h
+    if operands.mask is not None:
+        to_first *= operands.mask
+    gradients = product_gradients(plan, operands, outputs, d_product, needs_mask=needs_mask)
     gradients["h0"] = to_first if d_h0 is None else to_first.add_(d_h0)
     return gradients

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from rekur._check import flag
+from rekur.scan import native
 from rekur.scan.bptt import bptt
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product
@@ -45,7 +46,7 @@ def scan(
         state: the state before the first step, each tensor (B, …); None for ``cell.initial_state``.
         lengths: int64 (B,), the real steps of each row, in [0, T], on any device; None where every row has T.
         reverse: read each row from its own last real step to its first; outputs stay where their inputs are.
-        path: "auto", or the name of a scan: "loop", "bptt", "sequential", "chunked", "associative", "vendor".
+        path: "auto", or the name of a scan: "loop", "native", "bptt", "sequential", "chunked", "associative", "vendor".
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step read; that of
@@ -87,10 +88,11 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
     if chosen == "vendor":
         with full_precision(x):
             return vendor(cell, x, before, plan)
-    if chosen != "bptt":
+    kinds = native.KINDS if chosen == "native" else None
+    if chosen not in ("bptt", "native"):
         return linear_scan(cell, x, before, plan, chosen)
     if not drops_in_product(cell):
-        return bptt(cell, x, before, plan)
+        return bptt(cell, x, before, plan, kinds=kinds)
     mask = before[-1]
-    y, after = bptt(cell.cell, x, before[:-1], plan, mask if cell.training else None)
+    y, after = bptt(cell.cell, x, before[:-1], plan, mask if cell.training else None, kinds)
     return y, (*after, mask)

@@ -1,0 +1,280 @@
+"""Families of cells whose serial part runs in compiled kernels, one call for all steps and rows.
+
+The products that need no state (of the inputs, of the weights' gradients) stay PyTorch's while training. In inference
+they are the kernels' own too: there the sum of every number runs in one order, so that a row's result is the same bits
+whatever else is in the batch and however the sequence was cut.
+
+Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rekur.scan.bptt import both_biases, gru_operands
+from rekur.scan.elman import ElmanFamily
+from rekur.scan.gru import GRUFamily
+from rekur.scan.operands import Backward, Family, Forward, Operands, product_gradients, project_into
+from rekur.scan.plan import Plan
+
+kernels: Any
+try:
+    kernels = importlib.import_module("rekur._native")
+except ImportError:  # installed without a compiler
+    kernels = None
+
+#: dtypes that the kernels know
+DTYPES = (torch.float32, torch.float64)
+
+
+def available() -> bool:
+    """Return whether the compiled kernels are installed."""
+    return kernels is not None
+
+
+class NativeElman(ElmanFamily):
+    """The simple recurrent network on the kernels.
+
+    Args:
+        nonlinearity: "tanh" or "relu".
+    """
+
+    def __init__(self, nonlinearity: str) -> None:
+        super().__init__(nonlinearity)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+        _project(outputs, packed, operands.w_x, operands.bias, keep)
+        _forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
+        return Forward(None, ())
+
+    def backward(
+        self,
+        plan: Plan,
+        operands: Operands,
+        outputs: Tensor,
+        saved: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
+    ) -> Backward:
+        d_gates = torch.empty_like(outputs)
+        d_h0 = _backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
+        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
+        return Backward([(d_gates, 0)], {**others, "h0": d_h0})
+
+
+class NativeLSTM:
+    """Long short-term memory on the kernels; gates stand in PyTorch's order i, f, g, o."""
+
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+        size = outputs.shape[1]
+        gates = packed.new_empty(packed.shape[0], 4 * size)
+        _project(gates, packed, operands.w_x, operands.bias, keep)
+        cells = torch.empty_like(outputs) if keep else cast(Tensor, operands.c0).clone()
+        _forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
+        return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
+
+    def backward(
+        self,
+        plan: Plan,
+        operands: Operands,
+        outputs: Tensor,
+        saved: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
+    ) -> Backward:
+        gates, cells = saved
+        d_gates = torch.empty_like(gates)
+        d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
+        d_h0 = _backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
+        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
+        return Backward([(d_gates, 0)], {**others, "h0": d_h0, "c0": d_c})
+
+    def step(
+        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        i, f, g, o = torch.addmm(projected, seen, operands.w_h.t()).chunk(4, 1)
+        after = torch.sigmoid(f) * cast(Tensor, c) + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(after), after
+
+
+class NativeGRU(GRUFamily):
+    """The gated recurrent unit, reset after the product, on the kernels; pieces stand r, z, m, n."""
+
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+        size = outputs.shape[1]
+        gates = packed.new_empty(packed.shape[0], 4 * size)
+        w_x, bias = operands.w_x, operands.bias
+        _project(gates[:, : 2 * size], packed, w_x[: 2 * size], None if bias is None else bias[: 2 * size], keep)
+        _project(gates[:, 3 * size :], packed, w_x[2 * size :], None if bias is None else bias[2 * size :], keep)
+        _forward("gru", plan, operands, gates, outputs, None, keep=keep)
+        return Forward(None, (gates,) if keep else ())
+
+    def backward(
+        self,
+        plan: Plan,
+        operands: Operands,
+        outputs: Tensor,
+        saved: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
+    ) -> Backward:
+        (gates,) = saved
+        size = outputs.shape[1]
+        d_gates = torch.empty_like(gates)
+        d_h0 = _backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
+        others = product_gradients(plan, operands, outputs, d_gates[:, : 3 * size], needs_mask=needs_mask)
+        others["h0"] = d_h0
+        if operands.b_hn is not None:
+            others["b_hn"] = d_gates[:, 2 * size : 3 * size].sum(0)
+        return Backward([(d_gates[:, : 2 * size], 0), (d_gates[:, 3 * size :], 2 * size)], others)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
+    r"""Return :math:`x W^\top + b`, each row the same bits whatever rows stand around it.
+
+    Args:
+        x: (N, D), float32 or float64 on the CPU.
+        weight: (C, D).
+        bias: (C,), or None.
+        out: where to write, (N, C) with its last axis contiguous; by default new memory.
+
+    Example:
+        >>> x, weight = torch.randn(5, 3), torch.randn(2, 3)
+        >>> not available() or bool((product(x, weight)[3] == product(x[3:4], weight)[0]).all())
+        True
+    """
+    if out is None:
+        out = x.new_empty(x.shape[0], weight.shape[0])
+    span = 0 if out.numel() == 0 else (out.shape[0] - 1) * out.stride(0) + out.shape[1]
+    target = out.as_strided((span,), (1,))
+    kernels.product(_array(x), _array(weight), _array(bias), target, out.stride(0), torch.get_num_threads())
+    return out
+
+
+def _elman(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
+    operands = Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell))
+    return NativeElman(cell.nonlinearity), operands
+
+
+def _lstm(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
+    return NativeLSTM(), Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell), c0=state[1])
+
+
+def _gru(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
+    return NativeGRU(), gru_operands(cell, state)
+
+
+#: how the weights of each kind of cell become operands
+KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]] = {
+    "elman": _elman,
+    "lstm": _lstm,
+    "gru": _gru,
+}
+
+
+def refusal(cell: Any) -> str:
+    """Return why the kernels cannot run ``cell``, or an empty string."""
+    name, kind = type(cell).__name__, str(getattr(cell, "kind", ""))
+    if not available():
+        return "The compiled kernels are not installed: `rekur doctor` says why."
+    if kind not in KINDS or getattr(cell, "weight_hr", None) is not None:
+        return f"There is no kernel for the equations of {name}."
+    weight = cell.weight_hh
+    if weight.device.type != "cpu" or weight.dtype not in DTYPES:
+        return f"The kernels run float32 and float64 on a CPU; the weights are {weight.dtype} on {weight.device}."
+    return ""
+
+
+def _project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep: bool) -> None:
+    if keep:
+        project_into(into, packed, w_x, bias)
+    else:
+        product(packed, w_x, bias, out=into)
+
+
+def _array(tensor: Tensor | None) -> Tensor | None:
+    """Return a tensor as the kernels take it: contiguous and without a history."""
+    return None if tensor is None else tensor.detach().contiguous()
+
+
+def _places(plan: Plan) -> tuple[Any, Any]:
+    """Return where each step's rows begin (T,) and how many there are (T,)."""
+    active = np.asarray(plan.sizes, dtype=np.int64)
+    return active.cumsum() - active, active
+
+
+def _forward(
+    kind: str, plan: Plan, operands: Operands, gates: Tensor, outputs: Tensor, cells: Tensor | None, *, keep: bool
+) -> None:
+    first, active = _places(plan)
+    mask, h0 = operands.mask, operands.h0
+    kernels.forward(
+        kind,
+        first,
+        active,
+        1,
+        plan.rows,
+        outputs.shape[1],
+        _array(operands.w_h),
+        _array(operands.b_hn),
+        _array(h0),
+        _array(h0 if mask is None else h0 * mask),
+        _array(mask),
+        _array(operands.c0) if keep else None,
+        gates,
+        outputs,
+        cells,
+        None if mask is None else outputs.new_empty(2, *h0.shape),
+        keep,
+        torch.get_num_threads(),
+    )
+
+
+def _backward(
+    kind: str,
+    plan: Plan,
+    operands: Operands,
+    gates: Tensor,
+    outputs: Tensor,
+    cells: Tensor | None,
+    d_outputs: Tensor,
+    d_gates: Tensor,
+    d_cells: Tensor | None,
+) -> Tensor:
+    """Fill ``d_gates`` and ``d_cells``, which comes with the gradient of the last cells; return that of h0 (R, H)."""
+    first, active = _places(plan)
+    d_h0 = torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
+    kernels.backward(
+        kind,
+        first,
+        active,
+        1,
+        plan.rows,
+        outputs.shape[1],
+        _array(operands.w_h),
+        _array(operands.h0),
+        _array(operands.c0),
+        _array(operands.mask),
+        gates,
+        outputs,
+        cells,
+        _array(d_outputs),
+        d_gates,
+        d_h0,
+        d_cells,
+        torch.get_num_threads(),
+    )
+    return d_h0
