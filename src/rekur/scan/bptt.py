@@ -47,18 +47,24 @@ def bptt(
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
     """
     with torch.autocast(device_type=x.device.type, enabled=False):
-        dtype = cell.weight_hh.dtype
-        family, operands = (kinds or KINDS)[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
-        if mask is not None:
-            operands = operands._replace(mask=mask.to(dtype))
-        inputs = plan.layout(x.to(dtype))
+        family, operands = prepare(cell, state, mask, kinds)
+        inputs = plan.layout(x.to(cell.weight_hh.dtype))
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                (y, *after), _ = _evaluate(family, plan, inputs, operands, keep=False)
+                (y, *after), _ = evaluate(family, plan, inputs, operands, keep=False)
     return plan.layout(y), tuple(after)
+
+
+def prepare(
+    cell: Any, state: State, mask: Tensor | None, kinds: Mapping[str, Callable[[Any, State], Prepared]] | None
+) -> Prepared:
+    """Return the family of a cell and its operands, all in the dtype of the weights."""
+    dtype = cell.weight_hh.dtype
+    family, operands = (kinds or KINDS)[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
+    return family, operands if mask is None else operands._replace(mask=mask.to(dtype))
 
 
 def _elman(cell: Any, state: State) -> Prepared:
@@ -122,7 +128,7 @@ def _output_gate_first(weight: Tensor) -> Tensor:
     return torch.cat([o, i, f, g])
 
 
-def _evaluate(
+def evaluate(
     family: Family, plan: Plan, x: Tensor, operands: Operands, *, keep: bool
 ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
     """Return [y, h] or [y, h, c], and what backward needs: packed inputs, packed outputs and the family's own."""
@@ -146,7 +152,7 @@ class _Bptt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        results, kept = _evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
+        results, kept = evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
         ctx.family, ctx.plan, ctx.count = family, plan, len(tensors)
         ctx.save_for_backward(x, *tensors, *kept)
         ctx.set_materialize_grads(False)
@@ -162,10 +168,10 @@ class _Bptt(torch.autograd.Function):
         with torch.autocast(device_type=x.device.type, enabled=False):
             if torch.is_grad_enabled():
                 return None, None, *_differentiable_gradients(ctx.family, ctx.plan, x, tensors, grads, needed)
-            return None, None, *_gradients(ctx.family, ctx.plan, Operands(*tensors), kept, grads, needed)
+            return None, None, *gradients(ctx.family, ctx.plan, Operands(*tensors), kept, grads, needed)
 
 
-def _gradients(
+def gradients(
     family: Family,
     plan: Plan,
     operands: Operands,
@@ -238,7 +244,7 @@ def _differentiable_gradients(
 
 
 def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Tensor]:
-    """Return what :func:`_evaluate` returns, in differentiable operations."""
+    """Return what :func:`evaluate` returns, in differentiable operations."""
     rows = operands.rows(plan)
     packed = plan.pack(x) @ operands.w_x.t()
     if operands.bias is not None:

@@ -125,6 +125,8 @@ def _cudnn_takes(x: Tensor) -> bool:
 
 
 def _learns(cell: Any, x: Tensor) -> bool:
+    if torch.compiler.is_compiling():
+        return False  # the fused layers are not made for it
     return torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in cell.parameters()))
 
 

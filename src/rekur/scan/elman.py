@@ -27,8 +27,11 @@ class ElmanFamily:
         nonlinearity: φ, "tanh" or "relu".
     """
 
+    saved = ()
+
     def __init__(self, nonlinearity: str) -> None:
         self.is_tanh = nonlinearity == "tanh"
+        self.name = f"rnn_{nonlinearity}"
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         project_into(outputs, packed, operands.w_x, operands.bias)

@@ -31,6 +31,9 @@ class GRUFamily:
     three, and in the backward pass all four are the same gradient times a factor known beforehand.
     """
 
+    name = "gru"
+    saved = (4,)
+
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
         gates = packed.new_empty(packed.shape[0], 4 * size)
@@ -101,6 +104,9 @@ class GRUFamily:
 
 class GRUResetBeforeFamily:
     r""":math:`n = \tanh(W_n x_t + b + U_n (r \odot h_{t-1}))`, :math:`h_t = n + z \odot (h_{t-1} - n)`."""
+
+    name = "gru_reset_before"
+    saved = (3,)
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]

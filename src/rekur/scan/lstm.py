@@ -32,6 +32,9 @@ class LSTMFamily:
     Peepholes (3, H) stand in the order o, i, f.
     """
 
+    name = "lstm"
+    saved = (4, 1, 1)
+
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = operands.w_x.shape[0] // 4
         gates = packed.new_empty(packed.shape[0], 4 * size)

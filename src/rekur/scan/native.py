@@ -48,6 +48,7 @@ class NativeElman(ElmanFamily):
     def __init__(self, nonlinearity: str) -> None:
         super().__init__(nonlinearity)
         self.nonlinearity = nonlinearity
+        self.name = f"native_rnn_{nonlinearity}"
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         _project(outputs, packed, operands.w_x, operands.bias, keep)
@@ -73,6 +74,9 @@ class NativeElman(ElmanFamily):
 
 class NativeLSTM:
     """Long short-term memory on the kernels; gates stand in PyTorch's order i, f, g, o."""
+
+    name = "native_lstm"
+    saved = (4, 1)
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
@@ -110,6 +114,9 @@ class NativeLSTM:
 
 class NativeGRU(GRUFamily):
     """The gated recurrent unit, reset after the product, on the kernels; pieces stand r, z, m, n."""
+
+    name = "native_gru"
+    saved = (4,)
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]

@@ -67,7 +67,18 @@ class Backward(NamedTuple):
 
 
 class Family(Protocol):
-    """One family of cells, written out by hand. States and mask of ``operands`` are (R, …)."""
+    """One family of cells, written out by hand. States and mask of ``operands`` are (R, …).
+
+    Attributes:
+        name: under which operators know it.
+        saved: of how many pieces of H each tensor consists that forward keeps for backward.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def saved(self) -> tuple[int, ...]: ...
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rekur._check import flag
 from rekur.scan import native
-from rekur.scan.bptt import bptt
+from rekur.scan.bptt import KINDS, bptt, prepare
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
+from rekur.scan.operator import operate
 from rekur.scan.plan import ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
 from rekur.scan.reverse import reverse_rows
 from rekur.scan.vendor import vendor
 
 State = tuple[Tensor, ...]
+
+#: the scans that are written out by hand, and how they prepare each kind of cell
+_BY_HAND = {"bptt": KINDS, "native": native.KINDS}
 
 
 def scan(
@@ -64,15 +69,18 @@ def scan(
         (torch.Size([2, 4, 5]), True, True)
     """
     check_input(cell, x)
-    real = None if lengths is None else check_lengths(lengths, x)
+    compiling = torch.compiler.is_compiling()
+    real = lengths if lengths is None or compiling else check_lengths(lengths, x)
     x = to_weights(cell, x)
     before = tuple(s.to(x.dtype) for s in check_state(cell, x, state))
     backwards = flag("reverse", reverse)
-    if real is not None and bool((real == x.shape[1]).all()):
+    if real is not None and not compiling and bool((real == x.shape[1]).all()):
         real = None
     chosen = choose(cell, x, real, path=path).path
-    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not bool(real.any())):
+    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not compiling and not bool(real.any())):
         return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
+    if compiling and chosen in _BY_HAND:
+        return _as_operator(cell, chosen, x, before, real, backwards)
     if chosen == "loop":
         turned = reverse_rows(x, real) if backwards else x
         y, after = loop(cell, turned, before, real)
@@ -88,11 +96,26 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
     if chosen == "vendor":
         with full_precision(x):
             return vendor(cell, x, before, plan)
-    kinds = native.KINDS if chosen == "native" else None
-    if chosen not in ("bptt", "native"):
+    if chosen not in _BY_HAND:
         return linear_scan(cell, x, before, plan, chosen)
+    inner, states, mask = _unwrapped(cell, before)
+    y, after = bptt(inner, x, states, plan, mask, _BY_HAND[chosen])
+    return y, (*after, *before[len(after) :])
+
+
+def _as_operator(
+    cell: Any, chosen: str, x: Tensor, before: State, lengths: Tensor | None, reverse: bool
+) -> tuple[Tensor, State]:
+    """Run as one operator, for code that is being compiled."""
+    inner, states, mask = _unwrapped(cell, before)
+    with full_precision(x):
+        prepared = prepare(inner, states, mask, _BY_HAND[chosen])
+        y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
+    return y, (*after, *before[len(after) :])
+
+
+def _unwrapped(cell: Any, before: State) -> tuple[Any, State, Tensor | None]:
+    """Return the cell inside recurrent dropout, its own state and the mask, where there is one to apply."""
     if not drops_in_product(cell):
-        return bptt(cell, x, before, plan, kinds=kinds)
-    mask = before[-1]
-    y, after = bptt(cell.cell, x, before[:-1], plan, mask if cell.training else None, kinds)
-    return y, (*after, mask)
+        return cell, before, None
+    return cell.cell, before[:-1], before[-1] if cell.training else None

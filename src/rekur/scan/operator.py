@@ -1,0 +1,203 @@
+"""The scans that are written out by hand as operators of PyTorch: what ``torch.compile`` and ``torch.export`` see.
+
+To them a scan is one opaque operation with a known shape and a known gradient, lengths included; eager code calls the
+same functions directly. An operator has no optional results and none of unknown size, so that what backward needs is
+given as tensors of B·T rows, of which a ragged batch fills the first N.
+
+Axes: B batch, T time, N real steps of the batch, D input features, H hidden, P output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rekur.scan.bptt import Prepared, evaluate, gradients
+from rekur.scan.check import check_lengths
+from rekur.scan.elman import ElmanFamily
+from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
+from rekur.scan.lstm import LSTMFamily
+from rekur.scan.native import NativeElman, NativeGRU, NativeLSTM
+from rekur.scan.operands import Family, Operands
+from rekur.scan.plan import Plan, ragged_plan, whole_plan
+
+State = tuple[Tensor, ...]
+
+#: every family by its name, which is all that an operator can be given
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        ElmanFamily("tanh"),
+        ElmanFamily("relu"),
+        LSTMFamily(),
+        GRUFamily(),
+        GRUResetBeforeFamily(),
+        NativeElman("tanh"),
+        NativeElman("relu"),
+        NativeLSTM(),
+        NativeGRU(),
+    )
+}
+
+
+def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
+    """Run a prepared cell over x (B, T, D) as one operator.
+
+    Args:
+        prepared: the family and its operands.
+        x: inputs (B, T, D), in the dtype of the weights.
+        lengths: int64 (B,), or None where every row has T; checked when the operator runs.
+        reverse: whether each row is read from its last real step to its first.
+
+    Returns:
+        outputs (B, T, P), and the state after each row's last step read.
+    """
+    family, operands = prepared
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *operands))
+    y, *rest = torch.ops.rekur.scan(family.name, x, lengths, reverse, keep, *operands)
+    return y, tuple(rest[: 1 if operands.c0 is None else 2])
+
+
+def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan | None:
+    """Return the plan, or None where no row has a step."""
+    if lengths is None:
+        return whole_plan(x.shape[0], x.shape[1])
+    real = check_lengths(lengths, x)
+    return ragged_plan(real, x.shape[1], x.device, reverse=reverse) if bool(real.any()) else None
+
+
+def _turned(x: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
+    return x.flip(1) if reverse and lengths is None else x
+
+
+@torch.library.custom_op("rekur::scan", mutates_args=())
+def _scan(
+    family: str,
+    x: Tensor,
+    lengths: Tensor | None,
+    reverse: bool,
+    keep: bool,
+    w_x: Tensor,
+    w_h: Tensor,
+    h0: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    c0: Tensor | None,
+    w_hr: Tensor | None,
+    peepholes: Tensor | None,
+    b_hn: Tensor | None,
+) -> list[Tensor]:
+    operands = Operands(w_x, w_h, h0, bias, mask, c0, w_hr, peepholes, b_hn)
+    plan = _plan(x, lengths, reverse)
+    fake = _fake_scan(family, x, lengths, reverse, keep, *operands)
+    if plan is None:
+        results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
+        return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
+    inputs = plan.layout(_turned(x, lengths, reverse))
+    (y, *after), (_, _, *saved) = evaluate(FAMILIES[family], plan, inputs, operands, keep=keep)
+    y = _turned(plan.layout(y), lengths, reverse).contiguous()
+    kept = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(after) :], strict=True)]
+    return [y, *after, *kept]
+
+
+def _as_large_as(tensor: Tensor, like: Tensor) -> Tensor:
+    if tensor.shape == like.shape:
+        return tensor
+    larger = torch.zeros_like(like)
+    larger[: len(tensor)] = tensor
+    return larger
+
+
+@_scan.register_fake
+def _fake_scan(
+    family: str, x: Tensor, lengths: Tensor | None, reverse: bool, keep: bool, *operands: Tensor | None
+) -> list[Tensor]:
+    given = Operands(*operands)  # type: ignore[arg-type]
+    rows, steps = x.shape[0], x.shape[1]
+    y = x.new_empty(rows, steps, given.h0.shape[1])
+    states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (given.h0, given.c0) if s is not None]
+    hidden = given.h0.shape[1] if given.c0 is None else given.c0.shape[1]
+    pieces = FAMILIES[family].saved if keep else ()
+    return [y, *states, *(x.new_empty(rows * steps, count * hidden) for count in pieces)]
+
+
+@torch.library.custom_op("rekur::scan_backward", mutates_args=())
+def _scan_backward(
+    family: str,
+    x: Tensor,
+    lengths: Tensor | None,
+    reverse: bool,
+    operands: Sequence[Tensor | None],
+    y: Tensor,
+    saved: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    plan = _plan(x, lengths, reverse)
+    given = Operands(*operands)  # type: ignore[arg-type]
+    if plan is None:
+        found = [
+            torch.zeros_like(t) for t in _fake_backward(family, x, lengths, reverse, operands, y, saved, grads, needed)
+        ]
+        for place, grad in zip((1 + Operands._fields.index(name) for name in ("h0", "c0")), grads[1:], strict=False):
+            if needed[place]:  # the states go through as they are
+                found[place] = grad.contiguous().clone()
+        return found
+    packed = plan.pack(plan.layout(_turned(x, lengths, reverse)))
+    outputs = plan.pack(plan.layout(_turned(y, lengths, reverse)))
+    kept = [packed, outputs.view(plan.steps, plan.batch_size, -1) if plan.index is None else outputs]
+    kept += [tensor[: len(packed)] for tensor in saved]
+    d_y = plan.layout(_turned(grads[0], lengths, reverse))
+    got = gradients(FAMILIES[family], plan, given, kept, (d_y, *grads[1:]), tuple(needed))
+    if got[0] is not None:
+        got[0] = _turned(plan.layout(got[0]), lengths, reverse)
+    return [x.new_empty(0) if g is None or not need else _owned(g) for g, need in zip(got, needed, strict=True)]
+
+
+def _owned(gradient: Tensor) -> Tensor:
+    """Return a gradient in memory of its own: results of an operator must not share any."""
+    return gradient.contiguous().clone()
+
+
+@_scan_backward.register_fake
+def _fake_backward(
+    family: str,
+    x: Tensor,
+    lengths: Tensor | None,
+    reverse: bool,
+    operands: Sequence[Tensor | None],
+    y: Tensor,
+    saved: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    pairs = zip([x, *operands], needed, strict=True)
+    return [
+        x.new_empty(0) if t is None or not need else torch.empty_like(t, memory_format=torch.contiguous_format)
+        for t, need in pairs
+    ]
+
+
+def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    ctx.family, x, lengths, ctx.reverse, _, *operands = inputs
+    states = 1 if operands[5] is None else 2
+    ctx.states = states
+    ctx.save_for_backward(x, lengths, *operands, output[0], *output[1 + states :])
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    x, lengths, *rest = ctx.saved_tensors
+    count = len(Operands._fields)
+    operands, y, saved = rest[:count], rest[count], rest[count + 1 :]
+    shapes = [y, *(s for s in (operands[2], operands[5]) if s is not None)]
+    given = [torch.zeros_like(s) if g is None else g for g, s in zip(grads, shapes, strict=False)]
+    needed = [ctx.needs_input_grad[1], *ctx.needs_input_grad[5:]]
+    found = torch.ops.rekur.scan_backward(ctx.family, x, lengths, ctx.reverse, operands, y, saved, given, needed)
+    d_x, *others = (g if need else None for g, need in zip(found, needed, strict=True))
+    return (None, d_x, None, None, None, *others)
+
+
+_scan.register_autograd(_backward, setup_context=_keep_for_backward)
