@@ -94,7 +94,14 @@ void run_backward(const RecurrenceBack<S>& a, const Share& share) {
                     tile.vectors = wide;
                     if (product) {
                         const S* left = after + rows.begin * stride;
-                        multiply_of<S>(height, wide)(tile.sum, left, rows.step * stride, weight, depth);
+                        const auto multiply = multiply_of<S>(height, wide);
+                        // of the gates' gradients the last one may stand apart
+                        const int64_t beside = Cell::gap ? depth - a.hidden : depth;
+                        multiply(tile.sum, left, rows.step * stride, weight, beside);
+                        if (Cell::gap) {
+                            multiply(tile.sum, left + beside + Cell::gap * a.hidden, rows.step * stride,
+                                     weight + beside * wide * lanes<S>, a.hidden);
+                        }
                     }
                     Cell::finish(a, rows, place, tile);
                 });

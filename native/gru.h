@@ -1,4 +1,4 @@
-// The gated recurrent unit: n = tanh(x_n + r m), m = U h' + b, h = n + z (h' - n). Pieces stand r, z, m, n.
+// The gated recurrent unit: n = tanh(x_n + r m), m = U h' + b, h = n + z (h' - n). Pieces stand r, z, n, m.
 #pragma once
 
 #include "activations.h"
@@ -31,20 +31,20 @@ struct GruForward {
             const int64_t row = rows.row(m);
             S* to = a.gates + a.at.place(rows.t, row) * 4 * H + u;
             const Vec<S> r = sigmoid(tile.row(m)[0]), z = sigmoid(tile.row(m)[1]), product = tile.row(m)[2];
-            const Vec<S> candidate = tanh(load(to + 3 * H, n) + r * product);
+            const Vec<S> candidate = tanh(load(to + 2 * H, n) + r * product);
             const Vec<S> before = load(previous_output(a, rows.t, row) + u, n);
             put_output(a, rows.t, row, u, n, candidate + z * (before - candidate));
             if (!a.keep) continue;
             store(to, r, n);
             store(to + H, z, n);
-            store(to + 2 * H, product, n);
-            store(to + 3 * H, candidate, n);
+            store(to + 2 * H, candidate, n);
+            store(to + 3 * H, product, n);
         }
     }
 };
 
 struct GruBackward {
-    static constexpr int gates = 4, product_gates = 3;
+    static constexpr int gates = 4, product_gates = 3, gap = 1;  // n stands before m, and has no product
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
@@ -63,15 +63,15 @@ struct GruBackward {
                 const int64_t at = a.at.place(rows.t, row);
                 const S* from = a.gates + at * 4 * H + u;
                 const Vec<S> r = load(from, n), z = load(from + H, n);
-                const Vec<S> product = load(from + 2 * H, n), candidate = load(from + 3 * H, n);
+                const Vec<S> candidate = load(from + 2 * H, n), product = load(from + 3 * H, n);
                 const Vec<S> before = load(previous_output(a, rows.t, row) + u, n);
                 const Vec<S> d_n = d_h * (1 - z) * (1 - candidate * candidate);
                 store(around, d_h * z, n);
                 S* to = a.d_gates + at * 4 * H + u;
                 store(to, d_n * product * r * (1 - r), n);
                 store(to + H, d_h * (before - candidate) * z * (1 - z), n);
-                store(to + 2 * H, d_n * r, n);
-                store(to + 3 * H, d_n, n);
+                store(to + 2 * H, d_n, n);
+                store(to + 3 * H, d_n * r, n);
             }
         }
     }

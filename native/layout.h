@@ -24,7 +24,7 @@ struct Layout {
 
 enum class Kind : int { tanh_rnn, relu_rnn, lstm, gru };
 
-// One recurrence over a whole batch. Gates stand as in PyTorch: LSTM i f g o; GRU r z m n, of which m = U h + bias.
+// One recurrence over a whole batch. Gates stand as in PyTorch: LSTM i f g o; GRU r z n m, of which m = U h + bias.
 template <class S>
 struct Recurrence {
     Layout at;

@@ -113,7 +113,7 @@ class NativeLSTM:
 
 
 class NativeGRU(GRUFamily):
-    """The gated recurrent unit, reset after the product, on the kernels; pieces stand r, z, m, n."""
+    """The gated recurrent unit, reset after the product, on the kernels; pieces stand r, z, n, m."""
 
     name = "native_gru"
     saved = (4,)
@@ -121,9 +121,7 @@ class NativeGRU(GRUFamily):
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
         gates = packed.new_empty(packed.shape[0], 4 * size)
-        w_x, bias = operands.w_x, operands.bias
-        _project(gates[:, : 2 * size], packed, w_x[: 2 * size], None if bias is None else bias[: 2 * size], keep)
-        _project(gates[:, 3 * size :], packed, w_x[2 * size :], None if bias is None else bias[2 * size :], keep)
+        _project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
         _forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
 
@@ -142,11 +140,24 @@ class NativeGRU(GRUFamily):
         size = outputs.shape[1]
         d_gates = torch.empty_like(gates)
         d_h0 = _backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
-        others = product_gradients(plan, operands, outputs, d_gates[:, : 3 * size], needs_mask=needs_mask)
-        others["h0"] = d_h0
+        others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
         if operands.b_hn is not None:
-            others["b_hn"] = d_gates[:, 2 * size : 3 * size].sum(0)
-        return Backward([(d_gates[:, : 2 * size], 0), (d_gates[:, 3 * size :], 2 * size)], others)
+            others["b_hn"] = d_gates[:, 3 * size :].sum(0)
+        return Backward([(d_gates[:, : 3 * size], 0)], others)
+
+    def _product_gradients(
+        self, plan: Plan, operands: Operands, outputs: Tensor, d_gates: Tensor, needs_mask: bool
+    ) -> dict[str, Tensor]:
+        """Return the gradients of w_h and mask; of its two parts the product's gradient has another between."""
+        split = 2 * outputs.shape[1]
+        parts = [(d_gates[:, :split], operands.w_h[:split]), (d_gates[:, -outputs.shape[1] :], operands.w_h[split:])]
+        found = [
+            product_gradients(plan, operands._replace(w_h=w_h), outputs, d, needs_mask=needs_mask) for d, w_h in parts
+        ]
+        gradients = {"w_h": torch.cat([part["w_h"] for part in found])}
+        if "mask" in found[0]:
+            gradients["mask"] = found[0]["mask"] + found[1]["mask"]
+        return gradients
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
