@@ -5,6 +5,7 @@
 #include "gru.h"
 #include "lstm.h"
 #include "product.h"
+#include "stepper_run.h"
 
 namespace rekur {
 namespace REKUR_ISA {
@@ -47,7 +48,8 @@ static bool runs_here() {
 }
 
 extern const InstructionSet instruction_set;
-const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>()};
+const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
+                                         {lanes<float>, ElmanForward<true>::units, run_step}};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

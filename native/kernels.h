@@ -5,6 +5,7 @@
 
 #include "layout.h"
 #include "share.h"
+#include "stepper.h"
 
 namespace rekur {
 
@@ -23,6 +24,7 @@ struct InstructionSet {
     bool (*runs_here)();
     Kernels<float> single;
     Kernels<double> twice;
+    StepKernels step;
 
     template <class S>
     const Kernels<S>& of() const;

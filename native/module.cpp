@@ -225,10 +225,15 @@ void bind(nb::module_& m) {
 }  // namespace
 }  // namespace rekur
 
+namespace rekur {
+void bind_stepper(nb::module_& m);
+}
+
 NB_MODULE(_native, m) {
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });
     rekur::bind<float>(m);
     rekur::bind<double>(m);
+    rekur::bind_stepper(m);
 }
