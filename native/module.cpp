@@ -14,6 +14,7 @@
 #endif
 
 #include "kernels.h"
+#include "memory.h"
 #include "team.h"
 
 namespace nb = nanobind;
@@ -210,9 +211,18 @@ void product(Array<const S> in, Array<const S> weight, Maybe<const S> bias, Arra
     together(Plan{parts, false}, [&](const Share& share) { kernels.product(a, share); });
 }
 
+// An array of PyTorch's in memory that is used again.
+template <class S>
+auto empty(size_t size) {
+    void* memory = take_memory(size * sizeof(S));
+    nb::capsule owner(memory, [](void* p) noexcept { give_memory(p); });
+    return nb::ndarray<nb::pytorch, S, nb::ndim<1>, nb::device::cpu>(static_cast<S*>(memory), {size}, owner);
+}
+
 template <class S>
 void bind(nb::module_& m) {
     using namespace nb::literals;
+    m.def(sizeof(S) == 4 ? "empty_single" : "empty_double", &empty<S>, "size"_a);
     m.def("forward", &forward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
           "bias"_a.none(), "h0"_a, "seen0"_a, "mask"_a.none(), "c0"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(),
           "seen"_a.none(), "keep"_a, "threads"_a, "split"_a = "auto");
@@ -227,6 +237,7 @@ void bind(nb::module_& m) {
 
 namespace rekur {
 void bind_stepper(nb::module_& m);
+void bind_variants(nb::module_& m);
 }
 
 NB_MODULE(_native, m) {
@@ -236,4 +247,5 @@ NB_MODULE(_native, m) {
     rekur::bind<float>(m);
     rekur::bind<double>(m);
     rekur::bind_stepper(m);
+    rekur::bind_variants(m);
 }

@@ -10,6 +10,7 @@ Axes: B batch, R rows that have a step, T time, N real steps of the batch, D inp
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -29,6 +30,8 @@ try:
 except ImportError:  # installed without a compiler
     kernels = None
 
+# numbers of an array whose memory is worth keeping for the next one
+_LARGE = 1 << 17
 #: dtypes that the kernels know
 DTYPES = (torch.float32, torch.float64)
 
@@ -66,7 +69,7 @@ class NativeElman(ElmanFamily):
         *,
         needs_mask: bool,
     ) -> Backward:
-        d_gates = torch.empty_like(outputs)
+        d_gates = _empty(outputs, outputs.shape[1])
         d_h0 = _backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0})
@@ -80,9 +83,9 @@ class NativeLSTM:
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
-        gates = packed.new_empty(packed.shape[0], 4 * size)
+        gates = _empty(packed, 4 * size)
         _project(gates, packed, operands.w_x, operands.bias, keep)
-        cells = torch.empty_like(outputs) if keep else cast(Tensor, operands.c0).clone()
+        cells = _empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
         _forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
@@ -98,7 +101,7 @@ class NativeLSTM:
         needs_mask: bool,
     ) -> Backward:
         gates, cells = saved
-        d_gates = torch.empty_like(gates)
+        d_gates = _empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
         d_h0 = _backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
@@ -120,7 +123,7 @@ class NativeGRU(GRUFamily):
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
-        gates = packed.new_empty(packed.shape[0], 4 * size)
+        gates = _empty(packed, 4 * size)
         _project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
         _forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
@@ -138,7 +141,7 @@ class NativeGRU(GRUFamily):
     ) -> Backward:
         (gates,) = saved
         size = outputs.shape[1]
-        d_gates = torch.empty_like(gates)
+        d_gates = _empty(gates, gates.shape[1])
         d_h0 = _backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
         others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
         if operands.b_hn is not None:
@@ -226,6 +229,16 @@ def _project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, kee
 def _array(tensor: Tensor | None) -> Tensor | None:
     """Return a tensor as the kernels take it: contiguous and without a history."""
     return None if tensor is None else tensor.detach().contiguous()
+
+
+def _empty(like: Tensor, columns: int) -> Tensor:
+    """Return new memory (N, columns) for ``like`` (N, …), of the kernels' own store where it is much."""
+    rows = like.shape[0]
+    if rows * columns < _LARGE:
+        return like.new_empty(rows, columns)
+    make = kernels.empty_single if like.dtype == torch.float32 else kernels.empty_double
+    made: Tensor = make(rows * columns).view(rows, columns)
+    return made.fill_(math.nan) if torch.are_deterministic_algorithms_enabled() else made
 
 
 def _places(plan: Plan) -> tuple[Any, Any]:
