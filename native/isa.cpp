@@ -6,6 +6,7 @@
 #include "lstm.h"
 #include "product.h"
 #include "stepper_run.h"
+#include "variant_backward.h"
 
 namespace rekur {
 namespace REKUR_ISA {
@@ -33,7 +34,9 @@ void backward(Kind kind, const RecurrenceBack<S>& a, const Share& share) {
 template <class S>
 constexpr Kernels<S> table() {
     static_assert(product_vectors == back_vectors, "both are packed as plain columns");
-    return {lanes<S>, ElmanForward<true>::units, product_vectors, forward<S>, backward<S>, run_product<S>};
+    static_assert(product_vectors == plain_vectors, "both are packed as plain columns");
+    return {lanes<S>,    ElmanForward<true>::units, product_vectors, forward<S>,
+            backward<S>, run_product<S>,            run_variant<S>,  run_variant_back<S>};
 }
 
 static bool runs_here() {

@@ -6,6 +6,7 @@
 #include "layout.h"
 #include "share.h"
 #include "stepper.h"
+#include "variant.h"
 
 namespace rekur {
 
@@ -17,6 +18,8 @@ struct Kernels {
     void (*forward)(Kind, const Recurrence<S>&, const Share&);
     void (*backward)(Kind, const RecurrenceBack<S>&, const Share&);
     void (*product)(const Product<S>&, const Share&);
+    void (*variant)(const Variant<S>&, const Share&);
+    void (*variant_back)(const Variant<S>&, const Share&);
 };
 
 struct InstructionSet {
