@@ -9,6 +9,7 @@
 
 #include "kernels.h"
 #include "stepper_pack.h"
+#include "stepper_row.h"
 #include "team.h"
 
 namespace nb = nanobind;
@@ -33,34 +34,6 @@ Precision step_precision(const std::string& name) {
     if (name == "int8") return Precision::int8;
     throw std::invalid_argument("precision: got '" + name + "'; expected one of float32, bfloat16, int8.");
 }
-
-// Where the bytes of a float32 array are, if it is one row of so many; looks at it by the buffer protocol.
-class Row {
-public:
-    Row(PyObject* array, int64_t size) {
-        held_ = PyObject_GetBuffer(array, &view_, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) == 0;
-        if (!held_) {
-            PyErr_Clear();
-            return;
-        }
-        const char* format = view_.format;
-        if (view_.ndim == 1 && view_.len == size * 4 && format && format[0] == 'f' && format[1] == 0) {
-            data_ = static_cast<const float*>(view_.buf);
-        }
-    }
-    ~Row() {
-        if (held_) PyBuffer_Release(&view_);
-    }
-    Row(const Row&) = delete;
-    Row& operator=(const Row&) = delete;
-
-    const float* data() const { return data_; }
-
-private:
-    Py_buffer view_;
-    bool held_ = false;
-    const float* data_ = nullptr;
-};
 
 constexpr int64_t long_work = 500'000;  // multiply-adds: below, neither the interpreter is let go nor a thread woken
 
@@ -100,9 +73,9 @@ public:
             PyErr_Clear();
             return nb::none();
         }
-        const Row row(x.ptr(), input_size());
-        if (!row.data()) return nb::none();
-        run(&number, 1, row.data(), output_.data(), scratch_[0].get());
+        const float* row = row_data(numpy_, x.ptr(), input_size());
+        if (!row) return nb::none();
+        run(&number, 1, row, output_.data(), scratch_[0].get());
         turn_ = !turn_;
         return output_object_;
     }
@@ -198,6 +171,7 @@ private:
         busy_ = false;
     }
 
+    NumpyTypes numpy_ = NumpyTypes::find();
     Precision precision_;
     std::vector<StepLayer> layers_;
     std::vector<PackedStep> packed_;

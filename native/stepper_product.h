@@ -19,6 +19,14 @@ REKUR_INLINE Whole load_whole(const void* from) {
 REKUR_INLINE Float lower(Whole pair) { return (Float)(pair << 16); }
 REKUR_INLINE Float upper(Whole pair) { return (Float)pair; }
 
+// A value that the compiler must not read from memory a second time.
+REKUR_INLINE Whole once(Whole value) {
+#if defined(__AVX2__)
+    asm("" : "+v"(value));
+#endif
+    return value;
+}
+
 // Panels that one row goes through side by side: enough sums at once to hide the latency of each.
 constexpr int panels_at_once(int vectors) {
     const int fit = (REKUR_REGISTERS == 16 ? 12 : 16) / vectors;
@@ -69,7 +77,7 @@ __attribute__((noinline)) void one_bfloat16(Float* sum, const float* left, const
         for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 8
             for (int v = 0; v < V; ++v) {
-                const Whole pair = load_whole(panel + p * stride + v * REKUR_BYTES);
+                const Whole pair = once(load_whole(panel + p * stride + v * REKUR_BYTES));
                 total[p][v] += a * lower(pair);
                 total[p][v] += b * upper(pair);
             }

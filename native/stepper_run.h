@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "activations.h"
+#include "drive.h"
 #include "stepper_product.h"
 
 namespace rekur {
