@@ -91,6 +91,17 @@ MADE: dict[str, Make] = {
     "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
     "zoneout gru in evaluation": lambda d, h: Zoneout(GRU(d, h), 0.2).eval(),
     "residual mingru": lambda d, h: Residual(MinGRU(d, h)),
+    "layer norm elman": lambda d, h: LayerNorm(Elman(d, h, nonlinearity="relu")),
+    "layer norm gru": lambda d, h: LayerNorm(GRU(d, h)),
+    "layer norm gru without bias": lambda d, h: LayerNorm(GRU(d, h, bias=False)),
+    "layer norm lstm projected": lambda d, h: LayerNorm(LSTM(d, h + 1, proj_size=h, bias=False)),
+    "layer norm peephole": lambda d, h: LayerNorm(PeepholeLSTM(d, h)),
+    "dropout layer norm gru": lambda d, h: RecurrentDropout(LayerNorm(GRU(d, h)), 0.5),
+    "dropout layer norm lstm": lambda d, h: RecurrentDropout(LayerNorm(LSTM(d, h)), 0.5),
+    "zoneout elman in evaluation": lambda d, h: Zoneout(Elman(d, h), 0.2).eval(),
+    "zoneout lstm in evaluation": lambda d, h: Zoneout(LSTM(d, h + 1, proj_size=h), 0.1, memory=0.5).eval(),
+    "zoneout reset before in evaluation": lambda d, h: Zoneout(GRUResetBefore(d, h), 0.3).eval(),
+    "zoneout layer norm peephole in evaluation": lambda d, h: Zoneout(LayerNorm(PeepholeLSTM(d, h)), 0.0, 0.4).eval(),
 }
 
 
@@ -247,6 +258,11 @@ HARD = {
     "mingru": lambda: MinGRU(2, 2),
     "dropout gru": lambda: RecurrentDropout(GRU(2, 2), 0.5),
     "dropout reset before": lambda: RecurrentDropout(GRUResetBefore(2, 2), 0.5),
+    "layer norm lstm": lambda: RecurrentDropout(LayerNorm(LSTM(2, 3, proj_size=2)), 0.5),
+    "layer norm peephole": lambda: LayerNorm(PeepholeLSTM(2, 2)),
+    "layer norm gru": lambda: LayerNorm(GRU(2, 3)),
+    "zoneout layer norm lstm": lambda: Zoneout(LayerNorm(LSTM(2, 2)), 0.3, memory=0.1).eval(),
+    "zoneout reset before": lambda: Zoneout(GRUResetBefore(2, 2), 0.3).eval(),
 }
 
 

@@ -90,6 +90,7 @@ class LayerNorm(ProductCell, Wrapper):
         torch.Size([2, 5])
     """
 
+    kind = "layer_norm"
     equations = "u = LN(W_ih x) + b_ih\nv = LN(W_hh h') + b_hh\nh = o ⊙ tanh(LN(c))"
     reference = "Ba et al. 2016, arXiv:1607.06450"
 
@@ -240,6 +241,7 @@ class Zoneout(Wrapper):
         torch.Size([2, 5])
     """
 
+    kind = "zoneout"
     equations = "h = d ⊙ h' + (1 - d) ⊙ h̃, d ~ Bernoulli(p)"
     reference = "Krueger et al. 2017, arXiv:1606.01305"
 

@@ -25,30 +25,20 @@ State = tuple[Tensor, ...]
 Prepared = tuple[Family, Operands]
 
 
-def bptt(
-    cell: Any,
-    x: Tensor,
-    state: State,
-    plan: Plan,
-    mask: Tensor | None = None,
-    kinds: Mapping[str, Callable[[Any, State], Prepared]] | None = None,
-) -> tuple[Tensor, State]:
+def bptt(prepared: Prepared, x: Tensor, plan: Plan) -> tuple[Tensor, State]:
     """Run a cell of a family that is written out by hand.
 
     Args:
-        cell: its ``kind`` is one of ``kinds``.
+        prepared: the family and its operands.
         x: inputs (B, T, D).
-        state: (h,) or (h, c), before the first step.
         plan: where the real steps are.
-        mask: (B, P), multiplies the previous output inside the recurrent product; None for no mask.
-        kinds: how the weights of each kind of cell become operands; by default :data:`KINDS`.
 
     Returns:
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
     """
+    family, operands = prepared
     with torch.autocast(device_type=x.device.type, enabled=False):
-        family, operands = prepare(cell, state, mask, kinds)
-        inputs = plan.layout(x.to(cell.weight_hh.dtype))
+        inputs = plan.layout(x.to(operands.w_h.dtype))
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
@@ -59,11 +49,18 @@ def bptt(
 
 
 def prepare(
-    cell: Any, state: State, mask: Tensor | None, kinds: Mapping[str, Callable[[Any, State], Prepared]] | None
+    cell: Any, state: State, mask: Tensor | None, kinds: Mapping[str, Callable[[Any, State], Prepared]]
 ) -> Prepared:
-    """Return the family of a cell and its operands, all in the dtype of the weights."""
+    """Return the family of a cell and its operands, all in the dtype of the weights.
+
+    Args:
+        cell: its ``kind`` is one of ``kinds``.
+        state: (h,) or (h, c), before the first step.
+        mask: (B, P), multiplies the previous output inside the recurrent product; None for no mask.
+        kinds: how the weights of each kind of cell become operands.
+    """
     dtype = cell.weight_hh.dtype
-    family, operands = (kinds or KINDS)[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
+    family, operands = kinds[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
     return family, operands if mask is None else operands._replace(mask=mask.to(dtype))
 
 
@@ -251,10 +248,10 @@ def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Te
         packed = packed + operands.bias
     h, c = rows.h0, rows.c0
     outputs, cells = [], []
-    for step, size in zip(plan.each(packed), plan.sizes, strict=True):
+    for step, size, given in zip(plan.each(packed), plan.sizes, rows.each(plan), strict=True):
         h, c = h[:size], None if c is None else c[:size]
         seen = h if rows.mask is None else h * rows.mask[:size]
-        h, c = family.step(rows, step, h, seen, c)
+        h, c = family.step(given, step, h, seen, c)
         outputs.append(h)
         if c is not None:
             cells.append(c)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rekur._check import choice
 from rekur.errors import InputError, describe
-from rekur.scan import bptt, linear, native, vendor
+from rekur.scan import bptt, linear, native, native_variants, vendor
 
 #: every scan: the definition, compiled kernels, the same by hand in PyTorch, three for linear cells, fused layers
 PATHS = ("loop", "native", "bptt", *linear.METHODS, "vendor")
@@ -105,7 +105,7 @@ def _refusal(cell: Any, path: str) -> str:
     if path == "loop":
         return ""
     if path == "native":
-        return native.refusal(cell.cell if kind == "recurrent_dropout" else cell)
+        return native.refusal(cell, native.plain(cell) or native_variants.variant(cell))
     if path == "bptt":
         inner = _kind(cell.cell) if kind == "recurrent_dropout" else kind
         return "" if inner in bptt.KINDS else f"The equations of {name} are not written out by hand."

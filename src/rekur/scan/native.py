@@ -54,7 +54,7 @@ class NativeElman(ElmanFamily):
         self.name = f"native_rnn_{nonlinearity}"
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
-        _project(outputs, packed, operands.w_x, operands.bias, keep)
+        project(outputs, packed, operands.w_x, operands.bias, keep)
         _forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
         return Forward(None, ())
 
@@ -69,7 +69,7 @@ class NativeElman(ElmanFamily):
         *,
         needs_mask: bool,
     ) -> Backward:
-        d_gates = _empty(outputs, outputs.shape[1])
+        d_gates = empty(outputs, outputs.shape[1])
         d_h0 = _backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0})
@@ -83,9 +83,9 @@ class NativeLSTM:
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
-        gates = _empty(packed, 4 * size)
-        _project(gates, packed, operands.w_x, operands.bias, keep)
-        cells = _empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
+        gates = empty(packed, 4 * size)
+        project(gates, packed, operands.w_x, operands.bias, keep)
+        cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
         _forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
@@ -101,7 +101,7 @@ class NativeLSTM:
         needs_mask: bool,
     ) -> Backward:
         gates, cells = saved
-        d_gates = _empty(gates, gates.shape[1])
+        d_gates = empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
         d_h0 = _backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
@@ -123,8 +123,8 @@ class NativeGRU(GRUFamily):
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         size = outputs.shape[1]
-        gates = _empty(packed, 4 * size)
-        _project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
+        gates = empty(packed, 4 * size)
+        project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
         _forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
 
@@ -141,7 +141,7 @@ class NativeGRU(GRUFamily):
     ) -> Backward:
         (gates,) = saved
         size = outputs.shape[1]
-        d_gates = _empty(gates, gates.shape[1])
+        d_gates = empty(gates, gates.shape[1])
         d_h0 = _backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
         others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
         if operands.b_hn is not None:
@@ -181,7 +181,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tenso
         out = x.new_empty(x.shape[0], weight.shape[0])
     span = 0 if out.numel() == 0 else (out.shape[0] - 1) * out.stride(0) + out.shape[1]
     target = out.as_strided((span,), (1,))
-    kernels.product(_array(x), _array(weight), _array(bias), target, out.stride(0), torch.get_num_threads())
+    kernels.product(array(x), array(weight), array(bias), target, out.stride(0), torch.get_num_threads())
     return out
 
 
@@ -206,32 +206,38 @@ KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]
 }
 
 
-def refusal(cell: Any) -> str:
-    """Return why the kernels cannot run ``cell``, or an empty string."""
-    name, kind = type(cell).__name__, str(getattr(cell, "kind", ""))
+def plain(cell: Any) -> bool:
+    """Tell whether a cell, or the one inside recurrent dropout, is of :data:`KINDS`."""
+    inner = cell.cell if getattr(cell, "kind", "") == "recurrent_dropout" else cell
+    return getattr(inner, "kind", "") in KINDS and getattr(inner, "weight_hr", None) is None
+
+
+def refusal(cell: Any, known: bool) -> str:
+    """Return why the kernels cannot run ``cell``, whose equations they know or not, or an empty string."""
     if not available():
         return "The compiled kernels are not installed: `rekur doctor` says why."
-    if kind not in KINDS or getattr(cell, "weight_hr", None) is not None:
-        return f"There is no kernel for the equations of {name}."
-    weight = cell.weight_hh
+    if not known:
+        return f"There is no kernel for the equations of {type(cell).__name__}."
+    weight = next(cell.parameters())
     if weight.device.type != "cpu" or weight.dtype not in DTYPES:
         return f"The kernels run float32 and float64 on a CPU; the weights are {weight.dtype} on {weight.device}."
     return ""
 
 
-def _project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep: bool) -> None:
+def project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep: bool) -> None:
+    """Write packed · w_xᵀ + bias into ``into``: while training PyTorch's product, else one that keeps a row's bits."""
     if keep:
         project_into(into, packed, w_x, bias)
     else:
         product(packed, w_x, bias, out=into)
 
 
-def _array(tensor: Tensor | None) -> Tensor | None:
+def array(tensor: Tensor | None) -> Tensor | None:
     """Return a tensor as the kernels take it: contiguous and without a history."""
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def _empty(like: Tensor, columns: int) -> Tensor:
+def empty(like: Tensor, columns: int) -> Tensor:
     """Return new memory (N, columns) for ``like`` (N, …), of the kernels' own store where it is much."""
     rows = like.shape[0]
     if rows * columns < _LARGE:
@@ -241,7 +247,7 @@ def _empty(like: Tensor, columns: int) -> Tensor:
     return made.fill_(math.nan) if torch.are_deterministic_algorithms_enabled() else made
 
 
-def _places(plan: Plan) -> tuple[Any, Any]:
+def places(plan: Plan) -> tuple[Any, Any]:
     """Return where each step's rows begin (T,) and how many there are (T,)."""
     active = np.asarray(plan.sizes, dtype=np.int64)
     return active.cumsum() - active, active
@@ -250,7 +256,7 @@ def _places(plan: Plan) -> tuple[Any, Any]:
 def _forward(
     kind: str, plan: Plan, operands: Operands, gates: Tensor, outputs: Tensor, cells: Tensor | None, *, keep: bool
 ) -> None:
-    first, active = _places(plan)
+    first, active = places(plan)
     mask, h0 = operands.mask, operands.h0
     kernels.forward(
         kind,
@@ -259,12 +265,12 @@ def _forward(
         1,
         plan.rows,
         outputs.shape[1],
-        _array(operands.w_h),
-        _array(operands.b_hn),
-        _array(h0),
-        _array(h0 if mask is None else h0 * mask),
-        _array(mask),
-        _array(operands.c0) if keep else None,
+        array(operands.w_h),
+        array(operands.b_hn),
+        array(h0),
+        array(h0 if mask is None else h0 * mask),
+        array(mask),
+        array(operands.c0) if keep else None,
         gates,
         outputs,
         cells,
@@ -286,7 +292,7 @@ def _backward(
     d_cells: Tensor | None,
 ) -> Tensor:
     """Fill ``d_gates`` and ``d_cells``, which comes with the gradient of the last cells; return that of h0 (R, H)."""
-    first, active = _places(plan)
+    first, active = places(plan)
     d_h0 = torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
     kernels.backward(
         kind,
@@ -295,14 +301,14 @@ def _backward(
         1,
         plan.rows,
         outputs.shape[1],
-        _array(operands.w_h),
-        _array(operands.h0),
-        _array(operands.c0),
-        _array(operands.mask),
+        array(operands.w_h),
+        array(operands.h0),
+        array(operands.c0),
+        array(operands.mask),
         gates,
         outputs,
         cells,
-        _array(d_outputs),
+        array(d_outputs),
         d_gates,
         d_h0,
         d_cells,

@@ -26,6 +26,13 @@ class Operands(NamedTuple):
         w_hr: projection (P, H), or None.
         peepholes: (3, H), or None.
         b_hn: (H,), the bias inside the reset product of a GRU, or None.
+        gain_x: (gH,), of the normalised input product; None where nothing is normalised.
+        gain_h: (gH,), of the normalised recurrent product, or None.
+        b_norm: (gH,), behind the normalised products, or None.
+        gain_c: (H,), of the memory that is normalised before it is read, or None.
+        bias_c: (H,), or None.
+        stay_h: (B, T, P) zeros and ones, the outputs that stay as they were at a step; or None.
+        stay_c: (B, T, H), the same of the cells, or None.
     """
 
     w_x: Tensor
@@ -37,14 +44,32 @@ class Operands(NamedTuple):
     w_hr: Tensor | None = None
     peepholes: Tensor | None = None
     b_hn: Tensor | None = None
+    gain_x: Tensor | None = None
+    gain_h: Tensor | None = None
+    b_norm: Tensor | None = None
+    gain_c: Tensor | None = None
+    bias_c: Tensor | None = None
+    stay_h: Tensor | None = None
+    stay_c: Tensor | None = None
 
     def rows(self, plan: Plan) -> Operands:
-        """Return the operands with states and mask of the rows that have a step only, (R, …)."""
+        """Return the operands with states and mask of the rows that have a step only, and what stays as (N, …)."""
         return self._replace(
             h0=plan.take_rows(self.h0),
             c0=None if self.c0 is None else plan.take_rows(self.c0),
             mask=None if self.mask is None else plan.take_rows(self.mask),
+            stay_h=None if self.stay_h is None else plan.pack(plan.layout(self.stay_h)),
+            stay_c=None if self.stay_c is None else plan.pack(plan.layout(self.stay_c)),
         )
+
+    def each(self, plan: Plan) -> list[Operands]:
+        """Return what :meth:`rows` gave for each step: what stays at it as (rows active at that step, …)."""
+        steps = [self] * plan.longest
+        for name in ("stay_h", "stay_c"):
+            stay = getattr(self, name)
+            if stay is not None:
+                steps = [o._replace(**{name: at}) for o, at in zip(steps, plan.each(stay), strict=True)]
+        return steps
 
 
 class Forward(NamedTuple):

@@ -21,12 +21,13 @@ from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.native import NativeElman, NativeGRU, NativeLSTM
+from rekur.scan.native_variants import NativeVariant
 from rekur.scan.operands import Family, Operands
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 
 State = tuple[Tensor, ...]
 
-#: every family by its name, which is all that an operator can be given
+#: every family by its name, which is all that an operator can be given; variants carry their numbers in it
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -41,6 +42,10 @@ FAMILIES: dict[str, Family] = {
         NativeGRU(),
     )
 }
+
+
+def _family(name: str) -> Family:
+    return FAMILIES[name] if name in FAMILIES else NativeVariant.named(name)
 
 
 def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
@@ -89,15 +94,23 @@ def _scan(
     w_hr: Tensor | None,
     peepholes: Tensor | None,
     b_hn: Tensor | None,
+    gain_x: Tensor | None,
+    gain_h: Tensor | None,
+    b_norm: Tensor | None,
+    gain_c: Tensor | None,
+    bias_c: Tensor | None,
+    stay_h: Tensor | None,
+    stay_c: Tensor | None,
 ) -> list[Tensor]:
-    operands = Operands(w_x, w_h, h0, bias, mask, c0, w_hr, peepholes, b_hn)
+    more = (w_hr, peepholes, b_hn, gain_x, gain_h, b_norm, gain_c, bias_c, stay_h, stay_c)
+    operands = Operands(w_x, w_h, h0, bias, mask, c0, *more)
     plan = _plan(x, lengths, reverse)
     fake = _fake_scan(family, x, lengths, reverse, keep, *operands)
     if plan is None:
         results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
         return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
     inputs = plan.layout(_turned(x, lengths, reverse))
-    (y, *after), (_, _, *saved) = evaluate(FAMILIES[family], plan, inputs, operands, keep=keep)
+    (y, *after), (_, _, *saved) = evaluate(_family(family), plan, inputs, operands, keep=keep)
     y = _turned(plan.layout(y), lengths, reverse).contiguous()
     kept = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(after) :], strict=True)]
     return [y, *after, *kept]
@@ -120,7 +133,7 @@ def _fake_scan(
     y = x.new_empty(rows, steps, given.h0.shape[1])
     states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (given.h0, given.c0) if s is not None]
     hidden = given.h0.shape[1] if given.c0 is None else given.c0.shape[1]
-    pieces = FAMILIES[family].saved if keep else ()
+    pieces = _family(family).saved if keep else ()
     return [y, *states, *(x.new_empty(rows * steps, count * hidden) for count in pieces)]
 
 
@@ -151,7 +164,7 @@ def _scan_backward(
     kept = [packed, outputs.view(plan.steps, plan.batch_size, -1) if plan.index is None else outputs]
     kept += [tensor[: len(packed)] for tensor in saved]
     d_y = plan.layout(_turned(grads[0], lengths, reverse))
-    got = gradients(FAMILIES[family], plan, given, kept, (d_y, *grads[1:]), tuple(needed))
+    got = gradients(_family(family), plan, given, kept, (d_y, *grads[1:]), tuple(needed))
     if got[0] is not None:
         got[0] = _turned(plan.layout(got[0]), lengths, reverse)
     return [x.new_empty(0) if g is None or not need else _owned(g) for g, need in zip(got, needed, strict=True)]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rekur._check import flag
-from rekur.scan import native
-from rekur.scan.bptt import KINDS, bptt, prepare
+from rekur.scan import native, native_variants
+from rekur.scan.bptt import KINDS, Prepared, bptt, prepare
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product
 from rekur.scan.linear import linear_scan
@@ -98,8 +98,8 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
             return vendor(cell, x, before, plan)
     if chosen not in _BY_HAND:
         return linear_scan(cell, x, before, plan, chosen)
-    inner, states, mask = _unwrapped(cell, before)
-    y, after = bptt(inner, x, states, plan, mask, _BY_HAND[chosen])
+    with full_precision(x):
+        y, after = bptt(_prepared(cell, chosen, x, before), x, plan)
     return y, (*after, *before[len(after) :])
 
 
@@ -107,15 +107,16 @@ def _as_operator(
     cell: Any, chosen: str, x: Tensor, before: State, lengths: Tensor | None, reverse: bool
 ) -> tuple[Tensor, State]:
     """Run as one operator, for code that is being compiled."""
-    inner, states, mask = _unwrapped(cell, before)
     with full_precision(x):
-        prepared = prepare(inner, states, mask, _BY_HAND[chosen])
+        prepared = _prepared(cell, chosen, x, before)
         y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
     return y, (*after, *before[len(after) :])
 
 
-def _unwrapped(cell: Any, before: State) -> tuple[Any, State, Tensor | None]:
-    """Return the cell inside recurrent dropout, its own state and the mask, where there is one to apply."""
+def _prepared(cell: Any, chosen: str, x: Tensor, before: State) -> Prepared:
+    """Return the family and the operands of a cell; recurrent dropout has its mask as the last tensor of the state."""
+    if chosen == "native" and not native.plain(cell):
+        return native_variants.prepare_variant(cell, x, before)
     if not drops_in_product(cell):
-        return cell, before, None
-    return cell.cell, before[:-1], before[-1] if cell.training else None
+        return prepare(cell, before, None, _BY_HAND[chosen])
+    return prepare(cell.cell, before[:-1], before[-1] if cell.training else None, _BY_HAND[chosen])

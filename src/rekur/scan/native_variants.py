@@ -1,0 +1,355 @@
+"""The variants of the gated cells in compiled kernels: what stands around their equations, in any combination.
+
+Layer normalisation, a mask in the recurrent product, zoneout, peepholes, a projected output, reset before the product.
+A step is one product for a block of rows, then work on whole rows, so that a row may be normalised.
+
+Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, P output,
+G gates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rekur.scan import native
+from rekur.scan.bptt import Prepared, both_biases, gru_operands
+from rekur.scan.operands import Backward, Forward, Operands, masked, product_gradients
+from rekur.scan.plan import Plan
+
+State = tuple[Tensor, ...]
+
+#: gates of the input product, and pieces that are kept of the gates
+_GATES = {"tanh": (1, 1), "relu": (1, 1), "lstm": (4, 4), "gru": (3, 4), "gru_reset_before": (3, 3)}
+
+
+class Nest(NamedTuple):
+    """A cell and the wrappers around it, from the inside; None for one that is not there."""
+
+    core: Any
+    norm: Any = None
+    dropout: Any = None
+    zoneout: Any = None
+
+
+def nest_of(cell: Any) -> Nest:
+    """Return the wrappers that the kernels know around a cell, and the cell inside them."""
+    found = {}
+    for name, kind in (("zoneout", "zoneout"), ("dropout", "recurrent_dropout"), ("norm", "layer_norm")):
+        if getattr(cell, "kind", "") == kind:
+            found[name], cell = cell, cell.cell
+    return Nest(cell, **found)
+
+
+def variant(cell: Any) -> bool:
+    """Tell whether the kernels of the variants know a cell.
+
+    Example:
+        >>> from rekur.cells import GRU, LayerNorm, Residual
+        >>> variant(LayerNorm(GRU(3, 5))), variant(Residual(GRU(3, 5)))
+        (True, False)
+    """
+    return getattr(nest_of(cell).core, "kind", "") in ("elman", "lstm", "lstm_peephole", "gru", "gru_reset_before")
+
+
+def prepare_variant(cell: Any, x: Tensor, state: State) -> Prepared:
+    """Return the family of a cell and its operands; zoneout in training draws here what stays at every step.
+
+    Args:
+        cell: one of which :func:`variant` is true.
+        x: inputs (B, T, D).
+        state: the cell's, before the first step; the mask of recurrent dropout is its last tensor.
+    """
+    core, norm, dropout, zoneout = nest_of(cell)
+    states = tuple(s.to(core.weight_hh.dtype) for s in state)
+    operands = _operands(core, states) if norm is None else _normalised(norm, states)
+    if dropout is not None and dropout.training:
+        operands = operands._replace(mask=states[-1])
+    rates = (0.0, 0.0) if zoneout is None else (zoneout.hidden, zoneout.memory)
+    if zoneout is not None and zoneout.training:
+        operands = operands._replace(
+            stay_h=_drawn(x, states[0], rates[0]),
+            stay_c=None if operands.c0 is None else _drawn(x, operands.c0, rates[1]),
+        )
+        rates = (0.0, 0.0)
+    family = NativeVariant(
+        equations=core.nonlinearity if core.kind == "elman" else str(core.kind).removesuffix("_peephole"),
+        epsilon=0.0 if norm is None else norm.eps,
+        stay_h=rates[0],
+        stay_c=rates[1],
+        projected=operands.w_hr is not None,
+    )
+    return family, operands
+
+
+def _drawn(x: Tensor, state: Tensor, rate: float) -> Tensor | None:
+    """Return which units (B, T, H) stay as they were, ones and zeros; None where none can."""
+    if rate == 0.0:
+        return None
+    return (noise(x.shape[0], x.shape[1], state) < rate).to(state.dtype)
+
+
+def noise(batch_size: int, steps: int, state: Tensor) -> Tensor:
+    """Return numbers (B, T, H) drawn evenly from [0, 1) for a state (B, H)."""
+    return torch.rand(batch_size, steps, state.shape[1], dtype=state.dtype, device=state.device)
+
+
+def _operands(core: Any, states: State) -> Operands:
+    if core.kind == "gru":
+        return gru_operands(core, states)
+    operands = Operands(core.weight_ih, core.weight_hh, states[0], both_biases(core))
+    if core.kind not in ("lstm", "lstm_peephole"):
+        return operands
+    peepholes = None
+    if core.kind == "lstm_peephole":
+        peepholes = torch.stack([core.weight_ci, core.weight_cf, core.weight_co])
+    return operands._replace(c0=states[1], w_hr=getattr(core, "weight_hr", None), peepholes=peepholes)
+
+
+def _normalised(norm: Any, states: State) -> Operands:
+    """Return the operands under layer normalisation, where all biases stand behind the normalised products."""
+    plain = _operands(norm.cell, states)
+    return plain._replace(
+        bias=None,
+        b_norm=plain.bias,
+        gain_x=norm.gain_ih,
+        gain_h=norm.gain_hh,
+        gain_c=norm.gain_c,
+        bias_c=norm.bias_c,
+    )
+
+
+@dataclass(frozen=True)
+class NativeVariant:
+    """A gated cell with what stands around it.
+
+    Args:
+        equations: "tanh", "relu", "lstm", "gru" or "gru_reset_before".
+        epsilon: added to the variance by layer normalisation; 0 where nothing is normalised.
+        stay_h: the share of h that zoneout leaves at every step, where it is not drawn.
+        stay_c: the same of c.
+        projected: whether the output is projected.
+    """
+
+    equations: str
+    epsilon: float = 0.0
+    stay_h: float = 0.0
+    stay_c: float = 0.0
+    projected: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"native_variant {self.equations} {self.epsilon} {self.stay_h} {self.stay_c} {int(self.projected)}"
+
+    @classmethod
+    def named(cls, name: str) -> NativeVariant:
+        """Return the family of that name."""
+        _, equations, epsilon, stay_h, stay_c, projected = name.split()
+        return cls(equations, float(epsilon), float(stay_h), float(stay_c), projected == "1")
+
+    @property
+    def saved(self) -> tuple[int, ...]:
+        gates, pieces = _GATES[self.equations]
+        products = (gates, gates) if self.epsilon else ()
+        return (*products, pieces, *((1,) if self.equations == "lstm" else ()), *((1,) if self.projected else ()))
+
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+        gates, pieces = _GATES[self.equations]
+        size = operands.w_x.shape[0] // gates
+        raw = native.empty(packed, gates * size)
+        native.project(raw, packed, operands.w_x, operands.bias, keep)
+        given = self._given(plan, operands, size, raw=raw, y=outputs, keep=int(keep))
+        if operands.mask is not None:
+            given["seen"] = (operands.h0 * operands.mask).contiguous()
+        if not keep:
+            cells = None if operands.c0 is None else operands.c0.clone(memory_format=torch.contiguous_format)
+            self._call("forward", given, cells=cells)
+            return Forward(cells, ())
+        made: dict[str, Tensor] = {}
+        if self.epsilon:
+            made |= {"raw": raw, "product": native.empty(raw, gates * size)}
+        made["kept"] = raw if not self.epsilon and gates == pieces else native.empty(raw, pieces * size)
+        if operands.c0 is not None:
+            made["cells"] = native.empty(raw, size)
+        if self.projected:
+            made["hiddens"] = native.empty(raw, size)
+        self._call("forward", {**given, **made})
+        return Forward(None if operands.c0 is None else plan.at_last(made["cells"]), tuple(made.values()))
+
+    def backward(
+        self,
+        plan: Plan,
+        operands: Operands,
+        outputs: Tensor,
+        saved: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_cells: Tensor | None,
+        *,
+        needs_mask: bool,
+    ) -> Backward:
+        gates, _ = _GATES[self.equations]
+        size = operands.w_x.shape[0] // gates
+        made = dict(zip(self._saved_names(), saved, strict=True))
+        d_raw = native.empty(outputs, gates * size)
+        apart = bool(self.epsilon) or self.equations == "gru"
+        d_product = native.empty(outputs, gates * size) if apart else d_raw
+        d_y, d_h = d_outputs.contiguous(), torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
+        sums = outputs.new_zeros(3 * gates * size + 6 * size)
+        d_c = None
+        if operands.c0 is not None:
+            d_c = torch.zeros_like(made["cells"][: plan.rows]) if d_cells is None else d_cells.contiguous()
+        given = self._given(plan, operands, size, y=outputs, keep=1)
+        self._call(
+            "backward", {**given, **made}, d_y=d_y, d_raw=d_raw, d_product=d_product, d_h=d_h, d_c=d_c, sums=sums
+        )
+        others = {"h0": d_h, **self._from_sums(operands, sums, size)}
+        if d_c is not None:
+            others["c0"] = d_c
+        if self.projected:
+            others["w_hr"] = d_y.t() @ made["hiddens"]
+        if self.equations == "gru_reset_before":
+            others |= _reset_gradients(plan, operands, outputs, made["kept"], d_raw, needs_mask)
+        else:
+            others |= product_gradients(plan, operands, outputs, d_product, needs_mask=needs_mask)
+        return Backward([(d_raw, 0)], others)
+
+    def _saved_names(self) -> tuple[str, ...]:
+        products = ("raw", "product") if self.epsilon else ()
+        cells = ("cells",) if self.equations == "lstm" else ()
+        return (*products, "kept", *cells, *(("hiddens",) if self.projected else ()))
+
+    def _from_sums(self, operands: Operands, sums: Tensor, size: int) -> dict[str, Tensor]:
+        """Return the gradients that the kernels summed over all steps, of the operands that are there."""
+        width = operands.w_x.shape[0]
+        gain_x, gain_h, b_norm, b_hn, gain_c, bias_c, peepholes = torch.split(
+            sums, [width, width, width, size, size, size, 3 * size]
+        )
+        found = {
+            "gain_x": gain_x,
+            "gain_h": gain_h,
+            "b_norm": b_norm,
+            "b_hn": b_hn,
+            "gain_c": gain_c,
+            "bias_c": bias_c,
+            "peepholes": peepholes.view(3, size),
+        }
+        return {name: value for name, value in found.items() if getattr(operands, name) is not None}
+
+    def _given(self, plan: Plan, operands: Operands, size: int, **more: Any) -> dict[str, Any]:
+        """Return what both passes are given."""
+        first, active = native.places(plan)
+        arrays = {
+            "weight": operands.w_h,
+            "projection": operands.w_hr,
+            "bias_m": operands.b_hn,
+            "peepholes": operands.peepholes,
+            "gain_x": operands.gain_x,
+            "gain_h": operands.gain_h,
+            "bias_x": operands.b_norm,
+            "gain_c": operands.gain_c,
+            "bias_c": operands.bias_c,
+            "stay_h": operands.stay_h,
+            "stay_c": operands.stay_c,
+            "h0": operands.h0,
+            "mask": operands.mask,
+            "c0": operands.c0,
+        }
+        return {
+            "equations": self.equations,
+            "first": first,
+            "active": active,
+            "rows": plan.rows,
+            "hidden": size,
+            "outputs": operands.h0.shape[1],
+            "epsilon": self.epsilon,
+            "rate_h": self.stay_h,
+            "rate_c": self.stay_c,
+            **{name: native.array(tensor) for name, tensor in arrays.items() if tensor is not None},
+            **more,
+        }
+
+    def _call(self, which: str, given: dict[str, Any], **more: Tensor | None) -> None:
+        precision = "single" if given["y"].dtype == torch.float32 else "double"
+        run = getattr(native.kernels, f"variant_{which}_{precision}")
+        run({**given, **{name: t for name, t in more.items() if t is not None}}, torch.get_num_threads())
+
+    def step(
+        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.equations == "gru_reset_before":
+            return _zoned(h, _reset_before(operands, projected, h, seen), operands.stay_h, self.stay_h), None
+        from_state = seen @ operands.w_h.t()
+        if self.epsilon:
+            projected = _plus(self._normalise(projected, operands.gain_x), operands.b_norm)
+            from_state = self._normalise(from_state, operands.gain_h)
+        if self.equations == "lstm":
+            after, memory = self._lstm(operands, projected + from_state, cast(Tensor, c))
+            c = _zoned(cast(Tensor, c), memory, operands.stay_c, self.stay_c)
+        elif self.equations == "gru":
+            after = _gru(operands, projected, from_state, h)
+        else:
+            after = (torch.tanh if self.equations == "tanh" else torch.relu)(projected + from_state)
+        return _zoned(h, after, operands.stay_h, self.stay_h), c
+
+    def _normalise(self, rows: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """Normalise the two gates of a GRU together and its candidate by itself, of others everything together."""
+        size = rows.shape[1] // 3
+        groups = torch.split(rows, [2 * size, size], 1) if self.equations == "gru" else [rows]
+        even = torch.cat([F.layer_norm(group, group.shape[1:], eps=self.epsilon) for group in groups], 1)
+        return _plus(even * cast(Tensor, gain), bias)
+
+    def _lstm(self, operands: Operands, total: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, g, o = total.chunk(4, 1)
+        peepholes = operands.peepholes
+        if peepholes is not None:
+            i, f = i + peepholes[0] * before, f + peepholes[1] * before
+        after = torch.sigmoid(f) * before + torch.sigmoid(i) * torch.tanh(g)
+        if peepholes is not None:
+            o = o + peepholes[2] * after
+        read = after if operands.gain_c is None else self._normalise(after, operands.gain_c, operands.bias_c)
+        hidden = torch.sigmoid(o) * torch.tanh(read)
+        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), after
+
+
+def _plus(tensor: Tensor, bias: Tensor | None) -> Tensor:
+    return tensor if bias is None else tensor + bias
+
+
+def _zoned(before: Tensor, now: Tensor, stay: Tensor | None, rate: float) -> Tensor:
+    if stay is not None:
+        return stay * before + (1 - stay) * now
+    return now + rate * (before - now) if rate else now
+
+
+def _gru(operands: Operands, projected: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
+    x_r, x_z, x_n = projected.chunk(3, 1)
+    h_r, h_z, h_n = from_state.chunk(3, 1)
+    n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * _plus(h_n, operands.b_hn))
+    return n + torch.sigmoid(x_z + h_z) * (h - n)
+
+
+def _reset_before(operands: Operands, projected: Tensor, h: Tensor, seen: Tensor) -> Tensor:
+    size = h.shape[1]
+    x_rz, x_n = projected[:, : 2 * size], projected[:, 2 * size :]
+    r, z = torch.sigmoid(torch.addmm(x_rz, seen, operands.w_h[: 2 * size].t())).chunk(2, 1)
+    n = torch.tanh(torch.addmm(x_n, r * seen, operands.w_h[2 * size :].t()))
+    return n + z * (h - n)
+
+
+def _reset_gradients(
+    plan: Plan, operands: Operands, outputs: Tensor, kept: Tensor, d_raw: Tensor, needs_mask: bool
+) -> dict[str, Tensor]:
+    """Return the gradients of w_h and mask of the cell that resets before its second product."""
+    size, mask = outputs.shape[1], operands.mask
+    first = operands.h0 if mask is None else operands.h0 * mask
+    seen, reset = plan.shifted(first, masked(plan, outputs, mask)), kept[:, :size]
+    d_gates, d_n = d_raw[:, : 2 * size], d_raw[:, 2 * size :]
+    gradients = {"w_h": torch.cat([d_gates.t() @ seen, d_n.t() @ (reset * seen)])}
+    if mask is not None and needs_mask:
+        d_seen = (d_n @ operands.w_h[2 * size :]).mul_(reset).addmm_(d_gates, operands.w_h[: 2 * size])
+        gradients["mask"] = plan.total(d_seen * plan.shifted(operands.h0, outputs))
+    return gradients
