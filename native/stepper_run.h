@@ -53,6 +53,21 @@ REKUR_INLINE void swap_candidate(const StepBlock& b, int64_t panel, Float* sum, 
     sum[2] = load(b.bias(panel) + 3 * lanes<float>);
 }
 
+// A number rounded as it stands. Without this the last product of tanh() would become one with the sums that use it,
+// and a step would differ from a scan, which keeps the candidate, in the last bit.
+REKUR_INLINE Float settled(Float value) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(value));
+#elif defined(__x86_64__)
+    asm("" : "+x"(value));
+#elif defined(__aarch64__)
+    asm("" : "+w"(value));
+#else
+    asm("" : "+m"(value));
+#endif
+    return value;
+}
+
 // The new state of one panel's units of one row. Everything is whole vectors: what lies beyond the last unit is nobody's.
 REKUR_INLINE void finish_sums(const StepBlock& b, int64_t row, int64_t panel, int vectors, const Float* sum,
                               const Float* aside) {
@@ -65,7 +80,7 @@ REKUR_INLINE void finish_sums(const StepBlock& b, int64_t row, int64_t panel, in
     };
     if (vectors == 3 && b.gru) {
         const Float r = sigmoid(sum[0]), z = sigmoid(sum[1]), product = sum[2];
-        const Float candidate = tanh(*aside + r * product);
+        const Float candidate = settled(tanh(*aside + r * product));
         const Float before = load(b.h.data + row * b.h.stride + unit);
         put(0, candidate + z * (before - candidate));
     } else if (vectors == 4 && !b.simple) {
