@@ -128,6 +128,8 @@ class Stepper:
             raise InputError(describe("precision", precision, expected, did_you_mean(str(precision), PRECISIONS)))
         if not _is_whole(threads) or threads < 1:
             raise InputError(describe("threads", threads, "a whole number from 1"))
+        if precision != "float32":
+            _check_finite(self.layers)
         self.precision, self.threads = precision, threads
         self._engine = _engine(self.layers, precision)
         self._output = np.zeros(self.output_size, np.float32)
@@ -185,7 +187,8 @@ class Stepper:
         else:
             _check_array("out", out, (len(numbers), self.output_size))
             if not out.flags.c_contiguous or not out.flags.writeable:
-                raise InputError(describe("out", "a strided or read-only array", "a contiguous, writable one"))
+                got = {"contiguous": out.flags.c_contiguous, "writable": out.flags.writeable}
+                raise InputError(describe("out", got, "a contiguous, writable array"))
             if np.may_share_memory(x, out):
                 x = x.copy()
         self._check_idle()
@@ -213,7 +216,7 @@ class Stepper:
         """
         row, parts = self._row(slot), self._parts()
         if len(state) != len(parts):
-            raise ShapeError(describe("state", f"{len(state)} arrays", f"{len(parts)}: h, and c of an LSTM, by layer"))
+            raise ShapeError(describe("arrays of state", len(state), f"{len(parts)}: h, and c of an LSTM, by layer"))
         for place, (array, (_, size)) in enumerate(zip(state, parts, strict=True)):
             _check_array(f"state[{place}]", array, (size,))
         for array, (start, size) in zip(state, parts, strict=True):
@@ -259,8 +262,9 @@ class Stepper:
         if numbers.size == 0:
             numbers = numbers.astype(np.int64)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-            got = f"{numbers.dtype} of shape {numbers.shape}"
-            raise InputError(describe("slots", got, "one axis of whole numbers", "For a single stream use step_one."))
+            got = (str(numbers.dtype), numbers.shape)
+            fix = "For a single stream there is step_one."
+            raise InputError(describe("slots (type, shape)", got, "one axis of whole numbers", fix))
         return np.ascontiguousarray(numbers, np.int64)
 
     def _known(self, numbers: Array) -> Array:
@@ -278,14 +282,14 @@ class Stepper:
 
     def _complain(self, slot: object) -> None:
         if _is_whole(slot) and 0 <= int(slot) < self.slots:  # type: ignore[call-overload]
-            raise InputError(describe("slots", f"{slot} twice", "each slot once", "Step it again in another call."))
+            raise InputError(describe("slots", [slot, slot], "each slot once", "Step it again in another call."))
         expected = f"a whole number from 0 to {self.slots - 1}"
         raise InputError(describe("slot", slot, expected, "resize() makes room for more."))
 
     def _check_idle(self) -> None:
         if self._engine.busy:
-            got = "a call while a step runs in another thread"
-            raise InputError(describe("stepper", got, "one thread at a time", "Give each thread a stepper of its own."))
+            fix = "Give each thread a stepper of its own."
+            raise InputError(describe("calls at the same time", 2, "one thread at a time", fix))
 
 
 def _engine(layers: tuple[StepLayer, ...], precision: str) -> Engine:
@@ -310,7 +314,7 @@ def _is_whole(value: object) -> bool:
 
 def _check_layers(layers: tuple[StepLayer, ...]) -> None:
     if not layers:
-        raise InputError(describe("layers", "none", "one or more"))
+        raise InputError(describe("layers", [], "one or more"))
     size = None
     for place, layer in enumerate(layers):
         name = f"layers[{place}]"
@@ -331,10 +335,20 @@ def _check_layers(layers: tuple[StepLayer, ...]) -> None:
         size = layer.hidden
 
 
+def _check_finite(layers: tuple[StepLayer, ...]) -> None:
+    for place, layer in enumerate(layers):
+        for field in ("weight_ih", "weight_hh"):
+            weight = getattr(layer, field)
+            wrong = weight[~np.isfinite(weight)]
+            if wrong.size:
+                fix = "Only the precision float32 holds others."
+                raise InputError(describe(f"layers[{place}].{field}", wrong[0], "finite numbers", fix))
+
+
 def _check_array(name: str, array: object, shape: tuple[int, ...]) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        got = array.dtype if isinstance(array, np.ndarray) else type(array)
         fix = "Convert it with .astype(np.float32)." if isinstance(array, np.ndarray) else ""
         raise InputError(describe(name, got, "a NumPy array of float32", fix))
     if array.shape != shape:
-        raise ShapeError(describe(name, f"shape {array.shape}", f"shape {shape}"))
+        raise ShapeError(describe(f"{name}, its shape", array.shape, str(shape)))
