@@ -159,16 +159,17 @@ private:
         const int64_t most = std::max<int64_t>(1, std::min(rows, rows * work_ / long_work));
         const int parts = static_cast<int>(std::min<int64_t>(std::max(threads, 1), most));
         while (static_cast<int>(scratch_.size()) < parts) scratch_.push_back(lines(scratch_size(step_rows)));
-        busy_ = true;
-        {
-            nb::gil_scoped_release release;
-            run_together(parts, [&](int part, int of) {
-                const int64_t from = rows * part / of, to = rows * (part + 1) / of;
-                run(slots + from, to - from, x + from * input_size(), out + from * output_size(),
-                    scratch_[static_cast<size_t>(part)].get());
-            });
-        }
-        busy_ = false;
+        struct Mark {
+            bool& busy;
+            explicit Mark(bool& flag) : busy(flag) { busy = true; }
+            ~Mark() { busy = false; }
+        } mark(busy_);
+        nb::gil_scoped_release release;  // let go after the mark is set, and taken back before it is cleared
+        run_together(parts, [&](int part, int of) {
+            const int64_t from = rows * part / of, to = rows * (part + 1) / of;
+            run(slots + from, to - from, x + from * input_size(), out + from * output_size(),
+                scratch_[static_cast<size_t>(part)].get());
+        });
     }
 
     NumpyTypes numpy_ = NumpyTypes::find();
