@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rekur.cells import GRU, LSTM, Elman, LayerNorm, MinGRU, State
+from rekur.cells import GRU, LSTM, Elman, LayerNorm, MinGRU, PeepholeLSTM, State
 from rekur.errors import InputError, ShapeError
 from rekur.scan import PATHS, choose, reverse_rows, runnable, scan
 from rekur.scan.plan import ragged_plan
@@ -138,7 +138,7 @@ def test_a_scan_that_cannot_run_a_cell_says_which_can() -> None:
     with pytest.raises(InputError) as caught:
         choose(LayerNorm(GRU(3, 5)), zeros(2, 4, 3), path="vendor")
     assert str(caught.value) == (
-        "path: got 'vendor'; expected one that can run this LayerNorm: 'loop'. "
+        "path: got 'vendor'; expected one that can run this LayerNorm: 'loop', 'native'. "
         "PyTorch has no fused layer with the equations of LayerNorm."
     )
 
@@ -166,11 +166,13 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     assert choose(LSTM(3, 5).double(), x.double(), ragged).path == "native"
     assert choose(LSTM(3, 5).double(), x.double(), whole).path == "native"
     assert choose(GRU(3, 5).bfloat16(), x.bfloat16()).path == "bptt"
-    assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "bptt"
+    assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "native"
+    assert choose(PeepholeLSTM(3, 5).bfloat16(), x.bfloat16()).path == "bptt"
     assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
     assert choose(MinGRU(3, 5), zeros(2, 99, 3), None).path == "chunked"
     assert choose(MinGRU(3, 600), zeros(2, 99, 3), None).path == "sequential"
-    assert choose(LayerNorm(LSTM(3, 5)), x).path == "loop"
+    assert choose(LayerNorm(LSTM(3, 5)), x).path == "native"
+    assert choose(LayerNorm(Slower(3, 5)), x).path == "loop"
     if torch.backends.mkldnn.is_available():
         assert choose(LSTM(3, 5), x, whole).path == "vendor"
         assert choose(LSTM(3, 5), x, ragged).path == "vendor"

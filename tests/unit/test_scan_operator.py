@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from rekur.cells import GRU, LSTM, Cell, Elman, GRUResetBefore, PeepholeLSTM, RecurrentDropout
+from rekur.cells import GRU, LSTM, Cell, Elman, GRUResetBefore, LayerNorm, PeepholeLSTM, RecurrentDropout, Zoneout
 from rekur.errors import InputError
 from rekur.nn import Recurrent
 from rekur.scan import choose, scan
+from rekur.scan.operands import Operands
 
 MADE: dict[str, Callable[[], Cell]] = {
     "rnn": lambda: Elman(3, 5),
@@ -27,7 +28,10 @@ MADE: dict[str, Callable[[], Cell]] = {
     "gru without bias": lambda: GRU(3, 5, bias=False),
     "reset before": lambda: GRUResetBefore(3, 5),
     "dropout lstm": lambda: RecurrentDropout(LSTM(3, 5), 0.5),
+    "layer norm lstm": lambda: RecurrentDropout(LayerNorm(LSTM(3, 5, proj_size=4)), 0.5),
+    "zoneout gru": lambda: Zoneout(LayerNorm(GRU(3, 5), eps=1e-3), 0.2).eval(),
 }
+VARIANT = "native_variant lstm 0.0 0.1 0.2 0"
 LENGTHS = {"whole": None, "ragged": torch.tensor([4, 0, 6, 1]), "empty": torch.tensor([0, 0, 0, 0])}
 
 
@@ -106,16 +110,18 @@ def test_a_stack_is_exported_and_runs_at_other_sizes(kind: str) -> None:
         torch.testing.assert_close(exported.module()(x), layers(x).output)
 
 
-@pytest.mark.parametrize("family", ["native_gru", "native_lstm", "native_rnn_tanh", "lstm", "gru_reset_before"])
+@pytest.mark.parametrize(
+    "family", ["native_gru", "native_lstm", "native_rnn_tanh", "lstm", "gru_reset_before", VARIANT]
+)
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_the_operator_keeps_pytorchs_contract(family: str, lengths: Tensor | None) -> None:
-    gates = {"gru": 3, "lstm": 4, "native_gru": 3, "native_lstm": 4, "gru_reset_before": 3}.get(family, 1)
+    gates = {"gru": 3, "lstm": 4, "native_gru": 3, "native_lstm": 4, "gru_reset_before": 3, VARIANT: 4}.get(family, 1)
     tensors = [torch.randn(4, 6, 3), torch.randn(gates * 5, 3), torch.randn(gates * 5, 5), torch.randn(4, 5)]
     x, w_x, w_h, h0 = (t.requires_grad_() for t in tensors)
     c0 = torch.randn(4, 5, requires_grad=True) if "lstm" in family else None
     bias = torch.randn(gates * 5, requires_grad=True)
-    arguments = (family, x, lengths, False, True, w_x, w_h, h0, bias, None, c0, None, None, None)
-    torch.library.opcheck(torch.ops.rekur.scan.default, arguments)
+    operands = Operands(w_x, w_h, h0, bias, c0=c0)
+    torch.library.opcheck(torch.ops.rekur.scan.default, (family, x, lengths, False, True, *operands))
 
 
 @pytest.mark.slow
