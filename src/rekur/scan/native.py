@@ -218,7 +218,10 @@ def refusal(cell: Any, known: bool) -> str:
         return "The compiled kernels are not installed: `rekur doctor` says why."
     if not known:
         return f"There is no kernel for the equations of {type(cell).__name__}."
-    weight = next(cell.parameters())
+    inner = cell
+    while hasattr(inner, "cell"):
+        inner = inner.cell
+    weight = inner.weight_hh  # an attribute: the cells of the drop-ins borrow theirs
     if weight.device.type != "cpu" or weight.dtype not in DTYPES:
         return f"The kernels run float32 and float64 on a CPU; the weights are {weight.dtype} on {weight.device}."
     return ""
