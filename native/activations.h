@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of a vector, within 3 units in the last place; NaN stays NaN.
+// exp, log, sigmoid and tanh of a vector, within 3 units in the last place; NaN stays NaN.
 #pragma once
 
 #include "simd.h"
@@ -57,6 +57,45 @@ REKUR_INLINE Vec<float> tanh(Vec<float> x) {
     return less_one * reciprocal(less_one + 2.0f);
 }
 
+// e^x for x <= 0; below the smallest normal number it is 0.
+REKUR_INLINE Vec<float> exp_negative(Vec<float> x) {
+    const Exponential e = split_exp(x);
+    const Vec<float> y = e.power + e.power * e.rest;
+    return x < -87.0f ? Vec<float>{} : y;
+}
+
+// e^x - 1 for x <= 0, with all digits near 0.
+REKUR_INLINE Vec<float> expm1_negative(Vec<float> x) {
+    const Exponential e = split_exp(x);
+    return e.power * e.rest + (e.power - 1.0f);
+}
+
+// log(1 + x) for 0 <= x <= 1: twice the inverse hyperbolic tangent of x / (2 + x), which is at most 1/3.
+REKUR_INLINE Vec<float> log1p_unit(Vec<float> x) {
+    const Vec<float> s = x * reciprocal(2.0f + x), q = s * s;
+    Vec<float> p = all(1.0f / 15.0f);
+    p = p * q + 1.0f / 13.0f;
+    p = p * q + 1.0f / 11.0f;
+    p = p * q + 1.0f / 9.0f;
+    p = p * q + 1.0f / 7.0f;
+    p = p * q + 1.0f / 5.0f;
+    p = p * q + 1.0f / 3.0f;
+    const Vec<float> twice = s + s;
+    return twice * q * p + twice;
+}
+
+REKUR_INLINE Vec<float> square_root(Vec<float> x) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
+#elif defined(__AVX2__)
+    return (Vec<float>)_mm256_sqrt_ps((__m256)x);
+#else
+    Vec<float> y;
+    for (int lane = 0; lane < lanes<float>; ++lane) y[lane] = std::sqrt(x[lane]);
+    return y;
+#endif
+}
+
 template <class F>
 REKUR_INLINE Vec<double> each(Vec<double> x, F f) {
     Vec<double> y;
@@ -70,6 +109,41 @@ REKUR_INLINE Vec<double> sigmoid(Vec<double> x) {
 
 REKUR_INLINE Vec<double> tanh(Vec<double> x) {
     return each(x, [](double v) { return std::tanh(v); });
+}
+
+REKUR_INLINE Vec<double> exp_negative(Vec<double> x) {
+    return each(x, [](double v) { return std::exp(v); });
+}
+
+REKUR_INLINE Vec<double> expm1_negative(Vec<double> x) {
+    return each(x, [](double v) { return std::expm1(v); });
+}
+
+REKUR_INLINE Vec<double> log1p_unit(Vec<double> x) {
+    return each(x, [](double v) { return std::log1p(v); });
+}
+
+REKUR_INLINE Vec<double> square_root(Vec<double> x) {
+    return each(x, [](double v) { return std::sqrt(v); });
+}
+
+REKUR_INLINE Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
+
+template <class V>
+REKUR_INLINE V magnitude(V x) {
+    return x < 0 ? -x : x;
+}
+
+// sigmoid(x) and sigmoid(-x), both with all digits, and what they are made of: small = e^-|x|.
+template <class V>
+struct Both {
+    V open, shut, small;
+};
+
+template <class V>
+REKUR_INLINE Both<V> both_sigmoids(V x) {
+    const V small = exp_negative(-magnitude(x)), large = reciprocal(1 + small), other = small * large;
+    return {x < 0 ? other : large, x < 0 ? large : other, small};
 }
 
 template <class V>

@@ -31,12 +31,19 @@ void backward(Kind kind, const RecurrenceBack<S>& a, const Share& share) {
     }
 }
 
+// in linear_scan.cpp
+template <class S>
+void run_linear(const Linear<S>&, const Share&);
+template <class S>
+void run_linear_back(const Linear<S>&, const Share&);
+
 template <class S>
 constexpr Kernels<S> table() {
     static_assert(product_vectors == back_vectors, "both are packed as plain columns");
     static_assert(product_vectors == plain_vectors, "both are packed as plain columns");
     return {lanes<S>,    ElmanForward<true>::units, product_vectors, forward<S>,
-            backward<S>, run_product<S>,            run_variant<S>,  run_variant_back<S>};
+            backward<S>, run_product<S>,            run_variant<S>,  run_variant_back<S>,
+            run_linear<S>, run_linear_back<S>};
 }
 
 static bool runs_here() {

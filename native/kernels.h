@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "layout.h"
+#include "linear.h"
 #include "share.h"
 #include "stepper.h"
 #include "variant.h"
@@ -20,6 +21,8 @@ struct Kernels {
     void (*product)(const Product<S>&, const Share&);
     void (*variant)(const Variant<S>&, const Share&);
     void (*variant_back)(const Variant<S>&, const Share&);
+    void (*linear)(const Linear<S>&, const Share&);
+    void (*linear_back)(const Linear<S>&, const Share&);
 };
 
 struct InstructionSet {

@@ -238,6 +238,7 @@ void bind(nb::module_& m) {
 namespace rekur {
 void bind_stepper(nb::module_& m);
 void bind_variants(nb::module_& m);
+void bind_linear(nb::module_& m);
 }
 
 NB_MODULE(_native, m) {
@@ -248,4 +249,5 @@ NB_MODULE(_native, m) {
     rekur::bind<double>(m);
     rekur::bind_stepper(m);
     rekur::bind_variants(m);
+    rekur::bind_linear(m);
 }

@@ -81,6 +81,28 @@ REKUR_INLINE void store(S* to, Vec<S> value, int count) {
     std::memcpy(to, &value, count * sizeof(S));
 }
 
+// a · b + c rounded once where the set can, and always by the same instruction: of a · b + c · d a compiler may fuse
+// either product, and need not choose alike wherever it is inlined.
+REKUR_INLINE Vec<float> fused(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
+REKUR_INLINE Vec<double> fused(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+    return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX2__)
+    return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    return a * b + c;
+#endif
+}
+
 // Denormals count as zero while one of these lives: a decaying state must not run a hundred times slower.
 class FlushDenormals {
 public:

@@ -1,52 +1,12 @@
 // The variants' kernels as Python sees them: arrays and numbers come by name, and are checked here.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/string.h>
-
 #include <cstring>
-#include <memory>
-#include <new>
-#include <stdexcept>
-#include <string>
 
+#include "given.h"
 #include "kernels.h"
 #include "team.h"
 
-namespace nb = nanobind;
-
 namespace rekur {
 namespace {
-
-// What one call is given. Arrays are taken as they are, never converted: what is written into must be the caller's.
-class Given {
-public:
-    explicit Given(const nb::dict& values) : values_(values) {}
-
-    template <class T>
-    T* array(const char* name, int64_t size, bool needed = false) const {
-        if (!values_.contains(name)) {
-            if (needed) throw std::invalid_argument(std::string(name) + ": got none; expected an array.");
-            return nullptr;
-        }
-        nb::ndarray<T, nb::c_contig, nb::device::cpu> found;
-        if (!nb::try_cast(values_[name], found, false)) {
-            throw std::invalid_argument(std::string(name) + ": expected a contiguous array of the kernel's own dtype.");
-        }
-        if (static_cast<int64_t>(found.size()) < size) {
-            throw std::invalid_argument(std::string(name) + ": got " + std::to_string(found.size()) +
-                                        " numbers; expected " + std::to_string(size) + ".");
-        }
-        return found.data();
-    }
-
-    int64_t whole(const char* name) const { return nb::cast<int64_t>(values_[name]); }
-    double number(const char* name) const { return nb::cast<double>(values_[name]); }
-    std::string word(const char* name) const { return nb::cast<std::string>(values_[name]); }
-    int64_t size(const char* name) const { return static_cast<int64_t>(nb::len(nb::handle(values_[name]))); }
-
-private:
-    nb::dict values_;
-};
 
 Equations equations_of(const std::string& name) {
     const char* names[] = {"tanh", "relu", "lstm", "gru", "gru_reset_before"};
@@ -59,38 +19,6 @@ Equations equations_of(const std::string& name) {
 int64_t gates_of(Equations equations) {
     if (equations == Equations::lstm) return 4;
     return equations == Equations::gru || equations == Equations::gru_reset_before ? 3 : 1;
-}
-
-Layout layout_of(const Given& given) {
-    Layout at{};
-    at.steps = given.size("first");
-    at.first = given.array<const int64_t>("first", at.steps, true);
-    at.active = given.array<const int64_t>("active", at.steps, true);
-    at.stride = 1;
-    at.rows = given.whole("rows");
-    return at;
-}
-
-// Places that the layout reaches, so that no array is shorter.
-int64_t places_of(const Layout& at) {
-    int64_t most = 0;
-    for (int64_t t = 0; t < at.steps; ++t) {
-        if (at.active[t] < 1 || at.active[t] > at.rows || (t > 0 && at.active[t] > at.active[t - 1]) || at.first[t] < 0) {
-            throw std::invalid_argument("active: expected rows from 1 to " + std::to_string(at.rows) + ", falling.");
-        }
-        const int64_t end = at.place(t, at.active[t] - 1) + 1;
-        most = end > most ? end : most;
-    }
-    return most;
-}
-
-template <class S>
-using Buffer = std::unique_ptr<S[], void (*)(S*)>;
-
-template <class S>
-Buffer<S> buffer(int64_t size) {
-    auto* data = static_cast<S*>(::operator new[](static_cast<size_t>(size) * sizeof(S), std::align_val_t{64}));
-    return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
 }
 
 template <class S>
