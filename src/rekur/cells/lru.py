@@ -13,7 +13,7 @@ from rekur._check import choice, flag
 from rekur.cells import _init
 from rekur.cells.forms import LinearCell
 
-_SHARPNESS = 8.0  # c in the paper
+SHARPNESS = 8.0  # c in the paper
 _SLOWEST, _FASTEST = 0.999, 0.9  # the range of σ(Λ)^c at the start
 
 
@@ -84,20 +84,26 @@ class RGLRU(LinearCell):
                 nn.init.xavier_uniform_(self.weight_in)
         with torch.no_grad():
             at_open_gate = torch.empty_like(self.decay).uniform_(_FASTEST, _SLOWEST)
-            self.decay.copy_(torch.logit(at_open_gate ** (1.0 / _SHARPNESS)))
+            self.decay.copy_(torch.logit(at_open_gate ** (1.0 / SHARPNESS)))
 
     def project(self, x: Tensor) -> Tensor:
         v = x if self.weight_in is None else F.linear(x, self.weight_in)
         return torch.cat([F.linear(v, self.weight_ih, self.bias_ih), v], dim=-1)
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        recurrence, write, v = projected.chunk(3, dim=-1)
-        r, i = torch.sigmoid(recurrence), torch.sigmoid(write)
-        log_a = _SHARPNESS * r * F.logsigmoid(self.decay)
-        left = -torch.expm1(2.0 * log_a)  # 1 - a², without the loss of digits near a = 1
-        # the slope of a square root at 0 is infinite; a gate that is shut to the last digit has none
-        scale = torch.sqrt(left.clamp_min(torch.finfo(left.dtype).tiny))
-        return torch.exp(log_a), scale * (i * v)
+        gates, v = projected[..., : 2 * self.hidden_size], projected[..., 2 * self.hidden_size :]
+        return rg_lru_form(gates, v, SHARPNESS * F.logsigmoid(self.decay))
 
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.bias else ", bias=False")
+
+
+def rg_lru_form(gates: Tensor, v: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a and b, each (…, H), from r and i (…, 2·H), v (…, H) and log a at an open gate (H,)."""
+    recurrence, write = gates.chunk(2, dim=-1)
+    r, i = torch.sigmoid(recurrence), torch.sigmoid(write)
+    log_a = r * log_decay
+    left = -torch.expm1(2.0 * log_a)  # 1 - a², without the loss of digits near a = 1
+    # the slope of a square root at 0 is infinite; a gate that is shut to the last digit has none
+    scale = torch.sqrt(left.clamp_min(torch.finfo(left.dtype).tiny))
+    return torch.exp(log_a), scale * (i * v)

@@ -97,9 +97,7 @@ class MinGRU(_MinimalCell):
     reference = "Feng et al. 2024, arXiv:2410.01201"
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        update, candidate = projected.chunk(2, dim=-1)
-        z, keep = torch.sigmoid(update), torch.sigmoid(-update)
-        return keep, z * candidate
+        return mingru_form(projected)
 
 
 class MinLSTM(_MinimalCell):
@@ -138,8 +136,20 @@ class MinLSTM(_MinimalCell):
     reference = "Feng et al. 2024, arXiv:2410.01201"
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        forget, write, candidate = projected.chunk(3, dim=-1)
-        # f/(f+i) = σ(log f - log i), which stays finite where both gates are closed
-        log_ratio = F.logsigmoid(forget) - F.logsigmoid(write)
-        f, i = torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio)
-        return f, i * candidate
+        return minlstm_form(projected)
+
+
+def mingru_form(projected: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a and b, each (…, H), from z and h̃ (…, 2·H)."""
+    update, candidate = projected.chunk(2, dim=-1)
+    z, keep = torch.sigmoid(update), torch.sigmoid(-update)
+    return keep, z * candidate
+
+
+def minlstm_form(projected: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a and b, each (…, H), from f, i and h̃ (…, 3·H)."""
+    forget, write, candidate = projected.chunk(3, dim=-1)
+    # f/(f+i) = σ(log f - log i), which stays finite where both gates are closed
+    log_ratio = F.logsigmoid(forget) - F.logsigmoid(write)
+    f, i = torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio)
+    return f, i * candidate

@@ -70,7 +70,7 @@ def runnable(cell: Any) -> tuple[str, ...]:
     Example:
         >>> from rekur.cells import GRU, MinGRU
         >>> runnable(GRU(3, 5)), runnable(MinGRU(3, 5))
-        (('loop', 'native', 'bptt', 'vendor'), ('loop', 'sequential', 'chunked', 'associative'))
+        (('loop', 'native', 'bptt', 'vendor'), ('loop', 'native', 'sequential', 'chunked', 'associative'))
     """
     return tuple(name for name in PATHS if not _refusal(cell, name))
 
@@ -80,13 +80,18 @@ def drops_in_product(cell: Any) -> bool:
     return _kind(cell) == "recurrent_dropout"
 
 
+def is_linear(cell: Any) -> bool:
+    """Tell whether a cell is linear in its state."""
+    return _kind(cell) == "linear"
+
+
 def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
     able = runnable(cell)
     if "vendor" in able and x.is_cuda and _cudnn_takes(x):
         return Choice("vendor", "cuDNN's fused layer")
     if "vendor" in able and _learns(cell, x) and _onednn_pays(cell, x, lengths):
         return Choice("vendor", "oneDNN's fused LSTM: the batch is narrow or has little padding")
-    if "native" in able:
+    if "native" in able and not (is_linear(cell) and torch.compiler.is_compiling()):
         return Choice("native", "compiled kernels: one call for all steps, rows that ended cost nothing")
     if "bptt" in able:
         return Choice("bptt", "written out by hand: rows that ended cost nothing, weight gradients are one product")
@@ -105,7 +110,7 @@ def _refusal(cell: Any, path: str) -> str:
     if path == "loop":
         return ""
     if path == "native":
-        return native.refusal(cell, native.plain(cell) or native_variants.variant(cell))
+        return native.refusal(cell, is_linear(cell) or native.plain(cell) or native_variants.variant(cell))
     if path == "bptt":
         inner = _kind(cell.cell) if kind == "recurrent_dropout" else kind
         return "" if inner in bptt.KINDS else f"The equations of {name} are not written out by hand."

@@ -1,4 +1,4 @@
-"""Scans of an elementwise linear recurrence: one after another, in chunks, or in log-many rounds.
+"""Scans of an elementwise linear recurrence: one after another, in chunks, in log-many rounds, or compiled.
 
     h_t = a_t ⊙ h_{t-1} + b_t
 
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rekur.scan import native_linear
 from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan, whole_plan
 from rekur.scan.precision import full_precision, project
@@ -35,11 +36,15 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
         x: inputs (B, T, D).
         state: (h,), before the first step.
         plan: where the real steps are.
-        method: one of :data:`METHODS`.
+        method: one of :data:`METHODS`, or "native" for the compiled kernels, where they can run over x.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
+    if method == "native":
+        if native_linear.takes(x):
+            return native_linear.native_linear(cell, x, state, plan)
+        method = "sequential"
     projected = project(cell, plan.pack(plan.layout(x)))
     with full_precision(x):
         a, b = cell.linear_form(projected)

@@ -221,8 +221,9 @@ def refusal(cell: Any, known: bool) -> str:
     inner = cell
     while hasattr(inner, "cell"):
         inner = inner.cell
-    weight = inner.weight_hh  # an attribute: the cells of the drop-ins borrow theirs
-    if weight.device.type != "cpu" or weight.dtype not in DTYPES:
+    weight = getattr(inner, "weight_hh", None)  # an attribute: the cells of the drop-ins borrow theirs
+    weight = next(inner.parameters(), None) if weight is None else weight
+    if weight is not None and (weight.device.type != "cpu" or weight.dtype not in DTYPES):
         return f"The kernels run float32 and float64 on a CPU; the weights are {weight.dtype} on {weight.device}."
     return ""
 

@@ -14,7 +14,7 @@ from rekur._check import flag
 from rekur.scan import native, native_variants
 from rekur.scan.bptt import KINDS, Prepared, bptt, prepare
 from rekur.scan.check import check_input, check_lengths, check_state
-from rekur.scan.choose import choose, drops_in_product
+from rekur.scan.choose import choose, drops_in_product, is_linear
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
 from rekur.scan.operator import operate
@@ -79,7 +79,8 @@ def scan(
     chosen = choose(cell, x, real, path=path).path
     if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not compiling and not bool(real.any())):
         return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
-    if compiling and chosen in _BY_HAND:
+    by_hand = chosen in _BY_HAND and not is_linear(cell)
+    if compiling and by_hand:
         return _as_operator(cell, chosen, x, before, real, backwards)
     if chosen == "loop":
         turned = reverse_rows(x, real) if backwards else x
@@ -96,7 +97,7 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
     if chosen == "vendor":
         with full_precision(x):
             return vendor(cell, x, before, plan)
-    if chosen not in _BY_HAND:
+    if chosen not in _BY_HAND or is_linear(cell):
         return linear_scan(cell, x, before, plan, chosen)
     with full_precision(x):
         y, after = bptt(_prepared(cell, chosen, x, before), x, plan)

@@ -1,0 +1,262 @@
+"""Cells that are linear in their state on the compiled kernels: one multiply-add a step, the gates beside it.
+
+Of the minimal cells and the RG-LRU the kernels take what the input product gave and make a and b of it where they are
+used, forward and again backward, so that neither is ever written. Of any other cell they take a and b.
+
+Whole batches are read as they lie, row after row; ragged ones step after step. In inference the input product of the
+cells that the kernels know is the kernels' own, so that a row's result is the same bits whatever else is in the batch.
+
+Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, G gates, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rekur.cells.forms import LinearCell
+from rekur.cells.lru import RGLRU, SHARPNESS, rg_lru_form
+from rekur.cells.minimal import MinGRU, MinLSTM, mingru_form, minlstm_form
+from rekur.scan import native
+from rekur.scan.operands import project_into
+from rekur.scan.plan import Plan
+from rekur.scan.precision import full_precision, is_mixed, project
+
+State = tuple[Tensor, ...]
+
+#: the forms that the kernels make a and b of themselves, by the cell that has them
+_FORMS: dict[str, type[LinearCell]] = {"mingru": MinGRU, "minlstm": MinLSTM, "rglru": RGLRU}
+
+
+class Given(NamedTuple):
+    """What a form is made of.
+
+    Attributes:
+        gates: (N, G·H), the input product; a itself (N, H) of a plain form.
+        value: (N, H), of an RG-LRU; b itself of a plain form; None where it is the last piece of ``gates``.
+        decay: (H,), the logarithm of an RG-LRU's decay at an open gate; else None.
+        h0: the states before the first step (R, H).
+    """
+
+    gates: Tensor
+    value: Tensor | None
+    decay: Tensor | None
+    h0: Tensor
+
+
+def takes(x: Tensor) -> bool:
+    """Tell whether the kernels can run over such inputs."""
+    suits = x.device.type == "cpu" and x.dtype in native.DTYPES
+    return native.available() and suits and not torch.compiler.is_compiling()
+
+
+def form_of(cell: Any) -> str:
+    """Return the form of a cell, "plain" where the kernels do not know how a and b are made.
+
+    Example:
+        >>> form_of(MinGRU(3, 5))
+        'mingru'
+    """
+    kind = type(cell)
+    for name, known in _FORMS.items():
+        if (kind.project, kind.linear_form, kind.readout) == (known.project, known.linear_form, known.readout):
+            return name
+    return "plain"
+
+
+def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
+    """Run a cell that is linear in its state; :func:`takes` says which inputs can be.
+
+    Args:
+        cell: as :func:`rekur.scan.linear.linear_scan` takes it.
+        x: inputs (B, T, D).
+        state: (h,), before the first step.
+        plan: where the real steps are.
+
+    Returns:
+        outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
+    """
+    packed = x.reshape(-1, x.shape[2]) if plan.index is None else plan.pack(x)
+    h0, form = plan.take_rows(state[0]), form_of(cell)
+    if form != "plain" and cell.weight_ih.dtype == x.dtype == h0.dtype:
+        y, last = _run(form, plan, _given(cell, form, packed, h0))
+    else:
+        projected = project(cell, packed)
+        with full_precision(x):
+            a, b = cell.linear_form(projected)
+            h, last = _run_pair(plan, a.expand_as(b), b, h0)
+            y = cell.readout(h, projected)
+    y = y.reshape(plan.batch_size, plan.steps, *y.shape[1:]) if plan.index is None else plan.unpack(y)
+    return y, (plan.put_rows(state[0].to(last.dtype), last),)
+
+
+def _given(cell: Any, form: str, packed: Tensor, h0: Tensor) -> Given:
+    if form != "rglru":
+        return Given(_product(cell, packed, cell.weight_ih, cell.bias_ih), None, None, h0)
+    v = packed if cell.weight_in is None else _product(cell, packed, cell.weight_in, None)
+    return Given(_product(cell, v, cell.weight_ih, cell.bias_ih), v, SHARPNESS * F.logsigmoid(cell.decay), h0)
+
+
+def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return packed · weightᵀ + bias; without gradients each row has the same bits whatever is around it."""
+    operands = [t for t in (packed, *cell.parameters()) if t.requires_grad]
+    if not torch.is_grad_enabled() or not operands:
+        return native.product(packed, weight, bias)
+    if is_mixed(packed):
+        return F.linear(packed, weight, bias).to(packed.dtype)
+    made: Tensor = _Product.apply(packed, weight, bias)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _run_pair(plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
+    a, b, h0 = a.to(dtype), b.to(dtype), h0.to(dtype)
+    flat = (t if t.dim() == 2 else t.flatten(1) for t in (a, b))
+    h, last = _run("plain", plan, Given(*flat, None, h0.flatten(1)))
+    return h.view(b.shape), last.view(h0.shape)
+
+
+def _run(form: str, plan: Plan, given: Given) -> tuple[Tensor, Tensor]:
+    """Return h of all steps (N, H) and after each row's last (R, H)."""
+    made: tuple[Tensor, Tensor] = _Scan.apply(form, plan, *given)  # type: ignore[no-untyped-call]
+    return made
+
+
+class _Product(torch.autograd.Function):
+    """(x, weight, bias) -> x · weightᵀ + bias, in memory that is kept for the next call."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return project_into(native.empty(x, weight.shape[0]), x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        to_x, to_weight, to_bias = ctx.needs_input_grad
+        d_x = None
+        if to_x:
+            d_x = d @ weight if torch.is_grad_enabled() else torch.mm(d, weight, out=native.empty(x, x.shape[1]))
+        return d_x, d.t() @ x if to_weight else None, d.sum(0) if to_bias else None
+
+
+class _Scan(torch.autograd.Function):
+    """(what a form is made of) -> (h, the last h)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, form: str, plan: Plan, gates: Tensor, value: Tensor | None, decay: Tensor | None, h0: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        h, last = native.empty(gates, h0.shape[1]), torch.empty_like(h0, memory_format=torch.contiguous_format)
+        _call("forward", _arrays(form, plan, Given(gates, value, decay, h0), outputs=h, last=last))
+        ctx.form, ctx.plan = form, plan
+        ctx.save_for_backward(gates, value, decay, h0, h)
+        ctx.set_materialize_grads(False)
+        return h, last
+
+    @staticmethod
+    def backward(ctx: Any, d_h: Tensor | None, d_last: Tensor | None) -> tuple[Tensor | None, ...]:
+        *tensors, h = ctx.saved_tensors
+        given = Given(*tensors)
+        if d_h is None and d_last is None:
+            return (None,) * 6
+        if torch.is_grad_enabled():
+            return None, None, *_differentiable_gradients(ctx.form, ctx.plan, given, d_h, d_last)
+        return None, None, *_gradients(ctx.form, ctx.plan, given, h, d_h, d_last)
+
+
+def _gradients(
+    form: str, plan: Plan, given: Given, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    gates, value, decay, h0 = given
+    d_gates = native.empty(gates, gates.shape[1])
+    d_value = None if value is None else native.empty(value, value.shape[1])
+    d_decay = None if decay is None else torch.zeros_like(decay)
+    d_h0 = torch.zeros_like(h0) if d_last is None else d_last.clone()
+    d_h0 = d_h0.contiguous()
+    arrays = _arrays(form, plan, given, outputs=h, d_outputs=native.array(d_h), d_h=d_h0, d_decay=d_decay)
+    _call("backward", {**arrays, **_strided("d_gates", "d_value", d_gates, d_value, h.shape[1])})
+    return d_gates, d_value, d_decay, d_h0
+
+
+def _arrays(form: str, plan: Plan, given: Given, **more: Tensor | None) -> dict[str, Any]:
+    """Return what both passes are given."""
+    if plan.index is None:
+        first, active = np.arange(plan.steps), np.full(plan.steps, plan.batch_size)
+    else:
+        first, active = native.places(plan)
+    gates, value, decay, h0 = given
+    arrays = {
+        "form": form,
+        "first": first.astype(np.int64),
+        "active": active.astype(np.int64),
+        "stride": plan.steps if plan.index is None else 1,
+        "rows": plan.rows,
+        "hidden": h0.shape[1],
+        "decay": native.array(decay),
+        "h0": native.array(h0),
+        **_strided("gates", "value", gates.detach(), None if value is None else value.detach(), h0.shape[1]),
+        **more,
+    }
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, size: int) -> dict[str, Any]:
+    """Return gates and value with how far their rows lie apart, the value within the gates where it has no array."""
+    same = gates.stride(0) == 0
+    rows = gates[0].contiguous() if same else gates.contiguous()
+    width = gates.shape[1]
+    inputs = rows.view(-1)[width - size :] if value is None else value.contiguous()
+    return {
+        of_gates: rows,
+        f"{of_gates}_stride": 0 if same else width,
+        of_value: inputs,
+        f"{of_value}_stride": width if value is None else size,
+    }
+
+
+def _call(which: str, given: dict[str, Any]) -> None:
+    precision = "single" if given["h0"].dtype == torch.float32 else "double"
+    getattr(native.kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
+
+
+def _pair(form: str, given: Given) -> tuple[Tensor, Tensor]:
+    """Return a and b, each (N, H), in differentiable operations."""
+    gates, value, decay, _ = given
+    if form == "mingru":
+        return mingru_form(gates)
+    if form == "minlstm":
+        return minlstm_form(gates)
+    if value is None or decay is None:
+        return gates, gates if value is None else value
+    return rg_lru_form(gates, value, decay)
+
+
+def _differentiable_gradients(
+    form: str, plan: Plan, given: Given, d_h: Tensor | None, d_last: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
+    # Views: if one operand was computed from another, only its direct effect belongs to it.
+    views = Given(*(None if t is None else t.view_as(t) for t in given))  # type: ignore[arg-type]
+    pair = _pair(form, views)
+    if plan.index is None:
+        steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
+    else:
+        steps = [tuple(plan.each(t)) for t in pair]
+    h, outputs = views.h0, []
+    for a_t, b_t in zip(*steps, strict=True):
+        h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
+        outputs.append(h)
+    all_h = torch.stack(outputs, 1).flatten(0, 1) if plan.index is None else torch.cat(outputs)
+    last = outputs[-1] if plan.index is None else plan.at_last(all_h)
+    pairs = [(r, d) for r, d in ((all_h, d_h), (last, d_last)) if d is not None]
+    wanted = [t for t in views if t is not None and t.requires_grad]
+    grads = torch.autograd.grad(
+        [r for r, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
+    )
+    found = iter(grads)
+    return tuple(next(found) if t is not None and t.requires_grad else None for t in views)
