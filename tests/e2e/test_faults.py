@@ -71,15 +71,16 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(seed: int, tm
     )
     assert done.returncode == 0, done.stderr.decode()
     said = json.loads(done.stdout)
-    assert said["kills"] >= 8  # were it fewer, little would have been tried
+    assert said["kills"] >= 12  # were it fewer, little would have been tried
     assert said["stations"] >= 4
-    assert said["killed"]["sha256"] == said["whole"]["sha256"]
-    assert said["killed"]["rows"] == said["whole"]["rows"]
-    # the last kill may have come before the oldest was removed; nothing half-written is there in any case
-    assert said["left"] in (
-        ["lock", "step-00000038", "step-00000039"],
-        ["lock", "step-00000037", "step-00000038", "step-00000039"],
-    )
+    for killed, left in zip(said["killed"], said["left"], strict=True):
+        assert killed["sha256"] == said["whole"]["sha256"]
+        assert killed["rows"] == said["whole"]["rows"]
+        # the last kill may have come before the oldest was removed; nothing half-written is there in any case
+        assert left in (
+            ["lock", "step-00000038", "step-00000039"],
+            ["lock", "step-00000037", "step-00000038", "step-00000039"],
+        )
 
 
 def test_what_a_kill_leaves_half_written_is_cleared_away(tmp_path: Path) -> None:
