@@ -14,13 +14,13 @@ struct Rows {
     int64_t row(int m) const { return begin + m * step; }
 };
 
-// Some units: the first, and how many lanes of each vector there are.
+// Some units: the first, the end of their head, and how many lanes of each vector there are.
 template <class S>
 struct Units {
-    int64_t first, hidden;
+    int64_t first, end;
     int64_t at(int v) const { return first + v * lanes<S>; }
     int count(int v) const {
-        const int64_t left = hidden - at(v);
+        const int64_t left = end - at(v);
         return left >= lanes<S> ? lanes<S> : static_cast<int>(left);
     }
 };
@@ -37,8 +37,9 @@ inline int width_of(int64_t vectors, int64_t panel, int most) {
 template <class Cell, class S>
 void run_forward(const Recurrence<S>& a, const Share& share) {
     FlushDenormals flush;
-    const int64_t vectors = vectors_of(a.hidden, lanes<S>);
-    const Share::Range range = share.panels(vectors_of(vectors, Cell::units));
+    const int64_t depth = a.hidden / a.heads;  // a product stays within its head
+    const int64_t vectors = vectors_of(depth, lanes<S>), panels = vectors_of(vectors, Cell::units);
+    const Share::Range range = share.panels(a.heads * panels);
     for (int64_t t = 0; t < a.at.steps; ++t) {
         const Share::Rows mine = share.rows(a.at, a.at.active[t]);
         const S* before = a.seen0;
@@ -50,17 +51,18 @@ void run_forward(const Recurrence<S>& a, const Share& share) {
             stride = a.at.stride * a.hidden;
         }
         for (int64_t panel = range.begin; panel < range.end; ++panel) {
-            const Units<S> place{panel * Cell::units * lanes<S>, a.hidden};
-            const S* weight = a.weight + place.first * Cell::product_gates * a.hidden;
-            const int wide = width_of(vectors, panel, Cell::units) * Cell::product_gates;
+            const int64_t head = panel / panels, inner = panel % panels, vector = inner * Cell::units;
+            const Units<S> place{head * depth + vector * lanes<S>, (head + 1) * depth};
+            const S* weight = a.weight + (head * vectors + vector) * lanes<S> * Cell::product_gates * depth;
+            const S* left = before + head * depth;
+            const int wide = width_of(vectors, inner, Cell::units) * Cell::product_gates;
             in_blocks(mine.count, tile_rows(wide), [&](int64_t first, int height) {
                 const Rows rows{t, mine.row(first), mine.step};
                 Tile<S> tile;
                 tile.height = height;
                 tile.vectors = wide;
                 Cell::start(a, rows, place, tile);
-                multiply_of<S>(height, wide)(tile.sum, before + rows.begin * stride, rows.step * stride, weight,
-                                             a.hidden);
+                multiply_of<S>(height, wide)(tile.sum, left + rows.begin * stride, rows.step * stride, weight, depth);
                 Cell::finish(a, rows, place, tile);
             });
         }
@@ -74,26 +76,31 @@ constexpr int back_vectors = REKUR_REGISTERS == 16 ? 3 : 4;
 template <class Cell, class S>
 void run_backward(const RecurrenceBack<S>& a, const Share& share) {
     FlushDenormals flush;
-    const int64_t vectors = vectors_of(a.hidden, lanes<S>);
-    const int64_t depth = Cell::product_gates * a.hidden, width = Cell::gates * a.hidden;
-    const Share::Range range = share.panels(vectors_of(vectors, back_vectors));
+    const int64_t size = a.hidden / a.heads, depth = Cell::product_gates * size, width = Cell::gates * a.hidden;
+    const int64_t vectors = vectors_of(size, lanes<S>), panels = vectors_of(vectors, back_vectors);
+    const Share::Range range = share.panels(a.heads * panels);
     for (int64_t t = a.at.steps - 1; t >= -1; --t) {
         const Share::Rows mine = share.rows(a.at, t < 0 ? a.at.rows : a.at.active[t]);
         const int64_t going_on = t + 1 < a.at.steps ? share.rows(a.at, a.at.active[t + 1]).count : 0;
         const S* after = t + 1 < a.at.steps ? a.d_gates + a.at.first[t + 1] * width : nullptr;
         const int64_t stride = a.at.stride * width;
         for (int64_t panel = range.begin; panel < range.end; ++panel) {
-            const Units<S> place{panel * back_vectors * lanes<S>, a.hidden};
-            const S* weight = a.weight + place.first * depth;
-            const int wide = width_of(vectors, panel, back_vectors);
+            const int64_t head = panel / panels, inner = panel % panels, vector = inner * back_vectors;
+            const Units<S> place{head * size + vector * lanes<S>, (head + 1) * size};
+            const S* weight = a.weight + (head * vectors + vector) * lanes<S> * depth;
+            const int wide = width_of(vectors, inner, back_vectors);
             const auto part = [&](int64_t from, int64_t count, bool product) {
                 in_blocks(count, tile_rows(wide), [&](int64_t first, int height) {
                     const Rows rows{t, mine.row(from + first), mine.step};
                     Tile<S> tile{};
                     tile.height = height;
                     tile.vectors = wide;
-                    if (product) {
-                        const S* left = after + rows.begin * stride;
+                    const S* left = product ? after + rows.begin * stride : nullptr;
+                    for (int gate = 0; product && a.heads > 1 && gate < Cell::product_gates; ++gate) {
+                        multiply_of<S>(height, wide)(tile.sum, left + gate * a.hidden + head * size, rows.step * stride,
+                                                     weight + gate * size * wide * lanes<S>, size);
+                    }
+                    if (product && a.heads == 1) {
                         const auto multiply = multiply_of<S>(height, wide);
                         // of the gates' gradients the last one may stand apart
                         const int64_t beside = Cell::gap ? depth - a.hidden : depth;

@@ -5,6 +5,7 @@
 #include "gru.h"
 #include "lstm.h"
 #include "product.h"
+#include "slstm.h"
 #include "stepper_run.h"
 #include "variant_backward.h"
 
@@ -18,6 +19,7 @@ void forward(Kind kind, const Recurrence<S>& a, const Share& share) {
         case Kind::relu_rnn: return run_forward<ElmanForward<false>>(a, share);
         case Kind::lstm: return run_forward<LstmForward>(a, share);
         case Kind::gru: return run_forward<GruForward>(a, share);
+        case Kind::slstm: return run_forward<SlstmForward>(a, share);
     }
 }
 
@@ -28,6 +30,7 @@ void backward(Kind kind, const RecurrenceBack<S>& a, const Share& share) {
         case Kind::relu_rnn: return run_backward<ElmanBackward<false>>(a, share);
         case Kind::lstm: return run_backward<LstmBackward>(a, share);
         case Kind::gru: return run_backward<GruBackward>(a, share);
+        case Kind::slstm: return run_backward<SlstmBackward>(a, share);
     }
 }
 

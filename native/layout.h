@@ -22,9 +22,10 @@ struct Layout {
     REKUR_INLINE bool whole() const { return steps == 0 || active[steps - 1] == rows; }
 };
 
-enum class Kind : int { tanh_rnn, relu_rnn, lstm, gru };
+enum class Kind : int { tanh_rnn, relu_rnn, lstm, gru, slstm };
 
 // One recurrence over a whole batch. Gates stand as in PyTorch: LSTM i f g o; GRU r z n m, of which m = U h + bias.
+// An sLSTM has i f z o and for cells c n s side by side, see slstm.h; a unit's product sees the h of its own head.
 template <class S>
 struct Recurrence {
     Layout at;
@@ -40,6 +41,8 @@ struct Recurrence {
     S* cells;         // LSTM: (N, H) if kept; else (R, H), in: c0, out: the last ones
     S* seen;          // (2, R, H), where there is a mask
     bool keep;        // whether backward will follow
+    int64_t heads = 1;
+    S* memory = nullptr;  // (R, H), sLSTM: m, in: before the first step, out: the last ones
 };
 
 // Its gradients. What the products are made of stays as the forward pass left it.
@@ -57,7 +60,8 @@ struct RecurrenceBack {
     const S* d_outputs;  // (N, H), the gradient of the last outputs added in
     S* d_gates;          // (N, G·H)
     S* d_h;              // (R, H), in: zero, out: the gradient of h0
-    S* d_c;              // (R, H), in: the gradient of the last cells, out: that of c0
+    S* d_c;              // (R, H), in: the gradient of the last cells, out: that of c0; sLSTM: (R, 3H), of c n m
+    int64_t heads = 1;
 };
 
 // out (N, C) = in (N, K) · weightᵀ + bias

@@ -74,17 +74,17 @@ struct Plan {
     bool by_units;
 };
 
-Plan plan(const std::string& split, int threads, const Layout& at, int64_t hidden, int64_t gates, int64_t bytes) {
+Plan plan(const std::string& split, int threads, const Layout& at, int64_t weights, int64_t bytes) {
     if (split != "auto" && split != "rows" && split != "units") {
         throw std::invalid_argument("split: got '" + split + "'; expected one of auto, rows, units.");
     }
-    const int64_t work = at.rows * hidden * hidden * gates;  // multiply-adds of a step
+    const int64_t work = at.rows * weights;  // multiply-adds of a step
     int parts = threads;
     if (split == "auto" && work * at.steps < 100'000) parts = 1;
     bool by_units = split == "units";
     if (split == "auto" && parts > 1) {
         const bool few_rows = at.rows < parts;
-        const bool spills = gates * hidden * hidden * bytes > second_level_cache() * 3 / 4;
+        const bool spills = weights * bytes > second_level_cache() * 3 / 4;
         by_units = (few_rows && work > 30'000) || (spills && work > 100'000);
     }
     if (!by_units && at.rows < parts) parts = static_cast<int>(at.rows);
@@ -98,15 +98,18 @@ void together(const Plan& how, F&& run) {
     run_together(how.parts, [&](int part, int parts) { run(Share{part, parts, how.by_units ? &barrier : nullptr}); });
 }
 
-int64_t gates_of(Kind kind) { return kind == Kind::lstm || kind == Kind::gru ? 4 : 1; }
-int64_t product_gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+int64_t gates_of(Kind kind) { return kind == Kind::tanh_rnn || kind == Kind::relu_rnn ? 1 : 4; }
+int64_t product_gates_of(Kind kind) { return kind == Kind::gru ? 3 : gates_of(kind); }
+int64_t cells_of(Kind kind) { return kind == Kind::slstm ? 3 : 1; }
+bool has_cells(Kind kind) { return kind == Kind::lstm || kind == Kind::slstm; }
 
 Kind kind_of(const std::string& name) {
     if (name == "tanh") return Kind::tanh_rnn;
     if (name == "relu") return Kind::relu_rnn;
     if (name == "lstm") return Kind::lstm;
     if (name == "gru") return Kind::gru;
-    throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru.");
+    if (name == "slstm") return Kind::slstm;
+    throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru, slstm.");
 }
 
 // A buffer on a cache line's border.
@@ -117,21 +120,31 @@ std::unique_ptr<S[], void (*)(S*)> buffer(int64_t size) {
     return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
 }
 
+// The weights of all heads, one head's after another's.
 template <class S>
-auto packed(const Packing& how, const S* weight) {
-    auto to = buffer<S>(how.size());
-    pack(how, weight, to.get());
+auto packed(const Packing& how, const S* weight, int64_t heads = 1) {
+    auto to = buffer<S>(heads * how.size());
+    const int64_t numbers = how.gates * how.columns * how.depth;
+    for (int64_t head = 0; head < heads; ++head) pack(how, weight + head * numbers, to.get() + head * how.size());
     return to;
+}
+
+int64_t head_size(Kind kind, int64_t hidden, int64_t heads) {
+    if (heads < 1 || hidden % heads || (heads > 1 && kind != Kind::slstm)) {
+        throw std::invalid_argument("heads: expected a divisor of hidden for an sLSTM, else 1.");
+    }
+    return hidden / heads;
 }
 
 template <class S>
 void forward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
              int64_t rows, int64_t hidden, Array<const S> weight, Maybe<const S> bias, Array<const S> h0,
              Array<const S> seen0, Maybe<const S> mask, Maybe<const S> c0, Array<S> gates, Array<S> outputs,
-             Maybe<S> cells, Maybe<S> seen, bool keep, int threads, const std::string& split) {
+             Maybe<S> cells, Maybe<S> seen, bool keep, int threads, const std::string& split, int64_t heads,
+             Maybe<S> memory) {
     const Kind kind = kind_of(name);
     const Kernels<S>& kernels = select().of<S>();
-    const int64_t product = product_gates_of(kind), states = rows * hidden;
+    const int64_t product = product_gates_of(kind), states = rows * hidden, size = head_size(kind, hidden, heads);
     Recurrence<S> a{};
     a.at = layout(first, active, stride, rows);
     const int64_t numbers = places(a.at) * hidden;
@@ -140,20 +153,24 @@ void forward(const std::string& name, Array<const int64_t> first, Array<const in
     a.h0 = checked(h0, states, "h0");
     a.seen0 = checked(seen0, states, "seen0");
     a.mask = checked(mask, states, "mask");
-    a.c0 = checked(c0, states, "c0");
+    a.c0 = checked(c0, states * cells_of(kind), "c0");
     a.gates = checked(gates, numbers * gates_of(kind), "gates");
     a.outputs = checked(outputs, numbers, "outputs");
-    a.cells = checked(cells, keep ? numbers : states, "cells");
+    a.cells = checked(cells, (keep ? numbers : states) * cells_of(kind), "cells");
     a.seen = checked(seen, 2 * states, "seen");
     a.keep = keep;
-    if ((kind == Kind::lstm && (!a.cells || (keep && !a.c0))) || (a.mask && !a.seen)) {
-        throw std::invalid_argument("cells, c0 or seen: got none; an LSTM needs the first two, a mask the last.");
+    a.heads = heads;
+    a.memory = checked(memory, states, "memory");
+    if ((has_cells(kind) && (!a.cells || (keep && !a.c0))) || (a.mask && !a.seen) || (kind == Kind::slstm && !a.memory)) {
+        throw std::invalid_argument("cells, c0, seen or memory: got none; LSTMs need the first two, a mask the third, "
+                                    "an sLSTM the last.");
     }
     const int units = product == 1 ? kernels.forward_units : 1;
-    const auto ready = packed(Packing{product, hidden, hidden, hidden, 1, units, kernels.lanes},
-                              checked(weight, product * hidden * hidden, "weight"));
+    const int64_t weights = product * hidden * size;
+    const auto ready = packed(Packing{product, size, size, size, 1, units, kernels.lanes},
+                              checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    together(plan(split, threads, a.at, hidden, product, sizeof(S)),
+    together(plan(split, threads, a.at, weights, sizeof(S)),
              [&](const Share& share) { kernels.forward(kind, a, share); });
 }
 
@@ -162,31 +179,33 @@ void backward(const std::string& name, Array<const int64_t> first, Array<const i
               int64_t rows, int64_t hidden, Array<const S> weight, Array<const S> h0, Maybe<const S> c0,
               Maybe<const S> mask, Array<const S> gates, Array<const S> outputs, Maybe<const S> cells,
               Array<const S> d_outputs, Array<S> d_gates, Array<S> d_h, Maybe<S> d_c, int threads,
-              const std::string& split) {
+              const std::string& split, int64_t heads) {
     const Kind kind = kind_of(name);
     const Kernels<S>& kernels = select().of<S>();
-    const int64_t product = product_gates_of(kind), states = rows * hidden;
+    const int64_t product = product_gates_of(kind), states = rows * hidden, size = head_size(kind, hidden, heads);
     RecurrenceBack<S> a{};
+    a.heads = heads;
     a.at = layout(first, active, stride, rows);
     const int64_t numbers = places(a.at) * hidden;
     a.hidden = hidden;
     a.h0 = checked(h0, states, "h0");
-    a.c0 = checked(c0, states, "c0");
+    a.c0 = checked(c0, states * cells_of(kind), "c0");
     a.mask = checked(mask, states, "mask");
     a.gates = checked(gates, numbers * (product == 1 ? 0 : 4), "gates");
     a.outputs = checked(outputs, numbers, "outputs");
-    a.cells = checked(cells, numbers, "cells");
+    a.cells = checked(cells, numbers * cells_of(kind), "cells");
     a.d_outputs = checked(d_outputs, numbers, "d_outputs");
     a.d_gates = checked(d_gates, numbers * gates_of(kind), "d_gates");
     a.d_h = checked(d_h, states, "d_h");
-    a.d_c = checked(d_c, states, "d_c");
-    if (kind == Kind::lstm && (!a.cells || !a.c0 || !a.d_c)) {
+    a.d_c = checked(d_c, states * cells_of(kind), "d_c");
+    if (has_cells(kind) && (!a.cells || !a.c0 || !a.d_c)) {
         throw std::invalid_argument("cells, c0 or d_c: got none; an LSTM needs them.");
     }
-    const auto ready = packed(Packing{1, hidden, product * hidden, 1, hidden, kernels.panel, kernels.lanes},
-                              checked(weight, product * hidden * hidden, "weight"));
+    const int64_t weights = product * hidden * size;
+    const auto ready = packed(Packing{1, size, product * size, 1, size, kernels.panel, kernels.lanes},
+                              checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    together(plan(split, threads, a.at, hidden, product, sizeof(S)),
+    together(plan(split, threads, a.at, weights, sizeof(S)),
              [&](const Share& share) { kernels.backward(kind, a, share); });
 }
 
@@ -225,10 +244,10 @@ void bind(nb::module_& m) {
     m.def(sizeof(S) == 4 ? "empty_single" : "empty_double", &empty<S>, "size"_a);
     m.def("forward", &forward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
           "bias"_a.none(), "h0"_a, "seen0"_a, "mask"_a.none(), "c0"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(),
-          "seen"_a.none(), "keep"_a, "threads"_a, "split"_a = "auto");
+          "seen"_a.none(), "keep"_a, "threads"_a, "split"_a = "auto", "heads"_a = 1, "memory"_a.none() = nb::none());
     m.def("backward", &backward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
           "h0"_a, "c0"_a.none(), "mask"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(), "d_outputs"_a, "d_gates"_a,
-          "d_h"_a, "d_c"_a.none(), "threads"_a, "split"_a = "auto");
+          "d_h"_a, "d_c"_a.none(), "threads"_a, "split"_a = "auto", "heads"_a = 1);
     m.def("product", &product<S>, "in"_a, "weight"_a, "bias"_a.none(), "out"_a, "out_stride"_a, "threads"_a);
 }
 

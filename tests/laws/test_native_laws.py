@@ -21,10 +21,14 @@ from torch import Tensor
 from rekur.cells import (
     GRU,
     LSTM,
+    RGLRU,
     Cell,
     Elman,
     GRUResetBefore,
     LayerNorm,
+    LinearCell,
+    MinGRU,
+    MinLSTM,
     PeepholeLSTM,
     RecurrentDropout,
     Zoneout,
@@ -35,6 +39,22 @@ from rekur.scan import native, native_variants, scan
 if not native.available():
     pytest.skip("the compiled kernels are not installed", allow_module_level=True)
 
+
+class Fading(LinearCell):
+    """A linear cell as a user writes it, of an input that it weighs number by number."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.decay = torch.nn.Parameter(torch.linspace(-0.9, 0.9, hidden_size))
+        self.gain = torch.nn.Parameter(torch.linspace(1.0, 2.0, hidden_size))
+
+    def project(self, x: Tensor) -> Tensor:
+        return x.amax(-1, keepdim=True) * self.gain
+
+    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        return self.decay, projected
+
+
 MADE: dict[str, Callable[[int, int], Cell]] = {
     "rnn": Elman,
     "rnn relu": lambda d, h: Elman(d, h, nonlinearity="relu"),
@@ -42,6 +62,11 @@ MADE: dict[str, Callable[[int, int], Cell]] = {
     "gru": GRU,
     "gru without bias": lambda d, h: GRU(d, h, bias=False),
     "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h), 0.5),
+    "mingru": MinGRU,
+    "mingru without bias": lambda d, h: MinGRU(d, h, bias=False),
+    "minlstm": MinLSTM,
+    "rg-lru": RGLRU,
+    "a user's linear": Fading,
     "lstm projected": lambda d, h: LSTM(d, h + 3, proj_size=h),
     "peephole": PeepholeLSTM,
     "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
