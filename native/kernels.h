@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "layout.h"
 #include "linear.h"
@@ -40,6 +41,9 @@ template <>
 inline const Kernels<float>& InstructionSet::of<float>() const { return single; }
 template <>
 inline const Kernels<double>& InstructionSet::of<double>() const { return twice; }
+
+// The sets that this machine can run, the best first.
+std::vector<const InstructionSet*> runnable();
 
 // The best set of this machine, or the one that REKUR_ISA names. Throws std::runtime_error where that cannot run.
 const InstructionSet& select();

@@ -21,11 +21,18 @@ static const InstructionSet* const all_sets[] = {
     &plain::instruction_set,
 };
 
+std::vector<const InstructionSet*> runnable() {
+    std::vector<const InstructionSet*> sets;
+    for (const InstructionSet* set : all_sets) {
+        if (set->runs_here()) sets.push_back(set);
+    }
+    return sets;
+}
+
 static const InstructionSet& choose() {
     const char* wanted = std::getenv("REKUR_ISA");
     std::string names;
-    for (const InstructionSet* set : all_sets) {
-        if (!set->runs_here()) continue;
+    for (const InstructionSet* set : runnable()) {
         if (!wanted || !*wanted || std::string(wanted) == set->name) return *set;
         names += (names.empty() ? "" : ", ") + std::string(set->name);
     }
