@@ -22,6 +22,7 @@ from rekur.cells import (
     GRU,
     LSTM,
     RGLRU,
+    SLSTM,
     Cell,
     Elman,
     GRUResetBefore,
@@ -67,6 +68,8 @@ MADE: dict[str, Callable[[int, int], Cell]] = {
     "minlstm": MinLSTM,
     "rg-lru": RGLRU,
     "a user's linear": Fading,
+    "slstm": SLSTM,
+    "dropout slstm of two heads": lambda d, h: RecurrentDropout(SLSTM(d, 2 * h, num_heads=2), 0.5),
     "lstm projected": lambda d, h: LSTM(d, h + 3, proj_size=h),
     "peephole": PeepholeLSTM,
     "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
@@ -161,8 +164,8 @@ def test_single_precision_is_near_the_loop_in_double(
     exact = make(*size).double()
     exact.load_state_dict(cell.state_dict())
     x, real = torch.randn(len(lengths), max([1, *lengths]), size[0]), torch.tensor(lengths)
-    state = tuple(torch.randn_like(s) if i < 2 else s for i, s in enumerate(cell.initial_state(len(lengths))))
-    weight = torch.randn(len(lengths), x.shape[1], size[1])
+    _, state = scan(cell, torch.randn(len(lengths), 2, size[0]), path="loop")
+    weight = torch.randn(len(lengths), x.shape[1], cell.output_size)
 
     def run(cell: Cell, path: str, dtype: torch.dtype) -> list[Tensor]:
         given = [t.detach().to(dtype).requires_grad_() for t in (x, *state)]

@@ -57,6 +57,7 @@ class SLSTM(GatedCell):
         (torch.Size([2, 6]), 192)
     """
 
+    kind = "slstm"
     num_gates = 4
     forget_gate = 1  # the blocks stand as i, f, z, o
     state_names = ("h", "c", "n", "m")

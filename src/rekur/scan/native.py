@@ -55,7 +55,7 @@ class NativeElman(ElmanFamily):
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         project(outputs, packed, operands.w_x, operands.bias, keep)
-        _forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
+        run_forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
         return Forward(None, ())
 
     def backward(
@@ -70,7 +70,7 @@ class NativeElman(ElmanFamily):
         needs_mask: bool,
     ) -> Backward:
         d_gates = empty(outputs, outputs.shape[1])
-        d_h0 = _backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
+        d_h0 = run_backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0})
 
@@ -86,7 +86,7 @@ class NativeLSTM:
         gates = empty(packed, 4 * size)
         project(gates, packed, operands.w_x, operands.bias, keep)
         cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
-        _forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
+        run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
     def backward(
@@ -103,7 +103,7 @@ class NativeLSTM:
         gates, cells = saved
         d_gates = empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
-        d_h0 = _backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
+        d_h0 = run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0, "c0": d_c})
 
@@ -125,7 +125,7 @@ class NativeGRU(GRUFamily):
         size = outputs.shape[1]
         gates = empty(packed, 4 * size)
         project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
-        _forward("gru", plan, operands, gates, outputs, None, keep=keep)
+        run_forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
 
     def backward(
@@ -142,7 +142,7 @@ class NativeGRU(GRUFamily):
         (gates,) = saved
         size = outputs.shape[1]
         d_gates = empty(gates, gates.shape[1])
-        d_h0 = _backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
+        d_h0 = run_backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
         others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
         if operands.b_hn is not None:
             others["b_hn"] = d_gates[:, 3 * size :].sum(0)
@@ -209,7 +209,7 @@ KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]
 def plain(cell: Any) -> bool:
     """Tell whether a cell, or the one inside recurrent dropout, is of :data:`KINDS`."""
     inner = cell.cell if getattr(cell, "kind", "") == "recurrent_dropout" else cell
-    return getattr(inner, "kind", "") in KINDS and getattr(inner, "weight_hr", None) is None
+    return getattr(inner, "kind", "") in (*KINDS, "slstm") and getattr(inner, "weight_hr", None) is None
 
 
 def refusal(cell: Any, known: bool) -> str:
@@ -257,9 +257,19 @@ def places(plan: Plan) -> tuple[Any, Any]:
     return active.cumsum() - active, active
 
 
-def _forward(
-    kind: str, plan: Plan, operands: Operands, gates: Tensor, outputs: Tensor, cells: Tensor | None, *, keep: bool
+def run_forward(
+    kind: str,
+    plan: Plan,
+    operands: Operands,
+    gates: Tensor,
+    outputs: Tensor,
+    cells: Tensor | None,
+    *,
+    keep: bool,
+    heads: int = 1,
+    memory: Tensor | None = None,
 ) -> None:
+    """Run all steps: fill ``outputs``, ``cells`` and, where it is kept for backward, ``gates``."""
     first, active = places(plan)
     mask, h0 = operands.mask, operands.h0
     kernels.forward(
@@ -281,10 +291,12 @@ def _forward(
         None if mask is None else outputs.new_empty(2, *h0.shape),
         keep,
         torch.get_num_threads(),
+        heads=heads,
+        memory=memory,
     )
 
 
-def _backward(
+def run_backward(
     kind: str,
     plan: Plan,
     operands: Operands,
@@ -294,6 +306,7 @@ def _backward(
     d_outputs: Tensor,
     d_gates: Tensor,
     d_cells: Tensor | None,
+    heads: int = 1,
 ) -> Tensor:
     """Fill ``d_gates`` and ``d_cells``, which comes with the gradient of the last cells; return that of h0 (R, H)."""
     first, active = places(plan)
@@ -317,5 +330,6 @@ def _backward(
         d_h0,
         d_cells,
         torch.get_num_threads(),
+        heads=heads,
     )
     return d_h0

@@ -114,9 +114,8 @@ def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
 def _run_pair(plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
-    a, b, h0 = a.to(dtype), b.to(dtype), h0.to(dtype)
-    flat = (t if t.dim() == 2 else t.flatten(1) for t in (a, b))
-    h, last = _run("plain", plan, Given(*flat, None, h0.flatten(1)))
+    single = [t if t.dim() == 2 else t.flatten(1) for t in (a.to(dtype), b.to(dtype), h0.to(dtype))]
+    h, last = _run("plain", plan, Given(single[0], single[1], None, single[2]))
     return h.view(b.shape), last.view(h0.shape)
 
 

@@ -22,7 +22,7 @@ class Operands(NamedTuple):
         h0: outputs before the first step (B, P).
         bias: (gH,), or None.
         mask: (B, P), multiplies the previous output in the recurrent product only; or None.
-        c0: cells before the first step (B, H), of families that have them.
+        c0: cells before the first step (B, H), of families that have them; several tensors of them side by side.
         w_hr: projection (P, H), or None.
         peepholes: (3, H), or None.
         b_hn: (H,), the bias inside the reset product of a GRU, or None.

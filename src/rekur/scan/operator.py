@@ -21,6 +21,7 @@ from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.native import NativeElman, NativeGRU, NativeLSTM
+from rekur.scan.native_slstm import NativeSLSTM
 from rekur.scan.native_variants import NativeVariant
 from rekur.scan.operands import Family, Operands
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
         NativeElman("relu"),
         NativeLSTM(),
         NativeGRU(),
+        NativeSLSTM(),
     )
 }
 
@@ -132,7 +134,7 @@ def _fake_scan(
     rows, steps = x.shape[0], x.shape[1]
     y = x.new_empty(rows, steps, given.h0.shape[1])
     states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (given.h0, given.c0) if s is not None]
-    hidden = given.h0.shape[1] if given.c0 is None else given.c0.shape[1]
+    hidden = given.h0.shape[1] if given.w_hr is None else given.w_hr.shape[1]
     pieces = _family(family).saved if keep else ()
     return [y, *states, *(x.new_empty(rows * steps, count * hidden) for count in pieces)]
 

@@ -17,6 +17,7 @@ from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product, is_linear
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
+from rekur.scan.native_slstm import prepare_slstm
 from rekur.scan.operator import operate
 from rekur.scan.plan import ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
@@ -26,7 +27,7 @@ from rekur.scan.vendor import vendor
 State = tuple[Tensor, ...]
 
 #: the scans that are written out by hand, and how they prepare each kind of cell
-_BY_HAND = {"bptt": KINDS, "native": native.KINDS}
+_BY_HAND = {"bptt": KINDS, "native": {**native.KINDS, "slstm": prepare_slstm}}
 
 
 def scan(
@@ -101,7 +102,7 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
         return linear_scan(cell, x, before, plan, chosen)
     with full_precision(x):
         y, after = bptt(_prepared(cell, chosen, x, before), x, plan)
-    return y, (*after, *before[len(after) :])
+    return y, _as_state(after, before)
 
 
 def _as_operator(
@@ -111,7 +112,15 @@ def _as_operator(
     with full_precision(x):
         prepared = _prepared(cell, chosen, x, before)
         y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
-    return y, (*after, *before[len(after) :])
+    return y, _as_state(after, before)
+
+
+def _as_state(after: State, before: State) -> State:
+    """Return h and cells that stand side by side as a cell's state, what no step changes taken from ``before``."""
+    if len(after) == 1:
+        return (*after, *before[1:])
+    count = after[1].shape[1] // before[1].shape[1]
+    return (after[0], *after[1].chunk(count, 1), *before[1 + count :])
 
 
 def _prepared(cell: Any, chosen: str, x: Tensor, before: State) -> Prepared:
