@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,8 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, check=False)
+def run(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(w) for w in words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,37 @@ def test_the_base_install_works_without_torch(base: Path, tmp_path: Path) -> Non
         "rekur.errors.MissingDependencyError: rekur.Classifier: needs the package 'torch', which is not installed. "
         'pip install "rekur[train]"'
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, so the wheel has no kernels")
+def test_the_wheel_brings_its_kernels(base: Path, tmp_path: Path) -> None:
+    steps = (
+        "import numpy as np, rekur.runtime.stepper as s\n"
+        "rng = np.random.default_rng(0)\n"
+        "draw = lambda *shape: rng.normal(size=shape).astype(np.float32)\n"
+        "layers, x = [s.StepLayer('gru', draw(99, 7), draw(99, 33))], draw(5, 7)\n"
+        "ours = s.Stepper(layers, slots=5)\n"
+        "assert ours.native\n"
+        "s.kernels = None\n"
+        "plain = s.Stepper(layers, slots=5)\n"
+        "assert not plain.native\n"
+        "for _ in range(3):\n"
+        "    np.testing.assert_allclose(ours.step(range(5), x), plain.step(range(5), x), atol=1e-5)\n"
+    )
+    scans = (
+        "import rekur, torch\n"
+        "from rekur.cells import GRU\n"
+        "from rekur.scan import choose, scan\n"
+        "cell, x = GRU(7, 33), torch.randn(5, 9, 7)\n"
+        "assert choose(cell, x).path == 'native'\n"
+        "assert torch.allclose(scan(cell, x)[0], scan(cell, x, path='loop')[0], atol=1e-5)\n"
+        "print(rekur.__file__)\n"
+    )
+    # nothing on the path: a compiler cannot be found; PyTorch is lent, for it is large
+    lent = str(Path(importlib.util.find_spec("torch").origin).parents[1])  # type: ignore[union-attr, arg-type]
+    for code, more in ((steps, {}), (scans, {"PYTHONPATH": lent})):
+        done = run(base / "python", "-c", code, cwd=tmp_path, env={"PATH": str(base), **more})
+        assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_relative_to(base.parent)

@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "rekur"
 LEVELS = {
     "errors": 0,
     "_check": 0,
+    "_kernels": 0,
     "_memory": 0,
     "features": 1,
     "cells": 1,
@@ -32,7 +33,7 @@ LEVELS = {
     "__main__": 8,
 }
 #: rooms and files that must work where PyTorch was never installed
-TORCH_FREE = {"errors", "_check", "_memory", "features", "data", "decode", "runtime"}
+TORCH_FREE = {"errors", "_check", "_kernels", "_memory", "features", "data", "decode", "runtime"}
 LAB = {"torch", "lightning_fabric", "sklearn", "tokenizers", "matplotlib"}
 #: the base install may import these and the standard library, nothing else, except through ``_check.need``
 BASE = {"numpy", "safetensors", "click", "rich", "rekur"}

@@ -21,7 +21,6 @@ from rekur.cells import (
     describe_cells,
     make_cell,
 )
-from rekur.scan.choose import runnable
 
 
 def test_every_name_makes_its_cell() -> None:
@@ -60,7 +59,6 @@ def test_the_table_counts_what_is_there_and_draws_nothing() -> None:
     assert rows["mlstm"]["state"] == {"C": (1, 8, 8), "n": (1, 8), "m": (1,)}
     assert rows["lstm"]["options"] == ["proj_size", "bias", "init", "forget_bias"]
     assert rows["rnn_relu"]["options"] == ["bias", "init"]
-    assert rows["mlstm"]["scans"] == ["loop"]
 
 
 def assert_orthogonal(weight: Tensor, blocks: int) -> None:
@@ -139,8 +137,3 @@ def test_a_cell_can_be_copied_and_compiled_to_a_state_dict(name: str) -> None:
     twin = copy.deepcopy(cell)
     x = torch.randn(2, 3)
     assert torch.equal(cell(x)[0], twin(x)[0])
-
-
-def test_the_table_names_the_scans_that_can_run_a_cell() -> None:
-    for row in describe_cells(3, 4):
-        assert sorted(row["scans"]) == sorted(runnable(make_cell(row["name"], 3, 4)))

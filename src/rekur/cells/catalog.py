@@ -38,17 +38,6 @@ CELLS: Mapping[str, type[Cell]] = MappingProxyType(
 #: the options that a name stands for, where a name is more than its class
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"rnn_relu": {"nonlinearity": "relu"}})
 
-# which scans know a kind of cell; the loop runs every cell
-_SCANS = {
-    "elman": ("loop", "native", "bptt", "vendor"),
-    "lstm": ("loop", "native", "bptt", "vendor"),
-    "lstm_peephole": ("loop", "bptt"),
-    "gru": ("loop", "native", "bptt", "vendor"),
-    "gru_reset_before": ("loop", "bptt"),
-    "linear": ("loop", "sequential", "chunked", "associative"),
-    "": ("loop",),
-}
-
 
 def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
     """Return a new cell by its name in :data:`CELLS`.
@@ -82,7 +71,7 @@ def describe_cells(input_size: int = 64, hidden_size: int = 128) -> list[dict[st
 
     Returns:
         rows with ``name``, ``class``, ``equations``, ``state`` (names and sizes), ``parameters``, ``cost``
-        (multiply-adds a step), ``options``, ``reference`` and ``scans``.
+        (multiply-adds a step), ``options`` and ``reference``.
 
     Example:
         >>> describe_cells(3, 5)[0]["parameters"]
@@ -102,7 +91,6 @@ def describe_cells(input_size: int = 64, hidden_size: int = 128) -> list[dict[st
                     "cost": cell.step_cost(),
                     "options": [o for o in _options(cell_class) if o not in PRESETS.get(name, {})],
                     "reference": cell.reference,
-                    "scans": list(_SCANS[cell.kind]),
                 }
             )
     return rows

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rekur import __version__
+from rekur._kernels import kernels
 from rekur.cli import show
 from rekur.cli.options import JSON
 
@@ -78,4 +79,12 @@ def _report() -> dict[str, Any]:
         for name in CELLS:
             choice = choose(make_cell(name, 16, 16), x, torch.tensor([8, 6, 3, 1]))
             scans.append({"cell": name, "path": choice.path, "reason": choice.reason})
+    machine.update(_kernels())
     return {"machine": machine, "packages": packages, "scans": scans}
+
+
+def _kernels() -> dict[str, str]:
+    """Return which compiled kernels run here, and on whose threads: PyTorch's, where that was loaded before."""
+    if kernels is None:
+        return {"kernels": "missing: install from a wheel, or where there is a C++ compiler"}
+    return {"kernels": f"compiled, {kernels.instruction_set()}", "kernels' threads": kernels.team()}

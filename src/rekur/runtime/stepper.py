@@ -9,22 +9,16 @@ in float32 they are also those of the compiled scan over the whole sequence.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
+from rekur._kernels import kernels
 from rekur.errors import InputError, ShapeError, describe, did_you_mean
 from rekur.runtime.stepper_numpy import NumpyEngine
 from rekur.runtime.tensors import Array
-
-kernels: Any
-try:
-    kernels = importlib.import_module("rekur._native")
-except ImportError:  # installed without a compiler
-    kernels = None
 
 Precision = Literal["float32", "bfloat16", "int8"]
 

@@ -9,7 +9,6 @@ Axes: B batch, R rows that have a step, T time, N real steps of the batch, D inp
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -18,17 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rekur._kernels import kernels
 from rekur.scan.bptt import both_biases, gru_operands
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily
 from rekur.scan.operands import Backward, Family, Forward, Operands, product_gradients, project_into
 from rekur.scan.plan import Plan
-
-kernels: Any
-try:
-    kernels = importlib.import_module("rekur._native")
-except ImportError:  # installed without a compiler
-    kernels = None
 
 # numbers of an array whose memory is worth keeping for the next one
 _LARGE = 1 << 17

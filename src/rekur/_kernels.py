@@ -1,0 +1,25 @@
+"""The compiled kernels, loaded once: None where Rekur was installed without a compiler."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rekur.errors import InputError
+
+
+def _load() -> Any:
+    try:
+        found = importlib.import_module("rekur._native")
+    except ImportError as error:
+        if error.name == "rekur._native":
+            return None
+        raise
+    try:
+        found.instruction_set()
+    except RuntimeError as error:  # REKUR_ISA names what this processor has not
+        raise InputError(str(error)) from None
+    return found
+
+
+kernels: Any = _load()
