@@ -132,8 +132,8 @@ def test_a_scan_that_cannot_run_a_cell_says_which_can() -> None:
     with pytest.raises(InputError) as caught:
         choose(MinGRU(3, 5), zeros(2, 4, 3), path="bptt")
     assert str(caught.value) == (
-        "path: got 'bptt'; expected one that can run this MinGRU: 'loop', 'sequential', 'chunked', 'associative'. "
-        "The equations of MinGRU are not written out by hand."
+        "path: got 'bptt'; expected one that can run this MinGRU: "
+        "'loop', 'native', 'sequential', 'chunked', 'associative'. The equations of MinGRU are not written out by hand."
     )
     with pytest.raises(InputError) as caught:
         choose(LayerNorm(GRU(3, 5)), zeros(2, 4, 3), path="vendor")
@@ -168,9 +168,10 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     assert choose(GRU(3, 5).bfloat16(), x.bfloat16()).path == "bptt"
     assert choose(LSTM(3, 5, proj_size=2), x, whole).path == "native"
     assert choose(PeepholeLSTM(3, 5).bfloat16(), x.bfloat16()).path == "bptt"
-    assert choose(MinGRU(3, 5), x, ragged).path == "sequential"
-    assert choose(MinGRU(3, 5), zeros(2, 99, 3), None).path == "chunked"
-    assert choose(MinGRU(3, 600), zeros(2, 99, 3), None).path == "sequential"
+    assert choose(MinGRU(3, 5), x, ragged).path == "native"
+    assert choose(MinGRU(3, 5).bfloat16(), x.bfloat16(), ragged).path == "sequential"
+    assert choose(MinGRU(3, 5).bfloat16(), zeros(2, 99, 3).bfloat16(), None).path == "chunked"
+    assert choose(MinGRU(3, 600).bfloat16(), zeros(2, 99, 3).bfloat16(), None).path == "sequential"
     assert choose(LayerNorm(LSTM(3, 5)), x).path == "native"
     assert choose(LayerNorm(Slower(3, 5)), x).path == "loop"
     if torch.backends.mkldnn.is_available():

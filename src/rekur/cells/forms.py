@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -147,6 +147,10 @@ class GatedCell(ProductCell):
         return super().extra_repr() + ("" if self.bias else ", bias=False")
 
 
+# what a subclass may replace that changes the form
+_REPLACED = frozenset({"project", "linear_form", "pair", "log_decay", "readout"})
+
+
 class LinearCell(Cell):
     r"""A cell whose state is :math:`h_t = a_t \odot h_{t-1} + b_t`, with a and b from the input alone.
 
@@ -155,7 +159,17 @@ class LinearCell(Cell):
     """
 
     kind = "linear"
+    #: the form that compiled kernels know: "mingru", "minlstm", "rglru"; "" for any other. A subclass that changes
+    #: the equations falls back to "".
+    form: ClassVar[str] = ""
+    #: a and b from what that form is made of, in the order in which the kernels take it
+    pair: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
     state_names = ("h",)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "form" not in cls.__dict__ and _REPLACED & cls.__dict__.keys():
+            cls.form = ""
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.hidden_size,),)

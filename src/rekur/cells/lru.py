@@ -50,7 +50,7 @@ class RGLRU(LinearCell):
         (torch.Size([2, 5]), 65)
     """
 
-    kind = "linear"
+    form = "rglru"
     equations = (
         "r = σ(W_r v + b_r), i = σ(W_i v + b_i), v = x or W_in x\na = σ(Λ)^(8 r)\n"
         "h = a ⊙ h' + √(1 - a²) ⊙ (i ⊙ v)\ny = h"
@@ -92,18 +92,22 @@ class RGLRU(LinearCell):
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         gates, v = projected[..., : 2 * self.hidden_size], projected[..., 2 * self.hidden_size :]
-        return rg_lru_form(gates, v, SHARPNESS * F.logsigmoid(self.decay))
+        return self.pair(gates, v, self.log_decay())
+
+    def log_decay(self) -> Tensor:
+        """Return log a at an open gate, (H,)."""
+        return SHARPNESS * F.logsigmoid(self.decay)
+
+    @staticmethod
+    def pair(gates: Tensor, v: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a and b, each (…, H), from r and i (…, 2·H), v (…, H) and log a at an open gate (H,)."""
+        recurrence, write = gates.chunk(2, dim=-1)
+        r, i = torch.sigmoid(recurrence), torch.sigmoid(write)
+        log_a = r * log_decay
+        left = -torch.expm1(2.0 * log_a)  # 1 - a², without the loss of digits near a = 1
+        # the slope of a square root at 0 is infinite; a gate that is shut to the last digit has none
+        scale = torch.sqrt(left.clamp_min(torch.finfo(left.dtype).tiny))
+        return torch.exp(log_a), scale * (i * v)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.bias else ", bias=False")
-
-
-def rg_lru_form(gates: Tensor, v: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b, each (…, H), from r and i (…, 2·H), v (…, H) and log a at an open gate (H,)."""
-    recurrence, write = gates.chunk(2, dim=-1)
-    r, i = torch.sigmoid(recurrence), torch.sigmoid(write)
-    log_a = r * log_decay
-    left = -torch.expm1(2.0 * log_a)  # 1 - a², without the loss of digits near a = 1
-    # the slope of a square root at 0 is infinite; a gate that is shut to the last digit has none
-    scale = torch.sqrt(left.clamp_min(torch.finfo(left.dtype).tiny))
-    return torch.exp(log_a), scale * (i * v)

@@ -90,14 +90,21 @@ class MinGRU(_MinimalCell):
         (torch.Size([2, 5]), 40)
     """
 
-    kind = "linear"
+    form = "mingru"
     num_gates = 2
     keeping = -1.0
     equations = "z = σ(W_z x + b_z)\nh̃ = W_h x + b_h\nh = (1 - z) ⊙ h' + z ⊙ h̃\ny = h"
     reference = "Feng et al. 2024, arXiv:2410.01201"
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        return mingru_form(projected)
+        return self.pair(projected)
+
+    @staticmethod
+    def pair(gates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a and b, each (…, H), from z and h̃ (…, 2·H)."""
+        update, candidate = gates.chunk(2, dim=-1)
+        z, keep = torch.sigmoid(update), torch.sigmoid(-update)
+        return keep, z * candidate
 
 
 class MinLSTM(_MinimalCell):
@@ -129,27 +136,20 @@ class MinLSTM(_MinimalCell):
         (torch.Size([2, 5]), 60)
     """
 
-    kind = "linear"
+    form = "minlstm"
     num_gates = 3
     keeping = 1.0
     equations = "f = σ(W_f x + b_f), i = σ(W_i x + b_i)\nh̃ = W_h x + b_h\nh = f/(f+i) ⊙ h' + i/(f+i) ⊙ h̃\ny = h"
     reference = "Feng et al. 2024, arXiv:2410.01201"
 
     def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        return minlstm_form(projected)
+        return self.pair(projected)
 
-
-def mingru_form(projected: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b, each (…, H), from z and h̃ (…, 2·H)."""
-    update, candidate = projected.chunk(2, dim=-1)
-    z, keep = torch.sigmoid(update), torch.sigmoid(-update)
-    return keep, z * candidate
-
-
-def minlstm_form(projected: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b, each (…, H), from f, i and h̃ (…, 3·H)."""
-    forget, write, candidate = projected.chunk(3, dim=-1)
-    # f/(f+i) = σ(log f - log i), which stays finite where both gates are closed
-    log_ratio = F.logsigmoid(forget) - F.logsigmoid(write)
-    f, i = torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio)
-    return f, i * candidate
+    @staticmethod
+    def pair(gates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a and b, each (…, H), from f, i and h̃ (…, 3·H)."""
+        forget, write, candidate = gates.chunk(3, dim=-1)
+        # f/(f+i) = σ(log f - log i), which stays finite where both gates are closed
+        log_ratio = F.logsigmoid(forget) - F.logsigmoid(write)
+        f, i = torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio)
+        return f, i * candidate

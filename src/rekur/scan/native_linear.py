@@ -11,6 +11,7 @@ Axes: B batch, R rows that have a step, T time, N real steps of the batch, D inp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rekur.cells.forms import LinearCell
-from rekur.cells.lru import RGLRU, SHARPNESS, rg_lru_form
-from rekur.cells.minimal import MinGRU, MinLSTM, mingru_form, minlstm_form
+from rekur._kernels import kernels
 from rekur.scan import native
 from rekur.scan.operands import project_into
 from rekur.scan.plan import Plan
@@ -28,8 +27,12 @@ from rekur.scan.precision import full_precision, is_mixed, project
 
 State = tuple[Tensor, ...]
 
-#: the forms that the kernels make a and b of themselves, by the cell that has them
-_FORMS: dict[str, type[LinearCell]] = {"mingru": MinGRU, "minlstm": MinLSTM, "rglru": RGLRU}
+
+class Form(NamedTuple):
+    """A form, by the name that the kernels know it by, and a and b from what it is made of."""
+
+    name: str
+    pair: Callable[..., tuple[Tensor, Tensor]]
 
 
 class Given(NamedTuple):
@@ -54,18 +57,22 @@ def takes(x: Tensor) -> bool:
     return native.available() and suits and not torch.compiler.is_compiling()
 
 
-def form_of(cell: Any) -> str:
+def form_of(cell: Any) -> Form:
     """Return the form of a cell, "plain" where the kernels do not know how a and b are made.
 
     Example:
-        >>> form_of(MinGRU(3, 5))
+        >>> from rekur.cells import MinGRU
+        >>> form_of(MinGRU(3, 5)).name
         'mingru'
     """
-    kind = type(cell)
-    for name, known in _FORMS.items():
-        if (kind.project, kind.linear_form, kind.readout) == (known.project, known.linear_form, known.readout):
-            return name
-    return "plain"
+    return Form(cell.form, cell.pair) if getattr(cell, "form", "") else PLAIN
+
+
+def _as_they_are(a: Tensor, b: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    return a, a if b is None else b
+
+
+PLAIN = Form("plain", _as_they_are)
 
 
 def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
@@ -82,7 +89,7 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
     """
     packed = x.reshape(-1, x.shape[2]) if plan.index is None else plan.pack(x)
     h0, form = plan.take_rows(state[0]), form_of(cell)
-    if form != "plain" and cell.weight_ih.dtype == x.dtype == h0.dtype:
+    if form is not PLAIN and cell.weight_ih.dtype == x.dtype == h0.dtype:
         y, last = _run(form, plan, _given(cell, form, packed, h0))
     else:
         projected = project(cell, packed)
@@ -94,11 +101,11 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
     return y, (plan.put_rows(state[0].to(last.dtype), last),)
 
 
-def _given(cell: Any, form: str, packed: Tensor, h0: Tensor) -> Given:
-    if form != "rglru":
+def _given(cell: Any, form: Form, packed: Tensor, h0: Tensor) -> Given:
+    if form.name != "rglru":
         return Given(_product(cell, packed, cell.weight_ih, cell.bias_ih), None, None, h0)
     v = packed if cell.weight_in is None else _product(cell, packed, cell.weight_in, None)
-    return Given(_product(cell, v, cell.weight_ih, cell.bias_ih), v, SHARPNESS * F.logsigmoid(cell.decay), h0)
+    return Given(_product(cell, v, cell.weight_ih, cell.bias_ih), v, cell.log_decay(), h0)
 
 
 def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -115,11 +122,11 @@ def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> 
 def _run_pair(plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
     single = [t if t.dim() == 2 else t.flatten(1) for t in (a.to(dtype), b.to(dtype), h0.to(dtype))]
-    h, last = _run("plain", plan, Given(single[0], single[1], None, single[2]))
+    h, last = _run(PLAIN, plan, Given(single[0], single[1], None, single[2]))
     return h.view(b.shape), last.view(h0.shape)
 
 
-def _run(form: str, plan: Plan, given: Given) -> tuple[Tensor, Tensor]:
+def _run(form: Form, plan: Plan, given: Given) -> tuple[Tensor, Tensor]:
     """Return h of all steps (N, H) and after each row's last (R, H)."""
     made: tuple[Tensor, Tensor] = _Scan.apply(form, plan, *given)  # type: ignore[no-untyped-call]
     return made
@@ -148,7 +155,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, form: str, plan: Plan, gates: Tensor, value: Tensor | None, decay: Tensor | None, h0: Tensor
+        ctx: Any, form: Form, plan: Plan, gates: Tensor, value: Tensor | None, decay: Tensor | None, h0: Tensor
     ) -> tuple[Tensor, Tensor]:
         h, last = native.empty(gates, h0.shape[1]), torch.empty_like(h0, memory_format=torch.contiguous_format)
         _call("forward", _arrays(form, plan, Given(gates, value, decay, h0), outputs=h, last=last))
@@ -169,7 +176,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _gradients(
-    form: str, plan: Plan, given: Given, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
+    form: Form, plan: Plan, given: Given, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     gates, value, decay, h0 = given
     d_gates = native.empty(gates, gates.shape[1])
@@ -182,7 +189,7 @@ def _gradients(
     return d_gates, d_value, d_decay, d_h0
 
 
-def _arrays(form: str, plan: Plan, given: Given, **more: Tensor | None) -> dict[str, Any]:
+def _arrays(form: Form, plan: Plan, given: Given, **more: Tensor | None) -> dict[str, Any]:
     """Return what both passes are given."""
     if plan.index is None:
         first, active = np.arange(plan.steps), np.full(plan.steps, plan.batch_size)
@@ -190,7 +197,7 @@ def _arrays(form: str, plan: Plan, given: Given, **more: Tensor | None) -> dict[
         first, active = native.places(plan)
     gates, value, decay, h0 = given
     arrays = {
-        "form": form,
+        "form": form.name,
         "first": first.astype(np.int64),
         "active": active.astype(np.int64),
         "stride": plan.steps if plan.index is None else 1,
@@ -220,28 +227,16 @@ def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, 
 
 def _call(which: str, given: dict[str, Any]) -> None:
     precision = "single" if given["h0"].dtype == torch.float32 else "double"
-    getattr(native.kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
-
-
-def _pair(form: str, given: Given) -> tuple[Tensor, Tensor]:
-    """Return a and b, each (N, H), in differentiable operations."""
-    gates, value, decay, _ = given
-    if form == "mingru":
-        return mingru_form(gates)
-    if form == "minlstm":
-        return minlstm_form(gates)
-    if value is None or decay is None:
-        return gates, gates if value is None else value
-    return rg_lru_form(gates, value, decay)
+    getattr(kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
 
 
 def _differentiable_gradients(
-    form: str, plan: Plan, given: Given, d_h: Tensor | None, d_last: Tensor | None
+    form: Form, plan: Plan, given: Given, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients as functions that can be differentiated again, by running the steps anew."""
     # Views: if one operand was computed from another, only its direct effect belongs to it.
     views = Given(*(None if t is None else t.view_as(t) for t in given))  # type: ignore[arg-type]
-    pair = _pair(form, views)
+    pair = form.pair(*(t for t in views[:3] if t is not None))
     if plan.index is None:
         steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
     else:

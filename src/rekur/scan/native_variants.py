@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rekur._kernels import kernels
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases, gru_operands
 from rekur.scan.operands import Backward, Forward, Operands, masked, product_gradients
@@ -274,7 +275,7 @@ class NativeVariant:
 
     def _call(self, which: str, given: dict[str, Any], **more: Tensor | None) -> None:
         precision = "single" if given["y"].dtype == torch.float32 else "double"
-        run = getattr(native.kernels, f"variant_{which}_{precision}")
+        run = getattr(kernels, f"variant_{which}_{precision}")
         run({**given, **{name: t for name, t in more.items() if t is not None}}, torch.get_num_threads())
 
     def step(
