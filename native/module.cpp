@@ -4,10 +4,12 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #if defined(__unix__)
 #include <unistd.h>
@@ -74,28 +76,54 @@ struct Plan {
     bool by_units;
 };
 
-Plan plan(const std::string& split, int threads, const Layout& at, int64_t weights, int64_t bytes) {
-    if (split != "auto" && split != "rows" && split != "units") {
-        throw std::invalid_argument("split: got '" + split + "'; expected one of auto, rows, units.");
+// A recurrence that is ready to run; what it works on stays alive with it.
+struct Job {
+    int64_t rows, steps;
+    int64_t work;   // multiply-adds of a step
+    int64_t bytes;  // of the weights
+    std::function<void(const Share&)> run;
+};
+
+Plan plan(int threads, const Job& job) {
+    int parts = job.work * job.steps < 100'000 ? 1 : threads;
+    bool by_units = false;
+    if (parts > 1) {
+        const bool few_rows = job.rows < parts;
+        const bool spills = job.bytes > second_level_cache() * 3 / 4;
+        by_units = (few_rows && job.work > 30'000) || (spills && job.work > 100'000);
     }
-    const int64_t work = at.rows * weights;  // multiply-adds of a step
-    int parts = threads;
-    if (split == "auto" && work * at.steps < 100'000) parts = 1;
-    bool by_units = split == "units";
-    if (split == "auto" && parts > 1) {
-        const bool few_rows = at.rows < parts;
-        const bool spills = weights * bytes > second_level_cache() * 3 / 4;
-        by_units = (few_rows && work > 30'000) || (spills && work > 100'000);
-    }
-    if (!by_units && at.rows < parts) parts = static_cast<int>(at.rows);
+    if (!by_units && job.rows < parts) parts = static_cast<int>(job.rows);
     return {parts < 1 ? 1 : parts, by_units};
 }
 
-template <class F>
-void together(const Plan& how, F&& run) {
+void run_job(const Job& job, int threads) {
+    const Plan how = plan(threads, job);
     Barrier barrier;
     nb::gil_scoped_release release;
-    run_together(how.parts, [&](int part, int parts) { run(Share{part, parts, how.by_units ? &barrier : nullptr}); });
+    run_together(how.parts,
+                 [&](int part, int parts) { job.run(Share{part, parts, how.by_units ? &barrier : nullptr}); });
+}
+
+// Two at the same time, each on half of the threads.
+void run_beside(const Job& left, const Job& right, int threads) {
+    if (threads < 2) {
+        run_job(left, threads);
+        return run_job(right, threads);
+    }
+    const Plan of_left = plan(threads / 2, left), of_right = plan(threads - threads / 2, right);
+    Barrier barriers[2];
+    nb::gil_scoped_release release;
+    const int split = of_left.parts, all = of_left.parts + of_right.parts;
+    run_together(all, [&](int part, int parts) {
+        if (parts != all) {  // fewer threads than were asked for
+            if (part == 0) left.run(Share{}), right.run(Share{});
+            return;
+        }
+        const bool second = part >= split;
+        const Plan& how = second ? of_right : of_left;
+        (second ? right : left).run(Share{second ? part - split : part, how.parts,
+                                          how.by_units ? &barriers[second] : nullptr});
+    });
 }
 
 int64_t gates_of(Kind kind) { return kind == Kind::tanh_rnn || kind == Kind::relu_rnn ? 1 : 4; }
@@ -137,11 +165,10 @@ int64_t head_size(Kind kind, int64_t hidden, int64_t heads) {
 }
 
 template <class S>
-void forward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
+Job forward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
              int64_t rows, int64_t hidden, Array<const S> weight, Maybe<const S> bias, Array<const S> h0,
              Array<const S> seen0, Maybe<const S> mask, Maybe<const S> c0, Array<S> gates, Array<S> outputs,
-             Maybe<S> cells, Maybe<S> seen, bool keep, int threads, const std::string& split, int64_t heads,
-             Maybe<S> memory) {
+             Maybe<S> cells, Maybe<S> seen, bool keep, int64_t heads, Maybe<S> memory) {
     const Kind kind = kind_of(name);
     const Kernels<S>& kernels = select().of<S>();
     const int64_t product = product_gates_of(kind), states = rows * hidden, size = head_size(kind, hidden, heads);
@@ -167,19 +194,19 @@ void forward(const std::string& name, Array<const int64_t> first, Array<const in
     }
     const int units = product == 1 ? kernels.forward_units : 1;
     const int64_t weights = product * hidden * size;
-    const auto ready = packed(Packing{product, size, size, size, 1, units, kernels.lanes},
-                              checked(weight, weights, "weight"), heads);
+    std::shared_ptr<S[]> ready = packed(Packing{product, size, size, size, 1, units, kernels.lanes},
+                                        checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    together(plan(split, threads, a.at, weights, sizeof(S)),
-             [&](const Share& share) { kernels.forward(kind, a, share); });
+    const auto alive = std::make_tuple(first, active, bias, h0, seen0, mask, c0, gates, outputs, cells, seen, memory);
+    return {rows, a.at.steps, rows * weights, weights * int64_t(sizeof(S)),
+            [&kernels, kind, a, ready, alive](const Share& share) { kernels.forward(kind, a, share); }};
 }
 
 template <class S>
-void backward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
+Job backward(const std::string& name, Array<const int64_t> first, Array<const int64_t> active, int64_t stride,
               int64_t rows, int64_t hidden, Array<const S> weight, Array<const S> h0, Maybe<const S> c0,
               Maybe<const S> mask, Array<const S> gates, Array<const S> outputs, Maybe<const S> cells,
-              Array<const S> d_outputs, Array<S> d_gates, Array<S> d_h, Maybe<S> d_c, int threads,
-              const std::string& split, int64_t heads) {
+              Array<const S> d_outputs, Array<S> d_gates, Array<S> d_h, Maybe<S> d_c, int64_t heads) {
     const Kind kind = kind_of(name);
     const Kernels<S>& kernels = select().of<S>();
     const int64_t product = product_gates_of(kind), states = rows * hidden, size = head_size(kind, hidden, heads);
@@ -202,11 +229,12 @@ void backward(const std::string& name, Array<const int64_t> first, Array<const i
         throw std::invalid_argument("cells, c0 or d_c: got none; an LSTM needs them.");
     }
     const int64_t weights = product * hidden * size;
-    const auto ready = packed(Packing{1, size, product * size, 1, size, kernels.panel, kernels.lanes},
-                              checked(weight, weights, "weight"), heads);
+    std::shared_ptr<S[]> ready = packed(Packing{1, size, product * size, 1, size, kernels.panel, kernels.lanes},
+                                        checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    together(plan(split, threads, a.at, weights, sizeof(S)),
-             [&](const Share& share) { kernels.backward(kind, a, share); });
+    const auto alive = std::make_tuple(first, active, h0, c0, mask, gates, outputs, cells, d_outputs, d_gates, d_h, d_c);
+    return {rows, a.at.steps, rows * weights, weights * int64_t(sizeof(S)),
+            [&kernels, kind, a, ready, alive](const Share& share) { kernels.backward(kind, a, share); }};
 }
 
 template <class S>
@@ -227,7 +255,8 @@ void product(Array<const S> in, Array<const S> weight, Maybe<const S> bias, Arra
                               checked(weight, a.columns * a.depth, "weight"));
     a.weight = ready.get();
     const int parts = a.rows * a.columns * a.depth < 100'000 ? 1 : threads;
-    together(Plan{parts, false}, [&](const Share& share) { kernels.product(a, share); });
+    nb::gil_scoped_release release;
+    run_together(parts, [&](int part, int all) { kernels.product(a, Share{part, all, nullptr}); });
 }
 
 // An array of PyTorch's in memory that is used again.
@@ -244,10 +273,10 @@ void bind(nb::module_& m) {
     m.def(sizeof(S) == 4 ? "empty_single" : "empty_double", &empty<S>, "size"_a);
     m.def("forward", &forward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
           "bias"_a.none(), "h0"_a, "seen0"_a, "mask"_a.none(), "c0"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(),
-          "seen"_a.none(), "keep"_a, "threads"_a, "split"_a = "auto", "heads"_a = 1, "memory"_a.none() = nb::none());
+          "seen"_a.none(), "keep"_a, "heads"_a = 1, "memory"_a.none() = nb::none());
     m.def("backward", &backward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
           "h0"_a, "c0"_a.none(), "mask"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(), "d_outputs"_a, "d_gates"_a,
-          "d_h"_a, "d_c"_a.none(), "threads"_a, "split"_a = "auto", "heads"_a = 1);
+          "d_h"_a, "d_c"_a.none(), "heads"_a = 1);
     m.def("product", &product<S>, "in"_a, "weight"_a, "bias"_a.none(), "out"_a, "out_stride"_a, "threads"_a);
 }
 
@@ -264,6 +293,9 @@ NB_MODULE(_native, m) {
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });
+    nb::class_<rekur::Job>(m, "Job");
+    m.def("run", &rekur::run_job, nb::arg("job"), nb::arg("threads"));
+    m.def("run_beside", &rekur::run_beside, nb::arg("left"), nb::arg("right"), nb::arg("threads"));
     rekur::bind<float>(m);
     rekur::bind<double>(m);
     rekur::bind_stepper(m);

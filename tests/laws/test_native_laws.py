@@ -35,7 +35,7 @@ from rekur.cells import (
     Zoneout,
 )
 from rekur.nn import Recurrent
-from rekur.scan import native, native_variants, scan
+from rekur.scan import native, native_variants, scan, scan_both
 
 if not native.available():
     pytest.skip("the compiled kernels are not installed", allow_module_level=True)
@@ -185,6 +185,38 @@ def test_single_precision_is_near_the_loop_in_double(
     usual = max(off(a, b) for a, b in zip(run(cell, "loop", torch.float32), wanted, strict=True))
     for a, b in zip(got, wanted, strict=True):
         assert off(a, b) <= max(2e-5, 8 * usual)
+
+
+@pytest.mark.parametrize("name", [name for name, make in MADE.items() if native.plain(make(2, 2))])
+@quick
+@given(size=sizes, lengths=st.none() | lengths_of, seed=st.integers(0, 99))
+def test_both_directions_at_once_are_one_after_the_other(
+    name: str, size: tuple[int, int], lengths: list[int] | None, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    cells = (MADE[name](*size), MADE[name](*size))
+    real = None if lengths is None else torch.tensor(lengths)
+    x = torch.randn(3 if lengths is None else len(lengths), max([1, *(lengths or [7])]), size[0], requires_grad=True)
+    states = [cell.initial_state(len(x)) for cell in cells]
+
+    def gradients(found: list[tuple[Tensor, tuple[Tensor, ...]]]) -> list[Tensor]:
+        total = sum((y * (1 + place) + y * y).sum() + after[0].sum() for place, (y, after) in enumerate(found))
+        total = total + 0 * x.sum()  # where no row has a step nothing else depends on anything
+        weights = [x, *cells[0].parameters(), *cells[1].parameters()]
+        return list(torch.autograd.grad(total, weights, materialize_grads=True, allow_unused=True))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        both = list(scan_both(cells, x, states, lengths=real))
+        got = gradients(both)
+    finally:
+        torch.set_num_threads(before)
+    apart = [scan(cell, x, states[turned], lengths=real, reverse=bool(turned)) for turned, cell in enumerate(cells)]
+    for (y, after), (y_apart, after_apart) in zip(both, apart, strict=True):
+        same_bits([y, *after], [y_apart, *after_apart])
+    for gradient, wanted in zip(got, gradients(apart), strict=True):
+        assert off(gradient, wanted.double()) <= 1e-6
 
 
 @every_cell

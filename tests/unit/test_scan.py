@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rekur.cells import GRU, LSTM, Elman, LayerNorm, MinGRU, PeepholeLSTM, State
 from rekur.errors import InputError, ShapeError
-from rekur.scan import PATHS, choose, reverse_rows, runnable, scan
+from rekur.scan import PATHS, choose, native, reverse_rows, runnable, scan
 from rekur.scan.plan import ragged_plan
 
 torch.set_num_threads(1)
@@ -174,17 +174,37 @@ def test_the_choice_depends_on_cell_and_lengths() -> None:
     assert choose(MinGRU(3, 600).bfloat16(), zeros(2, 99, 3).bfloat16(), None).path == "sequential"
     assert choose(LayerNorm(LSTM(3, 5)), x).path == "native"
     assert choose(LayerNorm(Slower(3, 5)), x).path == "loop"
-    if torch.backends.mkldnn.is_available():
-        assert choose(LSTM(3, 5), x, whole).path == "vendor"
-        assert choose(LSTM(3, 5), x, ragged).path == "vendor"
-        for batch_size, steps, path in ((1000, 2, "native"), (1000, 3, "vendor"), (2000, 3, "native")):
-            lengths = torch.full((batch_size,), steps)
-            assert choose(LSTM(3, 5), zeros(batch_size, 4, 3), lengths).path == path
-        with torch.no_grad():
-            assert choose(LSTM(3, 5), x, whole).path == "native"
+    assert choose(LSTM(3, 5), x, whole).path == "native"
     for cell in (Elman(3, 5), LSTM(3, 5), MinGRU(3, 5), LayerNorm(LSTM(3, 5))):
         assert set(runnable(cell)) <= set(PATHS)
         assert choose(cell, x).reason
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+def test_without_kernels_the_choice_of_an_lstm_depends_on_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "kernels", None)
+    x = zeros(2, 4, 3)
+    assert choose(LSTM(3, 5), x, torch.tensor([4, 4])).path == "vendor"
+    assert choose(LSTM(3, 5), x, torch.tensor([4, 2])).path == "vendor"
+    for batch_size, steps, path in ((1000, 2, "bptt"), (1000, 3, "vendor"), (2000, 3, "bptt")):
+        assert choose(LSTM(3, 5), zeros(batch_size, 4, 3), torch.full((batch_size,), steps)).path == path
+    with torch.no_grad():
+        assert choose(LSTM(3, 5), x).path == "bptt"
+    assert choose(MinGRU(3, 5), x).path == "sequential"
+
+
+class Halved(MinGRU):
+    """A cell that changes the form of the one it derives from."""
+
+    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        keep, gain = super().linear_form(projected)
+        return keep / 2, gain
+
+
+def test_a_changed_linear_form_is_the_one_that_runs() -> None:
+    cell, x = Halved(3, 5), torch.randn(2, 4, 3)
+    for path in runnable(cell):
+        torch.testing.assert_close(scan(cell, x, path=path)[0], scan(cell, x, path="loop")[0])
 
 
 def test_zero_length_rows_and_their_gradient() -> None:

@@ -14,6 +14,7 @@ from rekur.cells.base import State
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.nn.rnn import Layer
+from rekur.scan import scan_both
 from rekur.scan.check import check_input
 
 
@@ -103,8 +104,15 @@ class Bidirectional(nn.Module):
         if state is not None and len(state) != 2:
             raise ShapeError(describe("directions of state", len(state), "2, forward and backward"))
         ahead, back = (None, None) if state is None else state
-        y_ahead, ahead = self.forward_layer.run(x, ahead, lengths)
-        y_back, back = self.backward_layer.run(x, back, lengths)
+        layers = (self.forward_layer, self.backward_layer)
+        if any(layer.checkpoint_steps for layer in layers) or layers[0].scan != layers[1].scan:
+            y_ahead, ahead = layers[0].run(x, ahead, lengths)
+            y_back, back = layers[1].run(x, back, lengths)
+        else:
+            first = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+            given = [start if own is None else own for start, own in zip(first, (ahead, back), strict=True)]
+            cells = (layers[0].cell, layers[1].cell)
+            (y_ahead, ahead), (y_back, back) = scan_both(cells, x, given, lengths=lengths, path=layers[0].scan)
         return torch.cat((y_ahead, y_back), dim=-1), (ahead, back)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

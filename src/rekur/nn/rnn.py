@@ -21,31 +21,6 @@ from rekur.scan import scan as run_scan
 from rekur.scan.check import check_input, check_state
 
 
-def run(
-    cell: Cell,
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    *,
-    reverse: bool = False,
-    path: str = "auto",
-) -> tuple[Tensor, State]:
-    """Run a cell through time over checked inputs.
-
-    Args:
-        cell: the cell.
-        x: (B, T, D); what stands beyond a row's length is not looked at.
-        state: the state before the first step, each tensor (B, …).
-        lengths: int64 (B,), or None where every row has T.
-        reverse: whether each row is read from its last real step to its first.
-        path: which scan runs it; see ``rekur.scan``.
-
-    Returns:
-        outputs (B, T, O), zero beyond each row's length, and each row's state after its last step.
-    """
-    return run_scan(cell, x, state, lengths=lengths, reverse=reverse, path=path)
-
-
 def first_weight(module: nn.Module) -> Tensor | None:
     """Return the first floating-point parameter, which tells the module's device and dtype; None without one."""
     return next((p for p in module.parameters() if p.is_floating_point()), None)
@@ -162,7 +137,7 @@ class Layer(nn.Module):
         if weights:  # inside what is computed twice, so that both times have them
             result: tuple[Tensor, State] = functional_call(self, dict(weights), (x, state, lengths))
             return result
-        return run(self.cell, x, state, lengths, reverse=self.reverse, path=self.scan)
+        return run_scan(self.cell, x, state, lengths=lengths, reverse=self.reverse, path=self.scan)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run one step: x (B, D) to y (B, O) and the next state; without ``state`` it is the first.

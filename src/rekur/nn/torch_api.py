@@ -17,7 +17,7 @@ from rekur.cells import elman, gru, lstm
 from rekur.cells.base import Cell
 from rekur.errors import InputError, ShapeError, describe
 from rekur.nn.lengths import Lengths, check_lengths
-from rekur.nn.rnn import run
+from rekur.scan import scan, scan_both
 
 Hidden = Tensor | tuple[Tensor, Tensor]
 
@@ -97,14 +97,16 @@ class _DropIn(nn.RNNBase):
         cells = self._bound_cells()
         after = []
         for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                index = layer * directions + direction
-                before = tuple(tensor[index] for tensor in state)
-                y, last = run(cells[index], x, before, lengths, reverse=direction == 1)
-                outputs.append(y)
+            places = range(layer * directions, (layer + 1) * directions)
+            before = [tuple(tensor[index] for tensor in state) for index in places]
+            if directions == 1:
+                x, last = scan(cells[layer], x, before[0], lengths=lengths)
                 after.append(last)
-            x = outputs[0] if directions == 1 else torch.cat(outputs, dim=-1)
+            else:
+                both = (cells[places[0]], cells[places[1]])
+                (y, last), (y_back, last_back) = scan_both(both, x, before, lengths=lengths)
+                x = torch.cat((y, y_back), dim=-1)
+                after += [last, last_back]
             if layer + 1 < self.num_layers:
                 x = functional.dropout(x, self.dropout, self.training)
         return x, tuple(torch.stack(tensors) for tensors in zip(*after, strict=True))

@@ -9,7 +9,7 @@ Axes: B batch, R rows that have a step, T time, N real steps of the batch, D inp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
+from rekur.scan.jobs import Work, done, run
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.operands import Backward, Family, Operands
 from rekur.scan.plan import Plan
@@ -44,7 +45,7 @@ def bptt(prepared: Prepared, x: Tensor, plan: Plan) -> tuple[Tensor, State]:
             y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                (y, *after), _ = evaluate(family, plan, inputs, operands, keep=False)
+                (y, *after), _ = run(evaluate(family, plan, inputs, operands, keep=False))
     return plan.layout(y), tuple(after)
 
 
@@ -127,8 +128,8 @@ def _output_gate_first(weight: Tensor) -> Tensor:
 
 def evaluate(
     family: Family, plan: Plan, x: Tensor, operands: Operands, *, keep: bool
-) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-    """Return [y, h] or [y, h, c], and what backward needs: packed inputs, packed outputs and the family's own."""
+) -> Work[tuple[list[Tensor], tuple[Tensor, ...]]]:
+    """Give [y, h] or [y, h, c], and what backward needs: packed inputs, packed outputs and the family's own."""
     packed = plan.pack(x)
     size = operands.h0.shape[1]
     if plan.index is None:
@@ -136,12 +137,12 @@ def evaluate(
         outputs = y.view(-1, size)
     else:
         y = outputs = packed.new_empty(packed.shape[0], size)
-    run = family.forward(plan, packed, operands.rows(plan), outputs, keep=keep)
+    made = yield from done(family.forward(plan, packed, operands.rows(plan), outputs, keep=keep))
     results = [y if plan.index is None else plan.unpack(outputs)]
     results.append(plan.put_rows(operands.h0, plan.at_last(outputs)))
-    if run.last_cells is not None and operands.c0 is not None:
-        results.append(plan.put_rows(operands.c0, run.last_cells))
-    return results, (packed, y, *run.saved)
+    if made.last_cells is not None and operands.c0 is not None:
+        results.append(plan.put_rows(operands.c0, made.last_cells))
+    return results, (packed, y, *made.saved)
 
 
 class _Bptt(torch.autograd.Function):
@@ -149,34 +150,48 @@ class _Bptt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        results, kept = evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
-        ctx.family, ctx.plan, ctx.count = family, plan, len(tensors)
+        work = evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
+        results, kept = run(work)
+        ctx.family, ctx.plan = family, plan
         ctx.save_for_backward(x, *tensors, *kept)
         ctx.set_materialize_grads(False)
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, *saved = ctx.saved_tensors
-        tensors, kept = saved[: ctx.count], saved[ctx.count :]
-        needed = ctx.needs_input_grad[2:]
-        if all(g is None for g in grads):
-            return (None,) * (len(needed) + 2)
-        with torch.autocast(device_type=x.device.type, enabled=False):
-            if torch.is_grad_enabled():
-                return None, None, *_differentiable_gradients(ctx.family, ctx.plan, x, tensors, grads, needed)
-            return None, None, *gradients(ctx.family, ctx.plan, Operands(*tensors), kept, grads, needed)
+        count = 1 + len(Operands._fields)
+        given, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        with torch.autocast(device_type=given[0].device.type, enabled=False):
+            work = backward(ctx.family, ctx.plan, given, kept, grads, ctx.needs_input_grad[2:])
+            return None, None, *run(work)
+
+
+def backward(
+    family: Family,
+    plan: Plan,
+    given: Sequence[Tensor | None],
+    kept: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    needed: Sequence[bool],
+) -> Work[list[Tensor | None]]:
+    """Give the gradients of x and of all operands, which are ``given``, as autograd asks for them."""
+    if all(g is None for g in grads):
+        return [None] * len(given)
+    if torch.is_grad_enabled():
+        return _differentiable_gradients(family, plan, given, grads, needed)
+    operands = Operands(*given[1:])  # type: ignore[arg-type]
+    return (yield from gradients(family, plan, operands, kept, grads, needed))
 
 
 def gradients(
     family: Family,
     plan: Plan,
     operands: Operands,
-    kept: list[Tensor],
-    grads: tuple[Tensor | None, ...],
-    needed: tuple[bool, ...],
-) -> list[Tensor | None]:
-    """Return the gradients of the inputs and of all operands; those that are not needed may be None."""
+    kept: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    needed: Sequence[bool],
+) -> Work[list[Tensor | None]]:
+    """Give the gradients of the inputs and of all operands; those that are not needed may be None."""
     packed, y, *saved = kept
     outputs = y.flatten(0, 1) if plan.index is None else y
     d_y, d_h, d_c = (*grads, None)[:3]
@@ -190,7 +205,8 @@ def gradients(
     d_cells = None if d_c is None else plan.take_rows(d_c).clone()
     inner = operands.rows(plan)
     needs_mask = needed[1 + Operands._fields.index("mask")]
-    result = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells, needs_mask=needs_mask)
+    work = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells, needs_mask=needs_mask)
+    result = yield from done(work)
     others = result.others
     for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
         if name in others:
@@ -202,7 +218,7 @@ def gradients(
 
 
 def _input_gradients(
-    plan: Plan, packed: Tensor, operands: Operands, result: Backward, needed: tuple[bool, ...]
+    plan: Plan, packed: Tensor, operands: Operands, result: Backward, needed: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     w_x = operands.w_x
     d_packed = None
@@ -223,14 +239,13 @@ def _input_gradients(
 def _differentiable_gradients(
     family: Family,
     plan: Plan,
-    x: Tensor,
-    tensors: list[Tensor | None],
-    grads: tuple[Tensor | None, ...],
-    needed: tuple[bool, ...],
+    given: Sequence[Tensor | None],
+    grads: Sequence[Tensor | None],
+    needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return the gradients as functions that can be differentiated again, by running the steps anew."""
     # Views: if one operand was computed from another, only its direct effect belongs to it.
-    views = [None if t is None else t.view_as(t) for t in [x, *tensors]]
+    views = [None if t is None else t.view_as(t) for t in given]
     results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
     pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [v for v, need in zip(views, needed, strict=True) if v is not None and need]

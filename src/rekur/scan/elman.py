@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rekur.scan.operands import (
     Backward,
+    Backwards,
     Forward,
+    Forwards,
     Operands,
     add_product,
     masks_of,
@@ -33,7 +35,7 @@ class ElmanFamily:
         self.is_tanh = nonlinearity == "tanh"
         self.name = f"rnn_{nonlinearity}"
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
         project_into(outputs, packed, operands.w_x, operands.bias)
         weight = operands.w_h.t().contiguous()
         squash = torch.Tensor.tanh_ if self.is_tanh else torch.Tensor.relu_
@@ -53,7 +55,7 @@ class ElmanFamily:
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Backwards:
         slope = (1 - outputs.square()) if self.is_tanh else (outputs > 0).to(outputs.dtype)
         d, slopes = plan.each(d_outputs), plan.each(slope)
         d[-1].mul_(slopes[-1])

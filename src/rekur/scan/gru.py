@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rekur.scan.operands import (
     Backward,
+    Backwards,
     Forward,
+    Forwards,
     Operands,
     add_product,
     masked,
@@ -34,7 +36,7 @@ class GRUFamily:
     name = "gru"
     saved = (4,)
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
         size = outputs.shape[1]
         gates = packed.new_empty(packed.shape[0], 4 * size)
         project_into(gates[:, : 2 * size], packed, operands.w_x, operands.bias)
@@ -63,7 +65,7 @@ class GRUFamily:
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Backwards:
         (gates,) = saved
         size = outputs.shape[1]
         r, z, m, n = gates.chunk(4, 1)

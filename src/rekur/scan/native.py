@@ -21,6 +21,7 @@ from rekur._kernels import kernels
 from rekur.scan.bptt import both_biases, gru_operands
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily
+from rekur.scan.jobs import Work
 from rekur.scan.operands import Backward, Family, Forward, Operands, product_gradients, project_into
 from rekur.scan.plan import Plan
 
@@ -47,9 +48,9 @@ class NativeElman(ElmanFamily):
         self.nonlinearity = nonlinearity
         self.name = f"native_rnn_{nonlinearity}"
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
         project(outputs, packed, operands.w_x, operands.bias, keep)
-        run_forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
+        yield from run_forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
         return Forward(None, ())
 
     def backward(
@@ -62,9 +63,11 @@ class NativeElman(ElmanFamily):
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Work[Backward]:
         d_gates = empty(outputs, outputs.shape[1])
-        d_h0 = run_backward(self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None)
+        d_h0 = yield from run_backward(
+            self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None
+        )
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0})
 
@@ -75,12 +78,12 @@ class NativeLSTM:
     name = "native_lstm"
     saved = (4, 1)
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
         size = outputs.shape[1]
         gates = empty(packed, 4 * size)
         project(gates, packed, operands.w_x, operands.bias, keep)
         cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
-        run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
+        yield from run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
     def backward(
@@ -93,11 +96,11 @@ class NativeLSTM:
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Work[Backward]:
         gates, cells = saved
         d_gates = empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
-        d_h0 = run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
+        d_h0 = yield from run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0, "c0": d_c})
 
@@ -115,11 +118,11 @@ class NativeGRU(GRUFamily):
     name = "native_gru"
     saved = (4,)
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
         size = outputs.shape[1]
         gates = empty(packed, 4 * size)
         project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
-        run_forward("gru", plan, operands, gates, outputs, None, keep=keep)
+        yield from run_forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
 
     def backward(
@@ -132,11 +135,11 @@ class NativeGRU(GRUFamily):
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Work[Backward]:
         (gates,) = saved
         size = outputs.shape[1]
         d_gates = empty(gates, gates.shape[1])
-        d_h0 = run_backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
+        d_h0 = yield from run_backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
         others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
         if operands.b_hn is not None:
             others["b_hn"] = d_gates[:, 3 * size :].sum(0)
@@ -262,11 +265,11 @@ def run_forward(
     keep: bool,
     heads: int = 1,
     memory: Tensor | None = None,
-) -> None:
+) -> Work[None]:
     """Run all steps: fill ``outputs``, ``cells`` and, where it is kept for backward, ``gates``."""
     first, active = places(plan)
     mask, h0 = operands.mask, operands.h0
-    kernels.forward(
+    yield kernels.forward(
         kind,
         first,
         active,
@@ -284,7 +287,6 @@ def run_forward(
         cells,
         None if mask is None else outputs.new_empty(2, *h0.shape),
         keep,
-        torch.get_num_threads(),
         heads=heads,
         memory=memory,
     )
@@ -301,11 +303,11 @@ def run_backward(
     d_gates: Tensor,
     d_cells: Tensor | None,
     heads: int = 1,
-) -> Tensor:
+) -> Work[Tensor]:
     """Fill ``d_gates`` and ``d_cells``, which comes with the gradient of the last cells; return that of h0 (R, H)."""
     first, active = places(plan)
     d_h0 = torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
-    kernels.backward(
+    yield kernels.backward(
         kind,
         first,
         active,
@@ -323,7 +325,6 @@ def run_backward(
         d_gates,
         d_h0,
         d_cells,
-        torch.get_num_threads(),
         heads=heads,
     )
     return d_h0

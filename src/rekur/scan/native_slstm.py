@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases
+from rekur.scan.jobs import Work
 from rekur.scan.operands import Backward, Forward, Operands, product_gradients
 from rekur.scan.plan import Plan
 
@@ -24,14 +25,14 @@ class NativeSLSTM:
     name = "native_slstm"
     saved = (4, 3)
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
         size = outputs.shape[1]
         before = cast(Tensor, operands.c0)
         gates = native.empty(packed, 4 * size)
         native.project(gates, packed, operands.w_x, operands.bias, keep)
         cells = native.empty(outputs, 3 * size) if keep else before.clone()
         memory = before[:, 2 * size :].clone()
-        native.run_forward(
+        yield from native.run_forward(
             "slstm", plan, _ready(operands), gates, outputs, cells, keep=keep, heads=_heads(operands), memory=memory
         )
         last = plan.at_last(cells) if keep else cells
@@ -48,11 +49,11 @@ class NativeSLSTM:
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Work[Backward]:
         gates, cells = saved
         d_gates = native.empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells.contiguous()
-        d_h0 = native.run_backward(
+        d_h0 = yield from native.run_backward(
             "slstm", plan, _ready(operands), gates, outputs, cells, d_outputs, d_gates, d_c, heads=_heads(operands)
         )
         others = _product_gradients(plan, operands, outputs, d_gates, needs_mask)

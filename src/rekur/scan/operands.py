@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from rekur.scan.jobs import Work
 from rekur.scan.plan import Plan
 
 
@@ -91,6 +92,11 @@ class Backward(NamedTuple):
     others: dict[str, Tensor]
 
 
+#: what a family gives: the result, or work that gives it, whose jobs may run beside another's
+Forwards = Forward | Work[Forward]
+Backwards = Backward | Work[Backward]
+
+
 class Family(Protocol):
     """One family of cells, written out by hand. States and mask of ``operands`` are (R, …).
 
@@ -105,7 +111,7 @@ class Family(Protocol):
     @property
     def saved(self) -> tuple[int, ...]: ...
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
+    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
         """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""
 
     def backward(
@@ -118,7 +124,7 @@ class Family(Protocol):
         d_cells: Tensor | None,
         *,
         needs_mask: bool,
-    ) -> Backward:
+    ) -> Backwards:
         """Return all gradients, the mask's if needed; ``d_outputs`` (N, P) and ``d_cells`` (R, H) are overwritten."""
 
     def step(

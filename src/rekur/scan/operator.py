@@ -19,6 +19,7 @@ from rekur.scan.bptt import Prepared, evaluate, gradients
 from rekur.scan.check import check_lengths
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
+from rekur.scan.jobs import run
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.native import NativeElman, NativeGRU, NativeLSTM
 from rekur.scan.native_slstm import NativeSLSTM
@@ -112,7 +113,7 @@ def _scan(
         results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
         return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
     inputs = plan.layout(_turned(x, lengths, reverse))
-    (y, *after), (_, _, *saved) = evaluate(_family(family), plan, inputs, operands, keep=keep)
+    (y, *after), (_, _, *saved) = run(evaluate(_family(family), plan, inputs, operands, keep=keep))
     y = _turned(plan.layout(y), lengths, reverse).contiguous()
     kept = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(after) :], strict=True)]
     return [y, *after, *kept]
@@ -166,7 +167,7 @@ def _scan_backward(
     kept = [packed, outputs.view(plan.steps, plan.batch_size, -1) if plan.index is None else outputs]
     kept += [tensor[: len(packed)] for tensor in saved]
     d_y = plan.layout(_turned(grads[0], lengths, reverse))
-    got = gradients(_family(family), plan, given, kept, (d_y, *grads[1:]), tuple(needed))
+    got = run(gradients(_family(family), plan, given, kept, (d_y, *grads[1:]), tuple(needed)))
     if got[0] is not None:
         got[0] = _turned(plan.layout(got[0]), lengths, reverse)
     return [x.new_empty(0) if g is None or not need else _owned(g) for g, need in zip(got, needed, strict=True)]

@@ -101,8 +101,8 @@ def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[T
     if chosen not in _BY_HAND or is_linear(cell):
         return linear_scan(cell, x, before, plan, chosen)
     with full_precision(x):
-        y, after = bptt(_prepared(cell, chosen, x, before), x, plan)
-    return y, _as_state(after, before)
+        y, after = bptt(prepare_cell(cell, chosen, x, before), x, plan)
+    return y, as_state(after, before)
 
 
 def _as_operator(
@@ -110,12 +110,12 @@ def _as_operator(
 ) -> tuple[Tensor, State]:
     """Run as one operator, for code that is being compiled."""
     with full_precision(x):
-        prepared = _prepared(cell, chosen, x, before)
+        prepared = prepare_cell(cell, chosen, x, before)
         y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
-    return y, _as_state(after, before)
+    return y, as_state(after, before)
 
 
-def _as_state(after: State, before: State) -> State:
+def as_state(after: State, before: State) -> State:
     """Return h and cells that stand side by side as a cell's state, what no step changes taken from ``before``."""
     if len(after) == 1:
         return (*after, *before[1:])
@@ -123,7 +123,7 @@ def _as_state(after: State, before: State) -> State:
     return (after[0], *after[1].chunk(count, 1), *before[1 + count :])
 
 
-def _prepared(cell: Any, chosen: str, x: Tensor, before: State) -> Prepared:
+def prepare_cell(cell: Any, chosen: str, x: Tensor, before: State) -> Prepared:
     """Return the family and the operands of a cell; recurrent dropout has its mask as the last tensor of the state."""
     if chosen == "native" and not native.plain(cell):
         return native_variants.prepare_variant(cell, x, before)
