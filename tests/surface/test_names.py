@@ -39,7 +39,7 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
-    "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan",
+    "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan scan_both",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
     "rekur.tasks": (
         "Classifier Corpus DynamicEvaluation Estimator LanguageModel NeuralCache Prediction "

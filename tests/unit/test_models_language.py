@@ -29,7 +29,7 @@ def test_a_specification_comes_back_from_json() -> None:
     assert all(torch.equal(first, second) for first, second in zip(a.parameters(), b.parameters(), strict=True))
 
 
-def test_a_carried_state_and_dropped_weights_keep_the_fused_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_carried_state_and_dropped_weights_keep_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     choose = scan_run.choose
 
@@ -42,7 +42,8 @@ def test_a_carried_state_and_dropped_weights_keep_the_fused_layer(monkeypatch: p
     network = build_language(spec(weight_dropout=0.3, num_layers=2), seed=0)
     state = detach(network(X, TARGETS).state)
     network(X, TARGETS, state).loss.backward()
-    assert taken == ["vendor"] * 4
+    assert set(taken) == {"native" if native.available() else "vendor"}
+    assert len(taken) == 4
     plain = build_language(spec(num_layers=2), seed=0)
     whole = plain(X, TARGETS)
     halves = [plain(X[:, :2], TARGETS[:, :2])]
