@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "layout.h"
@@ -62,16 +63,30 @@ template <class S>
 void pack(const Packing& p, const S* from, S* to) {
     const int64_t vectors = (p.columns + p.lanes - 1) / p.lanes;
     for (int64_t first = 0; first < vectors; first += p.units) {
-        const int64_t wide = (vectors - first < p.units ? vectors - first : p.units) * p.lanes;
-        for (int64_t k = 0; k < p.depth; ++k) {
+        const int64_t wide = (vectors - first < p.units ? vectors - first : p.units) * p.lanes, row = p.gates * wide;
+        const int64_t left = p.columns - first * p.lanes, real = left < wide ? left : wide;
+        // some k at a time, so that what is written stays near while lane after lane is filled in
+        for (int64_t k = 0; k < p.depth; k += 16) {
+            const int64_t deep = p.depth - k < 16 ? p.depth - k : 16;
             for (int64_t gate = 0; gate < p.gates; ++gate) {
+                const S* source = from + (gate * p.columns + first * p.lanes) * p.column_stride + k * p.depth_stride;
+                S* into = to + k * row + gate * wide;
+                if (p.column_stride == 1) {
+                    for (int64_t i = 0; i < deep; ++i) {
+                        std::memcpy(into + i * row, source + i * p.depth_stride, static_cast<size_t>(real) * sizeof(S));
+                        for (int64_t lane = real; lane < wide; ++lane) into[i * row + lane] = S(0);
+                    }
+                    continue;
+                }
                 for (int64_t lane = 0; lane < wide; ++lane) {
-                    const int64_t column = first * p.lanes + lane;
-                    const int64_t place = (gate * p.columns + column) * p.column_stride + k * p.depth_stride;
-                    *to++ = column < p.columns ? from[place] : S(0);
+                    const S* column = source + lane * p.column_stride;
+                    for (int64_t i = 0; i < deep; ++i) {
+                        into[i * row + lane] = lane < real ? column[i * p.depth_stride] : S(0);
+                    }
                 }
             }
         }
+        to += p.depth * row;
     }
 }
 

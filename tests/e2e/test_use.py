@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.conftest import Run, write_table
 
 from rekur import __version__
+from rekur._kernels import kernels
 from rekur.cli.main import COMMANDS
 
 
@@ -148,6 +149,15 @@ def test_cells_and_doctor_are_legible_at_80_columns(rekur: Run) -> None:
     cells = rekur("cells", "lstm", "--hidden-size", "64", "--input-size", "3")
     assert "h = o ⊙ tanh c" in cells.out
     assert "multiply-adds a step" in cells.out
+
+
+@pytest.mark.skipif(kernels is None, reason="installed without the compiled kernels")
+def test_an_instruction_set_that_is_not_there_is_said(rekur: Run) -> None:
+    for words in (("doctor",), ("cells",)):
+        done = rekur(*words, env={"REKUR_ISA": "sse"})
+        assert done.code == 2
+        assert done.err.startswith("rekur: REKUR_ISA: got 'sse'; expected one of ")
+    assert "compiled, plain" in rekur("doctor", env={"REKUR_ISA": "plain"}).out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -86,11 +86,11 @@ def is_linear(cell: Any) -> bool:
 
 
 def _automatic(cell: Any, x: Tensor, lengths: Tensor | None) -> Choice:
+    if not _refusal(cell, "native") and not (is_linear(cell) and torch.compiler.is_compiling()):
+        return Choice("native", "compiled kernels: one call for all steps, rows that ended cost nothing")
     able = runnable(cell)
     if "vendor" in able and x.is_cuda and _cudnn_takes(x):
         return Choice("vendor", "cuDNN's fused layer")
-    if "native" in able and not (is_linear(cell) and torch.compiler.is_compiling()):
-        return Choice("native", "compiled kernels: one call for all steps, rows that ended cost nothing")
     if "vendor" in able and _learns(cell, x) and _onednn_pays(cell, x, lengths):
         return Choice("vendor", "oneDNN's fused LSTM: the batch is narrow or has little padding")
     if "bptt" in able:

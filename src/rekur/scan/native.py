@@ -250,6 +250,9 @@ def empty(like: Tensor, columns: int) -> Tensor:
 
 def places(plan: Plan) -> tuple[Any, Any]:
     """Return where each step's rows begin (T,) and how many there are (T,)."""
+    if plan.index is None:
+        steps = np.arange(plan.steps, dtype=np.int64)
+        return steps * plan.batch_size, np.full_like(steps, plan.batch_size)
     active = np.asarray(plan.sizes, dtype=np.int64)
     return active.cumsum() - active, active
 
