@@ -79,7 +79,7 @@ def test_the_base_install_works_without_torch(base: Path, tmp_path: Path) -> Non
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, so the wheel has no kernels")
 def test_the_wheel_brings_its_kernels(base: Path, tmp_path: Path) -> None:
     steps = (
-        "import numpy as np, rekur.runtime.stepper as s\n"
+        "import numpy as np, rekur._stepper.stepper as s\n"
         "rng = np.random.default_rng(0)\n"
         "draw = lambda *shape: rng.normal(size=shape).astype(np.float32)\n"
         "layers, x = [s.StepLayer('gru', draw(99, 7), draw(99, 33))], draw(5, 7)\n"

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import rekur
+from rekur._tensors import NO_PICKLES, flaw, pack, unpack
 from rekur.errors import BundleError, InputError
 from rekur.features import TextFeatures
 from rekur.runtime import layout, read_bundle, write_bundle
-from rekur.runtime.tensors import NO_PICKLES, flaw, pack, unpack
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 AGAIN = "It was changed or damaged after it was saved; copy the bundle again from where it came."

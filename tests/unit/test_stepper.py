@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rekur._stepper import stepper as module
 from rekur.errors import InputError, ShapeError
-from rekur.runtime import stepper as module
 from rekur.runtime.stepper import GATES, StepLayer, Stepper
 
 Array = NDArray[Any]

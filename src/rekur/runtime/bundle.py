@@ -12,11 +12,11 @@ from typing import Any
 
 import rekur.features
 from rekur import __version__
+from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.layout import COPY_AGAIN, damaged
-from rekur.runtime.tensors import NO_PICKLES, Array, flaw, unpack
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rekur import __version__
+from rekur._tensors import Array, pack
 from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.tensors import Array, pack
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)

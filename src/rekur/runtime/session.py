@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
+from rekur._tensors import Array, pack, unpack
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, Steps
-from rekur.runtime.tensors import Array, pack, unpack
 
 #: what the session's model predicts
 P = TypeVar("P")

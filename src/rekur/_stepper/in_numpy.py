@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rekur.runtime.tensors import Array
+from rekur._tensors import Array
 
 #: kind, weight_ih, weight_hh, and what the sums start from
 Weights = tuple[str, Array, Array, Array]
@@ -15,7 +15,7 @@ _LINE = 16
 
 
 class NumpyEngine:
-    """What :class:`rekur.runtime.stepper.Stepper` runs on where there are no kernels.
+    """What :class:`rekur._stepper.Stepper` runs on where there are no kernels.
 
     Each row is stepped by itself, so that its numbers do not depend on its company. Weights of 16 or 8 bits are
     rounded to what those hold and kept as float32: the same errors, no gain in speed.
