@@ -20,6 +20,7 @@ LEVELS = {
     "_tensors": 0,
     "_stepper": 1,
     "features": 2,
+    "program": 2,
     "cells": 2,
     "scan": 2,
     "data": 2,
@@ -43,6 +44,7 @@ TORCH_FREE = {
     "_stepper",
     "_tensors",
     "features",
+    "program",
     "data",
     "decode",
     "runtime",
@@ -104,7 +106,7 @@ def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
 
 def test_importing_rekur_and_its_runtime_half_imports_no_lab_package() -> None:
     code = (
-        "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.runtime\n"
+        "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.program, rekur.runtime\n"
         "import rekur.cli.main, rekur.cli.data\n"
         f"print(sorted(set({sorted(LAB)!r}) & set(sys.modules)))"
     )

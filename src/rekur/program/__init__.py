@@ -1,0 +1,21 @@
+"""Programs: a trained model as a list of ops over named weights and named state, and what runs it; no PyTorch."""
+
+from rekur.program.costs import Cost, costs
+from rekur.program.engine import Engine
+from rekur.program.files import check_weights, read_program, write_program
+from rekur.program.ops import Op, State
+from rekur.program.program import Input, Program, Weight
+
+__all__ = [
+    "Cost",
+    "Engine",
+    "Input",
+    "Op",
+    "Program",
+    "State",
+    "Weight",
+    "check_weights",
+    "costs",
+    "read_program",
+    "write_program",
+]

@@ -1,0 +1,64 @@
+"""Functions on arrays that the ops share; products on the compiled kernels where they are installed.
+
+Axes: N rows, D numbers of a row that is read, O numbers of a row that is written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rekur import _kernels
+from rekur._tensors import Array
+
+
+def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
+    r"""Return :math:`x W^\top + b` (N, O); on the kernels each row is the same bits whatever rows stand around it.
+
+    Example:
+        >>> affine(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), None).tolist()
+        [[2.0, 2.0, 2.0]]
+    """
+    if _kernels.kernels is None:
+        y = x @ weight.T
+        return y if bias is None else np.asarray(y + bias)
+    out = np.empty((len(x), len(weight)), np.float32)
+    _kernels.kernels.product(np.ascontiguousarray(x), weight, bias, out.reshape(-1), out.shape[1], threads)
+    return out
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    half = np.float32(0.5)
+    return np.asarray(half * np.tanh(half * x) + half)
+
+
+def log_sigmoid(x: Array) -> Array:
+    """Return the logarithm of the sigmoid, without overflow."""
+    return np.asarray(np.minimum(x, np.float32(0)) - np.log1p(np.exp(-np.abs(x))))
+
+
+def relu(x: Array) -> Array:
+    """Return x where it is above 0 (or NaN), else 0."""
+    return np.where(x < 0, np.float32(0), x)
+
+
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent."""
+    return np.asarray(np.tanh(x))
+
+
+def layer_norm(x: Array, epsilon: float) -> Array:
+    """Return each row (…, D) less its mean, over its standard deviation."""
+    centred = x - x.mean(axis=-1, keepdims=True, dtype=np.float32)
+    spread = np.square(centred).mean(axis=-1, keepdims=True, dtype=np.float32)
+    return np.asarray(centred / np.sqrt(spread + np.float32(epsilon)))
+
+
+def softmax(x: Array) -> Array:
+    """Return each row (…, D) as shares that add up to 1."""
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+#: what an activation applies to each number
+FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid}

@@ -1,0 +1,196 @@
+"""What each cell of a program is made of: its weights, its state and what a step costs.
+
+Axes: D input features, H hidden, O output, K heads, E = H/K units of a head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rekur._check import choice, number
+from rekur._check import whole as whole_number
+from rekur.errors import InputError, describe
+
+Shape = tuple[int, ...]
+
+#: gates whose rows stand in the input weights
+_GATES = {
+    "rnn": 1,
+    "rnn_relu": 1,
+    "lstm": 4,
+    "lstm_peephole": 4,
+    "gru": 3,
+    "gru_reset_before": 3,
+    "mingru": 2,
+    "minlstm": 3,
+    "rglru": 2,
+    "slstm": 4,
+    "mlstm": 4,
+}
+#: every cell that a program may name
+KINDS = tuple(_GATES)
+#: cells with a product of the state, whose products may be normalised
+NORMALISED = ("rnn", "rnn_relu", "lstm", "lstm_peephole", "gru")
+_LINEAR = ("mingru", "minlstm", "rglru")
+_WITH_MEMORY = ("lstm", "lstm_peephole")
+#: what the stabiliser of an empty memory begins with
+EMPTY = float(np.finfo(np.float32).min) / 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recurrent cell of a program.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        input: features D of an input.
+        hidden: hidden units H.
+        output: features O of an output: H, or fewer where an LSTM's output is projected.
+        heads: K, of an sLSTM or mLSTM; else 1.
+        norm: what is added to the variance where the cell's products are normalised; 0 where they are not.
+        stay: shares of h and of c that stay as they were at each step (zoneout); (0, 0) for none.
+
+    Example:
+        >>> cell = Cell("gru", input=3, hidden=5, output=5)
+        >>> cell.shapes()["weight_hh"], cell.state(), cell.multiply_adds()
+        ((15, 5), {'h': (5,)}, 120)
+    """
+
+    kind: str
+    input: int
+    hidden: int
+    output: int
+    heads: int = 1
+    norm: float = 0.0
+    stay: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        choice("cell", self.kind, KINDS)
+        for name in ("input", "hidden", "output", "heads"):
+            whole_number(f"{name} of the cell", getattr(self, name), low=1)
+        number("norm of the cell", self.norm, 0)
+        for share in self.stay:
+            number("stay of the cell", share, 0, 1)
+        if self.hidden % self.heads:
+            raise InputError(describe("heads of the cell", self.heads, f"a divisor of hidden, {self.hidden}"))
+        if self.heads > 1 and self.kind not in ("slstm", "mlstm"):
+            raise InputError(describe("heads of the cell", self.heads, f"1 for the cell '{self.kind}'"))
+        if self.output != self.hidden and (self.kind != "lstm" or self.output > self.hidden):
+            expected = f"{self.hidden}, as hidden" if self.kind != "lstm" else f"at most {self.hidden}, as hidden"
+            raise InputError(describe("output of the cell", self.output, expected))
+        if self.norm and self.kind not in NORMALISED:
+            raise InputError(describe("norm of the cell", self.norm, f"0 for the cell '{self.kind}'"))
+        if any(self.stay) and self.kind in ("slstm", "mlstm"):
+            raise InputError(describe("stay of the cell", list(self.stay), f"[0, 0] for the cell '{self.kind}'"))
+        if self.stay[1] and self.kind not in _WITH_MEMORY:
+            raise InputError(describe("stay of the cell", list(self.stay), "0 for c, which this cell has not"))
+
+    @property
+    def gates(self) -> int:
+        """Gates whose rows stand below one another in the input weights."""
+        return _GATES[self.kind]
+
+    @property
+    def linear(self) -> bool:
+        """Whether the next state is the old one, scaled, plus something of the input alone."""
+        return self.kind in _LINEAR
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has a compiled step: nothing stands around its equations."""
+        bare = not self.norm and not any(self.stay) and self.output == self.hidden
+        return bare and self.kind in ("rnn", "rnn_relu", "lstm", "gru")
+
+    def shapes(self) -> dict[str, Shape]:
+        """Return the shape of every weight that the cell may have, by its role."""
+        size, rows = self.hidden, self.gates * self.hidden
+        if self.kind == "mlstm":
+            rows += 2 * self.heads
+        width = self.hidden if self.kind == "rglru" else self.input
+        shapes: dict[str, Shape] = {"weight_ih": (rows, width), "bias_ih": (rows,)}
+        if self.kind == "rglru":
+            shapes |= {"decay": (size,)}
+            return shapes if self.input == size else {**shapes, "weight_in": (size, self.input)}
+        if self.linear or self.kind == "mlstm":
+            return shapes
+        shapes |= {"weight_hh": (rows, self.output // self.heads), "bias_hh": (rows,)}
+        if self.output != size:
+            shapes["weight_hr"] = (self.output, size)
+        if self.kind == "lstm_peephole":
+            shapes |= dict.fromkeys(("weight_ci", "weight_cf", "weight_co"), (size,))
+        if self.norm:
+            shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
+        if self.norm and self.kind in _WITH_MEMORY:
+            shapes |= {"gain_c": (size,), "bias_c": (size,)}
+        return shapes
+
+    def required(self) -> set[str]:
+        """Return the roles of the weights that must be there: all but the biases of the products."""
+        return set(self.shapes()) - {"bias_ih", "bias_hh"}
+
+    def state(self) -> dict[str, Shape]:
+        """Return the shape of every array of the state, by its letter in the equations."""
+        size, heads = (self.hidden,), self.heads
+        if self.kind == "mlstm":
+            each = self.hidden // heads
+            return {"C": (heads, each, each), "n": (heads, each), "m": (heads,)}
+        if self.kind == "slstm":
+            return {"h": size, "c": size, "n": size, "m": size}
+        if self.kind in _WITH_MEMORY:
+            return {"h": (self.output,), "c": size}
+        return {"h": size}
+
+    def begins_with(self, name: str) -> float:
+        """Return the number that fills an array of the state before the first step."""
+        return EMPTY if self.kind == "slstm" and name == "m" else 0.0
+
+    def multiply_adds(self) -> int:
+        """Return the multiply-adds of a step: one for each weight of a matrix, and what a matrix memory takes."""
+        matrices = sum(math.prod(shape) for shape in self.shapes().values() if len(shape) == 2)
+        memory = 3 * self.heads * (self.hidden // self.heads) ** 2 if self.kind == "mlstm" else 0
+        return matrices + memory
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell's own options: those that are not what most cells have."""
+        written: dict[str, Any] = {"cell": self.kind, "hidden": self.hidden}
+        if self.heads > 1:
+            written["heads"] = self.heads
+        if self.norm:
+            written["norm"] = self.norm
+        if any(self.stay):
+            written["stay"] = list(self.stay)
+        return written
+
+
+def cell_from(options: Mapping[str, Any], input_size: int, output_size: int) -> Cell:
+    """Return the cell that an op's options name.
+
+    Args:
+        options: ``cell`` and ``hidden``; ``heads``, ``norm`` and ``stay`` where they are not the usual.
+        input_size: D.
+        output_size: O.
+
+    Raises:
+        InputError: an option that is none, is missing, or is out of range.
+
+    Example:
+        >>> cell_from({"cell": "lstm", "hidden": 4}, 3, 4).gates
+        4
+    """
+    stay = options.get("stay", [0.0, 0.0])
+    if not isinstance(stay, list) or len(stay) != 2:
+        raise InputError(describe("stay of the cell", stay, "two numbers, for h and for c"))
+    return Cell(
+        kind=options.get("cell", ""),
+        input=input_size,
+        hidden=options.get("hidden", 0),
+        output=output_size,
+        heads=options.get("heads", 1),
+        norm=options.get("norm", 0.0),
+        stay=(number("stay of the cell", stay[0], 0, 1), number("stay of the cell", stay[1], 0, 1)),
+    )

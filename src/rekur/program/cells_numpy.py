@@ -1,0 +1,180 @@
+"""One step of every cell in NumPy: the equations as the program means them.
+
+Axes: B rows, N rows of all steps, D input features, P numbers that need no state, H hidden, K heads, E = H/K.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.program.arithmetic import affine, layer_norm, log_sigmoid, relu, sigmoid
+from rekur.program.cells import Cell
+
+States = list[Array]
+
+
+class NumpyCell:
+    """The equations of a cell.
+
+    Args:
+        cell: what it is.
+        weights: role -> array.
+        threads: most threads of a large product.
+
+    Example:
+        >>> weights = {"weight_ih": np.ones((2, 1), np.float32), "weight_hh": np.zeros((2, 2), np.float32)}
+        >>> cell = NumpyCell(Cell("rnn_relu", input=1, hidden=2, output=2), weights)
+        >>> y, _ = cell.step(cell.project(np.full((1, 1), 3, np.float32)), [np.zeros((1, 2), np.float32)])
+        >>> y.tolist()
+        [[3.0, 3.0]]
+    """
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> None:
+        self.cell, self._weights, self._threads = cell, dict(weights), threads
+        size = cell.hidden
+        self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
+        if cell.kind == "rglru":
+            self.log_decay = np.float32(8) * log_sigmoid(weights["decay"])
+        if cell.kind == "mlstm":
+            self._step = self._mlstm
+        elif cell.linear:
+            self._step = self._linear
+        else:
+            self._step = {
+                "rnn": self._rnn,
+                "rnn_relu": self._rnn,
+                "lstm": self._lstm,
+                "lstm_peephole": self._lstm,
+                "gru": self._gru,
+                "gru_reset_before": self._gru_reset_before,
+                "slstm": self._slstm,
+            }[cell.kind]
+
+    def project(self, x: Array) -> Array:
+        """Return what needs no state (N, P), for inputs (N, D)."""
+        weights = self._weights
+        if self.cell.norm:
+            return self._normalised(affine(x, weights["weight_ih"], None, self._threads), "ih")
+        if self.cell.kind == "rglru":
+            v = affine(x, weights["weight_in"], None, self._threads) if "weight_in" in weights else x
+            return np.concatenate([affine(v, weights["weight_ih"], weights.get("bias_ih"), self._threads), v], axis=1)
+        return affine(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
+
+    def step(self, projected: Array, state: States) -> tuple[Array, States]:
+        """Return the output (B, O) and the next state, from what :meth:`project` gave for one step (B, P)."""
+        y, after = self._step(projected, state)
+        keep_h, keep_c = self.cell.stay
+        if keep_h:
+            after[0] = y = after[0] + np.float32(keep_h) * (state[0] - after[0])
+        if keep_c:
+            after[1] = after[1] + np.float32(keep_c) * (state[1] - after[1])
+        return y, after
+
+    def _product(self, h: Array) -> Array:
+        weights = self._weights
+        product = h @ weights["weight_hh"].T
+        if self.cell.norm:
+            return self._normalised(product, "hh")
+        return np.asarray(product + weights["bias_hh"]) if "bias_hh" in weights else product
+
+    def _normalised(self, product: Array, which: str) -> Array:
+        parts, start = [], 0
+        for size in self._groups:
+            parts.append(layer_norm(product[:, start : start + size], self.cell.norm))
+            start += size
+        scaled = np.concatenate(parts, axis=1) * self._weights[f"gain_{which}"]
+        bias = self._weights.get(f"bias_{which}")
+        return scaled if bias is None else np.asarray(scaled + bias)
+
+    def _rnn(self, projected: Array, state: States) -> tuple[Array, States]:
+        total = projected + self._product(state[0])
+        h = np.tanh(total) if self.cell.kind == "rnn" else relu(total)
+        return h, [h]
+
+    def _lstm(self, projected: Array, state: States) -> tuple[Array, States]:
+        weights, before = self._weights, state[1]
+        write, keep, new, show = np.split(projected + self._product(state[0]), 4, axis=1)
+        if self.cell.kind == "lstm_peephole":
+            write, keep = write + weights["weight_ci"] * before, keep + weights["weight_cf"] * before
+        c = sigmoid(keep) * before + sigmoid(write) * np.tanh(new)
+        if self.cell.kind == "lstm_peephole":
+            show = show + weights["weight_co"] * c
+        read = c
+        if self.cell.norm:
+            read = layer_norm(c, self.cell.norm) * weights["gain_c"] + weights["bias_c"]
+        h = sigmoid(show) * np.tanh(read)
+        if "weight_hr" in weights:
+            h = h @ weights["weight_hr"].T
+        return h, [h, c]
+
+    def _gru(self, projected: Array, state: States) -> tuple[Array, States]:
+        x_r, x_z, x_n = np.split(projected, 3, axis=1)
+        h_r, h_z, h_n = np.split(self._product(state[0]), 3, axis=1)
+        n = np.tanh(x_n + sigmoid(x_r + h_r) * h_n)
+        h = n + sigmoid(x_z + h_z) * (state[0] - n)
+        return h, [h]
+
+    def _gru_reset_before(self, projected: Array, state: States) -> tuple[Array, States]:
+        split, h = 2 * self.cell.hidden, state[0]
+        weight, bias = self._weights["weight_hh"], self._weights.get("bias_hh", np.zeros(1, np.float32))
+        of_gates, of_new = (bias, bias) if len(bias) == 1 else (bias[:split], bias[split:])
+        r, z = np.split(sigmoid(projected[:, :split] + h @ weight[:split].T + of_gates), 2, axis=1)
+        n = np.tanh(projected[:, split:] + (r * h) @ weight[split:].T + of_new)
+        after = n + z * (h - n)
+        return after, [after]
+
+    def linear_form(self, projected: Array) -> tuple[Array, Array]:
+        """Return a and b of h = a ⊙ h' + b, each (N, H), of a cell that is linear in its state."""
+        size, kind = self.cell.hidden, self.cell.kind
+        if kind == "mingru":
+            update, candidate = projected[:, :size], projected[:, size:]
+            return sigmoid(-update), sigmoid(update) * candidate
+        if kind == "minlstm":
+            forget, write, candidate = np.split(projected, 3, axis=1)
+            ratio = log_sigmoid(forget) - log_sigmoid(write)
+            return sigmoid(ratio), sigmoid(-ratio) * candidate
+        r, i = sigmoid(projected[:, :size]), sigmoid(projected[:, size : 2 * size])
+        log_a = r * self.log_decay
+        left = np.maximum(-np.expm1(np.float32(2) * log_a), np.finfo(np.float32).tiny)
+        return np.exp(log_a), np.sqrt(left) * (i * projected[:, 2 * size :])
+
+    def _linear(self, projected: Array, state: States) -> tuple[Array, States]:
+        a, b = self.linear_form(projected)
+        h = a * state[0] + b
+        return h, [h]
+
+    def _slstm(self, projected: Array, state: States) -> tuple[Array, States]:
+        h, c_before, n_before, m_before = state
+        heads, weights = self.cell.heads, self._weights
+        each = self.cell.hidden // heads
+        blocks = weights["weight_hh"].reshape(4, heads, each, each)
+        product = np.einsum("gkij,bkj->bgki", blocks, h.reshape(-1, heads, each)).reshape(len(h), -1)
+        if "bias_hh" in weights:
+            product = product + weights["bias_hh"]
+        log_i, keep, new, show = np.split(projected + product, 4, axis=1)
+        kept = log_sigmoid(keep) + m_before
+        m = np.maximum(kept, log_i)
+        i, f = np.exp(log_i - m), np.exp(kept - m)
+        c, n = f * c_before + i * np.tanh(new), f * n_before + i
+        after = sigmoid(show) * (c / n)
+        return after, [after, c, n, m]
+
+    def _mlstm(self, projected: Array, state: States) -> tuple[Array, States]:
+        hidden, heads = self.cell.hidden, self.cell.heads
+        each, (memory, before, m_before) = hidden // heads, state
+        units = projected[:, : 4 * hidden].reshape(-1, 4, heads, each)
+        q, k, v, o = units[:, 0], units[:, 1] / np.float32(math.sqrt(each)), units[:, 2], sigmoid(units[:, 3])
+        log_i, keep = np.split(projected[:, 4 * hidden :], 2, axis=1)
+        kept = log_sigmoid(keep) + m_before
+        m = np.maximum(np.maximum(kept, log_i), np.float32(0))
+        i, f = np.exp(log_i - m)[..., None], np.exp(kept - m)[..., None]
+        memory = f[..., None] * memory + v[..., None] * (i * k)[..., None, :]
+        n = f * before + i * k
+        found = (memory @ q[..., None])[..., 0]
+        weight = np.maximum(np.abs((n * q).sum(-1)), np.exp(-m))[..., None]
+        y = (o * found / weight).reshape(len(projected), -1)
+        return y, [memory, n, m]

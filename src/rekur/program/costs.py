@@ -1,0 +1,66 @@
+"""What a step of a program costs, op by op: multiply-adds, bytes of weights that are read, bytes that are kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rekur.program.cells import cell_from
+from rekur.program.ops import Op
+from rekur.program.program import Program
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one op costs at each step.
+
+    Args:
+        part: ``body``, ``pool`` or ``head``; what stands in the head is paid where a prediction is read.
+        op: the op.
+        multiply_adds: one for each weight of a matrix, and what a matrix memory takes.
+        weight_bytes: bytes of its weights that a step reads.
+        state_bytes: bytes that it remembers.
+    """
+
+    part: str
+    op: Op
+    multiply_adds: int
+    weight_bytes: int
+    state_bytes: int
+
+
+def costs(program: Program) -> list[Cost]:
+    """Return what every op costs, in the order in which they run.
+
+    Example:
+        >>> from rekur.program import Input, Op, Program, State
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> costs(Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ()))[0].state_bytes
+        8
+    """
+    sizes = {"input": program.input.size}
+    states = {slot.name: slot.bytes for slot in program.state}
+    found = []
+    for part, op in program.ops():
+        kept = sum(states[name] for name in op.state.values())
+        found.append(Cost(part, op, _multiply_adds(program, op, sizes), _weight_bytes(program, op), kept))
+        sizes[op.writes] = op.size
+    return found
+
+
+def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
+    if op.kind == "recur":
+        return cell_from(op.options, sizes[op.reads[0]], op.size).multiply_adds()
+    if op.kind in ("embed", "ngrams", "layer_norm"):
+        return 0
+    shapes = [program.weights[name].shape for name in op.weights.values()]
+    return sum(math.prod(shape) for shape in shapes if len(shape) > 1)
+
+
+def _weight_bytes(program: Program, op: Op) -> int:
+    if op.kind == "embed":
+        return 4 * op.size
+    if op.kind == "ngrams":
+        return 4 * op.size * len(op.options["orders"])
+    weights = [program.weights[name] for name in op.weights.values()]
+    return sum(math.prod(weight.shape) * (8 if weight.dtype == "int64" else 4) for weight in weights)

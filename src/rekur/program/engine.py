@@ -1,0 +1,210 @@
+"""The engine: runs a program over whole sequences, chunks and single steps, on the compiled kernels or on NumPy.
+
+Axes: B sequences, T time, D numbers of a step, K scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rekur import _check
+from rekur._tensors import Array
+from rekur.errors import InputError, NotStreamableError, ShapeError, describe
+from rekur.program.files import check_weights
+from rekur.program.ops import Op
+from rekur.program.packed import Packed
+from rekur.program.pools import POOLS
+from rekur.program.program import INPUT, Program
+from rekur.program.stages import STAGES, StateArrays
+
+# steps of all sequences that run at once, so that memory does not grow with the number of sequences
+_STEPS_AT_ONCE = 1 << 15
+
+
+class Engine:
+    """A program that runs; NumPy in and out.
+
+    Nothing that is given to it is changed, and it keeps nothing between two calls: one engine serves many streams.
+
+    Args:
+        program: what to run.
+        weights: name -> array, those that the program names; others are left out.
+        threads: most threads of the kernels.
+
+    Raises:
+        InputError: a weight is missing, of another shape or of another type than the program says.
+
+    Example:
+        >>> from rekur.program import Input, Op, State, Weight
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
+        >>> state = (State("last", (2,)),)
+        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> engine = Engine(program, {"w": np.ones((1, 2), np.float32)})
+        >>> engine.run([np.ones((3, 2)), np.zeros((0, 2))]).tolist()
+        [[2.0], [0.0]]
+        >>> engine.read(engine.advance(np.full((1, 2), 4.0), engine.initial_state())).tolist()
+        [8.0]
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
+        self.program = program
+        self.threads = _check.whole("threads", threads, low=1)
+        self._weights = check_weights(program, weights)
+        self._body = [STAGES[op.kind](op, self._of(op), threads) for op in program.body]
+        self._pool = [POOLS[op.kind](op, self._of(op), threads) for op in program.pool]
+        self._head = [STAGES[op.kind](op, self._of(op), threads) for op in program.head]
+        self._begin = {
+            slot.name: self._weights[slot.begins].astype(slot.dtype)
+            if isinstance(slot.begins, str)
+            else np.full(slot.shape, slot.begins, slot.dtype)
+            for slot in program.state
+        }
+
+    def run(self, sequences: Sequence[Any]) -> Array:
+        """Return the output (B, K) of whole sequences, each by itself: the others do not matter.
+
+        Args:
+            sequences: token numbers (T,) or rows (T, D), of any lengths, 0 among them.
+
+        Raises:
+            ShapeError: a sequence of another shape.
+            InputError: a token that is none of the vocabulary, or a number that is not finite.
+        """
+        checked = [self._checked(f"sequences[{place}]", x) for place, x in enumerate(sequences)]
+        lengths = np.array([len(x) for x in checked], np.int64)
+        pooled = [np.zeros((len(checked), op.size), np.float32) for op in self.program.pool]
+        for rows in _blocks(lengths):
+            packed = Packed(lengths[rows])
+            state = self._beginning(packed.rows)
+            self._advance([checked[row] for row in rows[packed.order]], packed, state)
+            for into, stage in zip(pooled, self._pool, strict=True):
+                into[rows[packed.order]] = stage.read(state)
+        return self._finish(pooled)
+
+    def run_steps(self, sequence: Any) -> Array:
+        """Return the output after each step of a sequence (T, K), of a program whose pool takes the last step.
+
+        Raises:
+            InputError: the program's pool reads more than the last step, or the sequence cannot be.
+        """
+        if not (self.program.every_step and self.program.causal):
+            got = "+".join(op.kind for op in self.program.pool)
+            raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
+        x = self._checked("sequence", sequence)
+        if not len(x):
+            return np.zeros((0, self.program.output_size), np.float32)
+        packed = Packed([len(x)])
+        registers = self._steps(x, packed, self._beginning(1))
+        return self._finish([registers[op.reads[0]] for op in self.program.pool])
+
+    def initial_state(self) -> list[Array]:
+        """Return the state before the first step, in the order in which the program names it.
+
+        Raises:
+            NotStreamableError: a step of the program needs a later one.
+        """
+        self._refuse_unless_causal()
+        return [array.copy() for array in self._begin.values()]
+
+    def advance(self, steps: Any, state: Sequence[Array]) -> list[Array]:
+        """Return the state after further steps of one sequence; the state that was given stays as it is.
+
+        Args:
+            steps: token numbers (T,) or rows (T, D), 0 or more steps.
+            state: as :meth:`initial_state` or this method returned it.
+
+        Raises:
+            NotStreamableError: a step of the program needs a later one.
+            ShapeError: steps or state of another shape.
+            InputError: a token that is none of the vocabulary, or a number that is not finite.
+        """
+        arrays = self._stacked(state)
+        x = self._checked("steps", steps)
+        if len(x):
+            self._advance([x], Packed([len(x)]), arrays)
+        return [arrays[name][0] for name in self._begin]
+
+    def read(self, state: Sequence[Array]) -> Array:
+        """Return the output (K,) as if the sequence ended here.
+
+        Raises:
+            NotStreamableError: a step of the program needs a later one.
+            ShapeError: a state of another shape.
+        """
+        arrays = self._stacked(state)
+        return np.asarray(self._finish([stage.read(arrays) for stage in self._pool])[0])
+
+    def _of(self, op: Op) -> dict[str, Array]:
+        return {role: self._weights[name] for role, name in op.weights.items()}
+
+    def _beginning(self, rows: int) -> StateArrays:
+        return {name: np.repeat(array[None], rows, axis=0) for name, array in self._begin.items()}
+
+    def _advance(self, sequences: list[Array], packed: Packed, state: StateArrays) -> None:
+        """Run body and pool over sequences, the longest first."""
+        joined = sequences[0] if len(sequences) == 1 else np.concatenate(sequences)
+        registers = self._steps(joined if packed.rows == 1 else joined[packed.by_time], packed, state)
+        for stage in self._pool:
+            stage.take(registers[stage.op.reads[0]], packed, state)
+
+    def _steps(self, x: Array, packed: Packed, state: StateArrays) -> dict[str, Array]:
+        registers = {INPUT: x}
+        for stage in self._body:
+            registers[stage.op.writes] = stage.run([registers[name] for name in stage.op.reads], packed, state)
+        return registers
+
+    def _finish(self, pooled: list[Array]) -> Array:
+        registers = {op.writes: array for op, array in zip(self.program.pool, pooled, strict=True)}
+        for stage in self._head:
+            registers[stage.op.writes] = stage.rows([registers[name] for name in stage.op.reads])
+        return registers[self.program.output]
+
+    def _stacked(self, state: Sequence[Array]) -> StateArrays:
+        """Return the state by name, with an axis for the one row that it has."""
+        self._refuse_unless_causal()
+        if len(state) != len(self._begin):
+            names = ", ".join(self._begin) or "none"
+            raise ShapeError(describe("arrays of the state", len(state), f"{len(self._begin)}: {names}"))
+        for (name, begin), array in zip(self._begin.items(), state, strict=True):
+            if not isinstance(array, np.ndarray) or array.shape != begin.shape or array.dtype != begin.dtype:
+                got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise ShapeError(describe(f"state '{name}'", got, f"{begin.dtype} {begin.shape}"))
+        return {name: array[None] for name, array in zip(self._begin, state, strict=True)}
+
+    def _refuse_unless_causal(self) -> None:
+        if not self.program.causal:
+            fix = "Run whole sequences, or train a model that reads forward only."
+            raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
+
+    def _checked(self, thing: str, x: Any) -> Array:
+        source = self.program.input
+        array = np.asarray(x)
+        if source.kind == "tokens":
+            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+                got = f"{array.dtype} {array.shape}"
+                raise ShapeError(describe(thing, got, "whole numbers (T,), one token a step"))
+            if array.size and not (array.min() >= 0 and array.max() < source.size):
+                wrong = array[(array < 0) | (array >= source.size)][0]
+                raise InputError(describe(f"a token of {thing}", wrong, f"a whole number in [0, {source.size})"))
+            return array.astype(np.int64)
+        if array.ndim != 2 or array.shape[1] != source.size or array.dtype.kind not in "fiu":
+            got = f"{array.dtype} {array.shape}"
+            raise ShapeError(describe(thing, got, f"numbers (T, {source.size}), a row a step"))
+        array = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(array).all():
+            wrong = array[~np.isfinite(array)][0]
+            raise InputError(describe(f"a number of {thing}", wrong, "finite numbers"))
+        return array
+
+
+def _blocks(lengths: Array) -> Iterator[Array]:
+    """Give the sequences that have a step, the longest first, as many at a time as may run at once."""
+    rows = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
+    while len(rows):
+        fit = int(np.searchsorted(np.cumsum(lengths[rows]), _STEPS_AT_ONCE, side="right"))
+        yield rows[: max(fit, 1)]
+        rows = rows[max(fit, 1) :]

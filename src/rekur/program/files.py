@@ -1,0 +1,102 @@
+"""Programs to files and back: ``program.json`` that a person can read, weights as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rekur._tensors import Array, pack, unpack
+from rekur.errors import InputError, SaveError, ShapeError, describe, did_you_mean
+from rekur.program.program import Program
+
+PROGRAM = "program.json"
+WEIGHTS = "program.safetensors"
+
+
+def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the weights that a program names, contiguous; others are left out.
+
+    Args:
+        program: the program.
+        weights: name -> array.
+
+    Raises:
+        InputError: a weight is missing, or of another type than the program says.
+        ShapeError: a weight is of another shape than the program says.
+
+    Example:
+        >>> from rekur.program import Input, Op, State, Weight
+        >>> head = Op("affine", ("last",), "scores", 3, {"weight": "w"})
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> state = (State("last", (2,)),)
+        >>> program = Program("regress", Input("rows", 2), {"w": Weight((3, 2))}, state, (), (last,), (head,))
+        >>> check_weights(program, {"w": np.zeros((2, 3), np.float32)})
+        Traceback (most recent call last):
+        rekur.errors.ShapeError: shape of the weight 'w': got (2, 3); expected (3, 2), as the program says.
+    """
+    checked = {}
+    for name, weight in program.weights.items():
+        if name not in weights:
+            have = ", ".join(weights) or "none"
+            raise InputError(describe("weights", have, f"'{name}' among them", did_you_mean(name, weights)))
+        array = np.asarray(weights[name])
+        if str(array.dtype) != weight.dtype:
+            raise InputError(
+                describe(f"type of the weight '{name}'", array.dtype, f"{weight.dtype}, as the program says")
+            )
+        if array.shape != weight.shape:
+            raise ShapeError(
+                describe(f"shape of the weight '{name}'", array.shape, f"{weight.shape}, as the program says")
+            )
+        checked[name] = np.ascontiguousarray(array)
+    return checked
+
+
+def write_program(folder: str | Path, program: Program, weights: Mapping[str, Array]) -> Path:
+    """Write a program and its weights into a folder that is there, and return the folder.
+
+    Raises:
+        InputError: the weights are not those of the program.
+        SaveError: the files cannot be written.
+
+    Example:
+        >>> write_program("runs/reviews", program, weights)  # doctest: +SKIP
+        PosixPath('runs/reviews')
+    """
+    root = Path(folder)
+    arrays = check_weights(program, weights)
+    try:
+        (root / WEIGHTS).write_bytes(pack("weights", arrays))
+        (root / PROGRAM).write_text(program.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise SaveError(f"{root}: got '{error.strerror}'; expected a folder that can be written to.") from error
+    return root
+
+
+def read_program(folder: str | Path) -> tuple[Program, dict[str, Array]]:
+    """Return the program in a folder, and its weights.
+
+    Raises:
+        InputError: there is none, it cannot run, or its weights are not those that it names.
+
+    Example:
+        >>> program, weights = read_program("runs/reviews")  # doctest: +SKIP
+    """
+    root = Path(folder)
+    program = Program.from_json(_read(root / PROGRAM))
+    try:
+        weights = unpack(_read(root / WEIGHTS))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{root / WEIGHTS}: got {error}; expected safetensors.") from error
+    return program, check_weights(program, weights)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: got '{error.strerror}'; expected a file of a program.") from error

@@ -1,0 +1,184 @@
+"""What an op of a program is, and the arrays that are remembered between two steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from rekur._check import choice, no_unknown, number
+from rekur._check import whole as whole_number
+from rekur.errors import InputError, describe
+from rekur.program.cells import Shape
+
+#: types of state
+STATE_DTYPES = ("float32", "int64")
+_OWN = ("op", "reads", "writes", "size", "weights", "state")
+
+
+@dataclass(frozen=True)
+class State:
+    """One array that is remembered between two steps.
+
+    Args:
+        name: by which ops name it.
+        shape: its axes.
+        dtype: ``float32`` or ``int64``.
+        begins: the number that fills it before the first step, or the name of the weight that it begins with.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    begins: float | str = 0.0
+
+    def __post_init__(self) -> None:
+        choice(f"type of the state '{self.name}'", self.dtype, STATE_DTYPES)
+        if not isinstance(self.begins, str):
+            number(f"begins of the state '{self.name}'", self.begins)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * (8 if self.dtype == "int64" else 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the name."""
+        return {"shape": list(self.shape), "dtype": self.dtype, "begins": self.begins}
+
+    @classmethod
+    def from_json(cls, name: str, saved: Any) -> Self:
+        """Return the state that :meth:`to_json` wrote."""
+        if not isinstance(saved, dict):
+            raise InputError(describe(f"state '{name}'", type(saved).__name__, "an object: name -> value"))
+        no_unknown(f"field of the state '{name}'", saved, ("shape", "dtype", "begins"))
+        shape = saved.get("shape")
+        begins = saved.get("begins", 0.0)
+        found = tuple(shape) if isinstance(shape, list) else ()
+        return cls(name, found, saved.get("dtype", "float32"), begins if isinstance(begins, str) else float(begins))
+
+
+@dataclass(frozen=True)
+class Op:
+    """One op of a program.
+
+    Args:
+        kind: a name in ``BODY``, ``POOL`` or ``HEAD`` of :mod:`rekur.program.rules`.
+        reads: the registers that it reads.
+        writes: the register that it writes.
+        size: numbers of a row that it writes.
+        weights: role -> name of the weight.
+        state: role -> name of the state.
+        options: what else it needs, such as ``{"function": "relu"}``.
+    """
+
+    kind: str
+    reads: tuple[str, ...]
+    writes: str
+    size: int
+    weights: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def causal(self) -> bool:
+        """Whether what it writes at a step depends on no later one."""
+        return self.kind != "ends" and not self.options.get("reverse", False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the op as a flat JSON object."""
+        written: dict[str, Any] = {"op": self.kind, **self.options}
+        written |= {"reads": list(self.reads), "writes": self.writes, "size": self.size}
+        if self.weights:
+            written["weights"] = dict(self.weights)
+        if self.state:
+            written["state"] = dict(self.state)
+        return written
+
+    @classmethod
+    def from_json(cls, place: str, saved: Any, rules: Mapping[str, Any]) -> Self:
+        """Return the op that :meth:`to_json` wrote.
+
+        Args:
+            place: where it stands, for messages.
+            saved: the JSON object.
+            rules: the ops that may stand there.
+        """
+        if not isinstance(saved, dict):
+            raise InputError(describe(place, type(saved).__name__, "an object: name -> value"))
+        kind = choice(f"{place}.op", saved.get("op"), rules)
+        no_unknown(f"field of {place} ({kind})", saved, (*_OWN, *rules[kind].options))
+        reads, size = saved.get("reads"), saved.get("size")
+        if not isinstance(reads, list) or not all(isinstance(name, str) for name in reads):
+            raise InputError(describe(f"{place}.reads", reads, "a list of registers"))
+        if not isinstance(saved.get("writes"), str):
+            raise InputError(describe(f"{place}.writes", saved.get("writes"), "the name of a register"))
+        for name in ("weights", "state"):
+            value = saved.get(name, {})
+            if not isinstance(value, dict) or not all(isinstance(inner, str) for inner in value.values()):
+                raise InputError(describe(f"{place}.{name}", value, "an object: role -> name"))
+        return cls(
+            kind,
+            tuple(reads),
+            saved["writes"],
+            whole_number(f"{place}.size", size, low=1),
+            saved.get("weights", {}),
+            saved.get("state", {}),
+            {name: saved[name] for name in rules[kind].options if name in saved},
+        )
+
+
+class Widths:
+    """The weights and states of a program, and which of them its ops have used.
+
+    Args:
+        weights: name -> shape.
+        states: name -> state.
+    """
+
+    def __init__(self, weights: Mapping[str, Shape], states: Mapping[str, State]) -> None:
+        self._weights, self._states = weights, states
+        self._used = {slot.begins for slot in states.values() if isinstance(slot.begins, str)}
+        self._owned: set[str] = set()
+
+    def weight(self, place: str, op: Op, role: str) -> Shape:
+        """Return the shape of a weight that the op names by its role."""
+        if role not in op.weights:
+            raise InputError(describe(f"weights of {place} ({op.kind})", names_of(op.weights), f"one for '{role}'"))
+        name = op.weights[role]
+        self._used.add(choice(f"{place}.weights.{role}", name, list(self._weights)))
+        return self._weights[name]
+
+    def expect(self, place: str, op: Op, role: str, shape: Shape) -> None:
+        """Check the shape of a weight that the op names by its role."""
+        found = self.weight(place, op, role)
+        if found != shape:
+            expected = f"{shape}, as {place} ({op.kind}) needs for its {role}"
+            raise InputError(describe(f"shape of the weight '{op.weights[role]}'", found, expected))
+
+    def remembers(self, place: str, op: Op, shapes: Mapping[str, Shape], whole: Sequence[str] = ()) -> None:
+        """Check that the op's state is exactly this; ``whole`` are those that hold whole numbers."""
+        if set(op.state) != set(shapes):
+            raise InputError(describe(f"state of {place} ({op.kind})", names_of(op.state), names_of(shapes)))
+        for role, shape in shapes.items():
+            slot = self._states[choice(f"{place}.state.{role}", op.state[role], list(self._states))]
+            dtype = "int64" if role in whole else "float32"
+            if slot.shape != shape or slot.dtype != dtype:
+                expected = f"{dtype} {shape}, as {place} ({op.kind}) needs for its {role}"
+                raise InputError(describe(f"state '{slot.name}'", f"{slot.dtype} {slot.shape}", expected))
+            if slot.name in self._owned:
+                raise InputError(describe(f"{place}.state.{role}", slot.name, "a state that no other op has"))
+            self._owned.add(slot.name)
+
+    def check_all_used(self) -> None:
+        """Raise for a weight or a state that no op names."""
+        for thing, names, used in (("weight", self._weights, self._used), ("state", self._states, self._owned)):
+            for name in names:
+                if name not in used:
+                    raise InputError(describe(f"{thing} of no op", name, f"only a {thing} that an op names"))
+
+
+def names_of(names: Mapping[str, Any]) -> str:
+    """Return names for a message."""
+    return ", ".join(sorted(names)) or "none"

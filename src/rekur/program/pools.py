@@ -1,0 +1,123 @@
+"""The pools of a program, ready to run: they take steps, chunk by chunk, and give one row at any time.
+
+Axes: R rows, N packed steps, D numbers of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.program import arithmetic
+from rekur.program.ops import Op
+from rekur.program.packed import Packed
+from rekur.program.stages import StateArrays
+
+
+class PoolStage:
+    """A pool with its weights.
+
+    Args:
+        op: the op.
+        weights: role -> array.
+        threads: most threads of its products.
+    """
+
+    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
+        self.op, self.weights, self.threads = op, weights, threads
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        """Put what is remembered after further steps (N, D) into ``state``."""
+        raise NotImplementedError
+
+    def read(self, state: StateArrays) -> Array:
+        """Return the row of each sequence (R, D) so far."""
+        raise NotImplementedError
+
+    def _of(self, role: str, state: StateArrays) -> Array:
+        return state[self.op.state[role]]
+
+    def _put(self, state: StateArrays, **arrays: Array) -> None:
+        for role, array in arrays.items():
+            state[self.op.state[role]] = array
+
+
+class Last(PoolStage):
+    """The last step."""
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        self._put(state, last=x[packed.last])
+
+    def read(self, state: StateArrays) -> Array:
+        return self._of("last", state)
+
+
+class Ends(PoolStage):
+    """The first half of the last step beside the second half of the first step."""
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        half = x.shape[1] // 2
+        state[self.op.writes] = np.concatenate([x[packed.last, :half], x[: packed.rows, half:]], axis=1)
+
+    def read(self, state: StateArrays) -> Array:
+        return state[self.op.writes]
+
+
+class Mean(PoolStage):
+    """The mean over all steps."""
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        mean, count = self._of("mean", state), self._of("count", state)
+        new = np.add.reduceat(x[packed.by_row], packed.starts, axis=0) / packed.lengths[:, None].astype(np.float32)
+        total = count + packed.lengths[:, None]
+        share = (packed.lengths[:, None] / total).astype(np.float32)
+        self._put(state, mean=mean + (new - mean) * share, count=total)
+
+    def read(self, state: StateArrays) -> Array:
+        return self._of("mean", state)
+
+
+class Max(PoolStage):
+    """The largest value of each number over all steps."""
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        largest, count = self._of("largest", state), self._of("count", state)
+        new = np.maximum.reduceat(x[packed.by_row], packed.starts, axis=0)
+        self._put(
+            state,
+            largest=np.where(count > 0, np.maximum(largest, new), new),
+            count=count + packed.lengths[:, None],
+        )
+
+    def read(self, state: StateArrays) -> Array:
+        return self._of("largest", state)
+
+
+class Attention(PoolStage):
+    """A weighted mean over all steps; its softmax is kept as a running maximum, sum and weighted sum."""
+
+    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
+        total, mass, top = (self._of(role, state) for role in ("total", "mass", "top"))
+        x = x[packed.by_row]
+        hidden = np.tanh(arithmetic.affine(x, self.weights["weight"], self.weights["bias"], self.threads))
+        scores = arithmetic.affine(hidden, self.weights["score"], None, self.threads)
+        new_top = np.maximum.reduceat(scores, packed.starts, axis=0)
+        begun = mass > 0
+        new_top = np.where(begun, np.maximum(top, new_top), new_top)
+        old_share = np.where(begun, np.exp(np.where(begun, top, new_top) - new_top), np.float32(0))
+        shares = np.exp(scores - np.repeat(new_top, packed.lengths, axis=0))
+        self._put(
+            state,
+            total=total * old_share + np.add.reduceat(shares * x, packed.starts, axis=0),
+            mass=mass * old_share + np.add.reduceat(shares, packed.starts, axis=0),
+            top=new_top,
+        )
+
+    def read(self, state: StateArrays) -> Array:
+        mass = self._of("mass", state)
+        return np.asarray(self._of("total", state) / np.where(mass > 0, mass, np.float32(1)))
+
+
+POOLS: dict[str, type[PoolStage]] = {"last": Last, "ends": Ends, "mean": Mean, "max": Max, "attention": Attention}

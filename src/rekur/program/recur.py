@@ -1,0 +1,253 @@
+"""Cells over packed batches: one call of the compiled kernels where they know the cell, else step after step in NumPy.
+
+Axes: R rows, N packed steps, D input features, O outputs, G gates, H hidden, K heads, E = H/K units of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from rekur import _kernels
+from rekur._tensors import Array
+from rekur.program.arithmetic import affine
+from rekur.program.cells import Cell
+from rekur.program.cells_numpy import NumpyCell, States
+from rekur.program.packed import Packed
+
+_EQUATIONS = {"rnn": "tanh", "rnn_relu": "relu", "lstm_peephole": "lstm"}
+
+
+class Recur(Protocol):
+    """A cell that runs over packed steps."""
+
+    def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
+        """Return the outputs (N, O) and the state after each row's last step, from inputs (N, D) and states (R, …)."""
+
+
+def make_recur(cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> Recur:
+    """Return what runs a cell over packed batches: on the kernels where they are installed and know it.
+
+    Args:
+        cell: the cell.
+        weights: role -> array.
+        threads: most threads of a run.
+    """
+    if _kernels.kernels is None or cell.kind == "mlstm":
+        return NumpyRecur(cell, weights, threads)
+    if cell.linear:
+        return NumpyRecur(cell, weights, threads) if any(cell.stay) else NativeLinear(cell, weights, threads)
+    if cell.plain or cell.kind == "slstm":
+        return NativeGated(cell, weights, threads)
+    return NativeVariant(cell, weights, threads)
+
+
+class NumpyRecur:
+    """A cell, step after step in NumPy.
+
+    Args:
+        cell: the cell.
+        weights: role -> array.
+        threads: most threads of a large product.
+    """
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
+        self._cell = NumpyCell(cell, weights, threads)
+
+    def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
+        """Return the outputs and the state after each row's last step."""
+        projected = self._cell.project(x)
+        outputs = np.empty((packed.total, self._cell.cell.output), np.float32)
+        after = [array.copy() for array in state]
+        for first, active in zip(packed.first.tolist(), packed.active.tolist(), strict=True):
+            rows = slice(first, first + active)
+            outputs[rows], new = self._cell.step(projected[rows], [array[:active] for array in after])
+            for kept, array in zip(after, new, strict=True):
+                kept[:active] = array
+        return outputs, after
+
+
+class NativeGated:
+    """Simple networks, LSTM, GRU and sLSTM on the kernels.
+
+    Args:
+        cell: the cell.
+        weights: role -> array.
+        threads: most threads of a run.
+    """
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
+        self._cell, self._threads = cell, threads
+        self._equations = _EQUATIONS.get(cell.kind, cell.kind)
+        self._input, self._bias, self._bias_new = _operands(cell, weights)
+        self._weight = weights["weight_hh"]
+        if cell.kind == "slstm":  # the kernels take one head's four blocks after another's
+            each = cell.hidden // cell.heads
+            by_head = self._weight.reshape(4, cell.heads, each, each).swapaxes(0, 1)
+            self._weight = np.ascontiguousarray(by_head).reshape(4 * cell.hidden, each)
+
+    def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
+        """Return the outputs and the state after each row's last step."""
+        size, kind = self._cell.hidden, self._cell.kind
+        outputs = np.empty((packed.total, size), np.float32)
+        gates = outputs
+        if self._cell.gates > 1:
+            gates = np.empty((packed.total, 4 * size), np.float32)  # a GRU's have room for a fourth piece
+        kernels = _kernels.kernels
+        x = np.ascontiguousarray(x)
+        kernels.product(x, self._input, self._bias, gates.reshape(-1), gates.shape[1], self._threads)
+        h0 = np.ascontiguousarray(state[0])
+        cells = np.concatenate(state[1:], axis=1) if len(state) > 1 else None
+        memory = np.array(state[3]) if kind == "slstm" else None
+        job = kernels.forward(
+            self._equations,
+            packed.first,
+            packed.active,
+            1,
+            packed.rows,
+            size,
+            self._weight,
+            self._bias_new,
+            h0,
+            h0,
+            None,
+            None,
+            gates,
+            outputs,
+            cells,
+            None,
+            False,
+            heads=self._cell.heads,
+            memory=memory,
+        )
+        kernels.run(job, self._threads)
+        after = [outputs[packed.last]]
+        if cells is not None:
+            after += [np.ascontiguousarray(part) for part in np.split(cells, len(state) - 1, axis=1)]
+        if memory is not None:
+            after[3] = memory
+        return outputs, after
+
+
+class NativeVariant:
+    """Gated cells with peepholes, projections, layer normalisation, zoneout or an early reset, on the kernels.
+
+    Args:
+        cell: the cell.
+        weights: role -> array.
+        threads: most threads of a run.
+    """
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
+        self._cell, self._threads = cell, threads
+        self._input, bias, bias_new = _operands(cell, weights)
+        self._bias = None if cell.norm else bias
+        peepholes = None
+        if cell.kind == "lstm_peephole":
+            peepholes = np.stack([weights[name] for name in ("weight_ci", "weight_cf", "weight_co")])
+        arrays = {
+            "weight": weights["weight_hh"],
+            "projection": weights.get("weight_hr"),
+            "bias_m": bias_new,
+            "peepholes": peepholes,
+            "gain_x": weights.get("gain_ih"),
+            "gain_h": weights.get("gain_hh"),
+            "bias_x": bias if cell.norm else None,
+            "gain_c": weights.get("gain_c"),
+            "bias_c": weights.get("bias_c"),
+        }
+        self._given: dict[str, Any] = {
+            "equations": _EQUATIONS.get(cell.kind, cell.kind),
+            "hidden": cell.hidden,
+            "outputs": cell.output,
+            "epsilon": cell.norm,
+            "rate_h": cell.stay[0],
+            "rate_c": cell.stay[1],
+            "keep": 0,
+            **{name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None},
+        }
+
+    def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
+        """Return the outputs and the state after each row's last step."""
+        outputs = np.empty((packed.total, self._cell.output), np.float32)
+        given = {
+            **self._given,
+            "first": packed.first,
+            "active": packed.active,
+            "rows": packed.rows,
+            "h0": np.ascontiguousarray(state[0]),
+            "raw": affine(x, self._input, self._bias, self._threads),
+            "y": outputs,
+        }
+        after = [np.array(array) for array in state]
+        if len(state) > 1:
+            given |= {"c0": np.ascontiguousarray(state[1]), "cells": after[1]}
+        _kernels.kernels.variant_forward_single(given, self._threads)
+        after[0] = outputs[packed.last]
+        return outputs, after
+
+
+class NativeLinear:
+    """Cells that are linear in their state on the kernels.
+
+    Args:
+        cell: the cell.
+        weights: role -> array.
+        threads: most threads of a run.
+    """
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
+        self._cell, self._weights, self._threads = cell, weights, threads
+        self._numpy = NumpyCell(cell, weights, threads)
+
+    def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
+        """Return the outputs and the state after each row's last step."""
+        size, kind = self._cell.hidden, self._cell.kind
+        a, b, width = self._gates(x)
+        outputs, last = np.empty((packed.total, size), np.float32), np.empty((packed.rows, size), np.float32)
+        given: dict[str, Any] = {
+            "form": kind,
+            "first": packed.first,
+            "active": packed.active,
+            "stride": 1,
+            "rows": packed.rows,
+            "hidden": size,
+            "h0": np.ascontiguousarray(state[0]),
+            "gates": a,
+            "gates_stride": a.shape[1],
+            "value": b,
+            "value_stride": width,
+            "outputs": outputs,
+            "last": last,
+        }
+        if kind == "rglru":
+            given["decay"] = self._numpy.log_decay
+        _kernels.kernels.linear_forward_single(given, self._threads)
+        return outputs, [last]
+
+    def _gates(self, x: Array) -> tuple[Array, Array, int]:
+        """Return the gates (N, G·H), what is written to the state, and how far its rows lie apart."""
+        size, weights = self._cell.hidden, self._weights
+        if self._cell.kind != "rglru":
+            gates = affine(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
+            return gates, gates.reshape(-1)[gates.shape[1] - size :], gates.shape[1]
+        v = affine(x, weights["weight_in"], None, self._threads) if "weight_in" in weights else x
+        v = np.ascontiguousarray(v)
+        return affine(v, weights["weight_ih"], weights.get("bias_ih"), self._threads), v, size
+
+
+def _operands(cell: Cell, weights: Mapping[str, Array]) -> tuple[Array, Array | None, Array | None]:
+    """Return the input weights, the bias of all sums and, of a GRU, the bias inside the reset product."""
+    of_input, of_state = weights.get("bias_ih"), weights.get("bias_hh")
+    rows = cell.gates * cell.hidden
+    if of_input is None and of_state is None:
+        return weights["weight_ih"], None, None
+    of_input = np.zeros(rows, np.float32) if of_input is None else of_input
+    of_state = np.zeros(rows, np.float32) if of_state is None else of_state
+    if cell.kind != "gru":
+        return weights["weight_ih"], np.asarray(of_input + of_state), None
+    split = 2 * cell.hidden
+    bias = np.concatenate([of_input[:split] + of_state[:split], of_input[split:]])
+    return weights["weight_ih"], bias, np.ascontiguousarray(of_state[split:])
