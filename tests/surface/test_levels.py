@@ -29,6 +29,7 @@ LEVELS = {
     "runtime": 3,
     "nn": 3,
     "models": 4,
+    "ship": 5,
     "train": 5,
     "tasks": 6,
     "study": 7,

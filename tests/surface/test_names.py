@@ -38,9 +38,10 @@ NAMES = {
         "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recurrent RecurrentOutput SampledSoftmax TiedLinear "
         "detach_state make_pool"
     ),
-    "rekur.program": ("Cost Engine Input Op Program State Weight check_weights costs read_program write_program"),
+    "rekur.program": ("Cost Engine Input Live Op Program State Weight check_weights costs read_program write_program"),
     "rekur.runtime": "Bundle Session StepModel check_writable read_bundle write_bundle",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan scan_both",
+    "rekur.ship": "lower",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
     "rekur.tasks": (
         "Classifier Corpus DynamicEvaluation Estimator LanguageModel NeuralCache Prediction "

@@ -101,7 +101,7 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "head.0.op",
             "recur",
-            "head[0].op: got 'recur'; expected one of 'softmax', 'affine', 'activation', 'layer_norm', 'add', "
+            "head[0].op: got 'recur'; expected one of 'softmax', 'padding', 'affine', 'activation', 'layer_norm', 'add', "
             "'concat'.",
         ),
         (

@@ -3,6 +3,7 @@
 from rekur.program.costs import Cost, costs
 from rekur.program.engine import Engine
 from rekur.program.files import check_weights, read_program, write_program
+from rekur.program.live import Live
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
 
@@ -10,6 +11,7 @@ __all__ = [
     "Cost",
     "Engine",
     "Input",
+    "Live",
     "Op",
     "Program",
     "State",

@@ -26,6 +26,12 @@ def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Arr
     return out
 
 
+def short_affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
+    r"""Return :math:`x W^\top + b` as :func:`affine` does, for the single row of a single step: nothing is packed."""
+    y = np.dot(x, weight.T)
+    return y if bias is None else np.asarray(y + bias)
+
+
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), without overflow."""
     half = np.float32(0.5)

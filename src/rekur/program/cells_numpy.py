@@ -6,7 +6,7 @@ Axes: B rows, N rows of all steps, D input features, P numbers that need no stat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from rekur.program.arithmetic import affine, layer_norm, log_sigmoid, relu, sigm
 from rekur.program.cells import Cell
 
 States = list[Array]
+#: (x, weight, bias, threads) -> x · weightᵀ + bias
+Product = Callable[[Array, Array, Array | None, int], Array]
 
 
 class NumpyCell:
@@ -24,6 +26,7 @@ class NumpyCell:
         cell: what it is.
         weights: role -> array.
         threads: most threads of a large product.
+        product: what multiplies inputs with a matrix.
 
     Example:
         >>> weights = {"weight_ih": np.ones((2, 1), np.float32), "weight_hh": np.zeros((2, 2), np.float32)}
@@ -33,8 +36,8 @@ class NumpyCell:
         [[3.0, 3.0]]
     """
 
-    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> None:
-        self.cell, self._weights, self._threads = cell, dict(weights), threads
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int = 1, product: Product = affine) -> None:
+        self.cell, self._weights, self._threads, self._times = cell, dict(weights), threads, product
         size = cell.hidden
         self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
         if cell.kind == "rglru":
@@ -58,11 +61,13 @@ class NumpyCell:
         """Return what needs no state (N, P), for inputs (N, D)."""
         weights = self._weights
         if self.cell.norm:
-            return self._normalised(affine(x, weights["weight_ih"], None, self._threads), "ih")
+            return self._normalised(self._times(x, weights["weight_ih"], None, self._threads), "ih")
         if self.cell.kind == "rglru":
-            v = affine(x, weights["weight_in"], None, self._threads) if "weight_in" in weights else x
-            return np.concatenate([affine(v, weights["weight_ih"], weights.get("bias_ih"), self._threads), v], axis=1)
-        return affine(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
+            v = self._times(x, weights["weight_in"], None, self._threads) if "weight_in" in weights else x
+            return np.concatenate(
+                [self._times(v, weights["weight_ih"], weights.get("bias_ih"), self._threads), v], axis=1
+            )
+        return self._times(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
 
     def step(self, projected: Array, state: States) -> tuple[Array, States]:
         """Return the output (B, O) and the next state, from what :meth:`project` gave for one step (B, P)."""

@@ -5,6 +5,7 @@ Axes: B sequences, T time, D numbers of a step, K scores.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.files import check_weights
+from rekur.program.live import Live
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
 from rekur.program.pools import POOLS
@@ -22,12 +24,15 @@ from rekur.program.stages import STAGES, StateArrays
 
 # steps of all sequences that run at once, so that memory does not grow with the number of sequences
 _STEPS_AT_ONCE = 1 << 15
+# steps of a chunk that are run one by one
+_SHORT = 8
 
 
 class Engine:
     """A program that runs; NumPy in and out.
 
-    Nothing that is given to it is changed, and it keeps nothing between two calls: one engine serves many streams.
+    Nothing that is given to it is changed, and no sequence is remembered between two calls: one engine serves many
+    streams, and many threads.
 
     Args:
         program: what to run.
@@ -57,6 +62,7 @@ class Engine:
         self._body = [STAGES[op.kind](op, self._of(op), threads) for op in program.body]
         self._pool = [POOLS[op.kind](op, self._of(op), threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, self._of(op), threads) for op in program.head]
+        self._mine = threading.local()
         self._begin = {
             slot.name: self._weights[slot.begins].astype(slot.dtype)
             if isinstance(slot.begins, str)
@@ -124,9 +130,20 @@ class Engine:
         """
         arrays = self._stacked(state)
         x = self._checked("steps", steps)
+        if 0 < len(x) <= _SHORT:
+            return self._advance_shortly(x, arrays)
         if len(x):
             self._advance([x], Packed([len(x)]), arrays)
         return [arrays[name][0] for name in self._begin]
+
+    def live(self) -> Live:
+        """Return one sequence that is run step by step, as fast as can be.
+
+        Raises:
+            NotStreamableError: a step of the program needs a later one.
+        """
+        self._refuse_unless_causal()
+        return Live(self.program, [self._of(op) for _, op in self.program.ops()], self._begin)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.
@@ -137,6 +154,16 @@ class Engine:
         """
         arrays = self._stacked(state)
         return np.asarray(self._finish([stage.read(arrays) for stage in self._pool])[0])
+
+    def _advance_shortly(self, x: Array, arrays: StateArrays) -> list[Array]:
+        """Return the state after a few steps: step by step nothing has to be packed. Each thread has its own memory."""
+        live: Live | None = getattr(self._mine, "live", None)
+        if live is None:
+            live = self._mine.live = self.live()
+        live.set_state({name: array[0] for name, array in arrays.items()})
+        for step in x:
+            live.step(step)
+        return list(live.get_state().values())
 
     def _of(self, op: Op) -> dict[str, Array]:
         return {role: self._weights[name] for role, name in op.weights.items()}

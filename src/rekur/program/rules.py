@@ -176,6 +176,11 @@ def _concat(given: Given) -> int:
     return sum(given.reads)
 
 
+def _padding(given: Given) -> int:
+    given.remembers({})
+    return given.reads[0] + 1
+
+
 def _recur(given: Given) -> int:
     op = given.op
     if "cell" not in op.options:
@@ -251,4 +256,4 @@ POOL: Mapping[str, Rule] = MappingProxyType(
     }
 )
 #: ops on the rows that the pool made
-HEAD: Mapping[str, Rule] = MappingProxyType({"softmax": Rule(_same), **_SHARED})
+HEAD: Mapping[str, Rule] = MappingProxyType({"softmax": Rule(_same), "padding": Rule(_padding), **_SHARED})

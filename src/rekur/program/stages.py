@@ -93,6 +93,13 @@ class Softmax(Stage):
         return arithmetic.softmax(reads[0])
 
 
+class Padding(Stage):
+    """Minus infinity, the score of padding, before the scores of all other tokens."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        return np.pad(reads[0], ((0, 0), (1, 0)), constant_values=-np.inf)
+
+
 class Conv(Stage):
     """A convolution over this step and those before it."""
 
@@ -166,6 +173,7 @@ STAGES: dict[str, type[Stage]] = {
     "add": Add,
     "concat": Concat,
     "softmax": Softmax,
+    "padding": Padding,
 }
 
 

@@ -1,0 +1,69 @@
+"""A program that is being made, op after op, with the weights of the model it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from rekur.program import Input, Op, Program, State, Weight
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class Builder:
+    """A program that is being made: ops, weights and state in the order in which they come.
+
+    Args:
+        names: parameter or buffer -> its name in the model.
+    """
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._names = names
+        self.arrays: Arrays = {}
+        self.state: list[State] = []
+        self.parts: dict[str, list[Op]] = {"body": [], "pool": [], "head": []}
+
+    def weight(self, tensor: Tensor) -> str:
+        """Take a weight of the model and return its name."""
+        kept = tensor.detach().cpu()
+        found = kept.float() if kept.is_floating_point() else kept
+        return self.array(self._names[id(tensor)], np.array(found.numpy()))
+
+    def weights(self, tensors: Mapping[str, Tensor | None]) -> dict[str, str]:
+        """Take the weights that are there and return role -> name."""
+        return {role: self.weight(tensor) for role, tensor in tensors.items() if tensor is not None}
+
+    def array(self, name: str, array: np.ndarray[Any, Any]) -> str:
+        """Take a weight that the model has in another form, and return its name."""
+        self.arrays[name] = np.ascontiguousarray(array)
+        return name
+
+    def remember(self, name: str, shape: tuple[int, ...], dtype: str = "float32", begins: float | str = 0.0) -> str:
+        """Add a state and return its name."""
+        self.state.append(State(name, shape, dtype, begins))
+        return name
+
+    def add(self, part: str, op: Op) -> str:
+        """Add an op and return the register that it writes."""
+        self.parts[part].append(op)
+        return op.writes
+
+    def affine(self, part: str, reads: str, writes: str, linear: nn.Linear) -> str:
+        """Add the op of a linear layer."""
+        weights = self.weights({"weight": linear.weight, "bias": linear.bias})
+        return self.add(part, Op("affine", (reads,), writes, linear.out_features, weights))
+
+    def program(self, task: str, given: Input) -> Program:
+        """Return the program."""
+        weights = {name: Weight(array.shape, str(array.dtype)) for name, array in self.arrays.items()}
+        parts = {name: tuple(ops) for name, ops in self.parts.items()}
+        return Program(task, given, weights, tuple(self.state), **parts)
+
+
+def builder_of(model: nn.Module) -> Builder:
+    """Return a builder that knows the names of a model's parameters and buffers."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return Builder({id(tensor): name for name, tensor in named})

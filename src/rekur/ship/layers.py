@@ -1,0 +1,77 @@
+"""Recurrent layers, with what follows them, as ops."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+
+from rekur import cells
+from rekur.errors import InputError, describe
+from rekur.nn import Layer
+from rekur.program import Op
+from rekur.program.cells import Cell as ProgramCell
+from rekur.ship.builder import Builder
+from rekur.ship.lower_cell import lower_cell
+
+
+def lower_join(building: Builder, around: str | None, reads: str, norm: nn.Module | None) -> str:
+    """Add what follows a layer: its normalisation and its residual connection, where it has them.
+
+    Args:
+        building: the program.
+        around: the register that is added to the output; None for none.
+        reads: the register that holds the layer's output.
+        norm: the layer's ``torch.nn.LayerNorm``; None for none.
+    """
+    size = building.parts["body"][-1].size
+    if norm is not None:
+        if not isinstance(norm, nn.LayerNorm) or norm.bias is None:
+            raise InputError(describe(f"normalisation of {reads}", type(norm).__name__, "LayerNorm with gain and bias"))
+        weights = building.weights({"gain": norm.weight, "bias": norm.bias})
+        options = {"epsilon": norm.eps}
+        reads = building.add("body", Op("layer_norm", (reads,), f"{reads}.norm", size, weights, options=options))
+    if around is not None:
+        reads = building.add("body", Op("add", (reads, around), f"{reads}.sum", size))
+    return reads
+
+
+def lower_layer(building: Builder, reads: str, name: str, layer: Layer) -> str:
+    """Add the ops of one direction of a recurrent layer, and return the register that holds its outputs.
+
+    Args:
+        building: the program.
+        reads: the register of the layer's inputs.
+        name: of the layer: its registers and its state are called after it.
+        layer: the layer.
+    """
+    cell: cells.Cell = layer.cell
+    shortcut: Tensor | None = None
+    around = isinstance(cell, cells.Residual)
+    if isinstance(cell, cells.Residual):
+        cell, shortcut = cell.cell, cell.weight_shortcut
+    lowered, tensors = lower_cell(cell, f"cell of {name}")
+    weights = building.weights(tensors)
+    state = _cell_state(building, name, lowered, layer)
+    options = {**lowered.to_json(), **({"reverse": True} if layer.reverse else {})}
+    inner = f"{name}.cell" if around else name
+    written = building.add("body", Op("recur", (reads,), inner, lowered.output, weights, state, options))
+    if not around:
+        return written
+    if shortcut is not None:
+        weights = {"weight": building.weight(shortcut)}
+        reads = building.add("body", Op("affine", (reads,), f"{name}.shortcut", lowered.output, weights))
+    return building.add("body", Op("add", (written, reads), name, lowered.output))
+
+
+def _cell_state(building: Builder, name: str, cell: ProgramCell, layer: Layer) -> dict[str, str]:
+    """Add the state of a layer's cell, with the values that it begins with, and return role -> name."""
+    given = layer.initial_state(1)
+    state = {}
+    for place, (role, shape) in enumerate(cell.state().items()):
+        begins: float | str = cell.begins_with(role)
+        if len(layer.start):
+            first = given[place][0].detach().float().numpy()
+            if (first != np.float32(begins)).any():
+                begins = building.array(f"{name}.{role}.start", first)
+        state[role] = building.remember(f"{name}.{role}", shape, begins=begins)
+    return state

@@ -1,0 +1,76 @@
+"""From a cell, with what stands around it, to the cell of a program."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from rekur import cells
+from rekur.errors import InputError, describe, did_you_mean
+from rekur.program.cells import KINDS, Cell
+
+Tensors = dict[str, Tensor | None]
+_GATED = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_FORMS: dict[type[cells.Cell], tuple[str, tuple[str, ...]]] = {
+    cells.LSTM: ("lstm", (*_GATED, "weight_hr")),
+    cells.PeepholeLSTM: ("lstm_peephole", (*_GATED, "weight_ci", "weight_cf", "weight_co")),
+    cells.GRU: ("gru", _GATED),
+    cells.GRUResetBefore: ("gru_reset_before", _GATED),
+    cells.MinGRU: ("mingru", ("weight_ih", "bias_ih")),
+    cells.MinLSTM: ("minlstm", ("weight_ih", "bias_ih")),
+    cells.RGLRU: ("rglru", ("weight_ih", "bias_ih", "weight_in", "decay")),
+    cells.SLSTM: ("slstm", _GATED),
+    cells.MLSTM: ("mlstm", ("weight_ih", "bias_ih")),
+}
+
+
+def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
+    """Return the program's cell and its weights by their roles; dropout is left out.
+
+    Args:
+        cell: a cell of the catalog, as it is or in zoneout, recurrent dropout and layer normalisation.
+        thing: what to call it in a message.
+
+    Raises:
+        InputError: the cell is none of the catalog, or stands in a wrapper that a program does not have there.
+
+    Example:
+        >>> lowered, weights = lower_cell(cells.Zoneout(cells.GRU(3, 5), 0.1))
+        >>> lowered.kind, lowered.stay, weights["weight_hh"].shape
+        ('gru', (0.1, 0.0), torch.Size([15, 5]))
+    """
+    stay, epsilon = (0.0, 0.0), 0.0
+    more: Tensors = {}
+    inner = cell
+    if type(inner) is cells.Zoneout:
+        names = inner.cell.state_names
+        stay, inner = (inner.hidden, inner.memory if "c" in names else 0.0), inner.cell
+    if type(inner) is cells.RecurrentDropout:
+        inner = inner.cell
+    if type(inner) is cells.LayerNorm:
+        epsilon = inner.eps
+        more = {name: getattr(inner, name) for name in ("gain_ih", "gain_hh", "gain_c", "bias_c")}
+        inner = inner.cell
+    if type(inner) is cells.Elman:
+        kind, roles = ("rnn" if inner.nonlinearity == "tanh" else "rnn_relu"), _GATED
+    elif type(inner) in _FORMS:
+        kind, roles = _FORMS[type(inner)]
+    else:
+        raise InputError(describe(thing, type(inner).__name__, *_wanted(inner)))
+    lowered = Cell(
+        kind,
+        inner.input_size,
+        inner.hidden_size,
+        inner.output_size,
+        heads=getattr(inner, "num_heads", 1),
+        norm=epsilon,
+        stay=stay,
+    )
+    return lowered, {**{role: getattr(inner, role) for role in roles}, **more}
+
+
+def _wanted(cell: cells.Cell) -> tuple[str, str]:
+    expected = f"one of {', '.join(KINDS)}"
+    if isinstance(cell, cells.Wrapper):
+        order = "Residual around Zoneout around RecurrentDropout around LayerNorm around a cell"
+        return f"{order}, any of them left out", "No program has an op for another order."
+    return expected, did_you_mean(type(cell).__name__, KINDS) or "A program has no equations for your own cell."
