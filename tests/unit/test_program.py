@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rekur.errors import InputError, ShapeError
 from rekur.program import Engine, Input, Op, Program, State, Weight, check_weights, costs, read_program, write_program
@@ -101,8 +104,8 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "head.0.op",
             "recur",
-            "head[0].op: got 'recur'; expected one of 'softmax', 'padding', 'affine', 'activation', 'layer_norm', 'add', "
-            "'concat'.",
+            "head[0].op: got 'recur'; expected one of 'softmax', 'padding', 'affine', 'activation', 'layer_norm', "
+            "'add', 'concat'.",
         ),
         (
             "body.1.revers",
@@ -165,6 +168,13 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
             [6, 3],
             "shape of the weight 'table': got (6, 3); expected (7, 3), as body[0] (embed) needs for its table.",
         ),
+        (
+            "weights.out.dtype",
+            "int64",
+            "type of the weight 'out': got 'int64'; expected 'float32', as head[0] (affine) needs for its weight.",
+        ),
+        ("weights.out.shape", [0, 4], "an axis of the weight 'out': got 0; expected a whole number of 1 or more."),
+        ("state.h.begins", [0], "begins of the state 'h': got [0]; expected a number."),
         ("weights.out.shape", "wide", "shape of the weight 'out': got 'wide'; expected one or more axes."),
         (
             "weights.out.dtype",
@@ -280,6 +290,11 @@ def test_a_number_that_is_not_finite() -> None:
     with pytest.raises(InputError) as error:
         engine.run([[[1.0, 2.0]], [[1.0, float("nan")]]])
     assert str(error.value) == "a number of sequences[1]: got nan; expected finite numbers."
+    with pytest.raises(InputError) as large:
+        engine.run([[[1.0, 1e200]]])
+    assert str(large.value) == "a number of sequences[0]: got inf; expected finite numbers."
+    with pytest.raises(ShapeError, match=r"sequences\[0\]: got .*; expected rows of one length"):
+        engine.run([[[1.0, 2.0], [3.0]]])
     with pytest.raises(ShapeError) as shape:
         engine.run([[1.0, 2.0]])
     assert str(shape.value) == "sequences[0]: got 'float64 (2,)'; expected numbers (T, 2), a row a step."
@@ -339,3 +354,35 @@ def test_cells_that_cannot_be(options: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError) as error:
         Cell(**{"input": 3, "hidden": 4, "output": 4, **options})
     assert str(error.value) == text
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to every value inside a saved program."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for name, each in inner for found in ((*way, name), *places(each, (*way, name)))]
+
+
+JUNK = [None, True, -1, 0, 7, 2**70, 0.5, "", "h", "table", [], [1], ["input"], {}, {"a": 1}]
+
+
+@settings(max_examples=25)
+@given(place=st.sampled_from(places(json.loads(small().to_json()))), junk=st.sampled_from(JUNK))
+def test_whatever_stands_in_a_program_it_runs_or_is_refused(place: tuple[Any, ...], junk: Any) -> None:
+    check_junk(place, junk)
+
+
+def check_junk(place: tuple[Any, ...], junk: Any) -> None:
+    """Put junk somewhere into a program: it is refused with a clear text, or what it says is run."""
+    saved = json.loads(small().to_json())
+    target = saved
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = junk
+    refused = ""
+    try:
+        program = Program.from_json(json.dumps(saved))
+    except InputError as error:
+        refused = str(error)
+    else:
+        assert Engine(program, arrays(program)).run([[1, 2]]).shape == (1, program.output_size)
+    assert not refused or re.search(": got .*; expected ", refused)

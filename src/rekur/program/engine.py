@@ -209,7 +209,10 @@ class Engine:
 
     def _checked(self, thing: str, x: Any) -> Array:
         source = self.program.input
-        array = np.asarray(x)
+        try:
+            array = np.asarray(x)
+        except ValueError as error:  # rows of different lengths
+            raise ShapeError(f"{thing}: got {error}; expected rows of one length.") from error
         if source.kind == "tokens":
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 got = f"{array.dtype} {array.shape}"
@@ -221,7 +224,8 @@ class Engine:
         if array.ndim != 2 or array.shape[1] != source.size or array.dtype.kind not in "fiu":
             got = f"{array.dtype} {array.shape}"
             raise ShapeError(describe(thing, got, f"numbers (T, {source.size}), a row a step"))
-        array = np.ascontiguousarray(array, np.float32)
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, np.float32)
         if not np.isfinite(array).all():
             wrong = array[~np.isfinite(array)][0]
             raise InputError(describe(f"a number of {thing}", wrong, "finite numbers"))

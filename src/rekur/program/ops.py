@@ -56,7 +56,9 @@ class State:
         shape = saved.get("shape")
         begins = saved.get("begins", 0.0)
         found = tuple(shape) if isinstance(shape, list) else ()
-        return cls(name, found, saved.get("dtype", "float32"), begins if isinstance(begins, str) else float(begins))
+        if not isinstance(begins, str):
+            begins = number(f"begins of the state '{name}'", begins)
+        return cls(name, found, saved.get("dtype", "float32"), begins)
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,12 @@ class Widths:
 
     Args:
         weights: name -> shape.
+        types: name -> type.
         states: name -> state.
     """
 
-    def __init__(self, weights: Mapping[str, Shape], states: Mapping[str, State]) -> None:
-        self._weights, self._states = weights, states
+    def __init__(self, weights: Mapping[str, Shape], types: Mapping[str, str], states: Mapping[str, State]) -> None:
+        self._weights, self._types, self._states = weights, types, states
         self._used = {slot.begins for slot in states.values() if isinstance(slot.begins, str)}
         self._owned: set[str] = set()
 
@@ -148,6 +151,10 @@ class Widths:
             raise InputError(describe(f"weights of {place} ({op.kind})", names_of(op.weights), f"one for '{role}'"))
         name = op.weights[role]
         self._used.add(choice(f"{place}.weights.{role}", name, list(self._weights)))
+        wanted = "int64" if role.startswith("runs") else "float32"
+        if self._types[name] != wanted:
+            expected = f"'{wanted}', as {place} ({op.kind}) needs for its {role}"
+            raise InputError(describe(f"type of the weight '{name}'", self._types[name], expected))
         return self._weights[name]
 
     def expect(self, place: str, op: Op, role: str, shape: Shape) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from rekur._check import choice, no_unknown
@@ -96,18 +96,21 @@ class Program:
     body: tuple[Op, ...]
     pool: tuple[Op, ...]
     head: tuple[Op, ...]
-    _sizes: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or not self.task:
             raise InputError(describe("task of the program", self.task, "the name of a task"))
         for name, weight in self.weights.items():
-            _check_shape(f"weight '{name}'", weight.shape)
             choice(f"type of the weight '{name}'", weight.dtype, DTYPES)
+            _check_shape(f"weight '{name}'", weight.shape, low=1 if weight.dtype == "float32" else 0)
         _check_states(self.state, self.weights)
         if not self.pool:
             raise InputError(describe("pool", [], "at least one op"))
-        widths = Widths({name: w.shape for name, w in self.weights.items()}, {s.name: s for s in self.state})
+        widths = Widths(
+            {name: weight.shape for name, weight in self.weights.items()},
+            {name: weight.dtype for name, weight in self.weights.items()},
+            {slot.name: slot for slot in self.state},
+        )
         steps = {INPUT: 0 if self.input.kind == "tokens" else self.input.size}
         for place, op in enumerate(self.body):
             _write(f"body[{place}]", op, steps, BODY, widths, self.input)
@@ -118,7 +121,6 @@ class Program:
         for place, op in enumerate(self.head):
             _write(f"head[{place}]", op, rows, HEAD, widths, self.input)
         widths.check_all_used()
-        self._sizes.update(rows)
 
     @property
     def causal(self) -> bool:
@@ -198,11 +200,11 @@ def _keep(place: str, op: Op, registers: dict[str, int], size: int) -> None:
     registers[op.writes] = size
 
 
-def _check_shape(thing: str, shape: Any) -> None:
+def _check_shape(thing: str, shape: Any, low: int = 1) -> None:
     if not isinstance(shape, tuple) or not shape:
         raise InputError(describe(f"shape of the {thing}", shape, "one or more axes"))
     for size in shape:
-        whole_number(f"an axis of the {thing}", size, low=0)
+        whole_number(f"an axis of the {thing}", size, low=low)
 
 
 def _check_states(state: tuple[State, ...], weights: Mapping[str, Weight]) -> None:
