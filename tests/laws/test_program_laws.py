@@ -238,9 +238,13 @@ def language(**options: Any) -> LanguageNetwork:
         {},
         {"cell": "lstm", "num_layers": 2, "residual": True, "norm": True, "tied": True, "recurrent_dropout": 0.2},
         {"tied": True, "embedding_size": 6, "softmax": "sampled", "samples": 4},
+        {"tied": True, "softmax": "sampled", "samples": 4},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20), "tied": True, "embedding_size": 6},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
         {"ngrams": (2, 4)},
     ],
-    ids=["plain", "layers", "tied", "ngrams"],
+    ids=["plain", "layers", "tied", "projected", "clusters", "tied clusters", "projected clusters", "ngrams"],
 )
 def test_language_networks(options: dict[str, Any]) -> None:
     network = language(**options)
@@ -336,12 +340,3 @@ def test_what_cannot_be_lowered_is_said(cell: Any, text: str) -> None:
     with pytest.raises(InputError) as error:
         lower(model)
     assert str(error.value) == text
-
-
-def test_grouped_scores_cannot_be_lowered() -> None:
-    with pytest.raises(InputError) as error:
-        lower(language(softmax="adaptive", vocabulary_size=40, cutoffs=(8, 20)))
-    assert str(error.value) == (
-        "softmax of the language network: got 'adaptive'; expected 'full' or 'sampled'. "
-        "Its scores come in groups, for which no program has an op: train with softmax='full'."
-    )

@@ -104,8 +104,8 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "head.0.op",
             "recur",
-            "head[0].op: got 'recur'; expected one of 'softmax', 'padding', 'affine', 'activation', 'layer_norm', "
-            "'add', 'concat'.",
+            "head[0].op: got 'recur'; expected one of 'softmax', 'log_softmax', 'clusters', 'padding', 'affine', "
+            "'activation', 'layer_norm', 'add', 'concat'.",
         ),
         (
             "body.1.revers",
@@ -323,6 +323,23 @@ def test_the_softmax_of_no_steps_is_that_of_the_bias() -> None:
     weights = arrays(program)
     powers = np.exp(weights["out_bias"])
     np.testing.assert_allclose(Engine(program, weights).run([[]])[0], powers / powers.sum(), rtol=1e-6)
+
+
+def test_clusters_give_the_probabilities_of_all_tokens() -> None:
+    first, inside = np.log(np.array([0.5, 0.3, 0.2], np.float32)), np.log(np.array([0.9, 0.1], np.float32))
+    weights = {"first": first[:, None], "inside": inside[:, None]}
+    head = (
+        Op("affine", ("last",), "a", 3, {"weight": "first"}),
+        Op("affine", ("last",), "b", 2, {"weight": "inside"}),
+        Op("log_softmax", ("a",), "first", 3),
+        Op("log_softmax", ("b",), "inside", 2),
+        Op("clusters", ("first", "inside"), "tokens", 4),
+        Op("padding", ("tokens",), "scores", 5),
+    )
+    last = Op("last", ("input",), "last", 1, state={"last": "last"})
+    shapes = {name: Weight(array.shape) for name, array in weights.items()}
+    engine = Engine(Program("language", Input("rows", 1), shapes, (State("last", (1,)),), (), (last,), head), weights)
+    np.testing.assert_allclose(np.exp(engine.run([[[1.0]]])[0]), [0.0, 0.5, 0.3, 0.18, 0.02], rtol=1e-5)
 
 
 def test_what_a_step_costs() -> None:

@@ -66,5 +66,11 @@ def softmax(x: Array) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def log_softmax(x: Array) -> Array:
+    """Return the logarithms of the shares of each row (…, D)."""
+    below = x - x.max(axis=-1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
+
+
 #: what an activation applies to each number
 FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid}

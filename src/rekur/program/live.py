@@ -218,6 +218,8 @@ _PARTS: dict[str, type[Part]] = {
     "add": _Rows,
     "concat": _Rows,
     "softmax": _Rows,
+    "log_softmax": _Rows,
+    "clusters": _Rows,
     "padding": _Rows,
 }
 

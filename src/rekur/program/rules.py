@@ -181,6 +181,14 @@ def _padding(given: Given) -> int:
     return given.reads[0] + 1
 
 
+def _clusters(given: Given) -> int:
+    given.remembers({})
+    first, *inside = given.reads
+    if not inside or first <= len(inside):
+        raise given.wrong("reads", list(given.reads), "the tokens and clusters of the first level, then each cluster")
+    return first - len(inside) + sum(inside)
+
+
 def _recur(given: Given) -> int:
     op = given.op
     if "cell" not in op.options:
@@ -256,4 +264,12 @@ POOL: Mapping[str, Rule] = MappingProxyType(
     }
 )
 #: ops on the rows that the pool made
-HEAD: Mapping[str, Rule] = MappingProxyType({"softmax": Rule(_same), "padding": Rule(_padding), **_SHARED})
+HEAD: Mapping[str, Rule] = MappingProxyType(
+    {
+        "softmax": Rule(_same),
+        "log_softmax": Rule(_same),
+        "clusters": Rule(_clusters, reads=0),
+        "padding": Rule(_padding),
+        **_SHARED,
+    }
+)

@@ -93,6 +93,23 @@ class Softmax(Stage):
         return arithmetic.softmax(reads[0])
 
 
+class LogSoftmax(Stage):
+    """Logarithms of shares that add up to 1."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        return arithmetic.log_softmax(reads[0])
+
+
+class Clusters(Stage):
+    """Log-probabilities of all tokens: of the frequent ones, then of each cluster's, given its own."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        first, *inside = reads
+        frequent = first.shape[1] - len(inside)
+        parts = [part + first[:, frequent + place, None] for place, part in enumerate(inside)]
+        return np.concatenate([first[:, :frequent], *parts], axis=1)
+
+
 class Padding(Stage):
     """Minus infinity, the score of padding, before the scores of all other tokens."""
 
@@ -173,6 +190,8 @@ STAGES: dict[str, type[Stage]] = {
     "add": Add,
     "concat": Concat,
     "softmax": Softmax,
+    "log_softmax": LogSoftmax,
+    "clusters": Clusters,
     "padding": Padding,
 }
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from rekur.errors import InputError, describe
 from rekur.models import LanguageNetwork, SequenceModel
-from rekur.nn import Bidirectional, CausalConv, FullSoftmax, Layer, NGramEmbedding, Recurrent
+from rekur.nn import Bidirectional, CausalConv, Layer, NGramEmbedding, Recurrent
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.program import Input, Op, Program
 from rekur.ship.builder import Arrays, Builder, builder_of
 from rekur.ship.layers import lower_join, lower_layer
+from rekur.ship.scores import lower_scores
 
 
 def lower(model: SequenceModel | LanguageNetwork, task: str = "") -> tuple[Program, Arrays]:
@@ -74,7 +75,7 @@ def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
     size = building.parts["body"][-1].size
     state = {"last": building.remember("last", (size,))}
     register = building.add("pool", Op("last", (register,), "last", size, state=state))
-    _next_token(building, register, model)
+    lower_scores(building, register, model)
     return building.program(task, Input("tokens", spec.vocabulary_size)), building.arrays
 
 
@@ -86,25 +87,6 @@ def _ngrams(building: Builder, grams: NGramEmbedding) -> str:
     state = {"before": building.remember("ngrams.before", (max(grams.orders) - 1,), "int64")}
     options = {"orders": list(grams.orders)}
     return building.add("body", Op("ngrams", ("input",), "ngrams", grams.size, weights, state, options))
-
-
-def _next_token(building: Builder, reads: str, model: LanguageNetwork) -> None:
-    """Add the scores of all tokens; minus infinity rules padding out."""
-    head = model.head
-    if not isinstance(head, FullSoftmax):
-        expected = "'full' or 'sampled'"
-        fix = "Its scores come in groups, for which no program has an op: train with softmax='full'."
-        raise InputError(describe("softmax of the language network", model.spec.softmax, expected, fix))
-    if head.projection is not None:
-        reads = building.affine("head", reads, "projected", head.projection)
-    if head.weight is not None:
-        weights = building.weights({"weight": head.weight, "bias": head.bias})
-        op = Op("affine", (reads,), "tokens", model.spec.vocabulary_size - 1, weights)
-        building.add("head", Op("padding", (building.add("head", op),), "scores", op.size + 1))
-        return
-    bias = head.rows()[1].detach().cpu().float().numpy()
-    weights = {"weight": building.weight(model.embedding.weight), "bias": building.array("head.biases", bias)}
-    building.add("head", Op("affine", (reads,), "scores", model.spec.vocabulary_size, weights))
 
 
 def _conv(building: Builder, reads: str, conv: CausalConv) -> str:
