@@ -30,6 +30,7 @@ COMMANDS = {
     "stream": "Run a saved model live, one event a line.",
     "generate": "Let a language model write.",
     "score": "Give the log-probability of texts.",
+    "program": "Show what a saved model does at each step, with sizes and costs.",
     "data": "Describe a file before training on it.",
     "cells": "List the recurrent cells with equations and costs.",
     "doctor": "Show what is installed and which paths will be used.",

@@ -1,7 +1,8 @@
 """Runtime: bundles (a saved model, checked) and sessions (a model that runs live); no PyTorch."""
 
 from rekur.runtime.bundle import Bundle, read_bundle
+from rekur.runtime.program_model import ProgramModel
 from rekur.runtime.save import check_writable, write_bundle
 from rekur.runtime.session import Session, StepModel
 
-__all__ = ["Bundle", "Session", "StepModel", "check_writable", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "ProgramModel", "Session", "StepModel", "check_writable", "read_bundle", "write_bundle"]

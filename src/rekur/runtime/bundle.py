@@ -15,6 +15,9 @@ from rekur import __version__
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
+from rekur.program.files import PROGRAM, check_weights
+from rekur.program.files import WEIGHTS as PROGRAM_WEIGHTS
+from rekur.program.program import Program
 from rekur.runtime import layout
 from rekur.runtime.layout import COPY_AGAIN, damaged
 
@@ -82,6 +85,28 @@ class Bundle:
             if isinstance(error, BundleError):
                 raise
             raise _no_safetensors(self.folder / layout.WEIGHTS, str(error)) from error
+
+    def program(self) -> tuple[Program, dict[str, Array]]:
+        """Return the program that runs the model without PyTorch, and its weights: name -> array.
+
+        Raises:
+            BundleError: the bundle has no program, or one of its files is missing or was changed.
+            InputError: the program cannot run, or its weights are not those that it names.
+        """
+        if PROGRAM not in self.config["files"]:
+            fix = (
+                "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
+            )
+            raise BundleError(describe(f"{self.folder}: program", "none", f"'{PROGRAM}'", fix))
+        program, weights = Program.from_json(self.read(PROGRAM)), self.weights()
+        if PROGRAM_WEIGHTS in self.config["files"]:
+            try:
+                weights |= unpack(self.read(PROGRAM_WEIGHTS))
+            except ValueError as error:
+                if isinstance(error, BundleError):
+                    raise
+                raise _no_safetensors(self.folder / PROGRAM_WEIGHTS, str(error)) from error
+        return program, check_weights(program, weights)
 
     def features(self) -> Features:
         """Return the features, fitted as they were saved.

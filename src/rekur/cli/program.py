@@ -1,0 +1,94 @@
+"""``rekur program BUNDLE``: what a saved model does at each step, op after op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur.cli import show
+from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.program import Cost, Program, costs
+from rekur.runtime import read_bundle
+
+_INNER = ("cell", "function", "orders", "reverse")
+
+
+@click.command("program")
+@with_options(BUNDLE)
+@JSON
+def command(bundle: Path, as_json: bool) -> None:
+    """Show the program of a saved model: every op with what it reads and writes, its size and what a step costs.
+
+    Multiply-adds count one for each weight of a matrix; what is read are the bytes of the weights that a step looks
+    at, what is kept those that are remembered until the next one. Ops of the head run where a prediction is read.
+
+    \b
+    rekur program runs/reviews
+    rekur program runs/reviews --json
+    """
+    program, _ = read_bundle(bundle).program()
+    found = costs(program)
+    if as_json:
+        show.as_json(_as_json(program, found))
+        return
+    rows = [
+        [
+            cost.part,
+            _name(cost),
+            ", ".join(cost.op.reads),
+            cost.op.writes,
+            cost.op.size,
+            f"{cost.multiply_adds:,}",
+            f"{cost.weight_bytes:,}",
+            f"{cost.state_bytes:,}",
+        ]
+        for cost in found
+    ]
+    whole = [f"{total:,}" for total in _totals(found).values()]
+    head = ("part", "op", "reads", "writes", "size", "multiply-adds", "read", "kept")
+    kind = "tokens of" if program.input.kind == "tokens" else "rows of"
+    live = "runs live" if program.causal else "needs whole sequences"
+    title = f"{program.task}, {kind} {program.input.size}, {live}; read and kept in bytes"
+    show.table(title, head, [*rows, ["", "all", "", "", "", *whole]])
+
+
+def _name(cost: Cost) -> str:
+    """Return an op with the options that say what it does, such as ``recur gru``."""
+    options = cost.op.options
+    inner = [name if options[name] is True else options[name] for name in _INNER if options.get(name)]
+    return " ".join([cost.op.kind, *(str(value) for value in inner)])
+
+
+def _totals(found: list[Cost]) -> Mapping[str, int]:
+    return {
+        "multiply_adds": sum(cost.multiply_adds for cost in found),
+        "weight_bytes": sum(cost.weight_bytes for cost in found),
+        "state_bytes": sum(cost.state_bytes for cost in found),
+    }
+
+
+def _as_json(program: Program, found: list[Cost]) -> dict[str, Any]:
+    ops = [
+        {
+            "part": cost.part,
+            **cost.op.to_json(),
+            "multiply_adds": cost.multiply_adds,
+            "weight_bytes": cost.weight_bytes,
+            "state_bytes": cost.state_bytes,
+        }
+        for cost in found
+    ]
+    state = {slot.name: slot.to_json() for slot in program.state}
+    source = {"kind": program.input.kind, "size": program.input.size}
+    return {
+        "task": program.task,
+        "input": source,
+        "causal": program.causal,
+        "output_size": program.output_size,
+        **_totals(found),
+        "ops": ops,
+        "state": state,
+    }

@@ -1,0 +1,52 @@
+"""The program of a model as files of its bundle, beside the weights that both share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from rekur._tensors import pack
+from rekur.errors import InputError
+from rekur.models import LanguageNetwork, SequenceModel
+from rekur.program.files import PROGRAM, WEIGHTS
+from rekur.ship.lower import lower
+
+Array = np.ndarray[Any, Any]
+
+
+def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
+    """Return the files that a bundle needs besides its weights so that it runs without PyTorch.
+
+    Args:
+        model: the trained model.
+        weights: what the bundle's own file of weights holds: name -> array.
+        task: what it predicts.
+
+    Returns:
+        ``program.json`` and, for weights that the model has in another form, ``program.safetensors``; nothing for a
+        model that no program can be made of.
+
+    Example:
+        >>> from rekur.models import SequenceSpec, build
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
+        >>> model = build(spec, seed=0)
+        >>> weights = {name: value.numpy() for name, value in model.state_dict().items()}
+        >>> list(program_files(model, weights, "classify"))
+        ['program.json']
+    """
+    if not isinstance(model, SequenceModel | LanguageNetwork):
+        return {}
+    try:
+        program, arrays = lower(model, task)
+    except InputError:
+        return {}
+    more = {name: array for name, array in arrays.items() if not _same(weights.get(name), array)}
+    files = {PROGRAM: program.to_json().encode()}
+    return {**files, WEIGHTS: pack("weights", more)} if more else files
+
+
+def _same(saved: Array | None, array: Array) -> bool:
+    return saved is not None and saved.dtype == array.dtype and saved.shape == array.shape
