@@ -126,7 +126,7 @@ def agree(model: SequenceModel, lengths: list[int]) -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=CLOSE, rtol=CLOSE)
     for sequence, scores in zip(sequences, found, strict=True):
-        np.testing.assert_allclose(engine.run([sequence])[0], scores, atol=1e-6, rtol=1e-6)
+        np.testing.assert_allclose(engine.run([sequence])[0], scores, atol=CLOSE, rtol=CLOSE)
     if not engine.program.causal:
         assert not model.streams
         return
