@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import REVIEWS, SMALL, WALKS, Run
 
-BUNDLE_FILES = ["README.md", "config.json", "features", "history.jsonl", "metrics.json", "model.safetensors"]
+BUNDLE_FILES = [
+    "README.md",
+    "config.json",
+    "features",
+    "history.jsonl",
+    "metrics.json",
+    "model.safetensors",
+    "program.json",
+]
 
 FITS = {
     "words": ("classify", "reviews", REVIEWS),

@@ -21,7 +21,15 @@ from rekur.runtime import read_bundle
 TINY = ("--hidden-size", "8", "--embedding-size", "6", "--batch-size", "4", "--chunk-length", "12", "--no-baseline")
 TINY_RUN = (*TINY, "--steps", "12", "--quiet")
 LEARNT = ("--steps", "80", "--learning-rate", "0.02", "--quiet")
-BUNDLE_FILES = ["README.md", "config.json", "features", "history.jsonl", "metrics.json", "model.safetensors"]
+BUNDLE_FILES = [
+    "README.md",
+    "config.json",
+    "features",
+    "history.jsonl",
+    "metrics.json",
+    "model.safetensors",
+    "program.json",
+]
 NOUNS, VERBS = ("cat", "dog", "bird", "fish"), ("saw", "fed", "met")
 
 

@@ -13,6 +13,7 @@ import torch
 import rekur
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
+from rekur.ship import program_files
 from rekur.tasks.card import card
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def save(task: Estimator, folder: Path, *, overwrite: bool = False) -> Path:
         metrics=task.metrics_,
         history_rows=task.history_.rows,
         card=card(task, folder.name),
+        files=program_files(task.model_, weights, task.task),
         overwrite=overwrite,
     )
     task.fingerprint_ = written.fingerprint
