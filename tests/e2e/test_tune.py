@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,12 @@ def test_killed_at_random_moments_the_search_goes_on_and_ends_as_it_would_have(
                 os.kill(child.pid, signal.SIGKILL)
                 return None
 
-    rng = random.Random(3)
-    for _ in range(3):
-        ended(tmp_path / "killed", rng.uniform(3, 9))
-    killed, whole = ended(tmp_path / "killed", None), ended(tmp_path / "whole", None)
+    rng, began = random.Random(3), time.monotonic()
+    whole = ended(tmp_path / "whole", None)
+    usual = time.monotonic() - began
+    for _ in range(3):  # late enough that one trial or more is done each time: what dies again and again is given up
+        ended(tmp_path / "killed", usual * rng.uniform(0.5, 0.9))
+    killed = ended(tmp_path / "killed", None)
     scores = {json.dumps(one["options"]): one["score"] for one in whole["trials"]}
     assert len(killed["trials"]) == 4
     known = [one for one in killed["trials"] if json.dumps(one["options"]) in scores]
