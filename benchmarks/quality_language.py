@@ -56,10 +56,11 @@ def measure(text: Text, root: Path, seeds: range, changes: dict[str, Any], share
         for part in ("train", "valid", "test")
     )
     limit = 60 * text.minutes * share
+    for_training = TRAINING[text.tokens] * limit
     scores, seconds, tunes = [], [], []
     for seed in seeds:
         began = time.monotonic()
-        model = LanguageModel(tokens=text.tokens, time_limit=TRAINING[text.tokens] * limit, seed=seed, baseline=False, **changes)
+        model = LanguageModel(tokens=text.tokens, time_limit=for_training, seed=seed, baseline=False, **changes)
         model.fit_corpus(train, valid)
         seconds.append(time.monotonic() - began)
         found = model.evaluate_corpus(test)
