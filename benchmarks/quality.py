@@ -117,7 +117,7 @@ def language(given: Any, root: Path, seeds: range, changes: dict[str, Any]) -> l
             continue
         rows.append(quality_language.measure(text, root, seeds, changes, given.share))
         if given.plain and text.data == "tiny_shakespeare":
-            rows[-1]["plain PyTorch"] = quality_language.plain(root, 60 * text.minutes * given.share * TRAINING)
+            rows[-1]["plain PyTorch"] = quality_language.plain(root, 60 * text.minutes * given.share * TRAINING["char"])
     quality_language.show(rows)
     return rows
 

@@ -1,4 +1,10 @@
 // Compiled once for every instruction set, each in a namespace of its own (REKUR_ISA).
+#if defined(_WIN32)
+#define NOMINMAX
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#endif
+
 #include "kernels.h"
 
 #include "elman.h"
@@ -50,7 +56,11 @@ constexpr Kernels<S> table() {
 }
 
 static bool runs_here() {
-#if defined(__AVX512F__)
+#if defined(_WIN32) && defined(__AVX512F__)
+    return IsProcessorFeaturePresent(PF_AVX512F_INSTRUCTIONS_AVAILABLE);
+#elif defined(_WIN32) && defined(__AVX2__)
+    return IsProcessorFeaturePresent(PF_AVX2_INSTRUCTIONS_AVAILABLE);
+#elif defined(__AVX512F__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined(__AVX2__)

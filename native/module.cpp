@@ -271,13 +271,17 @@ template <class S>
 void bind(nb::module_& m) {
     using namespace nb::literals;
     m.def(sizeof(S) == 4 ? "empty_single" : "empty_double", &empty<S>, "size"_a);
-    m.def("forward", &forward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
-          "bias"_a.none(), "h0"_a, "seen0"_a, "mask"_a.none(), "c0"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(),
-          "seen"_a.none(), "keep"_a, "heads"_a = 1, "memory"_a.none() = nb::none());
-    m.def("backward", &backward<S>, "kind"_a, "first"_a, "active"_a, "stride"_a, "rows"_a, "hidden"_a, "weight"_a,
-          "h0"_a, "c0"_a.none(), "mask"_a.none(), "gates"_a, "outputs"_a, "cells"_a.none(), "d_outputs"_a, "d_gates"_a,
-          "d_h"_a, "d_c"_a.none(), "heads"_a = 1);
-    m.def("product", &product<S>, "in"_a, "weight"_a, "bias"_a.none(), "out"_a, "out_stride"_a, "threads"_a);
+    // none is converted: what is written would go to a copy
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    const auto maybe = [](const char* name) { return nb::arg(name).noconvert().none(); };
+    m.def("forward", &forward<S>, "kind"_a, array("first"), array("active"), "stride"_a, "rows"_a, "hidden"_a,
+          array("weight"), maybe("bias"), array("h0"), array("seen0"), maybe("mask"), maybe("c0"), array("gates"),
+          array("outputs"), maybe("cells"), maybe("seen"), "keep"_a, "heads"_a = 1, maybe("memory") = nb::none());
+    m.def("backward", &backward<S>, "kind"_a, array("first"), array("active"), "stride"_a, "rows"_a, "hidden"_a,
+          array("weight"), array("h0"), maybe("c0"), maybe("mask"), array("gates"), array("outputs"), maybe("cells"),
+          array("d_outputs"), array("d_gates"), array("d_h"), maybe("d_c"), "heads"_a = 1);
+    m.def("product", &product<S>, array("in"), array("weight"), maybe("bias"), array("out"), "out_stride"_a,
+          "threads"_a);
 }
 
 }  // namespace

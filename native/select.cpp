@@ -7,14 +7,14 @@
 namespace rekur {
 
 #define REKUR_DECLARE(isa) namespace isa { extern const InstructionSet instruction_set; }
-#if defined(__x86_64__)
+#if defined(REKUR_HAS_AVX)
 REKUR_DECLARE(avx512)
 REKUR_DECLARE(avx2)
 #endif
 REKUR_DECLARE(plain)
 
 static const InstructionSet* const all_sets[] = {
-#if defined(__x86_64__)
+#if defined(REKUR_HAS_AVX)
     &avx512::instruction_set,
     &avx2::instruction_set,
 #endif

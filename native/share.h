@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <thread>
 
 #include "layout.h"
 
@@ -18,7 +19,8 @@ public:
             round_.fetch_add(1, std::memory_order_acq_rel);
             return;
         }
-        while (round_.load(std::memory_order_acquire) == round) {
+        for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+            if (spins > 4096) std::this_thread::yield();  // more threads than processors
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #endif

@@ -3,10 +3,14 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <link.h>
@@ -23,19 +27,25 @@ struct OpenMP {
     int (*threads)() = nullptr;
 };
 
+// Only the name is taken here: nothing may be opened while the libraries are gone through.
 int find_openmp(dl_phdr_info* info, size_t, void* to) {
     const char* slash = info->dlpi_name ? std::strrchr(info->dlpi_name, '/') : nullptr;
     if (!slash || std::strncmp(slash + 1, "libgomp", 7) != 0) return 0;
-    void* handle = dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD);
-    if (!handle) return 0;
+    *static_cast<std::string*>(to) = info->dlpi_name;
+    return 1;
+}
+
+OpenMP load_openmp() {
+    std::string path;
     OpenMP found;
+    dl_iterate_phdr(find_openmp, &path);
+    void* handle = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    if (!handle) return found;
     found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(handle, "GOMP_parallel"));
     found.thread = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_thread_num"));
     found.threads = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_num_threads"));
     dlclose(handle);
-    if (!found.parallel || !found.thread || !found.threads) return 0;
-    *static_cast<OpenMP*>(to) = found;
-    return 1;
+    return found.parallel && found.thread && found.threads ? found : OpenMP{};
 }
 
 // Looked up anew until it is found: PyTorch may be imported after us.
@@ -43,7 +53,7 @@ OpenMP openmp() {
     static OpenMP found;
     static std::mutex mutex;
     std::lock_guard<std::mutex> lock(mutex);
-    if (!found.parallel) dl_iterate_phdr(find_openmp, &found);
+    if (!found.parallel) found = load_openmp();
     return found;
 }
 #endif
@@ -99,6 +109,21 @@ private:
     long round_ = 0;
 };
 
+// Never destroyed, since its threads may outlive the module. A process that was forked has none of them: it makes anew.
+Pool& own_pool() {
+    static std::mutex* const mutex = new std::mutex;
+    static Pool* pool = nullptr;
+#if defined(__unix__) || defined(__APPLE__)
+    static pid_t owner = 0;
+    std::lock_guard<std::mutex> lock(*mutex);
+    if (!pool || owner != getpid()) pool = new Pool, owner = getpid();
+#else
+    std::lock_guard<std::mutex> lock(*mutex);
+    if (!pool) pool = new Pool;
+#endif
+    return *pool;
+}
+
 }  // namespace
 
 void run_together(int parts, const Work& work) {
@@ -116,13 +141,12 @@ void run_together(int parts, const Work& work) {
         return;
     }
 #endif
-    static Pool* const pool = new Pool;  // never destroyed: its threads may outlive the module
-    pool->run(parts, work);
+    own_pool().run(parts, work);
 }
 
 const char* team_name() {
 #if defined(__linux__)
-    if (openmp().parallel) return "PyTorch's OpenMP";
+    if (openmp().parallel) return "GNU OpenMP, with PyTorch";
 #endif
     return "own threads";
 }

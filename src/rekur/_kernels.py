@@ -11,10 +11,8 @@ from rekur.errors import InputError
 def _load() -> Any:
     try:
         found = importlib.import_module("rekur._native")
-    except ImportError as error:
-        if error.name == "rekur._native":
-            return None
-        raise
+    except ModuleNotFoundError:
+        return None
     try:
         found.instruction_set()
     except RuntimeError as error:  # REKUR_ISA names what this processor has not

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,18 @@ def test_stopping_keeps_the_best_and_says_how_to_go_on(
     assert len(last) == states.count(("FAIL",)) <= 1
 
 
+def done_trials(folder: Path) -> int:
+    """Return how many trials of a search have ended by themselves."""
+    if not (folder / "study.sqlite").exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(folder / "study.sqlite", timeout=60)) as study:
+        try:
+            found = study.execute("SELECT COUNT(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED')").fetchone()
+        except sqlite3.OperationalError:  # its tables are being made
+            return 0
+    return int(found[0])
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_the_search_goes_on_and_ends_as_it_would_have(
     files: dict[str, Path], tmp_path: Path
@@ -145,19 +158,25 @@ def test_killed_at_random_moments_the_search_goes_on_and_ends_as_it_would_have(
     words = ["tune", "classify", str(files["walks"]), *WALKS, "--trials", "4", *QUICK, "--json"]
     command = [sys.executable, "-m", "rekur", *words, "--out"]
 
-    def ended(out: Path, wait: float | None) -> Any:
+    def ended(out: Path) -> Any:
         with subprocess.Popen([*command, str(out)], stdout=subprocess.PIPE, env=environment()) as child:
-            try:
-                said, _ = child.communicate(timeout=wait)
-                return json.loads(said.decode().splitlines()[-1])
-            except subprocess.TimeoutExpired:
-                os.kill(child.pid, signal.SIGKILL)
-                return None
+            said, _ = child.communicate()
+        return json.loads(said.decode().splitlines()[-1])
+
+    def dies(out: Path, later: float) -> None:
+        """Kill it some seconds after a trial of its own is done: a trial in which it dies twice is given up."""
+        before = done_trials(out)
+        with subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, env=environment()) as child:
+            while child.poll() is None and done_trials(out) <= before:
+                time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(later)
+            child.kill()
 
     rng = random.Random(3)
     for _ in range(3):
-        ended(tmp_path / "killed", rng.uniform(3, 9))
-    killed, whole = ended(tmp_path / "killed", None), ended(tmp_path / "whole", None)
+        dies(tmp_path / "killed", rng.uniform(0, 0.5))
+    killed, whole = ended(tmp_path / "killed"), ended(tmp_path / "whole")
     scores = {json.dumps(one["options"]): one["score"] for one in whole["trials"]}
     assert len(killed["trials"]) == 4
     known = [one for one in killed["trials"] if json.dumps(one["options"]) in scores]

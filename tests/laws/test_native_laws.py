@@ -187,6 +187,18 @@ def test_single_precision_is_near_the_loop_in_double(
         assert off(a, b) <= max(2e-5, 8 * usual)
 
 
+@torch.no_grad()
+def test_states_and_inputs_may_lie_as_they_like() -> None:
+    for dtype in (torch.float32, torch.float64):
+        for name in ("lstm", "slstm", "layer norm lstm", "mingru", "gru"):
+            cell = MADE[name](3, 5).to(dtype).eval()
+            x = torch.randn(4, 6, 3, dtype=dtype)
+            _, state = scan(cell, x, path="loop")
+            turned = tuple(s.t().contiguous().t() for s in state)
+            y, after = scan(cell, x, state, path="native")
+            same_bits([*scan(cell, x.mT.contiguous().mT, turned, path="native")[1], y], [*after, y])
+
+
 @pytest.mark.parametrize("name", [name for name, make in MADE.items() if native.plain(make(2, 2))])
 @quick
 @given(size=sizes, lengths=st.none() | lengths_of, seed=st.integers(0, 99))

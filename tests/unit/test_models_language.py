@@ -11,6 +11,7 @@ import torch
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, LanguageStepper, build_language
 from rekur.models.language import detach, select_rows
+from rekur.scan import native
 from rekur.scan import run as scan_run
 
 V = 11

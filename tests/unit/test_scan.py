@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rekur.cells import GRU, LSTM, Elman, LayerNorm, MinGRU, PeepholeLSTM, State
+from rekur.cells import GRU, LSTM, Elman, LayerNorm, LinearCell, MinGRU, PeepholeLSTM, State
 from rekur.errors import InputError, ShapeError
 from rekur.scan import PATHS, choose, native, reverse_rows, runnable, scan
 from rekur.scan.plan import ragged_plan
@@ -205,6 +205,24 @@ def test_a_changed_linear_form_is_the_one_that_runs() -> None:
     cell, x = Halved(3, 5), torch.randn(2, 4, 3)
     for path in runnable(cell):
         torch.testing.assert_close(scan(cell, x, path=path)[0], scan(cell, x, path="loop")[0])
+
+
+class Turning(LinearCell):
+    """A cell whose state turns complex: the compiled kernels have no such numbers."""
+
+    def project(self, x: Tensor) -> Tensor:
+        return x
+
+    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((self.hidden_size,), 0.6 + 0.7j), projected.to(torch.complex64)
+
+    def readout(self, h: Tensor, projected: Tensor) -> Tensor:
+        return h.real
+
+
+def test_a_complex_state_runs_where_it_can() -> None:
+    cell, x = Turning(3, 3), torch.randn(2, 6, 3)
+    torch.testing.assert_close(scan(cell, x)[0], scan(cell, x, path="loop")[0])
 
 
 def test_zero_length_rows_and_their_gradient() -> None:

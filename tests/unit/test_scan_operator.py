@@ -12,7 +12,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from rekur.cells import GRU, LSTM, Cell, Elman, GRUResetBefore, LayerNorm, PeepholeLSTM, RecurrentDropout, Zoneout
+from rekur.cells import (
+    GRU,
+    LSTM,
+    Cell,
+    Elman,
+    GRUResetBefore,
+    LayerNorm,
+    MinGRU,
+    PeepholeLSTM,
+    RecurrentDropout,
+    Zoneout,
+)
 from rekur.errors import InputError
 from rekur.nn import Recurrent
 from rekur.scan import choose, scan
@@ -139,3 +150,15 @@ def test_inductor_compiles_a_training_step() -> None:
     got = torch.autograd.grad(torch.compile(loss, fullgraph=True)(x), list(layers.parameters()))
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of the compiler's own
+@torch.no_grad()
+def test_lengths_are_checked_where_no_operator_runs() -> None:
+    cell, x = MinGRU(3, 5), torch.randn(2, 4, 3)
+    run = torch.compile(lambda x, lengths: scan(cell, x, lengths=lengths)[0], backend="eager")
+    lengths = torch.tensor([4, 2])
+    torch.testing.assert_close(run(x, lengths), scan(cell, x, lengths=lengths, path="loop")[0])
+    with pytest.raises(InputError, match="got 5"):
+        run(x, torch.tensor([4, 5]))
+    assert not run(x, torch.tensor([0, 0])).any()

@@ -133,7 +133,8 @@ class _Both(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         count = 2 * (1 + len(Operands._fields))
-        given, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # looked at once: computing twice allows no more
+        given, kept = saved[:count], saved[count:]
         halves = map(_halves, (given, kept, grads, ctx.needs_input_grad[2:]))
         with torch.autocast(device_type=given[0].device.type, enabled=False):
             works = [backward(*own) for own in zip(ctx.families, ctx.plans, *halves, strict=True)]

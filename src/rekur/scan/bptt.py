@@ -160,7 +160,8 @@ class _Bptt(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         count = 1 + len(Operands._fields)
-        given, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # looked at once: computing twice allows no more
+        given, kept = saved[:count], saved[count:]
         with torch.autocast(device_type=given[0].device.type, enabled=False):
             work = backward(ctx.family, ctx.plan, given, kept, grads, ctx.needs_input_grad[2:])
             return None, None, *run(work)

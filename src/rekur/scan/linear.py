@@ -42,8 +42,9 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
     if method == "native":
-        if native_linear.takes(x):
-            return native_linear.native_linear(cell, x, state, plan)
+        made = native_linear.native_linear(cell, x, state, plan) if native_linear.takes(x) else None
+        if made is not None:
+            return made
         method = "sequential"
     projected = project(cell, plan.pack(plan.layout(x)))
     with full_precision(x):

@@ -26,7 +26,7 @@ from rekur.scan.operands import Backward, Family, Forward, Operands, product_gra
 from rekur.scan.plan import Plan
 
 # numbers of an array whose memory is worth keeping for the next one
-_LARGE = 1 << 17
+_LARGE = 1 << 19
 #: dtypes that the kernels know
 DTYPES = (torch.float32, torch.float64)
 
@@ -82,7 +82,7 @@ class NativeLSTM:
         size = outputs.shape[1]
         gates = empty(packed, 4 * size)
         project(gates, packed, operands.w_x, operands.bias, keep)
-        cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone()
+        cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone(memory_format=torch.contiguous_format)
         yield from run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
@@ -99,7 +99,7 @@ class NativeLSTM:
     ) -> Work[Backward]:
         gates, cells = saved
         d_gates = empty(gates, gates.shape[1])
-        d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells
+        d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells.contiguous()
         d_h0 = yield from run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
         others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0, "c0": d_c})

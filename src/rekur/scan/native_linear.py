@@ -75,8 +75,8 @@ def _as_they_are(a: Tensor, b: Tensor | None = None) -> tuple[Tensor, Tensor]:
 PLAIN = Form("plain", _as_they_are)
 
 
-def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
-    """Run a cell that is linear in its state; :func:`takes` says which inputs can be.
+def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State] | None:
+    """Run a cell that is linear in its state; :func:`takes` says which inputs can be. None where a and b cannot.
 
     Args:
         cell: as :func:`rekur.scan.linear.linear_scan` takes it.
@@ -95,6 +95,8 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
         projected = project(cell, packed)
         with full_precision(x):
             a, b = cell.linear_form(projected)
+            if torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype) not in native.DTYPES:
+                return None
             h, last = _run_pair(plan, a.expand_as(b), b, h0)
             y = cell.readout(h, projected)
     y = y.reshape(plan.batch_size, plan.steps, *y.shape[1:]) if plan.index is None else plan.unpack(y)

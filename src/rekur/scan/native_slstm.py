@@ -30,8 +30,8 @@ class NativeSLSTM:
         before = cast(Tensor, operands.c0)
         gates = native.empty(packed, 4 * size)
         native.project(gates, packed, operands.w_x, operands.bias, keep)
-        cells = native.empty(outputs, 3 * size) if keep else before.clone()
-        memory = before[:, 2 * size :].clone()
+        cells = native.empty(outputs, 3 * size) if keep else before.clone(memory_format=torch.contiguous_format)
+        memory = before[:, 2 * size :].clone(memory_format=torch.contiguous_format)
         yield from native.run_forward(
             "slstm", plan, _ready(operands), gates, outputs, cells, keep=keep, heads=_heads(operands), memory=memory
         )

@@ -71,18 +71,17 @@ def scan(
     """
     check_input(cell, x)
     compiling = torch.compiler.is_compiling()
-    real = lengths if lengths is None or compiling else check_lengths(lengths, x)
     x = to_weights(cell, x)
     before = tuple(s.to(x.dtype) for s in check_state(cell, x, state))
     backwards = flag("reverse", reverse)
-    if real is not None and not compiling and bool((real == x.shape[1]).all()):
-        real = None
+    real = lengths if compiling else _real_steps(lengths, x)
     chosen = choose(cell, x, real, path=path).path
-    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not compiling and not bool(real.any())):
-        return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
     by_hand = chosen in _BY_HAND and not is_linear(cell)
-    if compiling and by_hand:
-        return _as_operator(cell, chosen, x, before, real, backwards)
+    if compiling and by_hand and x.shape[0] and x.shape[1]:
+        return _as_operator(cell, chosen, x, before, real, backwards)  # looks at the lengths when it runs
+    real = _real_steps(real, x) if compiling else real
+    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not bool(real.any())):
+        return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
     if chosen == "loop":
         turned = reverse_rows(x, real) if backwards else x
         y, after = loop(cell, turned, before, real)
@@ -92,6 +91,12 @@ def scan(
         y, after = _run(cell, chosen, turned, before, whole_plan(x.shape[0], x.shape[1]))
         return (y.flip(1) if backwards else y), after
     return _run(cell, chosen, x, before, ragged_plan(real, x.shape[1], x.device, reverse=backwards))
+
+
+def _real_steps(lengths: Tensor | None, x: Tensor) -> Tensor | None:
+    """Return the lengths, checked; None where every row has all T steps."""
+    checked = None if lengths is None else check_lengths(lengths, x)
+    return None if checked is None or bool((checked == x.shape[1]).all()) else checked
 
 
 def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[Tensor, State]:
