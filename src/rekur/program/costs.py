@@ -53,6 +53,8 @@ def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
         return cell_from(op.options, sizes[op.reads[0]], op.size).multiply_adds()
     if op.kind in ("embed", "ngrams", "layer_norm"):
         return 0
+    if op.kind == "affine":
+        return op.size * sizes[op.reads[0]]
     shapes = [program.weights[name].shape for name in op.weights.values()]
     return sum(math.prod(shape) for shape in shapes if len(shape) > 1)
 
@@ -62,5 +64,7 @@ def _weight_bytes(program: Program, op: Op) -> int:
         return 4 * op.size
     if op.kind == "ngrams":
         return 4 * op.size * len(op.options["orders"])
+    if op.kind == "affine":
+        return 4 * op.size * (program.weights[op.weights["weight"]].shape[1] + len(op.weights) - 1)
     weights = [program.weights[name] for name in op.weights.values()]
     return sum(math.prod(weight.shape) * (8 if weight.dtype == "int64" else 4) for weight in weights)

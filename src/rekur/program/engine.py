@@ -16,7 +16,7 @@ from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.files import check_weights
 from rekur.program.live import Live
-from rekur.program.ops import Op
+from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
 from rekur.program.pools import POOLS
 from rekur.program.program import INPUT, Program
@@ -59,9 +59,9 @@ class Engine:
         self.program = program
         self.threads = _check.whole("threads", threads, low=1)
         self._weights = check_weights(program, weights)
-        self._body = [STAGES[op.kind](op, self._of(op), threads) for op in program.body]
-        self._pool = [POOLS[op.kind](op, self._of(op), threads) for op in program.pool]
-        self._head = [STAGES[op.kind](op, self._of(op), threads) for op in program.head]
+        self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.body]
+        self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), threads) for op in program.pool]
+        self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.head]
         self._mine = threading.local()
         self._begin = {
             slot.name: self._weights[slot.begins].astype(slot.dtype)
@@ -143,7 +143,7 @@ class Engine:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        return Live(self.program, [self._of(op) for _, op in self.program.ops()], self._begin)
+        return Live(self.program, [op_arrays(op, self._weights) for _, op in self.program.ops()], self._begin)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.
@@ -164,9 +164,6 @@ class Engine:
         for step in x:
             live.step(step)
         return list(live.get_state().values())
-
-    def _of(self, op: Op) -> dict[str, Array]:
-        return {role: self._weights[name] for role, name in op.weights.items()}
 
     def _beginning(self, rows: int) -> StateArrays:
         return {name: np.repeat(array[None], rows, axis=0) for name, array in self._begin.items()}

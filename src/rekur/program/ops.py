@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rekur._check import choice, no_unknown, number
 from rekur._check import whole as whole_number
+from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.cells import Shape
 
@@ -184,6 +185,19 @@ class Widths:
             for name in names:
                 if name not in used:
                     raise InputError(describe(f"{thing} of no op", name, f"only a {thing} that an op names"))
+
+
+def op_arrays(op: Op, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the weights of an op by their roles, of a matrix only the rows that the op uses.
+
+    Args:
+        op: the op.
+        weights: name -> array, of the program.
+    """
+    found = {role: weights[name] for role, name in op.weights.items()}
+    if "rows" in op.options:
+        found["weight"] = found["weight"][slice(*op.options["rows"])]
+    return found
 
 
 def names_of(names: Mapping[str, Any]) -> str:

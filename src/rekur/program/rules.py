@@ -151,11 +151,16 @@ def _activation(given: Given) -> int:
 def _affine(given: Given) -> int:
     shape = given.weight("weight")
     if len(shape) != 2 or shape[1] != given.reads[0]:
-        given.expect("weight", (given.op.size, given.reads[0]))
+        given.expect("weight", (shape[0] if shape else given.op.size, given.reads[0]))
+    rows = given.op.options.get("rows", [0, shape[0]])
+    if not isinstance(rows, list) or len(rows) != 2:
+        raise given.wrong("rows", rows, "the first row and the one after the last")
+    first = whole_number(f"{given.place}.rows[0]", rows[0], low=0, high=shape[0] - 1)
+    size = whole_number(f"{given.place}.rows[1]", rows[1], low=first + 1, high=shape[0]) - first
     if "bias" in given.op.weights:
-        given.expect("bias", shape[:1])
+        given.expect("bias", (size,))
     given.remembers({})
-    return shape[0]
+    return size
 
 
 def _layer_norm(given: Given) -> int:
@@ -237,7 +242,7 @@ def _attention(given: Given) -> int:
 
 
 _SHARED = {
-    "affine": Rule(_affine, ("weight", "bias")),
+    "affine": Rule(_affine, ("weight", "bias"), ("rows",)),
     "activation": Rule(_activation, options=("function",)),
     "layer_norm": Rule(_layer_norm, ("gain", "bias"), ("epsilon",)),
     "add": Rule(_add, reads=2),

@@ -79,12 +79,15 @@ class Bundle:
         Raises:
             BundleError: the file is missing, was changed, or is no safetensors.
         """
+        return self._arrays(layout.WEIGHTS)
+
+    def _arrays(self, name: str) -> dict[str, Array]:
         try:
-            return unpack(self.read(layout.WEIGHTS))
+            return unpack(self.read(name))
         except ValueError as error:
             if isinstance(error, BundleError):
                 raise
-            raise _no_safetensors(self.folder / layout.WEIGHTS, str(error)) from error
+            raise _no_safetensors(self.folder / name, str(error)) from error
 
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
@@ -98,14 +101,8 @@ class Bundle:
                 "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
             )
             raise BundleError(describe(f"{self.folder}: program", "none", f"'{PROGRAM}'", fix))
-        program, weights = Program.from_json(self.read(PROGRAM)), self.weights()
-        if PROGRAM_WEIGHTS in self.config["files"]:
-            try:
-                weights |= unpack(self.read(PROGRAM_WEIGHTS))
-            except ValueError as error:
-                if isinstance(error, BundleError):
-                    raise
-                raise _no_safetensors(self.folder / PROGRAM_WEIGHTS, str(error)) from error
+        program = Program.from_json(self.read(PROGRAM))
+        weights = self._arrays(PROGRAM_WEIGHTS if PROGRAM_WEIGHTS in self.config["files"] else layout.WEIGHTS)
         return program, check_weights(program, weights)
 
     def features(self) -> Features:

@@ -48,7 +48,8 @@ def lower_layer(building: Builder, reads: str, name: str, layer: Layer) -> str:
     shortcut: Tensor | None = None
     around = isinstance(cell, cells.Residual)
     if isinstance(cell, cells.Residual):
-        cell, shortcut = cell.cell, cell.weight_shortcut
+        shortcut = cell.weight_shortcut
+        cell = cell.cell
     lowered, tensors = lower_cell(cell, f"cell of {name}")
     weights = building.weights(tensors)
     state = _cell_state(building, name, lowered, layer)

@@ -40,6 +40,7 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
     """
     stay, epsilon = (0.0, 0.0), 0.0
     more: Tensors = {}
+    roles: tuple[str, ...]
     inner = cell
     if type(inner) is cells.Zoneout:
         names = inner.cell.state_names

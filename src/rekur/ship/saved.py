@@ -26,8 +26,8 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         task: what it predicts.
 
     Returns:
-        ``program.json`` and, for weights that the model has in another form, ``program.safetensors``; nothing for a
-        model that no program can be made of.
+        ``program.json``, and ``program.safetensors`` where its weights are not those of the model as they are; nothing
+        for a model that no program can be made of.
 
     Example:
         >>> from rekur.models import SequenceSpec, build
@@ -43,9 +43,9 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         program, arrays = lower(model, task)
     except InputError:
         return {}
-    more = {name: array for name, array in arrays.items() if not _same(weights.get(name), array)}
     files = {PROGRAM: program.to_json().encode()}
-    return {**files, WEIGHTS: pack("weights", more)} if more else files
+    shared = all(_same(weights.get(name), array) for name, array in arrays.items())
+    return files if shared else {**files, WEIGHTS: pack("weights", arrays)}
 
 
 def _same(saved: Array | None, array: Array) -> bool:

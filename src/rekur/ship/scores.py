@@ -35,9 +35,10 @@ def _full(building: Builder, reads: str, head: FullSoftmax, table: Tensor) -> No
         return
     if head.projection is not None:
         reads = building.affine("head", reads, "projected", head.projection)
-    bias = head.rows()[1].detach().cpu().float().numpy()
-    weights = {"weight": building.weight(table), "bias": building.array("head.padded_bias", bias)}
-    building.add("head", Op("affine", (reads,), "scores", len(bias), weights))
+    size = len(head.bias)
+    weights = {"weight": building.weight(table), **building.weights({"bias": head.bias})}
+    options = {"rows": [1, size + 1]}  # the first row is padding's
+    _padded(building, building.add("head", Op("affine", (reads,), "tokens", size, weights, options=options)))
 
 
 def _adaptive(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor) -> None:
@@ -57,14 +58,14 @@ def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor
     projection = head.projections[place]
     if isinstance(projection, nn.Linear):
         reads = building.affine("head", reads, f"cluster.{place}.projected", projection)
+    options: dict[str, list[int]] = {}
     if len(head.weights):
         weights = building.weights({"weight": head.weights[place]})
     else:
         start = 1 + sum(head.sizes[:place])
-        rows = table[start : start + head.sizes[place]].detach().cpu().float().numpy()
-        weights = {"weight": building.array(f"head.rows.{place}", rows)}
+        weights, options = {"weight": building.weight(table)}, {"rows": [start, start + head.sizes[place]]}
     weights |= building.weights({"bias": head.biases[place]})
-    return building.add("head", Op("affine", (reads,), f"cluster.{place}", head.sizes[place], weights))
+    return building.add("head", Op("affine", (reads,), f"cluster.{place}", head.sizes[place], weights, options=options))
 
 
 def _padded(building: Builder, reads: str) -> None:
