@@ -89,6 +89,11 @@ class Bundle:
                 raise
             raise _no_safetensors(self.folder / name, str(error)) from error
 
+    @property
+    def has_program(self) -> bool:
+        """Whether it can run without PyTorch."""
+        return PROGRAM in self.config["files"]
+
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
 
@@ -96,7 +101,7 @@ class Bundle:
             BundleError: the bundle has no program, or one of its files is missing or was changed.
             InputError: the program cannot run, or its weights are not those that it names.
         """
-        if PROGRAM not in self.config["files"]:
+        if not self.has_program:
             fix = (
                 "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
             )
