@@ -21,13 +21,6 @@ int64_t gates_of(Equations equations) {
     return equations == Equations::gru || equations == Equations::gru_reset_before ? 3 : 1;
 }
 
-template <class S>
-Buffer<S> packed(const Packing& how, const S* weight) {
-    auto to = buffer<S>(how.size());
-    pack(how, weight, to.get());
-    return to;
-}
-
 // The packed weights of one call, those of the backward pass transposed.
 template <class S>
 struct Weights {
