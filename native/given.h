@@ -78,10 +78,12 @@ inline Layout layout_of(const Given& given) {
 
 // Places that the layout reaches, so that no array is shorter.
 inline int64_t places_of(const Layout& at) {
-    if (at.stride < 1) throw std::invalid_argument("stride: got " + std::to_string(at.stride) + "; expected 1 or more.");
-    int64_t most = 0;
-    for (int64_t t = 0; t < at.steps; ++t) {
-        if (at.active[t] < 1 || at.active[t] > at.rows || (t > 0 && at.active[t] > at.active[t - 1]) || at.first[t] < 0) {
+    if (at.stride < 1) {
+        throw std::invalid_argument("stride: got " + std::to_string(at.stride) + "; expected 1 or more.");
+    }
+    int64_t most = 0, before = at.rows;
+    for (int64_t t = 0; t < at.steps; before = at.active[t++]) {
+        if (at.active[t] < 1 || at.active[t] > before || at.first[t] < 0) {
             throw std::invalid_argument("active: expected rows from 1 to " + std::to_string(at.rows) + ", falling.");
         }
         const int64_t end = at.place(t, at.active[t] - 1) + 1;

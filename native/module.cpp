@@ -132,7 +132,8 @@ Job forward(const std::string& name, Array<const int64_t> first, Array<const int
     a.keep = keep;
     a.heads = heads;
     a.memory = checked(memory, states, "memory");
-    if ((has_cells(kind) && (!a.cells || (keep && !a.c0))) || (a.mask && !a.seen) || (kind == Kind::slstm && !a.memory)) {
+    const bool no_cells = has_cells(kind) && (!a.cells || (keep && !a.c0));
+    if (no_cells || (a.mask && !a.seen) || (kind == Kind::slstm && !a.memory)) {
         throw std::invalid_argument("cells, c0, seen or memory: got none; LSTMs need the first two, a mask the third, "
                                     "an sLSTM the last.");
     }
@@ -176,7 +177,8 @@ Job backward(const std::string& name, Array<const int64_t> first, Array<const in
     std::shared_ptr<S[]> ready = packed(Packing{1, size, product * size, 1, size, kernels.panel, kernels.lanes},
                                         checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    const auto alive = std::make_tuple(first, active, h0, c0, mask, gates, outputs, cells, d_outputs, d_gates, d_h, d_c);
+    const auto alive =
+        std::make_tuple(first, active, h0, c0, mask, gates, outputs, cells, d_outputs, d_gates, d_h, d_c);
     return {rows, a.at.steps, rows * weights, weights * int64_t(sizeof(S)),
             [&kernels, kind, a, ready, alive](const Share& share) { kernels.backward(kind, a, share); }};
 }

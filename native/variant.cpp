@@ -13,7 +13,8 @@ Equations equations_of(const std::string& name) {
     for (int i = 0; i < 5; ++i) {
         if (name == names[i]) return static_cast<Equations>(i);
     }
-    throw std::invalid_argument("equations: got '" + name + "'; expected one of tanh, relu, lstm, gru, gru_reset_before.");
+    throw std::invalid_argument("equations: got '" + name +
+                                "'; expected one of tanh, relu, lstm, gru, gru_reset_before.");
 }
 
 int64_t gates_of(Equations equations) {
