@@ -12,6 +12,7 @@
 #include "lstm.h"
 #include "product.h"
 #include "slstm.h"
+#include "stepper_affine.h"
 #include "stepper_run.h"
 #include "variant_backward.h"
 
@@ -72,7 +73,7 @@ static bool runs_here() {
 
 extern const InstructionSet instruction_set;
 const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
-                                         {lanes<float>, ElmanForward<true>::units, run_step}};
+                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine}};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

@@ -232,6 +232,7 @@ void bind(nb::module_& m) {
 
 }  // namespace
 
+void bind_live(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_variants(nb::module_& m);
 void bind_linear(nb::module_& m);
@@ -248,6 +249,7 @@ NB_MODULE(_native, m) {
     m.def("run_beside", &rekur::run_beside, nb::arg("left"), nb::arg("right"), nb::arg("threads"));
     rekur::bind<float>(m);
     rekur::bind<double>(m);
+    rekur::bind_live(m);
     rekur::bind_stepper(m);
     rekur::bind_variants(m);
     rekur::bind_linear(m);

@@ -53,6 +53,8 @@ struct StepKernels {
     int lanes;  // numbers of a vector
     int units;  // vectors of units in a panel of a simple RNN
     void (*run)(const StepWork&);
+    // y (rows) = weight (rows, depth) · x (depth) + bias (rows), or without a bias where that is null
+    void (*affine)(const float* weight, const float* bias, const float* x, float* y, int64_t rows, int64_t depth);
 };
 
 // The scratch memory of one thread.

@@ -156,6 +156,19 @@ void check_case(const Runner& run, int64_t rows, int64_t steps, Report& report) 
     }
 }
 
+void check_affine(const InstructionSet& set, int64_t rows, int64_t depth, bool biased, Report& report) {
+    Random random(static_cast<uint64_t>(rows + depth));
+    const Exact<float> weight = random.array<float>(rows * depth), x = random.array<float>(depth);
+    const Exact<float> bias = random.array<float>(biased ? rows : 0);
+    Exact<float> y(rows);
+    set.step.affine(weight.data(), bias.or_null(), x.data(), y.data(), rows, depth);
+    for (int64_t r = 0; r < rows; ++r) {
+        double wanted = biased ? bias[r] : 0.0;
+        for (int64_t k = 0; k < depth; ++k) wanted += static_cast<double>(weight[r * depth + k]) * x[k];
+        report.that(std::fabs(y[r] - wanted) <= 1e-6 * static_cast<double>(depth + 1), "values");
+    }
+}
+
 }  // namespace
 
 void check_steps(const InstructionSet& set, Report& report) {
@@ -170,6 +183,12 @@ void check_steps(const InstructionSet& set, Report& report) {
         {{Kind::gru, 70, 64}},
         {{Kind::gru, 3, 33}, {Kind::lstm, 33, 7}, {Kind::tanh_rnn, 7, 65}, {Kind::relu_rnn, 65, 1}},
     };
+    for (int64_t rows : {1, 3, 4, 9}) {
+        for (int64_t depth : {1, 7, 16, 33, 200}) {
+            report.where = std::string(set.name) + " affine " + std::to_string(rows) + " x " + std::to_string(depth);
+            check_affine(set, rows, depth, depth % 2 == 0, report);
+        }
+    }
     const char* names[] = {"float32", "bfloat16", "int8"};
     for (const auto& sizes : stacks) {
         for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8}) {

@@ -150,6 +150,11 @@ class Stepper:
         """Whether the compiled kernels do the work."""
         return not isinstance(self._engine, NumpyEngine)
 
+    @property
+    def compiled(self) -> Engine | None:
+        """The compiled stepper itself, for other kernels; None where NumPy does the work."""
+        return self._engine if self.native else None
+
     def step_one(self, slot: int, x: Array) -> Array:
         """Step one stream, as fast as can be.
 

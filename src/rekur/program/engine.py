@@ -16,6 +16,7 @@ from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.files import check_weights
 from rekur.program.live import Live
+from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
 from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
@@ -148,14 +149,16 @@ class Engine:
             self._advance([x], Packed([len(x)]), arrays)
         return [arrays[name][0] for name in self._begin]
 
-    def live(self) -> Live:
+    def live(self) -> Live | NativeLive:
         """Return one sequence that is run step by step, as fast as can be.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        return Live(self.program, [op_arrays(op, self._weights) for _, op in self.program.ops()], self._begin)
+        ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
+        kind = NativeLive if runs_native(self.program, ops) else Live
+        return kind(self.program, ops, self._begin)
 
     def many(self) -> Many:
         """Return what runs sequences side by side, one step of each at a time.
@@ -179,7 +182,7 @@ class Engine:
 
     def _advance_shortly(self, x: Array, arrays: StateArrays) -> list[Array]:
         """Return the state after a few steps: step by step nothing has to be packed. Each thread has its own memory."""
-        live: Live | None = getattr(self._mine, "live", None)
+        live: Live | NativeLive | None = getattr(self._mine, "live", None)
         if live is None:
             live = self._mine.live = self.live()
         live.set_state({name: array[0] for name, array in arrays.items()})

@@ -62,7 +62,7 @@ class LiveProgram:
         if len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
             return
-        for step in steps:
+        for step in steps.tolist() if steps.ndim == 1 else steps:
             self._live.step(step)
 
     def scores(self, pending: Steps) -> Array:

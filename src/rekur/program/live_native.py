@@ -1,0 +1,161 @@
+"""One sequence of a program on the compiled kernels: all ops of a step in one call.
+
+Axes: D numbers of a row that is read, O of one that is written, K scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rekur import _kernels
+from rekur._stepper import StepLayer, Stepper
+from rekur._tensors import Array
+from rekur.errors import InputError, describe
+from rekur.program.cells import cell_from
+from rekur.program.live import STEP_KINDS
+from rekur.program.ops import Op
+from rekur.program.program import INPUT, Program
+
+_PLAIN = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
+_POOLS = ("last", "mean", "max", "attention")
+#: role of a pool's state -> as the kernels call it
+_STATE_ROLES = {"last": "state", "mean": "state", "largest": "state", "total": "state"}
+
+
+def runs_native(program: Program, weights: Sequence[Mapping[str, Array]]) -> bool:
+    """Return whether the kernels are there and know every op of a program.
+
+    Args:
+        program: a causal program.
+        weights: role -> array for each op, in the order of the ops.
+    """
+    if _kernels.kernels is None:
+        return False
+    return all(_known(op, own) for (_, op), own in zip(program.ops(), weights, strict=True))
+
+
+def _known(op: Op, weights: Mapping[str, Array]) -> bool:
+    if op.kind == "recur":
+        return cell_from(op.options, weights["weight_ih"].shape[1], op.size).plain if _is_simple(op) else False
+    return op.kind in (*_PLAIN, *_POOLS, "conv", "activation")
+
+
+def _is_simple(op: Op) -> bool:
+    return op.options["cell"] in STEP_KINDS
+
+
+class NativeLive:
+    """One sequence of a causal program whose ops the kernels know; it belongs to one thread at a time.
+
+    It does what :class:`rekur.program.Live` does, and is what :meth:`rekur.program.Engine.live` returns where it can.
+
+    Args:
+        program: the program.
+        weights: role -> array for each op, in the order of the ops of body, pool and head.
+        begin: the state before the first step, by name.
+    """
+
+    def __init__(self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array]) -> None:
+        self._begin = begin
+        self._state: dict[str, Array] = {}
+        self._steppers: list[tuple[Stepper, list[str]]] = []
+        self._places = {INPUT: 0}
+        tokens = program.input.kind == "tokens"
+        sizes = [0 if tokens else program.input.size]
+        self._vocabulary = program.input.size if tokens else 0
+        given = iter(weights)
+        parts: dict[str, list[dict[str, Any]]] = {"body": [], "pool": [], "head": []}
+        for part, op in program.ops():
+            parts[part].append(self._described(op, next(given)))
+            self._places[op.writes] = len(sizes)
+            parts[part][-1]["writes"] = len(sizes)
+            sizes.append(op.size)
+        native = _kernels.kernels.Live(sizes, self._vocabulary, parts["body"], parts["pool"], parts["head"])
+        self._step, self._read = native.step, native.read
+        self._size = program.output_size
+        self.set_state(begin)
+
+    def step(self, x: Any) -> None:
+        """Take one step that is as the program says: a token number, or a row (D,) of float32.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not self._step(x):
+            self._step_with_care(x)
+
+    def read(self) -> Array:
+        """Return the output (K,) as if the sequence ended here, a new array."""
+        output = np.empty(self._size, np.float32)
+        self._read(output)
+        return output
+
+    def get_state(self) -> dict[str, Array]:
+        """Return copies of everything that is remembered, by name, in the order in which the program names it."""
+        found = {name: array.copy() for name, array in self._state.items()}
+        for stepper, names in self._steppers:
+            found |= zip(names, stepper.get_state(0), strict=True)
+        return {name: found[name] for name in self._begin}
+
+    def set_state(self, state: Mapping[str, Array]) -> None:
+        """Take over what :meth:`get_state` returned; it is copied."""
+        for name, array in self._state.items():
+            array[...] = state[name]
+        for stepper, names in self._steppers:
+            stepper.set_state(0, [state[name] for name in names])
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.set_state(self._begin)
+
+    def _step_with_care(self, x: Any) -> None:
+        """Take a step that is no plain number or row, such as a NumPy integer."""
+        exact: Any = int(x) if self._vocabulary else np.ascontiguousarray(x, np.float32)
+        if not self._step(exact):
+            expected = f"a whole number in [0, {self._vocabulary})" if self._vocabulary else "a row of the input's size"
+            raise InputError(describe("step", x, expected))
+
+    def _described(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
+        """Return an op as the kernels take it, and keep what it remembers."""
+        found: dict[str, Any] = {"op": op.kind, "reads": [self._places[name] for name in op.reads]}
+        if op.kind == "activation":
+            return {**found, "op": op.options["function"]}
+        if op.kind == "recur":
+            return {**found, "stepper": self._stepper(op, weights)}
+        if op.kind == "embed":
+            return {**found, "weight": np.ascontiguousarray(weights["table"])}
+        if op.kind == "conv":
+            return {**found, **self._conv(op, weights)}
+        if op.kind == "layer_norm":
+            found |= {"weight": weights["gain"], "bias": weights["bias"], "epsilon": op.options["epsilon"]}
+            return found
+        if op.kind in ("affine", "attention"):
+            found |= {role: np.ascontiguousarray(array) for role, array in weights.items()}
+        if op.kind == "attention":
+            found["hidden"] = len(weights["bias"])
+        for role, name in op.state.items():
+            found[_STATE_ROLES.get(role, role)] = self._kept(name)
+        return found
+
+    def _kept(self, name: str) -> Array:
+        self._state[name] = np.zeros_like(self._begin[name])
+        return self._state[name]
+
+    def _conv(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
+        size, width, window = weights["weight"].shape
+        matrix = np.ascontiguousarray(weights["weight"].transpose(0, 2, 1)).reshape(size, -1)
+        found = {"weight": matrix, "bias": weights["bias"], "depth": width * window}
+        if op.state:
+            found["state"] = self._kept(op.state["before"])
+        return found
+
+    def _stepper(self, op: Op, weights: Mapping[str, Array]) -> Any:
+        biases = (weights.get("bias_ih"), weights.get("bias_hh"))
+        layer = StepLayer(STEP_KINDS[op.options["cell"]], weights["weight_ih"], weights["weight_hh"], *biases)
+        stepper = Stepper([layer])
+        cell = cell_from(op.options, layer.input, op.size)
+        self._steppers.append((stepper, [op.state[role] for role in cell.state()]))
+        return stepper.compiled

@@ -1,0 +1,166 @@
+"""One live sequence on the kernels: the same as op after op in NumPy, and nothing that it is given can hurt it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rekur import _kernels
+from rekur.errors import InputError
+from rekur.models import LanguageSpec, SequenceSpec, build, build_language
+from rekur.program import Engine, Live
+from rekur.program.live_native import NativeLive
+from rekur.program.ops import op_arrays
+from rekur.ship import lower
+
+pytestmark = pytest.mark.skipif(_kernels.kernels is None, reason="the compiled kernels are not installed")
+
+MODELS: dict[str, Any] = {
+    "every pool": SequenceSpec(
+        discrete=False,
+        input_size=5,
+        output_size=3,
+        cell="lstm",
+        hidden_size=33,
+        num_layers=2,
+        kernel_size=4,
+        pooling="last+mean+max+attention",
+        norm=True,
+        residual=True,
+    ),
+    "one step of a window": SequenceSpec(
+        discrete=True, input_size=9, output_size=1, cell="rnn_relu", hidden_size=7, kernel_size=1, pooling="max"
+    ),
+    "tied tokens": LanguageSpec(vocabulary_size=12, hidden_size=6, embedding_size=5, tied=True),
+    "clusters": LanguageSpec(
+        vocabulary_size=12, hidden_size=6, embedding_size=6, softmax="adaptive", cutoffs=(4, 8), cell="gru"
+    ),
+}
+
+
+def both(name: str) -> tuple[Engine, NativeLive, Live]:
+    """Return the engine of a model, and one sequence of it on the kernels and one in NumPy."""
+    spec = MODELS[name]
+    model: Any = build(spec, seed=1) if isinstance(spec, SequenceSpec) else build_language(spec, seed=1)
+    program, weights = lower(model)
+    engine = Engine(program, weights)
+    native = engine.live()
+    assert isinstance(native, NativeLive)
+    ops = [op_arrays(op, weights) for _, op in program.ops()]
+    return engine, native, Live(program, ops, dict(zip(native.get_state(), engine.initial_state(), strict=True)))
+
+
+def steps_of(engine: Engine, count: int) -> list[Any]:
+    rng = np.random.default_rng(0)
+    size = engine.program.input.size
+    if engine.program.input.kind == "tokens":
+        return [int(token) for token in rng.integers(0, size, count)]
+    return list(rng.normal(size=(count, size)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_kernels_and_numpy_say_the_same_after_every_step(name: str) -> None:
+    engine, native, plain = both(name)
+    for step in steps_of(engine, 12):
+        native.step(step)
+        plain.step(step)
+        np.testing.assert_allclose(native.read(), plain.read(), atol=1e-5)
+        np.testing.assert_array_equal(native.read(), native.read(), "reading changes nothing")
+    for (mine, ours), (other, theirs) in zip(native.get_state().items(), plain.get_state().items(), strict=True):
+        assert (mine, ours.dtype, ours.shape) == (other, theirs.dtype, theirs.shape)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_state_is_a_copy_and_brings_everything_back(name: str) -> None:
+    engine, native, _ = both(name)
+    first, second = steps_of(engine, 6), steps_of(engine, 10)[6:]
+    for step in first:
+        native.step(step)
+    kept = native.get_state()
+    for step in second:
+        native.step(step)
+    wanted = native.read()
+    native.reset()
+    for array in kept.values():
+        assert not array.flags.writeable or array.base is None
+    native.set_state(kept)
+    for step in second:
+        native.step(step)
+    np.testing.assert_array_equal(native.read(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "text"),
+    [
+        ("tied tokens", 12, "step: got 12; expected a whole number in [0, 12)."),
+        ("tied tokens", -1, "step: got -1; expected a whole number in [0, 12)."),
+        ("tied tokens", 1 << 80, f"step: got {1 << 80}; expected a whole number in [0, 12)."),
+        ("every pool", np.zeros(4, np.float32), "expected a row of the input's size."),
+    ],
+)
+def test_a_step_that_cannot_be_leaves_the_sequence_as_it_was(name: str, step: Any, text: str) -> None:
+    engine, native, _ = both(name)
+    native.step(steps_of(engine, 1)[0])
+    before = native.get_state()
+    with pytest.raises(InputError) as caught:
+        native.step(step)
+    assert str(caught.value).endswith(text)
+    for name, array in native.get_state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_steps_may_be_numbers_and_rows_of_other_types() -> None:
+    engine, native, plain = both("tied tokens")
+    native.step(np.int64(3))
+    plain.step(np.int64(3))
+    np.testing.assert_allclose(native.read(), plain.read(), atol=1e-5)
+    engine, native, plain = both("every pool")
+    row = steps_of(engine, 1)[0]
+    native.step(row.astype(np.float64)[::1])
+    plain.step(row)
+    np.testing.assert_allclose(native.read(), plain.read(), atol=1e-5)
+
+
+def test_nan_stays_in_the_largest_value() -> None:
+    engine, native, _ = both("every pool")
+    rows = steps_of(engine, 3)
+    native.step(rows[0])
+    native.step(np.full(5, np.nan, np.float32))
+    native.step(rows[1])
+    assert np.isnan(native.read()).all()
+
+
+GOOD = {"op": "affine", "reads": [0], "writes": 1, "weight": np.zeros((2, 3), np.float32)}
+LAST = {"op": "last", "reads": [1], "writes": 2, "state": np.zeros(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"op": "affinity"},
+        {"weight": np.zeros((2, 2), np.float32)},
+        {"weight": np.zeros((2, 3))},
+        {"weight": None},
+        {"reads": []},
+        {"reads": [7]},
+        {"writes": 9},
+        {"op": "embed"},
+        {"op": "add"},
+        {"op": "recur"},
+        {"op": "conv", "depth": 6},
+        {"op": "layer_norm"},
+        {"op": "padding"},
+        {"op": "clusters"},
+    ],
+)
+def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
+    kernels = _kernels.kernels
+    kernels.Live([3, 2, 2], 0, [GOOD], [LAST], [])
+    changed = {name: value for name, value in {**GOOD, **change}.items() if value is not None}
+    with pytest.raises((ValueError, IndexError)):
+        kernels.Live([3, 2, 2], 0, [changed], [LAST], [])
+    with pytest.raises(ValueError, match="pool"):
+        kernels.Live([3, 2, 2], 0, [GOOD], [], [])
