@@ -38,8 +38,11 @@ NAMES = {
         "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recurrent RecurrentOutput SampledSoftmax TiedLinear "
         "detach_state make_pool"
     ),
-    "rekur.program": ("Cost Engine Input Live Op Program State Weight check_weights costs read_program write_program"),
-    "rekur.runtime": "Bundle ProgramModel Session StepModel check_writable read_bundle write_bundle",
+    "rekur.program": (
+        "Cost Engine Input Live Op Program State Weight check_weights costs dequantise quantise read_program "
+        "write_program"
+    ),
+    "rekur.runtime": "Bundle ProgramModel Session StepModel check_writable read_bundle write_bundle write_quantised",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan scan_both",
     "rekur.ship": "lower program_files",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",

@@ -6,6 +6,7 @@ from rekur.program.files import check_weights, read_program, write_program
 from rekur.program.live import Live
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
+from rekur.program.quantised import dequantise, quantise
 
 __all__ = [
     "Cost",
@@ -18,6 +19,8 @@ __all__ = [
     "Weight",
     "check_weights",
     "costs",
+    "dequantise",
+    "quantise",
     "read_program",
     "write_program",
 ]
