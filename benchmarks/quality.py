@@ -34,8 +34,8 @@ from sklearn.preprocessing import StandardScaler
 
 import quality_language
 from quality_language import TEXTS, TRAINING
-from rekur.data import Columns, examples, open_source
-from rekur.tasks import Classifier, Corpus
+from rekur.data import Columns, Corpus, examples, open_source
+from rekur.tasks import Classifier
 
 
 class Job(NamedTuple):

@@ -62,7 +62,7 @@ def main() -> None:
             baseline=False,
         )
         reporter = Lines(console)
-        corpus = rekur.tasks.Corpus.from_lists(sequences(train_x), train_y)
+        corpus = rekur.data.Corpus.from_lists(sequences(train_x), train_y)
         began = time.monotonic()
         model.fit_corpus(corpus, reporter=reporter)
         seconds = time.monotonic() - began

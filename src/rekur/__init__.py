@@ -9,19 +9,21 @@ from rekur._check import need
 
 if TYPE_CHECKING:
     from rekur import cells, nn, scan, tasks
-    from rekur.tasks import Classifier, LanguageModel, Regressor, load
+    from rekur.runtime import load
+    from rekur.tasks import Classifier, LanguageModel, Regressor
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "LanguageModel", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
 
-_FROM = dict.fromkeys(("Classifier", "LanguageModel", "Regressor", "load"), "rekur.tasks")
+_FROM = {**dict.fromkeys(("Classifier", "LanguageModel", "Regressor"), "rekur.tasks"), "load": "rekur.runtime"}
 _ROOMS = ("cells", "nn", "scan", "tasks")
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that ``import rekur`` stays quick and free of PyTorch."""
     if name in _ROOMS or name in _FROM:
-        need("torch", "train", f"rekur.{name}")
+        if name != "load":
+            need("torch", "train", f"rekur.{name}")
         module = importlib.import_module(_FROM.get(name, f"rekur.{name}"))
         return module if name in _ROOMS else getattr(module, name)
     raise AttributeError(f"module 'rekur' has no attribute '{name}'")

@@ -178,7 +178,7 @@ def test_one_text_is_written_with_its_prompt(cli: Run, models: dict[str, Path]) 
 def test_a_text_appears_while_it_is_drawn(
     cli: Run, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import rekur.tasks.language as language
+    import rekur.runtime.writing as language
 
     shown: list[str] = []
 
@@ -282,11 +282,15 @@ def test_what_a_file_of_text_holds(cli: Run, book: Path) -> None:
     assert f"rekur fit language {book} --out runs/book" in shown
 
 
-def test_the_base_install_says_what_is_missing(
-    cli: Run, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+def test_the_base_install_writes_and_scores_and_says_what_is_missing(
+    cli: Run, models: dict[str, Path], test_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given = cli("evaluate", models["char"], test_text, "--json").json
     monkeypatch.setitem(sys.modules, "torch", None)
     for words in (("generate", models["char"]), ("score", models["char"], "--text", "a")):
-        done = cli(*words)
-        assert done.code == 3
-        assert 'pip install "rekur[train]"' in done.err
+        assert cli(*words).code == 0
+    assert cli("evaluate", models["char"], test_text, "--json").json == given
+    done = cli("evaluate", models["char"], test_text, "--dynamic")
+    what = "rekur evaluate with --dynamic or --cache"
+    text = f"rekur: {what}: needs the package 'torch', which is not installed. pip install \"rekur[train]\"\n"
+    assert (done.code, done.err) == (3, text)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.stepped import Stepped
 
 from rekur.features import SeriesFeatures, SymbolFeatures, TextFeatures
 from rekur.runtime import Session, read_bundle, write_bundle
@@ -27,6 +28,9 @@ class Average:
         self.table = random.normal(size=(features.size, HIDDEN)).astype(np.float32)
         self.out = random.normal(size=(HIDDEN, 3)).astype(np.float32)
         self.discrete = features.is_discrete
+
+    def live(self):
+        return Stepped(self)
 
     def initial_state(self):
         return [np.full(HIDDEN, 0.5, np.float32), np.array(0, np.int64)]

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rekur import Classifier, Regressor, load
-from rekur.tasks import Corpus
+from rekur import Classifier, Regressor
+from rekur.data import Corpus
+from rekur.tasks import load
 
 CELLS = ("lstm", "gru", "rnn", "mingru")
 POOLINGS = ("last", "mean", "max", "attention")
@@ -196,8 +197,7 @@ def test_numbers_live_are_numbers_of_the_whole() -> None:
 
 
 def test_a_store_on_disk_gives_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    import rekur.tasks.corpus as corpus
-    from rekur.data import Ragged
+    from rekur.data import Ragged, corpus
 
     class OnDisk:
         made: list[Any] = []  # noqa: RUF012

@@ -17,17 +17,18 @@ NAMES = {
         "make_cell"
     ),
     "rekur.data": (
-        "Chunk Columns Description Example LengthBuckets Ragged Row Source Split StreamBatches Texts Tokens "
-        "as_sequences channels collate describe encode_texts evaluation_chunks examples fitting_batch_size "
-        "from_memory item_key open_source open_texts split texts_in_memory"
+        "Chunk Columns Corpus Description Encoded Example LengthBuckets Ragged Row Source Split StreamBatches "
+        "Texts Tokens as_sequences channels choose_rows collate describe encode_items encode_texts "
+        "evaluation_chunks examples fitting_batch_size from_memory item_key open_source open_texts "
+        "read_labels split texts_in_memory"
     ),
     "rekur.decode": "Continuation Draws Event PromptReader Sample Sampler StepFunction Writer generate generate_all",
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
     "rekur.metrics": (
-        "bootstrap_interval calibration_curve calibration_error classification_scores multilabel_scores "
-        "regression_scores share_interval"
+        "Scored bootstrap_interval calibration_curve calibration_error classification_scores language_scores "
+        "multilabel_scores regression_scores share_interval"
     ),
     "rekur.models": (
         "LanguageNetwork LanguageSpec LanguageState LanguageStepper LiveLanguage LiveModel LiveState "
@@ -39,16 +40,19 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Op Program State Weight check_weights costs dequantise quantise read_program "
+        "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise quantise read_program "
         "write_program"
     ),
-    "rekur.runtime": "Bundle ProgramModel Session StepModel check_writable read_bundle write_bundle write_quantised",
-    "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan scan_both",
-    "rekur.ship": "lower program_files",
-    "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
+    "rekur.runtime": (
+        "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "
+        "ProgramModel ProgramSteps Session StepModel Writing answers_from check_writable documents load "
+        "read_bundle runner write_bundle write_quantised"
+    ),
+    "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
+    "rekur.ship": ("live_model lower program_files step_function"),
+    "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
     "rekur.tasks": (
-        "Classifier Corpus DynamicEvaluation Estimator LanguageModel NeuralCache Prediction "
-        "Regressor Scored SequenceEstimator TASKS load"
+        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"
     ),
     "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }

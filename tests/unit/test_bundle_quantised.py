@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rekur import Classifier, load
+from rekur import Classifier, load, tasks
 from rekur.cli.main import app
 from rekur.errors import BundleError, InputError
 from rekur.program import Engine, dequantise
@@ -62,16 +62,17 @@ def test_what_needs_the_model_says_where_it_is(model: Path, tmp_path: Path) -> N
     small = write_quantised(bundle, tmp_path / "small", "int8")
     text = (
         f"{tmp_path / 'small'}: got a program of int8 weights alone; expected 'model.safetensors', the model for "
-        f"PyTorch. Use the bundle that it was made from, of the fingerprint {bundle.fingerprint[:12]}…. Only what runs "
-        "without PyTorch works on it, such as rekur.runtime and rekur program."
+        f"PyTorch. Use the bundle that it was made from, of the fingerprint {bundle.fingerprint[:12]}…. This one runs "
+        "without it: rekur.load predicts, evaluates, streams and generates, as do the commands."
     )
-    for refused in (lambda: load(tmp_path / "small"), small.weights):
+    for refused in (lambda: tasks.load(tmp_path / "small"), small.weights):
         with pytest.raises(BundleError) as error:
             refused()
         assert str(error.value) == text
     shown = CliRunner().invoke(app, ["program", str(tmp_path / "small")], env={"COLUMNS": "160"})
     assert shown.exit_code == 0
     assert "int8" in shown.output
+    assert load(tmp_path / "small").predict(["a fine film"]).shape == (1,)
 
 
 def test_a_quantised_bundle_is_not_quantised_again(model: Path, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_one_replaces_the_other_and_leaves_nothing_of_it(model: Path, tmp_path: 
     names = {path.name for path in (tmp_path / "place").iterdir()}
     assert "model.safetensors" not in names
     assert {"program.json", "program.safetensors", "notes.txt"} <= names
-    load(model).save(tmp_path / "place", overwrite=True)
+    tasks.load(model).save(tmp_path / "place", overwrite=True)
     assert not (tmp_path / "place" / "program.safetensors").exists()
 
 

@@ -83,15 +83,18 @@ def test_a_bidirectional_model_does_not_stream() -> None:
     assert not build(spec(bidirectional=True)).streams
 
 
-def test_a_live_model_speaks_numpy_and_changes_nothing_it_was_given() -> None:
-    model = build(spec(pooling="last+max"), seed=0)
-    live = LiveModel(model, "abc")
-    state = live.initial_state()
-    kept = [array.copy() for array in state]
-    after = live.step(np.array([3, 4], np.int32), state)
-    assert all(np.array_equal(a, b) for a, b in zip(state, kept, strict=True))
-    assert live.read(after).shape == (3,)
-    assert live.step(np.array([], np.int32), after) is after
+def test_a_live_model_speaks_numpy_and_forgets_what_is_pending() -> None:
+    live = LiveModel(build(spec(pooling="last+max"), seed=0), "abc").live()
+    live.advance(np.array([3], np.int32))
+    kept = live.get_state()
+    ahead = live.scores(np.array([4, 5], np.int32))
+    assert ahead.shape == (3,)
+    assert all(np.array_equal(a, b) for a, b in zip(live.get_state(), kept, strict=True))
+    live.advance(np.array([4], np.int32))
+    live.advance(np.array([5], np.int32))
+    np.testing.assert_allclose(live.scores(np.array([], np.int32)), ahead, atol=1e-6)
+    live.set_state(kept)
+    np.testing.assert_allclose(live.scores(np.array([4, 5], np.int32)), ahead, atol=1e-6)
 
 
 def test_a_specification_is_plain_json_and_back() -> None:

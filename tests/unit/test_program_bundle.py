@@ -71,7 +71,7 @@ def test_language_models(tmp_path: Path) -> None:
     program, weights = read_bundle(folder).program()
     assert not (folder / "program.safetensors").exists()
     assert sorted(weights) == sorted(program.weights)
-    scores = Engine(program, weights).run_steps([0, 3, 4, 2])
+    scores, _ = Engine(program, weights).run_steps([0, 3, 4, 2])
     assert scores.shape == (4, program.input.size)
     assert (scores[:, 0] == -np.inf).all()
 

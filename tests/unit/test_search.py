@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rekur import Regressor, load
+from rekur import Regressor
 from rekur.errors import DivergedError, InputError, LockedError, MissingDependencyError
 from rekur.study import SearchResult, search
 from rekur.study.driver import RANDOM_TRIALS, UNPRUNED_TRIALS
 from rekur.study.objective import Outcome
 from rekur.study.search_report import write_search_report
 from rekur.study.space import Choices, Range, default_space, make_space, option_types
-from rekur.tasks import TASKS
+from rekur.tasks import TASKS, load
 
 pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
 QUICK: dict[str, Any] = {"epochs": 2, "hidden_size": 4, "num_layers": 1, "baseline": False}

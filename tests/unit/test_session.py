@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.stepped import Stepped
 
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream
@@ -72,6 +73,9 @@ class Count:
 
     def __init__(self, fingerprint="a" * 64, size=256):
         self.fingerprint, self.size, self.broken = fingerprint, size, False
+
+    def live(self):
+        return Stepped(self)
 
     def initial_state(self):
         return [np.zeros(self.size, np.int64)]

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from rekur.data import Example, Ragged
+from rekur.data import Corpus, Encoded, Example, Ragged
 from rekur.metrics import share_interval
-from rekur.tasks import Classifier, Corpus
-from rekur.tasks.corpus import Encoded
+from rekur.tasks import Classifier
 from rekur.tasks.recipe import RULES, Facts, fill
 from rekur.tasks.start import bayes_start, log_count_ratios
 

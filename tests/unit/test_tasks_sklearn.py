@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from rekur import Classifier, Regressor, load
+from rekur import Classifier, Regressor
 from rekur.errors import InputError, NotFittedError
+from rekur.tasks import load
 
 SMALL: dict[str, Any] = {"epochs": 2, "hidden_size": 6, "embedding_size": 6, "baseline": False}
 TEXTS = [

@@ -14,9 +14,8 @@ from rich.console import Console
 from tests.unit.test_train import Line, line_model, options
 from torch import nn
 
-from rekur.data import Ragged
+from rekur.data import Encoded, Ragged
 from rekur.errors import CheckpointError, InputError
-from rekur.tasks.corpus import Encoded
 from rekur.train import Checkpoints, History, Lines, Silent, train
 from rekur.train.world import World, add_up, by_first, current, gather, is_loss
 

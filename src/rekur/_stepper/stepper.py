@@ -216,6 +216,17 @@ class Stepper:
         for array, (start, size) in zip(state, parts, strict=True):
             row[start : start + size] = array
 
+    def get_states(self, count: int) -> list[Array]:
+        """Return the states of the first streams, as :meth:`get_state` does, each (count, hidden); all copies."""
+        self._check_idle()
+        return [self._arena[:count, start : start + size].copy() for start, size in self._parts()]
+
+    def set_states(self, states: Sequence[Array]) -> None:
+        """Set the states of the first streams, from arrays as :meth:`get_states` returns them."""
+        self._check_idle()
+        for array, (start, size) in zip(states, self._parts(), strict=True):
+            self._arena[: len(array), start : start + size] = array
+
     def copy(self, from_slot: int, to_slot: int) -> None:
         """Give one stream the state of another: from here on the same past."""
         self._row(to_slot)[:] = self._row(from_slot)

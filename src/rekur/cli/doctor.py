@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 from typing import Any
 
 import click
 
 from rekur import __version__
-from rekur._kernels import kernels
+from rekur._kernels import kernels, processors
 from rekur.cli import show
 from rekur.cli.options import JSON
 
@@ -64,7 +63,7 @@ def _report() -> dict[str, Any]:
         "rekur": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processors": processors(),
     }
     scans: list[dict[str, str]] = []
     if packages["torch"]["version"]:

@@ -10,7 +10,9 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
+from rekur.cli.saved import corpus_for, open_model
 from rekur.errors import InputError, describe
+from rekur.runtime import Bundle, read_bundle
 
 
 @click.command("evaluate")
@@ -40,15 +42,8 @@ def command(
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
     """
-    _check.need("torch", "train", "rekur evaluate")
-    from rekur.tasks import DynamicEvaluation, NeuralCache, load
-
-    task = load(bundle)
-    adapting: dict[str, Any] = {
-        name: make()
-        for name, given, make in (("dynamic", dynamic, DynamicEvaluation), ("cache", cache, NeuralCache))
-        if given
-    }
+    task = _network_of(bundle) if dynamic or cache else open_model(bundle, "rekur evaluate")
+    adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     if task.task == "language":
         from rekur.cli.language import texts_for
@@ -59,7 +54,7 @@ def command(
         corpus, name = _examples(task, files, columns, reading, others), files[0]
     metrics = task.evaluate_corpus(corpus, **adapting)
     if report is not None:
-        _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, task)
+        _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, read_bundle(bundle))
     if as_json:
         show.as_json({"bundle": str(bundle), "file": name, **metrics})
         return
@@ -70,12 +65,28 @@ def command(
         click.echo(f"Plots in {report}.")
 
 
+def _network_of(bundle: Path) -> Any:
+    """Return the model as a network, which can learn while it reads."""
+    _check.need("torch", "train", "rekur evaluate with --dynamic or --cache")
+    from rekur.tasks import load
+
+    return load(bundle)
+
+
+def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
+    """Return how a language model adapts to the text, if at all."""
+    if not (dynamic or cache):
+        return {}
+    from rekur.tasks import DynamicEvaluation, NeuralCache
+
+    ways = (("dynamic", dynamic, DynamicEvaluation), ("cache", cache, NeuralCache))
+    return {name: make() for name, given, make in ways if given}
+
+
 def _examples(
     task: Any, files: tuple[str, ...], columns: dict[str, Any], reading: dict[str, Any], others: dict[str, Any]
 ) -> Any:
     """Return the examples of one file."""
-    from rekur.cli.saved import corpus_for
-
     if len(files) > 1:
         raise InputError(describe("FILE", f"{len(files)} files", f"one, for a model of the task {task.task}"))
     for name, value in others.items():
@@ -84,13 +95,14 @@ def _examples(
     return corpus_for(task, Path(files[0]), columns, reading, need_label=True)
 
 
-def _write(path: Path, title: str, metrics: dict[str, Any], task: Any) -> None:
+def _write(path: Path, title: str, metrics: dict[str, Any], model: Bundle) -> None:
     """Write scores, classes, plots and options as one page."""
     from rekur.study import model_plots, write_report
 
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
-    options = [(name, "" if value is None else f"{value}") for name, value in sorted(task.chosen_.items())]
-    details = [("Input", ("what", "how"), task.features_.describe()), ("Options", ("option", "value"), options)]
-    write_report(path, title=title, tables=tables, plots=model_plots(metrics, task.history_.rows), details=details)
+    chosen = model.config["training"]["chosen"]
+    options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
+    details = [("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)]
+    write_report(path, title=title, tables=tables, plots=model_plots(metrics, model.history()), details=details)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rekur import _check
 from rekur.errors import InputError, describe
 
 #: endings of files that hold columns
@@ -19,10 +18,9 @@ def load_language(bundle: Path, command: str) -> Any:
     Raises:
         InputError: it holds a model of another task.
     """
-    _check.need("torch", "train", command)
-    from rekur.tasks import load
+    from rekur.cli.saved import open_model
 
-    task = load(bundle)
+    task = open_model(bundle, command)
     if task.task != "language":
         fix = f"To use it: rekur predict {bundle} FILE"
         raise InputError(describe("bundle", str(bundle), f"a language model (this one's task is {task.task})", fix))

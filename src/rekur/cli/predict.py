@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from rekur import _check
 from rekur.cli.options import BUNDLE, INPUT, JSON, split_input, with_options
 from rekur.errors import InputError, describe
 
@@ -37,12 +36,10 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     if (file is None) == (not items):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
-    _check.need("torch", "train", "rekur predict")
     from rekur.cli.language import refuse_language
-    from rekur.cli.saved import corpus_for
-    from rekur.tasks import load
+    from rekur.cli.saved import corpus_for, open_model
 
-    task = load(bundle)
+    task = open_model(bundle, "rekur predict")
     refuse_language(task, bundle, "predict")
     if items and task.features_.kind == "series":
         raise InputError(

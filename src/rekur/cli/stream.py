@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from rekur import _check
 from rekur.cli.options import BUNDLE, JSON, with_options
 from rekur.errors import InputError, describe
 
@@ -29,12 +28,11 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
     tail -f sensor.log | rekur stream runs/wear --json
     """
-    _check.need("torch", "train", "rekur stream")
     from rekur.cli.language import refuse_language
     from rekur.cli.predict import as_row
-    from rekur.tasks import load
+    from rekur.cli.saved import open_model
 
-    task = load(bundle)
+    task = open_model(bundle, "rekur stream")
     refuse_language(task, bundle, "stream")
     session = task.stream()
     if sys.stdin.isatty():

@@ -1,6 +1,7 @@
 """Data: files and memory to examples, batches and splits; no PyTorch."""
 
 from rekur.data.batch import LengthBuckets, collate
+from rekur.data.corpus import Corpus, Encoded, choose_rows, encode_items, read_labels
 from rekur.data.describe import Description, describe
 from rekur.data.examples import Columns, Example, channels, examples
 from rekur.data.memory import as_sequences, from_memory
@@ -14,7 +15,9 @@ from rekur.data.texts import Texts, open_texts, texts_in_memory
 __all__ = [
     "Chunk",
     "Columns",
+    "Corpus",
     "Description",
+    "Encoded",
     "Example",
     "LengthBuckets",
     "Ragged",
@@ -26,8 +29,10 @@ __all__ = [
     "Tokens",
     "as_sequences",
     "channels",
+    "choose_rows",
     "collate",
     "describe",
+    "encode_items",
     "encode_texts",
     "evaluation_chunks",
     "examples",
@@ -36,6 +41,7 @@ __all__ = [
     "item_key",
     "open_source",
     "open_texts",
+    "read_labels",
     "split",
     "texts_in_memory",
 ]

@@ -1,5 +1,6 @@
-"""Metrics: thin names over scikit-learn, with intervals."""
+"""Metrics with intervals; the names are scikit-learn's."""
 
+from rekur.metrics.language import Scored, language_scores
 from rekur.metrics.scores import (
     calibration_curve,
     calibration_error,
@@ -10,10 +11,12 @@ from rekur.metrics.scores import (
 from rekur.metrics.stats import bootstrap_interval, share_interval
 
 __all__ = [
+    "Scored",
     "bootstrap_interval",
     "calibration_curve",
     "calibration_error",
     "classification_scores",
+    "language_scores",
     "multilabel_scores",
     "regression_scores",
     "share_interval",

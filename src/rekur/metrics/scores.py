@@ -1,4 +1,4 @@
-"""The scores of a classifier and of a regressor, by scikit-learn, each with its interval.
+"""The scores of a classifier and of a regressor, each with its interval; precision and the like as scikit-learn's.
 
 Axes: N items, K classes.
 """
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from rekur.metrics.stats import bootstrap_interval, share_interval
 
@@ -31,7 +30,6 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         columns: prediction).
     """
     guess = probabilities.argmax(axis=1)
-    present = list(range(len(labels)))
     right = guess == truth
 
     def macro_f1(index: Any) -> float:
@@ -40,7 +38,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         twice = np.bincount(truth[index], minlength=len(labels)) + np.bincount(guess[index], minlength=len(labels))
         return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
 
-    precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, labels=present, zero_division=0.0)
+    confusion = np.bincount(truth * len(labels) + guess, minlength=len(labels) ** 2).reshape(len(labels), -1)
     everything = np.arange(len(truth))
     return {
         "items": len(truth),
@@ -51,17 +49,8 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
         "calibration_error": calibration_error(right, probabilities.max(axis=1)),
         "calibration": calibration_curve(right, probabilities.max(axis=1)),
-        "per_class": [
-            {
-                "label": label,
-                "precision": float(precision[k]),
-                "recall": float(recall[k]),
-                "f1": float(f1[k]),
-                "support": int(support[k]),
-            }
-            for k, label in enumerate(labels)
-        ],
-        "confusion": sk.confusion_matrix(truth, guess, labels=present).tolist(),
+        "per_class": _per_class(labels, confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)),
+        "confusion": confusion.tolist(),
     }
 
 
@@ -83,7 +72,7 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
         both = int(truth[index].sum() + guess[index].sum())
         return float(2 * (truth[index] & guess[index]).sum() / both) if both else 0.0
 
-    precision, recall, f1, support = sk.precision_recall_fscore_support(truth, guess, zero_division=0.0)
+    per_class = _per_class(labels, (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0))
     safe = np.clip(probabilities, 1e-12, 1 - 1e-12)
     everything = np.arange(len(truth))
     return {
@@ -91,18 +80,9 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
         "subset_accuracy": float((truth == guess).all(axis=1).mean()),
         "micro_f1": micro_f1(everything),
         "micro_f1_interval": bootstrap_interval(micro_f1, len(truth), resamples=100),
-        "macro_f1": float(sk.f1_score(truth, guess, average="macro", zero_division=0.0)),
+        "macro_f1": float(np.mean([one["f1"] for one in per_class])),
         "log_loss": float(-(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
-        "per_class": [
-            {
-                "label": label,
-                "precision": float(precision[k]),
-                "recall": float(recall[k]),
-                "f1": float(f1[k]),
-                "support": int(support[k]),
-            }
-            for k, label in enumerate(labels)
-        ],
+        "per_class": per_class,
     }
 
 
@@ -154,3 +134,20 @@ def calibration_curve(right: NDArray[np.bool_], confidence: Floats, bins: int = 
         if inside.any():
             rows.append((float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())))
     return rows
+
+
+def _per_class(labels: list[str], hits: Ints, given: Ints, support: Ints) -> list[dict[str, Any]]:
+    """Return precision, recall and f1 of each class, 0 where there is nothing to divide by."""
+    precision = hits / np.maximum(given, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(given + support, 1)
+    return [
+        {
+            "label": label,
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(f1[k]),
+            "support": int(support[k]),
+        }
+        for k, label in enumerate(labels)
+    ]

@@ -1,4 +1,4 @@
-"""A trained model as the runtime sees it: NumPy in, NumPy out, the state a flat list of arrays."""
+"""A trained model as a session sees it: NumPy in, NumPy out, the state a flat list of arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = list[NDArray[Any]]
 
 
 class LiveModel:
-    """One step of a causal :class:`SequenceModel` for one live sequence.
+    """A causal :class:`SequenceModel` for one live sequence after another, where no program can be made of it.
 
     Args:
         model: the model; it is put into evaluation mode.
@@ -25,32 +25,46 @@ class LiveModel:
     def __init__(self, model: SequenceModel, fingerprint: str) -> None:
         self._model = model.eval()
         self.fingerprint = fingerprint
-        with torch.no_grad():
-            self._layout = _pytree.tree_structure(model.initial_state(1))
 
-    def initial_state(self) -> Arrays:
-        """Return the state before the first step."""
-        with torch.no_grad():
-            return self._flat(self._model.initial_state(1))
+    def live(self) -> LiveSteps:
+        """Return a new sequence."""
+        return LiveSteps(self._model)
 
-    def step(self, steps: NDArray[Any], state: Arrays) -> Arrays:
-        """Return the state after the steps (k,) or (k, D)."""
+
+class LiveSteps:
+    """One sequence of a model.
+
+    Args:
+        model: the model, in evaluation mode.
+    """
+
+    def __init__(self, model: SequenceModel) -> None:
+        self._model = model
+        with torch.no_grad():
+            self._state = model.initial_state(1)
+        self._layout = _pytree.tree_structure(self._state)
+
+    def advance(self, steps: NDArray[Any]) -> None:
+        """Take the steps (T,) or (T, D)."""
+        self._state = self._after(steps)
+
+    def scores(self, pending: NDArray[Any]) -> NDArray[Any]:
+        """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
+        with torch.no_grad():
+            return np.asarray(self._model.read(self._after(pending))[0].numpy())
+
+    def get_state(self) -> Arrays:
+        """Return copies of everything that is remembered."""
+        return [leaf.numpy().copy() for leaf in _pytree.tree_leaves(self._state)]
+
+    def set_state(self, state: Arrays) -> None:
+        """Take over what :meth:`get_state` returned."""
+        self._state = _pytree.tree_unflatten([torch.tensor(array) for array in state], self._layout)
+
+    def _after(self, steps: NDArray[Any]) -> LiveState:
         if len(steps) == 0:
-            return state
+            return self._state
         x = torch.from_numpy(np.ascontiguousarray(steps))
         x = x.long() if self._model.spec.discrete else x.float()
         with torch.no_grad():
-            return self._flat(self._model.advance(x.unsqueeze(0), self._nested(state)))
-
-    def read(self, state: Arrays) -> NDArray[Any]:
-        """Return the scores (K,) as if the sequence ended here."""
-        with torch.no_grad():
-            return np.asarray(self._model.read(self._nested(state))[0].numpy())
-
-    def _flat(self, state: LiveState) -> Arrays:
-        return [leaf.numpy().copy() for leaf in _pytree.tree_leaves(state)]
-
-    def _nested(self, state: Arrays) -> LiveState:
-        leaves = [torch.from_numpy(array) for array in state]
-        nested: LiveState = _pytree.tree_unflatten(leaves, self._layout)
-        return nested
+            return self._model.advance(x.unsqueeze(0), self._state)

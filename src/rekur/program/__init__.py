@@ -4,6 +4,7 @@ from rekur.program.costs import Cost, costs
 from rekur.program.engine import Engine
 from rekur.program.files import check_weights, read_program, write_program
 from rekur.program.live import Live
+from rekur.program.many import Many
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
 from rekur.program.quantised import dequantise, quantise
@@ -13,6 +14,7 @@ __all__ = [
     "Engine",
     "Input",
     "Live",
+    "Many",
     "Op",
     "Program",
     "State",

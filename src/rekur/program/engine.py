@@ -15,6 +15,7 @@ from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.live import Live
+from rekur.program.many import Many
 from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
 from rekur.program.pools import POOLS
@@ -92,8 +93,15 @@ class Engine:
                 into[rows[packed.order]] = stage.read(state)
         return self._finish(pooled)
 
-    def run_steps(self, sequence: Any) -> Array:
+    def run_steps(self, sequence: Any, state: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
         """Return the output after each step of a sequence (T, K), of a program whose pool takes the last step.
+
+        Args:
+            sequence: token numbers (T,) or rows (T, D).
+            state: to go on from, as :meth:`initial_state` or this method returned it; by default the initial one.
+
+        Returns:
+            the outputs, and the state after the last step.
 
         Raises:
             InputError: the program's pool reads more than the last step, or the sequence cannot be.
@@ -102,11 +110,15 @@ class Engine:
             got = "+".join(op.kind for op in self.program.pool)
             raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
         x = self._checked("sequence", sequence)
-        if not len(x):
-            return np.zeros((0, self.program.output_size), np.float32)
-        packed = Packed([len(x)])
-        registers = self._steps(x, packed, self._beginning(1))
-        return self._finish([registers[op.reads[0]] for op in self.program.pool])
+        arrays = self._beginning(1) if state is None else self._stacked(state)
+        found = np.zeros((0, self.program.output_size), np.float32)
+        if len(x):
+            packed = Packed([len(x)])
+            registers = self._steps(x, packed, arrays)
+            for stage in self._pool:
+                stage.take(registers[stage.op.reads[0]], packed, arrays)
+            found = self._finish([registers[op.reads[0]] for op in self.program.pool])
+        return found, [arrays[name][0] for name in self._begin]
 
     def initial_state(self) -> list[Array]:
         """Return the state before the first step, in the order in which the program names it.
@@ -145,6 +157,16 @@ class Engine:
         """
         self._refuse_unless_causal()
         return Live(self.program, [op_arrays(op, self._weights) for _, op in self.program.ops()], self._begin)
+
+    def many(self) -> Many:
+        """Return what runs sequences side by side, one step of each at a time.
+
+        Raises:
+            NotStreamableError: a step of the program needs a later one.
+        """
+        self._refuse_unless_causal()
+        ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
+        return Many(self.program, ops, self._begin, self.threads)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.

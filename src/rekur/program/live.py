@@ -18,7 +18,8 @@ from rekur.program.packed import Packed
 from rekur.program.program import INPUT, Program
 from rekur.program.stages import STAGES, NGrams, Recurrent, Stage
 
-_STEP_KINDS = {"rnn": "tanh", "rnn_relu": "relu", "lstm": "lstm", "gru": "gru"}
+#: cells that have a compiled step, as the stepper calls them
+STEP_KINDS = {"rnn": "tanh", "rnn_relu": "relu", "lstm": "lstm", "gru": "gru"}
 _ONE = Packed([1])
 
 
@@ -114,7 +115,7 @@ class _Stepped(Part):
         super().__init__(op, weights)
         self._names = recurrent.names
         biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-        kind = _STEP_KINDS[recurrent.cell.kind]
+        kind = STEP_KINDS[recurrent.cell.kind]
         self._stepper = Stepper([StepLayer(kind, weights["weight_ih"], weights["weight_hh"], *biases)])
 
     def step(self, reads: list[Array]) -> Array:

@@ -97,7 +97,7 @@ class Bundle:
         if layout.WEIGHTS in self.config["files"]:
             return
         source = str(self.config.get(layout.QUANTISED, {}).get("from", ""))[:12]
-        fix = "Only what runs without PyTorch works on it, such as rekur.runtime and rekur program."
+        fix = "This one runs without it: rekur.load predicts, evaluates, streams and generates, as do the commands."
         fix = f"Use the bundle that it was made from, of the fingerprint {source}…. {fix}" if source else fix
         got = f"a program of {self.quantised} weights alone" if self.quantised else "a program alone"
         raise damaged(self.folder, got, f"'{layout.WEIGHTS}', the model for PyTorch", fix)
@@ -110,6 +110,11 @@ class Bundle:
                 raise
             raise _no_safetensors(self.folder / name, str(error)) from error
 
+    @property
+    def has_program(self) -> bool:
+        """Whether it can run without PyTorch."""
+        return layout.PROGRAM in self.config["files"]
+
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
 
@@ -117,7 +122,7 @@ class Bundle:
             BundleError: the bundle has no program, or one of its files is missing or was changed.
             InputError: the program cannot run, or its weights are not those that it names.
         """
-        if layout.PROGRAM not in self.config["files"]:
+        if not self.has_program:
             fix = (
                 "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
             )

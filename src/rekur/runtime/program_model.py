@@ -7,9 +7,12 @@ from rekur.features.base import Steps
 from rekur.program import Engine
 from rekur.runtime.bundle import Bundle
 
+#: steps that are run one by one; more go through the engine at once
+_SHORT = 8
+
 
 class ProgramModel:
-    """One live sequence of a program for :class:`rekur.runtime.Session`: a ``StepModel`` on the engine.
+    """A program for :class:`rekur.runtime.Session`: a ``StepModel`` on the engine.
 
     Args:
         engine: what runs the program; it must be causal.
@@ -38,14 +41,45 @@ class ProgramModel:
         """
         return cls(Engine(*bundle.program(), threads=threads), bundle.fingerprint)
 
-    def initial_state(self) -> list[Array]:
-        """Return the state before the first step."""
-        return self._engine.initial_state()
+    def live(self) -> LiveProgram:
+        """Return a new sequence."""
+        return LiveProgram(self._engine)
 
-    def step(self, steps: Steps, state: list[Array]) -> list[Array]:
-        """Return the state after the steps (T,) or (T, D)."""
-        return self._engine.advance(steps, state)
 
-    def read(self, state: list[Array]) -> Array:
-        """Return the scores (K,) as if the sequence ended here."""
-        return self._engine.read(state)
+class LiveProgram:
+    """One sequence of a program that stays in place; a step allocates next to nothing.
+
+    Args:
+        engine: what runs the program.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._live = engine, engine.live()
+        self._names = [slot.name for slot in engine.program.state]
+
+    def advance(self, steps: Steps) -> None:
+        """Take the steps (T,) or (T, D)."""
+        if len(steps) > _SHORT:
+            self.set_state(self._engine.advance(steps, self.get_state()))
+            return
+        for step in steps:
+            self._live.step(step)
+
+    def scores(self, pending: Steps) -> Array:
+        """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
+        if not len(pending):
+            return self._live.read()
+        kept = self._live.get_state()
+        try:
+            self.advance(pending)
+            return self._live.read()
+        finally:
+            self._live.set_state(kept)
+
+    def get_state(self) -> list[Array]:
+        """Return copies of everything that is remembered."""
+        return list(self._live.get_state().values())
+
+    def set_state(self, state: list[Array]) -> None:
+        """Take over what :meth:`get_state` returned; it is copied."""
+        self._live.set_state(dict(zip(self._names, state, strict=True)))

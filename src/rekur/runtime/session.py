@@ -8,8 +8,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-import numpy as np
-
 from rekur._tensors import Array, pack, unpack
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, Steps
@@ -24,25 +22,34 @@ _HEAD = len(_MAGIC) + 2 + 32 + 4
 _FRESH = "Push the sequence again into a new session."
 
 
-class StepModel(Protocol):
-    """What a session runs: a causal model that takes steps and hands its state out.
+class LiveSequence(Protocol):
+    """One sequence of a model, which takes steps and remembers.
 
-    None of the methods may change the arrays that it was given. For every cut of the steps into pieces,
-    stepping through the pieces gives the state that one call on the whole gives.
+    For every cut of the steps into pieces, the state is that which one call with the whole gives.
     """
+
+    def advance(self, steps: Steps, /) -> None:
+        """Take T >= 0 more steps: int32 (T,) token numbers or float32 (T, D) rows."""
+
+    def scores(self, pending: Steps, /) -> Array:
+        """Return the scores as if the sequence ended after T >= 0 more steps, which are forgotten again."""
+
+    def get_state(self) -> list[Array]:
+        """Return copies of everything that is remembered; always of the same shapes and types."""
+
+    def set_state(self, state: list[Array], /) -> None:
+        """Take over what :meth:`get_state` returned; it is copied."""
+
+
+class StepModel(Protocol):
+    """What a session runs: a causal model."""
 
     @property
     def fingerprint(self) -> str:
         """A text that changes whenever the weights or the features do, such as a bundle's fingerprint."""
 
-    def initial_state(self) -> list[Array]:
-        """Return the state before the first step; always of the same shapes and types."""
-
-    def step(self, steps: Steps, state: list[Array]) -> list[Array]:
-        """Return the state after T >= 1 more steps: int32 (T,) token numbers or float32 (T, D) rows."""
-
-    def read(self, state: list[Array]) -> Array:
-        """Return the output scores that a state stands for."""
+    def live(self) -> LiveSequence:
+        """Return a new sequence."""
 
 
 class Session(Generic[P]):
@@ -51,8 +58,8 @@ class Session(Generic[P]):
     After any events, the prediction is what the model predicts for the whole they add up to:
 
         certain, pending = features.stream() after the events
-        state            = model.step(certain, model.initial_state())       kept and carried on
-        prediction       = present(model.read(model.step(pending, state)))  from a copy, then forgotten
+        live             = model.live(), which has taken the certain steps
+        prediction       = present(live.scores(pending))
 
     A session belongs to one thread at a time; sessions of one model share nothing that changes.
 
@@ -72,7 +79,7 @@ class Session(Generic[P]):
     def __init__(self, model: StepModel, features: Features, present: Callable[[Array], P]) -> None:
         self._model, self._features, self._present = model, features, present
         self._stream: FeatureStream
-        self._state: list[Array]
+        self._live: LiveSequence
         self._steps: int
         self._torn: bool
         self.reset()
@@ -99,21 +106,18 @@ class Session(Generic[P]):
         steps = self._stream.push(event)
         if len(steps):
             self._torn = True  # an interrupt in the model would leave the features one event ahead of it
-            self._state = self._model.step(steps, self._state)
+            self._live.advance(steps)
             self._steps += len(steps)
             self._torn = False
 
     def prediction(self) -> P:
         """Return the prediction for everything so far; before any event, that of the initial state."""
         self._refuse_if_torn()
-        state, pending = self._state, self._stream.pending()
-        if len(pending):
-            state = self._model.step(pending, _copy(state))
-        return self._present(self._model.read(state))
+        return self._present(self._live.scores(self._stream.pending()))
 
     def reset(self) -> None:
         """Forget everything: the session is as it was when made."""
-        self._state = self._model.initial_state()
+        self._live = self._model.live()
         self._stream = self._features.stream()
         self._steps = 0
         self._torn = False
@@ -121,7 +125,8 @@ class Session(Generic[P]):
     def fork(self) -> Session[P]:
         """Return a second session that goes on from here; neither is influenced by the other."""
         other = copy.copy(self)
-        other._state = _copy(self._state)
+        other._live = self._model.live()
+        other._live.set_state(self._live.get_state())
         other._stream = self._features.stream()
         other._stream.set_state(copy.deepcopy(self._stream.get_state()))
         return other
@@ -134,7 +139,7 @@ class Session(Generic[P]):
     @property
     def state(self) -> list[Array]:
         """A copy of the model's state after the steps that are certain."""
-        return _copy(self._state)
+        return self._live.get_state()
 
     def get_state(self) -> bytes:
         """Return everything that the session remembers, as bytes to be kept anywhere.
@@ -146,7 +151,7 @@ class Session(Generic[P]):
         stream = self._stream.get_state()
         session = {"fingerprint": self._model.fingerprint, "steps": self._steps, "stream": stream}
         text = json.dumps(session, sort_keys=True, separators=(",", ":")).encode()
-        arrays = pack("state", {f"{index:06d}": array for index, array in enumerate(self._state)})
+        arrays = pack("state", {f"{index:06d}": array for index, array in enumerate(self._live.get_state())})
         rest = len(text).to_bytes(4, "little") + text + arrays
         version = _VERSION.to_bytes(2, "little")
         return _MAGIC + version + hashlib.sha256(version + rest).digest() + rest
@@ -167,13 +172,15 @@ class Session(Generic[P]):
             fix = f"A state only goes with the weights and features it came from. {_FRESH}"
             raise _refusal(f"one of the model {theirs}…", f"one of the model {ours}…", fix)
         state = [arrays[name] for name in sorted(arrays)]
-        want, have = _shapes(self._model.initial_state()), _shapes(state)
+        live = self._model.live()
+        want, have = _shapes(live.get_state()), _shapes(state)
         steps, remembered = session.get("steps"), session.get("stream")
         if want != have or not isinstance(steps, int) or not isinstance(remembered, dict):
             raise _refusal(f"arrays {have}", f"arrays {want}", _FRESH)
         stream = self._features.stream()
         stream.set_state(remembered)
-        self._state, self._stream, self._steps, self._torn = state, stream, steps, False
+        live.set_state(state)
+        self._live, self._stream, self._steps, self._torn = live, stream, steps, False
 
     @classmethod
     def restore(cls, data: bytes, model: StepModel, features: Features, present: Callable[[Array], P]) -> Self:
@@ -224,10 +231,6 @@ def _open(data: Any) -> tuple[Mapping[str, Any], dict[str, Array]]:
 def _refusal(got: str, expected: str, fix: str = "") -> InputError:
     text = f"state: got {got}; expected {expected}."
     return InputError(f"{text} {fix}" if fix else text)
-
-
-def _copy(state: list[Array]) -> list[Array]:
-    return [np.array(array) for array in state]
 
 
 def _shapes(state: list[Array]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur import _check
-from rekur.data import item_key, texts_in_memory
+from rekur.data import Corpus, item_key, texts_in_memory
 from rekur.errors import InputError, SaveError, describe
 from rekur.study.driver import Driver
 from rekur.study.objective import Setting, make_task, run_trial
@@ -20,7 +20,7 @@ from rekur.study.search_report import write_search_report
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import LOCK_FILE, STUDY_FILE
 from rekur.study.trials import Trial, best_first, write_csv
-from rekur.tasks import TASKS, Corpus, SequenceEstimator, early, language_checks, load
+from rekur.tasks import TASKS, SequenceEstimator, early, language_checks, load
 
 Say = Callable[[str], None]
 
@@ -100,7 +100,7 @@ def search(
 
     Args:
         task: ``classify``, ``regress`` or another name in ``rekur.tasks.TASKS``.
-        X: items, as for ``fit``, or a :class:`rekur.tasks.Corpus`.
+        X: items, as for ``fit``, or a :class:`rekur.data.Corpus`.
         y: their labels; None with a corpus.
         X_valid: items to compare on; by default a share of ``X``, the same in every trial.
         y_valid: their labels.

@@ -2,25 +2,20 @@
 
 from rekur.tasks.adapt import DynamicEvaluation, NeuralCache
 from rekur.tasks.base import SequenceEstimator
-from rekur.tasks.classify import Classifier, Prediction
-from rekur.tasks.corpus import Corpus
+from rekur.tasks.classify import Classifier
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.language import LanguageModel
-from rekur.tasks.language_scores import Scored
 from rekur.tasks.loading import TASKS, load
 from rekur.tasks.regress import Regressor
 
 __all__ = [
     "TASKS",
     "Classifier",
-    "Corpus",
     "DynamicEvaluation",
     "Estimator",
     "LanguageModel",
     "NeuralCache",
-    "Prediction",
     "Regressor",
-    "Scored",
     "SequenceEstimator",
     "load",
 ]

@@ -6,7 +6,7 @@ Axes: N items, K scores.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -14,21 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rekur.data import Ragged, as_sequences
-from rekur.errors import NotStreamableError
+from rekur.data import Corpus, Encoded, choose_rows, read_labels
 from rekur.features import make_features, restore
-from rekur.models import LiveModel, SequenceSpec, build
-from rekur.runtime import Session
+from rekur.models import SequenceSpec, build
+from rekur.runtime import Answering, Session, answers_from
+from rekur.ship import live_model
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
-from rekur.tasks.corpus import Corpus, Encoded, choose_rows, encode, read_labels
 from rekur.tasks.early import announce, check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.plan import FitPlan, run
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
 
 
-class SequenceEstimator(Estimator):
+class SequenceEstimator(Answering, Estimator):
     """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
 
     Options that are None are chosen from the training data by the rules in ``rekur.tasks.recipe``; after ``fit``
@@ -150,23 +149,11 @@ class SequenceEstimator(Estimator):
 
     @abstractmethod
     def _learn_targets(self, labels: list[Any]) -> None:
-        """Learn from training labels what the targets are."""
-
-    @abstractmethod
-    def _encode_targets(self, labels: list[Any], name: str) -> NDArray[Any]:
-        """Return labels as targets; an unknown one is an error that says ``name``."""
-
-    @abstractmethod
-    def _output_size(self) -> int:
-        """Return the number of scores K."""
+        """Learn from training labels what the scores are to mean: ``answers_``."""
 
     @abstractmethod
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of scores (B, K)."""
-
-    @abstractmethod
-    def _metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
-        """Return all metrics of scores (N, K), as plain JSON."""
 
     def _start(self, train_set: Encoded) -> None:
         """Give the new model what the training items say at once; by default nothing."""
@@ -179,10 +166,6 @@ class SequenceEstimator(Estimator):
         """Return by which metric on ``items`` validation items weights are kept, whether larger is better, and how
         much worse than the best it may be for later weights to be kept instead."""
         return "valid_loss", False, 0.0
-
-    @abstractmethod
-    def _present(self, scores: NDArray[Any]) -> Any:
-        """Return the prediction that a person reads from scores (K,)."""
 
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,12 +215,12 @@ class SequenceEstimator(Estimator):
         if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
             reporter.say(warning)
         self.history_ = history or History()
-        facts = recipe.Facts.of(train_set.lengths, self.features_, self._output_size())
+        facts = recipe.Facts.of(train_set.lengths, self.features_, self.answers_.size)
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
         spec = SequenceSpec(
             discrete=self.features_.is_discrete,
             input_size=self.features_.size,
-            output_size=self._output_size(),
+            output_size=self.answers_.size,
             **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
         )
         self.model_ = build(spec, seed=self.seed)
@@ -256,7 +239,7 @@ class SequenceEstimator(Estimator):
                 model=spec.to_dict(),
                 options={name: self.chosen_[name] for name in (*recipe.TRAIN_OPTIONS, "batch_size")},
                 data=f"{train_set.fingerprint()}:{valid_set.fingerprint()}",
-                reads={"features": self.features_.to_dict(), "targets": self._target_state()},
+                reads={"features": self.features_.to_dict(), "targets": self.answers_.to_dict()},
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -285,7 +268,7 @@ class SequenceEstimator(Estimator):
         if begun is not None:
             self._restore_targets(begun["reads"]["targets"])
         valid_labels = [] if valid is None else read_labels(valid)[0]
-        valid_targets = None if valid is None else self._encode_targets(valid_labels, valid.name)
+        valid_targets = None if valid is None else self.answers_.encode(valid_labels, valid.name)
         kind = self._kind_of(next(iter(corpus.items())))
         named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         self.features_ = make_features(kind, **{**named, **(self.feature_options or {})})
@@ -294,12 +277,12 @@ class SequenceEstimator(Estimator):
         else:
             with corpus.naming_the_place():
                 self.features_.fit(corpus.items(chosen))
-        steps, targets = encode(corpus, self.features_), self._encode_targets(labels, corpus.name)
+        steps, targets = corpus.steps(self.features_), self.answers_.encode(labels, corpus.name)
         train_set = Encoded(steps, targets, np.flatnonzero(chosen))
         if valid is None or valid_targets is None:
             return train_set, Encoded(steps, targets, np.flatnonzero(~chosen)), chosen
         rows = np.arange(len(valid_labels))
-        return train_set, Encoded(encode(valid, self.features_), valid_targets, rows), chosen
+        return train_set, Encoded(valid.steps(self.features_), valid_targets, rows), chosen
 
     def _kind_of(self, item: Any) -> str:
         if self.kind != "auto":
@@ -319,7 +302,7 @@ class SequenceEstimator(Estimator):
     ) -> None:
         """Score the kept weights, and the baseline beside them, on the validation items."""
         scores = run(self.model_, valid_set.steps, valid_set.rows)
-        self.metrics_ = {"split": "validation", **self._metrics(scores, valid_set.truth)}
+        self.metrics_ = {"split": "validation", **self.answers_.metrics(scores, valid_set.truth)}
         if self.baseline and self.result_.stopped != "interrupted":
             held_out = corpus.items(~chosen) if valid is None else valid.items()
             self.metrics_["baseline"] = baseline_scores(
@@ -328,36 +311,13 @@ class SequenceEstimator(Estimator):
                 train_set.truth,
                 held_out,
                 valid_set.truth,
-                self._metrics,
+                self.answers_.metrics,
             )
 
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def scores(self, X: Any) -> NDArray[Any]:
-        """Return the model's raw scores (N, K) of a list of items, in their order."""
-        self._need_fitted()
-        return self.scores_of_items(as_sequences(X))
-
-    def scores_of_items(self, items: Iterable[Any]) -> NDArray[Any]:
-        """Return the model's raw scores (N, K) of items that are read once."""
-        steps = Ragged.from_iter(self.features_.transform(item) for item in items)
+    def _scores_of_steps(self, steps: Any) -> NDArray[Any]:
         return run(self.model_, steps, np.arange(len(steps)))
-
-    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
-        """Return all metrics on items with labels, as plain JSON.
-
-        Raises:
-            InputError: a label was never seen in training.
-        """
-        return self.evaluate_corpus(Corpus.from_lists(X, y))
-
-    def evaluate_corpus(self, corpus: Corpus) -> dict[str, Any]:
-        """Return all metrics on the examples of a corpus, as plain JSON."""
-        self._need_fitted()
-        labels, _ = read_labels(corpus)
-        targets = self._encode_targets(labels, corpus.name)
-        steps = encode(corpus, self.features_)
-        return self._metrics(run(self.model_, steps, np.arange(len(steps))), targets)
 
     def stream(self) -> Session[Any]:
         """Return a live session: push raw events, get the prediction so far.
@@ -365,15 +325,16 @@ class SequenceEstimator(Estimator):
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
-        self._need_fitted()
-        if not self.model_.streams:
-            raise NotStreamableError(
-                "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
-                "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
-            )
-        return Session(LiveModel(self.model_, getattr(self, "fingerprint_", "")), self.features_, self._present)
+        model = live_model(self.model_, self.task, getattr(self, "fingerprint_", ""))
+        return Session(model, self.features_, self.answers_.present)
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build(SequenceSpec.from_dict(spec))
+
+    def _target_state(self) -> dict[str, Any]:
+        return self.answers_.to_dict()
+
+    def _restore_targets(self, saved: dict[str, Any]) -> None:
+        self.answers_ = answers_from(self.task, saved)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,28 +18,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from rekur import _check
-from rekur.errors import InputError, describe, did_you_mean
-from rekur.metrics import classification_scores, multilabel_scores
+from rekur.data import Encoded
+from rekur.errors import InputError
+from rekur.runtime import ClassAnswers
+from rekur.runtime.answers import labels_of
 from rekur.tasks.base import SequenceEstimator
-from rekur.tasks.corpus import Encoded
 from rekur.tasks.start import bayes_start
 
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200
-
-
-class Prediction(NamedTuple):
-    """What a classifier says of one sequence.
-
-    Attributes:
-        label: the most probable label; with ``multi_label`` the list of all labels of 0.5 or more.
-        probability: of the label; with ``multi_label`` of the most probable one.
-        probabilities: of every label.
-    """
-
-    label: Any
-    probability: float
-    probabilities: dict[str, float]
 
 
 class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
@@ -69,6 +56,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "classify"
+    answers_: ClassAnswers
 
     def __init__(
         self,
@@ -100,7 +88,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
         if self.bayes_start is not None:
             _check.number("bayes_start", self.bayes_start, 0)
-        counts = Counter(one for label in labels for one in self._each(label))
+        counts = Counter(one for label in labels for one in labels_of(label, multi_label=self.multi_label))
         _check_types(counts)
         values = sorted(counts, key=lambda value: (str(type(value)), value))
         if len(values) < (1 if self.multi_label else 2):
@@ -109,49 +97,17 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
                 f"labels: got {only} in {len(labels)} training examples; expected at least two different ones. "
                 "Choose another label column, or add examples of the other classes."
             )
-        self.classes_ = np.array(values)
-        self._index = {value: k for k, value in enumerate(values)}
+        self.answers_ = ClassAnswers(values, multi_label=self.multi_label)
         frequency = np.array([counts[value] for value in values], dtype=np.float64)
         weight = np.ones(len(values))
         if self.class_weight == "balanced":
             weight = len(labels) / (len(values) * frequency)
         self._weight = torch.tensor(weight, dtype=torch.float32)
 
-    def _encode_targets(self, labels: list[Any], name: str) -> NDArray[Any]:
-        if not self.multi_label:
-            return np.array([self._number(self._each(label)[0], name) for label in labels], dtype=np.int64)
-        flags = np.zeros((len(labels), len(self.classes_)), dtype=np.float32)
-        for row, label in enumerate(labels):
-            flags[row, [self._number(one, name) for one in self._each(label)]] = 1
-        return flags
-
-    def _each(self, label: Any) -> list[Any]:
-        """Return the labels of one item."""
-        if self.multi_label:
-            if isinstance(label, str) or not hasattr(label, "__iter__"):
-                raise InputError(describe("label", label, "a list of labels, since multi_label is on"))
-            if isinstance(label, np.ndarray) and label.dtype.kind in "biuf":
-                fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
-                raise InputError(describe("label", label, "a list of labels, not a row of numbers", fix))
-            return [_plain(one) for one in label]
-        if hasattr(label, "__iter__") and not isinstance(label, str):
-            fix = "For several labels an item, use multi_label=True."
-            raise InputError(describe("label", label, "one label", fix))
-        if label is None or label != label or (isinstance(label, str) and not label.strip()):
-            raise InputError(describe("label", label, "a label for every item", "Give it one, or leave it out."))
-        return [_plain(label)]
-
-    def _number(self, label: Any, name: str) -> int:
-        known = self._index.get(label)
-        if known is None:
-            expected = "one of the labels seen in training, " + ", ".join(repr(c) for c in self._index)
-            raise InputError(
-                f"{name}: " + describe("label", label, expected, did_you_mean(str(label), map(str, self._index)))
-            )
-        return known
-
-    def _output_size(self) -> int:
-        return len(self.classes_)
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, in order; (K,)."""
+        return self.answers_.classes
 
     # ── loss and metrics ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,11 +118,6 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             smooth = targets * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(scores, smooth, weight=weight)
         return functional.cross_entropy(scores, targets, weight=weight, label_smoothing=smoothing)
-
-    def _metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
-        names = [str(c) for c in self.classes_]
-        measure = multilabel_scores if self.multi_label else classification_scores
-        return measure(targets.astype(np.int64), self._probabilities(scores), names)
 
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         if self.multi_label:
@@ -186,38 +137,11 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if self.chosen_["bayes_start"] and self.model_.embedding is not None:
             bayes_start(self.model_.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
 
-    def _probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
-        wide = scores.astype(np.float64)
-        if self.multi_label:
-            return np.asarray(1.0 / (1.0 + np.exp(-wide)))
-        wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
-        return np.asarray(wide / wide.sum(axis=-1, keepdims=True))
-
-    def _present(self, scores: NDArray[Any]) -> Prediction:
-        given = self._probabilities(scores)
-        shares = {str(c): float(p) for c, p in zip(self.classes_, given, strict=True)}
-        best = int(given.argmax())
-        label: Any = _plain(self.classes_[best])
-        if self.multi_label:
-            label = [_plain(c) for c, p in zip(self.classes_, given, strict=True) if p >= 0.5]
-        return Prediction(label, float(given[best]), shares)
-
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K), in the order of ``classes_``."""
-        return self._probabilities(self.scores(X))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable label of each item, (N,); with ``multi_label`` flags (N, K)."""
-        given = self.predict_proba(X)
-        if self.multi_label:
-            return np.asarray((given >= 0.5).astype(np.int64))
-        return np.asarray(self.classes_[given.argmax(axis=1)])
-
-    def present(self, X: Any) -> list[Prediction]:
-        """Return the prediction of each item with all probabilities, as a session gives it."""
-        return [self._present(row) for row in self.scores(X)]
+        return self.answers_.probabilities(self.scores(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of items that got the right label; with ``multi_label`` all the right ones and no other.
@@ -228,18 +152,11 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             sample_weight: weights of the items, (N,).
         """
         given = [p.label if self.multi_label else [p.label] for p in self.present(X)]
-        right = [set(labels) == set(self._each(label)) for labels, label in zip(given, y, strict=True)]
+        right = [
+            set(labels) == set(labels_of(label, multi_label=self.multi_label))
+            for labels, label in zip(given, y, strict=True)
+        ]
         return float(np.average(right, weights=sample_weight))
-
-    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _target_state(self) -> dict[str, Any]:
-        return {"labels": [_plain(c) for c in self.classes_], "multi_label": self.multi_label}
-
-    def _restore_targets(self, saved: dict[str, Any]) -> None:
-        self.classes_ = np.array(saved["labels"])
-        self._index = {value: k for k, value in enumerate(saved["labels"])}
-        self._weight = torch.ones(len(self.classes_))
 
 
 def _check_types(labels: Iterable[Any]) -> None:
@@ -248,8 +165,3 @@ def _check_types(labels: Iterable[Any]) -> None:
     if len(found) > 1 or not {"str", "int", "float", "bool"}.issuperset(found):
         expected = "labels of one type: text, whole numbers, numbers or True and False"
         raise InputError(f"labels: got labels of the type {' and '.join(found)}; expected {expected}.")
-
-
-def _plain(label: Any) -> Any:
-    """Return a NumPy scalar as the Python value it holds."""
-    return label.item() if isinstance(label, np.generic) else label

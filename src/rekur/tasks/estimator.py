@@ -61,15 +61,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             folder: must not exist yet, unless ``overwrite``.
             overwrite: replace a bundle that is there.
         """
-        self._need_fitted()
         return save(self, Path(folder), overwrite=overwrite)
 
-    def _need_fitted(self) -> None:
-        if not hasattr(self, "model_"):
+    def __getattr__(self, name: str) -> Any:
+        """Say that what ends in an underscore is learnt, where it is not there yet."""
+        if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
             raise NotFittedError(
                 f"{type(self).__name__}: got a model that was never trained; expected a trained one. "
                 "Call fit first, or load a saved model with rekur.load."
             )
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        return "model_" in vars(self)

@@ -5,32 +5,35 @@ Axes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
-from rekur.decode import Event, Sample, Sampler, generate
+from rekur.decode import StepFunction
 from rekur.features import TextFeatures
-from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
+from rekur.metrics import language_scores
+from rekur.models import LanguageNetwork, LanguageSpec, build_language
+from rekur.runtime import Writing, documents
+from rekur.ship import step_function
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
 from rekur.tasks.early import announce
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
 from rekur.tasks.language_build import new_network
-from rekur.tasks.language_checks import check_options, check_vocabulary, documents
+from rekur.tasks.language_checks import check_options, check_vocabulary
 from rekur.tasks.language_plan import ROWS, LanguagePlan, run
-from rekur.tasks.language_scores import Scored, language_scores
 from rekur.tasks.ngram import NGram
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
 from rekur.train.world import current
 
 
-class LanguageModel(Estimator):
+class LanguageModel(Writing, Estimator):
     r"""A recurrent network that says how probable the next token of a text is.
 
     .. math:: p(x_1, \dots, x_T) = \prod_t p(x_t \mid h_{t-1}), \qquad
@@ -101,6 +104,7 @@ class LanguageModel(Estimator):
     """
 
     task: ClassVar[str] = "language"
+    reset_: bool
     features_: TextFeatures
     model_: LanguageNetwork
 
@@ -296,17 +300,6 @@ class LanguageModel(Estimator):
             scores = language_scores(counts, valid_set)
             self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
 
-    def evaluate(
-        self,
-        X: Any,
-        y: None = None,
-        *,
-        dynamic: DynamicEvaluation | None = None,
-        cache: NeuralCache | None = None,
-    ) -> dict[str, Any]:
-        """Return all metrics on texts, as plain JSON; see :meth:`evaluate_corpus`."""
-        return self.evaluate_corpus(texts_in_memory(documents(X), name="X"), dynamic=dynamic, cache=cache)
-
     def evaluate_corpus(
         self, corpus: Pieces, *, dynamic: DynamicEvaluation | None = None, cache: NeuralCache | None = None
     ) -> dict[str, Any]:
@@ -318,76 +311,26 @@ class LanguageModel(Estimator):
             cache: expect again what followed when the outputs were alike. With either of the two the scores are
                 those of a model that learns from the test text, and say so under ``adapted``.
         """
-        self._need_fitted()
         tokens = encode_texts(corpus, self.features_)
         if dynamic is None and cache is None:
-            return language_scores(run(self.model_, tokens.ids, tokens.starts, reset=self.reset_), tokens)
+            return self._scores_of(tokens)
         found = run_adapting(self.model_, tokens.ids, tokens.starts, reset=self.reset_, dynamic=dynamic, cache=cache)
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
         return {**language_scores(found.each, tokens), "adapted": used}
+
+    def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+        return run(self.model_, ids, starts, reset=reset)
+
+    def _resets(self) -> bool:
+        return self.reset_
+
+    def _step_function(self) -> StepFunction:
+        return step_function(self.model_)
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the mean log-probability of a character, in nats; higher is better, as scikit-learn wants it."""
         scores = self.evaluate(X)
         return -float(scores["nats"]) / max(1, int(scores["characters"]))
-
-    def log_probabilities(self, X: Any) -> list[Scored]:
-        """Return how probable each text is, with the probability of every token given those before it.
-
-        Args:
-            X: a text, or a list of texts; each stands for itself.
-        """
-        self._need_fitted()
-        scored = []
-        for text in documents(X):
-            ids = self.features_.transform(text)
-            each = -run(self.model_, ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
-            pieces = tuple(self.features_.decode([number]) for number in ids)
-            scored.append(Scored(text, float(each.sum()), len(ids), len(text), each, pieces))
-        return scored
-
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        samples: int = 1,
-        max_tokens: int = 200,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
-    ) -> list[Sample]:
-        """Return texts that the model goes on with after a prompt.
-
-        Args:
-            prompt: what they begin with; all its characters must be known.
-            samples: how many; all are drawn in one batch.
-            max_tokens: tokens to draw at most, after the prompt.
-            temperature: below 1 the likely becomes likelier, above 1 less so; 0 always takes the likeliest.
-            top_k: draw from the k likeliest tokens only; 0 for all.
-            top_p: draw from the fewest tokens that have this much probability together, in (0, 1].
-            min_p: draw from tokens at least this share as probable as the likeliest, in [0, 1).
-            repetition_penalty: by how much tokens that were used become less likely; 1 for not at all.
-            stop: texts at which a sample ends; they are left out.
-            seed: of the draws; None for another each time.
-
-        Raises:
-            InputError: an option is out of range, or the prompt has characters that are not known.
-        """
-        sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty, seed)
-        done: list[Sample] = []
-        for event in self.generate_events(prompt, sampler, samples=samples, max_tokens=max_tokens, stop=stop):
-            if event.sample is not None:
-                done.append(event.sample)
-        return sorted(done, key=lambda sample: sample.number)
-
-    def generate_events(self, prompt: str, sampler: Sampler, **options: Any) -> Iterator[Event]:
-        """Yield what is drawn as it is drawn; see :func:`rekur.decode.generate`."""
-        self._need_fitted()
-        return generate(LiveLanguage(self.model_), self.features_, prompt=prompt, sampler=sampler, **options)
 
     def _target_state(self) -> dict[str, Any]:
         return {"reset": self.reset_}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rekur import _check
 from rekur.errors import InputError, describe
@@ -50,12 +49,3 @@ def check_vocabulary(features: TextFeatures) -> None:
         fix = "With one symbol there is nothing to predict; check that the right text was read."
         only = features.vocabulary_[0]
         raise InputError(f"text: got only the symbol {only!r}; expected at least two different ones. {fix}")
-
-
-def documents(X: Any) -> list[str]:
-    """Return texts as a list: one text stands for itself."""
-    if isinstance(X, str):
-        return [X]
-    if isinstance(X, Path):
-        raise InputError(describe("X", str(X), "texts; those of a file come from rekur.data.open_texts"))
-    return list(X)

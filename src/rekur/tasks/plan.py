@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rekur.data import LengthBuckets, Ragged, collate
-from rekur.tasks.corpus import Encoded
+from rekur.data import Encoded, LengthBuckets, Ragged, collate
 from rekur.train import Stateless
 from rekur.train.world import add_up, current
 

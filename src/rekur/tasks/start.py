@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rekur.tasks.corpus import Encoded
+from rekur.data import Encoded
 
 
 @torch.no_grad()

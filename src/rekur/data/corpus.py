@@ -6,16 +6,24 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data import Example, Ragged, as_sequences, item_key, split
+from rekur.data.examples import Example
+from rekur.data.memory import as_sequences
+from rekur.data.ragged import Ragged
+from rekur.data.split import item_key, split
 from rekur.errors import DataError, InputError
-from rekur.features import Features
 
 Ints = NDArray[np.int64]
+
+
+class Transforms(Protocol):
+    """What turns an item into steps; ``rekur.features`` do."""
+
+    def transform(self, item: Any) -> NDArray[Any]: ...
 
 
 class Corpus:
@@ -58,6 +66,11 @@ class Corpus:
         for number, example in enumerate(self):
             if chosen is None or chosen[number]:
                 yield example.item
+
+    def steps(self, features: Transforms) -> Ragged:
+        """Return the steps of every item, on disk where they are many."""
+        with self.naming_the_place():
+            return encode_items(self.items(), features)
 
     @classmethod
     def from_lists(cls, X: Any, y: Any, name: str = "X") -> Corpus:
@@ -141,7 +154,6 @@ def _names(label: Any) -> Iterable[Any]:
     return label if isinstance(label, list | tuple | np.ndarray) else [label]
 
 
-def encode(corpus: Corpus, features: Features) -> Ragged:
+def encode_items(items: Iterable[Any], features: Transforms) -> Ragged:
     """Return the steps of every item, on disk where they are many."""
-    with corpus.naming_the_place():
-        return Ragged.from_iter(features.transform(item) for item in corpus.items())
+    return Ragged.from_iter(features.transform(item) for item in items)

@@ -1,0 +1,63 @@
+"""What everything that answers questions about whole sequences can do, whatever computes the scores; no PyTorch.
+
+Axes: N items, K scores.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rekur.data import Corpus, as_sequences, encode_items, read_labels
+from rekur.features.base import Features
+from rekur.runtime.answers import Answers
+
+
+class Answering(ABC):
+    """Items in, predictions and metrics out; whoever inherits says how items become scores.
+
+    Attributes:
+        features_: what turns an item into steps.
+        answers_: what the scores mean.
+    """
+
+    features_: Features
+    answers_: Answers
+
+    @abstractmethod
+    def _scores_of_steps(self, steps: Any) -> NDArray[Any]:
+        """Return the scores (N, K) of items that are steps already."""
+
+    def scores(self, X: Any) -> NDArray[Any]:
+        """Return the model's raw scores (N, K) of a list of items, in their order."""
+        return self.scores_of_items(as_sequences(X))
+
+    def scores_of_items(self, items: Iterable[Any]) -> NDArray[Any]:
+        """Return the model's raw scores (N, K) of items that are read once."""
+        return self._scores_of_steps(encode_items(items, self.features_))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the prediction for each item, (N,): its most probable label, or its number in the unit of the data;
+        with ``multi_label`` flags (N, K)."""
+        return self.answers_.predict(self.scores(X))
+
+    def present(self, X: Any) -> list[Any]:
+        """Return the prediction of each item as a session gives it: of a classifier with all probabilities."""
+        return [self.answers_.present(row) for row in self.scores(X)]
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
+        """Return all metrics on items with labels, as plain JSON.
+
+        Raises:
+            InputError: a label was never seen in training.
+        """
+        return self.evaluate_corpus(Corpus.from_lists(X, y))
+
+    def evaluate_corpus(self, corpus: Corpus) -> dict[str, Any]:
+        """Return all metrics on the examples of a corpus, as plain JSON."""
+        labels, _ = read_labels(corpus)
+        targets = self.answers_.encode(labels, corpus.name)
+        return self.answers_.metrics(self._scores_of_steps(corpus.steps(self.features_)), targets)

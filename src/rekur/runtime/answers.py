@@ -1,0 +1,247 @@
+"""What the scores of a model mean: labels with their probabilities, or numbers; no PyTorch.
+
+Axes: N items, K scores.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.errors import InputError, describe, did_you_mean
+from rekur.metrics import classification_scores, multilabel_scores, regression_scores
+
+
+class Prediction(NamedTuple):
+    """What a classifier says of one sequence.
+
+    Attributes:
+        label: the most probable label; with ``multi_label`` the list of all labels of 0.5 or more.
+        probability: of the label; with ``multi_label`` of the most probable one.
+        probabilities: of every label.
+    """
+
+    label: Any
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Answers(ABC):
+    """The way from scores (N, K) to what a person reads, and from labels to targets."""
+
+    #: how labels are read from a file: ``class``, ``classes`` or ``number``
+    label_type: str
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of scores K."""
+
+    @abstractmethod
+    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+        """Return labels as targets, one row an item.
+
+        Raises:
+            InputError: a label is none that the model knows; the text begins with ``name``.
+        """
+
+    @abstractmethod
+    def predict(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return the predictions (N,) of scores (N, K)."""
+
+    @abstractmethod
+    def present(self, scores: NDArray[Any]) -> Any:
+        """Return the prediction that a person reads from the scores (K,) of one item."""
+
+    @abstractmethod
+    def metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
+        """Return all metrics of scores (N, K) for targets, as plain JSON."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+
+
+class ClassAnswers(Answers):
+    """Labels and their probabilities.
+
+    Args:
+        labels: the labels, in the order of the scores.
+        multi_label: an item may have any number of them, each judged by itself.
+
+    Example:
+        >>> answers = ClassAnswers(["bad", "good"], multi_label=False)
+        >>> answers.present(np.array([0.0, 0.0], np.float32))
+        Prediction(label='bad', probability=0.5, probabilities={'bad': 0.5, 'good': 0.5})
+    """
+
+    def __init__(self, labels: Sequence[Any], *, multi_label: bool) -> None:
+        self.multi_label = multi_label
+        self.label_type = "classes" if multi_label else "class"
+        self.classes: NDArray[Any] = np.array(labels)
+        self._labels = [plain(label) for label in labels]
+        self._names = [str(label) for label in self.classes]
+        self._index = {label: k for k, label in enumerate(self._labels)}
+
+    @property
+    def size(self) -> int:
+        """The number of labels."""
+        return len(self._labels)
+
+    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+        """Return the number of each label (N,), or with ``multi_label`` flags (N, K)."""
+        if not self.multi_label:
+            numbers = [self._number(labels_of(label, multi_label=False)[0], name) for label in labels]
+            return np.array(numbers, dtype=np.int64)
+        flags = np.zeros((len(labels), self.size), dtype=np.float32)
+        for row, label in enumerate(labels):
+            flags[row, [self._number(one, name) for one in labels_of(label, multi_label=True)]] = 1
+        return flags
+
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probability of every label (…, K)."""
+        wide = scores.astype(np.float64)
+        if self.multi_label:
+            return np.asarray(1.0 / (1.0 + np.exp(-wide)))
+        wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
+        return np.asarray(wide / wide.sum(axis=-1, keepdims=True))
+
+    def predict(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return the most probable label of each item, (N,); with ``multi_label`` flags (N, K)."""
+        given = self.probabilities(scores)
+        if self.multi_label:
+            return np.asarray((given >= 0.5).astype(np.int64))
+        return np.asarray(self.classes[given.argmax(axis=1)])
+
+    def present(self, scores: NDArray[Any]) -> Prediction:
+        """Return the label with its probability, and those of all others."""
+        given: list[float] = self.probabilities(scores).tolist()
+        largest = max(given)
+        label: Any = self._labels[given.index(largest)]
+        if self.multi_label:
+            label = [one for one, share in zip(self._labels, given, strict=True) if share >= 0.5]
+        return Prediction(label, largest, dict(zip(self._names, given, strict=True)))
+
+    def metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
+        """Return the metrics of a classifier."""
+        measure = multilabel_scores if self.multi_label else classification_scores
+        return measure(targets.astype(np.int64), self.probabilities(scores), self._names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the labels."""
+        return {"labels": self._labels, "multi_label": self.multi_label}
+
+    def _number(self, label: Any, name: str) -> int:
+        known = self._index.get(label)
+        if known is None:
+            expected = "one of the labels seen in training, " + ", ".join(repr(c) for c in self._index)
+            raise InputError(
+                f"{name}: " + describe("label", label, expected, did_you_mean(str(label), map(str, self._index)))
+            )
+        return known
+
+
+class NumberAnswers(Answers):
+    r"""Numbers in the unit of the data: :math:`\hat y = \mu + \sigma z`.
+
+    Args:
+        mean: mean of the training targets.
+        scale: their standard deviation, above 0.
+
+    Example:
+        >>> NumberAnswers(mean=10.0, scale=2.0).present(np.array([0.5], np.float32))
+        11.0
+    """
+
+    label_type = "number"
+
+    def __init__(self, mean: float, scale: float) -> None:
+        self.mean, self.scale = mean, scale
+
+    @property
+    def size(self) -> int:
+        """One score."""
+        return 1
+
+    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+        """Return the numbers, standardised (N,)."""
+        return ((numbers_of(labels, name) - self.mean) / self.scale).astype(np.float32)
+
+    def predict(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the number of each item, (N,)."""
+        return self._in_unit(scores[:, 0])
+
+    def present(self, scores: NDArray[Any]) -> float:
+        """Return the number."""
+        return float(self.mean + self.scale * float(scores[0]))
+
+    def metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
+        """Return the metrics of a regressor."""
+        return regression_scores(self._in_unit(targets), self._in_unit(scores[:, 0]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return mean and scale."""
+        return {"target_mean": self.mean, "target_scale": self.scale}
+
+    def _in_unit(self, standardised: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(self.mean + self.scale * standardised.astype(np.float64))
+
+
+def answers_from(task: str, saved: dict[str, Any]) -> Answers:
+    """Return the answers that :meth:`Answers.to_dict` described.
+
+    Args:
+        task: ``classify`` or ``regress``.
+        saved: the field ``targets`` of a bundle's ``config.json``.
+    """
+    if task == "classify":
+        return ClassAnswers(saved["labels"], multi_label=saved["multi_label"])
+    return NumberAnswers(saved["target_mean"], saved["target_scale"])
+
+
+def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
+    """Return the labels of one item as plain Python values.
+
+    Raises:
+        InputError: it is none, or of the wrong kind.
+    """
+    if multi_label:
+        if isinstance(label, str) or not hasattr(label, "__iter__"):
+            raise InputError(describe("label", label, "a list of labels, since multi_label is on"))
+        if isinstance(label, np.ndarray) and label.dtype.kind in "biuf":
+            fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
+            raise InputError(describe("label", label, "a list of labels, not a row of numbers", fix))
+        return [plain(one) for one in label]
+    if hasattr(label, "__iter__") and not isinstance(label, str):
+        fix = "For several labels an item, use multi_label=True."
+        raise InputError(describe("label", label, "one label", fix))
+    if label is None or label != label or (isinstance(label, str) and not label.strip()):
+        raise InputError(describe("label", label, "a label for every item", "Give it one, or leave it out."))
+    return [plain(label)]
+
+
+def numbers_of(labels: Sequence[Any], name: str) -> NDArray[np.float64]:
+    """Return labels as numbers (N,).
+
+    Raises:
+        InputError: a label is no finite number; the text begins with ``name``.
+    """
+    values = np.empty(len(labels))
+    for row, label in enumerate(labels):
+        try:
+            values[row] = float(label)
+        except (TypeError, ValueError):
+            values[row] = math.nan
+        if not math.isfinite(values[row]):
+            raise InputError(f"{name}: " + describe("label", label, "a finite number for every item"))
+    return values
+
+
+def plain(label: Any) -> Any:
+    """Return a NumPy scalar as the Python value it holds."""
+    return label.item() if isinstance(label, np.generic) else label

@@ -1,0 +1,129 @@
+"""A saved language model that writes and scores texts, on the engine; no PyTorch.
+
+Axes: B texts side by side, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._kernels import processors
+from rekur._tensors import Array
+from rekur.data import evaluation_chunks
+from rekur.decode import StepFunction
+from rekur.errors import BundleError, describe
+from rekur.features import TextFeatures
+from rekur.program import Engine
+from rekur.runtime.bundle import Bundle
+from rekur.runtime.writing import Writing
+
+#: scores that are kept at once
+_SCORES = 1 << 23
+
+
+class LanguagePredictor(Writing):
+    """A language model as it was saved.
+
+    Args:
+        bundle: as :func:`rekur.runtime.read_bundle` returned it.
+        threads: most threads of the kernels; None for all processors.
+
+    Attributes:
+        bundle: the bundle.
+        task: ``language``.
+        features_: what turns text into tokens.
+
+    Example:
+        >>> import rekur
+        >>> rekur.load("runs/shakespeare").generate("ROMEO:", seed=0)[0].text  # doctest: +SKIP
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        self.bundle, self.task = bundle, bundle.task
+        self.engine = Engine(*bundle.program(), threads=threads or processors())
+        features = bundle.features()
+        if not isinstance(features, TextFeatures):
+            raise BundleError(f"{bundle.folder}: " + describe("features", features.kind, "'text' for a language model"))
+        self.features_ = features
+
+    @property
+    def columns_(self) -> Mapping[str, Any]:
+        """How the training files were read."""
+        columns: dict[str, Any] = self.bundle.config.get("columns", {})
+        return columns
+
+    @property
+    def metrics_(self) -> dict[str, Any]:
+        """The scores on the validation text, with a baseline beside them."""
+        return self.bundle.metrics
+
+    def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+        return nats(self.engine, ids, starts, reset=reset)
+
+    def _step_function(self) -> StepFunction:
+        return ProgramSteps(self.engine)
+
+    def _resets(self) -> bool:
+        return bool(self.bundle.config["targets"]["reset"])
+
+    def __repr__(self) -> str:
+        return f"LanguagePredictor({self.bundle.folder}, {self.features_.tokens} tokens)"
+
+
+class ProgramSteps:
+    """The step function of a language model's program; see :class:`rekur.decode.StepFunction`.
+
+    Args:
+        engine: what runs the program.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._many = engine, engine.many()
+
+    def initial_state(self, batch: int) -> dict[str, Array]:
+        """Return the state of B texts before their first token."""
+        return self._many.initial_state(batch)
+
+    def step(self, ids: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+        """Return the scores (B, V) of what follows one more token of each text, (B,), and the state."""
+        after = self._many.step(ids, state)
+        return self._many.read(after), after
+
+    def read(self, ids: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+        """Return the scores (1, V) of what follows T >= 1 more tokens of one text, (T,), and the state."""
+        after = self._engine.advance(ids, [array[0] for array in state.values()])
+        found = {name: array[None] for name, array in zip(state, after, strict=True)}
+        return self._many.read(found), found
+
+    def select(self, state: dict[str, Array], rows: Array) -> dict[str, Array]:
+        """Return the state of some of the texts, (k,), each as often as it is asked for."""
+        return self._many.select(state, rows)
+
+
+def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+    """Return the negative log-probability of every token (N,) of a text, in nats.
+
+    Args:
+        engine: runs the program of a language model.
+        ids: the tokens, (N,).
+        starts: where each document begins.
+        reset: whether the state begins anew with each document.
+    """
+    found = np.zeros(len(ids), np.float32)
+    state = engine.initial_state()
+    steps = max(1, _SCORES // engine.program.output_size)
+    for chunk in evaluation_chunks(ids, starts, reset=reset, chunk_length=steps):
+        begins = [] if chunk.resets is None else np.flatnonzero(chunk.resets[0]).tolist()
+        for first, last in zip([0, *begins], [*begins, chunk.x.shape[1]], strict=True):
+            if first in begins:
+                state = engine.initial_state()
+            scores, state = engine.run_steps(chunk.x[0, first:last], state)
+            top = scores.max(axis=1, initial=-np.inf)
+            sums = np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top
+            targets = chunk.targets[0, first:last]
+            found[chunk.places[0, first:last]] = sums - scores[np.arange(len(targets)), targets]
+    return found

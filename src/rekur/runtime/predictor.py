@@ -1,0 +1,106 @@
+"""A saved model that answers: from raw items to predictions, on the engine; no PyTorch.
+
+Axes: N items, K scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._kernels import processors
+from rekur.errors import InputError, NotStreamableError, describe
+from rekur.program import Engine
+from rekur.runtime.answering import Answering
+from rekur.runtime.answers import ClassAnswers, answers_from
+from rekur.runtime.bundle import Bundle
+from rekur.runtime.program_model import ProgramModel
+from rekur.runtime.session import Session
+
+#: items that are run at once
+_ITEMS = 256
+
+
+class Predictor(Answering):
+    """A classifier or a regressor as it was saved.
+
+    Args:
+        bundle: as :func:`rekur.runtime.read_bundle` returned it.
+        threads: most threads of the kernels; None for all processors.
+
+    Attributes:
+        bundle: the bundle.
+        task: ``classify`` or ``regress``.
+        features_: what turns an item into steps.
+        answers_: what the scores mean.
+        label_type: how labels are read from a file: ``class``, ``classes`` or ``number``.
+
+    Example:
+        >>> import rekur
+        >>> rekur.load("runs/reviews").predict(["a fine film"])  # doctest: +SKIP
+        array(['good'], dtype='<U4')
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        self.bundle, self.task = bundle, bundle.task
+        self.engine = Engine(*bundle.program(), threads=threads or processors())
+        self.features_ = bundle.features()
+        self.answers_ = answers_from(self.task, bundle.config["targets"])
+        self.label_type = self.answers_.label_type
+
+    @property
+    def columns_(self) -> Mapping[str, Any]:
+        """How the training file was read."""
+        columns: dict[str, Any] = self.bundle.config.get("columns", {})
+        return columns
+
+    @property
+    def metrics_(self) -> dict[str, Any]:
+        """The scores on the validation items, with a baseline beside them."""
+        return self.bundle.metrics
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each class, (N, K), in the order of ``classes_``.
+
+        Raises:
+            InputError: the model gives numbers, not classes.
+        """
+        return self._classes().probabilities(self.scores(X))
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, in order; (K,)."""
+        return self._classes().classes
+
+    def stream(self) -> Session[Any]:
+        """Return a live session: push raw events, get the prediction so far.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        if not self.engine.program.causal:
+            raise NotStreamableError(
+                "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
+                "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
+            )
+        model = ProgramModel(self.engine, self.bundle.fingerprint)
+        return Session(model, self.features_, self.answers_.present)
+
+    def _scores_of_steps(self, steps: Any) -> NDArray[Any]:
+        parts = [
+            self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])
+            for start in range(0, len(steps), _ITEMS)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.answers_.size), np.float32)
+
+    def _classes(self) -> ClassAnswers:
+        if not isinstance(self.answers_, ClassAnswers):
+            fix = "predict gives the numbers."
+            raise InputError(describe("model", f"one of the task {self.task}", "one of the task classify", fix))
+        return self.answers_
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.bundle.folder}, {self.task})"

@@ -1,0 +1,59 @@
+"""A trained model live: as a program where one can be made of it, else as it is."""
+
+from __future__ import annotations
+
+from rekur.decode import StepFunction
+from rekur.errors import InputError, NotStreamableError
+from rekur.models import LanguageNetwork, LiveLanguage, LiveModel, SequenceModel
+from rekur.program import Engine
+from rekur.runtime import ProgramModel, ProgramSteps, StepModel
+from rekur.ship.lower import lower
+
+
+def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
+    """Return what a session steps.
+
+    Args:
+        model: the trained model.
+        task: what it predicts.
+        fingerprint: of the saved model, to which saved states are bound.
+
+    Raises:
+        NotStreamableError: the model reads the sequence from both ends.
+
+    Example:
+        >>> from rekur.models import SequenceSpec, build
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
+        >>> live_model(build(spec, seed=0), "classify", "").live().scores([4, 5]).shape
+        (3,)
+    """
+    if not model.streams:
+        raise NotStreamableError(
+            "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
+            "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
+        )
+    try:
+        program, weights = lower(model, task)
+    except InputError:  # a cell of somebody's own
+        return LiveModel(model, fingerprint)
+    return ProgramModel(Engine(program, weights), fingerprint)
+
+
+def step_function(network: LanguageNetwork) -> StepFunction:
+    """Return what scores the next token of many texts side by side.
+
+    Args:
+        network: the trained network.
+
+    Example:
+        >>> import numpy as np
+        >>> from rekur.models import LanguageSpec, build_language
+        >>> steps = step_function(build_language(LanguageSpec(vocabulary_size=10, hidden_size=8), seed=0))
+        >>> steps.step(np.array([0, 0]), steps.initial_state(2))[0].shape
+        (2, 10)
+    """
+    try:
+        program, weights = lower(network)
+    except InputError:  # a cell of somebody's own
+        return LiveLanguage(network)
+    return ProgramSteps(Engine(program, weights))
