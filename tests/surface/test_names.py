@@ -45,8 +45,8 @@ NAMES = {
     ),
     "rekur.runtime": (
         "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "
-        "ProgramModel ProgramSteps Session StepModel Writing answers_from check_writable documents load "
-        "read_bundle runner write_bundle write_quantised"
+        "ProgramModel ProgramSteps ScoreLoss Session StepModel Writing answers_from check_writable documents load "
+        "read_bundle runner score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.ship": ("live_model lower program_files step_function"),

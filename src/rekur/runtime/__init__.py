@@ -3,6 +3,7 @@
 from rekur.runtime.answering import Answering
 from rekur.runtime.answers import Answers, ClassAnswers, NumberAnswers, Prediction, answers_from
 from rekur.runtime.bundle import Bundle, read_bundle
+from rekur.runtime.compare import ScoreLoss, score_loss
 from rekur.runtime.language_predictor import LanguagePredictor, ProgramSteps
 from rekur.runtime.loading import load, runner
 from rekur.runtime.predictor import Predictor
@@ -23,6 +24,7 @@ __all__ = [
     "Predictor",
     "ProgramModel",
     "ProgramSteps",
+    "ScoreLoss",
     "Session",
     "StepModel",
     "Writing",
@@ -32,6 +34,7 @@ __all__ = [
     "load",
     "read_bundle",
     "runner",
+    "score_loss",
     "write_bundle",
     "write_quantised",
 ]
