@@ -16,6 +16,7 @@ NAMES = {
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
         "make_cell"
     ),
+    "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
         "Chunk Columns Corpus Description Encoded Example LengthBuckets Ragged Row Source Split StreamBatches "
         "Texts Tokens as_sequences channels choose_rows collate describe encode_items encode_texts "

@@ -83,6 +83,17 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
         raise InputError(f"{error} {fix}") from None
 
 
+def unlabelled_data(
+    task: Any,
+    files: Sequence[str],
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    others: dict[str, Any],
+) -> Any:
+    """Return what a trained task may be run on: as :func:`labelled_data`, but labels are not needed."""
+    return _data(task, files, columns, reading, others, need_label=False)[0]
+
+
 def labelled_data(
     task: Any,
     files: Sequence[str],
@@ -102,6 +113,19 @@ def labelled_data(
         others: options of texts, name -> value, None where not given; refused for other tasks.
         option: by what the files were given, for messages.
     """
+    return _data(task, files, columns, reading, others, option=option)
+
+
+def _data(
+    task: Any,
+    files: Sequence[str],
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    others: dict[str, Any],
+    *,
+    option: str = "FILE",
+    need_label: bool = True,
+) -> tuple[Any, str]:
     if task.task == "language":
         from rekur.cli.language import texts_for
 
@@ -111,7 +135,7 @@ def labelled_data(
     for name, value in others.items():
         if value is not None:
             raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
-    return corpus_for(task, Path(files[0]), columns, reading, need_label=True), files[0]
+    return corpus_for(task, Path(files[0]), columns, reading, need_label=need_label), files[0]
 
 
 def _check_kind(kind: str, chosen: dict[str, Any]) -> None:
