@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rekur.decode import Sampler, generate, generate_all
+from rekur.decode import Sampler, StepFunction, generate, generate_all
 from rekur.features import TextFeatures
 from rekur.models import LanguageSpec, build_language
-from rekur.models.live_language import LiveLanguage
+from rekur.ship import step_function
 
 VOCABULARY, EMBEDDING, HIDDEN, LAYERS = 65, 64, 256, 2
 TORCH = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -78,7 +78,7 @@ def draws_of(samples: int, tokens: int, options: dict[str, Any]) -> Callable[[],
 
 
 def rivals_of(
-    live: LiveLanguage, plain: Plain, features: TextFeatures, samples: int, tokens: int
+    live: StepFunction, plain: Plain, features: TextFeatures, samples: int, tokens: int
 ) -> dict[str, Callable[[], object]]:
     """Return ways to draw so many samples of so many tokens, and the sampler's part of it alone."""
     options: dict[str, Any] = {"samples": samples, "max_tokens": tokens, "sampler": Sampler(seed=0)}
@@ -100,7 +100,7 @@ def measure(settings: argparse.Namespace) -> Iterator[dict[str, Any]]:
         spec = LanguageSpec(
             vocabulary_size=VOCABULARY, cell=cell, hidden_size=HIDDEN, num_layers=LAYERS, embedding_size=EMBEDDING
         )
-        live, plain = LiveLanguage(build_language(spec, seed=0)), Plain(cell).eval()
+        live, plain = step_function(build_language(spec, seed=0)), Plain(cell).eval()
         for samples in (1, 64):
             tokens = settings.tokens if samples == 1 else settings.tokens // 2
             seconds = medians(rivals_of(live, plain, features, samples, tokens), settings.repeats, clock)

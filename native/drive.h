@@ -133,10 +133,47 @@ REKUR_INLINE auto previous_output(const A& a, int64_t t, int64_t row) {
     return (t > 0 ? a.outputs + a.at.place(t - 1, row) * a.hidden : a.h0 + row * a.hidden);
 }
 
-// Where the cells before step t stand.
+// Where the cells before step t stand, of which a row has so many numbers.
 template <class A>
-REKUR_INLINE auto previous_cells(const A& a, int64_t t, int64_t row) {
-    return (t > 0 ? a.cells + a.at.place(t - 1, row) * a.hidden : a.c0 + row * a.hidden);
+REKUR_INLINE auto previous_cells(const A& a, int64_t t, int64_t row, int64_t width) {
+    return (t > 0 ? a.cells + a.at.place(t - 1, row) * width : a.c0 + row * width);
+}
+
+// A tile of four gates of the same units begins with what the input product gave.
+struct FourGates {
+    static constexpr int units = 1, product_gates = 4;
+
+    template <class S>
+    static void start(const Recurrence<S>& a, Rows rows, Units<S> place, Tile<S>& tile) {
+        const int64_t H = a.hidden, u = place.at(0);
+        const int n = place.count(0);
+        for (int m = 0; m < tile.height; ++m) {
+            const S* from = a.gates + a.at.place(rows.t, rows.row(m)) * 4 * H + u;
+            for (int v = 0; v < 4; ++v) tile.row(m)[v] = load(from + v * H, n);
+        }
+    }
+};
+
+// Calls gates_back(row, unit, count, gradient of the output) for all of a tile; before the first step there are no
+// gates, and the gradient is that of h0. With `around`, d_h holds what goes around the gates of the next step.
+template <bool around = false, class S, class F>
+REKUR_INLINE void each_gradient(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile,
+                                F&& gates_back) {
+    for (int m = 0; m < tile.height; ++m) {
+        const int64_t row = rows.row(m);
+        for (int v = 0; v < tile.vectors; ++v) {
+            const int64_t unit = place.at(v);
+            const int count = place.count(v);
+            S* first = a.d_h + row * a.hidden + unit;
+            Vec<S> d_h = arriving(a, rows.t, row, unit, count, tile.row(m)[v]);
+            if (around) d_h += load(first, count);
+            if (rows.t < 0) {
+                store(first, d_h, count);
+            } else {
+                gates_back(row, unit, count, d_h);
+            }
+        }
+    }
 }
 
 template <class S>

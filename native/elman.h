@@ -36,22 +36,12 @@ struct ElmanBackward {
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
-        for (int m = 0; m < tile.height; ++m) {
-            const int64_t row = rows.row(m);
-            for (int v = 0; v < tile.vectors; ++v) {
-                const int64_t unit = place.at(v);
-                const int count = place.count(v);
-                const Vec<S> d_h = arriving(a, rows.t, row, unit, count, tile.row(m)[v]);
-                if (rows.t < 0) {
-                    store(a.d_h + row * a.hidden + unit, d_h, count);
-                    continue;
-                }
-                const int64_t at = a.at.place(rows.t, row) * a.hidden + unit;
-                const Vec<S> h = load(a.outputs + at, count);
-                const Vec<S> d = is_tanh ? d_h * (1 - h * h) : (h > 0 ? d_h : h * 0);
-                store(a.d_gates + at, d, count);
-            }
-        }
+        each_gradient(a, rows, place, tile, [&](int64_t row, int64_t unit, int count, Vec<S> d_h) {
+            const int64_t at = a.at.place(rows.t, row) * a.hidden + unit;
+            const Vec<S> h = load(a.outputs + at, count);
+            const Vec<S> d = is_tanh ? d_h * (1 - h * h) : (h > 0 ? d_h : h * 0);
+            store(a.d_gates + at, d, count);
+        });
     }
 };
 

@@ -1,20 +1,42 @@
-// What Python gives a kernel, by name: arrays and numbers are checked here; below, nothing is.
+// What Python gives a kernel: arrays and numbers are checked here; below, nothing is.
 #pragma once
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
+#include "kernels.h"
 #include "layout.h"
 
 namespace rekur {
 
 namespace nb = nanobind;
+
+template <class T>
+using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Maybe = std::optional<Array<T>>;
+
+template <class T>
+T* checked(const Array<T>& array, int64_t size, const char* name) {
+    if (static_cast<int64_t>(array.size()) < size) {
+        throw std::invalid_argument(std::string(name) + ": got " + std::to_string(array.size()) +
+                                    " numbers; expected " + std::to_string(size) + ".");
+    }
+    return array.data();
+}
+
+template <class T>
+T* checked(const Maybe<T>& array, int64_t size, const char* name) {
+    return array ? checked(*array, size, name) : nullptr;
+}
 
 // What one call is given. Arrays are taken as they are, never converted: what is written into must be the caller's.
 class Given {
@@ -27,15 +49,11 @@ public:
             if (needed) throw std::invalid_argument(std::string(name) + ": got none; expected an array.");
             return nullptr;
         }
-        nb::ndarray<T, nb::c_contig, nb::device::cpu> found;
+        Array<T> found;
         if (!nb::try_cast(values_[name], found, false)) {
             throw std::invalid_argument(std::string(name) + ": expected a contiguous array of the kernel's own dtype.");
         }
-        if (static_cast<int64_t>(found.size()) < size) {
-            throw std::invalid_argument(std::string(name) + ": got " + std::to_string(found.size()) +
-                                        " numbers; expected " + std::to_string(size) + ".");
-        }
-        return found.data();
+        return checked(found, size, name);
     }
 
     bool has(const char* name) const { return values_.contains(name); }
@@ -60,9 +78,12 @@ inline Layout layout_of(const Given& given) {
 
 // Places that the layout reaches, so that no array is shorter.
 inline int64_t places_of(const Layout& at) {
-    int64_t most = 0;
-    for (int64_t t = 0; t < at.steps; ++t) {
-        if (at.active[t] < 1 || at.active[t] > at.rows || (t > 0 && at.active[t] > at.active[t - 1]) || at.first[t] < 0) {
+    if (at.stride < 1) {
+        throw std::invalid_argument("stride: got " + std::to_string(at.stride) + "; expected 1 or more.");
+    }
+    int64_t most = 0, before = at.rows;
+    for (int64_t t = 0; t < at.steps; before = at.active[t++]) {
+        if (at.active[t] < 1 || at.active[t] > before || at.first[t] < 0) {
             throw std::invalid_argument("active: expected rows from 1 to " + std::to_string(at.rows) + ", falling.");
         }
         const int64_t end = at.place(t, at.active[t] - 1) + 1;
@@ -71,6 +92,7 @@ inline int64_t places_of(const Layout& at) {
     return most;
 }
 
+// Memory on a cache line's border.
 template <class S>
 using Buffer = std::unique_ptr<S[], void (*)(S*)>;
 
@@ -78,6 +100,15 @@ template <class S>
 Buffer<S> buffer(int64_t size) {
     auto* data = static_cast<S*>(::operator new[](static_cast<size_t>(size) * sizeof(S), std::align_val_t{64}));
     return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
+}
+
+// The weights of all heads, one head's after another's.
+template <class S>
+Buffer<S> packed(const Packing& how, const S* weight, int64_t heads = 1) {
+    auto to = buffer<S>(heads * how.size());
+    const int64_t numbers = how.gates * how.columns * how.depth;
+    for (int64_t head = 0; head < heads; ++head) pack(how, weight + head * numbers, to.get() + head * how.size());
+    return to;
 }
 
 }  // namespace rekur

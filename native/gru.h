@@ -49,31 +49,20 @@ struct GruBackward {
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
         const int64_t H = a.hidden;
-        for (int m = 0; m < tile.height; ++m) {
-            const int64_t row = rows.row(m);
-            for (int v = 0; v < tile.vectors; ++v) {
-                const int64_t u = place.at(v);
-                const int n = place.count(v);
-                S* around = a.d_h + row * H + u;  // what goes around the gates of the next step
-                const Vec<S> d_h = arriving(a, rows.t, row, u, n, tile.row(m)[v]) + load(around, n);
-                if (rows.t < 0) {
-                    store(around, d_h, n);
-                    continue;
-                }
-                const int64_t at = a.at.place(rows.t, row);
-                const S* from = a.gates + at * 4 * H + u;
-                const Vec<S> r = load(from, n), z = load(from + H, n);
-                const Vec<S> candidate = load(from + 2 * H, n), product = load(from + 3 * H, n);
-                const Vec<S> before = load(previous_output(a, rows.t, row) + u, n);
-                const Vec<S> d_n = d_h * (1 - z) * (1 - candidate * candidate);
-                store(around, d_h * z, n);
-                S* to = a.d_gates + at * 4 * H + u;
-                store(to, d_n * product * r * (1 - r), n);
-                store(to + H, d_h * (before - candidate) * z * (1 - z), n);
-                store(to + 2 * H, d_n, n);
-                store(to + 3 * H, d_n * r, n);
-            }
-        }
+        each_gradient<true>(a, rows, place, tile, [&](int64_t row, int64_t u, int n, Vec<S> d_h) {
+            const int64_t at = a.at.place(rows.t, row);
+            const S* from = a.gates + at * 4 * H + u;
+            const Vec<S> r = load(from, n), z = load(from + H, n);
+            const Vec<S> candidate = load(from + 2 * H, n), product = load(from + 3 * H, n);
+            const Vec<S> before = load(previous_output(a, rows.t, row) + u, n);
+            const Vec<S> d_n = d_h * (1 - z) * (1 - candidate * candidate);
+            store(a.d_h + row * H + u, d_h * z, n);
+            S* to = a.d_gates + at * 4 * H + u;
+            store(to, d_n * product * r * (1 - r), n);
+            store(to + H, d_h * (before - candidate) * z * (1 - z), n);
+            store(to + 2 * H, d_n, n);
+            store(to + 3 * H, d_n * r, n);
+        });
     }
 };
 

@@ -7,19 +7,7 @@
 namespace rekur {
 namespace REKUR_ISA {
 
-struct LstmForward {
-    static constexpr int units = 1, product_gates = 4;
-
-    template <class S>
-    static void start(const Recurrence<S>& a, Rows rows, Units<S> place, Tile<S>& tile) {
-        const int64_t H = a.hidden, u = place.at(0);
-        const int n = place.count(0);
-        for (int m = 0; m < tile.height; ++m) {
-            const S* from = a.gates + a.at.place(rows.t, rows.row(m)) * 4 * H + u;
-            for (int v = 0; v < 4; ++v) tile.row(m)[v] = load(from + v * H, n);
-        }
-    }
-
+struct LstmForward : FourGates {
     template <class S>
     static void finish(const Recurrence<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
         const int64_t H = a.hidden, u = place.at(0);
@@ -29,7 +17,7 @@ struct LstmForward {
             const Vec<S> i = sigmoid(tile.row(m)[0]), f = sigmoid(tile.row(m)[1]);
             const Vec<S> g = tanh(tile.row(m)[2]), o = sigmoid(tile.row(m)[3]);
             S* own = a.cells + row * H + u;
-            const Vec<S> before = load(a.keep ? previous_cells(a, rows.t, row) + u : own, n);
+            const Vec<S> before = load(a.keep ? previous_cells(a, rows.t, row, H) + u : own, n);
             const Vec<S> c = f * before + i * g;
             store(a.keep ? a.cells + at * H + u : own, c, n);
             put_output(a, rows.t, row, u, n, o * tanh(c));
@@ -49,31 +37,21 @@ struct LstmBackward {
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
         const int64_t H = a.hidden;
-        for (int m = 0; m < tile.height; ++m) {
-            const int64_t row = rows.row(m);
-            for (int v = 0; v < tile.vectors; ++v) {
-                const int64_t u = place.at(v);
-                const int n = place.count(v);
-                const Vec<S> d_h = arriving(a, rows.t, row, u, n, tile.row(m)[v]);
-                if (rows.t < 0) {
-                    store(a.d_h + row * H + u, d_h, n);
-                    continue;
-                }
-                const int64_t at = a.at.place(rows.t, row);
-                const S* from = a.gates + at * 4 * H + u;
-                const Vec<S> i = load(from, n), f = load(from + H, n);
-                const Vec<S> g = load(from + 2 * H, n), o = load(from + 3 * H, n);
-                const Vec<S> squashed = tanh(load(a.cells + at * H + u, n));
-                const Vec<S> before = load(previous_cells(a, rows.t, row) + u, n);
-                const Vec<S> d_c = load(a.d_c + row * H + u, n) + d_h * o * (1 - squashed * squashed);
-                store(a.d_c + row * H + u, d_c * f, n);
-                S* to = a.d_gates + at * 4 * H + u;
-                store(to, d_c * g * i * (1 - i), n);
-                store(to + H, d_c * before * f * (1 - f), n);
-                store(to + 2 * H, d_c * i * (1 - g * g), n);
-                store(to + 3 * H, d_h * squashed * o * (1 - o), n);
-            }
-        }
+        each_gradient(a, rows, place, tile, [&](int64_t row, int64_t u, int n, Vec<S> d_h) {
+            const int64_t at = a.at.place(rows.t, row);
+            const S* from = a.gates + at * 4 * H + u;
+            const Vec<S> i = load(from, n), f = load(from + H, n);
+            const Vec<S> g = load(from + 2 * H, n), o = load(from + 3 * H, n);
+            const Vec<S> squashed = tanh(load(a.cells + at * H + u, n));
+            const Vec<S> before = load(previous_cells(a, rows.t, row, H) + u, n);
+            const Vec<S> d_c = load(a.d_c + row * H + u, n) + d_h * o * (1 - squashed * squashed);
+            store(a.d_c + row * H + u, d_c * f, n);
+            S* to = a.d_gates + at * 4 * H + u;
+            store(to, d_c * g * i * (1 - i), n);
+            store(to + H, d_c * before * f * (1 - f), n);
+            store(to + 2 * H, d_c * i * (1 - g * g), n);
+            store(to + 3 * H, d_h * squashed * o * (1 - o), n);
+        });
     }
 };
 

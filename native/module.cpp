@@ -1,12 +1,6 @@
 // rekur._native: the kernels as Python sees them. Arrays are checked here; below, nothing is.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-
 #include <functional>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -15,19 +9,13 @@
 #include <unistd.h>
 #endif
 
+#include "given.h"
 #include "kernels.h"
 #include "memory.h"
 #include "team.h"
 
-namespace nb = nanobind;
-
 namespace rekur {
 namespace {
-
-template <class T>
-using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Maybe = std::optional<Array<T>>;
 
 int64_t second_level_cache() {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
@@ -37,37 +25,10 @@ int64_t second_level_cache() {
     return 1 << 20;
 }
 
-template <class T>
-T* checked(const Array<T>& array, int64_t size, const char* name) {
-    if (static_cast<int64_t>(array.size()) < size) {
-        throw std::invalid_argument(std::string(name) + ": got " + std::to_string(array.size()) +
-                                    " numbers; expected " + std::to_string(size) + ".");
-    }
-    return array.data();
-}
-
-template <class T>
-T* checked(const Maybe<T>& array, int64_t size, const char* name) {
-    return array ? checked(*array, size, name) : nullptr;
-}
-
 Layout layout(const Array<const int64_t>& first, const Array<const int64_t>& active, int64_t stride, int64_t rows) {
     const auto steps = static_cast<int64_t>(first.size());
     checked(active, steps, "active");
     return {first.data(), active.data(), stride, steps, rows};
-}
-
-// Places that the layout reaches, so that no array is shorter.
-int64_t places(const Layout& at) {
-    int64_t most = 0;
-    for (int64_t t = 0; t < at.steps; ++t) {
-        if (at.active[t] < 1 || at.active[t] > at.rows || (t > 0 && at.active[t] > at.active[t - 1]) || at.first[t] < 0) {
-            throw std::invalid_argument("active: expected rows from 1 to " + std::to_string(at.rows) + ", falling.");
-        }
-        const int64_t end = at.place(t, at.active[t] - 1) + 1;
-        most = end > most ? end : most;
-    }
-    return most;
 }
 
 // How many threads, and whether they split units instead of rows.
@@ -140,23 +101,6 @@ Kind kind_of(const std::string& name) {
     throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru, slstm.");
 }
 
-// A buffer on a cache line's border.
-template <class S>
-std::unique_ptr<S[], void (*)(S*)> buffer(int64_t size) {
-    constexpr std::align_val_t line{64};
-    auto* data = static_cast<S*>(::operator new[](static_cast<size_t>(size) * sizeof(S), line));
-    return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
-}
-
-// The weights of all heads, one head's after another's.
-template <class S>
-auto packed(const Packing& how, const S* weight, int64_t heads = 1) {
-    auto to = buffer<S>(heads * how.size());
-    const int64_t numbers = how.gates * how.columns * how.depth;
-    for (int64_t head = 0; head < heads; ++head) pack(how, weight + head * numbers, to.get() + head * how.size());
-    return to;
-}
-
 int64_t head_size(Kind kind, int64_t hidden, int64_t heads) {
     if (heads < 1 || hidden % heads || (heads > 1 && kind != Kind::slstm)) {
         throw std::invalid_argument("heads: expected a divisor of hidden for an sLSTM, else 1.");
@@ -174,7 +118,7 @@ Job forward(const std::string& name, Array<const int64_t> first, Array<const int
     const int64_t product = product_gates_of(kind), states = rows * hidden, size = head_size(kind, hidden, heads);
     Recurrence<S> a{};
     a.at = layout(first, active, stride, rows);
-    const int64_t numbers = places(a.at) * hidden;
+    const int64_t numbers = places_of(a.at) * hidden;
     a.hidden = hidden;
     a.bias = checked(bias, hidden, "bias");
     a.h0 = checked(h0, states, "h0");
@@ -188,7 +132,8 @@ Job forward(const std::string& name, Array<const int64_t> first, Array<const int
     a.keep = keep;
     a.heads = heads;
     a.memory = checked(memory, states, "memory");
-    if ((has_cells(kind) && (!a.cells || (keep && !a.c0))) || (a.mask && !a.seen) || (kind == Kind::slstm && !a.memory)) {
+    const bool no_cells = has_cells(kind) && (!a.cells || (keep && !a.c0));
+    if (no_cells || (a.mask && !a.seen) || (kind == Kind::slstm && !a.memory)) {
         throw std::invalid_argument("cells, c0, seen or memory: got none; LSTMs need the first two, a mask the third, "
                                     "an sLSTM the last.");
     }
@@ -213,7 +158,7 @@ Job backward(const std::string& name, Array<const int64_t> first, Array<const in
     RecurrenceBack<S> a{};
     a.heads = heads;
     a.at = layout(first, active, stride, rows);
-    const int64_t numbers = places(a.at) * hidden;
+    const int64_t numbers = places_of(a.at) * hidden;
     a.hidden = hidden;
     a.h0 = checked(h0, states, "h0");
     a.c0 = checked(c0, states * cells_of(kind), "c0");
@@ -232,7 +177,8 @@ Job backward(const std::string& name, Array<const int64_t> first, Array<const in
     std::shared_ptr<S[]> ready = packed(Packing{1, size, product * size, 1, size, kernels.panel, kernels.lanes},
                                         checked(weight, weights, "weight"), heads);
     a.weight = ready.get();
-    const auto alive = std::make_tuple(first, active, h0, c0, mask, gates, outputs, cells, d_outputs, d_gates, d_h, d_c);
+    const auto alive =
+        std::make_tuple(first, active, h0, c0, mask, gates, outputs, cells, d_outputs, d_gates, d_h, d_c);
     return {rows, a.at.steps, rows * weights, weights * int64_t(sizeof(S)),
             [&kernels, kind, a, ready, alive](const Share& share) { kernels.backward(kind, a, share); }};
 }
@@ -285,15 +231,15 @@ void bind(nb::module_& m) {
 }
 
 }  // namespace
-}  // namespace rekur
 
-namespace rekur {
 void bind_stepper(nb::module_& m);
 void bind_variants(nb::module_& m);
 void bind_linear(nb::module_& m);
-}
+
+}  // namespace rekur
 
 NB_MODULE(_native, m) {
+    namespace nb = nanobind;
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });

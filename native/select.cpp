@@ -36,7 +36,8 @@ static const InstructionSet& choose() {
         if (!wanted || !*wanted || std::string(wanted) == set->name) return *set;
         names += (names.empty() ? "" : ", ") + std::string(set->name);
     }
-    throw std::runtime_error("REKUR_ISA: got '" + std::string(wanted) + "'; expected one of " + names + ", or nothing.");
+    const std::string expected = "expected one of " + names + ", or nothing.";
+    throw std::runtime_error("REKUR_ISA: got '" + std::string(wanted) + "'; " + expected);
 }
 
 const InstructionSet& select() {

@@ -11,19 +11,7 @@
 namespace rekur {
 namespace REKUR_ISA {
 
-struct SlstmForward {
-    static constexpr int units = 1, product_gates = 4;
-
-    template <class S>
-    static void start(const Recurrence<S>& a, Rows rows, Units<S> place, Tile<S>& tile) {
-        const int64_t H = a.hidden, u = place.at(0);
-        const int n = place.count(0);
-        for (int m = 0; m < tile.height; ++m) {
-            const S* from = a.gates + a.at.place(rows.t, rows.row(m)) * 4 * H + u;
-            for (int v = 0; v < 4; ++v) tile.row(m)[v] = load(from + v * H, n);
-        }
-    }
-
+struct SlstmForward : FourGates {
     template <class S>
     static void finish(const Recurrence<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
         const int64_t H = a.hidden, u = place.at(0);
@@ -31,8 +19,7 @@ struct SlstmForward {
         for (int m = 0; m < tile.height; ++m) {
             const int64_t row = rows.row(m), at = a.at.place(rows.t, row);
             S* own = a.cells + row * 3 * H + u;
-            const S* past = a.keep ? (rows.t > 0 ? a.cells + a.at.place(rows.t - 1, row) * 3 * H : a.c0 + row * 3 * H) + u
-                                   : own;
+            const S* past = a.keep ? previous_cells(a, rows.t, row, 3 * H) + u : own;
             S* running = a.memory + row * H + u;
             const Vec<S> log_i = tile.row(m)[0], sum = tile.row(m)[1];
             const Both<Vec<S>> f_gate = both_sigmoids(sum);
@@ -65,46 +52,36 @@ struct SlstmBackward {
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
         const int64_t H = a.hidden;
-        for (int m = 0; m < tile.height; ++m) {
-            const int64_t row = rows.row(m);
-            for (int v = 0; v < tile.vectors; ++v) {
-                const int64_t u = place.at(v);
-                const int count = place.count(v);
-                const Vec<S> d_h = arriving(a, rows.t, row, u, count, tile.row(m)[v]);
-                if (rows.t < 0) {
-                    store(a.d_h + row * H + u, d_h, count);
-                    continue;
-                }
-                const int64_t at = a.at.place(rows.t, row);
-                const S* from = a.gates + at * 4 * H + u;
-                const S* now = a.cells + at * 3 * H + u;
-                const S* past = (rows.t > 0 ? a.cells + a.at.place(rows.t - 1, row) * 3 * H : a.c0 + row * 3 * H) + u;
-                S* around = a.d_c + row * 3 * H + u;
-                const Vec<S> signed_i = load(from, count), signed_f = load(from + H, count);
-                const Vec<S> i = magnitude(signed_i), f = magnitude(signed_f);
-                const Vec<S> z = load(from + 2 * H, count), o = load(from + 3 * H, count);
-                const Vec<S> n = load(now + H, count);
-                const Vec<S> mean = load(now, count) / n, d_mean = d_h * o / n;
-                const Vec<S> d_c = load(around, count) + d_mean, d_n = load(around + H, count) - d_mean * mean;
-                const Vec<S> d_m = load(around + 2 * H, count);
-                const Vec<S> to_f = (d_c * load(past, count) + d_n * load(past + H, count)) * f;
-                const Vec<S> to_i = (d_c * z + d_n) * i;
-                // what reaches m goes to whichever it was, and with it what f and i lose by being divided
-                const Vec<S> if_f = d_m - to_i, if_i = d_m - to_f;
-                Vec<S> d_kept = signed_f < 0 ? if_f : to_f, d_log = signed_i < 0 ? if_i : to_i;
-                const auto both = (signed_f < 0) & (signed_i < 0);
-                d_kept = both ? (to_f + if_f) * S(0.5) : d_kept;
-                d_log = both ? (to_i + if_i) * S(0.5) : d_log;
-                store(around, d_c * f, count);
-                store(around + H, d_n * f, count);
-                store(around + 2 * H, d_kept, count);
-                S* to = a.d_gates + at * 4 * H + u;
-                store(to, d_log, count);
-                store(to + H, d_kept * load(now + 2 * H, count), count);
-                store(to + 2 * H, d_c * i * (1 - z * z), count);
-                store(to + 3 * H, d_h * mean * o * (1 - o), count);
-            }
-        }
+        each_gradient(a, rows, place, tile, [&](int64_t row, int64_t u, int count, Vec<S> d_h) {
+            const int64_t at = a.at.place(rows.t, row);
+            const S* from = a.gates + at * 4 * H + u;
+            const S* now = a.cells + at * 3 * H + u;
+            const S* past = previous_cells(a, rows.t, row, 3 * H) + u;
+            S* around = a.d_c + row * 3 * H + u;
+            const Vec<S> signed_i = load(from, count), signed_f = load(from + H, count);
+            const Vec<S> i = magnitude(signed_i), f = magnitude(signed_f);
+            const Vec<S> z = load(from + 2 * H, count), o = load(from + 3 * H, count);
+            const Vec<S> n = load(now + H, count);
+            const Vec<S> mean = load(now, count) / n, d_mean = d_h * o / n;
+            const Vec<S> d_c = load(around, count) + d_mean, d_n = load(around + H, count) - d_mean * mean;
+            const Vec<S> d_m = load(around + 2 * H, count);
+            const Vec<S> to_f = (d_c * load(past, count) + d_n * load(past + H, count)) * f;
+            const Vec<S> to_i = (d_c * z + d_n) * i;
+            // what reaches m goes to whichever it was, and with it what f and i lose by being divided
+            const Vec<S> if_f = d_m - to_i, if_i = d_m - to_f;
+            Vec<S> d_kept = signed_f < 0 ? if_f : to_f, d_log = signed_i < 0 ? if_i : to_i;
+            const auto both = (signed_f < 0) & (signed_i < 0);
+            d_kept = both ? (to_f + if_f) * S(0.5) : d_kept;
+            d_log = both ? (to_i + if_i) * S(0.5) : d_log;
+            store(around, d_c * f, count);
+            store(around + H, d_n * f, count);
+            store(around + 2 * H, d_kept, count);
+            S* to = a.d_gates + at * 4 * H + u;
+            store(to, d_log, count);
+            store(to + H, d_kept * load(now + 2 * H, count), count);
+            store(to + 2 * H, d_c * i * (1 - z * z), count);
+            store(to + 3 * H, d_h * mean * o * (1 - o), count);
+        });
     }
 };
 

@@ -124,8 +124,8 @@ private:
         }
         const StepKernels& kernels = select().step;
         const int units = simple ? kernels.units : 1, lanes = kernels.lanes;
-        const auto packed = [&](int64_t pieces, int64_t k, const float* from, Precision precision) -> const StepWeights& {
-            packed_.push_back(StepPacker({pieces, hidden, k, k, 1, units, lanes}, precision)(from));
+        const auto packed = [&](int64_t pieces, int64_t k, const float* from, Precision how) -> const StepWeights& {
+            packed_.push_back(StepPacker({pieces, hidden, k, k, 1, units, lanes}, how)(from));
             return packed_.back().view;
         };
         StepLayer layer{};

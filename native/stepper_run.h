@@ -68,7 +68,7 @@ REKUR_INLINE Float settled(Float value) {
     return value;
 }
 
-// The new state of one panel's units of one row. Everything is whole vectors: what lies beyond the last unit is nobody's.
+// The new state of one panel's units of one row, in whole vectors: what lies beyond the last unit is nobody's.
 REKUR_INLINE void finish_sums(const StepBlock& b, int64_t row, int64_t panel, int vectors, const Float* sum,
                               const Float* aside) {
     const int64_t unit = panel * b.units * lanes<float>, padding = padded(b.layer.hidden, state_pad);

@@ -5,7 +5,7 @@
 
 namespace rekur {
 
-// Runs work(0, n) … work(n - 1, n) at the same time, each in a thread of its own, and waits for all; n is at most parts.
+// Runs work(0, n) … work(n - 1, n) at the same time, each in its own thread, and waits for all; n is at most parts.
 void run_together(int parts, const std::function<void(int, int)>& work);
 
 // "PyTorch's OpenMP", or "own threads".

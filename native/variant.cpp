@@ -13,19 +13,13 @@ Equations equations_of(const std::string& name) {
     for (int i = 0; i < 5; ++i) {
         if (name == names[i]) return static_cast<Equations>(i);
     }
-    throw std::invalid_argument("equations: got '" + name + "'; expected one of tanh, relu, lstm, gru, gru_reset_before.");
+    throw std::invalid_argument("equations: got '" + name +
+                                "'; expected one of tanh, relu, lstm, gru, gru_reset_before.");
 }
 
 int64_t gates_of(Equations equations) {
     if (equations == Equations::lstm) return 4;
     return equations == Equations::gru || equations == Equations::gru_reset_before ? 3 : 1;
-}
-
-template <class S>
-Buffer<S> packed(const Packing& how, const S* weight) {
-    auto to = buffer<S>(how.size());
-    pack(how, weight, to.get());
-    return to;
 }
 
 // The packed weights of one call, those of the backward pass transposed.

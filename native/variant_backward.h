@@ -1,4 +1,4 @@
-// The backward pass of the variants: for a block of rows what comes from the next step, then row by row through the step.
+// The backward pass of the variants: for a block of rows what comes from the next step, then each row through the step.
 #pragma once
 
 #include "variant_forward.h"

@@ -1,4 +1,4 @@
-// The forward pass of the variants: for a block of rows the whole recurrent product, then row by row what is made of it.
+// The forward pass of the variants: for a block of rows the whole recurrent product, then row by row what comes of it.
 //
 // Normalisation needs the whole row of a product, reset before the product and projection a second product: so the sums
 // go through a buffer that stays in the nearest caches. A thread owns its rows for all time, as in drive.h.

@@ -264,7 +264,7 @@ void check_bits(const Kernels<S>& kernels, const Problem<S>& p, const Result<S>&
     for (int64_t r = 0; r < R; ++r) {
         const Problem<S> one = p.alone(r);
         report.that(same_row(p, whole, r, one, run(kernels, one, 1, false, true), 0), "bits of a row by itself");
-        report.that(same_row(p, last, r, one, run(kernels, one, 1, false, false), 0), "bits of a row by units, not kept");
+        report.that(same_row(p, last, r, one, run(kernels, one, 1, false, false), 0), "bits by units, not kept");
     }
     against(p, run(kernels, p, 2, false, true), "bits in two parts of the rows");
     against(p, run(kernels, p, 2, true, true), "bits in two parts of the units");

@@ -125,7 +125,8 @@ std::vector<double> truth_of(const Stack& stack, std::vector<double> x, int64_t 
 Exact<float> row_of(const Exact<float>& x, int64_t r, int64_t rows, int64_t steps, int64_t width) {
     Exact<float> to(steps * width);
     for (int64_t t = 0; t < steps; ++t) {
-        std::memcpy(to.data() + t * width, x.data() + (t * rows + r) * width, static_cast<size_t>(width) * sizeof(float));
+        const float* from = x.data() + (t * rows + r) * width;
+        std::memcpy(to.data() + t * width, from, static_cast<size_t>(width) * sizeof(float));
     }
     return to;
 }

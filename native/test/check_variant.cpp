@@ -205,7 +205,9 @@ void check_case(const InstructionSet& set, const VariantCase& c, uint64_t seed, 
     check_values(c, singles, rough, report);
     check_gradients(c, doubles, exact, report);
     bool holds = true;
-    for (int64_t i = 0; i < rough.d_h.size(); ++i) holds &= std::fabs(rough.d_h[i] - exact.d_h[i]) <= 2e-3 * (1 + std::fabs(exact.d_h[i]));
+    for (int64_t i = 0; i < rough.d_h.size(); ++i) {
+        holds &= std::fabs(rough.d_h[i] - exact.d_h[i]) <= 2e-3 * (1 + std::fabs(exact.d_h[i]));
+    }
     report.that(holds, "gradient of h0 in single precision");
     check_bits(set.of<double>(), c, doubles, exact, report);
     check_bits(set.of<float>(), c, singles, rough, report);

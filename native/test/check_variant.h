@@ -97,7 +97,8 @@ template <class S>
 class VariantRow {
 public:
     VariantRow(const VariantCase& the_case, const VariantData<S>& data, int64_t row)
-        : c(the_case), d(data), r(row), H(c.hidden), O(c.outputs), W(c.gates() * c.hidden), h(some(O)), memory(some(H)) {
+        : c(the_case), d(data), r(row), H(c.hidden), O(c.outputs), W(c.gates() * c.hidden), h(some(O)),
+          memory(some(H)) {
         for (int64_t u = 0; u < O; ++u) h[i(u)] = d.h0[r * O + u];
         for (int64_t u = 0; u < H && d.c0.size(); ++u) memory[i(u)] = d.c0[r * H + u];
     }

@@ -1,4 +1,4 @@
-"""The compiled kernels, loaded once: None where Rekur was installed without a compiler."""
+"""The compiled kernels, loaded once: None where there are none that can be, and why."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 from rekur.errors import InputError
 
 
-def _load() -> Any:
+def _load() -> tuple[Any, str]:
     try:
         found = importlib.import_module("rekur._native")
     except ModuleNotFoundError:
-        return None
+        return None, "missing: install from a wheel, or where there is a C++ compiler"
+    except ImportError as error:  # damaged, or built for another system
+        return None, f"cannot be loaded ({error}): install rekur again"
     try:
         found.instruction_set()
     except RuntimeError as error:  # REKUR_ISA names what this processor has not
         raise InputError(str(error)) from None
-    return found
+    return found, ""
 
 
 def processors() -> int:
@@ -26,4 +28,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-kernels: Any = _load()
+kernels: Any
+#: why there are no kernels, and what helps; empty where there are
+absence: str
+kernels, absence = _load()

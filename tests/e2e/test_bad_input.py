@@ -77,6 +77,12 @@ CASES = {
         ("--text", "t"),
         "--label: got none; expected the column to learn. To see what {bad}/fine.csv holds: rekur data {bad}/fine.csv",
     ),
+    "label read as an item": (
+        "fine.csv",
+        ("--text", "t", "--label", "t"),
+        "{bad}/fine.csv: label column: got 't'; expected one that items are not read from. "
+        "Take it out of text, or name another.",
+    ),
     "two item columns": (
         "fine.csv",
         (*TEXT, "--series", "y"),
@@ -161,7 +167,7 @@ def test_a_fault_is_named_before_anything_is_written(name: str, cli: Run, bad: P
 
 
 def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
-    words = ("--text", "t", "--label", "t", "--out", tmp_path / "m", *SMALL)
+    words = ("--text", "y", "--label", "t", "--out", tmp_path / "m", *SMALL)
     done = cli("fit", "regress", bad / "fine.csv", *words)
     assert (done.code, done.err) == (2, f"rekur: {bad}/fine.csv, line 2: t: got 'a b'; expected a number.\n")
     done = cli("fit", "regress", bad / "flat.jsonl", "--series", "x", "--label", "y", "--out", tmp_path / "m", *SMALL)

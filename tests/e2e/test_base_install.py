@@ -9,8 +9,11 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rekur import Classifier, LanguageModel, Regressor
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,3 +109,64 @@ def test_the_wheel_brings_its_kernels(base: Path, tmp_path: Path) -> None:
         done = run(base / "python", "-c", code, cwd=tmp_path, env={"PATH": str(base), **more})
         assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(base.parent)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a model of each task, and what they read."""
+    folder = tmp_path_factory.mktemp("saved")
+    texts = [f"film {n} is {'fine' if n % 2 else 'dull'}" for n in range(12)]
+    labels = ["good" if n % 2 else "bad" for n in range(12)]
+    rows = [f"{text},{label}\n" for text, label in zip(texts, labels, strict=True)]
+    (folder / "reviews.csv").write_text("review,label\n" + "".join(rows), encoding="utf-8")
+    (folder / "book.txt").write_text("the cat saw the dog. the dog fed the bird. " * 20, encoding="utf-8")
+    options: dict[str, Any] = {"hidden_size": 8, "baseline": False}
+    for cell in ("gru", "slstm"):
+        model = Classifier(epochs=2, cell=cell, **options).fit(texts, labels)
+        model.columns_ = {"columns": {"text": "review", "label": "label"}}
+        model.save(folder / cell)
+    series = [[[float(i % 5), 1.0]] * 4 for i in range(20)]
+    Regressor(epochs=2, bidirectional=True, **options).fit(series, [i % 5 for i in range(20)]).save(folder / "wear")
+    LanguageModel(steps=3, **options).fit((folder / "book.txt").read_text()).save(folder / "book")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_saved_models_run_without_torch_as_they_do_with_it(base: Path, saved: Path) -> None:
+    commands = [
+        ("predict", "gru", "reviews.csv"),
+        ("predict", "slstm", "reviews.csv", "--json"),
+        ("evaluate", "gru", "reviews.csv", "--json"),
+        ("evaluate", "book", "book.txt", "--json"),
+        ("generate", "book", "--prompt", "the ", "--seed", "3"),
+        ("score", "book", "--text", "the cat"),
+        ("program", "wear", "--json"),
+    ]
+    for words in commands:
+        alone = run(base / "rekur", *words, cwd=saved)
+        here = run(sys.executable, "-m", "rekur", *words, cwd=saved)
+        assert (alone.returncode, alone.stderr) == (0, "")
+        assert alone.stdout == here.stdout != ""
+    code = (
+        "import rekur\n"
+        "session = rekur.load('gru').stream()\n"
+        "print(session.push('film 1 is ').label, session.push('fine').label)\n"
+        "print(rekur.load('wear').predict([[[1.0, 1.0]] * 4]).shape)\n"
+    )
+    alone = run(base / "python", "-c", code, cwd=saved)
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stdout.splitlines()[1] == "(1,)"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_base_install_is_small(base: Path) -> None:
+    packages = next((base.parent / "lib").glob("python*/site-packages"))
+    own = {"pip", "setuptools", "_distutils_hack", "pkg_resources", "wheel"}
+    size = sum(
+        path.stat().st_size
+        for path in packages.rglob("*")
+        if path.is_file() and path.relative_to(packages).parts[0].split("-")[0] not in own
+    )
+    assert size <= 100e6

@@ -38,7 +38,7 @@ def test_item_and_label_are_found_where_there_is_one_of_each(tmp_path):
     assert found.warnings == [
         "The column 'note' is empty.",
         "Items that are empty: 1; take them out or fill them.",
-        "Items with different labels in different places: 1.",
+        "Items that stand there again with another label: 1.",
         "Items that repeat an earlier one: 2; a split keeps equal items on one side.",
     ]
     assert found.overview() == [

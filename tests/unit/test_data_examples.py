@@ -163,6 +163,20 @@ def test_columns_that_cannot_be(tmp_path, columns, expected):
     assert refused(csv(tmp_path, LONG), **columns) == expected
 
 
+@pytest.mark.parametrize(
+    ("columns", "named", "role"),
+    [
+        ({"text": "who", "label": "who"}, "who", "text"),
+        ({"values": ["x..label"], "label": "label"}, "label", "values"),
+        ({"series": ["x", "t"], "label": ["x", "y"], "group": "who"}, "x", "series"),
+    ],
+)
+def test_a_label_is_not_read_as_an_item(tmp_path, columns, named, role):
+    expected = f"label column: got '{named}'; expected one that items are not read from. Take it out of {role}, "
+    table = csv(tmp_path, "who,x,y,t,label\na,1,2,3,4\n")
+    assert refused(table, {"label_type": "number"}, **columns) == f"a.csv: {expected}or name another."
+
+
 def test_columns_are_checked_before_any_row(tmp_path):
     with pytest.raises(DataError):
         examples(csv(tmp_path, LONG), Columns(text="txt"))

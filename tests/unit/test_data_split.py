@@ -63,7 +63,7 @@ def test_keys_are_pinned():
     [
         (
             (["a", "b"], 0.5, 0),
-            "examples: got 2 in 2 classes; expected 2 or more that differ in some class. "
+            "examples: got 2 in 2 classes; expected a class with 2 or more different items. "
             "Add examples, or give a file for validation.",
         ),
         ((["a", "a"], 0, 0), "fraction: got 0; expected a number in (0, 1)."),

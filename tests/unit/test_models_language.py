@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from rekur.cells import CELLS
+from rekur.decode import StepFunction
 from rekur.errors import InputError
-from rekur.models import LanguageSpec, LanguageStepper, build_language
+from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
 from rekur.models.language import detach, select_rows
 from rekur.scan import native
 from rekur.scan import run as scan_run
+from rekur.ship import step_function
 
 V = 11
 X = torch.tensor([[0, 5, 3, 7, 2], [0, 2, 2, 9, 10]])
@@ -105,19 +110,25 @@ def test_rows_of_a_state_are_picked_as_often_as_asked_for() -> None:
     assert torch.equal(picked.layers[0][1], state.layers[0][1][[1, 1, 0]])
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rglru"])
-@pytest.mark.parametrize("size", [V, 200_000])
-def test_a_stepper_steps_like_its_network(cell: str, size: int) -> None:
-    network = build_language(spec(cell=cell, vocabulary_size=size, num_layers=2, tied=True), seed=0).eval()
-    stepper = LanguageStepper(network)
-    ours = theirs = network.initial_state(2)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("make", [step_function, LiveLanguage])
+def test_texts_side_by_side_step_like_their_network(cell: str, make: Callable[[LanguageNetwork], StepFunction]) -> None:
+    options = {"ngrams": (3,), "ngram_rows": (4,), "norm": True, "residual": True}
+    network = build_language(spec(cell=cell, num_layers=2, tied=True, **options), seed=0).eval()
+    steps = make(network)
+    ours, theirs = steps.initial_state(2), network.initial_state(2)
     with torch.inference_mode():
         for ids in X.t():
-            scores, ours = stepper(ids, ours)
+            before = ours
+            scores, ours = steps.step(ids.numpy(), ours)
+            again, _ = steps.step(ids.numpy(), before)
+            np.testing.assert_array_equal(again, scores, "a state that was given is not changed")
             wanted, theirs = network.step(ids, theirs)
-            torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-5)
-            assert (scores[:, 0] == -torch.inf).all()
-            torch.testing.assert_close(ours, theirs)
+            np.testing.assert_allclose(scores, wanted.numpy(), rtol=1e-4, atol=1e-5)
+            assert (scores[:, 0] == -np.inf).all()
+        turned, _ = steps.step(X[[1, 0], 0].numpy(), steps.select(ours, np.array([1, 0])))
+        wanted, _ = network.step(X[:, 0], theirs)
+        np.testing.assert_allclose(turned[::-1], wanted.numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

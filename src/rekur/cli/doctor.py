@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rekur import __version__
-from rekur._kernels import kernels, processors
+from rekur._kernels import absence, kernels, processors
 from rekur.cli import show
 from rekur.cli.options import JSON
 
@@ -85,5 +85,5 @@ def _report() -> dict[str, Any]:
 def _kernels() -> dict[str, str]:
     """Return which compiled kernels run here, and on whose threads: PyTorch's, where that was loaded before."""
     if kernels is None:
-        return {"kernels": "missing: install from a wheel, or where there is a C++ compiler"}
+        return {"kernels": absence}
     return {"kernels": f"compiled, {kernels.instruction_set()}", "kernels' threads": kernels.team()}

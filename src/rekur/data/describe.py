@@ -268,7 +268,7 @@ def _warnings(found: Description) -> list[str]:
     if found.unlabelled:
         warnings.append(f"Items without a label: {found.unlabelled}; training needs one for each.")
     if found.conflicts:
-        warnings.append(f"Items with different labels in different places: {found.conflicts}.")
+        warnings.append(f"Items that stand there again with another label: {found.conflicts}.")
     if found.duplicates:
         warnings.append(f"Items that repeat an earlier one: {found.duplicates}; a split keeps equal items on one side.")
     if len(found.classes) == 1:

@@ -157,6 +157,10 @@ class _Reader:
             raise InputError(describe("label columns", len(self._labels), "1, unless labels are numbers"))
         if len(self._items) > 1 and columns.kind != "series":
             raise InputError(describe(f"{role} columns", len(self._items), "1"))
+        for name in self._labels:
+            if name in self._items:  # what a model is to say would stand in what it reads
+                fix = f"Take it out of {role}, or name another."
+                raise source.error(describe("label column", name, "one that items are not read from", fix))
         if separator is not None and label_type != "classes":
             raise InputError(f"label_separator: got '{separator}' for label_type '{label_type}'; expected 'classes'.")
         self._channels: tuple[int, int] | None = None  # of the first series that has steps, and its line

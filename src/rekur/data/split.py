@@ -117,8 +117,8 @@ def split(
     for members in by_class.values():
         valid += _choose(members, share, random)
     if not valid:
-        text = f"examples: got {len(labels)} in {len(by_class)} classes; expected 2 or more that differ in some class."
-        raise InputError(f"{text} Add examples, or give a file for validation.")
+        got, fix = f"{len(labels)} in {len(by_class)} classes", "Add examples, or give a file for validation."
+        raise InputError(f"examples: got {got}; expected a class with 2 or more different items. {fix}")
     in_valid = np.zeros(len(labels), dtype=bool)
     in_valid[valid] = True
     present = {strata[i] for i in valid}

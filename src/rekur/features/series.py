@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -228,20 +229,41 @@ class SeriesStream(FeatureStream):
 
     def __init__(self, features: SeriesFeatures) -> None:
         self._features = features
+        self._none = empty_steps(features.size)
         self._last: Rows = np.full(len(features._centre()), np.nan)
         self._taken = 0
 
     def push(self, event: Any) -> NDArray[np.float32]:
         """Take one row (a list, an array, a dict by channel names, a number), or several; return their steps."""
+        if (quick := self._one_row(event)) is not None:
+            return quick
         place = Place("", self._taken, self._features.channels)
         rows = read_rows(event, len(self._last), place, is_event=True)
         steps, self._last = self._features._steps(rows, self._last, place)
         self._taken += len(rows)
         return steps
 
+    def _one_row(self, event: Any) -> NDArray[np.float32] | None:
+        """Return the step of one row of ordinary numbers, the same bits in less time; None for everything else."""
+        is_row = type(event) is list and set(map(type, event)) == {float}
+        if not (is_row or (type(event) is np.ndarray and event.dtype == np.float64 and event.ndim == 1)):
+            return None
+        features = self._features
+        if len(event) != len(self._last) or features.indicated_:
+            return None
+        row = np.array(event)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (row - features.mean_) / features.scale_ if features.standardise else row
+            step = values.astype(np.float32)
+            if not math.isfinite(step.sum()):
+                return None
+        self._last = row
+        self._taken += 1
+        return step[None]
+
     def pending(self) -> NDArray[np.float32]:
         """Return no steps, float32 (0, D')."""
-        return empty_steps(self._features.size)
+        return self._none
 
     def reset(self) -> None:
         """Forget the series: what follows is a new one."""

@@ -3,7 +3,6 @@
 from rekur.models.build import LiveState, SequenceModel, build, count_parameters
 from rekur.models.language import LanguageNetwork, LanguageState, build_language
 from rekur.models.language_spec import LanguageSpec
-from rekur.models.language_step import LanguageStepper
 from rekur.models.live import LiveModel
 from rekur.models.live_language import LiveLanguage
 from rekur.models.spec import SequenceSpec
@@ -12,7 +11,6 @@ __all__ = [
     "LanguageNetwork",
     "LanguageSpec",
     "LanguageState",
-    "LanguageStepper",
     "LiveLanguage",
     "LiveModel",
     "LiveState",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rekur.models.language import LanguageNetwork, LanguageState, select_rows
-from rekur.models.language_step import LanguageStepper
 
 #: tokens of a prompt that are read at once
 _CHUNK = 1024
@@ -20,7 +19,7 @@ Ids = NDArray[np.int64]
 
 
 class LiveLanguage:
-    """The step function of a trained network; see :class:`rekur.decode.StepFunction`.
+    """The step function of a trained network that no program can be made of; see :class:`rekur.decode.StepFunction`.
 
     Args:
         network: the network; it is put into evaluation mode.
@@ -36,7 +35,6 @@ class LiveLanguage:
 
     def __init__(self, network: LanguageNetwork) -> None:
         self._network = network.eval()
-        self._step = LanguageStepper(network)
         self._device = next(network.parameters()).device
 
     @torch.inference_mode()
@@ -47,7 +45,7 @@ class LiveLanguage:
     @torch.inference_mode()
     def step(self, ids: Ids, state: LanguageState) -> tuple[NDArray[np.float32], LanguageState]:
         """Return the scores (B, V) of what follows one more token of each text, (B,), and the state."""
-        scores, after = self._step(self._tensor(ids), state)
+        scores, after = self._network.step(self._tensor(ids), state)
         return scores.float().numpy(force=True), after
 
     @torch.inference_mode()

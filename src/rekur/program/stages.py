@@ -114,7 +114,11 @@ class Padding(Stage):
     """Minus infinity, the score of padding, before the scores of all other tokens."""
 
     def rows(self, reads: list[Array]) -> Array:
-        return np.pad(reads[0], ((0, 0), (1, 0)), constant_values=-np.inf)
+        rows, size = reads[0].shape
+        padded = np.empty((rows, size + 1), np.float32)
+        padded[:, 0] = -np.inf
+        padded[:, 1:] = reads[0]
+        return padded
 
 
 class Conv(Stage):

@@ -19,7 +19,7 @@ from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.jobs import Work, done, run
 from rekur.scan.lstm import LSTMFamily
-from rekur.scan.operands import Backward, Family, Operands
+from rekur.scan.operands import Backward, Family, Operands, Ran
 from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
@@ -206,8 +206,8 @@ def gradients(
     d_cells = None if d_c is None else plan.take_rows(d_c).clone()
     inner = operands.rows(plan)
     needs_mask = needed[1 + Operands._fields.index("mask")]
-    work = family.backward(plan, inner, outputs, tuple(saved), d_outputs, d_cells, needs_mask=needs_mask)
-    result = yield from done(work)
+    ran = Ran(outputs, tuple(saved), d_outputs, d_cells, needs_mask)
+    result = yield from done(family.backward(plan, inner, ran))
     others = result.others
     for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
         if name in others:

@@ -14,6 +14,7 @@ from rekur.scan.operands import (
     Forward,
     Forwards,
     Operands,
+    Ran,
     add_product,
     masks_of,
     project_into,
@@ -45,17 +46,8 @@ class ElmanFamily:
             squash(now.addmm_(h if mask is None else h * mask, weight))
         return Forward(None, ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backwards:
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
+        outputs, d_outputs = ran.outputs, ran.d_outputs
         slope = (1 - outputs.square()) if self.is_tanh else (outputs > 0).to(outputs.dtype)
         d, slopes = plan.each(d_outputs), plan.each(slope)
         d[-1].mul_(slopes[-1])
@@ -64,7 +56,7 @@ class ElmanFamily:
         for going_on, here, factor, after, mask in reversed(list(steps)):
             add_product(going_on, after, operands.w_h, mask)
             here.mul_(factor)
-        others = recurrent_gradients(plan, operands, outputs, d_outputs, needs_mask=needs_mask)
+        others = recurrent_gradients(plan, operands, outputs, d_outputs, needs_mask=ran.needs_mask)
         return Backward([(d_outputs, 0)], others)
 
     def step(

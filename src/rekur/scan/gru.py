@@ -14,6 +14,7 @@ from rekur.scan.operands import (
     Forward,
     Forwards,
     Operands,
+    Ran,
     add_product,
     masked,
     masks_of,
@@ -55,18 +56,8 @@ class GRUFamily:
             torch.lerp(n_t, h, z_t, out=after)
         return Forward(None, (gates,) if keep else ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backwards:
-        (gates,) = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
+        outputs, (gates,), d_outputs, _, needs_mask = ran
         size = outputs.shape[1]
         r, z, m, n = gates.chunk(4, 1)
         d_gates = torch.empty_like(gates)
@@ -128,18 +119,8 @@ class GRUResetBeforeFamily:
             torch.lerp(n_t, h, z_t, out=after)
         return Forward(None, (gates,) if keep else ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backward:
-        (gates,) = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backward:
+        outputs, (gates,), d_outputs, _, needs_mask = ran
         size = outputs.shape[1]
         r, z, n = gates.chunk(3, 1)
         first = operands.h0 if operands.mask is None else operands.h0 * operands.mask

@@ -15,6 +15,7 @@ from rekur.scan.operands import (
     Backward,
     Forward,
     Operands,
+    Ran,
     add_product,
     masks_of,
     project_into,
@@ -83,18 +84,8 @@ class LSTMFamily:
             else:
                 torch.mm(o_t * tanh_c, projection, out=h_t)
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backward:
-        gates, cells, tanh_cells = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backward:
+        outputs, (gates, cells, tanh_cells), d_outputs, d_cells, needs_mask = ran
         c_before = plan.shifted(_cells(operands), cells)
         if d_cells is None:
             d_cells = torch.zeros_like(cells[: plan.rows])

@@ -22,7 +22,7 @@ from rekur.scan.bptt import both_biases, gru_operands
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily
 from rekur.scan.jobs import Work
-from rekur.scan.operands import Backward, Family, Forward, Operands, product_gradients, project_into
+from rekur.scan.operands import Backward, Family, Forward, Operands, Ran, product_gradients, project_into
 from rekur.scan.plan import Plan
 
 # numbers of an array whose memory is worth keeping for the next one
@@ -53,22 +53,13 @@ class NativeElman(ElmanFamily):
         yield from run_forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
         return Forward(None, ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Work[Backward]:
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
+        outputs = ran.outputs
         d_gates = empty(outputs, outputs.shape[1])
         d_h0 = yield from run_backward(
-            self.nonlinearity, plan, operands, outputs, outputs, None, d_outputs, d_gates, None
+            self.nonlinearity, plan, operands, outputs, outputs, None, ran.d_outputs, d_gates, None
         )
-        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
+        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=ran.needs_mask)
         return Backward([(d_gates, 0)], {**others, "h0": d_h0})
 
 
@@ -86,18 +77,8 @@ class NativeLSTM:
         yield from run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
         return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Work[Backward]:
-        gates, cells = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
+        outputs, (gates, cells), d_outputs, d_cells, needs_mask = ran
         d_gates = empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells.contiguous()
         d_h0 = yield from run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
@@ -125,18 +106,8 @@ class NativeGRU(GRUFamily):
         yield from run_forward("gru", plan, operands, gates, outputs, None, keep=keep)
         return Forward(None, (gates,) if keep else ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Work[Backward]:
-        (gates,) = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
+        outputs, (gates,), d_outputs, _, needs_mask = ran
         size = outputs.shape[1]
         d_gates = empty(gates, gates.shape[1])
         d_h0 = yield from run_backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)

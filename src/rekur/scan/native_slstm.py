@@ -15,7 +15,7 @@ from torch import Tensor
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases
 from rekur.scan.jobs import Work
-from rekur.scan.operands import Backward, Forward, Operands, product_gradients
+from rekur.scan.operands import Backward, Forward, Operands, Ran, product_gradients
 from rekur.scan.plan import Plan
 
 
@@ -39,18 +39,8 @@ class NativeSLSTM:
         last[:, 2 * size :] = memory
         return Forward(last, (gates, cells) if keep else ())
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Work[Backward]:
-        gates, cells = saved
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
+        outputs, (gates, cells), d_outputs, d_cells, needs_mask = ran
         d_gates = native.empty(gates, gates.shape[1])
         d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells.contiguous()
         d_h0 = yield from native.run_backward(

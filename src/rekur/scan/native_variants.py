@@ -19,7 +19,7 @@ from torch import Tensor
 from rekur._kernels import kernels
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases, gru_operands
-from rekur.scan.operands import Backward, Forward, Operands, masked, product_gradients
+from rekur.scan.operands import Backward, Forward, Operands, Ran, masked, product_gradients
 from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
@@ -181,17 +181,8 @@ class NativeVariant:
         self._call("forward", {**given, **made})
         return Forward(None if operands.c0 is None else plan.at_last(made["cells"]), tuple(made.values()))
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backward:
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backward:
+        outputs, saved, d_outputs, d_cells, needs_mask = ran
         gates, _ = _GATES[self.equations]
         size = operands.w_x.shape[0] // gates
         made = dict(zip(self._saved_names(), saved, strict=True))

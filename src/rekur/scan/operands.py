@@ -80,6 +80,24 @@ class Forward(NamedTuple):
     saved: tuple[Tensor, ...]
 
 
+class Ran(NamedTuple):
+    """A forward pass that was run, and the gradients that arrive at it.
+
+    Attributes:
+        outputs: of every step (N, P).
+        saved: what the family kept.
+        d_outputs: gradient of the outputs (N, P).
+        d_cells: gradient of the cells after each row's last step (R, H), or None for zeros.
+        needs_mask: whether the gradient of the mask is needed.
+    """
+
+    outputs: Tensor
+    saved: tuple[Tensor, ...]
+    d_outputs: Tensor
+    d_cells: Tensor | None
+    needs_mask: bool
+
+
 class Backward(NamedTuple):
     """Gradients of everything but the input projection, whose pre-activations' gradients are given in blocks.
 
@@ -114,18 +132,8 @@ class Family(Protocol):
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
         """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""
 
-    def backward(
-        self,
-        plan: Plan,
-        operands: Operands,
-        outputs: Tensor,
-        saved: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_cells: Tensor | None,
-        *,
-        needs_mask: bool,
-    ) -> Backwards:
-        """Return all gradients, the mask's if needed; ``d_outputs`` (N, P) and ``d_cells`` (R, H) are overwritten."""
+    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
+        """Return all gradients; those that arrive are overwritten."""
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rekur._kernels import processors
 from rekur.decode import StepFunction
 from rekur.errors import InputError, NotStreamableError
 from rekur.models import LanguageNetwork, LiveLanguage, LiveModel, SequenceModel
@@ -36,7 +37,7 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
         program, weights = lower(model, task)
     except InputError:  # a cell of somebody's own
         return LiveModel(model, fingerprint)
-    return ProgramModel(Engine(program, weights), fingerprint)
+    return ProgramModel(Engine(program, weights, threads=processors()), fingerprint)
 
 
 def step_function(network: LanguageNetwork) -> StepFunction:
@@ -56,4 +57,4 @@ def step_function(network: LanguageNetwork) -> StepFunction:
         program, weights = lower(network)
     except InputError:  # a cell of somebody's own
         return LiveLanguage(network)
-    return ProgramSteps(Engine(program, weights))
+    return ProgramSteps(Engine(program, weights, threads=processors()))

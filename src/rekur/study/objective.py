@@ -126,23 +126,27 @@ def run_trial(
     outcome.seconds = time.monotonic() - began
     if outcome.error is not None:
         return outcome, None
-    result = task.result_
     task.set_params(baseline=own_baseline)  # it is scored once for all trials
-    if result.stopped != "time limit":  # a limit that was not reached is none of the model's options
+    if task.result_.stopped != "time limit":  # a limit that was not reached is none of the model's options
         task.set_params(time_limit=own_limit)
         task.chosen_["time_limit"] = own_limit
+    task.columns_ = dict(setting.columns)
+    _tell_end(outcome, task)
+    return outcome, task if outcome.state == "finished" else None
+
+
+def _tell_end(outcome: Outcome, task: Any) -> None:
+    """Put into the outcome what came of a training that went through, or that was ended from outside."""
+    result = task.result_
     outcome.chosen = dict(task.chosen_)
     outcome.ended = result.stopped
     outcome.baseline = task.metrics_.get("baseline")
     if result.stopped in ("pruned", "interrupted"):
         outcome.state = "pruned" if result.stopped == "pruned" else "stopped"
-        return outcome, None
-    if not math.isfinite(result.best_score):
+    elif math.isfinite(result.best_score):
+        outcome.score = float(result.best_score)
+    else:
         outcome.state, outcome.error = "failed", RekurError("training: got no evaluation before it ended.")
-        return outcome, None
-    outcome.score = float(result.best_score)
-    task.columns_ = dict(setting.columns)
-    return outcome, task
 
 
 class _Warnings(Silent):

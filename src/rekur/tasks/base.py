@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,10 +20,10 @@ from rekur.runtime import Answering, Session, answers_from
 from rekur.ship import live_model
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
-from rekur.tasks.early import announce, check_options, long_item_warning
+from rekur.tasks.early import check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.plan import FitPlan, run
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent
 
 
 class SequenceEstimator(Answering, Estimator):
@@ -71,6 +70,7 @@ class SequenceEstimator(Answering, Estimator):
         verbose: tell on standard error how training goes.
     """
 
+    steps_option = "max_length"
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
 
@@ -225,14 +225,11 @@ class SequenceEstimator(Answering, Estimator):
         )
         self.model_ = build(spec, seed=self.seed)
         self._start(train_set)
-        options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
-        self.monitor_ = (plan.monitor, plan.larger_is_better)
         what = (
             f"{len(train_set.rows)} items to train on, {len(valid_set.rows)} to validate on; "
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
-        announce(self.model_, plan, options, reporter, what, steps_option="max_length")
         if checkpoints is not None:
             checkpoints.identify(
                 task=self.task,
@@ -241,17 +238,7 @@ class SequenceEstimator(Answering, Estimator):
                 data=f"{train_set.fingerprint()}:{valid_set.fingerprint()}",
                 reads={"features": self.features_.to_dict(), "targets": self.answers_.to_dict()},
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.result_ = train(
-                self.model_,
-                plan,
-                options,
-                history=self.history_,
-                reporter=reporter,
-                checkpoints=checkpoints,
-                on_evaluation=on_evaluation,
-            )
+        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
         self._report(corpus, valid, chosen, train_set, valid_set)
         return self
 

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from sklearn.base import BaseEstimator
 
 from rekur import _check
 from rekur.errors import NotFittedError
 from rekur.features import Features
+from rekur.tasks.early import announce
+from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.tasks.store import save
-from rekur.train import History, TrainResult
+from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
     """A task: its constructor stores options, ``fit`` learns, and what was learnt ends in an underscore."""
 
     task: ClassVar[str]
+    #: the option that bounds the steps of a row
+    steps_option: ClassVar[str]
+    seed: int
     model_: Any
     features_: Features
     metrics_: dict[str, Any]
     history_: History
     result_: TrainResult
     chosen_: dict[str, Any]
+    monitor_: tuple[str, bool]
     fingerprint_: str
 
     @abstractmethod
@@ -53,6 +61,31 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
         return options
+
+    def _train(
+        self,
+        plan: Any,
+        what: str,
+        *,
+        reporter: Reporter,
+        checkpoints: Checkpoints | None,
+        on_evaluation: Callable[[dict[str, Any]], bool] | None,
+    ) -> None:
+        """Say in words ``what`` is trained, and train it; all that is random follows from the seed."""
+        self.monitor_ = (plan.monitor, plan.larger_is_better)
+        options = TrainOptions(**{name: self.chosen_[name] for name in TRAIN_OPTIONS})
+        announce(self.model_, plan, options, reporter, what, steps_option=self.steps_option)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.result_ = train(
+                self.model_,
+                plan,
+                options,
+                history=self.history_,
+                reporter=reporter,
+                checkpoints=checkpoints,
+                on_evaluation=on_evaluation,
+            )
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model as a bundle: a folder of JSON and safetensors.

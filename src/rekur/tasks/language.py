@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
@@ -22,14 +21,13 @@ from rekur.runtime import Writing, documents
 from rekur.ship import step_function
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
-from rekur.tasks.early import announce
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
 from rekur.tasks.language_build import new_network
 from rekur.tasks.language_checks import check_options, check_vocabulary
 from rekur.tasks.language_plan import ROWS, LanguagePlan, run
 from rekur.tasks.ngram import NGram
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent
 from rekur.train.world import current
 
 
@@ -104,6 +102,7 @@ class LanguageModel(Writing, Estimator):
     """
 
     task: ClassVar[str] = "language"
+    steps_option: ClassVar[str] = "chunk_length"
     reset_: bool
     features_: TextFeatures
     model_: LanguageNetwork
@@ -249,13 +248,10 @@ class LanguageModel(Writing, Estimator):
             reset=self.reset_,
         )
         plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_)
-        self.monitor_ = (plan.monitor, plan.larger_is_better)
-        options = TrainOptions(**{name: self.chosen_[name] for name in recipe.TRAIN_OPTIONS})
         what = (
             f"{len(train_set.ids):,} tokens to train on, {len(valid_set.ids):,} to validate on; "
             f"vocabulary of {self.features_.size:,}"
         )
-        announce(self.model_, plan, options, reporter, what, steps_option="chunk_length")
         if checkpoints is not None:
             checkpoints.identify(
                 task=self.task,
@@ -264,17 +260,7 @@ class LanguageModel(Writing, Estimator):
                 data=f"{train_set.fingerprint}:{valid_set.fingerprint}",
                 reads={"features": self.features_.to_dict()},
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.result_ = train(
-                self.model_,
-                plan,
-                options,
-                history=self.history_,
-                reporter=reporter,
-                checkpoints=checkpoints,
-                on_evaluation=on_evaluation,
-            )
+        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
         self._report(train_set, valid_set)
         return self
 

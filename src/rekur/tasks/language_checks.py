@@ -9,6 +9,7 @@ from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
 from rekur.models import LanguageSpec
 from rekur.tasks import language_recipe as recipe
+from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.train import TrainOptions
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_options(model: LanguageModel) -> None:
     LanguageSpec(
         vocabulary_size=100, ngram_rows=rows, cutoffs=borders, **{name: chosen[name] for name in recipe.MODEL_OPTIONS}
     )
-    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS})
     for name in ("batch_size", "chunk_length", "ngram_rows"):
         _check.whole(name, chosen[name], low=1)
     _check.number("jitter", model.jitter, 0, 1, open_high=True)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
+from rekur.tasks.recipe import TRAIN_OPTIONS
+
 MODEL_OPTIONS = (
     "cell",
     "hidden_size",
@@ -27,21 +29,6 @@ MODEL_OPTIONS = (
     "residual",
     "norm",
     "checkpoint_steps",
-)
-TRAIN_OPTIONS = (
-    "epochs",
-    "steps",
-    "learning_rate",
-    "weight_decay",
-    "schedule",
-    "warmup",
-    "clip",
-    "patience",
-    "average",
-    "seed",
-    "precision",
-    "accelerator",
-    "time_limit",
 )
 #: what a run that is resumed must have in common with the one that was begun
 RUN_OPTIONS = (*TRAIN_OPTIONS, "tokens", "batch_size", "chunk_length", "jitter", "reset")

@@ -1,0 +1,260 @@
+"""Time what a saved model costs once it is trained, against the ways it could run elsewhere; print ratios.
+
+    python benchmarks/ship.py                      # every section, some minutes
+    python benchmarks/ship.py --quick              # under a minute
+    python benchmarks/ship.py --only push,start    # some sections
+    python benchmarks/ship.py --markdown PAGE      # fill in the table of docs/12-run-it-anywhere.md
+    python benchmarks/ship.py --json               # one JSON object as the last line
+
+- *agree*: the largest difference between the engine and the PyTorch model over every cell, whole sequences.
+- *push*: one event pushed into a live session, from the raw event to the prediction: a saved GRU H64 that reads rows
+  of numbers, characters or words. Rivals read the event with the same features and present the scores in the same
+  way; in between they step the PyTorch model, or our ONNX step graph in ONNX Runtime.
+- *step*: the same without reading and presenting: the model's part alone.
+- *c*: a step of the exported C, compiled with -O3, against the engine's step.
+- *start*: whole processes: ``rekur --help`` and ``rekur predict`` on a small model; ``import torch`` beside them.
+
+Every rival's predictions are checked against the model's before anything is timed. Rivals take turns; every figure is
+a median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import rekur
+from rekur.cells import CELLS
+from rekur.models import LiveModel, SequenceModel, SequenceSpec, build
+from rekur.program import Engine
+from rekur.runtime import Session
+from rekur.ship import lower
+from ship_rivals import OnnxModel, c_step_seconds, why_no_c
+from timing import (
+    CLOCKS,
+    Figure,
+    Progress,
+    Report,
+    finish,
+    machine,
+    picked_sections,
+    print_rows,
+    shared_options,
+    take_turns,
+)
+
+SECTIONS = ("agree", "push", "step", "c", "start")
+ROUNDS = (25, 7)
+HIDDEN = 64
+#: how far a rival's probabilities may be from the model's
+EXACT = 1e-4
+
+
+def words(count: int) -> tuple[list[str], list[int]]:
+    """Return short reviews and their labels."""
+    draw = np.random.default_rng(0)
+    said = ("the plot was dull and slow", "a fine cast and a moving end", "noisy music", "so clever and so funny")
+    texts = [" ".join(draw.choice(said, size=2)) for _ in range(count)]
+    return texts, [n % 2 for n in range(count)]
+
+
+def rows(count: int) -> tuple[list[np.ndarray[Any, Any]], list[int]]:
+    """Return series of three channels and their labels."""
+    draw = np.random.default_rng(0)
+    return [draw.normal(size=(20, 3)) for _ in range(count)], [n % 2 for n in range(count)]
+
+
+def save_models(folder: Path) -> dict[str, tuple[rekur.Classifier, Any]]:
+    """Train and save a GRU H64 on each kind of input; return the model and an event, by name."""
+    shared: dict[str, Any] = {"cell": "gru", "hidden_size": HIDDEN, "epochs": 1, "baseline": False}
+    made = {
+        "rows": (rekur.Classifier(pooling="last", **shared).fit(*rows(40)), [0.1, -0.4, 1.2]),
+        "characters": (
+            rekur.Classifier(pooling="last", kernel_size=0, feature_options={"tokens": "char"}, **shared).fit(
+                *words(40)
+            ),
+            "a",
+        ),
+        "words": (rekur.Classifier(**shared).fit(*words(40)), "plot "),
+    }
+    for name, (model, _) in made.items():
+        model.save(folder / name)
+    return made
+
+
+def agreement() -> dict[str, Any]:
+    """Return the largest difference of each cell's engine to its PyTorch model."""
+    draw = np.random.default_rng(0)
+    found = {}
+    for cell in CELLS:
+        spec = SequenceSpec(discrete=False, input_size=5, output_size=4, cell=cell, hidden_size=32, pooling="last+mean")
+        model: SequenceModel = build(spec, seed=0).eval()
+        x = [draw.normal(size=(length, 5)).astype(np.float32) for length in (1, 7, 30, 100)]
+        ours = Engine(*lower(model)).run(x)
+        with torch.inference_mode():
+            theirs = torch.cat([model(torch.from_numpy(one)[None], torch.tensor([len(one)])) for one in x])
+        found[cell] = float(np.abs(ours - theirs.numpy()).max())
+    return {"section": "agree", "difference": found}
+
+
+def rivals_of(model: rekur.Classifier, folder: Path, onnx: bool) -> dict[str, Session[Any]]:
+    """Return live sessions of one model on each engine."""
+    parts = (model.features_, model.answers_.present)
+    rivals = {"rekur": rekur.load(folder).stream(), "torch": Session(LiveModel(model.model_, ""), *parts)}
+    if onnx:
+        rivals["onnx"] = Session(OnnxModel(folder), *parts)
+    return rivals
+
+
+def check(rivals: dict[str, Session[Any]], event: Any) -> None:
+    """Raise unless all rivals say the same after some events."""
+    for _ in range(5):
+        said = {name: session.push(event).probability for name, session in rivals.items()}
+        for name, value in said.items():
+            assert abs(value - said["torch"]) < EXACT, f"{name}: {value} where the model says {said['torch']}"
+
+
+def pushes(name: str, rivals: dict[str, Session[Any]], event: Any, given: argparse.Namespace, repeats: int) -> Any:
+    """Return the row of one kind of input: microseconds from a raw event to a prediction."""
+    check(rivals, event)
+    runs: dict[str, Callable[[], object]] = {
+        rival: lambda session=session: session.push(event) for rival, session in rivals.items()
+    }
+    with torch.inference_mode():
+        timed = take_turns(runs, repeats=repeats, clock=CLOCKS[given.clock])
+    return {"section": "push", "input": name, "us": {one: 1e6 * taken for one, taken in timed.seconds.items()}}
+
+
+def steps(name: str, rivals: dict[str, Session[Any]], event: Any, given: argparse.Namespace, repeats: int) -> Any:
+    """Return the row of one kind of input: microseconds of the model's part, a step and the scores after it."""
+    taken = next(iter(rivals.values()))._features.stream().push(event)[:1]
+
+    def run(session: Session[Any]) -> Callable[[], object]:
+        live, none = session._model.live(), taken[:0]
+
+        def once() -> None:
+            live.advance(taken)
+            live.scores(none)
+
+        return once
+
+    with torch.inference_mode():
+        runs = {rival: run(session) for rival, session in rivals.items()}
+        timed = take_turns(runs, repeats=repeats, clock=CLOCKS[given.clock])
+    return {"section": "step", "input": name, "us": {one: 1e6 * took for one, took in timed.seconds.items()}}
+
+
+def starts(folder: Path, repeats: int) -> dict[str, Any]:
+    """Return the seconds of whole processes."""
+    commands = {
+        "--help": ["-m", "rekur", "--help"],
+        "predict": ["-m", "rekur", "predict", str(folder), "--item", "a fine cast"],
+        "import torch": ["-c", "import torch"],
+    }
+
+    def run(command: list[str]) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+    runs = {name: run(command) for name, command in commands.items()}
+    timed = take_turns(runs, repeats=repeats, clock=time.perf_counter, burst=0.0)
+    return {"section": "start", "seconds": timed.seconds}
+
+
+def compiled(folder: Path, repeats: int, clock: str) -> dict[str, Any]:
+    """Return microseconds of a step in C and on the engine."""
+    live = rekur.load(folder).engine.live()
+    row = np.array([0.1, -0.4, 1.2], np.float32)
+
+    def ours() -> None:
+        live.step(row)
+        live.read()
+
+    timed = take_turns({"engine": ours}, repeats=repeats, clock=CLOCKS[clock])
+    return {"section": "c", "us": {"engine": 1e6 * timed.seconds["engine"], "c": 1e6 * c_step_seconds(folder)}}
+
+
+def figures_of(report: Report) -> list[Figure]:
+    """Return what was measured against what is to be reached."""
+    found = []
+    for row in report.of("agree"):
+        worst = max(row["difference"], key=lambda cell: row["difference"][cell])
+        found.append(Figure("engine - torch, times 1e5", 1e5 * row["difference"][worst], 1.0, False, f"worst: {worst}"))
+    for section in ("push", "step"):
+        for row in report.of(section):
+            us, where = row["us"], f"GRU H{HIDDEN}, {row['input']}: {row['us']['rekur']:.1f} µs"
+            found.append(Figure(f"{section}: torch / rekur", us["torch"] / us["rekur"], 15, note=where))
+            ratio = us["onnx"] / us["rekur"] if "onnx" in us else None
+            found.append(Figure(f"{section}: ONNX Runtime / rekur", ratio, 4, note=where))
+    for row in report.of("c"):
+        found.append(Figure("C step / engine step", row["us"]["c"] / row["us"]["engine"], 2, False, "rows, -O3"))
+    for row in report.of("start"):
+        found.append(Figure("seconds of rekur --help", row["seconds"]["--help"], 0.3, False))
+        found.append(Figure("seconds of rekur predict", row["seconds"]["predict"], 0.5, False, "a model of words"))
+    return found
+
+
+def measure(given: argparse.Namespace, sections: list[str], report: Report, folder: Path) -> None:
+    """Measure the sections."""
+    repeats = given.repeats or ROUNDS[given.quick]
+    onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+    if not onnx:
+        report.absent["ONNX Runtime"] = "onnx or onnxruntime is not installed"
+    progress = Progress(len(sections), 20.0 * len(sections))
+    made = save_models(folder)
+    for section in sections:
+        progress.next(section)
+        if section == "agree":
+            report.rows.append(agreement())
+        elif section in ("push", "step"):
+            for name, (model, event) in made.items():
+                rivals = rivals_of(model, folder / name, onnx)
+                how = pushes if section == "push" else steps
+                report.rows.append(how(name, rivals, event, given, repeats))
+        elif section == "c":
+            if why := why_no_c():
+                report.absent["C"] = why
+                continue
+            report.rows.append(compiled(folder / "rows", repeats, given.clock))
+        else:
+            report.rows.append(starts(folder / "words", min(repeats, 9)))
+    report.figures += figures_of(report)
+
+
+def show(report: Report) -> None:
+    """Print the tables."""
+    for section, title in (("push", "µs from an event to a prediction"), ("step", "µs of the model's part")):
+        if found := report.of(section):
+            names = list(found[0]["us"])
+            cells = [[row["input"], *(f"{row['us'][name]:.1f}" for name in names)] for row in found]
+            print_rows(title, ["input", *names], cells)
+    for row in report.of("start"):
+        print_rows("whole processes", ["what", "s"], [[name, f"{took:.2f}"] for name, took in row["seconds"].items()])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = shared_options(__doc__, SECTIONS, ROUNDS)
+    parser.set_defaults(threads=1)
+    given = parser.parse_args()
+    sections = picked_sections(parser, given.only, SECTIONS)
+    torch.manual_seed(0)
+    torch.set_num_threads(given.threads)
+    began, report = time.perf_counter(), Report()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(given, sections, report, Path(folder))
+    show(report)
+    finish("ship", report, machine(given.threads, given.clock), given, began)
+
+
+if __name__ == "__main__":
+    main()

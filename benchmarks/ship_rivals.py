@@ -1,0 +1,121 @@
+"""Other ways to run a saved model: its ONNX step graph in ONNX Runtime, and its C code."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rekur.ship.c.check import build, compiler, run
+
+Array = np.ndarray[Any, Any]
+
+_BENCH = """#include <stdio.h>
+#include <time.h>
+#include "model.h"
+
+int main(void)
+{
+    static model_state state;
+    static float output[MODEL_OUTPUT];
+    float x[3] = {0.1f, -0.4f, 1.2f};
+    long k, count = 200000;
+    clock_t begun;
+    model_init(&state);
+    begun = clock();
+    for (k = 0; k < count; ++k) {
+        x[0] = output[0];
+        model_step(&state, x);
+        model_read(&state, output);
+    }
+    printf("%.9g %.9g\\n", (double)(clock() - begun) / (double)CLOCKS_PER_SEC / (double)count, (double)output[0]);
+    return 0;
+}
+"""
+
+
+class OnnxModel:
+    """A saved model for a session, stepped by ONNX Runtime in one thread.
+
+    Args:
+        folder: the bundle.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from onnxruntime import InferenceSession, SessionOptions
+
+        from rekur.ship import export_onnx
+
+        options = SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        with tempfile.TemporaryDirectory() as scratch:
+            export_onnx(folder, Path(scratch) / "onnx")
+            self.about = json.loads((Path(scratch) / "onnx" / "manifest.json").read_text(encoding="utf-8"))
+            self.graph = InferenceSession(str(Path(scratch) / "onnx" / "step.onnx"), options)
+        self.fingerprint = ""
+
+    def live(self) -> OnnxSteps:
+        """Return a new sequence."""
+        return OnnxSteps(self)
+
+
+class OnnxSteps:
+    """One sequence: the graph gives the scores with every step, so reading them costs nothing more.
+
+    Args:
+        model: what is run.
+    """
+
+    def __init__(self, model: OnnxModel) -> None:
+        slots = model.about["state"]
+        self._run = model.graph.run
+        self._given = [f"state.{name}" for name in slots]
+        self._wanted = ["scores", *(f"next.{name}" for name in slots)]
+        self._state = [np.full((1, *slot["shape"]), slot["begins"], slot["dtype"]) for slot in slots.values()]
+        self._scores: Array = np.zeros((1, 1), np.float32)
+
+    def advance(self, steps: Array) -> None:
+        """Take the steps (T,) or (T, D)."""
+        for place in range(len(steps)):
+            x = steps[place : place + 1]
+            x = x.astype(np.int64) if x.dtype.kind == "i" else x
+            given = {"input": x, **dict(zip(self._given, self._state, strict=True))}
+            self._scores, *self._state = self._run(self._wanted, given)
+
+    def scores(self, pending: Array) -> Array:
+        """Return the scores (K,) as if the sequence ended after these steps."""
+        if not len(pending):
+            return self._scores[0]
+        kept = self._scores, self._state
+        self.advance(pending)
+        found = self._scores[0]
+        self._scores, self._state = kept
+        return found
+
+    def get_state(self) -> list[Array]:
+        """Return what is remembered."""
+        return list(self._state)
+
+    def set_state(self, state: list[Array]) -> None:
+        """Take over what :meth:`get_state` returned."""
+        self._state = list(state)
+
+
+def why_no_c() -> str:
+    """Return why the C code cannot be measured, or an empty string."""
+    return "" if compiler() else "no C compiler"
+
+
+def c_step_seconds(folder: Path) -> float:
+    """Return the seconds of one step of the exported C with its scores, at -O3: the median of some runs."""
+    from rekur.ship import export_c
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "c"
+        export_c(folder, target, name="model")
+        (target / "bench.c").write_text(_BENCH, encoding="utf-8")
+        binary = build(target, ["model.c", "bench.c"], "bench", flags=("-O3", "-march=native", "-D_POSIX_C_SOURCE"))
+        return statistics.median(float(run(binary, b"").split()[0]) for _ in range(5))

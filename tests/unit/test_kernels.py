@@ -1,0 +1,58 @@
+"""Kernels that are not there are done without, and the reason is told; those that are check what they are given."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rekur import _kernels
+from rekur.cli import doctor
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModuleNotFoundError("rekur._native"), "missing: install from a wheel, or where there is a C++ compiler"),
+        (ImportError("file too short"), "cannot be loaded (file too short): install rekur again"),
+    ],
+)
+def test_without_kernels_the_reason_is_told(error: ImportError, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib, "import_module", fail)
+        assert _kernels._load() == (None, reason)
+    monkeypatch.setattr(doctor, "kernels", None)
+    monkeypatch.setattr(doctor, "absence", reason)
+    assert doctor._kernels() == {"kernels": reason}
+
+
+@pytest.mark.skipif(_kernels.kernels is None, reason="installed without the compiled kernels")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"gates": np.zeros(11, np.float32)}, "gates: got 11 numbers; expected 12."),
+        ({"gates": np.zeros(12)}, "gates: expected a contiguous array of the kernel's own dtype."),
+        ({"outputs": np.zeros((4, 6), np.float32)[:, ::2]}, "outputs: expected a contiguous array of the kernel's own"),
+        ({"active": np.array([2, 3])}, "active: expected rows from 1 to 2, falling."),
+        ({"active": np.array([1, 2])}, "active: expected rows from 1 to 2, falling."),
+        ({"active": np.array([2])}, "active: got 1 numbers; expected 2."),
+        ({"first": np.array([0, -1])}, "active: expected rows from 1 to 2, falling."),
+        ({"first": np.array([0, 3])}, "gates: got 12 numbers; expected 15."),
+        ({"stride": -1}, "stride: got -1; expected 1 or more."),
+        ({"form": "gru"}, "form: got 'gru'; expected one of plain, mingru, minlstm, rglru."),
+    ],
+)
+def test_the_kernels_write_into_nothing_that_is_too_short(changed: dict[str, Any], said: str) -> None:
+    arrays = {name: np.zeros((4, 3), np.float32) for name in ("gates", "value", "outputs")}
+    states = {name: np.zeros((2, 3), np.float32) for name in ("h0", "last")}
+    layout = {"form": "plain", "first": np.array([0, 2]), "active": np.array([2, 2]), "rows": 2, "hidden": 3}
+    given = {**arrays, **states, **layout, "gates_stride": 3, "value_stride": 3}
+    _kernels.kernels.linear_forward_single(given, 1)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        _kernels.kernels.linear_forward_single({**given, **changed}, 1)
