@@ -12,6 +12,8 @@
   way; in between they step the PyTorch model, or our ONNX step graph in ONNX Runtime.
 - *step*: the same without reading and presenting: the model's part alone.
 - *c*: a step of the exported C, compiled with -O3, against the engine's step.
+- *int8*: what int8 saves and loses on models of three data sets, trained for a minute each; and a step of a GRU alone
+  on the stepper with weights of 32, 16 and 8 bits.
 - *start*: whole processes: ``rekur --help`` and ``rekur predict`` on a small model; ``import torch`` beside them.
 
 Every rival's predictions are checked against the model's before anything is timed. Rivals take turns; every figure is
@@ -34,6 +36,7 @@ import numpy as np
 import torch
 
 import rekur
+import ship_int8
 from rekur.cells import CELLS
 from rekur.models import LiveModel, SequenceModel, SequenceSpec, build
 from rekur.program import Engine
@@ -53,7 +56,7 @@ from timing import (
     take_turns,
 )
 
-SECTIONS = ("agree", "push", "step", "c", "start")
+SECTIONS = ("agree", "push", "step", "c", "int8", "start")
 ROUNDS = (25, 7)
 HIDDEN = 64
 #: how far a rival's probabilities may be from the model's
@@ -197,6 +200,7 @@ def figures_of(report: Report) -> list[Figure]:
             found.append(Figure(f"{section}: ONNX Runtime / rekur", ratio, 4, note=where))
     for row in report.of("c"):
         found.append(Figure("C step / engine step", row["us"]["c"] / row["us"]["engine"], 2, False, "rows, -O3"))
+    found += ship_int8.figures(report.of("int8"))
     for row in report.of("start"):
         found.append(Figure("seconds of rekur --help", row["seconds"]["--help"], 0.3, False))
         found.append(Figure("seconds of rekur predict", row["seconds"]["predict"], 0.5, False, "a model of words"))
@@ -220,6 +224,11 @@ def measure(given: argparse.Namespace, sections: list[str], report: Report, fold
                 rivals = rivals_of(model, folder / name, onnx)
                 how = pushes if section == "push" else steps
                 report.rows.append(how(name, rivals, event, given, repeats))
+        elif section == "int8":
+            report.rows += ship_int8.stepped(repeats)
+            report.rows += ship_int8.quantised(folder, ship_int8.SECONDS[given.quick])
+            if not report.of("int8"):
+                report.absent["int8"] = f"no data in {ship_int8.root()}; set REKUR_DATA"
         elif section == "c":
             if why := why_no_c():
                 report.absent["C"] = why
@@ -237,6 +246,10 @@ def show(report: Report) -> None:
             names = list(found[0]["us"])
             cells = [[row["input"], *(f"{row['us'][name]:.1f}" for name in names)] for row in found]
             print_rows(title, ["input", *names], cells)
+    if found := report.of("stepper"):
+        names = list(found[0]["us"])
+        cells = [[f"GRU H{row['hidden']}", *(f"{row['us'][name]:.1f}" for name in names)] for row in found]
+        print_rows("µs of a step on the stepper", ["cell", *names], cells)
     for row in report.of("start"):
         print_rows("whole processes", ["what", "s"], [[name, f"{took:.2f}"] for name, took in row["seconds"].items()])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ _CODES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "
 _KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 
 
-def pack(thing: str, arrays: Mapping[str, Array]) -> bytes:
+def pack(thing: str, arrays: Mapping[str, Array], *, bfloat16: Collection[str] = ()) -> bytes:
     """Return named arrays as safetensors; the same arrays always give the same bytes.
 
     Args:
         thing: the name under which a bad array is reported.
         arrays: name -> array of floats (16 to 64 bits), whole numbers or booleans; any shape.
+        bfloat16: the arrays of uint16 that hold the bits of bfloat16, and are written as such.
 
     Raises:
         InputError: an array of objects, text or dates, or a name that is not text.
@@ -49,7 +50,8 @@ def pack(thing: str, arrays: Mapping[str, Array]) -> bytes:
             expected = "an array of floats (16 to 64 bits), whole numbers or booleans"
             raise InputError(describe(f"{thing}['{name}']", f"dtype {array.dtype}", expected))
         ready[name] = array
-    return safetensors.numpy.save(ready)
+    data = safetensors.numpy.save(ready)
+    return _retyped(data, dict.fromkeys(bfloat16, "BF16")) if bfloat16 else data
 
 
 def flaw(head: bytes, size: int) -> str:
@@ -77,8 +79,12 @@ def flaw(head: bytes, size: int) -> str:
     return "no header of safetensors"
 
 
-def unpack(data: bytes) -> dict[str, Array]:
+def unpack(data: bytes, *, bfloat16: bool = False) -> dict[str, Array]:
     """Return the arrays in safetensors bytes; each may be written to.
+
+    Args:
+        data: the bytes.
+        bfloat16: whether arrays of that type may stand among them; their bits are returned as uint16.
 
     Raises:
         ValueError: the bytes are no safetensors; the text says in a few words what they are instead.
@@ -89,9 +95,12 @@ def unpack(data: bytes) -> dict[str, Array]:
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         codes = {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+        small = {name: "U16" for name, code in codes.items() if bfloat16 and code == "BF16"}
+        codes |= small
         unknown = [f"'{name}' of type {code}" for name, code in codes.items() if code not in _CODES]
         if unknown:
             raise ValueError(unknown[0])
+        data = _retyped(data, small) if small else data
         return {name: array.copy() for name, array in safetensors.numpy.load(data).items()}
     except SafetensorError as error:
         raise ValueError(f"broken safetensors ({error})") from error
@@ -99,3 +108,14 @@ def unpack(data: bytes) -> dict[str, Array]:
         raise ValueError("a header that is no JSON") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("a header that does not describe arrays") from error
+
+
+def _retyped(data: bytes, codes: Mapping[str, str]) -> bytes:
+    """Return safetensors bytes that give some arrays another type of the same size; NumPy has no bfloat16."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    for name, code in codes.items():
+        header[name]["dtype"] = code
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]

@@ -11,6 +11,7 @@
     ├── SaveError                  2   could not write: permission, disk full (also an OSError)
     ├── LockedError                2   another process trains in the folder
     ├── WorkerError                1   a process of several that train together is gone
+    ├── ToleranceError             1   a model is further off than is allowed; nothing was written
     ├── MissingDependencyError     3   an optional package is not installed (also an ImportError)
     ├── DivergedError              4   training became NaN or infinite and could not be rescued
     └── InterruptedTraining      130   Ctrl-C; what was best so far is kept
@@ -83,6 +84,10 @@ class LockedError(RekurError):
 
 class WorkerError(RekurError):
     """One of several processes that train together is gone."""
+
+
+class ToleranceError(RekurError):
+    """What was made of a model is further off from it than is allowed; it was not written."""
 
 
 class SaveError(RekurError, OSError):

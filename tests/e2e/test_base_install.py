@@ -161,6 +161,22 @@ def test_saved_models_run_without_torch_as_they_do_with_it(base: Path, saved: Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_saved_models_are_checked_and_quantised_without_torch(base: Path, saved: Path) -> None:
+    for name, file in (("gru", "reviews.csv"), ("book", "book.txt"), ("wear", None)):
+        checked = run(base / "rekur", "check", name, *([file] if file else []), "--json", cwd=saved)
+        assert (checked.returncode, checked.stderr) == (0, "")
+        found = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
+        assert found["PyTorch"]["where"] == "PyTorch is not installed"
+        assert found["padding"]["holds"]
+    given = ("quantize", "gru", "--data", "reviews.csv", "--out", "small", "--tolerance", "100", "--json")
+    made = run(base / "rekur", *given, cwd=saved)
+    assert (made.returncode, made.stderr) == (0, "")
+    predicted = run(base / "rekur", "predict", "small", "--item", "film 1 is fine", cwd=saved)
+    assert (predicted.returncode, predicted.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_base_install_is_small(base: Path) -> None:
     packages = next((base.parent / "lib").glob("python*/site-packages"))
     own = {"pip", "setuptools", "_distutils_hack", "pkg_resources", "wheel"}

@@ -32,6 +32,7 @@ LEVELS = {
     "ship": 5,
     "train": 5,
     "tasks": 6,
+    "check": 7,
     "study": 7,
     "cli": 8,
     "__main__": 9,
@@ -50,6 +51,7 @@ TORCH_FREE = {
     "decode",
     "metrics",
     "runtime",
+    "check",
 }
 LAB = {"torch", "lightning_fabric", "sklearn", "tokenizers", "matplotlib"}
 #: the base install may import these and the standard library, nothing else, except through ``_check.need``
@@ -109,7 +111,7 @@ def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
 def test_importing_rekur_and_its_runtime_half_imports_no_lab_package() -> None:
     code = (
         "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.metrics, rekur.program, rekur.runtime\n"
-        "import rekur.cli.main, rekur.cli.data\n"
+        "import rekur.check, rekur.cli.main, rekur.cli.data\n"
         f"print(sorted(set({sorted(LAB)!r}) & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

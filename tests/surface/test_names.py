@@ -16,6 +16,7 @@ NAMES = {
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
         "make_cell"
     ),
+    "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
         "Chunk Columns Corpus Description Encoded Example LengthBuckets Ragged Row Source Split StreamBatches "
         "Texts Tokens as_sequences channels choose_rows collate describe encode_items encode_texts "
@@ -40,12 +41,13 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op Program State Weight check_weights costs read_program write_program"
+        "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise quantise read_program "
+        "write_program"
     ),
     "rekur.runtime": (
         "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "
-        "ProgramModel ProgramSteps Session StepModel Writing answers_from check_writable documents load "
-        "read_bundle runner write_bundle"
+        "ProgramModel ProgramSteps ScoreLoss Session StepModel Writing answers_from check_writable documents load "
+        "read_bundle runner score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.ship": ("live_model lower program_files step_function"),

@@ -55,6 +55,8 @@ OPTIONS = {
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": "BUNDLE FILE --text --by --tokens --json",
     "program": "BUNDLE --json",
+    "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
+    "quantize": f"BUNDLE --data --out --to --tolerance --overwrite {INPUT} --document --json",
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",

@@ -179,7 +179,8 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "weights.out.dtype",
             "float16",
-            "type of the weight 'out': got 'float16'; expected one of 'float32', 'int64'. Did you mean 'float32'?",
+            "type of the weight 'out': got 'float16'; expected one of 'float32', 'int64', 'int8', 'bfloat16'. "
+            "Did you mean 'bfloat16'?",
         ),
         (
             "weights.extra",

@@ -10,8 +10,7 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
-from rekur.cli.saved import corpus_for, open_model
-from rekur.errors import InputError, describe
+from rekur.cli.saved import labelled_data, open_model
 from rekur.runtime import Bundle, read_bundle
 
 
@@ -45,13 +44,8 @@ def command(
     task = _network_of(bundle) if dynamic or cache else open_model(bundle, "rekur evaluate")
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
-    if task.task == "language":
-        from rekur.cli.language import texts_for
-
-        corpus, name = texts_for(task, files, {**columns, **reading, "document": document}), " ".join(files)
-    else:
-        others = {"document": document, **dict.fromkeys(adapting, True)}
-        corpus, name = _examples(task, files, columns, reading, others), files[0]
+    others = {"document": document, **dict.fromkeys(adapting, True)}
+    corpus, name = labelled_data(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
     if report is not None:
         _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, read_bundle(bundle))
@@ -81,18 +75,6 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
 
     ways = (("dynamic", dynamic, DynamicEvaluation), ("cache", cache, NeuralCache))
     return {name: make() for name, given, make in ways if given}
-
-
-def _examples(
-    task: Any, files: tuple[str, ...], columns: dict[str, Any], reading: dict[str, Any], others: dict[str, Any]
-) -> Any:
-    """Return the examples of one file."""
-    if len(files) > 1:
-        raise InputError(describe("FILE", f"{len(files)} files", f"one, for a model of the task {task.task}"))
-    for name, value in others.items():
-        if value is not None:
-            raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
-    return corpus_for(task, Path(files[0]), columns, reading, need_label=True)
 
 
 def _write(path: Path, title: str, metrics: dict[str, Any], model: Bundle) -> None:

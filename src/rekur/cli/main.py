@@ -31,6 +31,8 @@ COMMANDS = {
     "generate": "Let a language model write.",
     "score": "Give the log-probability of texts.",
     "program": "Show what a saved model does at each step, with sizes and costs.",
+    "check": "Prove on a saved model and your data that it runs as it should.",
+    "quantize": "Make the weights of a saved model smaller, and show what that loses.",
     "data": "Describe a file before training on it.",
     "cells": "List the recurrent cells with equations and costs.",
     "doctor": "Show what is installed and which paths will be used.",

@@ -51,7 +51,7 @@ def command(bundle: Path, as_json: bool) -> None:
     head = ("part", "op", "reads", "writes", "size", "multiply-adds", "read", "kept")
     kind = "tokens of" if program.input.kind == "tokens" else "rows of"
     live = "runs live" if program.causal else "needs whole sequences"
-    title = f"{program.task}, {kind} {program.input.size}, {live}; read and kept in bytes"
+    title = f"{program.task}, {kind} {program.input.size}, {program.precision}, {live}; read and kept in bytes"
     show.table(title, head, [*rows, ["", "all", "", "", "", *whole]])
 
 
@@ -86,6 +86,7 @@ def _as_json(program: Program, found: list[Cost]) -> dict[str, Any]:
     return {
         "task": program.task,
         "input": source,
+        "precision": program.precision,
         "causal": program.causal,
         "output_size": program.output_size,
         **_totals(found),

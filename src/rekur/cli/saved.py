@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,61 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
             raise
         fix = "Columns are those of training; name this file's own with --text, --series, --label and so on."
         raise InputError(f"{error} {fix}") from None
+
+
+def unlabelled_data(
+    task: Any,
+    files: Sequence[str],
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    others: dict[str, Any],
+) -> Any:
+    """Return what a trained task may be run on: as :func:`labelled_data`, but labels are not needed."""
+    return _data(task, files, columns, reading, others, need_label=False)[0]
+
+
+def labelled_data(
+    task: Any,
+    files: Sequence[str],
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    others: dict[str, Any],
+    *,
+    option: str = "FILE",
+) -> tuple[Any, str]:
+    """Return what a trained task is scored on, and its name: examples with labels of one file, or texts of several.
+
+    Args:
+        task: the trained task.
+        files: the files.
+        columns: column choices that were given.
+        reading: reading options that were given.
+        others: options of texts, name -> value, None where not given; refused for other tasks.
+        option: by what the files were given, for messages.
+    """
+    return _data(task, files, columns, reading, others, option=option)
+
+
+def _data(
+    task: Any,
+    files: Sequence[str],
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    others: dict[str, Any],
+    *,
+    option: str = "FILE",
+    need_label: bool = True,
+) -> tuple[Any, str]:
+    if task.task == "language":
+        from rekur.cli.language import texts_for
+
+        return texts_for(task, files, {**columns, **reading, "document": others["document"]}), " ".join(files)
+    if len(files) > 1:
+        raise InputError(describe(option, f"{len(files)} files", f"one, for a model of the task {task.task}"))
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
+    return corpus_for(task, Path(files[0]), columns, reading, need_label=need_label), files[0]
 
 
 def _check_kind(kind: str, chosen: dict[str, Any]) -> None:

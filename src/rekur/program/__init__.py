@@ -7,6 +7,7 @@ from rekur.program.live import Live
 from rekur.program.many import Many
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
+from rekur.program.quantised import dequantise, quantise
 
 __all__ = [
     "Cost",
@@ -20,6 +21,8 @@ __all__ = [
     "Weight",
     "check_weights",
     "costs",
+    "dequantise",
+    "quantise",
     "read_program",
     "write_program",
 ]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from rekur.program.cells import cell_from
-from rekur.program.ops import Op
+from rekur.program.ops import SCALE, Op
 from rekur.program.program import Program
 
 
@@ -18,7 +18,7 @@ class Cost:
         part: ``body``, ``pool`` or ``head``; what stands in the head is paid where a prediction is read.
         op: the op.
         multiply_adds: one for each weight of a matrix, and what a matrix memory takes.
-        weight_bytes: bytes of its weights that a step reads.
+        weight_bytes: bytes of its weights that a step reads, as the program keeps them.
         state_bytes: bytes that it remembers.
     """
 
@@ -61,10 +61,16 @@ def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
 
 def _weight_bytes(program: Program, op: Op) -> int:
     if op.kind == "embed":
-        return 4 * op.size
+        return _bytes(program, op.weights["table"], 1)
     if op.kind == "ngrams":
-        return 4 * op.size * len(op.options["orders"])
-    if op.kind == "affine":
-        return 4 * op.size * (program.weights[op.weights["weight"]].shape[1] + len(op.weights) - 1)
-    weights = [program.weights[name] for name in op.weights.values()]
-    return sum(math.prod(weight.shape) * (8 if weight.dtype == "int64" else 4) for weight in weights)
+        return sum(_bytes(program, op.weights[f"table_{order}"], 1) for order in op.options["orders"])
+    rows = op.size if op.kind == "affine" else None
+    return sum(_bytes(program, name, rows) for name in op.weights.values())
+
+
+def _bytes(program: Program, name: str, rows: int | None) -> int:
+    """Return the bytes of so many rows of a weight, or of all, with their scales."""
+    arrays = [program.weights[name]]
+    if arrays[0].dtype == "int8":
+        arrays.append(program.weights[name + SCALE])
+    return sum(array.bytes if rows is None else array.bytes // array.shape[0] * rows for array in arrays)

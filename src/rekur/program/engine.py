@@ -14,7 +14,6 @@ import numpy as np
 from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
-from rekur.program.files import check_weights
 from rekur.program.live import Live
 from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
@@ -22,6 +21,7 @@ from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
 from rekur.program.pools import POOLS
 from rekur.program.program import INPUT, Program
+from rekur.program.quantised import dequantise
 from rekur.program.stages import STAGES, StateArrays
 
 # steps of all sequences that run at once, so that memory does not grow with the number of sequences
@@ -34,7 +34,8 @@ class Engine:
     """A program that runs; NumPy in and out.
 
     Nothing that is given to it is changed, and no sequence is remembered between two calls: one engine serves many
-    streams, and many threads.
+    streams, and many threads. The weights of a quantised program are expanded to float32 once, here: its file is small,
+    the engine's memory and arithmetic are those of float32.
 
     Args:
         program: what to run.
@@ -60,7 +61,7 @@ class Engine:
     def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
         self.program = program
         self.threads = _check.whole("threads", threads, low=1)
-        self._weights = check_weights(program, weights)
+        _, self._weights = dequantise(program, weights)
         self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.body]
         self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.head]

@@ -13,6 +13,8 @@ from rekur.program.program import Program
 
 PROGRAM = "program.json"
 WEIGHTS = "program.safetensors"
+#: what NumPy, which has no such type, holds the bits of a weight in
+_HELD = {"bfloat16": "uint16"}
 
 
 def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:
@@ -42,9 +44,10 @@ def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, A
             have = ", ".join(weights) or "none"
             raise InputError(describe("weights", have, f"'{name}' among them", did_you_mean(name, weights)))
         array = np.asarray(weights[name])
-        if str(array.dtype) != weight.dtype:
+        if str(array.dtype) != _HELD.get(weight.dtype, weight.dtype):
+            held = f" (its bits as {_HELD[weight.dtype]})" if weight.dtype in _HELD else ""
             raise InputError(
-                describe(f"type of the weight '{name}'", array.dtype, f"{weight.dtype}, as the program says")
+                describe(f"type of the weight '{name}'", array.dtype, f"{weight.dtype}{held}, as the program says")
             )
         if array.shape != weight.shape:
             raise ShapeError(
@@ -52,6 +55,17 @@ def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, A
             )
         checked[name] = np.ascontiguousarray(array)
     return checked
+
+
+def pack_weights(program: Program, weights: Mapping[str, Array]) -> bytes:
+    """Return the weights of a program as the bytes of ``program.safetensors``.
+
+    Args:
+        program: the program.
+        weights: name -> array, those that it names.
+    """
+    small = {name for name, weight in program.weights.items() if weight.dtype == "bfloat16"}
+    return pack("weights", weights, bfloat16=small)
 
 
 def write_program(folder: str | Path, program: Program, weights: Mapping[str, Array]) -> Path:
@@ -68,7 +82,7 @@ def write_program(folder: str | Path, program: Program, weights: Mapping[str, Ar
     root = Path(folder)
     arrays = check_weights(program, weights)
     try:
-        (root / WEIGHTS).write_bytes(pack("weights", arrays))
+        (root / WEIGHTS).write_bytes(pack_weights(program, arrays))
         (root / PROGRAM).write_text(program.to_json(), encoding="utf-8")
     except OSError as error:
         raise SaveError(f"{root}: got '{error.strerror}'; expected a folder that can be written to.") from error
@@ -87,7 +101,7 @@ def read_program(folder: str | Path) -> tuple[Program, dict[str, Array]]:
     root = Path(folder)
     program = Program.from_json(_read(root / PROGRAM))
     try:
-        weights = unpack(_read(root / WEIGHTS))
+        weights = unpack(_read(root / WEIGHTS), bfloat16=True)
     except ValueError as error:
         if isinstance(error, InputError):
             raise

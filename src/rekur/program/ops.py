@@ -15,6 +15,10 @@ from rekur.program.cells import Shape
 
 #: types of state
 STATE_DTYPES = ("float32", "int64")
+#: types of matrices that stand for float32 in fewer bits
+SMALL = ("int8", "bfloat16")
+#: what follows the name of an int8 matrix in the name of the scales of its rows
+SCALE = ".scale"
 _OWN = ("op", "reads", "writes", "size", "weights", "state")
 
 
@@ -153,7 +157,9 @@ class Widths:
         name = op.weights[role]
         self._used.add(choice(f"{place}.weights.{role}", name, list(self._weights)))
         wanted = "int64" if role.startswith("runs") else "float32"
-        if self._types[name] != wanted:
+        if self._types[name] == "int8":
+            self._used.add(name + SCALE)
+        if self._types[name] != wanted and (wanted != "float32" or self._types[name] not in SMALL):
             expected = f"'{wanted}', as {place} ({op.kind}) needs for its {role}"
             raise InputError(describe(f"type of the weight '{name}'", self._types[name], expected))
         return self._weights[name]

@@ -10,6 +10,7 @@ Axes: T time, D numbers of a row.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +18,7 @@ from typing import Any, Self
 from rekur._check import choice, no_unknown
 from rekur._check import whole as whole_number
 from rekur.errors import InputError, describe
-from rekur.program.ops import Op, State, Widths
+from rekur.program.ops import SCALE, SMALL, Op, State, Widths
 from rekur.program.rules import BODY, HEAD, POOL, apply_rule
 
 FORMAT = "rekur-program"
@@ -27,7 +28,8 @@ INPUT = "input"
 #: what a step of the input may be
 INPUTS = ("tokens", "rows")
 #: types of weights
-DTYPES = ("float32", "int64")
+DTYPES = ("float32", "int64", *SMALL)
+_BYTES = {"float32": 4, "int64": 8, "int8": 1, "bfloat16": 2}
 _FIELDS = ("format", "version", "task", "input", "body", "pool", "head", "weights", "state")
 _SECTIONS = {"body": BODY, "pool": POOL, "head": HEAD}
 
@@ -55,11 +57,17 @@ class Weight:
 
     Args:
         shape: its axes, each 1 or more.
-        dtype: ``float32``, or ``int64`` for tables of keys.
+        dtype: ``float32``; ``int64`` for tables of keys; for matrices also ``bfloat16``, and ``int8`` with the scales
+            of the rows as a weight of their own, of the same name and ``.scale``.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * _BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,9 @@ class Program:
             raise InputError(describe("task of the program", self.task, "the name of a task"))
         for name, weight in self.weights.items():
             choice(f"type of the weight '{name}'", weight.dtype, DTYPES)
-            _check_shape(f"weight '{name}'", weight.shape, low=1 if weight.dtype == "float32" else 0)
+            _check_shape(f"weight '{name}'", weight.shape, low=0 if weight.dtype == "int64" else 1)
+            if weight.dtype in SMALL:
+                _check_small(name, self.weights)
         _check_states(self.state, self.weights)
         if not self.pool:
             raise InputError(describe("pool", [], "at least one op"))
@@ -121,6 +131,11 @@ class Program:
         for place, op in enumerate(self.head):
             _write(f"head[{place}]", op, rows, HEAD, widths, self.input)
         widths.check_all_used()
+
+    @property
+    def precision(self) -> str:
+        """``int8`` or ``bfloat16`` where matrices are kept in fewer bits, else ``float32``."""
+        return next((weight.dtype for weight in self.weights.values() if weight.dtype in SMALL), "float32")
 
     @property
     def causal(self) -> bool:
@@ -207,6 +222,20 @@ def _check_shape(thing: str, shape: Any, low: int = 1) -> None:
         whole_number(f"an axis of the {thing}", size, low=low)
 
 
+def _check_small(name: str, weights: Mapping[str, Weight]) -> None:
+    """Check what goes with a matrix in fewer bits."""
+    weight, scale = weights[name], weights.get(name + SCALE)
+    if len(weight.shape) < 2:
+        fix = f"Only matrices are {weight.dtype}; a vector is float32."
+        raise InputError(
+            describe(f"shape of the {weight.dtype} weight '{name}'", weight.shape, "two or more axes", fix)
+        )
+    if weight.dtype == "int8" and (scale is None or scale != Weight(weight.shape[:1])):
+        got = "none" if scale is None else f"{scale.dtype} {scale.shape}"
+        expected = f"float32 {weight.shape[:1]}, a number for each row of '{name}'"
+        raise InputError(describe(f"weight '{name}{SCALE}'", got, expected))
+
+
 def _check_states(state: tuple[State, ...], weights: Mapping[str, Weight]) -> None:
     seen: set[str] = set()
     for slot in state:
@@ -221,6 +250,9 @@ def _check_states(state: tuple[State, ...], weights: Mapping[str, Weight]) -> No
             elif found.shape != slot.shape:
                 expected = f"{slot.shape}, as the state '{slot.name}' that begins with it"
                 raise InputError(describe(f"shape of the weight '{slot.begins}'", found.shape, expected))
+            elif found.dtype in SMALL:
+                expected = f"'{slot.dtype}', as the state '{slot.name}' that begins with it"
+                raise InputError(describe(f"type of the weight '{slot.begins}'", found.dtype, expected))
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:

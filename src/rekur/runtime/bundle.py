@@ -15,8 +15,8 @@ from rekur import __version__
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
-from rekur.program.files import PROGRAM, check_weights
-from rekur.program.files import WEIGHTS as PROGRAM_WEIGHTS
+from rekur.program.files import check_weights
+from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.runtime import layout
 from rekur.runtime.layout import COPY_AGAIN, damaged
@@ -77,13 +77,34 @@ class Bundle:
         """Return the weights: name -> array, bit for bit as they were saved; each call reads them anew.
 
         Raises:
-            BundleError: the file is missing, was changed, or is no safetensors.
+            BundleError: the file is missing, was changed, or is no safetensors, or the bundle holds a quantised program
+                alone.
         """
+        self.refuse_program_alone()
         return self._arrays(layout.WEIGHTS)
+
+    @property
+    def quantised(self) -> str:
+        """``int8`` or ``bfloat16`` where the bundle holds a quantised program, else an empty string."""
+        return str(self.config.get(layout.QUANTISED, {}).get("precision", ""))
+
+    def refuse_program_alone(self) -> None:
+        """Raise where the bundle holds a program alone, and no model for PyTorch.
+
+        Raises:
+            BundleError: it does; the text says which bundle holds the model.
+        """
+        if layout.WEIGHTS in self.config["files"]:
+            return
+        source = str(self.config.get(layout.QUANTISED, {}).get("from", ""))[:12]
+        fix = "This one runs without it: rekur.load predicts, evaluates, streams and generates, as do the commands."
+        fix = f"Use the bundle that it was made from, of the fingerprint {source}…. {fix}" if source else fix
+        got = f"a program of {self.quantised} weights alone" if self.quantised else "a program alone"
+        raise damaged(self.folder, got, f"'{layout.WEIGHTS}', the model for PyTorch", fix)
 
     def _arrays(self, name: str) -> dict[str, Array]:
         try:
-            return unpack(self.read(name))
+            return unpack(self.read(name), bfloat16=name == layout.PROGRAM_WEIGHTS)
         except ValueError as error:
             if isinstance(error, BundleError):
                 raise
@@ -92,7 +113,7 @@ class Bundle:
     @property
     def has_program(self) -> bool:
         """Whether it can run without PyTorch."""
-        return PROGRAM in self.config["files"]
+        return layout.PROGRAM in self.config["files"]
 
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
@@ -105,9 +126,10 @@ class Bundle:
             fix = (
                 "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
             )
-            raise BundleError(describe(f"{self.folder}: program", "none", f"'{PROGRAM}'", fix))
-        program = Program.from_json(self.read(PROGRAM))
-        weights = self._arrays(PROGRAM_WEIGHTS if PROGRAM_WEIGHTS in self.config["files"] else layout.WEIGHTS)
+            raise BundleError(describe(f"{self.folder}: program", "none", f"'{layout.PROGRAM}'", fix))
+        program = Program.from_json(self.read(layout.PROGRAM))
+        own = layout.PROGRAM_WEIGHTS in self.config["files"]
+        weights = self._arrays(layout.PROGRAM_WEIGHTS if own else layout.WEIGHTS)
         return program, check_weights(program, weights)
 
     def features(self) -> Features:
@@ -149,7 +171,7 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
     config = _read_config(root)
     for name, checksum in config["files"].items():
         path = root / name
-        found = _flaw(path) if name == layout.WEIGHTS else ""
+        found = _flaw(path) if name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS) else ""
         if "pickle" in found or "zip" in found:
             raise damaged(path, found, "safetensors", NO_PICKLES)
         _compare(path, _checksum(path), checksum)
@@ -194,9 +216,21 @@ def _check_fields(path: Path, config: dict[str, Any]) -> None:
             raise damaged(path, f"the file name {name!r}", "a path inside the bundle", fix)
         if not isinstance(checksum, str) or not _SHA256.fullmatch(checksum):
             raise damaged(path, f"checksum {checksum!r} for '{name}'", "a sha256 of 64 hex digits")
-    for name in layout.REQUIRED:
+    _check_quantised(path, config)
+    alone = layout.WEIGHTS not in files and any(name in files for name in layout.PROGRAM_ALONE)
+    for name in (*layout.REQUIRED, *(layout.PROGRAM_ALONE if alone else (layout.WEIGHTS,))):
         if name not in files:
             raise damaged(path, f"no checksum of '{name}'", "one for every file that a bundle needs")
+
+
+def _check_quantised(path: Path, config: dict[str, Any]) -> None:
+    if layout.QUANTISED not in config:
+        return
+    how = config[layout.QUANTISED]
+    fits = isinstance(how, dict) and all(isinstance(how.get(name), str) for name in ("precision", "from"))
+    if not fits or how["precision"] not in SMALL:
+        expected = f"an object with its precision, one of {', '.join(SMALL)}, and the fingerprint it is from"
+        raise damaged(path, f"{layout.QUANTISED} {how!r}", expected)
 
 
 def _refuse_newer(path: Path, number: Any, version: Any) -> None:
@@ -225,7 +259,8 @@ def _refuse_what_is_no_folder(root: Path) -> None:
         if moved:
             fix = f"Replacing it was cut short; the bundle that stood there is now {moved[-1]}"
         raise BundleError(describe("bundle", str(root), "a bundle's folder (nothing is there)", fix))
-    if not ((root / layout.CONFIG).is_file() and (root / layout.WEIGHTS).exists()):
+    weights = any((root / name).exists() for name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS))
+    if not ((root / layout.CONFIG).is_file() and weights):
         pickles = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _PICKLES)
         if pickles:
             raise damaged(root, pickles[0], f"{layout.CONFIG} and {layout.WEIGHTS}", NO_PICKLES)

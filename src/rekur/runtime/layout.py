@@ -24,10 +24,15 @@ METRICS = "metrics.json"
 HISTORY = "history.jsonl"
 CARD = "README.md"
 PROGRAM = "program.json"
+PROGRAM_WEIGHTS = "program.safetensors"
 #: where training keeps what it needs to resume; it may stand in the folder before the bundle does
 CHECKPOINTS = "checkpoints"
-#: files that every bundle has and that its config vouches for
-REQUIRED = (WEIGHTS, FEATURES_FILE, METRICS, HISTORY)
+#: files that every bundle has and that its config vouches for; besides them it has weights: of the model, of a program
+REQUIRED = (FEATURES_FILE, METRICS, HISTORY)
+#: what a bundle has that runs without PyTorch only
+PROGRAM_ALONE = (PROGRAM, PROGRAM_WEIGHTS)
+#: key of config.json that says how the weights were made smaller: ``{"precision": …, "from": fingerprint}``
+QUANTISED = "quantised"
 #: keys of config.json that the writer sets
 RESERVED = ("format", "rekur", "files", "fingerprint")
 

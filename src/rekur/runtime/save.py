@@ -29,7 +29,7 @@ _OWN = (
     layout.METRICS,
     layout.HISTORY,
     layout.CARD,
-    layout.PROGRAM,
+    *layout.PROGRAM_ALONE,
 )
 
 
@@ -74,7 +74,7 @@ def check_writable(folder: str | os.PathLike[str], overwrite: bool = False) -> P
 def write_bundle(
     folder: str | os.PathLike[str],
     config: Mapping[str, Any],
-    weights: Mapping[str, Array],
+    weights: Mapping[str, Array] | None,
     features: Features,
     metrics: Mapping[str, Any],
     history_rows: Iterable[Mapping[str, Any]],
@@ -94,7 +94,7 @@ def write_bundle(
         folder: where the bundle is to stand; see :func:`check_writable`, to be called before training.
         config: plain JSON with at least ``task``; the keys ``format``, ``rekur``, ``files`` and
             ``fingerprint`` are added here. The same arguments give the same fingerprint.
-        weights: name -> array.
+        weights: name -> array; None for a bundle that holds a program alone, which ``files`` then brings.
         features: fitted features, saved by their own ``save``.
         metrics: scores as plain JSON; NaN and infinities are written as null.
         history_rows: one row an evaluation, as plain JSON; NaN and infinities are written as null.
@@ -187,21 +187,24 @@ def _read_back(staging: Path, target: Path) -> Bundle:
 
 
 def _content(
-    weights: Mapping[str, Array],
+    weights: Mapping[str, Array] | None,
     metrics: Mapping[str, Any],
     history_rows: Iterable[Mapping[str, Any]],
     files: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     rows = [layout.plain(f"history[{i}]", row, null_for_nan=True) for i, row in enumerate(history_rows)]
-    taken = {*_OWN, layout.CHECKPOINTS, layout.FEATURES_FILE} - {layout.PROGRAM}
+    taken = {*_OWN, layout.CHECKPOINTS, layout.FEATURES_FILE} - {*layout.PROGRAM_ALONE}
     for name, data in files.items():
         top = name.split("/")[0]
         if not layout.is_safe_name(name) or name in taken or (top in taken and top != layout.FEATURES):
             raise InputError(describe("files", name, "paths inside the bundle that it does not use itself"))
         if not isinstance(data, bytes):
             raise InputError(describe(f"files['{name}']", type(data).__name__, "bytes"))
+    for name in layout.PROGRAM_ALONE if weights is None else ():
+        if name not in files:
+            raise InputError(describe("files", ", ".join(files) or "none", f"'{name}' among them, as weights is None"))
     return {
-        layout.WEIGHTS: pack("weights", weights),
+        **({} if weights is None else {layout.WEIGHTS: pack("weights", weights)}),
         layout.METRICS: layout.render(layout.plain("metrics", dict(metrics), null_for_nan=True)),
         layout.HISTORY: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
         **files,

@@ -32,7 +32,8 @@ def load(folder: str | Path) -> Any:
         a :class:`rekur.Classifier`, :class:`rekur.Regressor` or :class:`rekur.LanguageModel`.
 
     Raises:
-        BundleError: the folder is missing, damaged, from a newer version or no bundle of Rekur's.
+        BundleError: the folder is missing, damaged, from a newer version, no bundle of Rekur's, or one that holds a
+            quantised program alone.
 
     Example:
         >>> from rekur import Classifier, load
@@ -43,6 +44,7 @@ def load(folder: str | Path) -> Any:
         (1,)
     """
     bundle = read_bundle(folder)
+    bundle.refuse_program_alone()
     config = bundle.config
     if config["task"] not in TASKS:
         raise BundleError(f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}"))

@@ -1,0 +1,234 @@
+"""The proofs: each runs the model in two ways that should give the same.
+
+A proof of something else, such as an export, is one more function and one more entry of ``CHECKS``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.check.finding import Check, Finding, NotApplicable, Pair
+from rekur.check.subject import Subject, drawn_like
+from rekur.data import Ragged
+from rekur.program import Engine, quantise
+from rekur.program.ops import SCALE
+from rekur.runtime import LanguagePredictor, ProgramModel, Session, layout, read_bundle
+
+_WHOLE_ONLY = "the model needs whole sequences, and has no steps"
+#: steps in the pieces that a sequence is cut into
+_CHUNKS = (1, 3, 10, 64)
+#: steps that are taken one by one
+_STEPS = 300
+
+
+def padding(subject: Subject) -> Iterator[Pair]:
+    """Run each sequence alone and beside one that is longer by far."""
+    for name, x in zip(subject.names, subject.sequences, strict=True):
+        beside = subject.engine.run([x, drawn_like(subject, 2 * len(x) + 19)])
+        yield Pair(name, beside[0], subject.engine.run([x])[0])
+
+
+def batch_mates(subject: Subject) -> Iterator[Pair]:
+    """Run each sequence alone and with all others."""
+    for name, x, together in zip(subject.names, subject.sequences, subject.whole, strict=True):
+        yield Pair(name, together, subject.engine.run([x])[0])
+
+
+def order(subject: Subject) -> Iterator[Pair]:
+    """Run the sequences in two orders."""
+    shuffled = np.random.default_rng(0).permutation(len(subject.sequences))
+    for places in (np.arange(len(shuffled))[::-1], shuffled):
+        found = subject.engine.run([subject.sequences[place] for place in places])
+        for place, row in zip(places.tolist(), found, strict=True):
+            yield Pair(subject.names[place], row, subject.whole[place])
+
+
+def chunks(subject: Subject) -> Iterator[Pair]:
+    """Run each sequence in pieces, the state carried from one to the next, and as a whole."""
+    _need_steps(subject)
+    engine = subject.engine
+    for name, x, wanted in zip(subject.names, subject.sequences, subject.whole, strict=True):
+        for size in _CHUNKS:
+            state = engine.initial_state()
+            for start in range(0, len(x), size):
+                state = engine.advance(x[start : start + size], state)
+            yield Pair(f"{name} in chunks of {size}", engine.read(state), wanted)
+
+
+def steps(subject: Subject) -> Iterator[Pair]:
+    """Run each sequence one step at a time, and as a whole."""
+    _need_steps(subject)
+    yield from _steps_of(subject, subject.engine, "")
+
+
+def stream(subject: Subject) -> Iterator[Pair]:
+    """Push each raw item in pieces into a live session, saved and restored on the way, and predict the whole."""
+    _need_steps(subject)
+    if not subject.items:
+        raise NotApplicable("a language model has no sessions" if _is_language(subject) else "it needs DATA")
+    model, features = ProgramModel.of(subject.bundle), subject.bundle.features()
+    rng = np.random.default_rng(0)
+    for name, item, wanted in zip(subject.names, subject.items, subject.whole, strict=True):
+        session = Session(model, features, np.asarray)
+        found = session.prediction()
+        for place, piece in enumerate(_cut(item, rng)):
+            found = session.push(piece)
+            if place % 2 == 0:
+                session = Session.restore(session.get_state(), model, features, np.asarray)
+        yield Pair(name, found, wanted)
+
+
+def saved(subject: Subject) -> Iterator[Pair]:
+    """Read the bundle from the disk once more: the same program, weights, steps and scores."""
+    again = read_bundle(subject.bundle.folder)
+    program, weights = again.program()
+    yield Pair("program.json", np.array([program.to_json() == subject.saved[0].to_json()]), np.array([True]), ("",))
+    for name, array in subject.saved[1].items():
+        yield Pair(f"weight '{name}'", weights[name], array, _places(array))
+    features = again.features()
+    for name, item, x in zip(subject.names, subject.items, subject.sequences, strict=False):
+        axes = ("step", "number")[: x.ndim]
+        yield Pair(f"{name}, its steps", features.transform(item), x, axes)
+    found = Engine(program, weights).run(subject.sequences)
+    for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
+        yield Pair(name, row, wanted)
+
+
+def pytorch(subject: Subject) -> Iterator[Pair]:
+    """Run the sequences on the engine and on the model in PyTorch."""
+    run = _in_torch(subject)
+    for name, row, wanted in zip(
+        subject.names, _in_engine(subject)(subject.sequences), run(subject.sequences), strict=True
+    ):
+        yield Pair(name, row, wanted, _axes(subject))
+
+
+def pytorch_padding(subject: Subject) -> Iterator[Pair]:
+    """Run each sequence in PyTorch alone and in a padded batch."""
+    run = _in_torch(subject)
+    for name, x, together in zip(subject.names, subject.sequences, run(subject.sequences), strict=True):
+        yield Pair(name, together, run([x])[0], _axes(subject))
+
+
+def int8(subject: Subject) -> Iterator[Pair]:
+    """Round the weights to int8: none moves by more than half a step, and they run live as whole."""
+    program, weights = subject.saved
+    if program.precision != "float32":
+        raise NotApplicable(f"the weights are {program.precision}, so that all other proofs are of it")
+    small, rounded = quantise(program, weights, "int8")
+    expanded = dict(weights)
+    for name in [name for name, weight in small.weights.items() if weight.dtype == "int8"]:
+        step = rounded[name + SCALE].astype(np.float64).reshape(-1, *[1] * (weights[name].ndim - 1))
+        exact = rounded[name] * step
+        expanded[name] = exact.astype(np.float32)
+        beyond = np.maximum(0, np.abs(exact - weights[name]) / step - 0.5)
+        yield Pair(f"weight '{name}' in int8", beyond, np.zeros_like(beyond), _places(exact))
+    engine = Engine(small, rounded)
+    found, wanted = engine.run(subject.sequences), Engine(program, expanded).run(subject.sequences)
+    for name, row, right in zip(subject.names, found, wanted, strict=True):
+        yield Pair(f"{name} in int8", row, right)
+    if program.causal:
+        yield from _steps_of(subject, engine, " in int8")
+
+
+#: every proof that `rekur check` runs, in this order
+CHECKS = (
+    Check("padding", "longer sequences beside it change nothing", padding),
+    Check("batch mates", "alone as in company", batch_mates),
+    Check("order", "the order of a batch does not matter", order),
+    Check("chunks", "chunks of any size give what the whole gives", chunks),
+    Check("steps", "single steps give what the whole gives", steps),
+    Check("stream", "raw events pushed live give what predict gives", stream),
+    Check("save and load", "read twice, the same bits", saved, 0.0),
+    Check("PyTorch", "the engine gives what PyTorch gives", pytorch),
+    Check("padding in PyTorch", "there too padding changes nothing", pytorch_padding),
+    Check("int8", "rounded weights, live and whole", int8),
+)
+
+
+def check_bundle(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
+    """Yield what each proof finds.
+
+    Args:
+        subject: a saved model with sequences to run it on; :func:`subject_of` makes it.
+        checks: the proofs; by default all.
+
+    Example:
+        >>> from rekur.runtime import read_bundle
+        >>> subject = subject_of(read_bundle("runs/reviews"))  # doctest: +SKIP
+        >>> all(finding.holds is not False for finding in check_bundle(subject))  # doctest: +SKIP
+        True
+    """
+    for check in checks:
+        yield check.on(subject)
+
+
+def _need_steps(subject: Subject) -> None:
+    if not subject.engine.program.causal:
+        raise NotApplicable(_WHOLE_ONLY)
+
+
+def _is_language(subject: Subject) -> bool:
+    return isinstance(subject.runner, LanguagePredictor)
+
+
+def _steps_of(subject: Subject, engine: Engine, how: str) -> Iterator[Pair]:
+    """Give what an engine says after single steps, and after the whole."""
+    live = engine.live()
+    for name, whole in zip(subject.names, subject.sequences, strict=True):
+        x = whole[:_STEPS]
+        live.reset()
+        for step in x:
+            live.step(step)
+        yield Pair(f"{name}{how}, after {len(x)} steps", live.read(), engine.run([x])[0])
+
+
+def _cut(item: Any, rng: np.random.Generator) -> Iterator[Any]:
+    """Give an item in pieces."""
+    start, pieces = 0, item if isinstance(item, str | list) else np.asarray(item)
+    while start < len(pieces):
+        end = start + int(rng.integers(1, max(2, len(pieces) // 3 + 1)))
+        yield pieces[start:end]
+        start = end
+
+
+def _places(weight: Array) -> tuple[str, ...]:
+    return ("row", "column", "tap")[: weight.ndim]
+
+
+def _axes(subject: Subject) -> tuple[str, ...]:
+    return ("token",) if _is_language(subject) else ("score",)
+
+
+def _in_engine(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
+    """Return what scores sequences on the engine; of a language model each token's."""
+    return _scores_by(subject.runner)
+
+
+def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
+    """Return what scores sequences in PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        raise NotApplicable("PyTorch is not installed")
+    if layout.WEIGHTS not in subject.bundle.config["files"]:
+        raise NotApplicable(f"the bundle holds a program of {subject.bundle.quantised} weights alone")
+    from rekur.tasks import load
+
+    return _scores_by(load(subject.bundle.folder))
+
+
+def _scores_by(model: Any) -> Callable[[list[Array]], Sequence[Array]]:
+    def scores(sequences: list[Array]) -> Sequence[Array]:
+        if model.task != "language":
+            found: Array = model._scores_of_steps(Ragged.from_iter(sequences))
+            return list(found)
+        lengths = [len(x) for x in sequences]
+        starts = np.cumsum([0, *lengths[:-1]])
+        each = model._nats(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)
+        return np.split(each, starts[1:])
+
+    return scores

@@ -1,0 +1,104 @@
+"""``rekur quantize BUNDLE``: weights in fewer bits, with what they lose on the user's own data."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rekur import _check
+from rekur.cli import show
+from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
+from rekur.cli.saved import labelled_data
+from rekur.errors import ToleranceError
+from rekur.runtime import check_writable, read_bundle, runner, write_quantised
+from rekur.runtime.compare import UNITS, ScoreLoss, bytes_of, score_loss, step_times
+
+_SHOWN = {"accuracy": "{:.2%}", "loss": "{:.4f}", "rmse": "{:.5g}"}
+
+
+@click.command("quantize")
+@with_options(BUNDLE)
+@click.option("--data", multiple=True, required=True, metavar="FILE", help="Score on this file; texts: repeat it.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the new bundle goes.")
+@click.option("--to", type=click.Choice(["int8", "bfloat16"]), default="int8", show_default=True, help="The new type.")
+@click.option("--tolerance", type=float, help="Lost score that is allowed: by default 0.3 points, 0.01 nats or 1 %.")
+@click.option("--overwrite", is_flag=True, help="Replace the bundle that stands there.")
+@with_options(*INPUT, DOCUMENT)
+@JSON
+def command(
+    bundle: Path,
+    data: tuple[str, ...],
+    out: Path,
+    to: str,
+    tolerance: float | None,
+    overwrite: bool,
+    document: str | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Make the weights of a saved model smaller: a byte each, or two. Writes a bundle that runs without PyTorch.
+
+    Matrices become int8 with a scale for each row, or bfloat16; vectors stay as they are. Both models are scored on
+    the same data, and nothing is written where more is lost than --tolerance: points (hundredths) of accuracy, nats a
+    token, or % of a regressor's error. The file is small; in memory, and in time, a step is that of float32.
+
+    \b
+    rekur quantize runs/reviews --data test.csv --out runs/reviews-int8
+    rekur quantize runs/shakespeare --data valid.txt --to bfloat16 --out runs/small
+    """
+    check_writable(out, overwrite)
+    if tolerance is not None:
+        _check.number("--tolerance", tolerance, 0)
+    source = read_bundle(bundle)
+    before = runner(source)
+    corpus, name = labelled_data(before, data, *split_input(values), {"document": document}, option="--data")
+    with tempfile.TemporaryDirectory(prefix="rekur-") as folder:
+        made = write_quantised(source, Path(folder) / "bundle", to)
+        after = runner(made)
+        loss = score_loss(before, after, corpus)
+        allowed = UNITS[loss.score][1] if tolerance is None else tolerance
+        sizes = {"before": bytes_of(source), "after": bytes_of(made)}
+    times = step_times([before.engine, after.engine])
+    if not as_json:
+        show.table(f"{bundle} in {to}, on {name}: {loss.items:,} {_items(loss)}", *_rows(loss, sizes, times))
+    if not loss.lost <= allowed:
+        got = f"{loss.lost:.3g} {loss.unit} lost (95 % interval {_between(loss)})"
+        fix = (
+            f"Nothing was written. {'Try --to bfloat16, or allow' if to == 'int8' else 'Allow'} more with --tolerance."
+        )
+        raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
+    scores = {"precision": to, "data": [Path(file).name for file in data], "tolerance": allowed, **loss.to_dict()}
+    written = write_quantised(source, out, to, scores=scores, overwrite=overwrite)
+    if as_json:
+        seconds = None if times is None else {"before": times[0], "after": times[1]}
+        told = {"bundle": str(bundle), "out": str(out), **scores, "bytes": sizes, "step_seconds": seconds}
+        show.as_json({**told, "fingerprint": written.fingerprint})
+        return
+    click.echo(f"Saved in {out}. Next:\n  rekur evaluate {out} FILE")
+
+
+def _items(loss: ScoreLoss) -> str:
+    return "tokens" if loss.score == "loss" else "items"
+
+
+def _between(loss: ScoreLoss) -> str:
+    return f"{loss.interval[0]:.3g} – {loss.interval[1]:.3g}"
+
+
+def _rows(loss: ScoreLoss, sizes: dict[str, dict[str, int]], times: list[float] | None) -> show.Rows:
+    """Return the table: a row for the score, the bytes of the weights and of the bundle, and the time of a step."""
+    shown = _SHOWN[loss.score]
+    lost = f"{loss.lost:+.3g} {loss.unit} lost ({_between(loss)})"
+    rows: list[list[Any]] = [[loss.score, shown.format(loss.before), shown.format(loss.after), lost]]
+    for what in ("weights", "bundle"):
+        old, new = sizes["before"][what], sizes["after"][what]
+        rows.append([f"{what}, bytes", f"{old:,}", f"{new:,}", f"{new / old:.3f} ×"])
+    if times is None:
+        rows.append(["a step", "", "", "none: the model reads whole sequences"])
+    else:
+        old_time, new_time = (1e6 * seconds for seconds in times)
+        rows.append(["a step, µs", f"{old_time:.1f}", f"{new_time:.1f}", f"{new_time / old_time:.2f} ×"])
+    return ["", "before", "after", "change (95 % interval)"], rows

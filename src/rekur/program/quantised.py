@@ -1,0 +1,135 @@
+"""Weights in fewer bits: rows of int8 with a scale each, or bfloat16; what a program says stays the same.
+
+Axes: R rows of a weight, C numbers of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rekur._check import choice
+from rekur._tensors import Array
+from rekur.errors import InputError, describe
+from rekur.program.files import check_weights
+from rekur.program.ops import SCALE, SMALL
+from rekur.program.program import Program, Weight
+
+_LARGEST = np.float32(127)
+
+
+def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> tuple[Program, dict[str, Array]]:
+    r"""Return a program whose matrices are kept in fewer bits, and its weights.
+
+    With ``int8`` a row w of a matrix is kept as :math:`q = \mathrm{round}(w / s)` with its scale
+    :math:`s = \max |w| / 127`, and stands for :math:`s q`: each number is off by at most s/2. With ``bfloat16`` each
+    number is off by at most 1/256 of itself. Tables and kernels of convolutions count as matrices; vectors, and what
+    a state begins with, stay as they are.
+
+    Args:
+        program: a program in float32.
+        weights: its weights: name -> array.
+        precision: ``int8`` or ``bfloat16``.
+
+    Raises:
+        InputError: another precision, a program that is quantised already, or a weight that is not finite.
+
+    Example:
+        >>> from rekur.program import Engine, Input, Op, State
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
+        >>> state = (State("last", (2,)),)
+        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> small, weights = quantise(program, {"w": np.array([[1.27, 0.5]], np.float32)}, "int8")
+        >>> weights["w"].tolist(), round(float(weights["w.scale"][0]), 6)
+        ([[127, 50]], 0.01)
+        >>> round(float(Engine(small, weights).run([np.ones((3, 2))])[0, 0]), 4)
+        1.77
+    """
+    choice("precision", precision, SMALL)
+    if program.precision != "float32":
+        fix = "Quantise the program that it was made from."
+        raise InputError(describe("precision of the program", program.precision, "'float32'", fix))
+    starts = {slot.begins for slot in program.state}
+    found, arrays = dict[str, Weight](), dict[str, Array]()
+    for name, array in check_weights(program, weights).items():
+        arrays[name], found[name] = array, program.weights[name]
+        if array.dtype != np.float32 or array.ndim < 2 or name in starts:
+            continue
+        _check_finite(name, array)
+        found[name] = replace(found[name], dtype=precision)
+        if precision == "int8":
+            arrays[name], arrays[name + SCALE] = _to_int8(array)
+            found[name + SCALE] = Weight(array.shape[:1])
+        else:
+            arrays[name] = _to_bfloat16(array)
+            _check_finite(name, _from_bfloat16(arrays[name]), array)
+    return replace(program, weights=found), arrays
+
+
+def dequantise(program: Program, weights: Mapping[str, Array]) -> tuple[Program, dict[str, Array]]:
+    """Return a program whose weights are float32 again, the numbers that the few bits stand for, and these.
+
+    Args:
+        program: a program, quantised or not.
+        weights: its weights: name -> array.
+
+    Raises:
+        InputError: the weights are not those of the program.
+
+    Example:
+        >>> from rekur.program import Input, Op, State
+        >>> mean = Op("mean", ("input",), "mean", 1, state={"mean": "mean", "count": "count"})
+        >>> state = (State("mean", (1,)), State("count", (1,), "int64"))
+        >>> program = Program("regress", Input("rows", 1), {}, state, (), (mean,), ())
+        >>> dequantise(program, {}) == (program, {})
+        True
+    """
+    arrays = check_weights(program, weights)
+    found = dict[str, Weight]()
+    for name, weight in program.weights.items():
+        if name.removesuffix(SCALE) != name and _is_int8(program, name.removesuffix(SCALE)):
+            continue
+        found[name] = weight
+        if weight.dtype == "int8":
+            arrays[name] = _from_int8(arrays[name], arrays.pop(name + SCALE))
+        elif weight.dtype == "bfloat16":
+            arrays[name] = _from_bfloat16(arrays[name])
+        if weight.dtype in SMALL:
+            found[name] = replace(weight, dtype="float32")
+    return replace(program, weights=found), arrays
+
+
+def _is_int8(program: Program, name: str) -> bool:
+    return name in program.weights and program.weights[name].dtype == "int8"
+
+
+def _to_int8(array: Array) -> tuple[Array, Array]:
+    rows = array.reshape(len(array), -1)
+    scale = np.abs(rows).max(axis=1) / _LARGEST
+    scale[scale == 0] = 1  # a row of zeros
+    nearest = np.clip(np.rint(rows / scale[:, None]), -_LARGEST, _LARGEST)
+    return nearest.astype(np.int8).reshape(array.shape), scale
+
+
+def _from_int8(array: Array, scale: Array) -> Array:
+    return np.asarray(array * scale.reshape(-1, *[1] * (array.ndim - 1)), np.float32)
+
+
+def _to_bfloat16(array: Array) -> Array:
+    """Return the upper half of each number's bits, rounded to the nearest, to the even one of two."""
+    bits = array.view(np.uint32)
+    return np.asarray((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16, np.uint16)
+
+
+def _from_bfloat16(array: Array) -> Array:
+    return np.asarray((array.astype(np.uint32) << 16).view(np.float32))
+
+
+def _check_finite(name: str, array: Array, shown: Array | None = None) -> None:
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        got = (array if shown is None else shown)[wrong][0]
+        raise InputError(describe(f"a number of the weight '{name}'", got, "finite numbers that its new type holds"))
