@@ -55,6 +55,7 @@ OPTIONS = {
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": "BUNDLE FILE --text --by --tokens --json",
     "program": "BUNDLE --json",
+    "export": "BUNDLE --to --out --overwrite --tolerance --json",
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",
