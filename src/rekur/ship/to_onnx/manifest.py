@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rekur import __version__
+from rekur.features.vocabulary import PADDING
 from rekur.program import Program, State
 from rekur.ship.to_onnx.check import Found
 from rekur.ship.to_onnx.graph import IR_VERSION, OPSET
@@ -50,7 +51,7 @@ def make_manifest(
         "ir_version": IR_VERSION,
         "checked": checked,
         "input": {"kind": program.input.kind, "size": program.input.size},
-        "reading": reading(features),
+        "reading": reading(features, program.task),
         "prediction": prediction(program.task, targets),
         "graphs": {name: _ports(model) for name, model in models.items()},
         "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
@@ -59,14 +60,15 @@ def make_manifest(
     }
 
 
-def reading(features: Mapping[str, Any]) -> dict[str, Any]:
+def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
     """Return what the runners do to raw items: all of it for bytes, characters, letters and rows, else nothing.
 
     Args:
         features: what :meth:`rekur.features.Features.to_dict` says.
+        task: the task; language models read a start token, padding (0), before a text.
 
     Example:
-        >>> from rekur.features import SymbolFeatures, TextFeatures
+        >>> from rekur.features import TextFeatures
         >>> reading(TextFeatures("byte").to_dict())["kind"]
         'bytes'
         >>> reading(TextFeatures("word").fit(["a b"]).to_dict())["why"]
@@ -77,14 +79,15 @@ def reading(features: Mapping[str, Any]) -> dict[str, Any]:
         mean, scale = (learnt["mean"], learnt["scale"]) if options["standardise"] else (None, None)
         return {"kind": "rows", "mean": mean, "scale": scale, "indicators": len(learnt["indicated"])}
     folds: list[str] = []
+    begin = {"begin": [PADDING]} if task == "language" else {"begin": []}
     if features["kind"] == "symbols" and learnt["form"] == "letters":
         folds = ["spaces", *(["upper"] if options["fold_case"] in (None, True) else [])]
     elif features["kind"] == "text" and learnt["tokens"] in ("byte", "char"):
         folds = [*(["lower"] if options["lowercase"] else []), *(["digits"] if options["digits"] == "zero" else [])]
     else:
         what = "codes" if features["kind"] == "symbols" else {"word": "words", "bpe": "byte pairs"}[learnt["tokens"]]
-        return {"kind": "tokens", "why": f"{what} are cut by rekur.features; give token numbers"}
-    most = {"folds": folds, "max_length": options["max_length"]}
+        return {"kind": "tokens", "why": f"{what} are cut by rekur.features; give token numbers", **begin}
+    most = {"folds": folds, "max_length": options["max_length"], **begin}
     if learnt.get("tokens") == "byte":
         return {"kind": "bytes", **most}
     return {"kind": "characters", **most, "vocabulary": learnt["vocabulary"]}

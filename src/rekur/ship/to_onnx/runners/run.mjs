@@ -38,7 +38,7 @@ export class Model {
     if (how.kind === "tokens") throw new Error(`${how.why}, such as [4, 2, 7]`);
     const text = how.folds.reduce((found, fold) => [...found].map(FOLDS[fold]).join(""), item);
     const ids = how.kind === "bytes" ? [...new TextEncoder().encode(text)].map((b) => b + 2) : [...text].map((c) => this.ids.get(c) ?? 1);
-    return ids.slice(0, how.max_length ?? undefined);
+    return [...how.begin, ...ids.slice(0, how.max_length ?? undefined)];
   }
 
   tensor(dtype, numbers, shape) {

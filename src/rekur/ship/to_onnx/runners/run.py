@@ -40,7 +40,7 @@ class Model:
         for fold in how["folds"]:
             item = "".join(map(FOLDS[fold], item))
         ids = [byte + 2 for byte in item.encode()] if how["kind"] == "bytes" else list(map(self._id, item))
-        return np.array(ids[: how["max_length"]], np.int64)
+        return np.array(how["begin"] + ids[: how["max_length"]], np.int64)
 
     def _id(self, character: str) -> int:
         known = self.about["reading"]["vocabulary"]
