@@ -197,33 +197,28 @@ def test_importing_the_command_imports_no_onnx() -> None:
     assert done.stdout == "set()\n"
 
 
+WHOLE = {"begin": [], "max_length": None}
+
+
 @pytest.mark.parametrize(
     ("features", "expected"),
     [
-        (TextFeatures("byte"), {"kind": "bytes", "folds": [], "max_length": None, "begin": []}),
+        (TextFeatures("byte"), {"kind": "bytes", **WHOLE}),
         (
-            TextFeatures("char", lowercase=True, digits="zero", max_length=9).fit(["ab"]),
-            {
-                "kind": "characters",
-                "folds": ["lower", "digits"],
-                "max_length": 9,
-                "begin": [],
-                "vocabulary": ["a", "b"],
-            },
+            TextFeatures("byte", lowercase=True),
+            {"kind": "tokens", "why": "folded bytes are cut by rekur.features; give token numbers", **WHOLE},
         ),
         (
-            SymbolFeatures().fit(["ac"]),
-            {
-                "kind": "characters",
-                "folds": ["spaces", "upper"],
-                "max_length": None,
-                "begin": [],
-                "vocabulary": ["A", "C"],
-            },
+            TextFeatures("char", max_length=9).fit(["aB"]),
+            {"kind": "characters", "begin": [], "max_length": 9, "numbers": {"B": 2, "a": 3}},
+        ),
+        (
+            TextFeatures("char", lowercase=True).fit(["ab"]),
+            {"kind": "characters", **WHOLE, "numbers": {"A": 2, "B": 3, "a": 2, "b": 3}},
         ),
         (
             SymbolFeatures(";").fit(["a;c"]),
-            {"kind": "tokens", "why": "codes are cut by rekur.features; give token numbers", "begin": []},
+            {"kind": "tokens", "why": "codes are cut by rekur.features; give token numbers", **WHOLE},
         ),
         (
             SeriesFeatures(indicators="always").fit([[1.0, 3.0]]),
@@ -231,12 +226,31 @@ def test_importing_the_command_imports_no_onnx() -> None:
         ),
         (
             SeriesFeatures(standardise=False).fit([[1.0, 3.0]]),
-            {"kind": "rows", "mean": None, "scale": None, "indicators": 0},
+            {"kind": "rows", "mean": [0.0], "scale": [1.0], "indicators": 0},
         ),
     ],
 )
-def test_what_runners_do_to_raw_items(features: Any, expected: dict[str, Any]) -> None:
+def test_how_runners_read_raw_items(features: Any, expected: dict[str, Any]) -> None:
     assert reading(features.to_dict()) == expected
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        TextFeatures("char", lowercase=True, digits="zero"),
+        TextFeatures("char", digits="zero"),
+        TextFeatures("char"),
+        SymbolFeatures(),
+        SymbolFeatures(fold_case=False),
+    ],
+    ids=repr,
+)
+def test_numbers_of_characters_are_those_of_the_features(features: Any) -> None:
+    features.fit(["Straße İstanbul ǅ 2024 ΣΑΣ ſ K µ٣"])
+    numbers = reading(features.to_dict())["numbers"]
+    for code in (*range(0xD800), *range(0xE000, 0x1F000)):
+        found = features.transform(chr(code)).tolist()
+        assert found == [n for n in [numbers.get(chr(code), 1)] if n is not None], chr(code)
 
 
 def test_what_language_models_read_first() -> None:
@@ -244,9 +258,8 @@ def test_what_language_models_read_first() -> None:
 
 
 def test_what_scores_become() -> None:
-    assert prediction("classify", {"labels": [1, 2], "multi_label": True}) == {"kind": "sigmoid", "labels": [1, 2]}
-    assert prediction("language", {"reset": True}) == {"kind": "token"}
-    assert prediction("other", {}) == {"kind": "scores"}
+    assert prediction({"labels": [1, 2], "multi_label": True}) == {"kind": "sigmoid", "labels": [1, 2]}
+    assert prediction({"reset": True}) == {"kind": "token"}
 
 
 def test_graphs_of_sequences_do_not_look_at_padding(bundle: Path, tmp_path: Path) -> None:

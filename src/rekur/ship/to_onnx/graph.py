@@ -133,13 +133,13 @@ class Graph:
 
     def input(self, name: str, dtype: str, axes: Axes) -> Value:
         """Add an input of the graph."""
-        self._inputs.append(self._info(name, dtype, axes))
+        self._inputs.append(self.info(name, dtype, axes))
         return Value(self, name)
 
     def output(self, name: str, value: Value, dtype: str, axes: Axes) -> None:
         """Make a value an output of the graph."""
         self._scopes[-1].append(self.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
-        self._outputs.append(self._info(name, dtype, axes))
+        self._outputs.append(self.info(name, dtype, axes))
 
     def weight(self, name: str, array: Array) -> Value:
         """Return a named array; it is kept once, whoever reads it."""
@@ -183,7 +183,7 @@ class Graph:
 
     def info(self, name: str, dtype: str, axes: Axes) -> Any:
         """Return the type and axes of a value, as graphs name them."""
-        return self._info(name, dtype, axes)
+        return self.helper.make_tensor_value_info(name, self.type_of(dtype), list(axes))
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[list[Any]]:
@@ -192,9 +192,6 @@ class Graph:
         self._scopes.append(nodes)
         yield nodes
         self._scopes.pop()
-
-    def _info(self, name: str, dtype: str, axes: Axes) -> Any:
-        return self.helper.make_tensor_value_info(name, self.type_of(dtype), list(axes))
 
     def _name(self, read: Operand) -> str:
         if read is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rekur import __version__
-from rekur.features.vocabulary import PADDING
+from rekur.features import restore
+from rekur.features.vocabulary import PADDING, UNKNOWN
 from rekur.program import Program, State
 from rekur.ship.to_onnx.check import Found
 from rekur.ship.to_onnx.graph import IR_VERSION, OPSET
@@ -52,7 +54,7 @@ def make_manifest(
         "checked": checked,
         "input": {"kind": program.input.kind, "size": program.input.size},
         "reading": reading(features, program.task),
-        "prediction": prediction(program.task, targets),
+        "prediction": prediction(targets),
         "graphs": {name: _ports(model) for name, model in models.items()},
         "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
         "targets": dict(targets),
@@ -61,54 +63,70 @@ def make_manifest(
 
 
 def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
-    """Return what the runners do to raw items: all of it for bytes, characters, letters and rows, else nothing.
+    """Return how the runners read raw items: bytes, characters, letters and rows; the items of others are tokens.
 
     Args:
         features: what :meth:`rekur.features.Features.to_dict` says.
         task: the task; language models read a start token, padding (0), before a text.
 
+    Returns:
+        the ``kind``; of characters the number of each (null for those that are left out), of rows means and scales.
+
     Example:
-        >>> from rekur.features import TextFeatures
-        >>> reading(TextFeatures("byte").to_dict())["kind"]
-        'bytes'
+        >>> from rekur.features import SymbolFeatures, TextFeatures
+        >>> found = reading(SymbolFeatures().fit(["AC"]).to_dict())
+        >>> found["numbers"]["A"], found["numbers"]["c"], found["numbers"][" "]
+        (2, 3, None)
         >>> reading(TextFeatures("word").fit(["a b"]).to_dict())["why"]
         'words are cut by rekur.features; give token numbers'
     """
     options, learnt = features["options"], features["learnt"]
     if features["kind"] == "series":
-        mean, scale = (learnt["mean"], learnt["scale"]) if options["standardise"] else (None, None)
+        mean, scale = learnt["mean"], learnt["scale"]
+        if not options["standardise"]:
+            mean, scale = len(mean) * [0.0], len(mean) * [1.0]
         return {"kind": "rows", "mean": mean, "scale": scale, "indicators": len(learnt["indicated"])}
-    folds: list[str] = []
-    begin = {"begin": [PADDING]} if task == "language" else {"begin": []}
-    if features["kind"] == "symbols" and learnt["form"] == "letters":
-        folds = ["spaces", *(["upper"] if options["fold_case"] in (None, True) else [])]
-    elif features["kind"] == "text" and learnt["tokens"] in ("byte", "char"):
-        folds = [*(["lower"] if options["lowercase"] else []), *(["digits"] if options["digits"] == "zero" else [])]
-    else:
-        what = "codes" if features["kind"] == "symbols" else {"word": "words", "bpe": "byte pairs"}[learnt["tokens"]]
-        return {"kind": "tokens", "why": f"{what} are cut by rekur.features; give token numbers", **begin}
-    most = {"folds": folds, "max_length": options["max_length"], **begin}
-    if learnt.get("tokens") == "byte":
-        return {"kind": "bytes", **most}
-    return {"kind": "characters", **most, "vocabulary": learnt["vocabulary"]}
+    begin = {"begin": [PADDING] if task == "language" else [], "max_length": options["max_length"]}
+    tokens = learnt["form"] if features["kind"] == "symbols" else learnt["tokens"]
+    if tokens == "byte" and not options["lowercase"] and options["digits"] != "zero":
+        return {"kind": "bytes", **begin}
+    if tokens in ("char", "letters"):
+        return {"kind": "characters", **begin, "numbers": _numbers(features)}
+    plural = {"word": "words", "bpe": "byte pairs", "byte": "folded bytes"}.get(tokens, tokens)
+    return {"kind": "tokens", "why": f"{plural} are cut by rekur.features; give token numbers", **begin}
 
 
-def prediction(task: str, targets: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the number of every character that is known, as it is or folded; None for one that is left out."""
+    transform = restore({**features, "options": {**features["options"], "max_length": None}}).transform
+    known = set(features["learnt"]["vocabulary"])
+    letters = features["kind"] == "symbols"
+    numbers: dict[str, int | None] = {}
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if letters and character.isspace():
+            numbers[character] = None
+        elif known & {character, character.lower(), character.upper()} or character.isdecimal():
+            found = int(transform(character)[0])
+            if found != UNKNOWN:
+                numbers[character] = found
+    return numbers
+
+
+def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return how scores become a prediction: labels and their probabilities, a number, or the next token.
 
     Args:
-        task: the task.
         targets: as the bundle's config has them.
 
     Example:
-        >>> prediction("regress", {"target_mean": 2.0, "target_scale": 0.5})
+        >>> prediction({"target_mean": 2.0, "target_scale": 0.5})
         {'kind': 'number', 'mean': 2.0, 'scale': 0.5}
     """
     if "labels" in targets:
         return {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": targets["labels"]}
     if "target_mean" in targets:
         return {"kind": "number", "mean": targets["target_mean"], "scale": targets["target_scale"]}
-    return {"kind": "token" if task == "language" else "scores"}
+    return {"kind": "token"}
 
 
 def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:
