@@ -57,6 +57,7 @@ OPTIONS = {
     "program": "BUNDLE --json",
     "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --to --tolerance --overwrite {INPUT} --document --json",
+    "export": "BUNDLE --to --out --overwrite --tolerance --json",
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",

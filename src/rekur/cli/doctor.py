@@ -25,6 +25,8 @@ OPTIONAL = {
     "zstandard": ("zstd", "reading .zst files"),
     "optuna": ("tune", "searching for good options"),
     "ray": ("ray", "searching on several machines"),
+    "onnx": ("export", "exporting to ONNX"),
+    "onnxruntime": ("export", "checking what was exported"),
     "tensorboard": ("tensorboard", "event files for TensorBoard"),
 }
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "lightning_fabric": "lightning-fabric"}

@@ -33,6 +33,7 @@ COMMANDS = {
     "program": "Show what a saved model does at each step, with sizes and costs.",
     "check": "Prove on a saved model and your data that it runs as it should.",
     "quantize": "Make the weights of a saved model smaller, and show what that loses.",
+    "export": "Write a saved model in a form that runs without Rekur.",
     "data": "Describe a file before training on it.",
     "cells": "List the recurrent cells with equations and costs.",
     "doctor": "Show what is installed and which paths will be used.",

@@ -19,7 +19,8 @@ from rekur.program.recur import make_recur
 #: name of a state -> array (R, …)
 StateArrays = dict[str, Array]
 
-_SPREAD = np.int64(-7046029254386353131)  # as in rekur.nn.ngram: an odd number whose multiples spread over 64 bits
+#: an odd number whose multiples spread over 64 bits, as in rekur.nn.ngram
+SPREAD = np.int64(-7046029254386353131)
 
 
 class Stage:
@@ -226,5 +227,5 @@ def _kept(x: Array, before: Array, packed: Packed) -> Array:
 
 def _mix(key: Array) -> Array:
     """Return numbers of 64 bits in which every bit of the key has a say; multiplication wraps around."""
-    key = key * _SPREAD
-    return np.asarray((key ^ ((key >> 29) & 0x7FFFFFFFF)) * _SPREAD)
+    key = key * SPREAD
+    return np.asarray((key ^ ((key >> 29) & 0x7FFFFFFFF)) * SPREAD)

@@ -8,7 +8,7 @@ from rekur.errors import InputError, NotStreamableError
 from rekur.models import LanguageNetwork, LiveLanguage, LiveModel, SequenceModel
 from rekur.program import Engine
 from rekur.runtime import ProgramModel, ProgramSteps, StepModel
-from rekur.ship.lower import lower
+from rekur.ship.lowering import lower
 
 
 def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:

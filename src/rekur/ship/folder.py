@@ -1,0 +1,112 @@
+"""Folders of exports, written whole or not at all: into a folder beside the target, onto the disk, then into place."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from rekur.errors import InputError, SaveError, describe
+
+#: the file that says what an export is
+MANIFEST = "manifest.json"
+
+
+def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool = False) -> Path:
+    """Raise now what :func:`write_folder` would raise later; write nothing.
+
+    Args:
+        folder: where an export is to stand. It may be missing or empty; with ``overwrite`` also an export.
+        kind: what the field ``format`` of its manifest says.
+        overwrite: allow that an export of the same kind is replaced.
+
+    Returns:
+        the folder, absolute and with links followed.
+
+    Raises:
+        InputError: something else stands there.
+        SaveError: the place may not be written.
+
+    Example:
+        >>> check_folder("exports/reviews", "rekur-onnx").name
+        'reviews'
+    """
+    given, target = str(folder), Path(os.path.realpath(folder))
+    if os.path.lexists(target) and not target.is_dir():
+        fix = "Choose another folder, or move the file away."
+        raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
+    try:
+        if target.is_dir() and any(target.iterdir()):
+            _refuse_content(given, target, kind, overwrite)
+    except OSError as error:
+        raise _save_error(target, error) from error
+    above = target.parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        expected = f"a path through folders ({above} is a file)"
+        raise InputError(describe("folder", given, expected, "Choose another folder."))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _save_error(target, OSError(errno.EACCES, f"may not write in {above}"))
+    return target
+
+
+def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder that takes the place of the one that :func:`check_folder` let pass.
+
+    Args:
+        target: as :func:`check_folder` returned it.
+        files: name -> content.
+
+    Raises:
+        SaveError: the disk is full or the place may not be written; what stood there is unchanged.
+    """
+    mark = secrets.token_hex(4)
+    staging, aside = (target.parent / f".{target.name[:40]}.{what}-{mark}" for what in ("partial", "old"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        for name, content in files.items():
+            with (staging / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        replaces = target.is_dir()
+        if replaces:
+            target.rename(aside)
+        try:
+            staging.rename(target)
+        except BaseException:
+            if replaces:
+                aside.rename(target)
+            raise
+    except BaseException as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _save_error(target, error) from error
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _refuse_content(given: str, target: Path, kind: str, overwrite: bool) -> None:
+    first = sorted(path.name for path in target.iterdir())[0]
+    try:
+        found = json.loads((target / MANIFEST).read_bytes())
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != kind:
+        expected = f"a folder that is new or empty (it holds '{first}' and is no such export)"
+        fix = "Choose another folder; Rekur replaces nothing but its own exports."
+        raise InputError(describe("folder", given, expected, fix))
+    if not overwrite:
+        fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the export."
+        raise InputError(describe("folder", given, "a folder that is new or empty (an export is there)", fix))
+
+
+def _save_error(target: Path, error: OSError) -> SaveError:
+    fix = "Choose another folder; nothing half-written was left behind, and what stood there is unchanged."
+    return SaveError(describe(str(target), error.strerror or str(error), "a place that can be written", fix))

@@ -1,0 +1,7 @@
+"""Programs as ONNX models: nodes from its ops and weights, held against the engine before they are kept."""
+
+from rekur.ship.to_onnx.check import Found, check_models
+from rekur.ship.to_onnx.export import Exported, export_onnx
+from rekur.ship.to_onnx.models import make_models
+
+__all__ = ["Exported", "Found", "check_models", "export_onnx", "make_models"]

@@ -1,0 +1,162 @@
+"""ONNX models held against the engine: at several batch sizes and lengths, and step by step with the state carried on.
+
+Axes: B sequences, T time, D input features, K scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rekur._check import need, positive
+from rekur._tensors import Array
+from rekur.errors import RekurError
+from rekur.program import Engine
+
+#: largest difference that passes, relative to the largest score of a row where that is above 1
+TOLERANCE = 1e-5
+BATCHES, LENGTHS = (1, 2, 5), (1, 7, 31)
+#: steps that the engine takes at a time where the model takes them one by one
+CHUNKS = (1, 3, 9)
+_PURPOSE = "rekur export --to onnx"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The largest difference between an exported model and the engine.
+
+    Args:
+        difference: absolute, or relative to the largest score of its row where that is above 1.
+        where: the file, the batch and the row.
+    """
+
+    difference: float
+    where: str
+
+
+def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = TOLERANCE) -> Found:
+    """Check ONNX models by ONNX's own rules, run them in ONNX Runtime, and return the largest difference.
+
+    Args:
+        models: as :func:`rekur.ship.to_onnx.make_models` returned them.
+        engine: what runs the same program.
+        tolerance: the largest difference that passes.
+
+    Raises:
+        RekurError: a model breaks a rule of ONNX, or differs by more.
+        MissingDependencyError: ``onnx`` or ``onnxruntime`` is not installed.
+
+    Example:
+        >>> from rekur.models import SequenceSpec, build
+        >>> from rekur.ship import lower
+        >>> from rekur.ship.to_onnx import make_models
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="mingru", hidden_size=8)
+        >>> program, weights = lower(build(spec, seed=0))
+        >>> check_models(make_models(program, weights), Engine(program, weights)).difference < 1e-5
+        True
+    """
+    positive("tolerance", tolerance)
+    sessions = {name: _session(name, model) for name, model in models.items()}
+    rng = np.random.default_rng(0)
+    worst = Found(0.0, "nowhere")
+    for batch in BATCHES:
+        for length in LENGTHS:
+            worst = _larger(worst, _check_batch(sessions["sequence"], engine, _draw(engine, batch, length, rng)))
+    if "step" in sessions:
+        for batch in BATCHES:
+            worst = _larger(worst, _check_steps(sessions["step"], engine, batch, rng))
+    if not worst.difference <= tolerance:
+        fix = "Such scores hang on the last bits of what they are made of; a larger --tolerance lets them pass."
+        text = f"largest difference to the model's own scores: got {worst.difference:.2g} in {worst.where}; "
+        raise RekurError(f"{text}expected at most {tolerance:g}. {fix}")
+    return worst
+
+
+def _session(name: str, model: Any) -> Any:
+    onnx, runtime = need("onnx", "export", _PURPOSE), need("onnxruntime", "export", _PURPOSE)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # each library has errors of its own, some of them without a common base
+        first = str(error).strip().splitlines()[0]
+        raise RekurError(f"{name}.onnx: got '{first}'; expected a model that is valid and runs.") from error
+
+
+def _draw(engine: Engine, batch: int, length: int, rng: np.random.Generator) -> list[Array]:
+    """Return sequences, the first of this length, one of the others without a step."""
+    lengths = [length, *rng.integers(0, length, size=batch - 1, endpoint=True).tolist()]
+    if batch > 2:
+        lengths[2] = 0
+    return [_sequence(engine, steps, rng) for steps in lengths]
+
+
+def _sequence(engine: Engine, steps: int, rng: np.random.Generator) -> Array:
+    source = engine.program.input
+    if source.kind == "tokens":
+        return rng.integers(0, source.size, size=steps)
+    return rng.normal(size=(steps, source.size)).astype(np.float32)
+
+
+def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    shape = (len(sequences), int(lengths.max()), *sequences[0].shape[1:])
+    padding = np.nan if sequences[0].dtype == np.float32 else np.iinfo(np.int64).max
+    x = np.full(shape, padding, sequences[0].dtype)
+    for row, sequence in zip(x, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {"input": x, "lengths": lengths}), strict=True))
+    place = f"sequence.onnx, {len(sequences)} sequences of up to {shape[1]} steps"
+    worst = _compare(found["scores"], engine.run(sequences), f"{place}, scores")
+    if "steps" in found:
+        for row, sequence in enumerate(sequences):
+            wanted = np.zeros((shape[1], engine.program.output_size), np.float32)
+            wanted[: len(sequence)] = engine.run_steps(sequence)
+            worst = _larger(worst, _compare(found["steps"][row], wanted, f"{place}, steps of sequence {row}"))
+    return worst
+
+
+def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Generator) -> Found:
+    names = [output.name for output in session.get_outputs()]
+    sequences = [_sequence(engine, sum(CHUNKS), rng) for _ in range(batch)]
+    wanted = [engine.initial_state() for _ in sequences]
+    slots = [slot.name for slot in engine.program.state]
+    state = {f"state.{slot}": np.stack(arrays) for slot, *arrays in zip(slots, *wanted, strict=True)}
+    worst, begin = Found(0.0, "nowhere"), 0
+    for chunk in CHUNKS:
+        for time in range(begin, begin + chunk):
+            x = np.stack([sequence[time] for sequence in sequences])
+            found = dict(zip(names, session.run(names, {"input": x, **state}), strict=True))
+            state = {f"state.{slot}": found[f"next.{slot}"] for slot in slots}
+        parts = [sequence[begin : begin + chunk] for sequence in sequences]
+        wanted = [engine.advance(part, before) for part, before in zip(parts, wanted, strict=True)]
+        begin += chunk
+        place = f"step.onnx, {batch} sequences after {begin} steps"
+        scores = np.stack([engine.read(after) for after in wanted])
+        worst = _larger(worst, _compare(found["scores"], scores, f"{place}, scores"))
+        for slot, *arrays in zip(slots, *wanted, strict=True):
+            worst = _larger(worst, _compare(found[f"next.{slot}"], np.stack(arrays), f"{place}, next.{slot}"))
+    return worst
+
+
+def _compare(found: Array, wanted: Array, where: str) -> Found:
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        got, expected = (f"{array.dtype} {array.shape}" for array in (found, wanted))
+        raise RekurError(f"{where}: got {got}; expected {expected}.")
+    rows, right = (array.reshape(len(array), -1).astype(np.float64) for array in (found, wanted))
+    scale = np.maximum(1.0, np.max(np.abs(right), axis=1, keepdims=True, initial=0, where=np.isfinite(right)))
+    with np.errstate(invalid="ignore"):
+        away = np.where(rows == right, 0.0, np.abs(rows - right) / scale)
+    away = np.nan_to_num(away, nan=np.inf)
+    row, place = np.unravel_index(int(away.argmax()), away.shape)
+    return Found(float(away[row, place]), f"{where}, row {row}, number {place}")
+
+
+def _larger(one: Found, other: Found) -> Found:
+    return other if other.difference > one.difference else one

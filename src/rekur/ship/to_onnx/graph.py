@@ -1,0 +1,248 @@
+"""An ONNX graph that is being made, node after node, from equations as they are written on paper."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from rekur._check import need
+from rekur._tensors import Array
+
+#: the operators and the file format that are used: the oldest that have all that programs need
+OPSET, IR_VERSION = 18, 8
+#: what a node may read: a value, a number or an array (which become constants), or nothing
+Operand = Union["Value", float, Array, None]
+#: sizes of axes: a number, or the name of one that may vary
+Axes = Sequence[int | str]
+
+
+class Value:
+    """What a node writes; arithmetic on it adds nodes.
+
+    Args:
+        graph: where the nodes go.
+        name: its name in the graph.
+    """
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph, self.name = graph, name
+
+    def __add__(self, other: Operand) -> Value:
+        return self.graph.node("Add", self, other)
+
+    def __sub__(self, other: Operand) -> Value:
+        return self.graph.node("Sub", self, other)
+
+    def __mul__(self, other: Operand) -> Value:
+        return self.graph.node("Mul", self, other)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return self.graph.node("Div", self, other)
+
+    def __matmul__(self, other: Operand) -> Value:
+        return self.graph.node("MatMul", self, other)
+
+    def __neg__(self) -> Value:
+        return self.graph.node("Neg", self)
+
+    def apply(self, *functions: str) -> Value:
+        """Return the value after operators of one input, such as ``Tanh``."""
+        value = self
+        for function in functions:
+            value = self.graph.node(function, value)
+        return value
+
+    def split(self, *sizes: int, axis: int = -1) -> list[Value]:
+        """Return parts of these sizes along an axis."""
+        if len(sizes) == 1:
+            return [self]
+        return self.graph.nodes("Split", len(sizes), self, np.array(sizes, np.int64), axis=axis)
+
+    def slice(self, start: int, end: int | None, axis: int) -> Value:
+        """Return what stands from ``start`` to before ``end`` along an axis."""
+        stop = np.iinfo(np.int64).max if end is None else end
+        return self.graph.node("Slice", self, *(np.array([n], np.int64) for n in (start, stop, axis)))
+
+    def unsqueeze(self, *axes: int) -> Value:
+        """Return the value with axes of size 1 added."""
+        return self.graph.node("Unsqueeze", self, np.array(axes, np.int64))
+
+    def squeeze(self, *axes: int) -> Value:
+        """Return the value without these axes of size 1."""
+        return self.graph.node("Squeeze", self, np.array(axes, np.int64))
+
+    def reshape(self, *sizes: int) -> Value:
+        """Return the value in another shape; 0 stands for the size of the axis as it is."""
+        return self.graph.node("Reshape", self, np.array(sizes, np.int64))
+
+    def transpose(self, *axes: int) -> Value:
+        """Return the value with its axes in another order."""
+        return self.graph.node("Transpose", self, perm=list(axes))
+
+    def reduce(self, function: str, axis: int) -> Value:
+        """Return a sum, mean or maximum over an axis, which goes."""
+        return self.graph.node(f"Reduce{function}", self, np.array([axis], np.int64), keepdims=0)
+
+    def cast(self, dtype: str) -> Value:
+        """Return the value as another type, such as ``float32``."""
+        return self.graph.node("Cast", self, to=self.graph.type_of(dtype))
+
+
+class Graph:
+    """An ONNX graph that is being made: nodes in the order in which they run, and the arrays that they read.
+
+    Example:
+        >>> graph = Graph()  # doctest: +SKIP
+        >>> y = (graph.input("x", "float32", ("batch", 2)) @ graph.weight("w", w)).apply("Tanh")  # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self.onnx = need("onnx", "export", "rekur export --to onnx")
+        self.helper: Any = self.onnx.helper
+        self._scopes: list[list[Any]] = [[]]
+        self._arrays: dict[str, Array] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._turned: dict[str, Value] = {}
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._count = 0
+        #: what the nodes belong to; their names begin with it
+        self.place = ""
+
+    def type_of(self, dtype: str) -> int:
+        """Return ONNX's number of a type."""
+        return int(self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def nodes(self, kind: str, count: int, *reads: Operand, **attributes: Any) -> list[Value]:
+        """Add a node and return the values that it writes."""
+        names = [self._name(read) for read in reads]
+        while names and not names[-1]:
+            names.pop()
+        self._count += 1
+        name = f"{self.place}/{kind}_{self._count}"
+        written = [name] if count == 1 else [f"{name}.{place}" for place in range(count)]
+        self._scopes[-1].append(self.helper.make_node(kind, names, written, name=name, **attributes))
+        return [Value(self, one) for one in written]
+
+    def node(self, kind: str, *reads: Operand, **attributes: Any) -> Value:
+        """Add a node and return the one value that it writes."""
+        return self.nodes(kind, 1, *reads, **attributes)[0]
+
+    def input(self, name: str, dtype: str, axes: Axes) -> Value:
+        """Add an input of the graph."""
+        self._inputs.append(self.info(name, dtype, axes))
+        return Value(self, name)
+
+    def output(self, name: str, value: Value, dtype: str, axes: Axes) -> None:
+        """Make a value an output of the graph."""
+        self._scopes[-1].append(self.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
+        self._outputs.append(self.info(name, dtype, axes))
+
+    def weight(self, name: str, array: Array) -> Value:
+        """Return a named array; it is kept once, whoever reads it."""
+        self._arrays.setdefault(name, array)
+        return Value(self, name)
+
+    def constant(self, array: Array) -> Value:
+        """Return an array without a name of its own."""
+        key = (str(array.dtype), array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.weight(f"constant_{len(self._constants)}", array)
+        return self._constants[key]
+
+    def turned(self, weight: Value) -> Value:
+        """Return the transpose of a matrix that is a weight; runtimes compute it once, as they load the model."""
+        if weight.name not in self._turned:
+            self._scopes.append(self._scopes[0])
+            self._turned[weight.name] = weight.transpose(1, 0)
+            self._scopes.pop()
+        return self._turned[weight.name]
+
+    def scan(self, name: str, states: Sequence[tuple[Value, Axes]], streams: Sequence[tuple[Value, Axes]]) -> Loop:
+        """Begin a loop over the first axis of the streams; see :class:`Loop`."""
+        return Loop(self, name, states, streams)
+
+    def model(self, name: str, text: str, facts: dict[str, str]) -> Any:
+        """Return the graph as a model of its own.
+
+        Args:
+            name: of the graph.
+            text: what it is, for people.
+            facts: what it is, by name, for programs.
+        """
+        arrays = [self.onnx.numpy_helper.from_array(array, name) for name, array in self._arrays.items()]
+        graph = self.helper.make_graph(self._scopes[0], name, self._inputs, self._outputs, arrays, doc_string=text)
+        opsets = [self.helper.make_opsetid("", OPSET)]
+        model = self.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="rekur")
+        model.producer_version, model.doc_string = facts["rekur"], text
+        self.helper.set_model_props(model, facts)
+        return model
+
+    def info(self, name: str, dtype: str, axes: Axes) -> Any:
+        """Return the type and axes of a value, as graphs name them."""
+        return self.helper.make_tensor_value_info(name, self.type_of(dtype), list(axes))
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[list[Any]]:
+        """Give a list to which nodes go for a while, instead of to the graph."""
+        nodes: list[Any] = []
+        self._scopes.append(nodes)
+        yield nodes
+        self._scopes.pop()
+
+    def _name(self, read: Operand) -> str:
+        if read is None:
+            return ""
+        if isinstance(read, Value):
+            return read.name
+        return self.constant(read if isinstance(read, np.ndarray) else np.array(read, np.float32)).name
+
+
+class Loop:
+    """A Scan: the same nodes at each step, with a state that is carried on.
+
+    Args:
+        graph: the graph around it.
+        name: begins the names of what is inside.
+        states: the states before the first step, each with its axes.
+        streams: what is read step by step along the first axis, each with the axes of one step.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        states: Sequence[tuple[Value, Axes]],
+        streams: Sequence[tuple[Value, Axes]],
+    ) -> None:
+        self._graph, self._name, self._states, self._streams = graph, name, states, streams
+        self.state = [Value(graph, f"{name}/state_{place}") for place in range(len(states))]
+        self.stream = [Value(graph, f"{name}/stream_{place}") for place in range(len(streams))]
+
+    def run(self, step: Any, axes: Axes) -> Value:
+        """Return the outputs of all steps.
+
+        Args:
+            step: (streams of one step, states) -> (output, next states).
+            axes: those of the output of one step.
+        """
+        graph, names = self._graph, [f"{self._name}/next_{place}" for place in range(len(self.state))]
+        with graph.scope() as nodes:
+            y, after = step(self.stream, self.state)
+            for name, value in zip([*names, f"{self._name}/y"], [*after, y], strict=True):
+                nodes.append(graph.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
+        begins = [(value.name, axes) for value, (_, axes) in zip(self.state, self._states, strict=True)]
+        begins += [(value.name, axes) for value, (_, axes) in zip(self.stream, self._streams, strict=True)]
+        ends = [(name, axes) for name, (_, axes) in zip(names, self._states, strict=True)]
+        body = graph.helper.make_graph(
+            nodes,
+            f"{self._name}.step",
+            [graph.info(name, "float32", axes) for name, axes in begins],
+            [graph.info(name, "float32", axes) for name, axes in [*ends, (f"{self._name}/y", axes)]],
+        )
+        reads = [value for value, _ in [*self._states, *self._streams]]
+        count = len(self._states) + 1
+        return graph.nodes("Scan", count, *reads, body=body, num_scan_inputs=len(self._streams))[-1]

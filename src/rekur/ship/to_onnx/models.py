@@ -1,0 +1,116 @@
+"""A program as ONNX models: of whole sequences, and of one step with its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rekur import __version__
+from rekur._tensors import Array
+from rekur.program import Program, check_weights
+from rekur.ship.to_onnx.frame import Frame
+from rekur.ship.to_onnx.graph import Graph, Value
+from rekur.ship.to_onnx.pools import pool
+from rekur.ship.to_onnx.steps import STEPS
+
+_SEQUENCE = (
+    "Scores of whole sequences. input: {input}, padded at the end with anything; lengths: real steps of each sequence; "
+    "scores: one row a sequence{steps}."
+)
+_STEP = (
+    "One step of each sequence with its state. input: {input}; state.NAME: what is remembered, first the values of the "
+    "manifest; scores: as if the sequences ended here; next.NAME: the state of the next step."
+)
+
+
+def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Models:
+    """Return the ONNX models of a program: ``sequence``, and ``step`` where the program is causal.
+
+    Args:
+        program: what they do.
+        weights: name -> array, those that the program names.
+        facts: metadata that is kept in them, such as the fingerprint of the bundle.
+
+    Returns:
+        name -> ``onnx.ModelProto``; not checked yet.
+
+    Raises:
+        InputError: the weights are not those of the program.
+        MissingDependencyError: the package ``onnx`` is not installed.
+
+    Example:
+        >>> from rekur.models import SequenceSpec, build
+        >>> from rekur.ship import lower
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
+        >>> models = make_models(*lower(build(spec, seed=0)))
+        >>> [node.op_type for node in models["step"].graph.node if "GRU" in node.op_type]
+        ['GRU']
+        >>> [output.name for output in models["step"].graph.output]
+        ['scores', 'next.layer.0.h', 'next.last']
+    """
+    arrays = check_weights(program, weights)
+    known = {"rekur": __version__, "task": program.task, **(facts or {})}
+    models = {"sequence": _sequence(program, arrays, known)}
+    if program.causal:
+        models["step"] = _step(program, arrays, known)
+    return models
+
+
+Models = dict[str, Any]
+
+
+def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph()
+    frame = Frame(graph, program, weights, live=False)
+    registers = _body(frame)
+    pooled = {}
+    for op in program.pool:
+        graph.place = op.writes
+        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
+    graph.output("scores", _head(frame, pooled), "float32", ("batch", program.output_size))
+    steps = program.causal and program.every_step
+    if steps:
+        each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
+        each = graph.node("Where", frame.mask, each, 0.0).transpose(1, 0, 2)
+        graph.output("steps", each, "float32", ("batch", "time", program.output_size))
+    more = "; steps: one row after each step, zeros in the padding" if steps else ""
+    text = _SEQUENCE.format(input=_describe(program, "(batch, time)"), steps=more)
+    return graph.model("sequence", text, {**facts, "graph": "sequence"})
+
+
+def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph()
+    frame = Frame(graph, program, weights, live=True)
+    registers = _body(frame)
+    pooled = {}
+    for op in program.pool:
+        graph.place = op.writes
+        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
+    graph.output("scores", _head(frame, pooled), "float32", ("batch", program.output_size))
+    for slot in program.state:
+        graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
+    text = _STEP.format(input=_describe(program, "(batch)"))
+    return graph.model("step", text, {**facts, "graph": "step"})
+
+
+def _body(frame: Frame) -> dict[str, Value]:
+    registers = {"input": frame.input}
+    for op in frame.program.body:
+        frame.graph.place = op.writes
+        registers[op.writes] = STEPS[op.kind](frame, op, [registers[name] for name in op.reads])
+    return registers
+
+
+def _head(frame: Frame, registers: dict[str, Value], place: str = "") -> Value:
+    """Return the output, from rows of any number of axes."""
+    for op in frame.program.head:
+        frame.graph.place = f"{place}{op.writes}"
+        registers[op.writes] = STEPS[op.kind](frame, op, [registers[name] for name in op.reads])
+    return registers[frame.program.output]
+
+
+def _describe(program: Program, axes: str) -> str:
+    size = program.input.size
+    if program.input.kind == "tokens":
+        return f"token numbers in [0, {size}) {axes}"
+    return f"rows of {size} numbers {axes[:-1]}, {size})"

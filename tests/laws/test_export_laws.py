@@ -1,0 +1,230 @@
+"""An export gives what the model gives: every cell, every op, whole sequences and single steps, and faults are found.
+
+Axes: B sequences, T time, D input features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_program_laws import MORE_CELLS, language, make, shaken
+
+from rekur.cells import CELLS, make_cell
+from rekur.errors import RekurError
+from rekur.models import SequenceModel
+from rekur.nn import Recurrent
+from rekur.program import Engine, Input, Op, Program, State, Weight
+from rekur.ship import lower
+from rekur.ship.to_onnx import check_models, make_models
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+#: the models here have large random weights, so that a few of them lose a digit more than trained ones
+CLOSE = 4e-5
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def kinds(model: Any) -> set[str]:
+    """Return the operators of a model, those inside its loops too."""
+    found = set()
+    for node in model.graph.node:
+        found.add(node.op_type)
+        for attribute in node.attribute:
+            found |= {inner.op_type for inner in attribute.g.node}
+    return found
+
+
+def agree(program: Program, weights: Arrays, tolerance: float = CLOSE) -> dict[str, Any]:
+    """Hold the ONNX models of a program against the engine, and return them."""
+    models = make_models(program, weights)
+    assert ("step" in models) == program.causal
+    check_models(models, Engine(program, weights), tolerance)
+    return models
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_with_everything_around_it(cell: str, bidirectional: bool) -> None:
+    more = {"residual": True, "norm": True, "kernel_size": 3, "pooling": "last+mean+max+attention"}
+    agree(*lower(make(cell=cell, bidirectional=bidirectional, num_layers=2, **more)))
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_by_itself(cell: str, discrete: bool) -> None:
+    models = agree(*lower(make(cell=cell, discrete=discrete)))
+    operators = ("RNN", "LSTM", "GRU")
+    standard = [operator for operator in operators if cell.upper().startswith(operator)]
+    assert (standard or ["Scan"])[0] in kinds(models["sequence"])
+    assert "Scan" not in kinds(models["step"])
+
+
+@pytest.mark.parametrize("name", MORE_CELLS)
+def test_every_wrapper_and_option_of_a_cell(name: str) -> None:
+    cell = MORE_CELLS[name](5)
+    for bidirectional in (False, True):
+        model = make(hidden_size=cell.output_size, bidirectional=bidirectional)
+        make_one = MORE_CELLS[name]
+        model.recurrent = Recurrent(make_one, 5, cell.hidden_size, num_layers=2, bidirectional=bidirectional)
+        shaken(model, 1)
+        agree(*lower(model))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "slstm", "mlstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_learned_states(cell: str, bidirectional: bool) -> None:
+    model = make(bidirectional=bidirectional)
+    model.recurrent = Recurrent(lambda d: make_cell(cell, d, 6), 5, 6, bidirectional=bidirectional, learned_state=True)
+    shaken(model, 2)
+    program, weights = lower(model)
+    assert any(isinstance(slot.begins, str) for slot in program.state)
+    agree(program, weights)
+
+
+@settings(max_examples=12)
+@given(
+    cell=st.sampled_from(list(CELLS)),
+    pooling=st.lists(st.sampled_from(["last", "mean", "max", "attention"]), min_size=1, max_size=3, unique=True),
+    layers=st.integers(1, 2),
+    discrete=st.booleans(),
+    bidirectional=st.booleans(),
+    norm=st.booleans(),
+    residual=st.booleans(),
+    kernel_size=st.integers(0, 4),
+)
+def test_an_export_is_its_program(cell: str, pooling: list[str], layers: int, residual: bool, **options: Any) -> None:
+    options |= {"num_layers": layers, "residual": residual and layers > 1, "pooling": "+".join(pooling)}
+    agree(*lower(make(cell=cell, **options)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"cell": "lstm", "num_layers": 2, "residual": True, "norm": True, "tied": True, "recurrent_dropout": 0.2},
+        {"tied": True, "softmax": "sampled", "samples": 4},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20), "tied": True, "embedding_size": 6},
+        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
+        {"ngrams": (2,)},
+        {"ngrams": (2, 4)},
+    ],
+    ids=["plain", "layers", "projected", "clusters", "tied clusters", "projected clusters", "pairs", "ngrams"],
+)
+def test_language_networks(options: dict[str, Any]) -> None:
+    models = agree(*lower(language(**options)))
+    assert [output.name for output in models["sequence"].graph.output] == ["scores", "steps"]
+
+
+def test_a_table_that_two_ops_share_is_kept_once() -> None:
+    program, weights = lower(language(tied=True, embedding_size=6))
+    sizes = [np.prod(array.dims) for array in make_models(program, weights)["step"].graph.initializer]
+    table = weights["embedding.weight"].size
+    assert sizes.count(table) == 1
+
+
+def hand_made(*head: Op, body: tuple[Op, ...] = (), state: tuple[State, ...] = (), **weights: Any) -> None:
+    """Hold a program of a few ops on rows of four numbers against the engine."""
+    last = Op("last", (body[-1].writes if body else "input",), "last", 4, state={"last": "last"})
+    arrays = {name: np.asarray(array, np.float32) for name, array in weights.items()}
+    shapes = {name: Weight(array.shape) for name, array in arrays.items()}
+    states = (*state, State("last", (4,)))
+    agree(Program("regress", Input("rows", 4), shapes, states, body, (last,), head), arrays, 2e-6)
+
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(*shape: int) -> np.ndarray[Any, Any]:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "log_softmax", "padding"])
+def test_ops_of_a_head(kind: str) -> None:
+    hand_made(Op(kind, ("last",), "scores", 4 + (kind == "padding")))
+
+
+@pytest.mark.parametrize("function", ["relu", "tanh", "sigmoid"])
+def test_activations(function: str) -> None:
+    op = Op("activation", ("input",), "bent", 4, options={"function": function})
+    hand_made(body=(op,))
+    hand_made(Op("activation", ("last",), "bent", 4, options={"function": function}))
+
+
+def test_nothing_but_a_pool() -> None:
+    hand_made()
+
+
+def test_rows_of_a_matrix_in_body_and_head() -> None:
+    middle = Op("affine", ("input",), "middle", 4, {"weight": "w"}, options={"rows": [1, 5]})
+    end = Op("affine", ("last",), "end", 2, {"weight": "w", "bias": "b"}, options={"rows": [3, 5]})
+    hand_made(end, body=(middle,), w=drawn(6, 4), b=drawn(2))
+
+
+def test_layer_normalisation_of_rows_far_from_zero() -> None:
+    shift = Op("affine", ("input",), "far", 4, {"weight": "w", "bias": "b"})
+    norm = Op("layer_norm", ("far",), "norm", 4, {"gain": "g", "bias": "s"}, options={"epsilon": 1e-5})
+    hand_made(body=(shift, norm), w=drawn(4, 4), b=np.full(4, 3.0), g=drawn(4), s=drawn(4))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "mingru"])
+def test_states_that_begin_with_a_number(cell: str) -> None:
+    gates = {"rnn": 1, "gru": 3, "mingru": 2}[cell]
+    weights = {"weight_ih": drawn(gates * 4, 4), "weight_hh": drawn(gates * 4, 4)}
+    if cell == "mingru":
+        del weights["weight_hh"]
+    op = Op("recur", ("input",), "cell", 4, {name: name for name in weights}, {"h": "h"}, {"cell": cell, "hidden": 4})
+    hand_made(body=(op,), state=(State("h", (4,), begins=0.5),), **weights)
+
+
+def test_a_window_that_begins_with_learned_steps() -> None:
+    conv = Op("conv", ("input",), "conv", 4, {"weight": "w", "bias": "b"}, {"before": "before"})
+    state = (State("before", (2, 4), begins="first"),)
+    hand_made(body=(conv,), state=state, w=drawn(4, 4, 3), b=drawn(4), first=drawn(2, 4))
+
+
+def test_long_sequences() -> None:
+    program, weights = lower(make(cell="rglru", pooling="mean"))
+    runtime = pytest.importorskip("onnxruntime")
+    model = make_models(program, weights)["sequence"].SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).integers(0, 11, size=(2, 3000))
+    found = session.run(["scores"], {"input": x, "lengths": np.array([3000, 2000], np.int64)})[0]
+    np.testing.assert_allclose(found, Engine(program, weights).run([x[0], x[1, :2000]]), atol=CLOSE, rtol=CLOSE)
+
+
+def changed(model: SequenceModel, name: str) -> tuple[Program, Arrays, Arrays]:
+    program, weights = lower(model)
+    other = {key: array.copy() for key, array in weights.items()}
+    other[name].reshape(-1)[0] += 0.1
+    return program, weights, other
+
+
+@pytest.mark.parametrize("name", ["embedding.weight", "recurrent.layers.0.cell.weight_hh", "head.bias"])
+def test_a_planted_fault_is_found(name: str) -> None:
+    program, weights, other = changed(make(), name)
+    with pytest.raises(RekurError, match=r"^largest difference to the model's own scores: got .* in .*\.onnx, "):
+        check_models(make_models(program, other), Engine(program, weights))
+
+
+def test_a_fault_of_the_state_alone_is_found() -> None:
+    program, weights = lower(make(pooling="mean"))
+    models = make_models(program, weights)
+    for node in models["step"].graph.node:
+        if node.output[0] == "next.mean.count":
+            node.input[0] = "state.mean.count"
+    with pytest.raises(RekurError, match=r"in step\.onnx, \d sequences after \d+ steps, "):
+        check_models(models, Engine(program, weights))
+
+
+def test_a_model_that_breaks_a_rule_is_refused() -> None:
+    program, weights = lower(make())
+    models = make_models(program, weights)
+    del models["sequence"].graph.node[0]
+    with pytest.raises(RekurError, match=r"^sequence\.onnx: got '.*'; expected a model that is valid and runs\.$"):
+        check_models(models, Engine(program, weights))
