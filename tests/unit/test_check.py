@@ -109,6 +109,7 @@ def test_a_changed_weight(made: Path, tmp_path: Path) -> None:
 
 
 def faulty_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rekur.program.engine.runs_native", lambda *given: False)
     real = live._Stepped.step
     monkeypatch.setattr(live._Stepped, "step", lambda self, reads: real(self, reads) * np.float32(1.001))
 
