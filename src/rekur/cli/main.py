@@ -31,6 +31,7 @@ COMMANDS = {
     "generate": "Let a language model write.",
     "score": "Give the log-probability of texts.",
     "program": "Show what a saved model does at each step, with sizes and costs.",
+    "export": "Write a saved model as C99 for a microcontroller.",
     "data": "Describe a file before training on it.",
     "cells": "List the recurrent cells with equations and costs.",
     "doctor": "Show what is installed and which paths will be used.",
