@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rekur.ship.c import CExport, export_c
-    from rekur.ship.lower import lower
+    from rekur.ship.lowering import lower
     from rekur.ship.saved import program_files
 
 __all__ = ["CExport", "export_c", "lower", "program_files"]
 
 _FROM = {"CExport": "rekur.ship.c", "export_c": "rekur.ship.c"}
-_FROM |= {"lower": "rekur.ship.lower", "program_files": "rekur.ship.saved"}
+_FROM |= {"lower": "rekur.ship.lowering", "program_files": "rekur.ship.saved"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from rekur._tensors import pack
 from rekur.errors import InputError
 from rekur.models import LanguageNetwork, SequenceModel
 from rekur.program.files import PROGRAM, WEIGHTS
-from rekur.ship.lower import lower
+from rekur.ship.lowering import lower
 
 Array = np.ndarray[Any, Any]
 

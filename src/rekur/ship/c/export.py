@@ -199,7 +199,12 @@ def _prove(
     tolerance: float | None,
 ) -> dict[str, Any]:
     """Return how far the compiled code is from the model; raise where that is too far."""
-    found = {"compiler": check.compiler(), "sequences": 0, "difference": None, "difference_of_rounding": None}
+    found: dict[str, Any] = {
+        "compiler": check.compiler(),
+        "sequences": 0,
+        "difference": None,
+        "difference_of_rounding": None,
+    }
     if found["compiler"] is None:
         return found
     lowered, style = made.lowered, made.lowered.style

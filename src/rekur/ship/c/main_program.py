@@ -65,6 +65,7 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
         }}
     }}
 """
+        one = f'    printf("%s", {name}_label(best));\n'
         what = f"""    static float probabilities[{upper}_OUTPUT];
     int best = 0, k{", several = 0" if multi_label else ""};
     {name}_read(state, output);
@@ -72,7 +73,7 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
     for (k = 1; k < {upper}_OUTPUT; ++k) {{
         best = probabilities[k] > probabilities[best] ? k : best;
     }}
-{names if multi_label else f'    printf("%s", {name}_label(best));' + chr(10)}    printf("\\t%.6g\\n", (double)probabilities[best]);
+{names if multi_label else one}    printf("\\t%.6g\\n", (double)probabilities[best]);
 """
     elif f"{name}_value" in extra.declarations:
         what = f"""    {name}_read(state, output);
@@ -119,11 +120,10 @@ def _text_loop(name: str, features: Any) -> str:
     live = "1" if _one_code(features) else 'argc > 1 && strcmp(argv[1], "stream") == 0'
     ending = ""
     if isinstance(features, TextFeatures) and features.tokens_ == "word":
-        ending = f"""            {name}_push(&state, "\\n", 1);
-"""
+        ending = f'            {name}_push(&state, "\\n", 1);\n'
     elif isinstance(features, SymbolFeatures) and features.form_ == "codes" and features.separator is not None:
-        ending = f"""            {name}_push(&state, {quoted(features.separator.encode())}, {len(features.separator.encode())});
-"""
+        between = features.separator.encode()
+        ending = f"            {name}_push(&state, {quoted(between)}, {len(between)});\n"
     return f"""    static {name}_state state, ended;
     const int live = {live};
     int whole = 1, first = 1;

@@ -46,7 +46,7 @@ def trial_items(features: Features, seed: int = 0) -> list[Any]:
         >>> len(trial_items(TextFeatures("char").fit(["abc"])))
         24
     """
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     if isinstance(features, SeriesFeatures):
         return [_walk(features, np.random.default_rng((seed, number)), number) for number in range(_COUNT)]
     if isinstance(features, SymbolFeatures):
@@ -89,7 +89,7 @@ def raw_outputs(
         rows = isinstance(features, SeriesFeatures)
         (folder / "trial.c").write_text(_program(name, rows), encoding="utf-8")
         binary = check.build(folder, [f"{name}.c", "trial.c"], "trial", libm=libm)
-        draw = random.Random(0)  # noqa: S311
+        draw = random.Random(0)
         given = b"".join(_series(item) if rows else _pieces(item, draw) for item in items)
         written = check.run(binary, given + b"-1\n")
     found = [[float(value) for value in line.split()] for line in written.splitlines()]
