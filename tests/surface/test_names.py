@@ -41,7 +41,7 @@ NAMES = {
     "rekur.program": ("Cost Engine Input Live Op Program State Weight check_weights costs read_program write_program"),
     "rekur.runtime": "Bundle ProgramModel Session StepModel check_writable read_bundle write_bundle",
     "rekur.scan": "Choice PATHS choose loop reverse_rows runnable scan scan_both",
-    "rekur.ship": "lower program_files",
+    "rekur.ship": "CExport export_c lower program_files",
     "rekur.study": "Cluster SearchResult Trial model_plots search write_report",
     "rekur.tasks": (
         "Classifier Corpus DynamicEvaluation Estimator LanguageModel NeuralCache Prediction "

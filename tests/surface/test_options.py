@@ -55,6 +55,9 @@ OPTIONS = {
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": "BUNDLE FILE --text --by --tokens --json",
     "program": "BUNDLE --json",
+    "export": (
+        "BUNDLE --to --out --name --precision --no-libm --activations --flash --tolerance --data --overwrite --json"
+    ),
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",

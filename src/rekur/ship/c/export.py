@@ -29,6 +29,8 @@ from rekur.ship.folder import MANIFEST, check_folder, write_folder
 
 #: the largest difference that the code may make, and, with rounded weights or activations, that rounding may make
 CLOSE, ROUNDED = 1e-5, 0.25
+#: names of files that are there already
+_TAKEN = ("main", "float", "limits", "math", "stddef", "stdint", "stdio", "stdlib", "string")
 _LENGTHS = (1, 2, 5, 0, 12, 40, 100)
 
 
@@ -122,9 +124,12 @@ def export_c(
 
 def _named(name: str | None, folder: Path) -> str:
     if name is None:
-        return identifier(folder.resolve().name.lower()) if folder.resolve().name.isascii() else "model"
-    if identifier(name) != name or not name.isidentifier() or len(name) > 60:
-        raise InputError(describe("name", name, "letters, digits and underscores, no digit first, 60 at most"))
+        own = folder.resolve().name.lower()
+        found = identifier(own)[:60] if own.isascii() else "model"
+        return f"model_{found.lstrip('_')}" if found.startswith("_") or found in _TAKEN else found
+    if identifier(name) != name or name.startswith("_") or name in _TAKEN or len(name) > 60:
+        expected = "letters, digits and underscores, a letter first, 60 at most, and no name of C's own headers"
+        raise InputError(describe("name", name, expected))
     return name
 
 

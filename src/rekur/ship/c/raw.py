@@ -162,9 +162,9 @@ def _token_taker(extra: Extra, style: Style, longest: int | None, task: str) -> 
         extra.members.append(("uint32_t", "text_tokens", 0))
         lines.append("state->text_tokens += state->text_tokens < UINT32_MAX;")
     body = "".join(f"    {line}\n" for line in [*lines, f"{name}_step(state, token);"])
-    extra.before = f"""typedef {name}_state model_state;
+    extra.before = f"""typedef {name}_state live_stream;
 
-static void take_token(model_state *state, int32_t token)
+static void take_token(live_stream *state, int32_t token)
 {{
 {body}}}
 """

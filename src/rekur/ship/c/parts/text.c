@@ -1,6 +1,6 @@
 /* part: take_byte: take_character */
 /* takes a byte of UTF-8; what is none stands for U+FFFD */
-static void take_byte(model_state *state, uint8_t byte)
+static void take_byte(live_stream *state, uint8_t byte)
 {
     if (state->text_left > 0 && (byte & 0xc0u) == 0x80u) {
         state->text_code = state->text_code << 6 | (byte & 0x3fu);
@@ -28,7 +28,7 @@ static void take_byte(model_state *state, uint8_t byte)
 
 /* part: end_bytes: take_character */
 /* a character that was cut off at the end stands for U+FFFD */
-static void end_bytes(model_state *state)
+static void end_bytes(live_stream *state)
 {
     if (state->text_left > 0) {
         state->text_left = 0;
@@ -57,7 +57,7 @@ static uint32_t look_up(const character_run *runs, int count, uint32_t code, uin
 
 /* part: take_character (char): look_up take_token */
 /* a character is a token; 0 stands for those that are not read */
-static void take_character(model_state *state, uint32_t code)
+static void take_character(live_stream *state, uint32_t code)
 {
     const uint32_t token = look_up(character_tokens, CHARACTER_TOKENS, code, 1);
     if (token != 0) {
@@ -67,7 +67,7 @@ static void take_character(model_state *state, uint32_t code)
 
 /* part: take_hash: take_token */
 /* a word is known by a hash of 64 bits; those of all words of the vocabulary differ */
-static void take_hash(model_state *state, uint64_t hash)
+static void take_hash(live_stream *state, uint64_t hash)
 {
     int low = 0, high = WORDS;
     while (low < high) {
@@ -89,7 +89,7 @@ static uint64_t add_to_hash(uint64_t hash, uint32_t code)
 }
 
 /* part: end_word: take_hash */
-static void end_word(model_state *state)
+static void end_word(live_stream *state)
 {
     const uint64_t hash = state->text_hash;
     const int is_word = state->text_length > 0;
@@ -102,7 +102,7 @@ static void end_word(model_state *state)
 
 /* part: grow_word (folded): look_up add_to_hash end_word */
 /* a word of LONGEST characters ends; the rest is another */
-static void grow_word(model_state *state, uint32_t code)
+static void grow_word(live_stream *state, uint32_t code)
 {
     state->text_hash = add_to_hash(state->text_hash, look_up(character_folds, CHARACTER_FOLDS, code, code));
     if (++state->text_length == LONGEST) {
@@ -112,7 +112,7 @@ static void grow_word(model_state *state, uint32_t code)
 
 /* part: grow_word (plain): add_to_hash end_word */
 /* a word of LONGEST characters ends; the rest is another */
-static void grow_word(model_state *state, uint32_t code)
+static void grow_word(live_stream *state, uint32_t code)
 {
     state->text_hash = add_to_hash(state->text_hash, code);
     if (++state->text_length == LONGEST) {
@@ -122,7 +122,7 @@ static void grow_word(model_state *state, uint32_t code)
 
 /* part: take_character (spaces): look_up grow_word */
 /* a word is what stands between spaces */
-static void take_character(model_state *state, uint32_t code)
+static void take_character(live_stream *state, uint32_t code)
 {
     if (look_up(spaces, SPACES, code, 0) == 0) {
         grow_word(state, code);
@@ -153,7 +153,7 @@ static uint32_t class_of(uint32_t code)
 
 /* part: take_character (marks): class_of grow_word begin_word goes_on */
 /* a word is letters, digits and accents, with single hyphens, apostrophes and points inside, or a picture, or a mark */
-static void take_character(model_state *state, uint32_t code)
+static void take_character(live_stream *state, uint32_t code)
 {
     const uint32_t kinds = class_of(code);
     if (!goes_on(state, code, kinds)) {
@@ -172,7 +172,7 @@ static void take_character(model_state *state, uint32_t code)
 }
 
 /* part: begin_word: grow_word */
-static void begin_word(model_state *state, uint32_t code, uint32_t kinds)
+static void begin_word(live_stream *state, uint32_t code, uint32_t kinds)
 {
     if (kinds & IS_DROPPED) {
         if (LINES && code == 10) {
@@ -192,7 +192,7 @@ static void begin_word(model_state *state, uint32_t code, uint32_t kinds)
 
 /* part: goes_on: grow_word */
 /* takes a character into the word at hand, or says that it does not belong there */
-static int goes_on(model_state *state, uint32_t code, uint32_t kinds)
+static int goes_on(live_stream *state, uint32_t code, uint32_t kinds)
 {
     const uint32_t held = state->text_held, inside = IS_WORD | IS_ACCENT | IS_JOINER;
     const int kind = state->text_kind;
@@ -229,20 +229,20 @@ static int goes_on(model_state *state, uint32_t code, uint32_t kinds)
 }
 
 /* part: end_text (char): end_bytes */
-static void end_text(model_state *state)
+static void end_text(live_stream *state)
 {
     end_bytes(state);
 }
 
 /* part: end_text (spaces): end_bytes end_word */
-static void end_text(model_state *state)
+static void end_text(live_stream *state)
 {
     end_bytes(state);
     end_word(state);
 }
 
 /* part: end_text (marks): end_bytes end_word begin_word */
-static void end_text(model_state *state)
+static void end_text(live_stream *state)
 {
     uint32_t held;
     end_bytes(state);
@@ -257,7 +257,7 @@ static void end_text(model_state *state)
 
 /* part: take_character (codes): look_up add_to_hash take_hash */
 /* a code is what stands between separators, without the space around it */
-static void take_character(model_state *state, uint32_t code)
+static void take_character(live_stream *state, uint32_t code)
 {
     if (code == SEPARATOR) {
         if (state->text_length > 0) {
@@ -274,20 +274,20 @@ static void take_character(model_state *state, uint32_t code)
 }
 
 /* part: end_text (codes): end_bytes */
-static void end_text(model_state *state)
+static void end_text(live_stream *state)
 {
     end_bytes(state);
     take_character(state, SEPARATOR);
 }
 
 /* part: take_character (code): add_to_hash */
-static void take_character(model_state *state, uint32_t code)
+static void take_character(live_stream *state, uint32_t code)
 {
     state->text_hash = add_to_hash(state->text_hash, code);
 }
 
 /* part: end_text (code): end_bytes take_hash */
-static void end_text(model_state *state)
+static void end_text(live_stream *state)
 {
     const uint64_t hash = state->text_hash;
     end_bytes(state);
