@@ -99,9 +99,6 @@ def source(lowered: Lowered, extra: Extra) -> str:
     )
     resets = "\n".join(_reset(*one) for one in lowered.fields)
     more = "".join(f"    {line}\n" for line in extra.reset)
-    step = [*lowered.step.lines]
-    if not any("x" in line or "token" in line for line in step):
-        step.append("(void)x;")
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
 {includes}
 #include "{name}.h"
@@ -141,7 +138,7 @@ void {name}_reset({name}_state *state)
 
 void {name}_step({name}_state *state, {takes})
 {{
-{_indented(step)}}}
+{_indented(lowered.step.lines)}}}
 
 void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT])
 {{
