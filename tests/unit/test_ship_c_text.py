@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(check.compiler() is None, reason="no C compiler:
 
 #: characters that words are cut at, joined by, or made of, in many scripts
 CHARACTERS = (
-    "aB9Z '’-‐.,,..  \n\t_éÉßΣσДж١٣１あがｶﾞ日本々\u3099\u0301\u20e3\u200c\u200d\u200d\ufe0f👩👍🏽🚀🇫🇷🇩☂➀①ℹ\u200b\ufeff\u00a0"
-    "\u2028İK№½²﹏x\x1c\x85"
+    "aB9Z '’-‐.,,..  \n\t_éÉßΣσДж١٣１あがｶﾞ日本々\u3099\u0301\u20e3\u200c\u200d\u200d\ufe0f👩👍🏽🚀🇫🇷🇩☂➀①ℹ"
+    "\u200b\ufeff\u00a0\u2028İK№½²﹏x\x1c\x85"
 )
 
 
