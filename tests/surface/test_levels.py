@@ -111,7 +111,7 @@ def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
 def test_importing_rekur_and_its_runtime_half_imports_no_lab_package() -> None:
     code = (
         "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.metrics, rekur.program, rekur.runtime\n"
-        "import rekur.check, rekur.cli.main, rekur.cli.data\n"
+        "import rekur.check, rekur.cli.main, rekur.cli.data, rekur.cli.export, rekur.ship.c\n"
         f"print(sorted(set({sorted(LAB)!r}) & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

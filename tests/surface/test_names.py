@@ -50,7 +50,7 @@ NAMES = {
         "read_bundle runner score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
-    "rekur.ship": ("export_onnx live_model lower program_files step_function"),
+    "rekur.ship": ("CExport export_c export_onnx live_model lower program_files step_function"),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
     "rekur.tasks": (
         "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"

@@ -57,7 +57,9 @@ OPTIONS = {
     "program": "BUNDLE --json",
     "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --to --tolerance --overwrite {INPUT} --document --json",
-    "export": "BUNDLE --to --out --overwrite --tolerance --json",
+    "export": (
+        "BUNDLE --to --out --overwrite --tolerance --name --precision --no-libm --activations --flash --data --json"
+    ),
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",

@@ -9,53 +9,48 @@ from typing import Any
 
 import click
 
-from rekur.cli import show
+from rekur.cli.export_c import to_c
+from rekur.cli.export_onnx import to_onnx
 from rekur.cli.options import BUNDLE, JSON, with_options
-
-
-def to_onnx(bundle: Path, out: Path, *, overwrite: bool, as_json: bool, tolerance: float | None) -> None:
-    """Write ONNX models with a manifest and runners."""
-    from rekur.ship import export_onnx
-
-    more = {} if tolerance is None else {"tolerance": tolerance}
-    done = export_onnx(bundle, out, overwrite=overwrite, **more)
-    if as_json:
-        checked = {"difference": done.found.difference, "where": done.found.where, "tolerance": done.tolerance}
-        show.as_json({"out": str(done.folder), "files": done.files, "causal": done.causal, "checked": checked})
-        return
-    about = {
-        "sequence.onnx": "scores of whole sequences, padded, of any number and length",
-        "step.onnx": "one step of each sequence, with its state in and out",
-        "manifest.json": "features, labels, state, and what was checked",
-        "run.py": "runs it with NumPy and onnxruntime alone",
-        "run.mjs": "runs it with onnxruntime-node, or onnxruntime-web in a browser",
-    }
-    rows = [[name, f"{size:,}", about[name]] for name, size in done.files.items()]
-    show.table(f"{done.folder}: ONNX", ("file", "bytes", "what it is"), rows)
-    if not done.causal:
-        click.echo("No step.onnx: this model reads from the end too, so it needs whole sequences.")
-    click.echo(f"Largest difference to the model's own scores: {done.found.difference:.2g} in {done.found.where}.")
-
+from rekur.errors import InputError, describe
 
 #: form -> what writes it
-FORMS: Mapping[str, Callable[..., None]] = MappingProxyType({"onnx": to_onnx})
+FORMS: Mapping[str, Callable[..., None]] = MappingProxyType({"onnx": to_onnx, "c": to_c})
+#: options that only C has
+_ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
 
 
 @click.command("export")
 @with_options(BUNDLE)
-@click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="The form: ONNX models.")
+@click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="ONNX models, or C99.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write into.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
 @click.option("--tolerance", type=float, help="Largest difference to the model's scores that passes; by default 1e-5.")
+@click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
+@click.option("--precision", type=click.Choice(["float32", "int8"]), help="C: of the weights; by default float32.")
+@click.option("--no-libm", is_flag=True, help="C: do without math.h.")
+@click.option("--activations", type=click.Choice(["exact", "table"]), help="C: tanh and sigmoid; by default exact.")
+@click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FILE", help="C: hold it against the model on this too."
+)
 @JSON
 def command(bundle: Path, form: str, out: Path, **values: Any) -> None:
     """Write a saved model in a form that runs without Rekur, once it gives what the model gives.
 
     With --to onnx: a model of whole sequences, one of single steps with the state going in and out, a manifest, and
-    runners in Python and JavaScript.
+    runners in Python and JavaScript. With --to c: a header, a source, a main.c that reads lines, a Makefile and a
+    README with the sizes.
 
     \b
     rekur export runs/reviews --to onnx --out exports/reviews
     python exports/reviews/run.py "a fine film"
+    rekur export runs/reviews --to c --out firmware/reviews
+    rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
     """
-    FORMS[form](bundle, out, **values)
+    if form != "c":
+        for name in _ONLY_C:
+            if (value := values.pop(name)) not in (None, False):
+                expected, fix = "none with --to onnx", "Leave it out, or export --to c."
+                raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, fix))
+    FORMS[form](bundle, out=out, **values)

@@ -123,6 +123,27 @@ def words(lines: bool = False) -> Cutter:
     return Cutter(rf"{emoji}|{word}|{unspaced}|{single}", rf"{hyphen}|{point}|{_JOINER}")
 
 
+def character_classes() -> dict[str, str]:
+    """Return the kinds of characters by which words are cut, each as the inside of a regular expression's class.
+
+    Example:
+        >>> bool(re.match(f"[{character_classes()['picture']}]", "☂"))
+        True
+    """
+    return {
+        "word": rf"^\W{_UNSPACED}",
+        "accent": _marks(),
+        "joiner": f"\u200c{_JOINER}",
+        "digit": r"\d",
+        "picture": _PICTURE,
+        "ending": _PICTURE_ENDING,
+        "flag": _FLAG_LETTER,
+        "unspaced": _UNSPACED,
+        "dropped": r"\s\u200b\ufeff",
+        "hyphen": r"'’\-\u2010\u2011",
+    }
+
+
 @functools.cache
 def spaced(lines: bool = False) -> Cutter:
     """Return the cutter into what stands between spaces; with ``lines`` every line end is a token too."""

@@ -115,6 +115,11 @@ class TextFeatures(TokenFeatures):
         return self._fitted().vocabulary.size
 
     @property
+    def folding_(self) -> codecs.Folding:
+        """Which differences between texts are not read: of capitals, of digits."""
+        return self._folding(self.tokens_)
+
+    @property
     def vocabulary_(self) -> tuple[str, ...]:
         """The known tokens in the order of their numbers, from 2 on; bytes by their visible names."""
         return self._fitted().vocabulary.tokens

@@ -6,14 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rekur.ship.c import CExport, export_c
     from rekur.ship.live import live_model, step_function
     from rekur.ship.lowering import lower
     from rekur.ship.saved import program_files
     from rekur.ship.to_onnx import export_onnx
 
-__all__ = ["export_onnx", "live_model", "lower", "program_files", "step_function"]
+__all__ = ["CExport", "export_c", "export_onnx", "live_model", "lower", "program_files", "step_function"]
 
 _FROM = {
+    "CExport": "rekur.ship.c",
+    "export_c": "rekur.ship.c",
     "export_onnx": "rekur.ship.to_onnx",
     "live_model": "rekur.ship.live",
     "lower": "rekur.ship.lowering",

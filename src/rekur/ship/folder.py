@@ -39,6 +39,9 @@ def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool =
     if os.path.lexists(target) and not target.is_dir():
         fix = "Choose another folder, or move the file away."
         raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
+    if target.is_dir() and Path.cwd().is_relative_to(target):
+        expected = "a folder other than the current one or one above"
+        raise InputError(describe("folder", given, expected, "Give a folder inside it."))
     try:
         if target.is_dir() and any(target.iterdir()):
             _refuse_content(given, target, kind, overwrite)

@@ -1,0 +1,180 @@
+"""Compile an export and hold it against the engine; without a C compiler nothing can be held against anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rekur.errors import RekurError
+from rekur.program import Program
+from rekur.ship.c.constants import Array
+
+#: flags with which an export compiles without a warning
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
+#: what the padding's score is in C, where there is no infinity without math.h
+LEAST = float(np.finfo(np.float32).min)
+_SECONDS = 120
+
+
+def compiler() -> str | None:
+    """Return the C compiler of this machine: what ``CC`` names, or cc, gcc or clang; None where there is none."""
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        found = shutil.which(name) if name else None
+        if found:
+            return found
+    return None
+
+
+def harness(name: str, program: Program) -> str:
+    """Return a C program that reads sequences of steps and writes the output after each.
+
+    A sequence is the number of its steps and then the steps; -1 ends.
+    """
+    if program.input.kind == "tokens":
+        given, read, step = "int token;", 'scanf("%d", &token) != 1', f"{name}_step(&state, (int32_t)token);"
+    else:
+        size = program.input.size
+        given = f"static float x[{size}]; int i;"
+        read = f"!numbers(x, {size})"
+        step = f"{name}_step(&state, x);"
+    numbers = """
+static int numbers(float *x, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        if (scanf("%f", x + i) != 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+"""
+    upper = name.upper()
+    return f"""#include <stdio.h>
+#include "{name}.h"
+{numbers if program.input.kind == "rows" else ""}
+int main(void)
+{{
+    static {name}_state state;
+    static float output[{upper}_OUTPUT];
+    {given.replace(" int i;", "")}
+    int steps, k;
+    while (scanf("%d", &steps) == 1 && steps >= 0) {{
+        {name}_init(&state);
+        while (steps-- > 0) {{
+            if ({read}) {{
+                return 1;
+            }}
+            {step}
+        }}
+        {name}_read(&state, output);
+        for (k = 0; k < {upper}_OUTPUT; ++k) {{
+            printf("%.9g%c", (double)output[k], k + 1 < {upper}_OUTPUT ? ' ' : '\\n');
+        }}
+    }}
+    return 0;
+}}
+"""
+
+
+def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] = ("-O2",), libm: bool = True) -> Path:
+    """Compile files of a folder to a program, and return its path.
+
+    Raises:
+        RekurError: there is no compiler, or it does not take them.
+    """
+    chosen = compiler()
+    if chosen is None:
+        raise RekurError("C compiler: got none; expected cc, gcc or clang. Install one, or name it in CC.")
+    arguments = [chosen, *WARNINGS, *flags, "-I.", *files, "-o", binary, *(["-lm"] if libm else [])]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or done.stderr:
+        raise RekurError(f"{chosen}: got {done.stderr[:2000].strip()}; expected no word. The export is at fault.")
+    return folder / binary
+
+
+def run(binary: Path, given: bytes, *arguments: str) -> str:
+    """Return what a program writes for what it is given on its standard input."""
+    done = subprocess.run([str(binary), *arguments], input=given, capture_output=True, check=False, timeout=_SECONDS)
+    if done.returncode != 0:
+        raise RekurError(f"{binary.name}: got exit code {done.returncode}; expected 0. The export is at fault.")
+    return done.stdout.decode()
+
+
+def outputs(sources: dict[str, str], name: str, program: Program, sequences: Sequence[Array], libm: bool) -> Array:
+    """Return the outputs (B, K) of an export for whole sequences.
+
+    Args:
+        sources: file -> text, the header and the source among them.
+        name: of the export.
+        program: what was exported.
+        sequences: token numbers (T,) or rows (T, D).
+        libm: whether to link with the mathematical library.
+    """
+    with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
+        folder = Path(scratch)
+        for file in (f"{name}.h", f"{name}.c"):
+            (folder / file).write_text(sources[file], encoding="utf-8")
+        (folder / "harness.c").write_text(harness(name, program), encoding="utf-8")
+        binary = build(folder, [f"{name}.c", "harness.c"], "harness", libm=libm)
+        written = run(binary, "".join(map(_line, sequences)).encode() + b"-1\n")
+    rows = [[float(value) for value in line.split()] for line in written.splitlines()]
+    return np.array(rows, np.float64).reshape(len(sequences), program.output_size)
+
+
+def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
+    """Return the bytes of the machine code of an export, and how that was measured; None where nothing can measure.
+
+    Measured for a Cortex-M4 where a compiler for it is installed, else for this machine.
+    """
+    arm = shutil.which("arm-none-eabi-gcc")
+    measure = shutil.which("arm-none-eabi-size" if arm else "size")
+    chosen = arm or compiler()
+    if chosen is None or measure is None:
+        return None, ""
+    target = ("-mcpu=cortex-m4", "-mthumb") if arm else ()
+    with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
+        folder = Path(scratch)
+        for file in (f"{name}.h", f"{name}.c"):
+            (folder / file).write_text(sources[file], encoding="utf-8")
+        compiled = [chosen, "-std=c99", "-Os", *target, "-c", f"{name}.c", "-o", "model.o"]
+        if subprocess.run(compiled, cwd=folder, capture_output=True, check=False).returncode != 0:
+            return None, ""
+        listed = subprocess.run([measure, "-A", "model.o"], cwd=folder, capture_output=True, text=True, check=False)
+    sections = [line.split() for line in listed.stdout.splitlines() if line.startswith(".text")]
+    where = "Cortex-M4" if arm else "this machine"
+    return (sum(int(section[1]) for section in sections) or None), f"-Os, {where}"
+
+
+def largest_difference(found: Array, wanted: Array) -> float:
+    """Return the largest difference of outputs, of those above 1 as a share of them; padding's must be the least.
+
+    Example:
+        >>> largest_difference(np.array([[LEAST, 2.5]]), np.array([[-np.inf, 2.0]]))
+        0.25
+    """
+    padding = np.isneginf(wanted)
+    if (found[padding] > LEAST * 0.99).any():
+        return float("inf")
+    apart = np.abs(found - np.where(padding, 0, wanted)) / np.maximum(1, np.abs(np.where(padding, 1, wanted)))
+    worst = np.max(np.where(padding, 0, apart), initial=0.0)
+    return float("inf") if np.isnan(worst) else float(worst)
+
+
+def random_sequences(program: Program, lengths: Sequence[int], seed: int = 0) -> list[Array]:
+    """Return sequences that a program may read: random tokens, or rows of standard normal numbers."""
+    rng = np.random.default_rng(seed)
+    if program.input.kind == "tokens":
+        return [rng.integers(0, program.input.size, size=length) for length in lengths]
+    return [rng.normal(size=(length, program.input.size)).astype(np.float32) for length in lengths]
+
+
+def _line(sequence: Any) -> str:
+    return f"{len(sequence)} " + " ".join(f"{value:.9g}" for value in np.ravel(sequence).tolist()) + "\n"

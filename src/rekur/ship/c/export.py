@@ -1,0 +1,246 @@
+"""A bundle as C99: lowered, compiled, held against the model, then written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rekur import __version__, _check
+from rekur.errors import InputError, RekurError, describe
+from rekur.features import Features
+from rekur.program import Engine
+from rekur.runtime import Bundle, read_bundle
+from rekur.ship.c import check
+from rekur.ship.c.constants import Array, identifier
+from rekur.ship.c.labels import answers
+from rekur.ship.c.main_program import main_program
+from rekur.ship.c.raw import raw_input, unsupported
+from rekur.ship.c.readme import makefile, readme
+from rekur.ship.c.source import ACTIVATIONS, PRECISIONS, Extra, Lowered, Style, lower_to_c, rounded_weights
+from rekur.ship.c.trial import raw_outputs, trial_items
+from rekur.ship.c.write import header, source, state_bytes
+from rekur.ship.folder import MANIFEST, check_folder, write_folder
+
+#: the largest difference that the code may make, and, with rounded weights or activations, that rounding may make
+CLOSE, ROUNDED = 1e-5, 0.25
+#: names of files that are there already
+_TAKEN = ("main", "float", "limits", "math", "stddef", "stdint", "stdio", "stdlib", "string")
+_LENGTHS = (1, 2, 5, 0, 12, 40, 100)
+
+#: what the field ``format`` of the manifest says
+FORMAT = "rekur-c"
+
+
+@dataclass(frozen=True)
+class CExport:
+    """What was written.
+
+    Attributes:
+        folder: where.
+        files: the names of the files.
+        report: what ``manifest.json`` says: sizes, options, differences.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An export that is not written yet."""
+
+    lowered: Lowered
+    extra: Extra
+    sources: dict[str, str]
+    why_not: str
+
+
+def export_c(
+    bundle: Bundle | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    precision: str = "float32",
+    libm: bool = True,
+    activations: str = "exact",
+    flash: int | None = None,
+    tolerance: float | None = None,
+    items: Sequence[Any] = (),
+    overwrite: bool = False,
+) -> CExport:
+    """Write a saved model as C99: a header, a source, a program that reads lines, a Makefile and a README.
+
+    The C code is compiled and held against the engine on random input, and on items where they are given, before
+    anything is kept; without a C compiler it is written all the same, and the report says so.
+
+    Args:
+        bundle: the saved model.
+        folder: where to write; new, empty or, with ``overwrite``, an export.
+        name: what functions and files are called; by default after the bundle's folder.
+        precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row.
+        libm: whether ``math.h`` may be used; without it, functions of its own are within 1e-6.
+        activations: ``"exact"``, or ``"table"``: tanh and sigmoid by a table of 16-bit numbers.
+        flash: the most bytes that the model may take there; None for no bound.
+        tolerance: the largest difference from the model that is let pass; by default 1e-5, and 0.25 where weights or
+            activations are rounded.
+        items: raw items to hold it against the model on, besides random ones.
+        overwrite: replace an export.
+
+    Raises:
+        NotStreamableError: the model needs whole sequences.
+        InputError: an option is out of range, the folder is taken, or the model is larger than the flash.
+        RekurError: the C code does not compute what the model does.
+
+    Example:
+        >>> export_c("runs/reviews", "firmware/reviews", precision="int8").report["state_bytes"]  # doctest: +SKIP
+        520
+    """
+    saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    target = check_folder(folder, FORMAT, overwrite=overwrite)
+    style = Style(
+        _named(name, saved.folder),
+        _check.choice("precision", precision, PRECISIONS),
+        _check.flag("libm", libm),
+        _check.choice("activations", activations, ACTIVATIONS),
+    )
+    limit = None if flash is None else _check.whole("flash", flash, low=1)
+    let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
+    program, weights = saved.program()
+    features = saved.features()
+    made = _make(saved, features, style)
+    report = _report(made, saved)
+    if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
+        raise _too_large(report, limit, saved, features, style)
+    report |= _prove(made, Engine(program, weights), weights, features, items, let_pass)
+    files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
+    files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
+    write_folder(target, {file: text.encode() for file, text in files.items()})
+    return CExport(Path(folder), tuple(sorted(files)), report)
+
+
+def _named(name: str | None, folder: Path) -> str:
+    if name is None:
+        own = folder.resolve().name.lower()
+        found = identifier(own)[:60] if own.isascii() else "model"
+        return f"model_{found.lstrip('_')}" if found.startswith("_") or found in _TAKEN else found
+    if identifier(name) != name or name.startswith("_") or name in _TAKEN or len(name) > 60:
+        expected = "letters, digits and underscores, a letter first, 60 at most, and no name of C's own headers"
+        raise InputError(describe("name", name, expected))
+    return name
+
+
+def _make(saved: Bundle, features: Features, style: Style) -> _Made:
+    program, weights = saved.program()
+    lowered = lower_to_c(program, weights, style)
+    targets = saved.config.get("targets", {})
+    why_not = unsupported(features)
+    extra = Extra() if why_not else raw_input(features, style, lowered.constants, program.task)
+    extra.add(answers(program.task, targets, style))
+    several = bool(targets.get("multi_label"))
+    sources = {
+        f"{style.name}.h": header(lowered, extra),
+        f"{style.name}.c": source(lowered, extra),
+        "main.c": main_program(lowered, features, extra, several),
+        "Makefile": makefile(style.name, style.libm),
+    }
+    return _Made(lowered, extra, sources, why_not)
+
+
+def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
+    lowered, style, program = made.lowered, made.lowered.style, made.lowered.program
+    step, read = lowered.multiply_adds
+    code, measured = check.code_bytes(made.sources, style.name)
+    return {
+        "format": FORMAT,
+        "rekur": __version__,
+        "name": style.name,
+        "bundle": saved.fingerprint,
+        "task": program.task,
+        "input": {"kind": program.input.kind, "size": program.input.size},
+        "raw_input": made.why_not or "yes",
+        "precision": style.precision,
+        "libm": style.libm,
+        "activations": style.activations,
+        "constant_bytes": lowered.constants.bytes,
+        "code_bytes": code,
+        "code_measured_with": measured,
+        "state_bytes": state_bytes(lowered, made.extra),
+        "buffer_bytes": 4 * lowered.buffer,
+        "output_bytes": 4 * program.output_size,
+        "multiply_adds_step": step,
+        "multiply_adds_read": read,
+    }
+
+
+def _too_large(report: dict[str, Any], limit: int, saved: Bundle, features: Features, style: Style) -> InputError:
+    takes = report["constant_bytes"] + (report["code_bytes"] or 0)
+    expected = f"at most {limit} bytes, the flash that was stated"
+    fix = "Train a smaller one: --hidden-size, --embedding-size or --max-vocabulary."
+    if style.precision != "int8":
+        small = _make(saved, features, Style(style.name, "int8", style.libm, style.activations))
+        needs = small.lowered.constants.bytes + (report["code_bytes"] or 0)
+        fits = "which fits" if needs <= limit else "which does not fit either"
+        fix = f"With precision='int8' (--precision int8) it takes {needs} bytes, {fits}."
+    return InputError(describe("model", f"{takes} bytes", expected, fix).replace("'", "", 2))
+
+
+def _answers(made: _Made) -> str:
+    for what, function in (("label", "label"), ("value", "value"), ("token", "log_probability")):
+        if f"{made.lowered.style.name}_{function}(" in made.extra.declarations:
+            return what
+    return ""
+
+
+def _prove(
+    made: _Made,
+    engine: Engine,
+    weights: Mapping[str, Array],
+    features: Features,
+    items: Sequence[Any],
+    tolerance: float | None,
+) -> dict[str, Any]:
+    """Return how far the compiled code is from the model; raise where that is too far."""
+    found: dict[str, Any] = {
+        "compiler": check.compiler(),
+        "sequences": 0,
+        "difference": None,
+        "difference_of_rounding": None,
+    }
+    if found["compiler"] is None:
+        return found
+    lowered, style = made.lowered, made.lowered.style
+    sequences = check.random_sequences(lowered.program, _LENGTHS)
+    outputs = check.outputs(made.sources, style.name, lowered.program, sequences, style.libm)
+    rounds = style.precision == "int8"
+    own = Engine(engine.program, rounded_weights(lowered, weights)) if rounds else engine
+    tested = [(sequences, outputs)]
+    if not made.why_not:
+        raw = [*trial_items(features), *items]
+        steps = [features.transform(item) for item in raw]
+        if lowered.program.task == "language":
+            steps = [np.concatenate([[0], one]) if len(one) else one for one in steps]
+        tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered, style.libm)))
+    code = max(check.largest_difference(out, own.run(steps)) for steps, out in tested)
+    whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
+    found |= {"sequences": sum(len(steps) for steps, _ in tested), "difference": code}
+    exact = style.activations == "exact"
+    limit = CLOSE if exact and not rounds else ROUNDED
+    _refuse_far("the compiled code", code, max(CLOSE, tolerance or 0) if exact else tolerance or ROUNDED)
+    if rounds or not exact:
+        found["difference_of_rounding"] = whole
+        _refuse_far("the model with rounded numbers", whole, tolerance or limit)
+    return found
+
+
+def _refuse_far(thing: str, difference: float, limit: float) -> None:
+    if not difference <= limit:
+        fix = "Nothing was written. Choose float32 and exact activations, or a larger tolerance (--tolerance)."
+        expected = f"at most {limit:.2g} between its outputs and the model's"
+        raise RekurError(describe(f"difference of {thing}", f"{difference:.3g}", expected, fix).replace("'", "", 2))

@@ -1,0 +1,241 @@
+"""The ops of a program as calls of C functions.
+
+Axes: D numbers of a row that is read, O numbers of a row that is written, K steps of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rekur.program import Op, Program
+from rekur.ship.c.constants import Array, Constants, Names
+from rekur.ship.c.section import Register, Section, at
+
+
+@dataclass
+class Model:
+    """What the ops of an export share.
+
+    Attributes:
+        program: what is exported.
+        weights: name -> array.
+        constants: the arrays of the export.
+        fields: the C names of states.
+        shared: weights that are multiplied and so stand column after column, even where rows are looked up in them.
+    """
+
+    program: Program
+    weights: Mapping[str, Array]
+    constants: Constants
+    fields: Names
+    shared: frozenset[str]
+
+    def matrix(self, op: Op, role: str) -> str:
+        """Return the C expression of a weight that is multiplied."""
+        name = op.weights[role]
+        array = self.weights[name]
+        if array.ndim == 3:  # the numbers of a step side by side, step after step
+            array = np.ascontiguousarray(array.transpose(0, 2, 1))
+        return f"&{self.constants.matrix(name, array)}"
+
+    def vector(self, op: Op, role: str) -> str:
+        """Return the C name of a weight that is no matrix; NULL where there is none."""
+        if role not in op.weights:
+            return "NULL"
+        name = op.weights[role]
+        return self.constants.array(name, self.weights[name].reshape(-1))
+
+    def state(self, op: Op, role: str) -> str:
+        """Return the C expression of a state."""
+        return f"state->{self.fields.of(op.state[role])}"
+
+    def width(self, name: str) -> int:
+        """Return the numbers of a row of a register."""
+        return {"input": self.program.input.size, **{op.writes: op.size for _, op in self.program.ops()}}[name]
+
+
+def start(section: Section, y: str, bias: str, size: int) -> None:
+    """Begin sums: with a bias, or with zeros."""
+    if bias == "NULL":
+        section.call("zero", y, size)
+    else:
+        section.call("copy", y, bias, size)
+
+
+def _embed(model: Model, section: Section, op: Op) -> None:
+    name = op.weights["table"]
+    token = section.read(op.reads[0])
+    if name in model.shared:
+        y = section.write(op)
+        section.call("zero", y, op.size)
+        section.call("add_row", y, model.matrix(op, "table"), token, op.size)
+        return
+    table, scales = model.constants.table(name, model.weights[name])
+    if not scales:
+        section.alias(op, f"({table} + {token} * {op.size})")
+        return
+    y = section.write(op)
+    section.call("zero", y, op.size)
+    section.call("add_scaled", y, f"{table} + {token} * {op.size}", f"{scales}[{token}]", op.size)
+
+
+def _ngrams(model: Model, section: Section, op: Op) -> None:
+    token, before, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    keep = max(op.options["orders"]) - 1
+    section.call("zero", y, op.size)
+    section.uses.add("mix_key")
+    lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
+    for back in range(1, keep + 1):
+        lines.append(f"    key = mix_key(key ^ (uint64_t){before}[{keep - back}]);")
+        if back + 1 in op.options["orders"]:
+            lines += [f"    {line}" for line in _run_of_tokens(model, section, op, back + 1, y)]
+    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {before}[i] = {before}[i + 1];", "    }"]
+    section.lines += [*lines, f"    {before}[{keep - 1}] = {token};", "}"]
+
+
+def _run_of_tokens(model: Model, section: Section, op: Op, order: int, y: str) -> list[str]:
+    """Return the lines that add the vector of the run of so many tokens."""
+    table, scales = model.constants.table(op.weights[f"table_{order}"], model.weights[op.weights[f"table_{order}"]])
+    runs = op.weights[f"runs_{order}"]
+    found = "0"
+    if len(model.weights[runs]):
+        section.uses.add("find_key")
+        found = f"find_key({model.constants.array(runs, model.weights[runs])}, {len(model.weights[runs])}, key)"
+    section.uses.add("add_scaled" if scales else "add")
+    place = f"{table} + row * {op.size}"
+    called = f"add_scaled({y}, {place}, {scales}[row], {op.size});" if scales else f"add({y}, {place}, {op.size});"
+    return [f"row = {found};", called]
+
+
+def _conv(model: Model, section: Section, op: Op) -> None:
+    x, y, width = section.read(op.reads[0]), section.write(op), model.width(op.reads[0])
+    steps, matrix = model.weights[op.weights["weight"]].shape[2] - 1, model.matrix(op, "weight")
+    start(section, y, model.vector(op, "bias"), op.size)
+    if steps:
+        before = model.state(op, "before")
+        section.call("add_product", y, matrix, 0, op.size, 0, steps * width, before)
+        section.call("add_product", y, matrix, 0, op.size, steps * width, width, x)
+        section.call("shift", before, x, steps, width)
+    else:
+        section.call("add_product", y, matrix, 0, op.size, 0, width, x)
+
+
+def _affine(model: Model, section: Section, op: Op) -> None:
+    x, y = section.read(op.reads[0]), section.write(op)
+    start(section, y, model.vector(op, "bias"), op.size)
+    first = op.options.get("rows", [0])[0]
+    section.call("add_product", y, model.matrix(op, "weight"), first, op.size, 0, model.width(op.reads[0]), x)
+
+
+def _activation(model: Model, section: Section, op: Op) -> None:
+    section.call(f"apply_{op.options['function']}", section.update(op), op.size)
+
+
+def _layer_norm(model: Model, section: Section, op: Op) -> None:
+    y = section.update(op)
+    section.call("normalise", y, op.size, number(op.options["epsilon"]), model.vector(op, "gain"))
+    section.call("add", y, model.vector(op, "bias"), op.size)
+
+
+def _add(model: Model, section: Section, op: Op) -> None:
+    other = section.read(op.reads[1])
+    section.call("add", section.update(op), other, op.size)
+
+
+def _concat(model: Model, section: Section, op: Op) -> None:
+    y, offset = section.write(op), 0
+    for name in op.reads:
+        section.call("copy", at(y, offset), section.read(name), model.width(name))
+        offset += model.width(name)
+
+
+def _softmax(model: Model, section: Section, op: Op) -> None:
+    section.call(op.kind, section.update(op), op.size)
+
+
+def _clusters(model: Model, section: Section, op: Op) -> None:
+    first, *inside = op.reads
+    y, levels = section.write(op), section.read(first)
+    frequent = offset = model.width(first) - len(inside)
+    section.call("copy", y, levels, frequent)
+    for place, name in enumerate(inside):
+        own = f"({levels})[{frequent + place}]"
+        section.call("cluster", at(y, offset), section.read(name), own, model.width(name))
+        offset += model.width(name)
+
+
+def _padding(model: Model, section: Section, op: Op) -> None:
+    x, y = section.read(op.reads[0]), section.write(op)
+    if x != at(y, 1):
+        section.call("copy", at(y, 1), x, op.size - 1)
+    section.lines.append(f"({y})[0] = -FLT_MAX;")
+
+
+def number(value: float) -> str:
+    """Return a number as C reads it.
+
+    Example:
+        >>> number(1e-5), number(2)
+        ('9.99999975e-06f', '2.0f')
+    """
+    text = f"{float(np.float32(value)):.9g}"
+    return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+# ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def take(model: Model, section: Section, op: Op) -> None:
+    """Let a pool take a step."""
+    x = section.read(op.reads[0])
+    if op.kind == "last":
+        if not is_state(section.registers[op.reads[0]]):
+            section.call("copy", model.state(op, "last"), x, op.size)
+    elif op.kind == "mean":
+        section.call("take_mean", model.state(op, "mean"), model.state(op, "count"), x, op.size)
+    elif op.kind == "max":
+        section.call("take_largest", model.state(op, "largest"), model.state(op, "count"), x, op.size)
+    else:
+        hidden = model.weights[op.weights["weight"]].shape[0]
+        y = section.scratch(hidden)
+        start(section, y, model.vector(op, "bias"), hidden)
+        section.call("add_product", y, model.matrix(op, "weight"), 0, hidden, 0, op.size, x)
+        section.call("apply_tanh", y, hidden)
+        section.uses.add("inner")
+        score = f"inner({model.vector(op, 'score')}, {y}, {hidden})"
+        kept = (model.state(op, role) for role in ("total", "mass", "top"))
+        section.call("attend", *kept, score, x, op.size)
+
+
+def is_state(register: Register) -> bool:
+    """Return whether a register is a state as it is, so that a pool of the last step need not keep it twice."""
+    return register.begins_zero
+
+
+def result(model: Model, section: Section, op: Op, last: Register | None) -> None:
+    """Let the register of a pool hold the row of all steps so far; ``last`` is a state that is that row."""
+    if op.kind == "attention":
+        section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
+    elif last is not None:
+        section.alias(op, last.place)
+    else:
+        section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
+
+
+OPS: dict[str, Callable[[Model, Section, Op], None]] = {
+    "embed": _embed,
+    "ngrams": _ngrams,
+    "conv": _conv,
+    "affine": _affine,
+    "activation": _activation,
+    "layer_norm": _layer_norm,
+    "add": _add,
+    "concat": _concat,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "clusters": _clusters,
+    "padding": _padding,
+}

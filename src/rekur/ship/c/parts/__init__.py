@@ -1,0 +1,66 @@
+"""The small C functions that an export is put together from; only those that are used are written."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+_HEAD = re.compile(r"^/\* part: (\w+)(?: \((\w+)\))?(?:: ([\w ]+))? \*/\n", re.MULTILINE)
+
+
+class Part(NamedTuple):
+    """A C function, or a type.
+
+    Attributes:
+        text: the code.
+        needs: the parts that it calls.
+    """
+
+    text: str
+    needs: tuple[str, ...]
+
+
+@functools.cache
+def library() -> Mapping[tuple[str, str], Part]:
+    """Return every part by its name and its variant (``''`` where there is one alone), in the order of the files."""
+    found: dict[tuple[str, str], Part] = {}
+    for name in ("maths", "rows", "tables", "cells", "text"):
+        pieces = _HEAD.split((Path(__file__).parent / f"{name}.c").read_text(encoding="utf-8"))
+        for start in range(1, len(pieces), 4):
+            part, variant, needs, text = pieces[start : start + 4]
+            found[part, variant or ""] = Part(text.strip() + "\n", tuple((needs or "").split()))
+    return found
+
+
+def assemble(wanted: Iterable[str], variants: Iterable[str]) -> tuple[str, set[str]]:
+    """Return the code of parts and of all that they need, each once and before it is called, and their names.
+
+    Args:
+        wanted: names of parts.
+        variants: which variants of parts are meant, such as ``float32`` and ``libm``.
+
+    Example:
+        >>> text, names = assemble(["sigmoid"], ["exact", "libm"])
+        >>> sorted(names), text.count("expf")
+        (['exponential', 'sigmoid'], 1)
+    """
+    chosen = ("", *variants)
+    parts = {name: part for (name, variant), part in library().items() if variant in chosen}
+    names: set[str] = set()
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in names:
+            return
+        names.add(name)
+        if name in parts:
+            for inner in parts[name].needs:
+                visit(inner)
+            ordered.append(parts[name].text)
+
+    for name in sorted(wanted):
+        visit(name)
+    return "\n".join(ordered), names

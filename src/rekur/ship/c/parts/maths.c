@@ -1,0 +1,148 @@
+/* part: exponential (libm) */
+static float exponential(float x)
+{
+    return expf(x);
+}
+
+/* part: tangent (libm) */
+static float tangent(float x)
+{
+    return tanhf(x);
+}
+
+/* part: logarithm (libm) */
+static float logarithm(float x)
+{
+    return logf(x);
+}
+
+/* part: root (libm) */
+static float root(float x)
+{
+    return sqrtf(x);
+}
+
+/* part: exponential_less_one (libm) */
+static float exponential_less_one(float x)
+{
+    return expm1f(x);
+}
+
+/* part: bits */
+typedef union { float value; uint32_t bits; } float_bits;
+
+/* part: exponential (own): bits */
+/* 2^k e^r with |r| <= ln 2 / 2, between e^-87 and e^88; the error is below 2e-7 of the value; no branch, so that loops
+   over it become vector instructions */
+static float exponential(float x)
+{
+    float_bits power;
+    float r, y;
+    int32_t k;
+    x = x > -87.0f ? x : -87.0f;
+    x = x < 88.0f ? x : 88.0f;
+    k = (int32_t)(x * 1.44269504f + (x < 0.0f ? -0.5f : 0.5f));
+    r = (x - (float)k * 0.693359375f) + (float)k * 2.12194440e-4f;
+    y = 1.0f / 120.0f + r * (1.0f / 720.0f + r * (1.0f / 5040.0f));
+    y = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6.0f + r * (1.0f / 24.0f + r * y))));
+    power.bits = (uint32_t)(k + 127) << 23;
+    return y * power.value;
+}
+
+/* part: tangent (own): exponential */
+/* the error is below 3e-7 */
+static float tangent(float x)
+{
+    const float size = x < 0.0f ? -x : x, square = x * x, large = 1.0f - 2.0f / (exponential(2.0f * size) + 1.0f);
+    const float y = -1.0f / 3.0f + square * (2.0f / 15.0f + square * (-17.0f / 315.0f + square * (62.0f / 2835.0f)));
+    const float far = x < 0.0f ? -large : large, near = x + x * square * y;
+    return size < 0.25f ? near : far;
+}
+
+/* part: logarithm (own): bits */
+/* of numbers above 0: e ln 2 + ln m with m in [0.7, 1.4] */
+static float logarithm(float x)
+{
+    float_bits mantissa;
+    float s, square;
+    int32_t e;
+    mantissa.value = x;
+    e = (int32_t)(mantissa.bits >> 23) - 127;
+    mantissa.bits = (mantissa.bits & 0x7fffffu) | 0x3f800000u;
+    if (mantissa.value > 1.41421356f) {
+        mantissa.value *= 0.5f;
+        e += 1;
+    }
+    s = (mantissa.value - 1.0f) / (mantissa.value + 1.0f);
+    square = s * s;
+    s *= 2.0f + square * (2.0f / 3.0f + square * (2.0f / 5.0f + square * (2.0f / 7.0f + square * (2.0f / 9.0f))));
+    return (float)e * 0.69314718f + s;
+}
+
+/* part: root (own): bits */
+/* of numbers of 0 or more, by Newton's method */
+static float root(float x)
+{
+    float_bits guess;
+    float y;
+    if (!(x > 0.0f)) {
+        return 0.0f;
+    }
+    guess.value = x;
+    guess.bits = 0x1fbd1df5u + (guess.bits >> 1);
+    y = guess.value;
+    y = 0.5f * (y + x / y);
+    y = 0.5f * (y + x / y);
+    return 0.5f * (y + x / y);
+}
+
+/* part: exponential_less_one (own): exponential */
+static float exponential_less_one(float x)
+{
+    float y;
+    if (x < -0.5f || x > 0.5f) {
+        return exponential(x) - 1.0f;
+    }
+    y = 1.0f / 120.0f + x * (1.0f / 720.0f + x * (1.0f / 5040.0f + x * (1.0f / 40320.0f)));
+    return x * (1.0f + x * (0.5f + x * (1.0f / 6.0f + x * (1.0f / 24.0f + x * y))));
+}
+
+/* part: sigmoid (exact): exponential */
+static float sigmoid(float x)
+{
+    return 1.0f / (1.0f + exponential(-x));
+}
+
+/* part: hyperbolic (exact): tangent */
+static float hyperbolic(float x)
+{
+    return tangent(x);
+}
+
+/* part: hyperbolic (table): tangent_table */
+/* between two entries of a table of 16-bit fixed-point numbers, 32 of them for each 1 on the axis */
+static float hyperbolic(float x)
+{
+    const float place = (x < 0.0f ? -x : x) * 32.0f;
+    float y = 1.0f, low;
+    int32_t index;
+    if (place < 255.0f) {
+        index = (int32_t)place;
+        low = (float)tangent_table[index];
+        y = (low + ((float)tangent_table[index + 1] - low) * (place - (float)index)) * (1.0f / 32767.0f);
+    }
+    return x < 0.0f ? -y : y;
+}
+
+/* part: sigmoid (table): hyperbolic */
+static float sigmoid(float x)
+{
+    return 0.5f + 0.5f * hyperbolic(0.5f * x);
+}
+
+/* part: log_sigmoid: exponential logarithm */
+static float log_sigmoid(float x)
+{
+    const float size = x < 0.0f ? -x : x;
+    return (x < 0.0f ? x : 0.0f) - logarithm(1.0f + exponential(-size));
+}

@@ -1,0 +1,101 @@
+"""The README.md and the Makefile of an export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def makefile(name: str, libm: bool) -> str:
+    """Return the Makefile."""
+    link = " -lm" if libm else ""
+    return f"""CC ?= cc
+CFLAGS ?= -O3
+CFLAGS += -std=c99 -Wall -Wextra -Wpedantic -Wconversion
+
+{name}: main.c {name}.c {name}.h
+\t$(CC) $(CFLAGS) main.c {name}.c -o $@{link}
+
+.PHONY: clean
+clean:
+\trm -f {name}
+"""
+
+
+def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str:
+    """Return the README.md.
+
+    Args:
+        report: what ``manifest.json`` says.
+        raw: whether raw input can be given.
+        why_not: why not.
+        answers: ``label``, ``value``, ``token`` or nothing.
+    """
+    name, upper = report["name"], report["name"].upper()
+    code = report["code_bytes"]
+    rows = [
+        ("flash: constants", f"{report['constant_bytes']:,} bytes"),
+        ("flash: code", f"{code:,} bytes ({report['code_measured_with']})" if code else "not measured"),
+        ("RAM: state of a stream", f"{report['state_bytes']:,} bytes"),
+        ("RAM: buffer that all streams share", f"{report['buffer_bytes']:,} bytes"),
+        ("RAM: output, where the caller wants it", f"{report['output_bytes']:,} bytes"),
+        ("multiply-adds of a step", f"{report['multiply_adds_step']:,}"),
+        ("multiply-adds of reading the output", f"{report['multiply_adds_read']:,}"),
+    ]
+    table = "".join(f"| {what} | {size} |\n" for what, size in rows)
+    return f"""# {name}
+
+A recurrent model ({report["task"]}) in C99: one header, one source, no allocation, no library
+{"but math.h" if report["libm"] else "at all"}.
+
+| what | size |
+| --- | --- |
+{table}
+Weights are {report["precision"]}{", with a scale a row" if report["precision"] == "int8" else ""}. {_proof(report)}
+
+## Use
+
+```c
+#include "{name}.h"
+
+static {name}_state state;
+static float output[{upper}_OUTPUT];
+{_labelled(name, upper, answers)}
+{name}_init(&state);
+{_loop(name, report, raw)}
+{name}_read(&state, output);
+{_asked(name, answers)}```
+
+`make` builds `{name}`, which reads lines from standard input; main.c says how. Several streams are several states.
+The buffer is shared: use the model from one thread at a time, or compile with `-D{upper}_THREAD=_Thread_local` (C11).
+{f"{chr(10)}Raw input cannot be given: {why_not}. Give steps to `{name}_step`.{chr(10)}" if why_not else ""}"""
+
+
+def _loop(name: str, report: dict[str, Any], raw: bool) -> str:
+    if not raw:
+        step = "token" if report["input"]["kind"] == "tokens" else "row"
+        return f"{name}_step(&state, {step}); /* for each step */"
+    if report["input"]["kind"] == "rows":
+        return f"{name}_push(&state, row); /* for each row of raw numbers */"
+    return f"{name}_push(&state, text, length); /* for each piece of the text, in UTF-8 */\n{name}_finish(&state);"
+
+
+def _labelled(name: str, upper: str, answers: str) -> str:
+    return f"static float probabilities[{upper}_OUTPUT];\n" if answers == "label" else ""
+
+
+def _asked(name: str, answers: str) -> str:
+    if answers == "label":
+        return f"{name}_probabilities(output, probabilities); /* of {name}_label(0), {name}_label(1), … */\n"
+    if answers == "value":
+        return f"{name}_value(output);\n"
+    return f"{name}_log_probability(output, token);\n" if answers == "token" else ""
+
+
+def _proof(report: dict[str, Any]) -> str:
+    if report["difference"] is None:
+        return "No C compiler was there when it was written: it has not been run yet."
+    text = f"Run against the model on {report['sequences']} sequences before it was kept: the outputs differ by "
+    text += f"{report['difference']:.2g} at most"
+    if report["difference_of_rounding"] is not None:
+        text += f"; what rounding changes is {report['difference_of_rounding']:.2g} at most"
+    return f"{text} (of outputs above 1, as a share of them)."

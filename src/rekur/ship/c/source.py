@@ -1,0 +1,210 @@
+"""A program as a C header and a C source: a state, and functions that take a step and read the output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rekur.errors import NotStreamableError, describe
+from rekur.program import Op, Program, State, costs
+from rekur.ship.c.constants import Array, Constants, Names
+from rekur.ship.c.ops import OPS, Model, result, take
+from rekur.ship.c.parts import assemble
+from rekur.ship.c.recurrent import recur
+from rekur.ship.c.section import Register, Section
+
+PRECISIONS = ("float32", "int8")
+ACTIVATIONS = ("exact", "table")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a program is written in C.
+
+    Args:
+        name: what its functions, its state and its files are called.
+        precision: of matrices and tables: ``float32``, or ``int8`` with a scale a row.
+        libm: whether ``math.h`` may be used.
+        activations: ``exact``, or ``table`` for the hyperbolic tangent and the sigmoid by a table of 16-bit numbers.
+    """
+
+    name: str
+    precision: str = "float32"
+    libm: bool = True
+    activations: str = "exact"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants of parts that are meant."""
+        return (self.precision, "libm" if self.libm else "own", self.activations)
+
+
+@dataclass
+class Extra:
+    """What stands around the program in an export: raw input, labels.
+
+    Attributes:
+        members: of the state: (C type, name, how many); 0 for one that is no array.
+        reset: statements of its reset.
+        declarations: of public functions.
+        definitions: of public functions.
+        uses: parts that these call.
+        variants: of these parts.
+        macros: definitions that these parts need.
+        before: code that these parts need.
+    """
+
+    members: list[tuple[str, str, int]] = field(default_factory=list)
+    reset: list[str] = field(default_factory=list)
+    declarations: str = ""
+    definitions: str = ""
+    uses: set[str] = field(default_factory=set)
+    variants: tuple[str, ...] = ()
+    macros: str = ""
+    before: str = ""
+
+    def add(self, other: Extra) -> None:
+        """Take over the public functions of another."""
+        self.declarations += other.declarations
+        self.definitions += other.definitions
+        self.uses |= other.uses
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The program as C code.
+
+    Attributes:
+        program: the program.
+        style: how it is written.
+        constants: its arrays.
+        step: the code of a step.
+        read: the code that reads the output.
+        fields: members of the state with the lines that reset them: (type, name, numbers, reset).
+    """
+
+    program: Program
+    style: Style
+    constants: Constants
+    step: Section
+    read: Section
+    fields: tuple[tuple[str, str, int, str], ...]
+
+    @property
+    def buffer(self) -> int:
+        """Numbers of the activation buffer."""
+        return max(self.step.size, self.read.size)
+
+    @property
+    def multiply_adds(self) -> tuple[int, int]:
+        """Multiply-adds of a step, and of reading the output."""
+        found = costs(self.program)
+        head = sum(cost.multiply_adds for cost in found if cost.part == "head")
+        return sum(cost.multiply_adds for cost in found) - head, head
+
+
+def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
+    """Return a causal program as C code.
+
+    Raises:
+        NotStreamableError: a step of the program needs a later one.
+    """
+    if not program.causal:
+        fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
+        raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
+    multiplied = {op.weights["weight"] for _, op in program.ops() if op.kind == "affine"}
+    model = Model(program, weights, Constants(style.precision), Names(), frozenset(multiplied))
+    step = _step(model)
+    read, elided = _read(model, step)
+    fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
+    if "tangent_table" in assemble(step.uses | read.uses, style.variants)[1]:
+        points = np.tanh(np.arange(257) / 32) * 32767
+        model.constants.array("tangent_table", np.rint(points).astype(np.int16))
+    return Lowered(program, style, model.constants, step, read, fields)
+
+
+def _step(model: Model) -> Section:
+    program = model.program
+    ops = (*program.body, *program.pool)
+    given = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
+    section = Section(ops, given, {})
+    for number, op in enumerate(ops):
+        if number < len(program.body):
+            section.begin(number, op, _said(op))
+            (recur if op.kind == "recur" else OPS[op.kind])(model, section, op)
+        else:
+            section.begin(number, op, f"{op.kind} of {op.reads[0]}")
+            take(model, section, op)
+    return section
+
+
+def _read(model: Model, step: Section) -> tuple[Section, set[str]]:
+    """Return the code that reads the output, and the states that it does without."""
+    program = model.program
+    ops = (*program.pool, *program.head)
+    section = Section(ops, {}, _homes(program))
+    elided = set()
+    for number, op in enumerate(ops):
+        section.begin(number, op, _said(op))
+        if number < len(program.pool):
+            source = step.registers[op.reads[0]]
+            kept = source if op.kind == "last" and source.begins_zero else None
+            if kept is not None:
+                elided.add(op.state["last"])
+            result(model, section, op, kept)
+        else:
+            OPS[op.kind](model, section, op)
+    if not program.head and section.registers[program.output].place != "output":
+        section.call("copy", "output", section.registers[program.output].place, program.output_size)
+    return section, elided
+
+
+def _homes(program: Program) -> dict[str, str]:
+    """Return the registers of the head that can be written where the caller wants the output."""
+    made = {op.writes: op for op in program.head}
+    read = [name for op in (*program.head, *program.pool) for name in op.reads]
+    homes: dict[str, str] = {}
+    name, place = program.output, "output"
+    while name in made:
+        homes[name] = place
+        op = made[name]
+        if op.kind == "padding":
+            place = "output + 1"
+        elif op.kind not in ("activation", "layer_norm", "softmax", "log_softmax", "add"):
+            break
+        name = op.reads[0]
+        if read.count(name) > 1:
+            break
+    return homes
+
+
+def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
+    size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
+    if slot.dtype == "int64":
+        counts = any(op.kind in ("mean", "max") and slot.name in op.state.values() for op in model.program.pool)
+        return "uint32_t" if counts else "int32_t", name, size, "0"
+    if isinstance(slot.begins, str):
+        array = model.weights[slot.begins].astype(np.float32).reshape(-1)
+        return "float", name, size, f"{model.constants.array(slot.begins, array)}[i]"
+    return "float", name, size, f"{float(np.float32(slot.begins)):.9g}f" if slot.begins else "0.0f"
+
+
+def _said(op: Op) -> str:
+    words = [op.kind, *(str(op.options[name]) for name in ("cell", "function", "rows") if name in op.options)]
+    return f"{' '.join(words)} of {', '.join(op.reads)}"
+
+
+def rounded_weights(lowered: Lowered, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the weights as the export has them, in the shapes of the program."""
+    found = dict(weights)
+    for name, array in lowered.constants.rounded.items():
+        shape = weights[name].shape
+        if len(shape) == 3:
+            array = array.reshape(shape[0], shape[2], shape[1]).transpose(0, 2, 1)
+        found[name] = np.ascontiguousarray(array.reshape(shape))
+    return found
+
+
+__all__ = ["ACTIVATIONS", "PRECISIONS", "Extra", "Lowered", "Style", "lower_to_c", "rounded_weights"]

@@ -1,0 +1,158 @@
+"""The text of the C header and the C source of an export."""
+
+from __future__ import annotations
+
+from rekur.ship.c.constants import comment
+from rekur.ship.c.parts import assemble
+from rekur.ship.c.source import Extra, Lowered
+
+_SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
+
+
+def state_bytes(lowered: Lowered, extra: Extra) -> int:
+    """Return ``sizeof`` the state: the widest members come first, so that nothing but its end is filled up.
+
+    The members of ``extra`` come in an order of their own.
+    """
+    members = _members(lowered, extra)
+    total = sum(_SIZES[kind] * max(size, 1) for kind, _, size in members)
+    widest = max((_SIZES[kind] for kind, _, _ in members), default=1)
+    return -(-max(total, 1) // widest) * widest
+
+
+def _members(lowered: Lowered, extra: Extra) -> list[tuple[str, str, int]]:
+    members = [(kind, name, size) for kind, name, size, _ in lowered.fields] + list(extra.members)
+    return sorted(members, key=lambda member: -_SIZES[member[0]])
+
+
+def header(lowered: Lowered, extra: Extra) -> str:
+    """Return the C header."""
+    program, name, upper = lowered.program, lowered.style.name, lowered.style.name.upper()
+    takes = "int32_t token" if program.input.kind == "tokens" else f"const float x[{program.input.size}]"
+    step, read = lowered.multiply_adds
+    members = "\n".join(_member(*member) for member in _members(lowered, extra))
+    size = state_bytes(lowered, extra)
+    what = (
+        f"a token, a whole number in [0, {program.input.size})"
+        if program.input.kind == "tokens"
+        else f"a row of {program.input.size} numbers"
+    )
+    return f"""/* {name}: a recurrent model, {comment(program.task)}; written by Rekur.
+
+   RAM    {size} bytes of state for each stream, {4 * lowered.buffer} bytes of buffer that all streams share,
+          {4 * program.output_size} bytes of output where the caller wants them
+   flash  {lowered.constants.bytes} bytes of constants ({lowered.style.precision}), and the code
+   step   {step} multiply-adds; reading the output {read}
+
+   The buffer is one static array: one thread at a time, or compile with -D{upper}_THREAD=_Thread_local (C11). */
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* numbers of the output, bytes of the state, bytes of the buffer */
+#define {upper}_OUTPUT {program.output_size}
+#define {upper}_STATE_BYTES {size}
+#define {upper}_BUFFER_BYTES {4 * lowered.buffer}
+
+/* everything that is remembered of one stream; copy it to fork the stream, write it down to go on later */
+typedef struct {{
+{members or "    uint8_t nothing[1];"}
+}} {name}_state;
+
+/* make a state that of the beginning of a sequence */
+void {name}_init({name}_state *state);
+
+/* forget the sequence: what follows is a new one */
+void {name}_reset({name}_state *state);
+
+/* take one step: {what} */
+void {name}_step({name}_state *state, {takes});
+
+/* give the output as if the sequence ended here */
+void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT]);
+{extra.declarations}
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def source(lowered: Lowered, extra: Extra) -> str:
+    """Return the C source."""
+    name, upper = lowered.style.name, lowered.style.name.upper()
+    wanted = {*lowered.step.uses, *lowered.read.uses, *extra.uses}
+    wanted |= {"matrix"} if lowered.constants.matrices else set()
+    parts, _ = assemble(wanted, (*lowered.style.variants, *extra.variants))
+    system = ["float.h", "limits.h"] + (["math.h"] if lowered.style.libm else []) + ["stddef.h", "stdint.h"]
+    includes = "".join(f"#include <{one}>\n" for one in system)
+    matrices = lowered.constants.matrices
+    takes = (
+        "int32_t token" if lowered.program.input.kind == "tokens" else f"const float x[{lowered.program.input.size}]"
+    )
+    resets = "\n".join(_reset(*one) for one in lowered.fields)
+    more = "".join(f"    {line}\n" for line in extra.reset)
+    return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
+{includes}
+#include "{name}.h"
+
+#if INT_MAX < 2147483647
+#error "this model needs an int of 32 bits"
+#endif
+
+#ifndef {upper}_THREAD
+#define {upper}_THREAD
+#endif
+
+typedef char {name}_state_has_the_stated_size[sizeof({name}_state) == {upper}_STATE_BYTES ? 1 : -1];
+
+static {upper}_THREAD float buffer[{max(1, lowered.buffer)}];
+
+/* ── constants ── */
+
+{lowered.constants.kinds}{extra.macros}{lowered.constants.arrays}
+/* ── parts ── */
+
+{extra.before}
+{parts}
+{matrices}
+/* ── the model ── */
+
+void {name}_init({name}_state *state)
+{{
+    int i;
+{resets}
+{more}}}
+
+void {name}_reset({name}_state *state)
+{{
+    {name}_init(state);
+}}
+
+void {name}_step({name}_state *state, {takes})
+{{
+{_indented(lowered.step.lines)}}}
+
+void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT])
+{{
+{_indented(lowered.read.lines)}}}
+{extra.definitions}"""
+
+
+def _member(kind: str, name: str, size: int) -> str:
+    return f"    {kind} {name}[{size}];" if size else f"    {kind} {name};"
+
+
+def _reset(kind: str, member: str, size: int, value: str) -> str:
+    return f"    for (i = 0; i < {size}; ++i) {{\n        state->{member}[i] = {value};\n    }}"
+
+
+def _indented(lines: list[str]) -> str:
+    return "".join(f"    {line}\n" for line in lines)

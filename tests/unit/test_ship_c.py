@@ -1,0 +1,272 @@
+"""Exports to C as files: what is written, what its main.c says of raw input, what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rekur import Classifier, LanguageModel, Regressor
+from rekur.cli.main import app, main
+from rekur.errors import InputError, NotStreamableError, RekurError
+from rekur.ship.c import check, export_c
+from rekur.ship.c.raw import unsupported
+
+TEXTS = ["A fine film, 1990.", "a bad film: it's so-so", "fine!", "never so bad, not in 12.5 years…", "Ärger 日本 👍🏽"]
+LABELS = ["good", "bad", "good", "bad", 'odd, "?"']
+SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 5, "baseline": False}
+
+needs_compiler = pytest.mark.skipif(check.compiler() is None, reason="no C compiler: neither $CC nor cc, gcc or clang")
+
+
+def built(model: Any, folder: Path, **options: Any) -> tuple[Path, dict[str, Any]]:
+    """Return the program that an export of a model builds with its own Makefile, and the report."""
+    model.save(folder / "model")
+    export = export_c(folder / "model", folder / "c", **options)
+    done = subprocess.run(["make", "-s"], cwd=folder / "c", capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return folder / "c" / "model", export.report
+
+
+def said(binary: Path, text: str, *arguments: str) -> list[str]:
+    """Return the lines that a program writes for a text."""
+    done = subprocess.run([str(binary), *arguments], input=text.encode(), capture_output=True, check=True)
+    return done.stdout.decode().splitlines()
+
+
+@needs_compiler
+@pytest.mark.parametrize("options", [{"tokens": "word"}, {"tokens": "char", "max_length": 9}, {"tokens": "byte"}])
+def test_texts_are_read_as_the_model_reads_them(options: dict[str, Any], tmp_path: Path) -> None:
+    model = Classifier(feature_options=options, pooling="last+mean", kernel_size=2, **SMALL).fit(TEXTS * 4, LABELS * 4)
+    binary, report = built(model, tmp_path)
+    lines = [*TEXTS, "", "unknown мир e\u0301 ١٢", "x" * 200]
+    for line, wanted in zip(said(binary, "\n".join(lines) + "\n"), model.present(lines), strict=True):
+        label, probability = line.split("\t")
+        assert label == wanted.label
+        assert float(probability) == pytest.approx(wanted.probability, abs=1e-5)
+    session = model.stream()
+    ending = "\n" if options["tokens"] == "word" else ""
+    for line, event in zip(said(binary, "a fi\nne fil\nm.\n", "stream"), ("a fi", "ne fil", "m."), strict=True):
+        assert float(line.split("\t")[1]) == pytest.approx(session.push(event + ending).probability, abs=1e-5)
+    assert report["difference"] < 1e-5
+    assert report["raw_input"] == "yes"
+
+
+@needs_compiler
+def test_several_labels(tmp_path: Path) -> None:
+    model = Classifier(multi_label=True, **SMALL).fit(TEXTS * 4, [["a"], ["a", "b"], [], ["b"], ["a"]] * 4)
+    binary, _ = built(model, tmp_path)
+    for line, wanted in zip(said(binary, "\n".join(TEXTS) + "\n"), model.present(TEXTS), strict=True):
+        assert line.split("\t")[0] == "|".join(wanted.label)
+
+
+@needs_compiler
+@pytest.mark.parametrize("missing", ["hold", "zero", "error"])
+def test_rows_of_numbers_are_scaled(missing: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    walks = [rng.normal(size=(n, 2)).cumsum(0) * 100 + 5e6 for n in rng.integers(3, 9, size=20)]
+    if missing != "error":
+        walks[0][1, 0] = walks[1][0, 1] = np.nan
+    model = Regressor(cell="lstm", feature_options={"missing": missing}, **SMALL)
+    model.fit(walks, [float(np.nanmean(walk)) for walk in walks])
+    binary, report = built(model, tmp_path, precision="float32", libm=False)
+    text = "\n\n".join("\n".join(f"{a!r}, {b!r}" for a, b in walk.tolist()) for walk in walks)
+    found = iter(said(binary, text + "\n"))
+    for walk in walks:
+        *_, last = (float(next(found)) for _ in walk)
+        assert last == pytest.approx(float(model.predict([walk])[0]), rel=1e-6)
+    assert report["difference"] < 1e-5
+    for row in ("1 2 3", "1 x", "1 inf", *(["nan 1"] if missing == "error" else [])):
+        done = subprocess.run([str(binary)], input=row.encode(), capture_output=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr == b"line 1: got no row that can be taken; expected 2 numbers\n"
+
+
+@needs_compiler
+def test_symbols(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    genes = ["".join(rng.choice(list("ACGT"), size=9)) for _ in range(20)]
+    model = Classifier(kind="symbols", **SMALL).fit(genes, [n % 2 for n in range(20)])
+    binary, _ = built(model, tmp_path / "letters")
+    for line, wanted in zip(said(binary, "acgt\nAC GTN\n"), model.present(["acgt", "AC GTN"]), strict=True):
+        assert float(line.split("\t")[1]) == pytest.approx(wanted.probability, abs=1e-5)
+    codes = [";".join(rng.choice(["in", "out", "buy now"], size=6)) for _ in range(20)]
+    model = Classifier(kind="symbols", feature_options={"separator": ";"}, **SMALL)
+    model.fit(codes, [n % 2 for n in range(20)])
+    binary, _ = built(model, tmp_path / "codes")
+    items = ["in; buy now ;out", ";;in;what"]
+    for line, wanted in zip(said(binary, "\n".join(items) + "\n"), model.present(items), strict=True):
+        assert float(line.split("\t")[1]) == pytest.approx(wanted.probability, abs=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("options", [{"tokens": "char"}, {"tokens": "word"}, {"tokens": "byte"}])
+def test_language_models_score_lines_and_write(options: dict[str, Any], tmp_path: Path) -> None:
+    text = "the cat saw the dog.\nthe dog's fed the bird.\n" * 20
+    model = LanguageModel(steps=3, hidden_size=6, embedding_size=6, baseline=False, **options).fit([text])
+    binary, _ = built(model, tmp_path, precision="float32")
+    lines = ["the cat", "the zoo saw the dog's", "d"]
+    wanted = [scored.log_probability for scored in model.log_probabilities(lines)]
+    np.testing.assert_allclose([float(one) for one in said(binary, "\n".join(lines) + "\n")], wanted, atol=1e-4)
+    drawn = [
+        subprocess.run([str(binary), "sample", "40", seed], capture_output=True, check=True).stdout for seed in "778"
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(drawn[0]) >= 40
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where a small classifier of texts was saved."""
+    model = Classifier(feature_options={"tokens": "char"}, **SMALL).fit(TEXTS * 4, LABELS * 4)
+    return Path(model.save(tmp_path_factory.mktemp("bundles") / "reviews"))
+
+
+def test_the_command_writes_and_says_what_it_takes(saved: Path, tmp_path: Path) -> None:
+    told = json.loads(
+        CliRunner().invoke(app, ["export", str(saved), "--to", "c", "--out", str(tmp_path / "c"), "--json"]).output
+    )
+    assert told["files"] == ["Makefile", "README.md", "manifest.json", "main.c", "reviews.c", "reviews.h"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == told["files"]
+    code = (tmp_path / "c" / "reviews.c").read_text()
+    assert f"#define REVIEWS_STATE_BYTES {told['state_bytes']}\n" in (tmp_path / "c" / "reviews.h").read_text()
+    assert f"static REVIEWS_THREAD float buffer[{told['buffer_bytes'] // 4}];" in code
+    shown = CliRunner().invoke(app, ["export", str(saved), "--to", "c", "--out", str(tmp_path / "again")])
+    assert shown.exit_code == 0
+    assert f"RAM: {told['state_bytes']:,} bytes of state" in shown.output
+    readme = (tmp_path / "c" / "README.md").read_text()
+    assert f"| flash: constants | {told['constant_bytes']:,} bytes |" in readme
+
+
+@needs_compiler
+def test_memory_is_what_is_stated(saved: Path, tmp_path: Path) -> None:
+    report = export_c(saved, tmp_path / "c").report
+    compiled = [str(check.compiler()), "-std=c99", "-Os", "-c", "reviews.c", "-o", "model.o"]
+    subprocess.run(compiled, cwd=tmp_path / "c", check=True)
+    listed = subprocess.run(["size", "-A", "model.o"], cwd=tmp_path / "c", capture_output=True, text=True, check=True)
+    sizes = {line.split()[0]: int(line.split()[1]) for line in listed.stdout.splitlines() if line.startswith(".")}
+    assert sizes[".bss"] == report["buffer_bytes"]
+    assert sizes.get(".data", 0) == 0
+    constants = sum(size for name, size in sizes.items() if name.startswith(".rodata"))
+    assert report["constant_bytes"] <= constants <= report["constant_bytes"] + 512
+
+
+def test_a_folder_that_is_taken(saved: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    arguments = ["export", str(saved), "--to", "c", "--out"]
+    assert main([*arguments, str(other), "--overwrite"]) == 2
+    with pytest.raises(InputError) as error:
+        export_c(saved, other, overwrite=True)
+    assert str(error.value) == (
+        f"folder: got '{other}'; expected a folder that is new or empty (it holds 'notes.txt' and is no export). "
+        "Choose another folder; Rekur replaces nothing but its own exports."
+    )
+    export_c(saved, tmp_path / "c")
+    with pytest.raises(InputError) as error:
+        export_c(saved, tmp_path / "c")
+    assert str(error.value) == (
+        f"folder: got '{tmp_path / 'c'}'; expected a folder that is new or empty (an export is there). "
+        "Choose another folder, or say overwrite=True (--overwrite) to replace the export."
+    )
+    export_c(saved, tmp_path / "c", overwrite=True, precision="int8")
+    assert json.loads((tmp_path / "c" / "manifest.json").read_text())["precision"] == "int8"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_model_larger_than_the_flash(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "code_bytes", lambda sources, name: (1000, "a test"))
+    whole = export_c(saved, tmp_path / "a").report["constant_bytes"] + 1000
+    small = export_c(saved, tmp_path / "b", precision="int8").report["constant_bytes"] + 1000
+    with pytest.raises(InputError) as error:
+        export_c(saved, tmp_path / "c", flash=whole - 1)
+    assert str(error.value) == (
+        f"model: got {whole} bytes; expected at most {whole - 1} bytes, the flash that was stated. "
+        f"With precision='int8' (--precision int8) it takes {small} bytes, which fits."
+    )
+    with pytest.raises(InputError, match="Train a smaller one: --hidden-size"):
+        export_c(saved, tmp_path / "c", flash=10, precision="int8")
+    assert not (tmp_path / "c").exists()
+    export_c(saved, tmp_path / "c", flash=whole)
+
+
+def test_without_a_compiler_the_source_is_written_and_said(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "compiler", lambda: None)
+    shown = CliRunner().invoke(app, ["export", str(saved), "--to", "c", "--out", str(tmp_path / "c")])
+    assert shown.exit_code == 0
+    assert "No C compiler was found (cc, gcc, clang or $CC): the code is written, and was not run." in shown.output
+    assert (tmp_path / "c" / "reviews.c").exists()
+    assert "it has not been run yet" in (tmp_path / "c" / "README.md").read_text()
+
+
+@needs_compiler
+def test_code_that_differs_is_not_kept(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = check.outputs
+
+    def wrong(*arguments: Any) -> Any:
+        return right(*arguments) + 1e-3
+
+    monkeypatch.setattr(check, "outputs", wrong)
+    with pytest.raises(RekurError) as error:
+        export_c(saved, tmp_path / "c")
+    assert str(error.value) == (
+        "difference of the compiled code: got 0.001; expected at most 1e-05 between its outputs and the model's. "
+        "Nothing was written. Choose float32 and exact activations, or a larger tolerance (--tolerance)."
+    )
+    monkeypatch.undo()
+    with pytest.raises(RekurError, match="difference of the model with rounded numbers: got "):
+        export_c(saved, tmp_path / "c", precision="int8", tolerance=1e-9)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_model_that_reads_from_the_end_is_refused(tmp_path: Path) -> None:
+    folder = Classifier(bidirectional=True, **SMALL).fit(TEXTS * 4, LABELS * 4).save(tmp_path / "both")
+    with pytest.raises(NotStreamableError, match=r"expected a causal one\. Train a model that reads forward only"):
+        export_c(folder, tmp_path / "c")
+    assert main(["export", str(folder), "--to", "c", "--out", str(tmp_path / "c")]) == 2
+
+
+def test_options_out_of_range(saved: Path, tmp_path: Path) -> None:
+    for options, text in (
+        ({"precision": "int4"}, "precision: got 'int4'; expected one of 'float32', 'int8'. Did you mean 'int8'?"),
+        ({"flash": 0}, "flash: got 0; expected a whole number of 1 or more."),
+        ({"tolerance": -1}, "tolerance: got -1; expected a number above 0."),
+        (
+            {"name": "math"},
+            "name: got 'math'; expected letters, digits and underscores, a letter first, 60 at most, and no name of "
+            "C's own headers.",
+        ),
+    ):
+        with pytest.raises(InputError) as error:
+            export_c(saved, tmp_path / "c", **options)  # type: ignore[arg-type]
+        assert str(error.value) == text
+
+
+def test_what_plain_c_does_not_read_is_said(tmp_path: Path) -> None:
+    model = LanguageModel(tokens="bpe", steps=3, hidden_size=6, embedding_size=6, baseline=False).fit(["ab abab " * 50])
+    folder = model.save(tmp_path / "pairs")
+    report = export_c(folder, tmp_path / "c").report
+    assert report["raw_input"].startswith("byte pairs are merged by tables")
+    assert "pairs_push" not in (tmp_path / "c" / "pairs.h").read_text()
+    greek = Classifier(**SMALL).fit([f"ο λόγος {letter}" for letter in "αβγδεζηθ"], [0, 1] * 4).features_
+    assert unsupported(greek) == "small letters of Greek and Turkish words depend on the letters around them"
+
+
+@needs_compiler
+def test_a_file_of_items_is_tried_too(tmp_path: Path) -> None:
+    rows = "".join(f"item {'ab'[number % 2]} {number},{number % 2}\n" for number in range(20))
+    (tmp_path / "t.csv").write_text("text,label\n" + rows)
+    fit = ["fit", "classify", str(tmp_path / "t.csv"), "--text", "text", "--label", "label", "--epochs", "1"]
+    assert main([*fit, "--hidden-size", "4", "--quiet", "--no-baseline", "--out", str(tmp_path / "m")]) == 0
+    out = ["--to", "c", "--out", str(tmp_path / "c"), "--data", str(tmp_path / "t.csv")]
+    assert main(["export", str(tmp_path / "m"), *out]) == 0
+    without = export_c(tmp_path / "m", tmp_path / "d").report["sequences"]
+    assert json.loads((tmp_path / "c" / "manifest.json").read_text())["sequences"] == without + 20
