@@ -205,6 +205,3 @@ def rounded_weights(lowered: Lowered, weights: Mapping[str, Array]) -> dict[str,
             array = array.reshape(shape[0], shape[2], shape[1]).transpose(0, 2, 1)
         found[name] = np.ascontiguousarray(array.reshape(shape))
     return found
-
-
-__all__ = ["ACTIVATIONS", "PRECISIONS", "Extra", "Lowered", "Style", "lower_to_c", "rounded_weights"]
