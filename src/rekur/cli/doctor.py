@@ -27,6 +27,7 @@ OPTIONAL = {
     "ray": ("ray", "searching on several machines"),
     "onnx": ("export", "exporting to ONNX"),
     "onnxruntime": ("export", "checking what was exported"),
+    "h5py": ("keras", "reading Keras models"),
     "tensorboard": ("tensorboard", "event files for TensorBoard"),
 }
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "lightning_fabric": "lightning-fabric"}

@@ -1,0 +1,20 @@
+"""Weights of recurrent layers from and to torch.nn, Keras and ONNX; NumPy arrays in between."""
+
+from rekur.ship.weights.keras import from_keras, read_keras, to_keras
+from rekur.ship.weights.layer import LayerWeights
+from rekur.ship.weights.names import from_stack, from_torch, to_stack, to_torch
+from rekur.ship.weights.nodes import from_node, read_nodes, to_node
+
+__all__ = [
+    "LayerWeights",
+    "from_keras",
+    "from_node",
+    "from_stack",
+    "from_torch",
+    "read_keras",
+    "read_nodes",
+    "to_keras",
+    "to_node",
+    "to_stack",
+    "to_torch",
+]

@@ -1,0 +1,94 @@
+"""The weights of one recurrent layer, in one order of gates, whatever library they come from.
+
+Axes: D input features, H hidden, G gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from rekur._check import choice
+from rekur._tensors import Array
+from rekur.errors import InputError, ShapeError, describe
+
+#: cell -> gates
+GATES: Mapping[str, int] = MappingProxyType(
+    {"rnn": 1, "rnn_relu": 1, "lstm": 4, "lstm_peephole": 4, "gru": 3, "gru_reset_before": 3}
+)
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One layer, one direction or both, with gates in PyTorch's order: LSTM i f g o, GRU r z n.
+
+    Args:
+        cell: ``rnn``, ``rnn_relu``, ``lstm``, ``lstm_peephole``, ``gru`` or ``gru_reset_before``.
+        directions: of each direction, forwards first, role -> array: ``weight_ih`` (G·H, D), ``weight_hh`` (G·H, H),
+            ``bias_ih`` and ``bias_hh`` (G·H,) where it has biases.
+
+    Raises:
+        InputError: no cell that is known, or a matrix is missing.
+        ShapeError: shapes that do not agree.
+
+    Example:
+        >>> one = {"weight_ih": np.zeros((12, 3), np.float32), "weight_hh": np.zeros((12, 4), np.float32)}
+        >>> layer = LayerWeights("gru", (one,))
+        >>> layer.input_size, layer.hidden_size, layer.bidirectional
+        (3, 4, False)
+    """
+
+    cell: str
+    directions: tuple[Mapping[str, Array], ...]
+
+    def __post_init__(self) -> None:
+        choice("cell", self.cell, GATES)
+        if len(self.directions) not in (1, 2):
+            raise InputError(describe("directions", len(self.directions), "1 or 2"))
+        for arrays in self.directions:
+            for role in ("weight_ih", "weight_hh"):
+                if role not in arrays:
+                    raise InputError(describe("weights of a layer", ", ".join(arrays) or "none", f"'{role}' too"))
+            rows = arrays["weight_ih"].shape[0]
+            for role, array in arrays.items():
+                if role.endswith(("_ih", "_hh")) and len(array) != rows:
+                    raise ShapeError(describe(f"rows of {role}", len(array), f"{rows}, as weight_ih has"))
+            hidden = arrays["weight_hr" if "weight_hr" in arrays else "weight_hh"].shape[1]
+            if rows != hidden * GATES[self.cell]:
+                expected = f"{hidden * GATES[self.cell]}, {GATES[self.cell]} gates of {hidden} units of '{self.cell}'"
+                raise ShapeError(describe("rows of weight_ih", rows, expected))
+
+    @property
+    def gates(self) -> int:
+        """Gates G."""
+        return GATES[self.cell]
+
+    @property
+    def input_size(self) -> int:
+        """Features D of an input."""
+        return int(self.directions[0]["weight_ih"].shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H."""
+        return len(self.directions[0]["weight_ih"]) // self.gates
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether it reads backwards too."""
+        return len(self.directions) == 2
+
+    def bias(self, direction: int) -> tuple[Array, Array]:
+        """Return the biases of the input and of the state, zeros where there are none."""
+        arrays = self.directions[direction]
+        zeros = np.zeros(len(arrays["weight_ih"]), arrays["weight_ih"].dtype)
+        return arrays.get("bias_ih", zeros), arrays.get("bias_hh", zeros)
+
+
+def reorder(array: Array, order: Sequence[int]) -> Array:
+    """Return rows of gates (G·H, …) with the gates in another order: the one that stands at ``order[k]`` comes k-th."""
+    parts = array.reshape(len(order), -1, *array.shape[1:])
+    return np.ascontiguousarray(parts[list(order)].reshape(array.shape))

@@ -1,0 +1,138 @@
+"""Layers from and to the names of torch.nn.RNN, LSTM and GRU, and of rekur.nn.Recurrent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rekur._check import choice
+from rekur._tensors import Array
+from rekur.errors import InputError, describe
+from rekur.ship.weights.layer import GATES, LayerWeights
+
+_TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+_STACK = re.compile(r"layers\.(\d+)\.(?:(forward|backward)_layer\.)?cell\.(\w+)")
+
+
+def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
+    """Return the layers of a state dict of ``torch.nn.RNN``, ``LSTM`` or ``GRU``, or of ``rekur.nn``'s.
+
+    Args:
+        state: name -> tensor or array.
+        cell: which cell; by default by the number of gates: ``rnn``, ``lstm`` or ``gru``.
+
+    Raises:
+        InputError: a name that is none of theirs.
+
+    Example:
+        >>> import torch
+        >>> layers = from_torch(torch.nn.GRU(3, 5, num_layers=2, bidirectional=True).state_dict())
+        >>> [(layer.cell, layer.input_size, layer.bidirectional) for layer in layers]
+        [('gru', 3, True), ('gru', 10, True)]
+    """
+    found: dict[tuple[int, int], dict[str, Array]] = {}
+    for name, tensor in state.items():
+        match = _TORCH.fullmatch(name)
+        if match is None:
+            expected = "weights of torch.nn.RNN, LSTM or GRU, such as 'weight_ih_l0'"
+            raise InputError(describe("name of a weight", name, expected, "Give the state dict of the layer alone."))
+        what, role, index, reverse = match.groups()
+        found.setdefault((int(index), int(bool(reverse))), {})[f"{what}_{role}"] = _array(tensor)
+    return _layers(found, cell)
+
+
+def to_torch(layers: Sequence[LayerWeights]) -> dict[str, Array]:
+    """Return layers under the names of ``torch.nn``; ``torch.from_numpy`` makes tensors of the arrays.
+
+    Raises:
+        InputError: a cell that ``torch.nn`` has not.
+
+    Example:
+        >>> import torch
+        >>> state = torch.nn.LSTM(3, 5).state_dict()
+        >>> list(to_torch(from_torch(state))) == list(state)
+        True
+    """
+    for index, layer in enumerate(layers):
+        choice(f"cell of layer {index}", layer.cell, ("rnn", "rnn_relu", "lstm", "gru"))
+    ends = ("", "_reverse")
+    return {
+        f"{role}_l{index}{ends[place]}": array
+        for index, layer in enumerate(layers)
+        for place, arrays in enumerate(layer.directions)
+        for role, array in arrays.items()
+    }
+
+
+def from_stack(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
+    """Return the layers of a state dict of ``rekur.nn.Recurrent``, without wrappers around its cells.
+
+    Args:
+        state: name -> tensor or array.
+        cell: which cell; by default by the number of gates: ``rnn``, ``lstm`` or ``gru``.
+
+    Raises:
+        InputError: a name that is none of such a stack's.
+
+    Example:
+        >>> from rekur.nn import Recurrent
+        >>> from_stack(Recurrent("lstm", 3, 5, num_layers=2).state_dict())[1].input_size
+        5
+    """
+    found: dict[tuple[int, int], dict[str, Array]] = {}
+    for name, tensor in state.items():
+        match = _STACK.fullmatch(name)
+        if match is None:
+            expected = "weights of plain cells of rekur.nn.Recurrent, such as 'layers.0.cell.weight_ih'"
+            raise InputError(describe("name of a weight", name, expected))
+        index, direction, role = match.groups()
+        found.setdefault((int(index), int(direction == "backward")), {})[role] = _array(tensor)
+    return _layers(found, cell)
+
+
+def to_stack(layers: Sequence[LayerWeights]) -> dict[str, Array]:
+    """Return layers under the names of ``rekur.nn.Recurrent``; ``torch.from_numpy`` makes tensors of the arrays.
+
+    Example:
+        >>> import torch
+        >>> from rekur.nn import Recurrent
+        >>> arrays = to_stack(from_torch(torch.nn.GRU(3, 5).state_dict()))
+        >>> Recurrent("gru", 3, 5).load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+        <All keys matched successfully>
+    """
+    state: dict[str, Array] = {}
+    for index, layer in enumerate(layers):
+        sides = ("forward_layer.", "backward_layer.") if layer.bidirectional else ("",)
+        for side, arrays in zip(sides, layer.directions, strict=True):
+            state |= {f"layers.{index}.{side}cell.{role}": array for role, array in arrays.items()}
+    return state
+
+
+def _array(tensor: Any) -> Array:
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu().numpy()
+    return np.array(tensor)
+
+
+def _layers(found: dict[tuple[int, int], dict[str, Array]], cell: str) -> list[LayerWeights]:
+    if not found:
+        raise InputError(describe("weights", "none", "those of one layer or more"))
+    layers = []
+    for index in range(1 + max(index for index, _ in found)):
+        directions = tuple(found[index, side] for side in (0, 1) if (index, side) in found)
+        if (index, 0) not in found:
+            raise InputError(describe(f"weights of layer {index}", "none", "those of every layer from 0 on"))
+        layers.append(LayerWeights(cell or _cell_of(directions[0]), directions))
+    return layers
+
+
+def _cell_of(arrays: Mapping[str, Array]) -> str:
+    hidden = arrays["weight_hr"].shape[1] if "weight_hr" in arrays else arrays["weight_hh"].shape[1]
+    gates = len(arrays["weight_ih"]) // hidden
+    names = [name for name, count in GATES.items() if count == gates]
+    if not names:
+        raise InputError(describe("gates of the weights", gates, "1 (RNN), 3 (GRU) or 4 (LSTM)"))
+    return "lstm_peephole" if "weight_ci" in arrays else names[0]
