@@ -131,7 +131,7 @@ def test_the_command_writes_and_says_what_it_takes(saved: Path, tmp_path: Path) 
     told = json.loads(
         CliRunner().invoke(app, ["export", str(saved), "--to", "c", "--out", str(tmp_path / "c"), "--json"]).output
     )
-    assert told["files"] == ["Makefile", "README.md", "manifest.json", "main.c", "reviews.c", "reviews.h"]
+    assert told["files"] == ["Makefile", "README.md", "main.c", "manifest.json", "reviews.c", "reviews.h"]
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == told["files"]
     code = (tmp_path / "c" / "reviews.c").read_text()
     assert f"#define REVIEWS_STATE_BYTES {told['state_bytes']}\n" in (tmp_path / "c" / "reviews.h").read_text()
@@ -165,7 +165,7 @@ def test_a_folder_that_is_taken(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         export_c(saved, other, overwrite=True)
     assert str(error.value) == (
-        f"folder: got '{other}'; expected a folder that is new or empty (it holds 'notes.txt' and is no export). "
+        f"folder: got '{other}'; expected a folder that is new or empty (it holds 'notes.txt' and is no such export). "
         "Choose another folder; Rekur replaces nothing but its own exports."
     )
     export_c(saved, tmp_path / "c")

@@ -117,7 +117,7 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
     if "steps" in found:
         for row, sequence in enumerate(sequences):
             wanted = np.zeros((shape[1], engine.program.output_size), np.float32)
-            wanted[: len(sequence)] = engine.run_steps(sequence)
+            wanted[: len(sequence)] = engine.run_steps(sequence)[0]
             worst = _larger(worst, _compare(found["steps"][row], wanted, f"{place}, steps of sequence {row}"))
     return worst
 
