@@ -65,7 +65,7 @@ def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("where", ["rekur.tasks.base.encode", "rekur.tasks.store.write_bundle"])
+@pytest.mark.parametrize("where", ["rekur.data.corpus.encode_items", "rekur.tasks.store.write_bundle"])
 def test_stopping_while_data_are_read_or_saved_writes_nothing(
     where: str, cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: Any
 ) -> None:

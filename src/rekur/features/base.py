@@ -104,7 +104,7 @@ class Features(ABC):
             SaveError: the file could not be written.
         """
         path = Path(folder) / FILE_NAME
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
         try:
             path.write_text(text + "\n", encoding="utf-8", newline="\n")
         except OSError as error:

@@ -23,9 +23,10 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
         NotStreamableError: the model reads the sequence from both ends.
 
     Example:
+        >>> import numpy as np
         >>> from rekur.models import SequenceSpec, build
         >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
-        >>> live_model(build(spec, seed=0), "classify", "").live().scores([4, 5]).shape
+        >>> live_model(build(spec, seed=0), "classify", "").live().scores(np.array([4, 5])).shape
         (3,)
     """
     if not model.streams:
