@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from rekur import Classifier, LanguageModel, Regressor
 from rekur._tensors import pack
-from rekur.check import CHECKS, Check, NotApplicable, Pair, check_bundle, proofs, subject_of
+from rekur.check import CHECKS, Check, NotApplicable, Pair, check_bundle, exports, proofs, subject_of
 from rekur.cli.main import app, main
 from rekur.data import Corpus
 from rekur.features.text import TextFeatures
@@ -26,6 +26,7 @@ from rekur.models import SequenceModel
 from rekur.program import Engine, live, quantise
 from rekur.program.quantised import dequantise
 from rekur.runtime import Bundle, layout, read_bundle, write_bundle, write_quantised
+from rekur.ship import export_c, export_onnx
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 12, "baseline": False}
 TEXTS = ["a fine film", "a bad film", "fine", "so bad a film was never made", "never", "a film of films"]
@@ -71,7 +72,7 @@ LIVE = {"chunks", "steps", "stream"}
     [
         ("reviews", None, {"stream"}),
         ("reviews", ("reviews.tsv", "--text", "text"), set()),
-        ("both", ("reviews.tsv", "--text", "text"), LIVE),
+        ("both", ("reviews.tsv", "--text", "text"), LIVE | {"C"}),
         ("walks", None, {"stream"}),
         ("walks", ("walks.jsonl", "--series", "walk"), set()),
         ("story", None, {"stream"}),
@@ -296,3 +297,31 @@ def test_nothing_to_prove(made: Path) -> None:
         "holds": None,
     }
     assert Check("empty", "", lambda _: iter(())).on(subject).where == "there was nothing to compare"
+
+
+@pytest.mark.parametrize("name", ["ONNX", "C"])
+def test_faults_of_exports_are_found(name: str, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+    if exports.compiler() is None:
+        pytest.skip("no C compiler")
+    subject = subject_of(read_bundle(made / "reviews"))
+    (check,) = [check for check in CHECKS if check.name == name]
+    assert check.on(subject).holds is True
+
+    def changed(program: Any, weights: Any) -> Any:
+        last = next(op for _, op in reversed(program.ops()) if op.kind == "affine").weights["weight"]
+        return program, {**weights, last: weights[last] * np.float32(1.01)}
+
+    monkeypatch.setattr(exports, "dequantise", changed)
+    found = check.on(subject)
+    assert found.holds is False
+    assert "score" in found.where
+
+
+def test_exports_of_a_quantised_bundle_are_those_of_its_rounded_weights(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+    small = write_quantised(read_bundle(made / "reviews"), tmp_path / "small", "int8")
+    assert export_onnx(small, tmp_path / "onnx").found.difference <= 1e-5
+    report = export_c(small, tmp_path / "c", precision="int8").report
+    if report["difference"] is not None:
+        assert report["difference_of_rounding"] <= 1e-5

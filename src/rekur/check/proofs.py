@@ -1,6 +1,6 @@
 """The proofs: each runs the model in two ways that should give the same.
 
-A proof of something else, such as an export, is one more function and one more entry of ``CHECKS``.
+A proof of something else is one more function and one more entry of ``CHECKS``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rekur._tensors import Array
+from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.subject import Subject, drawn_like
 from rekur.data import Ragged
@@ -148,6 +149,8 @@ CHECKS = (
     Check("PyTorch", "the engine gives what PyTorch gives", pytorch),
     Check("padding in PyTorch", "there too padding changes nothing", pytorch_padding),
     Check("int8", "rounded weights, live and whole", int8),
+    Check("ONNX", "ONNX Runtime gives what the engine gives", exports.onnx),
+    Check("C", "compiled C gives what the engine gives", exports.c),
 )
 
 

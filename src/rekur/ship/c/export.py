@@ -14,7 +14,7 @@ import numpy as np
 from rekur import __version__, _check
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
-from rekur.program import Engine
+from rekur.program import Engine, dequantise
 from rekur.runtime import Bundle, read_bundle
 from rekur.ship.c import check
 from rekur.ship.c.constants import Array, identifier
@@ -112,7 +112,7 @@ def export_c(
     )
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
-    program, weights = saved.program()
+    program, weights = dequantise(*saved.program())
     features = saved.features()
     made = _make(saved, features, style)
     report = _report(made, saved)
@@ -137,7 +137,7 @@ def _named(name: str | None, folder: Path) -> str:
 
 
 def _make(saved: Bundle, features: Features, style: Style) -> _Made:
-    program, weights = saved.program()
+    program, weights = dequantise(*saved.program())
     lowered = lower_to_c(program, weights, style)
     targets = saved.config.get("targets", {})
     why_not = unsupported(features)

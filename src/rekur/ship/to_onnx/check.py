@@ -59,7 +59,7 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
         True
     """
     positive("tolerance", tolerance)
-    sessions = {name: _session(name, model) for name, model in models.items()}
+    sessions = open_models(models)
     rng = np.random.default_rng(0)
     worst = Found(0.0, "nowhere")
     for batch in BATCHES:
@@ -73,6 +73,16 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
         text = f"largest difference to the model's own scores: got {worst.difference:.2g} in {worst.where}; "
         raise RekurError(f"{text}expected at most {tolerance:g}. {fix}")
     return worst
+
+
+def open_models(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Check ONNX models by ONNX's own rules, and return a session of ONNX Runtime, in one thread, for each.
+
+    Raises:
+        RekurError: a model breaks a rule of ONNX.
+        MissingDependencyError: ``onnx`` or ``onnxruntime`` is not installed.
+    """
+    return {name: _session(name, model) for name, model in models.items()}
 
 
 def _session(name: str, model: Any) -> Any:

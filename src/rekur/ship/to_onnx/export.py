@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rekur._check import need, positive
 from rekur.errors import InputError, describe
-from rekur.program import Engine
+from rekur.program import Engine, dequantise
 from rekur.runtime import Bundle, read_bundle
 from rekur.runtime.layout import render
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
@@ -78,7 +78,7 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    program, weights = saved.program()
+    program, weights = dequantise(*saved.program())
     size = sum(array.nbytes for array in weights.values())
     if size > _LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {_LARGEST}, which one ONNX file holds"))

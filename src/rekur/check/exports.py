@@ -1,0 +1,68 @@
+"""Proofs of what a model is exported to, on the sequences at hand: ONNX models in ONNX Runtime, C that is compiled."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.check.finding import NotApplicable, Pair
+from rekur.check.subject import Subject
+from rekur.program import dequantise
+from rekur.ship.c.check import compiler, outputs
+from rekur.ship.c.source import Extra, Style, lower_to_c
+from rekur.ship.c.write import header, source
+from rekur.ship.to_onnx.check import open_models
+from rekur.ship.to_onnx.models import make_models
+
+#: steps that are taken one by one
+_STEPS = 300
+#: at most this is what stands for minus infinity in C
+_LEAST = -3e38
+
+
+def onnx(subject: Subject) -> Iterator[Pair]:
+    """Run the sequences in ONNX Runtime, padded beside each other, and step by step with the state carried on."""
+    for name in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise NotApplicable(f'{name} is not installed: pip install "rekur[export]"')
+    sessions = open_models(make_models(*dequantise(*subject.saved)))
+    lengths = np.array([len(x) for x in subject.sequences], np.int64)
+    first = np.asarray(subject.sequences[0])
+    padded = np.zeros((len(lengths), max(1, int(lengths.max())), *first.shape[1:]), _input_type(first))
+    for row, x in zip(padded, subject.sequences, strict=True):
+        row[: len(x)] = x
+    (scores,) = sessions["sequence"].run(["scores"], {"input": padded, "lengths": lengths})
+    for name, row, wanted in zip(subject.names, scores, subject.whole, strict=True):
+        yield Pair(name, row, wanted)
+    if "step" not in sessions:
+        return
+    slots = [slot.name for slot in subject.saved[0].state]
+    for name, whole in zip(subject.names, subject.sequences, strict=True):
+        x = np.asarray(whole[:_STEPS]).astype(padded.dtype)
+        state = [array[None] for array in subject.engine.initial_state()]
+        for step in x:
+            given = {f"state.{slot}": array for slot, array in zip(slots, state, strict=True)}
+            wanted = ["scores", *(f"next.{slot}" for slot in slots)]
+            scores, *state = sessions["step"].run(wanted, {"input": step[None], **given})
+        yield Pair(f"{name}, after {len(x)} steps", scores[0], subject.engine.run([x])[0])
+
+
+def c(subject: Subject) -> Iterator[Pair]:
+    """Compile the model as C and run the sequences there."""
+    program, weights = dequantise(*subject.saved)
+    if not program.causal:
+        raise NotApplicable("the model needs whole sequences, and C runs live")
+    if compiler() is None:
+        raise NotApplicable("no C compiler: cc, gcc, clang or what CC names")
+    lowered = lower_to_c(program, weights, Style("model"))
+    sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
+    found = outputs(sources, "model", program, subject.sequences, libm=True)
+    for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
+        yield Pair(name, np.where(np.isneginf(wanted) & (row < _LEAST), wanted, row), wanted)
+
+
+def _input_type(x: Array) -> type:
+    return np.int64 if x.ndim == 1 else np.float32
