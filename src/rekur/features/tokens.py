@@ -62,6 +62,10 @@ class TokenFeatures(Features):
         return [("length", f"at most {self.max_length} steps; {cut}")]
 
 
+_NONE = np.empty(0, np.int32)
+_NONE.flags.writeable = False
+
+
 class TokenStream(FeatureStream):
     """A live sequence of tokens: remembers the text of the last one, while more of it may follow."""
 
@@ -73,6 +77,9 @@ class TokenStream(FeatureStream):
     def push(self, event: Any) -> Ids:
         """Take the next part of the item and return the token numbers that are now certain, int32 (T,)."""
         ids, rest = self._features._advance(self._rest, event)
+        if self._features.max_length is None:
+            self._rest, self._steps = rest, self._steps + len(ids)
+            return ids
         steps = self._steps + len(ids)
         self._features._count_cut(self._steps, steps)
         clipped = self._features._clip(ids, self._steps)
@@ -81,6 +88,8 @@ class TokenStream(FeatureStream):
 
     def pending(self) -> Ids:
         """Return the token numbers that would follow if the item ended here, int32 (T,)."""
+        if not self._rest:
+            return _NONE
         return self._features._clip(self._features._finish(self._rest), self._steps)
 
     def reset(self) -> None:

@@ -62,8 +62,9 @@ class LiveProgram:
         if len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
             return
-        for step in steps.tolist() if steps.ndim == 1 else steps:
-            self._live.step(step)
+        step = self._live.step
+        for one in steps.tolist() if steps.ndim == 1 else steps:
+            step(one)
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""

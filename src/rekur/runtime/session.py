@@ -93,8 +93,15 @@ class Session(Generic[P]):
         Raises:
             InputError: the event is not of the kind that the features take; the session is as it was before.
         """
-        self.advance(event)
-        return self.prediction()
+        if self._torn:
+            self._refuse_if_torn()
+        steps = self._stream.push(event)
+        if len(steps):
+            self._torn = True
+            self._live.advance(steps)
+            self._steps += len(steps)
+            self._torn = False
+        return self._present(self._live.scores(self._stream.pending()))
 
     def advance(self, event: Any) -> None:
         """Take one raw event without making a prediction.
