@@ -11,6 +11,7 @@
   of numbers, characters or words. Rivals read the event with the same features and present the scores in the same
   way; in between they step the PyTorch model, or our ONNX step graph in ONNX Runtime.
 - *step*: the same without reading and presenting: the model's part alone.
+- *long*: a million pushes into one session: the time of the last ones against the first ones, and memory.
 - *c*: a step of the exported C, compiled with -O3, against the engine's step.
 - *int8*: what int8 saves and loses on models of three data sets, trained for a minute each; and a step of a GRU alone
   on the stepper with weights of 32, 16 and 8 bits.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,7 +58,7 @@ from timing import (
     take_turns,
 )
 
-SECTIONS = ("agree", "push", "step", "c", "int8", "start")
+SECTIONS = ("agree", "push", "step", "long", "c", "int8", "start")
 ROUNDS = (25, 7)
 HIDDEN = 64
 #: how far a rival's probabilities may be from the model's
@@ -157,6 +159,26 @@ def steps(name: str, rivals: dict[str, Session[Any]], event: Any, given: argpars
     return {"section": "step", "input": name, "us": {one: 1e6 * took for one, took in timed.seconds.items()}}
 
 
+def resident() -> int:
+    """Return the pages of memory, of 4 KiB, that this process holds; 0 where there is no /proc."""
+    table = Path("/proc/self/statm")
+    return int(table.read_text(encoding="ascii").split()[1]) if table.exists() else 0
+
+
+def long_session(folder: Path, event: Any, pushes: int) -> dict[str, Any]:
+    """Return how long pushes take at the beginning and at the end of a long session, and by how much memory grows."""
+    push = rekur.load(folder).stream().push
+    taken, memory = [], []
+    for _ in range(20):
+        began = time.perf_counter()
+        for _ in range(pushes // 20):
+            push(event)
+        taken.append(20e6 * (time.perf_counter() - began) / pushes)
+        memory.append(resident())
+    first, last = (statistics.median(part) for part in (taken[:5], taken[-5:]))
+    return {"section": "long", "pushes": pushes, "first_us": first, "last_us": last, "pages": memory[-1] - memory[1]}
+
+
 def starts(folder: Path, repeats: int) -> dict[str, Any]:
     """Return the seconds of whole processes."""
     commands = {
@@ -198,6 +220,10 @@ def figures_of(report: Report) -> list[Figure]:
             found.append(Figure(f"{section}: torch / rekur", us["torch"] / us["rekur"], 15, note=where))
             ratio = us["onnx"] / us["rekur"] if "onnx" in us else None
             found.append(Figure(f"{section}: ONNX Runtime / rekur", ratio, 4, note=where))
+    for row in report.of("long"):
+        where = f"{row['pushes']:,} pushes of rows"
+        found.append(Figure("last pushes / first pushes", row["last_us"] / row["first_us"], 1.1, False, where))
+        found.append(Figure("MiB more at the end than early on", row["pages"] / 256, 1.0, False, where))
     for row in report.of("c"):
         found.append(Figure("C step / engine step", row["us"]["c"] / row["us"]["engine"], 2, False, "rows, -O3"))
     found += ship_int8.figures(report.of("int8"))
@@ -224,6 +250,8 @@ def measure(given: argparse.Namespace, sections: list[str], report: Report, fold
                 rivals = rivals_of(model, folder / name, onnx)
                 how = pushes if section == "push" else steps
                 report.rows.append(how(name, rivals, event, given, repeats))
+        elif section == "long":
+            report.rows.append(long_session(folder / "rows", made["rows"][1], 100_000 if given.quick else 1_000_000))
         elif section == "int8":
             report.rows += ship_int8.stepped(repeats)
             report.rows += ship_int8.quantised(folder, ship_int8.SECONDS[given.quick])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import Run, write_table
 
-from rekur import __version__
+from rekur import Classifier, __version__
 from rekur._kernels import kernels
 from rekur.cli.main import COMMANDS
 
@@ -197,3 +199,35 @@ def test_no_command_shows_the_help_once(cli: Run) -> None:
         assert (done.code, done.out) == (2, "")
         assert done.err.count("Usage: rekur") == 1
         assert "Commands:" in done.err
+
+
+LONG = """
+import rekur
+from pathlib import Path
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
+session = rekur.load("m").stream()
+for _ in range(10_000):
+    session.push("a")
+kept, pages = len(session.get_state()), resident()
+for _ in range(990_000):
+    session.push("a")
+print(session.steps, len(session.get_state()) - kept, resident() - pages)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to read memory from")
+def test_a_session_of_a_million_events_keeps_its_size(tmp_path: Path) -> None:
+    texts = ["a fine film", "a bad film"] * 12
+    model = Classifier(epochs=1, hidden_size=8, feature_options={"tokens": "char"}, baseline=False)
+    model.fit(texts, ["good", "bad"] * 12).save(tmp_path / "m")
+    done = subprocess.run([sys.executable, "-c", LONG], cwd=tmp_path, capture_output=True, text=True, check=True)
+    steps, state_bytes, pages = map(int, done.stdout.split())
+    assert steps == 1_000_000
+    assert state_bytes <= 16  # the number of steps is written out
+    assert pages <= 256  # a mebibyte
