@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from rekur.ship.c.check import build, compiler, run
 
 Array = np.ndarray[Any, Any]

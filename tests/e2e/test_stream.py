@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Run, environment
 
+from rekur import Classifier
+
 
 class Talk:
     """A running ``rekur stream`` that is told lines and asked for lines."""
@@ -150,3 +152,11 @@ def test_a_model_that_reads_from_both_ends_says_what_to_train_instead(cli: Run, 
         "rekur: stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
         "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional).\n"
     )
+
+
+def test_codes_that_were_given_as_lists(cli: Run, tmp_path: Path) -> None:
+    items = [["A", "BB"][: n % 2 + 1] * (n + 1) for n in range(16)]
+    Classifier(epochs=1, hidden_size=4, baseline=False).fit(items, ["x", "y"] * 8).save(tmp_path / "codes")
+    done = cli("stream", tmp_path / "codes", stdin=b"A\nBB\n")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == ["A", "BB"]

@@ -404,3 +404,12 @@ def check_junk(place: tuple[Any, ...], junk: Any) -> None:
     else:
         assert Engine(program, arrays(program)).run([[1, 2]]).shape == (1, program.output_size)
     assert not refused or re.search(": got .*; expected ", refused)
+
+
+def test_a_pool_writes_no_register_of_the_body() -> None:
+    last = Op("last", ("input",), "input", 2, state={"last": "last"})
+    with pytest.raises(InputError) as caught:
+        Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
+    assert str(caught.value) == (
+        "pool[0].writes: got 'input'; expected a register of no op of the body. Each op writes a register of its own."
+    )

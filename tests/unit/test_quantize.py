@@ -16,8 +16,9 @@ import rekur
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app, main
 from rekur.data import Corpus
+from rekur.errors import InputError
 from rekur.program import Program, quantised
-from rekur.runtime import read_bundle, score_loss
+from rekur.runtime import read_bundle, score_loss, write_quantised
 
 SMALL: dict[str, Any] = {"hidden_size": 24, "baseline": False}
 
@@ -183,3 +184,14 @@ def test_there_is_no_torch_in_the_process(made: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["out"] == str(tmp_path / "small")
+
+
+def test_a_bundle_is_not_quantised_onto_itself(made: Path) -> None:
+    bundle = read_bundle(made / "reviews")
+    with pytest.raises(InputError) as caught:
+        write_quantised(bundle, made / "reviews", "int8", overwrite=True)
+    assert str(caught.value).endswith(
+        "expected another folder than that of the bundle. "
+        "The model for PyTorch stays where it is; choose another folder."
+    )
+    assert read_bundle(made / "reviews").fingerprint == bundle.fingerprint

@@ -175,7 +175,9 @@ def test_a_folder_that_is_taken(saved: Path, tmp_path: Path) -> None:
         f"folder: got '{tmp_path / 'c'}'; expected a folder that is new or empty (an export is there). "
         "Choose another folder, or say overwrite=True (--overwrite) to replace the export."
     )
+    (tmp_path / "c" / "device.c").write_text("int mine;")
     export_c(saved, tmp_path / "c", overwrite=True, precision="int8")
+    assert (tmp_path / "c" / "device.c").read_text() == "int mine;", "what is no part of the export stays"
     assert json.loads((tmp_path / "c" / "manifest.json").read_text())["precision"] == "int8"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -270,3 +272,15 @@ def test_a_file_of_items_is_tried_too(tmp_path: Path) -> None:
     assert main(["export", str(tmp_path / "m"), *out]) == 0
     without = export_c(tmp_path / "m", tmp_path / "d").report["sequences"]
     assert json.loads((tmp_path / "c" / "manifest.json").read_text())["sequences"] == without + 20
+
+
+def test_a_compiler_that_is_named_and_is_not_there(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", "nosuchcc")
+    with pytest.raises(InputError) as caught:
+        export_c(saved, tmp_path / "c")
+    assert str(caught.value) == (
+        "CC: got 'nosuchcc'; expected the name of a C compiler, without options. Set it anew, or unset it."
+    )
+    assert not (tmp_path / "c").exists()

@@ -124,16 +124,18 @@ def test_folders_that_are_taken(bundle: Path, tmp_path: Path, overwrite: bool) -
 
 def test_an_export_is_replaced_only_when_asked(bundle: Path, tmp_path: Path) -> None:
     export_onnx(bundle, tmp_path / "x")
-    (tmp_path / "x" / "old").write_text("goes")
+    (tmp_path / "x" / "mine").write_text("stays")
+    (tmp_path / "x" / "run.py").write_text("old")
     with pytest.raises(InputError) as error:
         export_onnx(bundle, tmp_path / "x")
     assert str(error.value) == (
         f"folder: got '{tmp_path / 'x'}'; expected a folder that is new or empty (an export is there). "
         "Choose another folder, or say overwrite=True (--overwrite) to replace the export."
     )
-    assert "old" in there(tmp_path / "x")
+    assert (tmp_path / "x" / "run.py").read_text() == "old"
     export_onnx(bundle, tmp_path / "x", overwrite=True)
-    assert "old" not in there(tmp_path / "x")
+    assert (tmp_path / "x" / "run.py").read_text() != "old"
+    assert (tmp_path / "x" / "mine").read_text() == "stays"
     assert there(tmp_path) == ["x"]
 
 

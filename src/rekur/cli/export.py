@@ -25,7 +25,11 @@ _ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
 @click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="ONNX models, or C99.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write into.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
-@click.option("--tolerance", type=float, help="Largest difference to the model's scores that passes; by default 1e-5.")
+@click.option(
+    "--tolerance",
+    type=float,
+    help="Largest difference to the model that passes; by default 1e-5, in C where weights are rounded 0.25.",
+)
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="C: of the weights; by default float32.")
 @click.option("--no-libm", is_flag=True, help="C: do without math.h.")

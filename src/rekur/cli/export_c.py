@@ -35,7 +35,7 @@ def to_c(bundle: Path, *, out: Path, data: Path | None, no_libm: bool, as_json: 
     items = list(islice(_items(saved, data), ITEMS)) if data is not None else []
     written = export_c(saved, out, libm=not no_libm, items=items, **given)
     if as_json:
-        show.as_json({"export": str(out), "files": list(written.files), **written.report})
+        show.as_json({"export": str(out), **written.report})
         return
     report = written.report
     click.echo(f"Written to {out}: {', '.join(written.files)}.")

@@ -79,7 +79,8 @@ def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
 
 
 def _line(event: Any, row: dict[str, Any]) -> str:
-    shown = (event if isinstance(event, str) else " ".join(f"{v:g}" for v in event)).rstrip("\n")
+    values = [event] if isinstance(event, str) else [one if isinstance(one, str) else f"{one:g}" for one in event]
+    shown = " ".join(values).rstrip("\n")
     if "value" in row:
         return f"{shown}\t{row['value']:.6g}"
     bar = "█" * round(20 * row["probability"])

@@ -187,7 +187,7 @@ class Engine:
         if live is None:
             live = self._mine.live = self.live()
         live.set_state({name: array[0] for name, array in arrays.items()})
-        for step in x:
+        for step in x.tolist() if x.ndim == 1 else x:
             live.step(step)
         return list(live.get_state().values())
 

@@ -127,6 +127,9 @@ class Program:
         rows: dict[str, int] = {}
         for place, op in enumerate(self.pool):
             size = apply_rule(f"pool[{place}]", op, steps, POOL, widths, self.input.size)
+            if op.writes in steps:
+                fix = "Each op writes a register of its own."
+                raise InputError(describe(f"pool[{place}].writes", op.writes, "a register of no op of the body", fix))
             _keep(f"pool[{place}]", op, rows, size)
         for place, op in enumerate(self.head):
             _write(f"head[{place}]", op, rows, HEAD, widths, self.input)

@@ -44,7 +44,7 @@ class LanguagePredictor(Writing):
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle, self.task = bundle, bundle.task
-        self.engine = Engine(*bundle.program(), threads=threads or processors())
+        self.engine = Engine(*bundle.program(), threads=processors() if threads is None else threads)
         features = bundle.features()
         if not isinstance(features, TextFeatures):
             raise BundleError(f"{bundle.folder}: " + describe("features", features.kind, "'text' for a language model"))

@@ -46,7 +46,7 @@ class Predictor(Answering):
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle, self.task = bundle, bundle.task
-        self.engine = Engine(*bundle.program(), threads=threads or processors())
+        self.engine = Engine(*bundle.program(), threads=processors() if threads is None else threads)
         self.features_ = bundle.features()
         self.answers_ = answers_from(self.task, bundle.config["targets"])
         self.label_type = self.answers_.label_type

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from rekur.errors import InputError, describe
 from rekur.program.files import pack_weights
 from rekur.program.quantised import quantise
 from rekur.runtime import layout
@@ -43,6 +44,9 @@ def write_quantised(
         >>> write_quantised(read_bundle("runs/reviews"), "runs/small", "int8").quantised  # doctest: +SKIP
         'int8'
     """
+    if os.path.realpath(folder) == os.path.realpath(bundle.folder):
+        fix = "The model for PyTorch stays where it is; choose another folder."
+        raise InputError(describe("folder", str(folder), "another folder than that of the bundle", fix))
     program, weights = quantise(*bundle.program(), precision)
     config = {key: value for key, value in bundle.config.items() if key not in layout.RESERVED}
     config[layout.QUANTISED] = {"precision": precision, "from": bundle.fingerprint}

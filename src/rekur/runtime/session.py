@@ -79,7 +79,8 @@ class Session(Generic[P]):
     def __init__(self, model: StepModel, features: Features, present: Callable[[Array], P]) -> None:
         self._model, self._features, self._present = model, features, present
         self._stream: FeatureStream
-        self._live: LiveSequence
+        self._live = model.live()
+        self._begin = self._live.get_state()
         self._steps: int
         self._torn: bool
         self.reset()
@@ -124,7 +125,7 @@ class Session(Generic[P]):
 
     def reset(self) -> None:
         """Forget everything: the session is as it was when made."""
-        self._live = self._model.live()
+        self._live.set_state(self._begin)
         self._stream = self._features.stream()
         self._steps = 0
         self._torn = False

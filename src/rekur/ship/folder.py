@@ -92,7 +92,18 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
         if isinstance(error, OSError):
             raise _save_error(target, error) from error
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    if replaces:
+        _carry_over(aside, target)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _carry_over(aside: Path, target: Path) -> None:
+    """Move what stood in the replaced folder and was no part of the export into the new one."""
+    found = json.loads((aside / MANIFEST).read_bytes())
+    own = {MANIFEST, *map(str, found.get("files", ()))}
+    for path in aside.iterdir():
+        if path.name not in own and not os.path.lexists(target / path.name):
+            path.rename(target / path.name)
 
 
 def _refuse_content(given: str, target: Path, kind: str, overwrite: bool) -> None:

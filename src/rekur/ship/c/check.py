@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rekur.errors import RekurError
+from rekur.errors import InputError, RekurError, describe
 from rekur.program import Program
 from rekur.ship.c.constants import Array
 
@@ -24,12 +24,18 @@ _SECONDS = 120
 
 
 def compiler() -> str | None:
-    """Return the C compiler of this machine: what ``CC`` names, or cc, gcc or clang; None where there is none."""
-    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        found = shutil.which(name) if name else None
-        if found:
-            return found
-    return None
+    """Return the C compiler of this machine: what ``CC`` names, or cc, gcc or clang; None where there is none.
+
+    Raises:
+        InputError: ``CC`` names no program.
+    """
+    named = os.environ.get("CC", "").strip()
+    if named and shutil.which(named) is None:
+        raise InputError(
+            describe("CC", named, "the name of a C compiler, without options", "Set it anew, or unset it.")
+        )
+    found = (shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"]))
+    return next((path for path in found if path), None)
 
 
 def harness(name: str, program: Program) -> str:

@@ -119,6 +119,7 @@ def export_c(
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
         raise _too_large(report, limit, saved, features, style)
     report |= _prove(made, Engine(program, weights), weights, features, items, let_pass)
+    report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
     files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
     files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
     write_folder(target, {file: text.encode() for file, text in files.items()})
@@ -232,7 +233,7 @@ def _prove(
     found |= {"sequences": sum(len(steps) for steps, _ in tested), "difference": code}
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
-    _refuse_far("the compiled code", code, max(CLOSE, tolerance or 0) if exact else tolerance or ROUNDED)
+    _refuse_far("the compiled code", code, (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or ROUNDED)
     if rounds or not exact:
         found["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)

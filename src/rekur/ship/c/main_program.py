@@ -196,7 +196,11 @@ def _row_loop(name: str) -> str:
 def _token_loop(lowered: Lowered) -> str:
     name, size = lowered.style.name, lowered.program.input.size
     tokens = lowered.program.input.kind == "tokens"
-    wrong = f"end == place || value < 0.0 || value >= {size}.0" if tokens else "end == place"
+    wrong = (
+        f"end == place || !(value >= 0.0 && value < {size}.0) || value != (double)(int32_t)value"
+        if tokens
+        else "end == place"
+    )
     taken = f"{name}_step(&state, (int32_t)value);"
     rows = f"""x[count++] = (float)value;
             if (count == {size}) {{
@@ -207,6 +211,10 @@ def _token_loop(lowered: Lowered) -> str:
     return f"""    static {name}_state state;
 {given}    while (fgets(line, (int)sizeof line, stdin) != NULL) {{
         const char *place = line;
+        if (strchr(line, '\\n') == NULL && !feof(stdin)) {{
+            fprintf(stderr, "got a line of more than %d bytes; expected a shorter one\\n", (int)sizeof line - 2);
+            return 1;
+        }}
         {name}_init(&state);
         while (*(place += strspn(place, " ,\\t\\r\\n[]")) != '\\0') {{
             char *end;

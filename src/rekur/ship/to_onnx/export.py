@@ -98,6 +98,7 @@ def export_onnx(
         runtime=runtime.__version__,
     )
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
+    manifest["files"] = sorted([*files, MANIFEST])
     files[MANIFEST] = render(manifest)
     files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
     write_folder(target, files)

@@ -24,6 +24,8 @@ export class Model {
   /** Return the steps of an item: token numbers, or rows. */
   read(item) {
     const how = this.about.reading, more = Array(how.indicators).fill(0);
+    const whole = (row) => [row].flat().length === how.mean.length && [row].flat().every(Number.isFinite);
+    if (how.kind === "rows" && !(Array.isArray(item) && item.every(whole))) throw new Error(`expected rows of ${how.mean.length} numbers, none missing`);
     if (how.kind === "rows") return item.map((row) => [...[row].flat().map((x, d) => (x - how.mean[d]) / how.scale[d]), ...more]);
     if (typeof item !== "string") return item;
     if (how.kind === "tokens") throw new Error(`${how.why}, such as [4, 2, 7]`);
@@ -75,7 +77,8 @@ if (globalThis.process?.argv?.[1]?.endsWith("run.mjs")) {
   const ort = await import("onnxruntime-node").catch(() => import("onnxruntime-web"));
   const model = await load(ort, (name) => readFile(new URL(name, import.meta.url)));
   const live = process.argv.includes("--live"), items = process.argv.slice(2).filter((text) => text !== "--live");
-  const sequences = items.map((text) => model.read(text.startsWith("[") ? JSON.parse(text) : text));
+  const asJson = ["rows", "tokens"].includes(model.about.reading.kind);
+  const sequences = items.map((text) => model.read(asJson && text.startsWith("[") ? JSON.parse(text) : text));
   for (const scores of live ? [] : await model.run(sequences)) console.log(JSON.stringify(model.present(scores)));
   for (const steps of live ? sequences : []) {
     let state = model.begin(), scores;

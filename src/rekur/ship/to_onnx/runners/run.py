@@ -27,7 +27,11 @@ class Model:
         """Return the steps of an item: token numbers (T,), or rows (T, D)."""
         how = self.about["reading"]
         if how["kind"] == "rows":
-            rows = (np.array(item, np.float64).reshape(-1, len(how["mean"])) - how["mean"]) / how["scale"]
+            given, width = np.array(item, np.float64), len(how["mean"])
+            given = given[None] if given.shape == (width,) else given.reshape(len(given), -1)
+            if given.ndim != 2 or given.shape[1] != width or not np.isfinite(given).all():
+                raise SystemExit(f"rows: got {item}; expected rows of {width} numbers, none missing.")
+            rows = (given - how["mean"]) / how["scale"]
             return np.pad(rows, ((0, 0), (0, how["indicators"]))).astype(np.float32)
         if isinstance(item, str):
             if how["kind"] == "tokens":
@@ -73,7 +77,8 @@ class Model:
 
 if __name__ == "__main__":
     model, items = Model(Path(__file__).parent), [text for text in sys.argv[1:] if text != "--live"]
-    sequences = [model.read(json.loads(text) if text.startswith("[") else text) for text in items]
+    as_json = model.about["reading"]["kind"] in ("rows", "tokens")
+    sequences = [model.read(json.loads(text) if as_json and text.startswith("[") else text) for text in items]
     for scores in [] if "--live" in sys.argv else model.run(sequences):
         print(json.dumps(model.present(scores)))
     for steps in sequences if "--live" in sys.argv else []:
