@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -45,6 +46,16 @@ public:
     Stepper(const nb::list& layers, const std::string& precision) : precision_(step_precision(precision)) {
         for (nb::handle layer : layers) add(nb::cast<nb::tuple>(layer));
         if (layers_.empty()) throw std::invalid_argument("layers: got none; expected one or more.");
+    }
+
+    // A second stepper with the same packed weights, and an arena of its own that use() is to bring.
+    std::unique_ptr<Stepper> twin() const {
+        std::unique_ptr<Stepper> other(new Stepper(precision_));
+        other->layers_ = layers_;
+        other->packed_ = packed_;
+        other->width_ = width_;
+        other->work_ = work_;
+        return other;
     }
 
     Stepper(const Stepper&) = delete;
@@ -118,6 +129,8 @@ public:
     int64_t output_size() const { return layers_.back().hidden; }
 
 private:
+    explicit Stepper(Precision precision) : precision_(precision) {}
+
     void add(const nb::tuple& given) {
         const Kind kind = step_kind(nb::cast<std::string>(given[0]));
         const auto weight_ih = nb::cast<Shaped<const float, 2>>(given[1]);
@@ -135,8 +148,8 @@ private:
         const StepKernels& kernels = select().step;
         const int units = simple ? kernels.units : 1, lanes = kernels.lanes;
         const auto packed = [&](int64_t pieces, int64_t k, const float* from, Precision how) -> const StepWeights& {
-            packed_.push_back(StepPacker({pieces, hidden, k, k, 1, units, lanes}, how)(from));
-            return packed_.back().view;
+            packed_->push_back(StepPacker({pieces, hidden, k, k, 1, units, lanes}, how)(from));
+            return packed_->back().view;
         };
         StepLayer layer{};
         layer.kind = kind;
@@ -185,7 +198,7 @@ private:
     NumpyTypes numpy_ = NumpyTypes::find();
     Precision precision_;
     std::vector<StepLayer> layers_;
-    std::vector<PackedStep> packed_;
+    std::shared_ptr<std::vector<PackedStep>> packed_ = std::make_shared<std::vector<PackedStep>>();  // never changed later
     int64_t width_ = 0, work_ = 0, slots_ = 0;
     Shaped<float, 2> arena_;
     Shaped<float, 1> output_;

@@ -386,3 +386,20 @@ def test_one_thread_at_a_time() -> None:
     for call in (lambda: stepper.step_one(0, inputs_of(2)), lambda: stepper.step([0], inputs_of(1, 2)), stepper.reset):
         with pytest.raises(InputError, match="one thread at a time"):
             call()
+
+
+def test_a_twin_has_the_weights_and_states_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    draw = [rng.normal(size=(12, size)).astype(np.float32) for size in (3, 4)]
+    first = Stepper([StepLayer("gru", *draw)], slots=2)
+    x = np.ones(3, np.float32)
+    alone = first.step_one(0, x).copy()
+    second = first.twin(slots=3)
+    assert (second.slots, second.native) == (3, first.native)
+    np.testing.assert_array_equal(second.step_one(2, x), alone)
+    np.testing.assert_array_equal(second.get_state(0)[0], np.zeros(4))
+    kept = first.get_state(0)[0]
+    del first
+    for _ in range(3):
+        second.step_one(0, x)
+    np.testing.assert_array_equal(kept, alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,10 @@ class NumpyEngine:
         self._inputs = layers[0][1].shape[1]
         self._arena = np.zeros((0, self.width), np.float32)
         self._output = np.zeros(layers[-1][2].shape[1], np.float32)
+
+    def twin(self) -> NumpyEngine:
+        """Return another with the same weights, without an arena."""
+        return copy.copy(self)
 
     def use(self, arena: Array, output: Array) -> None:
         """Take the states (slots, width), and the row that :meth:`step_one` returns."""

@@ -9,9 +9,10 @@ in float32 they are also those of the compiled scan over the whole sequence.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -78,6 +79,9 @@ class Engine(Protocol):
     def busy(self) -> bool:
         """Whether a step is under way in another thread."""
 
+    def twin(self) -> Self:
+        """Return another with the same weights, without an arena."""
+
     def use(self, arena: Array, output: Array) -> None:
         """Take the states (slots, width), and the row that ``step_one`` returns."""
 
@@ -129,6 +133,15 @@ class Stepper:
         self._output = np.zeros(self.output_size, np.float32)
         self._arena = np.zeros((0, self._engine.width), np.float32)
         self.resize(slots)
+
+    def twin(self, slots: int = 1) -> Self:
+        """Return a second stepper for another thread, or for streams apart: the same packed weights, its own states."""
+        other = copy.copy(self)
+        other._engine = self._engine.twin()
+        other._output = np.zeros(self.output_size, np.float32)
+        other._arena = np.zeros((0, self._engine.width), np.float32)
+        other.resize(slots)
+        return other
 
     @property
     def input_size(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rekur import _check
+from rekur._stepper import Stepper
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.live import Live
@@ -66,6 +67,7 @@ class Engine:
         self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.head]
         self._mine = threading.local()
+        self._packed: dict[str, Stepper] = {}  # weights of cells, packed once for all live sequences
         self._begin = {
             slot.name: self._weights[slot.begins].astype(slot.dtype)
             if isinstance(slot.begins, str)
@@ -158,8 +160,9 @@ class Engine:
         """
         self._refuse_unless_causal()
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        kind = NativeLive if runs_native(self.program, ops) else Live
-        return kind(self.program, ops, self._begin)
+        if runs_native(self.program, ops):
+            return NativeLive(self.program, ops, self._begin, self._packed)
+        return Live(self.program, ops, self._begin)
 
     def many(self) -> Many:
         """Return what runs sequences side by side, one step of each at a time.

@@ -56,10 +56,17 @@ class NativeLive:
         program: the program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
         begin: the state before the first step, by name.
+        packed: register -> stepper, where the packed weights of earlier sequences are found and those of this one left.
     """
 
-    def __init__(self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array]) -> None:
-        self._begin = begin
+    def __init__(
+        self,
+        program: Program,
+        weights: Sequence[Mapping[str, Array]],
+        begin: Mapping[str, Array],
+        packed: dict[str, Stepper],
+    ) -> None:
+        self._begin, self._packed = begin, packed
         self._state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
@@ -155,7 +162,9 @@ class NativeLive:
     def _stepper(self, op: Op, weights: Mapping[str, Array]) -> Any:
         biases = (weights.get("bias_ih"), weights.get("bias_hh"))
         layer = StepLayer(STEP_KINDS[op.options["cell"]], weights["weight_ih"], weights["weight_hh"], *biases)
-        stepper = Stepper([layer])
+        if op.writes not in self._packed:
+            self._packed[op.writes] = Stepper([layer])
+        stepper = self._packed[op.writes].twin()
         cell = cell_from(op.options, layer.input, op.size)
         self._steppers.append((stepper, [op.state[role] for role in cell.state()]))
         return stepper.compiled
