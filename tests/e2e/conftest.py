@@ -22,6 +22,17 @@ SMALL = ("--epochs", "2", "--hidden-size", "6", "--quiet")
 GOOD, BAD = ("great", "fine", "lovely", "superb"), ("awful", "dull", "poor", "sad")
 NEUTRAL = ("film", "story", "actor", "scene", "music")
 
+#: what stands in the folder of a saved model
+BUNDLE_FILES = [
+    "README.md",
+    "config.json",
+    "features",
+    "history.jsonl",
+    "metrics.json",
+    "model.safetensors",
+    "program.json",
+]
+
 
 @dataclass
 class Done:

@@ -7,17 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import REVIEWS, SMALL, WALKS, Run
-
-BUNDLE_FILES = [
-    "README.md",
-    "config.json",
-    "features",
-    "history.jsonl",
-    "metrics.json",
-    "model.safetensors",
-    "program.json",
-]
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, SMALL, WALKS, Run
 
 FITS = {
     "words": ("classify", "reviews", REVIEWS),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Run, write_lines
+from tests.e2e.conftest import BUNDLE_FILES, Run, write_lines
 
 from rekur.cli.main import main
 from rekur.decode import generate as decode
@@ -21,15 +21,6 @@ from rekur.runtime import read_bundle
 TINY = ("--hidden-size", "8", "--embedding-size", "6", "--batch-size", "4", "--chunk-length", "12", "--no-baseline")
 TINY_RUN = (*TINY, "--steps", "12", "--quiet")
 LEARNT = ("--steps", "80", "--learning-rate", "0.02", "--quiet")
-BUNDLE_FILES = [
-    "README.md",
-    "config.json",
-    "features",
-    "history.jsonl",
-    "metrics.json",
-    "model.safetensors",
-    "program.json",
-]
 NOUNS, VERBS = ("cat", "dog", "bird", "fish"), ("saw", "fed", "met")
 
 

@@ -223,9 +223,9 @@ print(session.steps, len(session.get_state()) - kept, resident() - pages)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to read memory from")
 def test_a_session_of_a_million_events_keeps_its_size(tmp_path: Path) -> None:
-    texts = ["a fine film", "a bad film"] * 12
+    texts = [f"{'fine' if number % 2 else 'bad'} film {number}" for number in range(24)]
     model = Classifier(epochs=1, hidden_size=8, feature_options={"tokens": "char"}, baseline=False)
-    model.fit(texts, ["good", "bad"] * 12).save(tmp_path / "m")
+    model.fit(texts, ["bad", "good"] * 12).save(tmp_path / "m")
     done = subprocess.run([sys.executable, "-c", LONG], cwd=tmp_path, capture_output=True, text=True, check=True)
     steps, state_bytes, pages = map(int, done.stdout.split())
     assert steps == 1_000_000

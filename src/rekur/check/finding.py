@@ -11,6 +11,7 @@ import numpy as np
 
 from rekur._tensors import Array
 from rekur.check.subject import Subject
+from rekur.errors import RekurError
 
 
 class NotApplicable(Exception):
@@ -57,7 +58,7 @@ class Check:
     tolerance: float = 1e-5
 
     def on(self, subject: Subject) -> Finding:
-        """Return what the proof finds; an error that Rekur raises on the way is a proof that does not hold."""
+        """Return what the proof finds; an error on the way is a proof that does not hold."""
         largest, where = -1.0, ""
         try:
             for pair in self.run(subject):
@@ -67,7 +68,8 @@ class Check:
         except NotApplicable as error:
             return Finding(self.name, self.says, None, self.tolerance, str(error))
         except Exception as error:  # whatever the model makes a library raise, it is a proof that does not hold
-            return Finding(self.name, self.says, math.inf, self.tolerance, str(error))
+            kind = "" if isinstance(error, RekurError) else f"{type(error).__name__}: "
+            return Finding(self.name, self.says, math.inf, self.tolerance, f"{kind}{error}")
         if largest < 0:
             return Finding(self.name, self.says, None, self.tolerance, "there was nothing to compare")
         return Finding(self.name, self.says, largest, self.tolerance, where if largest else "")

@@ -44,7 +44,7 @@ def command(
     rekur check runs/shakespeare test.txt
     """
     from rekur.check import CHECKS, check_bundle, subject_of
-    from rekur.cli.saved import unlabelled_data
+    from rekur.cli.saved import data_for
     from rekur.runtime import read_bundle, runner
 
     _check.whole("--items", items, low=1)
@@ -53,7 +53,8 @@ def command(
     columns, reading = split_input(values)
     model, data = read_bundle(bundle), None
     if files:
-        data = unlabelled_data(runner(model), files, columns, reading, {"document": document})
+        given = {"document": document}
+        data, _ = data_for(runner(model), files, columns, reading, given, need_label=False)
     elif columns or reading or document:
         raise InputError("FILE: got none; expected one, as it was said how to read it. Name the file.")
     subject = subject_of(model, data, items)

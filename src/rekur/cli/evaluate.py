@@ -10,7 +10,7 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
-from rekur.cli.saved import labelled_data, open_model
+from rekur.cli.saved import data_for, open_model
 from rekur.runtime import Bundle, read_bundle
 
 
@@ -45,7 +45,7 @@ def command(
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
-    corpus, name = labelled_data(task, files, columns, reading, others)
+    corpus, name = data_for(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
     if report is not None:
         _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, read_bundle(bundle))

@@ -11,7 +11,7 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
-from rekur.cli.saved import labelled_data
+from rekur.cli.saved import data_for
 from rekur.errors import ToleranceError
 from rekur.runtime import check_writable, read_bundle, runner, write_quantised
 from rekur.runtime.compare import UNITS, ScoreLoss, bytes_of, score_loss, step_times
@@ -54,7 +54,7 @@ def command(
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
     before = runner(source)
-    corpus, name = labelled_data(before, data, *split_input(values), {"document": document}, option="--data")
+    corpus, name = data_for(before, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as folder:
         made = write_quantised(source, Path(folder) / "bundle", to)
         after = runner(made)

@@ -83,40 +83,7 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
         raise InputError(f"{error} {fix}") from None
 
 
-def unlabelled_data(
-    task: Any,
-    files: Sequence[str],
-    columns: dict[str, Any],
-    reading: dict[str, Any],
-    others: dict[str, Any],
-) -> Any:
-    """Return what a trained task may be run on: as :func:`labelled_data`, but labels are not needed."""
-    return _data(task, files, columns, reading, others, need_label=False)[0]
-
-
-def labelled_data(
-    task: Any,
-    files: Sequence[str],
-    columns: dict[str, Any],
-    reading: dict[str, Any],
-    others: dict[str, Any],
-    *,
-    option: str = "FILE",
-) -> tuple[Any, str]:
-    """Return what a trained task is scored on, and its name: examples with labels of one file, or texts of several.
-
-    Args:
-        task: the trained task.
-        files: the files.
-        columns: column choices that were given.
-        reading: reading options that were given.
-        others: options of texts, name -> value, None where not given; refused for other tasks.
-        option: by what the files were given, for messages.
-    """
-    return _data(task, files, columns, reading, others, option=option)
-
-
-def _data(
+def data_for(
     task: Any,
     files: Sequence[str],
     columns: dict[str, Any],
@@ -126,6 +93,17 @@ def _data(
     option: str = "FILE",
     need_label: bool = True,
 ) -> tuple[Any, str]:
+    """Return what a trained task is run on, and its name: the examples of one file, or texts of several.
+
+    Args:
+        task: the trained task.
+        files: the files.
+        columns: column choices that were given.
+        reading: reading options that were given.
+        others: options of texts, name -> value, None where not given; refused for other tasks.
+        option: by what the files were given, for messages.
+        need_label: whether every example must have a label.
+    """
     if task.task == "language":
         from rekur.cli.language import texts_for
 

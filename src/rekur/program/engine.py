@@ -172,7 +172,7 @@ class Engine:
         """
         self._refuse_unless_causal()
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        return Many(self.program, ops, self._begin, self.threads)
+        return Many(self.program, ops, self._begin)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.

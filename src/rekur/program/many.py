@@ -23,6 +23,7 @@ from rekur.program.stages import STAGES, Recurrent, Stage, StateArrays
 class Many:
     """Sequences of a causal program side by side; it belongs to one thread at a time.
 
+    Everything runs in one thread: steps are short, and the threads of NumPy's own products would stand in the way.
     What is remembered is given and returned, by name, with an axis for the sequences; nothing that is given changes.
     Made by :meth:`rekur.program.Engine.many`.
 
@@ -30,7 +31,6 @@ class Many:
         program: a causal program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
         begin: the state before the first step, by name.
-        threads: most threads of the kernels.
 
     Example:
         >>> from rekur.program import Engine, Input, State
@@ -41,14 +41,12 @@ class Many:
         [[2.0], [5.0]]
     """
 
-    def __init__(
-        self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array], threads: int
-    ) -> None:
+    def __init__(self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array]) -> None:
         self._program, self._begin = program, begin
         given = iter(weights)
-        self._body = [_stage(op, next(given), threads) for op in program.body]
-        self._pool = [POOLS[op.kind](op, next(given), threads) for op in program.pool]
-        self._head = [_stage(op, next(given), threads) for op in program.head]
+        self._body = [_stage(op, next(given)) for op in program.body]
+        self._pool = [POOLS[op.kind](op, next(given), 1) for op in program.pool]
+        self._head = [_stage(op, next(given)) for op in program.head]
         self._packed = Packed([1])
 
     def initial_state(self, rows: int) -> StateArrays:
@@ -89,11 +87,11 @@ class _Affine(Stage):
 class _Stepped(Stage):
     """A cell that the stepper knows, its weights packed once."""
 
-    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int, names: Sequence[str]) -> None:
-        super().__init__(op, weights, threads)
+    def __init__(self, op: Op, weights: Mapping[str, Array], names: Sequence[str]) -> None:
+        super().__init__(op, weights, 1)
         biases = (weights.get("bias_ih"), weights.get("bias_hh"))
         layer = StepLayer(STEP_KINDS[op.options["cell"]], weights["weight_ih"], weights["weight_hh"], *biases)
-        self._stepper, self._names = Stepper([layer], threads=threads), names
+        self._stepper, self._names = Stepper([layer]), names
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         if self._stepper.slots < packed.rows:
@@ -104,10 +102,10 @@ class _Stepped(Stage):
         return y
 
 
-def _stage(op: Op, weights: Mapping[str, Array], threads: int) -> Stage:
+def _stage(op: Op, weights: Mapping[str, Array]) -> Stage:
     if op.kind == "affine":
-        return _Affine(op, weights, threads)
+        return _Affine(op, weights, 1)
     if op.kind == "recur":
-        recurrent = Recurrent(op, weights, threads)
-        return _Stepped(op, weights, threads, recurrent.names) if recurrent.cell.plain else recurrent
-    return STAGES[op.kind](op, weights, threads)
+        recurrent = Recurrent(op, weights, 1)
+        return _Stepped(op, weights, recurrent.names) if recurrent.cell.plain else recurrent
+    return STAGES[op.kind](op, weights, 1)

@@ -5,13 +5,11 @@ Axes: B texts side by side, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._kernels import processors
 from rekur._tensors import Array
 from rekur.data import evaluation_chunks
 from rekur.decode import StepFunction
@@ -19,13 +17,14 @@ from rekur.errors import BundleError, describe
 from rekur.features import TextFeatures
 from rekur.program import Engine
 from rekur.runtime.bundle import Bundle
+from rekur.runtime.saved_model import SavedModel
 from rekur.runtime.writing import Writing
 
 #: scores that are kept at once
 _SCORES = 1 << 23
 
 
-class LanguagePredictor(Writing):
+class LanguagePredictor(Writing, SavedModel):
     """A language model as it was saved.
 
     Args:
@@ -43,23 +42,11 @@ class LanguagePredictor(Writing):
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
-        self.bundle, self.task = bundle, bundle.task
-        self.engine = Engine(*bundle.program(), threads=processors() if threads is None else threads)
+        super().__init__(bundle, threads=threads)
         features = bundle.features()
         if not isinstance(features, TextFeatures):
             raise BundleError(f"{bundle.folder}: " + describe("features", features.kind, "'text' for a language model"))
         self.features_ = features
-
-    @property
-    def columns_(self) -> Mapping[str, Any]:
-        """How the training files were read."""
-        columns: dict[str, Any] = self.bundle.config.get("columns", {})
-        return columns
-
-    @property
-    def metrics_(self) -> dict[str, Any]:
-        """The scores on the validation text, with a baseline beside them."""
-        return self.bundle.metrics
 
     def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         return nats(self.engine, ids, starts, reset=reset)
@@ -69,9 +56,6 @@ class LanguagePredictor(Writing):
 
     def _resets(self) -> bool:
         return bool(self.bundle.config["targets"]["reset"])
-
-    def __repr__(self) -> str:
-        return f"LanguagePredictor({self.bundle.folder}, {self.features_.tokens} tokens)"
 
 
 class ProgramSteps:

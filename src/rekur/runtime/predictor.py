@@ -5,26 +5,24 @@ Axes: N items, K scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._kernels import processors
 from rekur.errors import InputError, NotStreamableError, describe
-from rekur.program import Engine
 from rekur.runtime.answering import Answering
 from rekur.runtime.answers import ClassAnswers, answers_from
 from rekur.runtime.bundle import Bundle
-from rekur.runtime.program_model import ProgramModel
+from rekur.runtime.program_model import NEEDS_WHOLE, ProgramModel
+from rekur.runtime.saved_model import SavedModel
 from rekur.runtime.session import Session
 
 #: items that are run at once
 _ITEMS = 256
 
 
-class Predictor(Answering):
+class Predictor(Answering, SavedModel):
     """A classifier or a regressor as it was saved.
 
     Args:
@@ -45,22 +43,10 @@ class Predictor(Answering):
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
-        self.bundle, self.task = bundle, bundle.task
-        self.engine = Engine(*bundle.program(), threads=processors() if threads is None else threads)
+        super().__init__(bundle, threads=threads)
         self.features_ = bundle.features()
         self.answers_ = answers_from(self.task, bundle.config["targets"])
         self.label_type = self.answers_.label_type
-
-    @property
-    def columns_(self) -> Mapping[str, Any]:
-        """How the training file was read."""
-        columns: dict[str, Any] = self.bundle.config.get("columns", {})
-        return columns
-
-    @property
-    def metrics_(self) -> dict[str, Any]:
-        """The scores on the validation items, with a baseline beside them."""
-        return self.bundle.metrics
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K), in the order of ``classes_``.
@@ -82,10 +68,7 @@ class Predictor(Answering):
             NotStreamableError: the model reads the sequence from both ends.
         """
         if not self.engine.program.causal:
-            raise NotStreamableError(
-                "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
-                "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
-            )
+            raise NotStreamableError(NEEDS_WHOLE)
         model = ProgramModel(self.engine, self.bundle.fingerprint)
         return Session(model, self.features_, self.answers_.present)
 
@@ -101,6 +84,3 @@ class Predictor(Answering):
             fix = "predict gives the numbers."
             raise InputError(describe("model", f"one of the task {self.task}", "one of the task classify", fix))
         return self.answers_
-
-    def __repr__(self) -> str:
-        return f"Predictor({self.bundle.folder}, {self.task})"

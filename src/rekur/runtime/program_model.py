@@ -11,6 +11,12 @@ from rekur.runtime.bundle import Bundle
 _SHORT = 8
 
 
+NEEDS_WHOLE = (
+    "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
+    "whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
+)
+
+
 class ProgramModel:
     """A program for :class:`rekur.runtime.Session`: a ``StepModel`` on the engine.
 

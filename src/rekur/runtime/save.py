@@ -19,6 +19,7 @@ from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
+from rekur.runtime.folders import flush, put_in_place
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -113,14 +114,13 @@ def write_bundle(
     target = check_writable(folder, overwrite)
     head = _checked_config(config)
     content = _content(weights, metrics, history_rows, files or {})
-    mark = secrets.token_hex(4)
-    staging = target.parent / f".{target.name[:40]}.partial-{mark}"
+    staging = target.parent / f".{target.name[:40]}.partial-{secrets.token_hex(4)}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
         _fill(staging, head, content, features, card)
         bundle = _read_back(staging, target)
-        _put_in_place(staging, target, target.parent / f".{target.name[:40]}.old-{mark}")
+        put_in_place(staging, target, _own(target) if target.is_dir() else (), "bundle")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, SaveError):
@@ -144,37 +144,12 @@ def _fill(staging: Path, head: dict[str, Any], content: dict[str, bytes], featur
     (staging / layout.CONFIG).write_bytes(layout.render(config))
     (staging / layout.CARD).write_text(card, encoding="utf-8")
     for path in [*staging.rglob("*"), staging]:
-        _flush(path)
+        flush(path)
 
 
-def _put_in_place(staging: Path, target: Path, aside: Path) -> None:
-    replaces = target.is_dir()
-    if replaces:
-        target.rename(aside)
-    try:
-        staging.rename(target)
-    except BaseException:
-        if replaces:
-            aside.rename(target)
-        raise
-    try:
-        _flush(target.parent)
-        if replaces:
-            _carry_over(aside, target)
-    except OSError as error:
-        kept = f"; what stood there before is in {aside}" if replaces else ""
-        got = f"'{error.strerror}' once the new bundle was in place"
-        raise SaveError(f"{target}: got {got}; expected no trouble. The new bundle is whole{kept}.") from error
-    if replaces:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _carry_over(aside: Path, target: Path) -> None:
-    """Move what was in the replaced folder and is no part of a bundle into the new one."""
-    own = {*_OWN, *(name.split("/")[0] for name in _described(aside).get("files", ()))}
-    for path in aside.iterdir():
-        if path.name not in own and not os.path.lexists(target / path.name):
-            path.rename(target / path.name)
+def _own(folder: Path) -> set[str]:
+    """Return the names in a bundle's folder that are parts of the bundle."""
+    return {*_OWN, *(name.split("/")[0] for name in _described(folder).get("files", ()))}
 
 
 def _read_back(staging: Path, target: Path) -> Bundle:
@@ -276,14 +251,3 @@ def _save_error(target: Path, error: OSError) -> SaveError:
     elif error.errno in _FORBIDDEN:
         expected = "a folder that you may write in"
     return SaveError(describe(str(target), error.strerror or str(error), expected, fix))
-
-
-def _flush(path: Path) -> None:
-    """Force a file, or the list of files in a folder, onto the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot, and need not
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,8 +9,10 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rekur.errors import InputError, SaveError, describe
+from rekur.runtime.folders import flush, put_in_place
 
 #: the file that says what an export is
 MANIFEST = "manifest.json"
@@ -68,51 +70,34 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         SaveError: the disk is full or the place may not be written; what stood there is unchanged.
     """
-    mark = secrets.token_hex(4)
-    staging, aside = (target.parent / f".{target.name[:40]}.{what}-{mark}" for what in ("partial", "old"))
+    staging = target.parent / f".{target.name[:40]}.partial-{secrets.token_hex(4)}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
         for name, content in files.items():
-            with (staging / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        replaces = target.is_dir()
-        if replaces:
-            target.rename(aside)
-        try:
-            staging.rename(target)
-        except BaseException:
-            if replaces:
-                aside.rename(target)
-            raise
+            (staging / name).write_bytes(content)
+            flush(staging / name)
+        own = _described(target).get("files", ())
+        put_in_place(staging, target, {MANIFEST, *map(str, own)}, "export")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, SaveError):
             raise _save_error(target, error) from error
         raise
-    if replaces:
-        _carry_over(aside, target)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
-def _carry_over(aside: Path, target: Path) -> None:
-    """Move what stood in the replaced folder and was no part of the export into the new one."""
-    found = json.loads((aside / MANIFEST).read_bytes())
-    own = {MANIFEST, *map(str, found.get("files", ()))}
-    for path in aside.iterdir():
-        if path.name not in own and not os.path.lexists(target / path.name):
-            path.rename(target / path.name)
+def _described(folder: Path) -> dict[str, Any]:
+    """Return what the manifest of an export says; nothing where there is none."""
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _refuse_content(given: str, target: Path, kind: str, overwrite: bool) -> None:
     first = sorted(path.name for path in target.iterdir())[0]
-    try:
-        found = json.loads((target / MANIFEST).read_bytes())
-    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or found.get("format") != kind:
+    if _described(target).get("format") != kind:
         expected = f"a folder that is new or empty (it holds '{first}' and is no such export)"
         fix = "Choose another folder; Rekur replaces nothing but its own exports."
         raise InputError(describe("folder", given, expected, fix))

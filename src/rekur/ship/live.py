@@ -8,6 +8,7 @@ from rekur.errors import InputError, NotStreamableError
 from rekur.models import LanguageNetwork, LiveLanguage, LiveModel, SequenceModel
 from rekur.program import Engine
 from rekur.runtime import ProgramModel, ProgramSteps, StepModel
+from rekur.runtime.program_model import NEEDS_WHOLE
 from rekur.ship.lowering import lower
 
 
@@ -30,10 +31,7 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
         (3,)
     """
     if not model.streams:
-        raise NotStreamableError(
-            "stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
-            "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
-        )
+        raise NotStreamableError(NEEDS_WHOLE)
     try:
         program, weights = lower(model, task)
     except InputError:  # a cell of somebody's own

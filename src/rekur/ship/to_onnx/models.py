@@ -62,12 +62,7 @@ Models = dict[str, Any]
 def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=False)
-    registers = _body(frame)
-    pooled = {}
-    for op in program.pool:
-        graph.place = op.writes
-        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
-    graph.output("scores", _head(frame, pooled), "float32", ("batch", program.output_size))
+    registers = _scored(frame)
     steps = program.causal and program.every_step
     if steps:
         each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
@@ -81,16 +76,21 @@ def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, s
 def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=True)
-    registers = _body(frame)
-    pooled = {}
-    for op in program.pool:
-        graph.place = op.writes
-        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
-    graph.output("scores", _head(frame, pooled), "float32", ("batch", program.output_size))
+    _scored(frame)
     for slot in program.state:
         graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
     text = _STEP.format(input=_describe(program, "(batch)"))
     return graph.model("step", text, {**facts, "graph": "step"})
+
+
+def _scored(frame: Frame) -> dict[str, Value]:
+    """Add everything up to the scores, and return the registers of the body."""
+    registers, pooled = _body(frame), {}
+    for op in frame.program.pool:
+        frame.graph.place = op.writes
+        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
+    frame.graph.output("scores", _head(frame, pooled), "float32", ("batch", frame.program.output_size))
+    return registers
 
 
 def _body(frame: Frame) -> dict[str, Value]:
