@@ -9,7 +9,7 @@ void bind_stepper(nb::module_& m) {
         .def(nb::init<const nb::list&, const std::string&>(), "layers"_a, "precision"_a)
         .def_prop_ro("width", &Stepper::width)
         .def_prop_ro("busy", &Stepper::busy)
-        .def("twin", &Stepper::twin)
+        .def("twin", &Stepper::twin, nb::rv_policy::take_ownership)
         .def("use", &Stepper::use, "arena"_a, "output"_a)
         .def("step_one", &Stepper::step_one, "slot"_a, "x"_a.none())
         .def("step", &Stepper::step, "slots"_a, "x"_a, "out"_a, "threads"_a);

@@ -48,9 +48,9 @@ public:
         if (layers_.empty()) throw std::invalid_argument("layers: got none; expected one or more.");
     }
 
-    // A second stepper with the same packed weights, and an arena of its own that use() is to bring.
-    std::unique_ptr<Stepper> twin() const {
-        std::unique_ptr<Stepper> other(new Stepper(precision_));
+    // A second stepper with the same packed weights, and an arena of its own that use() is to bring; the caller's.
+    Stepper* twin() const {
+        auto* other = new Stepper(precision_);
         other->layers_ = layers_;
         other->packed_ = packed_;
         other->width_ = width_;

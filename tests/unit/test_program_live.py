@@ -10,7 +10,7 @@ import pytest
 from rekur import _kernels
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
-from rekur.program import Engine, Live
+from rekur.program import Engine, Live, live_native
 from rekur.program.live_native import NativeLive
 from rekur.program.ops import op_arrays
 from rekur.ship import lower
@@ -164,3 +164,23 @@ def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
         kernels.Live([3, 2, 2], 0, [changed], [LAST], [])
     with pytest.raises(ValueError, match="pool"):
         kernels.Live([3, 2, 2], 0, [GOOD], [], [])
+
+
+def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, real = list[Any](), live_native.Stepper
+    monkeypatch.setattr(live_native, "Stepper", lambda layers: made.append(layers) or real(layers))
+    engine, first, _ = both("every pool")
+    second, third = engine.live(), engine.live()
+    assert len(made) == 2, "one for each of two layers"
+    steps = steps_of(engine, 5)
+    for step in steps:
+        first.step(step)
+    alone = first.read()
+    for step in steps[:2]:
+        second.step(step)
+    for step in steps:
+        third.step(step)
+    np.testing.assert_array_equal(third.read(), alone, "its own state")
+    for step in steps[2:]:
+        second.step(step)
+    np.testing.assert_array_equal(second.read(), alone, "its own state")

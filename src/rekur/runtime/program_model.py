@@ -61,6 +61,8 @@ class LiveProgram:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._live = engine, engine.live()
+        self._step, self._read = self._live.step, self._live.read
+        self._tokens = engine.program.input.kind == "tokens"
         self._names = [slot.name for slot in engine.program.state]
 
     def advance(self, steps: Steps) -> None:
@@ -68,14 +70,13 @@ class LiveProgram:
         if len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
             return
-        step = self._live.step
-        for one in steps.tolist() if steps.ndim == 1 else steps:
-            step(one)
+        for one in steps.tolist() if self._tokens else steps:
+            self._step(one)
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
         if not len(pending):
-            return self._live.read()
+            return self._read()
         kept = self._live.get_state()
         try:
             self.advance(pending)

@@ -96,13 +96,14 @@ class Session(Generic[P]):
         """
         if self._torn:
             self._refuse_if_torn()
-        steps = self._stream.push(event)
-        if len(steps):
+        stream, live = self._stream, self._live
+        steps = stream.push(event)
+        if count := len(steps):
             self._torn = True
-            self._live.advance(steps)
-            self._steps += len(steps)
+            live.advance(steps)
+            self._steps += count
             self._torn = False
-        return self._present(self._live.scores(self._stream.pending()))
+        return self._present(live.scores(stream.pending()))
 
     def advance(self, event: Any) -> None:
         """Take one raw event without making a prediction.
