@@ -5,9 +5,10 @@
 One epoch of a language model (LSTM, 256 units) over 16 streams of T steps, each measurement in a process of its own:
 the largest resident memory less what the process held before, and the processor time a step, that of the chunk at the
 fastest tenth, so that other work on the machine counts little. "stream" carries the state from chunk to chunk of 200
-steps and cuts the gradient there; "full" is one chunk of all T steps; "checkpointed" is that too, but keeps states
-only every 200 steps and computes the rest twice. What would take more than the cap, going by the T before it, is left
-out.
+steps and cuts the gradient there; its shorter texts are read as often as makes the longest, because what a process
+holds creeps up by some per cent over hundreds of chunks, however short the text. "full" is one chunk of all T steps;
+"checkpointed" is that too, but keeps states only every 200 steps and computes the rest twice. What would take more
+than the cap, going by the T before it, is left out.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def resident(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def train_epoch(mode: str, steps: int) -> dict[str, float]:
-    """Train over one text and return bytes and seconds a step."""
+def train_epoch(mode: str, steps: int, epochs: int) -> dict[str, float]:
+    """Train over one text so often and return bytes and seconds a step."""
     torch.set_num_threads(1)
     spec = LanguageSpec(
         vocabulary_size=VOCABULARY, hidden_size=256, checkpoint_steps=CHUNK if mode == "checkpointed" else 0
@@ -71,16 +72,14 @@ def train_epoch(mode: str, steps: int) -> dict[str, float]:
     epoch(ids[: 2 * ROWS * CHUNK], CHUNK)  # so that nothing is done for the first time when it is measured
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the largest so far is that of now
-    spent = epoch(ids, length)
-    if mode == "stream":  # a text of few chunks is read so often that one in ten is no accident
-        spent += [second for _ in range(5_000 // steps) for second in epoch(ids, length)]
+    spent = [second for _ in range(epochs) for second in epoch(ids, length)]
     fast = statistics.quantiles(spent, n=10)[0] if len(spent) > 1 else spent[0]
     return {"bytes": resident("VmHWM") - before, "microseconds_a_step": 1e6 * fast}
 
 
-def in_a_process(mode: str, steps: int) -> dict[str, float]:
+def in_a_process(mode: str, steps: int, epochs: int) -> dict[str, float]:
     """Return what :func:`train_epoch` returns in a new process."""
-    command = [sys.executable, __file__, "--one", mode, str(steps)]
+    command = [sys.executable, __file__, "--one", mode, str(steps), str(epochs)]
     # large pieces are given back when they are freed, so that what is counted is what is used
     settings = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **settings})
@@ -100,7 +99,8 @@ def measure(settings: argparse.Namespace) -> list[dict[str, Any]]:
                 if foreseen > settings.cap * 1e9:
                     rows.append({"mode": mode, "steps": steps, "left_out": True, "foreseen_bytes": foreseen})
                     continue
-            before = {"mode": mode, "steps": steps, **in_a_process(mode, steps)}
+            epochs = lengths[-1] // steps if mode == "stream" else 1
+            before = {"mode": mode, "steps": steps, **in_a_process(mode, steps, epochs)}
             rows.append(before)
             print(f"{mode}, {steps} steps: {before['bytes'] / 1e6:.1f} MB", file=sys.stderr)
     return rows
@@ -118,10 +118,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short texts only")
     parser.add_argument("--cap", type=float, default=6.0, help="gigabytes that a measurement may take")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--one", nargs=2, metavar=("MODE", "STEPS"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("MODE", "STEPS", "EPOCHS"), help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.one:
-        print(json.dumps(train_epoch(settings.one[0], int(settings.one[1]))))
+        print(json.dumps(train_epoch(settings.one[0], *map(int, settings.one[1:]))))
         return
     rows = measure(settings)
     print("| gradient | T | memory | time a step |\n| --- | ---: | ---: | ---: |")
