@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 
+#include "cell_step.h"
 #include "elman.h"
 #include "gru.h"
 #include "lstm.h"
@@ -73,7 +74,7 @@ static bool runs_here() {
 
 extern const InstructionSet instruction_set;
 const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
-                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine}};
+                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_cell}};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

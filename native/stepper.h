@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "cell.h"
 #include "layout.h"
 
 namespace rekur {
@@ -55,6 +56,8 @@ struct StepKernels {
     void (*run)(const StepWork&);
     // y (rows) = weight (rows, depth) · x (depth) + bias (rows), or without a bias where that is null
     void (*affine)(const float* weight, const float* bias, const float* x, float* y, int64_t rows, int64_t depth);
+    // one step of one stream of any cell: out (output)
+    void (*cell)(const CellStep&, const float* x, float* out);
 };
 
 // The scratch memory of one thread.

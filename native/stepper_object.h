@@ -198,7 +198,8 @@ private:
     NumpyTypes numpy_ = NumpyTypes::find();
     Precision precision_;
     std::vector<StepLayer> layers_;
-    std::shared_ptr<std::vector<PackedStep>> packed_ = std::make_shared<std::vector<PackedStep>>();  // never changed later
+    // shared with twins, so it is never changed later
+    std::shared_ptr<std::vector<PackedStep>> packed_ = std::make_shared<std::vector<PackedStep>>();
     int64_t width_ = 0, work_ = 0, slots_ = 0;
     Shaped<float, 2> arena_;
     Shaped<float, 1> output_;

@@ -20,6 +20,7 @@ int main() {
         run("products", check::check_products);
         run("variants", check::check_variants);
         run("steps", check::check_steps);
+        run("cells", check::check_cells);
     }
     char* some = static_cast<char*>(take_memory(5));
     some[4] = 1;

@@ -158,6 +158,7 @@ void check_recurrences(const InstructionSet& set, Report& report);
 void check_products(const InstructionSet& set, Report& report);
 void check_variants(const InstructionSet& set, Report& report);
 void check_steps(const InstructionSet& set, Report& report);
+void check_cells(const InstructionSet& set, Report& report);
 
 }  // namespace check
 }  // namespace rekur

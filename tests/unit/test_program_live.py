@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rekur import _kernels
+from rekur.cells import CELLS
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
 from rekur.program import Engine, Live, live_native
@@ -37,6 +38,14 @@ MODELS: dict[str, Any] = {
     "clusters": LanguageSpec(
         vocabulary_size=12, hidden_size=6, embedding_size=6, softmax="adaptive", cutoffs=(4, 8), cell="gru"
     ),
+}
+
+MODELS |= {
+    f"{cell} of {size}": SequenceSpec(
+        discrete=False, input_size=5, output_size=3, cell=cell, hidden_size=size, num_layers=2, pooling="last"
+    )
+    for cell in CELLS
+    for size in (1, 36)
 }
 
 

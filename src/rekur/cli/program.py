@@ -48,7 +48,7 @@ def command(bundle: Path, as_json: bool) -> None:
         for cost in found
     ]
     whole = [f"{total:,}" for total in _totals(found).values()]
-    head = ("part", "op", "reads", "writes", "size", "multiply-adds", "read", "kept")
+    head = ("part", "op", "reads", "writes", "size", "mul-adds", "read", "kept")
     kind = "tokens of" if program.input.kind == "tokens" else "rows of"
     live = "runs live" if program.causal else "needs whole sequences"
     title = f"{program.task}, {kind} {program.input.size}, {program.precision}, {live}; read and kept in bytes"

@@ -41,7 +41,7 @@ class NumpyCell:
         size = cell.hidden
         self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
         if cell.kind == "rglru":
-            self.log_decay = np.float32(8) * log_sigmoid(weights["decay"])
+            self.log_decay = log_decay(weights["decay"])
         if cell.kind == "mlstm":
             self._step = self._mlstm
         elif cell.linear:
@@ -183,3 +183,8 @@ class NumpyCell:
         weight = np.maximum(np.abs((n * q).sum(-1)), np.exp(-m))[..., None]
         y = (o * found / weight).reshape(len(projected), -1)
         return y, [memory, n, m]
+
+
+def log_decay(decay: Array) -> Array:
+    """Return what an RG-LRU's opened gate multiplies log a with (H,), from its parameter (H,)."""
+    return np.asarray(np.float32(8) * log_sigmoid(decay))

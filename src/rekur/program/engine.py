@@ -160,7 +160,7 @@ class Engine:
         """
         self._refuse_unless_causal()
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        if runs_native(self.program, ops):
+        if runs_native(self.program):
             return NativeLive(self.program, ops, self._begin, self._packed)
         return Live(self.program, ops, self._begin)
 

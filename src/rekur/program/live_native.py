@@ -14,37 +14,27 @@ from rekur import _kernels
 from rekur._stepper import StepLayer, Stepper
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.program.cells import cell_from
+from rekur.program.cells import Cell, cell_from
+from rekur.program.cells_numpy import log_decay
 from rekur.program.live import STEP_KINDS
 from rekur.program.ops import Op
 from rekur.program.program import INPUT, Program
 
-_PLAIN = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
-_POOLS = ("last", "mean", "max", "attention")
+_HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
+_KNOWN = frozenset((*_HEADS, "last", "mean", "max", "attention", "conv", "activation", "recur"))
 #: role of a pool's state -> as the kernels call it
 _STATE_ROLES = {"last": "state", "mean": "state", "largest": "state", "total": "state"}
 
 
-def runs_native(program: Program, weights: Sequence[Mapping[str, Array]]) -> bool:
+def runs_native(program: Program) -> bool:
     """Return whether the kernels are there and know every op of a program.
 
     Args:
         program: a causal program.
-        weights: role -> array for each op, in the order of the ops.
     """
-    if _kernels.kernels is None:
-        return False
-    return all(_known(op, own) for (_, op), own in zip(program.ops(), weights, strict=True))
+    return _kernels.kernels is not None and all(op.kind in _KNOWN for _, op in program.ops())
 
 
-def _known(op: Op, weights: Mapping[str, Array]) -> bool:
-    if op.kind == "recur":
-        return cell_from(op.options, weights["weight_ih"].shape[1], op.size).plain if _is_simple(op) else False
-    return op.kind in (*_PLAIN, *_POOLS, "conv", "activation")
-
-
-def _is_simple(op: Op) -> bool:
-    return op.options["cell"] in STEP_KINDS
 
 
 class NativeLive:
@@ -71,7 +61,7 @@ class NativeLive:
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
         tokens = program.input.kind == "tokens"
-        sizes = [0 if tokens else program.input.size]
+        self._sizes = sizes = [0 if tokens else program.input.size]
         self._vocabulary = program.input.size if tokens else 0
         given = iter(weights)
         parts: dict[str, list[dict[str, Any]]] = {"body": [], "pool": [], "head": []}
@@ -131,7 +121,7 @@ class NativeLive:
         if op.kind == "activation":
             return {**found, "op": op.options["function"]}
         if op.kind == "recur":
-            return {**found, "stepper": self._stepper(op, weights)}
+            return {**found, **self._cell(op, weights)}
         if op.kind == "embed":
             return {**found, "weight": np.ascontiguousarray(weights["table"])}
         if op.kind == "conv":
@@ -159,12 +149,22 @@ class NativeLive:
             found["state"] = self._kept(op.state["before"])
         return found
 
-    def _stepper(self, op: Op, weights: Mapping[str, Array]) -> Any:
-        biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-        layer = StepLayer(STEP_KINDS[op.options["cell"]], weights["weight_ih"], weights["weight_hh"], *biases)
+    def _cell(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
+        cell = cell_from(op.options, self._sizes[self._places[op.reads[0]]], op.size)
+        if cell.plain:
+            return {"stepper": self._stepper(op, cell, weights)}
+        found: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
+        if cell.kind == "rglru":
+            found["log_decay"] = log_decay(found.pop("decay"))
+        found |= {"op": "cell", "cell": cell.kind, "hidden": cell.hidden, "heads": cell.heads, "norm": cell.norm}
+        found |= {"stay_h": cell.stay[0], "stay_c": cell.stay[1]}
+        return found | {f"state_{role}": self._kept(name) for role, name in op.state.items()}
+
+    def _stepper(self, op: Op, cell: Cell, weights: Mapping[str, Array]) -> Any:
         if op.writes not in self._packed:
+            biases = (weights.get("bias_ih"), weights.get("bias_hh"))
+            layer = StepLayer(STEP_KINDS[cell.kind], weights["weight_ih"], weights["weight_hh"], *biases)
             self._packed[op.writes] = Stepper([layer])
         stepper = self._packed[op.writes].twin()
-        cell = cell_from(op.options, layer.input, op.size)
         self._steppers.append((stepper, [op.state[role] for role in cell.state()]))
         return stepper.compiled

@@ -1,0 +1,188 @@
+// The ops of a live sequence, each on one step; arrays belong to Python, registers to the sequence.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "live_cell.h"
+#include "stepper_object.h"
+
+namespace rekur {
+namespace {
+
+// An op with everything it touches; arrays belong to Python, registers to the sequence.
+struct LiveOp {
+    void (*run)(LiveOp&);
+    std::vector<const float*> reads;
+    std::vector<int64_t> widths;
+    float* out = nullptr;
+    int64_t size = 0, depth = 0;
+    const float *weight = nullptr, *bias = nullptr, *more = nullptr;
+    float *state = nullptr, *mass = nullptr, *top = nullptr;
+    int64_t* count = nullptr;
+    Stepper* stepper = nullptr;
+    CellStep cell;
+    float epsilon = 0.0f;
+    const int64_t* token = nullptr;
+    std::vector<float> scratch;
+};
+
+float sigmoid(float x) { return 0.5f * std::tanh(0.5f * x) + 0.5f; }
+
+void affine(const LiveOp& op, const float* weight, const float* bias, const float* x, float* y, int64_t rows) {
+    select().step.affine(weight, bias, x, y, rows, op.depth);
+}
+
+void embed(LiveOp& op) {
+    std::memcpy(op.out, op.weight + *op.token * op.size, static_cast<size_t>(op.size) * sizeof(float));
+}
+
+void product(LiveOp& op) { affine(op, op.weight, op.bias, op.reads[0], op.out, op.size); }
+
+void relu(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = op.reads[0][i] < 0.0f ? 0.0f : op.reads[0][i];
+}
+
+void tanh_all(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = std::tanh(op.reads[0][i]);
+}
+
+void sigmoid_all(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = sigmoid(op.reads[0][i]);
+}
+
+void layer_norm(LiveOp& op) {
+    const float* x = op.reads[0];
+    double mean = 0.0, spread = 0.0;
+    for (int64_t i = 0; i < op.size; ++i) mean += x[i];
+    mean /= static_cast<double>(op.size);
+    for (int64_t i = 0; i < op.size; ++i) spread += (x[i] - mean) * (x[i] - mean);
+    const double scale = 1.0 / std::sqrt(spread / static_cast<double>(op.size) + op.epsilon);
+    for (int64_t i = 0; i < op.size; ++i) {
+        op.out[i] = static_cast<float>((x[i] - mean) * scale) * op.weight[i] + op.bias[i];
+    }
+}
+
+void add(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = op.reads[0][i] + op.reads[1][i];
+}
+
+void concat(LiveOp& op) {
+    float* to = op.out;
+    for (size_t part = 0; part < op.reads.size(); ++part) {
+        std::memcpy(to, op.reads[part], static_cast<size_t>(op.widths[part]) * sizeof(float));
+        to += op.widths[part];
+    }
+}
+
+// The window is the state (window - 1, width) with this step behind it.
+void conv(LiveOp& op) {
+    const auto before = static_cast<size_t>(op.depth - op.widths[0]), width = static_cast<size_t>(op.widths[0]);
+    float* window = op.scratch.data();
+    if (before) std::memcpy(window, op.state, before * sizeof(float));
+    std::memcpy(window + before, op.reads[0], width * sizeof(float));
+    affine(op, op.weight, op.bias, window, op.out, op.size);
+    if (before) std::memcpy(op.state, window + width, before * sizeof(float));
+}
+
+void recur(LiveOp& op) { op.stepper->step_first(op.reads[0], op.out); }
+
+void cell(LiveOp& op) { select().step.cell(op.cell, op.reads[0], op.out); }
+
+void take_last(LiveOp& op) {
+    std::memcpy(op.state, op.reads[0], static_cast<size_t>(op.size) * sizeof(float));
+}
+
+void take_mean(LiveOp& op) {
+    const auto count = static_cast<float>(++*op.count);
+    for (int64_t i = 0; i < op.size; ++i) op.state[i] += (op.reads[0][i] - op.state[i]) / count;
+}
+
+void take_max(LiveOp& op) {
+    const bool begun = (*op.count)++ > 0;
+    for (int64_t i = 0; i < op.size; ++i) {
+        const float x = op.reads[0][i];
+        // as NumPy's maximum, NaN wins
+        op.state[i] = begun && !(x > op.state[i] || std::isnan(x)) ? op.state[i] : x;
+    }
+}
+
+void take_attention(LiveOp& op) {
+    const auto hidden = static_cast<int64_t>(op.scratch.size());
+    affine(op, op.weight, op.bias, op.reads[0], op.scratch.data(), hidden);
+    float score = 0.0f;
+    for (int64_t i = 0; i < hidden; ++i) score += op.more[i] * std::tanh(op.scratch[static_cast<size_t>(i)]);
+    const bool begun = *op.mass > 0.0f;
+    const float top = begun ? std::max(*op.top, score) : score;
+    const float old = begun ? std::exp(*op.top - top) : 0.0f, share = std::exp(score - top);
+    for (int64_t i = 0; i < op.size; ++i) op.state[i] = op.state[i] * old + share * op.reads[0][i];
+    *op.mass = *op.mass * old + share;
+    *op.top = top;
+}
+
+void give_state(LiveOp& op) { std::memcpy(op.out, op.state, static_cast<size_t>(op.size) * sizeof(float)); }
+
+void give_attention(LiveOp& op) {
+    const float whole = *op.mass > 0.0f ? *op.mass : 1.0f;
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = op.state[i] / whole;
+}
+
+float log_of_sum(const LiveOp& op, float* to) {
+    const float* x = op.reads[0];
+    const float top = *std::max_element(x, x + op.size);
+    float sum = 0.0f;
+    for (int64_t i = 0; i < op.size; ++i) sum += to[i] = std::exp(x[i] - top);
+    return sum;
+}
+
+void softmax(LiveOp& op) {
+    const float sum = log_of_sum(op, op.out);
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] /= sum;
+}
+
+void log_softmax(LiveOp& op) {
+    const float* x = op.reads[0];
+    const float top = *std::max_element(x, x + op.size), least = std::log(log_of_sum(op, op.out));
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = x[i] - top - least;
+}
+
+void clusters(LiveOp& op) {
+    const auto inside = op.reads.size() - 1;
+    const int64_t frequent = op.widths[0] - static_cast<int64_t>(inside);
+    std::memcpy(op.out, op.reads[0], static_cast<size_t>(frequent) * sizeof(float));
+    float* to = op.out + frequent;
+    for (size_t part = 0; part < inside; ++part) {
+        const float own = op.reads[0][frequent + static_cast<int64_t>(part)];
+        for (int64_t i = 0; i < op.widths[part + 1]; ++i) *to++ = op.reads[part + 1][i] + own;
+    }
+}
+
+void padding(LiveOp& op) {
+    op.out[0] = -std::numeric_limits<float>::infinity();
+    std::memcpy(op.out + 1, op.reads[0], static_cast<size_t>(op.size - 1) * sizeof(float));
+}
+
+struct Named {
+    const char* name;
+    void (*run)(LiveOp&);
+};
+
+constexpr Named body_ops[] = {{"embed", embed},     {"affine", product}, {"relu", relu},     {"tanh", tanh_all},
+                              {"sigmoid", sigmoid_all}, {"layer_norm", layer_norm}, {"add", add}, {"concat", concat},
+                              {"conv", conv},       {"recur", recur},    {"cell", cell},         {"softmax", softmax},
+                              {"log_softmax", log_softmax}, {"clusters", clusters}, {"padding", padding}};
+constexpr Named pool_ops[] = {
+    {"last", take_last}, {"mean", take_mean}, {"max", take_max}, {"attention", take_attention}};
+
+template <size_t count>
+void (*find(const Named (&ops)[count], const std::string& name))(LiveOp&) {
+    for (const Named& one : ops) {
+        if (name == one.name) return one.run;
+    }
+    throw std::invalid_argument("op: got '" + name + "'; expected one that a live sequence knows.");
+}
+
+}  // namespace
+}  // namespace rekur
