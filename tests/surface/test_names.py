@@ -32,7 +32,7 @@ NAMES = {
         "multilabel_scores regression_scores share_interval"
     ),
     "rekur.models": (
-        "LanguageNetwork LanguageSpec LanguageState LiveLanguage LiveModel LiveState "
+        "LanguageNetwork LanguageSpec LanguageState LiveState "
         "SequenceModel SequenceSpec build build_language count_parameters"
     ),
     "rekur.nn": (
