@@ -31,6 +31,7 @@ from rekur.ship.weights import (
     from_bundle,
     from_stack,
     from_torch,
+    nodes_file,
     read_keras,
     read_nodes,
     to_keras,
@@ -279,6 +280,10 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (
         str(error.value) == "weight_ih of both directions: got '(15, 4) and (3, 4)'; expected the same shape in both."
     )
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes_file, "LARGEST", 100)
+        with pytest.raises(InputError, match=r"bytes of the weights: got 1380; expected at most 100, which one ONNX"):
+            write_nodes(gru, tmp_path / "a.onnx")
     for package, write, name in (("h5py", write_keras, "a.keras"), ("onnx", write_nodes, "a.onnx")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
