@@ -14,7 +14,7 @@ import numpy as np
 from rekur import __version__, _check
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
-from rekur.program import Engine, dequantise
+from rekur.program import Engine, dequantise, draw_sequences
 from rekur.runtime import Bundle, read_bundle
 from rekur.ship.c import check
 from rekur.ship.c.constants import Array, identifier
@@ -218,7 +218,7 @@ def _prove(
     if found["compiler"] is None:
         return found
     lowered, style = made.lowered, made.lowered.style
-    sequences = check.random_sequences(lowered.program, _LENGTHS)
+    sequences = draw_sequences(lowered.program, _LENGTHS)
     if made.why_not:  # no raw input is read: the steps of the items are
         sequences += _steps(lowered, features, items)
     outputs = check.outputs(made.sources, style.name, lowered.program, sequences, style.libm)
