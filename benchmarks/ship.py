@@ -40,11 +40,11 @@ import torch
 import rekur
 import ship_int8
 from rekur.cells import CELLS
-from rekur.models import LiveModel, SequenceModel, SequenceSpec, build
+from rekur.models import SequenceModel, SequenceSpec, build
 from rekur.program import Engine
 from rekur.runtime import Session
 from rekur.ship import lower
-from ship_rivals import OnnxModel, c_step_seconds, why_no_c
+from ship_rivals import OnnxModel, TorchModel, c_step_seconds, why_no_c
 from timing import (
     CLOCKS,
     Figure,
@@ -115,7 +115,7 @@ def agreement() -> dict[str, Any]:
 def rivals_of(model: rekur.Classifier, folder: Path, onnx: bool) -> dict[str, Session[Any]]:
     """Return live sessions of one model on each engine."""
     parts = (model.features_, model.answers_.present)
-    rivals = {"rekur": rekur.load(folder).stream(), "torch": Session(LiveModel(model.model_, ""), *parts)}
+    rivals = {"rekur": rekur.load(folder).stream(), "torch": Session(TorchModel(model.model_), *parts)}
     if onnx:
         rivals["onnx"] = Session(OnnxModel(folder), *parts)
     return rivals

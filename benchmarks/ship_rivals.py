@@ -1,4 +1,4 @@
-"""Other ways to run a saved model: its ONNX step graph in ONNX Runtime, and its C code."""
+"""Other ways to run a saved model: its PyTorch network, its ONNX step graph in ONNX Runtime, and its C code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from rekur.models import LiveState, SequenceModel
 from rekur.ship.c.check import build, compiler, run
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +38,59 @@ int main(void)
     return 0;
 }
 """
+
+
+class TorchModel:
+    """A trained network for a session, stepped by PyTorch.
+
+    Args:
+        network: the network; it is put into evaluation mode.
+    """
+
+    def __init__(self, network: SequenceModel) -> None:
+        self.network, self.fingerprint = network.eval(), ""
+
+    def live(self) -> TorchSteps:
+        """Return a new sequence."""
+        return TorchSteps(self.network)
+
+
+class TorchSteps:
+    """One sequence.
+
+    Args:
+        network: what is run.
+    """
+
+    def __init__(self, network: SequenceModel) -> None:
+        self._network = network
+        with torch.no_grad():
+            self._state = network.initial_state(1)
+
+    def advance(self, steps: Array) -> None:
+        """Take the steps (T,) or (T, D)."""
+        self._state = self._after(steps)
+
+    def scores(self, pending: Array) -> Array:
+        """Return the scores (K,) as if the sequence ended after these steps."""
+        with torch.no_grad():
+            return np.asarray(self._network.read(self._after(pending))[0].numpy())
+
+    def get_state(self) -> list[Any]:
+        """Return what is remembered."""
+        return [self._state]
+
+    def set_state(self, state: list[Any]) -> None:
+        """Take over what :meth:`get_state` returned."""
+        (self._state,) = state
+
+    def _after(self, steps: Array) -> LiveState:
+        if not len(steps):
+            return self._state
+        x = torch.from_numpy(np.ascontiguousarray(steps))
+        x = x.long() if self._network.spec.discrete else x.float()
+        with torch.no_grad():
+            return self._network.advance(x.unsqueeze(0), self._state)
 
 
 class OnnxModel:

@@ -16,7 +16,7 @@ from torch import nn
 from rekur.cells import CELLS, make_cell
 from rekur.errors import NotStreamableError
 from rekur.nn import Recurrent
-from rekur.program import Engine
+from rekur.program import Engine, draw_sequences
 from rekur.ship import lower
 from rekur.ship.c import check
 from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c, rounded_weights
@@ -36,7 +36,7 @@ def written(lowered: Lowered) -> dict[str, str]:
 def agree(model: nn.Module, *styles: Style) -> None:
     """Hold the C code of a model against the engine on the same weights, and rounded weights against exact ones."""
     program, weights = lower(model)  # type: ignore[arg-type]
-    sequences = check.random_sequences(program, LENGTHS)
+    sequences = draw_sequences(program, LENGTHS)
     for style in styles:
         lowered = lower_to_c(program, weights, style)
         found = check.outputs(written(lowered), style.name, program, sequences, style.libm)

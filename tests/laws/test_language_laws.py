@@ -17,7 +17,7 @@ from torch.utils import _pytree
 
 from rekur.cells import CELLS
 from rekur.models import LanguageNetwork, LanguageSpec, LanguageState, build_language
-from rekur.models.language import detach, select_rows
+from rekur.models.language import detach
 from rekur.nn.ngram import frequent_runs
 
 torch.set_num_threads(1)
@@ -170,7 +170,7 @@ def test_documents_inside_a_chunk_are_documents_alone(cell: str, options: dict[s
     for row in range(3):
         starts = sorted({0, *resets[row].nonzero().flatten().tolist()})
         for start, end in zip(starts, [*starts[1:], 8], strict=True):
-            state = None if resets[row, start] else select_rows(carried, torch.tensor([row]))
+            state = None if resets[row, start] else _pytree.tree_map(lambda tensor, at=row: tensor[[at]], carried)
             alone = network(x[row : row + 1, start:end], targets[row : row + 1, start:end], state)
             nats[row, start:end] = alone.nats[0]
             total = total + alone.loss * (targets[row, start:end] != 0).sum()

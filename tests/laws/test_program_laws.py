@@ -34,7 +34,7 @@ from rekur.models import LanguageNetwork, LanguageSpec, SequenceModel, SequenceS
 from rekur.nn import Recurrent
 from rekur.nn.ngram import frequent_runs
 from rekur.program import Engine, Program
-from rekur.ship import lower
+from rekur.ship import live_model, lower, program_files
 
 VOCABULARY, CLOSE = 11, 1e-5
 
@@ -337,6 +337,7 @@ class Leaky(Cell):
 def test_what_cannot_be_lowered_is_said(cell: Any, text: str) -> None:
     model = make()
     model.recurrent = Recurrent(cell, 5, 6)
-    with pytest.raises(InputError) as error:
-        lower(model)
-    assert str(error.value) == text
+    for needs_a_program in (lower, lambda m: live_model(m, "classify", ""), lambda m: program_files(m, {}, "classify")):
+        with pytest.raises(InputError) as error:
+            needs_a_program(model)
+        assert str(error.value) == text

@@ -58,7 +58,8 @@ OPTIONS = {
     "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --to --tolerance --overwrite {INPUT} --document --json",
     "export": (
-        "BUNDLE --to --out --overwrite --tolerance --name --precision --no-libm --activations --flash --data --json"
+        "BUNDLE --to --out --overwrite --tolerance --name --precision --no-libm --activations --flash --data "
+        f"{INPUT} --document --json"
     ),
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from rekur.cells import CELLS
 from rekur.errors import InputError
-from rekur.models import LiveModel, SequenceSpec, build, count_parameters
+from rekur.models import SequenceSpec, build, count_parameters
 
 LENGTHS = torch.tensor([5, 2, 0, 1])
 
@@ -81,20 +80,6 @@ def test_parameters_by_hand() -> None:
 def test_a_bidirectional_model_does_not_stream() -> None:
     assert build(spec()).streams
     assert not build(spec(bidirectional=True)).streams
-
-
-def test_a_live_model_speaks_numpy_and_forgets_what_is_pending() -> None:
-    live = LiveModel(build(spec(pooling="last+max"), seed=0), "abc").live()
-    live.advance(np.array([3], np.int32))
-    kept = live.get_state()
-    ahead = live.scores(np.array([4, 5], np.int32))
-    assert ahead.shape == (3,)
-    assert all(np.array_equal(a, b) for a, b in zip(live.get_state(), kept, strict=True))
-    live.advance(np.array([4], np.int32))
-    live.advance(np.array([5], np.int32))
-    np.testing.assert_allclose(live.scores(np.array([], np.int32)), ahead, atol=1e-6)
-    live.set_state(kept)
-    np.testing.assert_allclose(live.scores(np.array([4, 5], np.int32)), ahead, atol=1e-6)
 
 
 def test_a_specification_is_plain_json_and_back() -> None:

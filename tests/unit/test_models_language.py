@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import pytest
 import torch
 
 from rekur.cells import CELLS
-from rekur.decode import StepFunction
 from rekur.errors import InputError
-from rekur.models import LanguageNetwork, LanguageSpec, LiveLanguage, build_language
-from rekur.models.language import detach, select_rows
+from rekur.models import LanguageSpec, build_language
+from rekur.models.language import detach
 from rekur.scan import native
 from rekur.scan import run as scan_run
 from rekur.ship import step_function
@@ -102,20 +100,11 @@ def test_regularisers_count_in_training_only() -> None:
     assert network.eval()(X, TARGETS).loss == plain(X, TARGETS).loss
 
 
-def test_rows_of_a_state_are_picked_as_often_as_asked_for() -> None:
-    network = build_language(spec(ngrams=(3,), ngram_rows=(4,)), seed=0).eval()
-    state = network(X, TARGETS).state
-    picked = select_rows(state, torch.tensor([1, 1, 0]))
-    assert torch.equal(picked.before, state.before[[1, 1, 0]])
-    assert torch.equal(picked.layers[0][1], state.layers[0][1][[1, 1, 0]])
-
-
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("make", [step_function, LiveLanguage])
-def test_texts_side_by_side_step_like_their_network(cell: str, make: Callable[[LanguageNetwork], StepFunction]) -> None:
+def test_texts_side_by_side_step_like_their_network(cell: str) -> None:
     options = {"ngrams": (3,), "ngram_rows": (4,), "norm": True, "residual": True}
     network = build_language(spec(cell=cell, num_layers=2, tied=True, **options), seed=0).eval()
-    steps = make(network)
+    steps = step_function(network)
     ours, theirs = steps.initial_state(2), network.initial_state(2)
     with torch.inference_mode():
         for ids in X.t():

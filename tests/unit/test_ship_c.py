@@ -263,15 +263,41 @@ def test_what_plain_c_does_not_read_is_said(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_a_file_of_items_is_tried_too(tmp_path: Path) -> None:
+def test_a_file_of_items_is_tried_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"item {'ab'[number % 2]} {number},{number % 2}\n" for number in range(20))
     (tmp_path / "t.csv").write_text("text,label\n" + rows)
     fit = ["fit", "classify", str(tmp_path / "t.csv"), "--text", "text", "--label", "label", "--epochs", "1"]
     assert main([*fit, "--hidden-size", "4", "--quiet", "--no-baseline", "--out", str(tmp_path / "m")]) == 0
-    out = ["--to", "c", "--out", str(tmp_path / "c"), "--data", str(tmp_path / "t.csv")]
-    assert main(["export", str(tmp_path / "m"), *out]) == 0
-    without = export_c(tmp_path / "m", tmp_path / "d").report["sequences"]
-    assert json.loads((tmp_path / "c" / "manifest.json").read_text())["sequences"] == without + 20
+    export = ["export", str(tmp_path / "m"), "--to", "c", "--overwrite", "--out", str(tmp_path / "c")]
+    without = export_c(tmp_path / "m", tmp_path / "d").report
+    (tmp_path / "many.csv").write_text("body\n" + 70 * "item\nof many\n\nb 1\n")
+    capsys.readouterr()
+    for file, named, count, said in (
+        ("t.csv", [], 20, "all 20 items of"),
+        ("many.csv", ["--text", "body"], 200, "the first 200 items of"),
+    ):
+        assert main([*export, "--data", str(tmp_path / file), *named]) == 0
+        report = json.loads((tmp_path / "c" / "manifest.json").read_text())
+        assert (report["items"], report["sequences"]) == (count, without["sequences"] + count)
+        assert (
+            f"{without['sequences'] + count} sequences, among them {said} {tmp_path / file}" in capsys.readouterr().out
+        )
+    assert without["items"] == 0
+    for options, text in (
+        (["--text", "body"], "--data: got none; expected a file, as it was said how to read it. Name the file."),
+        (["--data", str(tmp_path / "many.csv")], "text column: got 'text'; expected one of the columns 'body'."),
+    ):
+        assert main([*export, *options]) == 2
+        assert text in capsys.readouterr().err
+
+
+@needs_compiler
+def test_items_are_tried_where_plain_c_does_not_read_them(tmp_path: Path) -> None:
+    model = LanguageModel(tokens="bpe", steps=3, hidden_size=6, embedding_size=6, baseline=False).fit(["ab abab " * 50])
+    folder = model.save(tmp_path / "pairs")
+    without = export_c(folder, tmp_path / "c").report
+    report = export_c(folder, tmp_path / "d", items=["ab", "abab ab"]).report
+    assert (report["items"], report["sequences"]) == (2, without["sequences"] + 2)
 
 
 def test_a_compiler_that_is_named_and_is_not_there(

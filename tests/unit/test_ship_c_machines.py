@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rekur import Classifier, Regressor
-from rekur.program import Engine
+from rekur.program import Engine, draw_sequences
 from rekur.runtime import read_bundle
 from rekur.ship.c import check, export_c
 from rekur.ship.c.parts import assemble
@@ -95,7 +95,7 @@ def test_a_cortex_m_computes_what_the_engine_does(
     export_c(bundles[kind], tmp_path / "c", tolerance=0.5 if options else None, **options)
     bundle = read_bundle(bundles[kind])
     program, weights = bundle.program()
-    (steps,) = check.random_sequences(program, [20])
+    (steps,) = draw_sequences(program, [20])
     (tmp_path / "c" / "device.c").write_text(device(kind, program.input.kind, steps), encoding="utf-8")
     (tmp_path / "c" / "start.c").write_text(START, encoding="utf-8")
     (tmp_path / "c" / "board.ld").write_text(BOARD, encoding="utf-8")

@@ -178,7 +178,7 @@ def test_what_to_install(bundle: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_bundles_that_cannot_be_exported(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BundleError, match="nothing is there"):
         export_onnx(tmp_path / "none", tmp_path / "x")
-    monkeypatch.setattr(export, "_LARGEST", 100)
+    monkeypatch.setattr(export, "LARGEST", 100)
     with pytest.raises(InputError, match=r"^bytes of the weights: got [0-9]+; expected at most 100, which one ONNX"):
         export_onnx(bundle, tmp_path / "x")
 

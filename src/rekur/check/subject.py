@@ -16,7 +16,7 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.data import encode_texts
 from rekur.errors import InputError, describe
-from rekur.program import Engine, Program
+from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, LanguagePredictor, Predictor, runner
 from rekur.runtime.answers import ClassAnswers
 
@@ -89,7 +89,7 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
     """
     program, _ = bundle.program()
     if data is None:
-        sequences = [_drawn(program, length, seed) for seed, length in enumerate(LENGTHS[:items])]
+        sequences = draw_sequences(program, LENGTHS[:items], padding=False)
         return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [])
     features = bundle.features()
     if program.task == "language":
@@ -108,14 +108,7 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
 
 def drawn_like(subject: Subject, length: int) -> Array:
     """Return a sequence of so many steps that the model may read."""
-    return _drawn(subject.saved[0], length, seed=length)
-
-
-def _drawn(program: Program, length: int, seed: int) -> Array:
-    rng = np.random.default_rng(seed)
-    if program.input.kind == "tokens":
-        return rng.integers(min(1, program.input.size - 1), program.input.size, size=length)  # 0 is padding
-    return rng.normal(size=(length, program.input.size)).astype(np.float32)
+    return draw_sequences(subject.saved[0], [length], length, padding=False)[0]
 
 
 def _pieces(tokens: Any) -> Iterator[Array]:

@@ -10,8 +10,8 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
-from rekur.cli.saved import data_for, open_model
-from rekur.runtime import Bundle, read_bundle
+from rekur.cli.saved import data_for
+from rekur.runtime import Bundle, load, read_bundle
 
 
 @click.command("evaluate")
@@ -41,7 +41,7 @@ def command(
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
     """
-    task = _network_of(bundle) if dynamic or cache else open_model(bundle, "rekur evaluate")
+    task = _network_of(bundle) if dynamic or cache else load(bundle)
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}

@@ -11,7 +11,7 @@ import click
 
 from rekur.cli.export_c import to_c
 from rekur.cli.export_onnx import to_onnx
-from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
 from rekur.errors import InputError, describe
 
 #: form -> what writes it
@@ -35,16 +35,15 @@ _ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
 @click.option("--no-libm", is_flag=True, help="C: do without math.h.")
 @click.option("--activations", type=click.Choice(["exact", "table"]), help="C: tanh and sigmoid; by default exact.")
 @click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="FILE", help="C: hold it against the model on this too."
-)
+@click.option("--data", multiple=True, metavar="FILE", help="C: hold it against the model on this too.")
+@with_options(*INPUT, DOCUMENT)
 @JSON
-def command(bundle: Path, form: str, out: Path, **values: Any) -> None:
+def command(bundle: Path, form: str, out: Path, document: str | None, **values: Any) -> None:
     """Write a saved model in a form that runs without Rekur, once it gives what the model gives.
 
     With --to onnx: a model of whole sequences, one of single steps with the state going in and out, a manifest, and
     runners in Python and JavaScript. With --to c: a header, a source, a main.c that reads lines, a Makefile and a
-    README with the sizes.
+    README with the sizes. Columns of --data are those of training, unless others are named.
 
     \b
     rekur export runs/reviews --to onnx --out exports/reviews
@@ -52,9 +51,15 @@ def command(bundle: Path, form: str, out: Path, **values: Any) -> None:
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
     """
-    if form != "c":
+    columns, reading = split_input(values)
+    if not values["data"] and (columns or reading or document is not None):
+        raise InputError("--data: got none; expected a file, as it was said how to read it. Name the file.")
+    if form == "c":
+        values["reading"] = (columns, reading, {"document": document})
+    else:
         for name in _ONLY_C:
-            if (value := values.pop(name)) not in (None, False):
+            if (value := values.pop(name)) not in (None, False, ()):
+                value = " ".join(value) if isinstance(value, tuple) else value
                 expected, fix = "none with --to onnx", "Leave it out, or export --to c."
                 raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, fix))
     FORMS[form](bundle, out=out, **values)

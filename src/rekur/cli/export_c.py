@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,29 @@ from typing import Any
 import click
 
 from rekur.cli import show
-from rekur.errors import InputError
+from rekur.errors import InputError, describe
 
-#: items of a file that an export is held against the model on
+#: items of files that an export is held against the model on
 ITEMS = 200
 
 
-def to_c(bundle: Path, *, out: Path, data: Path | None, no_libm: bool, as_json: bool, **options: Any) -> None:
+def to_c(
+    bundle: Path,
+    *,
+    out: Path,
+    data: Sequence[str],
+    reading: tuple[Any, ...],
+    no_libm: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Write a bundle as C99, and say how large it is and how far it is from the model.
 
     Args:
         bundle: the saved model.
         out: where to write.
-        data: a file of items to hold it against the model on.
+        data: files of items to hold it against the model on.
+        reading: how to read them: columns, ways of reading and options of texts, each name -> value.
         no_libm: do without ``math.h``.
         as_json: print what ``manifest.json`` says.
         options: as :func:`rekur.ship.c.export_c` takes them; None for the usual.
@@ -32,7 +42,7 @@ def to_c(bundle: Path, *, out: Path, data: Path | None, no_libm: bool, as_json: 
 
     saved = read_bundle(bundle)
     given = {name: value for name, value in options.items() if value is not None}
-    items = list(islice(_items(saved, data), ITEMS)) if data is not None else []
+    items, which = _items(saved, data, reading) if data else ([], "")
     written = export_c(saved, out, libm=not no_libm, items=items, **given)
     if as_json:
         show.as_json({"export": str(out), **written.report})
@@ -51,24 +61,36 @@ def to_c(bundle: Path, *, out: Path, data: Path | None, no_libm: bool, as_json: 
     if report["difference"] is None:
         click.echo("No C compiler was found (cc, gcc, clang or $CC): the code is written, and was not run.", err=True)
         return
-    click.echo(f"Largest difference from the model, {report['sequences']} sequences: {report['difference']:.2g}.")
+    sequences = f"{report['sequences']} sequences, among them {which}" if which else f"{report['sequences']} sequences"
+    click.echo(f"Largest difference from the model, {sequences}: {report['difference']:.2g}.")
     if report["difference_of_rounding"] is not None:
         click.echo(f"Rounding changes the outputs by {report['difference_of_rounding']:.2g} at most.")
 
 
-def _items(saved: Any, file: Path) -> Iterator[Any]:
-    """Yield the items of a file, read as at training."""
-    from rekur.data import Columns, examples, open_source, open_texts
+def _items(bundle: Any, files: Sequence[str], reading: tuple[Any, ...]) -> tuple[list[Any], str]:
+    """Return the first items of files, read as at training, and what to say of them."""
+    from rekur.cli.saved import data_for
+    from rekur.runtime import runner
 
-    if saved.task == "language":
-        text = "".join(piece for _, piece in open_texts([file]).pieces())
-        yield from (line for line in text.splitlines() if line.strip())
-        return
-    columns = dict(saved.config.get("columns", {}).get("columns", {}))
-    columns.pop("label", None)
-    if not columns:
-        fix = "Train with `rekur fit`, which remembers the columns, or give items to rekur.ship.c.export_c."
-        raise InputError(f"--data: got a file; expected a bundle that knows the columns of its items. {fix}")
-    for example in examples(open_source(file), Columns(**columns), empty="keep"):
-        if len(example.item):
-            yield example.item
+    task: Any = runner(bundle)
+    data, name = data_for(task, files, *reading, option="--data", need_label=False)
+    if task.task == "language":
+        lines = (line for _, piece in data.pieces() for line in piece.splitlines() if line.strip())
+        items = list(islice(lines, ITEMS + 1))
+    else:
+        items = list(islice(_read(data, task.features_), ITEMS + 1))
+    if not items:
+        raise InputError(describe(f"items of {name}", "none", "one or more that are not empty"))
+    kind = "lines" if task.task == "language" else "items"
+    if len(items) > ITEMS:
+        return items[:ITEMS], f"the first {ITEMS:,} {kind} of {name}, which has more"
+    return items, f"all {len(items):,} {kind} of {name}"
+
+
+def _read(corpus: Any, features: Any) -> Iterator[Any]:
+    """Yield the items of a corpus that are not empty; one that the model cannot read is named by its line."""
+    for item in corpus.items():
+        with corpus.naming_the_place():
+            features.transform(item)
+        if len(item):
+            yield item

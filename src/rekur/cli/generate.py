@@ -54,7 +54,7 @@ def command(
     rekur generate runs/books --prompt - --max-tokens 1000 --seed 1 < start.txt
     """
     start = _prompt(prompt, prompt_file)
-    model = load_language(bundle, "rekur generate")
+    model = load_language(bundle)
     from rekur.decode import Sampler
 
     sampler = Sampler(**{name: value for name, value in drawing.items() if value is not None})

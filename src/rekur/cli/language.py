@@ -12,15 +12,15 @@ from rekur.errors import InputError, describe
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
-def load_language(bundle: Path, command: str) -> Any:
+def load_language(bundle: Path) -> Any:
     """Return the language model that a bundle holds.
 
     Raises:
         InputError: it holds a model of another task.
     """
-    from rekur.cli.saved import open_model
+    from rekur.runtime import load
 
-    task = open_model(bundle, command)
+    task = load(bundle)
     if task.task != "language":
         fix = f"To use it: rekur predict {bundle} FILE"
         raise InputError(describe("bundle", str(bundle), f"a language model (this one's task is {task.task})", fix))

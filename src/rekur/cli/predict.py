@@ -37,9 +37,10 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
     from rekur.cli.language import refuse_language
-    from rekur.cli.saved import corpus_for, open_model
+    from rekur.cli.saved import corpus_for
+    from rekur.runtime import load
 
-    task = open_model(bundle, "rekur predict")
+    task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
     if items and task.features_.kind == "series":
         raise InputError(

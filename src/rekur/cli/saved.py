@@ -6,28 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rekur import _check
 from rekur.data import Columns, Corpus, channels, examples, open_source
 from rekur.errors import DataError, InputError, describe
-from rekur.runtime import read_bundle, runner
 
 _ITEMS = ("text", "symbols", "series", "values")
-
-
-def open_model(folder: Path, command: str) -> Any:
-    """Return what runs the model of a bundle: its program, or where no program can be made of it the model itself.
-
-    Args:
-        folder: the bundle.
-        command: what was called, for the message if PyTorch is needed and is not there.
-    """
-    bundle = read_bundle(folder)
-    if bundle.has_program:
-        return runner(bundle)
-    _check.need("torch", "train", f"{command} with a model that no program can be made of")
-    from rekur.tasks import load
-
-    return load(folder)
 
 
 def corpus_of(

@@ -41,7 +41,7 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
     if (file is None) == (not texts):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --text: got {got}; expected one of them.", click.get_current_context())
-    model = load_language(bundle, "rekur score")
+    model = load_language(bundle)
     named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
     if file is not None:
         named = read_lines(file) if by == "line" else [(str(file), _whole(file))]

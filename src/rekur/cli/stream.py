@@ -30,9 +30,9 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     """
     from rekur.cli.language import refuse_language
     from rekur.cli.predict import as_row
-    from rekur.cli.saved import open_model
+    from rekur.runtime import load
 
-    task = open_model(bundle, "rekur stream")
+    task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
     session = task.stream()
     if sys.stdin.isatty():

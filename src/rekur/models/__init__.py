@@ -3,16 +3,12 @@
 from rekur.models.build import LiveState, SequenceModel, build, count_parameters
 from rekur.models.language import LanguageNetwork, LanguageState, build_language
 from rekur.models.language_spec import LanguageSpec
-from rekur.models.live import LiveModel
-from rekur.models.live_language import LiveLanguage
 from rekur.models.spec import SequenceSpec
 
 __all__ = [
     "LanguageNetwork",
     "LanguageSpec",
     "LanguageState",
-    "LiveLanguage",
-    "LiveModel",
     "LiveState",
     "SequenceModel",
     "SequenceSpec",

@@ -215,12 +215,6 @@ class LanguageNetwork(nn.Module):
         return out + x if self.spec.residual and index > 0 else out
 
 
-def select_rows(state: LanguageState, rows: Tensor) -> LanguageState:
-    """Return the state of some rows, each as often as it is asked for, (k,)."""
-    picked: LanguageState = _pytree.tree_map(lambda tensor: tensor[rows], state)
-    return picked
-
-
 def detach(state: LanguageState) -> LanguageState:
     """Return the state cut off from the graph that made it."""
     cut: LanguageState = _pytree.tree_map(lambda tensor: tensor.detach(), state)

@@ -1,6 +1,7 @@
 """Programs: a trained model as a list of ops over named weights and named state, and what runs it; no PyTorch."""
 
 from rekur.program.costs import Cost, costs
+from rekur.program.draw import draw_sequences
 from rekur.program.engine import Engine
 from rekur.program.files import check_weights, read_program, write_program
 from rekur.program.live import Live
@@ -22,6 +23,7 @@ __all__ = [
     "check_weights",
     "costs",
     "dequantise",
+    "draw_sequences",
     "quantise",
     "read_program",
     "write_program",

@@ -110,11 +110,6 @@ class Bundle:
                 raise
             raise _no_safetensors(self.folder / name, str(error)) from error
 
-    @property
-    def has_program(self) -> bool:
-        """Whether it can run without PyTorch."""
-        return layout.PROGRAM in self.config["files"]
-
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
 
@@ -122,10 +117,8 @@ class Bundle:
             BundleError: the bundle has no program, or one of its files is missing or was changed.
             InputError: the program cannot run, or its weights are not those that it names.
         """
-        if not self.has_program:
-            fix = (
-                "Models of an earlier Rekur have none, nor have those with a part that no program knows: save it again."
-            )
+        if layout.PROGRAM not in self.config["files"]:
+            fix = "Models of an earlier Rekur have none: rekur.tasks.load(FOLDER).save(ANOTHER) writes one."
             raise BundleError(describe(f"{self.folder}: program", "none", f"'{layout.PROGRAM}'", fix))
         program = Program.from_json(self.read(layout.PROGRAM))
         own = layout.PROGRAM_WEIGHTS in self.config["files"]

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._tensors import Array
 from rekur.data import Corpus, encode_texts, read_labels
 from rekur.metrics import bootstrap_interval
 from rekur.metrics.language import BLOCKS
-from rekur.program import Engine
+from rekur.program import Engine, draw_sequences
 from rekur.runtime import layout
 from rekur.runtime.answers import ClassAnswers
 from rekur.runtime.bundle import Bundle
@@ -115,13 +114,9 @@ def step_times(engines: Sequence[Engine]) -> list[float] | None:
         >>> [0 < seconds < 1 for seconds in step_times([Engine(program, {})])]
         [True]
     """
-    source = engines[0].program.input
     if not engines[0].program.causal:
         return None
-    rng = np.random.default_rng(0)
-    steps: Array = rng.normal(size=(_STEPS, source.size)).astype(np.float32)
-    if source.kind == "tokens":
-        steps = rng.integers(0, source.size, size=_STEPS)
+    (steps,) = draw_sequences(engines[0].program, [_STEPS])
     lives = [engine.live() for engine in engines]
     best = [math.inf] * len(lives)
     for _ in range(_ROUNDS):

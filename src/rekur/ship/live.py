@@ -1,11 +1,11 @@
-"""A trained model live: as a program where one can be made of it, else as it is."""
+"""A trained model live: as its program, on the engine."""
 
 from __future__ import annotations
 
 from rekur._kernels import processors
 from rekur.decode import StepFunction
-from rekur.errors import InputError, NotStreamableError
-from rekur.models import LanguageNetwork, LiveLanguage, LiveModel, SequenceModel
+from rekur.errors import NotStreamableError
+from rekur.models import LanguageNetwork, SequenceModel
 from rekur.program import Engine
 from rekur.runtime import ProgramModel, ProgramSteps, StepModel
 from rekur.runtime.program_model import NEEDS_WHOLE
@@ -22,6 +22,7 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
 
     Raises:
         NotStreamableError: the model reads the sequence from both ends.
+        InputError: it has a part that no program knows, such as a cell of your own.
 
     Example:
         >>> import numpy as np
@@ -32,11 +33,7 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
     """
     if not model.streams:
         raise NotStreamableError(NEEDS_WHOLE)
-    try:
-        program, weights = lower(model, task)
-    except InputError:  # a cell of somebody's own
-        return LiveModel(model, fingerprint)
-    return ProgramModel(Engine(program, weights, threads=processors()), fingerprint)
+    return ProgramModel(Engine(*lower(model, task), threads=processors()), fingerprint)
 
 
 def step_function(network: LanguageNetwork) -> StepFunction:
@@ -45,6 +42,9 @@ def step_function(network: LanguageNetwork) -> StepFunction:
     Args:
         network: the trained network.
 
+    Raises:
+        InputError: it has a part that no program knows, such as a cell of your own.
+
     Example:
         >>> import numpy as np
         >>> from rekur.models import LanguageSpec, build_language
@@ -52,8 +52,4 @@ def step_function(network: LanguageNetwork) -> StepFunction:
         >>> steps.step(np.array([0, 0]), steps.initial_state(2))[0].shape
         (2, 10)
     """
-    try:
-        program, weights = lower(network)
-    except InputError:  # a cell of somebody's own
-        return LiveLanguage(network)
-    return ProgramSteps(Engine(program, weights, threads=processors()))
+    return ProgramSteps(Engine(*lower(network), threads=processors()))

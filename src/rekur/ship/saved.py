@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from rekur._tensors import pack
-from rekur.errors import InputError
 from rekur.models import LanguageNetwork, SequenceModel
 from rekur.program.files import PROGRAM, WEIGHTS
 from rekur.ship.lowering import lower
@@ -17,7 +15,7 @@ from rekur.ship.lowering import lower
 Array = np.ndarray[Any, Any]
 
 
-def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
+def program_files(model: SequenceModel | LanguageNetwork, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
     """Return the files that a bundle needs besides its weights so that it runs without PyTorch.
 
     Args:
@@ -26,8 +24,10 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         task: what it predicts.
 
     Returns:
-        ``program.json``, and ``program.safetensors`` where its weights are not those of the model as they are; nothing
-        for a model that no program can be made of.
+        ``program.json``, and ``program.safetensors`` where its weights are not those of the model as they are.
+
+    Raises:
+        InputError: the model has a part that no program knows, such as a cell of your own.
 
     Example:
         >>> from rekur.models import SequenceSpec, build
@@ -37,12 +37,7 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         >>> list(program_files(model, weights, "classify"))
         ['program.json']
     """
-    if not isinstance(model, SequenceModel | LanguageNetwork):
-        return {}
-    try:
-        program, arrays = lower(model, task)
-    except InputError:
-        return {}
+    program, arrays = lower(model, task)
     files = {PROGRAM: program.to_json().encode()}
     shared = all(_same(weights.get(name), array) for name, array in arrays.items())
     return files if shared else {**files, WEIGHTS: pack("weights", arrays)}

@@ -174,13 +174,5 @@ def largest_difference(found: Array, wanted: Array) -> float:
     return float("inf") if np.isnan(worst) else float(worst)
 
 
-def random_sequences(program: Program, lengths: Sequence[int], seed: int = 0) -> list[Array]:
-    """Return sequences that a program may read: random tokens, or rows of standard normal numbers."""
-    rng = np.random.default_rng(seed)
-    if program.input.kind == "tokens":
-        return [rng.integers(0, program.input.size, size=length) for length in lengths]
-    return [rng.normal(size=(length, program.input.size)).astype(np.float32) for length in lengths]
-
-
 def _line(sequence: Any) -> str:
     return f"{len(sequence)} " + " ".join(f"{value:.9g}" for value in np.ravel(sequence).tolist()) + "\n"

@@ -14,7 +14,7 @@ import numpy as np
 from rekur import __version__, _check
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
-from rekur.program import Engine, dequantise
+from rekur.program import Engine, dequantise, draw_sequences
 from rekur.runtime import Bundle, read_bundle
 from rekur.ship.c import check
 from rekur.ship.c.constants import Array, identifier
@@ -211,26 +211,27 @@ def _prove(
     found: dict[str, Any] = {
         "compiler": check.compiler(),
         "sequences": 0,
+        "items": 0,
         "difference": None,
         "difference_of_rounding": None,
     }
     if found["compiler"] is None:
         return found
     lowered, style = made.lowered, made.lowered.style
-    sequences = check.random_sequences(lowered.program, _LENGTHS)
+    sequences = draw_sequences(lowered.program, _LENGTHS)
+    if made.why_not:  # no raw input is read: the steps of the items are
+        sequences += _steps(lowered, features, items)
     outputs = check.outputs(made.sources, style.name, lowered.program, sequences, style.libm)
     rounds = style.precision == "int8"
     own = Engine(engine.program, rounded_weights(lowered, weights)) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]
-        steps = [features.transform(item) for item in raw]
-        if lowered.program.task == "language":
-            steps = [np.concatenate([[0], one]) if len(one) else one for one in steps]
+        steps = _steps(lowered, features, raw)
         tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered, style.libm)))
     code = max(check.largest_difference(out, own.run(steps)) for steps, out in tested)
     whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
-    found |= {"sequences": sum(len(steps) for steps, _ in tested), "difference": code}
+    found |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
     _refuse_far("the compiled code", code, (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or ROUNDED)
@@ -238,6 +239,14 @@ def _prove(
         found["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)
     return found
+
+
+def _steps(lowered: Lowered, features: Features, items: Sequence[Any]) -> list[Array]:
+    """Return items as the model reads them; a language model begins with the token 0."""
+    steps = [features.transform(item) for item in items]
+    if lowered.program.task != "language":
+        return steps
+    return [np.concatenate([[0], one]) if len(one) else one for one in steps]
 
 
 def _refuse_far(thing: str, difference: float, limit: float) -> None:

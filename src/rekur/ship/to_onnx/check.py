@@ -14,7 +14,7 @@ import numpy as np
 from rekur._check import need, positive
 from rekur._tensors import Array
 from rekur.errors import RekurError
-from rekur.program import Engine
+from rekur.program import Engine, draw_sequences
 
 #: largest difference that passes, relative to the largest score of a row where that is above 1
 TOLERANCE = 1e-5
@@ -103,14 +103,7 @@ def _draw(engine: Engine, batch: int, length: int, rng: np.random.Generator) -> 
     lengths = [length, *rng.integers(0, length, size=batch - 1, endpoint=True).tolist()]
     if batch > 2:
         lengths[2] = 0
-    return [_sequence(engine, steps, rng) for steps in lengths]
-
-
-def _sequence(engine: Engine, steps: int, rng: np.random.Generator) -> Array:
-    source = engine.program.input
-    if source.kind == "tokens":
-        return rng.integers(0, source.size, size=steps)
-    return rng.normal(size=(steps, source.size)).astype(np.float32)
+    return draw_sequences(engine.program, lengths, rng)
 
 
 def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
@@ -134,7 +127,7 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
 
 def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Generator) -> Found:
     names = [output.name for output in session.get_outputs()]
-    sequences = [_sequence(engine, sum(CHUNKS), rng) for _ in range(batch)]
+    sequences = draw_sequences(engine.program, batch * [sum(CHUNKS)], rng)
     wanted = [engine.initial_state() for _ in sequences]
     slots = [slot.name for slot in engine.program.state]
     state = {f"state.{slot}": np.stack(arrays) for slot, *arrays in zip(slots, *wanted, strict=True)}

@@ -13,13 +13,12 @@ from rekur.runtime import Bundle, read_bundle
 from rekur.runtime.layout import render
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
 from rekur.ship.to_onnx.check import TOLERANCE, Found, check_models
+from rekur.ship.to_onnx.graph import LARGEST
 from rekur.ship.to_onnx.manifest import FORMAT, make_manifest
 from rekur.ship.to_onnx.models import make_models
 
 #: what runs an export without Rekur
 RUNNERS = ("run.py", "run.mjs")
-# protocol buffers hold no more
-_LARGEST = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ def export_onnx(
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     program, weights = dequantise(*saved.program())
     size = sum(array.nbytes for array in weights.values())
-    if size > _LARGEST:
-        raise InputError(describe("bytes of the weights", size, f"at most {_LARGEST}, which one ONNX file holds"))
+    if size > LARGEST:
+        raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
     engine = Engine(program, weights)
     models = make_models(program, weights, {"fingerprint": saved.fingerprint})
     found = check_models(models, engine, tolerance)

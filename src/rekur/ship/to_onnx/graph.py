@@ -13,6 +13,8 @@ from rekur._tensors import Array
 
 #: the operators and the file format that are used: the oldest that have all that programs need
 OPSET, IR_VERSION = 18, 8
+#: bytes of weights: one file is one protocol buffer, which holds no more
+LARGEST = 2_000_000_000
 #: what a node may read: a value, a number or an array (which become constants), or nothing
 Operand = Union["Value", float, Array, None]
 #: sizes of axes: a number, or the name of one that may vary

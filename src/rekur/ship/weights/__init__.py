@@ -1,12 +1,16 @@
-"""Weights of recurrent layers from and to torch.nn, Keras and ONNX; NumPy arrays in between."""
+"""Weights of recurrent layers out of bundles, and from and to torch.nn, Keras and ONNX; NumPy arrays in between."""
 
+from rekur.ship.weights.bundle import from_bundle
 from rekur.ship.weights.keras import from_keras, read_keras, to_keras
+from rekur.ship.weights.keras_file import write_keras
 from rekur.ship.weights.layer import LayerWeights
 from rekur.ship.weights.names import from_stack, from_torch, to_stack, to_torch
 from rekur.ship.weights.nodes import from_node, read_nodes, to_node
+from rekur.ship.weights.nodes_file import write_nodes
 
 __all__ = [
     "LayerWeights",
+    "from_bundle",
     "from_keras",
     "from_node",
     "from_stack",
@@ -17,4 +21,6 @@ __all__ = [
     "to_node",
     "to_stack",
     "to_torch",
+    "write_keras",
+    "write_nodes",
 ]

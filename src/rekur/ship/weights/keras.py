@@ -25,6 +25,11 @@ from rekur.ship.weights.layer import GATES, LayerWeights, reorder
 #: Keras has the gates of an LSTM as i f c o, which is PyTorch's order, and those of a GRU as z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 1, 2, 3)}
 _CLASSES = ("SimpleRNN", "LSTM", "GRU")
+#: what to do about weights that Keras has not: of peepholes, and of a projection
+_ADVICE = (
+    "Keras has no peepholes: train the cell 'lstm', or write ONNX, which has them.",
+    "Keras has no projection: train the LSTM without proj_size, or keep it in torch.nn, which has it.",
+)
 
 
 def from_keras(arrays: Sequence[Any], cell: str) -> LayerWeights:
@@ -70,14 +75,16 @@ def to_keras(layer: LayerWeights) -> list[Array]:
     arrays: list[Array] = []
     for place, weights in enumerate(layer.directions):
         extra = set(weights) - {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
-        if extra:
-            raise InputError(describe("weights of the layer", ", ".join(sorted(extra)), "those that Keras has too"))
+        if extra or layer.cell == "lstm_peephole":
+            got = ", ".join(sorted(extra)) or layer.cell
+            fix = _ADVICE["weight_hr" in extra]
+            raise InputError(describe("weights of the layer", got, "those that Keras has too", fix))
         order = _ORDERS[layer.gates]
         arrays += [np.ascontiguousarray(reorder(weights[role], order).T) for role in ("weight_ih", "weight_hh")]
-        if "bias_ih" not in weights and "bias_hh" not in weights:
+        if not layer.biased:
             continue
         biases = [reorder(bias, order) for bias in layer.bias(place)]
-        arrays.append(np.stack(biases) if layer.cell == "gru" else _joined(layer.cell, biases))
+        arrays.append(np.stack(biases) if layer.cell == "gru" else _joined(*biases))
     return arrays
 
 
@@ -93,7 +100,8 @@ def read_keras(file: str | os.PathLike[str]) -> dict[str, LayerWeights]:
 
     Example:
         >>> layers = read_keras("model.keras")  # doctest: +SKIP
-        >>> stack.load_state_dict(to_stack(list(layers.values())))  # doctest: +SKIP
+        >>> {name: layer.hidden_size for name, layer in layers.items()}  # doctest: +SKIP
+        {'gru': 64}
     """
     h5py = need("h5py", "keras", "reading Keras models")
     path = Path(file)
@@ -116,13 +124,19 @@ def read_keras(file: str | os.PathLike[str]) -> dict[str, LayerWeights]:
     return layers
 
 
-def _read(path: Path, config: Mapping[str, Any], arrays_of: Any) -> dict[str, LayerWeights]:
-    found, counts = {}, Counter[str]()
-    for layer in config["config"]["layers"]:
-        # groups of weights are named after the class, whatever the layer is called
+def group_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the groups of layers in the weights of a ``.keras`` file: after the class, whatever a layer is called."""
+    names, counts = [], Counter[str]()
+    for layer in layers:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", layer["class_name"]).lower()
-        key = f"{snake}_{counts[snake]}" if counts[snake] else snake
+        names.append(f"{snake}_{counts[snake]}" if counts[snake] else snake)
         counts[snake] += 1
+    return names
+
+
+def _read(path: Path, config: Mapping[str, Any], arrays_of: Any) -> dict[str, LayerWeights]:
+    found, given = {}, config["config"]["layers"]
+    for layer, key in zip(given, group_names(given), strict=True):
         inner = layer["config"]["layer"] if layer["class_name"] == "Bidirectional" else layer
         if inner["class_name"] not in _CLASSES:
             continue
@@ -176,7 +190,6 @@ def _direction(part: list[Array], cell: str) -> dict[str, Array]:
     return arrays
 
 
-def _joined(cell: str, biases: list[Array]) -> Array:
-    if cell == "lstm_peephole":
-        raise InputError(describe("cell", cell, "one that Keras has: rnn, rnn_relu, lstm, gru or gru_reset_before"))
-    return np.asarray(biases[0] + biases[1])
+def _joined(ours: Array, other: Array) -> Array:
+    """Return the sum of two biases, bit for bit the first where the other one is zero."""
+    return np.asarray(ours + other if other.any() else ours)

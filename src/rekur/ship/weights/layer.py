@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,11 @@ class LayerWeights:
             if rows != hidden * GATES[self.cell]:
                 expected = f"{hidden * GATES[self.cell]}, {GATES[self.cell]} gates of {hidden} units of '{self.cell}'"
                 raise ShapeError(describe("rows of weight_ih", rows, expected))
+        for role in ("weight_ih", "weight_hh", "weight_hr"):
+            shapes = [arrays[role].shape for arrays in self.directions if role in arrays]
+            if shapes and shapes != len(self.directions) * shapes[:1]:
+                got = " and ".join(map(str, shapes))
+                raise ShapeError(describe(f"{role} of both directions", got, "the same shape in both"))
 
     @property
     def gates(self) -> int:
@@ -77,6 +83,17 @@ class LayerWeights:
         return len(self.directions[0]["weight_ih"]) // self.gates
 
     @property
+    def output_size(self) -> int:
+        """Features of an output: H of each direction, or as many as the projection leaves."""
+        first = self.directions[0]
+        return len(self.directions) * (len(first["weight_hr"]) if "weight_hr" in first else self.hidden_size)
+
+    @property
+    def biased(self) -> bool:
+        """Whether it has biases."""
+        return any(role.startswith("bias_") for arrays in self.directions for role in arrays)
+
+    @property
     def bidirectional(self) -> bool:
         """Whether it reads backwards too."""
         return len(self.directions) == 2
@@ -86,6 +103,46 @@ class LayerWeights:
         arrays = self.directions[direction]
         zeros = np.zeros(len(arrays["weight_ih"]), arrays["weight_ih"].dtype)
         return arrays.get("bias_ih", zeros), arrays.get("bias_hh", zeros)
+
+
+def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, LayerWeights]:
+    """Return layers by name, those without one as ``layer_0`` and so on, if each reads what the one before gives.
+
+    Args:
+        layers: from the input on.
+
+    Raises:
+        InputError: no layers, something else, or weights of several types.
+        ShapeError: a layer reads another number of features than the one before gives.
+
+    Example:
+        >>> one = {"weight_ih": np.zeros((12, 4), np.float32), "weight_hh": np.zeros((12, 4), np.float32)}
+        >>> list(stacked([LayerWeights("gru", (one,)), LayerWeights("gru", (one,))]))
+        ['layer_0', 'layer_1']
+    """
+    if not hasattr(layers, "__iter__"):
+        expected = "LayerWeights by name, or a list of them"
+        raise InputError(describe("layers", type(layers).__name__, expected, "Put a single layer into a list."))
+    pairs = layers.items() if isinstance(layers, Mapping) else ((f"layer_{k}", one) for k, one in enumerate(layers))
+    given: dict[str, Any] = dict(pairs)
+    if not given:
+        raise InputError(describe("layers", "none", "one or more"))
+    before, kinds = "", set()
+    for name, layer in given.items():
+        if not name or not isinstance(name, str):
+            raise InputError(describe("name of a layer", name, "text"))
+        if not isinstance(layer, LayerWeights):
+            raise InputError(describe(f"layer '{name}'", type(layer).__name__, "LayerWeights"))
+        if before and layer.input_size != given[before].output_size:
+            expected = f"{given[before].output_size}, the outputs of '{before}' before it"
+            fix = "Give the layers from the input on, those of one stack alone."
+            raise ShapeError(describe(f"input features of '{name}'", layer.input_size, expected, fix))
+        before = name
+        kinds |= {str(array.dtype) for arrays in layer.directions for array in arrays.values()}
+    if len(kinds) > 1 or not kinds <= {"float16", "float32", "float64"}:
+        expected = "one of float16, float32 and float64 in all layers"
+        raise InputError(describe("types of the weights", ", ".join(sorted(kinds)), expected))
+    return given
 
 
 def reorder(array: Array, order: Sequence[int]) -> Array:

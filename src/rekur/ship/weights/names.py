@@ -11,7 +11,7 @@ import numpy as np
 from rekur._check import choice
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.ship.weights.layer import GATES, LayerWeights
+from rekur.ship.weights.layer import GATES, LayerWeights, stacked
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
 _STACK = re.compile(r"layers\.(\d+)\.(?:(forward|backward)_layer\.)?cell\.(\w+)")
@@ -44,11 +44,15 @@ def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
     return _layers(found, cell)
 
 
-def to_torch(layers: Sequence[LayerWeights]) -> dict[str, Array]:
+def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
     """Return layers under the names of ``torch.nn``; ``torch.from_numpy`` makes tensors of the arrays.
+
+    Args:
+        layers: from the input on, by name or without names.
 
     Raises:
         InputError: a cell that ``torch.nn`` has not.
+        ShapeError: a layer reads another number of features than the one before gives.
 
     Example:
         >>> import torch
@@ -56,12 +60,13 @@ def to_torch(layers: Sequence[LayerWeights]) -> dict[str, Array]:
         >>> list(to_torch(from_torch(state))) == list(state)
         True
     """
-    for index, layer in enumerate(layers):
+    given = list(stacked(layers).values())
+    for index, layer in enumerate(given):
         choice(f"cell of layer {index}", layer.cell, ("rnn", "rnn_relu", "lstm", "gru"))
     ends = ("", "_reverse")
     return {
         f"{role}_l{index}{ends[place]}": array
-        for index, layer in enumerate(layers)
+        for index, layer in enumerate(given)
         for place, arrays in enumerate(layer.directions)
         for role, array in arrays.items()
     }
@@ -93,8 +98,14 @@ def from_stack(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
     return _layers(found, cell)
 
 
-def to_stack(layers: Sequence[LayerWeights]) -> dict[str, Array]:
+def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
     """Return layers under the names of ``rekur.nn.Recurrent``; ``torch.from_numpy`` makes tensors of the arrays.
+
+    Args:
+        layers: from the input on, by name or without names.
+
+    Raises:
+        ShapeError: a layer reads another number of features than the one before gives.
 
     Example:
         >>> import torch
@@ -104,7 +115,7 @@ def to_stack(layers: Sequence[LayerWeights]) -> dict[str, Array]:
         <All keys matched successfully>
     """
     state: dict[str, Array] = {}
-    for index, layer in enumerate(layers):
+    for index, layer in enumerate(stacked(layers).values()):
         sides = ("forward_layer.", "backward_layer.") if layer.bidirectional else ("",)
         for side, arrays in zip(sides, layer.directions, strict=True):
             state |= {f"layers.{index}.{side}cell.{role}": array for role, array in arrays.items()}

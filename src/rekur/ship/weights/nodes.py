@@ -29,7 +29,9 @@ _PEEPHOLES = ("weight_ci", "weight_co", "weight_cf")
 
 
 def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]:
-    """Return the operator, its inputs W, R, B (and P) and its attributes, for ``onnx.helper.make_node``.
+    """Return the operator, its inputs W and R, and B and P where it has them, and its attributes.
+
+    They are what ``onnx.helper.make_node`` takes; a layer without biases has no B.
 
     Raises:
         InputError: the layer has a projection, which ONNX has not.
@@ -42,13 +44,15 @@ def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]
     """
     order, size = _ORDERS[layer.gates], layer.hidden_size
     if any("weight_hr" in arrays for arrays in layer.directions):
-        raise InputError(describe("weights of the layer", "weight_hr", "none of a projection, which ONNX has not"))
+        fix = "Train the LSTM without proj_size, or keep it in torch.nn, which has it."
+        raise InputError(describe("weights of the layer", "weight_hr", "none of a projection, which ONNX has not", fix))
     inputs = {
         letter: np.stack([reorder(arrays[role], order) for arrays in layer.directions])
         for letter, role in (("W", "weight_ih"), ("R", "weight_hh"))
     }
-    biases = [layer.bias(place) for place in range(len(layer.directions))]
-    inputs["B"] = np.stack([np.concatenate([reorder(bias, order) for bias in pair]) for pair in biases])
+    if layer.biased:
+        biases = [layer.bias(place) for place in range(len(layer.directions))]
+        inputs["B"] = np.stack([np.concatenate([reorder(bias, order) for bias in pair]) for pair in biases])
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}[layer.gates]
     attributes: dict[str, Any] = {"hidden_size": size}
     if layer.bidirectional:

@@ -1,0 +1,38 @@
+"""Sequences at random, to try a program on.
+
+Axes: T time, D numbers of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.program.program import Program
+
+
+def draw_sequences(
+    program: Program, lengths: Sequence[int], seed: int | np.random.Generator = 0, *, padding: bool = True
+) -> list[Array]:
+    """Return sequences that a program may read: token numbers (T,), or rows (T, D) of standard normal numbers.
+
+    Args:
+        program: what is to read them.
+        lengths: the steps T of each.
+        seed: of the draws, or what draws.
+        padding: whether token 0 is among them, which no features give; language models begin a text with it.
+
+    Example:
+        >>> from rekur.program import Input, Op, State
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> program = Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
+        >>> [x.shape for x in draw_sequences(program, [3, 0])]
+        [(3, 2), (0, 2)]
+    """
+    rng, size = np.random.default_rng(seed), program.input.size
+    if program.input.kind == "rows":
+        return [rng.normal(size=(length, size)).astype(np.float32) for length in lengths]
+    first = 0 if padding else min(1, size - 1)
+    return [rng.integers(first, size, size=length) for length in lengths]

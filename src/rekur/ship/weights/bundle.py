@@ -1,0 +1,98 @@
+"""The recurrent layers of a saved model, out of its program; no PyTorch.
+
+Axes: D input features.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rekur.errors import InputError, describe
+from rekur.program import Op, Program, dequantise
+from rekur.program.cells import cell_from
+from rekur.program.ops import op_arrays
+from rekur.runtime import Bundle, read_bundle
+from rekur.ship.weights.layer import GATES, LayerWeights
+
+_OTHERS = "torch.nn, Keras and ONNX"
+_ARRAYS = "The arrays themselves are in read_bundle(FOLDER).program()."
+
+
+def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeights]:
+    """Return the recurrent layers of a saved model, from the input on, by their names: ``layer.0`` and so on.
+
+    Over one another they are what the model runs between its input (an embedding or a convolution where it has one,
+    else the features) and its pooling; 8-bit and 16-bit weights come as the float32 that they stand for.
+
+    Args:
+        bundle: a bundle, or its folder.
+
+    Raises:
+        BundleError: there is none, or it is damaged.
+        InputError: its layers are none that torch.nn, Keras and ONNX have: another cell, normalisation or zoneout
+            inside the cell, a normalisation or residual connection between layers, or a learned first state.
+
+    Example:
+        >>> import tempfile
+        >>> from rekur import Classifier
+        >>> texts, labels = ["aa b", "aa", "c dd", "c"] * 4, [0, 0, 1, 1] * 4
+        >>> model = Classifier(cell="gru", epochs=1, hidden_size=4, baseline=False).fit(texts, labels)
+        >>> layers = from_bundle(model.save(tempfile.mkdtemp() + "/small"))
+        >>> {name: (layer.cell, layer.hidden_size) for name, layer in layers.items()}
+        {'layer.0': ('gru', 4)}
+    """
+    saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    program, weights = dequantise(*saved.program())
+    groups: dict[str, list[Op]] = {}
+    for op in program.body:
+        if op.kind == "recur":
+            groups.setdefault(op.reads[0], []).append(op)
+    layers: dict[str, LayerWeights] = {}
+    before = ""
+    for reads, ops in groups.items():
+        name = _output(program, ops)
+        if before:
+            _follows(program, saved.folder, before, reads)
+        for op in ops:
+            _check(program, op, f"{saved.folder}: {name}")
+        layers[name] = LayerWeights(ops[0].options["cell"], tuple(op_arrays(op, weights) for op in ops))
+        before = name
+    if not layers:
+        raise InputError(describe(f"{saved.folder}: recurrent layers", "none", "one or more"))
+    _follows(program, saved.folder, before, program.body[-1].writes)
+    return layers
+
+
+def _output(program: Program, ops: list[Op]) -> str:
+    """Return the register that holds what a layer gives: of two directions, both beside each other."""
+    if len(ops) == 1:
+        return ops[0].writes
+    registers = tuple(op.writes for op in ops)
+    joined = [op.writes for op in program.body if op.kind == "concat" and op.reads == registers]
+    return joined[0] if joined else registers[0]
+
+
+def _follows(program: Program, folder: Path, name: str, reads: str) -> None:
+    """Raise unless what comes after a layer reads its outputs as they are."""
+    if reads != name:
+        between = next(op.kind for op in program.body if op.writes == reads)
+        expected = f"nothing, as in stacked layers of {_OTHERS}"
+        raise InputError(describe(f"{folder}: what follows {name}", between, expected, _ARRAYS))
+
+
+def _check(program: Program, op: Op, place: str) -> None:
+    """Raise for a cell that only Rekur has."""
+    if op.options["cell"] not in GATES:
+        expected = f"one of {', '.join(GATES)}"
+        fix = f"{_OTHERS} have no other; rekur export writes its equations."
+        raise InputError(describe(f"{place}: cell", op.options["cell"], expected, fix))
+    cell = cell_from(op.options, 1, op.size)
+    for what, there in (("layer normalisation", bool(cell.norm)), ("zoneout", any(cell.stay))):
+        if there:
+            raise InputError(describe(f"{place}: cell", what, f"a plain cell, as in {_OTHERS}", _ARRAYS))
+    begins = {slot.name: slot.begins for slot in program.state}
+    for state in op.state.values():
+        if begins[state] != 0:
+            got, expected = "learned values", f"zeros, with which layers of {_OTHERS} begin"
+            raise InputError(describe(f"{place}: first state", got, expected, _ARRAYS))
