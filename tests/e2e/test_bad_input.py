@@ -340,11 +340,12 @@ def test_a_file_that_does_not_fit_the_model(cli: Run, bundles: dict[str, Path], 
 def test_a_report_that_cannot_be_written(
     cli: Run, bundles: dict[str, Path], files: dict[str, Path], tmp_path: Path
 ) -> None:
+    (tmp_path / "no").write_text("a file where a folder is wanted")
     done = cli("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "no" / "page.html")
     assert (done.code, done.err) == (
         2,
-        f"rekur: {tmp_path}/no/page.html: got 'No such file or directory'; expected a file that can be written. "
-        "Choose another path.\n",
+        f"rekur: {tmp_path}/no/page.html: got 'File exists'; expected a place that can be written. "
+        "Choose another place; nothing half-written was left behind.\n",
     )
 
 

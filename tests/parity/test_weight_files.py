@@ -24,7 +24,7 @@ from rekur.errors import InputError, MissingDependencyError, SaveError, ShapeErr
 from rekur.models import SequenceSpec, build
 from rekur.nn import Recurrent
 from rekur.program import dequantise
-from rekur.runtime import Bundle, read_bundle, write_quantised
+from rekur.runtime import Bundle, read_bundle, whole, write_quantised
 from rekur.ship import lower
 from rekur.ship.weights import (
     LayerWeights,
@@ -37,7 +37,6 @@ from rekur.ship.weights import (
     to_keras,
     to_stack,
     to_torch,
-    whole,
     write_keras,
     write_nodes,
 )

@@ -61,7 +61,8 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SaveError) as caught:
         write_report(page, title="second", tables=[], plots=[])
     assert str(caught.value) == (
-        f"{page}: got 'No space left on device'; expected a file that can be written. Choose another path."
+        f"{page}: got 'No space left on device'; expected a place that can be written. "
+        "Choose another place; nothing half-written was left behind."
     )
     assert page.read_text(encoding="utf-8") == before
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -35,8 +35,6 @@ def runs_native(program: Program) -> bool:
     return _kernels.kernels is not None and all(op.kind in _KNOWN for _, op in program.ops())
 
 
-
-
 class NativeLive:
     """One sequence of a causal program whose ops the kernels know; it belongs to one thread at a time.
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import html
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from rekur.errors import SaveError, describe
+from rekur.runtime.whole import write_whole
 from rekur.study import figures
 
 _STYLE = """
@@ -43,6 +41,7 @@ def write_report(
         details: further tables, below the plots.
 
     Raises:
+        InputError: a folder has its name.
         SaveError: the file cannot be written; an older one stays as it was.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
@@ -54,7 +53,7 @@ def write_report(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
     )
-    _replace(path, page)
+    write_whole(path, page.encode("utf-8"), overwrite=True)
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:
@@ -92,26 +91,3 @@ def _svg(figure: Figure) -> str:
     figure.savefig(out, format="svg")
     text = out.getvalue()
     return text[text.index("<svg") :]
-
-
-def _mode() -> int:
-    """Return the rights that a new file gets here: all but those that the umask takes away."""
-    taken = os.umask(0)
-    os.umask(taken)
-    return 0o666 & ~taken
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text)
-            Path(temporary).chmod(_mode())
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        shown = describe(str(path), error.strerror or str(error), "a file that can be written", "Choose another path.")
-        raise SaveError(shown) from error

@@ -19,9 +19,9 @@ import numpy as np
 from rekur._check import choice, need
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
+from rekur.runtime.whole import write_whole
 from rekur.ship.weights.keras import group_names, to_keras
 from rekur.ship.weights.layer import LayerWeights, stacked
-from rekur.ship.weights.whole import write_whole
 
 #: the oldest Keras whose files these are
 _VERSION = "3.0.0"

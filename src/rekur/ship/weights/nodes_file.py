@@ -14,10 +14,10 @@ import numpy as np
 
 from rekur._check import need
 from rekur.errors import InputError, describe
+from rekur.runtime.whole import write_whole
 from rekur.ship.to_onnx.graph import IR_VERSION, LARGEST, OPSET
 from rekur.ship.weights.layer import LayerWeights, stacked
 from rekur.ship.weights.nodes import to_node
-from rekur.ship.weights.whole import write_whole
 
 
 def write_nodes(
