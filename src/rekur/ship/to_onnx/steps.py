@@ -21,7 +21,8 @@ _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    return frame.graph.node("Gather", frame.weight(op, "table"), reads[0], axis=0)
+    name = op.weights["table"]
+    return frame.graph.rows(name, frame.matrix(name), reads[0])
 
 
 def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -103,7 +104,8 @@ def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
         order = back + 1
         if order in orders:
             rows = _row_of(frame, op.writes, order, key, frame.weights[op.weights[f"runs_{order}"]])
-            found = graph.node("Gather", frame.weight(op, f"table_{order}"), rows, axis=0)
+            table = op.weights[f"table_{order}"]
+            found = graph.rows(table, frame.matrix(table), rows)
             total = found if total is None else total + found
     return reads[0] if total is None else total
 
