@@ -5,6 +5,7 @@ Axes: B sequences, T time, D input features.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_a_table_that_two_ops_share_is_kept_once(name: str, precision: str) -> N
     sizes = [np.prod(array.dims) for array in make_models(program, weights)["step"].graph.initializer]
     table = weights["embedding.weight"].size
     assert sizes.count(table) == 1
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 33])
+def test_runs_of_tokens_of_which_few_are_known(known: int) -> None:
+    program, weights = lower(language(ngrams=(2,)))
+    op = next(op for op in program.body if op.kind == "ngrams")
+    table, runs = op.weights["table_2"], op.weights["runs_2"]
+    weights |= {table: weights[table][: known + 1], runs: weights[runs][:known]}
+    shapes = {name: replace(program.weights[name], shape=weights[name].shape) for name in (table, runs)}
+    program = replace(program, weights={**program.weights, **shapes})
+    models = agree(program, weights)
+    sizes = sum(np.prod(array.dims) for array in models["step"].graph.initializer if array.name.startswith(op.writes))
+    assert sizes <= 3 * known + 8, "a key, the begin of its bucket, and no more than the fullest bucket beyond the end"
 
 
 def matrices_of(model: Any) -> dict[str, list[str]]:

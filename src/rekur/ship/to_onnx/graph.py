@@ -84,7 +84,7 @@ class Value:
         return self.graph.node("Transpose", self, perm=list(axes))
 
     def reduce(self, function: str, axis: int) -> Value:
-        """Return a sum, mean or maximum over an axis, which goes."""
+        """Return a sum, mean, maximum or minimum over an axis, which goes."""
         return self.graph.node(f"Reduce{function}", self, np.array([axis], np.int64), keepdims=0)
 
     def cast(self, dtype: str) -> Value:
