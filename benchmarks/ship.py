@@ -13,8 +13,8 @@
 - *step*: the same without reading and presenting: the model's part alone.
 - *long*: a million pushes into one session: the time of the last ones against the first ones, and memory.
 - *c*: a step of the exported C, compiled with -O3, against the engine's step.
-- *int8*: what int8 saves and loses on models of three data sets, trained for a minute each; and a step of a GRU alone
-  on the stepper with weights of 32, 16 and 8 bits.
+- *int8*: what int8 saves and loses on models of three data sets, trained for a minute each, and on their step in ONNX
+  Runtime; and a step of a GRU alone on the stepper with weights of 32, 16 and 8 bits.
 - *start*: whole processes: ``rekur --help`` and ``rekur predict`` on a small model; ``import torch`` beside them.
 
 Every rival's predictions are checked against the model's before anything is timed. Rivals take turns; every figure is
@@ -254,7 +254,7 @@ def measure(given: argparse.Namespace, sections: list[str], report: Report, fold
             report.rows.append(long_session(folder / "rows", made["rows"][1], 100_000 if given.quick else 1_000_000))
         elif section == "int8":
             report.rows += ship_int8.stepped(repeats)
-            report.rows += ship_int8.quantised(folder, ship_int8.SECONDS[given.quick])
+            report.rows += ship_int8.quantised(folder, ship_int8.SECONDS[given.quick], repeats, onnx)
             if not report.of("int8"):
                 report.absent["int8"] = f"no data in {ship_int8.root()}; set REKUR_DATA"
         elif section == "c":

@@ -1,7 +1,7 @@
 """What int8 saves and what it loses: models of three data sets, trained for a short time, before and after.
 
 Run by ship.py. The data stand in $REKUR_DATA or ../shared/data beside the checkout; a data set that is absent is left
-out. The score is that of the test part, of the same model with its weights rounded.
+out. The score is that of the test part, of the same model with its weights rounded; both are exported to ONNX as well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rekur._stepper import PRECISIONS, StepLayer, Stepper
 from rekur.data import Columns, Corpus, examples, open_source, open_texts
 from rekur.runtime import read_bundle, runner, score_loss, write_quantised
 from rekur.runtime.compare import bytes_of, step_times
+from ship_rivals import OnnxModel
 from timing import Figure, take_turns
 
 DATA = {
@@ -48,8 +49,8 @@ def root() -> Path:
     return Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def quantised(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield a row for each data set that is there."""
+def quantised(folder: Path, seconds: float, repeats: int, onnx: bool) -> Iterator[dict[str, Any]]:
+    """Yield a row for each data set that is there; with ``onnx`` of its exports too."""
     for name, columns in DATA.items():
         if not (root() / name).is_dir():
             continue
@@ -68,7 +69,16 @@ def quantised(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
             **loss.to_dict(),
             "share": {what: sizes[1][what] / sizes[0][what] for what in sizes[0]},
             "step_us": [1e6 * seconds for seconds in times or ()],
+            "onnx": exported([before.folder, after.folder], repeats) if onnx else {},
         }
+
+
+def exported(folders: list[Path], repeats: int) -> dict[str, float]:
+    """Return the bytes of an export in int8, and the time of its step, as a share of those in float32."""
+    before, after = (OnnxModel(folder) for folder in folders)
+    runs = {str(one.bytes): partial(one.live().advance, np.array([2])) for one in (before, after)}
+    taken = take_turns(runs, repeats=repeats, clock=time.perf_counter).seconds
+    return {"bytes": after.bytes / before.bytes, "step": taken[str(after.bytes)] / taken[str(before.bytes)]}
 
 
 def stepped(repeats: int) -> Iterator[dict[str, Any]]:
@@ -91,6 +101,9 @@ def figures(rows: list[dict[str, Any]]) -> list[Figure]:
         found.append(Figure(f"int8, {row['data']}: {row['unit']} lost", row["lost"], LOST[row["unit"]], False, note))
         note = f"the whole bundle {row['share']['bundle']:.3f}"
         found.append(Figure(f"int8, {row['data']}: share of the weights", row["share"]["weights"], SHARE, False, note))
+        if onnx := row["onnx"]:
+            found.append(Figure(f"int8, {row['data']}: share of step.onnx", onnx["bytes"], SHARE, False))
+            found.append(Figure(f"int8, {row['data']}: step in ONNX Runtime / float32", onnx["step"], 1.1, False))
     return found
 
 

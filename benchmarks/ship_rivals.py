@@ -110,7 +110,9 @@ class OnnxModel:
         with tempfile.TemporaryDirectory() as scratch:
             export_onnx(folder, Path(scratch) / "onnx")
             self.about = json.loads((Path(scratch) / "onnx" / "manifest.json").read_text(encoding="utf-8"))
-            self.graph = InferenceSession(str(Path(scratch) / "onnx" / "step.onnx"), options)
+            file = Path(scratch) / "onnx" / "step.onnx"
+            self.bytes = file.stat().st_size
+            self.graph = InferenceSession(str(file), options)
         self.fingerprint = ""
 
     def live(self) -> OnnxSteps:

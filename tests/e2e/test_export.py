@@ -16,7 +16,7 @@ import pytest
 
 from conftest import Run
 from rekur.cli.main import main
-from rekur.runtime import read_bundle
+from rekur.runtime import read_bundle, write_quantised
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -105,6 +105,18 @@ def test_series(
         same(runner(exports[name], *map(json.dumps, items)), wanted)
 
 
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_weights_in_fewer_bits(
+    bundles: dict[str, Path], tmp_path: Path, cli: Run, runner: Runner, precision: str
+) -> None:
+    small = write_quantised(read_bundle(bundles["letters"]), tmp_path / "small", precision).folder
+    assert cli("export", small, "--to", "onnx", "--out", tmp_path / "x").code == 0
+    items = ["a great film", "Dull ß 🎬 story", "x"]
+    wanted = lines(cli("predict", small, "--json", *(f"--item={item}" for item in items)).out)
+    same(runner(tmp_path / "x", *items), wanted)
+    same(runner(tmp_path / "x", "--live", "x"), wanted[-1:])
+
+
 def test_step_by_step(bundles: dict[str, Path], exports: dict[str, Path], cli: Run, runner: Runner) -> None:
     text = "great film"
     wanted = lines(cli("predict", bundles["letters"], "--json", *(f"--item={text[:n]}" for n in range(1, 11))).out)
@@ -139,6 +151,12 @@ def test_what_the_command_says(bundles: dict[str, Path], tmp_path: Path, cli: Ru
     told = cli("export", bundles["words"], "--to", "onnx", "--out", tmp_path / "y", "--json").json
     assert set(told["files"]) == {"sequence.onnx", "step.onnx", "manifest.json", "run.py", "run.mjs"}
     assert told["checked"]["difference"] <= told["checked"]["tolerance"] == 1e-5
+    assert told["precision"] == "float32"
+    done = cli("export", bundles["words"], "--to", "onnx", "--precision", "int8", "--out", tmp_path / "z")
+    assert "ONNX, weights in int8" in " ".join(done.out.split())
+    assert f"{(tmp_path / 'z' / 'step.onnx').stat().st_size:,}" in done.out
+    assert "Its weights were rounded to int8; rekur quantize shows what that loses on your data." in done.out
+    assert (tmp_path / "z" / "step.onnx").stat().st_size < told["files"]["step.onnx"]
 
 
 def test_bad_input(bundles: dict[str, Path], tmp_path: Path, cli: Run) -> None:
@@ -154,6 +172,13 @@ def test_bad_input(bundles: dict[str, Path], tmp_path: Path, cli: Run) -> None:
         (("--to", "onnx", "--out", tmp_path / "y", "--tolerance", "1e-30"), 1, "expected at most 1e-30."),
         (("--to", "onnxx", "--out", tmp_path / "y"), 2, "'onnxx' is not"),
         (("--to", "onnx"), 2, "Missing option '--out'"),
+        (("--to", "onnx", "--out", tmp_path / "y", "--precision", "int4"), 2, "'int4' is not one of"),
+        (
+            ("--to", "c", "--out", tmp_path / "y", "--precision", "bfloat16"),
+            2,
+            "precision: got 'bfloat16'; expected one of 'float32', 'int8'.",
+        ),
+        (("--to", "onnx", "--out", tmp_path / "y", "--no-libm"), 2, "Leave it out, or export --to c."),
     ):
         done = cli("export", bundles["letters"], *words)
         assert done.code == code, done.err

@@ -5,21 +5,22 @@ Axes: B sequences, T time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_program_laws import MORE_CELLS, language, make, shaken
+from test_program_laws import LANGUAGES, MORE_CELLS, language, make, shaken, with_cell
 from torch import nn
 
 from rekur.cells import CELLS, make_cell
-from rekur.errors import NotStreamableError
+from rekur.errors import InputError, NotStreamableError
 from rekur.nn import Recurrent
-from rekur.program import Engine, draw_sequences
+from rekur.program import Engine, draw_sequences, in_precision, quantise
 from rekur.ship import lower
 from rekur.ship.c import check
-from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c, rounded_weights
+from rekur.ship.c.constants import identifier
+from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c
 from rekur.ship.c.write import header, source
 
 LENGTHS = (5, 0, 12, 1, 30)
@@ -34,22 +35,15 @@ def written(lowered: Lowered) -> dict[str, str]:
 
 
 def agree(model: nn.Module, *styles: Style) -> None:
-    """Hold the C code of a model against the engine on the same weights, and rounded weights against exact ones."""
+    """Hold the C code of a model against the engine on the same weights, rounded or not."""
     program, weights = lower(model)  # type: ignore[arg-type]
     sequences = draw_sequences(program, LENGTHS)
     for style in styles:
         lowered = lower_to_c(program, weights, style)
         found = check.outputs(written(lowered), style.name, program, sequences, style.libm)
-        wanted = Engine(program, rounded_weights(lowered, weights)).run(sequences)
+        assert lowered.program.precision == style.precision
+        wanted = Engine(*in_precision(program, weights, style.precision)).run(sequences)
         assert check.largest_difference(found, wanted) <= (1e-5 if style.activations == "exact" else 5e-3)
-        if style.precision == "float32":
-            assert lowered.constants.rounded == {}
-        else:
-            for name, array in lowered.constants.rounded.items():
-                rows = weights[name].reshape(len(weights[name]), -1)
-                steps = np.abs(rows).max(axis=1, keepdims=True) / 127
-                apart = np.abs(array.reshape(rows.shape) - rows) if array.ndim < 3 else 0 * rows
-                assert (apart <= 0.51 * steps + 1e-9).all()
 
 
 PLAIN, SMALL = Style("m"), Style("m", precision="int8", libm=False)
@@ -68,10 +62,7 @@ def test_every_cell_on_rows_of_numbers(cell: str) -> None:
 
 @pytest.mark.parametrize("name", MORE_CELLS)
 def test_every_wrapper_and_option_of_a_cell(name: str) -> None:
-    cell: Callable[[int], Any] = MORE_CELLS[name]
-    model = make(hidden_size=cell(5).output_size)
-    model.recurrent = Recurrent(cell, 5, cell(5).hidden_size, num_layers=2)
-    agree(shaken(model, 1), PLAIN, SMALL)
+    agree(with_cell(name), PLAIN, SMALL)
 
 
 def test_learned_states() -> None:
@@ -80,19 +71,33 @@ def test_learned_states() -> None:
     agree(shaken(model, 2), PLAIN)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"cell": "lstm", "num_layers": 2, "residual": True, "norm": True, "tied": True},
-        {"tied": True, "softmax": "sampled", "samples": 4},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20), "tied": True, "embedding_size": 6},
-        {"ngrams": (2, 4)},
-    ],
-    ids=["tied", "projected", "clusters", "tied clusters", "ngrams"],
-)
-def test_language_networks(options: dict[str, Any]) -> None:
-    agree(language(**options), PLAIN, SMALL)
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_language_networks(name: str) -> None:
+    agree(language(**LANGUAGES[name]), PLAIN, SMALL)
+
+
+def test_int8_numbers_are_written_as_the_program_has_them() -> None:
+    program, weights = quantise(*lower(make(kernel_size=2, pooling="last+attention")), "int8")
+    small = lower_to_c(program, weights, SMALL)
+    assert small.weights.keys() == weights.keys()
+    text = source(small, Extra())
+    for name in ("embedding.weight", "recurrent.layers.0.cell.weight_hh", "head.weight"):
+        kind = "table" if name == "embedding.weight" else "values"
+        (body,) = re.findall(rf"int8_t {identifier(name)}_{kind}\[\d+\] = {{([^}}]*)}}", text)
+        found = np.array([int(number) for number in body.replace(",", " ").split()])
+        np.testing.assert_array_equal(found, (weights[name] if kind == "table" else weights[name].T).reshape(-1))
+
+
+def test_a_program_that_is_int8_in_part_is_refused() -> None:
+    program, weights = quantise(*lower(make()), "int8")
+    part = replace(program.weights["head.weight"], dtype="float32")
+    rest = {name: weight for name, weight in program.weights.items() if name != "head.weight.scale"}
+    program = replace(program, weights={**rest, "head.weight": part})
+    with pytest.raises(InputError) as error:
+        lower_to_c(program, {**weights, "head.weight": weights["head.weight"].astype(np.float32)}, SMALL)
+    assert str(error.value) == (
+        "type of the weight 'head.weight': got 'float32'; expected 'int8', as other matrices. Export it in float32."
+    )
 
 
 def test_what_is_shared_takes_no_memory_twice() -> None:

@@ -5,28 +5,35 @@ Axes: B sequences, T time, D input features.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_program_laws import MORE_CELLS, language, make, shaken
+from test_program_laws import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import RekurError
 from rekur.models import SequenceModel
 from rekur.nn import Recurrent
-from rekur.program import Engine, Input, Op, Program, State, Weight
+from rekur.program import Engine, Input, Op, Program, State, Weight, in_precision, quantise
+from rekur.program.ops import SMALL
 from rekur.ship import lower
 from rekur.ship.to_onnx import check_models, make_models
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+TensorProto = onnx.TensorProto
 
 #: the models here have large random weights, so that a few of them lose a digit more than trained ones
 CLOSE = 4e-5
 Arrays = dict[str, np.ndarray[Any, Any]]
+PRECISIONS, FEW = ("float32", *SMALL), (TensorProto.INT8, TensorProto.BFLOAT16)
+#: a language network whose arrays of 100 numbers or more are matrices
+BY_ROWS = {"embedding_size": 12, "hidden_size": 12}
 
 
 def kinds(model: Any) -> set[str]:
@@ -66,13 +73,8 @@ def test_every_cell_by_itself(cell: str, discrete: bool) -> None:
 
 @pytest.mark.parametrize("name", MORE_CELLS)
 def test_every_wrapper_and_option_of_a_cell(name: str) -> None:
-    cell = MORE_CELLS[name](5)
     for bidirectional in (False, True):
-        model = make(hidden_size=cell.output_size, bidirectional=bidirectional)
-        make_one = MORE_CELLS[name]
-        model.recurrent = Recurrent(make_one, 5, cell.hidden_size, num_layers=2, bidirectional=bidirectional)
-        shaken(model, 1)
-        agree(*lower(model))
+        agree(*lower(with_cell(name, bidirectional)))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "slstm", "mlstm", "gru"])
@@ -87,45 +89,87 @@ def test_learned_states(cell: str, bidirectional: bool) -> None:
 
 
 @settings(max_examples=12)
-@given(
-    cell=st.sampled_from(list(CELLS)),
-    pooling=st.lists(st.sampled_from(["last", "mean", "max", "attention"]), min_size=1, max_size=3, unique=True),
-    layers=st.integers(1, 2),
-    discrete=st.booleans(),
-    bidirectional=st.booleans(),
-    norm=st.booleans(),
-    residual=st.booleans(),
-    kernel_size=st.integers(0, 4),
-)
-def test_an_export_is_its_program(cell: str, pooling: list[str], layers: int, residual: bool, **options: Any) -> None:
-    options |= {"num_layers": layers, "residual": residual and layers > 1, "pooling": "+".join(pooling)}
-    agree(*lower(make(cell=cell, **options)))
+@given(**OPTIONS, precision=st.sampled_from(PRECISIONS))
+def test_an_export_is_its_program(precision: str, **options: Any) -> None:
+    agree(*in_precision(*lower(made_of(**options)), precision))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"cell": "lstm", "num_layers": 2, "residual": True, "norm": True, "tied": True, "recurrent_dropout": 0.2},
-        {"tied": True, "softmax": "sampled", "samples": 4},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20), "tied": True, "embedding_size": 6},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
-        {"ngrams": (2,)},
-        {"ngrams": (2, 4)},
-    ],
-    ids=["plain", "layers", "projected", "clusters", "tied clusters", "projected clusters", "pairs", "ngrams"],
-)
-def test_language_networks(options: dict[str, Any]) -> None:
-    models = agree(*lower(language(**options)))
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_language_networks(name: str, precision: str) -> None:
+    models = agree(*in_precision(*lower(language(**LANGUAGES[name])), precision))
     assert [output.name for output in models["sequence"].graph.output] == ["scores", "steps"]
 
 
-def test_a_table_that_two_ops_share_is_kept_once() -> None:
-    program, weights = lower(language(tied=True, embedding_size=6))
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", ["tied", "tied clusters"])
+def test_a_table_that_two_ops_share_is_kept_once(name: str, precision: str) -> None:
+    program, weights = in_precision(*lower(language(**LANGUAGES[name])), precision)
     sizes = [np.prod(array.dims) for array in make_models(program, weights)["step"].graph.initializer]
     table = weights["embedding.weight"].size
     assert sizes.count(table) == 1
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 33])
+def test_runs_of_tokens_of_which_few_are_known(known: int) -> None:
+    program, weights = lower(language(ngrams=(2,)))
+    op = next(op for op in program.body if op.kind == "ngrams")
+    table, runs = op.weights["table_2"], op.weights["runs_2"]
+    weights |= {table: weights[table][: known + 1], runs: weights[runs][:known]}
+    shapes = {name: replace(program.weights[name], shape=weights[name].shape) for name in (table, runs)}
+    program = replace(program, weights={**program.weights, **shapes})
+    models = agree(program, weights)
+    sizes = sum(np.prod(array.dims) for array in models["step"].graph.initializer if array.name.startswith(op.writes))
+    assert sizes <= 3 * known + 8, "a key, the begin of its bucket, and no more than the fullest bucket beyond the end"
+
+
+def matrices_of(model: Any) -> dict[str, list[str]]:
+    """Return the names of the arrays of a model that hold 100 numbers or more, by their types."""
+    found: dict[str, list[str]] = {}
+    for array in model.graph.initializer:
+        if np.prod(array.dims) >= 100:
+            found.setdefault(TensorProto.DataType.Name(array.data_type), []).append(array.name)
+    return found
+
+
+@pytest.mark.parametrize("precision", SMALL)
+@pytest.mark.parametrize("cell", CELLS)
+def test_matrices_of_every_cell_in_fewer_bits(cell: str, precision: str) -> None:
+    more = {"norm": True, "kernel_size": 3, "pooling": "last+attention", "embedding_size": 12, "hidden_size": 12}
+    for program, weights in (lower(make(cell=cell, **more)), lower(language(cell=cell, tied=True, **BY_ROWS))):
+        models = agree(*quantise(program, weights, precision))
+        for model in models.values():
+            assert set(matrices_of(model)) == {precision.upper()}
+
+
+@pytest.mark.parametrize("precision", SMALL)
+@pytest.mark.parametrize("name", MORE_CELLS)
+def test_every_wrapper_and_option_of_a_cell_in_fewer_bits(name: str, precision: str) -> None:
+    for model in agree(*quantise(*lower(with_cell(name)), precision)).values():
+        assert set(matrices_of(model)) <= {precision.upper()}
+
+
+@pytest.mark.parametrize(("precision", "most"), [("int8", 0.3), ("bfloat16", 0.55)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_files_in_fewer_bits_are_smaller(cell: str, precision: str, most: float) -> None:
+    program, weights = lower(make(cell=cell, hidden_size=128, embedding_size=128))
+    before, after = make_models(program, weights), make_models(*quantise(program, weights, precision))
+    for name, model in after.items():
+        assert model.ByteSize() < most * before[name].ByteSize(), name
+
+
+@pytest.mark.parametrize("precision", SMALL)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before", "slstm", "mingru"])
+def test_the_runtime_expands_weights_as_it_loads_the_model(cell: str, precision: str, tmp_path: Path) -> None:
+    network = language(cell=cell, tied=True, embedding_size=6)
+    for name, model in make_models(*quantise(*lower(network), precision)).items():
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{name}.onnx")
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        small = {array.name for array in model.graph.initializer if array.data_type in FEW}
+        read = [node.op_type for node in onnx.load(tmp_path / f"{name}.onnx").graph.node if small & set(node.input)]
+        assert read == ["Gather"], f"{name}: what is left to be expanded at each step is a row of the table"
 
 
 def hand_made(*head: Op, body: tuple[Op, ...] = (), state: tuple[State, ...] = (), **weights: Any) -> None:
@@ -190,9 +234,8 @@ def test_a_window_that_begins_with_learned_steps() -> None:
 
 def test_long_sequences() -> None:
     program, weights = lower(make(cell="rglru", pooling="mean"))
-    runtime = pytest.importorskip("onnxruntime")
     model = make_models(program, weights)["sequence"].SerializeToString()
-    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     x = np.random.default_rng(1).integers(0, 11, size=(2, 3000))
     found = session.run(["scores"], {"input": x, "lengths": np.array([3000, 2000], np.int64)})[0]
     np.testing.assert_allclose(found, Engine(program, weights).run([x[0], x[1, :2000]]), atol=CLOSE, rtol=CLOSE)

@@ -62,6 +62,44 @@ MORE_CELLS: dict[str, Any] = {
 }
 
 
+#: any options of a model, drawn; see `made_of`
+OPTIONS: dict[str, Any] = {
+    "cell": st.sampled_from(list(CELLS)),
+    "pooling": st.lists(st.sampled_from(["last", "mean", "max", "attention"]), min_size=1, max_size=3, unique=True),
+    "num_layers": st.integers(1, 2),
+    "discrete": st.booleans(),
+    "bidirectional": st.booleans(),
+    "norm": st.booleans(),
+    "residual": st.booleans(),
+    "kernel_size": st.integers(0, 4),
+}
+#: language networks of every softmax, with tables that two ops share and without
+LANGUAGES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "layers": {
+        "cell": "lstm",
+        "num_layers": 2,
+        "residual": True,
+        "norm": True,
+        "tied": True,
+        "recurrent_dropout": 0.2,
+    },
+    "tied": {"tied": True, "embedding_size": 6, "softmax": "sampled", "samples": 4},
+    "projected": {"tied": True, "softmax": "sampled", "samples": 4},
+    "clusters": {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
+    "tied clusters": {
+        "softmax": "adaptive",
+        "vocabulary_size": 40,
+        "cutoffs": (8, 20),
+        "tied": True,
+        "embedding_size": 6,
+    },
+    "projected clusters": {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
+    "pairs": {"ngrams": (2,)},
+    "ngrams": {"ngrams": (2, 4)},
+}
+
+
 @pytest.fixture(params=["kernels", "numpy"])
 def paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test on the compiled kernels and without them."""
@@ -87,6 +125,22 @@ def make(seed: int = 0, **options: Any) -> SequenceModel:
     spec = SequenceSpec(input_size=VOCABULARY if discrete else 4, **options)
     model = shaken(build(spec, seed=seed), seed)
     assert isinstance(model, SequenceModel)
+    return model
+
+
+def made_of(seed: int = 0, **options: Any) -> SequenceModel:
+    """Return a model of options drawn from ``OPTIONS``."""
+    residual = options["residual"] and options["num_layers"] > 1
+    return make(seed, **{**options, "residual": residual, "pooling": "+".join(options["pooling"])})
+
+
+def with_cell(name: str, bidirectional: bool = False) -> SequenceModel:
+    """Return a small model of two layers of one of ``MORE_CELLS``."""
+    torch.manual_seed(0)
+    cell = MORE_CELLS[name]
+    model = make(hidden_size=cell(5).output_size, bidirectional=bidirectional)
+    model.recurrent = Recurrent(cell, 5, cell(5).hidden_size, num_layers=2, bidirectional=bidirectional)
+    shaken(model, 1)
     return model
 
 
@@ -161,11 +215,7 @@ def test_every_cell_by_itself(cell: str, discrete: bool) -> None:
 @pytest.mark.usefixtures("paths")
 @pytest.mark.parametrize("name", MORE_CELLS)
 def test_every_wrapper_and_option_of_a_cell(name: str) -> None:
-    model = make(hidden_size=MORE_CELLS[name](5).output_size, bidirectional=False)
-    size = MORE_CELLS[name](5).hidden_size
-    model.recurrent = Recurrent(MORE_CELLS[name], 5, size, num_layers=2)
-    shaken(model, 1)
-    agree(model, [6, 2, 9])
+    agree(with_cell(name), [6, 2, 9])
 
 
 @pytest.mark.usefixtures("paths")
@@ -182,25 +232,10 @@ def test_learned_states(bidirectional: bool) -> None:
 
 
 @settings(max_examples=25)
-@given(
-    cell=st.sampled_from(list(CELLS)),
-    pooling=st.lists(st.sampled_from(["last", "mean", "max", "attention"]), min_size=1, max_size=3, unique=True),
-    layers=st.integers(1, 2),
-    discrete=st.booleans(),
-    bidirectional=st.booleans(),
-    norm=st.booleans(),
-    residual=st.booleans(),
-    kernel_size=st.integers(0, 4),
-    lengths=st.lists(st.integers(0, 14), min_size=1, max_size=5),
-    dropout=st.sampled_from([0.0, 0.4]),
-)
-def test_a_program_is_its_model(
-    cell: str, pooling: list[str], layers: int, residual: bool, lengths: list[int], dropout: float, **options: Any
-) -> None:
-    product = cell not in ("mingru", "minlstm", "rglru", "mlstm")
-    options |= {"recurrent_dropout": dropout if product else 0.0, "dropout": dropout}
-    options |= {"num_layers": layers, "residual": residual and layers > 1, "pooling": "+".join(pooling)}
-    agree(make(cell=cell, **options), lengths)
+@given(**OPTIONS, lengths=st.lists(st.integers(0, 14), min_size=1, max_size=5), dropout=st.sampled_from([0.0, 0.4]))
+def test_a_program_is_its_model(lengths: list[int], dropout: float, **options: Any) -> None:
+    product = options["cell"] not in ("mingru", "minlstm", "rglru", "mlstm")
+    agree(made_of(**options, recurrent_dropout=dropout if product else 0.0, dropout=dropout), lengths)
 
 
 @settings(max_examples=15)
@@ -232,22 +267,9 @@ def language(**options: Any) -> LanguageNetwork:
 
 
 @pytest.mark.usefixtures("paths")
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"cell": "lstm", "num_layers": 2, "residual": True, "norm": True, "tied": True, "recurrent_dropout": 0.2},
-        {"tied": True, "embedding_size": 6, "softmax": "sampled", "samples": 4},
-        {"tied": True, "softmax": "sampled", "samples": 4},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20), "tied": True, "embedding_size": 6},
-        {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
-        {"ngrams": (2, 4)},
-    ],
-    ids=["plain", "layers", "tied", "projected", "clusters", "tied clusters", "projected clusters", "ngrams"],
-)
-def test_language_networks(options: dict[str, Any]) -> None:
-    network = language(**options)
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_language_networks(name: str) -> None:
+    network = language(**LANGUAGES[name])
     program, weights = lower(network)
     assert program.task == "language"
     engine = Engine(Program.from_json(program.to_json()), weights)

@@ -19,7 +19,11 @@ import torch
 
 from rekur.cells import make_cell
 from rekur.errors import DataError, InputError, MissingDependencyError, ShapeError
+from rekur.models import SequenceSpec, build
 from rekur.nn import Recurrent
+from rekur.program import dequantise, in_precision
+from rekur.ship import lower
+from rekur.ship.to_onnx import make_models
 from rekur.ship.weights import (
     LayerWeights,
     from_keras,
@@ -130,6 +134,18 @@ def test_onnx_nodes(cell: str, bidirectional: bool, tmp_path: Path) -> None:
         again = to_stack([read])
         same({name: again.pop(name) for name in to_stack([layer])}, to_stack([layer]))
         assert again == {}
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8", "bfloat16"])
+def test_layers_of_an_export(precision: str) -> None:
+    pytest.importorskip("onnx")
+    model = build(SequenceSpec(discrete=False, input_size=4, output_size=2, cell="gru", hidden_size=5), seed=0)
+    program, weights = in_precision(*lower(model), precision)
+    _, wide = dequantise(program, weights)
+    for graph in make_models(program, weights).values():
+        (layer,) = read_nodes(graph).values()
+        for role, found in to_stack([layer]).items():
+            np.testing.assert_array_equal(found, wide[f"recurrent.{role}"])
 
 
 KERAS = """

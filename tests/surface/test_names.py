@@ -41,8 +41,8 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise draw_sequences quantise "
-        "read_program write_program"
+        "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise draw_sequences "
+        "in_precision quantise read_program write_program"
     ),
     "rekur.runtime": (
         "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "

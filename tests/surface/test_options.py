@@ -56,9 +56,9 @@ OPTIONS = {
     "score": "BUNDLE FILE --text --by --tokens --json",
     "program": "BUNDLE --json",
     "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
-    "quantize": f"BUNDLE --data --out --to --tolerance --overwrite {INPUT} --document --json",
+    "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {INPUT} --document --json",
     "export": (
-        "BUNDLE --to --out --overwrite --tolerance --name --precision --no-libm --activations --flash --data "
+        "BUNDLE --to --out --overwrite --tolerance --precision --name --no-libm --activations --flash --data "
         f"{INPUT} --document --json"
     ),
     "data": f"FILE {INPUT} --label-type --json",

@@ -26,7 +26,6 @@ from rekur.models import SequenceModel
 from rekur.program import Engine, live, quantise
 from rekur.program.quantised import dequantise
 from rekur.runtime import Bundle, layout, read_bundle, write_bundle, write_quantised
-from rekur.ship import export_c, export_onnx
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 12, "baseline": False}
 TEXTS = ["a fine film", "a bad film", "fine", "so bad a film was never made", "never", "a film of films"]
@@ -90,8 +89,9 @@ def test_sound_models(made: Path, name: str, data: tuple[str, ...] | None, nothi
     assert all(one["holds"] for one in told["checks"] if one["name"] not in nothing)
 
 
-def test_a_quantised_bundle(made: Path, tmp_path: Path) -> None:
-    write_quantised(read_bundle(made / "reviews"), tmp_path / "small", "int8")
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_a_quantised_bundle(made: Path, tmp_path: Path, precision: str) -> None:
+    write_quantised(read_bundle(made / "reviews"), tmp_path / "small", precision)
     found = findings(tmp_path / "small", Corpus.from_lists(TEXTS, None))
     assert {name for name, holds in found.items() if holds is None} == {"PyTorch", "padding in PyTorch", "int8"}
     assert all(holds is not False for holds in found.values())
@@ -300,7 +300,7 @@ def test_nothing_to_prove(made: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ONNX", "C"])
-def test_faults_of_exports_are_found(name: str, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_exports_are_found(name: str, made: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
     if exports.compiler() is None:
         pytest.skip("no C compiler")
@@ -308,20 +308,36 @@ def test_faults_of_exports_are_found(name: str, made: Path, monkeypatch: pytest.
     (check,) = [check for check in CHECKS if check.name == name]
     assert check.on(subject).holds is True
 
-    def changed(program: Any, weights: Any) -> Any:
-        last = next(op for _, op in reversed(program.ops()) if op.kind == "affine").weights["weight"]
-        return program, {**weights, last: weights[last] * np.float32(1.01)}
-
-    monkeypatch.setattr(exports, "dequantise", changed)
+    program, weights = subject.saved
+    last = next(op for _, op in reversed(program.ops()) if op.kind == "affine").weights["weight"]
+    subject.__dict__["saved"] = program, {**weights, last: weights[last] * np.float32(1.01)}
     found = check.on(subject)
     assert found.holds is False
     assert "score" in found.where
 
 
-def test_exports_of_a_quantised_bundle_are_those_of_its_rounded_weights(made: Path, tmp_path: Path) -> None:
+def test_exports_proved_are_of_the_precision_of_the_bundle(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
-    small = write_quantised(read_bundle(made / "reviews"), tmp_path / "small", "int8")
-    assert export_onnx(small, tmp_path / "onnx").found.difference <= 1e-5
-    report = export_c(small, tmp_path / "c", precision="int8").report
-    if report["difference"] is not None:
-        assert report["difference_of_rounding"] <= 1e-5
+    if exports.compiler() is None:
+        pytest.skip("no C compiler")
+    seen = []
+
+    def kept(program: Any, *rest: Any) -> Any:
+        seen.append(program.precision)
+        return make_models(program, *rest)
+
+    def written(lowered: Any, extra: Any) -> str:
+        seen.append(lowered.program.precision)
+        return source(lowered, extra)
+
+    make_models, source = exports.make_models, exports.source
+    monkeypatch.setattr(exports, "make_models", kept)
+    monkeypatch.setattr(exports, "source", written)
+    for precision, wanted in (("int8", ["int8", "int8"]), ("bfloat16", ["bfloat16", "float32"])):
+        small = write_quantised(read_bundle(made / "reviews"), tmp_path / precision, precision)
+        found = check_bundle(subject_of(small), [check for check in CHECKS if check.name in ("ONNX", "C")])
+        assert [one.holds for one in found] == [True, True]
+        assert seen == wanted
+        seen.clear()

@@ -59,16 +59,16 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("to", ["int8", "bfloat16"])
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 @pytest.mark.parametrize("name", READ)
-def test_a_bundle_of_every_task(made: Path, tmp_path: Path, name: str, to: str) -> None:
+def test_a_bundle_of_every_task(made: Path, tmp_path: Path, name: str, precision: str) -> None:
     file, *options = READ[name]
-    given = (made / name, "--data", made / file, *options, "--to", to, "--out", tmp_path / "small", "--tolerance", 50)
-    code, printed = call(*given, "--json")
+    given = (made / name, "--data", made / file, *options, "--out", tmp_path / "small", "--tolerance", 50)
+    code, printed = call(*given, "--precision", precision, "--json")
     assert code == 0, printed
     told = json.loads(printed)
     small = read_bundle(tmp_path / "small")
-    assert (small.quantised, small.fingerprint) == (to, told["fingerprint"])
+    assert (small.quantised, small.fingerprint) == (precision, told["fingerprint"])
     assert told["bytes"]["after"]["weights"] == (tmp_path / "small" / "program.safetensors").stat().st_size
     assert told["bytes"]["after"]["weights"] < told["bytes"]["before"]["weights"]
     assert told["step_seconds"]["before"] > 0
@@ -135,7 +135,7 @@ def test_more_lost_than_allowed_is_refused_and_nothing_is_written(
         shown = capsys.readouterr()
         assert "nats lost (95 % interval" in shown.err
         assert (
-            "expected at most 0.01. Nothing was written. Try --to bfloat16, or allow more with --tolerance."
+            "expected at most 0.01. Nothing was written. Try --precision bfloat16, or allow more with --tolerance."
             in shown.err
         )
         if as_json:

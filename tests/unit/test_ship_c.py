@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app, main
 from rekur.errors import InputError, NotStreamableError, RekurError
+from rekur.runtime import read_bundle, write_quantised
 from rekur.ship.c import check, export_c
 from rekur.ship.c.raw import unsupported
 
@@ -180,6 +181,37 @@ def test_a_folder_that_is_taken(saved: Path, tmp_path: Path) -> None:
     assert (tmp_path / "c" / "device.c").read_text() == "int mine;", "what is no part of the export stays"
     assert json.loads((tmp_path / "c" / "manifest.json").read_text())["precision"] == "int8"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@needs_compiler
+def test_a_quantised_bundle_is_written_as_it_is(saved: Path, tmp_path: Path) -> None:
+    small = write_quantised(read_bundle(saved), tmp_path / "small", "int8")
+    made = {
+        "own": export_c(small, tmp_path / "own", name="m").report,
+        "rounded": export_c(saved, tmp_path / "rounded", name="m", precision="int8").report,
+        "wide": export_c(small, tmp_path / "wide", name="m", precision="float32").report,
+    }
+    assert [one["precision"] for one in made.values()] == ["int8", "int8", "float32"]
+    assert (tmp_path / "own" / "m.c").read_text() == (tmp_path / "rounded" / "m.c").read_text()
+    assert [one["difference_of_rounding"] is None for one in made.values()] == [True, False, True]
+    assert max(one["difference"] for one in made.values()) < 1e-5
+    assert made["wide"]["constant_bytes"] > made["own"]["constant_bytes"]
+
+
+@needs_compiler
+def test_a_bundle_of_bfloat16_is_written_in_float32(saved: Path, tmp_path: Path) -> None:
+    small = write_quantised(read_bundle(saved), tmp_path / "small", "bfloat16")
+    report = export_c(small, tmp_path / "c").report
+    assert (report["precision"], report["difference_of_rounding"]) == ("float32", None)
+    assert report["difference"] < 1e-5
+    with pytest.raises(InputError) as error:
+        export_c(small, tmp_path / "d", precision="int8")
+    assert str(error.value) == (
+        "precision: got 'int8'; expected 'bfloat16' or 'float32'. The weights are bfloat16 already: take the model "
+        "that they were made from."
+    )
+    with pytest.raises(InputError, match=r"Take the bundle that it was made from, with precision='int8'"):
+        export_c(small, tmp_path / "d", flash=10)
 
 
 def test_a_model_larger_than_the_flash(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from rekur import Classifier, LanguageModel, Regressor, __version__
 from rekur.errors import BundleError, InputError, MissingDependencyError, RekurError, SaveError
 from rekur.features import SeriesFeatures, SymbolFeatures, TextFeatures
-from rekur.runtime import read_bundle
+from rekur.runtime import read_bundle, write_quantised
 from rekur.ship import export_onnx
 from rekur.ship.to_onnx import export
 from rekur.ship.to_onnx.manifest import prediction, reading
@@ -50,7 +50,13 @@ def test_models_say_what_they_are(bundle: Path, tmp_path: Path) -> None:
     model = onnx.load(tmp_path / "x" / "step.onnx")
     facts = {entry.key: entry.value for entry in model.metadata_props}
     fingerprint = read_bundle(bundle).fingerprint
-    assert facts == {"rekur": __version__, "task": "classify", "fingerprint": fingerprint, "graph": "step"}
+    assert facts == {
+        "rekur": __version__,
+        "task": "classify",
+        "precision": "float32",
+        "fingerprint": fingerprint,
+        "graph": "step",
+    }
     assert (model.producer_name, model.producer_version, model.graph.name) == ("rekur", __version__, "step")
     assert (model.opset_import[0].version, model.ir_version, len(model.opset_import)) == (18, 8, 1)
     assert "state.NAME" in model.doc_string
@@ -102,6 +108,53 @@ def test_language_and_numbers(tmp_path: Path) -> None:
     Regressor(**SMALL).fit(series, [i % 5 for i in range(20)]).save(tmp_path / "numbers")
     for name in ("text", "numbers"):
         assert export_onnx(tmp_path / name, tmp_path / f"{name}.x").found.difference <= 1e-5
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_a_quantised_bundle_is_exported_as_it_is(bundle: Path, tmp_path: Path, precision: str) -> None:
+    small = write_quantised(read_bundle(bundle), tmp_path / "small", precision)
+    done = export_onnx(small, tmp_path / "x")
+    assert (done.precision, done.found.difference <= 1e-5) == (precision, True)
+    manifest = json.loads((tmp_path / "x" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["precision"] == precision
+    kinds = {"int8": onnx.TensorProto.INT8, "bfloat16": onnx.TensorProto.BFLOAT16}
+    matrices = sum(weight.dtype == precision for weight in small.program()[0].weights.values())
+    for name in ("sequence.onnx", "step.onnx"):
+        arrays = onnx.load(tmp_path / "x" / name).graph.initializer
+        assert sum(array.data_type == kinds[precision] for array in arrays) == matrices > 2
+    rounded = export_onnx(bundle, tmp_path / "y", precision=precision)
+    assert [rounded.files[name] for name in done.files if name != "manifest.json"] == [
+        done.files[name] for name in done.files if name != "manifest.json"
+    ]
+    whole = export_onnx(small, tmp_path / "z", precision="float32")
+    given = {"input": np.array([[2, 3, 4]]), "lengths": np.array([3], np.int64)}
+    small_scores, same, wide = (
+        onnxruntime.InferenceSession(str(tmp_path / name / "sequence.onnx")).run(["scores"], given)[0] for name in "xyz"
+    )
+    np.testing.assert_array_equal(small_scores, same)
+    np.testing.assert_allclose(small_scores, wide, atol=1e-6)
+    assert whole.files["step.onnx"] > done.files["step.onnx"]
+
+
+def test_precisions_that_cannot_be(bundle: Path, tmp_path: Path) -> None:
+    small = write_quantised(read_bundle(bundle), tmp_path / "small", "int8")
+    for given, precision, text in (
+        (
+            small,
+            "bfloat16",
+            "precision: got 'bfloat16'; expected 'int8' or 'float32'. The weights are int8 already: take the model "
+            "that they were made from.",
+        ),
+        (
+            bundle,
+            "int4",
+            "precision: got 'int4'; expected one of 'float32', 'int8', 'bfloat16'. Did you mean 'int8'?",
+        ),
+    ):
+        with pytest.raises(InputError) as error:
+            export_onnx(given, tmp_path / "x", precision=precision)
+        assert str(error.value) == text
+    assert there(tmp_path) == ["small"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -10,7 +10,6 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject
-from rekur.program import dequantise
 from rekur.ship.c.check import compiler, outputs
 from rekur.ship.c.source import Extra, Style, lower_to_c
 from rekur.ship.c.write import header, source
@@ -19,8 +18,6 @@ from rekur.ship.to_onnx.models import make_models
 
 #: steps that are taken one by one
 _STEPS = 300
-#: at most this is what stands for minus infinity in C
-_LEAST = -3e38
 
 
 def onnx(subject: Subject) -> Iterator[Pair]:
@@ -28,7 +25,7 @@ def onnx(subject: Subject) -> Iterator[Pair]:
     for name in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
             raise NotApplicable(f'{name} is not installed: pip install "rekur[export]"')
-    sessions = open_models(make_models(*dequantise(*subject.saved)))
+    sessions = open_models(make_models(*subject.saved))
     lengths = np.array([len(x) for x in subject.sequences], np.int64)
     first = np.asarray(subject.sequences[0])
     padded = np.zeros((len(lengths), max(1, int(lengths.max())), *first.shape[1:]), _input_type(first))
@@ -51,17 +48,18 @@ def onnx(subject: Subject) -> Iterator[Pair]:
 
 
 def c(subject: Subject) -> Iterator[Pair]:
-    """Compile the model as C and run the sequences there."""
-    program, weights = dequantise(*subject.saved)
+    """Compile the model as C, int8 where its weights are, and run the sequences there."""
+    program, weights = subject.saved
     if not program.causal:
         raise NotApplicable("the model needs whole sequences, and C runs live")
     if compiler() is None:
         raise NotApplicable("no C compiler: cc, gcc, clang or what CC names")
-    lowered = lower_to_c(program, weights, Style("model"))
+    precision = "int8" if program.precision == "int8" else "float32"
+    lowered = lower_to_c(program, weights, Style("model", precision))
     sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
     found = outputs(sources, "model", program, subject.sequences, libm=True)
     for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
-        yield Pair(name, np.where(np.isneginf(wanted) & (row < _LEAST), wanted, row), wanted)
+        yield Pair(name, row, wanted)
 
 
 def _input_type(x: Array) -> type:

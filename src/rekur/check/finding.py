@@ -12,6 +12,7 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check.subject import Subject
 from rekur.errors import RekurError
+from rekur.ship.difference import differences
 
 
 class NotApplicable(Exception):
@@ -42,7 +43,8 @@ class Check:
         name: by which it is called.
         says: what is true where it holds.
         run: gives pairs of arrays that should be equal, or raises :class:`NotApplicable`.
-        tolerance: the largest difference at which it holds: absolute, of numbers above 1 in size a share of them.
+        tolerance: the largest difference at which it holds: absolute; in rows with numbers above 1 in size, along the
+            last axis, a share of the largest.
 
     Example:
         >>> def same(subject):
@@ -109,11 +111,8 @@ def _largest(pair: Pair, scores: Sequence[str]) -> tuple[float, str]:
         return math.inf, f"{pair.where}: {pair.found.shape} instead of {pair.wanted.shape}"
     if not pair.found.size:
         return 0.0, pair.where
-    found, wanted = pair.found.astype(np.float64), pair.wanted.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(found - wanted) / np.maximum(1, np.abs(wanted))
-    apart[(found == wanted) | (np.isnan(found) & np.isnan(wanted))] = 0  # the score of padding is minus infinity
-    apart[np.isnan(apart)] = math.inf
+    apart = differences(pair.found, pair.wanted)
+    apart[np.isnan(pair.found) & np.isnan(pair.wanted)] = 0
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     named = [
         f"{axis} '{scores[at]}'" if axis == "score" and at < len(scores) else f"{axis} {at}"

@@ -35,8 +35,8 @@ def command(
     Padding, batch mates and their order change nothing; chunks, single steps and raw events pushed live give what the
     whole gives; the bundle reads back to the same bits; the engine gives what PyTorch gives, where that is installed;
     rounding to int8 is what it should be; ONNX Runtime and compiled C give what the engine gives, where they are
-    there. Without a file sequences are drawn at random. A difference is absolute, of
-    numbers above 1 in size a share of them; what is read back must be the same bits.
+    there, from the weights as the bundle keeps them. Without a file sequences are drawn at random. A difference is
+    absolute, where scores are above 1 a share of the largest; what is read back must be the same bits.
 
     \b
     rekur check runs/reviews

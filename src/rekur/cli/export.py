@@ -17,7 +17,7 @@ from rekur.errors import InputError, describe
 #: form -> what writes it
 FORMS: Mapping[str, Callable[..., None]] = MappingProxyType({"onnx": to_onnx, "c": to_c})
 #: options that only C has
-_ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
+_ONLY_C = ("name", "no_libm", "activations", "flash", "data")
 
 
 @click.command("export")
@@ -30,8 +30,12 @@ _ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
     type=float,
     help="Largest difference to the model that passes; by default 1e-5, in C where weights are rounded 0.25.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "int8", "bfloat16"]),
+    help="Of the weights; by default as in BUNDLE. C: no bfloat16.",
+)
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
-@click.option("--precision", type=click.Choice(["float32", "int8"]), help="C: of the weights; by default float32.")
 @click.option("--no-libm", is_flag=True, help="C: do without math.h.")
 @click.option("--activations", type=click.Choice(["exact", "table"]), help="C: tanh and sigmoid; by default exact.")
 @click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
@@ -48,6 +52,7 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     \b
     rekur export runs/reviews --to onnx --out exports/reviews
     python exports/reviews/run.py "a fine film"
+    rekur export runs/reviews --to onnx --precision int8 --out exports/small
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
     """

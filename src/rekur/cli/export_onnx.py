@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rekur.cli import show
 
 
-def to_onnx(bundle: Path, out: Path, *, overwrite: bool, as_json: bool, tolerance: float | None) -> None:
-    """Write ONNX models with a manifest and runners."""
+def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
+    """Write ONNX models with a manifest and runners.
+
+    Args:
+        bundle: the saved model.
+        out: where to write.
+        as_json: print what was written as JSON.
+        options: as :func:`rekur.ship.export_onnx` takes them; None for the usual.
+    """
+    from rekur.runtime import read_bundle
     from rekur.ship import export_onnx
 
-    more = {} if tolerance is None else {"tolerance": tolerance}
-    done = export_onnx(bundle, out, overwrite=overwrite, **more)
+    saved = read_bundle(bundle)
+    done = export_onnx(saved, out, **{name: value for name, value in options.items() if value is not None})
     if as_json:
         checked = {"difference": done.found.difference, "where": done.found.where, "tolerance": done.tolerance}
-        show.as_json({"out": str(done.folder), "files": done.files, "causal": done.causal, "checked": checked})
+        told = {"out": str(done.folder), "files": done.files, "causal": done.causal, "checked": checked}
+        show.as_json({**told, "precision": done.precision})
         return
     about = {
         "sequence.onnx": "scores of whole sequences, padded, of any number and length",
@@ -27,7 +37,9 @@ def to_onnx(bundle: Path, out: Path, *, overwrite: bool, as_json: bool, toleranc
         "run.mjs": "runs it with onnxruntime-node, or onnxruntime-web in a browser",
     }
     rows = [[name, f"{size:,}", about[name]] for name, size in done.files.items()]
-    show.table(f"{done.folder}: ONNX", ("file", "bytes", "what it is"), rows)
+    show.table(f"{done.folder}: ONNX, weights in {done.precision}", ("file", "bytes", "what it is"), rows)
     if not done.causal:
         click.echo("No step.onnx: this model reads from the end too, so it needs whole sequences.")
+    if done.precision not in (saved.quantised, "float32"):
+        click.echo(f"Its weights were rounded to {done.precision}; rekur quantize shows what that loses on your data.")
     click.echo(f"Largest difference to the model's own scores: {done.found.difference:.2g} in {done.found.where}.")

@@ -23,7 +23,9 @@ _SHOWN = {"accuracy": "{:.2%}", "loss": "{:.4f}", "rmse": "{:.5g}"}
 @with_options(BUNDLE)
 @click.option("--data", multiple=True, required=True, metavar="FILE", help="Score on this file; texts: repeat it.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the new bundle goes.")
-@click.option("--to", type=click.Choice(["int8", "bfloat16"]), default="int8", show_default=True, help="The new type.")
+@click.option(
+    "--precision", type=click.Choice(["int8", "bfloat16"]), default="int8", show_default=True, help="Of the weights."
+)
 @click.option("--tolerance", type=float, help="Lost score that is allowed: by default 0.3 points, 0.01 nats or 1 %.")
 @click.option("--overwrite", is_flag=True, help="Replace the bundle that stands there.")
 @with_options(*INPUT, DOCUMENT)
@@ -32,7 +34,7 @@ def command(
     bundle: Path,
     data: tuple[str, ...],
     out: Path,
-    to: str,
+    precision: str,
     tolerance: float | None,
     overwrite: bool,
     document: str | None,
@@ -47,7 +49,7 @@ def command(
 
     \b
     rekur quantize runs/reviews --data test.csv --out runs/reviews-int8
-    rekur quantize runs/shakespeare --data valid.txt --to bfloat16 --out runs/small
+    rekur quantize runs/shakespeare --data valid.txt --precision bfloat16 --out runs/small
     """
     check_writable(out, overwrite)
     if tolerance is not None:
@@ -56,22 +58,22 @@ def command(
     before = runner(source)
     corpus, name = data_for(before, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as folder:
-        made = write_quantised(source, Path(folder) / "bundle", to)
+        made = write_quantised(source, Path(folder) / "bundle", precision)
         after = runner(made)
         loss = score_loss(before, after, corpus)
         allowed = UNITS[loss.score][1] if tolerance is None else tolerance
         sizes = {"before": bytes_of(source), "after": bytes_of(made)}
     times = step_times([before.engine, after.engine])
     if not as_json:
-        show.table(f"{bundle} in {to}, on {name}: {loss.items:,} {_items(loss)}", *_rows(loss, sizes, times))
+        show.table(f"{bundle} in {precision}, on {name}: {loss.items:,} {_items(loss)}", *_rows(loss, sizes, times))
     if not loss.lost <= allowed:
         got = f"{loss.lost:.3g} {loss.unit} lost (95 % interval {_between(loss)})"
-        fix = (
-            f"Nothing was written. {'Try --to bfloat16, or allow' if to == 'int8' else 'Allow'} more with --tolerance."
-        )
+        other = "Try --precision bfloat16, or allow" if precision == "int8" else "Allow"
+        fix = f"Nothing was written. {other} more with --tolerance."
         raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
-    scores = {"precision": to, "data": [Path(file).name for file in data], "tolerance": allowed, **loss.to_dict()}
-    written = write_quantised(source, out, to, scores=scores, overwrite=overwrite)
+    names = [Path(file).name for file in data]
+    scores = {"precision": precision, "data": names, "tolerance": allowed, **loss.to_dict()}
+    written = write_quantised(source, out, precision, scores=scores, overwrite=overwrite)
     if as_json:
         seconds = None if times is None else {"before": times[0], "after": times[1]}
         told = {"bundle": str(bundle), "out": str(out), **scores, "bytes": sizes, "step_seconds": seconds}

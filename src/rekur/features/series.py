@@ -245,6 +245,7 @@ class SeriesStream(FeatureStream):
         self._features = features
         self._none = empty_steps(features.size)
         self._plain = features._few()
+        self._floats = [float] * len(self._plain or ())
         self._last: Rows | list[float] = np.full(len(features._centre()), np.nan)
         self._taken = 0
 
@@ -260,14 +261,11 @@ class SeriesStream(FeatureStream):
 
     def _one_row(self, event: Any) -> NDArray[np.float32] | None:
         """Return the step of one row of ordinary numbers, the same bits in less time; None for everything else."""
-        if self._plain is None or type(event) is not list or len(event) != len(self._plain):
+        if self._plain is None or type(event) is not list or list(map(type, event)) != self._floats:
             return None
-        values = []
-        for value, (mean, scale) in zip(event, self._plain, strict=True):
-            if type(value) is not float:
-                return None
-            values.append((value - mean) / scale)
-            if not -_FLOAT32 < values[-1] < _FLOAT32:  # nor NaN
+        values = [(value - mean) / scale for value, (mean, scale) in zip(event, self._plain, strict=True)]
+        for value in values:
+            if not -_FLOAT32 < value < _FLOAT32:  # nor NaN
                 return None
         self._last = event.copy()
         self._taken += 1

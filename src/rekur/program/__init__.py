@@ -8,7 +8,7 @@ from rekur.program.live import Live
 from rekur.program.many import Many
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
-from rekur.program.quantised import dequantise, quantise
+from rekur.program.quantised import dequantise, in_precision, quantise
 
 __all__ = [
     "Cost",
@@ -24,6 +24,7 @@ __all__ = [
     "costs",
     "dequantise",
     "draw_sequences",
+    "in_precision",
     "quantise",
     "read_program",
     "write_program",

@@ -69,6 +69,39 @@ def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> 
     return replace(program, weights=found), arrays
 
 
+def in_precision(
+    program: Program, weights: Mapping[str, Array], precision: str | None
+) -> tuple[Program, dict[str, Array]]:
+    """Return a program whose matrices are kept in this precision, and its weights.
+
+    Args:
+        program: a program, quantised or not.
+        weights: its weights: name -> array.
+        precision: ``float32``, ``int8`` or ``bfloat16``; None leaves them as they are.
+
+    Raises:
+        InputError: another precision, a change from ``int8`` to ``bfloat16`` or back, or a weight that is not finite.
+
+    Example:
+        >>> from rekur.program import Input, Op, State
+        >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
+        >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
+        >>> state = (State("last", (2,)),)
+        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> small, weights = in_precision(program, {"w": np.ones((1, 2), np.float32)}, "int8")
+        >>> small.precision, in_precision(small, weights, "float32")[0].precision
+        ('int8', 'float32')
+    """
+    if precision is None or choice("precision", precision, ("float32", *SMALL)) == program.precision:
+        return program, check_weights(program, weights)
+    if precision == "float32":
+        return dequantise(program, weights)
+    if program.precision != "float32":
+        fix = f"The weights are {program.precision} already: take the model that they were made from."
+        raise InputError(describe("precision", precision, f"'{program.precision}' or 'float32'", fix))
+    return quantise(program, weights, precision)
+
+
 def dequantise(program: Program, weights: Mapping[str, Array]) -> tuple[Program, dict[str, Array]]:
     """Return a program whose weights are float32 again, the numbers that the few bits stand for, and these.
 

@@ -67,11 +67,14 @@ class LiveProgram:
 
     def advance(self, steps: Steps) -> None:
         """Take the steps (T,) or (T, D)."""
-        if len(steps) > _SHORT:
+        count = len(steps)
+        if count > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
             return
-        for one in steps.tolist() if self._tokens else steps:
-            self._step(one)
+        # an iterator over an array takes longer than to ask for one row
+        rows = steps.tolist() if self._tokens else steps
+        for place in range(count):
+            self._step(rows[place])
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""

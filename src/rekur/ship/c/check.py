@@ -15,6 +15,7 @@ import numpy as np
 from rekur.errors import InputError, RekurError, describe
 from rekur.program import Program
 from rekur.ship.c.constants import Array
+from rekur.ship.difference import differences
 
 #: flags with which an export compiles without a warning
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
@@ -131,8 +132,14 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
         (folder / "harness.c").write_text(harness(name, program), encoding="utf-8")
         binary = build(folder, [f"{name}.c", "harness.c"], "harness", libm=libm)
         written = run(binary, "".join(map(_line, sequences)).encode() + b"-1\n")
-    rows = [[float(value) for value in line.split()] for line in written.splitlines()]
-    return np.array(rows, np.float64).reshape(len(sequences), program.output_size)
+    return numbers_of(written, (len(sequences), program.output_size))
+
+
+def numbers_of(written: str, shape: tuple[int, ...]) -> Array:
+    """Return the outputs that a program wrote; padding's least number is minus infinity, as the engine has it."""
+    found = np.array([float(value) for value in written.split()]).reshape(shape)
+    found[found <= 0.99 * LEAST] = -np.inf
+    return found
 
 
 def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
@@ -160,18 +167,13 @@ def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
 
 
 def largest_difference(found: Array, wanted: Array) -> float:
-    """Return the largest difference of outputs, of those above 1 as a share of them; padding's must be the least.
+    """Return the largest difference of outputs (B, K), in rows with outputs above 1 as a share of the largest.
 
     Example:
-        >>> largest_difference(np.array([[LEAST, 2.5]]), np.array([[-np.inf, 2.0]]))
+        >>> largest_difference(np.array([[-np.inf, 2.5]]), np.array([[-np.inf, 2.0]]))
         0.25
     """
-    padding = np.isneginf(wanted)
-    if (found[padding] > LEAST * 0.99).any():
-        return float("inf")
-    apart = np.abs(found - np.where(padding, 0, wanted)) / np.maximum(1, np.abs(np.where(padding, 1, wanted)))
-    worst = np.max(np.where(padding, 0, apart), initial=0.0)
-    return float("inf") if np.isnan(worst) else float(worst)
+    return float(differences(found, wanted).max(initial=0))
 
 
 def _line(sequence: Any) -> str:

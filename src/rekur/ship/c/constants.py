@@ -1,4 +1,4 @@
-"""Weights as constant arrays of a C source: 32-bit numbers, or 8-bit ones with a scale a row."""
+"""Weights as constant arrays of a C source: 32-bit numbers, or the 8-bit ones of a program with a scale a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ Array = np.ndarray[Any, Any]
 #: C types of whole numbers by their NumPy names
 _WHOLE = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t"}
 _WHOLE |= {"uint32": "uint32_t", "int64": "int64_t", "uint64": "uint64_t"}
-_LARGEST = 127
 
 
 def identifier(name: str) -> str:
@@ -65,33 +64,10 @@ class Names:
         return self._taken[name]
 
 
-def quantise(rows: Array) -> tuple[Array, Array]:
-    """Return the rows of a matrix as 8-bit numbers, and the scale of each row.
-
-    Example:
-        >>> numbers, scales = quantise(np.array([[-2.0, 1.0]], np.float32))
-        >>> numbers.tolist(), float(scales[0] * 127)
-        ([[-127, 64]], 2.0)
-    """
-    top = np.abs(rows).max(axis=1)
-    scales = (np.where(top > 0, top, 1) / _LARGEST).astype(np.float32)
-    numbers = np.clip(np.rint(rows / scales[:, None]), -_LARGEST, _LARGEST)
-    return numbers.astype(np.int8), scales
-
-
 class Constants:
-    """The constant arrays of an export, in the order in which they are asked for.
+    """The constant arrays of an export, in the order in which they are asked for."""
 
-    Args:
-        precision: ``float32`` or ``int8``, of matrices and tables.
-
-    Attributes:
-        rounded: weight -> its values as the export has them, of those that it rounds.
-    """
-
-    def __init__(self, precision: str) -> None:
-        self.int8 = precision == "int8"
-        self.rounded: dict[str, Array] = {}
+    def __init__(self) -> None:
         self._plain_bytes = 0
         self._kinds: dict[str, bool] = {}
         self._records: dict[str, int] = {}
@@ -113,30 +89,23 @@ class Constants:
         """The C code that says which arrays are matrices."""
         return "".join(self._matrices)
 
-    def matrix(self, name: str, rows: Array) -> str:
-        """Return the C name of a matrix that is multiplied, given as the program has it or as (O, …)."""
+    def matrix(self, name: str, rows: Array, scales: Array | None) -> str:
+        """Return the C name of a matrix that is multiplied, given as (O, …), and as int8 with a scale for each row."""
         flat = rows.reshape(len(rows), -1)
         key = f"{name} as a matrix"
         if key not in self._written:
             known = self._names.of(name)
             self._written[key] = ""
-            if self.int8:
-                numbers, scales = self._rounding(name, flat, rows.shape)
-                self.array(f"{name}.values", np.ascontiguousarray(numbers.T).reshape(-1))
-                self.array(f"{name}.scales", scales)
-                ends = f"{self._names.of(f'{name}.values')}, {self._names.of(f'{name}.scales')}"
-            else:
-                self.array(f"{name}.values", np.ascontiguousarray(flat.T).reshape(-1))
-                ends = self._names.of(f"{name}.values")
+            ends = self.array(f"{name}.values", np.ascontiguousarray(flat.T).reshape(-1))
+            if scales is not None:
+                ends += f", {self.array(f'{name}.scales', scales)}"
             self._matrices.append(f"static const matrix {known} = {{{ends}, {len(flat)}}};\n")
         return self._names.of(name)
 
-    def table(self, name: str, rows: Array) -> tuple[str, str]:
+    def table(self, name: str, rows: Array, scales: Array | None) -> tuple[str, str]:
         """Return the C names of a table whose rows are looked up, and of their scales; none for 32-bit numbers."""
-        if not self.int8:
-            return self.array(f"{name}.table", rows.reshape(-1)), ""
-        numbers, scales = self._rounding(name, rows, rows.shape)
-        return self.array(f"{name}.table", numbers.reshape(-1)), self.array(f"{name}.table.scales", scales)
+        table = self.array(f"{name}.table", rows.reshape(-1))
+        return table, "" if scales is None else self.array(f"{name}.table.scales", scales)
 
     def array(self, name: str, values: Array) -> str:
         """Return the C name of an array of numbers."""
@@ -165,11 +134,6 @@ class Constants:
             f"typedef struct {{ uint{32 if wide else 16}_t first, last, value, rises; }} {kind};\n"
             for kind, wide in self._kinds.items()
         )
-
-    def _rounding(self, name: str, flat: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-        numbers, scales = quantise(flat)
-        self.rounded[name] = (numbers.astype(np.float32) * scales[:, None]).reshape(shape)
-        return numbers, scales
 
 
 def _body(values: Array) -> str:

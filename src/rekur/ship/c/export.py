@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from rekur import __version__, _check
+from rekur._tensors import Array
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
-from rekur.program import Engine, dequantise, draw_sequences
+from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, read_bundle
 from rekur.ship.c import check
-from rekur.ship.c.constants import Array, identifier
+from rekur.ship.c.constants import identifier
 from rekur.ship.c.labels import answers
 from rekur.ship.c.main_program import main_program
 from rekur.ship.c.raw import raw_input, unsupported
 from rekur.ship.c.readme import makefile, readme
-from rekur.ship.c.source import ACTIVATIONS, PRECISIONS, Extra, Lowered, Style, lower_to_c, rounded_weights
+from rekur.ship.c.source import ACTIVATIONS, PRECISIONS, Extra, Lowered, Style, lower_to_c
 from rekur.ship.c.trial import raw_outputs, trial_items
 from rekur.ship.c.write import header, source, state_bytes
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
@@ -53,6 +54,16 @@ class CExport:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """What is exported."""
+
+    bundle: Bundle
+    features: Features
+    program: Program
+    weights: dict[str, Array]
+
+
+@dataclass(frozen=True)
 class _Made:
     """An export that is not written yet."""
 
@@ -67,7 +78,7 @@ def export_c(
     folder: str | os.PathLike[str],
     *,
     name: str | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     libm: bool = True,
     activations: str = "exact",
     flash: int | None = None,
@@ -84,7 +95,8 @@ def export_c(
         bundle: the saved model.
         folder: where to write; new, empty or, with ``overwrite``, an export.
         name: what functions and files are called; by default after the bundle's folder.
-        precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row.
+        precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row; by default as they are
+            in the bundle, of bfloat16 the same numbers as float32.
         libm: whether ``math.h`` may be used; without it, functions of its own are within 1e-6.
         activations: ``"exact"``, or ``"table"``: tanh and sigmoid by a table of 16-bit numbers.
         flash: the most bytes that the model may take there; None for no bound.
@@ -95,7 +107,8 @@ def export_c(
 
     Raises:
         NotStreamableError: the model needs whole sequences.
-        InputError: an option is out of range, the folder is taken, or the model is larger than the flash.
+        InputError: an option is out of range, int8 is asked of a bundle of bfloat16, the folder is taken, or the model
+            is larger than the flash.
         RekurError: the C code does not compute what the model does.
 
     Example:
@@ -104,21 +117,21 @@ def export_c(
     """
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     target = check_folder(folder, FORMAT, overwrite=overwrite)
+    given = _Source(saved, saved.features(), *saved.program())
+    own = "int8" if given.program.precision == "int8" else "float32"
     style = Style(
         _named(name, saved.folder),
-        _check.choice("precision", precision, PRECISIONS),
+        _check.choice("precision", own if precision is None else precision, PRECISIONS),
         _check.flag("libm", libm),
         _check.choice("activations", activations, ACTIVATIONS),
     )
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
-    program, weights = dequantise(*saved.program())
-    features = saved.features()
-    made = _make(saved, features, style)
+    made = _make(given, style)
     report = _report(made, saved)
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
-        raise _too_large(report, limit, saved, features, style)
-    report |= _prove(made, Engine(program, weights), weights, features, items, let_pass)
+        raise _too_large(report, limit, given, style)
+    report |= _prove(made, given, items, let_pass)
     report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
     files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
     files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
@@ -137,13 +150,12 @@ def _named(name: str | None, folder: Path) -> str:
     return name
 
 
-def _make(saved: Bundle, features: Features, style: Style) -> _Made:
-    program, weights = dequantise(*saved.program())
-    lowered = lower_to_c(program, weights, style)
-    targets = saved.config.get("targets", {})
+def _make(given: _Source, style: Style) -> _Made:
+    lowered, features = lower_to_c(given.program, given.weights, style), given.features
+    targets = given.bundle.config.get("targets", {})
     why_not = unsupported(features)
-    extra = Extra() if why_not else raw_input(features, style, lowered.constants, program.task)
-    extra.add(answers(program.task, targets, style))
+    extra = Extra() if why_not else raw_input(features, style, lowered.constants, lowered.program.task)
+    extra.add(answers(lowered.program.task, targets, style))
     several = bool(targets.get("multi_label"))
     sources = {
         f"{style.name}.h": header(lowered, extra),
@@ -180,12 +192,14 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
     }
 
 
-def _too_large(report: dict[str, Any], limit: int, saved: Bundle, features: Features, style: Style) -> InputError:
+def _too_large(report: dict[str, Any], limit: int, given: _Source, style: Style) -> InputError:
     takes = report["constant_bytes"] + (report["code_bytes"] or 0)
     expected = f"at most {limit} bytes, the flash that was stated"
     fix = "Train a smaller one: --hidden-size, --embedding-size or --max-vocabulary."
-    if style.precision != "int8":
-        small = _make(saved, features, Style(style.name, "int8", style.libm, style.activations))
+    if given.program.precision == "bfloat16":
+        fix = "Take the bundle that it was made from, with precision='int8' (--precision int8)."
+    elif style.precision != "int8":
+        small = _make(given, Style(style.name, "int8", style.libm, style.activations))
         needs = small.lowered.constants.bytes + (report["code_bytes"] or 0)
         fits = "which fits" if needs <= limit else "which does not fit either"
         fix = f"With precision='int8' (--precision int8) it takes {needs} bytes, {fits}."
@@ -199,14 +213,7 @@ def _answers(made: _Made) -> str:
     return ""
 
 
-def _prove(
-    made: _Made,
-    engine: Engine,
-    weights: Mapping[str, Array],
-    features: Features,
-    items: Sequence[Any],
-    tolerance: float | None,
-) -> dict[str, Any]:
+def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float | None) -> dict[str, Any]:
     """Return how far the compiled code is from the model; raise where that is too far."""
     found: dict[str, Any] = {
         "compiler": check.compiler(),
@@ -217,13 +224,14 @@ def _prove(
     }
     if found["compiler"] is None:
         return found
-    lowered, style = made.lowered, made.lowered.style
+    lowered, style, features = made.lowered, made.lowered.style, given.features
+    engine = Engine(given.program, given.weights)
     sequences = draw_sequences(lowered.program, _LENGTHS)
     if made.why_not:  # no raw input is read: the steps of the items are
         sequences += _steps(lowered, features, items)
     outputs = check.outputs(made.sources, style.name, lowered.program, sequences, style.libm)
-    rounds = style.precision == "int8"
-    own = Engine(engine.program, rounded_weights(lowered, weights)) if rounds else engine
+    rounds = style.precision == "int8" and given.program.precision != "int8"
+    own = Engine(lowered.program, lowered.weights) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rekur.program import Op, Program
+from rekur.program.ops import SCALE
 from rekur.ship.c.constants import Array, Constants, Names
 from rekur.ship.c.section import Register, Section, at
 
@@ -21,7 +22,7 @@ class Model:
 
     Attributes:
         program: what is exported.
-        weights: name -> array.
+        weights: name -> array, int8 with scales where the program has them.
         constants: the arrays of the export.
         fields: the C names of states.
         shared: weights that are multiplied and so stand column after column, even where rows are looked up in them.
@@ -39,14 +40,25 @@ class Model:
         array = self.weights[name]
         if array.ndim == 3:  # the numbers of a step side by side, step after step
             array = np.ascontiguousarray(array.transpose(0, 2, 1))
-        return f"&{self.constants.matrix(name, array)}"
+        return f"&{self.constants.matrix(name, array, self._scales(name))}"
+
+    def table(self, op: Op, role: str) -> tuple[str, str]:
+        """Return the C names of a weight whose rows are looked up, and of the scales of its rows."""
+        name = op.weights[role]
+        return self.constants.table(name, self.weights[name], self._scales(name))
 
     def vector(self, op: Op, role: str) -> str:
-        """Return the C name of a weight that is no matrix; NULL where there is none."""
+        """Return the C name of a weight that is not multiplied row by row; NULL where there is none."""
         if role not in op.weights:
             return "NULL"
         name = op.weights[role]
-        return self.constants.array(name, self.weights[name].reshape(-1))
+        values, scales = self.weights[name].reshape(-1), self._scales(name)
+        if scales is not None:  # the one row of an attention's scores
+            values = np.asarray(values * scales, np.float32)
+        return self.constants.array(name, values)
+
+    def _scales(self, name: str) -> Array | None:
+        return self.weights[name + SCALE] if self.program.weights[name].dtype == "int8" else None
 
     def state(self, op: Op, role: str) -> str:
         """Return the C expression of a state."""
@@ -73,7 +85,7 @@ def _embed(model: Model, section: Section, op: Op) -> None:
         section.call("zero", y, op.size)
         section.call("add_row", y, model.matrix(op, "table"), token, op.size)
         return
-    table, scales = model.constants.table(name, model.weights[name])
+    table, scales = model.table(op, "table")
     if not scales:
         section.alias(op, f"({table} + {token} * {op.size})")
         return
@@ -98,7 +110,7 @@ def _ngrams(model: Model, section: Section, op: Op) -> None:
 
 def _run_of_tokens(model: Model, section: Section, op: Op, order: int, y: str) -> list[str]:
     """Return the lines that add the vector of the run of so many tokens."""
-    table, scales = model.constants.table(op.weights[f"table_{order}"], model.weights[op.weights[f"table_{order}"]])
+    table, scales = model.table(op, f"table_{order}")
     runs = op.weights[f"runs_{order}"]
     found = "0"
     if len(model.weights[runs]):

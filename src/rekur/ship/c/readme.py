@@ -98,4 +98,4 @@ def _proof(report: dict[str, Any]) -> str:
     text += f"{report['difference']:.2g} at most"
     if report["difference_of_rounding"] is not None:
         text += f"; what rounding changes is {report['difference_of_rounding']:.2g} at most"
-    return f"{text} (of outputs above 1, as a share of them)."
+    return f"{text} (where outputs are above 1, as a share of the largest)."

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rekur.errors import NotStreamableError, describe
-from rekur.program import Op, Program, State, costs
+from rekur.errors import InputError, NotStreamableError, describe
+from rekur.program import Op, Program, State, costs, in_precision
 from rekur.ship.c.constants import Array, Constants, Names
 from rekur.ship.c.ops import OPS, Model, result, take
 from rekur.ship.c.parts import assemble
@@ -77,7 +77,8 @@ class Lowered:
     """The program as C code.
 
     Attributes:
-        program: the program.
+        program: the program, in the precision of the style.
+        weights: its weights: name -> array.
         style: how it is written.
         constants: its arrays.
         step: the code of a step.
@@ -86,6 +87,7 @@ class Lowered:
     """
 
     program: Program
+    weights: Mapping[str, Array]
     style: Style
     constants: Constants
     step: Section
@@ -106,23 +108,27 @@ class Lowered:
 
 
 def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
-    """Return a causal program as C code.
+    """Return a causal program as C code, its weights rounded where the style says so and they are not yet.
 
     Raises:
         NotStreamableError: a step of the program needs a later one.
+        InputError: int8 is asked of a program that is bfloat16, or int8 in part.
     """
     if not program.causal:
         fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
         raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
+    program, weights = in_precision(program, weights, style.precision)
+    if style.precision == "int8":
+        _check_whole(program)
     multiplied = {op.weights["weight"] for _, op in program.ops() if op.kind == "affine"}
-    model = Model(program, weights, Constants(style.precision), Names(), frozenset(multiplied))
+    model = Model(program, weights, Constants(), Names(), frozenset(multiplied))
     step = _step(model)
     read, elided = _read(model, step)
     fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
     if "tangent_table" in assemble(step.uses | read.uses, style.variants)[1]:
         points = np.tanh(np.arange(257) / 32) * 32767
         model.constants.array("tangent_table", np.rint(points).astype(np.int16))
-    return Lowered(program, style, model.constants, step, read, fields)
+    return Lowered(program, weights, style, model.constants, step, read, fields)
 
 
 def _step(model: Model) -> Section:
@@ -196,12 +202,10 @@ def _said(op: Op) -> str:
     return f"{' '.join(words)} of {', '.join(op.reads)}"
 
 
-def rounded_weights(lowered: Lowered, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the weights as the export has them, in the shapes of the program."""
-    found = dict(weights)
-    for name, array in lowered.constants.rounded.items():
-        shape = weights[name].shape
-        if len(shape) == 3:
-            array = array.reshape(shape[0], shape[2], shape[1]).transpose(0, 2, 1)
-        found[name] = np.ascontiguousarray(array.reshape(shape))
-    return found
+def _check_whole(program: Program) -> None:
+    """Check that every matrix is int8: the functions of an export take one type."""
+    starts = {slot.begins for slot in program.state}
+    for name, weight in program.weights.items():
+        if len(weight.shape) > 1 and weight.dtype != "int8" and name not in starts:
+            fix = "Export it in float32."
+            raise InputError(describe(f"type of the weight '{name}'", weight.dtype, "'int8', as other matrices", fix))

@@ -92,8 +92,7 @@ def raw_outputs(
         draw = random.Random(0)
         given = b"".join(_series(item) if rows else _pieces(item, draw) for item in items)
         written = check.run(binary, given + b"-1\n")
-    found = [[float(value) for value in line.split()] for line in written.splitlines()]
-    return np.array(found, np.float64).reshape(len(items), lowered.program.output_size)
+    return check.numbers_of(written, (len(items), lowered.program.output_size))
 
 
 def _series(item: Any) -> bytes:

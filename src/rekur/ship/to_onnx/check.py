@@ -15,8 +15,9 @@ from rekur._check import need, positive
 from rekur._tensors import Array
 from rekur.errors import RekurError
 from rekur.program import Engine, draw_sequences
+from rekur.ship.difference import differences
 
-#: largest difference that passes, relative to the largest score of a row where that is above 1
+#: largest difference that passes, as `rekur.ship.difference` measures it
 TOLERANCE = 1e-5
 BATCHES, LENGTHS = (1, 2, 5), (1, 7, 31)
 #: steps that the engine takes at a time where the model takes them one by one
@@ -152,11 +153,7 @@ def _compare(found: Array, wanted: Array, where: str) -> Found:
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         got, expected = (f"{array.dtype} {array.shape}" for array in (found, wanted))
         raise RekurError(f"{where}: got {got}; expected {expected}.")
-    rows, right = (array.reshape(len(array), -1).astype(np.float64) for array in (found, wanted))
-    scale = np.maximum(1.0, np.max(np.abs(right), axis=1, keepdims=True, initial=0, where=np.isfinite(right)))
-    with np.errstate(invalid="ignore"):
-        away = np.where(rows == right, 0.0, np.abs(rows - right) / scale)
-    away = np.nan_to_num(away, nan=np.inf)
+    away = differences(found.reshape(len(found), -1), wanted.reshape(len(found), -1))
     row, place = np.unravel_index(int(away.argmax()), away.shape)
     return Found(float(away[row, place]), f"{where}, row {row}, number {place}")
 

@@ -6,7 +6,7 @@ Axes: T time, B sequences, D input features, P numbers that need no state, H hid
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rekur._tensors import Array
 from rekur.program.arithmetic import log_sigmoid
 from rekur.program.cells import Cell
 from rekur.ship.to_onnx.graph import Graph, Value
+from rekur.ship.to_onnx.matrix import Matrix
 
 States = list[Value]
 
@@ -25,16 +26,20 @@ class Equations:
         graph: where the nodes go.
         cell: what it is.
         names: role -> name of the weight.
-        arrays: role -> array.
+        weights: role -> weight.
     """
 
-    def __init__(self, graph: Graph, cell: Cell, names: Mapping[str, str], arrays: Mapping[str, Array]) -> None:
-        self._graph, self._cell, self._names, self._arrays = graph, cell, names, arrays
+    def __init__(self, graph: Graph, cell: Cell, names: Mapping[str, str], weights: Mapping[str, Matrix]) -> None:
+        self._graph, self._cell, self._names, self._weights = graph, cell, names, weights
         size = cell.hidden
         self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
 
     def _weight(self, role: str) -> Value:
-        return self._graph.weight(self._names[role], self._arrays[role])
+        return self._graph.matrix(self._names[role], self._weights[role])
+
+    def _part(self, role: str, part: str, change: Callable[[Array], Array]) -> Value:
+        """Return a part of a matrix, or all of it in another order; see :meth:`Matrix.map`."""
+        return self._graph.matrix(f"{self._names[role]}.{part}", self._weights[role].map(change))
 
     def _times(self, x: Value, role: str, bias: str = "") -> Value:
         product = x @ self._graph.turned(self._weight(role))
@@ -80,7 +85,8 @@ class Equations:
         return self._times(h, "weight_hh", "bias_hh")
 
     def _normalised(self, product: Value, which: str) -> Value:
-        gain, bias = self._arrays[f"gain_{which}"], self._arrays.get(f"bias_{which}")
+        gain = self._weights[f"gain_{which}"].numbers
+        bias = self._weights[f"bias_{which}"].numbers if f"bias_{which}" in self._names else None
         parts, start = [], 0
         for part, size in zip(product.split(*self._groups), self._groups, strict=True):
             rows = slice(start, start + size)
@@ -117,14 +123,14 @@ class Equations:
 
     def _gru_reset_before(self, projected: Value, state: States) -> tuple[Value, States]:
         size, h = self._cell.hidden, state[0]
-        weight, bias = self._arrays["weight_hh"], self._arrays.get("bias_hh")
-        of_gates = h @ weight[: 2 * size].T.copy()
+        bias = self._weights["bias_hh"].numbers if "bias_hh" in self._names else None
+        of_gates = h @ self._part("weight_hh", "gates", lambda rows: rows[: 2 * size].T)
         x_gates, x_new = projected.split(2 * size, size)
         total = x_gates + of_gates
         if bias is not None:
             total = total + bias[: 2 * size].copy()
         r, z = total.apply("Sigmoid").split(size, size)
-        inner = x_new + (r * h) @ weight[2 * size :].T.copy()
+        inner = x_new + (r * h) @ self._part("weight_hh", "new", lambda rows: rows[2 * size :].T)
         n = (inner if bias is None else inner + bias[2 * size :].copy()).apply("Tanh")
         after = n + z * (h - n)
         return after, [after]
@@ -145,7 +151,7 @@ class Equations:
     def _rglru(self, v: Value) -> tuple[Value, Value]:
         size = self._cell.hidden
         r, i = self._times(v, "weight_ih", "bias_ih").apply("Sigmoid").split(size, size)
-        log_decay = np.asarray(np.float32(8) * log_sigmoid(self._arrays["decay"]), np.float32)
+        log_decay = np.asarray(np.float32(8) * log_sigmoid(self._weights["decay"].numbers), np.float32)
         log_a = r * self._graph.weight(f"{self._names['decay']}.log", log_decay)
         a = log_a.apply("Exp")
         # 1 - a², which ends in nothing where a is close to 1, as -tanh(log a) · (a² + 1)
@@ -170,8 +176,11 @@ class Equations:
         if heads == 1:
             return self._product(h)
         each = hidden // heads
-        blocks = self._arrays["weight_hh"].reshape(4, heads, each, each).transpose(1, 3, 0, 2)
-        matrix = self._graph.weight(f"{self._names['weight_hh']}.heads", blocks.reshape(heads, each, 4 * each).copy())
+
+        def blocks(rows: Array) -> Array:
+            return rows.reshape(4, heads, each, -1).transpose(1, 3, 0, 2).reshape(heads, -1, 4 * each)
+
+        matrix = self._part("weight_hh", "heads", blocks)
         product = h.reshape(0, heads, each).transpose(1, 0, 2) @ matrix
         total = product.reshape(0, 0, 4, each).transpose(1, 2, 0, 3).reshape(0, 4 * hidden)
         return total + self._weight("bias_hh") if "bias_hh" in self._names else total

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rekur._check import need, positive
 from rekur.errors import InputError, describe
-from rekur.program import Engine, dequantise
+from rekur.program import Engine, in_precision
 from rekur.runtime import Bundle, read_bundle
 from rekur.runtime.layout import render
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
@@ -31,6 +31,7 @@ class Exported:
         found: the largest difference to the model's own scores.
         tolerance: the largest that would have passed.
         causal: whether there is a graph of single steps.
+        precision: of the matrices: ``float32``, ``int8`` or ``bfloat16``.
     """
 
     folder: Path
@@ -38,12 +39,14 @@ class Exported:
     found: Found
     tolerance: float
     causal: bool
+    precision: str
 
 
 def export_onnx(
     bundle: Bundle | str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
+    precision: str | None = None,
     tolerance: float = TOLERANCE,
     overwrite: bool = False,
 ) -> Exported:
@@ -56,14 +59,17 @@ def export_onnx(
     Args:
         bundle: a bundle, or its folder.
         folder: where the export is to stand.
-        tolerance: the largest difference to the engine that passes, relative where scores are above 1.
+        precision: of the matrices: ``float32``, ``int8`` with a scale a row, or ``bfloat16``; by default as they are in
+            the bundle. In memory ONNX Runtime holds float32, whatever the files hold.
+        tolerance: the largest difference to the engine, which runs the same weights, that passes; relative where scores
+            are above 1.
         overwrite: replace an export that stands there; default False.
 
     Returns:
         what was written.
 
     Raises:
-        InputError: the folder is taken, or the bundle has no program.
+        InputError: the folder is taken, the bundle has no program, or one of another precision of few bits.
         RekurError: the models differ by more than the tolerance; nothing is written.
         SaveError: the place may not be written.
         MissingDependencyError: ``onnx`` or ``onnxruntime`` is not installed.
@@ -77,7 +83,7 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    program, weights = dequantise(*saved.program())
+    program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
@@ -102,4 +108,4 @@ def export_onnx(
     files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
     write_folder(target, files)
     sizes = {name: len(content) for name, content in files.items()}
-    return Exported(Path(folder), sizes, found, tolerance, program.causal)
+    return Exported(Path(folder), sizes, found, tolerance, program.causal, program.precision)

@@ -11,7 +11,9 @@ import numpy as np
 
 from rekur._tensors import Array
 from rekur.program import Op, Program
+from rekur.program.ops import SCALE
 from rekur.ship.to_onnx.graph import Graph, Value
+from rekur.ship.to_onnx.matrix import Matrix
 
 
 class Frame:
@@ -66,11 +68,18 @@ class Frame:
         if self.live:
             return self._state[name]
         first = self.begins(name)
-        ones = np.ones(first.ndim, np.int64)
-        shape = self.graph.node("Concat", self.rows, ones, axis=0)
-        return self.graph.node("Expand", self.graph.constant(first[None].copy()), shape)
+        shape = self.graph.node("Concat", self.rows, np.array(first.shape, np.int64), axis=0)
+        same = first.size and (first == first.flat[0]).all()
+        return self.graph.node("Expand", first.reshape(-1)[:1].copy() if same else first, shape)
 
     def weight(self, op: Op, role: str) -> Value:
-        """Return a weight of an op as the program has it."""
+        """Return a weight of an op as float32."""
         name = op.weights[role]
-        return self.graph.weight(name, self.weights[name])
+        return self.graph.matrix(name, self.matrix(name))
+
+    def matrix(self, name: str) -> Matrix:
+        """Return a weight as the program keeps it."""
+        numbers = self.weights[name]
+        if self.program.weights[name].dtype != "int8":
+            return Matrix(numbers)
+        return Matrix(numbers, self.weights[name + SCALE].reshape(-1, *[1] * (numbers.ndim - 1)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from rekur._check import need
 from rekur._tensors import Array
+from rekur.ship.to_onnx.matrix import Matrix
 
 #: the operators and the file format that are used: the oldest that have all that programs need
 OPSET, IR_VERSION = 18, 8
@@ -85,7 +86,7 @@ class Value:
         return self.graph.node("Transpose", self, perm=list(axes))
 
     def reduce(self, function: str, axis: int) -> Value:
-        """Return a sum, mean or maximum over an axis, which goes."""
+        """Return a sum, mean, maximum or minimum over an axis, which goes."""
         return self.graph.node(f"Reduce{function}", self, np.array([axis], np.int64), keepdims=0)
 
     def cast(self, dtype: str) -> Value:
@@ -107,7 +108,7 @@ class Graph:
         self._scopes: list[list[Any]] = [[]]
         self._arrays: dict[str, Array] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
-        self._turned: dict[str, Value] = {}
+        self._made: dict[tuple[str, str], Value] = {}
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._count = 0
@@ -144,7 +145,7 @@ class Graph:
         self._outputs.append(self.info(name, dtype, axes))
 
     def weight(self, name: str, array: Array) -> Value:
-        """Return a named array; it is kept once, whoever reads it."""
+        """Return a named array as it is (uint16: the bits of bfloat16); it is kept once, whoever reads it."""
         self._arrays.setdefault(name, array)
         return Value(self, name)
 
@@ -155,13 +156,27 @@ class Graph:
             self._constants[key] = self.weight(f"constant_{len(self._constants)}", array)
         return self._constants[key]
 
+    def matrix(self, name: str, matrix: Matrix) -> Value:
+        """Return a named weight as float32; it is kept once, in the bits that it has, whoever reads it.
+
+        Runtimes compute the float32 once, as they load the model. So int8 is a Cast and a Mul: ONNX Runtime would run a
+        DequantizeLinear anew at each step.
+        """
+        return self._once("wide", name, lambda: self._wide(self.weight(name, matrix.numbers), name, matrix.scale))
+
+    def rows(self, name: str, matrix: Matrix, places: Value) -> Value:
+        """Return rows of a named table as float32; no others are expanded."""
+        rows = self.node("Gather", self.weight(name, matrix.numbers), places, axis=0)
+        if matrix.numbers.dtype == np.float32:
+            return rows
+        rows = rows.cast("float32")
+        if matrix.scale is None:
+            return rows
+        return rows * self.node("Gather", self.weight(f"{name}.scale", matrix.scale), places, axis=0)
+
     def turned(self, weight: Value) -> Value:
         """Return the transpose of a matrix that is a weight; runtimes compute it once, as they load the model."""
-        if weight.name not in self._turned:
-            self._scopes.append(self._scopes[0])
-            self._turned[weight.name] = weight.transpose(1, 0)
-            self._scopes.pop()
-        return self._turned[weight.name]
+        return self._once("turned", weight.name, lambda: weight.transpose(1, 0))
 
     def scan(self, name: str, states: Sequence[tuple[Value, Axes]], streams: Sequence[tuple[Value, Axes]]) -> Loop:
         """Begin a loop over the first axis of the streams; see :class:`Loop`."""
@@ -175,7 +190,7 @@ class Graph:
             text: what it is, for people.
             facts: what it is, by name, for programs.
         """
-        arrays = [self.onnx.numpy_helper.from_array(array, name) for name, array in self._arrays.items()]
+        arrays = [self._tensor(name, array) for name, array in self._arrays.items()]
         graph = self.helper.make_graph(self._scopes[0], name, self._inputs, self._outputs, arrays, doc_string=text)
         opsets = [self.helper.make_opsetid("", OPSET)]
         model = self.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="rekur")
@@ -194,6 +209,26 @@ class Graph:
         self._scopes.append(nodes)
         yield nodes
         self._scopes.pop()
+
+    def _once(self, what: str, name: str, make: Callable[[], Value]) -> Value:
+        """Return a value that is made of a weight alone, outside of every loop."""
+        if (what, name) not in self._made:
+            self._scopes.append(self._scopes[0])
+            self._made[what, name] = make()
+            self._scopes.pop()
+        return self._made[what, name]
+
+    def _wide(self, kept: Value, name: str, scale: Array | None) -> Value:
+        if self._arrays[name].dtype == np.float32:
+            return kept
+        wide = kept.cast("float32")
+        return wide if scale is None else wide * self.weight(f"{name}.scale", scale)
+
+    def _tensor(self, name: str, array: Array) -> Any:
+        if array.dtype != np.uint16:
+            return self.onnx.numpy_helper.from_array(array, name)
+        bits = array.astype("<u2").tobytes()
+        return self.helper.make_tensor(name, self.onnx.TensorProto.BFLOAT16, array.shape, bits, raw=True)
 
     def _name(self, read: Operand) -> str:
         if read is None:

@@ -52,6 +52,7 @@ def make_manifest(
         "opset": OPSET,
         "ir_version": IR_VERSION,
         "checked": checked,
+        "precision": program.precision,
         "input": {"kind": program.input.kind, "size": program.input.size},
         "reading": reading(features, program.task),
         "prediction": prediction(targets),

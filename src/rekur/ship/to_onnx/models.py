@@ -49,7 +49,7 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
         ['scores', 'next.layer.0.h', 'next.last']
     """
     arrays = check_weights(program, weights)
-    known = {"rekur": __version__, "task": program.task, **(facts or {})}
+    known = {"rekur": __version__, "task": program.task, "precision": program.precision, **(facts or {})}
     models = {"sequence": _sequence(program, arrays, known)}
     if program.causal:
         models["step"] = _step(program, arrays, known)

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rekur._tensors import Array
 from rekur.program import Op
 from rekur.program.cells import Cell, cell_from
-from rekur.program.ops import op_arrays
 from rekur.ship.to_onnx.equations import Equations
 from rekur.ship.to_onnx.frame import Frame
 from rekur.ship.to_onnx.graph import Axes, Value
+from rekur.ship.to_onnx.matrix import Matrix
 
 #: cell -> operator, and which of the cell's gates stands where in its weights
 _OPERATORS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -30,10 +29,10 @@ _OPERATORS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 def recur(frame: Frame, op: Op, reads: list[Value]) -> Value:
     """Return the outputs (T, B, O) of a recurrent op."""
-    arrays = op_arrays(op, frame.weights)
-    first = arrays["weight_in" if "weight_in" in arrays else "weight_ih"]
-    cell = cell_from(op.options, first.shape[1], op.size)
-    return (_by_operator if has_operator(cell) else _by_scan)(frame, op, cell, arrays, reads[0])
+    weights = {role: frame.matrix(name) for role, name in op.weights.items()}
+    first = weights["weight_in" if "weight_in" in weights else "weight_ih"]
+    cell = cell_from(op.options, first.numbers.shape[1], op.size)
+    return (_by_operator if has_operator(cell) else _by_scan)(frame, op, cell, weights, reads[0])
 
 
 def has_operator(cell: Cell) -> bool:
@@ -42,23 +41,24 @@ def has_operator(cell: Cell) -> bool:
     return bare and cell.kind in _OPERATORS
 
 
-def _by_operator(frame: Frame, op: Op, cell: Cell, arrays: Mapping[str, Array], x: Value) -> Value:
+def _by_operator(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix], x: Value) -> Value:
     graph, (kind, gates) = frame.graph, _OPERATORS[cell.kind]
 
-    def ordered(role: str) -> Array:
-        rows = arrays[role].reshape(cell.gates, cell.hidden, -1)
-        return np.ascontiguousarray(rows[list(gates)].reshape(1, *arrays[role].shape))
+    def ordered(role: str) -> Matrix:
+        return weights[role].map(
+            lambda rows: rows.reshape(cell.gates, cell.hidden, -1)[list(gates)].reshape(1, *rows.shape)
+        )
 
     zeros = np.zeros((1, cell.gates * cell.hidden), np.float32)
-    biases = [ordered(role) if role in arrays else zeros for role in ("bias_ih", "bias_hh")]
+    biases = [ordered(role).numbers if role in weights else zeros for role in ("bias_ih", "bias_hh")]
     reads: list[Value | None] = [x]
-    reads += [graph.weight(f"{op.writes}.{role}", ordered(role)) for role in ("weight_ih", "weight_hh")]
-    reads.append(graph.weight(f"{op.writes}.bias", np.concatenate(biases, axis=1)) if "bias_ih" in arrays else None)
+    reads += [graph.matrix(f"{op.writes}.{role}", ordered(role)) for role in ("weight_ih", "weight_hh")]
+    reads.append(graph.weight(f"{op.writes}.bias", np.concatenate(biases, axis=1)) if "bias_ih" in weights else None)
     reads.append(None if frame.lengths is None else frame.lengths.cast("int32"))
     names = [op.state[role] for role in cell.state()]
     reads += [frame.state(name).unsqueeze(0) if frame.live or frame.begins(name).any() else None for name in names]
     if cell.kind == "lstm_peephole":
-        peeps = np.concatenate([arrays[role] for role in ("weight_ci", "weight_co", "weight_cf")])[None]
+        peeps = np.concatenate([weights[role].numbers for role in ("weight_ci", "weight_co", "weight_cf")])[None]
         reads += [graph.weight(f"{op.writes}.peepholes", peeps)]
     attributes: dict[str, object] = {"hidden_size": cell.hidden}
     if op.options.get("reverse", False):
@@ -73,8 +73,8 @@ def _by_operator(frame: Frame, op: Op, cell: Cell, arrays: Mapping[str, Array], 
     return y.squeeze(1)
 
 
-def _by_scan(frame: Frame, op: Op, cell: Cell, arrays: Mapping[str, Array], x: Value) -> Value:
-    graph, equations = frame.graph, Equations(frame.graph, cell, op.weights, arrays)
+def _by_scan(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix], x: Value) -> Value:
+    graph, equations = frame.graph, Equations(frame.graph, cell, op.weights, weights)
     names = [op.state[role] for role in cell.state()]
     states = [frame.state(name) for name in names]
     if frame.live:

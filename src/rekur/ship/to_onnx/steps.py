@@ -21,7 +21,8 @@ _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    return frame.graph.node("Gather", frame.weight(op, "table"), reads[0], axis=0)
+    name = op.weights["table"]
+    return frame.graph.rows(name, frame.matrix(name), reads[0])
 
 
 def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -102,8 +103,7 @@ def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
         key = _mix(graph.node("BitwiseXor", key, joined.slice(keep - back, -back, 0)))
         order = back + 1
         if order in orders:
-            rows = _row_of(frame, op.writes, order, key, frame.weights[op.weights[f"runs_{order}"]])
-            found = graph.node("Gather", frame.weight(op, f"table_{order}"), rows, axis=0)
+            found = _vectors_of(frame, op, order, key)
             total = found if total is None else total + found
     return reads[0] if total is None else total
 
@@ -117,28 +117,37 @@ def _mix(key: Value) -> Value:
     return graph.node("Mul", graph.node("BitwiseXor", key, high), spread)
 
 
-def _row_of(frame: Frame, place: str, order: int, key: Value, known: Array) -> Value:
-    """Return the row of each run in its table, 0 for those that are not known: a look into a table of buckets."""
-    graph = frame.graph
-    keys, rows = _buckets(known)
-    bucket = graph.node("BitwiseAnd", key, np.array(len(keys) - 1, np.int64))
-    kept = graph.weight(f"{place}.keys_{order}", keys), graph.weight(f"{place}.rows_{order}", rows)
-    there, row = (graph.node("Gather", table, bucket, axis=0) for table in kept)
+def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
+    """Return the vector of each run, of those that are not known row 0 of the table: a look into buckets of keys."""
+    graph, name = frame.graph, op.weights[f"table_{order}"]
+    table, known = frame.matrix(name), frame.weights[op.weights[f"runs_{order}"]]
+    if not len(known):
+        return graph.rows(name, table, graph.node("Sub", key, key))
+    places, starts, most = _buckets(known)
+    # those that are looked at beyond the last one are the last one again, and the vector of the unknown ends the table
+    keys, none = known[np.append(places, places[-1:].repeat(most))], np.array(len(places), np.int32)
+    rows_of = np.append(places + 1, 0)
+    bucket = graph.node("BitwiseAnd", key, np.array(len(starts) - 1, np.int64))
+    first = graph.node("Gather", graph.weight(f"{op.writes}.starts_{order}", starts), bucket, axis=0)
+    near = graph.node("Add", first.unsqueeze(-1), np.arange(most, dtype=np.int32))
+    there = graph.node("Gather", graph.weight(f"{op.writes}.keys_{order}", keys), near, axis=0)
     same = graph.node("Equal", there, key.unsqueeze(-1))
-    return graph.node("Where", same, row, np.array(0, np.int64)).reduce("Sum", -1)
+    row = graph.node("Where", same, near, none).reduce("Min", -1)
+    return graph.rows(f"{name}.by_bucket", table.map(lambda rows: rows[rows_of]), row)
 
 
-def _buckets(known: Array) -> tuple[Array, Array]:
-    """Return keys, each in the bucket that its last bits name, and 1 + the place of each in ``known``, 0 for none."""
-    known, first = np.unique(known, return_index=True)
-    count = 1 << max(0, len(known) - 1).bit_length()
-    buckets = known & np.int64(count - 1)
-    order = np.argsort(buckets, kind="stable")
+def _buckets(known: Array) -> tuple[Array, Array, int]:
+    """Put keys into buckets that their last bits name, one or two in each.
+
+    Returns:
+        the places of the keys, bucket after bucket; where each bucket begins there; the keys of the fullest.
+    """
+    _, places = np.unique(known, return_index=True)
+    count = 1 << (len(places).bit_length() - 1)
+    buckets = known[places] & np.int64(count - 1)
     sizes = np.bincount(buckets, minlength=count)
-    within = np.arange(len(known)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    keys, rows = (np.zeros((count, max(1, int(sizes.max(initial=1)))), np.int64) for _ in range(2))
-    keys[buckets[order], within], rows[buckets[order], within] = known[order], first[order] + 1
-    return keys, rows
+    starts = np.cumsum(sizes) - sizes
+    return places[np.argsort(buckets, kind="stable")], starts.astype(np.int32), int(sizes.max())
 
 
 Emit = Callable[[Frame, Op, list[Value]], Value]

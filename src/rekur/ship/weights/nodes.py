@@ -121,6 +121,9 @@ def read_nodes(model: Any) -> dict[str, LayerWeights]:
     for node in loaded.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             arrays[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+        elif node.op_type in ("Cast", "Mul") and all(name in arrays for name in node.input):  # weights in fewer bits
+            wide = [arrays[name].astype(np.float32) for name in node.input]
+            arrays[node.output[0]] = np.asarray(wide[0] if node.op_type == "Cast" else wide[0] * wide[1])
     layers = {}
     for node in loaded.graph.node:
         if node.op_type not in _KINDS:
