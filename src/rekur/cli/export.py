@@ -33,7 +33,11 @@ _ONLY_C = ("name", "precision", "no_libm", "activations", "flash", "data")
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="C: of the weights; by default float32.")
 @click.option("--no-libm", is_flag=True, help="C: do without math.h.")
-@click.option("--activations", type=click.Choice(["exact", "table"]), help="C: tanh and sigmoid; by default exact.")
+@click.option(
+    "--activations",
+    type=click.Choice(["exact", "table", "fixed"]),
+    help="C: tanh and sigmoid, by default exact; fixed: no floating point at all, needs int8.",
+)
 @click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="FILE", help="C: hold it against the model on this too."
@@ -51,6 +55,7 @@ def command(bundle: Path, form: str, out: Path, **values: Any) -> None:
     python exports/reviews/run.py "a fine film"
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
+    rekur export runs/wear --to c --out firmware/m0 --precision int8 --activations fixed
     """
     if form != "c":
         for name in _ONLY_C:

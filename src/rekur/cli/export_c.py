@@ -52,6 +52,9 @@ def to_c(bundle: Path, *, out: Path, data: Path | None, no_libm: bool, as_json: 
         click.echo("No C compiler was found (cc, gcc, clang or $CC): the code is written, and was not run.", err=True)
         return
     click.echo(f"Largest difference from the model, {report['sequences']} sequences: {report['difference']:.2g}.")
+    if report["changed_answers"] is not None:
+        told = f"{report['changed_answers']} of {report['sequences']} sequences"
+        click.echo(f"Fixed point changes the answer of {told}, which the model with int8 weights gives.")
     if report["difference_of_rounding"] is not None:
         click.echo(f"Rounding changes the outputs by {report['difference_of_rounding']:.2g} at most.")
 
