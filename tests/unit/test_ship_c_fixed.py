@@ -58,7 +58,7 @@ def test_raw_input_gives_what_the_model_gives(bundles: dict[str, Path], kind: st
     assert report["changed_answers"] == (None if kind == "walk" else 0)
     readme = (tmp_path / "c" / "README.md").read_text()
     assert "## Fixed point" in readme
-    assert f"it has {report['output_bytes']:,} bytes of the buffer for itself" in readme
+    assert f"Of the buffer {report['output_bytes']:,} bytes are for it alone" in readme
     subprocess.run(["make", "-s"], cwd=tmp_path / "c", check=True)
     given = "1 2\nnan 3\n" if kind == "walk" else "\n".join(TEXTS) + "\n"
     assert done([f"./{kind}"], tmp_path / "c", given).count("\n") == given.count("\n")

@@ -52,7 +52,6 @@ A recurrent model ({report["task"]}) in C99: one header, one source, no allocati
 {table}
 Weights are {report["precision"]}{", with a scale a row" if report["precision"] == "int8" else ""}. {_proof(report)}
 {_fixed(name, upper, report) if report["activations"] == "fixed" else ""}
-
 ## Use
 
 ```c
@@ -99,10 +98,11 @@ def _fixed(name: str, upper: str, report: dict[str, Any]) -> str:
     return f"""
 ## Fixed point
 
-`{step}` and `{name}_scores` use no floating point: their scores are whole numbers with 16 bits after the point,
-{upper}_ONE for 1, and `{name}_best` gives the place of the largest.{given} `{name}_read` gives the same
-scores as floating point; it has {report["output_bytes"]:,} bytes of the buffer for itself, and a linker that drops what
-is not called (-ffunction-sections -fdata-sections -Wl,--gc-sections) drops both.
+`{step}` and `{name}_scores` use no floating point. Scores are whole numbers with 16 bits after the point:
+{upper}_ONE stands for 1; `{name}_best` gives the place of the largest.{given}
+
+`{name}_read` gives the same scores as floating point. Of the buffer {report["output_bytes"]:,} bytes are for it alone;
+with -ffunction-sections -fdata-sections -Wl,--gc-sections a linker leaves out both where it is not called.
 
 - States that stay within a known bound, as those of tanh and sigmoid do, are of 16 bits, all others of 32.
 - Rows of a step are of 32 bits with 16 after the point, and stop at 32767 in size: scale larger inputs down.

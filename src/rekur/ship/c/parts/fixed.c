@@ -117,20 +117,43 @@ static void fixed_add_row(int32_t *y, const fixed_matrix *m, int row, int size, 
 }
 
 /* part: fixed_add_product: fixed_matrix fixed_down fixed_fit */
-/* adds to y some rows and columns of a matrix times x; the sums of 32 bits cannot overflow: the sizes of the numbers
-   that a row has in these columns add up to less than 65536 */
+/* y and a sum times the factor of its row */
+static int32_t fixed_with(int32_t y, int32_t sum, int32_t factor, int bits)
+{
+    return fixed_fit(y + fixed_down((int64_t)sum * factor, bits));
+}
+
+/* adds to y some rows and columns of a matrix times x, four rows at once; the sums of 32 bits cannot overflow: the sizes
+   of the numbers that a row has in these columns add up to less than 65536 */
 static void fixed_add_product(
     int32_t *restrict y, const fixed_matrix *m, int row, int rows, int column, int columns, const int16_t *restrict x,
     int bits)
 {
     const int8_t *restrict w = m->weight + row * m->columns + column;
-    int r, c;
-    for (r = 0; r < rows; ++r) {
+    const int32_t *factor = m->factor + row;
+    int r = 0, c;
+    for (; r + 4 <= rows; r += 4) {
+        const int8_t *restrict w1 = w + m->columns, *restrict w2 = w1 + m->columns, *restrict w3 = w2 + m->columns;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (c = 0; c < columns; ++c) {
+            const int32_t one = x[c];
+            s0 += w[c] * one;
+            s1 += w1[c] * one;
+            s2 += w2[c] * one;
+            s3 += w3[c] * one;
+        }
+        y[r] = fixed_with(y[r], s0, factor[r], bits);
+        y[r + 1] = fixed_with(y[r + 1], s1, factor[r + 1], bits);
+        y[r + 2] = fixed_with(y[r + 2], s2, factor[r + 2], bits);
+        y[r + 3] = fixed_with(y[r + 3], s3, factor[r + 3], bits);
+        w = w3 + m->columns;
+    }
+    for (; r < rows; ++r) {
         int32_t sum = 0;
         for (c = 0; c < columns; ++c) {
-            sum += (int32_t)w[c] * (int32_t)x[c];
+            sum += w[c] * (int32_t)x[c];
         }
-        y[r] = fixed_fit(y[r] + fixed_down((int64_t)sum * m->factor[row + r], bits));
+        y[r] = fixed_with(y[r], sum, factor[r], bits);
         w += m->columns;
     }
 }
