@@ -186,6 +186,24 @@ def test_numbers_that_are_too_large_stop_at_the_end_of_the_range(tmp_path: Path)
     np.testing.assert_allclose([float(one) for one in found[1:]], [32768, -32768, 6000], rtol=1e-4)
 
 
+@needs_compiler
+@pytest.mark.parametrize("cell", WRITTEN)
+def test_no_row_makes_a_step_overflow(cell: str, tmp_path: Path) -> None:
+    more = {"residual": True, "norm": True, "kernel_size": 3, "pooling": "last+mean+max+attention"}
+    program, weights = lower(make(cell=cell, discrete=False, num_layers=2, **more))
+    rng = np.random.default_rng(0)
+    weights = {name: array * np.float32(rng.choice([1, 50])) for name, array in weights.items()}
+    sources = written(lower_to_c(program, weights, FIXED))
+    for name, text in {**sources, "harness.c": check.harness("m", program)}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    binary = check.build(tmp_path, ["m.c", "harness.c"], "harness", CHECKED)
+    rows = rng.choice([0.0, 1e-5, 1.0, -1.0, 200.0, -32767.0, 32768.0, 1e9, -1e9, 3e38], size=(20, 30, 4))
+    given = "".join(f"30 {' '.join(f'{value:.9g}' for value in one.reshape(-1).tolist())}\n" for one in rows)
+    found = [float(value) for value in check.run(binary, given.encode() + b"-1\n").split()]
+    assert len(found) == 20 * program.output_size
+    assert np.abs(found).max() <= 32768
+
+
 @pytest.mark.parametrize("cell", REFUSED)
 def test_cells_that_are_refused_say_why(cell: str) -> None:
     with pytest.raises(InputError) as error:
