@@ -73,7 +73,8 @@ def test_rows_of_numbers_are_scaled(missing: str, tmp_path: Path) -> None:
     walks = [rng.normal(size=(n, 2)).cumsum(0) * 100 + 5e6 for n in rng.integers(3, 9, size=20)]
     if missing != "error":
         walks[0][1, 0] = walks[1][0, 1] = np.nan
-    model = Regressor(cell="lstm", feature_options={"missing": missing}, **SMALL)
+    more = {"num_layers": 2, "residual": True}  # the last step is kept beside the last numbers of each channel
+    model = Regressor(cell="lstm", feature_options={"missing": missing}, **more, **SMALL)
     model.fit(walks, [float(np.nanmean(walk)) for walk in walks])
     binary, report = built(model, tmp_path, precision="float32", libm=False)
     text = "\n\n".join("\n".join(f"{a!r}, {b!r}" for a, b in walk.tolist()) for walk in walks)

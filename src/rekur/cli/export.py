@@ -37,7 +37,11 @@ _ONLY_C = ("name", "no_libm", "activations", "flash", "data")
 )
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
 @click.option("--no-libm", is_flag=True, help="C: do without math.h.")
-@click.option("--activations", type=click.Choice(["exact", "table"]), help="C: tanh and sigmoid; by default exact.")
+@click.option(
+    "--activations",
+    type=click.Choice(["exact", "table", "fixed"]),
+    help="C: tanh and sigmoid, by default exact; fixed: no floating point at all, needs int8.",
+)
 @click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
 @click.option("--data", multiple=True, metavar="FILE", help="C: hold it against the model on this too.")
 @with_options(*INPUT, DOCUMENT)
@@ -55,6 +59,7 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     rekur export runs/reviews --to onnx --precision int8 --out exports/small
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
+    rekur export runs/wear --to c --out firmware/m0 --precision int8 --activations fixed
     """
     columns, reading = split_input(values)
     if not values["data"] and (columns or reading or document is not None):

@@ -19,6 +19,7 @@ from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, read_bundle
 from rekur.ship.c import check
 from rekur.ship.c.constants import identifier
+from rekur.ship.c.fixed_api import fixed_functions
 from rekur.ship.c.labels import answers
 from rekur.ship.c.main_program import main_program
 from rekur.ship.c.raw import raw_input, unsupported
@@ -30,6 +31,8 @@ from rekur.ship.folder import MANIFEST, check_folder, write_folder
 
 #: the largest difference that the code may make, and, with rounded weights or activations, that rounding may make
 CLOSE, ROUNDED = 1e-5, 0.25
+#: the largest difference that whole numbers of 16 bits may make
+FIXED = 0.01
 #: names of files that are there already
 _TAKEN = ("main", "float", "limits", "math", "stddef", "stdint", "stdio", "stdlib", "string")
 _LENGTHS = (1, 2, 5, 0, 12, 40, 100)
@@ -98,10 +101,11 @@ def export_c(
         precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row; by default as they are
             in the bundle, of bfloat16 the same numbers as float32.
         libm: whether ``math.h`` may be used; without it, functions of its own are within 1e-6.
-        activations: ``"exact"``, or ``"table"``: tanh and sigmoid by a table of 16-bit numbers.
+        activations: ``"exact"``, ``"table"``: tanh and sigmoid by a table of 16-bit numbers, or ``"fixed"``: all of a
+            step in whole numbers, for devices without floating point; needs ``precision="int8"``.
         flash: the most bytes that the model may take there; None for no bound.
         tolerance: the largest difference from the model that is let pass; by default 1e-5, and 0.25 where weights or
-            activations are rounded.
+            activations are rounded; the code in fixed point may be off by 0.01 from the model with rounded weights.
         items: raw items to hold it against the model on, besides random ones.
         overwrite: replace an export.
 
@@ -125,6 +129,9 @@ def export_c(
         _check.flag("libm", libm),
         _check.choice("activations", activations, ACTIVATIONS),
     )
+    if style.fixed and style.precision != "int8":
+        expected, fix = "'int8' with activations 'fixed'", "Say precision='int8' (--precision int8)."
+        raise InputError(describe("precision", style.precision, expected, fix))
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
     made = _make(given, style)
@@ -156,6 +163,8 @@ def _make(given: _Source, style: Style) -> _Made:
     why_not = unsupported(features)
     extra = Extra() if why_not else raw_input(features, style, lowered.constants, lowered.program.task)
     extra.add(answers(lowered.program.task, targets, style))
+    if style.fixed:
+        extra.add(fixed_functions(lowered.program, style))
     several = bool(targets.get("multi_label"))
     sources = {
         f"{style.name}.h": header(lowered, extra),
@@ -185,7 +194,7 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
         "code_bytes": code,
         "code_measured_with": measured,
         "state_bytes": state_bytes(lowered, made.extra),
-        "buffer_bytes": 4 * lowered.buffer,
+        "buffer_bytes": lowered.buffer_bytes,
         "output_bytes": 4 * program.output_size,
         "multiply_adds_step": step,
         "multiply_adds_read": read,
@@ -221,6 +230,7 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
         "items": 0,
         "difference": None,
         "difference_of_rounding": None,
+        "changed_answers": None,
     }
     if found["compiler"] is None:
         return found
@@ -240,9 +250,13 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
     code = max(check.largest_difference(out, own.run(steps)) for steps, out in tested)
     whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
     found |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
+    if style.fixed and lowered.program.output_size > 1:
+        other = [np.argmax(out, axis=1) != np.argmax(own.run(steps), axis=1) for steps, out in tested]
+        found["changed_answers"] = int(np.concatenate(other).sum())
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
-    _refuse_far("the compiled code", code, (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or ROUNDED)
+    may = (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
+    _refuse_far("the compiled code", code, may)
     if rounds or not exact:
         found["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)

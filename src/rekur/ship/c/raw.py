@@ -212,9 +212,9 @@ def _series(features: SeriesFeatures, style: Style, constants: Constants) -> Ext
         scaled = f"(value - {centre}[i]) / {constants.array('channel_scale', scale)}[i]"
     given, held = "values[i]", f"{centre}[i]"
     if features.missing == "hold":
-        extra.members.append(("double", "last", channels))
-        extra.reset.append(f"for (i = 0; i < {channels}; ++i) {{ state->last[i] = {centre}[i]; }}")
-        held = "state->last[i]"
+        extra.members.append(("double", "channel_last", channels))
+        extra.reset.append(f"for (i = 0; i < {channels}; ++i) {{ state->channel_last[i] = {centre}[i]; }}")
+        held = "state->channel_last[i]"
     refuse = "missing || " if features.missing == "error" else ""
     missing = " : 0.0" if features.missing == "zero" else ""
     value = f"missing ? 0.0 : {scaled}" if missing else scaled
@@ -234,7 +234,7 @@ def _series(features: SeriesFeatures, style: Style, constants: Constants) -> Ext
         lines.append(f"x[{channels + place}] = values[{channel}] != values[{channel}] ? 1.0f : 0.0f;")
     if features.missing == "hold":
         lines += [f"for (i = 0; i < {channels}; ++i) {{", f"    if ({given} == {given}) {{"]
-        lines += [f"        state->last[i] = {given};", "    }", "}"]
+        lines += [f"        state->channel_last[i] = {given};", "    }", "}"]
     body = "".join(f"    {line}\n" for line in [*lines, f"{name}_step(state, x);", "return 0;"])
     names = comment(", ".join(features.names_[:channels]))
     extra.declarations = f"""

@@ -51,7 +51,7 @@ A recurrent model ({report["task"]}) in C99: one header, one source, no allocati
 | --- | --- |
 {table}
 Weights are {report["precision"]}{", with a scale a row" if report["precision"] == "int8" else ""}. {_proof(report)}
-
+{_fixed(name, upper, report) if report["activations"] == "fixed" else ""}
 ## Use
 
 ```c
@@ -91,6 +91,28 @@ def _asked(name: str, answers: str) -> str:
     return f"{name}_log_probability(output, token);\n" if answers == "token" else ""
 
 
+def _fixed(name: str, upper: str, report: dict[str, Any]) -> str:
+    rows = report["input"]["kind"] == "rows"
+    given = f" Rows of whole numbers, each times {upper}_ONE, go to `{name}_step_fixed`." if rows else ""
+    step = f"{name}_step_fixed" if rows else f"{name}_step"
+    return f"""
+## Fixed point
+
+`{step}` and `{name}_scores` use no floating point. Scores are whole numbers with 16 bits after the point:
+{upper}_ONE stands for 1; `{name}_best` gives the place of the largest.{given}
+
+`{name}_read` gives the same scores as floating point. Of the buffer {report["output_bytes"]:,} bytes are for it alone;
+with -ffunction-sections -fdata-sections -Wl,--gc-sections a linker leaves out both where it is not called.
+
+- States that stay within a known bound, as those of tanh and sigmoid do, are of 16 bits, all others of 32.
+- Rows of a step are of 32 bits with 16 after the point, and stop at 32767 in size: scale larger inputs down.
+- A product of int8 weights with numbers of 16 bits adds up in 32 bits. It cannot overflow: the sizes of the weights
+  of a row add up to less than 65536, and a longer row is cut in pieces. Its scale is a whole number of 32 bits and a
+  shift; their product has 64 bits.
+- tanh and sigmoid are read from a table of 257 numbers, within 4e-5.
+"""
+
+
 def _proof(report: dict[str, Any]) -> str:
     if report["difference"] is None:
         return "No C compiler was there when it was written: it has not been run yet."
@@ -98,4 +120,6 @@ def _proof(report: dict[str, Any]) -> str:
     text += f"{report['difference']:.2g} at most"
     if report["difference_of_rounding"] is not None:
         text += f"; what rounding changes is {report['difference_of_rounding']:.2g} at most"
+    if report["changed_answers"] is not None:
+        text += f", and the answer changes for {report['changed_answers']}"
     return f"{text} (where outputs are above 1, as a share of the largest)."

@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from rekur.program import Op
-from rekur.program.arithmetic import log_sigmoid
 from rekur.program.cells import Cell, cell_from
+from rekur.program.cells_numpy import log_decay
 from rekur.ship.c.ops import Model, number, start
 from rekur.ship.c.section import Section, at
 
@@ -175,7 +175,7 @@ def _rglru(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
     y = section.scratch(2 * size)
     start(section, y, model.vector(op, "bias_ih"), 2 * size)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, 2 * size, 0, size, v)
-    decay = np.float32(8) * log_sigmoid(model.weights[op.weights["decay"]])
+    decay = log_decay(model.weights[op.weights["decay"]])
     section.call("rglru", y, v, model.constants.array(f"{op.weights['decay']}.log", decay), h, size)
     _keep(section, h, y, cell.stay[0], size)
 

@@ -37,6 +37,7 @@ class Section:
         ops: the ops, in their order.
         given: registers that are there before.
         homes: registers that have a place of their own: register -> C expression.
+        copy: the part that copies a row.
 
     Attributes:
         lines: the C code.
@@ -44,12 +45,14 @@ class Section:
         uses: the parts that are called.
     """
 
-    def __init__(self, ops: Sequence[Op], given: Mapping[str, Register], homes: Mapping[str, str]) -> None:
+    def __init__(
+        self, ops: Sequence[Op], given: Mapping[str, Register], homes: Mapping[str, str], copy: str = "copy"
+    ) -> None:
         self.registers = dict(given)
         self.lines: list[str] = []
         self.size = 0
         self.uses: set[str] = set()
-        self._homes, self._now = homes, 0
+        self._homes, self._copy, self._now = homes, copy, 0
         self._scratch: list[tuple[int, int]] = []
         self._last = {name: place for place, op in enumerate(ops) for name in op.reads}
 
@@ -80,14 +83,14 @@ class Section:
             return self._put(op, None, source.offset)
         written = self.write(op)
         if written != source.place:
-            self.call("copy", written, source.place, op.size)
+            self.call(self._copy, written, source.place, op.size)
         return written
 
     def alias(self, op: Op, place: str, begins_zero: bool = False) -> None:
         """Let the register of an op be what lies elsewhere."""
         home = self._homes.get(op.writes)
         if home is not None:
-            self.call("copy", self._put(op, home, None), place, op.size)
+            self.call(self._copy, self._put(op, home, None), place, op.size)
             return
         last = max(self._last.get(op.writes, 0), self._now)
         self.registers[op.writes] = Register(place, op.size, last, begins_zero=begins_zero)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.program import Op, Program, State, costs, in_precision
+from rekur.ship.c import fixed, fixed_cells, fixed_ops
 from rekur.ship.c.constants import Array, Constants, Names
 from rekur.ship.c.ops import OPS, Model, result, take
 from rekur.ship.c.parts import assemble
@@ -16,7 +18,7 @@ from rekur.ship.c.recurrent import recur
 from rekur.ship.c.section import Register, Section
 
 PRECISIONS = ("float32", "int8")
-ACTIVATIONS = ("exact", "table")
+ACTIVATIONS = ("exact", "table", "fixed")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Style:
         name: what its functions, its state and its files are called.
         precision: of matrices and tables: ``float32``, or ``int8`` with a scale a row.
         libm: whether ``math.h`` may be used.
-        activations: ``exact``, or ``table`` for the hyperbolic tangent and the sigmoid by a table of 16-bit numbers.
+        activations: ``exact``, ``table`` for the hyperbolic tangent and the sigmoid by a table of 16-bit numbers, or
+            ``fixed`` for whole numbers alone in all of a step.
     """
 
     name: str
@@ -36,9 +39,14 @@ class Style:
     activations: str = "exact"
 
     @property
+    def fixed(self) -> bool:
+        """Whether a step is of whole numbers alone."""
+        return self.activations == "fixed"
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """The variants of parts that are meant."""
-        return (self.precision, "libm" if self.libm else "own", self.activations)
+        return (self.precision, "libm" if self.libm else "own", "table" if self.activations == "table" else "exact")
 
 
 @dataclass
@@ -84,6 +92,7 @@ class Lowered:
         step: the code of a step.
         read: the code that reads the output.
         fields: members of the state with the lines that reset them: (type, name, numbers, reset).
+        narrow: numbers of 16 bits of a second buffer.
     """
 
     program: Program
@@ -93,11 +102,17 @@ class Lowered:
     step: Section
     read: Section
     fields: tuple[tuple[str, str, int, str], ...]
+    narrow: int = 0
 
     @property
     def buffer(self) -> int:
         """Numbers of the activation buffer."""
         return max(self.step.size, self.read.size)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of all buffers; scores in fixed point have one from which they are read as floating point."""
+        return 4 * self.buffer + 2 * self.narrow + (4 * self.program.output_size if self.style.fixed else 0)
 
     @property
     def multiply_adds(self) -> tuple[int, int]:
@@ -120,10 +135,12 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     program, weights = in_precision(program, weights, style.precision)
     if style.precision == "int8":
         _check_whole(program)
+    if style.fixed:
+        return _lower_fixed(program, weights, style)
     multiplied = {op.weights["weight"] for _, op in program.ops() if op.kind == "affine"}
     model = Model(program, weights, Constants(), Names(), frozenset(multiplied))
-    step = _step(model)
-    read, elided = _read(model, step)
+    step = _step(model, _FLOAT)
+    read, elided = _read(model, step, _FLOAT)
     fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
     if "tangent_table" in assemble(step.uses | read.uses, style.variants)[1]:
         points = np.tanh(np.arange(257) / 32) * 32767
@@ -131,26 +148,72 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     return Lowered(program, weights, style, model.constants, step, read, fields)
 
 
-def _step(model: Model) -> Section:
+def _lower_fixed(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
+    fixed.check_known(program, fixed_ops.KNOWN)
+    model = fixed.FixedModel(program, weights, fixed.FixedConstants(), Names())
+    step = _step(model, _FIXED)
+    read, elided = _read(model, step, _FIXED)
+    fields = tuple(_fixed_field(model, slot) for slot in program.state if slot.name not in elided)
+    used = assemble(step.uses | read.uses, style.variants)[1]
+    for name, values in fixed.tables().items():
+        if name in used:
+            model.constants.array(name, values)
+    return Lowered(program, weights, style, model.constants, step, read, fields, model.narrow + model.narrow % 2)
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How ops are written.
+
+    Attributes:
+        ops: what writes an op.
+        recur: what writes a cell.
+        take: what lets a pool take a step.
+        result: what reads a pool.
+        give: what copies a register to the output.
+        copy: the part that copies a row.
+    """
+
+    ops: Mapping[str, Callable[[Any, Section, Op], None]]
+    recur: Callable[[Any, Section, Op], None]
+    take: Callable[[Any, Section, Op], None]
+    result: Callable[[Any, Section, Op, Register | None], None]
+    give: Callable[[Any, Section, str], object]
+    copy: str
+
+
+def _give(model: Model, section: Section, name: str) -> None:
+    section.call("copy", "output", section.read(name), model.width(name))
+
+
+def _give_fixed(model: fixed.FixedModel, section: Section, name: str) -> None:
+    fixed.read_wide(model, section, name, "output")
+
+
+_FLOAT = _Dialect(OPS, recur, take, result, _give, "copy")
+_FIXED = _Dialect(fixed_ops.OPS, fixed_cells.recur, fixed_ops.take, fixed_ops.result, _give_fixed, "fixed_copy")
+
+
+def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
     program = model.program
     ops = (*program.body, *program.pool)
     given = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
-    section = Section(ops, given, {})
+    section = Section(ops, given, {}, dialect.copy)
     for number, op in enumerate(ops):
         if number < len(program.body):
             section.begin(number, op, _said(op))
-            (recur if op.kind == "recur" else OPS[op.kind])(model, section, op)
+            (dialect.recur if op.kind == "recur" else dialect.ops[op.kind])(model, section, op)
         else:
             section.begin(number, op, f"{op.kind} of {op.reads[0]}")
-            take(model, section, op)
+            dialect.take(model, section, op)
     return section
 
 
-def _read(model: Model, step: Section) -> tuple[Section, set[str]]:
+def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
     """Return the code that reads the output, and the states that it does without."""
     program = model.program
     ops = (*program.pool, *program.head)
-    section = Section(ops, {}, _homes(program))
+    section = Section(ops, {}, _homes(program), dialect.copy)
     elided = set()
     for number, op in enumerate(ops):
         section.begin(number, op, _said(op))
@@ -159,11 +222,11 @@ def _read(model: Model, step: Section) -> tuple[Section, set[str]]:
             kept = source if op.kind == "last" and source.begins_zero else None
             if kept is not None:
                 elided.add(op.state["last"])
-            result(model, section, op, kept)
+            dialect.result(model, section, op, kept)
         else:
-            OPS[op.kind](model, section, op)
+            dialect.ops[op.kind](model, section, op)
     if not program.head and section.registers[program.output].place != "output":
-        section.call("copy", "output", section.registers[program.output].place, program.output_size)
+        dialect.give(model, section, program.output)
     return section, elided
 
 
@@ -195,6 +258,20 @@ def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
         array = model.weights[slot.begins].astype(np.float32).reshape(-1)
         return "float", name, size, f"{model.constants.array(slot.begins, array)}[i]"
     return "float", name, size, f"{float(np.float32(slot.begins)):.9g}f" if slot.begins else "0.0f"
+
+
+def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, str]:
+    size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
+    if slot.dtype == "int64":
+        return "uint32_t" if slot.name not in _windows(model.program) else "int32_t", name, size, "0"
+    kind = model.states[slot.name]
+    if isinstance(slot.begins, str):
+        return kind.type, name, size, f"{model.begins_with(slot.begins, kind)}[i]"
+    return kind.type, name, size, str(round(slot.begins * 2**kind.bits))
+
+
+def _windows(program: Program) -> set[str]:
+    return {name for op in program.body if op.kind == "ngrams" for name in op.state.values()}
 
 
 def _said(op: Op) -> str:

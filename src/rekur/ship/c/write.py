@@ -7,6 +7,7 @@ from rekur.ship.c.parts import assemble
 from rekur.ship.c.source import Extra, Lowered
 
 _SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
+_SIZES |= {"int16_t": 2}
 
 
 def state_bytes(lowered: Lowered, extra: Extra) -> int:
@@ -39,7 +40,7 @@ def header(lowered: Lowered, extra: Extra) -> str:
     )
     return f"""/* {name}: a recurrent model, {comment(program.task)}; written by Rekur.
 
-   RAM    {size} bytes of state for each stream, {4 * lowered.buffer} bytes of buffer that all streams share,
+   RAM    {size} bytes of state for each stream, {lowered.buffer_bytes} bytes of buffer that all streams share,
           {4 * program.output_size} bytes of output where the caller wants them
    flash  {lowered.constants.bytes} bytes of constants ({lowered.style.precision}), and the code
    step   {step} multiply-adds; reading the output {read}
@@ -58,7 +59,7 @@ extern "C" {{
 /* numbers of the output, bytes of the state, bytes of the buffer */
 #define {upper}_OUTPUT {program.output_size}
 #define {upper}_STATE_BYTES {size}
-#define {upper}_BUFFER_BYTES {4 * lowered.buffer}
+#define {upper}_BUFFER_BYTES {lowered.buffer_bytes}
 
 /* everything that is remembered of one stream; copy it to fork the stream, write it down to go on later */
 typedef struct {{
@@ -89,14 +90,12 @@ def source(lowered: Lowered, extra: Extra) -> str:
     """Return the C source."""
     name, upper = lowered.style.name, lowered.style.name.upper()
     wanted = {*lowered.step.uses, *lowered.read.uses, *extra.uses}
-    wanted |= {"matrix"} if lowered.constants.matrices else set()
+    wanted |= {"fixed_matrix" if lowered.style.fixed else "matrix"} if lowered.constants.matrices else set()
     parts, _ = assemble(wanted, (*lowered.style.variants, *extra.variants))
     system = ["float.h", "limits.h"] + (["math.h"] if lowered.style.libm else []) + ["stddef.h", "stdint.h"]
     includes = "".join(f"#include <{one}>\n" for one in system)
     matrices = lowered.constants.matrices
-    takes = (
-        "int32_t token" if lowered.program.input.kind == "tokens" else f"const float x[{lowered.program.input.size}]"
-    )
+    step, read = _signatures(lowered)
     resets = "\n".join(_reset(*one) for one in lowered.fields)
     more = "".join(f"    {line}\n" for line in extra.reset)
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
@@ -113,8 +112,7 @@ def source(lowered: Lowered, extra: Extra) -> str:
 
 typedef char {name}_state_has_the_stated_size[sizeof({name}_state) == {upper}_STATE_BYTES ? 1 : -1];
 
-static {upper}_THREAD float buffer[{max(1, lowered.buffer)}];
-
+{_buffers(lowered)}
 /* ── constants ── */
 
 {lowered.constants.kinds}{extra.macros}{lowered.constants.arrays}
@@ -136,14 +134,37 @@ void {name}_reset({name}_state *state)
     {name}_init(state);
 }}
 
-void {name}_step({name}_state *state, {takes})
+void {step}
 {{
 {_indented(lowered.step.lines)}}}
 
-void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT])
+void {read}
 {{
 {_indented(lowered.read.lines)}}}
 {extra.definitions}"""
+
+
+def _signatures(lowered: Lowered) -> tuple[str, str]:
+    """Return what the functions take that take a step and read the output, with their names."""
+    name, size, fixed = lowered.style.name, lowered.program.input.size, lowered.style.fixed
+    output = f"output[{name.upper()}_OUTPUT])"
+    step = f"{name}_step({name}_state *state, const float x[{size}])"
+    if lowered.program.input.kind == "tokens":
+        step = f"{name}_step({name}_state *state, int32_t token)"
+    elif fixed:
+        step = f"{name}_step_fixed({name}_state *state, const int32_t x[{size}])"
+    read = (
+        f"{name}_scores(const {name}_state *state, int32_t"
+        if fixed
+        else f"{name}_read(const {name}_state *state, float"
+    )
+    return step, f"{read} {output}"
+
+
+def _buffers(lowered: Lowered) -> str:
+    upper, kind = lowered.style.name.upper(), "int32_t" if lowered.style.fixed else "float"
+    text = f"static {upper}_THREAD {kind} buffer[{lowered.buffer}];\n" if lowered.buffer else ""
+    return text + (f"static {upper}_THREAD int16_t narrow[{lowered.narrow}];\n" if lowered.narrow else "")
 
 
 def _member(kind: str, name: str, size: int) -> str:

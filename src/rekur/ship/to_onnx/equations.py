@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from rekur._tensors import Array
-from rekur.program.arithmetic import log_sigmoid
 from rekur.program.cells import Cell
+from rekur.program.cells_numpy import log_decay
 from rekur.ship.to_onnx.graph import Graph, Value
 from rekur.ship.to_onnx.matrix import Matrix
 
@@ -151,8 +151,7 @@ class Equations:
     def _rglru(self, v: Value) -> tuple[Value, Value]:
         size = self._cell.hidden
         r, i = self._times(v, "weight_ih", "bias_ih").apply("Sigmoid").split(size, size)
-        log_decay = np.asarray(np.float32(8) * log_sigmoid(self._weights["decay"].numbers), np.float32)
-        log_a = r * self._graph.weight(f"{self._names['decay']}.log", log_decay)
+        log_a = r * self._graph.weight(f"{self._names['decay']}.log", log_decay(self._weights["decay"].numbers))
         a = log_a.apply("Exp")
         # 1 - a², which ends in nothing where a is close to 1, as -tanh(log a) · (a² + 1)
         left = -(log_a.apply("Tanh") * (a * a + 1.0))

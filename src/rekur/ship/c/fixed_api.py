@@ -1,0 +1,63 @@
+"""The public functions of an export in fixed point: scores as whole numbers, and the same functions as others have."""
+
+from __future__ import annotations
+
+from rekur.program import Program
+from rekur.ship.c.source import Extra, Style
+
+
+def fixed_functions(program: Program, style: Style) -> Extra:
+    """Return the public functions that stand around the steps and scores in whole numbers.
+
+    Args:
+        program: what is exported.
+        style: how the export is written.
+    """
+    name, upper, size = style.name, style.name.upper(), program.input.size
+    extra = Extra(
+        uses={"fixed_best"},
+        declarations=f"""
+/* scores are whole numbers that have 16 bits after the point: {upper}_ONE stands for 1; padding's is INT32_MIN */
+#define {upper}_ONE 65536
+
+/* give the output as if the sequence ended here, in whole numbers: with this and the steps no floating point is used */
+void {name}_scores(const {name}_state *state, int32_t output[{upper}_OUTPUT]);
+
+/* the place of the largest score */
+int {name}_best(const int32_t output[{upper}_OUTPUT]);
+""",
+        definitions=f"""
+int {name}_best(const int32_t output[{upper}_OUTPUT])
+{{
+    return fixed_best(output, {upper}_OUTPUT);
+}}
+
+void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT])
+{{
+    static {upper}_THREAD int32_t scores[{upper}_OUTPUT];
+    int i;
+    {name}_scores(state, scores);
+    for (i = 0; i < {upper}_OUTPUT; ++i) {{
+        output[i] = scores[i] == INT32_MIN ? -FLT_MAX : (float)scores[i] * (1.0f / 65536.0f);
+    }}
+}}
+""",
+    )
+    if program.input.kind == "rows":
+        extra.declarations += f"""
+/* take one step: a row of {size} numbers as {name}_step takes them, each times {upper}_ONE */
+void {name}_step_fixed({name}_state *state, const int32_t x[{size}]);
+"""
+        extra.definitions += f"""
+void {name}_step({name}_state *state, const float x[{size}])
+{{
+    int32_t row[{size}];
+    int i;
+    for (i = 0; i < {size}; ++i) {{
+        const float value = x[i] * 65536.0f + (x[i] < 0.0f ? -0.5f : 0.5f);
+        row[i] = value >= 2147483648.0f ? INT32_MAX : value > -2147483648.0f ? (int32_t)value : -INT32_MAX;
+    }}
+    {name}_step_fixed(state, row);
+}}
+"""
+    return extra
