@@ -20,7 +20,7 @@ from torch import nn
 from rekur.cells import CELLS, make_cell
 from rekur.errors import InputError
 from rekur.nn import Recurrent
-from rekur.program import Engine, Input, Op, Program, State, Weight
+from rekur.program import Engine, Input, Op, Program, State, Weight, draw_sequences
 from rekur.program.cells import KINDS
 from rekur.program.rules import BODY, HEAD, POOL
 from rekur.ship import lower
@@ -50,7 +50,7 @@ def written(lowered: Lowered) -> dict[str, str]:
 
 def agree(program: Program, weights: dict[str, Any], tolerance: float = 1e-3, size: float = 1.0) -> Lowered:
     """Hold the code of a program in fixed point against the engine on the same 8-bit weights."""
-    sequences = check.random_sequences(program, LENGTHS)
+    sequences = draw_sequences(program, LENGTHS)
     if program.input.kind == "rows":
         sequences = [np.float32(size) * x for x in sequences]
     lowered = lower_to_c(program, weights, FIXED)

@@ -19,7 +19,7 @@ from test_ship_c_machines import ARM, BOARD, FLAGS, START, device, done, done_na
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app
 from rekur.errors import InputError, RekurError
-from rekur.program import Engine, dequantise, quantise
+from rekur.program import Engine, dequantise, draw_sequences, quantise
 from rekur.runtime import read_bundle
 from rekur.ship.c import check, export_c
 
@@ -189,7 +189,7 @@ def test_a_cortex_m_computes_the_same_to_the_last_bit(
 ) -> None:
     need("arm-none-eabi-gcc", "qemu-system-arm")
     export_c(bundles[kind], tmp_path, overwrite=True, libm=False, **OPTIONS)
-    (steps,) = check.random_sequences(read_bundle(bundles[kind]).program()[0], [20])
+    (steps,) = draw_sequences(read_bundle(bundles[kind]).program()[0], [20])
     program = "tokens" if kind != "walk" else "rows"
     for name, text in (("device.c", device(kind, program, steps)), ("start.c", START), ("board.ld", BOARD)):
         (tmp_path / name).write_text(text, encoding="utf-8")

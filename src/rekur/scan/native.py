@@ -148,7 +148,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tenso
     if out is None:
         out = x.new_empty(x.shape[0], weight.shape[0])
     span = 0 if out.numel() == 0 else (out.shape[0] - 1) * out.stride(0) + out.shape[1]
-    target = out.as_strided((span,), (1,))
+    target = memory_of(out.as_strided((span,), (1,)))
     kernels.product(array(x), array(weight), array(bias), target, out.stride(0), torch.get_num_threads())
     return out
 
@@ -204,9 +204,14 @@ def project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep
         product(packed, w_x, bias, out=into)
 
 
-def array(tensor: Tensor | None) -> Tensor | None:
-    """Return a tensor as the kernels take it: contiguous and without a history."""
-    return None if tensor is None else tensor.detach().contiguous()
+def array(tensor: Tensor | None) -> Any:
+    """Return a tensor's numbers as the kernels take them: a contiguous array, the tensor's own memory if it is so."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def memory_of(tensor: Tensor | None) -> Any:
+    """Return a tensor's own memory as an array, to be written: handing a tensor itself on takes many times as long."""
+    return None if tensor is None else tensor.detach().numpy()
 
 
 def empty(like: Tensor, columns: int) -> Tensor:
@@ -256,13 +261,13 @@ def run_forward(
         array(h0 if mask is None else h0 * mask),
         array(mask),
         array(operands.c0) if keep else None,
-        gates,
-        outputs,
-        cells,
-        None if mask is None else outputs.new_empty(2, *h0.shape),
+        memory_of(gates),
+        memory_of(outputs),
+        memory_of(cells),
+        None if mask is None else memory_of(outputs.new_empty(2, *h0.shape)),
         keep,
         heads=heads,
-        memory=memory,
+        memory=memory_of(memory),
     )
 
 
@@ -292,13 +297,13 @@ def run_backward(
         array(operands.h0),
         array(operands.c0),
         array(operands.mask),
-        gates,
-        outputs,
-        cells,
+        memory_of(gates),
+        memory_of(outputs),
+        memory_of(cells),
         array(d_outputs),
-        d_gates,
-        d_h0,
-        d_cells,
+        memory_of(d_gates),
+        memory_of(d_h0),
+        memory_of(d_cells),
         heads=heads,
     )
     return d_h0

@@ -228,8 +228,9 @@ def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, 
 
 
 def _call(which: str, given: dict[str, Any]) -> None:
-    precision = "single" if given["h0"].dtype == torch.float32 else "double"
-    getattr(kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
+    arrays = {name: native.memory_of(one) if isinstance(one, Tensor) else one for name, one in given.items()}
+    precision = "single" if arrays["h0"].dtype == np.float32 else "double"
+    getattr(kernels, f"linear_{which}_{precision}")(arrays, torch.get_num_threads())
 
 
 def _differentiable_gradients(

@@ -267,7 +267,9 @@ class NativeVariant:
     def _call(self, which: str, given: dict[str, Any], **more: Tensor | None) -> None:
         precision = "single" if given["y"].dtype == torch.float32 else "double"
         run = getattr(kernels, f"variant_{which}_{precision}")
-        run({**given, **{name: t for name, t in more.items() if t is not None}}, torch.get_num_threads())
+        named = {**given, **{name: tensor for name, tensor in more.items() if tensor is not None}}
+        arrays = {name: native.memory_of(one) if isinstance(one, Tensor) else one for name, one in named.items()}
+        run(arrays, torch.get_num_threads())
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
