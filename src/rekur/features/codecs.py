@@ -51,6 +51,10 @@ class Codec(Protocol):
         """Return what turns token numbers back into text, a few at a time."""
 
 
+#: characters whose numbers are kept in the form in which a live text gives them
+_MOST_ALONE = 1024
+
+
 class WordCutting(NamedTuple):
     """How text is cut into words: at ``marks`` too, or at ``spaces`` alone; and whether line ends are tokens."""
 
@@ -94,14 +98,21 @@ class CharacterCodec:
     def __init__(self, vocabulary: Vocabulary, folding: Folding) -> None:
         self.vocabulary, self._folding = vocabulary, folding
         self._table, self._joiner = CharacterTable(vocabulary), Joiner(vocabulary)
+        self._alone: dict[str, Ids] = {}  # characters that came one by one, as a live text does
 
     def whole(self, text: str) -> Ids:
         """Return the token numbers of a whole text."""
         return self._table.ids(self._folding.characters(text))
 
     def advance(self, text: str) -> tuple[Ids, str]:
-        """Return all numbers; nothing is left over."""
-        return self.whole(text), ""
+        """Return all numbers, which are not to be written to; nothing is left over."""
+        if (known := self._alone.get(text)) is not None:
+            return known, ""
+        ids = self.whole(text)
+        if len(text) == 1 and len(self._alone) < _MOST_ALONE:
+            ids.flags.writeable = False
+            self._alone[text] = ids
+        return ids, ""
 
     def decoder(self) -> Decoder:
         """Return what joins characters."""
