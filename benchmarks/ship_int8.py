@@ -54,7 +54,7 @@ def quantised(folder: Path, seconds: float, repeats: int, onnx: bool) -> Iterato
     for name, columns in DATA.items():
         if not (root() / name).is_dir():
             continue
-        parts = Parts(*(_part(name, part, columns) for part in ("train", "valid", "test")))
+        parts = Parts(*(part_of(name, part, columns) for part in ("train", "valid", "test")))
         model: Any = rekur.LanguageModel if columns is None else rekur.Classifier
         trained = model(time_limit=seconds, seed=0, baseline=False).fit_corpus(parts.train, parts.valid)
         before = read_bundle(trained.save(folder / name))
@@ -107,7 +107,8 @@ def figures(rows: list[dict[str, Any]]) -> list[Figure]:
     return found
 
 
-def _part(name: str, part: str, columns: Columns | None) -> Any:
+def part_of(name: str, part: str, columns: Columns | None) -> Any:
+    """Return a part of a data set; without columns as text."""
     if columns is None:
         return open_texts(root() / name / f"{part}.txt", document="file")
     path = root() / name / f"{part}.tsv"

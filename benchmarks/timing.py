@@ -279,7 +279,8 @@ def console() -> Console:
 def finish(name: str, report: Report, about: dict[str, Any], given: argparse.Namespace, began: float) -> None:
     """Print the figures, fill in the page and print the JSON object, as asked for."""
     seconds = time.perf_counter() - began
-    print_figures(report)
+    if report.figures:
+        print_figures(report)
     print(f"{machine_words(about)}; took {duration(seconds)}")
     if given.markdown:
         fill_in(given.markdown, name, as_markdown(report.figures, about))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_ship_c_machines import ARM, BOARD, FLAGS, START, device, done, done_natively, need
+from test_ship_c_machines import ARM, BOARD, FLAGS, device, done, done_natively, need
 
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app
@@ -191,8 +192,8 @@ def test_a_cortex_m_computes_the_same_to_the_last_bit(
     export_c(bundles[kind], tmp_path, overwrite=True, libm=False, **OPTIONS)
     (steps,) = draw_sequences(read_bundle(bundles[kind]).program()[0], [20])
     program = "tokens" if kind != "walk" else "rows"
-    for name, text in (("device.c", device(kind, program, steps)), ("start.c", START), ("board.ld", BOARD)):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "device.c").write_text(device(kind, program, steps), encoding="utf-8")
+    shutil.copytree(BOARD, tmp_path, dirs_exist_ok=True)
     built = ["arm-none-eabi-gcc", *FLAGS[:-3], f"-mcpu={core}", *ARM[1:], "-O2", "-nostartfiles", "-Tboard.ld"]
     done([*built, "start.c", "device.c", f"{kind}.c", "-o", "device.elf"], tmp_path)
     board = ["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-semihosting", "-kernel", "device.elf"]

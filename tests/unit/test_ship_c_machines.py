@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 
 TEXTS = ["A fine film, 1990.", "a bad film: it's so-so", "fine!", "so bad, not in 12.5 years…", "Ärger 日本 👍🏽"]
 FLAGS = (*check.WARNINGS, "-Werror", "-Wshadow", "-Wcast-qual")
+#: how a program begins on the emulated board, and its memory
+BOARD = Path(__file__).parents[2] / "benchmarks" / "board"
 ARM = ("-mcpu=cortex-m3", "-mthumb", "--specs=rdimon.specs")
 
 
@@ -97,8 +99,7 @@ def test_a_cortex_m_computes_what_the_engine_does(
     program, weights = bundle.program()
     (steps,) = draw_sequences(program, [20])
     (tmp_path / "c" / "device.c").write_text(device(kind, program.input.kind, steps), encoding="utf-8")
-    (tmp_path / "c" / "start.c").write_text(START, encoding="utf-8")
-    (tmp_path / "c" / "board.ld").write_text(BOARD, encoding="utf-8")
+    shutil.copytree(BOARD, tmp_path / "c", dirs_exist_ok=True)
     built = ["arm-none-eabi-gcc", *FLAGS[:-3], *ARM, "-O2", "-nostartfiles", "-Tboard.ld"]
     done([*built, "start.c", "device.c", f"{kind}.c", "-o", "device.elf", "-lm"], tmp_path / "c")
     board = ["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-semihosting", "-kernel", "device.elf"]
@@ -143,42 +144,6 @@ int main(void)
     }}
     exit(0);
 }}
-"""
-
-
-START = """#include <stdint.h>
-extern uint32_t stack_top, data_from, data_start, data_end, bss_start, bss_end;
-extern int main(void);
-extern void initialise_monitor_handles(void);
-static void start(void)
-{
-    uint32_t *from = &data_from, *to;
-    for (to = &data_start; to < &data_end; ++to) {
-        *to = *from++;
-    }
-    for (to = &bss_start; to < &bss_end; ++to) {
-        *to = 0;
-    }
-    initialise_monitor_handles();
-    (void)main();
-}
-void _init(void);
-void _init(void) {}
-void _fini(void);
-void _fini(void) {}
-extern const uintptr_t vectors[2];
-__attribute__((section(".vectors"), used)) const uintptr_t vectors[2] = {(uintptr_t)&stack_top, (uintptr_t)start};
-"""
-BOARD = """MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M
-         RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
-SECTIONS {
-    .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) *(.init*) *(.fini*) } > FLASH
-    .ARM.exidx : { *(.ARM.exidx*) } > FLASH
-    .data : { data_start = .; *(.data*) . = ALIGN(4); data_end = .; } > RAM AT > FLASH
-    data_from = LOADADDR(.data);
-    .bss : { bss_start = .; *(.bss*) *(COMMON) . = ALIGN(4); bss_end = .; end = .; } > RAM
-    stack_top = ORIGIN(RAM) + LENGTH(RAM);
-}
 """
 
 
