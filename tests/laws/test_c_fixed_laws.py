@@ -158,6 +158,35 @@ def test_nothing_but_a_pool_of_large_numbers_and_small_ones(pool: str) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("pool", ["mean", "attention"])
+def test_a_mean_of_thirty_thousand_steps_does_not_drift(pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    seldom = (rng.random((30_000, 4)) < 0.05).astype(np.float32)
+    late = np.repeat(np.array([[0.0], [0.25]], np.float32), 15_000, axis=0) * np.ones(4, np.float32)
+    monkeypatch.setattr("test_c_fixed_laws.draw_sequences", lambda *_: [seldom, late])
+    if pool == "mean":
+        hand_made(pool=pool, tolerance=2e-4)
+        return
+    roles = {"weight": "w", "bias": "b", "score": "s"}
+    op = Op("attention", ("input",), "pool", 4, roles, {"total": "total", "mass": "mass", "top": "top"})
+    state = (State("total", (4,)), State("mass", (1,)), State("top", (1,)))
+    arrays = {"w": drawn(3, 4), "b": drawn(3), "s": drawn(1, 3)}
+    shapes = {name: Weight(array.shape) for name, array in arrays.items()}
+    agree(Program("regress", Input("rows", 4), shapes, state, (), (op,), ()), arrays, 2e-3)
+
+
+@pytest.mark.parametrize(("gain", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (2e4, "20000.0")])
+def test_a_vector_that_fixed_point_cannot_hold_is_refused(gain: float, shown: str) -> None:
+    norm = Op("layer_norm", ("input",), "norm", 4, {"gain": "g", "bias": "s"}, options={"epsilon": 1e-5})
+    last = Op("last", ("norm",), "pool", 4, state={"last": "last"})
+    arrays = {"g": np.full(4, gain, np.float32), "s": drawn(4)}
+    shapes = {name: Weight(array.shape) for name, array in arrays.items()}
+    program = Program("regress", Input("rows", 4), shapes, (State("last", (4,)),), (norm,), (last,), ())
+    with pytest.raises(InputError, match=rf"a number of the weight 'g': got {shown}; expected numbers between"):
+        lower_to_c(program, arrays, FIXED)
+
+
+@needs_compiler
 def test_a_window_of_rows() -> None:
     op = Op("conv", ("input",), "conv", 4, {"weight": "w", "bias": "b"}, {"before": "before"})
     hand_made(body=(op,), tolerance=3e-4, w=drawn(4, 4, 3), b=drawn(4))

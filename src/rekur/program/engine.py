@@ -162,7 +162,7 @@ class Engine:
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
         if runs_native(self.program):
             return NativeLive(self.program, ops, self._begin, self._packed)
-        return Live(self.program, ops, self._begin)
+        return Live(self.program, ops, self._begin, self._packed)
 
     def many(self) -> Many:
         """Return what runs sequences side by side, one step of each at a time.

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from rekur import _kernels
-from rekur._stepper import StepLayer, Stepper
+from rekur._stepper import Stepper
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
-from rekur.program.live import STEP_KINDS
+from rekur.program.live import packed_stepper
 from rekur.program.ops import Op
 from rekur.program.program import INPUT, Program
 
@@ -159,10 +159,6 @@ class NativeLive:
         return found | {f"state_{role}": self._kept(name) for role, name in op.state.items()}
 
     def _stepper(self, op: Op, cell: Cell, weights: Mapping[str, Array]) -> Any:
-        if op.writes not in self._packed:
-            biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-            layer = StepLayer(STEP_KINDS[cell.kind], weights["weight_ih"], weights["weight_hh"], *biases)
-            self._packed[op.writes] = Stepper([layer])
-        stepper = self._packed[op.writes].twin()
+        stepper = packed_stepper(op, cell, weights, self._packed).twin()
         self._steppers.append((stepper, [op.state[role] for role in cell.state()]))
         return stepper.compiled

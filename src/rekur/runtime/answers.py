@@ -139,8 +139,9 @@ class ClassAnswers(Answers):
         powers = [math.exp(score - top) for score in scores]
         total = sum(powers)
         given = [power / total for power in powers]
-        place = scores.index(top)
-        return Prediction(self._labels[place], given[place], dict(zip(self._names, given, strict=True)))
+        largest = max(given)
+        label = self._labels[given.index(largest)]
+        return Prediction(label, largest, dict(zip(self._names, given, strict=True)))
 
     def metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
         """Return the metrics of a classifier."""

@@ -23,6 +23,8 @@ def write_whole(file: Path, content: bytes, *, overwrite: bool) -> None:
         InputError: something stands there already.
         SaveError: the disk is full or the place may not be written; what stood there is unchanged.
     """
+    if "\0" in str(file):
+        raise InputError(describe("file", str(file), "a path without the character of number 0"))
     target = Path(os.path.realpath(file))
     if target.is_dir():
         raise InputError(describe("file", str(file), "the path of a file (a folder has this name)"))

@@ -23,6 +23,8 @@ from rekur.ship.c.section import Section, at
 
 #: bits after the point of rows in the buffer and of scores, of states within [-1, 1], and of an LSTM's memory
 WIDE, UNIT, MEMORY = 16, 15, 20
+#: bits after the point of a mean over steps in 64 bits, and those that are enough for one in 32
+LONG, LONG_ENOUGH = 40, 28
 #: what the sizes of 8-bit numbers may add up to, times 16-bit numbers, in 32 bits
 _SUM = 65535
 #: what a row's scale may be at most, so that a product can be shifted down
@@ -144,14 +146,15 @@ class FixedModel:
 
     def whole(self, name: str, values: Array, bits: int = WIDE) -> str:
         """Return the C name of numbers as 32-bit ones."""
+        check_range(name, values, 2.0 ** (31 - bits))
         whole = np.rint(np.ldexp(values.astype(np.float64).reshape(-1), bits))
         return self.constants.array(name, np.clip(whole, -(2**31) + 1, 2**31 - 1).astype(np.int32))
 
     def short(self, op: Op, role: str) -> tuple[str, int]:
         """Return the C name of a vector as 16-bit numbers, and their bits after the point."""
-        values = self.floats(op, role).reshape(-1)
+        values, name = self.floats(op, role).reshape(-1), op.weights[role]
+        check_range(name, values, _SCALE)
         bits = kind_of(float(np.abs(values).max(initial=0)), 30).bits
-        name = op.weights[role]
         return self.constants.array(name, shortened(values, bits)), bits
 
     def state(self, op: Op, role: str) -> str:
@@ -177,6 +180,19 @@ class FixedModel:
     def kind(self, name: str) -> Kind:
         """Return how a row is written."""
         return self.kinds.get(name, Kind())
+
+
+def check_range(name: str, values: Array, end: float) -> None:
+    """Check that numbers of a weight are within a range.
+
+    Raises:
+        InputError: one is not, or is not finite.
+    """
+    wrong = values.reshape(-1)[~(np.abs(values.reshape(-1)) < end)]
+    if len(wrong):
+        expected = f"numbers between -{end:,.0f} and {end:,.0f}, as fixed point needs"
+        fix = "Export it with activations='exact' (--activations exact)."
+        raise InputError(describe(f"a number of the weight '{name}'", float(wrong[0]), expected, fix))
 
 
 def tables() -> dict[str, Array]:

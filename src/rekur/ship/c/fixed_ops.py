@@ -11,6 +11,8 @@ import numpy as np
 
 from rekur.program import Op
 from rekur.ship.c.fixed import (
+    LONG,
+    LONG_ENOUGH,
     UNIT,
     WIDE,
     FixedModel,
@@ -166,7 +168,7 @@ def _as_it_is(model: FixedModel, op: Op, role: str) -> tuple[Kind, str]:
 
 def take(model: FixedModel, section: Section, op: Op) -> None:
     """Let a pool take a step."""
-    x, bound = section.read(op.reads[0]), model.bounds.get(op.reads[0])
+    x = section.read(op.reads[0])
     if op.kind == "last":
         _, ending = _as_it_is(model, op, "last")
         if not section.registers[op.reads[0]].begins_zero:
@@ -176,17 +178,27 @@ def take(model: FixedModel, section: Section, op: Op) -> None:
         state, count = model.state(op, "largest"), model.state(op, "count")
         section.call(f"fixed_take_largest{ending}", state, count, x, op.size)
     elif op.kind == "mean":
-        kind = model.states[op.state["mean"]] = long_of(bound)
-        wide = read_wide(model, section, op.reads[0])
-        state, count = model.state(op, "mean"), model.state(op, "count")
-        section.call("fixed_take_mean", state, count, wide, kind.bits - WIDE, op.size)
+        section.uses.add("fixed_count")
+        _approach(model, section, op, "mean", f"fixed_count({model.state(op, 'count')})")
     else:
-        _attend(model, section, op, x, bound)
+        _attend(model, section, op, x)
 
 
-def _attend(model: FixedModel, section: Section, op: Op, x: str, bound: float | None) -> None:
+def _approach(model: FixedModel, section: Section, op: Op, role: str, share: str) -> None:
+    """Move a mean over steps by a share towards a step; each share is rounded, and of many steps that adds up."""
+    bound, wide, state = model.bounds.get(op.reads[0]), read_wide(model, section, op.reads[0]), model.state(op, role)
+    known = long_of(bound)
+    if known.bits >= LONG_ENOUGH:
+        model.states[op.state[role]] = known
+        section.call("fixed_approach", state, wide, known.bits - WIDE, share, op.size)
+    else:
+        model.states[op.state[role]] = Kind("int64_t", LONG)
+        section.call("fixed_approach_long", state, wide, share, op.size)
+
+
+def _attend(model: FixedModel, section: Section, op: Op, x: str) -> None:
     hidden = model.weights[op.weights["weight"]].shape[0]
-    y, kind = section.scratch(hidden), long_of(bound)
+    y = section.scratch(hidden)
     start(section, y, _bias(model, op), hidden)
     columns = (0, op.size)
     product(model, section, y, model.matrix(op, "weight"), (0, hidden), columns, x, model.kind(op.reads[0]))
@@ -194,10 +206,10 @@ def _attend(model: FixedModel, section: Section, op: Op, x: str, bound: float | 
     factors, bits = model.short(op, "score")
     section.uses.add("fixed_inner")
     score = f"fixed_inner({factors}, {y}, {hidden}, {bits + UNIT - WIDE})"
-    model.states |= {op.state["total"]: kind, op.state["mass"]: Kind("uint32_t"), op.state["top"]: Kind()}
-    mean, mass, top = (model.state(op, role) for role in ("total", "mass", "top"))
-    wide = read_wide(model, section, op.reads[0])
-    section.call("fixed_attend", mean, mass, top, score, wide, kind.bits - WIDE, op.size)
+    model.states |= {op.state["mass"]: Kind("uint32_t"), op.state["top"]: Kind()}
+    section.uses.add("fixed_weigh")
+    mass, top = model.state(op, "mass"), model.state(op, "top")
+    _approach(model, section, op, "total", f"fixed_weigh({mass}, {top}, {score})")
 
 
 def result(model: FixedModel, section: Section, op: Op, last: Register | None) -> None:
@@ -207,6 +219,9 @@ def result(model: FixedModel, section: Section, op: Op, last: Register | None) -
     place = last.place if last is not None else model.state(op, role)
     if op.reads[0] in model.bounds:
         model.bounds[op.writes] = model.bounds[op.reads[0]]
+    if kind.type == "int64_t":
+        section.call("fixed_from_long", section.write(op), place, op.size)
+        return
     section.registers[op.writes] = Register(place, op.size, len(model.program.head) + len(model.program.pool))
     model.kinds[op.writes] = kind
 

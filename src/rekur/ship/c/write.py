@@ -7,7 +7,7 @@ from rekur.ship.c.parts import assemble
 from rekur.ship.c.source import Extra, Lowered
 
 _SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
-_SIZES |= {"int16_t": 2}
+_SIZES |= {"int16_t": 2, "int64_t": 8}
 
 
 def state_bytes(lowered: Lowered, extra: Extra) -> int:

@@ -53,7 +53,8 @@ def _by_operator(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix]
     biases = [ordered(role).numbers if role in weights else zeros for role in ("bias_ih", "bias_hh")]
     reads: list[Value | None] = [x]
     reads += [graph.matrix(f"{op.writes}.{role}", ordered(role)) for role in ("weight_ih", "weight_hh")]
-    reads.append(graph.weight(f"{op.writes}.bias", np.concatenate(biases, axis=1)) if "bias_ih" in weights else None)
+    biased = not {"bias_ih", "bias_hh"}.isdisjoint(weights)
+    reads.append(graph.weight(f"{op.writes}.bias", np.concatenate(biases, axis=1)) if biased else None)
     reads.append(None if frame.lengths is None else frame.lengths.cast("int32"))
     names = [op.state[role] for role in cell.state()]
     reads += [frame.state(name).unsqueeze(0) if frame.live or frame.begins(name).any() else None for name in names]

@@ -250,11 +250,32 @@ static void fixed_approach(int32_t *y, const int32_t *x, int more, int32_t share
     }
 }
 
-/* part: fixed_take_mean: fixed_approach */
-static void fixed_take_mean(int32_t *mean, uint32_t *count, const int32_t *x, int more, int size)
+/* part: fixed_approach_long: fixed_down */
+/* the same for numbers that have 24 bits more than x, in 64: of however many steps, none is lost to rounding */
+static void fixed_approach_long(int64_t *y, const int32_t *x, int32_t share, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        y[i] += fixed_down(((int64_t)x[i] - fixed_down(y[i], 24)) * share, 6);
+    }
+}
+
+/* part: fixed_from_long: fixed_down fixed_fit */
+/* such numbers with 16 bits after the point */
+static void fixed_from_long(int32_t *y, const int64_t *x, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        y[i] = fixed_fit(fixed_down(x[i], 24));
+    }
+}
+
+/* part: fixed_count */
+/* counts a step, and returns its share of a mean, with 30 bits after the point */
+static int32_t fixed_count(uint32_t *count)
 {
     *count += *count < UINT32_MAX;
-    fixed_approach(mean, x, more, (int32_t)((((uint64_t)1 << 30) + *count / 2u) / *count), size);
+    return (int32_t)((((uint64_t)1 << 30) + *count / 2u) / *count);
 }
 
 /* part: fixed_take_largest */
@@ -277,21 +298,23 @@ static void fixed_take_largest_16(int16_t *largest, uint32_t *count, const int16
     *count = 1;
 }
 
-/* part: fixed_attend: fixed_exponential fixed_approach fixed_fit */
-/* adds a step to a weighted mean whose weights are a softmax: their largest logarithm and sum are kept, and the mean;
-   both have 16 bits after the point */
-static void fixed_attend(int32_t *mean, uint32_t *mass, int32_t *top, int32_t score, const int32_t *x, int more, int size)
+/* part: fixed_weigh: fixed_exponential fixed_fit */
+/* weighs a step, and returns its share of a mean whose weights are a softmax, with 30 bits after the point; their
+   largest logarithm and their sum are kept, both with 16 */
+static int32_t fixed_weigh(uint32_t *mass, int32_t *top, int32_t score)
 {
     const int32_t highest_score = *mass > 0 && *top > score ? *top : score;
     const uint64_t old = fixed_exponential((uint32_t)highest_score - (uint32_t)*top);
     const uint32_t share = fixed_exponential((uint32_t)highest_score - (uint32_t)score);
+    int32_t part;
     *mass = (uint32_t)((*mass * old) >> 30) + (share >> 14);
     *top = highest_score;
-    fixed_approach(mean, x, more, (int32_t)(((uint64_t)share << 16) / *mass), size);
+    part = (int32_t)(((uint64_t)share << 16) / *mass);
     if (*mass >= (uint32_t)1 << 31) { /* half of all weights, and so their logarithms */
         *mass >>= 1;
         *top = fixed_fit((int64_t)*top + 45426);
     }
+    return part;
 }
 
 /* part: fixed_best */
