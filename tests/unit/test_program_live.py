@@ -11,7 +11,8 @@ from rekur import _kernels
 from rekur.cells import CELLS
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
-from rekur.program import Engine, Live, live_native
+from rekur.program import Engine, Live
+from rekur.program import live as in_numpy
 from rekur.program.live_native import NativeLive
 from rekur.program.ops import op_arrays
 from rekur.ship import lower
@@ -176,11 +177,12 @@ def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
 
 
 def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, real = list[Any](), live_native.Stepper
-    monkeypatch.setattr(live_native, "Stepper", lambda layers: made.append(layers) or real(layers))
+    made, real = list[Any](), in_numpy.Stepper
+    monkeypatch.setattr(in_numpy, "Stepper", lambda layers: made.append(layers) or real(layers))
     engine, first, _ = both("every pool")
+    before = len(made)
     second, third = engine.live(), engine.live()
-    assert len(made) == 2, "one for each of two layers"
+    assert len(made) == before > 0
     steps = steps_of(engine, 5)
     for step in steps:
         first.step(step)
@@ -193,3 +195,17 @@ def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPat
     for step in steps[2:]:
         second.step(step)
     np.testing.assert_array_equal(second.read(), alone, "its own state")
+
+
+def test_sequences_that_run_in_numpy_share_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = LanguageSpec(vocabulary_size=9, hidden_size=6, embedding_size=5, ngrams=(2,), ngram_rows=(1,))
+    engine = Engine(*lower(build_language(spec, seed=0)))
+    first = engine.live()
+    assert isinstance(first, Live)
+    monkeypatch.setattr(in_numpy, "Stepper", None)
+    second = engine.live()
+    for live in (first, second):
+        live.step(3)
+    np.testing.assert_array_equal(first.read(), second.read())
+    second.step(4)
+    assert not np.array_equal(first.read(), second.read())
