@@ -12,7 +12,7 @@ from rekur.cells import CELLS
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
 from rekur.program import Engine, Live
-from rekur.program import live as in_numpy
+from rekur.program import plain as plain_cells
 from rekur.program.live_native import NativeLive
 from rekur.program.ops import op_arrays
 from rekur.ship import lower
@@ -59,7 +59,7 @@ def both(name: str) -> tuple[Engine, NativeLive, Live]:
     native = engine.live()
     assert isinstance(native, NativeLive)
     ops = [op_arrays(op, weights) for _, op in program.ops()]
-    return engine, native, Live(program, ops, dict(zip(native.get_state(), engine.initial_state(), strict=True)))
+    return engine, native, Live(program, ops, dict(zip(native.get_state(), engine.initial_state(), strict=True)), {})
 
 
 def steps_of(engine: Engine, count: int) -> list[Any]:
@@ -177,11 +177,11 @@ def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
 
 
 def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, real = list[Any](), in_numpy.Stepper
-    monkeypatch.setattr(in_numpy, "Stepper", lambda layers: made.append(layers) or real(layers))
+    made, real = list[Any](), plain_cells.Stepper
+    monkeypatch.setattr(plain_cells, "Stepper", lambda layers: made.append(layers) or real(layers))
     engine, first, _ = both("every pool")
     before = len(made)
-    second, third = engine.live(), engine.live()
+    second, third, _ = engine.live(), engine.live(), engine.many()
     assert len(made) == before > 0
     steps = steps_of(engine, 5)
     for step in steps:
@@ -202,7 +202,7 @@ def test_sequences_that_run_in_numpy_share_weights_too(monkeypatch: pytest.Monke
     engine = Engine(*lower(build_language(spec, seed=0)))
     first = engine.live()
     assert isinstance(first, Live)
-    monkeypatch.setattr(in_numpy, "Stepper", None)
+    monkeypatch.setattr(plain_cells, "Stepper", None)
     second = engine.live()
     for live in (first, second):
         live.step(3)

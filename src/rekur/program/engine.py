@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from rekur import _check
-from rekur._stepper import Stepper
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.live import Live
@@ -20,6 +19,7 @@ from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
 from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
+from rekur.program.plain import Packs
 from rekur.program.pools import POOLS
 from rekur.program.program import INPUT, Program
 from rekur.program.quantised import dequantise
@@ -67,7 +67,7 @@ class Engine:
         self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.head]
         self._mine = threading.local()
-        self._packed: dict[str, Stepper] = {}  # weights of cells, packed once for all live sequences
+        self._packs: Packs = {}
         self._begin = {
             slot.name: self._weights[slot.begins].astype(slot.dtype)
             if isinstance(slot.begins, str)
@@ -161,8 +161,8 @@ class Engine:
         self._refuse_unless_causal()
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
         if runs_native(self.program):
-            return NativeLive(self.program, ops, self._begin, self._packed)
-        return Live(self.program, ops, self._begin, self._packed)
+            return NativeLive(self.program, ops, self._begin, self._packs)
+        return Live(self.program, ops, self._begin, self._packs)
 
     def many(self) -> Many:
         """Return what runs sequences side by side, one step of each at a time.
@@ -172,7 +172,7 @@ class Engine:
         """
         self._refuse_unless_causal()
         ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        return Many(self.program, ops, self._begin)
+        return Many(self.program, ops, self._begin, self._packs)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.

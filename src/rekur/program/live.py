@@ -9,18 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rekur._stepper import StepLayer, Stepper
 from rekur._tensors import Array
 from rekur.program import arithmetic
-from rekur.program.cells import Cell
 from rekur.program.cells_numpy import NumpyCell
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
+from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import INPUT, Program
 from rekur.program.stages import STAGES, NGrams, Recurrent, Stage
 
-#: cells that have a compiled step, as the stepper calls them
-STEP_KINDS = {"rnn": "tanh", "rnn_relu": "relu", "lstm": "lstm", "gru": "gru"}
 _ONE = Packed([1])
 
 
@@ -112,10 +109,10 @@ class _NGrams(Part):
 class _Stepped(Part):
     """A cell that the stepper knows: on the kernels a step allocates nothing."""
 
-    def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packed: dict[str, Stepper]) -> None:
+    def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packs: Packs) -> None:
         super().__init__(op, weights)
         self._names = recurrent.names
-        self._stepper = packed_stepper(op, recurrent.cell, weights, packed).twin()
+        self._stepper = stepper_of(op, recurrent.cell, weights, packs)
 
     def step(self, reads: list[Array]) -> Array:
         return self._stepper.step_one(0, reads[0])
@@ -125,15 +122,6 @@ class _Stepped(Part):
 
     def put(self, state: Mapping[str, Array]) -> None:
         self._stepper.set_state(0, [state[name] for name in self._names])
-
-
-def packed_stepper(op: Op, cell: Cell, weights: Mapping[str, Array], packed: dict[str, Stepper]) -> Stepper:
-    """Return the stepper of a plain cell, whose weights are packed once for all sequences that share ``packed``."""
-    if op.writes not in packed:
-        biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-        layer = StepLayer(STEP_KINDS[cell.kind], weights["weight_ih"], weights["weight_hh"], *biases)
-        packed[op.writes] = Stepper([layer])
-    return packed[op.writes]
 
 
 class _Cell(Part):
@@ -242,8 +230,7 @@ class Live:
         program: a causal program.
         weights: op -> role -> array, in the order of the ops of body, pool and head.
         begin: the state before the first step, by name.
-        packed: register -> stepper, where the packed weights of earlier sequences are found and those of this one left;
-            None for weights of its own.
+        packs: where the packed weights of earlier sequences are found, and those of this one left.
 
     Example:
         >>> from rekur.program import Engine, Input, State
@@ -261,13 +248,13 @@ class Live:
         program: Program,
         weights: Sequence[Mapping[str, Array]],
         begin: Mapping[str, Array],
-        packed: dict[str, Stepper] | None = None,
+        packs: Packs,
     ) -> None:
         self._program, self._begin = program, begin
-        given, shared = iter(weights), {} if packed is None else packed
-        self._body = [_part(op, next(given), shared) for op in program.body]
+        given = iter(weights)
+        self._body = [_part(op, next(given), packs) for op in program.body]
         self._pool = [_Pool(op, next(given)) for op in program.pool]
-        self._head = [_part(op, next(given), shared) for op in program.head]
+        self._head = [_part(op, next(given), packs) for op in program.head]
         self._steps = [(part.step, part.op.reads, part.op.writes) for part in (*self._body, *self._pool)]
         self._reads = [(part.step, part.op.reads, part.op.writes) for part in self._head]
         self.set_state(begin)
@@ -302,10 +289,10 @@ class Live:
         self.set_state(self._begin)
 
 
-def _part(op: Op, weights: Mapping[str, Array], packed: dict[str, Stepper]) -> Part:
+def _part(op: Op, weights: Mapping[str, Array], packs: Packs) -> Part:
     if op.kind != "recur":
         return _PARTS[op.kind](op, weights)
     recurrent = Recurrent(op, weights, 1)
     if recurrent.cell.plain:
-        return _Stepped(op, weights, recurrent, packed)
+        return _Stepped(op, weights, recurrent, packs)
     return _Cell(op, weights, recurrent)

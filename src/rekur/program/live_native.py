@@ -16,8 +16,8 @@ from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
-from rekur.program.live import packed_stepper
 from rekur.program.ops import Op
+from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import INPUT, Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
@@ -44,7 +44,7 @@ class NativeLive:
         program: the program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
         begin: the state before the first step, by name.
-        packed: register -> stepper, where the packed weights of earlier sequences are found and those of this one left.
+        packs: where the packed weights of earlier sequences are found, and those of this one left.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class NativeLive:
         program: Program,
         weights: Sequence[Mapping[str, Array]],
         begin: Mapping[str, Array],
-        packed: dict[str, Stepper],
+        packs: Packs,
     ) -> None:
-        self._begin, self._packed = begin, packed
+        self._begin, self._packs = begin, packs
         self._state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
@@ -159,6 +159,6 @@ class NativeLive:
         return found | {f"state_{role}": self._kept(name) for role, name in op.state.items()}
 
     def _stepper(self, op: Op, cell: Cell, weights: Mapping[str, Array]) -> Any:
-        stepper = packed_stepper(op, cell, weights, self._packed).twin()
+        stepper = stepper_of(op, cell, weights, self._packs)
         self._steppers.append((stepper, [op.state[role] for role in cell.state()]))
         return stepper.compiled

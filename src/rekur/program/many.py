@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rekur._stepper import StepLayer, Stepper
 from rekur._tensors import Array
 from rekur.program import arithmetic
-from rekur.program.live import STEP_KINDS
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
+from rekur.program.plain import Packs, stepper_of
 from rekur.program.pools import POOLS
 from rekur.program.program import INPUT, Program
 from rekur.program.stages import STAGES, Recurrent, Stage, StateArrays
@@ -31,6 +30,7 @@ class Many:
         program: a causal program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
         begin: the state before the first step, by name.
+        packs: where the packed weights of earlier sequences are found, and those of these left.
 
     Example:
         >>> from rekur.program import Engine, Input, State
@@ -41,12 +41,14 @@ class Many:
         [[2.0], [5.0]]
     """
 
-    def __init__(self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array]) -> None:
+    def __init__(
+        self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array], packs: Packs
+    ) -> None:
         self._program, self._begin = program, begin
         given = iter(weights)
-        self._body = [_stage(op, next(given)) for op in program.body]
+        self._body = [_stage(op, next(given), packs) for op in program.body]
         self._pool = [POOLS[op.kind](op, next(given), 1) for op in program.pool]
-        self._head = [_stage(op, next(given)) for op in program.head]
+        self._head = [_stage(op, next(given), packs) for op in program.head]
         self._packed = Packed([1])
 
     def initial_state(self, rows: int) -> StateArrays:
@@ -87,11 +89,9 @@ class _Affine(Stage):
 class _Stepped(Stage):
     """A cell that the stepper knows, its weights packed once."""
 
-    def __init__(self, op: Op, weights: Mapping[str, Array], names: Sequence[str]) -> None:
+    def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packs: Packs) -> None:
         super().__init__(op, weights, 1)
-        biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-        layer = StepLayer(STEP_KINDS[op.options["cell"]], weights["weight_ih"], weights["weight_hh"], *biases)
-        self._stepper, self._names = Stepper([layer]), names
+        self._stepper, self._names = stepper_of(op, recurrent.cell, weights, packs), recurrent.names
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         if self._stepper.slots < packed.rows:
@@ -102,10 +102,10 @@ class _Stepped(Stage):
         return y
 
 
-def _stage(op: Op, weights: Mapping[str, Array]) -> Stage:
+def _stage(op: Op, weights: Mapping[str, Array], packs: Packs) -> Stage:
     if op.kind == "affine":
         return _Affine(op, weights, 1)
     if op.kind == "recur":
         recurrent = Recurrent(op, weights, 1)
-        return _Stepped(op, weights, recurrent.names) if recurrent.cell.plain else recurrent
+        return _Stepped(op, weights, recurrent, packs) if recurrent.cell.plain else recurrent
     return STAGES[op.kind](op, weights, 1)
