@@ -149,7 +149,7 @@ def test_a_full_disk_ends_training_with_the_last_checkpoint_whole(tmp_path: Path
     assert same(model, expected)
 
 
-@pytest.mark.parametrize("where", ["save_file", "_flush"])
+@pytest.mark.parametrize("where", ["save_file", "flush"])
 def test_no_room_for_the_first_one(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import time
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from rekur import __version__
 from rekur.errors import CheckpointError, InputError, SaveError, describe
+from rekur.runtime.folders import flush
 from rekur.train.lock import FolderLock
 from rekur.train.world import current
 
@@ -189,11 +189,11 @@ class Checkpoints:
             text = json.dumps(head, ensure_ascii=False)
             (staging / STATE).write_text(json.dumps({"sha256": _sha256_of(text), "state": text}), encoding="utf-8")
             for path in (staging / TENSORS, staging / STATE, staging):
-                _flush(path)
+                flush(path)
             if target.exists():
                 shutil.rmtree(target)
             staging.rename(target)
-            _flush(self.folder)
+            flush(self.folder)
         except (OSError, SafetensorError) as error:
             raise self._cannot_save(error) from error
         finally:
@@ -293,14 +293,3 @@ def _sha256(path: Path) -> str:
 
 def _sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have the system put what was written onto the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot, and need not
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
