@@ -123,15 +123,7 @@ def export_c(
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     given = _Source(saved, saved.features(), *saved.program())
     own = "int8" if given.program.precision == "int8" else "float32"
-    style = Style(
-        _named(name, saved.folder),
-        _check.choice("precision", own if precision is None else precision, PRECISIONS),
-        _check.flag("libm", libm),
-        _check.choice("activations", activations, ACTIVATIONS),
-    )
-    if style.fixed and style.precision != "int8":
-        expected, fix = "'int8' with activations 'fixed'", "Say precision='int8' (--precision int8)."
-        raise InputError(describe("precision", style.precision, expected, fix))
+    style = _style(_named(name, saved.folder), own if precision is None else precision, libm, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
     made = _make(given, style)
@@ -144,6 +136,19 @@ def export_c(
     files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
     write_folder(target, {file: text.encode() for file, text in files.items()})
     return CExport(Path(folder), tuple(sorted(files)), report)
+
+
+def _style(name: str, precision: str, libm: bool, activations: str) -> Style:
+    style = Style(
+        name,
+        _check.choice("precision", precision, PRECISIONS),
+        _check.flag("libm", libm),
+        _check.choice("activations", activations, ACTIVATIONS),
+    )
+    if style.fixed and style.precision != "int8":
+        expected, fix = "'int8' with activations 'fixed'", "Say precision='int8' (--precision int8)."
+        raise InputError(describe("precision", style.precision, expected, fix))
+    return style
 
 
 def _named(name: str | None, folder: Path) -> str:

@@ -24,7 +24,7 @@ from rekur.ship.c.section import Section, at
 #: bits after the point of rows in the buffer and of scores, of states within [-1, 1], and of an LSTM's memory
 WIDE, UNIT, MEMORY = 16, 15, 20
 #: bits after the point of a mean over steps in 64 bits, and those that are enough for one in 32
-LONG, LONG_ENOUGH = 40, 28
+LONG, LONG_ENOUGH = 40, 30
 #: what the sizes of 8-bit numbers may add up to, times 16-bit numbers, in 32 bits
 _SUM = 65535
 #: what a row's scale may be at most, so that a product can be shifted down

@@ -53,6 +53,10 @@ class LayerWeights:
             for role in ("weight_ih", "weight_hh"):
                 if role not in arrays:
                     raise InputError(describe("weights of a layer", ", ".join(arrays) or "none", f"'{role}' too"))
+            if 0 in arrays["weight_ih"].shape:
+                raise ShapeError(
+                    describe("weight_ih", arrays["weight_ih"].shape, "one input feature and one unit, or more")
+                )
             rows = arrays["weight_ih"].shape[0]
             for role, array in arrays.items():
                 if role.endswith(("_ih", "_hh")) and len(array) != rows:
@@ -129,8 +133,8 @@ def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict
         raise InputError(describe("layers", "none", "one or more"))
     before, kinds = "", set()
     for name, layer in given.items():
-        if not name or not isinstance(name, str):
-            raise InputError(describe("name of a layer", name, "text"))
+        if not isinstance(name, str) or not name.isprintable() or not name:
+            raise InputError(describe("name of a layer", name, "text without control characters"))
         if not isinstance(layer, LayerWeights):
             raise InputError(describe(f"layer '{name}'", type(layer).__name__, "LayerWeights"))
         if before and layer.input_size != given[before].output_size:
