@@ -133,7 +133,7 @@ def test_the_command_says_what_fixed_point_changes(bundles: dict[str, Path], tmp
     report = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert report["activations"] == "fixed"
     if report["difference"] is not None:
-        assert f"Fixed point changes the answer of 0 of {report['sequences']} sequences" in shown.output
+        assert f"Fixed point changes 0 of {report['sequences']} answers" in shown.output
 
 
 @needs_compiler

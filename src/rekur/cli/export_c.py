@@ -64,8 +64,8 @@ def to_c(
     sequences = f"{report['sequences']} sequences, among them {which}" if which else f"{report['sequences']} sequences"
     click.echo(f"Largest difference from the model, {sequences}: {report['difference']:.2g}.")
     if report["changed_answers"] is not None:
-        told = f"{report['changed_answers']} of {report['sequences']} sequences"
-        click.echo(f"Fixed point changes the answer of {told}, which the model with int8 weights gives.")
+        told = f"{report['changed_answers']} of {report['sequences']} answers"
+        click.echo(f"Fixed point changes {told} of the model with int8 weights.")
     if report["difference_of_rounding"] is not None:
         click.echo(f"Rounding changes the outputs by {report['difference_of_rounding']:.2g} at most.")
 
