@@ -133,7 +133,9 @@ def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict
         raise InputError(describe("layers", "none", "one or more"))
     before, kinds = "", set()
     for name, layer in given.items():
-        if not isinstance(name, str) or not name.isprintable() or not name:
+        if not name or not isinstance(name, str):
+            raise InputError(describe("name of a layer", name, "text"))
+        if not name.isprintable():
             raise InputError(describe("name of a layer", name, "text without control characters"))
         if not isinstance(layer, LayerWeights):
             raise InputError(describe(f"layer '{name}'", type(layer).__name__, "LayerWeights"))
