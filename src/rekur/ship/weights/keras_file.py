@@ -148,8 +148,12 @@ def _config(layers: Mapping[str, LayerWeights]) -> dict[str, Any]:
         kind, options = _FORMS[layer.cell]
         options = {"units": layer.hidden_size, **options, "use_bias": layer.biased, "return_sequences": True}
         if layer.bidirectional:
-            inner = _part(kind, f"{name}_{kind.lower()}", dtype, **options)
-            part = _part("Bidirectional", name, dtype, merge_mode="concat", layer=inner)
+            # Both are said, as Keras does: where it makes the second itself, loading two such layers can mix them up.
+            inner = {
+                side: _part(kind, f"{prefix}_{name}", dtype, **options, go_backwards=prefix == "backward")
+                for side, prefix in (("layer", "forward"), ("backward_layer", "backward"))
+            }
+            part = _part("Bidirectional", name, dtype, merge_mode="concat", **inner)
         else:
             part = _part(kind, name, dtype, **options)
         made.append({**part, "build_config": {"input_shape": [None, None, layer.input_size]}})
