@@ -171,12 +171,12 @@ def measure(job: Job, bundle: Path, form: str, rounds: int) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "c")
-        report = export_c(bundle, folder, name="m", libm=False, **FORMS[form]).report
+        report = export_c(bundle, folder, name="m", **FORMS[form]).report
         shutil.copytree(BOARD, folder, dirs_exist_ok=True)
         (folder / "device.c").write_text(_DEVICE % filled, encoding="utf-8")
         (folder / "host.c").write_text(_HOST % filled, encoding="utf-8")
         found = answers(folder, [row[job.column] for row in rows])
-        host = build(folder, ["m.c", "host.c"], "host", flags=("-O3",), libm=False)
+        host = build(folder, ["m.c", "host.c"], "host", flags=("-O3",))
         return {
             "section": "device",
             "model": job.name,

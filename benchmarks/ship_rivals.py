@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,8 @@ def why_no_c() -> str:
     return "" if compiler() else "no C compiler"
 
 
-def c_step_seconds(folder: Path) -> float:
-    """Return the seconds of one step of the exported C with its scores, at -O3: the median of some runs."""
+def c_step_seconds(folder: Path, turns: int) -> Iterator[float]:
+    """Yield the seconds of one step of the exported C with its scores, at -O3, anew at each turn."""
     from rekur.ship import export_c
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -176,4 +176,5 @@ def c_step_seconds(folder: Path) -> float:
         export_c(folder, target, name="model")
         (target / "bench.c").write_text(_BENCH, encoding="utf-8")
         binary = build(target, ["model.c", "bench.c"], "bench", flags=("-O3", "-march=native", "-D_POSIX_C_SOURCE"))
-        return statistics.median(float(run(binary, b"").split()[0]) for _ in range(5))
+        for _ in range(turns):
+            yield float(run(binary, b"").split()[0])

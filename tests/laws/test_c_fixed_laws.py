@@ -33,7 +33,7 @@ from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c
 from rekur.ship.c.write import header, source
 
 LENGTHS = (5, 0, 12, 1, 30, 200)
-FIXED = Style("m", precision="int8", libm=False, activations="fixed")
+FIXED = Style("m", precision="int8", activations="fixed")
 WRITTEN = [cell for cell in CELLS if cell not in REFUSED]
 #: flags with which undefined behaviour ends the program
 CHECKED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
@@ -54,7 +54,7 @@ def agree(program: Program, weights: dict[str, Any], tolerance: float = 1e-3, si
     if program.input.kind == "rows":
         sequences = [np.float32(size) * x for x in sequences]
     lowered = lower_to_c(program, weights, FIXED)
-    found = check.outputs(written(lowered), "m", program, sequences, libm=False)
+    found = check.outputs(written(lowered), "m", program, sequences)
     wanted = Engine(lowered.program, lowered.weights).run(sequences)
     assert check.largest_difference(found, wanted) <= tolerance
     return lowered

@@ -40,13 +40,13 @@ def agree(model: nn.Module, *styles: Style) -> None:
     sequences = draw_sequences(program, LENGTHS)
     for style in styles:
         lowered = lower_to_c(program, weights, style)
-        found = check.outputs(written(lowered), style.name, program, sequences, style.libm)
+        found = check.outputs(written(lowered), style.name, program, sequences)
         assert lowered.program.precision == style.precision
         wanted = Engine(*in_precision(program, weights, style.precision)).run(sequences)
         assert check.largest_difference(found, wanted) <= (1e-5 if style.activations == "exact" else 5e-3)
 
 
-PLAIN, SMALL = Style("m"), Style("m", precision="int8", libm=False)
+PLAIN, SMALL = Style("m"), Style("m", precision="int8")
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -57,7 +57,7 @@ def test_every_cell_with_everything_around_it(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_on_rows_of_numbers(cell: str) -> None:
-    agree(make(cell=cell, discrete=False), Style("m", libm=False), Style("m", activations="table"))
+    agree(make(cell=cell, discrete=False), Style("m"), Style("m", activations="table"))
 
 
 @pytest.mark.parametrize("name", MORE_CELLS)
@@ -120,6 +120,6 @@ def test_a_program_that_reads_from_the_end_is_refused() -> None:
 
 
 def test_only_what_is_used_is_written() -> None:
-    text = source(lower_to_c(*lower(make(cell="rnn_relu")), Style("m", libm=False)), Extra())
+    text = source(lower_to_c(*lower(make(cell="rnn_relu")), Style("m")), Extra())
     for absent in ("exponential", "tangent", "sigmoid", "math.h", "normalise", "lstm", "malloc"):
         assert absent not in text

@@ -88,3 +88,10 @@ def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError) as caught:
         _ = rekur.Clasifier
     assert str(caught.value) == "module 'rekur' has no attribute 'Clasifier'"
+
+
+@pytest.mark.parametrize("module", [name for name in NAMES if hasattr(importlib.import_module(name), "__getattr__")])
+def test_no_name_that_is_imported_late_is_a_module(module: str) -> None:
+    found = importlib.import_module(module)
+    modules = {inner.name for inner in pkgutil.iter_modules(found.__path__) if not inner.ispkg}
+    assert not modules & set(found.__all__)

@@ -58,7 +58,7 @@ OPTIONS = {
     "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {INPUT} --document --json",
     "export": (
-        "BUNDLE --to --out --overwrite --tolerance --precision --name --no-libm --activations --flash --data "
+        "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
         f"{INPUT} --document --json"
     ),
     "data": f"FILE {INPUT} --label-type --json",

@@ -76,7 +76,7 @@ def test_rows_of_numbers_are_scaled(missing: str, tmp_path: Path) -> None:
     more = {"num_layers": 2, "residual": True}  # the last step is kept beside the last numbers of each channel
     model = Regressor(cell="lstm", feature_options={"missing": missing}, **more, **SMALL)
     model.fit(walks, [float(np.nanmean(walk)) for walk in walks])
-    binary, report = built(model, tmp_path, precision="float32", libm=False)
+    binary, report = built(model, tmp_path, precision="float32")
     text = "\n\n".join("\n".join(f"{a!r}, {b!r}" for a, b in walk.tolist()) for walk in walks)
     found = iter(said(binary, text + "\n"))
     for walk in walks:

@@ -69,7 +69,7 @@ def test_raw_input_gives_what_the_model_gives(bundles: dict[str, Path], kind: st
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_what_is_stated(bundles: dict[str, Path], kind: str, tmp_path: Path) -> None:
     need("size", "nm")
-    report = export_c(bundles[kind], tmp_path / "c", libm=False, **OPTIONS).report
+    report = export_c(bundles[kind], tmp_path / "c", **OPTIONS).report
     compiled = [str(check.compiler()), "-std=c99", "-Os", "-c", f"{kind}.c", "-o", "model.o"]
     subprocess.run(compiled, cwd=tmp_path / "c", check=True)
     listed = done(["size", "-A", "model.o"], tmp_path / "c")
@@ -84,7 +84,7 @@ def test_memory_is_what_is_stated(bundles: dict[str, Path], kind: str, tmp_path:
 
 @needs_compiler
 def test_scores_and_the_best_are_whole_numbers(bundles: dict[str, Path], tmp_path: Path) -> None:
-    export_c(bundles["text"], tmp_path, overwrite=True, libm=False, **OPTIONS)
+    export_c(bundles["text"], tmp_path, overwrite=True, **OPTIONS)
     (tmp_path / "own.c").write_text(
         """#include <stdio.h>
 #include "text.h"
@@ -108,7 +108,7 @@ int main(void)
 """,
         encoding="utf-8",
     )
-    binary = check.build(tmp_path, ["text.c", "own.c"], "own", libm=False)
+    binary = check.build(tmp_path, ["text.c", "own.c"], "own")
     *found, best = (float(one) for one in check.run(binary, b"").split())
     whole, floating = np.array(found).reshape(-1, 2).T
     np.testing.assert_array_equal(whole, floating)
@@ -189,7 +189,7 @@ def test_a_cortex_m_computes_the_same_to_the_last_bit(
     bundles: dict[str, Path], kind: str, core: str, tmp_path: Path
 ) -> None:
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    export_c(bundles[kind], tmp_path, overwrite=True, libm=False, **OPTIONS)
+    export_c(bundles[kind], tmp_path, overwrite=True, **OPTIONS)
     (steps,) = draw_sequences(read_bundle(bundles[kind]).program()[0], [20])
     program = "tokens" if kind != "walk" else "rows"
     (tmp_path / "device.c").write_text(device(kind, program, steps), encoding="utf-8")

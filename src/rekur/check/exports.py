@@ -57,7 +57,7 @@ def c(subject: Subject) -> Iterator[Pair]:
     precision = "int8" if program.precision == "int8" else "float32"
     lowered = lower_to_c(program, weights, Style("model", precision))
     sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
-    found = outputs(sources, "model", program, subject.sequences, libm=True)
+    found = outputs(sources, "model", program, subject.sequences)
     for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
         yield Pair(name, row, wanted)
 

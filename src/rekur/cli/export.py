@@ -17,7 +17,7 @@ from rekur.errors import InputError, describe
 #: form -> what writes it
 FORMS: Mapping[str, Callable[..., None]] = MappingProxyType({"onnx": to_onnx, "c": to_c})
 #: options that only C has
-_ONLY_C = ("name", "no_libm", "activations", "flash", "data")
+_ONLY_C = ("name", "activations", "flash", "data")
 
 
 @click.command("export")
@@ -36,7 +36,6 @@ _ONLY_C = ("name", "no_libm", "activations", "flash", "data")
     help="Of the weights; by default as in BUNDLE. C: no bfloat16.",
 )
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
-@click.option("--no-libm", is_flag=True, help="C: do without math.h.")
 @click.option(
     "--activations",
     type=click.Choice(["exact", "table", "fixed"]),
@@ -58,7 +57,7 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     python exports/reviews/run.py "a fine film"
     rekur export runs/reviews --to onnx --precision int8 --out exports/small
     rekur export runs/reviews --to c --out firmware/reviews
-    rekur export runs/wear --to c --out firmware/wear --precision int8 --no-libm --flash 65536
+    rekur export runs/wear --to c --out firmware/wear --precision int8 --flash 65536
     rekur export runs/wear --to c --out firmware/m0 --precision int8 --activations fixed
     """
     columns, reading = split_input(values)

@@ -22,7 +22,6 @@ def to_c(
     out: Path,
     data: Sequence[str],
     reading: tuple[Any, ...],
-    no_libm: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -33,7 +32,6 @@ def to_c(
         out: where to write.
         data: files of items to hold it against the model on.
         reading: how to read them: columns, ways of reading and options of texts, each name -> value.
-        no_libm: do without ``math.h``.
         as_json: print what ``manifest.json`` says.
         options: as :func:`rekur.ship.c.export_c` takes them; None for the usual.
     """
@@ -43,7 +41,7 @@ def to_c(
     saved = read_bundle(bundle)
     given = {name: value for name, value in options.items() if value is not None}
     items, which = _items(saved, data, reading) if data else ([], "")
-    written = export_c(saved, out, libm=not no_libm, items=items, **given)
+    written = export_c(saved, out, items=items, **given)
     if as_json:
         show.as_json({"export": str(out), **written.report})
         return

@@ -37,7 +37,6 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
     from rekur.cli.language import refuse_language
-    from rekur.cli.saved import corpus_for
     from rekur.runtime import load
 
     task: Any = load(bundle)
@@ -48,6 +47,8 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         )
     stream: Iterable[tuple[Any, Any]] = [(text, text) for text in items]
     if file is not None:
+        from rekur.cli.saved import corpus_for
+
         corpus = corpus_for(task, file, *split_input(values), need_label=False)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
     rows = _rows(task, iter(stream), "--item" if file is None else f"{file}, item")

@@ -1,16 +1,23 @@
 """Data: files and memory to examples, batches and splits; no PyTorch."""
 
-from rekur.data.batch import LengthBuckets, collate
-from rekur.data.corpus import Corpus, Encoded, choose_rows, encode_items, read_labels
-from rekur.data.describe import Description, describe
-from rekur.data.examples import Columns, Example, channels, examples
-from rekur.data.memory import as_sequences, from_memory
-from rekur.data.ragged import Ragged
-from rekur.data.read import open_source
-from rekur.data.source import Row, Source
-from rekur.data.split import Split, item_key, split
-from rekur.data.streams import Chunk, StreamBatches, Tokens, encode_texts, evaluation_chunks, fitting_batch_size
-from rekur.data.texts import Texts, open_texts, texts_in_memory
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
+
+if TYPE_CHECKING:
+    from rekur.data.batch import LengthBuckets, collate
+    from rekur.data.corpus import Corpus, Encoded, choose_rows, read_labels
+    from rekur.data.description import Description, describe
+    from rekur.data.example import Columns, Example, channels, examples
+    from rekur.data.memory import as_sequences, from_memory
+    from rekur.data.ragged import Ragged, encode_items
+    from rekur.data.read import open_source
+    from rekur.data.source import Row, Source
+    from rekur.data.splitting import Split, item_key, split
+    from rekur.data.streams import Chunk, StreamBatches, Tokens, encode_texts, evaluation_chunks, fitting_batch_size
+    from rekur.data.texts import Texts, open_texts, texts_in_memory
 
 __all__ = [
     "Chunk",
@@ -45,3 +52,21 @@ __all__ = [
     "split",
     "texts_in_memory",
 ]
+
+#: a command imports what it needs: one item takes no reader of files
+__getattr__ = lazily(
+    __name__,
+    {
+        "batch": "LengthBuckets collate",
+        "corpus": "Corpus Encoded choose_rows read_labels",
+        "description": "Description describe",
+        "example": "Columns Example channels examples",
+        "memory": "as_sequences from_memory",
+        "ragged": "Ragged encode_items",
+        "read": "open_source",
+        "source": "Row Source",
+        "splitting": "Split item_key split",
+        "streams": "Chunk StreamBatches Tokens encode_texts evaluation_chunks fitting_batch_size",
+        "texts": "Texts open_texts texts_in_memory",
+    },
+)

@@ -6,24 +6,18 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data.examples import Example
+from rekur.data.example import Example
 from rekur.data.memory import as_sequences
-from rekur.data.ragged import Ragged
-from rekur.data.split import item_key, split
+from rekur.data.ragged import Ragged, Transforms, encode_items
+from rekur.data.splitting import item_key, split
 from rekur.errors import DataError, InputError
 
 Ints = NDArray[np.int64]
-
-
-class Transforms(Protocol):
-    """What turns an item into steps; ``rekur.features`` do."""
-
-    def transform(self, item: Any) -> NDArray[Any]: ...
 
 
 class Corpus:
@@ -152,8 +146,3 @@ def choose_rows(
 
 def _names(label: Any) -> Iterable[Any]:
     return label if isinstance(label, list | tuple | np.ndarray) else [label]
-
-
-def encode_items(items: Iterable[Any], features: Transforms) -> Ragged:
-    """Return the steps of every item, on disk where they are many."""
-    return Ragged.from_iter(features.transform(item) for item in items)

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,12 @@ SPILL_BYTES = 256 * 2**20
 _CHUNK_BYTES, _CHUNK_ROWS = 2**20, 4096
 
 Array = NDArray[np.generic]
+
+
+class Transforms(Protocol):
+    """What turns an item into steps; ``rekur.features`` do."""
+
+    def transform(self, item: Any) -> NDArray[Any]: ...
 
 
 class Ragged:
@@ -210,3 +216,8 @@ class _Gathered:
     def drop(self) -> None:
         if self.file is not None:
             self.file.remove()
+
+
+def encode_items(items: Iterable[Any], features: Transforms) -> Ragged:
+    """Return the steps of every item, on disk where they are many."""
+    return Ragged.from_iter(features.transform(item) for item in items)

@@ -7,6 +7,7 @@ there, so a token that has come into view in full is certain, and a stream never
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 
@@ -18,7 +19,6 @@ _DIGIT = re.compile(r"\d")
 
 # Scripts written without spaces: each of their characters is a word of its own.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WITHOUT_SPACES = re.compile(rf"[{_UNSPACED}\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff65]")
 _FLAG_LETTER = "\U0001f1e6-\U0001f1ff"
 _PICTURE = (
     "\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
@@ -164,7 +164,12 @@ def pieces() -> Cutter:
 
 def is_unspaced(character: str) -> bool:
     """Return whether a character belongs to Chinese or Japanese, which are written without spaces."""
-    return character >= "\u3000" and _WITHOUT_SPACES.match(character) is not None
+    return character >= "\u3000" and _without_spaces().match(character) is not None
+
+
+@functools.cache
+def _without_spaces() -> re.Pattern[str]:
+    return re.compile(rf"[{_UNSPACED}\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff65]")
 
 
 def whole_characters(text: str) -> str:
@@ -201,14 +206,23 @@ def upper_characters(text: str) -> str:
     return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
+_MARKS = {"Mn", "Mc", "Me"}
+#: where they may be: not in Latin, Han, Hangul, halves of characters, private use and the planes after the second
+_MARKED = (
+    *(range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xD7A4, 0xD800)),
+    *(range(0xF900, 0x17000), range(0x18B00, 0x1EA00), range(0xE0100, 0xE01F0)),
+)
+
+
 @functools.cache
 def _marks() -> str:
     """Return the inside of a character class of all accents and vowel signs, which ``\\w`` leaves out."""
+    codes = list(itertools.chain.from_iterable(_MARKED))
+    found = map(_MARKS.__contains__, map(unicodedata.category, map(chr, codes)))  # no line of Python a character
     ranges: list[list[int]] = []
-    for code in (*range(0x300, 0x1EA00), *range(0xE0100, 0xE01F0)):
-        if unicodedata.category(chr(code))[0] == "M":
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
+    for code in itertools.compress(codes, found):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rekur.data import Corpus, as_sequences, encode_items, read_labels
+from rekur import data
 from rekur.features.base import Features
 from rekur.runtime.answers import Answers
 
@@ -33,11 +33,11 @@ class Answering(ABC):
 
     def scores(self, X: Any) -> NDArray[Any]:
         """Return the model's raw scores (N, K) of a list of items, in their order."""
-        return self.scores_of_items(as_sequences(X))
+        return self.scores_of_items(data.as_sequences(X))
 
     def scores_of_items(self, items: Iterable[Any]) -> NDArray[Any]:
         """Return the model's raw scores (N, K) of items that are read once."""
-        return self._scores_of_steps(encode_items(items, self.features_))
+        return self._scores_of_steps(data.encode_items(items, self.features_))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the prediction for each item, (N,): its most probable label, or its number in the unit of the data;
@@ -54,10 +54,10 @@ class Answering(ABC):
         Raises:
             InputError: a label was never seen in training.
         """
-        return self.evaluate_corpus(Corpus.from_lists(X, y))
+        return self.evaluate_corpus(data.Corpus.from_lists(X, y))
 
-    def evaluate_corpus(self, corpus: Corpus) -> dict[str, Any]:
+    def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON."""
-        labels, _ = read_labels(corpus)
+        labels, _ = data.read_labels(corpus)
         targets = self.answers_.encode(labels, corpus.name)
         return self.answers_.metrics(self._scores_of_steps(corpus.steps(self.features_)), targets)

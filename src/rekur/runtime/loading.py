@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 from rekur.errors import BundleError, describe
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.language_predictor import LanguagePredictor
-from rekur.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from rekur.runtime.language_predictor import LanguagePredictor
+    from rekur.runtime.predictor import Predictor
+
+#: task -> the module and the name of what runs its models; imported with the first of its models
+_RUNNERS = {
+    "classify": ("predictor", "Predictor"),
+    "regress": ("predictor", "Predictor"),
+    "language": ("language_predictor", "LanguagePredictor"),
+}
 
 
 def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Predictor | LanguagePredictor:
@@ -38,15 +49,13 @@ def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Predi
 
 def runner(bundle: Bundle, *, threads: int | None = None) -> Predictor | LanguagePredictor:
     """Return what runs a bundle that was read."""
-    kinds: dict[str, type[Predictor] | type[LanguagePredictor]] = {
-        "classify": Predictor,
-        "regress": Predictor,
-        "language": LanguagePredictor,
-    }
-    if bundle.task not in kinds:
-        raise BundleError(f"{bundle.folder}: " + describe("task", bundle.task, f"one of {', '.join(kinds)}"))
+    if bundle.task not in _RUNNERS:
+        raise BundleError(f"{bundle.folder}: " + describe("task", bundle.task, f"one of {', '.join(_RUNNERS)}"))
+    module, name = _RUNNERS[bundle.task]
+    kind: Any = getattr(importlib.import_module(f"rekur.runtime.{module}"), name)
     try:
-        return kinds[bundle.task](bundle, threads=threads)
+        run: Predictor | LanguagePredictor = kind(bundle, threads=threads)
+        return run
     except (KeyError, TypeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
         raise BundleError(

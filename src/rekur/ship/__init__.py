@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.ship.c import CExport, export_c
@@ -14,19 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CExport", "export_c", "export_onnx", "live_model", "lower", "program_files", "step_function"]
 
-_FROM = {
-    "CExport": "rekur.ship.c",
-    "export_c": "rekur.ship.c",
-    "export_onnx": "rekur.ship.to_onnx",
-    "live_model": "rekur.ship.live",
-    "lower": "rekur.ship.lowering",
-    "program_files": "rekur.ship.saved",
-    "step_function": "rekur.ship.live",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: lowering needs PyTorch, exporting a program does not."""
-    if name in _FROM:
-        return getattr(importlib.import_module(_FROM[name]), name)
-    raise AttributeError(f"module 'rekur.ship' has no attribute '{name}'")
+#: lowering needs PyTorch, exporting a program does not
+__getattr__ = lazily(
+    __name__,
+    {
+        "c": "CExport export_c",
+        "live": "live_model step_function",
+        "lowering": "lower",
+        "saved": "program_files",
+        "to_onnx": "export_onnx",
+    },
+)

@@ -19,7 +19,7 @@ from rekur.ship.difference import differences
 
 #: flags with which an export compiles without a warning
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
-#: what the padding's score is in C, where there is no infinity without math.h
+#: what the padding's score is in C, which has no infinity without math.h
 LEAST = float(np.finfo(np.float32).min)
 _SECONDS = 120
 
@@ -91,7 +91,7 @@ int main(void)
 """
 
 
-def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] = ("-O2",), libm: bool = True) -> Path:
+def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] = ("-O2",)) -> Path:
     """Compile files of a folder to a program, and return its path.
 
     Raises:
@@ -100,7 +100,7 @@ def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] 
     chosen = compiler()
     if chosen is None:
         raise RekurError("C compiler: got none; expected cc, gcc or clang. Install one, or name it in CC.")
-    arguments = [chosen, *WARNINGS, *flags, "-I.", *files, "-o", binary, *(["-lm"] if libm else [])]
+    arguments = [chosen, *WARNINGS, *flags, "-I.", *files, "-o", binary]
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0 or done.stderr:
         raise RekurError(f"{chosen}: got {done.stderr[:2000].strip()}; expected no word. The export is at fault.")
@@ -115,7 +115,7 @@ def run(binary: Path, given: bytes, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def outputs(sources: dict[str, str], name: str, program: Program, sequences: Sequence[Array], libm: bool) -> Array:
+def outputs(sources: dict[str, str], name: str, program: Program, sequences: Sequence[Array]) -> Array:
     """Return the outputs (B, K) of an export for whole sequences.
 
     Args:
@@ -123,14 +123,13 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
         name: of the export.
         program: what was exported.
         sequences: token numbers (T,) or rows (T, D).
-        libm: whether to link with the mathematical library.
     """
     with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
         folder = Path(scratch)
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
         (folder / "harness.c").write_text(harness(name, program), encoding="utf-8")
-        binary = build(folder, [f"{name}.c", "harness.c"], "harness", libm=libm)
+        binary = build(folder, [f"{name}.c", "harness.c"], "harness")
         written = run(binary, "".join(map(_line, sequences)).encode() + b"-1\n")
     return numbers_of(written, (len(sequences), program.output_size))
 

@@ -82,7 +82,6 @@ def export_c(
     *,
     name: str | None = None,
     precision: str | None = None,
-    libm: bool = True,
     activations: str = "exact",
     flash: int | None = None,
     tolerance: float | None = None,
@@ -100,7 +99,6 @@ def export_c(
         name: what functions and files are called; by default after the bundle's folder.
         precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row; by default as they are
             in the bundle, of bfloat16 the same numbers as float32.
-        libm: whether ``math.h`` may be used; without it, functions of its own are within 1e-6.
         activations: ``"exact"``, ``"table"``: tanh and sigmoid by a table of 16-bit numbers, or ``"fixed"``: all of a
             step in whole numbers, for devices without floating point; needs ``precision="int8"``.
         flash: the most bytes that the model may take there; None for no bound.
@@ -123,7 +121,7 @@ def export_c(
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     given = _Source(saved, saved.features(), *saved.program())
     own = "int8" if given.program.precision == "int8" else "float32"
-    style = _style(_named(name, saved.folder), own if precision is None else precision, libm, activations)
+    style = _style(_named(name, saved.folder), own if precision is None else precision, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
     made = _make(given, style)
@@ -138,11 +136,10 @@ def export_c(
     return CExport(Path(folder), tuple(sorted(files)), report)
 
 
-def _style(name: str, precision: str, libm: bool, activations: str) -> Style:
+def _style(name: str, precision: str, activations: str) -> Style:
     style = Style(
         name,
         _check.choice("precision", precision, PRECISIONS),
-        _check.flag("libm", libm),
         _check.choice("activations", activations, ACTIVATIONS),
     )
     if style.fixed and style.precision != "int8":
@@ -175,7 +172,7 @@ def _make(given: _Source, style: Style) -> _Made:
         f"{style.name}.h": header(lowered, extra),
         f"{style.name}.c": source(lowered, extra),
         "main.c": main_program(lowered, features, extra, several),
-        "Makefile": makefile(style.name, style.libm),
+        "Makefile": makefile(style.name),
     }
     return _Made(lowered, extra, sources, why_not)
 
@@ -193,7 +190,6 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
         "input": {"kind": program.input.kind, "size": program.input.size},
         "raw_input": made.why_not or "yes",
         "precision": style.precision,
-        "libm": style.libm,
         "activations": style.activations,
         "constant_bytes": lowered.constants.bytes,
         "code_bytes": code,
@@ -213,7 +209,7 @@ def _too_large(report: dict[str, Any], limit: int, given: _Source, style: Style)
     if given.program.precision == "bfloat16":
         fix = "Take the bundle that it was made from, with precision='int8' (--precision int8)."
     elif style.precision != "int8":
-        small = _make(given, Style(style.name, "int8", style.libm, style.activations))
+        small = _make(given, Style(style.name, "int8", style.activations))
         needs = small.lowered.constants.bytes + (report["code_bytes"] or 0)
         fits = "which fits" if needs <= limit else "which does not fit either"
         fix = f"With precision='int8' (--precision int8) it takes {needs} bytes, {fits}."
@@ -244,14 +240,14 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
     sequences = draw_sequences(lowered.program, _LENGTHS)
     if made.why_not:  # no raw input is read: the steps of the items are
         sequences += _steps(lowered, features, items)
-    outputs = check.outputs(made.sources, style.name, lowered.program, sequences, style.libm)
+    outputs = check.outputs(made.sources, style.name, lowered.program, sequences)
     rounds = style.precision == "int8" and given.program.precision != "int8"
     own = Engine(lowered.program, lowered.weights) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]
         steps = _steps(lowered, features, raw)
-        tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered, style.libm)))
+        tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered)))
     code = max(check.largest_difference(out, own.run(steps)) for steps, out in tested)
     whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
     found |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}

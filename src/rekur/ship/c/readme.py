@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 
-def makefile(name: str, libm: bool) -> str:
+def makefile(name: str) -> str:
     """Return the Makefile."""
-    link = " -lm" if libm else ""
     return f"""CC ?= cc
 CFLAGS ?= -O3
 CFLAGS += -std=c99 -Wall -Wextra -Wpedantic -Wconversion
 
 {name}: main.c {name}.c {name}.h
-\t$(CC) $(CFLAGS) main.c {name}.c -o $@{link}
+\t$(CC) $(CFLAGS) main.c {name}.c -o $@
 
 .PHONY: clean
 clean:
@@ -44,8 +43,7 @@ def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str
     table = "".join(f"| {what} | {size} |\n" for what, size in rows)
     return f"""# {name}
 
-A recurrent model ({report["task"]}) in C99: one header, one source, no allocation, no library
-{"but math.h" if report["libm"] else "at all"}.
+A recurrent model ({report["task"]}) in C99: one header, one source, no allocation, no library at all.
 
 | what | size |
 | --- | --- |

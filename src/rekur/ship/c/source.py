@@ -28,14 +28,12 @@ class Style:
     Args:
         name: what its functions, its state and its files are called.
         precision: of matrices and tables: ``float32``, or ``int8`` with a scale a row.
-        libm: whether ``math.h`` may be used.
         activations: ``exact``, ``table`` for the hyperbolic tangent and the sigmoid by a table of 16-bit numbers, or
             ``fixed`` for whole numbers alone in all of a step.
     """
 
     name: str
     precision: str = "float32"
-    libm: bool = True
     activations: str = "exact"
 
     @property
@@ -46,7 +44,7 @@ class Style:
     @property
     def variants(self) -> tuple[str, ...]:
         """The variants of parts that are meant."""
-        return (self.precision, "libm" if self.libm else "own", "table" if self.activations == "table" else "exact")
+        return (self.precision, "table" if self.activations == "table" else "exact")
 
 
 @dataclass

@@ -79,7 +79,7 @@ def _codes(features: SymbolFeatures, draw: random.Random, length: int) -> Any:
 
 
 def raw_outputs(
-    sources: dict[str, str], name: str, features: Features, items: Sequence[Any], lowered: Lowered, libm: bool
+    sources: dict[str, str], name: str, features: Features, items: Sequence[Any], lowered: Lowered
 ) -> Array:
     """Return the outputs (B, K) of an export for raw items, given to it in pieces of any size."""
     with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
@@ -88,7 +88,7 @@ def raw_outputs(
             (folder / file).write_text(sources[file], encoding="utf-8")
         rows = isinstance(features, SeriesFeatures)
         (folder / "trial.c").write_text(_program(name, rows), encoding="utf-8")
-        binary = check.build(folder, [f"{name}.c", "trial.c"], "trial", libm=libm)
+        binary = check.build(folder, [f"{name}.c", "trial.c"], "trial")
         draw = random.Random(0)
         given = b"".join(_series(item) if rows else _pieces(item, draw) for item in items)
         written = check.run(binary, given + b"-1\n")

@@ -92,7 +92,7 @@ def source(lowered: Lowered, extra: Extra) -> str:
     wanted = {*lowered.step.uses, *lowered.read.uses, *extra.uses}
     wanted |= {"fixed_matrix" if lowered.style.fixed else "matrix"} if lowered.constants.matrices else set()
     parts, _ = assemble(wanted, (*lowered.style.variants, *extra.variants))
-    system = ["float.h", "limits.h"] + (["math.h"] if lowered.style.libm else []) + ["stddef.h", "stdint.h"]
+    system = ("float.h", "limits.h", "stddef.h", "stdint.h")
     includes = "".join(f"#include <{one}>\n" for one in system)
     matrices = lowered.constants.matrices
     step, read = _signatures(lowered)

@@ -1,65 +1,52 @@
-/* part: exponential (libm) */
-static float exponential(float x)
-{
-    return expf(x);
-}
-
-/* part: tangent (libm) */
-static float tangent(float x)
-{
-    return tanhf(x);
-}
-
-/* part: logarithm (libm) */
-static float logarithm(float x)
-{
-    return logf(x);
-}
-
-/* part: root (libm) */
-static float root(float x)
-{
-    return sqrtf(x);
-}
-
-/* part: exponential_less_one (libm) */
-static float exponential_less_one(float x)
-{
-    return expm1f(x);
-}
-
 /* part: bits */
 typedef union { float value; uint32_t bits; } float_bits;
 
-/* part: exponential (own): bits */
-/* 2^k e^r with |r| <= ln 2 / 2, between e^-87 and e^88; the error is below 2e-7 of the value; no branch, so that loops
-   over it become vector instructions */
-static float exponential(float x)
+/* part: exponential: bits */
+/* 2^k e^r with |r| <= ln 2 / 2, for sizes up to 87; the error is below 2e-7 of the value, and what is no number stays
+   so; it chooses by bits, not by branches, so that loops over it become vector instructions */
+static inline float exponential(float x)
 {
-    float_bits power;
+    float_bits power, half;
     float r, y;
     int32_t k;
-    x = x > -87.0f ? x : -87.0f;
-    x = x < 88.0f ? x : 88.0f;
-    k = (int32_t)(x * 1.44269504f + (x < 0.0f ? -0.5f : 0.5f));
+    uint32_t sign, size, none;
+    power.value = x;
+    sign = power.bits & 0x80000000u;
+    size = power.bits & 0x7fffffffu;
+    none = 0u - (uint32_t)(size > 0x7f800000u);
+    power.bits = sign | (size < 0x42ae0000u ? size : 0x42ae0000u);
+    half.bits = sign | 0x3f000000u;
+    x = power.value;
+    k = (int32_t)(x * 1.44269504f + half.value);
     r = (x - (float)k * 0.693359375f) + (float)k * 2.12194440e-4f;
     y = 1.0f / 120.0f + r * (1.0f / 720.0f + r * (1.0f / 5040.0f));
     y = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6.0f + r * (1.0f / 24.0f + r * y))));
     power.bits = (uint32_t)(k + 127) << 23;
-    return y * power.value;
+    power.value *= y;
+    power.bits |= none;
+    return power.value;
 }
 
-/* part: tangent (own): exponential */
-/* the error is below 3e-7 */
-static float tangent(float x)
+/* part: tangent: exponential */
+/* the error is below 3e-7; below 1/4 in size it is a series, else made of an exponential, chosen by bits */
+static inline float tangent(float x)
 {
-    const float size = x < 0.0f ? -x : x, square = x * x, large = 1.0f - 2.0f / (exponential(2.0f * size) + 1.0f);
-    const float y = -1.0f / 3.0f + square * (2.0f / 15.0f + square * (-17.0f / 315.0f + square * (62.0f / 2835.0f)));
-    const float far = x < 0.0f ? -large : large, near = x + x * square * y;
-    return size < 0.25f ? near : far;
+    float_bits size, near, far;
+    float square, y;
+    uint32_t sign, small;
+    size.value = x;
+    sign = size.bits & 0x80000000u;
+    size.bits &= 0x7fffffffu;
+    square = x * x;
+    y = -1.0f / 3.0f + square * (2.0f / 15.0f + square * (-17.0f / 315.0f + square * (62.0f / 2835.0f)));
+    near.value = size.value + size.value * square * y;
+    far.value = 1.0f - 2.0f / (exponential(2.0f * size.value) + 1.0f);
+    small = 0u - (uint32_t)(size.bits < 0x3e800000u);
+    far.bits = (near.bits & small) | (far.bits & ~small) | sign;
+    return far.value;
 }
 
-/* part: logarithm (own): bits */
+/* part: logarithm: bits */
 /* of numbers above 0: e ln 2 + ln m with m in [0.7, 1.4] */
 static float logarithm(float x)
 {
@@ -79,7 +66,7 @@ static float logarithm(float x)
     return (float)e * 0.69314718f + s;
 }
 
-/* part: root (own): bits */
+/* part: root: bits */
 /* of numbers of 0 or more, by Newton's method */
 static float root(float x)
 {
@@ -96,7 +83,7 @@ static float root(float x)
     return 0.5f * (y + x / y);
 }
 
-/* part: exponential_less_one (own): exponential */
+/* part: exponential_less_one: exponential */
 static float exponential_less_one(float x)
 {
     float y;
@@ -108,20 +95,20 @@ static float exponential_less_one(float x)
 }
 
 /* part: sigmoid (exact): exponential */
-static float sigmoid(float x)
+static inline float sigmoid(float x)
 {
     return 1.0f / (1.0f + exponential(-x));
 }
 
 /* part: hyperbolic (exact): tangent */
-static float hyperbolic(float x)
+static inline float hyperbolic(float x)
 {
     return tangent(x);
 }
 
 /* part: hyperbolic (table): tangent_table */
 /* between two entries of a table of 16-bit fixed-point numbers, 32 of them for each 1 on the axis */
-static float hyperbolic(float x)
+static inline float hyperbolic(float x)
 {
     const float place = (x < 0.0f ? -x : x) * 32.0f;
     float y = 1.0f, low;
@@ -135,7 +122,7 @@ static float hyperbolic(float x)
 }
 
 /* part: sigmoid (table): hyperbolic */
-static float sigmoid(float x)
+static inline float sigmoid(float x)
 {
     return 0.5f + 0.5f * hyperbolic(0.5f * x);
 }

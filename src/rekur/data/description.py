@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from rekur.data.columns import ColumnSummary, summarise
-from rekur.data.examples import Columns, Example, examples, expand
+from rekur.data.example import Columns, Example, examples, expand
 from rekur.data.source import Source
-from rekur.data.split import item_key
+from rekur.data.splitting import item_key
 
 _ITEM_TYPES = ("text", "symbols", "series")
 _LABELLED = ("folder", "ts")  # formats in which the column "label" is the label, whatever it looks like
@@ -136,7 +136,7 @@ def describe(
     Args:
         source: rows from a file or from memory.
         columns: which column is what.
-        label_type: as for :func:`~rekur.data.examples.examples`; used with ``columns``.
+        label_type: as for :func:`~rekur.data.example.examples`; used with ``columns``.
         label_separator: as there.
 
     Raises:

@@ -1,0 +1,29 @@
+"""Public names of a package that are imported when they are first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazily(package: str, sources: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return what a package names ``__getattr__``: it finds a public name in the module that defines it.
+
+    No name may be that of a module of the package: once imported, the module would stand in its place.
+
+    Args:
+        package: the package's name.
+        sources: module, below the package -> the names it defines, separated by spaces.
+    """
+    modules = {name: f"{package}.{module}" for module, names in sources.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        value = getattr(importlib.import_module(modules[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return find
