@@ -47,11 +47,35 @@ public:
         return true;
     }
 
+    // Takes int64 token numbers (T,) or float32 rows (T, D), as step() does one after another.
+    bool advance(nb::handle x) {
+        const bool tokens = vocabulary_ > 0;
+        const NumpyArray* given = plain_array(numpy_, x.ptr(), tokens ? numpy_.int64 : numpy_.float32, tokens ? 1 : 2);
+        std::vector<float>& row = registers_[0];
+        if (!given || (!tokens && given->sizes[1] != static_cast<Py_ssize_t>(row.size()))) return false;
+        const auto* numbers = reinterpret_cast<const int64_t*>(given->data);
+        const auto* rows = reinterpret_cast<const float*>(given->data);
+        for (Py_ssize_t t = 0; tokens && t < given->sizes[0]; ++t) {
+            if (numbers[t] < 0 || numbers[t] >= vocabulary_) return false;
+        }
+        for (Py_ssize_t t = 0; t < given->sizes[0]; ++t) {
+            if (tokens) {
+                token_ = numbers[t];
+            } else {
+                std::memcpy(row.data(), rows + static_cast<size_t>(t) * row.size(), row.size() * sizeof(float));
+            }
+            for (LiveOp& op : body_) op.run(op);
+        }
+        return true;
+    }
+
     // Writes the output as if the sequence ended here.
-    void read(Array<float> output) {
-        for (LiveOp& op : head_) op.run(op);
+    void read(nb::handle output) {
         const LiveOp& last = head_.back();
-        std::memcpy(checked(output, last.size, "output"), last.out, static_cast<size_t>(last.size) * sizeof(float));
+        float* to = const_cast<float*>(row_data(numpy_, output.ptr(), last.size));
+        if (!to) throw std::invalid_argument("output: expected a float32 array of the output's size.");
+        for (LiveOp& op : head_) op.run(op);
+        std::memcpy(to, last.out, static_cast<size_t>(last.size) * sizeof(float));
     }
 
 private:
@@ -132,7 +156,8 @@ void bind_live(nb::module_& m) {
         .def(nb::init<const std::vector<int64_t>&, int64_t, const nb::list&, const nb::list&, const nb::list&>(),
              "sizes"_a, "vocabulary"_a, "body"_a, "pool"_a, "head"_a)
         .def("step", &Live::step, "x"_a.none())
-        .def("read", &Live::read, "output"_a.noconvert());
+        .def("advance", &Live::advance, "x"_a.none())
+        .def("read", &Live::read, "output"_a);
 }
 
 }  // namespace rekur

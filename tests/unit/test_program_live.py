@@ -134,6 +134,34 @@ def test_steps_may_be_numbers_and_rows_of_other_types() -> None:
     np.testing.assert_allclose(native.read(), plain.read(), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["tied tokens", "every pool"])
+def test_steps_in_one_call_are_steps_one_by_one(name: str) -> None:
+    engine, native, plain = both(name)
+    steps = np.array(steps_of(engine, 9))
+    for step in steps:
+        native.step(step)
+    wanted = native.read()
+    other = np.int32 if steps.ndim == 1 else np.float64
+    for given in (steps, np.repeat(steps, 2, axis=0)[::2], steps.astype(other), steps[:0]):
+        native.reset()
+        native.advance(given[:4])
+        native.advance(given[4:])
+        if len(given):
+            np.testing.assert_array_equal(native.read(), wanted)
+    plain.advance(steps)
+    np.testing.assert_allclose(plain.read(), wanted, atol=1e-5)
+    wrong = np.array([1, 12]) if steps.ndim == 1 else np.zeros((2, 4), np.float32)
+    with pytest.raises(InputError, match="step: got"):
+        native.advance(wrong)
+
+
+def test_the_kernels_write_into_a_row_of_the_outputs_size_only() -> None:
+    kernel = _kernels.kernels.Live([3, 2, 2], 0, [GOOD], [LAST], [])
+    for row in (np.zeros(3, np.float32), np.zeros(2), np.zeros((2, 1), np.float32), [0.0, 0.0]):
+        with pytest.raises(ValueError, match="output"):
+            kernel.read(row)
+
+
 def test_nan_stays_in_the_largest_value() -> None:
     engine, native, _ = both("every pool")
     rows = steps_of(engine, 3)

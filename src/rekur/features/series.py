@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import sub, truediv
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -203,14 +204,14 @@ class SeriesFeatures(Features):
             raise self._not_fitted()
         return self.mean_
 
-    def _few(self) -> list[tuple[float, float]] | None:
-        """Return mean and scale of each channel where they are few and nothing else is done to them, else None."""
+    def _few(self) -> tuple[list[float], list[float]]:
+        """Return means and scales of channels that are few and of which nothing else is made; of others, none."""
         count = len(self._centre())
         if self.indicated_ or count > _FEW:
-            return None
+            return [], []
         if not self.standardise:
-            return [(0.0, 1.0)] * count
-        return list(zip(self._centre().tolist(), self.scale_.tolist(), strict=True))
+            return [0.0] * count, [1.0] * count
+        return self._centre().tolist(), self.scale_.tolist()
 
     def _steps(self, rows: Rows, last: Rows, place: Place) -> tuple[NDArray[np.float32], Rows]:
         """Return the steps of rows that follow the values ``last`` (D,), NaN where none came yet, and the last."""
@@ -244,8 +245,8 @@ class SeriesStream(FeatureStream):
     def __init__(self, features: SeriesFeatures) -> None:
         self._features = features
         self._none = empty_steps(features.size)
-        self._plain = features._few()
-        self._floats = [float] * len(self._plain or ())
+        self._means, self._scales = features._few()
+        self._floats = [float] * len(self._means)
         self._last: Rows | list[float] = np.full(len(features._centre()), np.nan)
         self._taken = 0
 
@@ -261,15 +262,14 @@ class SeriesStream(FeatureStream):
 
     def _one_row(self, event: Any) -> NDArray[np.float32] | None:
         """Return the step of one row of ordinary numbers, the same bits in less time; None for everything else."""
-        if self._plain is None or type(event) is not list or list(map(type, event)) != self._floats:
+        if type(event) is not list or not event or list(map(type, event)) != self._floats:
             return None
-        values = [(value - mean) / scale for value, (mean, scale) in zip(event, self._plain, strict=True)]
-        for value in values:
-            if not -_FLOAT32 < value < _FLOAT32:  # nor NaN
-                return None
+        values = list(map(truediv, map(sub, event, self._means), self._scales))
+        if not sum(map(abs, values)) < _FLOAT32:  # nor NaN; too careful for several that are huge
+            return None
         self._last = event.copy()
         self._taken += 1
-        return np.array([values], np.float32)
+        return np.array(values, np.float32)[None]
 
     def pending(self) -> NDArray[np.float32]:
         """Return no steps, float32 (0, D')."""

@@ -190,8 +190,7 @@ class Engine:
         if live is None:
             live = self._mine.live = self.live()
         live.set_state({name: array[0] for name, array in arrays.items()})
-        for step in x.tolist() if x.ndim == 1 else x:
-            live.step(step)
+        live.advance(x)
         return list(live.get_state().values())
 
     def _beginning(self, rows: int) -> StateArrays:

@@ -265,6 +265,11 @@ class Live:
         for step, reads, writes in self._steps:
             registers[writes] = step([registers[name] for name in reads])
 
+    def advance(self, steps: Array) -> None:
+        """Take steps one after another: token numbers (T,), or rows (T, D) of float32. They are not checked."""
+        for x in steps:
+            self.step(x)
+
     def read(self) -> Array:
         """Return the output (K,) as if the sequence ended here, a new array."""
         registers = {part.op.writes: part.read() for part in self._pool}

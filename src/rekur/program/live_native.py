@@ -69,7 +69,7 @@ class NativeLive:
             parts[part][-1]["writes"] = len(sizes)
             sizes.append(op.size)
         native = _kernels.kernels.Live(sizes, self._vocabulary, parts["body"], parts["pool"], parts["head"])
-        self._step, self._read = native.step, native.read
+        self._step, self._advance, self._read = native.step, native.advance, native.read
         self._size = program.output_size
         self.set_state(begin)
 
@@ -81,6 +81,16 @@ class NativeLive:
         """
         if not self._step(x):
             self._step_with_care(x)
+
+    def advance(self, steps: Array) -> None:
+        """Take steps one after another: token numbers (T,), or rows (T, D) of float32.
+
+        Raises:
+            InputError: one is not as the program says.
+        """
+        if not self._advance(steps):
+            for x in steps:
+                self.step(x)
 
     def read(self) -> Array:
         """Return the output (K,) as if the sequence ended here, a new array."""

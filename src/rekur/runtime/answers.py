@@ -5,9 +5,9 @@ Axes: N items, K scores.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import exp, isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,10 +136,10 @@ class ClassAnswers(Answers):
     def _present_few(self, scores: list[float]) -> Prediction:
         """Return what :meth:`present` does for a few scores, in less time than it takes to make an array."""
         top = max(scores)
-        powers = [math.exp(score - top) for score in scores]
+        powers = [exp(score - top) for score in scores]
         total = sum(powers)
         given = [power / total for power in powers]
-        largest = max(given)
+        largest = 1.0 / total  # the power of the top score is 1
         label = self._labels[given.index(largest)]
         return Prediction(label, largest, dict(zip(self._names, given, strict=True)))
 
@@ -252,8 +252,8 @@ def numbers_of(labels: Sequence[Any], name: str) -> NDArray[np.float64]:
         try:
             values[row] = float(label)
         except (TypeError, ValueError):
-            values[row] = math.nan
-        if not math.isfinite(values[row]):
+            values[row] = nan
+        if not isfinite(values[row]):
             raise InputError(f"{name}: " + describe("label", label, "a finite number for every item"))
     return values
 

@@ -61,20 +61,15 @@ class LiveProgram:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._live = engine, engine.live()
-        self._step, self._read = self._live.step, self._live.read
-        self._tokens = engine.program.input.kind == "tokens"
+        self._take, self._read = self._live.advance, self._live.read
         self._names = [slot.name for slot in engine.program.state]
 
     def advance(self, steps: Steps) -> None:
         """Take the steps (T,) or (T, D)."""
-        count = len(steps)
-        if count > _SHORT:
+        if len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
             return
-        # an iterator over an array takes longer than to ask for one row
-        rows = steps.tolist() if self._tokens else steps
-        for place in range(count):
-            self._step(rows[place])
+        self._take(steps)
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
