@@ -10,7 +10,7 @@ WORKERS ?= 2
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/1_digits.py
 
-test: lint docs
+test: lint docs node_modules/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) $(if $(SLOW),--slow)
 
 lint: $(VENV)/.ready-test
@@ -33,5 +33,12 @@ $(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@ $(VENV)/.ready-demo
 
+# ONNX Runtime for JavaScript, that the runners of exports are tested with; without npm those tests are skipped
+node_modules/.ready:
+	mkdir -p node_modules
+	if command -v npm > /dev/null; then npm install --prefix . --no-save --no-package-lock --ignore-scripts --silent \
+	  onnxruntime-node@1.30 onnxruntime-web@1.30 || echo "npm install failed: tests of run.mjs are skipped"; fi
+	touch $@
+
 clean:
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf node_modules $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
