@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "kernels.h"
 #include "layout.h"
@@ -60,6 +61,17 @@ public:
     int64_t whole(const char* name) const { return nb::cast<int64_t>(values_[name]); }
     double number(const char* name) const { return nb::cast<double>(values_[name]); }
     std::string word(const char* name) const { return nb::cast<std::string>(values_[name]); }
+    std::vector<int64_t> list(const char* name) const {
+        std::vector<int64_t> found;
+        for (nb::handle one : nb::cast<nb::list>(values_[name])) found.push_back(nb::cast<int64_t>(one));
+        return found;
+    }
+    // How many numbers an int64 array has, none where it is missing or another thing.
+    int64_t numbers(const char* name) const {
+        Array<const int64_t> found;
+        if (!values_.contains(name) || !nb::try_cast(values_[name], found, false)) return 0;
+        return static_cast<int64_t>(found.size());
+    }
     int64_t size(const char* name) const { return static_cast<int64_t>(nb::len(nb::handle(values_[name]))); }
 
 private:

@@ -100,8 +100,10 @@ private:
         const int64_t hidden = given.has("hidden") ? given.whole("hidden") : 0;
         const int64_t rows = hidden ? hidden : op.size;
         const bool vector = kind == "layer_norm";
-        op.weight = given.array<const float>("weight", vector ? op.size : (kind == "embed" ? vocabulary_ : rows) *
-                                                                              (kind == "embed" ? op.size : op.depth));
+        if (given.has("orders")) take_runs(op, given, kind == "ngrams");
+        const bool table = kind == "embed" || kind == "recall";
+        const int64_t width = kind == "recall" ? op.size / static_cast<int64_t>(op.runs.size()) : op.size;
+        op.weight = given.array<const float>("weight", vector ? op.size : table ? vocabulary_ * width : rows * op.depth);
         op.bias = given.array<const float>("bias", rows);
         op.more = given.array<const float>("score", hidden);
         op.state = given.array<float>("state", pool ? op.size : op.depth - op.widths[0]);
@@ -115,15 +117,43 @@ private:
         return op;
     }
 
+    // The lengths of the runs of tokens that an op looks at, with what is known of them.
+    void take_runs(LiveOp& op, const Given& given, bool vectors) {
+        op.vocabulary = vocabulary_;
+        for (const int64_t order : given.list("orders")) {
+            if (order < 2 || order > 16) throw std::invalid_argument("orders: expected numbers from 2 to 16.");
+            RunsOf runs;
+            runs.order = order;
+            if (vectors) {
+                const std::string keys = "runs_" + std::to_string(order);
+                runs.known = given.numbers(keys.c_str());
+                runs.keys = given.array<const int64_t>(keys.c_str(), runs.known, true);
+                runs.table = given.array<const float>(("table_" + std::to_string(order)).c_str(),
+                                                      (runs.known + 1) * op.size, true);
+            }
+            op.keep = std::max(op.keep, vectors ? order - 1 : order);
+            op.runs.push_back(runs);
+        }
+        if (op.runs.empty()) throw std::invalid_argument("orders: got none; expected one or more.");
+        op.before = given.array<int64_t>("before", op.keep, true);
+        if (vectors) return;
+        op.slots = given.whole("slots");
+        if (op.slots < 2 || (op.slots & (op.slots - 1))) throw std::invalid_argument("slots: expected a power of 2.");
+        op.memory = given.array<int64_t>("memory", static_cast<int64_t>(op.runs.size()) * op.slots, true);
+    }
+
     // What an op cannot do without: a null pointer must not be found in the middle of a step.
     void check(const LiveOp& op, const std::string& kind) const {
-        const bool matrix = kind == "affine" || kind == "embed" || kind == "layer_norm" || kind == "conv";
+        const bool tokens = kind == "embed" || kind == "ngrams" || kind == "recall";
+        const bool matrix = kind == "affine" || kind == "embed" || kind == "recall" || kind == "layer_norm" || kind == "conv";
         const bool pool = kind == "last" || kind == "mean" || kind == "max" || kind == "attention";
         const bool counted = kind == "mean" || kind == "max", attends = kind == "attention";
         bool whole = op.size > 0 && op.depth >= op.widths[0];
         whole = whole && (!(matrix || attends) || op.weight) && (!pool || op.state) && (!counted || op.count);
         whole = whole && (!attends || (op.more && op.mass && op.top && !op.scratch.empty()));
-        whole = whole && (kind != "layer_norm" || op.bias) && (kind != "embed" || vocabulary_ > 0);
+        whole = whole && (kind != "layer_norm" || op.bias) && (!tokens || vocabulary_ > 0);
+        whole = whole && ((kind != "ngrams" && kind != "recall") || op.before) && (kind != "recall" || op.memory);
+        whole = whole && (kind != "recall" || op.size % static_cast<int64_t>(op.runs.size()) == 0);
         whole = whole && (kind != "conv" || op.depth == op.widths[0] || op.state);
         whole = whole && (kind != "add" || (op.reads.size() == 2 && op.widths[1] == op.size && op.widths[0] == op.size));
         if (kind == "recur") {

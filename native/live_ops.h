@@ -12,6 +12,13 @@
 namespace rekur {
 namespace {
 
+// Runs of so many tokens: those that are known, sorted, and their vectors, or where that of the unknown stands.
+struct RunsOf {
+    int64_t order = 0, known = 0;
+    const int64_t* keys = nullptr;
+    const float* table = nullptr;
+};
+
 // An op with everything it touches; arrays belong to Python, registers to the sequence.
 struct LiveOp {
     void (*run)(LiveOp&);
@@ -27,6 +34,9 @@ struct LiveOp {
     float epsilon = 0.0f;
     const int64_t* token = nullptr;
     std::vector<float> scratch;
+    std::vector<RunsOf> runs;  // of tokens, one for each length
+    int64_t *before = nullptr, *memory = nullptr;
+    int64_t keep = 0, slots = 0, vocabulary = 0;
 };
 
 float sigmoid(float x) { return 0.5f * std::tanh(0.5f * x) + 0.5f; }
@@ -37,6 +47,60 @@ void affine(const LiveOp& op, const float* weight, const float* bias, const floa
 
 void embed(LiveOp& op) {
     std::memcpy(op.out, op.weight + *op.token * op.size, static_cast<size_t>(op.size) * sizeof(float));
+}
+
+uint64_t mix(uint64_t key) {
+    constexpr uint64_t spread = 0x9e3779b97f4a7c15u;
+    key *= spread;
+    return (key ^ (key >> 29)) * spread;
+}
+
+// A number for the tokens of a run that ends before `end`.
+uint64_t run_key(const int64_t* end, int64_t order) {
+    uint64_t key = mix(static_cast<uint64_t>(end[-1]));
+    for (int64_t back = 2; back <= order; ++back) key = mix(key ^ static_cast<uint64_t>(end[-back]));
+    return key;
+}
+
+// The last tokens with this one behind them; the state moves on by it.
+struct Window {
+    int64_t tokens[17];
+    const int64_t* end;
+
+    explicit Window(LiveOp& op) : end(tokens + op.keep + 1) {
+        std::memcpy(tokens, op.before, static_cast<size_t>(op.keep) * sizeof(int64_t));
+        tokens[op.keep] = *op.token;
+        std::memcpy(op.before, tokens + 1, static_cast<size_t>(op.keep) * sizeof(int64_t));
+    }
+};
+
+void ngrams(LiveOp& op) {
+    const Window window(op);
+    std::fill(op.out, op.out + op.size, 0.0f);
+    for (const RunsOf& runs : op.runs) {
+        const auto key = static_cast<int64_t>(run_key(window.end, runs.order));
+        const int64_t* found = std::lower_bound(runs.keys, runs.keys + runs.known, key);
+        const bool known = found != runs.keys + runs.known && *found == key;
+        const float* vector = runs.table + (known ? found - runs.keys + 1 : 0) * op.size;
+        for (int64_t i = 0; i < op.size; ++i) op.out[i] += vector[i];
+    }
+}
+
+void recall(LiveOp& op) {
+    const Window window(op);
+    const int64_t width = op.size / static_cast<int64_t>(op.runs.size());
+    const auto last = static_cast<uint64_t>(op.slots - 1);
+    for (size_t place = 0; place < op.runs.size(); ++place) {
+        int64_t* memory = op.memory + static_cast<int64_t>(place) * op.slots;
+        const uint64_t written = run_key(window.end - 1, op.runs[place].order);
+        const uint64_t read = run_key(window.end, op.runs[place].order);
+        memory[written >> 12 & last] = static_cast<int64_t>(written >> 33 << 32 | static_cast<uint64_t>(*op.token));
+        const auto seen = static_cast<uint64_t>(memory[read >> 12 & last]);
+        const auto token = static_cast<int64_t>(seen & 0xffffffffu);
+        const bool known = seen >> 32 == read >> 33 && token < op.vocabulary;
+        std::memcpy(op.out + static_cast<int64_t>(place) * width, op.weight + (known ? token : 0) * width,
+                    static_cast<size_t>(width) * sizeof(float));
+    }
 }
 
 void product(LiveOp& op) { affine(op, op.weight, op.bias, op.reads[0], op.out, op.size); }
@@ -169,7 +233,7 @@ struct Named {
     void (*run)(LiveOp&);
 };
 
-constexpr Named body_ops[] = {{"embed", embed},     {"affine", product}, {"relu", relu},     {"tanh", tanh_all},
+constexpr Named body_ops[] = {{"embed", embed},     {"ngrams", ngrams},  {"recall", recall},     {"affine", product}, {"relu", relu},     {"tanh", tanh_all},
                               {"sigmoid", sigmoid_all}, {"layer_norm", layer_norm}, {"add", add}, {"concat", concat},
                               {"conv", conv},       {"recur", recur},    {"cell", cell},         {"softmax", softmax},
                               {"log_softmax", log_softmax}, {"clusters", clusters}, {"padding", padding}};

@@ -97,6 +97,8 @@ LANGUAGES: dict[str, dict[str, Any]] = {
     "projected clusters": {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
     "pairs": {"ngrams": (2,)},
     "ngrams": {"ngrams": (2, 4)},
+    "recall": {"recall": (2,), "recall_slots": 4},
+    "recall and runs": {"recall": (2, 3), "recall_slots": 64, "ngrams": (3,), "tied": True, "embedding_size": 6},
 }
 
 
@@ -274,6 +276,7 @@ def test_language_networks(name: str) -> None:
     assert program.task == "language"
     engine = Engine(Program.from_json(program.to_json()), weights)
     ids = np.random.default_rng(3).integers(1, VOCABULARY, size=14)
+    ids[7:12] = ids[1:6]
     state, wanted = network.initial_state(1), []
     with torch.no_grad():
         for token in ids:

@@ -17,6 +17,7 @@ from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.language_spec import LanguageSpec
 from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Layer, NGramEmbedding, SampledSoftmax
+from rekur.nn.recall import Recall, RecallState
 from rekur.nn.segments import Segments
 
 State = tuple[Tensor, ...]
@@ -27,10 +28,12 @@ class LanguageState(NamedTuple):
 
     Attributes:
         before: the last few token numbers, (B, n - 1); (B, 0) where no runs of tokens are looked at.
+        recall: what followed earlier runs of tokens, tensors (B, …); none where that is not looked up.
         layers: the state of each recurrent layer, tensors (B, …).
     """
 
     before: Tensor
+    recall: State
     layers: tuple[State, ...]
 
 
@@ -81,8 +84,9 @@ class LanguageNetwork(nn.Module):
             self.ngram_embedding = NGramEmbedding(
                 spec.embedding_size, orders=spec.ngrams, rows=spec.ngram_rows, dropout=spec.ngram_dropout
             )
+        self.recall = Recall(orders=spec.recall, slots=spec.recall_slots) if spec.recall else None
         layers = []
-        size = spec.embedding_size
+        size = spec.embedding_size * (1 + len(spec.recall))
         for _ in range(spec.num_layers):
             layers.append(Layer(_cell(spec, size), checkpoint_steps=spec.checkpoint_steps))
             size = layers[-1].output_size
@@ -133,18 +137,18 @@ class LanguageNetwork(nn.Module):
             state = self.initial_state(x.shape[0], device=x.device)
         if resets is not None and not bool(resets.any()):
             resets = None
-        encoded, before = self.encode(x, state.before, resets)
+        encoded, *seen = self.encode(x, state, resets)
         if resets is None:
             hidden, layers = self._recur(encoded, state.layers, None)
-            return hidden, LanguageState(before, layers)
+            return hidden, LanguageState(*seen, layers)
         cut = Segments.of(resets)
         begin = self.initial_state(len(cut.lengths), device=x.device).layers
         begun = tuple(cut.begin(*pair) for pair in zip(state.layers, begin, strict=True))
         if int(cut.lengths.min()) == x.shape[1]:  # borders at the first step only
             hidden, layers = self._recur(encoded, begun, None)
-            return hidden, LanguageState(before, layers)
+            return hidden, LanguageState(*seen, layers)
         out, ends = self._recur(cut.split(encoded), begun, cut.lengths)
-        return cut.join(out), LanguageState(before, tuple(cut.end(layer) for layer in ends))
+        return cut.join(out), LanguageState(*seen, tuple(cut.end(layer) for layer in ends))
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> LanguageState:
         """Return what is remembered before the first token."""
@@ -152,22 +156,23 @@ class LanguageNetwork(nn.Module):
             before = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
         else:
             before = self.ngram_embedding.initial_state(batch_size, device=device)
+        recall = () if self.recall is None else tuple(self.recall.initial_state(batch_size, device=device))
         layers = tuple(layer.initial_state(batch_size, device=device) for layer in self.recurrent_layers())
-        return LanguageState(before, layers)
+        return LanguageState(before, recall, layers)
 
     def step(self, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
         """Return the scores (B, V) of what follows token numbers (B,), and the state behind them.
 
         The scores are logits, minus infinity for padding; nothing is drawn at random, so call ``eval()`` before.
         """
-        encoded, before = self.encode(ids[:, None], state.before)
+        encoded, *seen = self.encode(ids[:, None], state)
         y = encoded[:, 0]
         after = []
         for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
             out, new = layer.cell.step(y, own)
             after.append(new)
             y = self.join(index, y, out)
-        return self.head.logits(y), LanguageState(before, tuple(after))
+        return self.head.logits(y), LanguageState(*seen, tuple(after))
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Return the logarithms of the probabilities of all tokens (…, V) after outputs (…, O)."""
@@ -181,13 +186,18 @@ class LanguageNetwork(nn.Module):
         """Return the layers, the lowest first."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def encode(self, x: Tensor, before: Tensor, resets: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return what the first layer reads (B, T, E) for token numbers (B, T), and the last few of them."""
+    def encode(self, x: Tensor, state: LanguageState, resets: Tensor | None = None) -> tuple[Tensor, Tensor, State]:
+        """Return what the first layer reads (B, T, E') for token numbers (B, T), and what of them is remembered."""
         encoded: Tensor = self.embedding(x)
+        before, recall = state.before, state.recall
         if self.ngram_embedding is not None:
             runs, before = self.ngram_embedding(x, before, resets)
             encoded = encoded + runs
-        return _locked(encoded, self.spec.input_dropout, self.training), before
+        if self.recall is not None:
+            found, after = self.recall(x, RecallState(*recall), resets)
+            encoded = torch.cat([encoded, self.embedding(found).flatten(2)], dim=-1)
+            recall = tuple(after)
+        return _locked(encoded, self.spec.input_dropout, self.training), before, recall
 
     def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
         spec, after = self.spec, []

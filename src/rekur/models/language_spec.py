@@ -8,6 +8,7 @@ from typing import Any, Self
 from rekur import _check
 from rekur.errors import InputError, describe
 from rekur.nn.adaptive import check_cutoffs
+from rekur.nn.recall import check_slots
 
 SOFTMAXES = ("full", "adaptive", "sampled")
 _CHANCES = (
@@ -33,6 +34,9 @@ class LanguageSpec:
         embedding_size: values E that a token is turned into; 1 or more.
         ngrams: lengths of the runs of tokens that have learned vectors of their own, each 2 or more; () for none.
         ngram_rows: rows of each of their tables, one more than there are runs with a row of their own.
+        recall: lengths of the runs of tokens for which it is looked up what followed them when they stood in the
+            sequence last, each 2 or more; () for none.
+        recall_slots: how many runs of each length are remembered; a power of 2.
         tied: whether the output layer uses the embedding's weights.
         softmax: ``full``, ``adaptive`` (frequent tokens in a first cluster) or ``sampled`` (in training, the
             probability is taken among some tokens drawn at random; exact otherwise).
@@ -60,6 +64,8 @@ class LanguageSpec:
     embedding_size: int = 64
     ngrams: tuple[int, ...] = ()
     ngram_rows: tuple[int, ...] = ()
+    recall: tuple[int, ...] = ()
+    recall_slots: int = 4096
     tied: bool = False
     softmax: str = "full"
     cutoffs: tuple[int, ...] = ()
@@ -92,10 +98,12 @@ class LanguageSpec:
         self._check_lists()
 
     def _check_lists(self) -> None:
-        for name in ("ngrams", "ngram_rows", "cutoffs"):
+        for name in ("ngrams", "ngram_rows", "recall", "cutoffs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for length in self.ngrams:
-            _check.whole("ngrams", length, low=2, high=16)
+        for name in ("ngrams", "recall"):
+            for length in getattr(self, name):
+                _check.whole(name, length, low=2, high=16)
+        check_slots(self.recall_slots)
         if len(self.ngram_rows) != len(self.ngrams):
             raise InputError(describe("ngram_rows", self.ngram_rows, f"{len(self.ngrams)} numbers, one for each ngram"))
         for rows in self.ngram_rows:

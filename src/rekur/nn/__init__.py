@@ -7,6 +7,7 @@ from rekur.nn.conv import CausalConv
 from rekur.nn.embed import Embedding, TiedLinear
 from rekur.nn.ngram import NGramEmbedding
 from rekur.nn.pool import make_pool
+from rekur.nn.recall import Recall
 from rekur.nn.rnn import Layer
 from rekur.nn.sampled import SampledSoftmax
 from rekur.nn.softmax import FullSoftmax
@@ -27,6 +28,7 @@ __all__ = [
     "Layer",
     "MultiHeadAttention",
     "NGramEmbedding",
+    "Recall",
     "Recurrent",
     "RecurrentOutput",
     "SampledSoftmax",

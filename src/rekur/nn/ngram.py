@@ -82,7 +82,7 @@ class NGramEmbedding(nn.Module):
             before: the n - 1 ids before the first step, (B, n - 1).
             resets: True where a sequence begins, so that nothing before it is seen, (B, T); None for nowhere.
         """
-        keys, after = _keys(ids, before, self.orders, resets)
+        keys, after = run_keys(ids, before, self.orders, resets)
         total: Tensor | float = 0.0
         for order, table in zip(self.orders, self.tables, strict=True):
             vectors = table(self._row(order, keys[order]))
@@ -125,7 +125,7 @@ def frequent_runs(
     resets = torch.zeros(1, len(ids), dtype=torch.bool)
     resets[0, starts] = True
     before = torch.zeros(1, max(lengths) - 1, dtype=torch.int64)
-    keys, _ = _keys(ids.long()[None], before, lengths, resets)
+    keys, _ = run_keys(ids.long()[None], before, lengths, resets)
     found = []
     for order in lengths:
         runs, counts = torch.unique(keys[order][0], return_counts=True)
@@ -145,7 +145,7 @@ def check_orders(orders: Sequence[int]) -> tuple[int, ...]:
     return checked
 
 
-def _keys(
+def run_keys(
     ids: Tensor, before: Tensor, orders: Sequence[int], resets: Tensor | None
 ) -> tuple[dict[int, Tensor], Tensor]:
     """Return a number of 64 bits for the run of each length that ends at each step, and the last n - 1 ids."""

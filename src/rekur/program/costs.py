@@ -51,7 +51,7 @@ def costs(program: Program) -> list[Cost]:
 def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
     if op.kind == "recur":
         return cell_from(op.options, sizes[op.reads[0]], op.size).multiply_adds()
-    if op.kind in ("embed", "ngrams", "layer_norm"):
+    if op.kind in ("embed", "ngrams", "recall", "layer_norm"):
         return 0
     if op.kind == "affine":
         return op.size * sizes[op.reads[0]]
@@ -62,6 +62,8 @@ def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
 def _weight_bytes(program: Program, op: Op) -> int:
     if op.kind == "embed":
         return _bytes(program, op.weights["table"], 1)
+    if op.kind == "recall":
+        return _bytes(program, op.weights["table"], len(op.options["orders"]))
     if op.kind == "ngrams":
         return sum(_bytes(program, op.weights[f"table_{order}"], 1) for order in op.options["orders"])
     rows = op.size if op.kind == "affine" else None

@@ -16,7 +16,9 @@ from rekur.program.program import Program
 def draw_sequences(
     program: Program, lengths: Sequence[int], seed: int | np.random.Generator = 0, *, padding: bool = True
 ) -> list[Array]:
-    """Return sequences that a program may read: token numbers (T,), or rows (T, D) of standard normal numbers.
+    """Return sequences that a program may read: rows (T, D) of standard normal numbers, or token numbers (T,).
+
+    The second half of tokens repeats the first.
 
     Args:
         program: what is to read them.
@@ -35,4 +37,8 @@ def draw_sequences(
     if program.input.kind == "rows":
         return [rng.normal(size=(length, size)).astype(np.float32) for length in lengths]
     first = 0 if padding else min(1, size - 1)
-    return [rng.integers(first, size, size=length) for length in lengths]
+    drawn = [rng.integers(first, size, size=length) for length in lengths]
+    for ids in drawn:
+        half = len(ids) // 2
+        ids[half : 2 * half] = ids[:half]  # so that what is recalled is
+    return drawn

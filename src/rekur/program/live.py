@@ -16,7 +16,7 @@ from rekur.program.ops import Op
 from rekur.program.packed import Packed
 from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import INPUT, Program
-from rekur.program.stages import STAGES, NGrams, Recurrent, Stage
+from rekur.program.stages import STAGES, Recurrent, Stage
 
 _ONE = Packed([1])
 
@@ -91,10 +91,12 @@ class _Conv(Part):
             self._seen[1:] = state[name]
 
 
-class _NGrams(Part):
+class _OfTokens(Part):
+    """An op that remembers tokens."""
+
     def __init__(self, op: Op, weights: Mapping[str, Array]) -> None:
         super().__init__(op, weights)
-        self._stage, self._state = NGrams(op, weights, 1), dict[str, Array]()
+        self._stage, self._state = STAGES[op.kind](op, weights, 1), dict[str, Array]()
 
     def step(self, reads: list[Array]) -> Array:
         return np.asarray(self._stage.run([np.atleast_1d(reads[0])], _ONE, self._state)[0])
@@ -209,7 +211,8 @@ _PARTS: dict[str, type[Part]] = {
     "embed": _Embed,
     "affine": _Affine,
     "conv": _Conv,
-    "ngrams": _NGrams,
+    "ngrams": _OfTokens,
+    "recall": _OfTokens,
     "activation": _Rows,
     "layer_norm": _Rows,
     "add": _Rows,

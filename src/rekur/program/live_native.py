@@ -21,7 +21,7 @@ from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import INPUT, Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
-_KNOWN = frozenset((*_HEADS, "last", "mean", "max", "attention", "conv", "activation", "recur"))
+_KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))
 #: role of a pool's state -> as the kernels call it
 _STATE_ROLES = {"last": "state", "mean": "state", "largest": "state", "total": "state"}
 
@@ -132,6 +132,8 @@ class NativeLive:
             return {**found, **self._cell(op, weights)}
         if op.kind == "embed":
             return {**found, "weight": np.ascontiguousarray(weights["table"])}
+        if op.kind in ("ngrams", "recall"):
+            return {**found, **op.options, **self._runs(op, weights)}
         if op.kind == "conv":
             return {**found, **self._conv(op, weights)}
         if op.kind == "layer_norm":
@@ -148,6 +150,12 @@ class NativeLive:
     def _kept(self, name: str) -> Array:
         self._state[name] = np.zeros_like(self._begin[name])
         return self._state[name]
+
+    def _runs(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
+        found: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
+        if "table" in found:
+            found["weight"] = found.pop("table")
+        return found | {role: self._kept(name) for role, name in op.state.items()}
 
     def _conv(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
         size, width, window = weights["weight"].shape

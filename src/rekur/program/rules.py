@@ -114,12 +114,27 @@ def _embed(given: Given) -> int:
     return shape[1]
 
 
-def _ngrams(given: Given) -> int:
+def _orders(given: Given) -> list[int]:
     orders = given.op.options.get("orders")
     if not isinstance(orders, list) or not orders or len(set(map(str, orders))) < len(orders):
         raise given.wrong("orders", orders, "a list of different whole numbers of 2 or more")
+    return [whole_number(f"{given.place}.orders", order, low=2, high=16) for order in orders]
+
+
+def _recall(given: Given) -> int:
+    orders, shape = _orders(given), given.weight("table")
+    if len(shape) != 2 or shape[0] != given.vocabulary:
+        given.expect("table", (given.vocabulary, given.op.size // len(orders)))
+    slots = whole_number(f"{given.place}.slots", given.op.options.get("slots"), low=2, high=2**20)
+    if slots & (slots - 1):
+        raise given.wrong("slots", slots, "a power of 2")
+    given.remembers({"before": (max(orders),), "memory": (len(orders), slots)}, whole=("before", "memory"))
+    return len(orders) * shape[1]
+
+
+def _ngrams(given: Given) -> int:
+    orders = _orders(given)
     for order in orders:
-        whole_number(f"{given.place}.orders", order, low=2, high=16)
         table = given.weight(f"table_{order}")
         given.expect(f"table_{order}", (table[0], given.op.size))
         given.expect(f"runs_{order}", (table[0] - 1,))
@@ -253,6 +268,7 @@ BODY: Mapping[str, Rule] = MappingProxyType(
     {
         "embed": Rule(_embed, ("table",), tokens=True),
         "ngrams": Rule(_ngrams, ("*",), ("orders",), tokens=True),
+        "recall": Rule(_recall, ("table",), ("orders", "slots"), tokens=True),
         "conv": Rule(_conv, ("weight", "bias")),
         "recur": Rule(_recur, ("*",), ("cell", "hidden", "heads", "norm", "stay", "reverse")),
         **_SHARED,

@@ -5,7 +5,7 @@ Axes: R rows, N packed steps, D numbers of a row that is read, O of one that is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -162,6 +162,25 @@ class NGrams(Stage):
         return np.where(known[place] == keys, place + 1, 0)
 
 
+class Recall(Stage):
+    """The vectors of the tokens that followed the runs that end at each step when they stood in the sequence last."""
+
+    def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
+        ids, orders, slots = reads[0].astype(np.int64), self.op.options["orders"], self.op.options["slots"]
+        before, memory = (state[self.op.state[role]] for role in ("before", "memory"))
+        window = [_back(ids, before, packed, back) for back in range(max(orders) + 1)]
+        found, after = np.empty((len(ids), len(orders)), np.int64), memory.copy()
+        for place, order in enumerate(orders):
+            read, written = run_key(window[:order]), run_key(window[1 : order + 1])
+            entries = (mark_of(written) << 32) | ids
+            writes = (packed.row, written >> 12 & (slots - 1))
+            seen = _latest(entries, writes, (packed.row, read >> 12 & (slots - 1)), memory[:, place])
+            found[:, place] = np.where(seen >> 32 == mark_of(read), seen & 0xFFFFFFFF, 0)
+            after[writes[0], place, writes[1]] = entries  # of several for one slot the last one stays
+        state[self.op.state["before"]], state[self.op.state["memory"]] = _kept(ids, before, packed), after
+        return np.asarray(self.weights["table"][found].reshape(len(ids), -1))
+
+
 class Recurrent(Stage):
     """A cell through time, from the first step on or from the last."""
 
@@ -187,6 +206,7 @@ class Recurrent(Stage):
 STAGES: dict[str, type[Stage]] = {
     "embed": Embed,
     "ngrams": NGrams,
+    "recall": Recall,
     "conv": Conv,
     "recur": Recurrent,
     "affine": Affine,
@@ -223,6 +243,39 @@ def _kept(x: Array, before: Array, packed: Packed) -> Array:
         kept[new, place] = x[packed.first[time[new]] + rows[new]]
         kept[~new, place] = before[rows[~new], keep + time[~new]]
     return kept
+
+
+def _latest(entries: Array, writes: tuple[Array, Array], reads: tuple[Array, Array], memory: Array) -> Array:
+    """Return what each step finds in a slot (N,), where each first writes into one: steps in the order of time.
+
+    Args:
+        entries: what each step writes (N,).
+        writes: the rows and the slots into which it does (N,).
+        reads: those from which it reads (N,).
+        memory: what stands in the slots before (R, S).
+    """
+    seen = memory[reads]
+    slots = memory.shape[1]
+    group = np.stack([row * slots + slot for row, slot in (writes, reads)], axis=1).reshape(-1)
+    index = np.argsort(group, kind="stable")  # step after step for each slot, each with its writing before its reading
+    is_write = index % 2 == 0
+    latest = np.maximum.accumulate(np.where(is_write, np.arange(len(index)), -1))
+    known = ~is_write & (latest >= 0) & (group[index[latest]] == group[index])
+    seen[index[known] // 2] = entries[index[latest[known]] // 2]
+    return np.asarray(seen)
+
+
+def run_key(tokens: Sequence[Array]) -> Array:
+    """Return a number of 64 bits for runs of tokens, the last first, as in rekur.nn.ngram."""
+    key = _mix(tokens[0])
+    for token in tokens[1:]:
+        key = _mix(key ^ token)
+    return key
+
+
+def mark_of(key: Array) -> Array:
+    """Return the number of 31 bits by which a run is known again, as in rekur.nn.recall."""
+    return np.asarray(key >> 33 & 0x7FFFFFFF)
 
 
 def _mix(key: Array) -> Array:

@@ -9,6 +9,7 @@ from rekur.errors import InputError, describe
 from rekur.models import LanguageNetwork, SequenceModel
 from rekur.nn import Bidirectional, CausalConv, Layer, NGramEmbedding, Recurrent
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
+from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
 from rekur.ship.builder import Arrays, Builder, builder_of
 from rekur.ship.layers import lower_join, lower_layer
@@ -68,6 +69,10 @@ def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
     if model.ngram_embedding is not None:
         runs = _ngrams(building, model.ngram_embedding)
         register = building.add("body", Op("add", (register, runs), "encoded", spec.embedding_size))
+    if model.recall is not None:
+        found = _recall(building, model.recall, weights, spec.embedding_size)
+        size = spec.embedding_size * (1 + len(spec.recall))
+        register = building.add("body", Op("concat", (register, found), "recalled", size))
     for index, layer in enumerate(model.recurrent_layers()):
         written = lower_layer(building, register, f"layer.{index}", layer)
         norm = model.norms[index] if model.norms else None
@@ -77,6 +82,16 @@ def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
     register = building.add("pool", Op("last", (register,), "last", size, state=state))
     lower_scores(building, register, model)
     return building.program(task, Input("tokens", spec.vocabulary_size)), building.arrays
+
+
+def _recall(building: Builder, recall: Recall, weights: dict[str, str], size: int) -> str:
+    orders = list(recall.orders)
+    state = {
+        "before": building.remember("recall.before", (max(orders),), "int64"),
+        "memory": building.remember("recall.memory", (len(orders), recall.slots), "int64"),
+    }
+    options = {"orders": orders, "slots": recall.slots}
+    return building.add("body", Op("recall", ("input",), "recall", size * len(orders), weights, state, options))
 
 
 def _ngrams(building: Builder, grams: NGramEmbedding) -> str:

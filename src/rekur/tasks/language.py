@@ -51,6 +51,9 @@ class LanguageModel(Writing, Estimator):
         ngrams: lengths of the runs of tokens that have learned vectors of their own, such as ``(2, 3)``.
         ngram_rows: how many runs of one length have a vector at most: the most frequent, seen at least eight times.
         ngram_dropout: chance that a feature of their vectors is off for a whole chunk, in training.
+        recall: lengths of the runs of tokens for which it is looked up what followed them when they stood in the text
+            last, such as ``(3, 5)``.
+        recall_slots: how many runs of each length a session remembers; a power of 2.
         tied: the output layer uses the embedding's weights.
         softmax: ``full``, ``adaptive`` (frequent tokens first) or ``sampled`` (a part of the vocabulary in training).
         row_dropout: chance that a token's vector is zeros wherever it stands, in training.
@@ -119,6 +122,8 @@ class LanguageModel(Writing, Estimator):
         ngrams: Sequence[int] | None = None,
         ngram_rows: int | None = None,
         ngram_dropout: float | None = None,
+        recall: Sequence[int] | None = None,
+        recall_slots: int = 4096,
         tied: bool | None = None,
         softmax: str | None = None,
         row_dropout: float | None = None,
@@ -162,6 +167,8 @@ class LanguageModel(Writing, Estimator):
         self.ngrams = ngrams
         self.ngram_rows = ngram_rows
         self.ngram_dropout = ngram_dropout
+        self.recall = recall
+        self.recall_slots = recall_slots
         self.tied = tied
         self.softmax = softmax
         self.row_dropout = row_dropout

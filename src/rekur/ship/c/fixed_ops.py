@@ -25,6 +25,7 @@ from rekur.ship.c.fixed import (
     start,
     update,
 )
+from rekur.ship.c.ops import recalled
 from rekur.ship.c.section import Register, Section, at
 
 
@@ -42,6 +43,15 @@ def _embed(model: FixedModel, section: Section, op: Op) -> None:
     table, y = model.matrix(op, "table"), section.write(op)
     section.call("fixed_zero", y, op.size)
     section.call("fixed_add_row", y, f"&{table.name}", section.read(op.reads[0]), op.size, table.bits - WIDE)
+    _bound(model, op, float(np.abs(model.floats(op, "table")).max()))
+
+
+def _recall(model: FixedModel, section: Section, op: Op) -> None:
+    table, y, size = model.matrix(op, "table"), section.write(op), op.size // len(op.options["orders"])
+    section.call("fixed_zero", y, op.size)
+    section.uses |= {"recall", "fixed_add_row"}
+    add = f"fixed_add_row({y} + {{}}, &{table.name}, row, {size}, {table.bits - WIDE});"
+    section.lines += recalled(model, section, op, add)
     _bound(model, op, float(np.abs(model.floats(op, "table")).max()))
 
 
@@ -229,6 +239,7 @@ def result(model: FixedModel, section: Section, op: Op, last: Register | None) -
 OPS: dict[str, Callable[[FixedModel, Section, Op], None]] = {
     "embed": _embed,
     "ngrams": _ngrams,
+    "recall": _recall,
     "conv": _conv,
     "affine": _affine,
     "activation": _activation,

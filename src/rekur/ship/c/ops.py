@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,20 +79,55 @@ def start(section: Section, y: str, bias: str, size: int) -> None:
 
 
 def _embed(model: Model, section: Section, op: Op) -> None:
-    name = op.weights["table"]
     token = section.read(op.reads[0])
-    if name in model.shared:
-        y = section.write(op)
-        section.call("zero", y, op.size)
-        section.call("add_row", y, model.matrix(op, "table"), token, op.size)
-        return
-    table, scales = model.table(op, "table")
-    if not scales:
-        section.alias(op, f"({table} + {token} * {op.size})")
-        return
+    if op.weights["table"] not in model.shared:
+        table, scales = model.table(op, "table")
+        if not scales:
+            section.alias(op, f"({table} + {token} * {op.size})")
+            return
     y = section.write(op)
     section.call("zero", y, op.size)
-    section.call("add_scaled", y, f"{table} + {token} * {op.size}", f"{scales}[{token}]", op.size)
+    name, arguments = _vector(model, op, token, op.size)
+    section.call(name, y, *arguments)
+
+
+def _vector(model: Model, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
+    """Return the part that adds a row of an op's table, and what it is called with behind where it adds."""
+    if op.weights["table"] in model.shared:
+        return "add_row", [model.matrix(op, "table"), row, size]
+    table, scales = model.table(op, "table")
+    place = f"{table} + {row} * {size}"
+    return ("add_scaled", [place, f"{scales}[{row}]", size]) if scales else ("add", [place, size])
+
+
+def _recall(model: Model, section: Section, op: Op) -> None:
+    y, size = section.write(op), op.size // len(op.options["orders"])
+    name, arguments = _vector(model, op, "row", size)
+    section.call("zero", y, op.size)
+    section.uses |= {"recall", name}
+    section.lines += recalled(model, section, op, f"{name}({y} + {{}}, {', '.join(map(str, arguments))});")
+
+
+def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
+    """Return the lines that look up what followed the last tokens, and add its vectors.
+
+    Args:
+        model: what the ops of an export share.
+        section: where the lines go.
+        op: the op.
+        add: the call that adds a row to the numbers of a length, with ``{}`` for where these begin.
+    """
+    token, before, memory = section.read(op.reads[0]), model.state(op, "before"), model.state(op, "memory")
+    orders, slots = op.options["orders"], op.options["slots"]
+    keep, size = max(orders), op.size // len(orders)
+    lines = ["{", f"    int32_t window[{keep + 1}];", "    int row, i;"]
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        window[i] = {before}[i];", "    }"]
+    lines.append(f"    window[{keep}] = {token};")
+    for place, order in enumerate(orders):
+        lines.append(f"    row = recall({memory} + {place * slots}, {slots}, window + {keep + 1}, {order});")
+        lines.append(f"    {add.format(place * size)}")
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        {before}[i] = window[i + 1];", "    }", "}"]
+    return lines
 
 
 def _ngrams(model: Model, section: Section, op: Op) -> None:
@@ -240,6 +276,7 @@ def result(model: Model, section: Section, op: Op, last: Register | None) -> Non
 OPS: dict[str, Callable[[Model, Section, Op], None]] = {
     "embed": _embed,
     "ngrams": _ngrams,
+    "recall": _recall,
     "conv": _conv,
     "affine": _affine,
     "activation": _activation,

@@ -250,8 +250,7 @@ def _homes(program: Program) -> dict[str, str]:
 def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
     size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
     if slot.dtype == "int64":
-        counts = any(op.kind in ("mean", "max") and slot.name in op.state.values() for op in model.program.pool)
-        return "uint32_t" if counts else "int32_t", name, size, "0"
+        return _whole_type(model.program, slot), name, size, "0"
     if isinstance(slot.begins, str):
         array = model.weights[slot.begins].astype(np.float32).reshape(-1)
         return "float", name, size, f"{model.constants.array(slot.begins, array)}[i]"
@@ -261,15 +260,17 @@ def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
 def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, str]:
     size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
     if slot.dtype == "int64":
-        return "uint32_t" if slot.name not in _windows(model.program) else "int32_t", name, size, "0"
+        return _whole_type(model.program, slot), name, size, "0"
     kind = model.states[slot.name]
     if isinstance(slot.begins, str):
         return kind.type, name, size, f"{model.begins_with(slot.begins, kind)}[i]"
     return kind.type, name, size, str(round(slot.begins * 2**kind.bits))
 
 
-def _windows(program: Program) -> set[str]:
-    return {name for op in program.body if op.kind == "ngrams" for name in op.state.values()}
+def _whole_type(program: Program, slot: State) -> str:
+    """Return the C type of whole numbers: tokens, what followed runs of them, or counts."""
+    roles = {name: role for _, op in program.ops() for role, name in op.state.items()}
+    return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
 
 
 def _said(op: Op) -> str:

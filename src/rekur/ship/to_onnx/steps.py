@@ -108,13 +108,73 @@ def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
     return reads[0] if total is None else total
 
 
+def _recall(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    """Look up what followed the run that ends at each step, once it is noted what followed the run before it."""
+    graph, keep, slots = frame.graph, max(op.options["orders"]), op.options["slots"]
+    joined = _with_earlier(frame, op.state["before"], reads[0])
+    window = [reads[0], *(joined.slice(keep - back, -back, 0) for back in range(1, keep + 1))]
+    found, kept = [], []
+    for place, order in enumerate(op.options["orders"]):
+        read, written = _run_key(window[:order]), _run_key(window[1 : order + 1])
+        entries = graph.node("BitwiseOr", _shift(_mark(written), 32, "LEFT"), reads[0])
+        reads_at, writes_at = (_bits(_shift(key, 12, "RIGHT"), slots - 1) for key in (read, written))
+        if frame.live:
+            memory = graph.node("Gather", frame.state(op.state["memory"]), np.array(place, np.int64), axis=1)
+            turned = [value.transpose(1, 0) for value in (writes_at, entries, reads_at)]
+            memory = graph.node("ScatterElements", memory, turned[0], turned[1], axis=1)
+            seen = graph.node("GatherElements", memory, turned[2], axis=1).transpose(1, 0)
+            kept.append(memory.unsqueeze(1))
+        else:
+            seen = _latest(frame, entries, writes_at, reads_at)
+        same = graph.node("Equal", _shift(seen, 32, "RIGHT"), _mark(read))
+        found.append(graph.node("Where", same, _bits(seen, 0xFFFFFFFF), np.array(0, np.int64)).unsqueeze(-1))
+    if kept:
+        frame.after[op.state["memory"]] = graph.node("Concat", *kept, axis=1)
+    name = op.weights["table"]
+    rows = graph.rows(name, frame.matrix(name), graph.node("Concat", *found, axis=-1))
+    return rows.reshape(0, 0, op.size)
+
+
+def _latest(frame: Frame, entries: Value, writes: Value, reads: Value) -> Value:
+    """Return what each step finds in a slot (T, B), 0 where none wrote there yet: each step with each before it."""
+    graph, none = frame.graph, np.array(-1, np.int64)
+    times = graph.node("Range", np.array(0, np.int64), frame.steps.squeeze(0), np.array(1, np.int64))
+    earlier = graph.node("LessOrEqual", times.unsqueeze(0), times.unsqueeze(1)).unsqueeze(2)
+    same = graph.node("And", graph.node("Equal", writes.unsqueeze(0), reads.unsqueeze(1)), earlier)
+    last = graph.node("Where", same, times.unsqueeze(0, 2), none).reduce("Max", 1)
+    found = graph.node("GatherElements", entries, graph.node("Max", last, np.array(0, np.int64)), axis=0)
+    return graph.node("Where", graph.node("Less", last, np.array(0, np.int64)), np.array(0, np.int64), found)
+
+
+def _run_key(tokens: list[Value]) -> Value:
+    """Return a number of 64 bits for runs of tokens, the last first."""
+    key = _mix(tokens[0])
+    for token in tokens[1:]:
+        key = _mix(key.graph.node("BitwiseXor", key, token))
+    return key
+
+
+def _mark(key: Value) -> Value:
+    return _shift(key, 33, "RIGHT")
+
+
+def _bits(value: Value, mask: int) -> Value:
+    return value.graph.node("BitwiseAnd", value, np.array(mask, np.int64))
+
+
+def _shift(value: Value, places: int, direction: str) -> Value:
+    """Return numbers with their bits moved; those that come in are 0."""
+    graph = value.graph
+    moved = graph.node("BitShift", value.cast("uint64"), np.array(places, np.uint64), direction=direction)
+    return moved.cast("int64")
+
+
 def _mix(key: Value) -> Value:
     """Return numbers of 64 bits in which every bit of the key has a say; multiplication wraps around."""
     graph = key.graph
     spread = np.array(SPREAD, np.int64)
     key = graph.node("Mul", key, spread)
-    high = graph.node("BitShift", key.cast("uint64"), np.array(29, np.uint64), direction="RIGHT").cast("int64")
-    return graph.node("Mul", graph.node("BitwiseXor", key, high), spread)
+    return graph.node("Mul", graph.node("BitwiseXor", key, _shift(key, 29, "RIGHT")), spread)
 
 
 def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
@@ -155,6 +215,7 @@ STEPS: Mapping[str, Emit] = MappingProxyType(
     {
         "embed": _embed,
         "ngrams": _ngrams,
+        "recall": _recall,
         "conv": _conv,
         "recur": recur,
         "affine": _affine,

@@ -242,6 +242,30 @@ static uint64_t mix_key(uint64_t key)
     return (key ^ (key >> 29)) * spread;
 }
 
+/* part: run_key: mix_key */
+/* a number for so many tokens that end before a place */
+static uint64_t run_key(const int32_t *end, int count)
+{
+    uint64_t key = mix_key((uint64_t)end[-1]);
+    int back;
+    for (back = 2; back <= count; ++back) {
+        key = mix_key(key ^ (uint64_t)end[-back]);
+    }
+    return key;
+}
+
+/* part: recall: run_key */
+/* notes that a token followed a run, and returns the one that followed the run that it ends, 0 where none did; the
+   token stands before the end, and a slot holds the mark of a run above a token */
+static int recall(uint64_t *memory, uint32_t slots, const int32_t *end, int count)
+{
+    const uint64_t written = run_key(end - 1, count), read = run_key(end, count);
+    uint64_t seen;
+    memory[(written >> 12) & (slots - 1)] = ((written >> 33) << 32) | (uint64_t)end[-1];
+    seen = memory[(read >> 12) & (slots - 1)];
+    return (seen >> 32) == (read >> 33) ? (int)(seen & 0xffffffffu) : 0;
+}
+
 /* part: find_key */
 /* the row of a run of tokens: its place among the known ones from 1 on, 0 where it is unknown */
 static int find_key(const int64_t *known, int count, uint64_t key)
