@@ -56,6 +56,8 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
         "norm": draw(st.booleans()),
         "residual": draw(st.booleans()),
         "runs": draw(st.booleans()),
+        "recall": draw(st.sampled_from([(), (2,), (2, 3)])),
+        "recall_slots": draw(st.sampled_from([4, 4096])),
     }
 
 

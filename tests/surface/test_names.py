@@ -37,7 +37,7 @@ NAMES = {
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "
-        "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recurrent RecurrentOutput SampledSoftmax TiedLinear "
+        "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recall Recurrent RecurrentOutput SampledSoftmax TiedLinear "
         "detach_state make_pool"
     ),
     "rekur.program": (

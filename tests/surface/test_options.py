@@ -32,7 +32,7 @@ CLASSIFY = "--multi-label --class-weight --label-smoothing --bayes-start"
 TEXTS = "--text --document --encoding"
 LANGUAGE_MODEL = (
     "--tokens --cell --hidden-size --num-layers --embedding-size --ngrams --ngram-rows --ngram-dropout "
-    "--tied --softmax --row-dropout --input-dropout --dropout --output-dropout --weight-dropout "
+    "--recall --recall-slots --tied --softmax --row-dropout --input-dropout --dropout --output-dropout --weight-dropout "
     "--recurrent-dropout --activation-regularisation "
     "--temporal-regularisation --residual --norm --reset --chunk-length --jitter --checkpoint-steps"
 )

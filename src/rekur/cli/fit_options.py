@@ -129,6 +129,8 @@ _LANGUAGE = (
     ("--ngrams", NUMBERS, "Lengths of the runs of tokens that have vectors of their own, such as 2,3."),
     ("--ngram-rows", int, "Rows of each of their tables."),
     ("--ngram-dropout", float, "Chance that the vector of a run of tokens is zeros."),
+    ("--recall", NUMBERS, "Lengths of the runs of tokens of which is recalled what followed them last, such as 3,5."),
+    ("--recall-slots", int, "How many runs of each length are remembered; a power of 2."),
     ("--tied/--not-tied", None, "The output layer uses the embedding's weights."),
     ("--softmax", str, "full, adaptive (frequent tokens first) or sampled (a part of the vocabulary in training)."),
     ("--row-dropout", float, "Chance that a token's vector is zeros wherever it stands."),

@@ -71,60 +71,53 @@ class Recall(nn.Module):
             resets: True where a sequence begins, so that nothing before it is seen, (B, T); None for nowhere.
         """
         keys, before = run_keys(ids, state.before, self.orders, resets)
-        borders = torch.zeros_like(ids, dtype=torch.bool) if resets is None else resets
-        sequence = borders.cumsum(1)
         earlier = run_keys(state.before, torch.zeros_like(state.before), self.orders, None)[0]
-        none = run_keys(torch.zeros_like(ids[:1, :1]), torch.zeros_like(state.before[:1]), self.orders, None)[0]
-        found, memories = [], []
+        borders = torch.zeros_like(ids, dtype=torch.bool) if resets is None else resets
+        nothing = run_keys(torch.zeros_like(ids[:1, :1]), torch.zeros_like(state.before[:1]), self.orders, None)[0]
+        sequence = borders.cumsum(1)
+        rows = torch.arange(len(ids), device=ids.device)[:, None]
+        memory = state.memory.clone()
+        memory[borders.any(1)] = 0
+        found = []
         for place, order in enumerate(self.orders):
             written = torch.cat([earlier[order][:, -1:], keys[order][:, :-1]], dim=1)
-            written = torch.where(borders, none[order], written)
-            got, memory = self._look(keys[order], written, ids, sequence, state.memory[:, place])
-            found.append(got)
-            memories.append(memory)
-        return torch.stack(found, -1), RecallState(before, torch.stack(memories, 1))
+            written = torch.where(borders, nothing[order], written)
+            slots, entries = self.slot(written), entry(written, ids)
+            looked = self.slot(keys[order])
+            kept = torch.where(sequence == 0, state.memory[:, place].gather(1, looked), 0)
+            seen, last = _latest(entries, slots + self.slots * rows, looked + self.slots * rows, sequence, kept)
+            memory[rows.expand_as(ids).flatten()[last], place, slots.flatten()[last]] = entries.flatten()[last]
+            found.append(torch.where(seen >> 32 == mark(keys[order]), seen & 0xFFFFFFFF, 0))
+        return torch.stack(found, -1), RecallState(before, memory)
 
-    def _look(
-        self, read: Tensor, written: Tensor, ids: Tensor, sequence: Tensor, memory: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return what reading finds (B, T) where each step first writes what followed, and the memory after.
-
-        Args:
-            read: keys of the runs that end at each step, (B, T).
-            written: keys of the runs that end before it, (B, T).
-            ids: the tokens that followed those, (B, T).
-            sequence: how many sequences began in the chunk up to each step, (B, T).
-            memory: before the chunk, (B, S).
-        """
-        batch, steps = ids.shape
-        rows = torch.arange(batch, device=ids.device)[:, None]
-        wslot, wentry = self.place(written), entry(written, ids)
-        rslot = self.place(read)
-        # writings and readings of a slot, one after another: a stable sort keeps their order
-        group = torch.stack([wslot, rslot], -1) + self.slots * (sequence + (steps + 1) * rows)[..., None]
-        ordered, index = group.flatten().sort(stable=True)
-        is_write = index % 2 == 0
-        latest = torch.where(is_write, torch.arange(len(index), device=ids.device), -1).cummax(0).values
-        same = (latest >= 0) & (ordered[latest.clamp(min=0)] == ordered)
-        there = torch.where(same, wentry.flatten()[index[latest.clamp(min=0)] // 2], -1)
-        seen = torch.empty_like(there).scatter_(0, index, there).view(batch, steps, 2)[..., 1]
-        kept = torch.where(sequence == 0, memory.gather(1, rslot), 0)
-        seen = torch.where(seen < 0, kept, seen)
-        got = torch.where(seen >> 32 == mark(read), seen & 0xFFFFFFFF, 0)
-        # the last writing of each slot in the sequence that goes on is what stays
-        last = torch.ones_like(is_write)
-        writes = torch.nonzero(is_write).flatten()
-        last[writes[:-1]] = ordered[writes[:-1]] != ordered[writes[1:]]
-        chosen = index[torch.nonzero(is_write & last).flatten()] // 2
-        going_on = (sequence == sequence[:, -1:]).flatten()[chosen]
-        chosen = chosen[going_on]
-        after = torch.where(sequence[:, -1:] == 0, memory, 0)
-        after.view(-1)[(self.slots * rows + wslot).flatten()[chosen]] = wentry.flatten()[chosen]
-        return got, after
-
-    def place(self, keys: Tensor) -> Tensor:
+    def slot(self, keys: Tensor) -> Tensor:
         """Return the slots in which runs with these keys are kept."""
         return (keys >> 12) & (self.slots - 1)
+
+
+def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each step finds in a slot (B, T), where each first writes into one, and the writings that stay.
+
+    Args:
+        entries: what each step writes, (B, T).
+        writes: the slots into which it does, (B, T).
+        reads: those from which it reads, (B, T).
+        sequence: how many sequences began in the chunk up to each step, (B, T).
+        kept: what is found where none wrote, (B, T).
+    """
+    places = torch.stack([writes, reads], -1).flatten()
+    group = places + (int(places.max()) + 1) * sequence.repeat_interleave(2, 1).flatten()
+    ordered, index = group.sort(stable=True)  # of each slot, step after step, its writing before its reading
+    steps, is_write = index // 2, index % 2 == 0
+    latest = torch.where(is_write, torch.arange(len(index), device=index.device), -1).cummax(0).values
+    known = ~is_write & (latest >= 0) & (ordered[latest] == ordered)
+    seen = kept.flatten()
+    seen[steps[known]] = entries.flatten()[steps[latest[known]]]
+    writings = torch.nonzero(is_write).flatten()
+    stays = torch.ones_like(writings, dtype=torch.bool)
+    stays[:-1] = ordered[writings[:-1]] != ordered[writings[1:]]
+    last = steps[writings[stays]]
+    return seen.view_as(kept), last[(sequence == sequence[:, -1:]).flatten()[last]]
 
 
 def mark(keys: Tensor) -> Tensor:
