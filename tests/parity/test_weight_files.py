@@ -328,7 +328,7 @@ def test_the_layers_of_a_bundle(walks: tuple[Any, Path]) -> None:
 
 def test_the_layers_of_a_language_model_and_of_fewer_bits(tmp_path: Path, walks: tuple[Any, Path]) -> None:
     text = "the cat saw the dog. the dog fed the bird. " * 20
-    model = LanguageModel(cell="gru", steps=3, hidden_size=6, embedding_size=4, num_layers=2, baseline=False)
+    model = LanguageModel(cell="gru", steps=3, recall=(), hidden_size=6, embedding_size=4, num_layers=2, baseline=False)
     (first, second) = from_bundle(model.fit([text]).save(tmp_path / "lines")).values()
     assert (first.cell, first.input_size, second.input_size, second.output_size) == ("gru", 4, 6, 6)
     bundle = read_bundle(walks[1])

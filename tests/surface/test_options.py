@@ -32,8 +32,8 @@ CLASSIFY = "--multi-label --class-weight --label-smoothing --bayes-start"
 TEXTS = "--text --document --encoding"
 LANGUAGE_MODEL = (
     "--tokens --cell --hidden-size --num-layers --embedding-size --ngrams --ngram-rows --ngram-dropout "
-    "--recall --recall-slots --tied --softmax --row-dropout --input-dropout --dropout --output-dropout --weight-dropout "
-    "--recurrent-dropout --activation-regularisation "
+    "--recall --recall-slots --tied --softmax --row-dropout --input-dropout --dropout --output-dropout "
+    "--weight-dropout --recurrent-dropout --activation-regularisation "
     "--temporal-regularisation --residual --norm --reset --chunk-length --jitter --checkpoint-steps"
 )
 TEXT_FEATURES = "--lowercase --digits --words --max-vocabulary --min-count"

@@ -98,8 +98,8 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "body.1.op",
             "recurr",
-            "body[1].op: got 'recurr'; expected one of 'embed', 'ngrams', 'conv', 'recur', 'affine', 'activation', "
-            "'layer_norm', 'add', 'concat'. Did you mean 'recur'?",
+            "body[1].op: got 'recurr'; expected one of 'embed', 'ngrams', 'recall', 'conv', 'recur', 'affine', "
+            "'activation', 'layer_norm', 'add', 'concat'. Did you mean 'recur'?",
         ),
         (
             "head.0.op",

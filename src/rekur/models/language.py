@@ -137,18 +137,18 @@ class LanguageNetwork(nn.Module):
             state = self.initial_state(x.shape[0], device=x.device)
         if resets is not None and not bool(resets.any()):
             resets = None
-        encoded, *seen = self.encode(x, state, resets)
+        encoded, seen = self.encode(x, state, resets)
         if resets is None:
             hidden, layers = self._recur(encoded, state.layers, None)
-            return hidden, LanguageState(*seen, layers)
+            return hidden, seen._replace(layers=layers)
         cut = Segments.of(resets)
         begin = self.initial_state(len(cut.lengths), device=x.device).layers
         begun = tuple(cut.begin(*pair) for pair in zip(state.layers, begin, strict=True))
         if int(cut.lengths.min()) == x.shape[1]:  # borders at the first step only
             hidden, layers = self._recur(encoded, begun, None)
-            return hidden, LanguageState(*seen, layers)
+            return hidden, seen._replace(layers=layers)
         out, ends = self._recur(cut.split(encoded), begun, cut.lengths)
-        return cut.join(out), LanguageState(*seen, tuple(cut.end(layer) for layer in ends))
+        return cut.join(out), seen._replace(layers=tuple(cut.end(layer) for layer in ends))
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> LanguageState:
         """Return what is remembered before the first token."""
@@ -165,14 +165,14 @@ class LanguageNetwork(nn.Module):
 
         The scores are logits, minus infinity for padding; nothing is drawn at random, so call ``eval()`` before.
         """
-        encoded, *seen = self.encode(ids[:, None], state)
+        encoded, seen = self.encode(ids[:, None], state)
         y = encoded[:, 0]
         after = []
         for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
             out, new = layer.cell.step(y, own)
             after.append(new)
             y = self.join(index, y, out)
-        return self.head.logits(y), LanguageState(*seen, tuple(after))
+        return self.head.logits(y), seen._replace(layers=tuple(after))
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Return the logarithms of the probabilities of all tokens (…, V) after outputs (…, O)."""
@@ -186,8 +186,8 @@ class LanguageNetwork(nn.Module):
         """Return the layers, the lowest first."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def encode(self, x: Tensor, state: LanguageState, resets: Tensor | None = None) -> tuple[Tensor, Tensor, State]:
-        """Return what the first layer reads (B, T, E') for token numbers (B, T), and what of them is remembered."""
+    def encode(self, x: Tensor, state: LanguageState, resets: Tensor | None = None) -> tuple[Tensor, LanguageState]:
+        """Return what the first layer reads (B, T, E') for token numbers (B, T), and the state with these seen."""
         encoded: Tensor = self.embedding(x)
         before, recall = state.before, state.recall
         if self.ngram_embedding is not None:
@@ -197,7 +197,7 @@ class LanguageNetwork(nn.Module):
             found, after = self.recall(x, RecallState(*recall), resets)
             encoded = torch.cat([encoded, self.embedding(found).flatten(2)], dim=-1)
             recall = tuple(after)
-        return _locked(encoded, self.spec.input_dropout, self.training), before, recall
+        return _locked(encoded, self.spec.input_dropout, self.training), LanguageState(before, recall, state.layers)
 
     def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
         spec, after = self.spec, []

@@ -25,7 +25,7 @@ from rekur.tasks.estimator import Estimator
 from rekur.tasks.held_out import hold_out
 from rekur.tasks.language_build import new_network
 from rekur.tasks.language_checks import check_options, check_vocabulary
-from rekur.tasks.language_plan import ROWS, LanguagePlan, run
+from rekur.tasks.language_plan import LanguagePlan, parts_of, run
 from rekur.tasks.ngram import NGram
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent
 from rekur.train.world import current
@@ -284,7 +284,8 @@ class LanguageModel(Writing, Estimator):
 
     def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
         """Score the kept weights on the validation text, and the baseline beside them."""
-        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=ROWS)
+        rows = parts_of(self.model_, len(valid_set.ids))
+        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=rows)
         self.metrics_ = {"split": "validation", **language_scores(each, valid_set)}
         if self.baseline and self.result_.stopped != "interrupted":
             order = recipe.BASELINE_ORDER[self.tokens]

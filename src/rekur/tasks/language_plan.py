@@ -21,6 +21,8 @@ from rekur.models.language import detach
 
 #: parts that a validation text is cut into during training, and tokens that each reads before its own
 ROWS, CONTEXT = 32, 128
+#: tokens that a part has at least after training, where the network recalls what stood far before
+LEAST_PART = 100_000
 #: validation tokens that are looked at during training; the scores at the end are of all
 MOST_VALID_TOKENS = 100_000
 #: steps between two evaluations at most
@@ -89,6 +91,11 @@ class LanguagePlan:
         layout = _pytree.tree_structure(self._network.initial_state(1))
         device = next(self._network.parameters()).device
         self._state = _pytree.tree_unflatten([state[name].to(device) for name in sorted(state)], layout)
+
+
+def parts_of(network: LanguageNetwork, count: int) -> int:
+    """Return in how many parts so many tokens are scored: in few where what stood far before is recalled."""
+    return ROWS if network.recall is None else max(1, min(ROWS, count // LEAST_PART))
 
 
 def run(

@@ -135,7 +135,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "ngrams": lambda facts: (2, 3, 4, 5, 6) if _few_passes(facts) else (),
     "ngram_rows": lambda facts: 65_536,
     "ngram_dropout": lambda facts: 0.4,
-    "recall": lambda facts: (),
+    "recall": lambda facts: (3, 4, 5, 6) if _letters(facts) else (),
     "tied": lambda facts: not _letters(facts),
     "softmax": lambda facts: "full" if facts.size < 5000 else "sampled",
     "row_dropout": _by_passes(0.0, 0.0, 0.1, 0.1),
