@@ -197,7 +197,7 @@ def test_numbers_live_are_numbers_of_the_whole() -> None:
 
 
 def test_a_store_on_disk_gives_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rekur.data import Ragged, corpus
+    from rekur.data import Ragged, ragged
 
     class OnDisk:
         made: list[Any] = []  # noqa: RUF012
@@ -211,7 +211,7 @@ def test_a_store_on_disk_gives_the_same_model(monkeypatch: pytest.MonkeyPatch) -
         X, y = data(kind)
         usual = classifier(kind).fit(X, y)
         with monkeypatch.context() as patch:
-            patch.setattr(corpus, "Ragged", OnDisk)
+            patch.setattr(ragged, "Ragged", OnDisk)
             spilled = classifier(kind).fit(X, y)
         assert all(store.is_spilled for store in OnDisk.made)
         assert np.array_equal(usual.scores(X), spilled.scores(X))
