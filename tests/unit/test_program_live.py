@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rekur import _kernels
 from rekur.cells import CELLS
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
+from rekur.nn.ngram import run_keys
 from rekur.program import Engine, Live
+from rekur.program import engine as engines
 from rekur.program import plain as plain_cells
 from rekur.program.live_native import NativeLive
 from rekur.program.ops import op_arrays
@@ -36,6 +39,15 @@ MODELS: dict[str, Any] = {
         discrete=True, input_size=9, output_size=1, cell="rnn_relu", hidden_size=7, kernel_size=1, pooling="max"
     ),
     "tied tokens": LanguageSpec(vocabulary_size=12, hidden_size=6, embedding_size=5, tied=True),
+    "runs and recall": LanguageSpec(
+        vocabulary_size=4,
+        hidden_size=6,
+        embedding_size=5,
+        ngrams=(2, 3),
+        ngram_rows=(6, 6),
+        recall=(2, 4),
+        recall_slots=8,
+    ),
     "clusters": LanguageSpec(
         vocabulary_size=12, hidden_size=6, embedding_size=6, softmax="adaptive", cutoffs=(4, 8), cell="gru"
     ),
@@ -54,6 +66,9 @@ def both(name: str) -> tuple[Engine, NativeLive, Live]:
     """Return the engine of a model, and one sequence of it on the kernels and one in NumPy."""
     spec = MODELS[name]
     model: Any = build(spec, seed=1) if isinstance(spec, SequenceSpec) else build_language(spec, seed=1)
+    if getattr(model, "ngram_embedding", None) is not None:
+        keys, _ = run_keys(torch.arange(40)[None] % 7 % 4, torch.zeros(1, 2, dtype=torch.int64), (2, 3), None)
+        model.ngram_embedding.know([keys[order][0].unique()[:5] for order in (2, 3)])
     program, weights = lower(model)
     engine = Engine(program, weights)
     native = engine.live()
@@ -190,6 +205,8 @@ LAST = {"op": "last", "reads": [1], "writes": 2, "state": np.zeros(2, np.float32
         {"op": "recur"},
         {"op": "conv", "depth": 6},
         {"op": "layer_norm"},
+        {"op": "ngrams", "orders": [2]},
+        {"op": "recall", "orders": [2], "slots": 8},
         {"op": "padding"},
         {"op": "clusters"},
     ],
@@ -225,13 +242,24 @@ def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(second.read(), alone, "its own state")
 
 
+def test_a_token_that_is_none_cannot_be_recalled() -> None:
+    _, native, _ = both("runs and recall")
+    state = native.get_state()
+    state["recall.memory"][:] = np.iinfo(np.int64).max  # in every slot, and not of the vocabulary
+    native.set_state(state)
+    for token in range(4):
+        native.step(token)
+    assert np.isfinite(native.read()[1:]).all()
+
+
 def test_sequences_that_run_in_numpy_share_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = LanguageSpec(vocabulary_size=9, hidden_size=6, embedding_size=5, ngrams=(2,), ngram_rows=(1,))
-    engine = Engine(*lower(build_language(spec, seed=0)))
-    first = engine.live()
+    monkeypatch.setattr(engines, "runs_native", lambda program: False)
+    model = Engine(*lower(build_language(spec, seed=0)))
+    first = model.live()
     assert isinstance(first, Live)
     monkeypatch.setattr(plain_cells, "Stepper", None)
-    second = engine.live()
+    second = model.live()
     for live in (first, second):
         live.step(3)
     np.testing.assert_array_equal(first.read(), second.read())
