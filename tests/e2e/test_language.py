@@ -58,10 +58,22 @@ def models(book: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return {path.name: path for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("tokens", ["char", "byte", "word", "bpe"])
-def test_a_text_becomes_a_bundle(tokens: str, cli: Run, book: Path, test_text: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tokens", "more"),
+    [
+        ("char", ()),
+        ("byte", ()),
+        ("word", ()),
+        ("bpe", ("--max-vocabulary", "280")),
+        ("word", ("--recall", "2,3", "--recall-slots", "64")),
+        ("char", ("--recall", "3,5", "--ngrams", "2")),
+    ],
+    ids=["char", "byte", "word", "bpe", "words recalled", "characters recalled"],
+)
+def test_a_text_becomes_a_bundle(
+    tokens: str, more: tuple[str, ...], cli: Run, book: Path, test_text: Path, tmp_path: Path
+) -> None:
     words = ("--tokens", tokens, "--valid", test_text, "--out", tmp_path / "m", *TINY_RUN)
-    more = ("--max-vocabulary", "280") if tokens == "bpe" else ()
     done = cli("fit", "language", book, *words, *more, "--json")
     assert (done.code, done.err) == (0, "")
     assert set(done.json) == {"bundle", "stopped", "seconds", "metrics"}

@@ -239,7 +239,9 @@ class LanguageModel(Writing, Estimator):
         train_set, valid_set = self._encode(corpus, valid, begun)
         self.history_ = history or History()
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
-        facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, self.get_params(deep=False))
+        documents = len(train_set.starts) if self.reset_ else 1
+        options = self.get_params(deep=False)
+        facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, options, documents)
         self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
         self.model_ = new_network(self.chosen_, train_set, self.features_.size, self.reset_, begun)
         world = current()

@@ -45,6 +45,8 @@ LEAST_COUNT = 8
 BASELINE_ORDER = {"char": 5, "byte": 5, "word": 3, "bpe": 3}
 
 
+#: tokens of a text in which so much comes again that recalling it tells more; in short ones it invites to go in circles
+_LONG = 4_000
 #: passes where nothing else is said, and those up to which a text counts as read a few times
 _PASSES, _FEW_PASSES = 12, 6
 #: tokens a second that two cores train on, about: what a time limit means
@@ -60,23 +62,25 @@ class Facts:
         tokens: number of training tokens.
         size: tokens in the vocabulary.
         budget: tokens that training will read, all passes together.
+        stretch: tokens between two places where the state begins anew, on average.
     """
 
     kind: str
     tokens: int
     size: int
     budget: float
+    stretch: float
 
     @classmethod
-    def of(cls, kind: str, tokens: int, size: int, options: dict[str, Any]) -> Self:
-        """Return the facts of a training text under the options given."""
+    def of(cls, kind: str, tokens: int, size: int, options: dict[str, Any], documents: int = 1) -> Self:
+        """Return the facts of a training text under the options given, of so many documents by themselves."""
         budget = float(tokens * (options["epochs"] or _PASSES))
         if options["steps"] and options["batch_size"] and options["chunk_length"]:
             budget = float(options["steps"] * options["batch_size"] * options["chunk_length"])
         if options["time_limit"]:
             pace = _PACE if kind in ("char", "byte") else _WORDS_PACE
             budget = min(budget if options["epochs"] or options["steps"] else math.inf, pace * options["time_limit"])
-        return cls(kind, tokens, size, budget)
+        return cls(kind, tokens, size, budget, tokens / max(1, documents))
 
     @property
     def passes(self) -> float:
@@ -135,7 +139,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "ngrams": lambda facts: (2, 3, 4, 5, 6) if _few_passes(facts) else (),
     "ngram_rows": lambda facts: 65_536,
     "ngram_dropout": lambda facts: 0.4,
-    "recall": lambda facts: (3, 4, 5, 6) if _letters(facts) else (),
+    "recall": lambda facts: (3, 4, 5, 6) if _letters(facts) and facts.stretch >= _LONG else (),
     "tied": lambda facts: not _letters(facts),
     "softmax": lambda facts: "full" if facts.size < 5000 else "sampled",
     "row_dropout": _by_passes(0.0, 0.0, 0.1, 0.1),
