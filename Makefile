@@ -37,8 +37,7 @@ $(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python
 node_modules/.ready:
 	mkdir -p node_modules
 	if command -v npm > /dev/null; then npm install --prefix . --no-save --no-package-lock --ignore-scripts --silent \
-	  onnxruntime-node@1.30 onnxruntime-web@1.30 || echo "npm install failed: tests of run.mjs are skipped"; fi
-	touch $@
+	  onnxruntime-node@1.30 onnxruntime-web@1.30 && touch $@ || echo "npm install failed: tests of run.mjs are skipped"; fi
 
 clean:
 	rm -rf node_modules $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

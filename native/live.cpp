@@ -100,7 +100,7 @@ private:
         const int64_t hidden = given.has("hidden") ? given.whole("hidden") : 0;
         const int64_t rows = hidden ? hidden : op.size;
         const bool vector = kind == "layer_norm";
-        if (given.has("orders")) take_runs(op, given, kind == "ngrams");
+        if (kind == "ngrams" || kind == "recall") take_runs(op, given, kind == "ngrams");
         const bool table = kind == "embed" || kind == "recall";
         const int64_t width = kind == "recall" ? op.size / static_cast<int64_t>(op.runs.size()) : op.size;
         op.weight = given.array<const float>("weight", vector ? op.size : table ? vocabulary_ * width : rows * op.depth);
@@ -120,6 +120,7 @@ private:
     // The lengths of the runs of tokens that an op looks at, with what is known of them.
     void take_runs(LiveOp& op, const Given& given, bool vectors) {
         op.vocabulary = vocabulary_;
+        if (!given.has("orders")) throw std::invalid_argument("orders: got none; expected one or more.");
         for (const int64_t order : given.list("orders")) {
             if (order < 2 || order > 16) throw std::invalid_argument("orders: expected numbers from 2 to 16.");
             RunsOf runs;
@@ -144,15 +145,14 @@ private:
 
     // What an op cannot do without: a null pointer must not be found in the middle of a step.
     void check(const LiveOp& op, const std::string& kind) const {
-        const bool tokens = kind == "embed" || kind == "ngrams" || kind == "recall";
-        const bool matrix = kind == "affine" || kind == "embed" || kind == "recall" || kind == "layer_norm" || kind == "conv";
+        const bool table = kind == "embed" || kind == "recall", tokens = table || kind == "ngrams";
+        const bool matrix = kind == "affine" || table || kind == "layer_norm" || kind == "conv";
         const bool pool = kind == "last" || kind == "mean" || kind == "max" || kind == "attention";
         const bool counted = kind == "mean" || kind == "max", attends = kind == "attention";
         bool whole = op.size > 0 && op.depth >= op.widths[0];
         whole = whole && (!(matrix || attends) || op.weight) && (!pool || op.state) && (!counted || op.count);
         whole = whole && (!attends || (op.more && op.mass && op.top && !op.scratch.empty()));
         whole = whole && (kind != "layer_norm" || op.bias) && (!tokens || vocabulary_ > 0);
-        whole = whole && ((kind != "ngrams" && kind != "recall") || op.before) && (kind != "recall" || op.memory);
         whole = whole && (kind != "recall" || op.size % static_cast<int64_t>(op.runs.size()) == 0);
         whole = whole && (kind != "conv" || op.depth == op.widths[0] || op.state);
         whole = whole && (kind != "add" || (op.reads.size() == 2 && op.widths[1] == op.size && op.widths[0] == op.size));

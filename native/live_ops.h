@@ -233,10 +233,11 @@ struct Named {
     void (*run)(LiveOp&);
 };
 
-constexpr Named body_ops[] = {{"embed", embed},     {"ngrams", ngrams},  {"recall", recall},     {"affine", product}, {"relu", relu},     {"tanh", tanh_all},
-                              {"sigmoid", sigmoid_all}, {"layer_norm", layer_norm}, {"add", add}, {"concat", concat},
-                              {"conv", conv},       {"recur", recur},    {"cell", cell},         {"softmax", softmax},
-                              {"log_softmax", log_softmax}, {"clusters", clusters}, {"padding", padding}};
+constexpr Named body_ops[] = {{"embed", embed},     {"ngrams", ngrams},       {"recall", recall},           {"affine", product},
+                              {"relu", relu},       {"tanh", tanh_all},       {"sigmoid", sigmoid_all},     {"add", add},
+                              {"concat", concat},   {"layer_norm", layer_norm}, {"conv", conv},             {"recur", recur},
+                              {"cell", cell},       {"softmax", softmax},     {"log_softmax", log_softmax}, {"clusters", clusters},
+                              {"padding", padding}};
 constexpr Named pool_ops[] = {
     {"last", take_last}, {"mean", take_mean}, {"max", take_max}, {"attention", take_attention}};
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazily(package: str, sources: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return what a package names ``__getattr__``: it finds a public name in the module that defines it.
+def lazily(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a package's ``__getattr__``, which finds a public name in the module that defines it, and ``__dir__``.
 
     No name may be that of a module of the package: once imported, the module would stand in its place.
 
@@ -26,4 +26,4 @@ def lazily(package: str, sources: Mapping[str, str]) -> Callable[[str], Any]:
         setattr(sys.modules[package], name, value)
         return value
 
-    return find
+    return find, lambda: sorted(modules)

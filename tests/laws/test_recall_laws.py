@@ -114,7 +114,8 @@ def test_gradients_reach_the_vectors_of_what_is_recalled() -> None:
     ("change", "text"),
     [
         ({"recall": (1,)}, "recall: got 1; expected a whole number in [2, 16]."),
-        ({"recall": (2, 2)}, "orders: got (2, 2); expected different whole numbers of 2 or more."),
+        ({"recall": (2, 2)}, "recall: got (2, 2); expected lengths that differ."),
+        ({"ngrams": (3, 3), "ngram_rows": (2, 2)}, "ngrams: got (3, 3); expected lengths that differ."),
         ({"recall_slots": 3}, "recall_slots: got 3; expected a power of 2. Take 4."),
         ({"recall_slots": 1}, "recall_slots: got 1; expected a whole number in [2, 1048576]."),
     ],

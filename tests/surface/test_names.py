@@ -95,3 +95,4 @@ def test_no_name_that_is_imported_late_is_a_module(module: str) -> None:
     found = importlib.import_module(module)
     modules = {inner.name for inner in pkgutil.iter_modules(found.__path__) if not inner.ispkg}
     assert not modules & set(found.__all__)
+    assert dir(found) == sorted(found.__all__)

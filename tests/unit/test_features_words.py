@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rekur.errors import BundleError
-from rekur.features import TextFeatures, restore
+from rekur.features import TextFeatures, cut, restore
 
 DATA = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CUT = " = Title = \n \n The <unk> , 1 @,@ 000 of it , isn 't here . \n"
@@ -140,3 +141,9 @@ def test_words_of_wikitext_are_counted_as_in_the_literature() -> None:
         "test": 245_569,
     }
     assert not (features.transform(texts["test"]) == 1).any()
+
+
+def test_no_accent_is_missed_where_they_are_looked_for() -> None:
+    everywhere = {code for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"}
+    looked = {code for part in cut._MARKED for code in part}
+    assert everywhere <= looked

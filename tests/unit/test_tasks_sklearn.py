@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rekur import Classifier, Regressor
 from rekur.errors import InputError, NotFittedError
+from rekur.runtime import ClassAnswers
 from rekur.tasks import load
 
 SMALL: dict[str, Any] = {"epochs": 2, "hidden_size": 6, "embedding_size": 6, "baseline": False}
@@ -334,3 +335,9 @@ def test_recurrent_dropout_is_refused_for_the_cells_that_cannot_take_it_and_only
             except InputError:
                 outcomes.append(False)
         assert outcomes[0] == outcomes[1], cell
+
+
+@pytest.mark.parametrize("scores", [[np.nan, 0.0], [0.0, np.nan], [np.nan, np.nan]])
+def test_scores_of_a_broken_model_are_shown_as_they_are(scores: list[float]) -> None:
+    shown = ClassAnswers(["bad", "good"], multi_label=False).present(np.array(scores, np.float32))
+    assert np.isnan(list(shown.probabilities.values())).all()

@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 #: a command imports what it needs: one item takes no reader of files
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "batch": "LengthBuckets collate",

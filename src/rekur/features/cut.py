@@ -207,10 +207,14 @@ def upper_characters(text: str) -> str:
 
 
 _MARKS = {"Mn", "Mc", "Me"}
-#: where they may be: not in Latin, Han, Hangul, halves of characters, private use and the planes after the second
+#: where they may be: not in Latin, Han, Hangul, Tangut, halves of characters, private use and most later planes
 _MARKED = (
-    *(range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xD7A4, 0xD800)),
-    *(range(0xF900, 0x17000), range(0x18B00, 0x1EA00), range(0xE0100, 0xE01F0)),
+    range(0x300, 0x3400),
+    range(0xA000, 0xAC00),
+    range(0xD7A4, 0xD800),
+    range(0xF900, 0x17000),
+    range(0x18B00, 0x1EA00),
+    range(0xE0100, 0xE01F0),
 )
 
 

@@ -101,8 +101,11 @@ class LanguageSpec:
         for name in ("ngrams", "ngram_rows", "recall", "cutoffs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("ngrams", "recall"):
-            for length in getattr(self, name):
+            lengths = getattr(self, name)
+            for length in lengths:
                 _check.whole(name, length, low=2, high=16)
+            if len(set(lengths)) < len(lengths):
+                raise InputError(describe(name, lengths, "lengths that differ"))
         check_slots(self.recall_slots)
         if len(self.ngram_rows) != len(self.ngrams):
             raise InputError(describe("ngram_rows", self.ngram_rows, f"{len(self.ngrams)} numbers, one for each ngram"))

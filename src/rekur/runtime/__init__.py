@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 #: a command imports what it needs: to predict takes neither comparing nor writing
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "answering": "Answering",

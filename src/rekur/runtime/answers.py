@@ -139,7 +139,7 @@ class ClassAnswers(Answers):
         powers = [exp(score - top) for score in scores]
         total = sum(powers)
         given = [power / total for power in powers]
-        largest = 1.0 / total  # the power of the top score is 1
+        largest = max(given)
         label = self._labels[given.index(largest)]
         return Prediction(label, largest, dict(zip(self._names, given, strict=True)))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CExport", "export_c", "export_onnx", "live_model", "lower", "program_files", "step_function"]
 
 #: lowering needs PyTorch, exporting a program does not
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "c": "CExport export_c",
