@@ -1,4 +1,4 @@
-// The time driver: steps forward or backward, panels of columns within a step, tiles of rows within a panel.
+// One step of a scan, forward or backward: panels of columns within a step, tiles of rows within a panel.
 #pragma once
 
 #include "gemm.h"
@@ -11,6 +11,7 @@ namespace REKUR_ISA {
 // Some rows of one step, as a tile sees them.
 struct Rows {
     int64_t t, begin, step;
+    bool last;  // backward: whether it is the last step of these rows
     int64_t row(int m) const { return begin + m * step; }
 };
 
@@ -25,6 +26,14 @@ struct Units {
     }
 };
 
+// Where a tile's rows of the gates' gradients go.
+template <class S>
+struct Trail {
+    S* first;
+    int64_t width;
+    S* row(int m) const { return first + m * width; }
+};
+
 inline int64_t vectors_of(int64_t numbers, int lanes) { return (numbers + lanes - 1) / lanes; }
 
 // The vectors of one panel: most of them, or what is left in the last panel.
@@ -33,110 +42,152 @@ inline int width_of(int64_t vectors, int64_t panel, int most) {
     return left < most ? static_cast<int>(left) : most;
 }
 
-// Forward: Cell::start fills the tile of one panel, the product is added, Cell::finish makes outputs of it.
+// The panels of all heads, each with some units of one head.
+template <class S>
+struct Panels {
+    int64_t depth, vectors, each;  // units of a head, their vectors, panels of a head
+    int most;                      // vectors of a panel
+
+    Panels(int64_t hidden, int64_t heads, int units)
+        : depth(hidden / heads), vectors(vectors_of(depth, lanes<S>)), each(vectors_of(vectors, units)), most(units) {}
+
+    int64_t head(int64_t panel) const { return panel / each; }
+    int64_t vector(int64_t panel) const { return panel % each * most; }
+    int wide(int64_t panel) const { return width_of(vectors, panel % each, most); }
+    Units<S> units(int64_t panel) const {
+        return {head(panel) * depth + vector(panel) * lanes<S>, (head(panel) + 1) * depth};
+    }
+    // Where a panel begins in packed weights of so many numbers for each column.
+    int64_t packed(int64_t panel, int64_t numbers) const {
+        return (head(panel) * vectors + vector(panel)) * lanes<S> * numbers;
+    }
+};
+
+// Where the gates of a step begin; what the input gives to a simple network stands where its outputs will.
 template <class Cell, class S>
-void run_forward(const Recurrence<S>& a, const Share& share) {
-    FlushDenormals flush;
-    const int64_t depth = a.hidden / a.heads;  // a product stays within its head
-    const int64_t vectors = vectors_of(depth, lanes<S>), panels = vectors_of(vectors, Cell::units);
-    const Share::Range range = share.panels(a.heads * panels);
-    for (int64_t t = 0; t < a.at.steps; ++t) {
-        const Share::Rows mine = share.rows(a.at, a.at.active[t]);
-        const S* before = a.seen0;
-        int64_t stride = a.hidden;
-        if (t > 0 && a.mask) {
-            before = a.seen + ((t - 1) & 1) * a.at.rows * a.hidden;
-        } else if (t > 0) {
-            before = a.outputs + a.at.first[t - 1] * a.hidden;
-            stride = a.at.stride * a.hidden;
+REKUR_INLINE S* gates_at(const Recurrence<S>& a, int64_t t, int64_t row) {
+    return Cell::product_gates == 1 ? a.outputs + a.out.place(t, row) : a.gates + a.at.place(t, row) * 4 * a.hidden;
+}
+
+// What the inputs give to some steps of this part's rows: a tile has some steps of one row.
+template <class Cell, class S>
+void project(const Recurrence<S>& a, const Share& share, int64_t begin, int64_t end) {
+    constexpr int gates = Cell::product_gates;
+    const Panels<S> panels(a.hidden, a.heads, Cell::units);
+    const Share::Range range = share.panels(a.heads * panels.each);
+    const Share::Rows mine = share.rows(a.at, a.at.active[begin]);
+    for (int64_t panel = range.begin; panel < range.end; ++panel) {
+        const Units<S> place = panels.units(panel);
+        const S* weight = a.weight_x + panels.packed(panel, gates * a.input);
+        const int units = panels.wide(panel), wide = units * gates;
+        Vec<S> bias[Cell::units * gates];
+        for (int i = 0; i < wide; ++i) {
+            const S* from = a.bias_x ? a.bias_x + i / units * a.hidden + place.at(i % units) : nullptr;
+            bias[i] = from ? load(from, place.count(i % units)) : Vec<S>{};
         }
-        for (int64_t panel = range.begin; panel < range.end; ++panel) {
-            const int64_t head = panel / panels, inner = panel % panels, vector = inner * Cell::units;
-            const Units<S> place{head * depth + vector * lanes<S>, (head + 1) * depth};
-            const S* weight = a.weight + (head * vectors + vector) * lanes<S> * Cell::product_gates * depth;
-            const S* left = before + head * depth;
-            const int wide = width_of(vectors, inner, Cell::units) * Cell::product_gates;
-            in_blocks(mine.count, tile_rows(wide), [&](int64_t first, int height) {
-                const Rows rows{t, mine.row(first), mine.step};
+        for (int64_t i = 0; i < mine.count; ++i) {
+            const int64_t row = mine.row(i), steps = a.steps_of(row), stop = steps < end ? steps : end;
+            in_blocks(stop - begin, tile_rows(wide), [&](int64_t first, int height) {
+                const int64_t t = begin + first;
                 Tile<S> tile;
                 tile.height = height;
                 tile.vectors = wide;
-                Cell::start(a, rows, place, tile);
-                multiply_of<S>(height, wide)(tile.sum, left + rows.begin * stride, rows.step * stride, weight, depth);
-                Cell::finish(a, rows, place, tile);
+                for (int m = 0; m < height; ++m) {
+                    for (int v = 0; v < wide; ++v) tile.row(m)[v] = bias[v];
+                }
+                multiply_of<S>(height, wide)(tile.sum, a.x + a.x_at.place(t, row), a.x_at.step, weight, a.input);
+                for (int m = 0; m < height; ++m) {
+                    S* to = gates_at<Cell>(a, t + m, row);
+                    for (int v = 0; v < wide; ++v) {
+                        store(to + v / units * a.hidden + place.at(v % units), tile.row(m)[v], place.count(v % units));
+                    }
+                }
             });
         }
-        share.meet();
     }
+}
+
+// One step: Cell::start fills the tile of one panel, the product is added, Cell::finish makes outputs of it.
+template <class Cell, class S>
+void step_forward(const Recurrence<S>& a, const Share& share, int64_t t) {
+    const Panels<S> panels(a.hidden, a.heads, Cell::units);
+    const Share::Range range = share.panels(a.heads * panels.each);
+    const Share::Rows mine = share.rows(a.at, a.at.active[t]);
+    const S* before = a.seen + ((t - 1) & 1) * a.at.rows * a.hidden;
+    for (int64_t panel = range.begin; panel < range.end; ++panel) {
+        const Units<S> place = panels.units(panel);
+        const S* weight = a.weight + panels.packed(panel, Cell::product_gates * panels.depth);
+        const S* left = before + panels.head(panel) * panels.depth;
+        const int wide = panels.wide(panel) * Cell::product_gates;
+        in_blocks(mine.count, tile_rows(wide), [&](int64_t first, int height) {
+            const Rows rows{t, mine.row(first), mine.step, false};
+            Tile<S> tile;
+            tile.height = height;
+            tile.vectors = wide;
+            Cell::start(a, rows, place, tile);
+            multiply_of<S>(height, wide)(tile.sum, left + rows.begin * a.hidden, rows.step * a.hidden, weight,
+                                         panels.depth);
+            Cell::finish(a, rows, place, tile);
+        });
+    }
+    share.meet();
 }
 
 constexpr int back_vectors = REKUR_REGISTERS == 16 ? 3 : 4;
 
-// Backward: the product of the next step's gradients comes to each output, Cell::finish makes this step's of it.
+// One step back, or with t = -1 that to h0: the product of the next step's gradients comes to each output, Cell::finish
+// makes this step's of it. Of `after` and `now` rows are `width` numbers apart; the first `going_on` have a next step.
 template <class Cell, class S>
-void run_backward(const RecurrenceBack<S>& a, const Share& share) {
-    FlushDenormals flush;
-    const int64_t size = a.hidden / a.heads, depth = Cell::product_gates * size, width = Cell::gates * a.hidden;
-    const int64_t vectors = vectors_of(size, lanes<S>), panels = vectors_of(vectors, back_vectors);
-    const Share::Range range = share.panels(a.heads * panels);
-    for (int64_t t = a.at.steps - 1; t >= -1; --t) {
-        const Share::Rows mine = share.rows(a.at, t < 0 ? a.at.rows : a.at.active[t]);
-        const int64_t going_on = t + 1 < a.at.steps ? share.rows(a.at, a.at.active[t + 1]).count : 0;
-        const S* after = t + 1 < a.at.steps ? a.d_gates + a.at.first[t + 1] * width : nullptr;
-        const int64_t stride = a.at.stride * width;
-        for (int64_t panel = range.begin; panel < range.end; ++panel) {
-            const int64_t head = panel / panels, inner = panel % panels, vector = inner * back_vectors;
-            const Units<S> place{head * size + vector * lanes<S>, (head + 1) * size};
-            const S* weight = a.weight + (head * vectors + vector) * lanes<S> * depth;
-            const int wide = width_of(vectors, inner, back_vectors);
-            const auto part = [&](int64_t from, int64_t count, bool product) {
-                in_blocks(count, tile_rows(wide), [&](int64_t first, int height) {
-                    const Rows rows{t, mine.row(from + first), mine.step};
-                    Tile<S> tile{};
-                    tile.height = height;
-                    tile.vectors = wide;
-                    const S* left = product ? after + rows.begin * stride : nullptr;
-                    for (int gate = 0; product && a.heads > 1 && gate < Cell::product_gates; ++gate) {
-                        multiply_of<S>(height, wide)(tile.sum, left + gate * a.hidden + head * size, rows.step * stride,
-                                                     weight + gate * size * wide * lanes<S>, size);
+void step_backward(const RecurrenceBack<S>& a, const Share& share, int64_t t, int64_t going_on, const S* after, S* now,
+                   int64_t width) {
+    const Panels<S> panels(a.hidden, a.heads, back_vectors);
+    const int64_t size = panels.depth, depth = Cell::product_gates * size;
+    const Share::Range range = share.panels(a.heads * panels.each);
+    const Share::Rows mine = share.rows(a.at, t < 0 ? a.at.rows : a.at.active[t]);
+    for (int64_t panel = range.begin; panel < range.end; ++panel) {
+        const Units<S> place = panels.units(panel);
+        const S* weight = a.weight + panels.packed(panel, depth);
+        const int wide = panels.wide(panel);
+        const auto part = [&](int64_t from, int64_t count, bool product) {
+            in_blocks(count, tile_rows(wide), [&](int64_t first, int height) {
+                const Rows rows{t, mine.row(from + first), mine.step, !product};
+                Tile<S> tile{};
+                tile.height = height;
+                tile.vectors = wide;
+                const auto multiply = multiply_of<S>(height, wide);
+                const S* left = after + (from + first) * width;
+                for (int gate = 0; product && a.heads > 1 && gate < Cell::product_gates; ++gate) {
+                    multiply(tile.sum, left + gate * a.hidden + panels.head(panel) * size, width,
+                             weight + gate * size * wide * lanes<S>, size);
+                }
+                if (product && a.heads == 1) {
+                    // of the gates' gradients the last one may stand apart
+                    const int64_t beside = Cell::gap ? depth - a.hidden : depth;
+                    multiply(tile.sum, left, width, weight, beside);
+                    if (Cell::gap) {
+                        multiply(tile.sum, left + beside + Cell::gap * a.hidden, width,
+                                 weight + beside * wide * lanes<S>, a.hidden);
                     }
-                    if (product && a.heads == 1) {
-                        const auto multiply = multiply_of<S>(height, wide);
-                        // of the gates' gradients the last one may stand apart
-                        const int64_t beside = Cell::gap ? depth - a.hidden : depth;
-                        multiply(tile.sum, left, rows.step * stride, weight, beside);
-                        if (Cell::gap) {
-                            multiply(tile.sum, left + beside + Cell::gap * a.hidden, rows.step * stride,
-                                     weight + beside * wide * lanes<S>, a.hidden);
-                        }
-                    }
-                    Cell::finish(a, rows, place, tile);
-                });
-            };
-            part(0, going_on, true);
-            part(going_on, mine.count - going_on, false);
-        }
-        share.meet();
+                }
+                Cell::finish(a, rows, place, tile, Trail<S>{now + (from + first) * width, width});
+            });
+        };
+        part(0, going_on, true);
+        part(going_on, mine.count - going_on, false);
     }
-}
-
-// The gradient of an output but for what comes from the next step by other ways than the product.
-template <class S>
-REKUR_INLINE Vec<S> arriving(const RecurrenceBack<S>& a, int64_t t, int64_t row, int64_t unit, int count, Vec<S> sum) {
-    if (a.mask) sum *= load(a.mask + row * a.hidden + unit, count);
-    return t < 0 ? sum : sum + load(a.d_outputs + a.at.place(t, row) * a.hidden + unit, count);
+    share.meet();
 }
 
 // The output before step t.
 template <class A>
 REKUR_INLINE auto previous_output(const A& a, int64_t t, int64_t row) {
-    return (t > 0 ? a.outputs + a.at.place(t - 1, row) * a.hidden : a.h0 + row * a.hidden);
+    return (t > 0 ? a.outputs + a.out.place(t - 1, row) : a.h0 + a.batch(row) * a.hidden);
 }
 
 // Where the cells before step t stand, of which a row has so many numbers.
 template <class A>
 REKUR_INLINE auto previous_cells(const A& a, int64_t t, int64_t row, int64_t width) {
-    return (t > 0 ? a.cells + a.at.place(t - 1, row) * width : a.c0 + row * width);
+    return (t > 0 ? a.cells + a.at.place(t - 1, row) * width : a.c0 + a.batch(row) * width);
 }
 
 // A tile of four gates of the same units begins with what the input product gave.
@@ -154,23 +205,38 @@ struct FourGates {
     }
 };
 
-// Calls gates_back(row, unit, count, gradient of the output) for all of a tile; before the first step there are no
-// gates, and the gradient is that of h0. With `around`, d_h holds what goes around the gates of the next step.
+// The gradient of an output but for what comes from the next step by other ways than the product.
+template <class S>
+REKUR_INLINE Vec<S> arriving(const RecurrenceBack<S>& a, Rows rows, int64_t row, int64_t unit, int count, Vec<S> sum) {
+    const int64_t at = a.batch(row) * a.hidden + unit;
+    if (a.d_mask && !rows.last) {
+        const S* h = rows.t < 0 ? a.h0 + at : a.outputs + a.out.place(rows.t, row) + unit;
+        store(a.d_mask + at, load(a.d_mask + at, count) + sum * load(h, count), count);
+    }
+    if (a.mask) sum *= load(a.mask + at, count);
+    if (rows.last && a.d_last) sum += load(a.d_last + at, count);
+    if (rows.t >= 0 && a.d_outputs) sum += load(a.d_outputs + a.d_out.place(rows.t, row) + unit, count);
+    return sum;
+}
+
+// Calls gates_back(row, unit, count, gradient of the output, where the gates' gradients go) for all of a tile; before
+// the first step there are no gates, and the gradient is that of h0. With `around`, d_h holds what goes around the
+// gates of the next step.
 template <bool around = false, class S, class F>
 REKUR_INLINE void each_gradient(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile,
-                                F&& gates_back) {
+                                Trail<S> trail, F&& gates_back) {
     for (int m = 0; m < tile.height; ++m) {
         const int64_t row = rows.row(m);
         for (int v = 0; v < tile.vectors; ++v) {
             const int64_t unit = place.at(v);
             const int count = place.count(v);
-            S* first = a.d_h + row * a.hidden + unit;
-            Vec<S> d_h = arriving(a, rows.t, row, unit, count, tile.row(m)[v]);
+            S* first = a.d_h + a.batch(row) * a.hidden + unit;
+            Vec<S> d_h = arriving(a, rows, row, unit, count, tile.row(m)[v]);
             if (around) d_h += load(first, count);
             if (rows.t < 0) {
                 store(first, d_h, count);
             } else {
-                gates_back(row, unit, count, d_h);
+                gates_back(row, unit, count, d_h, trail.row(m) + unit);
             }
         }
     }
@@ -178,10 +244,9 @@ REKUR_INLINE void each_gradient(const RecurrenceBack<S>& a, Rows rows, Units<S> 
 
 template <class S>
 REKUR_INLINE void put_output(const Recurrence<S>& a, int64_t t, int64_t row, int64_t unit, int count, Vec<S> h) {
-    store(a.outputs + a.at.place(t, row) * a.hidden + unit, h, count);
-    if (!a.mask) return;
-    const int64_t place = row * a.hidden + unit;
-    store(a.seen + (t & 1) * a.at.rows * a.hidden + place, h * load(a.mask + place, count), count);
+    store(a.outputs + a.out.place(t, row) + unit, h, count);
+    if (a.mask) h *= load(a.mask + a.batch(row) * a.hidden + unit, count);
+    store(a.seen + ((t & 1) * a.at.rows + row) * a.hidden + unit, h, count);
 }
 
 }  // namespace REKUR_ISA

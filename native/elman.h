@@ -14,7 +14,7 @@ struct ElmanForward {
     template <class S>
     static void start(const Recurrence<S>& a, Rows rows, Units<S> place, Tile<S>& tile) {
         for (int m = 0; m < tile.height; ++m) {
-            const S* from = a.gates + a.at.place(rows.t, rows.row(m)) * a.hidden;
+            const S* from = a.outputs + a.out.place(rows.t, rows.row(m));
             for (int v = 0; v < tile.vectors; ++v) tile.row(m)[v] = load(from + place.at(v), place.count(v));
         }
     }
@@ -32,15 +32,13 @@ struct ElmanForward {
 
 template <bool is_tanh>
 struct ElmanBackward {
-    static constexpr int gates = 1, product_gates = 1, gap = 0;
+    static constexpr int gates = 1, product_gates = 1, input_gates = 1, gap = 0;
 
     template <class S>
-    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
-        each_gradient(a, rows, place, tile, [&](int64_t row, int64_t unit, int count, Vec<S> d_h) {
-            const int64_t at = a.at.place(rows.t, row) * a.hidden + unit;
-            const Vec<S> h = load(a.outputs + at, count);
-            const Vec<S> d = is_tanh ? d_h * (1 - h * h) : (h > 0 ? d_h : h * 0);
-            store(a.d_gates + at, d, count);
+    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> to) {
+        each_gradient(a, rows, place, tile, to, [&](int64_t row, int64_t unit, int count, Vec<S> d_h, S* d) {
+            const Vec<S> h = load(a.outputs + a.out.place(rows.t, row) + unit, count);
+            store(d, is_tanh ? d_h * (1 - h * h) : (h > 0 ? d_h : h * 0), count);
         });
     }
 };

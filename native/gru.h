@@ -44,20 +44,19 @@ struct GruForward {
 };
 
 struct GruBackward {
-    static constexpr int gates = 4, product_gates = 3, gap = 1;  // n stands before m, and has no product
+    static constexpr int gates = 4, product_gates = 3, input_gates = 3, gap = 1;  // n stands before m, and has no product
 
     template <class S>
-    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
+    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> trail) {
         const int64_t H = a.hidden;
-        each_gradient<true>(a, rows, place, tile, [&](int64_t row, int64_t u, int n, Vec<S> d_h) {
+        each_gradient<true>(a, rows, place, tile, trail, [&](int64_t row, int64_t u, int n, Vec<S> d_h, S* to) {
             const int64_t at = a.at.place(rows.t, row);
             const S* from = a.gates + at * 4 * H + u;
             const Vec<S> r = load(from, n), z = load(from + H, n);
             const Vec<S> candidate = load(from + 2 * H, n), product = load(from + 3 * H, n);
             const Vec<S> before = load(previous_output(a, rows.t, row) + u, n);
             const Vec<S> d_n = d_h * (1 - z) * (1 - candidate * candidate);
-            store(a.d_h + row * H + u, d_h * z, n);
-            S* to = a.d_gates + at * 4 * H + u;
+            store(a.d_h + a.batch(row) * H + u, d_h * z, n);
             store(to, d_n * product * r * (1 - r), n);
             store(to + H, d_h * (before - candidate) * z * (1 - z), n);
             store(to + 2 * H, d_n, n);

@@ -10,6 +10,7 @@
 #include "cell_step.h"
 #include "elman.h"
 #include "gru.h"
+#include "layer.h"
 #include "lstm.h"
 #include "product.h"
 #include "slstm.h"
@@ -32,13 +33,13 @@ void forward(Kind kind, const Recurrence<S>& a, const Share& share) {
 }
 
 template <class S>
-void backward(Kind kind, const RecurrenceBack<S>& a, const Share& share) {
+void backward(Kind kind, const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share) {
     switch (kind) {
-        case Kind::tanh_rnn: return run_backward<ElmanBackward<true>>(a, share);
-        case Kind::relu_rnn: return run_backward<ElmanBackward<false>>(a, share);
-        case Kind::lstm: return run_backward<LstmBackward>(a, share);
-        case Kind::gru: return run_backward<GruBackward>(a, share);
-        case Kind::slstm: return run_backward<SlstmBackward>(a, share);
+        case Kind::tanh_rnn: return run_backward<ElmanBackward<true>>(a, g, share);
+        case Kind::relu_rnn: return run_backward<ElmanBackward<false>>(a, g, share);
+        case Kind::lstm: return run_backward<LstmBackward>(a, g, share);
+        case Kind::gru: return run_backward<GruBackward>(a, g, share);
+        case Kind::slstm: return run_backward<SlstmBackward>(a, g, share);
     }
 }
 

@@ -19,7 +19,7 @@ struct Kernels {
     int forward_units;  // vectors of units in a panel of a simple RNN's forward pass
     int panel;          // vectors in a panel of plain columns
     void (*forward)(Kind, const Recurrence<S>&, const Share&);
-    void (*backward)(Kind, const RecurrenceBack<S>&, const Share&);
+    void (*backward)(Kind, const RecurrenceBack<S>&, const Gradients<S>&, const Share&);
     void (*product)(const Product<S>&, const Share&);
     void (*variant)(const Variant<S>&, const Share&);
     void (*variant_back)(const Variant<S>&, const Share&);
@@ -54,6 +54,7 @@ struct Packing {
     int64_t gates, columns, depth;        // columns of each gate
     int64_t column_stride, depth_stride;  // in the weights as given
     int units, lanes;                     // vectors of columns of each gate in a panel
+    int64_t gate_stride = 0;              // columns from one gate to the next in them; 0 where it is that of columns
 
     int64_t size() const { return (columns + lanes - 1) / lanes * lanes * gates * depth; }
 };
@@ -69,7 +70,8 @@ void pack(const Packing& p, const S* from, S* to) {
         for (int64_t k = 0; k < p.depth; k += 16) {
             const int64_t deep = p.depth - k < 16 ? p.depth - k : 16;
             for (int64_t gate = 0; gate < p.gates; ++gate) {
-                const S* source = from + (gate * p.columns + first * p.lanes) * p.column_stride + k * p.depth_stride;
+                const int64_t column = gate * (p.gate_stride ? p.gate_stride : p.columns) + first * p.lanes;
+                const S* source = from + column * p.column_stride + k * p.depth_stride;
                 S* into = to + k * row + gate * wide;
                 if (p.column_stride == 1) {
                     for (int64_t i = 0; i < deep; ++i) {

@@ -22,46 +22,97 @@ struct Layout {
     REKUR_INLINE bool whole() const { return steps == 0 || active[steps - 1] == rows; }
 };
 
+// Where the numbers of step t of row r begin in an array as others laid it out: padded or packed, in either direction.
+struct Walk {
+    const int64_t* first;  // (T) places of the packed steps; or null, where steps are `step` numbers apart
+    const int64_t* row;    // (R) where each row begins; or null, where rows are `unit` numbers apart
+    int64_t step, unit;
+
+    REKUR_INLINE int64_t place(int64_t t, int64_t r) const {
+        return (first ? first[t] * unit : t * step) + (row ? row[r] : r * unit);
+    }
+};
+
 enum class Kind : int { tanh_rnn, relu_rnn, lstm, gru, slstm };
 
 // One recurrence over a whole batch. Gates stand as in PyTorch: LSTM i f g o; GRU r z n m, of which m = U h + bias.
-// An sLSTM has i f z o and for cells c n s side by side, see slstm.h; a unit's product sees the h of its own head.
+// An sLSTM has i f z o and for cells c n m side by side, see slstm.h; a unit's product sees the h of its own head.
+//
+// Axes: B rows of the batch, of which R have a step, those in order of falling length; Q cells' numbers (H, sLSTM 3H).
 template <class S>
 struct Recurrence {
-    Layout at;
-    int64_t hidden;   // H
-    const S* weight;  // the recurrent weights, as pack_gates gave them
+    Layout at;  // of gates and cells; where nothing is kept, gates of `chunk` steps are there at a time
+    Walk out;   // of outputs
+    int64_t hidden, heads, chunk;
+    const int64_t* order;    // (R) a row's number in the batch; or null, where they are as they stand
+    const int64_t* lengths;  // (R), or null where all have T steps
+
+    const S* x;         // the inputs; or null, where gates (of a simple RNN the outputs) have what they give
+    Walk x_at;
+    int64_t input;      // I
+    const S* weight_x;  // the input weights, packed as the recurrent ones are
+    const S* bias_x;    // what is added to the input product, or null
+
+    const S* weight;  // the recurrent weights: panels of all gates of some units
     const S* bias;    // (H), that of m; or null
-    const S* h0;      // (R, H)
-    const S* seen0;   // (R, H), h0 as the product sees it: under the mask where there is one
-    const S* mask;    // (R, H), multiplies the previous output in the product; or null
-    const S* c0;      // (R, H), LSTM
-    S* gates;         // (N, G·H) in: what the input gives; out, if kept: the gates. A simple RNN has its outputs here
-    S* outputs;       // (N, H)
-    S* cells;         // LSTM: (N, H) if kept; else (R, H), in: c0, out: the last ones
-    S* seen;          // (2, R, H), where there is a mask
-    bool keep;        // whether backward will follow
-    int64_t heads = 1;
-    S* memory = nullptr;  // (R, H), sLSTM: m, in: before the first step, out: the last ones
+    const S* h0;      // (B, H)
+    const S* mask;    // (B, H), multiplies the previous output in the product; or null
+    const S* c0;      // (B, Q), LSTM
+    S* gates;         // (N, 4·H), not of a simple RNN
+    S* outputs;
+    S* cells;     // (N, Q) if kept; else (B, Q), in: c0, out: the last ones
+    S* memory;    // sLSTM: m of each row, 3·H apart; in: before the first step, out: the last ones
+    S* seen;      // (2, R, H), what the product sees of a step's outputs
+    bool keep;    // whether backward will follow
+
+    REKUR_INLINE int64_t batch(int64_t row) const { return order ? order[row] : row; }
+    REKUR_INLINE int64_t steps_of(int64_t row) const { return lengths ? lengths[row] : at.steps; }
 };
 
 // Its gradients. What the products are made of stays as the forward pass left it.
 template <class S>
 struct RecurrenceBack {
     Layout at;
-    int64_t hidden;
-    const S* weight;     // the recurrent weights, as pack_columns gave them, transposed
-    const S* h0;
-    const S* c0;
-    const S* mask;
-    const S* gates;
-    const S* outputs;
-    const S* cells;
-    const S* d_outputs;  // (N, H), the gradient of the last outputs added in
-    S* d_gates;          // (N, G·H)
-    S* d_h;              // (R, H), in: zero, out: the gradient of h0
-    S* d_c;              // (R, H), in: the gradient of the last cells, out: that of c0; sLSTM: (R, 3H), of c n m
-    int64_t heads = 1;
+    Walk out, d_out;
+    int64_t hidden, heads, chunk;
+    const int64_t *order, *lengths;
+    const S* weight;  // the recurrent weights, packed as plain columns, transposed
+    const S *h0, *c0, *mask, *gates, *outputs, *cells;
+    const S* d_outputs;  // or null
+    const S* d_last;     // (B, H), the gradient of the last outputs, or null
+    S* d_h;              // (B, H), in: zero, out: the gradient of h0
+    S* d_c;              // (B, Q), in: the gradient of the last cells, out: that of c0
+    S* d_mask;           // (B, H), in: zero; or null
+
+    REKUR_INLINE int64_t batch(int64_t row) const { return order ? order[row] : row; }
+    REKUR_INLINE int64_t steps_of(int64_t row) const { return lengths ? lengths[row] : at.steps; }
+};
+
+constexpr int64_t padded(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
+
+// The sums of the weights' gradients: rows are gates, columns inputs and then the units of a head, each of whole
+// vectors; behind them the total of each row.
+struct Sums {
+    int64_t rows, input, units, width;
+    REKUR_INLINE Sums(int64_t gates, int64_t inputs, int64_t head, int64_t lanes)
+        : rows(gates), input(padded(inputs, lanes)), units(padded(head, lanes)), width(input + units) {}
+    REKUR_INLINE int64_t totals() const { return rows * width; }
+    REKUR_INLINE int64_t size() const { return totals() + padded(rows, 64); }
+};
+
+// The large products of the gradients, and the room that a thread works in.
+template <class S>
+struct Gradients {
+    const S* x;
+    Walk x_at, d_x_at;
+    int64_t input;
+    const S* weight_x;    // the input weights, packed as plain columns, transposed; or null where d_x is
+    S* d_x;               // or null
+    int64_t rows, width;  // most rows of a thread, and how far those of the gates' gradients are apart
+    S* d;                 // (parts, (chunk + 1) · rows, width) the gates' gradients; one part where units are split
+    const S** pointers;   // (parts, 3, chunk · rows)
+    S *x_copy, *seen_copy;  // (parts, …), where inputs or outputs are no whole vectors or are masked; or null
+    S* sums;              // (parts, …) the weights' gradients; one part where units are split; or null
 };
 
 // out (N, C) = in (N, K) · weightᵀ + bias

@@ -10,6 +10,12 @@ namespace rekur {
 namespace REKUR_ISA {
 namespace {
 
+// The output before step t.
+template <class S>
+REKUR_INLINE const S* output_before(const Linear<S>& a, int64_t t, int64_t row) {
+    return t > 0 ? a.outputs + a.at.place(t - 1, row) * a.hidden : a.h0 + row * a.hidden;
+}
+
 template <class S>
 struct Pair {
     Vec<S> a, b;
@@ -181,7 +187,7 @@ template <class Of, class S>
 void forward_as(const Linear<S>& a, const Share& share) {
     const Share::Range units = units_of(a, share);
     in_order(a, share, false, [&](int64_t t, int64_t row) {
-        const S* before = previous_output(a, t, row);
+        const S* before = output_before(a, t, row);
         const int64_t place = a.at.place(t, row);
         S* to = a.outputs + place * a.hidden;
         const bool is_last = t + 1 == a.at.steps || row >= a.at.active[t + 1];
@@ -199,7 +205,7 @@ template <class Of, class S>
 void backward_as(const Linear<S>& a, const Share& share) {
     const Share::Range units = units_of(a, share);
     in_order(a, share, true, [&](int64_t t, int64_t row) {
-        const S* before = previous_output(a, t, row);
+        const S* before = output_before(a, t, row);
         const int64_t place = a.at.place(t, row);
         for (int64_t u = units.begin; u < units.end; u += lanes<S>) {
             Spot<S> at = spot_of(a, place, u, units.end);

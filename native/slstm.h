@@ -18,9 +18,9 @@ struct SlstmForward : FourGates {
         const int count = place.count(0);
         for (int m = 0; m < tile.height; ++m) {
             const int64_t row = rows.row(m), at = a.at.place(rows.t, row);
-            S* own = a.cells + row * 3 * H + u;
+            S* own = a.cells + a.batch(row) * 3 * H + u;
             const S* past = a.keep ? previous_cells(a, rows.t, row, 3 * H) + u : own;
-            S* running = a.memory + row * H + u;
+            S* running = a.memory + a.batch(row) * 3 * H + u;
             const Vec<S> log_i = tile.row(m)[0], sum = tile.row(m)[1];
             const Both<Vec<S>> f_gate = both_sigmoids(sum);
             const Vec<S> log_f = (sum < 0 ? sum : Vec<S>{}) - log1p_unit(f_gate.small);
@@ -47,17 +47,17 @@ struct SlstmForward : FourGates {
 };
 
 struct SlstmBackward {
-    static constexpr int gates = 4, product_gates = 4, gap = 0;
+    static constexpr int gates = 4, product_gates = 4, input_gates = 4, gap = 0;
 
     template <class S>
-    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile) {
+    static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> trail) {
         const int64_t H = a.hidden;
-        each_gradient(a, rows, place, tile, [&](int64_t row, int64_t u, int count, Vec<S> d_h) {
+        each_gradient(a, rows, place, tile, trail, [&](int64_t row, int64_t u, int count, Vec<S> d_h, S* to) {
             const int64_t at = a.at.place(rows.t, row);
             const S* from = a.gates + at * 4 * H + u;
             const S* now = a.cells + at * 3 * H + u;
             const S* past = previous_cells(a, rows.t, row, 3 * H) + u;
-            S* around = a.d_c + row * 3 * H + u;
+            S* around = a.d_c + a.batch(row) * 3 * H + u;
             const Vec<S> signed_i = load(from, count), signed_f = load(from + H, count);
             const Vec<S> i = magnitude(signed_i), f = magnitude(signed_f);
             const Vec<S> z = load(from + 2 * H, count), o = load(from + 3 * H, count);
@@ -76,7 +76,6 @@ struct SlstmBackward {
             store(around, d_c * f, count);
             store(around + H, d_n * f, count);
             store(around + 2 * H, d_kept, count);
-            S* to = a.d_gates + at * 4 * H + u;
             store(to, d_log, count);
             store(to + H, d_kept * load(now + 2 * H, count), count);
             store(to + 2 * H, d_c * i * (1 - z * z), count);

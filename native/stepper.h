@@ -16,8 +16,6 @@ constexpr int64_t state_pad = 16;  // numbers: no vector is longer
 constexpr int64_t step_rows = 96;  // that go through the layers together, so that their states stay in a near cache
 constexpr int64_t byte_pad = 64;
 
-constexpr int64_t padded(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
-
 // One product of a layer: weights as pack_step gave them.
 struct StepWeights {
     int64_t depth;        // numbers of the left side

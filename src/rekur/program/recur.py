@@ -82,15 +82,11 @@ class NativeGated:
         self._cell, self._threads = cell, threads
         self._equations = _EQUATIONS.get(cell.kind, cell.kind)
         self._input, self._bias, self._bias_new = _operands(cell, weights)
-        self._weight = weights["weight_hh"]
-        if cell.kind == "slstm":  # the kernels take one head's four blocks after another's
-            each = cell.hidden // cell.heads
-            by_head = self._weight.reshape(4, cell.heads, each, each).swapaxes(0, 1)
-            self._weight = np.ascontiguousarray(by_head).reshape(4 * cell.hidden, each)
+        self._weight = np.ascontiguousarray(weights["weight_hh"])
 
     def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
         """Return the outputs and the state after each row's last step."""
-        size, kind = self._cell.hidden, self._cell.kind
+        size = self._cell.hidden
         outputs = np.empty((packed.total, size), np.float32)
         gates = outputs
         if self._cell.gates > 1:
@@ -98,36 +94,27 @@ class NativeGated:
         kernels = _kernels.kernels
         x = np.ascontiguousarray(x)
         kernels.product(x, self._input, self._bias, gates.reshape(-1), gates.shape[1], self._threads)
-        h0 = np.ascontiguousarray(state[0])
-        cells = np.concatenate(state[1:], axis=1) if len(state) > 1 else None
-        memory = np.array(state[3]) if kind == "slstm" else None
-        job = kernels.forward(
-            self._equations,
-            packed.first,
-            packed.active,
-            1,
-            packed.rows,
-            size,
-            self._weight,
-            self._bias_new,
-            h0,
-            h0,
-            None,
-            None,
-            gates,
-            outputs,
-            cells,
-            None,
-            False,
-            heads=self._cell.heads,
-            memory=memory,
-        )
-        kernels.run(job, self._threads)
+        given: dict[str, Any] = {
+            "kind": self._equations,
+            "first": packed.first,
+            "active": packed.active,
+            "rows": packed.rows,
+            "hidden": size,
+            "heads": self._cell.heads,
+            "keep": False,
+            "weight": self._weight,
+            "h0": np.ascontiguousarray(state[0]),
+            "gates": gates,
+            "outputs": outputs,
+        }
+        if self._bias_new is not None:
+            given["bias_m"] = self._bias_new
+        if len(state) > 1:
+            given["cells"] = np.concatenate(state[1:], axis=1)
+        kernels.run(kernels.forward_single(given), self._threads)
         after = [outputs[packed.last]]
-        if cells is not None:
-            after += [np.ascontiguousarray(part) for part in np.split(cells, len(state) - 1, axis=1)]
-        if memory is not None:
-            after[3] = memory
+        if len(state) > 1:
+            after += [np.ascontiguousarray(part) for part in np.split(given["cells"], len(state) - 1, axis=1)]
         return outputs, after
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from rekur.scan import native
-from rekur.scan.bptt import Prepared, backward, evaluate
+from rekur.scan.bptt import Prepared, backward, given_of, no_view
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose
 from rekur.scan.jobs import run_beside
-from rekur.scan.operands import Family, Operands
+from rekur.scan.operands import Family, Operands, Results
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
 from rekur.scan.run import as_state, prepare_cell, scan
@@ -81,35 +81,31 @@ def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str)
     if any(choose(cell, given, lengths, path=path).path != "native" for cell in cells):
         return None
     if lengths is None or bool((lengths == x.shape[1]).all()):
-        plan = whole_plan(x.shape[0], x.shape[1])
-        return plan, plan
+        return whole_plan(x.shape[0], x.shape[1]), whole_plan(x.shape[0], x.shape[1], reverse=True)
     ahead = ragged_plan(lengths, x.shape[1], x.device)
     return ahead, ragged_plan(lengths, x.shape[1], x.device, reverse=True)
 
 
 def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan]) -> list[tuple[Tensor, State]]:
     """Return for each direction its outputs (B, T, O), and the state after each row's last step read."""
-    turns = plans[1].index is None
-    inputs = (plans[0].layout(x), plans[1].layout(x.flip(1) if turns else x))
     families = tuple(family for family, _ in prepared)
-    tensors = [t for own, (_, operands) in zip(inputs, prepared, strict=True) for t in (own, *operands)]
+    tensors = [t for _, operands in prepared for t in (x, *operands)]
     with torch.autocast(device_type=x.device.type, enabled=False):
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             found = list(_Both.apply(families, plans, *tensors))  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                found = [t for results, _ in _evaluate(families, plans, tensors, keep=False) for t in results]
+                found = [t for results in _evaluate(families, plans, tensors, keep=False) for t in results.found]
     (y, *after), (y_back, *after_back) = _halves(found)
-    y_back = plans[1].layout(y_back)
-    return [(plans[0].layout(y), tuple(after)), (y_back.flip(1) if turns else y_back, tuple(after_back))]
+    return [(y, tuple(after)), (y_back, tuple(after_back))]
 
 
 def _evaluate(
     families: tuple[Family, ...], plans: tuple[Plan, Plan], tensors: Sequence[Any], *, keep: bool
-) -> tuple[tuple[list[Tensor], tuple[Tensor, ...]], ...]:
+) -> tuple[Results, ...]:
     works = []
     for family, plan, (x, *operands) in zip(families, plans, _halves(tensors), strict=True):
-        works.append(evaluate(family, plan, x, Operands(*operands), keep=keep))
+        works.append(family.evaluate(plan, x, Operands(*operands), keep=keep))
     return run_beside(*works)
 
 
@@ -124,19 +120,19 @@ class _Both(torch.autograd.Function):
     def forward(
         ctx: Any, families: tuple[Family, ...], plans: tuple[Plan, Plan], *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
-        found = _evaluate(families, plans, tensors, keep=True)
+        both = _evaluate(families, plans, tensors, keep=True)
+        both = tuple(made._replace(found=[no_view(t) for t in made.found]) for made in both)
         ctx.families, ctx.plans = families, plans
-        ctx.save_for_backward(*tensors, *(t for _, kept in found for t in kept))
+        kept = [(*own, made.found[0], *made.saved) for own, made in zip(_halves(tensors), both, strict=True)]
+        ctx.save_for_backward(*kept[0], *kept[1])
         ctx.set_materialize_grads(False)
-        return tuple(t for results, _ in found for t in results)
+        return tuple(t for made in both for t in made.found)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        count = 2 * (1 + len(Operands._fields))
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
-        given, kept = saved[:count], saved[count:]
-        halves = map(_halves, (given, kept, grads, ctx.needs_input_grad[2:]))
-        with torch.autocast(device_type=given[0].device.type, enabled=False):
-            works = [backward(*own) for own in zip(ctx.families, ctx.plans, *halves, strict=True)]
+        givens = map(given_of, _halves(saved), _halves(ctx.needs_input_grad[2:]))
+        with torch.autocast(device_type=saved[0].device.type, enabled=False):
+            works = [backward(*own) for own in zip(ctx.families, ctx.plans, givens, _halves(grads), strict=True)]
             ahead, back = run_beside(*works)
         return None, None, *ahead, *back

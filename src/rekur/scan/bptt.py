@@ -17,9 +17,9 @@ from torch import Tensor
 
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
-from rekur.scan.jobs import Work, done, run
+from rekur.scan.jobs import Work, run
 from rekur.scan.lstm import LSTMFamily
-from rekur.scan.operands import Backward, Family, Operands, Ran
+from rekur.scan.operands import Family, Given, Operands
 from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
@@ -39,14 +39,14 @@ def bptt(prepared: Prepared, x: Tensor, plan: Plan) -> tuple[Tensor, State]:
     """
     family, operands = prepared
     with torch.autocast(device_type=x.device.type, enabled=False):
-        inputs = plan.layout(x.to(operands.w_h.dtype))
+        inputs = x.to(operands.w_h.dtype)
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                (y, *after), _ = run(evaluate(family, plan, inputs, operands, keep=False))
-    return plan.layout(y), tuple(after)
+                (y, *after), _ = run(family.evaluate(plan, inputs, operands, keep=False))
+    return y, tuple(after)
 
 
 def prepare(
@@ -126,115 +126,44 @@ def _output_gate_first(weight: Tensor) -> Tensor:
     return torch.cat([o, i, f, g])
 
 
-def evaluate(
-    family: Family, plan: Plan, x: Tensor, operands: Operands, *, keep: bool
-) -> Work[tuple[list[Tensor], tuple[Tensor, ...]]]:
-    """Give [y, h] or [y, h, c], and what backward needs: packed inputs, packed outputs and the family's own."""
-    packed = plan.pack(x)
-    size = operands.h0.shape[1]
-    if plan.index is None:
-        y = packed.new_empty(plan.steps, plan.batch_size, size)
-        outputs = y.view(-1, size)
-    else:
-        y = outputs = packed.new_empty(packed.shape[0], size)
-    made = yield from done(family.forward(plan, packed, operands.rows(plan), outputs, keep=keep))
-    results = [y if plan.index is None else plan.unpack(outputs)]
-    results.append(plan.put_rows(operands.h0, plan.at_last(outputs)))
-    if made.last_cells is not None and operands.c0 is not None:
-        results.append(plan.put_rows(operands.c0, made.last_cells))
-    return results, (packed, y, *made.saved)
-
-
 class _Bptt(torch.autograd.Function):
     """(x, operands) -> (y, h) or (y, h, c)."""
 
     @staticmethod
     def forward(ctx: Any, family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        work = evaluate(family, plan, x, Operands(*tensors), keep=True)  # type: ignore[arg-type]
-        results, kept = run(work)
+        found, saved = run(family.evaluate(plan, x, Operands(*tensors), keep=True))  # type: ignore[arg-type]
+        found = [no_view(t) for t in found]
         ctx.family, ctx.plan = family, plan
-        ctx.save_for_backward(x, *tensors, *kept)
+        ctx.save_for_backward(x, *tensors, found[0], *saved)
         ctx.set_materialize_grads(False)
-        return tuple(results)
+        return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        count = 1 + len(Operands._fields)
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
-        given, kept = saved[:count], saved[count:]
-        with torch.autocast(device_type=given[0].device.type, enabled=False):
-            work = backward(ctx.family, ctx.plan, given, kept, grads, ctx.needs_input_grad[2:])
+        with torch.autocast(device_type=saved[0].device.type, enabled=False):
+            work = backward(ctx.family, ctx.plan, given_of(saved, ctx.needs_input_grad[2:]), grads)
             return None, None, *run(work)
 
 
-def backward(
-    family: Family,
-    plan: Plan,
-    given: Sequence[Tensor | None],
-    kept: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    needed: Sequence[bool],
-) -> Work[list[Tensor | None]]:
-    """Give the gradients of x and of all operands, which are ``given``, as autograd asks for them."""
+def no_view(tensor: Tensor) -> Tensor:
+    """Return the same numbers as a tensor that is no view: only such an output may be changed in place."""
+    return tensor.data
+
+
+def given_of(saved: Sequence[Any], needed: Sequence[bool]) -> Given:
+    """Return x, the operands, y and what a family kept, which stand one after another."""
+    count = 1 + len(Operands._fields)
+    return Given(saved[0], Operands(*saved[1:count]), saved[count], saved[count + 1 :], needed)
+
+
+def backward(family: Family, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
+    """Give the gradients of x and of all operands, as autograd asks for them."""
     if all(g is None for g in grads):
-        return [None] * len(given)
+        return [None] * len(given.needed)
     if torch.is_grad_enabled():
-        return _differentiable_gradients(family, plan, given, grads, needed)
-    operands = Operands(*given[1:])  # type: ignore[arg-type]
-    return (yield from gradients(family, plan, operands, kept, grads, needed))
-
-
-def gradients(
-    family: Family,
-    plan: Plan,
-    operands: Operands,
-    kept: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    needed: Sequence[bool],
-) -> Work[list[Tensor | None]]:
-    """Give the gradients of the inputs and of all operands; those that are not needed may be None."""
-    packed, y, *saved = kept
-    outputs = y.flatten(0, 1) if plan.index is None else y
-    d_y, d_h, d_c = (*grads, None)[:3]
-    if d_y is None:
-        d_outputs = torch.zeros_like(outputs)
-    else:
-        d_outputs = plan.pack(d_y)
-        d_outputs = d_outputs.clone() if d_outputs.data_ptr() == d_y.data_ptr() else d_outputs
-    if d_h is not None:
-        plan.add_at_last(d_outputs, plan.take_rows(d_h))
-    d_cells = None if d_c is None else plan.take_rows(d_c).clone()
-    inner = operands.rows(plan)
-    needs_mask = needed[1 + Operands._fields.index("mask")]
-    ran = Ran(outputs, tuple(saved), d_outputs, d_cells, needs_mask)
-    result = yield from done(family.backward(plan, inner, ran))
-    others = result.others
-    for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
-        if name in others:
-            base = torch.zeros_like(getattr(operands, name)) if direct is None else direct
-            others[name] = plan.put_rows(base, others[name])
-    d_x, d_w_x, d_bias = _input_gradients(plan, packed, operands, result, needed)
-    by_name = {**others, "w_x": d_w_x, "bias": d_bias}
-    return [d_x, *(by_name.get(name) for name in Operands._fields)]
-
-
-def _input_gradients(
-    plan: Plan, packed: Tensor, operands: Operands, result: Backward, needed: Sequence[bool]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    w_x = operands.w_x
-    d_packed = None
-    d_w_x = torch.empty_like(w_x) if needed[1] else None
-    d_bias = None if operands.bias is None else torch.empty_like(operands.bias)
-    for block, start in result.blocks:
-        end = start + block.shape[1]
-        if needed[0]:
-            part = block @ w_x[start:end] if d_packed is None else d_packed.addmm_(block, w_x[start:end])
-            d_packed = part
-        if d_w_x is not None:
-            torch.mm(block.t(), packed, out=d_w_x[start:end])
-        if d_bias is not None:
-            torch.sum(block, 0, out=d_bias[start:end])
-    return (None if d_packed is None else plan.unpack(d_packed)), d_w_x, d_bias
+        return _differentiable_gradients(family, plan, (given.x, *given.operands), grads, given.needed)
+    return (yield from family.gradients(plan, given, grads))
 
 
 def _differentiable_gradients(
@@ -257,9 +186,9 @@ def _differentiable_gradients(
 
 
 def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Tensor]:
-    """Return what :func:`evaluate` returns, in differentiable operations."""
+    """Return what a family's ``evaluate`` finds, in differentiable operations."""
     rows = operands.rows(plan)
-    packed = plan.pack(x) @ operands.w_x.t()
+    packed = plan.pack(plan.layout(x)) @ operands.w_x.t()
     if operands.bias is not None:
         packed = packed + operands.bias
     h, c = rows.h0, rows.c0
@@ -271,7 +200,10 @@ def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Te
         outputs.append(h)
         if c is not None:
             cells.append(c)
-    results = [plan.unpack(torch.cat(outputs)), plan.put_rows(operands.h0, plan.at_last(torch.cat(outputs)))]
+    results = [
+        plan.restore(plan.unpack(torch.cat(outputs))),
+        plan.put_rows(operands.h0, plan.at_last(torch.cat(outputs))),
+    ]
     if operands.c0 is not None:
         results.append(plan.put_rows(operands.c0, plan.at_last(torch.cat(cells))))
     return results

@@ -20,10 +20,11 @@ from rekur.scan.operands import (
     project_into,
     recurrent_gradients,
 )
+from rekur.scan.packed import Packed
 from rekur.scan.plan import Plan
 
 
-class ElmanFamily:
+class ElmanFamily(Packed):
     r""":math:`h_t = \phi(W_x x_t + b + W_h h_{t-1})`.
 
     Args:

@@ -21,13 +21,14 @@ from rekur.scan.operands import (
     project_into,
     recurrent_gradients,
 )
+from rekur.scan.packed import Packed
 from rekur.scan.plan import Plan
 
 _sigmoid_slope = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_slope = torch.ops.aten.tanh_backward.grad_input
 
 
-class GRUFamily:
+class GRUFamily(Packed):
     r""":math:`n = \tanh(W_n x_t + b + r \odot (U_n h_{t-1} + b_{hn}))`, :math:`h_t = n + z \odot (h_{t-1} - n)`.
 
     Four pieces of H stand side by side: r, z, m (what r multiplies) and n. One product with h fills the first
@@ -95,7 +96,7 @@ class GRUFamily:
         return n + torch.sigmoid(x_z + h_z) * (h - n), None
 
 
-class GRUResetBeforeFamily:
+class GRUResetBeforeFamily(Packed):
     r""":math:`n = \tanh(W_n x_t + b + U_n (r \odot h_{t-1}))`, :math:`h_t = n + z \odot (h_{t-1} - n)`."""
 
     name = "gru_reset_before"

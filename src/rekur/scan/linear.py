@@ -53,7 +53,7 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
         a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
         h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
         y = plan.unpack(cell.readout(h, projected))
-    return plan.layout(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
+    return plan.restore(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
 
 
 def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor]:

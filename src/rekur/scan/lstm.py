@@ -21,13 +21,14 @@ from rekur.scan.operands import (
     project_into,
     recurrent_gradients,
 )
+from rekur.scan.packed import Packed
 from rekur.scan.plan import Plan
 
 _sigmoid_slope = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_slope = torch.ops.aten.tanh_backward.grad_input
 
 
-class LSTMFamily:
+class LSTMFamily(Packed):
     r""":math:`c_t = f \odot c_{t-1} + i \odot g`, :math:`h_t = W_{hr}(o \odot \tanh c_t)`.
 
     Peepholes (3, H) stand in the order o, i, f.

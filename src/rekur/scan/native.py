@@ -1,34 +1,34 @@
-"""Families of cells whose serial part runs in compiled kernels, one call for all steps and rows.
+"""Families of cells that run whole in compiled kernels, one call for all steps and rows, forward or backward.
 
-The products that need no state (of the inputs, of the weights' gradients) stay PyTorch's while training. In inference
-they are the kernels' own too: there the sum of every number runs in one order, so that a row's result is the same bits
-whatever else is in the batch and however the sequence was cut.
+What a row gives is the same bits whatever else is in the batch, however the sequence was cut, and whether it is trained
+on or not: the sum of every number of a forward pass runs in one order.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden.
+Axes: B batch, T time, N real steps of the batch, D input features, H hidden, K heads, E = H/K units of a head.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rekur._kernels import kernels
-from rekur.scan.bptt import both_biases, gru_operands
-from rekur.scan.elman import ElmanFamily
-from rekur.scan.gru import GRUFamily
 from rekur.scan.jobs import Work
-from rekur.scan.operands import Backward, Family, Forward, Operands, Ran, product_gradients, project_into
+from rekur.scan.operands import Family, Given, Operands, Results, project_into
 from rekur.scan.plan import Plan
 
 # numbers of an array whose memory is worth keeping for the next one
 _LARGE = 1 << 19
 #: dtypes that the kernels know
 DTYPES = (torch.float32, torch.float64)
+#: the kinds of recurrences, and of how many pieces of H each tensor consists that is kept for backward
+SAVED: Mapping[str, tuple[int, ...]] = {"tanh": (), "relu": (), "lstm": (4, 1), "gru": (4,), "slstm": (4, 3)}
 
 
 def available() -> bool:
@@ -36,99 +36,152 @@ def available() -> bool:
     return kernels is not None
 
 
-class NativeElman(ElmanFamily):
-    """The simple recurrent network on the kernels.
+class NativeLayer:
+    """One kind of recurrence on the kernels.
+
+    Gates stand in PyTorch's order, of an sLSTM i, f, z, o; the two biases are those of the cell. The cells of an sLSTM
+    are c, n and m side by side.
 
     Args:
-        nonlinearity: "tanh" or "relu".
+        kind: one of :data:`SAVED`.
     """
 
-    def __init__(self, nonlinearity: str) -> None:
-        super().__init__(nonlinearity)
-        self.nonlinearity = nonlinearity
-        self.name = f"native_rnn_{nonlinearity}"
+    def __init__(self, kind: str) -> None:
+        self.kind, self.name, self.saved = kind, f"native_{kind}", SAVED[kind]
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
-        project(outputs, packed, operands.w_x, operands.bias, keep)
-        yield from run_forward(self.nonlinearity, plan, operands, outputs, outputs, None, keep=keep)
-        return Forward(None, ())
+    def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
+        """Give what all steps of x (B, T, D) come to; ``keep`` what backward needs."""
+        batch, steps, size = x.shape[0], x.shape[1], operands.h0.shape[1]
+        real = batch * steps if plan.lengths is None else int(plan.lengths.sum())
+        y = _like_input(x, size)
+        states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in _states(operands)]
+        saved = tuple(empty(y, real, count * size) for count in self.saved) if keep else ()
+        given = self._given(plan, x, operands, y)
+        given |= {"keep": keep, "bias": array(operands.bias), "bias_h": array(operands.bias_h)}
+        written = dict(zip(("h_last", "c_last", "gates", "cells"), _four(states, saved), strict=True))
+        yield _job("forward", x, given | {name: memory_of(tensor) for name, tensor in written.items()})
+        return Results([y, *states], saved)
 
-    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
-        outputs = ran.outputs
-        d_gates = empty(outputs, outputs.shape[1])
-        d_h0 = yield from run_backward(
-            self.nonlinearity, plan, operands, outputs, outputs, None, ran.d_outputs, d_gates, None
-        )
-        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=ran.needs_mask)
-        return Backward([(d_gates, 0)], {**others, "h0": d_h0})
+    def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
+        """Give the gradients of x and of all operands; those that are not needed may be None."""
+        x, operands = given.x, given.operands
+        d_y, d_h, d_c = (*grads, None)[:3]
+        needed = dict(zip(("x", *Operands._fields), given.needed, strict=True))
+        found: dict[str, Tensor] = {"h0": torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)}
+        if operands.c0 is not None:
+            found["c0"] = torch.zeros_like(operands.c0, memory_format=torch.contiguous_format)
+            if d_c is not None:
+                found["c0"].copy_(d_c)
+        if needed["x"]:
+            found["x"] = _like_input(x, x.shape[2])
+        for name in ("w_x", "w_h", "bias", "bias_h"):
+            if needed[name]:
+                tensor = getattr(operands, name)
+                found[name] = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        if needed["mask"]:
+            found["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
+        written = {_GRADIENTS[name]: memory_of(tensor) for name, tensor in found.items()}
+        kept = _four((), given.saved)
+        values = self._given(plan, x, operands, given.y) | {"gates": array(kept[2]), "cells": array(kept[3])}
+        values |= {"d_y": None if d_y is None else strided(d_y), "d_last": array(d_h)}
+        yield _job("backward", x, values | written)
+        return [found.get(name) for name in ("x", *Operands._fields)]
 
-
-class NativeLSTM:
-    """Long short-term memory on the kernels; gates stand in PyTorch's order i, f, g, o."""
-
-    name = "native_lstm"
-    saved = (4, 1)
-
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
-        size = outputs.shape[1]
-        gates = empty(packed, 4 * size)
-        project(gates, packed, operands.w_x, operands.bias, keep)
-        cells = empty(outputs, size) if keep else cast(Tensor, operands.c0).clone(memory_format=torch.contiguous_format)
-        yield from run_forward("lstm", plan, operands, gates, outputs, cells, keep=keep)
-        return Forward(plan.at_last(cells), (gates, cells)) if keep else Forward(cells, ())
-
-    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
-        outputs, (gates, cells), d_outputs, d_cells, needs_mask = ran
-        d_gates = empty(gates, gates.shape[1])
-        d_c = torch.zeros_like(cells[: plan.rows]) if d_cells is None else d_cells.contiguous()
-        d_h0 = yield from run_backward("lstm", plan, operands, gates, outputs, cells, d_outputs, d_gates, d_c)
-        others = product_gradients(plan, operands, outputs, d_gates, needs_mask=needs_mask)
-        return Backward([(d_gates, 0)], {**others, "h0": d_h0, "c0": d_c})
+    def _given(self, plan: Plan, x: Tensor, operands: Operands, y: Tensor) -> dict[str, Any]:
+        """Return what both passes are given."""
+        size = operands.h0.shape[1]
+        return {
+            "kind": self.kind,
+            "batch": x.shape[0],
+            "steps": x.shape[1],
+            "input": x.shape[2],
+            "hidden": size,
+            "heads": size // operands.w_h.shape[1],
+            "reverse": plan.reverse,
+            "lengths": array(plan.lengths),
+            "x": strided(x),
+            "y": strided(y),
+            "weight_x": array(operands.w_x),
+            "weight": array(operands.w_h),
+            "h0": array(operands.h0),
+            "c0": array(operands.c0),
+            "mask": array(operands.mask),
+        }
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        i, f, g, o = torch.addmm(projected, seen, operands.w_h.t()).chunk(4, 1)
+        """Return the next output and cells in differentiable operations; ``seen`` is h under its mask."""
+        if self.kind == "slstm":
+            return _exponential_step(operands, projected, seen, cast(Tensor, c))
+        product = F.linear(seen, operands.w_h, operands.bias_h)
+        if self.kind == "gru":
+            x_r, x_z, x_n = projected.chunk(3, 1)
+            h_r, h_z, h_n = product.chunk(3, 1)
+            n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
+            return n + torch.sigmoid(x_z + h_z) * (h - n), None
+        total = projected + product
+        if self.kind != "lstm":
+            return (torch.tanh(total) if self.kind == "tanh" else torch.relu(total)), None
+        i, f, g, o = total.chunk(4, 1)
         after = torch.sigmoid(f) * cast(Tensor, c) + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(after), after
 
 
-class NativeGRU(GRUFamily):
-    """The gated recurrent unit, reset after the product, on the kernels; pieces stand r, z, n, m."""
+#: what the kernels call the gradient of x and of each operand
+_GRADIENTS = {
+    "x": "d_x",
+    "w_x": "d_weight_x",
+    "w_h": "d_weight",
+    "bias": "d_bias",
+    "bias_h": "d_bias_h",
+    "h0": "d_h0",
+    "c0": "d_c0",
+    "mask": "d_mask",
+}
 
-    name = "native_gru"
-    saved = (4,)
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Work[Forward]:
-        size = outputs.shape[1]
-        gates = empty(packed, 4 * size)
-        project(gates[:, : 3 * size], packed, operands.w_x, operands.bias, keep)
-        yield from run_forward("gru", plan, operands, gates, outputs, None, keep=keep)
-        return Forward(None, (gates,) if keep else ())
+def _states(operands: Operands) -> list[Tensor]:
+    return [s for s in (operands.h0, operands.c0) if s is not None]
 
-    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Work[Backward]:
-        outputs, (gates,), d_outputs, _, needs_mask = ran
-        size = outputs.shape[1]
-        d_gates = empty(gates, gates.shape[1])
-        d_h0 = yield from run_backward("gru", plan, operands, gates, outputs, None, d_outputs, d_gates, None)
-        others = {"h0": d_h0, **self._product_gradients(plan, operands, outputs, d_gates, needs_mask)}
-        if operands.b_hn is not None:
-            others["b_hn"] = d_gates[:, 3 * size :].sum(0)
-        return Backward([(d_gates[:, : 3 * size], 0)], others)
 
-    def _product_gradients(
-        self, plan: Plan, operands: Operands, outputs: Tensor, d_gates: Tensor, needs_mask: bool
-    ) -> dict[str, Tensor]:
-        """Return the gradients of w_h and mask; of its two parts the product's gradient has another between."""
-        split = 2 * outputs.shape[1]
-        parts = [(d_gates[:, :split], operands.w_h[:split]), (d_gates[:, -outputs.shape[1] :], operands.w_h[split:])]
-        found = [
-            product_gradients(plan, operands._replace(w_h=w_h), outputs, d, needs_mask=needs_mask) for d, w_h in parts
-        ]
-        gradients = {"w_h": torch.cat([part["w_h"] for part in found])}
-        if "mask" in found[0]:
-            gradients["mask"] = found[0]["mask"] + found[1]["mask"]
-        return gradients
+def _four(states: Sequence[Tensor], saved: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return the last h and cells, and the kept gates and cells, None for those that there are not."""
+    return (*states, *(None,) * (2 - len(states)), *saved, *(None,) * (2 - len(saved)))
+
+
+def _like_input(x: Tensor, size: int) -> Tensor:
+    """Return new memory (B, T, size), time first where that of x is."""
+    batch, steps = x.shape[0], x.shape[1]
+    if x.stride(0) < x.stride(1):
+        return empty(x, steps * batch, size).view(steps, batch, size).transpose(0, 1)
+    return empty(x, batch * steps, size).view(batch, steps, size)
+
+
+def _job(which: str, x: Tensor, values: dict[str, Any]) -> Any:
+    precision = "single" if x.dtype == torch.float32 else "double"
+    given = {name: value for name, value in values.items() if value is not None}
+    return getattr(kernels, f"{which}_{precision}")(given)
+
+
+def _exponential_step(operands: Operands, projected: Tensor, seen: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    products = [inner @ weight.flatten(0, 1).t() for weight, inner in _each_head(operands, seen)]
+    gates = torch.cat([torch.unflatten(product, 1, (4, -1)) for product in products], 2).flatten(1)
+    total = projected + gates if operands.bias_h is None else projected + gates + operands.bias_h
+    log_i, keep, new, show = total.chunk(4, 1)
+    memory, weights, largest = cells.chunk(3, 1)
+    kept = F.logsigmoid(keep) + largest
+    m = torch.maximum(kept, log_i)
+    i, f = torch.exp(log_i - m), torch.exp(kept - m)
+    memory, weights = f * memory + i * torch.tanh(new), f * weights + i
+    return torch.sigmoid(show) * (memory / weights), torch.cat([memory, weights, m], 1)
+
+
+def _each_head(operands: Operands, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give for each head its weights (4, E, E) and its part (…, E) of ``outputs`` (…, H)."""
+    heads = operands.h0.shape[1] // operands.w_h.shape[1]
+    weights = torch.unflatten(operands.w_h, 0, (4, heads, -1))
+    return zip(weights.unbind(1), outputs.chunk(heads, -1), strict=True)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -153,31 +206,23 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tenso
     return out
 
 
-def _elman(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
-    operands = Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell))
-    return NativeElman(cell.nonlinearity), operands
-
-
-def _lstm(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
-    return NativeLSTM(), Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell), c0=state[1])
-
-
-def _gru(cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
-    return NativeGRU(), gru_operands(cell, state)
+def _prepared(kind: str, cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, Operands]:
+    c0 = torch.cat(state[1:], 1) if len(state) > 2 else state[1] if len(state) == 2 else None
+    operands = Operands(cell.weight_ih, cell.weight_hh, state[0], cell.bias_ih, c0=c0, bias_h=cell.bias_hh)
+    return NativeLayer(kind), operands
 
 
 #: how the weights of each kind of cell become operands
 KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]] = {
-    "elman": _elman,
-    "lstm": _lstm,
-    "gru": _gru,
+    "elman": lambda cell, state: _prepared(cell.nonlinearity, cell, state),
+    **{kind: partial(_prepared, kind) for kind in ("lstm", "gru", "slstm")},
 }
 
 
 def plain(cell: Any) -> bool:
     """Tell whether a cell, or the one inside recurrent dropout, is of :data:`KINDS`."""
     inner = cell.cell if getattr(cell, "kind", "") == "recurrent_dropout" else cell
-    return getattr(inner, "kind", "") in (*KINDS, "slstm") and getattr(inner, "weight_hr", None) is None
+    return getattr(inner, "kind", "") in KINDS and getattr(inner, "weight_hr", None) is None
 
 
 def refusal(cell: Any, known: bool) -> str:
@@ -214,9 +259,14 @@ def memory_of(tensor: Tensor | None) -> Any:
     return None if tensor is None else tensor.detach().numpy()
 
 
-def empty(like: Tensor, columns: int) -> Tensor:
-    """Return new memory (N, columns) for ``like`` (N, …), of the kernels' own store where it is much."""
-    rows = like.shape[0]
+def strided(tensor: Tensor) -> Any:
+    """Return a tensor's numbers in the strides that they have, but for those of the last axis, which is contiguous."""
+    whole = tensor.shape[-1] < 2 or tensor.stride(-1) == 1
+    return (tensor if whole else tensor.contiguous()).detach().numpy()
+
+
+def empty(like: Tensor, rows: int, columns: int) -> Tensor:
+    """Return new memory (rows, columns) of the dtype of ``like``, of the kernels' own store where it is much."""
     if rows * columns < _LARGE:
         return like.new_empty(rows, columns)
     make = kernels.empty_single if like.dtype == torch.float32 else kernels.empty_double
@@ -231,79 +281,3 @@ def places(plan: Plan) -> tuple[Any, Any]:
         return steps * plan.batch_size, np.full_like(steps, plan.batch_size)
     active = np.asarray(plan.sizes, dtype=np.int64)
     return active.cumsum() - active, active
-
-
-def run_forward(
-    kind: str,
-    plan: Plan,
-    operands: Operands,
-    gates: Tensor,
-    outputs: Tensor,
-    cells: Tensor | None,
-    *,
-    keep: bool,
-    heads: int = 1,
-    memory: Tensor | None = None,
-) -> Work[None]:
-    """Run all steps: fill ``outputs``, ``cells`` and, where it is kept for backward, ``gates``."""
-    first, active = places(plan)
-    mask, h0 = operands.mask, operands.h0
-    yield kernels.forward(
-        kind,
-        first,
-        active,
-        1,
-        plan.rows,
-        outputs.shape[1],
-        array(operands.w_h),
-        array(operands.b_hn),
-        array(h0),
-        array(h0 if mask is None else h0 * mask),
-        array(mask),
-        array(operands.c0) if keep else None,
-        memory_of(gates),
-        memory_of(outputs),
-        memory_of(cells),
-        None if mask is None else memory_of(outputs.new_empty(2, *h0.shape)),
-        keep,
-        heads=heads,
-        memory=memory_of(memory),
-    )
-
-
-def run_backward(
-    kind: str,
-    plan: Plan,
-    operands: Operands,
-    gates: Tensor,
-    outputs: Tensor,
-    cells: Tensor | None,
-    d_outputs: Tensor,
-    d_gates: Tensor,
-    d_cells: Tensor | None,
-    heads: int = 1,
-) -> Work[Tensor]:
-    """Fill ``d_gates`` and ``d_cells``, which comes with the gradient of the last cells; return that of h0 (R, H)."""
-    first, active = places(plan)
-    d_h0 = torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
-    yield kernels.backward(
-        kind,
-        first,
-        active,
-        1,
-        plan.rows,
-        outputs.shape[1],
-        array(operands.w_h),
-        array(operands.h0),
-        array(operands.c0),
-        array(operands.mask),
-        memory_of(gates),
-        memory_of(outputs),
-        memory_of(cells),
-        array(d_outputs),
-        memory_of(d_gates),
-        memory_of(d_h0),
-        memory_of(d_cells),
-        heads=heads,
-    )
-    return d_h0

@@ -87,7 +87,7 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
     """
-    packed = x.reshape(-1, x.shape[2]) if plan.index is None else plan.pack(x)
+    packed = plan.turned(x).reshape(-1, x.shape[2]) if plan.index is None else plan.pack(x)
     h0, form = plan.take_rows(state[0]), form_of(cell)
     if form is not PLAIN and cell.weight_ih.dtype == x.dtype == h0.dtype:
         y, last = _run(form, plan, _given(cell, form, packed, h0))
@@ -99,7 +99,10 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
                 return None
             h, last = _run_pair(plan, a.expand_as(b), b, h0)
             y = cell.readout(h, projected)
-    y = y.reshape(plan.batch_size, plan.steps, *y.shape[1:]) if plan.index is None else plan.unpack(y)
+    if plan.index is None:
+        y = plan.turned(y.reshape(plan.batch_size, plan.steps, *y.shape[1:]))
+    else:
+        y = plan.unpack(y)
     return y, (plan.put_rows(state[0].to(last.dtype), last),)
 
 
@@ -140,7 +143,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return project_into(native.empty(x, weight.shape[0]), x, weight, bias)
+        return project_into(native.empty(x, x.shape[0], weight.shape[0]), x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
@@ -148,7 +151,11 @@ class _Product(torch.autograd.Function):
         to_x, to_weight, to_bias = ctx.needs_input_grad
         d_x = None
         if to_x:
-            d_x = d @ weight if torch.is_grad_enabled() else torch.mm(d, weight, out=native.empty(x, x.shape[1]))
+            d_x = (
+                d @ weight
+                if torch.is_grad_enabled()
+                else torch.mm(d, weight, out=native.empty(x, x.shape[0], x.shape[1]))
+            )
         return d_x, d.t() @ x if to_weight else None, d.sum(0) if to_bias else None
 
 
@@ -159,7 +166,10 @@ class _Scan(torch.autograd.Function):
     def forward(
         ctx: Any, form: Form, plan: Plan, gates: Tensor, value: Tensor | None, decay: Tensor | None, h0: Tensor
     ) -> tuple[Tensor, Tensor]:
-        h, last = native.empty(gates, h0.shape[1]), torch.empty_like(h0, memory_format=torch.contiguous_format)
+        h, last = (
+            native.empty(gates, gates.shape[0], h0.shape[1]),
+            torch.empty_like(h0, memory_format=torch.contiguous_format),
+        )
         _call("forward", _arrays(form, plan, Given(gates, value, decay, h0), outputs=h, last=last))
         ctx.form, ctx.plan = form, plan
         ctx.save_for_backward(gates, value, decay, h0, h)
@@ -181,8 +191,8 @@ def _gradients(
     form: Form, plan: Plan, given: Given, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     gates, value, decay, h0 = given
-    d_gates = native.empty(gates, gates.shape[1])
-    d_value = None if value is None else native.empty(value, value.shape[1])
+    d_gates = native.empty(gates, gates.shape[0], gates.shape[1])
+    d_value = None if value is None else native.empty(value, value.shape[0], value.shape[1])
     d_decay = None if decay is None else torch.zeros_like(decay)
     d_h0 = torch.zeros_like(h0) if d_last is None else d_last.clone()
     d_h0 = d_h0.contiguous()

@@ -20,6 +20,7 @@ from rekur._kernels import kernels
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases, gru_operands
 from rekur.scan.operands import Backward, Forward, Operands, Ran, masked, product_gradients
+from rekur.scan.packed import Packed
 from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
@@ -125,7 +126,7 @@ def _normalised(norm: Any, states: State) -> Operands:
 
 
 @dataclass(frozen=True)
-class NativeVariant:
+class NativeVariant(Packed):
     """A gated cell with what stands around it.
 
     Args:
@@ -161,7 +162,7 @@ class NativeVariant:
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
         gates, pieces = _GATES[self.equations]
         size = operands.w_x.shape[0] // gates
-        raw = native.empty(packed, gates * size)
+        raw = native.empty(packed, packed.shape[0], gates * size)
         native.project(raw, packed, operands.w_x, operands.bias, keep)
         given = self._given(plan, operands, size, raw=raw, y=outputs, keep=int(keep))
         if operands.mask is not None:
@@ -172,12 +173,12 @@ class NativeVariant:
             return Forward(cells, ())
         made: dict[str, Tensor] = {}
         if self.epsilon:
-            made |= {"raw": raw, "product": native.empty(raw, gates * size)}
-        made["kept"] = raw if not self.epsilon and gates == pieces else native.empty(raw, pieces * size)
+            made |= {"raw": raw, "product": native.empty(raw, raw.shape[0], gates * size)}
+        made["kept"] = raw if not self.epsilon and gates == pieces else native.empty(raw, raw.shape[0], pieces * size)
         if operands.c0 is not None:
-            made["cells"] = native.empty(raw, size)
+            made["cells"] = native.empty(raw, raw.shape[0], size)
         if self.projected:
-            made["hiddens"] = native.empty(raw, size)
+            made["hiddens"] = native.empty(raw, raw.shape[0], size)
         self._call("forward", {**given, **made})
         return Forward(None if operands.c0 is None else plan.at_last(made["cells"]), tuple(made.values()))
 
@@ -186,9 +187,9 @@ class NativeVariant:
         gates, _ = _GATES[self.equations]
         size = operands.w_x.shape[0] // gates
         made = dict(zip(self._saved_names(), saved, strict=True))
-        d_raw = native.empty(outputs, gates * size)
+        d_raw = native.empty(outputs, outputs.shape[0], gates * size)
         apart = bool(self.epsilon) or self.equations == "gru"
-        d_product = native.empty(outputs, gates * size) if apart else d_raw
+        d_product = native.empty(outputs, outputs.shape[0], gates * size) if apart else d_raw
         d_y, d_h = d_outputs.contiguous(), torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)
         sums = outputs.new_zeros(3 * gates * size + 6 * size)
         d_c = None

@@ -5,6 +5,7 @@ Axes: B batch, R rows that have a step, N real steps of the batch, D input featu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -27,6 +28,7 @@ class Operands(NamedTuple):
         w_hr: projection (P, H), or None.
         peepholes: (3, H), or None.
         b_hn: (H,), the bias inside the reset product of a GRU, or None.
+        bias_h: (gH,), the second bias of families that take a cell's two as they stand, or None.
         gain_x: (gH,), of the normalised input product; None where nothing is normalised.
         gain_h: (gH,), of the normalised recurrent product, or None.
         b_norm: (gH,), behind the normalised products, or None.
@@ -52,6 +54,7 @@ class Operands(NamedTuple):
     bias_c: Tensor | None = None
     stay_h: Tensor | None = None
     stay_c: Tensor | None = None
+    bias_h: Tensor | None = None
 
     def rows(self, plan: Plan) -> Operands:
         """Return the operands with states and mask of the rows that have a step only, and what stays as (N, …)."""
@@ -115,12 +118,37 @@ Forwards = Forward | Work[Forward]
 Backwards = Backward | Work[Backward]
 
 
+class Results(NamedTuple):
+    """[y, h] or [y, h, c]: outputs (B, T, P), the states (B, …) after each row's last step; and what backward needs."""
+
+    found: list[Tensor]
+    saved: tuple[Tensor, ...]
+
+
+class Given(NamedTuple):
+    """What a backward pass starts from.
+
+    Attributes:
+        x: the inputs (B, T, D).
+        operands: as they were given.
+        y: the outputs (B, T, P).
+        saved: what the family kept.
+        needed: whether the gradients of x and of each operand are needed.
+    """
+
+    x: Tensor
+    operands: Operands
+    y: Tensor
+    saved: Sequence[Tensor]
+    needed: Sequence[bool]
+
+
 class Family(Protocol):
-    """One family of cells, written out by hand. States and mask of ``operands`` are (R, …).
+    """One family of cells, written out by hand.
 
     Attributes:
         name: under which operators know it.
-        saved: of how many pieces of H each tensor consists that forward keeps for backward.
+        saved: of how many pieces of H each tensor consists that evaluate keeps for backward.
     """
 
     @property
@@ -129,11 +157,11 @@ class Family(Protocol):
     @property
     def saved(self) -> tuple[int, ...]: ...
 
-    def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
-        """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""
+    def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
+        """Give what all steps of x (B, T, D) come to; ``keep`` what backward needs."""
 
-    def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
-        """Return all gradients; those that arrive are overwritten."""
+    def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
+        """Give the gradients of x and of all operands; those that are not needed may be None."""
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None

@@ -15,36 +15,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rekur.scan.bptt import Prepared, evaluate, gradients
+from rekur.scan.bptt import Prepared
 from rekur.scan.check import check_lengths
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.jobs import run
 from rekur.scan.lstm import LSTMFamily
-from rekur.scan.native import NativeElman, NativeGRU, NativeLSTM
-from rekur.scan.native_slstm import NativeSLSTM
+from rekur.scan.native import SAVED, NativeLayer
 from rekur.scan.native_variants import NativeVariant
-from rekur.scan.operands import Family, Operands
+from rekur.scan.operands import Family, Given, Operands
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 
 State = tuple[Tensor, ...]
 
 #: every family by its name, which is all that an operator can be given; variants carry their numbers in it
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        ElmanFamily("tanh"),
-        ElmanFamily("relu"),
-        LSTMFamily(),
-        GRUFamily(),
-        GRUResetBeforeFamily(),
-        NativeElman("tanh"),
-        NativeElman("relu"),
-        NativeLSTM(),
-        NativeGRU(),
-        NativeSLSTM(),
-    )
-}
+_WRITTEN: tuple[Family, ...] = (
+    ElmanFamily("tanh"),
+    ElmanFamily("relu"),
+    LSTMFamily(),
+    GRUFamily(),
+    GRUResetBeforeFamily(),
+    *map(NativeLayer, SAVED),
+)
+FAMILIES = {family.name: family for family in _WRITTEN}
 
 
 def _family(name: str) -> Family:
@@ -72,13 +65,9 @@ def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool
 def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan | None:
     """Return the plan, or None where no row has a step."""
     if lengths is None:
-        return whole_plan(x.shape[0], x.shape[1])
+        return whole_plan(x.shape[0], x.shape[1], reverse=reverse)
     real = check_lengths(lengths, x)
     return ragged_plan(real, x.shape[1], x.device, reverse=reverse) if bool(real.any()) else None
-
-
-def _turned(x: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
-    return x.flip(1) if reverse and lengths is None else x
 
 
 @torch.library.custom_op("rekur::scan", mutates_args=())
@@ -104,17 +93,17 @@ def _scan(
     bias_c: Tensor | None,
     stay_h: Tensor | None,
     stay_c: Tensor | None,
+    bias_h: Tensor | None,
 ) -> list[Tensor]:
-    more = (w_hr, peepholes, b_hn, gain_x, gain_h, b_norm, gain_c, bias_c, stay_h, stay_c)
+    more = (w_hr, peepholes, b_hn, gain_x, gain_h, b_norm, gain_c, bias_c, stay_h, stay_c, bias_h)
     operands = Operands(w_x, w_h, h0, bias, mask, c0, *more)
     plan = _plan(x, lengths, reverse)
     fake = _fake_scan(family, x, lengths, reverse, keep, *operands)
     if plan is None:
         results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
         return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
-    inputs = plan.layout(_turned(x, lengths, reverse))
-    (y, *after), (_, _, *saved) = run(evaluate(_family(family), plan, inputs, operands, keep=keep))
-    y = _turned(plan.layout(y), lengths, reverse).contiguous()
+    (y, *after), saved = run(_family(family).evaluate(plan, x, operands, keep=keep))
+    y = y.contiguous()
     kept = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(after) :], strict=True)]
     return [y, *after, *kept]
 
@@ -162,14 +151,9 @@ def _scan_backward(
             if needed[place]:  # the states go through as they are
                 found[place] = grad.contiguous().clone()
         return found
-    packed = plan.pack(plan.layout(_turned(x, lengths, reverse)))
-    outputs = plan.pack(plan.layout(_turned(y, lengths, reverse)))
-    kept = [packed, outputs.view(plan.steps, plan.batch_size, -1) if plan.index is None else outputs]
-    kept += [tensor[: len(packed)] for tensor in saved]
-    d_y = plan.layout(_turned(grads[0], lengths, reverse))
-    got = run(gradients(_family(family), plan, given, kept, (d_y, *grads[1:]), tuple(needed)))
-    if got[0] is not None:
-        got[0] = _turned(plan.layout(got[0]), lengths, reverse)
+    count = int(lengths.sum()) if lengths is not None else x.shape[0] * x.shape[1]
+    kept = Given(x, given, y, [tensor[:count] for tensor in saved], tuple(needed))
+    got = run(_family(family).gradients(plan, kept, grads))
     return [x.new_empty(0) if g is None or not need else _owned(g) for g, need in zip(got, needed, strict=True)]
 
 

@@ -6,11 +6,31 @@ Axes: B batch, R rows that have at least one step, T time, N real steps of the w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rekur.scan.gather import put, take
+
+
+class Places(NamedTuple):
+    """Where the steps of a ragged batch stand.
+
+    Attributes:
+        sizes: rows active at each step, falling.
+        order: the original number of each of the R rows that have a step, longest first.
+        place: for each packed step where it stands, b·T + t, in the padded batch.
+        previous: for each packed step after its row's first, the place of the step before it.
+        last: the place of each row's last step (R,).
+    """
+
+    sizes: list[int]
+    order: Tensor
+    place: Tensor
+    previous: Tensor
+    last: Tensor
 
 
 @dataclass(frozen=True)
@@ -21,22 +41,47 @@ class Plan:
     and a row that ended costs nothing. Without lengths the layout is that of (T, B, …).
 
     Attributes:
-        sizes: rows active at each step, falling.
         batch_size: B.
         steps: T of the padded batch.
-        order: the original number of each of the R rows that have a step, longest first; None for all as they are.
-        index: for each packed step its place b·T + t in the padded batch; None for (T, B).
-        previous: for each packed step after its row's first, the place of the step before it; None for (T, B).
-        last: the place of each row's last step (R,); None for (T, B).
+        lengths: int64 (B,) on the CPU, in [0, T], at least one of them positive; None where every row has T steps.
+        device: where the batch is.
+        reverse: whether each row is read from its last real step to its first.
     """
 
-    sizes: list[int]
     batch_size: int
     steps: int
-    order: Tensor | None = None
-    index: Tensor | None = None
-    previous: Tensor | None = None
-    last: Tensor | None = None
+    lengths: Tensor | None = None
+    device: torch.device | None = None
+    reverse: bool = False
+
+    @cached_property
+    def _ragged(self) -> Places | None:
+        return None if self.lengths is None else _places(self.lengths, self.steps, self.device, self.reverse)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Return the rows active at each step, falling."""
+        return [self.batch_size] * self.steps if self._ragged is None else self._ragged.sizes
+
+    @property
+    def order(self) -> Tensor | None:
+        """Return the original number of each row that has a step (R,), longest first; None for all as they are."""
+        return None if self._ragged is None else self._ragged.order
+
+    @property
+    def index(self) -> Tensor | None:
+        """Return for each packed step its place b·T + t in the padded batch (N,); None for (T, B)."""
+        return None if self._ragged is None else self._ragged.place
+
+    @property
+    def previous(self) -> Tensor | None:
+        """Return for each packed step after its row's first the place of the step before it; None for (T, B)."""
+        return None if self._ragged is None else self._ragged.previous
+
+    @property
+    def last(self) -> Tensor | None:
+        """Return the place of each row's last step (R,); None for (T, B)."""
+        return None if self._ragged is None else self._ragged.last
 
     @property
     def rows(self) -> int:
@@ -61,20 +106,23 @@ class Plan:
         flat = put(packed, self.index, self.batch_size * self.steps)
         return flat.view(self.batch_size, self.steps, *packed.shape[1:])
 
+    def turned(self, x: Tensor) -> Tensor:
+        """Return x (B, T, …), of rows that all have T steps, in the order in which it is read; or that as it was."""
+        return x.flip(1) if self.reverse else x
+
     def layout(self, x: Tensor) -> Tensor:
-        """Return x of (B, T, …) in the layout that :meth:`pack` takes, or what that takes back as (B, T, …)."""
-        return x.transpose(0, 1) if self.index is None else x
+        """Return x of (B, T, …) in the layout that :meth:`pack` takes."""
+        return x if self.lengths is not None else self.turned(x).transpose(0, 1)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Return what :meth:`layout` or :meth:`unpack` gave as (B, T, …)."""
+        return x if self.lengths is not None else self.turned(x.transpose(0, 1))
 
     def places(self) -> Tensor:
         """Return for each packed step its place t·R + r in a time-major batch (T, R) of the rows that have a step."""
         starts = range(0, self.longest * self.rows, self.rows)
         places = [torch.arange(start, start + size) for start, size in zip(starts, self.sizes, strict=True)]
         return torch.cat(places).to(self.device)
-
-    @property
-    def device(self) -> torch.device | None:
-        """Return where the batch is, if it is ragged."""
-        return None if self.index is None else self.index.device
 
     def take_rows(self, state: Tensor) -> Tensor:
         """Return the rows (R, …) of a state (B, …) that have a step, longest first."""
@@ -142,9 +190,9 @@ class Plan:
         return torch.addmm(left[:rows].t() @ first, left[rows:].t(), earlier)
 
 
-def whole_plan(batch_size: int, steps: int) -> Plan:
+def whole_plan(batch_size: int, steps: int, *, reverse: bool = False) -> Plan:
     """Return the plan of a batch whose rows all have ``steps`` steps; both are at least 1."""
-    return Plan([batch_size] * steps, batch_size, steps)
+    return Plan(batch_size, steps, reverse=reverse)
 
 
 def ragged_plan(lengths: Tensor, steps: int, device: torch.device, *, reverse: bool = False) -> Plan:
@@ -156,6 +204,10 @@ def ragged_plan(lengths: Tensor, steps: int, device: torch.device, *, reverse: b
         device: where the batch is.
         reverse: whether each row is read from its last real step to its first.
     """
+    return Plan(len(lengths), steps, lengths, device, reverse)
+
+
+def _places(lengths: Tensor, steps: int, device: torch.device | None, reverse: bool) -> Places:
     order = torch.argsort(lengths, descending=True, stable=True)
     order = order[: int((lengths > 0).sum())]
     ordered = lengths[order]
@@ -165,12 +217,10 @@ def ragged_plan(lengths: Tensor, steps: int, device: torch.device, *, reverse: b
     step, row = alive.nonzero(as_tuple=True)
     time = ordered[row] - 1 - step if reverse else step
     later = step > 0
-    return Plan(
+    return Places(
         sizes=sizes.tolist(),
-        batch_size=len(lengths),
-        steps=steps,
         order=order.to(device),
-        index=(order[row] * steps + time).to(device),
+        place=(order[row] * steps + time).to(device),
         previous=(starts[step[later] - 1] + row[later]).to(device),
         last=(starts[ordered - 1] + torch.arange(len(order))).to(device),
     )

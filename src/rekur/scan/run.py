@@ -17,7 +17,6 @@ from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product, is_linear
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
-from rekur.scan.native_slstm import prepare_slstm
 from rekur.scan.operator import operate
 from rekur.scan.plan import ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
@@ -27,7 +26,7 @@ from rekur.scan.vendor import vendor
 State = tuple[Tensor, ...]
 
 #: the scans that are written out by hand, and how they prepare each kind of cell
-_BY_HAND = {"bptt": KINDS, "native": {**native.KINDS, "slstm": prepare_slstm}}
+_BY_HAND = {"bptt": KINDS, "native": native.KINDS}
 
 
 def scan(
@@ -87,9 +86,7 @@ def scan(
         y, after = loop(cell, turned, before, real)
         return (reverse_rows(y, real) if backwards else y), after
     if real is None:
-        turned = x.flip(1) if backwards else x
-        y, after = _run(cell, chosen, turned, before, whole_plan(x.shape[0], x.shape[1]))
-        return (y.flip(1) if backwards else y), after
+        return _run(cell, chosen, x, before, whole_plan(x.shape[0], x.shape[1], reverse=backwards))
     return _run(cell, chosen, x, before, ragged_plan(real, x.shape[1], x.device, reverse=backwards))
 
 

@@ -57,7 +57,7 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
         out, *after = function(packed, sizes, hidden, weights, has_biases, 1, 0.0, train, False)
         y = plan.unpack(out)
     rows = (plan.put_rows(s.to(a.dtype), a.squeeze(0)) for s, a in zip(state, after, strict=True))
-    return plan.layout(y), tuple(rows)
+    return plan.restore(y), tuple(rows)
 
 
 def onednn_lstm(cell: Any, x: Tensor) -> bool:

@@ -1,0 +1,553 @@
+// Recurrences as Python sees them: arrays and numbers come by name, and are checked here; below, nothing is.
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <numeric>
+
+#if defined(__unix__)
+#include <unistd.h>
+#endif
+
+#include "given.h"
+#include "kernels.h"
+#include "memory.h"
+#include "team.h"
+
+namespace rekur {
+namespace {
+
+int64_t second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (size > 0) return size;
+#endif
+    return 1 << 20;
+}
+
+// How many threads, and whether they split units instead of rows.
+struct Plan {
+    int parts;
+    bool by_units;
+};
+
+// A recurrence that is ready to run; what it works on stays alive with it.
+struct Job {
+    int64_t rows, steps;
+    int64_t work;   // multiply-adds of a step
+    int64_t bytes;  // of the weights
+    std::function<void(const Plan&)> begin;
+    std::function<void(const Share&)> run;
+};
+
+Plan plan(int threads, const Job& job) {
+    int parts = job.work * job.steps < 100'000 ? 1 : threads;
+    bool by_units = false;
+    if (parts > 1) {
+        const bool few_rows = job.rows < parts;
+        const bool spills = job.bytes > second_level_cache() * 3 / 4;
+        by_units = (few_rows && job.work > 30'000) || (spills && job.work > 100'000);
+    }
+    if (!by_units && job.rows < parts) parts = static_cast<int>(job.rows);
+    return {parts < 1 ? 1 : parts, by_units};
+}
+
+void run_alone(const Job& job) {
+    job.begin({1, false});
+    job.run(Share{});
+}
+
+void run_job(const Job& job, int threads) {
+    const Plan how = plan(threads, job);
+    Barrier barrier;
+    nb::gil_scoped_release release;
+    job.begin(how);
+    run_together(how.parts, [&](int part, int parts) {
+        if (parts == how.parts) return job.run(Share{part, parts, how.by_units ? &barrier : nullptr});
+        if (part == 0) run_alone(job);  // fewer threads than were asked for
+    });
+}
+
+// Two at the same time, each on half of the threads.
+void run_beside(const Job& left, const Job& right, int threads) {
+    if (threads < 2) {
+        run_job(left, threads);
+        return run_job(right, threads);
+    }
+    const Plan of_left = plan(threads / 2, left), of_right = plan(threads - threads / 2, right);
+    Barrier barriers[2];
+    nb::gil_scoped_release release;
+    left.begin(of_left);
+    right.begin(of_right);
+    const int split = of_left.parts, all = of_left.parts + of_right.parts;
+    run_together(all, [&](int part, int parts) {
+        if (parts != all) {
+            if (part == 0) run_alone(left), run_alone(right);
+            return;
+        }
+        const bool second = part >= split;
+        const Plan& how = second ? of_right : of_left;
+        (second ? right : left).run(Share{second ? part - split : part, how.parts,
+                                          how.by_units ? &barriers[second] : nullptr});
+    });
+}
+
+int64_t product_gates_of(Kind kind) {
+    return kind == Kind::tanh_rnn || kind == Kind::relu_rnn ? 1 : kind == Kind::gru ? 3 : 4;
+}
+int64_t gates_of(Kind kind) { return kind == Kind::gru ? 4 : product_gates_of(kind); }
+int64_t cells_of(Kind kind) { return kind == Kind::slstm ? 3 : kind == Kind::lstm ? 1 : 0; }
+
+Kind kind_of(const std::string& name) {
+    const char* names[] = {"tanh", "relu", "lstm", "gru", "slstm"};
+    for (int i = 0; i < 5; ++i) {
+        if (name == names[i]) return static_cast<Kind>(i);
+    }
+    throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru, slstm.");
+}
+
+// Memory of the store, as long as this lives.
+template <class S>
+class Room {
+public:
+    Room() = default;
+    explicit Room(int64_t numbers) : memory_(numbers > 0 ? take_memory(static_cast<size_t>(numbers) * sizeof(S)) : nullptr) {}
+    Room(Room&& other) noexcept : memory_(other.memory_) { other.memory_ = nullptr; }
+    Room& operator=(Room&& other) noexcept {
+        std::swap(memory_, other.memory_);
+        return *this;
+    }
+    ~Room() {
+        if (memory_) give_memory(memory_);
+    }
+    S* get() const { return static_cast<S*>(memory_); }
+
+private:
+    void* memory_ = nullptr;
+};
+
+// An array (B, T, numbers) in any strides but that of its last axis.
+template <class S>
+struct Padded {
+    S* data;
+    int64_t row, step;
+};
+
+// Where the rows of a batch stand: those that have a step, in order of falling length.
+struct Batch {
+    int64_t size, steps, rows;  // B, T and R
+    bool whole, reverse;
+    std::vector<int64_t> order, lengths, first, active;
+    std::vector<int64_t> steps_of;  // (B)
+    std::vector<std::unique_ptr<int64_t[]>> begins;  // of what was laid out by others
+
+    Batch(const Given& given, int64_t B, int64_t T) : size(B), steps(T), rows(B), whole(true) {
+        reverse = given.whole("reverse") != 0;
+        if (const int64_t* real = given.array<const int64_t>("lengths", B)) {
+            whole = false;
+            for (int64_t b = 0; b < B; ++b) {
+                if (real[b] < 0 || real[b] > T) {
+                    throw std::invalid_argument("lengths: expected steps from 0 to " + std::to_string(T) + ".");
+                }
+                if (real[b] > 0) order.push_back(b);
+            }
+            std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return real[a] > real[b]; });
+            for (int64_t b : order) lengths.push_back(real[b]);
+            rows = static_cast<int64_t>(order.size());
+        }
+        if (rows < 1 || T < 1) throw std::invalid_argument("lengths: expected at least one row that has a step.");
+        steps_of.assign(static_cast<size_t>(B), whole ? T : 0);
+        for (int64_t r = 0; !whole && r < rows; ++r) steps_of[static_cast<size_t>(number(r))] = length(r);
+        const int64_t longest = whole ? T : lengths[0];
+        int64_t place = 0, left = rows;
+        for (int64_t t = 0; t < longest; ++t) {
+            while (!whole && lengths[static_cast<size_t>(left - 1)] <= t) --left;
+            first.push_back(place);
+            active.push_back(left);
+            place += left;
+        }
+        places = place;
+    }
+
+    int64_t places = 0;  // N
+    Layout at() const { return {first.data(), active.data(), 1, static_cast<int64_t>(first.size()), rows}; }
+    const int64_t* ordered() const { return whole ? nullptr : order.data(); }
+    const int64_t* real() const { return whole ? nullptr : lengths.data(); }
+    int64_t number(int64_t row) const { return whole ? row : order[static_cast<size_t>(row)]; }
+    int64_t length(int64_t row) const { return whole ? steps : lengths[static_cast<size_t>(row)]; }
+
+    template <class S>
+    Walk walk(const Padded<S>& array) {
+        begins.emplace_back(new int64_t[static_cast<size_t>(rows)]);
+        int64_t* row = begins.back().get();
+        for (int64_t r = 0; r < rows; ++r) {
+            row[r] = number(r) * array.row + (reverse ? (length(r) - 1) * array.step : 0);
+        }
+        return {nullptr, row, reverse ? -array.step : array.step, 0};
+    }
+
+    // Zeros where no row has a step.
+    template <class S>
+    void clear(const Padded<S>& array, int64_t numbers) const {
+        for (int64_t b = 0; b < size; ++b) {
+            for (int64_t t = steps_of[static_cast<size_t>(b)]; t < steps; ++t) {
+                std::memset(array.data + b * array.row + t * array.step, 0, static_cast<size_t>(numbers) * sizeof(S));
+            }
+        }
+    }
+};
+
+template <class S>
+Padded<S> padded_array(const nb::dict& values, const char* name, int64_t B, int64_t T, int64_t numbers) {
+    nb::ndarray<S, nb::ndim<3>, nb::device::cpu> found;
+    if (!values.contains(name)) return {nullptr, 0, 0};
+    if (!nb::try_cast(values[name], found, false) || static_cast<int64_t>(found.shape(0)) != B ||
+        static_cast<int64_t>(found.shape(1)) != T || static_cast<int64_t>(found.shape(2)) != numbers ||
+        (numbers > 1 && found.stride(2) != 1)) {
+        throw std::invalid_argument(std::string(name) + ": expected an array (" + std::to_string(B) + ", " +
+                                    std::to_string(T) + ", " + std::to_string(numbers) +
+                                    ") of the kernel's own dtype, its last axis contiguous.");
+    }
+    return {found.data(), found.stride(0), found.stride(1)};
+}
+
+// Steps at a time: so many samples that large products are as fast as they get, and few enough to stay near.
+int64_t chunk_of(int64_t rows, int64_t steps, const Plan& how) {
+    const int64_t own = how.by_units ? rows : (rows + how.parts - 1) / how.parts, wanted = how.by_units ? 384 : 144;
+    const int64_t some = std::max<int64_t>(wanted / own / 24 * 24, wanted / own > 12 ? 12 : 6);
+    return std::min(some, steps);
+}
+
+// What both directions are given.
+struct Sizes {
+    Kind kind;
+    int64_t hidden, heads, head, input, cells;
+    int64_t gates, product, into;  // pieces of H: kept, of the recurrent product, of the input product
+
+    Sizes(const Given& given) : kind(kind_of(given.word("kind"))), hidden(given.whole("hidden")) {
+        heads = given.has("heads") ? given.whole("heads") : 1;
+        if (heads < 1 || hidden < 1 || hidden % heads || (heads > 1 && kind != Kind::slstm)) {
+            throw std::invalid_argument("heads: expected a divisor of hidden for an sLSTM, else 1.");
+        }
+        head = hidden / heads;
+        input = given.has("input") ? given.whole("input") : 0;
+        cells = cells_of(kind) * hidden;
+        gates = gates_of(kind) * hidden;
+        product = into = product_gates_of(kind) * hidden;
+    }
+};
+
+// The weights (gates, numbers) as products of forward passes take them, one head's after another's.
+template <class S>
+Buffer<S> packed_forward(const Kernels<S>& kernels, const Sizes& sizes, const S* from, int64_t numbers) {
+    const int64_t gates = sizes.product / sizes.hidden;
+    const int units = gates == 1 ? kernels.forward_units : 1;
+    const Packing how{gates, sizes.head, numbers, numbers, 1, units, kernels.lanes, sizes.hidden};
+    auto to = buffer<S>(sizes.heads * how.size());
+    for (int64_t head = 0; head < sizes.heads; ++head) {
+        pack(how, from + head * sizes.head * numbers, to.get() + head * how.size());
+    }
+    return to;
+}
+
+// The recurrent weights transposed, one head's after another's.
+template <class S>
+Buffer<S> packed_backward(const Kernels<S>& kernels, const Sizes& sizes, const S* from) {
+    const int64_t size = sizes.head, gates = sizes.product / sizes.hidden, block = size * size;
+    const Packing how{1, size, gates * size, 1, size, kernels.panel, kernels.lanes};
+    auto to = buffer<S>(sizes.heads * how.size());
+    if (sizes.heads == 1) return pack(how, from, to.get()), std::move(to);
+    const auto own = buffer<S>(gates * block);
+    for (int64_t head = 0; head < sizes.heads; ++head) {
+        for (int64_t gate = 0; gate < gates; ++gate) {
+            std::memcpy(own.get() + gate * block, from + (gate * sizes.heads + head) * block,
+                        static_cast<size_t>(block) * sizeof(S));
+        }
+        pack(how, own.get(), to.get() + head * how.size());
+    }
+    return to;
+}
+
+// What a forward pass is made of.
+template <class S>
+struct Forward {
+    Forward(const Kernels<S>& with, const Sizes& of) : kernels(with), sizes(of) {}
+    const Kernels<S>& kernels;
+    Sizes sizes;
+    Recurrence<S> a{};
+    std::unique_ptr<Batch> batch;
+    Padded<S> y{};
+    S *h_last = nullptr, *c_last = nullptr;
+    std::vector<int64_t> ring;
+    Buffer<S> weight{nullptr, [](S*) {}}, weight_x{nullptr, [](S*) {}}, bias{nullptr, [](S*) {}};
+    Room<S> seen, gates;
+    nb::dict values;
+
+    void begin(const Plan& how) {
+        seen = Room<S>(2 * a.at.rows * sizes.hidden);
+        a.seen = seen.get();
+        a.chunk = batch ? chunk_of(a.at.rows, a.at.steps, how) : a.at.steps;
+        if (!batch || a.keep || sizes.product == sizes.hidden) return;
+        gates = Room<S>(a.chunk * a.at.rows * sizes.gates);
+        a.gates = gates.get();
+        ring.clear();
+        for (int64_t t = 0; t < a.at.steps; ++t) ring.push_back(t % a.chunk * a.at.rows);
+        a.at.first = ring.data();
+    }
+
+    void run(const Share& share) {
+        kernels.forward(sizes.kind, a, share);
+        if (!batch) return;
+        if (share.part == 0) batch->clear(y, sizes.hidden);
+        const Share::Rows mine = share.rows(a.at, a.at.rows);
+        const int64_t H = sizes.hidden;
+        for (int64_t i = share.by_units() ? share.part : 0; i < mine.count; i += share.by_units() ? share.parts : 1) {
+            const int64_t row = mine.row(i), t = batch->length(row) - 1, number = batch->number(row);
+            const auto copy = [&](S* to, const S* from, int64_t count) {
+                std::memcpy(to, from, static_cast<size_t>(count) * sizeof(S));
+            };
+            copy(h_last + number * H, a.outputs + a.out.place(t, row), H);
+            if (!a.keep || !sizes.cells) continue;
+            // of an sLSTM the last third is there already
+            const int64_t count = sizes.kind == Kind::slstm ? 2 * H : H;
+            copy(c_last + number * sizes.cells, a.cells + a.at.place(t, row) * sizes.cells, count);
+        }
+    }
+};
+
+template <class S>
+void padded_arrays(Forward<S>& to, const Given& given) {
+    Recurrence<S>& a = to.a;
+    const Sizes& sizes = to.sizes;
+    const int64_t B = given.whole("batch"), T = given.whole("steps"), H = sizes.hidden;
+    to.batch = std::make_unique<Batch>(given, B, T);
+    const auto x = padded_array<const S>(to.values, "x", B, T, sizes.input);
+    to.y = padded_array<S>(to.values, "y", B, T, H);
+    if (!x.data || !to.y.data) throw std::invalid_argument("x or y: got none; expected an array.");
+    a.at = to.batch->at();
+    a.order = to.batch->ordered();
+    a.lengths = to.batch->real();
+    a.x = x.data;
+    a.x_at = to.batch->walk(x);
+    a.outputs = to.y.data;
+    a.out = to.batch->walk(to.y);
+    a.input = sizes.input;
+    const int64_t places = to.batch->places;
+    to.weight_x = packed_forward(to.kernels, sizes, given.array<const S>("weight_x", sizes.into * a.input, true), a.input);
+    a.weight_x = to.weight_x.get();
+    const S *b = given.array<const S>("bias", sizes.into), *b_h = given.array<const S>("bias_h", sizes.into);
+    if (b) {  // of a GRU the last third of the second one stands inside the reset product
+        const bool gru = sizes.kind == Kind::gru;
+        to.bias = buffer<S>(sizes.into);
+        for (int64_t i = 0; i < sizes.into; ++i) to.bias[i] = b[i] + (b_h && !(gru && i >= 2 * H) ? b_h[i] : S(0));
+        a.bias_x = to.bias.get();
+        a.bias = b_h && gru ? b_h + 2 * H : nullptr;
+    }
+    to.h_last = given.array<S>("h_last", B * H, true);
+    to.c_last = given.array<S>("c_last", B * sizes.cells, sizes.cells > 0);
+    a.c0 = given.array<const S>("c0", B * sizes.cells, sizes.cells > 0);
+    if (a.keep && sizes.product > H) a.gates = given.array<S>("gates", places * sizes.gates, true);
+    if (to.h_last != given.array<const S>("h0", B * H, true)) {
+        std::memcpy(to.h_last, given.array<const S>("h0", B * H, true), static_cast<size_t>(B * H) * sizeof(S));
+    }
+    if (sizes.cells) std::memcpy(to.c_last, a.c0, static_cast<size_t>(B * sizes.cells) * sizeof(S));
+    a.cells = a.keep ? given.array<S>("cells", places * sizes.cells, sizes.cells > 0) : to.c_last;
+}
+
+// Packed steps whose inputs' products are there already.
+template <class S>
+void packed_arrays(Forward<S>& to, const Given& given) {
+    Recurrence<S>& a = to.a;
+    const int64_t H = to.sizes.hidden;
+    a.at = layout_of(given);
+    const int64_t places = places_of(a.at);
+    a.out = Walk{a.at.first, nullptr, 0, H};
+    a.outputs = given.array<S>("outputs", places * H, true);
+    a.gates = given.array<S>("gates", places * to.sizes.gates, to.sizes.product > H);
+    a.cells = given.array<S>("cells", a.at.rows * to.sizes.cells, to.sizes.cells > 0);
+    a.bias = given.array<const S>("bias_m", H);
+}
+
+template <class S>
+Job forward(nb::dict values) {
+    const Given given(values);
+    auto made = std::make_shared<Forward<S>>(select().of<S>(), Sizes(given));
+    const Sizes& sizes = made->sizes;
+    Recurrence<S>& a = made->a;
+    made->values = values;
+    a.hidden = sizes.hidden;
+    a.heads = sizes.heads;
+    a.keep = given.whole("keep") != 0;
+    if (given.has("x")) {
+        padded_arrays(*made, given);
+    } else {
+        packed_arrays(*made, given);
+    }
+    const int64_t states = (made->batch ? made->batch->size : a.at.rows) * sizes.hidden;
+    a.h0 = given.array<const S>("h0", states, true);
+    a.mask = given.array<const S>("mask", states);
+    if (sizes.kind == Kind::slstm) a.memory = (a.keep ? made->c_last : a.cells) + 2 * sizes.hidden;
+    const int64_t weights = sizes.product * sizes.head;
+    made->weight = packed_forward(made->kernels, sizes, given.array<const S>("weight", weights, true), sizes.head);
+    a.weight = made->weight.get();
+    return {a.at.rows, a.at.steps, a.at.rows * weights, weights * int64_t(sizeof(S)),
+            [made](const Plan& how) { made->begin(how); }, [made](const Share& share) { made->run(share); }};
+}
+
+// What a backward pass is made of.
+template <class S>
+struct Backward {
+    Backward(const Kernels<S>& with, const Sizes& of) : kernels(with), sizes(of) {}
+    const Kernels<S>& kernels;
+    Sizes sizes;
+    RecurrenceBack<S> a{};
+    Gradients<S> g{};
+    std::unique_ptr<Batch> batch;
+    Padded<S> d_x{};
+    S *d_weight_x = nullptr, *d_weight = nullptr, *d_bias = nullptr, *d_bias_h = nullptr;
+    bool masked = false;
+    Buffer<S> weight{nullptr, [](S*) {}}, weight_x{nullptr, [](S*) {}};
+    Room<S> d, x_copy, seen_copy, sums;
+    Room<const S*> pointers;
+    Barrier all;
+    nb::dict values;
+
+    Sums shape() const { return {sizes.gates, g.input, sizes.head, kernels.lanes}; }
+
+    void begin(const Plan& how) {
+        const int64_t lanes = kernels.lanes, shared = how.by_units ? 1 : how.parts;
+        a.chunk = chunk_of(a.at.rows, a.at.steps, how);
+        g.rows = how.by_units ? a.at.rows : (a.at.rows + how.parts - 1) / how.parts;
+        g.width = padded(sizes.gates, lanes) + lanes;  // off powers of two
+        d = Room<S>(shared * (a.chunk + 1) * g.rows * g.width);
+        g.d = d.get();
+        const int64_t places = a.chunk * g.rows;
+        pointers = Room<const S*>(how.parts * 3 * places);
+        g.pointers = pointers.get();
+        const bool learns = d_weight_x || d_weight || d_bias || d_bias_h;
+        x_copy = Room<S>(learns && g.input % lanes ? how.parts * places * padded(g.input, lanes) : 0);
+        g.x_copy = x_copy.get();
+        const bool copies = learns && (sizes.head % lanes || masked);
+        seen_copy = Room<S>(copies ? how.parts * (places * (sizes.hidden + lanes) + lanes) : 0);
+        g.seen_copy = seen_copy.get();
+        sums = Room<S>(learns ? shared * shape().size() : 0);
+        g.sums = sums.get();
+    }
+
+    void run(const Share& share) {
+        kernels.backward(sizes.kind, a, g, share);
+        if (share.part == 0 && g.d_x) batch->clear(d_x, g.input);
+        if (!g.sums) return;
+        all.wait(share.parts);
+        const Sums of = shape();
+        const int copies = share.by_units() ? 1 : share.parts;
+        const int64_t begin = of.rows * share.part / share.parts, end = of.rows * (share.part + 1) / share.parts;
+        for (int64_t row = begin; row < end; ++row) {
+            const int64_t H = sizes.hidden, piece = row / H;
+            const bool gru = sizes.kind == Kind::gru, input = !gru || piece < 3, state = !gru || piece != 2;
+            const int64_t target = gru && piece == 3 ? row - H : row;
+            if (input) add(d_weight_x, row, g.input, of, row * of.width, copies);
+            if (state) add(d_weight, target, sizes.head, of, row * of.width + of.input, copies);
+            if (input) add(d_bias, row, 1, of, of.totals() + row, copies);
+            if (state) add(d_bias_h, target, 1, of, of.totals() + row, copies);
+        }
+    }
+
+    void add(S* to, int64_t row, int64_t count, const Sums& of, int64_t from, int copies) const {
+        if (!to) return;
+        to += row * count;
+        const S* first = g.sums + from;
+        std::memcpy(to, first, static_cast<size_t>(count) * sizeof(S));
+        for (int copy = 1; copy < copies; ++copy) {
+            const S* other = first + copy * of.size();
+            for (int64_t i = 0; i < count; ++i) to[i] += other[i];
+        }
+    }
+};
+
+template <class S>
+void gradient_arrays(Backward<S>& to, const Given& given, int64_t B, int64_t T) {
+    const Sizes& sizes = to.sizes;
+    const int64_t H = sizes.hidden;
+    Gradients<S>& g = to.g;
+    const auto x = padded_array<const S>(to.values, "x", B, T, sizes.input);
+    to.d_x = padded_array<S>(to.values, "d_x", B, T, sizes.input);
+    if (!x.data) throw std::invalid_argument("x: got none; expected an array.");
+    g.input = sizes.input;
+    g.x = x.data;
+    g.x_at = to.batch->walk(x);
+    g.d_x = to.d_x.data;
+    if (g.d_x) {
+        g.d_x_at = to.batch->walk(to.d_x);
+        to.weight_x = packed(Packing{1, g.input, sizes.into, 1, g.input, to.kernels.panel, to.kernels.lanes},
+                             given.array<const S>("weight_x", sizes.into * g.input, true));
+        g.weight_x = to.weight_x.get();
+    }
+    to.d_weight_x = given.array<S>("d_weight_x", sizes.into * g.input);
+    to.d_weight = given.array<S>("d_weight", sizes.product * sizes.head);
+    to.d_bias = given.array<S>("d_bias", sizes.into);
+    to.d_bias_h = given.array<S>("d_bias_h", sizes.product);
+    RecurrenceBack<S>& a = to.a;
+    a.d_h = given.array<S>("d_h0", B * H, true);
+    a.d_c = given.array<S>("d_c0", B * sizes.cells, sizes.cells > 0);
+    a.d_mask = given.array<S>("d_mask", B * H);
+    a.d_last = given.array<const S>("d_last", B * H);
+    for (int64_t b = 0; a.d_last && b < B; ++b) {  // of a row without steps h0 is the last output
+        if (to.batch->steps_of[static_cast<size_t>(b)] > 0) continue;
+        std::memcpy(a.d_h + b * H, a.d_last + b * H, static_cast<size_t>(H) * sizeof(S));
+    }
+}
+
+template <class S>
+Job backward(nb::dict values) {
+    const Given given(values);
+    auto made = std::make_shared<Backward<S>>(select().of<S>(), Sizes(given));
+    const Sizes& sizes = made->sizes;
+    RecurrenceBack<S>& a = made->a;
+    made->values = values;
+    const int64_t B = given.whole("batch"), T = given.whole("steps"), H = sizes.hidden;
+    made->batch = std::make_unique<Batch>(given, B, T);
+    const int64_t places = made->batch->places;
+    a.at = made->batch->at();
+    a.order = made->batch->ordered();
+    a.lengths = made->batch->real();
+    a.hidden = H;
+    a.heads = sizes.heads;
+    a.h0 = given.array<const S>("h0", B * H, true);
+    a.c0 = given.array<const S>("c0", B * sizes.cells, sizes.cells > 0);
+    a.mask = given.array<const S>("mask", B * H);
+    made->masked = a.mask != nullptr;
+    a.gates = given.array<const S>("gates", places * sizes.gates, sizes.product > H);
+    a.cells = given.array<const S>("cells", places * sizes.cells, sizes.cells > 0);
+    const auto y = padded_array<const S>(values, "y", B, T, H), d_y = padded_array<const S>(values, "d_y", B, T, H);
+    if (!y.data) throw std::invalid_argument("y: got none; expected an array.");
+    a.outputs = y.data;
+    a.out = made->batch->walk(y);
+    a.d_outputs = d_y.data;
+    if (d_y.data) a.d_out = made->batch->walk(d_y);
+    gradient_arrays(*made, given, B, T);
+    const int64_t size = sizes.head;
+    made->weight = packed_backward(made->kernels, sizes, given.array<const S>("weight", sizes.product * size, true));
+    a.weight = made->weight.get();
+    const int64_t weights = sizes.product * size;
+    return {a.at.rows, a.at.steps, a.at.rows * weights, weights * int64_t(sizeof(S)),
+            [made](const Plan& how) { made->begin(how); }, [made](const Share& share) { made->run(share); }};
+}
+
+template <class S>
+void bind(nb::module_& m, const char* ahead, const char* back) {
+    m.def(ahead, &forward<S>, nb::arg("values"));
+    m.def(back, &backward<S>, nb::arg("values"));
+}
+
+}  // namespace
+
+void bind_recurrences(nb::module_& m) {
+    nb::class_<Job>(m, "Job");
+    m.def("run", &run_job, nb::arg("job"), nb::arg("threads"));
+    m.def("run_beside", &run_beside, nb::arg("left"), nb::arg("right"), nb::arg("threads"));
+    bind<float>(m, "forward_single", "backward_single");
+    bind<double>(m, "forward_double", "backward_double");
+}
+
+}  // namespace rekur
