@@ -34,12 +34,10 @@ void run_forward(const Recurrence<S>& a, const Share& share) {
 // The samples of some steps of this part: all rows of the last step first, then those of the step before.
 template <class S>
 struct Samples {
-    Share::Rows rows;
-    const S* d;            // (count, width) the gates' gradients
+    const S* d;           // (count, width) the gates' gradients
     int64_t width, count;
-    const S **x, **seen;   // (count) the inputs, and what the recurrent product saw
-    S** d_x;               // (count) where the gradients of the inputs go
-    S *x_copy, *seen_copy;  // room for them where they cannot be read as they stand, or null
+    int64_t *row, *step;  // (count) which they are
+    S *left, *right;      // room for some of them, as the products of the weights' gradients take them
 };
 
 // Calls block(first row, rows, of the state's product, first number of it, its numbers) for all that is not zero.
@@ -57,93 +55,133 @@ void each_block(int64_t hidden, int64_t heads, int64_t input, F&& block) {
     }
 }
 
-template <class S>
-void find_samples(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, int64_t begin, int64_t end,
-                  Samples<S>& to) {
-    int64_t n = 0;
-    for (int64_t t = end - 1; t >= begin; --t) {
-        const Share::Rows mine = share.rows(a.at, a.at.active[t]);
-        for (int64_t i = 0; i < mine.count; ++i, ++n) {
-            const int64_t row = mine.row(i);
-            to.x[n] = g.x + g.x_at.place(t, row);
-            if (g.d_x) to.d_x[n] = g.d_x + g.d_x_at.place(t, row);
-            to.seen[n] = previous_output(a, t, row);
-            if (to.x_copy) {  // rows are so far apart that a vector may be read beyond the last number
-                S* copy = to.x_copy + n * padded(g.input, lanes<S>);
-                std::memcpy(copy, to.x[n], static_cast<size_t>(g.input) * sizeof(S));
-                to.x[n] = copy;
-            }
-            if (!to.seen_copy) continue;
-            S* copy = to.seen_copy + n * (a.hidden + lanes<S>);
-            const S* mask = a.mask ? a.mask + a.batch(row) * a.hidden : nullptr;
-            for (int64_t u = 0; u < a.hidden; ++u) copy[u] = mask ? to.seen[n][u] * mask[u] : to.seen[n][u];
-            to.seen[n] = copy;
-        }
-    }
-}
-
 // The gradients of the inputs.
 template <class Cell, class S>
 void give_inputs(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, const Samples<S>& samples) {
     const Panels<S> panels(g.input, 1, back_vectors);
     const Share::Range range = share.panels(panels.each);
     const int64_t depth = Cell::input_gates * a.hidden;
+    constexpr int64_t deep = 512;  // at a time: a panel's rows stay in a near cache
     for (int64_t panel = range.begin; panel < range.end; ++panel) {
         const Units<S> place = panels.units(panel);
-        const S* weight = g.weight_x + panels.packed(panel, depth);
         const int wide = panels.wide(panel);
-        in_blocks(samples.count, tile_rows(wide), [&](int64_t first, int height) {
-            Tile<S> tile{};
-            tile.height = height;
-            tile.vectors = wide;
-            multiply_of<S>(height, wide)(tile.sum, samples.d + first * samples.width, samples.width, weight, depth);
-            for (int m = 0; m < height; ++m) {
-                for (int v = 0; v < wide; ++v) {
-                    store(samples.d_x[first + m] + place.at(v), tile.row(m)[v], place.count(v));
+        for (int64_t k = 0; k < depth; k += deep) {
+            const S* weight = g.weight_x + panels.packed(panel, depth) + k * wide * lanes<S>;
+            in_blocks(samples.count, tile_rows(wide), [&](int64_t first, int height) {
+                Tile<S> tile{};
+                tile.height = height;
+                tile.vectors = wide;
+                const auto to = [&](int m) {
+                    return g.d_x + g.d_x_at.place(samples.step[first + m], samples.row[first + m]);
+                };
+                for (int m = 0; k > 0 && m < height; ++m) {
+                    for (int v = 0; v < wide; ++v) tile.row(m)[v] = load(to(m) + place.at(v), place.count(v));
                 }
+                multiply_of<S>(height, wide)(tile.sum, samples.d + first * samples.width + k, samples.width, weight,
+                                             depth - k < deep ? depth - k : deep);
+                for (int m = 0; m < height; ++m) {
+                    for (int v = 0; v < wide; ++v) store(to(m) + place.at(v), tile.row(m)[v], place.count(v));
+                }
+            });
+        }
+    }
+}
+
+
+// Adds each column's sum over some samples.
+template <class S>
+void add_totals(const S* from, int64_t width, int64_t count, Share::Range mine, S* total) {
+    for (int64_t at = mine.begin; at < mine.end; at += 4 * lanes<S>) {
+        Vec<S> sum[4];
+        int counts[4];
+        for (int v = 0; v < 4; ++v) {
+            const int64_t left = mine.end - at - v * lanes<S>;
+            counts[v] = left <= 0 ? 0 : left < lanes<S> ? static_cast<int>(left) : lanes<S>;
+            sum[v] = load(total + at + v * lanes<S>, counts[v]);
+        }
+        for (int64_t n = 0; n < count; ++n) {
+            const S* row = from + n * width + at;
+            for (int v = 0; v < 4; ++v) sum[v] += load(row + v * lanes<S>, counts[v]);
+        }
+        for (int v = 0; v < 4; ++v) store(total + at + v * lanes<S>, sum[v], counts[v]);
+    }
+}
+
+// Some columns of some samples' gradients, tile by tile: for every sample the rows of one tile of sums.
+template <class S>
+void pack_columns(const S* from, int64_t width, int64_t count, int64_t columns, S* to) {
+    in_blocks(columns, outer_rows, [&](int64_t first, int height) {
+        const S* column = from + first;
+        S* tile = to + first * count;
+        for (int64_t n = 0; n < count; ++n, column += width, tile += height) {
+            if (height == outer_rows) {
+                std::memcpy(tile, column, outer_rows * sizeof(S));
+            } else {
+                for (int m = 0; m < height; ++m) tile[m] = column[m];
             }
-        });
+        }
+    });
+}
+
+// Puts one row's numbers where panels of so many samples have them, under a mask where there is one.
+template <class S>
+void pack_row(const S* from, const S* mask, int64_t numbers, int64_t sample, int64_t count, S* to) {
+    const Panels<S> panels(numbers, 1, outer_vectors);
+    for (int64_t panel = 0; panel < panels.each; ++panel) {
+        const Units<S> place = panels.units(panel);
+        const int wide = panels.wide(panel);
+        S* into = to + panels.packed(panel, count) + sample * wide * lanes<S>;
+        for (int v = 0; v < wide; ++v) {
+            const Vec<S> value = load(from + place.at(v), place.count(v));
+            store(into + v * lanes<S>, mask ? value * load(mask + place.at(v), place.count(v)) : value);
+        }
+    }
+}
+
+// What the weights were multiplied with at some samples: inputs, then states, head after head.
+template <class S>
+void pack_right(const RecurrenceBack<S>& a, const Gradients<S>& g, const Sums& shape, const Samples<S>& samples,
+                int64_t first, int64_t count) {
+    const int64_t head = a.hidden / a.heads;
+    for (int64_t n = 0; n < count; ++n) {
+        const int64_t row = samples.row[first + n], t = samples.step[first + n];
+        pack_row<S>(g.x + g.x_at.place(t, row), nullptr, g.input, n, count, samples.right);
+        const S* seen = previous_output(a, t, row);
+        const S* mask = a.mask ? a.mask + a.batch(row) * a.hidden : nullptr;
+        for (int64_t k = 0; k < a.heads; ++k) {
+            pack_row(seen + k * head, mask ? mask + k * head : nullptr, head, n, count,
+                     samples.right + (shape.input + k * shape.units) * count);
+        }
     }
 }
 
 // Adds to the gradients of this part's rows of the weights.
 template <class Cell, class S>
-void add_weights(const RecurrenceBack<S>& a, const Gradients<S>& g, Share::Range mine, const Samples<S>& samples,
+void add_weights(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, const Samples<S>& samples,
                  S* sums) {
     const Sums shape(Cell::gates * a.hidden, g.input, a.hidden / a.heads, lanes<S>);
-    constexpr int64_t at_once = 128;  // of so many samples one panel stays in the nearest cache
-    for (int64_t some = 0; some < samples.count; some += at_once) {
-        const int64_t count = samples.count - some < at_once ? samples.count - some : at_once;
+    const int64_t most = Gradients<S>::samples_at_once;
+    for (int64_t some = 0; some < samples.count; some += most) {
+        const int64_t count = samples.count - some < most ? samples.count - some : most;
         const S* left = samples.d + some * samples.width;
+        pack_right(a, g, shape, samples, some, count);
         each_block<Cell>(a.hidden, a.heads, g.input, [&](int64_t row, int64_t rows, bool state, int64_t from, int64_t n) {
-            const int64_t begin = row > mine.begin ? row : mine.begin;
-            const int64_t end = row + rows < mine.end ? row + rows : mine.end;
-            const S* const* right = (state ? samples.seen : samples.x) + some;
-            S* column = sums + (state ? shape.input : 0);
-            const int64_t vectors = vectors_of(n, lanes<S>);
-            for (int64_t v = 0; begin < end && v < vectors; v += outer_vectors) {
-                const int wide = vectors - v < outer_vectors ? static_cast<int>(vectors - v) : outer_vectors;
-                in_blocks(end - begin, outer_rows, [&](int64_t first, int height) {
-                    outer_of<S>(height, wide)(column + (begin + first) * shape.width + v * lanes<S>, shape.width,
-                                              left + begin + first, samples.width, right, from + v * lanes<S>, count);
+            const Share::Range mine = share.panels(rows);  // each block in equal parts: a GRU's blocks differ in work
+            const int64_t begin = row + mine.begin, height_of_all = mine.end - mine.begin;
+            const int64_t head = a.hidden / a.heads, place = state ? shape.input + from / head * shape.units : 0;
+            const Panels<S> panels(n, 1, outer_vectors);
+            if (samples.left) pack_columns(left + begin, samples.width, count, height_of_all, samples.left);
+            for (int64_t panel = 0; panel < panels.each; ++panel) {
+                S* column = sums + begin * shape.width + (state ? shape.input : 0) + panels.vector(panel) * lanes<S>;
+                const S* right = samples.right + place * count + panels.packed(panel, count);
+                in_blocks(height_of_all, outer_rows, [&](int64_t first, int height) {
+                    const S* here = samples.left ? samples.left + first * count : left + begin + first;
+                    outer_of<S>(height, panels.wide(panel))(column + first * shape.width, shape.width, here,
+                                                            samples.left ? height : samples.width, right, count);
                 });
             }
         });
-        S* total = sums + shape.totals();
-        for (int64_t at = mine.begin; at < mine.end; at += 4 * lanes<S>) {
-            Vec<S> sum[4];
-            int counts[4];
-            for (int v = 0; v < 4; ++v) {
-                const int64_t left_over = mine.end - at - v * lanes<S>;
-                counts[v] = left_over <= 0 ? 0 : left_over < lanes<S> ? static_cast<int>(left_over) : lanes<S>;
-                sum[v] = load(total + at + v * lanes<S>, counts[v]);
-            }
-            for (int64_t n = 0; n < count; ++n) {
-                const S* row = left + n * samples.width + at;
-                for (int v = 0; v < 4; ++v) sum[v] += load(row + v * lanes<S>, counts[v]);
-            }
-            for (int v = 0; v < 4; ++v) store(total + at + v * lanes<S>, sum[v], counts[v]);
-        }
+        add_totals(left, samples.width, count, share.panels(shape.rows), sums + shape.totals());
     }
 }
 
@@ -157,13 +195,11 @@ void run_backward(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share
     Samples<S> samples{};
     samples.width = width;
     const int64_t places = a.chunk * g.rows;
-    samples.x = g.pointers + share.part * 3 * places;
-    samples.seen = samples.x + places;
-    samples.d_x = const_cast<S**>(samples.seen + places);
-    if (g.x_copy) samples.x_copy = g.x_copy + share.part * places * padded(g.input, lanes<S>);
-    if (g.seen_copy) samples.seen_copy = g.seen_copy + share.part * (places * (a.hidden + lanes<S>) + lanes<S>);
-    Share::Range rows{0, shape.rows};
-    if (share.by_units()) rows = {shape.rows * share.part / share.parts, shape.rows * (share.part + 1) / share.parts};
+    samples.row = g.places + share.part * 2 * places;
+    samples.step = samples.row + places;
+    if (g.left) samples.left = g.left + share.part * g.width * Gradients<S>::samples_at_once;
+    samples.right = g.right + share.part * shape.right(a.heads) * Gradients<S>::samples_at_once;
+    const Share::Range rows = share.panels(shape.rows);
     S* sums = g.sums ? g.sums + own * shape.size() : nullptr;
     if (sums) {
         std::memset(sums + rows.begin * shape.width, 0,
@@ -180,14 +216,17 @@ void run_backward(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share
         samples.count = 0;
         for (int64_t t = end - 1; t >= begin; --t) {
             step_backward<Cell>(a, share, t, going_on, after, now, width);
-            going_on = share.rows(a.at, a.at.active[t]).count;
-            samples.count += going_on;
+            const Share::Rows mine = share.rows(a.at, a.at.active[t]);
+            going_on = mine.count;
+            for (int64_t i = 0; i < going_on; ++i, ++samples.count) {
+                samples.row[samples.count] = mine.row(i);
+                samples.step[samples.count] = t;
+            }
             after = now;
             now += going_on * width;
         }
-        if (g.d_x || sums) find_samples(a, g, share, begin, end, samples);
         if (g.d_x) give_inputs<Cell>(a, g, share, samples);
-        if (sums) add_weights<Cell>(a, g, rows, samples, sums);
+        if (sums) add_weights<Cell>(a, g, share, samples, sums);
         // the first step of these is the next one of those that follow
         if (!share.by_units() || share.part == 0) {
             std::memcpy(room, after, static_cast<size_t>(going_on * width) * sizeof(S));

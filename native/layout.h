@@ -96,6 +96,8 @@ struct Sums {
     int64_t rows, input, units, width;
     REKUR_INLINE Sums(int64_t gates, int64_t inputs, int64_t head, int64_t lanes)
         : rows(gates), input(padded(inputs, lanes)), units(padded(head, lanes)), width(input + units) {}
+    // numbers of the inputs and of all heads' units
+    REKUR_INLINE int64_t right(int64_t heads) const { return input + heads * units; }
     REKUR_INLINE int64_t totals() const { return rows * width; }
     REKUR_INLINE int64_t size() const { return totals() + padded(rows, 64); }
 };
@@ -103,6 +105,7 @@ struct Sums {
 // The large products of the gradients, and the room that a thread works in.
 template <class S>
 struct Gradients {
+    static constexpr int64_t samples_at_once = 192;  // of so many what one panel needs stays in a near cache
     const S* x;
     Walk x_at, d_x_at;
     int64_t input;
@@ -110,8 +113,9 @@ struct Gradients {
     S* d_x;               // or null
     int64_t rows, width;  // most rows of a thread, and how far those of the gates' gradients are apart
     S* d;                 // (parts, (chunk + 1) · rows, width) the gates' gradients; one part where units are split
-    const S** pointers;   // (parts, 3, chunk · rows)
-    S *x_copy, *seen_copy;  // (parts, …), where inputs or outputs are no whole vectors or are masked; or null
+    int64_t* places;      // (parts, 2, chunk · rows)
+    S* left;              // (parts, samples_at_once, width), where rows of d are pages apart; or null
+    S* right;             // (parts, samples_at_once, …)
     S* sums;              // (parts, …) the weights' gradients; one part where units are split; or null
 };
 

@@ -11,10 +11,11 @@ namespace REKUR_ISA {
 // a tile of sums, one row of vectors and one number fit in registers
 constexpr int outer_vectors = REKUR_REGISTERS == 16 ? 3 : 4, outer_rows = REKUR_REGISTERS == 16 ? 4 : 6;
 
-// sum (M, V) += Σ_n left[n] (M) ⊗ right[n] (V); rows of sum are `width` apart, those of left `stride`.
+// sum (M, V) += Σ_n left[n] (M) ⊗ right[n] (V); rows of sum are `width` apart, those of left `stride`, and those of
+// right, a panel, stand side by side.
 template <class S, int M, int V>
-__attribute__((noinline)) void outer(S* sum, int64_t width, const S* left, int64_t stride, const S* const* right,
-                                     int64_t from, int64_t count) {
+__attribute__((noinline)) void outer(S* sum, int64_t width, const S* left, int64_t stride, const S* right,
+                                     int64_t count) {
     Vec<S> tile[M][V];
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
@@ -22,10 +23,9 @@ __attribute__((noinline)) void outer(S* sum, int64_t width, const S* left, int64
         for (int v = 0; v < V; ++v) tile[m][v] = load(sum + m * width + v * lanes<S>);
     }
     for (int64_t n = 0; n < count; ++n) {
-        const S* row = right[n] + from;
         Vec<S> b[V];
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) b[v] = load(row + v * lanes<S>);
+        for (int v = 0; v < V; ++v) b[v] = load(right + v * lanes<S>);
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m) {
             const Vec<S> a = all(left[m]);
@@ -33,6 +33,7 @@ __attribute__((noinline)) void outer(S* sum, int64_t width, const S* left, int64
             for (int v = 0; v < V; ++v) tile[m][v] += a * b[v];
         }
         left += stride;
+        right += V * lanes<S>;
     }
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
@@ -42,7 +43,7 @@ __attribute__((noinline)) void outer(S* sum, int64_t width, const S* left, int64
 }
 
 template <class S>
-using Outer = void (*)(S*, int64_t, const S*, int64_t, const S* const*, int64_t, int64_t);
+using Outer = void (*)(S*, int64_t, const S*, int64_t, const S*, int64_t);
 
 template <class S, int V, int... M>
 constexpr Outer<S> pick_outer(int height, std::integer_sequence<int, M...>) {

@@ -394,6 +394,9 @@ Job forward(nb::dict values) {
             [made](const Plan& how) { made->begin(how); }, [made](const Share& share) { made->run(share); }};
 }
 
+// bytes between rows from which on reading a few of their numbers takes longer than copying them
+constexpr int64_t pages = 6000;
+
 // What a backward pass is made of.
 template <class S>
 struct Backward {
@@ -405,10 +408,9 @@ struct Backward {
     std::unique_ptr<Batch> batch;
     Padded<S> d_x{};
     S *d_weight_x = nullptr, *d_weight = nullptr, *d_bias = nullptr, *d_bias_h = nullptr;
-    bool masked = false;
     Buffer<S> weight{nullptr, [](S*) {}}, weight_x{nullptr, [](S*) {}};
-    Room<S> d, x_copy, seen_copy, sums;
-    Room<const S*> pointers;
+    Room<S> d, left, right, sums;
+    Room<int64_t> places;
     Barrier all;
     nb::dict values;
 
@@ -421,15 +423,14 @@ struct Backward {
         g.width = padded(sizes.gates, lanes) + lanes;  // off powers of two
         d = Room<S>(shared * (a.chunk + 1) * g.rows * g.width);
         g.d = d.get();
-        const int64_t places = a.chunk * g.rows;
-        pointers = Room<const S*>(how.parts * 3 * places);
-        g.pointers = pointers.get();
+        places = Room<int64_t>(how.parts * 2 * a.chunk * g.rows);
+        g.places = places.get();
         const bool learns = d_weight_x || d_weight || d_bias || d_bias_h;
-        x_copy = Room<S>(learns && g.input % lanes ? how.parts * places * padded(g.input, lanes) : 0);
-        g.x_copy = x_copy.get();
-        const bool copies = learns && (sizes.head % lanes || masked);
-        seen_copy = Room<S>(copies ? how.parts * (places * (sizes.hidden + lanes) + lanes) : 0);
-        g.seen_copy = seen_copy.get();
+        const int64_t some = learns ? how.parts * Gradients<S>::samples_at_once : 0;
+        right = Room<S>(some * shape().right(sizes.heads));
+        g.right = right.get();
+        left = Room<S>(g.width * static_cast<int64_t>(sizeof(S)) > pages ? some * g.width : 0);
+        g.left = left.get();
         sums = Room<S>(learns ? shared * shape().size() : 0);
         g.sums = sums.get();
     }
@@ -516,7 +517,6 @@ Job backward(nb::dict values) {
     a.h0 = given.array<const S>("h0", B * H, true);
     a.c0 = given.array<const S>("c0", B * sizes.cells, sizes.cells > 0);
     a.mask = given.array<const S>("mask", B * H);
-    made->masked = a.mask != nullptr;
     a.gates = given.array<const S>("gates", places * sizes.gates, sizes.product > H);
     a.cells = given.array<const S>("cells", places * sizes.cells, sizes.cells > 0);
     const auto y = padded_array<const S>(values, "y", B, T, H), d_y = padded_array<const S>(values, "d_y", B, T, H);

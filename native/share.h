@@ -57,6 +57,7 @@ struct Share {
         int64_t begin, end;
     };
 
+    // This part's of so many panels, or of other things that units are split by.
     REKUR_INLINE Range panels(int64_t count) const {
         if (!by_units()) return {0, count};
         return {count * part / parts, count * (part + 1) / parts};

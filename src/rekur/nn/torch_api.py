@@ -109,7 +109,7 @@ class _DropIn(nn.RNNBase):
                 after += [last, last_back]
             if layer + 1 < self.num_layers:
                 x = functional.dropout(x, self.dropout, self.training)
-        return x, tuple(torch.stack(tensors) for tensors in zip(*after, strict=True))
+        return x, tuple(_stacked(tensors) for tensors in zip(*after, strict=True))
 
     def _make_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
@@ -343,6 +343,10 @@ class GRU(_DropIn, nn.GRU):
 
     def _make_cell(self, input_size: int) -> Cell:
         return gru.GRU(input_size, self.hidden_size, bias=self.bias, init="torch")
+
+
+def _stacked(tensors: tuple[Tensor, ...]) -> Tensor:
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
 def _plain(name: str) -> str:

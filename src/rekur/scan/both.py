@@ -90,7 +90,7 @@ def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan]) -> list[
     """Return for each direction its outputs (B, T, O), and the state after each row's last step read."""
     families = tuple(family for family, _ in prepared)
     tensors = [t for _, operands in prepared for t in (x, *operands)]
-    with torch.autocast(device_type=x.device.type, enabled=False):
+    with full_precision(x):
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             found = list(_Both.apply(families, plans, *tensors))  # type: ignore[no-untyped-call]
         else:
@@ -132,7 +132,7 @@ class _Both(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
         givens = map(given_of, _halves(saved), _halves(ctx.needs_input_grad[2:]))
-        with torch.autocast(device_type=saved[0].device.type, enabled=False):
+        with full_precision(saved[0]):
             works = [backward(*own) for own in zip(ctx.families, ctx.plans, givens, _halves(grads), strict=True)]
             ahead, back = run_beside(*works)
         return None, None, *ahead, *back

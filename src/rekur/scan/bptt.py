@@ -21,6 +21,7 @@ from rekur.scan.jobs import Work, run
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.operands import Family, Given, Operands
 from rekur.scan.plan import Plan
+from rekur.scan.precision import full_precision
 
 State = tuple[Tensor, ...]
 Prepared = tuple[Family, Operands]
@@ -38,7 +39,7 @@ def bptt(prepared: Prepared, x: Tensor, plan: Plan) -> tuple[Tensor, State]:
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
     """
     family, operands = prepared
-    with torch.autocast(device_type=x.device.type, enabled=False):
+    with full_precision(x):
         inputs = x.to(operands.w_h.dtype)
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
@@ -141,7 +142,7 @@ class _Bptt(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
-        with torch.autocast(device_type=saved[0].device.type, enabled=False):
+        with full_precision(saved[0]):
             work = backward(ctx.family, ctx.plan, given_of(saved, ctx.needs_input_grad[2:]), grads)
             return None, None, *run(work)
 
