@@ -10,55 +10,84 @@ namespace {
 int64_t gates_of(Kind kind) { return kind == Kind::lstm || kind == Kind::gru ? 4 : 1; }
 int64_t product_gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
 
-// What a scan and its gradients are made of.
+// What a scan and its gradients are made of: rows of falling length, padded, each read forwards or backwards.
 template <class S>
 struct Problem {
     Kind kind;
-    int64_t hidden;
+    int64_t hidden, input, chunk;
     Ragged layout;
-    bool masked;
-    Exact<S> weight, bias, h0, mask, c0, x, d_outputs, d_c;
+    bool masked, reverse;
+    Exact<S> weight_x, bias_x, weight, bias, h0, mask, c0, x, d_outputs, d_last, d_c;
+    Exact<int64_t> lengths;
 
-    Problem(Kind of, int64_t size, Ragged rows, bool with_mask, uint64_t seed)
-        : kind(of), hidden(size), layout(std::move(rows)), masked(with_mask) {
+    Problem(Kind of, int64_t size, int64_t inputs, int64_t some, Ragged rows, bool with_mask, bool backwards,
+            uint64_t seed)
+        : kind(of), hidden(size), input(inputs), chunk(some), layout(std::move(rows)), masked(with_mask),
+          reverse(backwards) {
         Random random(seed);
-        const int64_t H = hidden, R = layout.rows(), N = layout.places;
-        weight = random.array<S>(product_gates_of(kind) * H * H, 1.5 / std::sqrt(static_cast<double>(H)));
+        const int64_t H = hidden, R = layout.rows(), G = product_gates_of(kind) * H, steps = layout.steps;
+        weight_x = random.array<S>(G * input, 1.5 / std::sqrt(static_cast<double>(input)));
+        bias_x = random.array<S>(G);
+        weight = random.array<S>(G * H, 1.5 / std::sqrt(static_cast<double>(H)));
         bias = random.array<S>(kind == Kind::gru ? H : 0);
         h0 = random.array<S>(R * H);
         mask = random.array<S>(masked ? R * H : 0, 2);
         c0 = random.array<S>(kind == Kind::lstm ? R * H : 0);
-        x = random.array<S>(N * gates_of(kind) * H, 2);
-        d_outputs = random.array<S>(N * H);
+        x = random.array<S>(R * steps * input, 2);
+        d_outputs = random.array<S>(R * steps * H);
+        d_last = random.array<S>(R * H);
         d_c = random.array<S>(kind == Kind::lstm ? R * H : 0);
+        count();
+    }
+
+    void count() {
+        lengths = Exact<int64_t>(layout.rows());
+        for (int64_t r = 0; r < layout.rows(); ++r) lengths[r] = layout.lengths[static_cast<size_t>(r)];
+    }
+
+    // Where step t of row r stands, in the order in which it is read.
+    int64_t place(int64_t t, int64_t r) const {
+        const int64_t length = layout.lengths[static_cast<size_t>(r)];
+        return r * layout.steps + (reverse ? length - 1 - t : t);
     }
 
     // One row by itself.
     Problem alone(int64_t r) const {
         Problem one = *this;
-        const int64_t H = hidden, W = gates_of(kind) * H;
         one.layout = Ragged({layout.lengths[static_cast<size_t>(r)]}, false);
-        const auto row = [&](const Exact<S>& from) {
-            Exact<S> to(from.size() ? H : 0);
-            if (to.size()) std::memcpy(to.data(), from.data() + r * H, to.bytes());
+        const auto row = [&](const Exact<S>& from, int64_t width, int64_t wanted) {
+            Exact<S> to(from.size() ? wanted : 0);
+            if (to.size()) std::memcpy(to.data(), from.data() + r * width, to.bytes());
             return to;
         };
-        one.h0 = row(h0), one.mask = row(mask), one.c0 = row(c0), one.d_c = row(d_c);
-        one.x = Exact<S>(one.layout.steps * W);
-        one.d_outputs = Exact<S>(one.layout.steps * H);
-        for (int64_t t = 0; t < one.layout.steps; ++t) {
-            const int64_t place = layout.at().place(t, r);
-            std::memcpy(one.x.data() + t * W, x.data() + place * W, static_cast<size_t>(W) * sizeof(S));
-            std::memcpy(one.d_outputs.data() + t * H, d_outputs.data() + place * H, static_cast<size_t>(H) * sizeof(S));
-        }
+        const int64_t H = hidden, T = layout.steps, own = one.layout.steps;
+        one.h0 = row(h0, H, H), one.mask = row(mask, H, H), one.c0 = row(c0, H, H), one.d_c = row(d_c, H, H);
+        one.d_last = row(d_last, H, H);
+        one.x = row(x, T * input, own * input), one.d_outputs = row(d_outputs, T * H, own * H);
+        one.count();
         return one;
     }
 };
 
-// What comes out. Of double numbers also the truth.
+// Where rows of a padded array begin.
+struct Begins {
+    Exact<int64_t> row;
+    Walk walk;
+
+    template <class S>
+    Begins(const Problem<S>& p, int64_t width) : row(p.layout.rows()) {
+        for (int64_t r = 0; r < p.layout.rows(); ++r) {
+            const int64_t length = p.lengths[r];
+            row[r] = (r * p.layout.steps + (p.reverse && length > 0 ? length - 1 : 0)) * width;
+        }
+        walk = Walk{nullptr, row.data(), p.reverse ? -width : width, 0};
+    }
+};
+
+// What comes out.
 template <class S>
 struct Result {
-    Exact<S> gates, outputs, cells, d_gates, d_h, d_c;
+    Exact<S> gates, outputs, cells, d_x, d_h, d_c, d_mask, weights;
     bool keep;
 };
 
@@ -70,65 +99,106 @@ Exact<S> packed(const Packing& how, const Exact<S>& weight) {
 }
 
 template <class S>
+void run_back(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by_units, Result<S>& to) {
+    const int64_t H = p.hidden, R = p.layout.rows(), gates = product_gates_of(p.kind), G = gates_of(p.kind) * H;
+    const Begins of_y(p, H), of_x(p, p.input);
+    const auto weight = packed(Packing{1, H, gates * H, 1, H, kernels.panel, kernels.lanes}, p.weight);
+    const auto weight_x = packed(Packing{1, p.input, gates * H, 1, p.input, kernels.panel, kernels.lanes}, p.weight_x);
+    const int64_t shared = by_units ? 1 : parts, rows = by_units ? R : (R + parts - 1) / parts;
+    const Sums shape(G, p.input, H, kernels.lanes);
+    const int64_t width = G + 3, some = parts * Gradients<S>::samples_at_once;
+    Exact<S> d(shared * (p.chunk + 1) * rows * width), left(some * width), right(some * shape.right(1));
+    Exact<S> sums(shared * shape.size(), nan<S>);
+    Exact<int64_t> places(parts * 2 * p.chunk * rows);
+    RecurrenceBack<S> a{};
+    a.at = p.layout.at();
+    a.out = of_y.walk, a.d_out = of_y.walk;
+    a.hidden = H, a.heads = 1, a.chunk = p.chunk;
+    a.lengths = p.lengths.data();
+    a.weight = weight.data();
+    a.h0 = p.h0.data(), a.c0 = p.c0.or_null(), a.mask = p.mask.or_null();
+    a.gates = to.gates.or_null(), a.outputs = to.outputs.data(), a.cells = to.cells.or_null();
+    a.d_outputs = p.d_outputs.data(), a.d_last = p.d_last.data();
+    a.d_h = to.d_h.data(), a.d_c = to.d_c.or_null(), a.d_mask = to.d_mask.or_null();
+    Gradients<S> g{};
+    g.x = p.x.data(), g.x_at = of_x.walk, g.d_x_at = of_x.walk, g.input = p.input;
+    g.weight_x = weight_x.data(), g.d_x = to.d_x.data();
+    g.rows = rows, g.width = width, g.d = d.data(), g.places = places.data();
+    g.left = p.chunk % 2 ? left.data() : nullptr;
+    g.right = right.data(), g.sums = sums.data();
+    in_parts(parts, by_units, [&](const Share& share) { kernels.backward(p.kind, a, g, share); });
+    to.weights = Exact<S>(shape.size());
+    for (int64_t part = 0; part < shared; ++part) {
+        for (int64_t i = 0; i < shape.totals() + shape.rows; ++i) to.weights[i] += sums[part * shape.size() + i];
+    }
+}
+
+template <class S>
 Result<S> run(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by_units, bool keep) {
-    const int64_t H = p.hidden, R = p.layout.rows(), N = p.layout.places, gates = product_gates_of(p.kind);
-    const bool lstm = p.kind == Kind::lstm;
-    Result<S> to{p.x, Exact<S>(N * H), lstm && keep ? Exact<S>(N * H) : p.c0, {}, Exact<S>(R * H), p.d_c, keep};
-    Exact<S> seen0 = p.h0, seen(p.masked ? 2 * R * H : 0);
-    for (int64_t i = 0; p.masked && i < R * H; ++i) seen0[i] *= p.mask[i];
-    const int units = gates == 1 ? kernels.forward_units : 1;
-    const auto forward = packed(Packing{gates, H, H, H, 1, units, kernels.lanes}, p.weight);
-    const Recurrence<S> a{p.layout.at(),   H,          forward.data(),     p.bias.or_null(),   p.h0.data(),
-                          seen0.data(),    p.mask.or_null(), p.c0.or_null(), to.gates.data(), to.outputs.data(),
-                          to.cells.or_null(), seen.or_null(), keep};
+    const int64_t H = p.hidden, R = p.layout.rows(), gates = product_gates_of(p.kind), G = gates_of(p.kind) * H;
+    const bool lstm = p.kind == Kind::lstm, simple = gates == 1;
+    const int64_t places = keep ? p.layout.places : p.chunk * R, padded = R * p.layout.steps;
+    Result<S> to{Exact<S>(simple ? 0 : places * G), Exact<S>(padded * H),
+                 lstm && keep ? Exact<S>(p.layout.places * H) : p.c0, Exact<S>(padded * p.input), Exact<S>(R * H), p.d_c,
+                 Exact<S>(p.masked ? R * H : 0), {}, keep};
+    const Begins of_y(p, H), of_x(p, p.input);
+    const int units = simple ? kernels.forward_units : 1;
+    const auto weight = packed(Packing{gates, H, H, H, 1, units, kernels.lanes}, p.weight);
+    const auto weight_x = packed(Packing{gates, H, p.input, p.input, 1, units, kernels.lanes}, p.weight_x);
+    Exact<S> seen(2 * R * H);
+    Exact<int64_t> ring(p.layout.steps);
+    for (int64_t t = 0; t < p.layout.steps; ++t) ring[t] = t % p.chunk * R;
+    Recurrence<S> a{};
+    a.at = p.layout.at();
+    if (!keep) a.at.first = ring.data();
+    a.out = of_y.walk;
+    a.hidden = H, a.heads = 1, a.chunk = p.chunk;
+    a.lengths = p.lengths.data();
+    a.x = p.x.data(), a.x_at = of_x.walk, a.input = p.input;
+    a.weight_x = weight_x.data(), a.bias_x = p.bias_x.data();
+    a.weight = weight.data(), a.bias = p.bias.or_null();
+    a.h0 = p.h0.data(), a.mask = p.mask.or_null(), a.c0 = p.c0.or_null();
+    a.gates = to.gates.or_null(), a.outputs = to.outputs.data(), a.cells = to.cells.or_null();
+    a.seen = seen.data(), a.keep = keep;
     in_parts(parts, by_units, [&](const Share& share) { kernels.forward(p.kind, a, share); });
-    if (!keep) return to;
-    to.d_gates = Exact<S>(N * gates_of(p.kind) * H);
-    const auto back = packed(Packing{1, H, gates * H, 1, H, kernels.panel, kernels.lanes}, p.weight);
-    const bool simple = gates == 1;
-    const Exact<S> none;
-    const RecurrenceBack<S> b{p.layout.at(),
-                              H,
-                              back.data(),
-                              p.h0.data(),
-                              p.c0.or_null(),
-                              p.mask.or_null(),
-                              simple ? none.data() : to.gates.data(),
-                              to.outputs.data(),
-                              to.cells.or_null(),
-                              p.d_outputs.data(),
-                              to.d_gates.data(),
-                              to.d_h.data(),
-                              to.d_c.or_null()};
-    in_parts(parts, by_units, [&](const Share& share) { kernels.backward(p.kind, b, share); });
+    if (keep) run_back(kernels, p, parts, by_units, to);
     return to;
 }
 
-// One row in double precision, unit by unit.
+// One row in double precision, unit by unit; what it adds to the gradients of the weights and biases goes to `weights`:
+// for each gate the inputs', the states' and the total.
 template <class S>
 class Truth {
 public:
-    explicit Truth(const Problem<S>& problem, int64_t row)
-        : p(problem), r(row), H(p.hidden), T(p.layout.lengths[static_cast<size_t>(row)]), W(gates_of(p.kind) * H) {
+    Truth(const Problem<S>& problem, int64_t row, std::vector<double>& weights)
+        : p(problem), r(row), H(p.hidden), I(p.input), T(p.lengths[row]), W(gates_of(p.kind) * H), sums(weights) {
         h.assign(size(T + 1, H), 0), c = h, gates.assign(size(T, W), 0), d_gates = gates;
+        d_x.assign(size(T, I), 0), d_mask.assign(size(1, H), 0);
         for (int64_t u = 0; u < H; ++u) {
             h[at(0, H, u)] = p.h0[r * H + u];
             if (p.kind == Kind::lstm) c[at(0, H, u)] = p.c0[r * H + u];
         }
         for (int64_t t = 0; t < T; ++t) forward(t);
         d_h.assign(size(1, H), 0), d_c = d_h;
+        for (int64_t u = 0; u < H && T > 0; ++u) d_h[size(u, 1)] = p.d_last[r * H + u];
         for (int64_t u = 0; u < H && p.kind == Kind::lstm; ++u) d_c[size(u, 1)] = p.d_c[r * H + u];
         for (int64_t t = T - 1; t >= 0; --t) backward(t);
     }
 
-    std::vector<double> h, c, gates, d_gates, d_h, d_c;  // h and c from the initial ones on
+    std::vector<double> h, c, gates, d_gates, d_x, d_h, d_c, d_mask;  // h and c from the initial ones on
 
     static size_t at(int64_t t, int64_t width, int64_t u) { return static_cast<size_t>(t * width + u); }
 
 private:
     static size_t size(int64_t steps, int64_t width) { return static_cast<size_t>(steps * width); }
     double mask(int64_t u) const { return p.masked ? p.mask[r * H + u] : 1; }
-    double x(int64_t t, int64_t w) const { return p.x[p.layout.at().place(t, r) * W + w]; }
+
+    // what the inputs give to a gate
+    double x(int64_t t, int64_t gate, int64_t u) const {
+        double sum = p.bias_x[gate * H + u];
+        for (int64_t k = 0; k < I; ++k) sum += p.weight_x[(gate * H + u) * I + k] * p.x[p.place(t, r) * I + k];
+        return sum;
+    }
 
     double product(int64_t t, int64_t gate, int64_t u) const {
         double sum = 0;
@@ -143,19 +213,19 @@ private:
             double& now = h[at(t + 1, H, u)];
             if (p.kind == Kind::lstm) {
                 for (int64_t g = 0; g < 4; ++g) {
-                    const double sum = x(t, g * H + u) + product(t, g, u);
+                    const double sum = x(t, g, u) + product(t, g, u);
                     gate(g) = g == 2 ? std::tanh(sum) : squash(sum);
                 }
                 c[at(t + 1, H, u)] = gate(1) * c[at(t, H, u)] + gate(0) * gate(2);
                 now = gate(3) * std::tanh(c[at(t + 1, H, u)]);
             } else if (p.kind == Kind::gru) {
-                gate(0) = squash(x(t, u) + product(t, 0, u));
-                gate(1) = squash(x(t, H + u) + product(t, 1, u));
+                gate(0) = squash(x(t, 0, u) + product(t, 0, u));
+                gate(1) = squash(x(t, 1, u) + product(t, 1, u));
                 gate(3) = product(t, 2, u) + p.bias[u];
-                gate(2) = std::tanh(x(t, 2 * H + u) + gate(0) * gate(3));
+                gate(2) = std::tanh(x(t, 2, u) + gate(0) * gate(3));
                 now = gate(2) + gate(1) * (before - gate(2));
             } else {
-                const double sum = x(t, u) + product(t, 0, u);
+                const double sum = x(t, 0, u) + product(t, 0, u);
                 now = p.kind == Kind::tanh_rnn ? std::tanh(sum) : std::max(sum, 0.0);
             }
         }
@@ -163,7 +233,7 @@ private:
 
     void backward(int64_t t) {
         std::vector<double> before(size(1, H), 0);
-        const int64_t place = p.layout.at().place(t, r);
+        const int64_t place = p.place(t, r);
         for (int64_t u = 0; u < H; ++u) {
             const auto gate = [&](int64_t g) { return gates[at(t, W, g * H + u)]; };
             const auto d = [&](int64_t g) -> double& { return d_gates[at(t, W, g * H + u)]; };
@@ -187,18 +257,31 @@ private:
                 d(0) = p.kind == Kind::tanh_rnn ? here * (1 - now * now) : now > 0 ? here : 0;
             }
         }
-        for (int64_t gate = 0; gate < product_gates_of(p.kind); ++gate) {
-            const int64_t column = p.kind == Kind::gru && gate == 2 ? 3 : gate;
-            for (int64_t u = 0; u < H; ++u) {
-                const double d = d_gates[at(t, W, column * H + u)];
-                for (int64_t k = 0; k < H; ++k) before[size(k, 1)] += d * p.weight[(gate * H + u) * H + k] * mask(k);
-            }
-        }
+        for (int64_t row = 0; row < W; ++row) give(t, row, before);
         d_h = before;
     }
 
+    // One gate's gradient to what it was made of; a GRU's n has no product with the state, its m none with the input.
+    void give(int64_t t, int64_t row, std::vector<double>& before) {
+        const bool gru = p.kind == Kind::gru, input = !gru || row < 3 * H, state = !gru || row / H != 2;
+        const double d = d_gates[at(t, W, row)];
+        double* sum = sums.data() + row * (I + H + 1);
+        sum[I + H] += d;
+        for (int64_t k = 0; input && k < I; ++k) {
+            d_x[at(t, I, k)] += d * p.weight_x[row * I + k];
+            sum[k] += d * p.x[p.place(t, r) * I + k];
+        }
+        for (int64_t k = 0; state && k < H; ++k) {
+            const double back = d * p.weight[(gru && row >= 3 * H ? row - H : row) * H + k], old = h[at(t, H, k)];
+            before[size(k, 1)] += back * mask(k);
+            d_mask[size(k, 1)] += back * old;
+            sum[I + k] += d * old * mask(k);
+        }
+    }
+
     const Problem<S>& p;
-    int64_t r, H, T, W;
+    int64_t r, H, I, T, W;
+    std::vector<double>& sums;
 };
 
 template <class S>
@@ -210,21 +293,32 @@ bool all_near(const S* got, const double* truth, int64_t count) {
 }
 
 template <class S>
-void check_truth(const Problem<S>& p, const Result<S>& got, Report& report) {
-    const int64_t H = p.hidden, W = gates_of(p.kind) * H;
+void check_truth(const Kernels<S>& kernels, const Problem<S>& p, const Result<S>& got, Report& report) {
+    const int64_t H = p.hidden, I = p.input, W = gates_of(p.kind) * H;
     const bool simple = W == H, lstm = p.kind == Kind::lstm;
+    std::vector<double> weights(static_cast<size_t>(W * (I + H + 1)), 0);
     for (int64_t r = 0; r < p.layout.rows(); ++r) {
-        const Truth<S> truth(p, r);
-        for (int64_t t = 0; t < p.layout.lengths[static_cast<size_t>(r)]; ++t) {
-            const int64_t at = p.layout.at().place(t, r);
+        const Truth<S> truth(p, r, weights);
+        for (int64_t t = 0; t < p.lengths[r]; ++t) {
+            const int64_t at = p.layout.at().place(t, r), place = p.place(t, r);
             const size_t after = truth.at(t + 1, H, 0), gate = truth.at(t, W, 0);
-            report.that(all_near(got.outputs.data() + at * H, &truth.h[after], H), "outputs");
+            report.that(all_near(got.outputs.data() + place * H, &truth.h[after], H), "outputs");
             if (lstm) report.that(all_near(got.cells.data() + at * H, &truth.c[after], H), "cells");
             if (!simple) report.that(all_near(got.gates.data() + at * W, &truth.gates[gate], W), "gates");
-            report.that(all_near(got.d_gates.data() + at * W, &truth.d_gates[gate], W), "gradients of the gates");
+            report.that(all_near(got.d_x.data() + place * I, &truth.d_x[truth.at(t, I, 0)], I), "gradient of x");
         }
-        report.that(all_near(got.d_h.data() + r * H, truth.d_h.data(), H), "gradient of h0");
+        if (p.lengths[r] > 0) report.that(all_near(got.d_h.data() + r * H, truth.d_h.data(), H), "gradient of h0");
         if (lstm) report.that(all_near(got.d_c.data() + r * H, truth.d_c.data(), H), "gradient of c0");
+        if (p.masked) report.that(all_near(got.d_mask.data() + r * H, truth.d_mask.data(), H), "gradient of mask");
+    }
+    const Sums shape(W, I, H, kernels.lanes);
+    for (int64_t row = 0; row < W; ++row) {
+        const double* truth = weights.data() + row * (I + H + 1);
+        const bool gru = p.kind == Kind::gru;
+        const S* sums = got.weights.data() + row * shape.width;
+        if (!gru || row < 3 * H) report.that(all_near(sums, truth, I), "gradient of the input weights");
+        if (!gru || row / H != 2) report.that(all_near(sums + shape.input, truth + I, H), "gradient of the weights");
+        report.that(all_near(got.weights.data() + shape.totals() + row, truth + I + H, 1), "gradient of the biases");
     }
 }
 
@@ -238,13 +332,13 @@ bool same_row(const Problem<S>& p, const Result<S>& a, int64_t r, const Problem<
         if (one.size() && other.size()) same &= same_bits(one.data() + i * width, other.data() + j * width, width);
     };
     const bool keep = a.keep && b.keep;
-    for (int64_t t = 0; t < p.layout.lengths[static_cast<size_t>(r)]; ++t) {
-        const int64_t i = p.layout.at().place(t, r), j = q.layout.at().place(t, other_r);
-        compare(a.outputs, b.outputs, i, j, H);
+    for (int64_t t = 0; t < p.lengths[r]; ++t) {
+        compare(a.outputs, b.outputs, p.place(t, r), q.place(t, other_r), H);
         if (!keep) continue;
+        const int64_t i = p.layout.at().place(t, r), j = q.layout.at().place(t, other_r);
         compare(a.cells, b.cells, i, j, H);
         compare(a.gates, b.gates, i, j, W);
-        compare(a.d_gates, b.d_gates, i, j, W);
+        compare(a.d_x, b.d_x, p.place(t, r), q.place(t, other_r), p.input);
     }
     if (!a.keep && !b.keep) compare(a.cells, b.cells, r, other_r, H);
     if (!keep) return same;
@@ -262,6 +356,7 @@ void check_bits(const Kernels<S>& kernels, const Problem<S>& p, const Result<S>&
     against(p, run(kernels, p, 1, false, false), "bits without keeping");
     const auto last = run(kernels, p, 2, true, false);
     for (int64_t r = 0; r < R; ++r) {
+        if (p.lengths[r] == 0) continue;
         const Problem<S> one = p.alone(r);
         report.that(same_row(p, whole, r, one, run(kernels, one, 1, false, true), 0), "bits of a row by itself");
         report.that(same_row(p, last, r, one, run(kernels, one, 1, false, false), 0), "bits by units, not kept");
@@ -272,17 +367,16 @@ void check_bits(const Kernels<S>& kernels, const Problem<S>& p, const Result<S>&
 
 template <class S>
 void check_nan(const Kernels<S>& kernels, Problem<S> p, const Result<S>& whole, Report& report) {
-    const int64_t R = p.layout.rows(), H = p.hidden, W = gates_of(p.kind) * H, row = R / 2;
-    const int64_t length = p.layout.lengths[static_cast<size_t>(row)];
+    const int64_t R = p.layout.rows(), H = p.hidden, row = R / 2, length = p.lengths[row];
     if (length == 0) return;
-    for (int64_t u = 0; u < W; ++u) p.x[p.layout.at().place(0, row) * W + u] = nan<S>;
+    for (int64_t k = 0; k < p.input; ++k) p.x[p.place(0, row) * p.input + k] = nan<S>;
     const auto got = run(kernels, p, 1, false, true);
     for (int64_t r = 0; r < R; ++r) {
         if (r != row) report.that(same_row(p, whole, r, p, got, r), "NaN of another row");
     }
     for (int64_t t = 0; t < length; ++t) {
         for (int64_t u = 0; u < H; ++u) {
-            report.that(std::isnan(got.outputs[p.layout.at().place(t, row) * H + u]), "NaN goes on in its own row");
+            report.that(std::isnan(got.outputs[p.place(t, row) * H + u]), "NaN goes on in its own row");
         }
     }
 }
@@ -290,7 +384,7 @@ void check_nan(const Kernels<S>& kernels, Problem<S> p, const Result<S>& whole, 
 template <class S>
 void check_case(const Kernels<S>& kernels, const Problem<S>& p, Report& report) {
     const auto whole = run(kernels, p, 1, false, true);
-    check_truth(p, whole, report);
+    check_truth(kernels, p, whole, report);
     check_bits(kernels, p, whole, report);
     check_nan(kernels, p, whole, report);
 }
@@ -304,13 +398,15 @@ void check_all(const InstructionSet& set, Report& report) {
     for (const auto& [hidden, rows, steps] : sizes) {
         for (int kind = 0; kind < 4; ++kind) {
             for (int flags = 0; flags < 8; ++flags) {
-                const bool ragged = flags & 1, masked = flags & 2, apart = flags & 4;
+                const bool ragged = flags & 1, masked = flags & 2, reverse = flags & 4;
+                const int64_t inputs[] = {1, 5, 16, 33}, input = inputs[(seed + rows) % 4], chunk = 1 + seed % 3;
                 report.where = std::string(set.name) + (sizeof(S) == 4 ? " single " : " double ") + names[kind] +
                                " H" + std::to_string(hidden) + " R" + std::to_string(rows) + " T" +
                                std::to_string(steps) + (ragged ? " ragged" : "") + (masked ? " masked" : "") +
-                               (apart ? " rows apart" : "");
-                const Ragged layout(lengths_of(rows, steps, ragged), apart);
-                check_case(set.of<S>(), Problem<S>(static_cast<Kind>(kind), hidden, layout, masked, ++seed), report);
+                               (reverse ? " reverse" : "");
+                const Ragged layout(lengths_of(rows, steps, ragged), false);
+                const Problem<S> problem(static_cast<Kind>(kind), hidden, input, chunk, layout, masked, reverse, ++seed);
+                check_case(set.of<S>(), problem, report);
             }
         }
     }
