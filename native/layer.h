@@ -165,22 +165,23 @@ void add_weights(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share&
         const int64_t count = samples.count - some < most ? samples.count - some : most;
         const S* left = samples.d + some * samples.width;
         pack_right(a, g, shape, samples, some, count);
-        each_block<Cell>(a.hidden, a.heads, g.input, [&](int64_t row, int64_t rows, bool state, int64_t from, int64_t n) {
+        const auto add = [&](int64_t row, int64_t rows, bool state, int64_t from, int64_t n) {
             const Share::Range mine = share.panels(rows);  // each block in equal parts: a GRU's blocks differ in work
-            const int64_t begin = row + mine.begin, height_of_all = mine.end - mine.begin;
+            const int64_t begin = row + mine.begin, own = mine.end - mine.begin;
             const int64_t head = a.hidden / a.heads, place = state ? shape.input + from / head * shape.units : 0;
             const Panels<S> panels(n, 1, outer_vectors);
-            if (samples.left) pack_columns(left + begin, samples.width, count, height_of_all, samples.left);
+            if (samples.left) pack_columns(left + begin, samples.width, count, own, samples.left);
             for (int64_t panel = 0; panel < panels.each; ++panel) {
                 S* column = sums + begin * shape.width + (state ? shape.input : 0) + panels.vector(panel) * lanes<S>;
                 const S* right = samples.right + place * count + panels.packed(panel, count);
-                in_blocks(height_of_all, outer_rows, [&](int64_t first, int height) {
+                in_blocks(own, outer_rows, [&](int64_t first, int height) {
                     const S* here = samples.left ? samples.left + first * count : left + begin + first;
                     outer_of<S>(height, panels.wide(panel))(column + first * shape.width, shape.width, here,
                                                             samples.left ? height : samples.width, right, count);
                 });
             }
-        });
+        };
+        each_block<Cell>(a.hidden, a.heads, g.input, add);
         add_totals(left, samples.width, count, share.panels(shape.rows), sums + shape.totals());
     }
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <utility>
 
 namespace rekur {
 
@@ -12,5 +14,27 @@ void* take_memory(std::size_t bytes);
 void give_memory(void* memory);
 
 constexpr std::size_t kept_at_most = std::size_t(512) << 20;
+
+// Memory of the store, as long as this lives.
+template <class S>
+class Room {
+public:
+    Room() = default;
+    explicit Room(int64_t numbers) {
+        if (numbers > 0) memory_ = take_memory(static_cast<std::size_t>(numbers) * sizeof(S));
+    }
+    Room(Room&& other) noexcept : memory_(other.memory_) { other.memory_ = nullptr; }
+    Room& operator=(Room&& other) noexcept {
+        std::swap(memory_, other.memory_);
+        return *this;
+    }
+    ~Room() {
+        if (memory_) give_memory(memory_);
+    }
+    S* get() const { return static_cast<S*>(memory_); }
+
+private:
+    void* memory_ = nullptr;
+};
 
 }  // namespace rekur

@@ -53,6 +53,7 @@ void bind(nb::module_& m) {
 
 }  // namespace
 
+void bind_jobs(nb::module_& m);
 void bind_recurrences(nb::module_& m);
 void bind_live(nb::module_& m);
 void bind_stepper(nb::module_& m);
@@ -68,6 +69,7 @@ NB_MODULE(_native, m) {
     m.def("team", [] { return std::string(rekur::team_name()); });
     rekur::bind<float>(m);
     rekur::bind<double>(m);
+    rekur::bind_jobs(m);
     rekur::bind_recurrences(m);
     rekur::bind_live(m);
     rekur::bind_stepper(m);

@@ -1,96 +1,13 @@
 // Recurrences as Python sees them: arrays and numbers come by name, and are checked here; below, nothing is.
-#include <algorithm>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <numeric>
 
-#if defined(__unix__)
-#include <unistd.h>
-#endif
-
-#include "given.h"
+#include "batch.h"
+#include "job.h"
 #include "kernels.h"
 #include "memory.h"
-#include "team.h"
 
 namespace rekur {
 namespace {
-
-int64_t second_level_cache() {
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    if (size > 0) return size;
-#endif
-    return 1 << 20;
-}
-
-// How many threads, and whether they split units instead of rows.
-struct Plan {
-    int parts;
-    bool by_units;
-};
-
-// A recurrence that is ready to run; what it works on stays alive with it.
-struct Job {
-    int64_t rows, steps;
-    int64_t work;   // multiply-adds of a step
-    int64_t bytes;  // of the weights
-    std::function<void(const Plan&)> begin;
-    std::function<void(const Share&)> run;
-};
-
-Plan plan(int threads, const Job& job) {
-    int parts = job.work * job.steps < 100'000 ? 1 : threads;
-    bool by_units = false;
-    if (parts > 1) {
-        const bool few_rows = job.rows < parts;
-        const bool spills = job.bytes > second_level_cache() * 3 / 4;
-        by_units = (few_rows && job.work > 30'000) || (spills && job.work > 100'000);
-    }
-    if (!by_units && job.rows < parts) parts = static_cast<int>(job.rows);
-    return {parts < 1 ? 1 : parts, by_units};
-}
-
-void run_alone(const Job& job) {
-    job.begin({1, false});
-    job.run(Share{});
-}
-
-void run_job(const Job& job, int threads) {
-    const Plan how = plan(threads, job);
-    Barrier barrier;
-    nb::gil_scoped_release release;
-    job.begin(how);
-    run_together(how.parts, [&](int part, int parts) {
-        if (parts == how.parts) return job.run(Share{part, parts, how.by_units ? &barrier : nullptr});
-        if (part == 0) run_alone(job);  // fewer threads than were asked for
-    });
-}
-
-// Two at the same time, each on half of the threads.
-void run_beside(const Job& left, const Job& right, int threads) {
-    if (threads < 2) {
-        run_job(left, threads);
-        return run_job(right, threads);
-    }
-    const Plan of_left = plan(threads / 2, left), of_right = plan(threads - threads / 2, right);
-    Barrier barriers[2];
-    nb::gil_scoped_release release;
-    left.begin(of_left);
-    right.begin(of_right);
-    const int split = of_left.parts, all = of_left.parts + of_right.parts;
-    run_together(all, [&](int part, int parts) {
-        if (parts != all) {
-            if (part == 0) run_alone(left), run_alone(right);
-            return;
-        }
-        const bool second = part >= split;
-        const Plan& how = second ? of_right : of_left;
-        (second ? right : left).run(Share{second ? part - split : part, how.parts,
-                                          how.by_units ? &barriers[second] : nullptr});
-    });
-}
 
 int64_t product_gates_of(Kind kind) {
     return kind == Kind::tanh_rnn || kind == Kind::relu_rnn ? 1 : kind == Kind::gru ? 3 : 4;
@@ -104,111 +21,6 @@ Kind kind_of(const std::string& name) {
         if (name == names[i]) return static_cast<Kind>(i);
     }
     throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru, slstm.");
-}
-
-// Memory of the store, as long as this lives.
-template <class S>
-class Room {
-public:
-    Room() = default;
-    explicit Room(int64_t numbers) : memory_(numbers > 0 ? take_memory(static_cast<size_t>(numbers) * sizeof(S)) : nullptr) {}
-    Room(Room&& other) noexcept : memory_(other.memory_) { other.memory_ = nullptr; }
-    Room& operator=(Room&& other) noexcept {
-        std::swap(memory_, other.memory_);
-        return *this;
-    }
-    ~Room() {
-        if (memory_) give_memory(memory_);
-    }
-    S* get() const { return static_cast<S*>(memory_); }
-
-private:
-    void* memory_ = nullptr;
-};
-
-// An array (B, T, numbers) in any strides but that of its last axis.
-template <class S>
-struct Padded {
-    S* data;
-    int64_t row, step;
-};
-
-// Where the rows of a batch stand: those that have a step, in order of falling length.
-struct Batch {
-    int64_t size, steps, rows;  // B, T and R
-    bool whole, reverse;
-    std::vector<int64_t> order, lengths, first, active;
-    std::vector<int64_t> steps_of;  // (B)
-    std::vector<std::unique_ptr<int64_t[]>> begins;  // of what was laid out by others
-
-    Batch(const Given& given, int64_t B, int64_t T) : size(B), steps(T), rows(B), whole(true) {
-        reverse = given.whole("reverse") != 0;
-        if (const int64_t* real = given.array<const int64_t>("lengths", B)) {
-            whole = false;
-            for (int64_t b = 0; b < B; ++b) {
-                if (real[b] < 0 || real[b] > T) {
-                    throw std::invalid_argument("lengths: expected steps from 0 to " + std::to_string(T) + ".");
-                }
-                if (real[b] > 0) order.push_back(b);
-            }
-            std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return real[a] > real[b]; });
-            for (int64_t b : order) lengths.push_back(real[b]);
-            rows = static_cast<int64_t>(order.size());
-        }
-        if (rows < 1 || T < 1) throw std::invalid_argument("lengths: expected at least one row that has a step.");
-        steps_of.assign(static_cast<size_t>(B), whole ? T : 0);
-        for (int64_t r = 0; !whole && r < rows; ++r) steps_of[static_cast<size_t>(number(r))] = length(r);
-        const int64_t longest = whole ? T : lengths[0];
-        int64_t place = 0, left = rows;
-        for (int64_t t = 0; t < longest; ++t) {
-            while (!whole && lengths[static_cast<size_t>(left - 1)] <= t) --left;
-            first.push_back(place);
-            active.push_back(left);
-            place += left;
-        }
-        places = place;
-    }
-
-    int64_t places = 0;  // N
-    Layout at() const { return {first.data(), active.data(), 1, static_cast<int64_t>(first.size()), rows}; }
-    const int64_t* ordered() const { return whole ? nullptr : order.data(); }
-    const int64_t* real() const { return whole ? nullptr : lengths.data(); }
-    int64_t number(int64_t row) const { return whole ? row : order[static_cast<size_t>(row)]; }
-    int64_t length(int64_t row) const { return whole ? steps : lengths[static_cast<size_t>(row)]; }
-
-    template <class S>
-    Walk walk(const Padded<S>& array) {
-        begins.emplace_back(new int64_t[static_cast<size_t>(rows)]);
-        int64_t* row = begins.back().get();
-        for (int64_t r = 0; r < rows; ++r) {
-            row[r] = number(r) * array.row + (reverse ? (length(r) - 1) * array.step : 0);
-        }
-        return {nullptr, row, reverse ? -array.step : array.step, 0};
-    }
-
-    // Zeros where no row has a step.
-    template <class S>
-    void clear(const Padded<S>& array, int64_t numbers) const {
-        for (int64_t b = 0; b < size; ++b) {
-            for (int64_t t = steps_of[static_cast<size_t>(b)]; t < steps; ++t) {
-                std::memset(array.data + b * array.row + t * array.step, 0, static_cast<size_t>(numbers) * sizeof(S));
-            }
-        }
-    }
-};
-
-template <class S>
-Padded<S> padded_array(const nb::dict& values, const char* name, int64_t B, int64_t T, int64_t numbers) {
-    nb::ndarray<S, nb::ndim<3>, nb::device::cpu> found;
-    if (!values.contains(name)) return {nullptr, 0, 0};
-    if (!nb::try_cast(values[name], found, false) || static_cast<int64_t>(found.shape(0)) != B ||
-        static_cast<int64_t>(found.shape(1)) != T || static_cast<int64_t>(found.shape(2)) != numbers ||
-        (numbers > 1 && found.stride(2) != 1)) {
-        throw std::invalid_argument(std::string(name) + ": expected an array (" + std::to_string(B) + ", " +
-                                    std::to_string(T) + ", " + std::to_string(numbers) +
-                                    ") of the kernel's own dtype, its last axis contiguous.");
-    }
-    return {found.data(), found.stride(0), found.stride(1)};
 }
 
 // Steps at a time: so many samples that large products are as fast as they get, and few enough to stay near.
@@ -333,7 +145,8 @@ void padded_arrays(Forward<S>& to, const Given& given) {
     a.out = to.batch->walk(to.y);
     a.input = sizes.input;
     const int64_t places = to.batch->places;
-    to.weight_x = packed_forward(to.kernels, sizes, given.array<const S>("weight_x", sizes.into * a.input, true), a.input);
+    const S* weight_x = given.array<const S>("weight_x", sizes.into * a.input, true);
+    to.weight_x = packed_forward(to.kernels, sizes, weight_x, a.input);
     a.weight_x = to.weight_x.get();
     const S *b = given.array<const S>("bias", sizes.into), *b_h = given.array<const S>("bias_h", sizes.into);
     if (b) {  // of a GRU the last third of the second one stands inside the reset product
@@ -543,9 +356,6 @@ void bind(nb::module_& m, const char* ahead, const char* back) {
 }  // namespace
 
 void bind_recurrences(nb::module_& m) {
-    nb::class_<Job>(m, "Job");
-    m.def("run", &run_job, nb::arg("job"), nb::arg("threads"));
-    m.def("run_beside", &run_beside, nb::arg("left"), nb::arg("right"), nb::arg("threads"));
     bind<float>(m, "forward_single", "backward_single");
     bind<double>(m, "forward_double", "backward_double");
 }

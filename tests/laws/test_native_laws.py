@@ -199,6 +199,42 @@ def test_states_and_inputs_may_lie_as_they_like() -> None:
             same_bits([*scan(cell, x.mT.contiguous().mT, turned, path="native")[1], y], [*after, y])
 
 
+@pytest.mark.parametrize("make", [Elman, LSTM, GRU, SLSTM, lambda d, h: RecurrentDropout(GRU(d, h), 0.5)])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([4, 0, 6, 1, 6])])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_are_the_same_however_inputs_and_gradients_lie(
+    make: Callable[[int, int], Cell], lengths: Tensor | None, reverse: bool
+) -> None:
+    torch.manual_seed(0)
+    cell = make(3, 4).double()
+    state = tuple(s.requires_grad_() for s in cell.initial_state(5, dtype=torch.float64))
+    plain, grad = torch.randn(5, 6, 3, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    lies = {
+        "as they do": lambda t: t,
+        "time first": lambda t: t.transpose(0, 1).contiguous().transpose(0, 1),
+        "every other step": lambda t: t.repeat_interleave(2, 1)[:, ::2],
+        "features apart": lambda t: t.mT.contiguous().mT,
+        "in a wider array": lambda t: torch.cat([t, t], 2)[..., : t.shape[2]],
+    }
+    found = {}
+    for name, lie in lies.items():
+        x = lie(plain).detach().requires_grad_()
+        y, after = scan(cell, x, state, lengths=lengths, reverse=reverse, path="native")
+        d_y = lie(grad.expand_as(y)) if name != "as they do" else grad.expand_as(y)
+        loss = sum(s.sum() for s in after)
+        wanted = [x, *state, *cell.parameters()]
+        found[name] = [y, *torch.autograd.grad([y, loss], wanted, [d_y, None], allow_unused=True)]
+    loop_y, loop_after = scan(cell, plain.requires_grad_(), state, lengths=lengths, reverse=reverse, path="loop")
+    roots = [loop_y, sum(s.sum() for s in loop_after)]
+    weights = [plain, *state, *cell.parameters()]
+    truth = [loop_y, *torch.autograd.grad(roots, weights, [grad.expand_as(loop_y), None], allow_unused=True)]
+    for got in found.values():
+        for a, b in zip(got, truth, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", [name for name, make in MADE.items() if native.plain(make(2, 2))])
 @quick
 @given(size=sizes, lengths=st.none() | lengths_of, seed=st.integers(0, 99))

@@ -256,8 +256,11 @@ def test_a_second_backward_through_one_graph_gives_the_same() -> None:
     assert torch.equal(first, torch.autograd.grad(y.sum(), x)[0])
 
 
-def test_an_output_changed_in_place_is_not_silently_differentiated() -> None:
-    y, _ = scan(Elman(3, 5), torch.rand(3, 6, 3), path="bptt")
+@pytest.mark.parametrize("path", ["bptt", "native"])
+def test_an_output_changed_in_place_is_not_silently_differentiated(path: str) -> None:
+    if path == "native" and not native.available():
+        pytest.skip("the compiled kernels are not installed")
+    y, _ = scan(Elman(3, 5), torch.rand(3, 6, 3), path=path)
     y.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()

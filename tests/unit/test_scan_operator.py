@@ -121,9 +121,7 @@ def test_a_stack_is_exported_and_runs_at_other_sizes(kind: str) -> None:
         torch.testing.assert_close(exported.module()(x), layers(x).output)
 
 
-@pytest.mark.parametrize(
-    "family", ["native_gru", "native_lstm", "native_rnn_tanh", "lstm", "gru_reset_before", VARIANT]
-)
+@pytest.mark.parametrize("family", ["native_gru", "native_lstm", "native_tanh", "lstm", "gru_reset_before", VARIANT])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_the_operator_keeps_pytorchs_contract(family: str, lengths: Tensor | None) -> None:
     gates = {"gru": 3, "lstm": 4, "native_gru": 3, "native_lstm": 4, "gru_reset_before": 3, VARIANT: 4}.get(family, 1)
@@ -131,7 +129,8 @@ def test_the_operator_keeps_pytorchs_contract(family: str, lengths: Tensor | Non
     x, w_x, w_h, h0 = (t.requires_grad_() for t in tensors)
     c0 = torch.randn(4, 5, requires_grad=True) if "lstm" in family else None
     bias = torch.randn(gates * 5, requires_grad=True)
-    operands = Operands(w_x, w_h, h0, bias, c0=c0)
+    second = torch.randn(gates * 5, requires_grad=True) if family in ("native_gru", "native_lstm") else None
+    operands = Operands(w_x, w_h, h0, bias, c0=c0, bias_h=second)
     torch.library.opcheck(torch.ops.rekur.scan.default, (family, x, lengths, False, True, *operands))
 
 
