@@ -199,7 +199,7 @@ void run_backward(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share
     samples.row = g.places + share.part * 2 * places;
     samples.step = samples.row + places;
     if (g.left) samples.left = g.left + share.part * g.width * Gradients<S>::samples_at_once;
-    samples.right = g.right + share.part * shape.right(a.heads) * Gradients<S>::samples_at_once;
+    if (g.right) samples.right = g.right + share.part * shape.right(a.heads) * Gradients<S>::samples_at_once;
     const Share::Range rows = share.panels(shape.rows);
     S* sums = g.sums ? g.sums + own * shape.size() : nullptr;
     if (sums) {

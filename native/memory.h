@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 namespace rekur {
@@ -15,26 +16,31 @@ void give_memory(void* memory);
 
 constexpr std::size_t kept_at_most = std::size_t(512) << 20;
 
-// Memory of the store, as long as this lives.
+// Memory for so many numbers as long as this lives, of the store where it is much.
 template <class S>
 class Room {
 public:
     Room() = default;
-    explicit Room(int64_t numbers) {
-        if (numbers > 0) memory_ = take_memory(static_cast<std::size_t>(numbers) * sizeof(S));
+    explicit Room(int64_t numbers) : bytes_(numbers > 0 ? static_cast<std::size_t>(numbers) * sizeof(S) : 0) {
+        if (bytes_ > 0) memory_ = stored() ? take_memory(bytes_) : ::operator new(bytes_, line);
     }
-    Room(Room&& other) noexcept : memory_(other.memory_) { other.memory_ = nullptr; }
+    Room(Room&& other) noexcept { *this = std::move(other); }
     Room& operator=(Room&& other) noexcept {
         std::swap(memory_, other.memory_);
+        std::swap(bytes_, other.bytes_);
         return *this;
     }
     ~Room() {
-        if (memory_) give_memory(memory_);
+        if (memory_ && stored()) give_memory(memory_);
+        if (memory_ && !stored()) ::operator delete(memory_, line);
     }
     S* get() const { return static_cast<S*>(memory_); }
 
 private:
+    static constexpr std::align_val_t line{64};
+    bool stored() const { return bytes_ >= (std::size_t(1) << 20); }
     void* memory_ = nullptr;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace rekur

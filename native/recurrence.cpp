@@ -23,11 +23,11 @@ Kind kind_of(const std::string& name) {
     throw std::invalid_argument("kind: got '" + name + "'; expected one of tanh, relu, lstm, gru, slstm.");
 }
 
-// Steps at a time: so many samples that large products are as fast as they get, and few enough to stay near.
-int64_t chunk_of(int64_t rows, int64_t steps, const Plan& how) {
+// Steps at a time: so many samples that large products are as fast as they get, and few enough to stay near; whole
+// tiles of them.
+int64_t chunk_of(int64_t rows, int64_t steps, const Plan& how, int64_t tile = 6) {
     const int64_t own = how.by_units ? rows : (rows + how.parts - 1) / how.parts, wanted = how.by_units ? 384 : 144;
-    const int64_t some = std::max<int64_t>(wanted / own / 24 * 24, wanted / own > 12 ? 12 : 6);
-    return std::min(some, steps);
+    return std::min(std::max(wanted / own / tile * tile, tile), steps);
 }
 
 // What both directions are given.
@@ -98,7 +98,7 @@ struct Forward {
     void begin(const Plan& how) {
         seen = Room<S>(2 * a.at.rows * sizes.hidden);
         a.seen = seen.get();
-        a.chunk = batch ? chunk_of(a.at.rows, a.at.steps, how) : a.at.steps;
+        a.chunk = batch ? chunk_of(a.at.rows, a.at.steps, how, sizes.kind == Kind::gru ? 8 : 6) : a.at.steps;
         if (!batch || a.keep || sizes.product == sizes.hidden) return;
         gates = Room<S>(a.chunk * a.at.rows * sizes.gates);
         a.gates = gates.get();
