@@ -51,9 +51,11 @@ void run_job(const Job& job, int threads) {
     });
 }
 
-// Two at the same time, each on half of the threads.
+// Two at the same time, each on half of the threads; but one after the other where the weights of one are too many for
+// a core's cache, so that threads share them.
 void run_beside(const Job& left, const Job& right, int threads) {
-    if (threads < 2) {
+    const auto shares = [&](const Job& job) { return job.rows >= threads && plan(threads, job).by_units; };
+    if (threads < 2 || shares(left) || shares(right)) {
         run_job(left, threads);
         return run_job(right, threads);
     }
