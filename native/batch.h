@@ -21,9 +21,11 @@ struct Padded {
 // Where the rows of a batch stand: those that have a step, in order of falling length.
 struct Batch {
     int64_t size, steps, rows;  // B, T and R
+    int64_t places = 0;  // N
     bool whole, reverse;
-    std::vector<int64_t> order, lengths, first, active;
-    std::vector<int64_t> steps_of;  // (B)
+    std::vector<int64_t> order, lengths;             // (R)
+    std::vector<int64_t> first, active;              // (T) of the longest row
+    std::vector<int64_t> steps_of;                   // (B)
     std::vector<std::unique_ptr<int64_t[]>> begins;  // of what was laid out by others
 
     Batch(const Given& given, int64_t B, int64_t T) : size(B), steps(T), rows(B), whole(true) {
@@ -44,17 +46,15 @@ struct Batch {
         steps_of.assign(static_cast<size_t>(B), whole ? T : 0);
         for (int64_t r = 0; !whole && r < rows; ++r) steps_of[static_cast<size_t>(number(r))] = length(r);
         const int64_t longest = whole ? T : lengths[0];
-        int64_t place = 0, left = rows;
+        int64_t left = rows;
         for (int64_t t = 0; t < longest; ++t) {
             while (!whole && lengths[static_cast<size_t>(left - 1)] <= t) --left;
-            first.push_back(place);
+            first.push_back(places);
             active.push_back(left);
-            place += left;
+            places += left;
         }
-        places = place;
     }
 
-    int64_t places = 0;  // N
     Layout at() const { return {first.data(), active.data(), 1, static_cast<int64_t>(first.size()), rows}; }
     const int64_t* ordered() const { return whole ? nullptr : order.data(); }
     const int64_t* real() const { return whole ? nullptr : lengths.data(); }
@@ -71,10 +71,10 @@ struct Batch {
         return {nullptr, row, reverse ? -array.step : array.step, 0};
     }
 
-    // Zeros where no row has a step.
+    // Zeros where no row has a step, in one of several parts of the rows.
     template <class S>
-    void clear(const Padded<S>& array, int64_t numbers) const {
-        for (int64_t b = 0; b < size; ++b) {
+    void clear(const Padded<S>& array, int64_t numbers, int64_t part, int64_t parts) const {
+        for (int64_t b = part; b < size; b += parts) {
             for (int64_t t = steps_of[static_cast<size_t>(b)]; t < steps; ++t) {
                 std::memset(array.data + b * array.row + t * array.step, 0, static_cast<size_t>(numbers) * sizeof(S));
             }

@@ -11,7 +11,7 @@ namespace REKUR_ISA {
 // Some rows of one step, as a tile sees them.
 struct Rows {
     int64_t t, begin, step;
-    bool last;  // backward: whether it is the last step of these rows
+    bool last = false;  // backward: whether it is the last step of these rows
     int64_t row(int m) const { return begin + m * step; }
 };
 
@@ -120,7 +120,7 @@ void step_forward(const Recurrence<S>& a, const Share& share, int64_t t) {
         const S* left = before + panels.head(panel) * panels.depth;
         const int wide = panels.wide(panel) * Cell::product_gates;
         in_blocks(mine.count, tile_rows(wide), [&](int64_t first, int height) {
-            const Rows rows{t, mine.row(first), mine.step, false};
+            const Rows rows{t, mine.row(first), mine.step};
             Tile<S> tile;
             tile.height = height;
             tile.vectors = wide;

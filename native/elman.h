@@ -32,7 +32,7 @@ struct ElmanForward {
 
 template <bool is_tanh>
 struct ElmanBackward {
-    static constexpr int gates = 1, product_gates = 1, input_gates = 1, gap = 0;
+    static constexpr int gates = 1, product_gates = 1, gap = 0;
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> to) {

@@ -114,12 +114,10 @@ Buffer<S> buffer(int64_t size) {
     return {data, [](S* p) { ::operator delete[](p, std::align_val_t{64}); }};
 }
 
-// The weights of all heads, one head's after another's.
 template <class S>
-Buffer<S> packed(const Packing& how, const S* weight, int64_t heads = 1) {
-    auto to = buffer<S>(heads * how.size());
-    const int64_t numbers = how.gates * how.columns * how.depth;
-    for (int64_t head = 0; head < heads; ++head) pack(how, weight + head * numbers, to.get() + head * how.size());
+Buffer<S> packed(const Packing& how, const S* weight) {
+    auto to = buffer<S>(how.size());
+    pack(how, weight, to.get());
     return to;
 }
 

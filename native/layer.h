@@ -43,11 +43,11 @@ struct Samples {
 // Calls block(first row, rows, of the state's product, first number of it, its numbers) for all that is not zero.
 template <class Cell, class F>
 void each_block(int64_t hidden, int64_t heads, int64_t input, F&& block) {
-    block(0, Cell::input_gates * hidden, false, 0, input);
+    block(0, Cell::product_gates * hidden, false, 0, input);
     if (heads == 1 && Cell::gap == 0) return block(0, Cell::gates * hidden, true, 0, hidden);
     if (heads == 1) {
-        block(0, (Cell::input_gates - Cell::gap) * hidden, true, 0, hidden);
-        return block(Cell::input_gates * hidden, Cell::gap * hidden, true, 0, hidden);
+        block(0, (Cell::product_gates - Cell::gap) * hidden, true, 0, hidden);
+        return block(Cell::product_gates * hidden, Cell::gap * hidden, true, 0, hidden);
     }
     const int64_t size = hidden / heads;
     for (int64_t gate = 0; gate < Cell::gates; ++gate) {
@@ -60,7 +60,7 @@ template <class Cell, class S>
 void give_inputs(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, const Samples<S>& samples) {
     const Panels<S> panels(g.input, 1, back_vectors);
     const Share::Range range = share.panels(panels.each);
-    const int64_t depth = Cell::input_gates * a.hidden;
+    const int64_t depth = Cell::product_gates * a.hidden;
     constexpr int64_t deep = 512;  // at a time: a panel's rows stay in a near cache
     for (int64_t panel = range.begin; panel < range.end; ++panel) {
         const Units<S> place = panels.units(panel);
@@ -86,7 +86,6 @@ void give_inputs(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share&
         }
     }
 }
-
 
 // Adds each column's sum over some samples.
 template <class S>
@@ -140,10 +139,11 @@ void pack_row(const S* from, const S* mask, int64_t numbers, int64_t sample, int
 
 // What the weights were multiplied with at some samples: inputs, then states, head after head.
 template <class S>
-void pack_right(const RecurrenceBack<S>& a, const Gradients<S>& g, const Sums& shape, const Samples<S>& samples,
-                int64_t first, int64_t count) {
+void pack_right(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, const Sums& shape,
+                const Samples<S>& samples, int64_t first, int64_t count) {
     const int64_t head = a.hidden / a.heads;
-    for (int64_t n = 0; n < count; ++n) {
+    const Share::Range mine = share.panels(count);
+    for (int64_t n = mine.begin; n < mine.end; ++n) {
         const int64_t row = samples.row[first + n], t = samples.step[first + n];
         pack_row<S>(g.x + g.x_at.place(t, row), nullptr, g.input, n, count, samples.right);
         const S* seen = previous_output(a, t, row);
@@ -164,7 +164,8 @@ void add_weights(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share&
     for (int64_t some = 0; some < samples.count; some += most) {
         const int64_t count = samples.count - some < most ? samples.count - some : most;
         const S* left = samples.d + some * samples.width;
-        pack_right(a, g, shape, samples, some, count);
+        pack_right(a, g, share, shape, samples, some, count);
+        share.meet();
         const auto add = [&](int64_t row, int64_t rows, bool state, int64_t from, int64_t n) {
             const Share::Range mine = share.panels(rows);  // each block in equal parts: a GRU's blocks differ in work
             const int64_t begin = row + mine.begin, own = mine.end - mine.begin;
@@ -183,6 +184,7 @@ void add_weights(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share&
         };
         each_block<Cell>(a.hidden, a.heads, g.input, add);
         add_totals(left, samples.width, count, share.panels(shape.rows), sums + shape.totals());
+        share.meet();  // before others are put in their place
     }
 }
 
@@ -199,7 +201,7 @@ void run_backward(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share
     samples.row = g.places + share.part * 2 * places;
     samples.step = samples.row + places;
     if (g.left) samples.left = g.left + share.part * g.width * Gradients<S>::samples_at_once;
-    if (g.right) samples.right = g.right + share.part * shape.right(a.heads) * Gradients<S>::samples_at_once;
+    if (g.right) samples.right = g.right + own * shape.right(a.heads) * Gradients<S>::samples_at_once;
     const Share::Range rows = share.panels(shape.rows);
     S* sums = g.sums ? g.sums + own * shape.size() : nullptr;
     if (sums) {

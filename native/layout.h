@@ -75,7 +75,7 @@ struct RecurrenceBack {
     Layout at;
     Walk out, d_out;
     int64_t hidden, heads, chunk;
-    const int64_t *order, *lengths;
+    const int64_t* order;
     const S* weight;  // the recurrent weights, packed as plain columns, transposed
     const S *h0, *c0, *mask, *gates, *outputs, *cells;
     const S* d_outputs;  // or null
@@ -85,7 +85,6 @@ struct RecurrenceBack {
     S* d_mask;           // (B, H), in: zero; or null
 
     REKUR_INLINE int64_t batch(int64_t row) const { return order ? order[row] : row; }
-    REKUR_INLINE int64_t steps_of(int64_t row) const { return lengths ? lengths[row] : at.steps; }
 };
 
 constexpr int64_t padded(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
@@ -113,9 +112,9 @@ struct Gradients {
     S* d_x;               // or null
     int64_t rows, width;  // most rows of a thread, and how far those of the gates' gradients are apart
     S* d;                 // (parts, (chunk + 1) · rows, width) the gates' gradients; one part where units are split
-    int64_t* places;      // (parts, 2, chunk · rows)
+    int64_t* places;      // (parts, 2, chunk · rows) the row and the step of each sample
     S* left;              // (parts, samples_at_once, width), where rows of d are pages apart; or null
-    S* right;             // (parts, samples_at_once, …)
+    S* right;             // (parts, samples_at_once, …) what the weights were multiplied with; parts as of d
     S* sums;              // (parts, …) the weights' gradients; one part where units are split; or null
 };
 
@@ -125,7 +124,7 @@ struct Product {
     int64_t rows, depth, columns;
     int64_t in_stride, out_stride;
     const S* in;
-    const S* weight;  // as pack_columns gave it
+    const S* weight;  // packed as plain columns
     const S* bias;    // (C), or null
     S* out;
 };

@@ -34,7 +34,7 @@ int64_t chunk_of(int64_t rows, int64_t steps, const Plan& how, int64_t tile = 6)
 struct Sizes {
     Kind kind;
     int64_t hidden, heads, head, input, cells;
-    int64_t gates, product, into;  // pieces of H: kept, of the recurrent product, of the input product
+    int64_t gates, product;  // numbers of the gates of a step that are kept, and of those that come of the products
 
     Sizes(const Given& given) : kind(kind_of(given.word("kind"))), hidden(given.whole("hidden")) {
         heads = given.has("heads") ? given.whole("heads") : 1;
@@ -45,7 +45,7 @@ struct Sizes {
         input = given.has("input") ? given.whole("input") : 0;
         cells = cells_of(kind) * hidden;
         gates = gates_of(kind) * hidden;
-        product = into = product_gates_of(kind) * hidden;
+        product = product_gates_of(kind) * hidden;
     }
 };
 
@@ -110,7 +110,7 @@ struct Forward {
     void run(const Share& share) {
         kernels.forward(sizes.kind, a, share);
         if (!batch) return;
-        if (share.part == 0) batch->clear(y, sizes.hidden);
+        batch->clear(y, sizes.hidden, share.part, share.parts);
         const Share::Rows mine = share.rows(a.at, a.at.rows);
         const int64_t H = sizes.hidden;
         for (int64_t i = share.by_units() ? share.part : 0; i < mine.count; i += share.by_units() ? share.parts : 1) {
@@ -145,14 +145,14 @@ void padded_arrays(Forward<S>& to, const Given& given) {
     a.out = to.batch->walk(to.y);
     a.input = sizes.input;
     const int64_t places = to.batch->places;
-    const S* weight_x = given.array<const S>("weight_x", sizes.into * a.input, true);
+    const S* weight_x = given.array<const S>("weight_x", sizes.product * a.input, true);
     to.weight_x = packed_forward(to.kernels, sizes, weight_x, a.input);
     a.weight_x = to.weight_x.get();
-    const S *b = given.array<const S>("bias", sizes.into), *b_h = given.array<const S>("bias_h", sizes.into);
+    const S *b = given.array<const S>("bias", sizes.product), *b_h = given.array<const S>("bias_h", sizes.product);
     if (b) {  // of a GRU the last third of the second one stands inside the reset product
         const bool gru = sizes.kind == Kind::gru;
-        to.bias = buffer<S>(sizes.into);
-        for (int64_t i = 0; i < sizes.into; ++i) to.bias[i] = b[i] + (b_h && !(gru && i >= 2 * H) ? b_h[i] : S(0));
+        to.bias = buffer<S>(sizes.product);
+        for (int64_t i = 0; i < sizes.product; ++i) to.bias[i] = b[i] + (b_h && !(gru && i >= 2 * H) ? b_h[i] : S(0));
         a.bias_x = to.bias.get();
         a.bias = b_h && gru ? b_h + 2 * H : nullptr;
     }
@@ -160,9 +160,8 @@ void padded_arrays(Forward<S>& to, const Given& given) {
     to.c_last = given.array<S>("c_last", B * sizes.cells, sizes.cells > 0);
     a.c0 = given.array<const S>("c0", B * sizes.cells, sizes.cells > 0);
     if (a.keep && sizes.product > H) a.gates = given.array<S>("gates", places * sizes.gates, true);
-    if (to.h_last != given.array<const S>("h0", B * H, true)) {
-        std::memcpy(to.h_last, given.array<const S>("h0", B * H, true), static_cast<size_t>(B * H) * sizeof(S));
-    }
+    // of rows without steps these stay the last ones
+    std::memcpy(to.h_last, given.array<const S>("h0", B * H, true), static_cast<size_t>(B * H) * sizeof(S));
     if (sizes.cells) std::memcpy(to.c_last, a.c0, static_cast<size_t>(B * sizes.cells) * sizeof(S));
     a.cells = a.keep ? given.array<S>("cells", places * sizes.cells, sizes.cells > 0) : to.c_last;
 }
@@ -239,10 +238,10 @@ struct Backward {
         places = Room<int64_t>(how.parts * 2 * a.chunk * g.rows);
         g.places = places.get();
         const bool learns = d_weight_x || d_weight || d_bias || d_bias_h;
-        const int64_t some = learns ? how.parts * Gradients<S>::samples_at_once : 0;
-        right = Room<S>(some * shape().right(sizes.heads));
+        const int64_t some = learns ? Gradients<S>::samples_at_once : 0;
+        right = Room<S>(shared * some * shape().right(sizes.heads));
         g.right = right.get();
-        left = Room<S>(g.width * static_cast<int64_t>(sizeof(S)) > pages ? some * g.width : 0);
+        left = Room<S>(g.width * static_cast<int64_t>(sizeof(S)) > pages ? how.parts * some * g.width : 0);
         g.left = left.get();
         sums = Room<S>(learns ? shared * shape().size() : 0);
         g.sums = sums.get();
@@ -250,7 +249,7 @@ struct Backward {
 
     void run(const Share& share) {
         kernels.backward(sizes.kind, a, g, share);
-        if (share.part == 0 && g.d_x) batch->clear(d_x, g.input);
+        if (g.d_x) batch->clear(d_x, g.input, share.part, share.parts);
         if (!g.sums) return;
         all.wait(share.parts);
         const Sums of = shape();
@@ -293,13 +292,13 @@ void gradient_arrays(Backward<S>& to, const Given& given, int64_t B, int64_t T) 
     g.d_x = to.d_x.data;
     if (g.d_x) {
         g.d_x_at = to.batch->walk(to.d_x);
-        to.weight_x = packed(Packing{1, g.input, sizes.into, 1, g.input, to.kernels.panel, to.kernels.lanes},
-                             given.array<const S>("weight_x", sizes.into * g.input, true));
+        to.weight_x = packed(Packing{1, g.input, sizes.product, 1, g.input, to.kernels.panel, to.kernels.lanes},
+                             given.array<const S>("weight_x", sizes.product * g.input, true));
         g.weight_x = to.weight_x.get();
     }
-    to.d_weight_x = given.array<S>("d_weight_x", sizes.into * g.input);
+    to.d_weight_x = given.array<S>("d_weight_x", sizes.product * g.input);
     to.d_weight = given.array<S>("d_weight", sizes.product * sizes.head);
-    to.d_bias = given.array<S>("d_bias", sizes.into);
+    to.d_bias = given.array<S>("d_bias", sizes.product);
     to.d_bias_h = given.array<S>("d_bias_h", sizes.product);
     RecurrenceBack<S>& a = to.a;
     a.d_h = given.array<S>("d_h0", B * H, true);
@@ -324,7 +323,6 @@ Job backward(nb::dict values) {
     const int64_t places = made->batch->places;
     a.at = made->batch->at();
     a.order = made->batch->ordered();
-    a.lengths = made->batch->real();
     a.hidden = H;
     a.heads = sizes.heads;
     a.h0 = given.array<const S>("h0", B * H, true);

@@ -236,7 +236,7 @@ void run_variant_back(const Variant<S>& a, const Share& share) {
         for (int64_t done = 0; done < mine.count; done += a.block) {
             const int64_t count = mine.count - done < a.block ? mine.count - done : a.block;
             const int64_t going_on = later < done ? 0 : later - done < count ? later - done : count;
-            backward_block(a, Rows{t, mine.row(done), mine.step, false}, count, going_on, buffers, sums);
+            backward_block(a, Rows{t, mine.row(done), mine.step}, count, going_on, buffers, sums);
         }
     }
 }

@@ -259,7 +259,7 @@ void run_variant(const Variant<S>& a, const Share& share) {
         const Share::Rows mine = share.rows(a.at, a.at.active[t]);
         for (int64_t done = 0; done < mine.count; done += a.block) {
             const int64_t left = mine.count - done;
-            forward_block(a, Rows{t, mine.row(done), mine.step, false}, left < a.block ? left : a.block, buffers);
+            forward_block(a, Rows{t, mine.row(done), mine.step}, left < a.block ? left : a.block, buffers);
         }
     }
 }

@@ -1,4 +1,5 @@
-// The simple recurrent network, LSTM and GRU, forward and backward, whole batches and ragged ones, in parts and alone.
+// The simple recurrent network, LSTM, GRU and sLSTM, forward and backward, whole batches and ragged ones, in parts and
+// alone; of all but the sLSTM, which Python's tests compare, also against plain loops.
 #include <algorithm>
 
 #include "check.h"
@@ -7,14 +8,15 @@ namespace rekur {
 namespace check {
 namespace {
 
-int64_t gates_of(Kind kind) { return kind == Kind::lstm || kind == Kind::gru ? 4 : 1; }
-int64_t product_gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+int64_t gates_of(Kind kind) { return kind == Kind::tanh_rnn || kind == Kind::relu_rnn ? 1 : 4; }
+int64_t product_gates_of(Kind kind) { return kind == Kind::gru ? 3 : gates_of(kind); }
+int64_t cells_of(Kind kind) { return kind == Kind::lstm ? 1 : kind == Kind::slstm ? 3 : 0; }
 
 // What a scan and its gradients are made of: rows of falling length, padded, each read forwards or backwards.
 template <class S>
 struct Problem {
     Kind kind;
-    int64_t hidden, input, chunk;
+    int64_t hidden, heads, input, chunk;
     Ragged layout;
     bool masked, reverse;
     Exact<S> weight_x, bias_x, weight, bias, h0, mask, c0, x, d_outputs, d_last, d_c;
@@ -22,21 +24,22 @@ struct Problem {
 
     Problem(Kind of, int64_t size, int64_t inputs, int64_t some, Ragged rows, bool with_mask, bool backwards,
             uint64_t seed)
-        : kind(of), hidden(size), input(inputs), chunk(some), layout(std::move(rows)), masked(with_mask),
+        : kind(of), hidden(size), heads(of == Kind::slstm && size % 3 == 0 ? 3 : 1), input(inputs), chunk(some), layout(std::move(rows)), masked(with_mask),
           reverse(backwards) {
         Random random(seed);
         const int64_t H = hidden, R = layout.rows(), G = product_gates_of(kind) * H, steps = layout.steps;
         weight_x = random.array<S>(G * input, 1.5 / std::sqrt(static_cast<double>(input)));
         bias_x = random.array<S>(G);
-        weight = random.array<S>(G * H, 1.5 / std::sqrt(static_cast<double>(H)));
+        weight = random.array<S>(G * (H / heads), 1.5 / std::sqrt(static_cast<double>(H)));
         bias = random.array<S>(kind == Kind::gru ? H : 0);
         h0 = random.array<S>(R * H);
         mask = random.array<S>(masked ? R * H : 0, 2);
-        c0 = random.array<S>(kind == Kind::lstm ? R * H : 0);
+        c0 = random.array<S>(R * cells_of(kind) * H);
+        for (int64_t i = 0; i < c0.size() && kind == Kind::slstm; ++i) c0[i] = 1 + c0[i] * c0[i];
         x = random.array<S>(R * steps * input, 2);
         d_outputs = random.array<S>(R * steps * H);
         d_last = random.array<S>(R * H);
-        d_c = random.array<S>(kind == Kind::lstm ? R * H : 0);
+        d_c = random.array<S>(R * cells_of(kind) * H);
         count();
     }
 
@@ -60,8 +63,8 @@ struct Problem {
             if (to.size()) std::memcpy(to.data(), from.data() + r * width, to.bytes());
             return to;
         };
-        const int64_t H = hidden, T = layout.steps, own = one.layout.steps;
-        one.h0 = row(h0, H, H), one.mask = row(mask, H, H), one.c0 = row(c0, H, H), one.d_c = row(d_c, H, H);
+        const int64_t H = hidden, Q = cells_of(kind) * H, T = layout.steps, own = one.layout.steps;
+        one.h0 = row(h0, H, H), one.mask = row(mask, H, H), one.c0 = row(c0, Q, Q), one.d_c = row(d_c, Q, Q);
         one.d_last = row(d_last, H, H);
         one.x = row(x, T * input, own * input), one.d_outputs = row(d_outputs, T * H, own * H);
         one.count();
@@ -98,23 +101,54 @@ Exact<S> packed(const Packing& how, const Exact<S>& weight) {
     return to;
 }
 
+// The recurrent weights as each pass takes them, one head's after another's: forwards the rows of all gates side by
+// side, backwards transposed.
+template <class S>
+Exact<S> packed_heads(const Kernels<S>& kernels, const Problem<S>& p, bool back) {
+    const int64_t gates = product_gates_of(p.kind), size = p.hidden / p.heads, block = size * size;
+    const int units = gates == 1 ? kernels.forward_units : 1;
+    const Packing how = back ? Packing{1, size, gates * size, 1, size, kernels.panel, kernels.lanes}
+                             : Packing{gates, size, size, size, 1, units, kernels.lanes};
+    Exact<S> to(p.heads * how.size()), own(gates * block);
+    for (int64_t head = 0; head < p.heads; ++head) {
+        for (int64_t gate = 0; gate < gates; ++gate) {
+            std::memcpy(own.data() + gate * block, p.weight.data() + (gate * p.heads + head) * block,
+                        static_cast<size_t>(block) * sizeof(S));
+        }
+        pack(how, own.data(), to.data() + head * how.size());
+    }
+    return to;
+}
+
+// The input weights of all heads' units.
+template <class S>
+Exact<S> packed_inputs(const Kernels<S>& kernels, const Problem<S>& p) {
+    const int64_t gates = product_gates_of(p.kind), size = p.hidden / p.heads;
+    const int units = gates == 1 ? kernels.forward_units : 1;
+    const Packing how{gates, size, p.input, p.input, 1, units, kernels.lanes, p.hidden};
+    Exact<S> to(p.heads * how.size());
+    for (int64_t head = 0; head < p.heads; ++head) {
+        pack(how, p.weight_x.data() + head * size * p.input, to.data() + head * how.size());
+    }
+    return to;
+}
+
 template <class S>
 void run_back(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by_units, Result<S>& to) {
     const int64_t H = p.hidden, R = p.layout.rows(), gates = product_gates_of(p.kind), G = gates_of(p.kind) * H;
     const Begins of_y(p, H), of_x(p, p.input);
-    const auto weight = packed(Packing{1, H, gates * H, 1, H, kernels.panel, kernels.lanes}, p.weight);
+    const auto weight = packed_heads(kernels, p, true);
     const auto weight_x = packed(Packing{1, p.input, gates * H, 1, p.input, kernels.panel, kernels.lanes}, p.weight_x);
     const int64_t shared = by_units ? 1 : parts, rows = by_units ? R : (R + parts - 1) / parts;
-    const Sums shape(G, p.input, H, kernels.lanes);
+    const Sums shape(G, p.input, H / p.heads, kernels.lanes);
     const int64_t width = G + 3, some = parts * Gradients<S>::samples_at_once;
-    Exact<S> d(shared * (p.chunk + 1) * rows * width), left(some * width), right(some * shape.right(1));
+    Exact<S> d(shared * (p.chunk + 1) * rows * width), left(some * width), right(shared * Gradients<S>::samples_at_once * shape.right(p.heads));
     Exact<S> sums(shared * shape.size(), nan<S>);
     Exact<int64_t> places(parts * 2 * p.chunk * rows);
     RecurrenceBack<S> a{};
     a.at = p.layout.at();
     a.out = of_y.walk, a.d_out = of_y.walk;
-    a.hidden = H, a.heads = 1, a.chunk = p.chunk;
-    a.lengths = p.lengths.data();
+    a.hidden = H, a.heads = p.heads, a.chunk = p.chunk;
     a.weight = weight.data();
     a.h0 = p.h0.data(), a.c0 = p.c0.or_null(), a.mask = p.mask.or_null();
     a.gates = to.gates.or_null(), a.outputs = to.outputs.data(), a.cells = to.cells.or_null();
@@ -136,15 +170,14 @@ void run_back(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by
 template <class S>
 Result<S> run(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by_units, bool keep) {
     const int64_t H = p.hidden, R = p.layout.rows(), gates = product_gates_of(p.kind), G = gates_of(p.kind) * H;
-    const bool lstm = p.kind == Kind::lstm, simple = gates == 1;
+    const int64_t Q = cells_of(p.kind) * H;
+    const bool simple = gates == 1;
     const int64_t places = keep ? p.layout.places : p.chunk * R, padded = R * p.layout.steps;
     Result<S> to{Exact<S>(simple ? 0 : places * G), Exact<S>(padded * H),
-                 lstm && keep ? Exact<S>(p.layout.places * H) : p.c0, Exact<S>(padded * p.input), Exact<S>(R * H), p.d_c,
+                 keep ? Exact<S>(p.layout.places * Q) : p.c0, Exact<S>(padded * p.input), Exact<S>(R * H), p.d_c,
                  Exact<S>(p.masked ? R * H : 0), {}, keep};
     const Begins of_y(p, H), of_x(p, p.input);
-    const int units = simple ? kernels.forward_units : 1;
-    const auto weight = packed(Packing{gates, H, H, H, 1, units, kernels.lanes}, p.weight);
-    const auto weight_x = packed(Packing{gates, H, p.input, p.input, 1, units, kernels.lanes}, p.weight_x);
+    const auto weight = packed_heads(kernels, p, false), weight_x = packed_inputs(kernels, p);
     Exact<S> seen(2 * R * H);
     Exact<int64_t> ring(p.layout.steps);
     for (int64_t t = 0; t < p.layout.steps; ++t) ring[t] = t % p.chunk * R;
@@ -152,7 +185,7 @@ Result<S> run(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by
     a.at = p.layout.at();
     if (!keep) a.at.first = ring.data();
     a.out = of_y.walk;
-    a.hidden = H, a.heads = 1, a.chunk = p.chunk;
+    a.hidden = H, a.heads = p.heads, a.chunk = p.chunk;
     a.lengths = p.lengths.data();
     a.x = p.x.data(), a.x_at = of_x.walk, a.input = p.input;
     a.weight_x = weight_x.data(), a.bias_x = p.bias_x.data();
@@ -160,6 +193,8 @@ Result<S> run(const Kernels<S>& kernels, const Problem<S>& p, int parts, bool by
     a.h0 = p.h0.data(), a.mask = p.mask.or_null(), a.c0 = p.c0.or_null();
     a.gates = to.gates.or_null(), a.outputs = to.outputs.data(), a.cells = to.cells.or_null();
     a.seen = seen.data(), a.keep = keep;
+    Exact<S> last = p.c0;
+    if (p.kind == Kind::slstm) a.memory = (keep ? last.data() : to.cells.data()) + 2 * H;
     in_parts(parts, by_units, [&](const Share& share) { kernels.forward(p.kind, a, share); });
     if (keep) run_back(kernels, p, parts, by_units, to);
     return to;
@@ -326,7 +361,7 @@ void check_truth(const Kernels<S>& kernels, const Problem<S>& p, const Result<S>
 template <class S>
 bool same_row(const Problem<S>& p, const Result<S>& a, int64_t r, const Problem<S>& q, const Result<S>& b,
               int64_t other_r) {
-    const int64_t H = p.hidden, W = gates_of(p.kind) * H;
+    const int64_t H = p.hidden, W = gates_of(p.kind) * H, Q = cells_of(p.kind) * H;
     bool same = true;
     const auto compare = [&](const Exact<S>& one, const Exact<S>& other, int64_t i, int64_t j, int64_t width) {
         if (one.size() && other.size()) same &= same_bits(one.data() + i * width, other.data() + j * width, width);
@@ -336,14 +371,14 @@ bool same_row(const Problem<S>& p, const Result<S>& a, int64_t r, const Problem<
         compare(a.outputs, b.outputs, p.place(t, r), q.place(t, other_r), H);
         if (!keep) continue;
         const int64_t i = p.layout.at().place(t, r), j = q.layout.at().place(t, other_r);
-        compare(a.cells, b.cells, i, j, H);
+        compare(a.cells, b.cells, i, j, Q);
         compare(a.gates, b.gates, i, j, W);
         compare(a.d_x, b.d_x, p.place(t, r), q.place(t, other_r), p.input);
     }
-    if (!a.keep && !b.keep) compare(a.cells, b.cells, r, other_r, H);
+    if (!a.keep && !b.keep) compare(a.cells, b.cells, r, other_r, Q);
     if (!keep) return same;
     compare(a.d_h, b.d_h, r, other_r, H);
-    compare(a.d_c, b.d_c, r, other_r, H);
+    compare(a.d_c, b.d_c, r, other_r, Q);
     return same;
 }
 
@@ -384,19 +419,19 @@ void check_nan(const Kernels<S>& kernels, Problem<S> p, const Result<S>& whole, 
 template <class S>
 void check_case(const Kernels<S>& kernels, const Problem<S>& p, Report& report) {
     const auto whole = run(kernels, p, 1, false, true);
-    check_truth(kernels, p, whole, report);
+    if (p.kind != Kind::slstm) check_truth(kernels, p, whole, report);
     check_bits(kernels, p, whole, report);
     check_nan(kernels, p, whole, report);
 }
 
 template <class S>
 void check_all(const InstructionSet& set, Report& report) {
-    const char* names[] = {"tanh", "relu", "lstm", "gru"};
+    const char* names[] = {"tanh", "relu", "lstm", "gru", "slstm"};
     const int64_t sizes[][3] = {{1, 1, 1},  {1, 3, 5},  {7, 1, 5},  {7, 3, 1},  {7, 3, 5},   {33, 1, 1},
                                 {33, 3, 5}, {33, 1, 5}, {33, 20, 4}, {64, 1, 5}, {64, 3, 5}, {64, 3, 1}};
     uint64_t seed = 0;
     for (const auto& [hidden, rows, steps] : sizes) {
-        for (int kind = 0; kind < 4; ++kind) {
+        for (int kind = 0; kind < 5; ++kind) {
             for (int flags = 0; flags < 8; ++flags) {
                 const bool ragged = flags & 1, masked = flags & 2, reverse = flags & 4;
                 const int64_t inputs[] = {1, 5, 16, 33}, input = inputs[(seed + rows) % 4], chunk = 1 + seed % 3;

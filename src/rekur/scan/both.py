@@ -1,4 +1,4 @@
-"""Both directions of a layer over one batch, their recurrences at the same time, each on half of the threads.
+"""Both directions of a layer over one batch, at the same time where that is faster, each on half of the threads.
 
 Axes: B batch, T time, D input features, O output.
 """
@@ -34,7 +34,8 @@ def scan_both(
 ) -> tuple[tuple[Tensor, State], tuple[Tensor, State]]:
     """Run one cell forwards and another backwards through time, as two calls of :func:`rekur.scan.scan` would.
 
-    Where both are of one kind and run on the compiled kernels, their recurrences do so at the same time.
+    Where both are of one kind and run on the compiled kernels, they do so at the same time, unless the weights of one
+    are so many that both threads had better share them.
 
     Args:
         cells: the cell that reads each row from its first step, and the one that reads it from its last real step.

@@ -58,7 +58,7 @@ class NativeLayer:
         saved = tuple(empty(y, real, count * size) for count in self.saved) if keep else ()
         given = self._given(plan, x, operands, y)
         given |= {"keep": keep, "bias": array(operands.bias), "bias_h": array(operands.bias_h)}
-        written = dict(zip(("h_last", "c_last", "gates", "cells"), _four(states, saved), strict=True))
+        written = {**dict(zip(("h_last", "c_last"), states, strict=False)), **_kept(saved)}
         yield _job("forward", x, given | {name: memory_of(tensor) for name, tensor in written.items()})
         return Results([y, *states], saved)
 
@@ -81,8 +81,8 @@ class NativeLayer:
         if needed["mask"]:
             found["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
         written = {_GRADIENTS[name]: memory_of(tensor) for name, tensor in found.items()}
-        kept = _four((), given.saved)
-        values = self._given(plan, x, operands, given.y) | {"gates": array(kept[2]), "cells": array(kept[3])}
+        values = self._given(plan, x, operands, given.y)
+        values |= {name: array(tensor) for name, tensor in _kept(given.saved).items()}
         values |= {"d_y": None if d_y is None else strided(d_y), "d_last": array(d_h)}
         yield _job("backward", x, values | written)
         return [found.get(name) for name in ("x", *Operands._fields)]
@@ -145,9 +145,9 @@ def _states(operands: Operands) -> list[Tensor]:
     return [s for s in (operands.h0, operands.c0) if s is not None]
 
 
-def _four(states: Sequence[Tensor], saved: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Return the last h and cells, and the kept gates and cells, None for those that there are not."""
-    return (*states, *(None,) * (2 - len(states)), *saved, *(None,) * (2 - len(saved)))
+def _kept(saved: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return by name what is kept for backward: nothing, the gates, or these and the cells."""
+    return dict(zip(("gates", "cells"), saved, strict=False))
 
 
 def _like_input(x: Tensor, size: int) -> Tensor:
