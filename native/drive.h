@@ -94,6 +94,8 @@ void project(const Recurrence<S>& a, const Share& share, int64_t begin, int64_t 
                 tile.vectors = wide;
                 for (int m = 0; m < height; ++m) {
                     for (int v = 0; v < wide; ++v) tile.row(m)[v] = bias[v];
+                    S* to = gates_at<Cell>(a, t + m, row) + place.first;
+                    for (int gate = 0; gate < gates; ++gate) fetch(to + gate * a.hidden, units * lanes<S>);
                 }
                 multiply_of<S>(height, wide)(tile.sum, a.x + a.x_at.place(t, row), a.x_at.step, weight, a.input);
                 for (int m = 0; m < height; ++m) {
@@ -133,6 +135,17 @@ void step_forward(const Recurrence<S>& a, const Share& share, int64_t t) {
     share.meet();
 }
 
+// Asks for what the step back of some units of a row is made of.
+template <class Cell, class S>
+REKUR_INLINE void fetch_step(const RecurrenceBack<S>& a, int64_t t, int64_t row, int64_t unit, int vectors) {
+    const int64_t numbers = vectors * lanes<S>, at = a.at.place(t, row), H = a.hidden;
+    if (a.d_outputs) fetch(a.d_outputs + a.d_out.place(t, row) + unit, numbers);
+    if (Cell::needs_output) fetch(a.outputs + a.out.place(t, row) + unit, numbers);
+    if (Cell::needs_previous) fetch(a.outputs + a.out.place(t > 0 ? t - 1 : 0, row) + unit, numbers);
+    for (int i = 0; Cell::product_gates > 1 && i < 4; ++i) fetch(a.gates + (at * 4 + i) * H + unit, numbers);
+    for (int i = 0; i < Cell::cells; ++i) fetch(a.cells + (at * Cell::cells + i) * H + unit, numbers);
+}
+
 constexpr int back_vectors = REKUR_REGISTERS == 16 ? 3 : 4;
 
 // One step back, or with t = -1 that to h0: the product of the next step's gradients comes to each output, Cell::finish
@@ -154,6 +167,7 @@ void step_backward(const RecurrenceBack<S>& a, const Share& share, int64_t t, in
                 Tile<S> tile{};
                 tile.height = height;
                 tile.vectors = wide;
+                for (int m = 0; m < height && t >= 0; ++m) fetch_step<Cell>(a, t, rows.row(m), place.first, wide);
                 const auto multiply = multiply_of<S>(height, wide);
                 const S* left = after + (from + first) * width;
                 for (int gate = 0; product && a.heads > 1 && gate < Cell::product_gates; ++gate) {

@@ -32,7 +32,8 @@ struct ElmanForward {
 
 template <bool is_tanh>
 struct ElmanBackward {
-    static constexpr int gates = 1, product_gates = 1, gap = 0;
+    static constexpr int gates = 1, product_gates = 1, gap = 0, cells = 0;
+    static constexpr bool needs_output = true, needs_previous = false;
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> to) {

@@ -44,7 +44,8 @@ struct GruForward {
 };
 
 struct GruBackward {
-    static constexpr int gates = 4, product_gates = 3, gap = 1;  // n stands before m, and has no product
+    static constexpr int gates = 4, product_gates = 3, gap = 1, cells = 0;  // n stands before m, and has no product
+    static constexpr bool needs_output = false, needs_previous = true;
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> trail) {

@@ -74,6 +74,7 @@ void give_inputs(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share&
                 const auto to = [&](int m) {
                     return g.d_x + g.d_x_at.place(samples.step[first + m], samples.row[first + m]);
                 };
+                for (int m = 0; k == 0 && m < height; ++m) fetch(to(m) + place.first, wide * lanes<S>);
                 for (int m = 0; k > 0 && m < height; ++m) {
                     for (int v = 0; v < wide; ++v) tile.row(m)[v] = load(to(m) + place.at(v), place.count(v));
                 }
@@ -142,9 +143,15 @@ template <class S>
 void pack_right(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share& share, const Sums& shape,
                 const Samples<S>& samples, int64_t first, int64_t count) {
     const int64_t head = a.hidden / a.heads;
+    constexpr int64_t ahead = 2;  // samples
     const Share::Range mine = share.panels(count);
     for (int64_t n = mine.begin; n < mine.end; ++n) {
         const int64_t row = samples.row[first + n], t = samples.step[first + n];
+        if (n + ahead < mine.end) {
+            const int64_t later = first + n + ahead;
+            fetch(g.x + g.x_at.place(samples.step[later], samples.row[later]), g.input);
+            fetch(previous_output(a, samples.step[later], samples.row[later]), a.hidden);
+        }
         pack_row<S>(g.x + g.x_at.place(t, row), nullptr, g.input, n, count, samples.right);
         const S* seen = previous_output(a, t, row);
         const S* mask = a.mask ? a.mask + a.batch(row) * a.hidden : nullptr;

@@ -207,7 +207,7 @@ Job forward(nb::dict values) {
 }
 
 // bytes between rows from which on reading a few of their numbers takes longer than copying them
-constexpr int64_t pages = 6000;
+constexpr int64_t pages = 3000;
 
 // What a backward pass is made of.
 template <class S>

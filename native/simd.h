@@ -81,6 +81,13 @@ REKUR_INLINE void store(S* to, Vec<S> value, int count) {
     std::memcpy(to, &value, count * sizeof(S));
 }
 
+// Asks for numbers that will be read or written some hundred instructions later: rows of a batch lie so far apart that
+// the processor does not foresee them.
+template <class S>
+REKUR_INLINE void fetch(const S* from, int64_t numbers) {
+    for (int64_t i = 0; i < numbers; i += 64 / sizeof(S)) __builtin_prefetch(from + i);
+}
+
 // a · b + c rounded once where the set can, and always by the same instruction: of a · b + c · d a compiler may fuse
 // either product, and need not choose alike wherever it is inlined.
 REKUR_INLINE Vec<float> fused(Vec<float> a, Vec<float> b, Vec<float> c) {

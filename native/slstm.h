@@ -47,7 +47,8 @@ struct SlstmForward : FourGates {
 };
 
 struct SlstmBackward {
-    static constexpr int gates = 4, product_gates = 4, gap = 0;
+    static constexpr int gates = 4, product_gates = 4, gap = 0, cells = 3;
+    static constexpr bool needs_output = false, needs_previous = false;
 
     template <class S>
     static void finish(const RecurrenceBack<S>& a, Rows rows, Units<S> place, const Tile<S>& tile, Trail<S> trail) {
