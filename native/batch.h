@@ -83,17 +83,17 @@ struct Batch {
 };
 
 template <class S>
-Padded<S> padded_array(const nb::dict& values, const char* name, int64_t B, int64_t T, int64_t numbers) {
-    nb::ndarray<S, nb::ndim<3>, nb::device::cpu> found;
-    if (!values.contains(name)) return {nullptr, 0, 0};
-    if (!nb::try_cast(values[name], found, false) || static_cast<int64_t>(found.shape(0)) != B ||
-        static_cast<int64_t>(found.shape(1)) != T || static_cast<int64_t>(found.shape(2)) != numbers ||
-        (numbers > 1 && found.stride(2) != 1)) {
+Padded<S> padded_array(const Given& given, const char* name, int64_t B, int64_t T, int64_t numbers) {
+    const nb::handle one = given.find(name);
+    if (!one.is_valid()) return {nullptr, 0, 0};
+    View found;
+    if (!view_of(one, !std::is_const_v<S>, found) || !found.of<S>() || found.axes != 3 || found.sizes[0] != B ||
+        found.sizes[1] != T || found.sizes[2] != numbers || (numbers > 1 && found.strides[2] != 1)) {
         throw std::invalid_argument(std::string(name) + ": expected an array (" + std::to_string(B) + ", " +
                                     std::to_string(T) + ", " + std::to_string(numbers) +
                                     ") of the kernel's own dtype, its last axis contiguous.");
     }
-    return {found.data(), found.stride(0), found.stride(1)};
+    return {static_cast<S*>(found.data), found.strides[0], found.strides[1]};
 }
 
 }  // namespace rekur

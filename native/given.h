@@ -2,62 +2,56 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <memory>
 #include <new>
-#include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels.h"
 #include "layout.h"
+#include "view.h"
 
 namespace rekur {
 
-namespace nb = nanobind;
-
+// An array's numbers, at least so many: taken where they are, never converted, since what is written must be the caller's.
 template <class T>
-using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Maybe = std::optional<Array<T>>;
-
-template <class T>
-T* checked(const Array<T>& array, int64_t size, const char* name) {
-    if (static_cast<int64_t>(array.size()) < size) {
-        throw std::invalid_argument(std::string(name) + ": got " + std::to_string(array.size()) +
+T* numbers_of(nb::handle object, const char* name, int64_t size) {
+    View found;
+    if (!view_of(object, !std::is_const_v<T>, found) || !found.of<T>() || !found.contiguous()) {
+        throw std::invalid_argument(std::string(name) + ": expected a contiguous array of the kernel's own dtype.");
+    }
+    if (found.size() < size) {
+        throw std::invalid_argument(std::string(name) + ": got " + std::to_string(found.size()) +
                                     " numbers; expected " + std::to_string(size) + ".");
     }
-    return array.data();
+    return static_cast<T*>(found.data);
 }
 
-template <class T>
-T* checked(const Maybe<T>& array, int64_t size, const char* name) {
-    return array ? checked(*array, size, name) : nullptr;
-}
-
-// What one call is given. Arrays are taken as they are, never converted: what is written into must be the caller's.
+// What one call is given.
 class Given {
 public:
     explicit Given(const nb::dict& values) : values_(values) {}
 
     template <class T>
     T* array(const char* name, int64_t size, bool needed = false) const {
-        if (!values_.contains(name)) {
+        const nb::handle one = find(name);
+        if (!one.is_valid()) {
             if (needed) throw std::invalid_argument(std::string(name) + ": got none; expected an array.");
             return nullptr;
         }
-        Array<T> found;
-        if (!nb::try_cast(values_[name], found, false)) {
-            throw std::invalid_argument(std::string(name) + ": expected a contiguous array of the kernel's own dtype.");
-        }
-        return checked(found, size, name);
+        return numbers_of<T>(one, name, size);
     }
 
-    bool has(const char* name) const { return values_.contains(name); }
+    // What has a name, or nothing; None is nothing.
+    nb::handle find(const char* name) const {
+        PyObject* found = PyDict_GetItemString(values_.ptr(), name);
+        return found == Py_None ? nb::handle() : nb::handle(found);
+    }
+    bool has(const char* name) const { return find(name).is_valid(); }
     int64_t whole(const char* name) const { return nb::cast<int64_t>(values_[name]); }
     double number(const char* name) const { return nb::cast<double>(values_[name]); }
     std::string word(const char* name) const { return nb::cast<std::string>(values_[name]); }
@@ -68,9 +62,9 @@ public:
     }
     // How many numbers an int64 array has, none where it is missing or another thing.
     int64_t numbers(const char* name) const {
-        Array<const int64_t> found;
-        if (!values_.contains(name) || !nb::try_cast(values_[name], found, false)) return 0;
-        return static_cast<int64_t>(found.size());
+        View found;
+        const nb::handle one = find(name);
+        return one.is_valid() && view_of(one, false, found) && found.of<int64_t>() ? found.size() : 0;
     }
     int64_t size(const char* name) const { return static_cast<int64_t>(nb::len(nb::handle(values_[name]))); }
 

@@ -11,25 +11,32 @@ namespace rekur {
 namespace {
 
 template <class S>
-void product(Array<const S> in, Array<const S> weight, Maybe<const S> bias, Array<S> out, int64_t out_stride,
-             int threads) {
-    if (weight.ndim() != 2 || in.ndim() != 2) throw std::invalid_argument("in and weight: expected two axes each.");
+void multiply(const View& x, const View& w, nb::handle in, nb::handle weight, nb::handle bias, nb::handle out,
+              int64_t out_stride, int threads) {
     const Kernels<S>& kernels = select().of<S>();
     Product<S> a{};
-    a.rows = static_cast<int64_t>(in.shape(0));
-    a.depth = static_cast<int64_t>(in.shape(1));
-    a.columns = static_cast<int64_t>(weight.shape(0));
+    a.rows = x.sizes[0];
+    a.depth = x.sizes[1];
+    a.columns = w.sizes[0];
     a.in_stride = a.depth;
     a.out_stride = out_stride;
-    a.in = in.data();
-    a.bias = checked(bias, a.columns, "bias");
-    a.out = checked(out, a.rows == 0 ? 0 : (a.rows - 1) * out_stride + a.columns, "out");
+    a.in = numbers_of<const S>(in, "in", a.rows * a.depth);
+    a.bias = bias.is_none() ? nullptr : numbers_of<const S>(bias, "bias", a.columns);
+    a.out = numbers_of<S>(out, "out", a.rows == 0 ? 0 : (a.rows - 1) * out_stride + a.columns);
     const auto ready = packed(Packing{1, a.columns, a.depth, a.depth, 1, kernels.panel, kernels.lanes},
-                              checked(weight, a.columns * a.depth, "weight"));
+                              numbers_of<const S>(weight, "weight", a.columns * a.depth));
     a.weight = ready.get();
     const int parts = a.rows * a.columns * a.depth < 100'000 ? 1 : threads;
     nb::gil_scoped_release release;
     run_together(parts, [&](int part, int all) { kernels.product(a, Share{part, all, nullptr}); });
+}
+
+void product(nb::handle in, nb::handle weight, nb::handle bias, nb::handle out, int64_t out_stride, int threads) {
+    View x, w;
+    if (!view_of(in, false, x) || !view_of(weight, false, w) || x.axes != 2 || w.axes != 2) {
+        throw std::invalid_argument("in and weight: expected arrays of two axes each.");
+    }
+    (x.of<double>() ? multiply<double> : multiply<float>)(x, w, in, weight, bias, out, out_stride, threads);
 }
 
 // An array of PyTorch's in memory that is used again.
@@ -38,17 +45,6 @@ auto empty(size_t size) {
     void* memory = take_memory(size * sizeof(S));
     nb::capsule owner(memory, [](void* p) noexcept { give_memory(p); });
     return nb::ndarray<nb::pytorch, S, nb::ndim<1>, nb::device::cpu>(static_cast<S*>(memory), {size}, owner);
-}
-
-template <class S>
-void bind(nb::module_& m) {
-    using namespace nb::literals;
-    m.def(sizeof(S) == 4 ? "empty_single" : "empty_double", &empty<S>, "size"_a);
-    // none is converted: what is written would go to a copy
-    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
-    const auto maybe = [](const char* name) { return nb::arg(name).noconvert().none(); };
-    m.def("product", &product<S>, array("in"), array("weight"), maybe("bias"), array("out"), "out_stride"_a,
-          "threads"_a);
 }
 
 }  // namespace
@@ -67,8 +63,10 @@ NB_MODULE(_native, m) {
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });
-    rekur::bind<float>(m);
-    rekur::bind<double>(m);
+    m.def("empty_single", &rekur::empty<float>, nb::arg("size"));
+    m.def("empty_double", &rekur::empty<double>, nb::arg("size"));
+    m.def("product", &rekur::product, nb::arg("in"), nb::arg("weight"), nb::arg("bias").none(), nb::arg("out"),
+          nb::arg("out_stride"), nb::arg("threads"));
     rekur::bind_jobs(m);
     rekur::bind_recurrences(m);
     rekur::bind_live(m);

@@ -133,8 +133,8 @@ void padded_arrays(Forward<S>& to, const Given& given) {
     const Sizes& sizes = to.sizes;
     const int64_t B = given.whole("batch"), T = given.whole("steps"), H = sizes.hidden;
     to.batch = std::make_unique<Batch>(given, B, T);
-    const auto x = padded_array<const S>(to.values, "x", B, T, sizes.input);
-    to.y = padded_array<S>(to.values, "y", B, T, H);
+    const auto x = padded_array<const S>(given, "x", B, T, sizes.input);
+    to.y = padded_array<S>(given, "y", B, T, H);
     if (!x.data || !to.y.data) throw std::invalid_argument("x or y: got none; expected an array.");
     a.at = to.batch->at();
     a.order = to.batch->ordered();
@@ -283,8 +283,8 @@ void gradient_arrays(Backward<S>& to, const Given& given, int64_t B, int64_t T) 
     const Sizes& sizes = to.sizes;
     const int64_t H = sizes.hidden;
     Gradients<S>& g = to.g;
-    const auto x = padded_array<const S>(to.values, "x", B, T, sizes.input);
-    to.d_x = padded_array<S>(to.values, "d_x", B, T, sizes.input);
+    const auto x = padded_array<const S>(given, "x", B, T, sizes.input);
+    to.d_x = padded_array<S>(given, "d_x", B, T, sizes.input);
     if (!x.data) throw std::invalid_argument("x: got none; expected an array.");
     g.input = sizes.input;
     g.x = x.data;
@@ -330,7 +330,7 @@ Job backward(nb::dict values) {
     a.mask = given.array<const S>("mask", B * H);
     a.gates = given.array<const S>("gates", places * sizes.gates, sizes.product > H);
     a.cells = given.array<const S>("cells", places * sizes.cells, sizes.cells > 0);
-    const auto y = padded_array<const S>(values, "y", B, T, H), d_y = padded_array<const S>(values, "d_y", B, T, H);
+    const auto y = padded_array<const S>(given, "y", B, T, H), d_y = padded_array<const S>(given, "d_y", B, T, H);
     if (!y.data) throw std::invalid_argument("y: got none; expected an array.");
     a.outputs = y.data;
     a.out = made->batch->walk(y);

@@ -6,6 +6,7 @@ first unless ``batch_first``, and for states always (L·dirs, B, H).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -128,8 +129,9 @@ class _DropIn(nn.RNNBase):
                 for name in names:
                     del cell._parameters[_plain(name)]
         for cell, names in zip(self._cells, self._all_weights, strict=True):
-            for name in names:
-                cell.__dict__[_plain(name)] = getattr(self, name)
+            for name in names:  # what is not among the parameters is computed from them
+                found = self._parameters.get(name)
+                cell.__dict__[_plain(name)] = getattr(self, name) if found is None else found
         return self._cells
 
     def _state(self, x: Tensor, hx: Any, single: bool, order: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -349,6 +351,7 @@ def _stacked(tensors: tuple[Tensor, ...]) -> Tensor:
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
+@cache
 def _plain(name: str) -> str:
     """Return the cell's name of a flat parameter: weight_ih of weight_ih_l0_reverse."""
     return "_".join(name.split("_")[:2])

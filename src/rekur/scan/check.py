@@ -28,13 +28,21 @@ def check_input(cell: Any, x: Any) -> None:
     if not x.is_floating_point():
         fix = "Turn token ids into vectors by an embedding first; other numbers by x.float()."
         raise InputError(describe("dtype of x", x.dtype, "a floating-point dtype", fix))
-    weight = next(cell.parameters(), None)
+    weight = weight_of(cell)
     if weight is not None and weight.device != x.device:
         fix = "Move one of them with .to(device)."
         raise InputError(describe("device of x", x.device, f"{weight.device}, where the cell is", fix))
     if weight is not None and weight.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
         fix = f"Use x.to({weight.dtype}), or cell.to({x.dtype})."
         raise InputError(describe("dtype of x", x.dtype, f"{weight.dtype}, the dtype of the cell's weights", fix))
+
+
+def weight_of(cell: Any) -> Tensor | None:
+    """Return one of the weights of a cell or of the cell inside it, or None where it has none."""
+    while "cell" in cell._modules:
+        cell = cell.cell
+    weight: Tensor | None = getattr(cell, "weight_hh", None)  # an attribute: the cells of the drop-ins borrow theirs
+    return next(cell.parameters(), None) if weight is None else weight
 
 
 def check_lengths(lengths: Any, x: Tensor) -> Tensor:

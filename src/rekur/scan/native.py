@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rekur._kernels import kernels
+from rekur.scan.check import weight_of
 from rekur.scan.jobs import Work
 from rekur.scan.operands import Family, Given, Operands, Results, project_into
 from rekur.scan.plan import Plan
@@ -57,9 +58,9 @@ class NativeLayer:
         states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in _states(operands)]
         saved = tuple(empty(y, real, count * size) for count in self.saved) if keep else ()
         given = self._given(plan, x, operands, y)
-        given |= {"keep": keep, "bias": array(operands.bias), "bias_h": array(operands.bias_h)}
-        written = {**dict(zip(("h_last", "c_last"), states, strict=False)), **_kept(saved)}
-        yield _job("forward", x, given | {name: memory_of(tensor) for name, tensor in written.items()})
+        given |= {"keep": keep, "bias": whole(operands.bias), "bias_h": whole(operands.bias_h)}
+        given |= dict(zip(("h_last", "c_last"), states, strict=False))
+        yield _job("forward", x, given | _kept(saved))
         return Results([y, *states], saved)
 
     def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
@@ -80,11 +81,10 @@ class NativeLayer:
                 found[name] = torch.empty_like(tensor, memory_format=torch.contiguous_format)
         if needed["mask"]:
             found["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
-        written = {_GRADIENTS[name]: memory_of(tensor) for name, tensor in found.items()}
         values = self._given(plan, x, operands, given.y)
-        values |= {name: array(tensor) for name, tensor in _kept(given.saved).items()}
-        values |= {"d_y": None if d_y is None else strided(d_y), "d_last": array(d_h)}
-        yield _job("backward", x, values | written)
+        values |= {"d_y": None if d_y is None else strided(d_y), "d_last": whole(d_h)}
+        values |= {_GRADIENTS[name]: tensor for name, tensor in found.items()}
+        yield _job("backward", x, values | _kept(given.saved))
         return [found.get(name) for name in ("x", *Operands._fields)]
 
     def _given(self, plan: Plan, x: Tensor, operands: Operands, y: Tensor) -> dict[str, Any]:
@@ -98,14 +98,14 @@ class NativeLayer:
             "hidden": size,
             "heads": size // operands.w_h.shape[1],
             "reverse": plan.reverse,
-            "lengths": array(plan.lengths),
+            "lengths": whole(plan.lengths),
             "x": strided(x),
             "y": strided(y),
-            "weight_x": array(operands.w_x),
-            "weight": array(operands.w_h),
-            "h0": array(operands.h0),
-            "c0": array(operands.c0),
-            "mask": array(operands.mask),
+            "weight_x": whole(operands.w_x),
+            "weight": whole(operands.w_h),
+            "h0": whole(operands.h0),
+            "c0": whole(operands.c0),
+            "mask": whole(operands.mask),
         }
 
     def step(
@@ -160,8 +160,7 @@ def _like_input(x: Tensor, size: int) -> Tensor:
 
 def _job(which: str, x: Tensor, values: dict[str, Any]) -> Any:
     precision = "single" if x.dtype == torch.float32 else "double"
-    given = {name: value for name, value in values.items() if value is not None}
-    return getattr(kernels, f"{which}_{precision}")(given)
+    return getattr(kernels, f"{which}_{precision}")(values)
 
 
 def _exponential_step(operands: Operands, projected: Tensor, seen: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,8 +200,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tenso
     if out is None:
         out = x.new_empty(x.shape[0], weight.shape[0])
     span = 0 if out.numel() == 0 else (out.shape[0] - 1) * out.stride(0) + out.shape[1]
-    target = memory_of(out.as_strided((span,), (1,)))
-    kernels.product(array(x), array(weight), array(bias), target, out.stride(0), torch.get_num_threads())
+    target = out.as_strided((span,), (1,))
+    kernels.product(whole(x), whole(weight), whole(bias), target, out.stride(0), torch.get_num_threads())
     return out
 
 
@@ -231,11 +230,7 @@ def refusal(cell: Any, known: bool) -> str:
         return "The compiled kernels are not installed: `rekur doctor` says why."
     if not known:
         return f"There is no kernel for the equations of {type(cell).__name__}."
-    inner = cell
-    while hasattr(inner, "cell"):
-        inner = inner.cell
-    weight = getattr(inner, "weight_hh", None)  # an attribute: the cells of the drop-ins borrow theirs
-    weight = next(inner.parameters(), None) if weight is None else weight
+    weight = weight_of(cell)
     if weight is not None and (weight.device.type != "cpu" or weight.dtype not in DTYPES):
         return f"The kernels run float32 and float64 on a CPU; the weights are {weight.dtype} on {weight.device}."
     return ""
@@ -249,20 +244,15 @@ def project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep
         product(packed, w_x, bias, out=into)
 
 
-def array(tensor: Tensor | None) -> Any:
-    """Return a tensor's numbers as the kernels take them: a contiguous array, the tensor's own memory if it is so."""
-    return None if tensor is None else tensor.detach().contiguous().numpy()
+def whole(tensor: Tensor | None) -> Tensor | None:
+    """Return a tensor that lies as the kernels take it: contiguous, the tensor itself if it is so."""
+    return None if tensor is None else tensor.resolve_neg().contiguous()
 
 
-def memory_of(tensor: Tensor | None) -> Any:
-    """Return a tensor's own memory as an array, to be written: handing a tensor itself on takes many times as long."""
-    return None if tensor is None else tensor.detach().numpy()
-
-
-def strided(tensor: Tensor) -> Any:
-    """Return a tensor's numbers in the strides that they have, but for those of the last axis, which is contiguous."""
-    whole = tensor.shape[-1] < 2 or tensor.stride(-1) == 1
-    return (tensor if whole else tensor.contiguous()).detach().numpy()
+def strided(tensor: Tensor) -> Tensor:
+    """Return a tensor in the strides that it has, but for that of the last axis, which is contiguous."""
+    tensor = tensor.resolve_neg()
+    return tensor if tensor.shape[-1] < 2 or tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def empty(like: Tensor, rows: int, columns: int) -> Tensor:

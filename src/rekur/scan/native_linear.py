@@ -196,7 +196,7 @@ def _gradients(
     d_decay = None if decay is None else torch.zeros_like(decay)
     d_h0 = torch.zeros_like(h0) if d_last is None else d_last.clone()
     d_h0 = d_h0.contiguous()
-    arrays = _arrays(form, plan, given, outputs=h, d_outputs=native.array(d_h), d_h=d_h0, d_decay=d_decay)
+    arrays = _arrays(form, plan, given, outputs=h, d_outputs=native.whole(d_h), d_h=d_h0, d_decay=d_decay)
     _call("backward", {**arrays, **_strided("d_gates", "d_value", d_gates, d_value, h.shape[1])})
     return d_gates, d_value, d_decay, d_h0
 
@@ -208,19 +208,18 @@ def _arrays(form: Form, plan: Plan, given: Given, **more: Tensor | None) -> dict
     else:
         first, active = native.places(plan)
     gates, value, decay, h0 = given
-    arrays = {
+    return {
         "form": form.name,
         "first": first.astype(np.int64),
         "active": active.astype(np.int64),
         "stride": plan.steps if plan.index is None else 1,
         "rows": plan.rows,
         "hidden": h0.shape[1],
-        "decay": native.array(decay),
-        "h0": native.array(h0),
-        **_strided("gates", "value", gates.detach(), None if value is None else value.detach(), h0.shape[1]),
+        "decay": native.whole(decay),
+        "h0": native.whole(h0),
+        **_strided("gates", "value", gates, value, h0.shape[1]),
         **more,
     }
-    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, size: int) -> dict[str, Any]:
@@ -238,9 +237,8 @@ def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, 
 
 
 def _call(which: str, given: dict[str, Any]) -> None:
-    arrays = {name: native.memory_of(one) if isinstance(one, Tensor) else one for name, one in given.items()}
-    precision = "single" if arrays["h0"].dtype == np.float32 else "double"
-    getattr(kernels, f"linear_{which}_{precision}")(arrays, torch.get_num_threads())
+    precision = "single" if given["h0"].dtype == torch.float32 else "double"
+    getattr(kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
 
 
 def _differentiable_gradients(

@@ -261,16 +261,14 @@ class NativeVariant(Packed):
             "epsilon": self.epsilon,
             "rate_h": self.stay_h,
             "rate_c": self.stay_c,
-            **{name: native.array(tensor) for name, tensor in arrays.items() if tensor is not None},
+            **{name: native.whole(tensor) for name, tensor in arrays.items()},
             **more,
         }
 
     def _call(self, which: str, given: dict[str, Any], **more: Tensor | None) -> None:
         precision = "single" if given["y"].dtype == torch.float32 else "double"
         run = getattr(kernels, f"variant_{which}_{precision}")
-        named = {**given, **{name: tensor for name, tensor in more.items() if tensor is not None}}
-        arrays = {name: native.memory_of(one) if isinstance(one, Tensor) else one for name, one in named.items()}
-        run(arrays, torch.get_num_threads())
+        run({**given, **more}, torch.get_num_threads())
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
