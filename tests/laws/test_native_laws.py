@@ -199,6 +199,21 @@ def test_states_and_inputs_may_lie_as_they_like() -> None:
             same_bits([*scan(cell, x.mT.contiguous().mT, turned, path="native")[1], y], [*after, y])
 
 
+@pytest.mark.parametrize("name", ["gru", "layer norm lstm", "mingru"])
+def test_tensors_of_a_library_that_has_no_exchange_of_pointers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradients() -> list[Tensor]:
+        torch.manual_seed(0)
+        cell, x = MADE[name](3, 5), torch.randn(2, 6, 3, requires_grad=True)
+        y, after = scan(cell, x, lengths=torch.tensor([6, 2]), path="native")
+        (y.sum() + after[0].sum()).backward()
+        return [y, *after, x.grad, *(p.grad for p in cell.parameters())]  # type: ignore[list-item]
+
+    usual = gradients()
+    if hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__")
+    same_bits(gradients(), usual)
+
+
 @pytest.mark.parametrize("make", [Elman, LSTM, GRU, SLSTM, lambda d, h: RecurrentDropout(GRU(d, h), 0.5)])
 @pytest.mark.parametrize("lengths", [None, torch.tensor([4, 0, 6, 1, 6])])
 @pytest.mark.parametrize("reverse", [False, True])
@@ -214,6 +229,7 @@ def test_gradients_are_the_same_however_inputs_and_gradients_lie(
         "time first": lambda t: t.transpose(0, 1).contiguous().transpose(0, 1),
         "every other step": lambda t: t.repeat_interleave(2, 1)[:, ::2],
         "features apart": lambda t: t.mT.contiguous().mT,
+        "negated when read": lambda t: torch.complex(torch.zeros_like(t), -t).conj().imag,
         "in a wider array": lambda t: torch.cat([t, t], 2)[..., : t.shape[2]],
     }
     found = {}
