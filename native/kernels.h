@@ -59,11 +59,14 @@ struct Packing {
     int64_t size() const { return (columns + lanes - 1) / lanes * lanes * gates * depth; }
 };
 
-// Panels of units · lanes columns of each gate: for every k all of the first gate, then all of the second.
+// Panels of units · lanes columns of each gate: for every k all of the first gate, then all of the second. One of
+// several parts packs some of the panels.
 template <class S>
-void pack(const Packing& p, const S* from, S* to) {
-    const int64_t vectors = (p.columns + p.lanes - 1) / p.lanes;
-    for (int64_t first = 0; first < vectors; first += p.units) {
+void pack(const Packing& p, const S* from, S* to, int64_t part = 0, int64_t parts = 1) {
+    const int64_t vectors = (p.columns + p.lanes - 1) / p.lanes, panels = (vectors + p.units - 1) / p.units;
+    const int64_t begin = panels * part / parts * p.units, end = panels * (part + 1) / parts * p.units;
+    to += begin * p.lanes * p.gates * p.depth;
+    for (int64_t first = begin; first < vectors && first < end; first += p.units) {
         const int64_t wide = (vectors - first < p.units ? vectors - first : p.units) * p.lanes, row = p.gates * wide;
         const int64_t left = p.columns - first * p.lanes, real = left < wide ? left : wide;
         // some k at a time, so that what is written stays near while lane after lane is filled in

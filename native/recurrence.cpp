@@ -49,36 +49,63 @@ struct Sizes {
     }
 };
 
-// The weights (gates, numbers) as products of forward passes take them, one head's after another's.
+// Weights that are packed as the job runs, by each part some of the panels.
 template <class S>
-Buffer<S> packed_forward(const Kernels<S>& kernels, const Sizes& sizes, const S* from, int64_t numbers) {
-    const int64_t gates = sizes.product / sizes.hidden;
-    const int units = gates == 1 ? kernels.forward_units : 1;
-    const Packing how{gates, sizes.head, numbers, numbers, 1, units, kernels.lanes, sizes.hidden};
-    auto to = buffer<S>(sizes.heads * how.size());
-    for (int64_t head = 0; head < sizes.heads; ++head) {
-        pack(how, from + head * sizes.head * numbers, to.get() + head * how.size());
+class Packs {
+public:
+    // Room for weights that stand like this, to be packed from there.
+    S* add(const Packing& how, const S* from) {
+        rooms_.emplace_back(how.size());
+        add(how, from, rooms_.back().get());
+        return rooms_.back().get();
     }
-    return to;
-}
 
-// The recurrent weights transposed, one head's after another's.
-template <class S>
-Buffer<S> packed_backward(const Kernels<S>& kernels, const Sizes& sizes, const S* from) {
-    const int64_t size = sizes.head, gates = sizes.product / sizes.hidden, block = size * size;
-    const Packing how{1, size, gates * size, 1, size, kernels.panel, kernels.lanes};
-    auto to = buffer<S>(sizes.heads * how.size());
-    if (sizes.heads == 1) return pack(how, from, to.get()), std::move(to);
-    const auto own = buffer<S>(gates * block);
-    for (int64_t head = 0; head < sizes.heads; ++head) {
-        for (int64_t gate = 0; gate < gates; ++gate) {
-            std::memcpy(own.get() + gate * block, from + (gate * sizes.heads + head) * block,
-                        static_cast<size_t>(block) * sizeof(S));
+    // The weights (gates, numbers) as products of forward passes take them, one head's after another's.
+    const S* add_forward(const Kernels<S>& kernels, const Sizes& sizes, const S* from, int64_t numbers) {
+        const int64_t gates = sizes.product / sizes.hidden;
+        const int units = gates == 1 ? kernels.forward_units : 1;
+        const Packing how{gates, sizes.head, numbers, numbers, 1, units, kernels.lanes, sizes.hidden};
+        S* to = rooms_.emplace_back(sizes.heads * how.size()).get();
+        for (int64_t head = 0; head < sizes.heads; ++head) {
+            add(how, from + head * sizes.head * numbers, to + head * how.size());
         }
-        pack(how, own.get(), to.get() + head * how.size());
+        return to;
     }
-    return to;
-}
+
+    // The recurrent weights transposed, one head's after another's.
+    const S* add_backward(const Kernels<S>& kernels, const Sizes& sizes, const S* from) {
+        const int64_t size = sizes.head, gates = sizes.product / sizes.hidden, block = size * size;
+        const Packing how{1, size, gates * size, 1, size, kernels.panel, kernels.lanes};
+        if (sizes.heads == 1) return add(how, from);
+        S* own = rooms_.emplace_back(sizes.heads * gates * block).get();
+        S* to = rooms_.emplace_back(sizes.heads * how.size()).get();
+        for (int64_t head = 0; head < sizes.heads; ++head, own += gates * block) {
+            for (int64_t gate = 0; gate < gates; ++gate) {
+                std::memcpy(own + gate * block, from + (gate * sizes.heads + head) * block,
+                            static_cast<size_t>(block) * sizeof(S));
+            }
+            add(how, own, to + head * how.size());
+        }
+        return to;
+    }
+
+    void run(const Share& share) {
+        for (const Pack& one : packs_) pack(one.how, one.from, one.to, share.part, share.parts);
+        if (share.parts > 1) done_.wait(share.parts);
+    }
+
+private:
+    struct Pack {
+        Packing how;
+        const S* from;
+        S* to;
+    };
+    void add(const Packing& how, const S* from, S* to) { packs_.push_back({how, from, to}); }
+
+    std::vector<Pack> packs_;
+    std::vector<Room<S>> rooms_;
+    Barrier done_;
+};
 
 // What a forward pass is made of.
 template <class S>
@@ -91,8 +118,8 @@ struct Forward {
     Padded<S> y{};
     S *h_last = nullptr, *c_last = nullptr;
     std::vector<int64_t> ring;
-    Buffer<S> weight{nullptr, [](S*) {}}, weight_x{nullptr, [](S*) {}}, bias{nullptr, [](S*) {}};
-    Room<S> seen, gates;
+    Packs<S> packs;
+    Room<S> bias, seen, gates;
     nb::dict values;
 
     void begin(const Plan& how) {
@@ -108,6 +135,7 @@ struct Forward {
     }
 
     void run(const Share& share) {
+        packs.run(share);
         kernels.forward(sizes.kind, a, share);
         if (!batch) return;
         batch->clear(y, sizes.hidden, share.part, share.parts);
@@ -146,14 +174,14 @@ void padded_arrays(Forward<S>& to, const Given& given) {
     a.input = sizes.input;
     const int64_t places = to.batch->places;
     const S* weight_x = given.array<const S>("weight_x", sizes.product * a.input, true);
-    to.weight_x = packed_forward(to.kernels, sizes, weight_x, a.input);
-    a.weight_x = to.weight_x.get();
+    a.weight_x = to.packs.add_forward(to.kernels, sizes, weight_x, a.input);
     const S *b = given.array<const S>("bias", sizes.product), *b_h = given.array<const S>("bias_h", sizes.product);
     if (b) {  // of a GRU the last third of the second one stands inside the reset product
         const bool gru = sizes.kind == Kind::gru;
-        to.bias = buffer<S>(sizes.product);
-        for (int64_t i = 0; i < sizes.product; ++i) to.bias[i] = b[i] + (b_h && !(gru && i >= 2 * H) ? b_h[i] : S(0));
-        a.bias_x = to.bias.get();
+        to.bias = Room<S>(sizes.product);
+        S* both = to.bias.get();
+        for (int64_t i = 0; i < sizes.product; ++i) both[i] = b[i] + (b_h && !(gru && i >= 2 * H) ? b_h[i] : S(0));
+        a.bias_x = both;
         a.bias = b_h && gru ? b_h + 2 * H : nullptr;
     }
     to.h_last = given.array<S>("h_last", B * H, true);
@@ -200,8 +228,8 @@ Job forward(nb::dict values) {
     a.mask = given.array<const S>("mask", states);
     if (sizes.kind == Kind::slstm) a.memory = (a.keep ? made->c_last : a.cells) + 2 * sizes.hidden;
     const int64_t weights = sizes.product * sizes.head;
-    made->weight = packed_forward(made->kernels, sizes, given.array<const S>("weight", weights, true), sizes.head);
-    a.weight = made->weight.get();
+    const S* weight = given.array<const S>("weight", weights, true);
+    a.weight = made->packs.add_forward(made->kernels, sizes, weight, sizes.head);
     return {a.at.rows, a.at.steps, a.at.rows * weights, weights * int64_t(sizeof(S)),
             [made](const Plan& how) { made->begin(how); }, [made](const Share& share) { made->run(share); }};
 }
@@ -220,7 +248,7 @@ struct Backward {
     std::unique_ptr<Batch> batch;
     Padded<S> d_x{};
     S *d_weight_x = nullptr, *d_weight = nullptr, *d_bias = nullptr, *d_bias_h = nullptr;
-    Buffer<S> weight{nullptr, [](S*) {}}, weight_x{nullptr, [](S*) {}};
+    Packs<S> packs;
     Room<S> d, left, right, sums;
     Room<int64_t> places;
     Barrier all;
@@ -248,6 +276,7 @@ struct Backward {
     }
 
     void run(const Share& share) {
+        packs.run(share);
         kernels.backward(sizes.kind, a, g, share);
         if (g.d_x) batch->clear(d_x, g.input, share.part, share.parts);
         if (!g.sums) return;
@@ -292,9 +321,8 @@ void gradient_arrays(Backward<S>& to, const Given& given, int64_t B, int64_t T) 
     g.d_x = to.d_x.data;
     if (g.d_x) {
         g.d_x_at = to.batch->walk(to.d_x);
-        to.weight_x = packed(Packing{1, g.input, sizes.product, 1, g.input, to.kernels.panel, to.kernels.lanes},
-                             given.array<const S>("weight_x", sizes.product * g.input, true));
-        g.weight_x = to.weight_x.get();
+        g.weight_x = to.packs.add({1, g.input, sizes.product, 1, g.input, to.kernels.panel, to.kernels.lanes},
+                                  given.array<const S>("weight_x", sizes.product * g.input, true));
     }
     to.d_weight_x = given.array<S>("d_weight_x", sizes.product * g.input);
     to.d_weight = given.array<S>("d_weight", sizes.product * sizes.head);
@@ -338,8 +366,8 @@ Job backward(nb::dict values) {
     if (d_y.data) a.d_out = made->batch->walk(d_y);
     gradient_arrays(*made, given, B, T);
     const int64_t size = sizes.head;
-    made->weight = packed_backward(made->kernels, sizes, given.array<const S>("weight", sizes.product * size, true));
-    a.weight = made->weight.get();
+    const S* weight = given.array<const S>("weight", sizes.product * size, true);
+    a.weight = made->packs.add_backward(made->kernels, sizes, weight);
     const int64_t weights = sizes.product * size;
     return {a.at.rows, a.at.steps, a.at.rows * weights, weights * int64_t(sizeof(S)),
             [made](const Plan& how) { made->begin(how); }, [made](const Share& share) { made->run(share); }};
