@@ -100,8 +100,9 @@ void project(const Recurrence<S>& a, const Share& share, int64_t begin, int64_t 
                 multiply_of<S>(height, wide)(tile.sum, a.x + a.x_at.place(t, row), a.x_at.step, weight, a.input);
                 for (int m = 0; m < height; ++m) {
                     S* to = gates_at<Cell>(a, t + m, row);
-                    for (int v = 0; v < wide; ++v) {
-                        store(to + v / units * a.hidden + place.at(v % units), tile.row(m)[v], place.count(v % units));
+                    const Vec<S>* sum = tile.row(m);
+                    for (int gate = 0; gate < gates; ++gate, to += a.hidden) {
+                        for (int v = 0; v < units; ++v) store(to + place.at(v), *sum++, place.count(v));
                     }
                 }
             });
