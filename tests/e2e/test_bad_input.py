@@ -188,8 +188,14 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
         ),
         (
             ("fit", "clasify"),
-            "rekur fit [OPTIONS] COMMAND [ARGS]...",
-            "No such command 'clasify'. Did you mean 'classify'?",
+            "rekur fit [OPTIONS] TASK ...",
+            "TASK: got 'clasify'; expected one of classify, regress, language. Did you mean 'classify'?",
+        ),
+        (
+            ("fit", "reviews.csv", "--out", "m"),
+            "rekur fit [OPTIONS] TASK ...",
+            "TASK: got 'reviews.csv'; expected one of classify, regress, language. "
+            "What is to be learned comes first: rekur fit classify reviews.csv …",
         ),
         (
             ("evalute",),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from rekur.cli import fit_language, fit_sequences
+from rekur.cli.options import Tasks
 
 
-@click.group("fit")
+@click.group("fit", cls=Tasks, subcommand_metavar="TASK ...")
 def command() -> None:
     """Train a model from files of sequences or of text.
 

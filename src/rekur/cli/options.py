@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rekur.errors import describe, did_you_mean
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -21,6 +23,21 @@ DOCUMENT = click.option(
     help="What a document is: a file, a line, or what stands between blank lines; by default a file, or a row.",
 )
 ENCODING = click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8.")
+
+
+class Tasks(click.Group):
+    """A group with a command for each task, which names the tasks where none of them is given."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            names = list(self.commands)
+            fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
+            text = describe("TASK", args[0], f"one of {', '.join(names)}", did_you_mean(args[0], names) or fix)
+            raise click.UsageError(text, ctx)
+        return super().resolve_command(ctx, args)
+
 
 #: how files of text are read
 TEXTS = (

@@ -18,7 +18,7 @@ from rekur.cli.fit_options import (
     estimator_options,
     seconds,
 )
-from rekur.cli.options import FILE, FILES, INPUT, JSON, TEXTS, split_input, split_texts, with_options
+from rekur.cli.options import FILE, FILES, INPUT, JSON, TEXTS, Tasks, split_input, split_texts, with_options
 from rekur.cli.signals import stopped_code
 from rekur.cli.unfinished import Request
 from rekur.errors import InputError, did_you_mean
@@ -50,7 +50,7 @@ SEARCH = (
 )
 
 
-@click.group("tune")
+@click.group("tune", cls=Tasks, subcommand_metavar="TASK ...")
 def command() -> None:
     """Try many options of a task, learn from each trial, and keep the best model.
 
