@@ -31,6 +31,10 @@ from rekur.ship.folder import MANIFEST, check_folder, write_folder
 
 #: the largest difference that the code may make, and, with rounded weights or activations, that rounding may make
 CLOSE, ROUNDED = 1e-5, 0.25
+_LESS_ROUNDED = "Choose float32 and exact activations, or a larger tolerance (--tolerance)."
+_LAST_BITS = (
+    "Such scores hang on the last bits of what they are made of; a larger tolerance (--tolerance) lets them pass."
+)
 #: the largest difference that whole numbers of 16 bits may make
 FIXED = 0.01
 #: names of files that are there already
@@ -256,8 +260,8 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
         found["changed_answers"] = int(np.concatenate(other).sum())
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
-    may = (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
-    _refuse_far("the compiled code", code, may)
+    may = (10 * CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
+    _refuse_far("the compiled code", code, may, _LAST_BITS if exact and not rounds else _LESS_ROUNDED)
     if rounds or not exact:
         found["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)
@@ -272,8 +276,8 @@ def _steps(lowered: Lowered, features: Features, items: Sequence[Any]) -> list[A
     return [np.concatenate([[0], one]) if len(one) else one for one in steps]
 
 
-def _refuse_far(thing: str, difference: float, limit: float) -> None:
+def _refuse_far(thing: str, difference: float, limit: float, fix: str = _LESS_ROUNDED) -> None:
     if not difference <= limit:
-        fix = "Nothing was written. Choose float32 and exact activations, or a larger tolerance (--tolerance)."
+        fix = f"Nothing was written. {fix}"
         expected = f"at most {limit:.2g} between its outputs and the model's"
         raise RekurError(describe(f"difference of {thing}", f"{difference:.3g}", expected, fix).replace("'", "", 2))
