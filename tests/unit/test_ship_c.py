@@ -254,8 +254,8 @@ def test_code_that_differs_is_not_kept(saved: Path, tmp_path: Path, monkeypatch:
         export_c(saved, tmp_path / "c")
     assert str(error.value) == (
         "difference of the compiled code: got 0.001; expected at most 1e-05 between its outputs and the model's. "
-        "Nothing was written. Such scores hang on the last bits of what they are made of; a larger tolerance (--tolerance) "
-        "lets them pass."
+        "Nothing was written. Such scores hang on the last bits of what they are made of; "
+        "a larger tolerance (--tolerance) lets them pass."
     )
     monkeypatch.undo()
     with pytest.raises(RekurError, match="difference of the model with rounded numbers: got "):
