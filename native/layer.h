@@ -219,8 +219,12 @@ void run_backward(const RecurrenceBack<S>& a, const Gradients<S>& g, const Share
     }
     const S* after = room;
     int64_t going_on = 0;
-    for (int64_t end = a.at.steps; end > 0; end -= a.chunk) {
-        const int64_t begin = end > a.chunk ? end - a.chunk : 0;
+    for (int64_t begin, end = a.at.steps; end > 0; end = begin) {
+        int64_t samples_here = 0;  // as many as fit: where rows have ended, of more steps
+        for (begin = end; begin > 0; --begin) {
+            samples_here += share.rows(a.at, a.at.active[begin - 1]).count;
+            if (samples_here > places) break;
+        }
         S* now = room + g.rows * width;
         samples.d = now;
         samples.count = 0;
