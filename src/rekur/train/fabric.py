@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from torch import nn
 
 from rekur.errors import InputError, describe
 from rekur.train.options import TrainOptions
-from rekur.train.world import World
+from rekur.train.world import World, connected, disconnect
 
 
 def make_fabric(model: nn.Module, options: TrainOptions, place: World) -> Any:
@@ -37,6 +38,8 @@ def make_fabric(model: nn.Module, options: TrainOptions, place: World) -> Any:
     strategy = "ddp_find_unused_parameters_true" if looks else "ddp"
     with _without_greeting():
         fabric = Fabric(devices=place.local, num_nodes=place.machines, strategy=strategy, **how)
+        if not connected():
+            atexit.register(disconnect)  # before the interpreter ends, lest the threads of the connection outlive it
         fabric.launch()
     return fabric
 

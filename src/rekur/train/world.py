@@ -53,8 +53,19 @@ def current() -> World:
     return World()
 
 
+def connected() -> bool:
+    """Return whether this process has a connection to others."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def disconnect() -> None:
+    """End the connection, if there is one."""
+    if connected():
+        distributed.destroy_process_group()
+
+
 def _together() -> bool:
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    return connected() and distributed.get_world_size() > 1
 
 
 def add_up(values: NDArray[Any]) -> NDArray[Any]:
