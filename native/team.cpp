@@ -20,7 +20,8 @@ namespace rekur {
 namespace {
 
 #if defined(__linux__)
-// The entries of the libgomp that PyTorch has loaded, if any.
+// The entries of the OpenMP that PyTorch runs on, if it is loaded. Others may have brought one of their own: the threads
+// of two would wait for work on the same processors, each awake while the other has some.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned) = nullptr;
     int (*thread)() = nullptr;
@@ -28,9 +29,9 @@ struct OpenMP {
 };
 
 // Only the name is taken here: nothing may be opened while the libraries are gone through.
-int find_openmp(dl_phdr_info* info, size_t, void* to) {
+int find_torch(dl_phdr_info* info, size_t, void* to) {
     const char* slash = info->dlpi_name ? std::strrchr(info->dlpi_name, '/') : nullptr;
-    if (!slash || std::strncmp(slash + 1, "libgomp", 7) != 0) return 0;
+    if (!slash || std::strcmp(slash + 1, "libtorch_cpu.so") != 0) return 0;
     *static_cast<std::string*>(to) = info->dlpi_name;
     return 1;
 }
@@ -38,9 +39,10 @@ int find_openmp(dl_phdr_info* info, size_t, void* to) {
 OpenMP load_openmp() {
     std::string path;
     OpenMP found;
-    dl_iterate_phdr(find_openmp, &path);
+    dl_iterate_phdr(find_torch, &path);
     void* handle = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
     if (!handle) return found;
+    // looked for among what PyTorch depends on
     found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(handle, "GOMP_parallel"));
     found.thread = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_thread_num"));
     found.threads = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_num_threads"));

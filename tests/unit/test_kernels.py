@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,3 +59,22 @@ def test_the_kernels_write_into_nothing_that_is_too_short(changed: dict[str, Any
     _kernels.kernels.linear_forward_single(given, 1)
     with pytest.raises(ValueError, match=re.escape(said)):
         _kernels.kernels.linear_forward_single({**given, **changed}, 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc/self/task")
+def test_the_threads_are_those_of_pytorch_whoever_else_brings_openmp() -> None:
+    pytest.importorskip("sklearn")
+    code = """
+import os
+import sklearn.linear_model  # brings an OpenMP of its own
+import torch
+from rekur.cells import GRU
+from rekur.scan import scan
+torch.set_num_threads(2)
+torch.ones(10**6).exp_()
+before = len(os.listdir("/proc/self/task"))
+scan(GRU(64, 64), torch.randn(16, 50, 64), path="native")
+print(before > 1, len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0"]
