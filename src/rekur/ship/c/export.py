@@ -260,7 +260,7 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
         found["changed_answers"] = int(np.concatenate(other).sum())
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
-    may = (10 * CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
+    may = (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
     _refuse_far("the compiled code", code, may, _LAST_BITS if exact and not rounds else _LESS_ROUNDED)
     if rounds or not exact:
         found["difference_of_rounding"] = whole
