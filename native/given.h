@@ -19,9 +19,8 @@ namespace rekur {
 
 // An array's numbers, at least so many: taken where they are, never converted, since what is written must be the caller's.
 template <class T>
-T* numbers_of(nb::handle object, const char* name, int64_t size) {
-    View found;
-    if (!view_of(object, !std::is_const_v<T>, found) || !found.of<T>() || !found.contiguous()) {
+T* numbers_of(const View& found, const char* name, int64_t size) {
+    if (!found.of<T>() || !found.contiguous()) {
         throw std::invalid_argument(std::string(name) + ": expected a contiguous array of the kernel's own dtype.");
     }
     if (found.size() < size) {
@@ -29,6 +28,13 @@ T* numbers_of(nb::handle object, const char* name, int64_t size) {
                                     " numbers; expected " + std::to_string(size) + ".");
     }
     return static_cast<T*>(found.data);
+}
+
+template <class T>
+T* numbers_of(nb::handle object, const char* name, int64_t size) {
+    View found;  // of something else: none of any dtype
+    view_of(object, !std::is_const_v<T>, found);
+    return numbers_of<T>(found, name, size);
 }
 
 // What one call is given.

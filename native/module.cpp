@@ -11,13 +11,12 @@ namespace rekur {
 namespace {
 
 template <class S>
-void multiply(const View& x, const View& w, nb::handle in, nb::handle weight, nb::handle bias, nb::handle out,
-              int64_t out_stride, int threads) {
+void multiply(const View& in, const View& weight, nb::handle bias, nb::handle out, int64_t out_stride, int threads) {
     const Kernels<S>& kernels = select().of<S>();
     Product<S> a{};
-    a.rows = x.sizes[0];
-    a.depth = x.sizes[1];
-    a.columns = w.sizes[0];
+    a.rows = in.sizes[0];
+    a.depth = in.sizes[1];
+    a.columns = weight.sizes[0];
     a.in_stride = a.depth;
     a.out_stride = out_stride;
     a.in = numbers_of<const S>(in, "in", a.rows * a.depth);
@@ -36,7 +35,7 @@ void product(nb::handle in, nb::handle weight, nb::handle bias, nb::handle out, 
     if (!view_of(in, false, x) || !view_of(weight, false, w) || x.axes != 2 || w.axes != 2) {
         throw std::invalid_argument("in and weight: expected arrays of two axes each.");
     }
-    (x.of<double>() ? multiply<double> : multiply<float>)(x, w, in, weight, bias, out, out_stride, threads);
+    (x.of<double>() ? multiply<double> : multiply<float>)(x, w, bias, out, out_stride, threads);
 }
 
 // An array of PyTorch's in memory that is used again.
