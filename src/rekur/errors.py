@@ -16,6 +16,8 @@
     ├── DivergedError              4   training became NaN or infinite and could not be rescued
     └── InterruptedTraining      130   Ctrl-C; what was best so far is kept
 
+What can be read but may not be what was meant is told by a warning, :class:`DataWarning`.
+
 Texts have one form, made by :func:`describe`:
 ``<thing>: got <value>; expected <set or range>. <likely fix>``.
 """
@@ -56,6 +58,10 @@ class DataError(InputError):
         self.path, self.line = path, line
         where = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
         super().__init__(where + text)
+
+
+class DataWarning(UserWarning):
+    """Data that can be read but may not be what was meant; the command line shows each once, as ``warning: …``."""
 
 
 class BundleError(InputError):

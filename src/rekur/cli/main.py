@@ -18,6 +18,7 @@ import click
 
 from rekur import __version__
 from rekur.cli.signals import ending_in_good_order, stopped_code
+from rekur.cli.warned import warnings_as_lines
 from rekur.errors import InterruptedTraining, RekurError, describe, did_you_mean
 
 #: every command and the module that holds it; a module is imported when its command is asked for
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
     try:
-        with ending_in_good_order():
+        with ending_in_good_order(), warnings_as_lines():
             code = app.main(given, prog_name="rekur", standalone_mode=False)
             sys.stdout.flush()
     except RekurError as error:
