@@ -266,8 +266,8 @@ def test_bad_weights() -> None:
     with pytest.raises(InputError, match=r"^arrays of a Keras layer: got 1; expected 2 or 3, or twice"):
         from_keras(kernel[:1], "gru")
     inputs = {"W": np.zeros((1, 15, 4)), "R": np.zeros((1, 15, 5))}
-    with pytest.raises(InputError, match=r"^direction: got 'reverse'"):
-        from_node("GRU", inputs, {"direction": "reverse"})
+    with pytest.raises(InputError, match=r"^direction: got 'backward'"):
+        from_node("GRU", inputs, {"direction": "backward"})
     with pytest.raises(InputError, match=r"^functions of the GRU: got \['Relu', 'Tanh'\]"):
         from_node("GRU", inputs, {"activations": ["Relu", "Tanh"]})
     projected = from_torch({k: v.numpy() for k, v in torch.nn.LSTM(4, 5, proj_size=2).state_dict().items()})[0]

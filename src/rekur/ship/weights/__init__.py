@@ -5,8 +5,9 @@ from rekur.ship.weights.keras import from_keras, read_keras, to_keras
 from rekur.ship.weights.keras_file import write_keras
 from rekur.ship.weights.layer import LayerWeights
 from rekur.ship.weights.names import from_stack, from_torch, to_stack, to_torch
-from rekur.ship.weights.nodes import from_node, read_nodes, to_node
+from rekur.ship.weights.nodes import from_node, to_node
 from rekur.ship.weights.nodes_file import write_nodes
+from rekur.ship.weights.nodes_reader import read_nodes
 
 __all__ = [
     "LayerWeights",

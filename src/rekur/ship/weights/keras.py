@@ -20,7 +20,7 @@ import numpy as np
 from rekur._check import choice, need
 from rekur._tensors import Array
 from rekur.errors import DataError, InputError, describe
-from rekur.ship.weights.layer import GATES, LayerWeights, reorder
+from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, reorder
 
 #: Keras has the gates of an LSTM as i f c o, which is PyTorch's order, and those of a GRU as z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 1, 2, 3)}
@@ -72,6 +72,7 @@ def to_keras(layer: LayerWeights) -> list[Array]:
         >>> [array.shape for array in to_keras(LayerWeights("gru", (one,)))]
         [(3, 12), (4, 12)]
     """
+    no_reverse(layer, "Keras", "Its go_backwards=True gives the outputs in the order in which it read the steps.")
     arrays: list[Array] = []
     for place, weights in enumerate(layer.directions):
         extra = set(weights) - {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rekur._check import choice
+from rekur._check import choice, flag
 from rekur._tensors import Array
 from rekur.errors import InputError, ShapeError, describe
 
@@ -20,6 +20,9 @@ from rekur.errors import InputError, ShapeError, describe
 GATES: Mapping[str, int] = MappingProxyType(
     {"rnn": 1, "rnn_relu": 1, "lstm": 4, "lstm_peephole": 4, "gru": 3, "gru_reset_before": 3}
 )
+#: of an LSTM: input, output and forget gate, in ONNX's order
+PEEPHOLES = ("weight_ci", "weight_co", "weight_cf")
+_ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", *PEEPHOLES)
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,11 @@ class LayerWeights:
         cell: ``rnn``, ``rnn_relu``, ``lstm``, ``lstm_peephole``, ``gru`` or ``gru_reset_before``.
         directions: of each direction, forwards first, role -> array: ``weight_ih`` (G·H, D), ``weight_hh`` (G·H, H),
             ``bias_ih`` and ``bias_hh`` (G·H,) where it has biases.
+        reverse: whether its one direction reads from the last step to the first, with each output at its step; ONNX
+            has such layers.
 
     Raises:
-        InputError: no cell that is known, or a matrix is missing.
+        InputError: an unknown cell or role, a matrix is missing, or the directions differ in what they have.
         ShapeError: shapes that do not agree.
 
     Example:
@@ -44,32 +49,50 @@ class LayerWeights:
 
     cell: str
     directions: tuple[Mapping[str, Array], ...]
+    reverse: bool = False
 
     def __post_init__(self) -> None:
         choice("cell", self.cell, GATES)
         if len(self.directions) not in (1, 2):
             raise InputError(describe("directions", len(self.directions), "1 or 2"))
+        if flag("reverse", self.reverse) and len(self.directions) == 2:
+            raise InputError(describe("reverse", True, "False for a layer of both directions"))
         for arrays in self.directions:
-            for role in ("weight_ih", "weight_hh"):
-                if role not in arrays:
-                    raise InputError(describe("weights of a layer", ", ".join(arrays) or "none", f"'{role}' too"))
-            if 0 in arrays["weight_ih"].shape:
-                raise ShapeError(
-                    describe("weight_ih", arrays["weight_ih"].shape, "one input feature and one unit, or more")
-                )
-            rows = arrays["weight_ih"].shape[0]
-            for role, array in arrays.items():
-                if role.endswith(("_ih", "_hh")) and len(array) != rows:
-                    raise ShapeError(describe(f"rows of {role}", len(array), f"{rows}, as weight_ih has"))
-            hidden = arrays["weight_hr" if "weight_hr" in arrays else "weight_hh"].shape[1]
-            if rows != hidden * GATES[self.cell]:
-                expected = f"{hidden * GATES[self.cell]}, {GATES[self.cell]} gates of {hidden} units of '{self.cell}'"
-                raise ShapeError(describe("rows of weight_ih", rows, expected))
-        for role in ("weight_ih", "weight_hh", "weight_hr"):
-            shapes = [arrays[role].shape for arrays in self.directions if role in arrays]
-            if shapes and shapes != len(self.directions) * shapes[:1]:
+            self._check_direction(arrays)
+        first, last = (set(arrays) for arrays in (self.directions[0], self.directions[-1]))
+        for role in _ROLES:
+            shapes = [arrays[role].shape for arrays in self.directions if role in first & last]
+            if shapes != len(shapes) * shapes[:1]:
                 got = " and ".join(map(str, shapes))
                 raise ShapeError(describe(f"{role} of both directions", got, "the same shape in both"))
+        if first != last:
+            got = ", ".join(sorted(first ^ last)) + " in one of them alone"
+            raise InputError(describe("weights of both directions", got, "the same in both"))
+
+    def _check_direction(self, arrays: Mapping[str, Array]) -> None:
+        """Raise unless one direction has the matrices of the cell, in shapes that agree."""
+        peepholes = PEEPHOLES if self.cell == "lstm_peephole" else ()
+        for role in ("weight_ih", "weight_hh", *peepholes):
+            if role not in arrays:
+                raise InputError(describe("weights of a layer", ", ".join(arrays) or "none", f"'{role}' too"))
+        for role in arrays:
+            choice("weight of a layer", role, _ROLES)
+            if role in PEEPHOLES and not peepholes:
+                raise InputError(describe("cell", self.cell, f"'lstm_peephole' for a layer with {role}"))
+        if 0 in arrays["weight_ih"].shape:
+            expected = "one input feature and one unit, or more"
+            raise ShapeError(describe("weight_ih", arrays["weight_ih"].shape, expected))
+        rows = arrays["weight_ih"].shape[0]
+        for role, array in arrays.items():
+            if role.endswith(("_ih", "_hh")) and len(array) != rows:
+                raise ShapeError(describe(f"rows of {role}", len(array), f"{rows}, as weight_ih has"))
+        hidden = arrays["weight_hr" if "weight_hr" in arrays else "weight_hh"].shape[1]
+        if rows != hidden * GATES[self.cell]:
+            expected = f"{hidden * GATES[self.cell]}, {GATES[self.cell]} gates of {hidden} units of '{self.cell}'"
+            raise ShapeError(describe("rows of weight_ih", rows, expected))
+        for role in peepholes:
+            if arrays[role].shape != (hidden,):
+                raise ShapeError(describe(role, arrays[role].shape, f"({hidden},), one number for each unit"))
 
     @property
     def gates(self) -> int:
@@ -107,6 +130,19 @@ class LayerWeights:
         arrays = self.directions[direction]
         zeros = np.zeros(len(arrays["weight_ih"]), arrays["weight_ih"].dtype)
         return arrays.get("bias_ih", zeros), arrays.get("bias_hh", zeros)
+
+
+def no_reverse(layer: LayerWeights, library: str, fix: str) -> None:
+    """Raise for a layer that reads backwards alone, where a library has none.
+
+    Args:
+        layer: the layer.
+        library: whose layers are asked for.
+        fix: what to do instead.
+    """
+    if layer.reverse:
+        expected = f"a layer that reads forwards or both ways; {library} has none that reads backwards alone"
+        raise InputError(describe("direction of the layer", "reverse", expected, fix))
 
 
 def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, LayerWeights]:

@@ -11,9 +11,11 @@ import numpy as np
 from rekur._check import choice
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.ship.weights.layer import GATES, LayerWeights, stacked
+from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, stacked
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+#: what to do with a layer that reads backwards alone
+_REVERSED = "rekur.nn.Layer(cell, reverse=True) is one: load directions[0] into its cell."
 _STACK = re.compile(r"layers\.(\d+)\.(?:(forward|backward)_layer\.)?cell\.(\w+)")
 
 
@@ -51,7 +53,7 @@ def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
         layers: from the input on, by name or without names.
 
     Raises:
-        InputError: a cell that ``torch.nn`` has not.
+        InputError: a cell that ``torch.nn`` has not, or a layer that reads backwards alone.
         ShapeError: a layer reads another number of features than the one before gives.
 
     Example:
@@ -63,6 +65,7 @@ def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
     given = list(stacked(layers).values())
     for index, layer in enumerate(given):
         choice(f"cell of layer {index}", layer.cell, ("rnn", "rnn_relu", "lstm", "gru"))
+        no_reverse(layer, "torch.nn", _REVERSED)
     ends = ("", "_reverse")
     return {
         f"{role}_l{index}{ends[place]}": array
@@ -105,6 +108,7 @@ def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
         layers: from the input on, by name or without names.
 
     Raises:
+        InputError: a layer that reads backwards alone.
         ShapeError: a layer reads another number of features than the one before gives.
 
     Example:
@@ -116,6 +120,7 @@ def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
     """
     state: dict[str, Array] = {}
     for index, layer in enumerate(stacked(layers).values()):
+        no_reverse(layer, "rekur.nn.Recurrent", _REVERSED)
         sides = ("forward_layer.", "backward_layer.") if layer.bidirectional else ("",)
         for side, arrays in zip(sides, layer.directions, strict=True):
             state |= {f"layers.{index}.{side}cell.{role}": array for role, array in arrays.items()}

@@ -5,27 +5,32 @@ Axes: D input features, H hidden, G gates.
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rekur._check import choice, need
+from rekur._check import choice, no_unknown
 from rekur._tensors import Array
-from rekur.errors import DataError, InputError, describe
-from rekur.ship.weights.layer import LayerWeights, reorder
+from rekur.errors import InputError, ShapeError, describe
+from rekur.ship.weights.layer import PEEPHOLES, LayerWeights, reorder
 
 #: which of PyTorch's gates stands where: ONNX has i o f c, and z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 3, 1, 2)}
-_KINDS = ("RNN", "LSTM", "GRU")
+#: operator -> gates
+NODES: Mapping[str, int] = {"RNN": 1, "LSTM": 4, "GRU": 3}
 _USUAL = {
     "RNN": (["Tanh"], ["Relu"]),
     "LSTM": (["Sigmoid", "Tanh", "Tanh"],),
     "GRU": (["Sigmoid", "Tanh"],),
 }
-_PEEPHOLES = ("weight_ci", "weight_co", "weight_cf")
+#: attributes that change nothing about the weights: ``layout`` says in which order X and Y have their axes,
+#: ``activation_alpha`` and ``activation_beta`` belong to functions that are refused
+_ATTRIBUTES = (
+    *("direction", "hidden_size", "activations", "clip", "input_forget", "linear_before_reset"),
+    *("layout", "activation_alpha", "activation_beta", "output_sequence"),
+)
 
 
 def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]:
@@ -55,14 +60,14 @@ def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]
         inputs["B"] = np.stack([np.concatenate([reorder(bias, order) for bias in pair]) for pair in biases])
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}[layer.gates]
     attributes: dict[str, Any] = {"hidden_size": size}
-    if layer.bidirectional:
-        attributes["direction"] = "bidirectional"
+    if layer.bidirectional or layer.reverse:
+        attributes["direction"] = "reverse" if layer.reverse else "bidirectional"
     if kind == "GRU":
         attributes["linear_before_reset"] = int(layer.cell == "gru")
     if layer.cell == "rnn_relu":
         attributes["activations"] = ["Relu"] * len(layer.directions)
     if layer.cell == "lstm_peephole":
-        inputs["P"] = np.stack([np.concatenate([a[role] for role in _PEEPHOLES]) for a in layer.directions])
+        inputs["P"] = np.stack([np.concatenate([a[role] for role in PEEPHOLES]) for a in layer.directions])
     return kind, inputs, attributes
 
 
@@ -75,83 +80,76 @@ def from_node(kind: str, inputs: Mapping[str, Any], attributes: Mapping[str, Any
         attributes: of the node.
 
     Raises:
-        InputError: another operator, a node that reads backwards alone, or functions that Rekur's cells have not.
+        InputError: another operator, an input or attribute that it has not, or functions that Rekur's cells have not.
+        ShapeError: shapes that are not those of its direction and hidden size.
 
     Example:
         >>> layer = from_node("LSTM", {"W": np.zeros((1, 8, 3)), "R": np.zeros((1, 8, 2))})
         >>> layer.cell, layer.hidden_size
         ('lstm', 2)
     """
-    choice("operator", kind, _KINDS)
+    choice("operator", kind, NODES)
     given = dict(attributes or {})
-    direction = choice("direction", given.get("direction", "forward"), ("forward", "bidirectional"))
+    no_unknown(f"attribute of the {kind}", given, _ATTRIBUTES)
+    no_unknown(f"input of the {kind}", inputs, ("W", "R", "B", "P") if kind == "LSTM" else ("W", "R", "B"))
+    direction = choice("direction", given.get("direction", "forward"), ("forward", "reverse", "bidirectional"))
     count = 1 + (direction == "bidirectional")
-    usual = [count * names for names in _USUAL[kind]]
-    functions = [str(name) for name in given.get("activations", usual[0])]
-    if functions not in usual or given.get("clip") or given.get("input_forget"):
-        got = functions if functions not in usual else "clip or input_forget"
-        raise InputError(describe(f"functions of the {kind}", got, " or ".join(map(str, usual))))
-    arrays = {letter: np.asarray(array) for letter, array in inputs.items() if array is not None}
-    cell = {"RNN": "rnn_relu" if functions == usual[-1] else "rnn", "LSTM": "lstm", "GRU": "gru_reset_before"}[kind]
+    functions = _functions(kind, count, given)
+    arrays = {letter: _floats(letter, array) for letter, array in inputs.items() if array is not None}
+    _check_shapes(kind, count, arrays, given.get("hidden_size"))
+    cell = {"RNN": "rnn_relu" if functions[0] == "Relu" else "rnn", "LSTM": "lstm", "GRU": "gru_reset_before"}[kind]
     if kind == "GRU" and given.get("linear_before_reset"):
         cell = "gru"
     if "P" in arrays:
         cell = "lstm_peephole"
-    return LayerWeights(cell, tuple(_direction(arrays, place) for place in range(count)))
+    sides = tuple(_direction(arrays, place) for place in range(count))
+    return LayerWeights(cell, sides, reverse=direction == "reverse")
 
 
-def read_nodes(model: Any) -> dict[str, LayerWeights]:
-    """Return the recurrent layers of an ONNX model, by the names of their nodes, or else of their outputs.
+def _functions(kind: str, count: int, given: Mapping[str, Any]) -> list[str]:
+    """Return the activations of a node, or raise where its equations are none of Rekur's."""
+    usual = [count * names for names in _USUAL[kind]]
+    functions = [str(name).capitalize() for name in given.get("activations") or usual[0]]
+    if functions not in usual:
+        raise InputError(describe(f"functions of the {kind}", functions, " or ".join(map(str, usual))))
+    if not given.get("clip", math.inf) >= float(np.finfo(np.float32).max):
+        raise InputError(describe(f"clip of the {kind}", given["clip"], "none: Rekur's cells do not clip"))
+    if given.get("input_forget"):
+        raise InputError(describe(f"input_forget of the {kind}", given["input_forget"], "0: gates of their own"))
+    return functions
 
-    Args:
-        model: an ``onnx.ModelProto``, or the path of a file.
 
-    Raises:
-        DataError: it has no recurrent node whose weights are constants.
-        MissingDependencyError: the package ``onnx`` is not installed.
+def _floats(letter: str, array: Any) -> Array:
+    """Return an input of a node in float16, float32 or float64; others such as bfloat16 become float32."""
+    numbers = np.asarray(array)
+    if numbers.dtype.name in ("float16", "float32", "float64"):
+        return numbers
+    if numbers.dtype.name != "bfloat16":
+        raise InputError(describe(f"type of {letter}", str(numbers.dtype), "numbers with a floating point"))
+    return numbers.astype(np.float32)
 
-    Example:
-        >>> read_nodes("exports/reviews/sequence.onnx")["layer.0/GRU_14"].hidden_size  # doctest: +SKIP
-        64
-    """
-    onnx = need("onnx", "export", "reading ONNX models")
-    path = Path(model) if isinstance(model, str | os.PathLike) else None
-    loaded = model if path is None else onnx.load(path)
-    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in loaded.graph.initializer}
-    for node in loaded.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            arrays[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
-        elif node.op_type in ("Cast", "Mul") and all(name in arrays for name in node.input):  # weights in fewer bits
-            wide = [arrays[name].astype(np.float32) for name in node.input]
-            arrays[node.output[0]] = np.asarray(wide[0] if node.op_type == "Cast" else wide[0] * wide[1])
-    layers = {}
-    for node in loaded.graph.node:
-        if node.op_type not in _KINDS:
-            continue
-        names = dict(zip(("X", "W", "R", "B", "lengths", "h", "c", "P"), node.input, strict=False))
-        if names["W"] in arrays and names["R"] in arrays:
-            attributes = {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute}
-            inputs = {letter: arrays.get(names.get(letter, "")) for letter in "WRBP"}
-            layers[node.name or node.output[0]] = from_node(node.op_type, inputs, attributes)
-    if not layers:
-        raise DataError(describe("nodes", "no recurrent one", f"one or more of {', '.join(_KINDS)}"), path)
-    return layers
+
+def _check_shapes(kind: str, count: int, arrays: Mapping[str, Array], hidden_size: Any) -> None:
+    for letter in "WR":
+        if letter not in arrays:
+            raise InputError(describe(f"inputs of the {kind}", ", ".join(arrays) or "none", f"{letter} too"))
+    gates, recurrent = NODES[kind], arrays["R"]
+    hidden = recurrent.shape[-1] if hidden_size is None else int(hidden_size)
+    shapes = {"R": (count, gates * hidden, hidden), "B": (count, 2 * gates * hidden), "P": (count, 3 * hidden)}
+    shapes["W"] = (count, gates * hidden, arrays["W"].shape[-1] if arrays["W"].ndim else 1)
+    for letter, array in arrays.items():
+        if array.shape != shapes[letter]:
+            expected = f"{shapes[letter]}, for {count} direction{'s' * (count - 1)} of {hidden} units"
+            raise ShapeError(describe(f"{letter} of the {kind}", array.shape, expected))
 
 
 def _direction(arrays: Mapping[str, Array], place: int) -> dict[str, Array]:
     rows, hidden = arrays["R"].shape[1:]
     order = _ORDERS[rows // hidden]
     back = tuple(order.index(gate) for gate in range(len(order)))
-    found = {"weight_ih": reorder(arrays["W"][place], back), "weight_hh": reorder(arrays["R"][place], back)}
+    sides = {"weight_ih": reorder(arrays["W"][place], back), "weight_hh": reorder(arrays["R"][place], back)}
     if "B" in arrays:
-        found["bias_ih"], found["bias_hh"] = (reorder(half, back) for half in np.split(arrays["B"][place], 2))
+        sides["bias_ih"], sides["bias_hh"] = (reorder(half, back) for half in np.split(arrays["B"][place], 2))
     if "P" in arrays:
-        found |= dict(zip(_PEEPHOLES, np.split(arrays["P"][place], 3), strict=True))
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Return an attribute with text instead of bytes."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+        sides |= {role: part.copy() for role, part in zip(PEEPHOLES, np.split(arrays["P"][place], 3), strict=True)}
+    return sides
