@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from rekur._check import need
-
+# every command passes here before Ctrl-C is watched for: nothing that takes time is imported, `typing` among it
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rekur import cells, nn, scan, tasks
     from rekur.runtime import load
     from rekur.tasks import Classifier, LanguageModel, Regressor
@@ -22,7 +21,11 @@ _ROOMS = ("cells", "nn", "scan", "tasks")
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that ``import rekur`` stays quick and free of PyTorch."""
     if name in _ROOMS or name in _FROM:
+        import importlib
+
         if name != "load":
+            from rekur._check import need
+
             need("torch", "train", f"rekur.{name}")
         module = importlib.import_module(_FROM.get(name, f"rekur.{name}"))
         return module if name in _ROOMS else getattr(module, name)

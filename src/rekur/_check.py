@@ -102,14 +102,22 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
         >>> need("json", "train", "an example").__name__
         'json'
     """
+    top = module.split(".")[0]
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        top = module.split(".")[0]
-        if getattr(error, "name", None) not in (None, top, module):
-            raise
+    except ModuleNotFoundError as error:
+        if error.name not in (top, module):
+            raise MissingDependencyError(_broken(purpose, top, error)) from error
         text = f"{purpose}: needs the package '{top}', which is not installed. pip install \"rekur[{extra}]\""
         raise MissingDependencyError(text) from error
+    except ImportError as error:
+        raise MissingDependencyError(_broken(purpose, top, error)) from error
+
+
+def _broken(purpose: str, package: str, error: ImportError) -> str:
+    """Return what is said of a package that is installed and cannot be imported."""
+    fix = f"Install it again: pip install --force-reinstall {package}"
+    return f"{purpose}: needs the package '{package}', whose installation is broken ({error}). {fix}"
 
 
 def _real(value: Any) -> float:

@@ -59,7 +59,7 @@ def _report() -> dict[str, Any]:
     packages: dict[str, dict[str, Any]] = {}
     for name, (extra, purpose) in OPTIONAL.items():
         found = importlib.util.find_spec(name) is not None
-        version = importlib.metadata.version(_DISTRIBUTIONS.get(name, name)) if found else None
+        version = _version(_DISTRIBUTIONS.get(name, name)) if found else None
         fix = "" if found else f'pip install "rekur[{extra}]"'
         packages[name] = {"version": version, "for": purpose, "fix": fix}
     machine: dict[str, Any] = {
@@ -83,6 +83,13 @@ def _report() -> dict[str, Any]:
             scans.append({"cell": name, "path": choice.path, "reason": choice.reason})
     machine.update(_kernels())
     return {"machine": machine, "packages": packages, "scans": scans}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _kernels() -> dict[str, str]:

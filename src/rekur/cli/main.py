@@ -1,154 +1,45 @@
-"""The command line: ``rekur COMMAND``. Results go to standard output, everything else to standard error.
+"""The entrance: what ``rekur`` and ``python -m rekur`` begin with.
 
-Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 a package is missing, 4 training diverged, 130 stopped by
-Ctrl-C, 143 stopped by SIGTERM.
+Until Ctrl-C is watched for, nothing is imported that takes time; the commands are in ``rekur.cli.app``.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
-import json
-import os
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from rekur import __version__
-from rekur.cli.signals import ending_in_good_order, stopped_code
-from rekur.cli.warned import warnings_as_lines
-from rekur.errors import InterruptedTraining, RekurError, describe, did_you_mean
+    from rekur.cli.app import COMMANDS, app, main
 
-#: every command and the module that holds it; a module is imported when its command is asked for
-COMMANDS = {
-    "fit": "Train a model from files of sequences or of text.",
-    "resume": "Go on with a training that was stopped.",
-    "tune": "Try many options of a task and keep the best model.",
-    "evaluate": "Score a saved model on a file with labels, or on text.",
-    "predict": "Give every item of a file its prediction.",
-    "stream": "Run a saved model live, one event a line.",
-    "generate": "Let a language model write.",
-    "score": "Give the log-probability of texts.",
-    "program": "Show what a saved model does at each step, with sizes and costs.",
-    "check": "Prove on a saved model and your data that it runs as it should.",
-    "quantize": "Make the weights of a saved model smaller, and show what that loses.",
-    "export": "Write a saved model in a form that runs without Rekur.",
-    "data": "Describe a file before training on it.",
-    "cells": "List the recurrent cells with equations and costs.",
-    "doctor": "Show what is installed and which paths will be used.",
-    "completion": "Print what makes a shell complete rekur's commands.",
-}
+__all__ = ["COMMANDS", "app", "main", "run"]
 
 
-class _ReaderGone(Exception):
-    """Nobody reads our output any more; click would end with 1 on the plain error."""
+def __getattr__(name: str) -> Any:
+    if name in ("COMMANDS", "app", "main"):
+        from rekur.cli import app
 
-
-class _Commands(click.Group):
-    """A group whose commands are imported one by one, and which suggests the nearest name."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _ReaderGone from error
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"rekur.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            hint = did_you_mean(args[0], COMMANDS) or f"The commands are {', '.join(COMMANDS)}."
-            raise click.UsageError(f"command: got '{args[0]}'; expected one of rekur's commands. {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.command(cls=_Commands, name="rekur", no_args_is_help=True)
-@click.version_option(__version__, prog_name="rekur")
-def app() -> None:
-    """Recurrent networks, from a file of sequences to a model that runs live.
-
-    \b
-    rekur data reviews.csv --text review --label stars
-    rekur fit classify reviews.csv --text review --label stars --out runs/reviews
-    rekur evaluate runs/reviews test.csv
-    rekur stream runs/reviews
-
-    \b
-    rekur fit language book.txt --time-limit 20m --out runs/book
-    rekur generate runs/book --prompt "It was"
-    """
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; a traceback is shown only for a fault of Rekur's own."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
-    try:
-        with ending_in_good_order(), warnings_as_lines():
-            code = app.main(given, prog_name="rekur", standalone_mode=False)
-            sys.stdout.flush()
-    except RekurError as error:
-        stopped = isinstance(error, InterruptedTraining)
-        return _fail(str(error), stopped_code() if stopped else error.exit_code, given)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
-        return _fail(_text(error), error.exit_code, given, usage)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("stopped.", stopped_code(), given)
-    except (BrokenPipeError, _ReaderGone):
-        # the reader of our output went away, as `head` does: nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (MemoryError, RuntimeError) as error:
-        if not _is_about_memory(error):
-            raise
-        fix = "use a smaller --batch-size, --hidden-size, --max-length or --chunk-length."
-        return _fail(f"memory: the machine has not enough of it; {fix}", 1, given)
-    return int(code or 0)
-
-
-def _is_about_memory(error: Exception) -> bool:
-    """Return whether the machine or a device has too little of it; PyTorch raises a plain RuntimeError for it."""
-    words = ("out of memory", "allocate memory")
-    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
-
-
-def _text(error: click.ClickException) -> str:
-    """Return what click found wrong, in the form of all other messages."""
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
-        expected = f"an option of '{error.ctx.command_path}'"
-        return describe("option", error.option_name, expected, did_you_mean(error.option_name, known))
-    return error.format_message()
-
-
-def _fail(text: str, code: int, given: Sequence[str], usage: str = "") -> int:
-    if "--json" in given:
-        click.echo(json.dumps({"error": text, "exit_code": code}, ensure_ascii=False))
-    click.echo(f"{usage}rekur: {text}", err=True)
-    return code
+        return getattr(app, name)
+    raise AttributeError(f"module 'rekur.cli.main' has no attribute '{name}'")
 
 
 def run() -> None:
-    """The console script."""
-    sys.exit(main())
+    """Run the command line of this process, and end the process with its exit code."""
+    try:
+        from rekur.cli import interrupts
+
+        interrupts.watch()
+        from rekur.cli import streams
+
+        streams.replace()
+        from rekur.cli.app import main
+
+        code = interrupts.end(main())
+    except BaseException as error:  # before a command ran, or a second Ctrl-C while the first was told
+        from rekur.cli import interrupts
+
+        if not isinstance(error, KeyboardInterrupt) and not interrupts.interrupted():
+            raise
+        code = interrupts.tell()
+    sys.exit(code)
