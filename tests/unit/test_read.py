@@ -62,6 +62,28 @@ def test_tsv_with_quoted_tabs_is_read_as_csv(tmp_path):
     assert rows(open_source(path, format="csv", separator="tab")) == [(2, {"label": "1", "text": "a\tb"})]
 
 
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_line_that_names_the_separator(tmp_path, line, encoding):
+    path = write(tmp_path / "a.csv", f'{line}\r\ntext;label\r\n"a;\r\nb";1\r\n\r\nc;2\r\n', encoding)
+    for separator in (None, ";"):
+        source = open_source(path, separator=separator, encoding=encoding)
+        assert rows(source) == [(3, {"text": "a;\r\nb", "label": "1"}), (6, {"text": "c", "label": "2"})]
+
+
+def test_a_line_that_names_a_tab_or_a_comma(tmp_path):
+    for name, separator in (("a.csv", "\t"), ("a.tsv", ","), ("a.csv", ","), ("a.tsv", "\t"), ("a.csv", "|")):
+        path = write(tmp_path / name, f"sep={separator}\nx{separator}y\n1{separator}2\n")
+        assert rows(open_source(path)) == [(3, {"x": "1", "y": "2"})]
+
+
+def test_a_name_that_comes_again_below_it(tmp_path):
+    ticked = "who,red,blue\n" + "".join(f"p{i},{'red' * (i % 2)},{'blue' * (i % 3 > 0)}\n" for i in range(300))
+    assert len(rows(open_source(write(tmp_path / "a.csv", ticked)))) == 300
+    words = "word\n" + "".join(f"{w}\n" for w in ("a", "the", "it")) * 40 + "word\n"
+    assert len(rows(open_source(write(tmp_path / "b.csv", words)))) == 121  # far below: a word like others
+
+
 def test_jsonl_with_nested_lists_and_keys_left_out(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"x": [[1, 2], [3, null]], "label": 1}\n\n{"x": [], "note": "é"}\n')
     source = open_source(path)
@@ -135,6 +157,21 @@ def test_fasta(tmp_path):
 def test_fasta_labels(tmp_path, header, expected):
     [(_, row)] = rows(open_source(write(tmp_path / "a.fasta", f"{header}\nACGT\n")))
     assert {name: value for name, value in row.items() if name not in ("description", "sequence")} == expected
+
+
+def test_zstandard_with_a_long_window_several_frames_and_one_to_skip(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    wide = zstandard.ZstdCompressionParameters(window_log=31, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(
+        compression_params=wide
+    ).compressobj()  # a window is asked for where no size is said
+    content = packer.compress(b"text,label\ngood,1\n") + packer.flush()
+    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+    (tmp_path / "a.csv.zst").write_bytes(skipped + content + skipped + zstandard.compress(b"bad,0\n") + skipped)
+    expected = [(2, {"text": "good", "label": "1"}), (3, {"text": "bad", "label": "0"})]
+    assert rows(open_source(tmp_path / "a.csv.zst")) == expected
+    (tmp_path / "a").write_bytes((tmp_path / "a.csv.zst").read_bytes())
+    assert rows(open_source(tmp_path / "a")) == expected
 
 
 TS_HEAD = "# about\n@problemName x\n@timeStamps {timed}\n@missing true\n@univariate false\n"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
         ),
         (
             "a.csv.gz",
-            gzip.compress(b"text,label\n" * 1000, mtime=0)[:60],
+            gzip.compress(b"text,label\n" + b"good,b\n" * 1000, mtime=0)[:50],
             "a.csv.gz: packing: got 'Compressed file ended before the end-of-stream marker was reached'; "
             "expected a whole gzip file. Download or pack it again; if it is not packed at all, rename it.",
         ),
@@ -190,7 +191,49 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
             "a.csv, line 2: quotes: got text after a closing double quote; expected the separator. "
             'Write "" for a quote inside a quoted field.',
         ),
+        (
+            "a.csv",
+            "a fine film,pos\nso bad,neg\nso good,pos\n",
+            "a.csv, line 1: header: got 'pos'; expected a name, not a value that comes again in its column. "
+            "Put a line with the columns' names on top; if this is that line, rename the column.",
+        ),
+        (
+            "a.tsv",
+            "pos\ta fine film\n" + "pos\tso good\n" * 150 + "neg\tso bad\n",  # sorted by class
+            "a.tsv, line 1: header: got 'pos'; expected a name, not a value that comes again in its column. "
+            "Put a line with the columns' names on top; if this is that line, rename the column.",
+        ),
+        (
+            "a.csv",
+            "text,label\n" + "good,1\nbad,2\n" * 100 + "text,label\nfine,1\n",
+            "a.csv, line 202: row: got the header again; expected values. "
+            "Were files put behind one another? Take this line out.",
+        ),
+        ("a.csv", "sep=\na,b\n1,2\n", "a.csv, line 1: sep=: got ''; expected one character, as in sep=;."),
+        ("a.csv", '"sep=ab"\na,b\n1,2\n', "a.csv, line 1: sep=: got 'ab'; expected one character, as in sep=;."),
         # JSON
+        (
+            "a.jsonl",
+            '{"review": "x"}\n{"review": "x", "review": "y"}\n',
+            "a.jsonl, line 2: JSON: got 'review'; expected every key of an object once; this one comes twice.",
+        ),
+        (
+            "a.json",
+            '[{"a": {"b": 1, "c": 2, "b": 1}}]',
+            "a.json, row 1: JSON: got 'b'; expected every key of an object once; this one comes twice.",
+        ),
+        (
+            "a.jsonl",
+            '{"x": [' + "9" * 5000 + "]}\n",
+            'a.jsonl, line 1: JSON: got \'{"x": [' + "9" * 72 + "… (5011 characters); "
+            "expected one whole object in JSON. A number has more than 4,300 digits.",
+        ),
+        (
+            "a.jsonl",
+            '{"x": ' + "[" * 100_000 + "\n",
+            'a.jsonl, line 1: JSON: got \'{"x": ' + "[" * 73 + "… (100008 characters); "
+            "expected one whole object in JSON. Nested too deep.",
+        ),
         (
             "a.jsonl",
             '{"a": 1}\n{"a": 2,}\n',
@@ -235,6 +278,38 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
             "@classLables true a\n@data\n1:a\n",
             "a.ts, line 1: header: got '@classLables'; expected one of @problemName, @timeStamps, @dimensions, "
             "@classLabel, @targetLabel, @data, ….",
+        ),
+        (
+            "a.ts",
+            "@\n@data\n1:a\n",
+            "a.ts, line 1: header: got '@'; expected one of @problemName, @timeStamps, @dimensions, "
+            "@classLabel, @targetLabel, @data, ….",
+        ),
+        (
+            "a.ts",
+            "@dimensions 1\n@dimension 1\n@data\n1:a\n",
+            "a.ts, line 2: header: got @dimension again; expected it once. Take one of the lines out.",
+        ),
+        (
+            "a.ts",
+            "@univariate true\n@dimensions 2\n@data\n1:2\n",
+            "a.ts: @univariate: got 'true'; expected false with @dimensions 2. Correct one of them.",
+        ),
+        (
+            "a.ts",
+            "@equalLength true\n@data\n1,2\n\n1,2\n1,2,3\n",
+            "a.ts, line 6: steps: got 3; expected 2, as line 3 has. Write @equalLength false if cases may differ.",
+        ),
+        (
+            "a.ts",
+            "@equalLength true\n@seriesLength 2\n@data\n1\n",
+            "a.ts, line 4: steps: got 1; expected 2, as @seriesLength says. "
+            "Write @equalLength false if cases may differ.",
+        ),
+        (
+            "a.ts",
+            "@missing false\n@data\n1,?\n",
+            "a.ts, line 3: value: got a missing one; expected none, as @missing false says. Write @missing true.",
         ),
         ("a.ts", "@timeStamps maybe\n@data\n1:a\n", "a.ts, line 1: @timeStamps: got 'maybe'; expected true or false."),
         (
@@ -344,3 +419,20 @@ def test_a_path_that_is_none():
     with pytest.raises(InputError) as caught:
         open_source(["a.csv"])
     assert str(caught.value) == "path: got 'list'; expected the path of a file or folder."
+
+
+def test_a_separator_that_contradicts_the_file(tmp_path):
+    (tmp_path / "a.csv").write_text("sep=;\na;b\n1;2\n")
+    with pytest.raises(DataError) as caught:
+        open_source(tmp_path / "a.csv", separator=",")
+    text = "separator: got ','; expected semicolon, as line 1 says. Leave --separator out, or take line 1 out."
+    assert str(caught.value) == f"{tmp_path}/a.csv, line 1: {text}"
+
+
+def test_a_class_folder_with_something_that_is_no_file(tmp_path):
+    (tmp_path / "pos").mkdir()
+    os.mkfifo(tmp_path / "pos" / "a.txt")
+    with pytest.raises(DataError) as caught:
+        open_source(tmp_path)
+    text = "class folder: got something that is no file; expected text files."
+    assert str(caught.value) == f"{tmp_path}/pos/a.txt: {text}"

@@ -28,15 +28,17 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     """
     from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
+    from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
     separator = reading.pop("label_separator", None)
-    source = open_source(file, **reading)
+    opened = file if file.is_dir() else open_input(file)
+    source = open_source(opened, **reading)
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
     steps = _steps(source, found.chosen) if found.chosen else []
     line = _fit_line(file, found) if found.chosen and found.chosen.labels() else ""
-    running = measure(file, encoding=reading.get("encoding")) if source.format == "txt" else None
+    running = measure(open_input(opened), encoding=reading.get("encoding")) if source.format == "txt" else None
     if as_json:
         told = {**found.to_dict(), "training": [list(row) for row in steps], "command": line}
         show.as_json(told if running is None else {**told, "running_text": running})
@@ -59,10 +61,8 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     if line:
         click.echo(f"To train:\n  {line}")
     if running is not None:
-        name = file.name.split(".")[0]
-        click.echo(
-            f"To train a language model:\n  {shlex.join(['rekur', 'fit', 'language', str(file)])} --out runs/{name}"
-        )
+        line = shlex.join(["rekur", "fit", "language", str(file), "--out", _run_of(file)])
+        click.echo(f"To train a language model:\n  {line}")
 
 
 def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
@@ -88,4 +88,11 @@ def _fit_line(file: Path, found: Any) -> str:
         given = getattr(chosen, name)
         for column in [given] if isinstance(given, str) else given or []:
             words += [f"--{name}", column]
-    return shlex.join([*words, "--out", f"runs/{file.name.split('.')[0]}"])
+    return shlex.join([*words, "--out", _run_of(file)])
+
+
+def _run_of(file: Path) -> str:
+    """Return a folder for a model of the file."""
+    from rekur.data.inputs import is_stream
+
+    return "runs/model" if is_stream(file) else f"runs/{file.name.split('.')[0]}"

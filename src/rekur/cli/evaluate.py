@@ -11,6 +11,7 @@ from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
 from rekur.cli.saved import data_for
+from rekur.data.inputs import name_of
 from rekur.runtime import Bundle, load, read_bundle
 
 
@@ -48,7 +49,7 @@ def command(
     corpus, name = data_for(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
     if report is not None:
-        _write(report, f"{bundle.name} on {Path(files[0]).name}", metrics, read_bundle(bundle))
+        _write(report, f"{bundle.name} on {Path(name_of(files[0])).name}", metrics, read_bundle(bundle))
     if as_json:
         show.as_json({"bundle": str(bundle), "file": name, **metrics})
         return

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from rekur.cli.options import InputFile
+
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path)
+_FILE = InputFile()
 
 _OUT = click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved.")
 _RUN = (

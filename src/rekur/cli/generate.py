@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from rekur.cli.language import load_language
-from rekur.cli.options import BUNDLE, JSON, with_options
-from rekur.cli.texts import read_whole, read_whole_input
+from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
+from rekur.cli.texts import read_whole, warn_of_files
 
 #: what stands between samples
 BETWEEN = "─" * 40
@@ -21,7 +21,7 @@ BETWEEN = "─" * 40
 @click.command("generate")
 @with_options(BUNDLE)
 @click.option("--prompt", metavar="TEXT", help="What the text begins with; - reads it from standard input.")
-@click.option("--prompt-file", type=click.Path(path_type=Path), metavar="FILE", help="The same, from a file.")
+@click.option("--prompt-file", type=InputFile(), metavar="FILE", help="The same, from a file.")
 @click.option("--max-tokens", type=int, default=200, show_default=True, help="Tokens to draw at most.")
 @click.option("--samples", type=int, default=1, show_default=True, help="Texts to draw, all in one batch.")
 @click.option("--temperature", type=float, help="Below 1 the likely becomes likelier; 0 takes the likeliest always.")
@@ -77,9 +77,10 @@ def command(
 def _prompt(prompt: str | None, file: Path | None) -> str:
     if prompt is not None and file is not None:
         raise click.UsageError("--prompt and --prompt-file: got both; expected one.", click.get_current_context())
-    if file is not None:
-        return read_whole_input() if str(file) == "-" else read_whole(file)
-    return read_whole_input() if prompt == "-" else prompt or ""
+    if prompt is not None and prompt != "-":
+        warn_of_files("--prompt", [prompt], "To begin with what is in it: --prompt-file {}")
+        return prompt
+    return "" if prompt is None and file is None else read_whole(file or Path("-"))
 
 
 def _in_order(events: Iterator[Any]) -> Iterator[Any]:

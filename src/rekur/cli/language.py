@@ -8,9 +8,6 @@ from typing import Any
 
 from rekur.errors import InputError, describe
 
-#: endings of files that hold columns
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-
 
 def load_language(bundle: Path) -> Any:
     """Return the language model that a bundle holds.
@@ -44,17 +41,21 @@ def texts_for(task: Any, files: Sequence[str], given: dict[str, Any]) -> Any:
         files: files, folders and patterns.
         given: options of reading; a column of training is used for tables only.
     """
-    from rekur.data import open_texts
+    from rekur.data.inputs import Input, is_stream, open_input, refuse_twice
+    from rekur.data.texts import holds_table, open_texts
 
     reading = {name: given.pop(name) for name in ("document", "encoding") if given.get(name) is not None}
     column = given.pop("text", None)
     if others := [name for name, value in given.items() if value is not None]:
         fix = "Only --text, --document and --encoding say how text is read."
         raise InputError(f"--{others[0].replace('_', '-')}: got a value; expected none for a language model. {fix}")
-    tables = all(any(end in Path(file).suffixes for end in _TABLES) for file in files)
-    if column is None and tables:
-        column = task.columns_.get("column")
-    if column is None:
-        trained = {name: value for name, value in task.columns_.items() if name == "document"}
-        return open_texts(files, **{**trained, **reading})
+    trained = {name: task.columns_.get(name) for name in ("column", "document")}
+    if column is None and trained["column"] is not None:
+        refuse_twice(list(files))
+        opened = [open_input(file) if is_stream(file) or Path(file).is_file() else file for file in files]
+        if all(isinstance(file, Input) and holds_table(file, reading.get("encoding", "utf-8")) for file in opened):
+            column = trained["column"]
+        return open_texts(opened, column=column, **reading)
+    if column is None and trained["document"] is not None:
+        reading = {"document": trained["document"], **reading}
     return open_texts(files, column=column, **reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
-FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+class InputFile(click.ParamType[Path]):
+    """A file to read; ``-`` is standard input, and ``./-`` the file of that name."""
+
+    name = "file"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
+        """Return the path, which is ``-`` for standard input alone."""
+        path = Path(value)
+        return path.absolute() if path == Path("-") and os.fspath(value) != "-" else path
+
+
+FILE = click.argument("file", type=InputFile())
 
 FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 DOCUMENT = click.option(

@@ -6,13 +6,14 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rekur.cli.options import BUNDLE, INPUT, JSON, split_input, with_options
+from rekur.cli.arriving import chunks
+from rekur.cli.options import BUNDLE, INPUT, JSON, InputFile, split_input, with_options
+from rekur.cli.texts import warn_of_files
 from rekur.errors import InputError, describe
 
 #: items that are read, predicted and written together
@@ -21,17 +22,20 @@ CHUNK = 1024
 
 @click.command("predict")
 @with_options(BUNDLE)
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=InputFile(), required=False)
 @with_options(*INPUT)
 @click.option("--item", "items", multiple=True, metavar="TEXT", help="Predict this text; may be repeated.")
 @JSON
 def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bool, **values: Any) -> None:
     """Write one row an item: its prediction and how probable it is, as CSV, or as JSON lines with --json.
 
+    A pipe, or - for standard input, is read as it comes: rows are written while it goes on.
+
     \b
     rekur predict runs/reviews new.csv > predictions.csv
     rekur predict runs/reviews --item "a fine film"
     rekur predict runs/reviews new.csv --json | head
+    zcat new.csv.gz | rekur predict runs/reviews - --format csv
     """
     if (file is None) == (not items):
         got = "neither" if file is None else "both"
@@ -46,12 +50,17 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
     stream: Iterable[tuple[Any, Any]] = [(text, text) for text in items]
-    if file is not None:
+    place, arriving = "--item", False
+    if file is None:
+        warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
+    else:
         from rekur.cli.saved import corpus_for
+        from rekur.data.inputs import is_stream
 
-        corpus = corpus_for(task, file, *split_input(values), need_label=False)
+        corpus = corpus_for(task, file, *split_input(values), need_label=False, once=True)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
-    rows = _rows(task, iter(stream), "--item" if file is None else f"{file}, item")
+        place, arriving = f"{corpus.name}, item", is_stream(file)
+    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), place)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -59,8 +68,8 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     _write_csv(rows)
 
 
-def _rows(task: Any, stream: Iterator[tuple[Any, Any]], place: str) -> Iterator[dict[str, Any]]:
-    while chunk := list(islice(stream, CHUNK)):
+def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], place: str) -> Iterator[dict[str, Any]]:
+    for chunk in stream:
         names, items = zip(*chunk, strict=True)
         try:
             predictions = task.present(list(items))
@@ -68,6 +77,7 @@ def _rows(task: Any, stream: Iterator[tuple[Any, Any]], place: str) -> Iterator[
             raise InputError(f"{place} {_first_refused(task, chunk)}: {error}") from error
         for name, prediction in zip(names, predictions, strict=True):
             yield {"item": name, **as_row(prediction)}
+        sys.stdout.flush()
 
 
 def _first_refused(task: Any, chunk: list[tuple[Any, Any]]) -> Any:

@@ -12,6 +12,7 @@ from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
 from rekur.cli.saved import data_for
+from rekur.data.inputs import name_of
 from rekur.errors import ToleranceError
 from rekur.runtime import check_writable, read_bundle, runner, write_quantised
 from rekur.runtime.compare import UNITS, ScoreLoss, bytes_of, score_loss, step_times
@@ -71,7 +72,7 @@ def command(
         other = "Try --precision bfloat16, or allow" if precision == "int8" else "Allow"
         fix = f"Nothing was written. {other} more with --tolerance."
         raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
-    names = [Path(file).name for file in data]
+    names = [Path(name_of(file)).name for file in data]
     scores = {"precision": precision, "data": names, "tolerance": allowed, **loss.to_dict()}
     written = write_quantised(source, out, precision, scores=scores, overwrite=overwrite)
     if as_json:

@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rekur.data import Columns, Corpus, channels, examples, open_source
+from rekur.data.inputs import Input, Location, name_of
 from rekur.errors import DataError, InputError, describe
 
 _ITEMS = ("text", "symbols", "series", "values")
 
 
 def corpus_of(
-    file: Path, columns: dict[str, Any], reading: dict[str, Any], *, label_type: str, empty: str = "error"
+    file: Location | Input,
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    *,
+    label_type: str,
+    empty: str = "error",
+    once: bool = False,
 ) -> Corpus:
     """Return the examples of a file; columns are checked now, rows when they are read.
 
     Args:
-        file: the file.
+        file: the file, or ``-`` for standard input.
         columns: which column is what, as ``rekur.data.Columns`` takes it.
         reading: format, encoding, separator and label_separator, as far as they were given.
         label_type: ``class``, ``classes`` or ``number``.
         empty: ``error`` or ``keep``, for items without steps and missing labels.
+        once: they are read in one pass, so that a pipe is not copied.
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
-    source, chosen = open_source(file, **how), Columns(**columns)
+    chosen = Columns(**columns)
+    source = open_source(file, once=once, **how)
 
     def read() -> Any:
         return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
 
     read()
-    return Corpus(read, str(file), channels=channels(source, chosen))
+    return Corpus(read, source.name, channels=channels(source, chosen))
 
 
-def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, need_label: bool) -> Corpus:
+def corpus_for(
+    task: Any,
+    file: Location | Input,
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    *,
+    need_label: bool,
+    once: bool = False,
+) -> Corpus:
     """Return the examples of a file for a trained task: by the columns that were given, else by those of training.
 
     Args:
@@ -44,6 +60,7 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
         columns: column choices that were given; one that names the item replaces the one of training.
         reading: reading options that were given.
         need_label: whether every row must have a label.
+        once: they are read in one pass, so that a pipe is not copied.
     """
     trained = dict(task.columns_.get("columns", {}))
     if any(name in columns for name in _ITEMS):
@@ -57,7 +74,7 @@ def corpus_for(task: Any, file: Path, columns: dict[str, Any], reading: dict[str
         chosen.pop("label", None)
     label_type, empty = (task.label_type, "error") if need_label else ("class", "keep")
     try:
-        return corpus_of(file, chosen, how, label_type=label_type, empty=empty)
+        return corpus_of(file, chosen, how, label_type=label_type, empty=empty, once=once)
     except DataError as error:
         if chosen == columns or " column: got " not in str(error):
             raise
@@ -89,13 +106,14 @@ def data_for(
     if task.task == "language":
         from rekur.cli.language import texts_for
 
-        return texts_for(task, files, {**columns, **reading, "document": others["document"]}), " ".join(files)
+        texts = texts_for(task, files, {**columns, **reading, "document": others["document"]})
+        return texts, " ".join(map(name_of, files))
     if len(files) > 1:
         raise InputError(describe(option, f"{len(files)} files", f"one, for a model of the task {task.task}"))
     for name, value in others.items():
         if value is not None:
             raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
-    return corpus_for(task, Path(files[0]), columns, reading, need_label=need_label), files[0]
+    return corpus_for(task, files[0], columns, reading, need_label=need_label), name_of(files[0])
 
 
 def _check_kind(kind: str, chosen: dict[str, Any]) -> None:

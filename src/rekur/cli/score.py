@@ -6,15 +6,16 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rekur.cli.arriving import chunks
 from rekur.cli.language import load_language
-from rekur.cli.options import BUNDLE, JSON, with_options
-from rekur.cli.texts import read_lines, read_whole, read_whole_input
+from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
+from rekur.cli.texts import read_lines, read_whole, warn_of_files
+from rekur.data.inputs import is_stream, name_of
 from rekur.errors import InputError, describe
 
 #: texts that are read and scored together
@@ -23,7 +24,7 @@ CHUNK = 64
 
 @click.command("score")
 @with_options(BUNDLE)
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=InputFile(), required=False)
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Score this text; may be repeated.")
 @click.option("--by", type=click.Choice(["line", "file"]), default="line", show_default=True, help="What a text is.")
 @click.option("--tokens", "each", is_flag=True, help="Show every token's.")
@@ -43,9 +44,14 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
         raise click.UsageError(f"FILE and --text: got {got}; expected one of them.", click.get_current_context())
     model = load_language(bundle)
     named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
-    if file is not None:
-        named = read_lines(file) if by == "line" else [(str(file), _whole(file))]
-    rows = _rows(model, iter(named), each, as_json, "--text" if file is None else f"{file}, line")
+    place, arriving = "--text", False
+    if file is None:
+        warn_of_files("--text", texts, f"To score what is in it: rekur score {bundle} {{}}")
+    elif by == "line":
+        named, place, arriving = read_lines(file), f"{name_of(file)}, line", is_stream(file)
+    else:
+        named, place = [(str(file), read_whole(file))], f"{name_of(file)}, line"
+    rows = _rows(model, chunks(iter(named), CHUNK, arriving=arriving), each, as_json, place)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -57,15 +63,11 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
         out.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in row.values())
 
 
-def _whole(file: Path) -> str:
-    return read_whole_input() if str(file) == "-" else read_whole(file)
-
-
 def _rows(
-    model: Any, named: Iterator[tuple[Any, str]], each: bool, as_json: bool, place: str
+    model: Any, named: Iterator[list[tuple[Any, str]]], each: bool, as_json: bool, place: str
 ) -> Iterator[dict[str, Any]]:
     found = False
-    while chunk := list(islice(named, CHUNK)):
+    for chunk in named:
         found = True
         for name, text in chunk:
             if not text:
@@ -78,6 +80,7 @@ def _rows(
                 continue
             row = _row(name, scored)
             yield {**row, "each": [list(pair) for pair in tokens]} if each else row
+        sys.stdout.flush()
     if not found:
         raise InputError(describe(place.removesuffix(", line"), "no text", "one line or more that is not blank"))
 

@@ -2,56 +2,91 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import shlex
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rekur.errors import DataError, InputError, describe
+from rekur.data import files
+from rekur.data.inputs import Input, is_stream, name_of, open_input
+from rekur.data.texts import TABLES, open_texts
+from rekur.errors import DataError, DataWarning, InputError
+
+ENCODING = "utf-8-sig"
 
 
 def read_whole(file: Path) -> str:
-    """Return the text of a file; one that is none is an error."""
-    from rekur.data import open_texts
-
-    return "".join(piece for _, piece in open_texts([file]).pieces())
+    """Return the text of a file; ``-`` is standard input, and a table or what is no text is an error."""
+    if _is_many(file):
+        return "".join(piece for _, piece in open_texts([file]).pieces())
+    with files.open_text(_opened(file), ENCODING) as text:
+        whole = text.read()
+    if not whole:
+        raise _no_text(file)
+    if "\0" in whole:
+        raise DataError("text: got a NUL character; expected text.", name_of(file))
+    return whole
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of every line that is not blank; ``-`` is standard input."""
-    if str(file) == "-":
-        for number, line in enumerate(sys.stdin.buffer, start=1):
-            yield from _line(number, _decoded(line, number))
-        return
-    rest, number = "", 0
-    from rekur.data import open_texts
+    lines: Iterable[str] = _lines_of_many(file) if _is_many(file) else files.read_lines(_opened(file), ENCODING)
+    number = 0
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, line.rstrip("\r\n")
+    if not number:
+        raise _no_text(file)
 
+
+def _no_text(file: Path) -> InputError:
+    return InputError(f"{name_of(file)}: got no text; expected some. Check that the right file was named.")
+
+
+def _is_many(file: Path) -> bool:
+    """Return whether a path names a folder, or no file, as a pattern does."""
+    return not (is_stream(file) or file.is_file())
+
+
+def _lines_of_many(file: Path) -> Iterator[str]:
+    rest = ""
     for _, piece in open_texts([file]).pieces():
         *lines, rest = (rest + piece).split("\n")
-        for line in lines:
-            number += 1
-            yield from _line(number, line)
-    yield from _line(number + 1, rest)
+        yield from lines
+    yield rest
 
 
-def read_whole_input() -> str:
-    """Return the text of standard input."""
-    data = sys.stdin.buffer.read()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            describe("standard input", f"the byte 0x{data[error.start]:02x} at {error.start}", "text in utf-8")
-        ) from None
+def warn_of_files(option: str, texts: Sequence[str], fix: str) -> None:
+    """Warn where a text that was given is the name of a file that is there.
+
+    Args:
+        option: by which the texts were given.
+        texts: the texts.
+        fix: how to name the file, with ``{}`` for its name.
+    """
+    for text in texts:
+        if "\n" not in text and len(text) < 1000 and os.path.isfile(text):
+            said = f"{option}: got '{text}', the name of a file; it is read as a text. {fix.format(shlex.quote(text))}"
+            warnings.warn(said, DataWarning, stacklevel=2)
 
 
-def measure(file: Path, encoding: str | None = None) -> dict[str, int]:
+def _opened(file: Path) -> Input:
+    """Return a file of text to be read in one pass."""
+    source = open_input(file, once=True)
+    ending = files.inner_name(source).suffix
+    if ending.lower() in TABLES:
+        fix = "Put the column with the text into a .txt file."
+        raise DataError(f"text: got a table ({ending}); expected running text. {fix}", source.name)
+    return source
+
+
+def measure(file: Input, encoding: str | None = None) -> dict[str, int]:
     """Return how much text a file holds, in one pass."""
-    from rekur.data import open_texts
-
     letters: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for _, piece in open_texts([file], **({} if encoding is None else {"encoding": encoding})).pieces():
+    for _, piece in open_texts([file], encoding=encoding or "utf-8").pieces():
         letters.update(piece)
         words.update(piece.split())
     return {
@@ -62,16 +97,3 @@ def measure(file: Path, encoding: str | None = None) -> dict[str, int]:
         "words_between_spaces": words.total(),
         "different_words": len(words),
     }
-
-
-def _line(number: int, text: str) -> Iterator[tuple[int, str]]:
-    text = text.rstrip("\r\n")
-    if text.strip():
-        yield number, text
-
-
-def _decoded(line: bytes, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError:
-        raise DataError(describe("text", repr(line)[2:-1], "text in utf-8"), "standard input", number) from None

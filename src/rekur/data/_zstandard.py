@@ -1,30 +1,31 @@
-"""Reading files packed with Zstandard, of one frame or of several behind one another."""
+"""Reading what is packed with Zstandard, in one frame or in several behind one another."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 from rekur._check import need
 
 _BLOCK = 2**14
+# Long archives, such as dumps of forums, are packed with `zstd --long=31`.
+_LARGEST_WINDOW = 2**31
 
 
 class ZstandardFile(io.RawIOBase):
     """The bytes in a ``.zst`` file.
 
     Args:
-        path: the file.
+        packed: reads the packed bytes; a read returns what has arrived.
 
     Raises:
         MissingDependencyError: the package ``zstandard`` is not installed.
         EOFError: when reading: the file is cut off or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, packed: io.RawIOBase) -> None:
         self._library = need("zstandard", "zstd", "reading .zst files")
-        self._raw = path.open("rb")
+        self._raw = packed
         self._frame: Any = None
         self._packed, self._plain = b"", memoryview(b"")
 
@@ -35,7 +36,7 @@ class ZstandardFile(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer with what comes next, and return how many bytes that is; 0 at the end."""
         while not self._plain:
-            self._packed = self._packed or self._raw.read(_BLOCK)
+            self._packed = self._packed or self._raw.read(_BLOCK) or b""
             if not self._packed:
                 if self._frame is not None:
                     raise EOFError("the end before the end of a frame")
@@ -48,7 +49,7 @@ class ZstandardFile(io.RawIOBase):
 
     def _unpack(self) -> None:
         if self._frame is None:
-            self._frame = self._library.ZstdDecompressor().decompressobj()
+            self._frame = self._library.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
         try:
             self._plain = memoryview(self._frame.decompress(self._packed))
         except self._library.ZstdError as error:

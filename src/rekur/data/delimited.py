@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from rekur.data.files import read_lines
+from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, describe
 
 # A quote that was opened and not closed would read the rest of the file into one field.
 _MOST_LINES_IN_A_FIELD = 20_000
 _LONGEST_FIELD = 2**31 - 1
+_ROWS_CHECKED = 100
+_SEPARATOR_LINE = re.compile(r'"?sep=(.{0,4}?)"?', re.IGNORECASE)
 
 
 class Delimited(Source):
@@ -20,19 +24,22 @@ class Delimited(Source):
 
     In csv a field in double quotes may hold separators, line ends and doubled quotes (RFC 4180). In tsv
     quotes are ordinary characters, unless they stand around a whole field in which all others are doubled.
-    Blank lines are passed over. All values are text.
+    Blank lines are passed over. All values are text. A first line ``sep=;``, which Excel writes and reads, names the
+    separator.
 
     Args:
-        path: the file, maybe packed.
+        file: what to read, maybe packed.
         format: ``"csv"`` or ``"tsv"``.
         encoding: the encoding of the text.
-        separator: one character; ``None`` is ``","`` for csv and a tab for tsv.
+        separator: one character; ``None`` is what a line ``sep=`` says, else ``","`` for csv and a tab for tsv.
     """
 
-    def __init__(self, path: Path, format: str, encoding: str, separator: str | None = None) -> None:
-        self._path, self._encoding = path, encoding
-        self.name, self.format = str(path), format
-        self._separator = separator or ("\t" if format == "tsv" else ",")
+    def __init__(self, file: Input, format: str, encoding: str, separator: str | None = None) -> None:
+        self._file, self._encoding = file, encoding
+        self.name, self.format = file.name, format
+        told = self._told_separator(separator)
+        self._first_line = 2 if told else 1
+        self._separator = told or separator or ("\t" if format == "tsv" else ",")
         records = self._records()
         line, header = next(records, (1, []))
         if not header:
@@ -44,9 +51,15 @@ class Delimited(Source):
     def rows(self) -> Iterator[Row]:
         """Yield each row with the line it begins on; raise for a row of another width than the header."""
         records = self._records()
-        next(records)
+        header_line, header = next(records)
         columns, width = self.columns, len(self.columns)
+        check = _HeaderCheck(columns)
         for line, cells in records:
+            if check.is_open and (name := check.repeated(cells)) is not None:
+                raise self.error(_value_as_name(name), header_line)
+            if cells == header and width > 1:
+                fix = "Were files put behind one another? Take this line out."
+                raise self.error(f"row: got the header again; expected values. {fix}", line)
             if len(cells) != width:
                 expected = f"{width}, as in the header"
                 raise self.error(describe("fields", len(cells), expected, self._width_fix(len(cells))), line)
@@ -60,17 +73,16 @@ class Delimited(Source):
 
     def _plain_records(self) -> Iterator[tuple[int, list[str]]]:
         separator = self._separator
-        for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, text in self._lines():
             cells = text.rstrip("\r\n").split(separator)
             yield number, [_unquoted(c) for c in cells] if '"' in text else cells
 
     def _quoted_records(self) -> Iterator[tuple[int, list[str]]]:
-        if csv.field_size_limit() < _LONGEST_FIELD:  # the module's own limit is 131072 characters
-            csv.field_size_limit(_LONGEST_FIELD)
-        start = 1
+        allow_long_fields()
+        start = self._first_line
 
         def guarded() -> Iterator[str]:
-            for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+            for number, text in self._lines():
                 if number - start > _MOST_LINES_IN_A_FIELD:
                     raise self.error(_OPEN_QUOTE, start)
                 yield text
@@ -85,7 +97,25 @@ class Delimited(Source):
                 open_at_end = "unexpected end" in str(error)
                 raise self.error(_OPEN_QUOTE if open_at_end else _LOOSE_QUOTE, start) from error
             yield start, cells
-            start = reader.line_num + 1
+            start = reader.line_num + self._first_line
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        """Yield the number and the text of every line but the one that names the separator."""
+        lines = enumerate(read_lines(self._file, self._encoding), 1)
+        return itertools.islice(lines, self._first_line - 1, None)
+
+    def _told_separator(self, separator: str | None) -> str | None:
+        """Return the separator that a first line ``sep=;`` names, or None where there is no such line."""
+        first = next(read_lines(self._file, self._encoding), "").rstrip("\r\n")
+        if not (match := _SEPARATOR_LINE.fullmatch(first)):
+            return None
+        told = "\t" if match[1].lower() in ("tab", "\\t") else match[1]
+        if len(told) != 1 or told in '"\0':
+            raise self.error(describe("sep=", told, "one character, as in sep=;"), 1)
+        if separator not in (None, told):
+            fix = "Leave --separator out, or take line 1 out."
+            raise self.error(describe("separator", separator, f"{_word(told)}, as line 1 says", fix), 1)
+        return told
 
     def _check_header(self, header: list[str], line: int) -> list[str]:
         names = [name.strip() for name in header]
@@ -106,6 +136,51 @@ class Delimited(Source):
         if self.format == "tsv":
             return "Take tabs out of fields, or quote the fields and add --format csv --separator tab."
         return f'Put fields that hold a {_word(self._separator)} in double quotes ("…").'
+
+
+def allow_long_fields() -> None:
+    """Lift the csv module's own limit of 131072 characters a field."""
+    if csv.field_size_limit() < _LONGEST_FIELD:
+        csv.field_size_limit(_LONGEST_FIELD)
+
+
+class _HeaderCheck:
+    """Looks for signs that the header is a row itself, as where a table has no line with the columns' names.
+
+    A name that comes again below itself, in a column that has other values too, is such a sign: the class in the first
+    row comes again. A column that holds its name and blanks alone is one of answers that were ticked or not.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._values = {number: {name} for number, name in enumerate(names) if name}
+        self._names = names
+        self._again: set[int] = set()
+        self._rows = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more rows may tell something."""
+        return bool(self._values)
+
+    def repeated(self, cells: list[str]) -> str | None:
+        """Take one more row; return a name that is a value, or None."""
+        for number, values in self._values.items():
+            cell = cells[number].strip() if number < len(cells) else ""
+            if cell == self._names[number]:
+                self._again.add(number)
+            elif cell:
+                values.add(cell)
+            if number in self._again and len(values) > 1:
+                return self._names[number]
+        self._rows += 1
+        if self._rows == _ROWS_CHECKED:  # from here on only columns that have held their name alone
+            self._values = {number: self._values[number] for number in self._again}
+        return None
+
+
+def _value_as_name(name: str) -> str:
+    fix = "Put a line with the columns' names on top; if this is that line, rename the column."
+    return describe("header", name, "a name, not a value that comes again in its column", fix)
 
 
 _OPEN_QUOTE = (

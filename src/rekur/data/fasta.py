@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 from rekur.data.files import read_lines
+from rekur.data.inputs import Input
 from rekur.data.source import Row, Source
 from rekur.errors import describe
 
@@ -23,13 +23,13 @@ class Fasta(Source):
     three holds is decided on the first hundred records; what a later record lacks is empty there.
 
     Args:
-        path: the file, maybe packed.
+        file: what to read, maybe packed.
         encoding: the encoding of the text.
     """
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self._path, self._encoding = path, encoding
-        self.name, self.format = str(path), "fasta"
+    def __init__(self, file: Input, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self.name, self.format = file.name, "fasta"
         headers = [header for header, _, _ in islice(self._records(), _RECORDS_LOOKED_AT)]
         if not headers:
             raise self.error("records: got 0; expected 1 or more, each under a line that begins with '>'.")
@@ -61,7 +61,7 @@ class Fasta(Source):
         header: str | None = None
         pieces: list[str] = []
         start = 0
-        for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, text in enumerate(read_lines(self._file, self._encoding), 1):
             line = text.strip()
             if line.startswith(">"):
                 if header is not None:

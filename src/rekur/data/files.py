@@ -9,16 +9,15 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any
 
 from rekur.data._zstandard import ZstandardFile
+from rekur.data.inputs import PACKED, Input
 from rekur.errors import DataError, InputError, describe
-
-#: endings of packed files, and the name of the packing
-PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 
 #: file ending -> format; each but parquet may be followed by .gz, .bz2, .xz or .zst, or be alone in a .zip
 ENDINGS = {
@@ -93,72 +92,157 @@ def check_encoding(encoding: str) -> str:
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
-def inner_name(path: Path) -> str:
+def inner_name(source: Input) -> PurePath:
     """Return the name of the file without its packing: ``a.csv.gz`` is ``a.csv``, a zip's is its member's."""
-    ending = path.suffix.lower()
-    if ending == ".zip":
+    if source.packing == "zip":
         try:
-            with zipfile.ZipFile(path) as archive:
-                return Path(_only_member(path, archive).filename).name
+            with zipfile.ZipFile(source.place) as archive:
+                return PurePath(_only_member(source, archive).filename)
         except zipfile.BadZipFile as error:
-            raise _garbled(path, error) from error
-    return path.stem if ending in PACKED else path.name
+            raise _garbled(source, error) from error
+    return source.hint.with_suffix("") if source.hint.suffix.lower() in PACKED else source.hint
 
 
-def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _only_member(source: Input, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if len(members) != 1:
         fix = "Unpack it and name one of its files."
-        raise DataError(describe("files in the zip", len(members), "1", fix), path)
+        raise DataError(describe("files in the zip", len(members), "1", fix), source.name)
     if members[0].flag_bits & 1:
         text = "zip: got a file locked with a password; expected an open one. Unpack it first."
-        raise DataError(text, path)
+        raise DataError(text, source.name)
     return members[0]
 
 
+#: bytes shown on either side of one that cannot be decoded, and bytes kept for that
+_AROUND, _KEPT = 10, 32
+
+
+class Bytes(io.BufferedReader):
+    """The bytes of a file, unpacked, which remembers enough of one pass to name a place in them.
+
+    Attributes:
+        first: the first few bytes.
+        zero: where the first zero byte is, among those that were read; -1 for none.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        super().__init__(raw)
+        self.first, self.zero = b"", -1
+        self._size = self._lines = 0
+        self._tail = self._last = b""  # of what was read before the last read, and by it
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return what has arrived."""
+        return self._counted(super().read1(size))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` bytes, or all that are left."""
+        return self._counted(super().read(size))
+
+    def line_of(self, error: UnicodeDecodeError) -> tuple[int, bytes]:
+        """Return the line, from 1, with the bytes that the last read gave and a decoder refused; and those bytes."""
+        refused = error.object[error.start :]
+        number = self._lines - refused.count(b"\n") + 1
+        window = self._tail + self._last
+        start = len(window) - len(refused)
+        end = start + error.end - error.start
+        if b"\n" not in refused and len(window) < end + _AROUND:
+            window += self.peek(_AROUND)
+        first = max(window.rfind(b"\n", 0, start) + 1, start - _AROUND)
+        return number, window[first : end + _AROUND].partition(b"\n")[0]
+
+    def _counted(self, data: bytes) -> bytes:
+        if not self._size:
+            self.first = data[:_KEPT]
+        if self.zero < 0 and b"\0" in data:
+            self.zero = self._size + data.index(b"\0")
+        self._tail, self._last = (self._tail + self._last)[-_KEPT:], data
+        self._size += len(data)
+        self._lines += data.count(b"\n")
+        return data
+
+
+class _Packed(io.BufferedReader):
+    """Packed bytes: large reads give what has arrived, so that unpacking never waits for more than it needs."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return exactly ``size`` bytes of a header, or up to so many of what follows."""
+        return super().read(size) if size is None or size < 256 else self.read1(size)
+
+
+class _Unpacked(io.RawIOBase):
+    """What an unpacker gives, as soon as there is some."""
+
+    def __init__(self, unpacker: Any) -> None:
+        self._unpacker = unpacker
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data: bytes = self._unpacker.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._unpacker.close()
+        super().close()
+
+
+_UNPACKERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "gzip": lambda packed: _Unpacked(gzip.GzipFile(fileobj=packed)),
+        "bzip2": lambda packed: _Unpacked(bz2.BZ2File(packed)),
+        "xz": lambda packed: _Unpacked(lzma.LZMAFile(packed)),  # noqa: SIM115 — whoever reads it closes it
+        "zstd": ZstandardFile,
+    }
+)
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, unpacking it on the way if its ending says that it is packed."""
-    ending = path.suffix.lower()
-    if ending == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(_only_member(path, archive)) as member:
-            yield member
+def open_bytes(source: Input) -> Iterator[Bytes]:
+    """Open a file, unpacking it on the way."""
+    if source.packing == "zip":
+        with zipfile.ZipFile(source.place) as archive, archive.open(_only_member(source, archive)) as member:
+            yield Bytes(member)
         return
-    if ending == ".zst":
-        with io.BufferedReader(ZstandardFile(path)) as unpacked:
+    if source.packing:
+        with _Packed(source.open()) as packed, Bytes(_UNPACKERS[source.packing](packed)) as unpacked:
             yield unpacked
         return
-    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    with openers.get(ending, open)(path, "rb") as opened:
-        yield opened
+    with Bytes(source.open()) as plain:
+        yield plain
 
 
 @contextmanager
-def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
     """Open a file as text with its line ends kept; what goes wrong while reading is raised as DataError."""
     try:
-        with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-            yield text
-    except UnicodeDecodeError as error:
-        raise _wrong_encoding(path, encoding) from error
+        with open_bytes(source) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+            try:
+                yield text
+            except UnicodeDecodeError as error:
+                raise _wrong_encoding(source, raw, encoding, error) from error
     except UnicodeError as error:  # utf-16 without its mark
-        raise DataError(f"text: got {error}; expected text in {encoding}. Try another encoding.", path) from error
+        found = f"text: got {error}; expected text in {encoding}. Try another encoding."
+        raise DataError(found, source.name) from error
     except _GARBLED as error:
-        raise _garbled(path, error) from error
+        raise _garbled(source, error) from error
     except OSError as error:
-        if error.errno is None and path.suffix.lower() in PACKED:
-            raise _garbled(path, error) from error
+        if error.errno is None and source.packing:
+            raise _garbled(source, error) from error
         expected = "a file that can be read"
-        raise DataError(f"file: got '{error.strerror or error}'; expected {expected}.", path) from error
+        raise DataError(f"file: got '{error.strerror or error}'; expected {expected}.", source.name) from error
 
 
-def read_lines(path: Path, encoding: str) -> Iterator[str]:
+def read_lines(source: Input, encoding: str) -> Iterator[str]:
     """Yield the lines of a file with their ends; refuse NUL characters, which no text holds."""
-    with open_text(path, encoding) as text:
+    with open_text(source, encoding) as text:
         for number, line in enumerate(text, 1):
             if "\0" in line:
                 fix = "If the file was saved as Unicode text, try encoding 'utf-16' (--encoding utf-16)."
-                raise DataError(f"text: got a NUL character; expected text. {fix}", path, number)
+                raise DataError(f"text: got a NUL character; expected text. {fix}", source.name, number)
             yield line
 
 
@@ -173,26 +257,15 @@ def begins_like(head: bytes) -> str:
     return next((f"The file begins like {kind}." for kind in kinds), "")
 
 
-def _garbled(path: Path, error: BaseException) -> DataError:
-    packing = PACKED[path.suffix.lower()]
+def _garbled(source: Input, error: BaseException) -> DataError:
     fix = "Download or pack it again; if it is not packed at all, rename it."
-    return DataError(f"packing: got '{error}'; expected a whole {packing} file. {fix}", path)
+    return DataError(f"packing: got '{error}'; expected a whole {source.packing} file. {fix}", source.name)
 
 
-def _wrong_encoding(path: Path, encoding: str) -> DataError:
-    """Find the first line that cannot be decoded, and what the file may be instead."""
+def _wrong_encoding(source: Input, raw: Bytes, encoding: str, error: UnicodeDecodeError) -> DataError:
+    """Return the error that names the line that cannot be decoded, and what the file may be instead."""
     shown_encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    with open_bytes(path) as raw:
-        line = next(raw, b"")
-        fix = begins_like(line) or "Try encoding 'latin-1' (--encoding latin-1)."
-        number = 1
-        while line:
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError as error:
-                piece = line[max(0, error.start - 10) : error.end + 10]
-                shown = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in piece.strip(b"\r\n"))
-                return DataError(describe("text", shown, f"text in {shown_encoding}", fix), path, number)
-            line = next(raw, b"")
-            number += 1
-    return DataError(f"text: got other bytes; expected text in {shown_encoding}. {fix}", path)
+    number, piece = raw.line_of(error)
+    shown = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in piece.strip(b"\r\n"))
+    fix = begins_like(raw.first) or "Try encoding 'latin-1' (--encoding latin-1)."
+    return DataError(describe("text", shown, f"text in {shown_encoding}", fix), source.name, number)

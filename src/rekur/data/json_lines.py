@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TextIO
 
 from rekur.data.files import open_text, read_lines
+from rekur.data.inputs import Input
 from rekur.data.source import Row, Source
 from rekur.errors import describe
 
@@ -18,7 +20,22 @@ _ROWS_LOOKED_AT = 100
 _BLOCK = 1 << 16
 _LONGEST_TOKEN = 100  # an error this near to the end of what was read may only mean that more must be read
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
+
+
+class _Twice(ValueError):
+    """A key that an object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of which each key stands there once; a plain decoder would keep the last value alone."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _Twice(describe("JSON", key, "every key of an object once; this one comes twice"))
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 class JsonRows(Source):
@@ -28,14 +45,14 @@ class JsonRows(Source):
     A key that an object lacks is absent from its row. Both are read in a stream.
 
     Args:
-        path: the file, maybe packed.
+        file: what to read, maybe packed.
         format: ``"jsonl"`` or ``"json"``.
         encoding: the encoding of the text.
     """
 
-    def __init__(self, path: Path, format: str, encoding: str) -> None:
-        self._path, self._encoding = path, encoding
-        self.name, self.format = str(path), format
+    def __init__(self, file: Input, format: str, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self.name, self.format = file.name, format
         self._is_array = self._begins_with() == "["
         if self._is_array:
             self.unit = "row"
@@ -53,21 +70,21 @@ class JsonRows(Source):
             yield Row(value, number)
 
     def _begins_with(self) -> str:
-        with open_text(self._path, self._encoding) as text:
+        with open_text(self._file, self._encoding) as text:
             return next((line.strip()[0] for line in text if line.strip()), "")
 
     def _lines(self) -> Iterator[tuple[int, Any]]:
-        for number, line in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, line in enumerate(read_lines(self._file, self._encoding), 1):
             if line.strip():
                 try:
-                    value = json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
+                    value = _DECODER.decode(line)
+                except (ValueError, RecursionError) as error:
                     raise self.error(_bad_json(line, error), number) from error
                 yield number, value
 
     def _array(self) -> Iterator[tuple[int, Any]]:
         """Yield the members of one array, holding one block of the file, or more where a member is longer."""
-        with open_text(self._path, self._encoding) as text:
+        with open_text(self._file, self._encoding) as text:
             buffer, at = _to_mark(text, "", 0)
             buffer, at = _to_mark(text, buffer, at + 1)
             number = 0
@@ -90,7 +107,7 @@ class JsonRows(Source):
             try:
                 value, end = _DECODER.raw_decode(buffer, at)
                 return value, buffer, end
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 more = text.read(block) if _may_be_cut(error, buffer) else ""
                 if not more:
                     raise self.error(_bad_json(buffer, error, at), number) from error
@@ -116,7 +133,11 @@ def _may_be_cut(error: Exception, buffer: str) -> bool:
 
 
 def _bad_json(text: str, error: Exception, at: int = 0) -> str:
+    if isinstance(error, _Twice):
+        return str(error)
     why = "Nested too deep."
     if isinstance(error, json.JSONDecodeError):
-        why = f"{error.msg} at character {error.pos - at + 1}."
+        why = f"{error.msg.removesuffix(' at')} at character {error.pos - at + 1}."
+    elif isinstance(error, ValueError):  # Python reads no whole number that is longer
+        why = f"A number has more than {sys.get_int_max_str_digits():,} digits."
     return describe("JSON", text[at:].strip(), "one whole object in JSON", why)

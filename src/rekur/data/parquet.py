@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rekur._check import need
+from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import DataError
 
@@ -17,18 +17,18 @@ class Parquet(Source):
     """A parquet file; values keep their types, lists may be nested.
 
     Args:
-        path: the file.
+        file: what to read, on disk.
     """
 
     unit = "row"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name, self.format = str(path), "parquet"
-        with self._open() as file:
-            if file.metadata.num_rows == 0:
+    def __init__(self, file: Input) -> None:
+        self._file = file
+        self.name, self.format = file.name, "parquet"
+        with self._open() as table:
+            if table.metadata.num_rows == 0:
                 raise self.error("rows: got 0; expected 1 or more.")
-            self.columns = check_names(self, list(file.schema_arrow.names))
+            self.columns = check_names(self, list(table.schema_arrow.names))
 
     def rows(self) -> Iterator[Row]:
         """Yield each row; only one block of rows is held."""
@@ -51,7 +51,7 @@ class Parquet(Source):
         parquet = need("pyarrow.parquet", "parquet", "reading parquet files")
         arrow = need("pyarrow", "parquet", "reading parquet files")
         try:
-            return parquet.ParquetFile(self._path)
+            return parquet.ParquetFile(self._file.place)
         except (arrow.ArrowException, OSError) as error:
             raise self._garbled(error) from error
 

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from rekur.data.files import likely_file, open_text, read_lines
+from rekur.data.inputs import File, Input
 from rekur.data.source import Row, Source
 from rekur.errors import DataError
 
@@ -15,19 +16,19 @@ class Lines(Source):
     """A text file: each line is one value of the column ``text``; a blank line is an empty one.
 
     Args:
-        path: the file, maybe packed.
+        file: what to read, maybe packed.
         encoding: the encoding of the text.
     """
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self._path, self._encoding = path, encoding
-        self.name, self.format, self.columns = str(path), "txt", ["text"]
+    def __init__(self, file: Input, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self.name, self.format, self.columns = file.name, "txt", ["text"]
         if next(self.rows(), None) is None:
             raise self.error("lines: got 0; expected 1 or more.")
 
     def rows(self) -> Iterator[Row]:
         """Yield each line without its end."""
-        for number, line in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, line in enumerate(read_lines(self._file, self._encoding), 1):
             yield Row({"text": line.rstrip("\r\n")}, number)
 
 
@@ -52,13 +53,16 @@ class ClassFolders(Source):
             expected = "expected a file, or a folder with one folder for each class"
             raise self.error(f"file: got a folder without folders; {expected}.{likely_file(path)}")
         for folder in classes:
-            if not _texts(folder):
+            files = _texts(folder)
+            if not files:
                 raise self.error(f"class folder: got '{folder.name}' without .txt files; expected 1 or more.")
+            if odd := [file for file in files if not file.is_file()]:
+                raise DataError("class folder: got something that is no file; expected text files.", odd[0])
 
     def rows(self) -> Iterator[Row]:
         """Yield each file's whole text with the name of its folder; the number counts files."""
         for number, (folder, file) in enumerate(self._files(), 1):
-            with open_text(file, self._encoding) as text:
+            with open_text(File(file), self._encoding) as text:
                 yield Row({"text": text.read(), "label": folder.name}, number)
 
     def error(self, text: str, line: int | None = None) -> DataError:

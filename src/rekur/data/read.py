@@ -1,4 +1,4 @@
-"""Opening a file of sequences: the ending decides how it is read."""
+"""Opening a file of sequences: its ending decides how it is read, or its first lines where it has none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rekur._check import choice
 from rekur.data.delimited import Delimited, check_separator
 from rekur.data.fasta import Fasta
 from rekur.data.files import ENDINGS, FORMATS, check_encoding, check_exists, inner_name, likely_file
+from rekur.data.first_lines import told_format
+from rekur.data.inputs import Input, Stream, is_stream, open_input
 from rekur.data.json_lines import JsonRows
 from rekur.data.parquet import Parquet
 from rekur.data.plain import ClassFolders, Lines
@@ -18,22 +20,30 @@ from rekur.errors import DataError, InputError, describe
 
 
 def open_source(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Input,
     *,
     format: str | None = None,
     encoding: str = "utf-8",
     separator: str | None = None,
+    once: bool = False,
 ) -> Source:
     """Open a file, or a folder with one folder of .txt files a class, as rows with named columns.
 
     Rows are read when asked for, in a stream, so a file may be larger than memory. The beginning of the file
     is read at once and what is wrong there is raised here; what is wrong further on, when it is reached.
 
+    A pipe, a FIFO, a socket or standard input is opened once, and copied to a temporary file that lasts as long as
+    the source.
+
     Args:
-        path: the file or folder; a file may be packed (.gz, .bz2, .xz, .zst, or the only one in a .zip).
-        format: one of :data:`FORMATS`; ``None`` decides by the ending (:data:`ENDINGS`).
+        path: the file or folder, or ``"-"`` for standard input; a file may be packed (.gz, .bz2, .xz, .zst, or the
+            only one in a .zip).
+        format: one of :data:`FORMATS`; ``None`` decides by the ending (:data:`ENDINGS`), or by the first lines where
+            the name has none.
         encoding: of the text, by Python's names; a byte order mark is taken off utf-8.
-        separator: of csv and tsv, one character or ``"tab"``; ``None`` is the format's own.
+        separator: of csv and tsv, one character or ``"tab"``; ``None`` is what a first line ``sep=`` says, or the
+            format's own.
+        once: rows are read in one pass, so that a pipe is not copied.
 
     Returns:
         a :class:`~rekur.data.source.Source` with ``name``, ``format``, ``columns`` and ``rows()``.
@@ -50,47 +60,59 @@ def open_source(
         >>> source.format, source.columns, list(source.rows())
         ('tsv', ['label', 'text'], [{'label': '1', 'text': 'good'}])
     """
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike | Input):
         raise InputError(describe("path", type(path).__name__, "the path of a file or folder"))
-    place = Path(path)
     if format is not None:
         choice("format", format, FORMATS)
     encoding = check_encoding(encoding)
     separator = check_separator(separator)
-    check_exists(place)
-    format = _check_kind(place, format or _guess(place))
+    if not (isinstance(path, Input) or is_stream(path)):
+        check_exists(Path(path))
+        if Path(path).is_dir():
+            _check_separator(separator, _check_folder(Path(path), format))
+            return ClassFolders(Path(path), encoding)
+    if format == "folder":
+        raise DataError("folder: got a file; expected a folder with one folder for each class.", str(path))
+    file = open_input(path, once=once, movable=format == "parquet")
+    format = format or _format(file, encoding)
+    _check_separator(separator, format)
+    source = _source(file, format, encoding, separator)
+    if isinstance(file, Stream):
+        file.keep_no_more()
+    return source
+
+
+def _source(file: Input, format: str, encoding: str, separator: str | None) -> Source:
+    if format in ("csv", "tsv"):
+        return Delimited(file, format, encoding, separator)
+    if format in ("jsonl", "json"):
+        return JsonRows(file, format, encoding)
+    if format == "parquet":
+        return Parquet(file)
+    if format == "fasta":
+        return Fasta(file, encoding)
+    return TimeSeries(file, encoding) if format == "ts" else Lines(file, encoding)
+
+
+def _format(file: Input, encoding: str) -> str:
+    """Return the format that a file's ending names, or its first lines where it has none."""
+    ending = inner_name(file).suffix
+    if not ending:
+        return told_format(file, encoding)
+    if ending.lower() not in ENDINGS:
+        fix = "Name its format, as with --format csv."
+        if ending.lower() in (".xlsx", ".xls", ".ods"):
+            fix = "Save the table as csv (UTF-8)."
+        raise DataError(describe("file ending", ending, f"one of {', '.join(ENDINGS)}", fix), file.name)
+    return ENDINGS[ending.lower()]
+
+
+def _check_folder(path: Path, format: str | None) -> str:
+    if format not in (None, "folder"):
+        raise DataError(f"file: got a folder; expected a {format} file.{likely_file(path)}", path)
+    return "folder"
+
+
+def _check_separator(separator: str | None, format: str) -> None:
     if separator is not None and format not in ("csv", "tsv"):
         raise InputError(describe("separator", separator, f"none for a {format} file", "Only csv and tsv have one."))
-    if format in ("csv", "tsv"):
-        return Delimited(place, format, encoding, separator)
-    if format in ("jsonl", "json"):
-        return JsonRows(place, format, encoding)
-    if format == "parquet":
-        return Parquet(place)
-    if format == "folder":
-        return ClassFolders(place, encoding)
-    if format == "fasta":
-        return Fasta(place, encoding)
-    return TimeSeries(place, encoding) if format == "ts" else Lines(place, encoding)
-
-
-def _guess(path: Path) -> str:
-    if path.is_dir():
-        return "folder"
-    name = Path(inner_name(path))
-    format = ENDINGS.get(name.suffix.lower())
-    if format is None:
-        got = name.suffix or "no ending"
-        fix = "Name its format, as with --format csv."
-        if got.lower() in (".xlsx", ".xls", ".ods"):
-            fix = "Save the table as csv (UTF-8)."
-        raise DataError(describe("file ending", got, f"one of {', '.join(ENDINGS)}", fix), path)
-    return format
-
-
-def _check_kind(path: Path, format: str) -> str:
-    if path.is_dir() and format != "folder":
-        raise DataError(f"file: got a folder; expected a {format} file.{likely_file(path)}", path)
-    if path.is_file() and format == "folder":
-        raise DataError("folder: got a file; expected a folder with one folder for each class.", path)
-    return format

@@ -11,12 +11,17 @@ from pathlib import Path
 
 from rekur._check import choice
 from rekur.data.cells import is_missing
-from rekur.data.files import begins_like, check_encoding, check_exists, open_bytes, open_text
+from rekur.data.files import ENDINGS, begins_like, check_encoding, check_exists, inner_name, open_bytes, open_text
+from rekur.data.first_lines import is_table
+from rekur.data.inputs import PACKED, Input, Location, Stream, is_stream, open_input, refuse_twice
 from rekur.data.read import open_source
-from rekur.errors import DataError, InputError, describe, did_you_mean
+from rekur.data.source import shown_names
+from rekur.errors import DataError, InputError, RekurError, describe, did_you_mean
 
 _HEAD = 2**12
 DOCUMENTS = ("file", "line", "blank")
+#: endings of files that are always tables; a .json file is one where it holds objects
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 #: characters of a piece, about; the memory that reading takes
 PIECE = 2**18
 
@@ -66,6 +71,9 @@ def texts_in_memory(items: Iterable[str], name: str = "texts") -> Texts:
     for number, item in enumerate(kept):
         if not isinstance(item, str):
             raise InputError(describe(f"{name}[{number}]", type(item).__name__, "a text"))
+    if kept and all(map(names_file, kept)):
+        fix = "Read it: rekur.data.open_texts gives what fit_corpus and evaluate_corpus take."
+        raise InputError(describe(name, kept[0], "a text, not the name of a file", fix))
 
     def read() -> Iterator[Piece]:
         for number, item in enumerate(kept):
@@ -75,28 +83,50 @@ def texts_in_memory(items: Iterable[str], name: str = "texts") -> Texts:
     return Texts(name, read)
 
 
+def names_file(text: str) -> bool:
+    """Return whether a text is the name of a file: of one that is there, or one word with the ending of a data file.
+
+    Example:
+        >>> names_file("book.txt"), names_file("It was a book.txt"), names_file("hello")
+        (True, False, False)
+    """
+    if not text or len(text) > 4096 or text != text.strip() or "\n" in text:
+        return False
+    try:
+        if Path(text).is_file() or (Path(text).is_dir() and os.sep in text):
+            return True
+    except (OSError, ValueError):  # no name at all
+        return False
+    ending = Path(text).suffix.lower()
+    return len(text.split()) == 1 and (ending in ENDINGS or ending in PACKED)
+
+
 def open_texts(
-    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    paths: Sequence[Location | Input] | Location | Input,
     *,
     document: str = "file",
     encoding: str = "utf-8",
     column: str | None = None,
+    once: bool = False,
 ) -> Texts:
     """Return the documents of files.
 
-    A file may be packed (.gz, .bz2, .xz, .zst, or the only one in a .zip). Nothing is read yet but what stands where.
+    A file may be packed (.gz, .bz2, .xz, .zst, or the only one in a .zip). Of files little is read yet; a pipe, a FIFO,
+    a socket or standard input is opened once, and copied to a temporary file that lasts as long as the texts.
 
     Args:
-        paths: files, folders (with all files below them that are not hidden, in order of their names) and patterns
-            such as ``books/**/*.txt``.
+        paths: files, folders (with all files below them that are not hidden, in order of their names), patterns
+            such as ``books/**/*.txt``, and ``-`` for standard input.
         document: what a document is: a ``file``, a ``line``, or what stands between ``blank`` lines; line ends and
             blank lines belong to the document before them.
         encoding: of the text, by Python's names.
-        column: for tables (.csv, .tsv, .jsonl, .parquet): the column with the texts; each row is a document, and
-            ends with a line end as a line of a file does. Rows without text are left out.
+        column: for tables (.csv, .tsv, .jsonl, .json, .parquet): the column with the texts; each row is a document,
+            and ends with a line end as a line of a file does. Rows without text are left out.
+        once: they are read in one pass, so that a pipe is not copied.
 
     Raises:
-        DataError: a file is missing, is not text, or is in another encoding; the latter two when it is read.
+        DataError: a file is missing, is a table without ``column``, is not text, or is in another encoding; the latter
+            two when it is read.
         InputError: an option is not known, no file was found, or one was named twice.
 
     Example:
@@ -108,41 +138,65 @@ def open_texts(
     """
     choice("document", document, DOCUMENTS)
     encoding = check_encoding(encoding)
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    files = [file for path in given for file in _found(path)]
-    if not files:
+    named = [paths] if isinstance(paths, str | os.PathLike | Input) else list(paths)
+    listed = [file for path in named for file in _listed(path)]
+    if not listed:
         raise InputError(describe("files", "none", "at least one"))
-    twice = [file for file, count in Counter(file.resolve() for file in files).items() if count > 1]
-    if twice:
+    refuse_twice(listed)
+    files = [open_input(file, once=once) for file in listed]
+    resolved = Counter(file.path.resolve() for file in files if file.path is not None)
+    if twice := [path for path, count in resolved.items() if count > 1]:
         raise InputError(f"files: got {twice[0]} twice; expected each once. Does a pattern find it too?")
-    name = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
     if column is not None:
         if document != "file":
             raise InputError(describe("document", document, "'file' with a column, of which each row is a document"))
         return Texts(name, _rows_of(files, column, encoding))
+    for file in files:
+        if holds_table(file, encoding):
+            raise _table_as_text(file, encoding)
     return Texts(name, lambda: _read(files, document, encoding))
 
 
-def _found(path: str | os.PathLike[str]) -> list[Path]:
+def holds_table(file: Input, encoding: str = "utf-8") -> bool:
+    """Return whether a file is a table, one of whose columns may hold text: by its ending, or by its first lines."""
+    ending = inner_name(file).suffix.lower()
+    return ending in TABLES or (ending in ("", ".json") and is_table(file, encoding))
+
+
+def _table_as_text(file: Input, encoding: str) -> DataError:
+    """Return the error that says which columns a table has that was to be read as running text."""
+    try:
+        columns = shown_names(open_source(file, encoding=encoding).columns)
+    except RekurError:
+        columns = ""
+    got = f"a table with the columns {columns}" if columns else "a table"
+    fix = "Name the column with the text (--text). To read all as it stands, rename the file so that it ends in .txt."
+    return DataError(f"text: got {got}; expected running text. {fix}", file.name)
+
+
+def _listed(path: Location | Input) -> list[Location | Input]:
     """Return the files that a path names: itself, those below a folder, or those that fit a pattern."""
+    if isinstance(path, Input) or is_stream(path):
+        return [path]
     place = Path(path)
     if place.is_dir():
         below = sorted(entry for entry in place.rglob("*") if entry.is_file())
         files = [f for f in below if not any(part.startswith(".") for part in f.relative_to(place).parts)]
         if not files:
             raise DataError("folder: got no files in it; expected at least one.", place)
-        return files
+        return [*files]
     if not place.exists() and glob.has_magic(str(path)):
         files = sorted(Path(found) for found in glob.glob(str(path), recursive=True) if Path(found).is_file())
         if not files:
             fix = "Hidden files are found only where the pattern names the dot."
             raise InputError(describe("pattern", str(path), "one that fits at least one file", fix))
-        return files
+        return [*files]
     check_exists(place)
     return [place]
 
 
-def _read(files: list[Path], document: str, encoding: str) -> Iterator[Piece]:
+def _read(files: list[Input], document: str, encoding: str) -> Iterator[Piece]:
     number = -1
     for file in files:
         blocks = _blocks(file, encoding)
@@ -163,16 +217,19 @@ def _read(files: list[Path], document: str, encoding: str) -> Iterator[Piece]:
             yield number, "".join(kept)
 
 
-def _blocks(file: Path, encoding: str) -> Iterator[str]:
+def _blocks(file: Input, encoding: str) -> Iterator[str]:
     """Yield a file's text in pieces that end with a line where one ends in time."""
+    with open_bytes(file) as raw:
+        head = raw.read(_HEAD)
+    if b"\0" in head and "16" not in encoding and "32" not in encoding:
+        raise _binary(file, head.index(b"\0"), begins_like(head))
+    if isinstance(file, Stream):
+        file.keep_no_more()
     rest = ""
     with open_text(file, encoding) as text:
-        head: bytes = text.buffer.peek(_HEAD)[:_HEAD]  # type: ignore[attr-defined]
-        if b"\0" in head and "16" not in encoding and "32" not in encoding:
-            raise _binary(file, head.index(b"\0"), begins_like(head))
         while block := text.read(PIECE):
             if "\0" in block:
-                raise _binary(file, _zero_byte(file))
+                raise _binary(file, text.buffer.zero)  # type: ignore[attr-defined]
             block = rest + block
             cut = block.rfind("\n") + 1 or len(block)
             rest = block[cut:]
@@ -203,27 +260,16 @@ def _lines(blocks: Iterator[str], document: str) -> Iterator[tuple[bool, str]]:
         yield begins, held
 
 
-def _binary(file: Path, offset: int, fix: str = "") -> DataError:
+def _binary(file: Input, offset: int, fix: str = "") -> DataError:
     fix = fix or "Name text files only, as with a pattern such as '*.txt'."
-    return DataError(f"text: got a zero byte at byte {offset:,}; expected text. {fix}", file)
+    return DataError(f"text: got a zero byte at byte {offset:,}; expected text. {fix}", file.name)
 
 
-def _zero_byte(file: Path) -> int:
-    """Return where in the file, unpacked, the first zero byte is."""
-    passed = 0
-    with open_bytes(file) as raw:
-        while block := raw.read(PIECE):
-            if b"\0" in block:
-                return passed + block.index(b"\0")
-            passed += len(block)
-    return passed
-
-
-def _rows_of(files: list[Path], column: str, encoding: str) -> Callable[[], Iterator[Piece]]:
+def _rows_of(files: list[Input], column: str, encoding: str) -> Callable[[], Iterator[Piece]]:
     sources = [open_source(file, encoding=encoding) for file in files]
     for source in sources:
         if column not in source.columns:
-            expected = "one of " + ", ".join(f"'{name}'" for name in source.columns)
+            expected = f"one of {shown_names(source.columns)}"
             raise source.error(describe("column", column, expected, did_you_mean(column, source.columns)))
 
     def read() -> Iterator[Piece]:

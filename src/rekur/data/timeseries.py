@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur.data.cells import CellError, number_of, time_of
 from rekur.data.files import read_lines
+from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, shown_names
 from rekur.errors import describe
 
 _PAIR = re.compile(r"\(([^()]*)\)")
-_KNOWN = {
-    *("problemname", "timestamps", "missing", "univariate", "dimension", "dimensions", "equallength"),
-    *("serieslength", "classlabel", "targetlabel", "data"),
-}
+_FLAGS = {"timestamps", "classlabel", "targetlabel", "univariate", "equallength", "missing"}
+_KNOWN = {*_FLAGS, "problemname", "dimension", "dimensions", "serieslength", "data"}
 
 
 class TimeSeries(Source):
@@ -29,16 +27,18 @@ class TimeSeries(Source):
     times that any channel has, in order, and a channel without a value at one of them has NaN there.
 
     Args:
-        path: the file, maybe packed.
+        file: what to read, maybe packed.
         encoding: the encoding of the text.
     """
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self._path, self._encoding = path, encoding
-        self.name, self.format = str(path), "ts"
+    def __init__(self, file: Input, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self.name, self.format = file.name, "ts"
         self._classes: list[str] | None = None
         self._is_target = self._is_timed = False
         self._channels = 0  # 0: as many as the first case has
+        self._steps = ""
+        self._header: dict[str, bool] = {}
         self._data_line = self._read_header()
         self.columns = ["series", "label"] if self._classes is not None or self._is_target else ["series"]
         if next(self.rows(), None) is None:
@@ -46,10 +46,14 @@ class TimeSeries(Source):
 
     def rows(self) -> Iterator[Row]:
         """Yield each case."""
+        first: tuple[int, int] | None = None  # length and line of the first case
         for number, text in self._cases():
             body, label = self._cut(text)
             try:
-                row = Row({"series": self._series(body)}, number)
+                series = self._series(body)
+                first = first or (len(series), number)
+                self._check_case(series, *first)
+                row = Row({"series": series}, number)
                 if "label" in self.columns:
                     row["label"] = self._label(label)
             except CellError as error:
@@ -58,15 +62,16 @@ class TimeSeries(Source):
 
     def _read_header(self) -> int:
         number = 0
-        for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, text in enumerate(read_lines(self._file, self._encoding), 1):
             line = text.strip()
             if not line or line.startswith(("#", "%")):
                 continue
             if not line.startswith("@"):
                 break
-            name, *rest = line[1:].split()
+            name, *rest = line[1:].split() or [""]
             self._take(name.lower(), name, [word.lower() for word in rest], rest, number)
             if name.lower() == "data":
+                self._check_header()
                 return number
         fix = "Is it a .ts file of the UEA and UCR archives?"
         raise self.error(f"header: got no line '@data'; expected one before the first case. {fix}", number or None)
@@ -76,7 +81,11 @@ class TimeSeries(Source):
         if name not in _KNOWN:
             expected = "one of @problemName, @timeStamps, @dimensions, @classLabel, @targetLabel, @data, …"
             raise self.error(describe("header", f"@{shown}", expected), number)
-        if name in ("timestamps", "classlabel", "targetlabel") and low[:1] not in (["true"], ["false"]):
+        key = "dimensions" if name == "dimension" else name
+        if key in self._header:
+            raise self.error(f"header: got @{shown} again; expected it once. Take one of the lines out.", number)
+        self._header[key] = is_true
+        if name in _FLAGS and low[:1] not in (["true"], ["false"]):
             raise self.error(describe(f"@{shown}", " ".join(rest), "true or false"), number)
         if name == "timestamps":
             self._is_timed = is_true
@@ -88,11 +97,29 @@ class TimeSeries(Source):
             if len(rest) != 1 or not rest[0].isdecimal() or int(rest[0]) < 1:
                 raise self.error(describe(f"@{shown}", " ".join(rest), "a whole number of 1 or more"), number)
             self._channels = int(rest[0])
-        elif name == "univariate" and is_true:
+        elif name == "serieslength":
+            self._steps = " ".join(rest)
+
+    def _check_header(self) -> None:
+        """Settle what the lines of the header say together; raise where they contradict each other."""
+        if self._header.get("univariate"):
+            if self._channels > 1:
+                fix = "Correct one of them."
+                raise self.error(describe("@univariate", "true", f"false with @dimensions {self._channels}", fix))
             self._channels = 1
+        if self._header.get("classlabel") and self._is_target:
+            fix = "Correct one of them."
+            raise self.error(f"header: got @classLabel true and @targetLabel true; expected one of them. {fix}")
+        if self._is_equal and self._steps and not self._steps.isdecimal():
+            raise self.error(describe("@seriesLength", self._steps, "a whole number"))
+
+    @property
+    def _is_equal(self) -> bool:
+        """Whether all cases are said to have the same length, which times of their own do not show."""
+        return self._header.get("equallength", False) and not self._is_timed
 
     def _cases(self) -> Iterator[tuple[int, str]]:
-        for number, text in enumerate(read_lines(self._path, self._encoding), 1):
+        for number, text in enumerate(read_lines(self._file, self._encoding), 1):
             line = text.strip()
             if number > self._data_line and line and not line.startswith("#"):
                 yield number, line
@@ -145,6 +172,16 @@ class TimeSeries(Source):
         self._check_count(len(channels))
         times = sorted(set().union(*channels))
         return np.asarray([[c.get(t, np.nan) for c in channels] for t in times]).reshape(len(times), len(channels))
+
+    def _check_case(self, series: NDArray[np.float64], length: int, line: int) -> None:
+        """Raise where a case is not as the header says."""
+        if self._is_equal:
+            expected = f"{self._steps}, as @seriesLength says" if self._steps else f"{length}, as line {line} has"
+            if len(series) != int(self._steps or length):
+                fix = "Write @equalLength false if cases may differ."
+                raise CellError(describe("steps", len(series), expected, fix))
+        if self._header.get("missing") is False and not self._is_timed and np.isnan(series).any():
+            raise CellError("value: got a missing one; expected none, as @missing false says. Write @missing true.")
 
     def _check_count(self, got: int) -> None:
         self._channels = self._channels or got

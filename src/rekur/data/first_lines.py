@@ -1,0 +1,122 @@
+"""The format of a file whose name does not tell it, by its first lines; what fits no format, or two, is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import warnings
+from itertools import islice
+
+from rekur.data.delimited import allow_long_fields
+from rekur.data.files import open_text
+from rekur.data.inputs import Input
+from rekur.errors import DataError, DataWarning, describe
+
+#: lines that are looked at, and the most characters of one
+_LINES, _LONGEST = 20, 1 << 20
+_TS = re.compile(r"@(?:problemname|timestamps|missing|univariate|dimensions?|equallength|classlabel|targetlabel)\b")
+_FASTA = re.compile(r">\S.*\n\s*[A-Za-z*.\-]+\r?(?:\n|$)")
+_SEPARATOR = re.compile(r'"?sep=', re.IGNORECASE)
+_BLANK_INSIDE = re.compile(r"\S\s+\S")
+_PARQUET = "PAR1"
+
+
+def told_format(file: Input, encoding: str) -> str:
+    """Return the format that the first lines of a file have.
+
+    Args:
+        file: what to look at; its beginning is read.
+        encoding: of the text.
+
+    Raises:
+        DataError: it is empty, or its lines fit no format, or more than one.
+    """
+    lines = _first_lines(file, encoding)
+    if not any(line.strip() for line in lines):
+        raise DataError("lines: got 0; expected 1 or more.", file.name)
+    format = _format(lines)
+    if format is None:
+        expected = "lines from which one format can be told"
+        first = next(line for line in lines if line.strip()).rstrip("\r\n")
+        fix = "Name the format, as with --format csv, or --format txt for one text a line."
+        raise DataError(describe("format", first, expected, fix), file.name)
+    if format == "txt":
+        found = "format: got none; its first lines look like one text a line. If they are not, name the format."
+        warnings.warn(f"{file.name}: {found}", DataWarning, stacklevel=2)
+    return format
+
+
+def is_table(file: Input, encoding: str) -> bool:
+    """Return whether the first lines of a file are those of a table or of JSON objects."""
+    lines = _first_lines(file, encoding)
+    return any(line.strip() for line in lines) and _format(lines) in ("csv", "tsv", "jsonl", "json", "parquet")
+
+
+def _first_lines(file: Input, encoding: str) -> list[str]:
+    if not file.packing and file.head(len(_PARQUET)) == _PARQUET.encode():
+        return [_PARQUET]
+    with open_text(file, encoding) as text:
+        return list(islice(iter(lambda: text.readline(_LONGEST), ""), _LINES))
+
+
+def is_json_table(lines: list[str]) -> bool:
+    """Return whether lines begin an array of JSON objects, or are such objects one by one.
+
+    Example:
+        >>> is_json_table(['[{"a": 1},']), is_json_table(["[1, 2]"]), is_json_table(['{"a": 1}'])
+        (True, False, True)
+    """
+    start = "".join(lines).lstrip()
+    if start.startswith("["):
+        return start[1:].lstrip().startswith("{")
+    first = start.partition("\n")[0]
+    if len(first) >= _LONGEST:
+        return re.match(r'\{\s*"', first) is not None
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _format(lines: list[str]) -> str | None:
+    if lines == [_PARQUET]:
+        return "parquet"
+    start = "".join(lines).lstrip()
+    plain = [line for line in lines if line.strip() and not line.startswith(("#", "%"))]
+    if start[0] in "[{" and is_json_table(lines):
+        return "json" if start[0] == "[" else "jsonl"
+    if plain and _TS.match(plain[0].strip().lower()):
+        return "ts"
+    if _FASTA.match(start):
+        return "fasta"
+    if _SEPARATOR.match(start):
+        return "csv"
+    if _width(lines, "\t") > 1:
+        return "tsv"
+    if any(_width(lines, separator) > 1 and not _is_prose(start, separator) for separator in ",;|"):
+        return "csv"
+    if any(_width(lines, separator) > 1 for separator in ",;|") or not _BLANK_INSIDE.search(start.partition("\n")[0]):
+        return None  # sentences or a table; names one a line, or a table with one column
+    return "txt"
+
+
+def _width(lines: list[str], separator: str) -> int:
+    """Return the number of fields that all rows have; 0 if they differ, or if there are not two rows."""
+    rows: list[list[str]] = []
+    allow_long_fields()
+    try:
+        for row in csv.reader(lines, delimiter=separator, strict=True):
+            if len(row) > 1 or (row and row[0].strip()):
+                rows.append(row)
+    except csv.Error:  # a field goes on behind the lines that are looked at, or holds a loose quote
+        if len(lines) < _LINES:
+            return 0
+    widths = {len(row) for row in rows}
+    return widths.pop() if len(rows) > 1 and len(widths) == 1 else 0
+
+
+def _is_prose(start: str, separator: str) -> bool:
+    """Return whether every separator of the first line has a blank behind it, as in a sentence."""
+    first = start.partition("\n")[0]
+    return re.search(re.escape(separator) + r"\S", first) is None
