@@ -214,7 +214,7 @@ def test_keras(saved: Path, cell: str, bias: bool, two: bool) -> None:
         ("go_backwards", "go_backwards of 'lstm': got True; expected False, or a layer inside Bidirectional."),
         ("activation", "activation of 'gru': got 'relu'; expected 'tanh'."),
         ("merge_mode", "merge_mode of 'bidirectional': got 'sum'; expected 'concat'."),
-        ("none", "layers: got 'no recurrent one'; expected one or more of SimpleRNN, LSTM, GRU."),
+        ("none", "layers: got 'no recurrent one'; expected one or more of SimpleRNN, LSTM, GRU, RNN."),
     ],
 )
 def test_keras_layers_that_ours_are_not(saved: Path, name: str, text: str) -> None:

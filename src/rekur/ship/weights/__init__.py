@@ -1,8 +1,9 @@
 """Weights of recurrent layers out of bundles, and from and to torch.nn, Keras and ONNX; NumPy arrays in between."""
 
 from rekur.ship.weights.bundle import from_bundle
-from rekur.ship.weights.keras import from_keras, read_keras, to_keras
+from rekur.ship.weights.keras import from_keras, to_keras
 from rekur.ship.weights.keras_file import write_keras
+from rekur.ship.weights.keras_reader import read_keras
 from rekur.ship.weights.layer import LayerWeights
 from rekur.ship.weights.names import from_stack, from_torch, to_stack, to_torch
 from rekur.ship.weights.nodes import from_node, to_node

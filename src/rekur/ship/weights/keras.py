@@ -5,26 +5,18 @@ Axes: D input features, H hidden, G gates.
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import re
-import zipfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rekur._check import choice, need
+from rekur._check import choice
 from rekur._tensors import Array
-from rekur.errors import DataError, InputError, describe
+from rekur.errors import InputError, describe
 from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, reorder
 
 #: Keras has the gates of an LSTM as i f c o, which is PyTorch's order, and those of a GRU as z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 1, 2, 3)}
-_CLASSES = ("SimpleRNN", "LSTM", "GRU")
 #: what to do about weights that Keras has not: of peepholes, and of a projection
 _ADVICE = (
     "Keras has no peepholes: train the cell 'lstm', or write ONNX, which has them.",
@@ -55,7 +47,7 @@ def from_keras(arrays: Sequence[Any], cell: str) -> LayerWeights:
             describe("arrays of a Keras layer", len(given), "2 or 3, or twice as many for both directions")
         )
     parts = [given[start : start + count] for start in range(0, len(given), count)]
-    return LayerWeights(cell, tuple(_direction(part, cell) for part in parts))
+    return LayerWeights(cell, tuple(keras_direction(part, cell) for part in parts))
 
 
 def to_keras(layer: LayerWeights) -> list[Array]:
@@ -89,95 +81,8 @@ def to_keras(layer: LayerWeights) -> list[Array]:
     return arrays
 
 
-def read_keras(file: str | os.PathLike[str]) -> dict[str, LayerWeights]:
-    """Return the recurrent layers of a saved Keras model, by their names: of a ``.keras`` or a whole ``.h5`` file.
-
-    Args:
-        file: what ``model.save`` wrote; layers inside nested models are not read.
-
-    Raises:
-        DataError: it is no such file, has no recurrent layers, or one with options that Rekur's cells have not.
-        MissingDependencyError: the package ``h5py`` is not installed.
-
-    Example:
-        >>> layers = read_keras("model.keras")  # doctest: +SKIP
-        >>> {name: layer.hidden_size for name, layer in layers.items()}  # doctest: +SKIP
-        {'gru': 64}
-    """
-    h5py = need("h5py", "keras", "reading Keras models")
-    path = Path(file)
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                config = json.loads(packed.read("config.json"))
-                with h5py.File(io.BytesIO(packed.read("model.weights.h5")), "r") as weights:
-                    layers = _read(path, config, lambda layer, key: _of_keras(weights, layer, key))
-        else:
-            with h5py.File(path, "r") as weights:
-                config = json.loads(weights.attrs["model_config"])
-                layers = _read(path, config, lambda layer, key: _of_h5(weights, layer))
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise DataError(f"got '{error}'; expected a model that Keras saved as .keras or .h5.", path) from error
-    if not layers:
-        raise DataError(describe("layers", "no recurrent one", f"one or more of {', '.join(_CLASSES)}"), path)
-    return layers
-
-
-def group_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the groups of layers in the weights of a ``.keras`` file: after the class, whatever a layer is called."""
-    names, counts = [], Counter[str]()
-    for layer in layers:
-        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", layer["class_name"]).lower()
-        names.append(f"{snake}_{counts[snake]}" if counts[snake] else snake)
-        counts[snake] += 1
-    return names
-
-
-def _read(path: Path, config: Mapping[str, Any], arrays_of: Any) -> dict[str, LayerWeights]:
-    found, given = {}, config["config"]["layers"]
-    for layer, key in zip(given, group_names(given), strict=True):
-        inner = layer["config"]["layer"] if layer["class_name"] == "Bidirectional" else layer
-        if inner["class_name"] not in _CLASSES:
-            continue
-        name = layer["config"]["name"]
-        if layer is not inner and layer["config"].get("merge_mode") != "concat":
-            raise DataError(describe(f"merge_mode of '{name}'", layer["config"].get("merge_mode"), "'concat'"), path)
-        found[name] = from_keras(arrays_of(layer, key), _cell_of(path, name, inner))
-    return found
-
-
-def _of_keras(weights: Any, layer: Mapping[str, Any], key: str) -> list[Array]:
-    group = weights["layers"][key]
-    sides = [group[side] for side in ("forward_layer", "backward_layer")] if "forward_layer" in group else [group]
-    cells = [side["cell/vars"] for side in sides]
-    return [np.array(values[str(place)]) for values in cells for place in range(len(values))]
-
-
-def _of_h5(weights: Any, layer: Mapping[str, Any]) -> list[Array]:
-    group = weights["model_weights"][layer["config"]["name"]]
-    names = [name.decode() if isinstance(name, bytes) else name for name in group.attrs["weight_names"]]
-    return [np.array(group[name]) for name in names]
-
-
-def _cell_of(path: Path, name: str, layer: Mapping[str, Any]) -> str:
-    kind, options = layer["class_name"], layer["config"]
-    functions = {"activation": ("tanh", "relu") if kind == "SimpleRNN" else ("tanh",)}
-    if kind != "SimpleRNN":
-        functions["recurrent_activation"] = ("sigmoid",)
-    for option, allowed in functions.items():
-        if options[option] not in allowed:
-            expected = " or ".join(f"'{one}'" for one in allowed)
-            raise DataError(describe(f"{option} of '{name}'", options[option], expected), path)
-    if options.get("go_backwards"):
-        raise DataError(describe(f"go_backwards of '{name}'", True, "False, or a layer inside Bidirectional"), path)
-    if kind == "SimpleRNN":
-        return "rnn" if options["activation"] == "tanh" else "rnn_relu"
-    return "lstm" if kind == "LSTM" else "gru" if options["reset_after"] else "gru_reset_before"
-
-
-def _direction(part: list[Array], cell: str) -> dict[str, Array]:
+def keras_direction(part: Sequence[Array], cell: str) -> dict[str, Array]:
+    """Return one direction of kernel, recurrent kernel and, where there are biases, bias of a Keras cell."""
     kernel, recurrent, *biases = part
     order = _ORDERS[GATES[choice("cell", cell, GATES)]]
     arrays = {"weight_ih": reorder(kernel.T, order), "weight_hh": reorder(recurrent.T, order)}

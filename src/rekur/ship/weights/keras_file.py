@@ -20,7 +20,8 @@ from rekur._check import choice, need
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.runtime.whole import write_whole
-from rekur.ship.weights.keras import group_names, to_keras
+from rekur.ship.weights.keras import to_keras
+from rekur.ship.weights.keras_config import group_names
 from rekur.ship.weights.layer import LayerWeights, stacked
 
 #: the oldest Keras whose files these are
