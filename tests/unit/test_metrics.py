@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -13,7 +15,9 @@ from rekur.metrics import (
     classification_scores,
     multilabel_scores,
     regression_scores,
+    share_interval,
 )
+from rekur.metrics.stats import score_interval
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 3, 60)
@@ -51,7 +55,7 @@ def test_f1_of_resamples_is_scikit_learns(seed: int, monkeypatch: pytest.MonkeyP
     import rekur.metrics.scores as scores
 
     rng, taken = np.random.default_rng(seed), []
-    monkeypatch.setattr(scores, "bootstrap_interval", lambda score, *_, **__: taken.append(score) or (0.0, 1.0))
+    monkeypatch.setattr(scores, "score_interval", lambda score, *_, **__: taken.append(score) or (0.0, 1.0))
     truth, given, index = rng.integers(0, 5, 20), rng.dirichlet(np.ones(5), 20), rng.integers(0, 20, 9)
     classification_scores(truth, given, list("abcde"))
     t, g = truth[index], given.argmax(axis=1)[index]
@@ -112,3 +116,47 @@ def test_an_interval_of_one_seed_is_one_interval() -> None:
     wide = bootstrap_interval(lambda i: float(values[i].mean()), 30, level=0.99, seed=1)
     assert wide[0] <= ends[0][0]
     assert ends[0][1] <= wide[1]
+
+
+def test_the_intervals_of_accuracy_and_f1_agree_where_all_items_are_right() -> None:
+    """Six items tell little: that all are right must not read as certain in one row and as a guess in the other."""
+    truth = np.array([0, 1] * 3)
+    found = classification_scores(truth, np.eye(2)[truth], ["a", "b"])
+    assert found["macro_f1_interval"] == found["accuracy_interval"] == pytest.approx((0.6097, 1.0), abs=1e-4)
+    wrong = classification_scores(truth, np.eye(2)[1 - truth], ["a", "b"])
+    assert wrong["macro_f1_interval"] == wrong["accuracy_interval"] == pytest.approx((0.0, 0.3903), abs=1e-4)
+    flags = np.eye(2, dtype=int)[truth]
+    assert multilabel_scores(flags, flags.astype(float), ["a", "b"])["micro_f1_interval"] == found["accuracy_interval"]
+
+
+def test_the_interval_of_a_share_is_wilsons_by_either_way() -> None:
+    right = np.arange(200) % 4 > 0
+    low, high = score_interval(lambda i: float(right[i].mean()), 200, resamples=2000)
+    assert (low, high) == pytest.approx(share_interval(150, 200), abs=0.01)
+
+
+def test_the_interval_of_f1_holds_the_truth_about_as_often_as_it_says() -> None:
+    def drawn(rng: np.random.Generator, count: int) -> tuple[Any, Any]:
+        truth = (rng.random(count) < 0.3).astype(int)
+        return truth, np.where(rng.random(count) < 0.8, truth, 1 - truth)
+
+    def scored(truth: Any, guess: Any) -> dict[str, Any]:
+        return classification_scores(truth, np.eye(2)[guess], ["a", "b"])
+
+    truth, guess = drawn(np.random.default_rng(0), 400_000)
+    exact = sk.f1_score(truth, guess, average="macro")
+    for count in (12, 80):
+        ends = [scored(*drawn(np.random.default_rng(seed), count))["macro_f1_interval"] for seed in range(200)]
+        assert 0.9 < np.mean([low <= exact <= high for low, high in ends]) <= 1.0
+
+
+def test_every_interval_holds_its_score() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        count, classes = int(rng.integers(1, 9)), int(rng.integers(2, 5))
+        found = classification_scores(
+            rng.integers(0, classes, count), rng.dirichlet(np.ones(classes), count), list("abcd")[:classes]
+        )
+        for name in ("accuracy", "macro_f1"):
+            low, high = found[f"{name}_interval"]
+            assert -1e-9 <= low - 1e-12 <= found[name] <= high + 1e-12 <= 1 + 1e-9

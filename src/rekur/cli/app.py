@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -106,7 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except ReaderGone:
-        give_up()
         return 0
     except (Exception, KeyboardInterrupt) as error:
         interrupts.begin_end()
@@ -122,7 +120,9 @@ def _tell(failure: Failure, *, as_json: bool) -> None:
     click.echo(f"{failure.usage}rekur: {failure.text}", err=True)
     try:
         if as_json:
-            click.echo(json.dumps({"error": failure.text, "exit_code": failure.code}))
+            from rekur.cli import show
+
+            show.as_json({"error": failure.text, "exit_code": failure.code})
         sys.stdout.flush()
-    except (ReaderGone, OSError):  # it is told above, and standard output may be what failed
+    except OSError:  # it is told above, and standard output may be what failed
         give_up()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from rekur.cli import show, streams
 from rekur.cli.language import load_language
 from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
 from rekur.cli.texts import read_whole, warn_of_files
@@ -66,12 +66,13 @@ def command(
     if as_json:
         for sample in _in_order(events):
             row = {"text": sample.text, "log_probability": sample.log_probability}
-            click.echo(json.dumps({**row, "tokens": sample.tokens, "stopped": sample.stopped}, ensure_ascii=False))
+            show.as_json_line({**row, "tokens": sample.tokens, "stopped": sample.stopped})
     elif samples == 1:
         _write(start, events)
     else:
         for number, sample in enumerate(_in_order(events)):
-            click.echo(f"{BETWEEN}\n" * (number > 0) + start + sample.text)
+            show.write(f"{BETWEEN}\n" * (number > 0) + start + sample.text + "\n")
+            streams.check_reader()
 
 
 def _prompt(prompt: str | None, file: Path | None) -> str:
@@ -97,12 +98,13 @@ def _in_order(events: Iterator[Any]) -> Iterator[Any]:
 
 def _write(start: str, events: Iterator[Any]) -> None:
     """Write a text while it is drawn."""
-    click.echo(start, nl=False)
+    show.write(start)
     last = start
     for event in events:
         if event.text:
-            click.echo(event.text, nl=False)
+            show.write(event.text)
             sys.stdout.flush()
+            streams.check_reader()
             last = event.text
     if not last.endswith("\n"):
-        click.echo()
+        show.write("\n")

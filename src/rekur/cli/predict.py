@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rekur.cli import show
 from rekur.cli.arriving import chunks
 from rekur.cli.options import BUNDLE, INPUT, JSON, InputFile, split_input, with_options
 from rekur.cli.texts import warn_of_files
@@ -63,7 +61,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), place)
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            show.as_json_line(row)
         return
     _write_csv(rows)
 
@@ -96,12 +94,15 @@ def as_row(prediction: Any) -> dict[str, Any]:
 
 
 def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
-    out = csv.writer(sys.stdout, lineterminator="\n")
+    show.as_csv(_cells(rows))
+
+
+def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
     for number, row in enumerate(rows):
         row.pop("probabilities", None)
         if number == 0:
-            out.writerow(row)
-        out.writerow(_cell(name, value) for name, value in row.items())
+            yield list(row)
+        yield [_cell(name, value) for name, value in row.items()]
 
 
 def _cell(name: str, value: Any) -> Any:

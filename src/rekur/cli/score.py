@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rekur.cli import show
 from rekur.cli.arriving import chunks
 from rekur.cli.language import load_language
 from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
@@ -54,13 +52,16 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
     rows = _rows(model, chunks(iter(named), CHUNK, arriving=arriving), each, as_json, place)
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            show.as_json_line(row)
         return
-    out = csv.writer(sys.stdout, lineterminator="\n")
+    show.as_csv(_cells(rows))
+
+
+def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
     for number, row in enumerate(rows):
         if number == 0:
-            out.writerow(row)
-        out.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in row.values())
+            yield list(row)
+        yield [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]
 
 
 def _rows(

@@ -2,41 +2,98 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rekur._numbers import shown, shown_interval
+from rekur.cli import streams
+
+#: columns of a terminal below which a table is as if it had these, and those where it says that it has none
+_NARROW, _USUAL = 60, 80
+#: characters of a table that are written together
+_BLOCK = 8192
+_NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
 
 def console(*, err: bool = False) -> Console:
     """Return where to write; long lines are wrapped by the terminal, not cut."""
-    return Console(stderr=err, highlight=False, soft_wrap=False)
+    made = Console(stderr=err, highlight=False, soft_wrap=False)
+    made.width = max(made.width, _NARROW) if made.width else _USUAL
+    return made
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
     """Print a table; numbers stand to the right."""
-    shown = [[_cell(value) for value in row] for row in rows]
-    numeric = [bool(shown) and all(_is_number(row[k]) for row in shown) for k in range(len(head))]
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [bool(cells) and all(_is_number(row[k]) for row in cells) for k in range(len(head))]
     out = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name, right in zip(head, numeric, strict=True):
         out.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in shown:
+    for row in cells:
         out.add_row(*[escape(cell) for cell in row])
     console(err=err).print(out)
 
 
 def as_json(value: dict[str, Any]) -> None:
     """Print one JSON object on a line of its own; NaN and infinities, which JSON lacks, as null."""
-    click.echo(json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False))
+    write(json.dumps(_finite(value), ensure_ascii=_lacks_letters(), default=str, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def as_json_line(value: dict[str, Any]) -> None:
+    """Print one of many JSON objects; where nobody reads them any more, the command ends."""
+    as_json(value)
+    streams.check_reader()
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows of CSV; where nobody reads them any more, the command ends."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    try:
+        for row in rows:
+            writer.writerow(row)
+            if lines.tell() > _BLOCK:
+                write(lines.getvalue())
+                streams.check_reader()
+                lines.seek(0)
+                lines.truncate()
+    finally:  # rows before an error are shown
+        write(lines.getvalue())
+
+
+def write(text: str) -> None:
+    """Print results that programs read: in UTF-8 whatever the console's encoding is; for a person in that of theirs."""
+    text = _SURROGATES.sub("\ufffd", text)
+    binary = None if sys.stdout.isatty() else getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    binary.write(text.encode())
+
+
+def _lacks_letters() -> bool:
+    """Return whether standard output is a terminal that cannot show every letter."""
+    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    return sys.stdout.isatty() and encoding.replace("-", "") not in ("utf8", "utf8sig")
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # what NumPy holds
+        value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -47,11 +104,11 @@ def _finite(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return shown(value) if isinstance(value, float) else str(value)
 
 
 def _is_number(text: str) -> bool:
-    return not text or text.replace(".", "", 1).replace("-", "", 1).replace(",", "").rstrip("%").isdigit()
+    return not text or _NUMBER.fullmatch(text) is not None
 
 
 #: scores that a person reads first, in this order
@@ -91,8 +148,7 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
     rows = []
     for name in HEADLINES:
         if name in metrics:
-            ends = metrics.get(f"{name}_interval")
-            between = f"{ends[0]:.4f} – {ends[1]:.4f}" if ends else ""
+            between = shown_interval(metrics.get(f"{name}_interval"))
             rows.append([name.replace("_", " "), metrics[name], between] + ([baseline.get(name)] if baseline else []))
     return head, rows
 

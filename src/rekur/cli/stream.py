@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, JSON, with_options
 from rekur.errors import InputError, describe
 
@@ -89,5 +90,8 @@ def _line(event: Any, row: dict[str, Any]) -> str:
 
 
 def _tell(what: Any, as_json: bool) -> None:
-    click.echo(json.dumps(what, ensure_ascii=False) if as_json else what)
-    sys.stdout.flush()
+    if as_json:
+        show.as_json_line(what)
+    else:
+        click.echo(what)
+        streams.check_reader()

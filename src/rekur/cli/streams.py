@@ -1,7 +1,7 @@
 """Standard input, output and error of the process, so that a closed or broken one is told in a sentence.
 
-Results that are lost make the command fail; a reader that goes away, as ``head`` does, ends it in good order; messages
-that cannot be written are passed over.
+Results that are lost make the command fail. A reader that goes away, as ``head`` does, ends a command that only writes
+rows, and changes nothing for any other. Messages that cannot be written are passed over.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 class ReaderGone(Exception):
-    """Nobody reads the output any more. No OSError, which click and rich would end with 1 for."""
+    """Nobody reads the rows any more that a command writes one after another."""
 
 
 class _Output(io.FileIO):
-    """Standard output: what cannot be written is an error until it is told, and nothing afterwards."""
+    """Standard output: what cannot be written is an error until it is told; what nobody reads is passed over."""
 
-    told = False
+    told = gone = False
 
     def write(self, data: Any, /) -> int:
         size = memoryview(data).nbytes
-        if self.told or not size:  # click tries a stream with no bytes
+        if self.told or self.gone or not size:  # click tries a stream with no bytes
             return size
         try:
             return super().write(data) or 0
-        except BrokenPipeError as error:
-            raise ReaderGone from error
+        except BrokenPipeError:  # the reader went away, as `head` does: what else the command does, it does
+            _Output.gone = True
+            return size
         except OSError as error:
             from rekur.errors import SaveError
 
@@ -79,6 +80,12 @@ def replace() -> None:
     sys.stdin = _text(sys.stdin, io.BufferedReader(_Input(0, "r", closefd=False)))
     sys.stdout = _text(sys.stdout, _written(sys.stdout, _Output(1, "w", closefd=False)))
     sys.stderr = _text(sys.stderr, _written(sys.stderr, _Messages(2, "w", closefd=False)))
+
+
+def check_reader() -> None:
+    """Raise ReaderGone if nobody reads standard output any more."""
+    if _Output.gone:
+        raise ReaderGone
 
 
 def give_up() -> None:

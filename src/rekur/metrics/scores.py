@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.metrics.stats import bootstrap_interval, share_interval
+from rekur.metrics.stats import bootstrap_interval, score_interval, share_interval
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -45,7 +45,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         "accuracy": float(right.mean()),
         "accuracy_interval": share_interval(int(right.sum()), len(truth)),
         "macro_f1": macro_f1(everything),
-        "macro_f1_interval": bootstrap_interval(macro_f1, len(truth), resamples=100),
+        "macro_f1_interval": score_interval(macro_f1, len(truth)),
         "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
         "calibration_error": calibration_error(right, probabilities.max(axis=1)),
         "calibration": calibration_curve(right, probabilities.max(axis=1)),
@@ -79,7 +79,7 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
         "items": len(truth),
         "subset_accuracy": float((truth == guess).all(axis=1).mean()),
         "micro_f1": micro_f1(everything),
-        "micro_f1_interval": bootstrap_interval(micro_f1, len(truth), resamples=100),
+        "micro_f1_interval": score_interval(micro_f1, len(truth)),
         "macro_f1": float(np.mean([one["f1"] for one in per_class])),
         "log_loss": float(-(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
         "per_class": per_class,

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def share_interval(right: int, count: int) -> tuple[float, float]:
+def share_interval(right: float, count: float) -> tuple[float, float]:
     r"""Return the 95 % interval of a share, which is of use even where all or none were right.
 
     .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}, \qquad z = 1.96
 
     Args:
         right: how many were right.
-        count: of how many; at least 1.
+        count: of how many; above 0.
 
     Reference: Wilson 1927, doi:10.1080/01621459.1927.10502953.
 
@@ -27,7 +27,33 @@ def share_interval(right: int, count: int) -> tuple[float, float]:
     share, z2 = right / count, 1.96**2 / count
     middle = share + z2 / 2
     spread = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
-    return (middle - spread) / (1 + z2), min(1.0, (middle + spread) / (1 + z2))
+    return max(0.0, (middle - spread) / (1 + z2)), min(1.0, (middle + spread) / (1 + z2))
+
+
+def score_interval(
+    score: Callable[[NDArray[np.intp]], float], count: int, *, resamples: int = 100, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of a score in [0, 1] that is no share, such as F1, by :func:`share_interval`.
+
+    It is that of a share which varies as much from sample to sample: of as many items, or of fewer. How much the score
+    varies is seen when items are drawn anew. Of a share of items it is the interval of the share.
+
+    Args:
+        score: gives the score of the items with these numbers.
+        count: number of items N; at least 1.
+        resamples: times that items are drawn.
+        seed: of the draws.
+
+    Reference: Kott and Liu 2009, doi:10.1111/j.1751-5823.2009.00085.x (the number of items that is as good).
+
+    Example:
+        >>> score_interval(lambda i: 1.0, 60) == share_interval(60, 60)
+        True
+    """
+    value, random = score(np.arange(count)), np.random.default_rng(seed)
+    varies = float(np.var([score(random.integers(0, count, count)) for _ in range(resamples)]))
+    as_good = min(count, max(1.0, value * (1 - value) / varies)) if varies else count
+    return share_interval(value * as_good, as_good)
 
 
 def bootstrap_interval(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rekur import _check
+from rekur._numbers import shown
 from rekur.errors import InputError
 from rekur.study.objective import FEATURE_OPTIONS, Outcome
 from rekur.study.space import Space
@@ -235,7 +236,7 @@ class Driver:
         options = ("the defaults: " if trial.defaults else "") + shown_options(trial.options)
         if trial.state == "failed":
             return f"trial {number:>3}  failed: {trial.reason}  {options}  {clock(trial.seconds)}"
-        what = f"{self.monitor[0].replace('_', ' ')} {trial.score:.4f}" if trial.score is not None else "pruned"
+        what = f"{self.monitor[0].replace('_', ' ')} {shown(trial.score)}" if trial.score is not None else "pruned"
         if trial.state == "pruned":
             count = len(trial.evaluations)
             what = f"pruned after {count} evaluation{'s' if count > 1 else ''}"

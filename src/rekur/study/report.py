@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rekur._numbers import shown
 from rekur.runtime.whole import write_whole
 from rekur.study import figures
 
@@ -81,7 +82,7 @@ def _table(heading: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f'<td class="number">{value:.4f}</td>'
+        return f'<td class="number">{shown(value)}</td>'
     kind = ' class="number"' if isinstance(value, int) else ""
     return f"<td{kind}>{html.escape('' if value is None else str(value))}</td>"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rekur._numbers import shown, shown_interval
 from rekur.models import count_parameters
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ def _table(metrics: dict[str, Any]) -> list[str]:
     ]
     for key in _HEADLINES:
         if key in metrics:
-            interval = metrics.get(f"{key}_interval")
-            between = f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else ""
-            other = f"{baseline[key]:.4f}" if key in baseline else ""
-            rows.append(f"| {key.replace('_', ' ')} | {metrics[key]:.4f} | {between} | {other} |")
+            between = shown_interval(metrics.get(f"{key}_interval"))
+            other = shown(baseline[key]) if key in baseline else ""
+            rows.append(f"| {key.replace('_', ' ')} | {shown(metrics[key])} | {between} | {other} |")
     return rows

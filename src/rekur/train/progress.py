@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rekur._numbers import shown
+
 #: evaluations that a run tells of at most
 MOST_LINES = 24
 
@@ -87,27 +89,27 @@ class Lines:
             self._bar = Progress(
                 TextColumn("training"),
                 BarColumn(bar_width=30),
-                TextColumn("{task.completed}/{task.total} steps  loss {task.fields[loss]:.4f}"),
+                TextColumn("{task.completed}/{task.total} steps  loss {task.fields[loss]}"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 console=self.console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total_steps, completed=done, loss=float("nan"))
+            self._task = self._bar.add_task("", total=total_steps, completed=done, loss="–")
             self._bar.start()
 
     def step(self, done: int, loss: float) -> None:
         """Show that ``done`` steps are done."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, loss=loss)
+            self._bar.update(self._task, completed=done, loss=shown(loss))
 
     def evaluated(self, row: dict[str, Any], *, best: bool) -> None:
         """Write one line for an evaluation; of many, for every so many. A star marks the best so far."""
         if not self._is_told(row):
             return
-        shown = "  ".join(
-            f"{name.replace('_', ' ')} {value:.4f}"
+        scores = "  ".join(
+            f"{name.replace('_', ' ')} {shown(value)}"
             for name, value in row.items()
             if isinstance(value, float) and name not in ("seconds", "learning_rate")
         )
@@ -115,7 +117,7 @@ class Lines:
         left = f"  {_clock(seconds)} left" if seconds > 0 else ""
         mark = "  *" if best else ""
         name = f"epoch {row['epoch']:>3}" if self._by_epoch else f"step {row['step']:>6}"
-        self.console.print(f"{name}  {shown}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
+        self.console.print(f"{name}  {scores}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
 
     def _is_told(self, row: dict[str, Any]) -> bool:
         """Return whether this evaluation is one of those that get a line."""

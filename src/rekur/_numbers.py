@@ -1,0 +1,30 @@
+"""How a number is shown to a person, wherever one is: in a terminal, a page, a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def shown(value: float) -> str:
+    """Return a number with the digits that tell something, whatever its size.
+
+    Example:
+        >>> [shown(value) for value in (0.5, 0.0123, 1.2345e-6, 1234.5678, 1e38)]
+        ['0.5000', '0.0123', '1.234e-06', '1,234.57', '1.000e+38']
+    """
+    size = abs(value)
+    if value == 0 or 0.01 <= size < 1000:
+        return f"{value:.4f}"
+    if 1000 <= size < 1e6:
+        return f"{value:,.2f}"
+    return f"{value:.4g}" if 1e-4 <= size < 0.01 else f"{value:.3e}"
+
+
+def shown_interval(ends: Sequence[float] | None) -> str:
+    """Return both ends of an interval, and nothing for none.
+
+    Example:
+        >>> shown_interval((0.25, 0.75))
+        '0.2500 – 0.7500'
+    """
+    return "" if ends is None else f"{shown(ends[0])} – {shown(ends[1])}"
