@@ -212,6 +212,22 @@ def test_a_folder_in_place_of_a_file_is_named(folder):
     assert refused(folder) == f"{folder}/metrics.json: got something that is no file; expected a file. {AGAIN}"
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "metrics.json", "features/features.json", "config.json"])
+def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    if name == "config.json":
+        assert refused(folder).startswith(f"{folder}: got no config.json; expected the folder of a Rekur bundle.")
+    else:
+        assert refused(folder) == f"{folder}/{name}: got something that is no file; expected a file. {AGAIN}"
+
+
+def test_a_pipe_in_place_of_a_bundle(tmp_path):
+    os.mkfifo(tmp_path / "m")
+    text = f"bundle: got '{tmp_path}/m'; expected a bundle's folder (this is a pipe or a device)."
+    assert refused(tmp_path / "m") == text
+
+
 @pytest.mark.parametrize("text", ["", "{", "\ufeff{}", "{'a': 1}", '{"a": NaN}', "[" * 100_000, "\xff"])
 def test_a_config_that_is_no_json(folder, text):
     data = text.encode("latin-1" if text == "\xff" else "utf-8")

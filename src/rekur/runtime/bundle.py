@@ -164,6 +164,8 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
     config = _read_config(root)
     for name, checksum in config["files"].items():
         path = root / name
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise damaged(path, "something that is no file", "a file")
         found = _flaw(path) if name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS) else ""
         if "pickle" in found or "zip" in found:
             raise damaged(path, found, "safetensors", NO_PICKLES)
@@ -245,6 +247,8 @@ def _refuse_what_is_no_folder(root: Path) -> None:
             fix = f"This file is a pickle, or poses as one. {NO_PICKLES}" if pickled else ""
         expected = "the folder of a Rekur bundle, not a file"
         raise BundleError(describe("bundle", str(root), expected, fix))
+    if root.exists() and not root.is_dir():
+        raise BundleError(describe("bundle", str(root), "a bundle's folder (this is a pipe or a device)"))
     if not root.is_dir():
         near = [str(path.parent) for path in root.parent.glob(f"*/{layout.CONFIG}")]
         moved = sorted(root.parent.glob(f".{glob.escape(root.name[:40])}.old-*"))
@@ -285,8 +289,6 @@ def _read(path: Path) -> bytes:
 
 def _checksum(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise damaged(path, "something that is no file", "a file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
