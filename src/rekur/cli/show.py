@@ -21,8 +21,6 @@ from rekur.cli import streams
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
-#: characters of a table that are written together
-_BLOCK = 8192
 _NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -48,7 +46,12 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
 
 def as_json(value: dict[str, Any]) -> None:
     """Print one JSON object on a line of its own; NaN and infinities, which JSON lacks, as null."""
-    write(json.dumps(_finite(value), ensure_ascii=_lacks_letters(), default=str, allow_nan=False) + "\n")
+    write(
+        json.dumps(
+            _finite(value), ensure_ascii=sys.stdout.isatty() and not _has_all_letters(), default=str, allow_nan=False
+        )
+        + "\n"
+    )
     sys.stdout.flush()
 
 
@@ -60,35 +63,30 @@ def as_json_line(value: dict[str, Any]) -> None:
 
 def as_csv(rows: Iterable[Sequence[Any]]) -> None:
     """Print rows of CSV; where nobody reads them any more, the command ends."""
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    try:
-        for row in rows:
-            writer.writerow(row)
-            if lines.tell() > _BLOCK:
-                write(lines.getvalue())
-                streams.check_reader()
-                lines.seek(0)
-                lines.truncate()
-    finally:  # rows before an error are shown
-        write(lines.getvalue())
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    for row in rows:
+        writer.writerow(row)
+        write(line.getvalue())
+        streams.check_reader()
+        line.seek(0)
+        line.truncate()
 
 
 def write(text: str) -> None:
     """Print results that programs read: in UTF-8 whatever the console's encoding is; for a person in that of theirs."""
     text = _SURROGATES.sub("\ufffd", text)
-    binary = None if sys.stdout.isatty() else getattr(sys.stdout, "buffer", None)
-    if binary is None:
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None or sys.stdout.isatty() or _has_all_letters():
         sys.stdout.write(text)
         return
     sys.stdout.flush()
     binary.write(text.encode())
 
 
-def _lacks_letters() -> bool:
-    """Return whether standard output is a terminal that cannot show every letter."""
-    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    return sys.stdout.isatty() and encoding.replace("-", "") not in ("utf8", "utf8sig")
+def _has_all_letters() -> bool:
+    """Return whether the encoding of standard output has every letter."""
+    return str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") in ("utf8", "utf8sig")
 
 
 def _finite(value: Any) -> Any:
