@@ -91,7 +91,7 @@ CASES = {
     "label only in validation": (
         "fine.csv",
         (*TEXT, "--valid", "{bad}/other.csv"),
-        "{bad}/other.csv: label: got '3'; expected one of the labels seen in training, '1', '2'.",
+        "{bad}/other.csv, line 3: label: got '3'; expected one of the labels seen in training, '1', '2'.",
     ),
     "one class only": (
         "one.csv",

@@ -122,18 +122,22 @@ def test_what_a_person_sees(cli: Run, bundles: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("name", "stdin", "text"),
     [
-        ("walks", b"1 2\nx y\n", "line 2: row: got 'x y'; expected numbers separated by spaces or commas."),
-        ("walks", b"[1, 2\n", "line 1: row: got '[1, 2'; expected numbers separated by spaces or commas."),
-        ("walks", b"[1, [2]]\n", "line 1: row: got '[1, [2]]'; expected numbers separated by spaces or commas."),
+        ("walks", b"1 2\nx y\n", "line 2: row, step 1: got 'x'; expected a number."),
+        (
+            "walks",
+            b"[1, 2\n",
+            "line 1: row: got '[1, 2'; expected numbers, or a whole list in JSON. Expecting ',' delimiter.",
+        ),
+        ("walks", b"[1, [2]]\n", "line 1: row, channel 2: got [2]; expected a number."),
         (
             "walks",
             b"1 2\n1 2 3\n",
-            "line 2: series: got a flat list of 3 numbers; expected rows of 2 numbers.",
+            "line 2: row: values: got 3; expected 2, one a channel. Give NA for a missing one.",
         ),
         (
             "walks",
             b"inf 1\n",
-            "line 1: step 0, channel 0: got inf; expected a finite number. Give NaN for a missing value.",
+            "line 1: row, channel 1: got inf; expected a finite number.",
         ),
         ("words", b"fine\n\xff\xfe\n", "line 2: text: got '\\xff\\xfe\\n'; expected text in utf-8."),
     ],

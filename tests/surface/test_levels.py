@@ -15,11 +15,13 @@ SOURCE = Path(__file__).parents[2] / "src" / "rekur"
 LEVELS = {
     "errors": 0,
     "_lazy": 0,
+    "_channels": 1,
     "_check": 0,
     "_kernels": 0,
     "_memory": 0,
     "_numbers": 0,
     "_tensors": 0,
+    "_values": 0,
     "_stepper": 1,
     "features": 2,
     "program": 2,
@@ -42,12 +44,14 @@ LEVELS = {
 #: rooms and files that must work where PyTorch was never installed
 TORCH_FREE = {
     "errors",
+    "_channels",
     "_check",
     "_kernels",
     "_memory",
     "_numbers",
     "_stepper",
     "_tensors",
+    "_values",
     "features",
     "program",
     "data",

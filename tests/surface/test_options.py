@@ -19,7 +19,7 @@ INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
 OUTPUT = "--out --valid --overwrite --checkpoint-every --tensorboard --quiet"
-FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing"
+FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
 MODEL = (
     "--cell --hidden-size --num-layers --bidirectional --embedding-size --kernel-size --pooling "
     "--token-dropout --input-dropout --input-noise --dropout --recurrent-dropout --residual --norm"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rekur.data import Columns, examples, from_memory, open_source
-from rekur.errors import DataError, InputError
+from rekur.errors import DataError, DataWarning, InputError
 
 
 def csv(folder: Path, text: str):
@@ -83,11 +83,17 @@ a,2024-01-01 10:00:00,6,60,A6,yes
 def test_long_table(tmp_path, row_limit):
     source = csv(tmp_path, LONG)
     options = {"row_limit": row_limit}
-    b, a = read(source, options, series=["x", "y"], group="who", time="when", label="label")
+    with pytest.warns(DataWarning) as told:
+        b, a = read(source, options, series=["x", "y"], group="who", time="when", label="label")
+    assert [str(one.message).rpartition("/")[2] for one in told] == [
+        "a.csv: 1 row has the time of a row before in the same sequence, first in line 6; "
+        "equal times keep the order of the file."
+    ]
     np.testing.assert_array_equal(b.item, [[1, 10], [2, np.nan], [3, 30]])
     np.testing.assert_array_equal(a.item, [[5, 50], [6, 60]])
     assert [(e.id, e.line, e.label) for e in (b, a)] == [("b", 2, "no"), ("a", 3, "yes")]
-    codes = read(source, options, symbols="code", group="who", time="when")
+    with pytest.warns(DataWarning):
+        codes = read(source, options, symbols="code", group="who", time="when")
     assert [e.item for e in codes] == [["E1", "E2", "E3"], ["A5", "A6"]]
     texts = read(source, options, text="code", group="who")
     assert [e.item for e in texts] == ["E3 E1 E2", "A5 A6"]
@@ -304,7 +310,8 @@ def test_rows_that_cannot_be_used(tmp_path, text, columns, expected):
             [{"x": "a", "y": "NaN"}],
             {"label_type": "number"},
             {"text": "x", "label": "y"},
-            "a.jsonl, line 1: y: got 'NaN'; expected a number, as every label must be.",
+            "a.jsonl, line 1: y: got 'NaN', which stands for a missing value; expected a label in every row. "
+            "Fill it, take the row out, or give the class another name if it is one.",
         ),
         (
             [{"x": "a", "y": float("inf")}],

@@ -96,19 +96,19 @@ def test_errors_name_the_row():
         (
             (x for x in "ab"),
             None,
-            "data: got 'generator'; expected a list of items, a list of dicts, a dict of columns, an array (N, T, D), "
-            "a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
+            "data: got 'generator'; expected a list of items, a list of dicts, a dict of columns, an array "
+            "(N, T) or (N, T, D), a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
         ),
         (
             "good",
             None,
-            "data: got 'str'; expected a list of items, a list of dicts, a dict of columns, an array (N, T, D), "
-            "a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
+            "data: got 'str'; expected a list of items, a list of dicts, a dict of columns, an array "
+            "(N, T) or (N, T, D), a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
         ),
         (
-            np.ones((4, 5)),
+            np.ones(4),
             None,
-            "data: got an array of shape (4, 5); expected (N, T, D). For one value a step, give x[:, :, None].",
+            "data: got an array of shape (4,); expected (N, T) or (N, T, D). For one series alone, give [x].",
         ),
         (["a", "b"], [1], "labels: got 1; expected 2, one for each item."),
         (TABLE, [1], "labels: got some next to a table; expected None. Name the table's own column of labels."),
@@ -143,10 +143,10 @@ def test_sequences_of_each_kind():
         ([[1, 2], [float("inf")]], None, InputError, "X[1], step 1, channel 1: got inf; expected a finite number."),
         ([np.ones((2, 3)), np.ones((2, 4))], None, ShapeError, "X[1]: channels: got 4; expected 3, as above."),
         (
-            np.ones((2, 3)),
+            np.ones((2, 3, 4, 5)),
             None,
             ShapeError,
-            "X: got an array of shape (2, 3); expected (N, T, D). For one value a step, give x[:, :, None].",
+            "X: got an array of shape (2, 3, 4, 5); expected (N, T) or (N, T, D).",
         ),
         ("good", None, InputError, "X: got 'str'; expected a list of sequences. Put it into a list."),
         ([], None, InputError, "X: got 0 sequences; expected 1 or more."),

@@ -102,7 +102,7 @@ MISSING_FIX = "Every step needs a value for every channel; give NaN for a missin
         (np.ones((2, 3)), ShapeError, f"step 0: got 3 values; expected 2 values (x, y). {MISSING_FIX}"),
         (np.ones((1, 2, 3)), ShapeError, "series: got shape (1, 2, 3); expected (T, D) or (T,)."),
         ([1, 2, 3], ShapeError, "series: got a flat list of 3 numbers; expected rows of 2 numbers."),
-        ([[1, 2], [3, "4"]], DataError, f"step 1, channel 'y': got '4'; {NUMBER}"),
+        ([[1, 2], [3, "4_0"]], DataError, f"step 1, channel 'y': got '4_0'; {NUMBER}"),
         ([[1, 2], [[3], 4]], DataError, f"step 1, channel 'x': got a list; {NUMBER}"),
         ([[1, 2], 3], DataError, "step 1: got 3; expected a row of numbers, as the other steps."),
         ([[1, 2], [3, INF]], DataError, f"step 1, channel 'y': got inf; {FINITE}"),

@@ -60,8 +60,8 @@ def test_a_million_letters() -> None:
         (["AC", ["A"]], "item 1: got ['A']; expected letters, as the items before it."),
         ([["A"], "AC"], "item 1: got 'AC'; expected codes, as the items before it."),
         ([5], "item 0: got an int; expected a text or a list of codes."),
-        ([["a", 0.5]], "item 0, step 1: got a float; expected a code: a text or a whole number."),
-        ([["a", True]], "item 0, step 1: got a bool; expected a code: a text or a whole number."),
+        ([["a", {}]], "item 0, step 1: got a dict; expected a code: a text or a whole number."),
+        ([["a", None]], "item 0, step 1: got nothing; expected a code: a text or a whole number."),
         ([""], "items: got no symbol; expected sequences to learn from. Check that the right column was read."),
     ],
 )

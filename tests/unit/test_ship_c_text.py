@@ -107,7 +107,10 @@ def test_texts(options: dict[str, Any], tmp_path: Path) -> None:
         assert found == features.transform(item).tolist(), repr(item)
 
 
-@pytest.mark.parametrize("options", [{}, {"fold_case": False}, {"separator": ";"}, {"separator": " "}])
+@pytest.mark.parametrize(
+    "options",
+    [{"codes": False}, {"codes": False, "fold_case": False}, {"codes": True}, {"separator": ";"}, {"separator": " "}],
+)
 def test_symbols(options: dict[str, Any], tmp_path: Path) -> None:
     draw = random.Random(3)
     items = ["".join(draw.choices("ACGTacgtnß é;; \u00a0日", k=draw.randint(1, 30))) for _ in range(200)]

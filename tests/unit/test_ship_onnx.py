@@ -295,8 +295,8 @@ def test_how_runners_read_raw_items(features: Any, expected: dict[str, Any]) -> 
         TextFeatures("char", lowercase=True, digits="zero"),
         TextFeatures("char", digits="zero"),
         TextFeatures("char"),
-        SymbolFeatures(),
-        SymbolFeatures(fold_case=False),
+        SymbolFeatures(codes=False),
+        SymbolFeatures(fold_case=False, codes=False),
     ],
     ids=repr,
 )

@@ -73,6 +73,7 @@ _FEATURES = (
     ("--min-count", int, "Times that a token must occur to enter the vocabulary."),
     ("--max-length", int, "Steps after which a sequence is cut; by default never."),
     ("--missing", click.Choice(["hold", "zero", "error"]), "What stands for a missing number."),
+    ("--codes/--letters", None, "Read symbols as codes with blanks between, or as letters; by default as they look."),
 )
 _MODEL = (
     ("--cell", str, "A cell of `rekur cells`; lstm by default."),

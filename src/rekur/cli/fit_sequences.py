@@ -68,11 +68,12 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
 
 def prepare(request: Request) -> training.Prepared:
     """Return the untrained task and the examples of the files; what is wrong with their columns is an error now."""
-    from rekur.cli.saved import corpus_of
+    from rekur.cli.saved import corpus_of, written_out
     from rekur.tasks import TASKS
 
     task: Any = TASKS[request.task](**request.options)
-    task.columns_ = {"columns": request.columns, "label_separator": request.reading.get("label_separator")}
+    columns = written_out(Path(request.files[0]), request.columns, request.reading)
+    task.columns_ = {"columns": columns, "label_separator": request.reading.get("label_separator")}
     train, valid = (
         [corpus_of(Path(file), request.columns, request.reading, label_type=task.label_type) for file in files]
         for files in (request.files, request.valid)

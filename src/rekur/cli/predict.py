@@ -68,15 +68,23 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
 
 
 def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], place: str) -> Iterator[dict[str, Any]]:
+    from rekur.data.example import warn
+    from rekur.runtime.odd_items import OddItems
+
+    odd = OddItems(task.features_)
     for chunk in stream:
         names, items = zip(*chunk, strict=True)
         try:
-            predictions = task.present(list(items))
+            steps = task.steps_of(list(items))
+            predictions = task.present_steps(steps)
         except InputError as error:
             raise InputError(f"{place} {_first_refused(task, chunk)}: {error}") from error
+        odd.add(items, steps)
         for name, prediction in zip(names, predictions, strict=True):
             yield {"item": name, **as_row(prediction)}
         sys.stdout.flush()
+    if told := odd.sentence(place.removesuffix(", item")):
+        warn(told)
 
 
 def _first_refused(task: Any, chunk: list[tuple[Any, Any]]) -> Any:

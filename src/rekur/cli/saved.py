@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rekur.data import Columns, Corpus, channels, examples, open_source
+from rekur.data.example import expand
 from rekur.data.inputs import Input, Location, name_of
 from rekur.errors import DataError, InputError, describe
 
@@ -40,7 +41,21 @@ def corpus_of(
         return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
 
     read()
-    return Corpus(read, source.name, channels=channels(source, chosen))
+    place = f", {source.unit} {{line}}"
+    return Corpus(read, source.name, place, channels(source, chosen), chosen.kind)
+
+
+def written_out(file: Location | Input, columns: dict[str, Any], reading: dict[str, Any]) -> dict[str, Any]:
+    """Return column choices in which ranges such as ``t0..t11`` are the columns that the file has there."""
+    ranges = {
+        role: names
+        for role in ("series", "values")
+        if isinstance(names := columns.get(role), list) and any(".." in name for name in names)
+    }
+    if not ranges:
+        return columns
+    source = open_source(file, **{name: value for name, value in reading.items() if name != "label_separator"})
+    return {**columns, **{role: expand(source, role, names) for role, names in ranges.items()}}
 
 
 def corpus_for(
@@ -63,23 +78,29 @@ def corpus_for(
         once: they are read in one pass, so that a pipe is not copied.
     """
     trained = dict(task.columns_.get("columns", {}))
+    known = getattr(task.features_, "channels", None)
+    if known and isinstance(trained.get("series"), list):
+        trained["series"] = list(known)  # a range may stand for other columns in this file
     if any(name in columns for name in _ITEMS):
         trained = {name: value for name, value in trained.items() if name not in _ITEMS}
     chosen = {**trained, **columns}
     _check_kind(task.features_.kind, chosen)
     how = {"label_separator": task.columns_.get("label_separator"), **reading}
+    if not need_label:
+        how.pop("label_separator")
     if need_label and "label" not in chosen:
         raise InputError("--label: got none; expected the column with the right answers. Name it.")
     if not need_label:
         chosen.pop("label", None)
     label_type, empty = (task.label_type, "error") if need_label else ("class", "keep")
     try:
-        return corpus_of(file, chosen, how, label_type=label_type, empty=empty, once=once)
+        corpus = corpus_of(file, chosen, how, label_type=label_type, empty=empty, once=once)
     except DataError as error:
         if chosen == columns or " column: got " not in str(error):
             raise
         fix = "Columns are those of training; name this file's own with --text, --series, --label and so on."
         raise InputError(f"{error} {fix}") from None
+    return corpus.by_name(known)
 
 
 def data_for(

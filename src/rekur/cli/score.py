@@ -68,12 +68,18 @@ def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
 def _rows(
     model: Any, named: Iterator[list[tuple[Any, str]]], each: bool, as_json: bool, place: str
 ) -> Iterator[dict[str, Any]]:
-    found = False
+    from rekur.data.example import warn
+    from rekur.data.source import shown_names
+
+    found, unknown, texts = False, dict[str, None](), 0
     for chunk in named:
         found = True
         for name, text in chunk:
             if not text:
                 raise InputError(describe(f"{place} {name}".strip(), "", "one character or more"))
+            strange = model.features_.unknown(text)
+            unknown |= dict.fromkeys(strange)
+            texts += bool(strange)
         for (name, _), scored in zip(chunk, model.log_probabilities([text for _, text in chunk]), strict=True):
             tokens = zip(scored.pieces, map(float, scored.each), strict=True)
             if each and not as_json:
@@ -83,6 +89,9 @@ def _rows(
             row = _row(name, scored)
             yield {**row, "each": [list(pair) for pair in tokens]} if each else row
         sys.stdout.flush()
+    if unknown:
+        whole, names = place.removesuffix(", line"), shown_names(list(unknown), most=5)
+        warn(f"{whole}: {texts} texts hold what the model does not know, read as one unknown token: {names}.")
     if not found:
         raise InputError(describe(place.removesuffix(", line"), "no text", "one line or more that is not blank"))
 

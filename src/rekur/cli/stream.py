@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rekur._channels import channel_order
+from rekur._values import number_of
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.data.cells import list_in_text
 from rekur.errors import InputError, describe
+
+#: channels up to which an error names them all
+_FEW = 20
 
 
 @click.command("stream")
@@ -21,9 +28,10 @@ from rekur.errors import InputError, describe
 def command(bundle: Path, by: str, as_json: bool) -> None:
     """Read events from standard input, and after each print the prediction so far.
 
-    A line is an event: for text a piece of it (with a line end after it, for models that read words), for numbers
-    one row, separated by spaces or commas or as a JSON list, and for event codes one code. An empty line ends the
-    sequence and starts a new one.
+    A line is an event: for text a piece of it (with a line end after it, for models that read words), for event codes
+    one code, and for numbers one row: with blanks, commas, semicolons or tabs between, as a JSON list, or as a JSON
+    object by the names of the channels. NA, NaN, null and ? are missing values, and so is nothing between two commas.
+    An empty line ends the sequence and starts a new one.
 
     \b
     printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
@@ -44,12 +52,12 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
             session.reset()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
-        for event in _events(task.features_, raw, by, number):
-            try:
+        try:
+            for event in _events(task.features_, raw, by):
                 row = as_row(session.push(event))
-            except InputError as error:
-                raise InputError(f"standard input, line {number}: {error}") from None
-            _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
+                _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
+        except InputError as error:
+            raise InputError(f"standard input, line {number}: {error}") from None
 
 
 def _decoded(line: bytes, number: int) -> str:
@@ -60,7 +68,7 @@ def _decoded(line: bytes, number: int) -> str:
         raise InputError(f"standard input, line {number}: {text}") from None
 
 
-def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
+def _events(features: Any, raw: str, by: str) -> list[Any]:
     """Return the events that a line holds."""
     if features.kind == "text":
         if by == "char":
@@ -69,14 +77,31 @@ def _events(features: Any, raw: str, by: str, line: int) -> list[Any]:
     if features.kind == "symbols":
         if features.form_ == "letters":
             return list(raw)
-        return [raw + features.separator] if features.separator else [[raw]]
+        return [raw + features.separator_] if features.separator_ else [[raw.strip()]]
+    return [_row(raw, features.channels, len(features.mean_))]
+
+
+def _row(raw: str, channels: Sequence[str] | None, count: int) -> list[float]:
+    """Return the numbers that a line holds, one a channel."""
+    values: Any = _named(raw, channels) if raw.lstrip().startswith("{") else list_in_text(raw, "row")
+    if len(values) != count:
+        named = f" ({', '.join(channels)})" if channels and count <= _FEW else ""
+        expected = f"{count}, one a channel{named}"
+        raise InputError(describe("row: values", len(values), expected, "Give NA for a missing one."))
+    names = channels or [f"channel {number + 1}" for number in range(count)]
+    return [number_of(value, f"row, {name}") for name, value in zip(names, values, strict=True)]
+
+
+def _named(raw: str, channels: Sequence[str] | None) -> list[Any]:
+    """Return the values of a JSON object in the order of the channels."""
+    if channels is None:
+        raise InputError("row: got values by name; expected numbers alone, as this model knows no names of channels.")
     try:
-        values = json.loads(raw) if raw.lstrip().startswith("[") else raw.replace(",", " ").split()
-        return [[float("nan") if v in ("", "nan", "NaN", None) else float(v) for v in values]]
-    except (TypeError, ValueError):
-        raise InputError(
-            f"standard input, line {line}: " + describe("row", raw, "numbers separated by spaces or commas")
-        ) from None
+        pairs = json.loads(raw, object_pairs_hook=list)  # a name that stands there twice is seen
+    except (ValueError, RecursionError):
+        raise InputError(describe("row", raw, "numbers, a list or an object in JSON")) from None
+    order = channel_order([name for name, _ in pairs], channels, "row")
+    return [pairs[place][1] for place in order]
 
 
 def _line(event: Any, row: dict[str, Any]) -> str:

@@ -1,112 +1,113 @@
-"""Values of single cells: numbers, times, series, labels; what cannot be read raises CellError."""
+"""Values of single cells: times, series, texts, symbols; what cannot be read raises CellError."""
 
 from __future__ import annotations
 
 import json
-import math
-import numbers
 import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.errors import InputError, describe
+from rekur._values import CellError, as_array, code_of, is_missing, is_row, number_of, numbers_in, scalar
+from rekur.errors import describe
 
-#: what stands for a missing number, in lower case
-MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-_BETWEEN = re.compile(r"[\s,;]+")
+#: a time as it is compared: exactly, whatever it was written as
+Time = int | float | Decimal
+
+_BLANKS = re.compile(r"[ \r\n\f\v]+")
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_FRACTION = re.compile(r"(\d[.,]\d{6})(\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMES = "a number or a date such as '2024-01-31 12:00:00'"
+#: nanoseconds of NumPy's units of time, and for finer ones how many make a nanosecond
+_NANOSECONDS = {"W": 604_800 * 10**9, "D": 86_400 * 10**9, "h": 3600 * 10**9, "m": 60 * 10**9}
+_NANOSECONDS |= {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_FINER = {"ps": 3, "fs": 6, "as": 9}
+_ONE_KIND = "numbers with one kind of separator between: blanks, commas, semicolons or tabs"
 
 
-class CellError(InputError):
-    """A value that cannot be read; whoever knows the line raises it again with that."""
+def time_of(value: Any, thing: str = "time") -> tuple[str, Time]:
+    """Return what kind of time a value is and a number that orders it exactly.
 
-
-def is_missing(value: Any) -> bool:
-    """Return whether a value says that nothing is there: None, NaN, NaT, blank text.
-
-    Example:
-        >>> is_missing(" "), is_missing(float("nan")), is_missing(0)
-        (True, True, False)
-    """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, known by name
-        return True
-    if isinstance(value, str):
-        return not value.strip()
-    if isinstance(value, np.datetime64 | np.timedelta64):
-        return bool(np.isnat(value))
-    return isinstance(value, float | np.floating) and math.isnan(value)
-
-
-def number_of(value: Any, thing: str = "value") -> float:
-    """Return a finite float, or NaN where the value is missing (blank, ``NA``, ``NaN``, ``?``, ``null``).
+    A number stays as it is, whole numbers and decimals of any length among them; a date is nanoseconds since 1970, in
+    UTC where it names no zone.
 
     Example:
-        >>> number_of(" 2.5 "), number_of("NA")
-        (2.5, nan)
+        >>> time_of("1970-01-01 00:00:00.000000001"), time_of("7.5")
+        (('date', 1), ('number', Decimal('7.5')))
     """
+    value = scalar(value)
     if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            if value.strip().lower() in MISSING:
-                return math.nan
-            raise CellError(describe(thing, value, "a number")) from None
-        if "_" in value:  # float() takes 1_000
-            raise CellError(describe(thing, value, "a number"))
-    elif is_missing(value):
-        return math.nan
-    elif isinstance(value, numbers.Real | Decimal):
-        number = float(value)
-    else:
-        raise CellError(describe(thing, value, "a number"))
-    if math.isinf(number):
-        raise CellError(describe(thing, value, "a finite number"))
-    return number
-
-
-def time_of(value: Any, thing: str = "time") -> tuple[str, float | int]:
-    """Return what kind of time a value is and a number that orders it.
-
-    A number stays as it is; a date is whole microseconds since 1970, in UTC where it names no zone.
-
-    Example:
-        >>> time_of("1970-01-01 00:00:01"), time_of("7.5")
-        (('date', 1000000), ('number', 7.5))
-    """
-    if isinstance(value, np.datetime64) and not is_missing(value):
-        return "date", int(value.astype("datetime64[us]").astype(np.int64))
-    if isinstance(value, str):
-        try:
-            number = number_of(value)
-        except CellError:
-            try:
-                value = datetime.fromisoformat(value.strip())
-            except ValueError:
-                raise CellError(describe(thing, value, _TIMES)) from None
-        else:
-            value = number
-    if isinstance(value, date) and not is_missing(value):
-        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return "date", (moment - _EPOCH) // _MICROSECOND
-    number = math.nan if isinstance(value, date) else number_of(value, thing)
-    if math.isnan(number):
+        return _time_in_text(value, thing)
+    if is_missing(value):
         raise CellError(f"{thing}: got nothing; expected {_TIMES}.")
-    return "number", number
+    if isinstance(value, np.datetime64):
+        return "date", _nanoseconds(value)
+    if isinstance(value, date):
+        return "date", _since_1970(value)
+    number = number_of(value, thing)
+    if isinstance(value, Integral):
+        return "number", int(value)
+    return "number", value if isinstance(value, Decimal) else number
+
+
+def _time_in_text(text: str, thing: str) -> tuple[str, Time]:
+    try:
+        number = number_of(text, thing)
+    except CellError:
+        return "date", _date_in_text(text.strip(), thing)
+    if np.isnan(number):
+        raise CellError(f"{thing}: got nothing; expected {_TIMES}.")
+    try:
+        return "number", int(text) if _WHOLE.fullmatch(text) else Decimal(text.strip())
+    except InvalidOperation:  # an exponent beyond all that can be told apart
+        return "number", number
+
+
+def _date_in_text(text: str, thing: str) -> Time:
+    finer = _FRACTION.search(text)
+    try:
+        moment = datetime.fromisoformat(text if finer is None else text[: finer.start(2)] + text[finer.end(2) :])
+    except ValueError:
+        raise CellError(describe(thing, text, _TIMES)) from None
+    if finer is None:
+        return _since_1970(moment)
+    digits = finer.group(2).ljust(3, "0")
+    whole = (_since_1970(moment) // 1000) * 10 ** len(digits) + int(digits)
+    return whole if len(digits) == 3 else Decimal(f"{whole}E{3 - len(digits)}")
+
+
+def _since_1970(value: date) -> int:
+    """Return the nanoseconds from 1970 to a date."""
+    finer = getattr(value, "nanosecond", 0)  # pandas' Timestamp
+    if hasattr(value, "to_pydatetime"):
+        value = value.to_pydatetime(warn=False)
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND * 1000 + int(finer)
+
+
+def _nanoseconds(value: np.datetime64) -> Time:
+    unit, count = np.datetime_data(value.dtype)
+    if unit in ("Y", "M"):
+        value, unit, count = value.astype("datetime64[D]"), "D", 1
+    ticks = int(value.astype(np.int64)) * count
+    if unit in _FINER:
+        return Decimal(f"{ticks}E-{_FINER[unit]}")
+    return ticks * _NANOSECONDS[unit]
 
 
 def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
     """Return float64 (T, D): one row a step, one column a channel, NaN where a number is missing.
 
     Args:
-        value: a list of numbers (T,), a list of steps of D numbers (T, D), an array, or text: numbers with
-            spaces, commas or semicolons between, or such a list in JSON.
+        value: a list of numbers (T,), a list of steps of D numbers (T, D), an array, or text: numbers as
+            :func:`numbers_in_text` reads them, or such a list in JSON.
         thing: what the value is called in messages.
 
     Raises:
@@ -116,16 +117,19 @@ def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
         >>> series_of("1 2 NA").tolist()
         [[1.0], [2.0], [nan]]
     """
-    if is_missing(value) and not isinstance(value, np.ndarray):
+    if is_missing(value):
         return np.empty((0, 0))
     if isinstance(value, str):
-        value = _steps_in_text(value.strip(), thing)
-    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
+        value = list_in_text(value, thing)
+    if not is_row(value):
         raise CellError(describe(thing, value, "a list of numbers, or of steps with one number a channel"))
     try:
-        series = np.asarray(value, dtype=np.float64)
-    except (ValueError, TypeError):
-        series = _slowly(value, thing)
+        read = numbers_in(value, thing)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, CellError):
+            raise
+        read = None
+    series = _slowly(value, thing) if read is None else read
     if series.ndim == 1:
         series = series[:, None] if len(series) else np.empty((0, 0))
     if series.ndim != 2:
@@ -137,24 +141,56 @@ def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
     return series
 
 
-def _steps_in_text(text: str, thing: str) -> list[Any]:
-    if not text.startswith("["):
-        return [piece for piece in _BETWEEN.split(text) if piece]
+def list_in_text(text: str, thing: str) -> list[Any]:
+    """Return the list that a text holds: one in JSON, or numbers as :func:`numbers_in_text` reads them.
+
+    Raises:
+        CellError: it holds neither.
+    """
+    if not text.lstrip().startswith("["):
+        return numbers_in_text(text, thing)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise CellError(describe(thing, text, "numbers, or a whole list in JSON", f"{error.msg}.")) from None
+        raise CellError(describe(thing, text.strip(), "numbers, or a whole list in JSON", f"{error.msg}.")) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists in lists
+        raise CellError(describe(thing, text.strip(), "numbers, or a whole list in JSON")) from None
     return list(value)
+
+
+def numbers_in_text(text: str, thing: str) -> list[float]:
+    """Return the numbers of a text: with blanks between, or with commas, semicolons or tabs, one kind in a text.
+
+    At commas, semicolons and tabs each gap is a missing value, NaN, as are ``NA``, ``NaN``, ``null`` and ``?``.
+
+    Raises:
+        CellError: a piece is no number, or separators are of several kinds, as where commas are decimal points.
+
+    Example:
+        >>> numbers_in_text("1 2.5", "x"), numbers_in_text("1,,3", "x")
+        ([1.0, 2.5], [1.0, nan, 3.0])
+    """
+    marks = [mark for mark in ",;\t" if mark in text]
+    pieces = text.split(marks[0]) if marks else _BLANKS.split(text.strip())
+    pieces = [piece.strip() for piece in pieces]
+    if len(marks) > 1 or (marks and any(_BLANKS.search(piece) for piece in pieces)):
+        fix = "Write decimals with a point." if re.search(r"\d,\d", text) else ""
+        raise CellError(describe(thing, text.strip(), _ONE_KIND, fix))
+    try:
+        if "_" not in text:  # float() takes 1_000
+            return list(map(float, pieces))
+    except ValueError:
+        pass
+    return [number_of(piece, f"{thing}, step {i + 1}") for i, piece in enumerate(pieces)]
 
 
 def _slowly(value: Any, thing: str) -> NDArray[np.float64]:
     """Read cell by cell, so that missing marks are taken and the first bad cell is named."""
     steps: list[list[float]] = []
-    for i, step in enumerate(value):
+    for i, step in enumerate(value if isinstance(value, list | tuple) else as_array(value)):
         where = f"{thing}, step {i + 1}"
-        is_list = hasattr(step, "__len__") and not isinstance(step, str | bytes | dict)
-        cells = list(step) if is_list else [step]
-        row = [number_of(c, f"{where}, channel {k + 1}" if is_list else where) for k, c in enumerate(cells)]
+        cells = list(step) if is_row(step) else [step]
+        row = [number_of(c, f"{where}, channel {k + 1}" if is_row(step) else where) for k, c in enumerate(cells)]
         if steps and len(row) != len(steps[0]):
             raise CellError(describe(f"{where}: channels", len(row), f"{len(steps[0])}, as in step 1"))
         steps.append(row)
@@ -168,6 +204,7 @@ def text_of(value: Any, thing: str = "text") -> str:
         >>> text_of("good")
         'good'
     """
+    value = scalar(value)
     if isinstance(value, str):
         return value
     if is_missing(value):
@@ -182,29 +219,14 @@ def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:
         >>> symbols_of("ACGT"), symbols_of([7, 12])
         ('ACGT', ['7', '12'])
     """
+    value = scalar(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, list | tuple | np.ndarray):
-        return [code_of(v, f"{thing}, step {i + 1}") for i, v in enumerate(value)]
     if is_missing(value):
         return ""
-    raise CellError(describe(thing, value, "text or a list of codes"))
-
-
-def code_of(value: Any, thing: str = "code") -> str:
-    """Return one code or class name as text without blanks around; a whole number has no decimal point.
-
-    Example:
-        >>> code_of(" ham "), code_of(5.0), code_of(True)
-        ('ham', '5', 'True')
-    """
-    if is_missing(value):
-        return ""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool | np.bool_ | numbers.Integral):
-        return str(value)
-    if isinstance(value, numbers.Real):
-        number = float(value)
-        return str(int(number)) if number.is_integer() else str(value)
-    raise CellError(describe(thing, value, "one name or number"))
+    if not is_row(value):
+        raise CellError(describe(thing, value, "text or a list of codes"))
+    codes = [code_of(v, f"{thing}, step {i + 1}") for i, v in enumerate(value)]
+    if "" in codes:
+        raise CellError(f"{thing}, step {codes.index('') + 1}: got nothing; expected a code. Leave the step out.")
+    return codes

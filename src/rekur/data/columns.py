@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rekur.data.cells import MISSING, CellError, is_missing, number_of, time_of
+from rekur._values import CellError, is_missing_label, number_of
+from rekur.data.cells import numbers_in_text, time_of
 from rekur.data.source import Source
 
 _MOST_DISTINCT = 1000
@@ -65,7 +66,7 @@ class _Counts:
 
     def add(self, value: Any) -> None:
         is_list = isinstance(value, list | tuple | np.ndarray)
-        if not is_list and (is_missing(value) or (isinstance(value, str) and value.strip().lower() in MISSING)):
+        if not is_list and is_missing_label(value):
             return
         self.filled += 1
         if is_list:
@@ -137,7 +138,16 @@ class _Counts:
 
 
 def _holds_numbers(shown: str) -> bool:
-    pieces = shown.strip("[]").replace(",", " ").replace(";", " ").replace("[", " ").replace("]", " ").split()
+    if shown.startswith("["):
+        pieces = shown.replace(",", " ").replace("[", " ").replace("]", " ").split()
+        return _all_numbers(pieces)
+    try:
+        return len(numbers_in_text(shown, "")) > 1
+    except CellError:
+        return False
+
+
+def _all_numbers(pieces: list[str]) -> bool:
     try:
         return len([number_of(piece) for piece in pieces[:20]]) > 1
     except CellError:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._channels import channel_order, first_names
 from rekur.data.example import Example
-from rekur.data.memory import as_sequences
+from rekur.data.memory import as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged, Transforms, encode_items
 from rekur.data.splitting import item_key, split
 from rekur.errors import DataError, InputError
@@ -28,6 +30,7 @@ class Corpus:
         name: what to call it in messages, such as the file's name.
         place: an example's place in messages, with ``{line}`` for where it begins.
         channels: names of the channels of a series, where they have any.
+        kind: what an item is, ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
     """
 
     def __init__(
@@ -36,9 +39,16 @@ class Corpus:
         name: str,
         place: str = ", line {line}",
         channels: Sequence[str] | None = None,
+        kind: str | None = None,
     ) -> None:
-        self._read, self._place, self._line = read, place, 0
+        self._read, self._place, self._line, self._kind = read, place, 0, kind
         self.name, self.channels = name, channels
+
+    @property
+    def kind(self) -> str:
+        """What an item is: text, symbols or series."""
+        self._kind = self._kind or kind_of(self.items())
+        return self._kind
 
     def __iter__(self) -> Iterator[Example]:
         for example in self._read():
@@ -53,13 +63,32 @@ class Corpus:
         except InputError as error:
             if isinstance(error, DataError) and error.path is not None:
                 raise  # a reader's own, which knows the place
-            raise InputError(f"{self.name}{self._place.format(line=self._line)}: {error}") from error
+            raise InputError(f"{self.place_of(self._line)}: {error}") from error
 
-    def items(self, chosen: NDArray[np.bool_] | None = None) -> Iterator[Any]:
-        """Yield the items, or those of the chosen examples."""
-        for number, example in enumerate(self):
-            if chosen is None or chosen[number]:
-                yield example.item
+    def place_of(self, line: int) -> str:
+        """Return how messages name the example that begins in a line."""
+        return f"{self.name}{self._place.format(line=line)}"
+
+    def by_name(self, channels: Sequence[str] | None) -> Corpus:
+        """Return the same examples with the channels of series in this order; itself where names are not known.
+
+        Raises:
+            InputError: the channels have other names.
+        """
+        if not channels or not self.channels or list(channels) == list(self.channels):
+            return self
+        order = channel_order(self.channels, channels, self.name)
+
+        def read() -> Iterator[Example]:
+            for example in self._read():
+                item = example.item[:, order] if len(example.item) else example.item
+                yield dataclasses.replace(example, item=item)
+
+        return Corpus(read, self.name, self._place, list(channels), self._kind)
+
+    def items(self, chosen: NDArray[np.bool_] | None = None) -> Iterable[Any]:
+        """Return the items, or those of the chosen examples; they can be read again and again."""
+        return _Items(self, chosen)
 
     def steps(self, features: Transforms) -> Ragged:
         """Return the steps of every item, on disk where they are many."""
@@ -67,14 +96,37 @@ class Corpus:
             return encode_items(self.items(), features)
 
     @classmethod
-    def from_lists(cls, X: Any, y: Any, name: str = "X") -> Corpus:
-        """Return the corpus of items ``X`` with labels ``y`` (None where there are none)."""
-        items = as_sequences(X)
-        labels = [None] * len(items) if y is None else list(y)
+    def from_lists(
+        cls, X: Any, y: Any, name: str = "X", *, kind: str | None = None, channels: Sequence[str] | None = None
+    ) -> Corpus:
+        """Return the corpus of items ``X`` with labels ``y`` (None where there are none).
+
+        Args:
+            X: items, as :func:`~rekur.data.memory.as_sequences` takes them.
+            y: their labels.
+            name: what ``X`` is called in messages.
+            kind: ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
+            channels: the names of the channels; None takes those of the first series that has any.
+        """
+        named = channels or (None if kind in ("text", "symbols") or not isinstance(X, Sequence) else first_names(X))
+        items = as_sequences(X, kind, name=name, channels=named)
+        labels = [None] * len(items) if y is None else plain_labels(y, "y")
         if len(items) != len(labels):
             raise InputError(f"y: got {len(labels)} labels; expected one for each of the {len(items)} items in {name}.")
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
-        return cls(lambda: examples, name, "[{line}]")
+        return cls(lambda: examples, name, "[{line}]", named, kind or kind_of(X))
+
+
+class _Items:
+    """The items of a corpus, or those of the chosen examples."""
+
+    def __init__(self, corpus: Corpus, chosen: NDArray[np.bool_] | None) -> None:
+        self._corpus, self._chosen = corpus, chosen
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, example in enumerate(self._corpus):
+            if self._chosen is None or self._chosen[number]:
+                yield example.item
 
 
 @dataclasses.dataclass
@@ -110,15 +162,30 @@ class Encoded:
         return digest.hexdigest()
 
 
-def read_labels(corpus: Corpus) -> tuple[list[Any], list[bytes]]:
-    """Return every label, and a key of every item by which equal items are known; one pass, items are not kept."""
-    labels, keys = [], []
+class Labels(NamedTuple):
+    """Every label of a corpus.
+
+    Attributes:
+        values: the labels.
+        keys: of each item bytes by which equal items are known.
+        place_of: the number of an example, from 0 -> how messages name it.
+    """
+
+    values: list[Any]
+    keys: list[bytes]
+    place_of: Callable[[int], str]
+
+
+def read_labels(corpus: Corpus) -> Labels:
+    """Return every label, after one pass in which items are not kept."""
+    labels, keys, lines = [], [], array("q")
     for example in corpus:
         labels.append(example.label)
         keys.append(item_key(example.item))
+        lines.append(example.line)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
-    return labels, keys
+    return Labels(labels, keys, lambda number: corpus.place_of(lines[number]))
 
 
 def choose_rows(

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rekur._values import holds_codes
 from rekur.data.columns import ColumnSummary, summarise
 from rekur.data.example import Columns, Example, examples, expand
+from rekur.data.label_forms import alike_labels
 from rekur.data.source import Source
 from rekur.data.splitting import item_key
 
@@ -18,6 +20,7 @@ _ITEM_TYPES = ("text", "symbols", "series")
 _LABELLED = ("folder", "ts")  # formats in which the column "label" is the label, whatever it looks like
 _IMBALANCED = 10  # times as many examples in the largest class as in the smallest
 _MOST_CLASSES = 100
+_CODES = "codes"
 
 
 @dataclass
@@ -157,12 +160,13 @@ def describe(
     if found.chosen is not None:
         found.label_type = label_type if found.chosen.labels() else None
         counts = _Counts(found, expand(source, "item", found.chosen.items()))
-        for example in examples(
-            source, found.chosen, label_type=label_type, label_separator=label_separator, empty="keep"
-        ):
+        notes: list[str] = []
+        reading: dict[str, Any] = {"label_type": label_type, "label_separator": label_separator, "empty": "keep"}
+        for example in examples(source, found.chosen, **reading, tell=notes.append):
             counts.add(example)
         counts.finish()
-    found.warnings = _warnings(found)
+        found.warnings = notes
+    found.warnings = found.warnings + _warnings(found)
     return found
 
 
@@ -205,13 +209,16 @@ class _Counts:
         self._conflicts: set[bytes] = set()
         self._missing: Any = 0
         self._steps = 0
+        self._blanks = False  # whether texts of symbols are codes with blanks between
 
     def add(self, example: Example) -> None:
         found, item = self._found, example.item
         found.sequences += 1
         if found.label_type is not None:
             self._add_label(example.label)
-        sizes = _sizes(item, found.chosen.kind if found.chosen else "")
+        kind = found.chosen.kind if found.chosen else ""
+        self._blanks = self._blanks or (kind == "symbols" and isinstance(item, str) and holds_codes(item))
+        sizes = _sizes(item, kind)
         for unit, size in sizes.items():
             self._lengths.setdefault(unit, array("q")).append(size)
         if not (item.strip() if isinstance(item, str) else len(item)):
@@ -240,6 +247,9 @@ class _Counts:
         found = self._found
         found.conflicts = len(self._conflicts)
         found.classes = dict(self._classes.most_common())
+        codes = self._lengths.pop(_CODES, None)
+        if codes is not None and self._blanks:
+            self._lengths["symbols"] = codes
         for unit, sizes in self._lengths.items():
             low, median, p95, high = np.percentile(np.asarray(sizes), [0, 50, 95, 100], method="nearest")
             found.lengths[unit] = {"min": int(low), "median": int(median), "p95": int(p95), "max": int(high)}
@@ -256,8 +266,9 @@ class _Counts:
 def _sizes(item: Any, kind: str) -> dict[str, int]:
     if kind == "text":
         return {"characters": len(item), "words": len(item.split())}
-    if kind == "symbols":
-        return {"symbols": len(item.split()) if isinstance(item, str) and " " in item.strip() else len(item)}
+    if kind == "symbols":  # which of the two holds is known after the last item
+        codes = item.split() if isinstance(item, str) else item
+        return {"symbols": sum(map(len, codes)) if isinstance(item, str) else len(codes), _CODES: len(codes)}
     return {"steps": len(item)}
 
 
@@ -273,6 +284,8 @@ def _warnings(found: Description) -> list[str]:
         warnings.append(f"Items that repeat an earlier one: {found.duplicates}; a split keeps equal items on one side.")
     if len(found.classes) == 1:
         warnings.append(f"There is one class only, '{next(iter(found.classes))}'; a classifier needs two or more.")
+    if alike := alike_labels(found.classes):
+        warnings.append(alike)
     single = [name for name, count in found.classes.items() if count == 1]
     if single:
         warnings.append(f"Classes with one example: {len(single)}, such as '{single[0]}'; none is left to check on.")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rekur._check import choice
-from rekur.data.cells import CellError, code_of, is_missing, number_of, series_of, symbols_of, text_of, time_of
+from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
+from rekur.data.cells import series_of, symbols_of, text_of, time_of
 from rekur.data.groups import ROW_LIMIT, Groups
 from rekur.data.source import Row, Source, shown_names
-from rekur.errors import DataError, InputError, describe, did_you_mean
+from rekur.errors import DataError, DataWarning, InputError, describe, did_you_mean
 
 LABEL_TYPES = ("class", "classes", "number")
 
@@ -96,6 +98,11 @@ class Example:
     id: str | None
 
 
+def warn(text: str) -> None:
+    """Give a :class:`~rekur.errors.DataWarning`."""
+    warnings.warn(text, DataWarning, stacklevel=2)
+
+
 def examples(
     source: Source,
     columns: Columns,
@@ -104,6 +111,7 @@ def examples(
     label_separator: str | None = None,
     empty: str = "error",
     row_limit: int = ROW_LIMIT,
+    tell: Callable[[str], None] = warn,
 ) -> Iterator[Example]:
     """Return an iterator over the examples of a source; items of a long table in order of first appearance.
 
@@ -116,6 +124,7 @@ def examples(
         empty: ``"error"`` refuses an item without steps and a missing label; ``"keep"`` gives the item as it is,
             and None for the label.
         row_limit: rows of a long table that are gathered in memory; more are sorted on disk.
+        tell: is given a sentence where rows of a sequence have equal times; by default a warning.
 
     Raises:
         InputError: for an option of the wrong kind.
@@ -129,7 +138,7 @@ def examples(
     """
     choice("label_type", label_type, LABEL_TYPES)
     choice("empty", empty, ("error", "keep"))
-    reader = _Reader(source, columns, label_type, label_separator, empty)
+    reader = _Reader(source, columns, label_type, label_separator, empty, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
 
 
@@ -144,8 +153,16 @@ def check_column(source: Source, role: str, name: str) -> str:
 class _Reader:
     """Reads the cells of rows by the chosen columns; every error names the line."""
 
-    def __init__(self, source: Source, columns: Columns, label_type: str, separator: str | None, empty: str) -> None:
-        self._source, self._columns = source, columns
+    def __init__(
+        self,
+        source: Source,
+        columns: Columns,
+        label_type: str,
+        separator: str | None,
+        empty: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._source, self._columns, self._tell = source, columns, tell
         self._label_type, self._separator, self._keeps_empty = label_type, separator, empty == "keep"
         role = next(r for r in ("text", "symbols", "series", "values") if getattr(columns, r))
         self._items = expand(source, role, columns.items())
@@ -182,10 +199,11 @@ class _Reader:
         groups = Groups(row_limit)
         try:
             time_kind = ""
+            self._source.keeps_digits = self._columns.time is not None
             for row in self._source.rows():
                 try:
                     name = self._group(row)
-                    kind, time = time_of(row.get(self._columns.time), "time") if self._columns.time else ("", 0)
+                    kind, time = time_of(row.get(self._columns.time), "time") if self._columns.time else ("", row.line)
                     payload, label = self._event(row), self._label(row)
                 except CellError as error:
                     raise self._source.error(str(error), row.line) from None
@@ -197,12 +215,19 @@ class _Reader:
                     heads.append((label, row.line, self._id(row) or name or None))
                 elif label != heads[number][0]:
                     raise self._changed_label(label, heads[number], name, row.line)
-                groups.add(number, time, payload)
+                groups.add(number, time, row.line, payload)
             for number, payloads in groups:
                 label, line, shown = heads[number]
                 item = self._joined(payloads)
                 self._check_item(item, line)
                 yield Example(item, label, line, shown)
+            if groups.ties:
+                rows = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
+                first = f"{self._source.unit} {groups.first_tie}"
+                self._tell(
+                    f"{self._source.name}: {rows} the time of a row before in the same sequence, first in {first}; "
+                    "equal times keep the order of the file."
+                )
         finally:
             groups.close()
 
@@ -247,13 +272,11 @@ class _Reader:
         if not self._labels:
             return None
         cells = [row.get(name) for name in self._labels]
-        if any(is_missing(cell) or (_is_empty_list(cell) and self._label_type != "classes") for cell in cells):
-            if self._keeps_empty:
-                return None
-            name = next(
-                n for n, cell in zip(self._labels, cells, strict=True) if is_missing(cell) or _is_empty_list(cell)
-            )
-            raise CellError(f"{name}: got nothing; expected a label in every row.")
+        for name, cell in zip(self._labels, cells, strict=True):
+            if is_missing_label(cell) or (_is_empty_list(cell) and self._label_type != "classes"):
+                if self._keeps_empty:
+                    return None
+                raise CellError(_no_label(name, cell))
         if self._label_type == "number":
             return self._numbers(cells)
         if self._label_type == "classes":
@@ -272,7 +295,7 @@ class _Reader:
     def _number(self, cell: Any, name: str) -> float:
         number = number_of(cell, name)
         if np.isnan(number):
-            raise CellError(describe(name, cell, "a number, as every label must be"))
+            raise CellError(_no_label(name, cell))
         return number
 
     def _classes(self, cell: Any) -> tuple[str, ...]:
@@ -281,7 +304,11 @@ class _Reader:
             cell = cell.split(self._separator) if self._separator else [cell]
         if not isinstance(cell, list | tuple | np.ndarray):
             raise CellError(describe(name, cell, "a list of classes"))
-        return tuple(sorted({code for part in cell if (code := code_of(part, name))}))
+        parts = [part for part in cell if not is_missing(part)]
+        for part in parts:
+            if is_missing_label(part):
+                raise CellError(_no_label(name, part))
+        return tuple(sorted({code_of(part, name) for part in parts}))
 
     def _check_item(self, item: Any, line: int) -> None:
         if isinstance(item, np.ndarray) and len(item):
@@ -298,6 +325,13 @@ class _Reader:
         where = f"as in {unit} {head[1]}" + (f" of group '{name}'" if name else "")
         fix = "All rows of a sequence have one label."
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
+
+
+def _no_label(name: str, cell: Any) -> str:
+    if isinstance(cell, str) and cell.strip():
+        fix = "Fill it, take the row out, or give the class another name if it is one."
+        return f"{name}: got '{cell}', which stands for a missing value; expected a label in every row. {fix}"
+    return f"{name}: got nothing; expected a label in every row."
 
 
 def _is_empty_list(cell: Any) -> bool:
@@ -325,6 +359,9 @@ def expand(source: Source, role: str, names: list[str]) -> list[str]:
         first, dots, last = name.partition("..")
         if dots and name not in source.columns:
             start, end = (source.columns.index(check_column(source, role, end)) for end in (first, last))
+            if end < start:
+                expected = "a column and one that stands behind it"
+                raise source.error(describe(f"{role} columns", name, expected, f"Write '{last}..{first}'."))
             found += source.columns[start : end + 1]
         else:
             found.append(check_column(source, role, name))

@@ -5,43 +5,60 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from itertools import groupby
+from typing import Any
 
-Time = float | int
+from rekur.data.cells import Time
+
 ROW_LIMIT = 500_000
 
 
 class Groups:
-    """Rows of bytes by group; each group comes out ordered by time, equal times in the order they came in.
+    """Rows of bytes by group; each group comes out ordered by time, equal times in the order of their lines.
 
     Args:
         row_limit: rows held in memory; beyond it all go to a temporary database on disk, which sorts them there.
+
+    Attributes:
+        ties: rows that have the time of another row of their group before them; counted as groups come out.
+        first_tie: the smallest line of such a row; 0 where there is none.
     """
 
     def __init__(self, row_limit: int = ROW_LIMIT) -> None:
         self._limit = row_limit
         self._rows: list[tuple[int, Time, int, bytes]] = []
-        self._count = 0
         self._base: sqlite3.Connection | None = None
+        self.ties = self.first_tie = 0
 
-    def add(self, group: int, time: Time, payload: bytes) -> None:
-        """Take one row of a group."""
-        self._rows.append((group, time, self._count, payload))
-        self._count += 1
+    def add(self, group: int, time: Time, line: int, payload: bytes) -> None:
+        """Take one row of a group; lines rise."""
+        self._rows.append((group, time, line, payload))
         if len(self._rows) > self._limit:
             self._flush()
 
     def __iter__(self) -> Iterator[tuple[int, list[bytes]]]:
         """Yield each group's number and its rows in order, groups by number."""
+        self.ties = self.first_tie = 0
         if self._base is not None:
             self._flush()
-            with closing(self._base.execute("SELECT g, t, n, row FROM rows ORDER BY g, t, n")) as found:
-                for group, rows in groupby(found, key=lambda row: row[0]):
-                    yield int(group), [row[3] for row in rows]
+            with closing(self._base.execute("SELECT g, t, n, row FROM rows ORDER BY g, t, n")) as rows:
+                yield from self._by_group(rows)
         else:
             self._rows.sort(key=lambda row: row[:3])
-            for group, rows in groupby(self._rows, key=lambda row: row[0]):
-                yield group, [row[3] for row in rows]
+            yield from self._by_group(self._rows)
+
+    def _by_group(self, sorted_rows: Any) -> Iterator[tuple[int, list[bytes]]]:
+        for group, rows in groupby(sorted_rows, key=lambda row: row[0]):
+            payloads: list[bytes] = []
+            before: Any = None
+            for _, time, line, payload in rows:
+                if payloads and time == before:
+                    self.ties += 1
+                    self.first_tie = min(self.first_tie or line, line)
+                before = time
+                payloads.append(payload)
+            yield int(group), payloads
 
     def close(self) -> None:
         """Remove the database, if there is one."""
@@ -51,7 +68,26 @@ class Groups:
     def _flush(self) -> None:
         if self._base is None:
             self._base = sqlite3.connect("")  # a private file in the temporary folder, gone when closed
-            self._base.execute("CREATE TABLE rows (g INTEGER, t NUMERIC, n INTEGER, row BLOB)")
-        self._base.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", self._rows)
+            self._base.execute("CREATE TABLE rows (g INTEGER, t BLOB, n INTEGER, row BLOB)")
+        rows = ((group, sortable(time), line, payload) for group, time, line, payload in self._rows)
+        self._base.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
         self._rows.clear()
         self._limit = min(self._limit, 10_000)
+
+
+def sortable(number: Time) -> bytes:
+    """Return bytes that compare as numbers do, exactly and whatever their size; equal numbers give equal bytes.
+
+    The sign, the power of ten before the first digit (8 bytes), and the digits; of negative numbers all inverted.
+
+    Example:
+        >>> sortable(-2) < sortable(Decimal("-1.5")) < sortable(0) < sortable(0.5) < sortable(10) == sortable(10.0)
+        True
+    """
+    sign, digits, exponent = Decimal(number).as_tuple()
+    written = "".join(map(str, digits)).lstrip("0")
+    if not written:
+        return b"\1"
+    power = int(exponent) + len(written) + 2**63
+    size = power.to_bytes(8, "big") + written.rstrip("0").encode()
+    return b"\2" + size if not sign else b"\0" + bytes(255 - byte for byte in size) + b"\xff"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rekur.data.cells import CellError, is_missing, series_of, symbols_of, text_of
+from rekur._channels import by_name
+from rekur._values import CellError, as_array, is_missing, is_row
+from rekur.data.cells import series_of, symbols_of, text_of
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, ShapeError, describe
 
 _ROWS_A_BLOCK = 1000
 _ROWS_LOOKED_AT = 100
 _EXPECTED = (
-    "a list of items, a list of dicts, a dict of columns, an array (N, T, D), "
+    "a list of items, a list of dicts, a dict of columns, an array (N, T) or (N, T, D), "
     "a pandas or polars DataFrame, or a datasets.Dataset"
 )
 
@@ -48,7 +49,7 @@ def from_memory(data: Any, labels: Any = None, *, name: str = "data") -> Source:
 
     Args:
         data: a list of items (column ``item``), a list of dicts, a dict of columns of one length, a NumPy array
-            (N, T, D) or of objects (column ``item``), a pandas or polars DataFrame, a ``datasets.Dataset`` or
+            (N, T), (N, T, D) or of objects (column ``item``), a pandas or polars DataFrame, a ``datasets.Dataset`` or
             another data set that gives dicts. It is read in place, not copied; a data set is read in blocks.
         labels: one a row (column ``label``), with a list of items or an array only.
         name: what stands for the data in messages.
@@ -79,7 +80,9 @@ def _table(data: Any, name: str) -> Source | None:
         columns = list(data.values())
         return MemorySource(name, "dict of columns", list(data), lambda: zip(*columns, strict=True))
     if hasattr(data, "iter_rows") and hasattr(data, "columns"):
-        return MemorySource(name, "polars", list(data.columns), lambda: data.iter_rows())
+        fine = any(getattr(dtype, "time_unit", None) == "ns" for dtype in data.dtypes)
+        read = (lambda: zip(*map(_values, data.get_columns()), strict=True)) if fine else data.iter_rows
+        return MemorySource(name, "polars", list(data.columns), read)
     if hasattr(data, "itertuples") and hasattr(data, "columns"):
         return MemorySource(name, "pandas", list(data.columns), lambda: data.itertuples(index=False, name=None))
     if hasattr(data, "column_names"):
@@ -92,27 +95,63 @@ def _table(data: Any, name: str) -> Source | None:
     return None
 
 
+def _values(column: Any) -> Any:
+    """Return what gives a column's values; those of polars cut nanoseconds off."""
+    return column.to_numpy() if getattr(column.dtype, "time_unit", None) == "ns" else column
+
+
 def _items(data: Any, labels: Any, name: str) -> Source:
-    if hasattr(data, "to_numpy") and hasattr(data, "name"):  # one column of a data frame
-        data = data.to_numpy()
-    if isinstance(data, str | bytes) or not isinstance(data, Sequence | np.ndarray):
-        shown = type(data).__name__
-        fix = "Put it into a list." if isinstance(data, str | Iterator) else ""
-        raise InputError(describe(name, shown, _EXPECTED, fix))
-    if isinstance(data, np.ndarray) and data.dtype.kind not in "OUT" and data.ndim != 3:
-        raise _wrong_axes(name, data)
+    data = _as_list(data, name, _EXPECTED)
     if labels is None:
         return MemorySource(name, "items", ["item"], lambda: ((item,) for item in data))
     if not hasattr(labels, "__len__") or len(labels) != len(data):
         got = len(labels) if hasattr(labels, "__len__") else type(labels).__name__
         raise InputError(describe("labels", got, f"{len(data)}, one for each item"))
-    values = labels.tolist() if hasattr(labels, "tolist") else labels
+    values = plain_labels(labels)
     return MemorySource(name, "items", ["item", "label"], lambda: zip(data, values, strict=True))
 
 
-def _wrong_axes(name: str, data: NDArray[Any]) -> ShapeError:
-    fix = " For one value a step, give x[:, :, None]." if data.ndim == 2 else ""
-    return ShapeError(f"{name}: got an array of shape {data.shape}; expected (N, T, D).{fix}")
+def _as_list(items: Any, name: str, expected: str) -> Any:
+    """Return something with one entry an item, or raise: a list, or an array of two axes or more, or of objects."""
+    if not isinstance(items, str | bytes | Mapping | Sequence) and not hasattr(items, "columns"):
+        if hasattr(items, "to_list") and hasattr(items, "name"):  # one column of a data frame
+            return items.to_list()
+        if hasattr(items, "__array__"):
+            try:
+                items = as_array(items)
+            except (TypeError, ValueError) as error:
+                fix = f"It cannot be read as an array: {error}."
+                raise InputError(describe(name, type(items).__name__, expected, fix)) from error
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):
+        fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
+        if hasattr(items, "columns"):
+            fix = "For one series in a row, give frame.to_numpy(); for several frames, a list of them."
+        raise InputError(describe(name, type(items).__name__, expected, fix))
+    if isinstance(items, np.ndarray) and items.ndim not in ((1, 2, 3) if items.dtype.kind in "OUT" else (2, 3)):
+        fix = " For one series alone, give [x]." if items.ndim == 1 else ""
+        raise ShapeError(f"{name}: got an array of shape {items.shape}; expected (N, T) or (N, T, D).{fix}")
+    return items
+
+
+def plain_labels(labels: Any, name: str = "labels") -> list[Any]:
+    """Return labels as a list: of an array, a tensor or a column the Python values that it holds.
+
+    Raises:
+        InputError: it is no list of labels.
+
+    Example:
+        >>> plain_labels(np.array([2**64 - 1], np.uint64))
+        [18446744073709551615]
+    """
+    no_list = isinstance(labels, str | bytes | Mapping | Set) or hasattr(labels, "columns")
+    if no_list or not hasattr(labels, "__iter__") or getattr(labels, "ndim", 1) == 0:
+        raise InputError(describe(name, type(labels).__name__, "a list of labels, one for each item"))
+    if hasattr(labels, "detach"):
+        labels = as_array(labels)
+    is_date = getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")  # tolist() makes numbers of them
+    if hasattr(labels, "tolist") and getattr(labels, "ndim", 1) == 1 and not is_date:
+        return list(labels.tolist())
+    return list(labels)
 
 
 def _dicts(data: Sequence[Any], name: str) -> Iterator[Mapping[Any, Any]]:
@@ -132,15 +171,18 @@ def _is_missing(value: Any) -> bool:
     return not isinstance(value, str) and is_missing(value)
 
 
-def as_sequences(items: Any, kind: str | None = None, *, name: str = "X") -> list[Any]:
+def as_sequences(
+    items: Any, kind: str | None = None, *, name: str = "X", channels: Sequence[str] | None = None
+) -> list[Any]:
     """Return a list of sequences after checking each one.
 
     Args:
-        items: a list of texts, of lists of codes, or of series (T,) or (T, D) that may differ in T; or an array
-            (N, T, D).
-        kind: ``"text"``, ``"symbols"`` or ``"series"``; ``None`` takes it from the first item: text for str,
-            symbols for a list of str, else series.
+        items: a list of texts, of lists of codes, or of series (T,) or (T, D) that may differ in T; or an array or
+            a tensor (N, T) or (N, T, D). A series may be a data frame with a column a channel.
+        kind: ``"text"``, ``"symbols"`` or ``"series"``; ``None`` takes it from the first item that is not missing:
+            text for str, symbols for a list of str, else series.
         name: what the items are called in messages.
+        channels: the names of the channels; series with names are put into their order.
 
     Returns:
         str for text; str or a list of str for symbols; float64 (T, D) for series, all with one D.
@@ -153,33 +195,42 @@ def as_sequences(items: Any, kind: str | None = None, *, name: str = "X") -> lis
         >>> [x.shape for x in as_sequences([[1, 2, 3], [4]])]
         [(3, 1), (1, 1)]
     """
-    if isinstance(items, np.ndarray) and items.dtype.kind not in "OUT" and items.ndim != 3:
-        raise _wrong_axes(name, items)
-    if hasattr(items, "to_numpy") and hasattr(items, "name"):
-        items = items.to_numpy()
-    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):
-        fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
-        raise InputError(describe(name, type(items).__name__, "a list of sequences", fix))
+    items = _as_list(items, name, "a list of sequences")
     if len(items) == 0:
         raise InputError(f"{name}: got 0 sequences; expected 1 or more.")
-    read = {"text": text_of, "symbols": symbols_of, "series": series_of}[kind or _kind(items[0])]
+    kind = kind or kind_of(items)
+    read = {"text": text_of, "symbols": symbols_of, "series": series_of}[kind]
     sequences: list[Any] = []
     width = 0
     for i, item in enumerate(items):
+        thing = f"{name}[{i}]"
         try:
-            sequence = read(item, f"{name}[{i}]")
+            sequence = read(by_name(item, channels, thing) if kind == "series" else item, thing)
         except CellError as error:
             raise InputError(str(error)) from None
         if isinstance(sequence, np.ndarray) and len(sequence):
             width = width or sequence.shape[1]
             if sequence.shape[1] != width:
-                raise ShapeError(describe(f"{name}[{i}]: channels", sequence.shape[1], f"{width}, as above"))
+                raise ShapeError(describe(f"{thing}: channels", sequence.shape[1], f"{width}, as above"))
         sequences.append(sequence)
     return sequences
 
 
-def _kind(first: Any) -> str:
-    if isinstance(first, str):
-        return "text"
-    is_list = isinstance(first, list | tuple) and len(first) > 0 and isinstance(first[0], str)
-    return "symbols" if is_list else "series"
+def kind_of(items: Iterable[Any]) -> str:
+    """Return the kind of the first item that is not missing: text for str, symbols for a list of str, else series.
+
+    Example:
+        >>> kind_of([None, "good"]), kind_of([[], ["home", "buy"]]), kind_of([[1, 2]])
+        ('text', 'symbols', 'series')
+    """
+    for item in items:
+        if isinstance(item, str):
+            return "text"
+        if not is_row(item):
+            if is_missing(item):
+                continue
+            return "series"
+        if len(item):
+            first = next((value for value in item if not is_missing(value)), None)
+            return "symbols" if isinstance(item, list | tuple) and isinstance(first, str) else "series"
+    return "series"

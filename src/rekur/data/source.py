@@ -33,12 +33,15 @@ class Source(ABC):
         format: how it is read, such as ``"csv"``.
         columns: the names of the columns, in order.
         unit: what a row number counts in messages, ``"line"`` or ``"row"``.
+        keeps_digits: whether numbers with a decimal point are read as ``Decimal``, where the format has any; times
+            may have more digits than a float holds.
     """
 
     name: str
     format: str
     columns: list[str]
     unit: str = "line"
+    keeps_digits: bool = False
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:

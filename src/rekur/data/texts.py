@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from rekur._check import choice
-from rekur.data.cells import is_missing
+from rekur._values import is_missing
 from rekur.data.files import ENDINGS, begins_like, check_encoding, check_exists, inner_name, open_bytes, open_text
 from rekur.data.first_lines import is_table
 from rekur.data.inputs import PACKED, Input, Location, Stream, is_stream, open_input, refuse_twice

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data.cells import CellError, number_of, time_of
+from rekur._values import CellError, number_of
+from rekur.data.cells import Time, time_of
 from rekur.data.files import read_lines
 from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, shown_names
@@ -154,17 +155,20 @@ class TimeSeries(Source):
         # A date has ':' in it, so channels are told apart outside the parentheses only.
         kept: list[str] = []
         bare = _PAIR.sub(lambda m: kept.append(m.group(1)) or "\0", body)  # type: ignore[func-returns-value]
-        channels: list[dict[float | int, float]] = []
+        channels: list[dict[Time, float]] = []
+        kinds: set[str] = set()
         pairs = iter(kept)
         for k, part in enumerate(bare.split(":")):
             if part.replace("\0", "").strip(" ,"):
                 raise CellError(describe(f"channel {k + 1}", part.replace("\0", "(…)"), "(time,value),(time,value),…"))
-            channel: dict[float | int, float] = {}
+            channel: dict[Time, float] = {}
             for pair in (next(pairs) for _ in range(part.count("\0"))):
                 time, comma, value = pair.rpartition(",")
                 if not comma:
                     raise CellError(describe(f"channel {k + 1}", f"({pair})", "(time,value)"))
-                when = time_of(time, f"channel {k + 1}: time")[1]
+                kind, when = time_of(time, f"channel {k + 1}: time")
+                if len(kinds := kinds | {kind}) > 1:
+                    raise CellError(describe(f"channel {k + 1}: time", time, "numbers alone, or dates alone"))
                 if when in channel:
                     raise CellError(describe(f"channel {k + 1}: time", time, "a time once only"))
                 channel[when] = number_of(value, f"channel {k + 1}")
@@ -192,8 +196,8 @@ class TimeSeries(Source):
 def _numbers(part: str, channel: int) -> NDArray[np.float64]:
     cells = part.split(",")
     try:
-        numbers = np.asarray(cells, dtype=np.float64)
-        if not np.isinf(numbers).any():
+        numbers = np.asarray(list(map(float, cells)))
+        if not np.isinf(numbers).any() and "_" not in part:  # float() takes 1_000
             return numbers
     except ValueError:
         pass

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.errors import DataError, ShapeError, describe
+from rekur._channels import by_name, names_in_index
+from rekur._values import CellError, as_array, is_row, number_of, numbers_in, scalar
+from rekur.errors import DataError, ShapeError, describe, did_you_mean
 from rekur.features.base import Phrase, type_of
 
 Rows = NDArray[np.float64]
@@ -42,19 +45,19 @@ def read_rows(item: Any, count: int | None, place: Place, *, is_event: bool = Fa
 
     Args:
         item: an array (T, D), or (T,) of one channel; a list of rows or of numbers; rows may be dicts from
-            channel names. None and NaN are missing values.
+            channel names, and a data frame has them as columns. None, NaN and masked values are missing; texts are
+            read as in a file.
         count: D, or None where it is not known yet.
         place: where the item stands.
         is_event: one number, and one row on its own, are steps too.
     """
+    item = scalar(item)
+    if is_event and place.channels and names_in_index(item):
+        item = item.to_dict()
     if is_event and (isinstance(item, Mapping) or item is None or _is_number(item)):
         item = [item]
-    if is_event and getattr(item, "ndim", None) == 0:
-        item = [item.item()]
-    if hasattr(item, "to_numpy"):
-        item = item.to_numpy()
-    if isinstance(item, np.ma.MaskedArray):
-        item = np.where(np.ma.getmaskarray(item), np.nan, item.data)
+    elif not isinstance(item, list | tuple):
+        item = by_name(item, place.channels, f"{place.before}series")
     values = _as_array(item, count, place)
     if values.ndim == 1:
         if count in (None, 1):
@@ -92,17 +95,19 @@ def _as_array(item: Any, count: int | None, place: Place) -> Rows:
         got = item if isinstance(item, str) else type_of(item)
         raise DataError(describe(f"{place.before}series", got, "an array (T, D), a list of rows or of numbers"))
     try:
-        values = np.asarray(item)
-    except ValueError:  # rows of different lengths
-        return _walk(item, count, place)
-    if values.dtype.kind in "biuf":
-        return values.astype(np.float64)
-    return _walk(item if values.ndim else [item], count, place)
+        values = numbers_in(item, f"{place.before}series")
+    except CellError as error:
+        raise DataError(str(error)) from None
+    except (ValueError, TypeError):  # rows of different lengths
+        values = None
+    if values is not None:
+        return values
+    return _walk(item if isinstance(item, list | tuple) else list(as_array(item)), count, place)
 
 
 def _walk(item: Sequence[Any], count: int | None, place: Place) -> Rows:
     """Read value by value: slower, and able to name what is wrong."""
-    if all(entry is None or _is_number(entry) or isinstance(entry, str) for entry in item):
+    if not any(is_row(entry) or isinstance(entry, Mapping | bytes) for entry in item):
         width = count if count and count == len(item) else 1
         return np.array([_number(v, i // width, i % width if width > 1 else 0, place) for i, v in enumerate(item)])
     rows = []
@@ -121,11 +126,13 @@ def _row(entry: Any, step: int, place: Place) -> Sequence[Any]:
         names = place.channels
         if names is None or set(entry) != set(names):
             expected = f"the channels {', '.join(names)}" if names else "a list of numbers"
-            fix = "" if names else "Name the channels to give rows as dicts."
+            fix = "Name the channels to give rows as dicts."
+            if names:
+                fix = next((did_you_mean(name, names) for name in map(str, entry) if name not in names), "")
             got = "the channels " + ", ".join(map(str, entry))
             raise DataError(describe(place.step(step), Phrase(got), expected, fix))
         return [entry[name] for name in names]
-    if isinstance(entry, str | bytes) or not hasattr(entry, "__len__") or not hasattr(entry, "__getitem__"):
+    if not is_row(entry) or not hasattr(entry, "__getitem__"):
         shown = entry if isinstance(entry, str) else Phrase(repr(entry))
         raise DataError(describe(place.step(step), shown, "a row of numbers, as the other steps"))
     row: Sequence[Any] = entry
@@ -133,19 +140,17 @@ def _row(entry: Any, step: int, place: Place) -> Sequence[Any]:
 
 
 def _number(value: Any, step: int, channel: int, place: Place) -> float:
-    if value is None:
-        return np.nan
-    if _is_number(value):
-        try:
-            return float(value)
-        except OverflowError:
+    try:
+        return number_of(value)
+    except CellError:
+        if _is_number(value):
             return np.inf
-    got = value if isinstance(value, str) else type_of(value)
-    raise DataError(describe(place.value(step, channel), got, "a number, or NaN where it is missing"))
+        got = value if isinstance(value, str) else type_of(value)
+        raise DataError(describe(place.value(step, channel), got, "a number, or NaN where it is missing")) from None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real | np.bool_)
+    return isinstance(value, numbers.Real | np.bool_ | Decimal)
 
 
 def _wrong_count(place: Place, step: int, got: int, count: int | None) -> ShapeError:

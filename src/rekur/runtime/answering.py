@@ -6,14 +6,16 @@ Axes: N items, K scores.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from rekur import data
+from rekur.data.example import warn
 from rekur.features.base import Features
 from rekur.runtime.answers import Answers
+from rekur.runtime.odd_items import OddItems
 
 
 class Answering(ABC):
@@ -33,7 +35,12 @@ class Answering(ABC):
 
     def scores(self, X: Any) -> NDArray[Any]:
         """Return the model's raw scores (N, K) of a list of items, in their order."""
-        return self.scores_of_items(data.as_sequences(X))
+        return self._scores_of_steps(self.steps_of(X))
+
+    def steps_of(self, X: Any) -> data.Ragged:
+        """Return the steps of a list of items, in their order."""
+        items = data.as_sequences(X, self.features_.kind, channels=self._channels())
+        return data.encode_items(items, self.features_)
 
     def scores_of_items(self, items: Iterable[Any]) -> NDArray[Any]:
         """Return the model's raw scores (N, K) of items that are read once."""
@@ -46,7 +53,11 @@ class Answering(ABC):
 
     def present(self, X: Any) -> list[Any]:
         """Return the prediction of each item as a session gives it: of a classifier with all probabilities."""
-        return [self.answers_.present(row) for row in self.scores(X)]
+        return self.present_steps(self.steps_of(X))
+
+    def present_steps(self, steps: data.Ragged) -> list[Any]:
+        """Return the same for items that are steps already."""
+        return [self.answers_.present(row) for row in self._scores_of_steps(steps)]
 
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
         """Return all metrics on items with labels, as plain JSON.
@@ -54,10 +65,21 @@ class Answering(ABC):
         Raises:
             InputError: a label was never seen in training.
         """
-        return self.evaluate_corpus(data.Corpus.from_lists(X, y))
+        kind, channels = self.features_.kind, self._channels()
+        return self.evaluate_corpus(data.Corpus.from_lists(X, y, kind=kind, channels=channels))
 
     def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON."""
-        labels, _ = data.read_labels(corpus)
-        targets = self.answers_.encode(labels, corpus.name)
-        return self.answers_.metrics(self._scores_of_steps(corpus.steps(self.features_)), targets)
+        corpus = corpus.by_name(self._channels())
+        labels = data.read_labels(corpus)
+        targets = self.answers_.encode(labels.values, corpus.name, labels.place_of)
+        steps = corpus.steps(self.features_)
+        odd = OddItems(self.features_)
+        odd.add(None, steps)
+        if told := odd.sentence(corpus.name):
+            warn(told)
+        return self.answers_.metrics(self._scores_of_steps(steps), targets)
+
+    def _channels(self) -> Sequence[str] | None:
+        """Return the names of the channels of series, where they had any in training."""
+        return getattr(self.features_, "channels", None)

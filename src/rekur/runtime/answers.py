@@ -6,13 +6,15 @@ Axes: N items, K scores.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from math import exp, isfinite, nan
+from collections.abc import Callable, Sequence
+from math import exp, isnan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._values import CellError, is_missing_label, number_of, scalar
+from rekur.data.label_forms import label_form
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.metrics import classification_scores, multilabel_scores, regression_scores
 
@@ -46,11 +48,16 @@ class Answers(ABC):
         """The number of scores K."""
 
     @abstractmethod
-    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+    def encode(self, labels: Sequence[Any], name: str, place_of: Callable[[int], str] | None = None) -> NDArray[Any]:
         """Return labels as targets, one row an item.
 
+        Args:
+            labels: one an item.
+            name: what they are called in messages.
+            place_of: the number of an item, from 0 -> how messages name it instead.
+
         Raises:
-            InputError: a label is none that the model knows; the text begins with ``name``.
+            InputError: a label is none that the model knows.
         """
 
     @abstractmethod
@@ -86,9 +93,9 @@ class ClassAnswers(Answers):
     def __init__(self, labels: Sequence[Any], *, multi_label: bool) -> None:
         self.multi_label = multi_label
         self.label_type = "classes" if multi_label else "class"
-        self.classes: NDArray[Any] = np.array(labels)
         self._labels = [plain(label) for label in labels]
-        self._names = [str(label) for label in self.classes]
+        self.classes = _array_of(self._labels)
+        self._names = [str(label) for label in self._labels]
         self._index = {label: k for k, label in enumerate(self._labels)}
         self._quick = not multi_label and len(labels) <= _FEW
 
@@ -97,15 +104,20 @@ class ClassAnswers(Answers):
         """The number of labels."""
         return len(self._labels)
 
-    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+    def encode(self, labels: Sequence[Any], name: str, place_of: Callable[[int], str] | None = None) -> NDArray[Any]:
         """Return the number of each label (N,), or with ``multi_label`` flags (N, K)."""
-        if not self.multi_label:
-            numbers = [self._number(labels_of(label, multi_label=False)[0], name) for label in labels]
-            return np.array(numbers, dtype=np.int64)
-        flags = np.zeros((len(labels), self.size), dtype=np.float32)
+        several = self.multi_label
+        targets = np.zeros((len(labels), self.size), np.float32) if several else np.zeros(len(labels), np.int64)
         for row, label in enumerate(labels):
-            flags[row, [self._number(one, name) for one in labels_of(label, multi_label=True)]] = 1
-        return flags
+            try:
+                numbers = [self._number(each) for each in labels_of(label, multi_label=several)]
+            except InputError as error:
+                raise InputError(f"{place_of(row) if place_of else name}: {error}") from None
+            if several:
+                targets[row, numbers] = 1
+            else:
+                targets[row] = numbers[0]
+        return targets
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probability of every label (…, K)."""
@@ -152,14 +164,23 @@ class ClassAnswers(Answers):
         """Return the labels."""
         return {"labels": self._labels, "multi_label": self.multi_label}
 
-    def _number(self, label: Any, name: str) -> int:
-        known = self._index.get(label)
-        if known is None:
-            expected = "one of the labels seen in training, " + ", ".join(repr(c) for c in self._index)
-            raise InputError(
-                f"{name}: " + describe("label", label, expected, did_you_mean(str(label), map(str, self._index)))
-            )
-        return known
+    def _number(self, label: Any) -> int:
+        number = self._index.get(label)
+        if number is None:
+            shown = [repr(known) for known in self._labels[:_FEW]]
+            more = f" and {self.size - _FEW} more" if self.size > _FEW else ""
+            expected = f"one of the labels seen in training, {', '.join(shown)}{more}"
+            raise InputError(describe("label", label, expected, self._nearest(label)))
+        return number
+
+    def _nearest(self, label: Any) -> str:
+        """Return the label that may be meant, as a question; nothing where none is near."""
+        form = label_form(str(label))
+        alike = next((name for name in self._names if label_form(name) == form), None)
+        if alike is not None and alike == str(label):
+            types = type(label).__name__, type(self._labels[0]).__name__
+            return f"It is of the type {types[0]}; the labels are of the type {types[1]}."
+        return did_you_mean(str(label), self._names) if alike is None else f"Did you mean '{alike}'?"
 
 
 class NumberAnswers(Answers):
@@ -184,9 +205,9 @@ class NumberAnswers(Answers):
         """One score."""
         return 1
 
-    def encode(self, labels: Sequence[Any], name: str) -> NDArray[Any]:
+    def encode(self, labels: Sequence[Any], name: str, place_of: Callable[[int], str] | None = None) -> NDArray[Any]:
         """Return the numbers, standardised (N,)."""
-        return ((numbers_of(labels, name) - self.mean) / self.scale).astype(np.float32)
+        return ((numbers_of(labels, name, place_of) - self.mean) / self.scale).astype(np.float32)
 
     def predict(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Return the number of each item, (N,)."""
@@ -232,32 +253,63 @@ def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
         if isinstance(label, np.ndarray) and label.dtype.kind in "biuf":
             fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
             raise InputError(describe("label", label, "a list of labels, not a row of numbers", fix))
-        return [plain(one) for one in label]
+        return [_present(each) for each in label]
+    label = plain(label)
     if hasattr(label, "__iter__") and not isinstance(label, str):
         fix = "For several labels an item, use multi_label=True."
         raise InputError(describe("label", label, "one label", fix))
-    if label is None or label != label or (isinstance(label, str) and not label.strip()):
-        raise InputError(describe("label", label, "a label for every item", "Give it one, or leave it out."))
-    return [plain(label)]
+    return [_present(label)]
 
 
-def numbers_of(labels: Sequence[Any], name: str) -> NDArray[np.float64]:
+def _present(label: Any) -> Any:
+    """Return a label as a plain Python value, unless it is missing."""
+    label = plain(label)
+    if is_missing_label(label):
+        fix = "Give it one, or leave it out."
+        if isinstance(label, str) and label.strip():
+            fix = f"'{label}' stands for a missing value; if it is a class, give it another name."
+        raise InputError(describe("label", label, "a label for every item", fix))
+    return label
+
+
+def numbers_of(labels: Sequence[Any], name: str, place_of: Callable[[int], str] | None = None) -> NDArray[np.float64]:
     """Return labels as numbers (N,).
 
+    Args:
+        labels: one an item.
+        name: what they are called in messages.
+        place_of: the number of an item, from 0 -> how messages name it instead.
+
     Raises:
-        InputError: a label is no finite number; the text begins with ``name``.
+        InputError: a label is no finite number.
     """
     values = np.empty(len(labels))
     for row, label in enumerate(labels):
         try:
-            values[row] = float(label)
-        except (TypeError, ValueError):
-            values[row] = nan
-        if not isfinite(values[row]):
-            raise InputError(f"{name}: " + describe("label", label, "a finite number for every item"))
+            values[row] = number_of(label)
+        except CellError:
+            values[row] = np.nan
+        if isnan(values[row]):
+            place = place_of(row) if place_of else name
+            raise InputError(f"{place}: " + describe("label", label, "a finite number for every item"))
     return values
 
 
 def plain(label: Any) -> Any:
-    """Return a NumPy scalar as the Python value it holds."""
-    return label.item() if isinstance(label, np.generic) else label
+    """Return a NumPy scalar, or an array of no axes, as the Python value that it holds; dates stay as they are."""
+    if isinstance(label, np.generic):
+        return label if isinstance(label, np.datetime64 | np.timedelta64) else label.item()
+    return scalar(label)
+
+
+def _array_of(labels: list[Any]) -> NDArray[Any]:
+    """Return labels as an array that holds what they are: NumPy makes floats of large whole numbers, and cuts NULs."""
+    array = np.array(labels)
+    held = array.tolist()
+    if held == labels and list(map(type, held)) == list(map(type, labels)):
+        return array
+    if all(type(label) is int and 0 <= label < 2**64 for label in labels):
+        return np.array(labels, np.uint64)
+    objects = np.empty(len(labels), object)
+    objects[:] = labels
+    return objects

@@ -79,8 +79,8 @@ def score_loss(before: Predictor | LanguagePredictor, after: Predictor | Languag
         return _of_texts(before, after, data)
     if not (isinstance(before, Predictor) and isinstance(after, Predictor)):
         raise TypeError("before and after are models of different tasks")
-    labels, _ = read_labels(data)
-    targets = before.answers_.encode(labels, data.name)
+    labels = read_labels(data)
+    targets = before.answers_.encode(labels.values, data.name, labels.place_of)
     errors = [_errors(model, data, targets) for model in (before, after)]
     if isinstance(before.answers_, ClassAnswers):
         old, new = (1 - float(wrong.mean()) for wrong in errors)

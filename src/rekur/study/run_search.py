@@ -138,7 +138,11 @@ def search(
     if cluster is not None:
         _check.need("ray", "ray", "a search on a cluster")
     fixed = {name: value for name, value in (options or {}).items() if value is not None}
-    setting = Setting(task, fixed, _data(task, X, y, "X"), _data(task, X_valid, y_valid, "X_valid"), columns or {})
+    kind = None if fixed.get("kind") in (None, "auto") else fixed["kind"]
+    train = _data(task, X, y, "X", kind)
+    kind, channels = (train.kind, train.channels) if isinstance(train, Corpus) else (None, None)
+    valid = _data(task, X_valid, y_valid, "X_valid", kind, channels)
+    setting = Setting(task, fixed, train, valid, columns or {})
     searched = make_space(task, _kind(setting), space or {}, fixed)
     _check_ends(setting, searched)
     folder = Path(out).absolute()
@@ -208,13 +212,13 @@ def _finish(driver: Driver) -> SearchResult:
 # ── what is searched, on what, where ─────────────────────────────────────────────────────────────────────────────
 
 
-def _data(task: str, X: Any, y: Any, name: str) -> Any:
+def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channels: Any = None) -> Any:
     """Return what ``fit_corpus`` takes."""
     if X is None or isinstance(X, Corpus) or hasattr(X, "pieces"):
         return X
     if task == "language":
         return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
-    return Corpus.from_lists(X, y, name)
+    return Corpus.from_lists(X, y, name, kind=kind, channels=channels)
 
 
 def _kind(setting: Setting) -> str:
@@ -222,7 +226,7 @@ def _kind(setting: Setting) -> str:
     task = make_task(setting.task, setting.options, {})
     if not isinstance(setting.data, Corpus):
         return ""
-    kind: str = task._kind_of(next(iter(setting.data.items()), "")) if task.kind == "auto" else task.kind
+    kind: str = task._kind_of(setting.data)
     return kind
 
 

@@ -34,7 +34,7 @@ class SequenceEstimator(Answering, Estimator):
 
     Args:
         kind: what an item is: ``text`` (a string), ``series`` (rows of numbers), ``symbols`` (letters or event
-            codes); ``auto`` decides by the type of the first item.
+            codes); ``auto`` decides by the type of the first item that is not missing.
         feature_options: options of the features, such as ``{"tokens": "char"}``; see ``rekur.features``.
         cell: a name in ``rekur.cells.CELLS``.
         hidden_size: hidden units of a layer and direction.
@@ -148,8 +148,13 @@ class SequenceEstimator(Answering, Estimator):
     # ── what a task defines ──────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def _learn_targets(self, labels: list[Any]) -> None:
-        """Learn from training labels what the scores are to mean: ``answers_``."""
+    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
+        """Learn from training labels what the scores are to mean: ``answers_``.
+
+        Args:
+            labels: one an item.
+            place_of: the number of an item, from 0 -> how messages name it.
+        """
 
     @abstractmethod
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -184,8 +189,14 @@ class SequenceEstimator(Answering, Estimator):
         Raises:
             InputError: an item, a label or an option cannot be used; the text says which and why.
         """
-        valid = None if X_valid is None else Corpus.from_lists(X_valid, y_valid, "X_valid")
-        return self.fit_corpus(Corpus.from_lists(X, y), valid)
+        check_options(self)
+        kind = None if self.kind == "auto" else self.kind
+        corpus = Corpus.from_lists(X, y, kind=kind)
+        if X_valid is None:
+            return self.fit_corpus(corpus)
+        kind, channels = self._kind_of(corpus), corpus.channels
+        valid = Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
+        return self.fit_corpus(corpus, valid)
 
     def fit_corpus(
         self,
@@ -210,7 +221,10 @@ class SequenceEstimator(Answering, Estimator):
         reporter = reporter or (Lines() if self.verbose else Silent())
         check_options(self)
         begun = None if checkpoints is None else checkpoints.begun()
+        valid = None if valid is None else valid.by_name(corpus.channels)
         train_set, valid_set, chosen = self._prepare(corpus, valid, begun)
+        if self.features_.kind == "symbols":
+            reporter.say(": ".join(self.features_.describe()[0]))  # letters or codes: it was decided by the items
         lengths = np.concatenate([train_set.lengths, valid_set.lengths])
         if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
             reporter.say(warning)
@@ -246,17 +260,21 @@ class SequenceEstimator(Answering, Estimator):
         self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None
     ) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
         """Learn targets and features from the training items alone, and return both parts as steps."""
-        labels, keys = read_labels(corpus)
-        self._learn_targets(labels)  # what all labels cannot teach, a part cannot: said before anything is cut
+        read = read_labels(corpus)
+        labels = read.values
+        # what all labels cannot teach, a part cannot: said before anything is cut
+        self._learn_targets(labels, read.place_of)
         chosen = np.ones(len(labels), dtype=bool)
         if valid is None:
-            chosen = choose_rows(labels, keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
+            chosen = choose_rows(labels, read.keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
             self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
         if begun is not None:
             self._restore_targets(begun["reads"]["targets"])
-        valid_labels = [] if valid is None else read_labels(valid)[0]
-        valid_targets = None if valid is None else self.answers_.encode(valid_labels, valid.name)
-        kind = self._kind_of(next(iter(corpus.items())))
+        valid_targets = None
+        if valid is not None:
+            held_out = read_labels(valid)
+            valid_targets = self.answers_.encode(held_out.values, valid.name, held_out.place_of)
+        kind = self._kind_of(corpus)
         named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         self.features_ = make_features(kind, **{**named, **(self.feature_options or {})})
         if begun is not None:
@@ -264,20 +282,15 @@ class SequenceEstimator(Answering, Estimator):
         else:
             with corpus.naming_the_place():
                 self.features_.fit(corpus.items(chosen))
-        steps, targets = corpus.steps(self.features_), self.answers_.encode(labels, corpus.name)
+        steps, targets = corpus.steps(self.features_), self.answers_.encode(labels, corpus.name, read.place_of)
         train_set = Encoded(steps, targets, np.flatnonzero(chosen))
         if valid is None or valid_targets is None:
             return train_set, Encoded(steps, targets, np.flatnonzero(~chosen)), chosen
-        rows = np.arange(len(valid_labels))
+        rows = np.arange(len(valid_targets))
         return train_set, Encoded(valid.steps(self.features_), valid_targets, rows), chosen
 
-    def _kind_of(self, item: Any) -> str:
-        if self.kind != "auto":
-            return self.kind
-        if isinstance(item, str):
-            return "text"
-        symbols = isinstance(item, list | tuple) and len(item) > 0 and isinstance(item[0], str)
-        return "symbols" if symbols else "series"
+    def _kind_of(self, corpus: Corpus) -> str:
+        return corpus.kind if self.kind == "auto" else self.kind
 
     def _report(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,12 +19,16 @@ from torch.nn import functional
 
 from rekur import _check
 from rekur.data import Encoded
+from rekur.data.example import warn
+from rekur.data.label_forms import alike_labels
 from rekur.errors import InputError
 from rekur.runtime import ClassAnswers
 from rekur.runtime.answers import labels_of
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.start import bayes_start
 
+#: types of labels that JSON keeps
+_TYPES = {"str", "int", "float", "bool"}
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200
 
@@ -80,7 +84,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _learn_targets(self, labels: list[Any]) -> None:
+    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
         _check.flag("multi_label", self.multi_label)
         if self.class_weight is not None:
             _check.choice("class_weight", self.class_weight, ("balanced",))
@@ -88,8 +92,10 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
         if self.bayes_start is not None:
             _check.number("bayes_start", self.bayes_start, 0)
-        counts = Counter(one for label in labels for one in labels_of(label, multi_label=self.multi_label))
-        _check_types(counts)
+        counts = _counted(labels, self.multi_label, place_of)
+        texts = {label: count for label, count in counts.items() if isinstance(label, str)}
+        if place_of is not None and (alike := alike_labels(texts)):
+            warn(alike)
         values = sorted(counts, key=lambda value: (str(type(value)), value))
         if len(values) < (1 if self.multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
@@ -159,9 +165,20 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         return float(np.average(right, weights=sample_weight))
 
 
-def _check_types(labels: Iterable[Any]) -> None:
-    """Raise unless all labels are of one type that JSON keeps."""
-    found = sorted({type(label).__name__ for label in labels})
-    if len(found) > 1 or not {"str", "int", "float", "bool"}.issuperset(found):
+def _counted(labels: list[Any], multi_label: bool, place_of: Callable[[int], str] | None) -> Counter[Any]:
+    """Return how often each label is given; raise unless all are of one type that JSON keeps."""
+    counts: Counter[Any] = Counter()
+    types: set[str] = set()
+    for row, label in enumerate(labels):
+        try:
+            values = labels_of(label, multi_label=multi_label)
+        except InputError as error:
+            raise InputError(f"{place_of(row)}: {error}" if place_of else str(error)) from None
+        types |= {type(value).__name__ for value in values}
+        if not types <= _TYPES:
+            break
+        counts.update(values)
+    if len(types) > 1 or not types <= _TYPES:
         expected = "labels of one type: text, whole numbers, numbers or True and False"
-        raise InputError(f"labels: got labels of the type {' and '.join(found)}; expected {expected}.")
+        raise InputError(f"labels: got labels of the type {' and '.join(sorted(types))}; expected {expected}.")
+    return counts

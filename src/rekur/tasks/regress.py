@@ -5,6 +5,7 @@ Axes: N items.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,8 +50,8 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**self._check_options(options))
 
-    def _learn_targets(self, labels: list[Any]) -> None:
-        values = numbers_of(labels, "labels")
+    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
+        values = numbers_of(labels, "labels", place_of)
         mean, scale = float(values.mean()), float(values.std())
         if scale == 0:
             raise InputError(

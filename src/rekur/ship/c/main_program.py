@@ -113,7 +113,7 @@ def _text_usage(name: str, task: str, features: Any) -> str:
 
 
 def _one_code(features: Any) -> bool:
-    return isinstance(features, SymbolFeatures) and features.form_ == "codes" and features.separator is None
+    return isinstance(features, SymbolFeatures) and features.form_ == "codes" and features.separator_ is None
 
 
 def _text_loop(name: str, features: Any) -> str:
@@ -121,8 +121,8 @@ def _text_loop(name: str, features: Any) -> str:
     ending = ""
     if isinstance(features, TextFeatures) and features.tokens_ == "word":
         ending = f'            {name}_push(&state, "\\n", 1);\n'
-    elif isinstance(features, SymbolFeatures) and features.form_ == "codes" and features.separator is not None:
-        between = features.separator.encode()
+    elif isinstance(features, SymbolFeatures) and features.form_ == "codes" and features.separator_ is not None:
+        between = features.separator_.encode()
         ending = f"            {name}_push(&state, {quoted(between)}, {len(between)});\n"
     return f"""    static {name}_state state, ended;
     const int live = {live};

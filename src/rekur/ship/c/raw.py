@@ -39,7 +39,7 @@ def unsupported(features: Features) -> str:
     if isinstance(features, SymbolFeatures) and features.form_ == "codes":
         if saved["fold_case"]:
             return "capitals of whole codes need tables of all of Unicode"
-        if features.separator is not None and len(features.separator) != 1:
+        if features.separator_ is not None and len(features.separator_) != 1:
             return "a separator of several characters is not looked for"
         if hashes_of(features.vocabulary_) is None:
             return "two codes of the vocabulary have the same hash"
@@ -111,10 +111,13 @@ def _symbols(features: SymbolFeatures, extra: Extra, constants: Constants, macro
         return ("char",)
     _words(features.vocabulary_, constants, macros)
     extra.members.append(("uint64_t", "text_hash", 0))
-    if features.separator is None:
+    if features.separator_ is None:
         return ("code",)
-    extra.members += [("uint64_t", "text_ahead", 0), ("uint8_t", "text_length", 0)]
+    extra.members.append(("uint8_t", "text_length", 0))
     _runs("spaces", spaces(), constants, macros)
+    if features.separator is None:
+        return ("blanks",)
+    extra.members.append(("uint64_t", "text_ahead", 0))
     macros["SEPARATOR"] = ord(features.separator)
     return ("codes",)
 

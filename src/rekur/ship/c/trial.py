@@ -73,9 +73,10 @@ def _codes(features: SymbolFeatures, draw: random.Random, length: int) -> Any:
     codes = [draw.choice(features.vocabulary_) if draw.random() < 0.9 else "?!" for _ in range(length)]
     if features.form_ == "letters":
         return draw.choice(("", " ")).join(code.lower() if draw.random() < 0.3 else code for code in codes)
-    if features.separator is None:
+    if features.separator_ is None:
         return codes
-    return features.separator.join(draw.choice(("", " ")) + code for code in codes)
+    between = features.separator_ if features.separator is not None else draw.choice((" ", "\t", "\u2003\n"))
+    return between.join(draw.choice(("", " ")) + code for code in codes)
 
 
 def raw_outputs(

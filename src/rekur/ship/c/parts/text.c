@@ -273,6 +273,29 @@ static void take_character(live_stream *state, uint32_t code)
     }
 }
 
+/* part: take_character (blanks): look_up add_to_hash take_hash */
+/* a code is what stands between blanks */
+static void take_character(live_stream *state, uint32_t code)
+{
+    if (look_up(spaces, SPACES, code, 0) == 0) {
+        state->text_hash = add_to_hash(state->text_hash, code);
+        state->text_length = 1;
+    } else {
+        if (state->text_length > 0) {
+            take_hash(state, state->text_hash);
+        }
+        state->text_hash = 0;
+        state->text_length = 0;
+    }
+}
+
+/* part: end_text (blanks): end_bytes take_character */
+static void end_text(live_stream *state)
+{
+    end_bytes(state);
+    take_character(state, ' ');
+}
+
 /* part: end_text (codes): end_bytes */
 static void end_text(live_stream *state)
 {

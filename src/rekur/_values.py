@@ -1,0 +1,230 @@
+"""Single values as people give them: numbers, codes, missing marks; and arrays of numbers, masks included.
+
+Every way in reads values with these functions, so that a cell of a file, a list in Python and a live event give one
+answer. A value that cannot be read raises :class:`CellError`; whoever knows its place adds that.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.errors import InputError, describe
+
+#: texts that stand for a missing number or label, in lower case
+MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
+
+#: types that NumPy reads without loss, and the lists that hold them
+_PLAIN = frozenset({int, float, bool, str, bytes, type(None), list, tuple})
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[\s'\u2019]\d{3})+(?:[.,]\d*)?")
+_BLANK_BETWEEN = re.compile(r"\S[^\S\r\n]+\S")
+_TWO_CHANNELS = "Give the real and the imaginary part as two channels."
+
+
+class CellError(InputError):
+    """A value that cannot be read."""
+
+
+def scalar(value: Any) -> Any:
+    """Return the value that an array or tensor of no axes, or a scalar of pyarrow, holds; others as they are.
+
+    Example:
+        >>> scalar(np.array(2.5)), scalar(np.ma.masked), scalar("a")
+        (2.5, None, 'a')
+    """
+    if isinstance(value, np.ma.MaskedArray) and value.ndim == 0:
+        return None if np.ma.getmaskarray(value).any() else value.item()
+    if hasattr(value, "as_py"):
+        return value.as_py()
+    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic) and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value says that nothing is there: None, NaN, NaT, a masked value, blank text.
+
+    Example:
+        >>> is_missing(" "), is_missing(float("nan")), is_missing(0), is_missing(np.ma.masked)
+        (True, True, False, True)
+    """
+    if isinstance(value, str):
+        return not value.strip()
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, known by name
+        return True
+    if isinstance(value, float | np.floating):
+        return math.isnan(value)
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    held = scalar(value)
+    return held is not value and is_missing(held)
+
+
+def is_missing_label(value: Any) -> bool:
+    """Return whether a label is missing: what :func:`is_missing` says, and texts such as ``NA``, ``N/A`` and ``null``.
+
+    Example:
+        >>> is_missing_label("N/A"), is_missing_label("no")
+        (True, False)
+    """
+    return value.strip().lower() in MISSING if isinstance(value, str) else is_missing(value)
+
+
+def number_of(value: Any, thing: str = "value") -> float:
+    """Return a finite float, or NaN where the value is missing (blank, ``NA``, ``NaN``, ``?``, ``null``).
+
+    Example:
+        >>> number_of(" 2.5 "), number_of("NA")
+        (2.5, nan)
+    """
+    value = scalar(value)
+    if isinstance(value, str):
+        number = _number_in_text(value, thing)
+    elif is_missing(value):
+        return math.nan
+    elif isinstance(value, numbers.Real | Decimal | np.bool_):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+    else:
+        fix = _TWO_CHANNELS if isinstance(value, complex | np.complexfloating) else ""
+        raise CellError(describe(thing, value, "a number", fix))
+    if math.isinf(number):
+        raise CellError(describe(thing, value, "a finite number"))
+    return number
+
+
+def _number_in_text(text: str, thing: str) -> float:
+    try:
+        if "_" not in text:  # float() takes 1_000
+            return float(text)
+    except ValueError:
+        if text.strip().lower() in MISSING:
+            return math.nan
+    fix = ""
+    if _GROUPED.fullmatch(text.strip()):
+        fix = "Take out what separates thousands."
+    elif _DECIMAL_COMMA.fullmatch(text.strip()):
+        fix = "Write decimals with a point."
+    raise CellError(describe(thing, text, "a number", fix))
+
+
+def code_of(value: Any, thing: str = "code") -> str:
+    """Return one code or class name as text without blanks around; a whole number has no decimal point.
+
+    Missing values give an empty text.
+
+    Example:
+        >>> code_of(" ham "), code_of(5.0), code_of(True), code_of(Decimal("1.50"))
+        ('ham', '5', 'True', '1.5')
+    """
+    value = scalar(value)
+    if isinstance(value, str):
+        return value.strip()
+    if is_missing(value):
+        return ""
+    if isinstance(value, bool | np.bool_ | numbers.Integral):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+    if isinstance(value, numbers.Real):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else str(value)
+    raise CellError(describe(thing, value, "one name or number"))
+
+
+def holds_codes(text: str) -> bool:
+    """Return whether a text of symbols is codes with blanks between; line ends may stand among letters too.
+
+    Example:
+        >>> holds_codes("home buy"), holds_codes("ACGT"), holds_codes("ACGT\\nTTGA")
+        (True, False, False)
+    """
+    return _BLANK_BETWEEN.search(text) is not None
+
+
+def numbers_in(value: Any, thing: str) -> NDArray[np.float64] | None:
+    """Return the numbers of a list or an array-like as float64, NaN where one is masked, of any number of axes.
+
+    Args:
+        value: a list, an array, a masked array, a tensor, a frame, anything with ``__array__``, or a list of those.
+        thing: what it is called in messages.
+
+    Returns:
+        the array; None where values are not all plain numbers, and have to be read one by one.
+
+    Raises:
+        CellError: for complex numbers, dates and records.
+
+    Example:
+        >>> numbers_in(np.ma.masked_equal([1, -9], -9), "x"), numbers_in([1, None], "x")
+        (array([ 1., nan]), None)
+    """
+    if isinstance(value, list | tuple):
+        value = _without_masks(value, thing)
+    array = as_array(value)
+    mask = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
+    if array.dtype.kind in "cmM" or array.dtype.names:
+        fix = _TWO_CHANNELS if array.dtype.kind == "c" else ""
+        raise CellError(f"{thing}: got values of the type {array.dtype}; expected numbers. {fix}".rstrip())
+    if array.dtype.kind in "OUST":
+        return None
+    values = np.array(array, dtype=np.float64) if mask is not None else np.asarray(array, dtype=np.float64)
+    if mask is not None:
+        values[mask] = np.nan
+    return values
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """Return anything that NumPy can read as an array, masked ones with their mask.
+
+    Raises:
+        ValueError: rows are of different lengths.
+        TypeError: a tensor cannot be read.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor of PyTorch
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    return value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+
+
+def is_row(value: Any) -> bool:
+    """Return whether a value holds others: a list or an array with axes, not text."""
+    return hasattr(value, "__len__") and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict)
+
+
+def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any] | tuple[Any, ...]:
+    """Return a list whose members NumPy joins without losing a mask or a tensor's type."""
+    types = set(map(type, values))
+    inner: set[type] = set()
+    if list in types or tuple in types:
+        rows: Iterable[Any] = (row for row in values if isinstance(row, list | tuple))
+        inner = set(map(type, chain.from_iterable(rows)))
+    if _all_plain(types | inner):
+        return values
+    return [_without_mask(value, thing) for value in values]
+
+
+def _without_mask(value: Any, thing: str) -> Any:
+    if isinstance(value, list | tuple):
+        return _without_masks(value, thing)
+    if is_row(value) and (hasattr(value, "__array__") or hasattr(value, "detach")):
+        read = numbers_in(value, thing)
+        return value if read is None else read
+    return scalar(value)
+
+
+def _all_plain(types: set[type]) -> bool:
+    return types <= _PLAIN or all(t in _PLAIN or issubclass(t, np.generic) for t in types)

@@ -1,0 +1,47 @@
+"""Labels that are written in several ways and may be one: ``Good`` and ``good``, ``1`` and ``1.0``."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+_MOST_SHOWN = 3
+
+
+def label_form(label: str) -> str:
+    """Return the same text for labels that differ in case, blanks, or the way a number or a letter is written only.
+
+    Example:
+        >>> label_form(" Good") == label_form("good"), label_form("1.0") == label_form("01"), label_form("1a")
+        (True, True, '1a')
+    """
+    text = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    try:
+        number = Decimal(text) if "_" not in text else None
+    except InvalidOperation:
+        return text
+    if number is None or not number.is_finite() or abs(number.adjusted()) > 400:
+        return text
+    return f"{number.normalize():f}" if number else "0"
+
+
+def alike_labels(counts: Mapping[str, int]) -> str:
+    """Return a sentence about labels that may be one class; nothing where there are none.
+
+    Args:
+        counts: label -> how many examples have it.
+
+    Example:
+        >>> alike_labels({"Good": 2, "good": 30, "bad": 9})
+        "Labels that may be one class, and are learnt as several: 'Good' (2) and 'good' (30)."
+    """
+    forms: dict[str, list[str]] = {}
+    for label in counts:
+        forms.setdefault(label_form(label), []).append(label)
+    groups = [group for group in forms.values() if len(group) > 1]
+    alike = [" and ".join(f"'{label}' ({counts[label]})" for label in group) for group in groups]
+    if not alike:
+        return ""
+    more = f"; and {len(alike) - _MOST_SHOWN} more" if len(alike) > _MOST_SHOWN else ""
+    return f"Labels that may be one class, and are learnt as several: {'; '.join(alike[:_MOST_SHOWN])}{more}."
