@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rekur import _check
-from rekur.cli import training, unfinished
+from rekur.cli import run_options, training, unfinished
 from rekur.cli.options import JSON, with_options
 
 
@@ -29,6 +29,7 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     _check.need("torch", "train", "rekur resume")
+    request = run_options.checked(request, folder)
     if accept_changed_data and request.chosen is not None:
         # what rules chose from the data of then must not be chosen anew from those of now
         known = {name: value for name, value in request.chosen.items() if name != "verbose"}

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -61,6 +61,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
         return options
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options by name, as in scikit-learn.
+
+        Raises:
+            InputError: there is no option of that name.
+        """
+        _check.no_unknown(f"{type(self).__name__} option", params, self._get_param_names())
+        super().set_params(**params)
+        return self
 
     def _train(
         self,

@@ -1,0 +1,80 @@
+"""What ``run.json`` says of a run, checked before it goes on: an earlier Rekur, or a hand, may have written it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from rekur.cli.unfinished import CHECKPOINTS, RUN, Request
+from rekur.errors import CheckpointError, describe, did_you_mean
+
+#: options by the names that they had in earlier versions -> by those of now
+OLD_NAMES: dict[str, str] = {}
+
+_OF_TABLES = ("format", "encoding", "separator", "label_separator")
+_OF_TEXTS = ("column", "document", "encoding")
+_BEGIN = "Begin anew: run `rekur fit` with --overwrite."
+
+
+def checked(request: Request, folder: Path) -> Request:
+    """Return what a run trains, with its options by the names of now.
+
+    Raises:
+        CheckpointError: it has a task, a field or an option that this version does not know; the text names the file.
+    """
+    from rekur.data import Columns
+    from rekur.tasks import TASKS
+
+    file = folder / CHECKPOINTS / RUN
+    _check_kinds(request, file)
+    if request.task not in TASKS:
+        raise _unknown(file, "task", request.task, list(TASKS))
+    estimator: Any = TASKS[request.task]
+    options = _renamed(request.options)
+    chosen = None if request.chosen is None else _renamed(request.chosen)
+    names = estimator._get_param_names()
+    for thing, given, allowed in (
+        ("option", options, names),
+        ("chosen option", chosen or {}, names),
+        ("column", request.columns, [field.name for field in dataclasses.fields(Columns)]),
+        ("option of reading", request.reading, _OF_TEXTS if request.task == "language" else _OF_TABLES),
+    ):
+        for name in given:
+            if name not in allowed:
+                raise _unknown(file, thing, name, allowed)
+    return dataclasses.replace(request, options=options, chosen=chosen)
+
+
+def _check_kinds(request: Request, file: Path) -> None:
+    """Raise unless each field holds what it is for."""
+    fits = {
+        "task": isinstance(request.task, str),
+        "files": _is_list_of_text(request.files) and len(request.files) > 0,
+        "valid": _is_list_of_text(request.valid),
+        "columns": isinstance(request.columns, dict),
+        "reading": isinstance(request.reading, dict),
+        "options": isinstance(request.options, dict),
+        "every": type(request.every) is int and 0 <= request.every < 2**63,
+        "board": request.board is None or isinstance(request.board, str),
+        "chosen": request.chosen is None or isinstance(request.chosen, dict),
+    }
+    for name, holds in fits.items():
+        if not holds:
+            got = describe(name, getattr(request, name), "what `rekur fit` wrote", _BEGIN)
+            raise CheckpointError(f"{file}: {got}")
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {OLD_NAMES.get(name, name): value for name, value in options.items()}
+
+
+def _unknown(file: Path, thing: str, name: str, allowed: Collection[str]) -> CheckpointError:
+    hint = did_you_mean(name, allowed)
+    fix = f"{hint} Else another version of Rekur wrote this run; go on with that one. {_BEGIN}".lstrip()
+    return CheckpointError(f"{file}: {describe(thing, name, 'one that this version of Rekur knows', fix)}")
