@@ -62,6 +62,7 @@ NB_MODULE(_native, m) {
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });
+    m.def("spin_briefly", &rekur::spin_briefly, nb::arg("briefly"), nb::call_guard<nb::gil_scoped_release>());
     m.def("empty_single", &rekur::empty<float>, nb::arg("size"));
     m.def("empty_double", &rekur::empty<double>, nb::arg("size"));
     m.def("product", &rekur::product, nb::arg("in"), nb::arg("weight"), nb::arg("bias").none(), nb::arg("out"),

@@ -1,15 +1,18 @@
 #include "team.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
-#include <unistd.h>
+#include <pthread.h>
+#define REKUR_FORKS
 #endif
 #if defined(__linux__)
 #include <dlfcn.h>
@@ -26,6 +29,10 @@ struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned) = nullptr;
     int (*thread)() = nullptr;
     int (*threads)() = nullptr;
+    int (*processors)() = nullptr;
+    int (*pause)(int) = nullptr;  // ends the threads of the caller's team; absent before OpenMP 5
+
+    bool complete() const { return parallel && thread && threads && processors; }
 };
 
 // Only the name is taken here: nothing may be opened while the libraries are gone through.
@@ -46,12 +53,20 @@ OpenMP load_openmp() {
     found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(handle, "GOMP_parallel"));
     found.thread = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_thread_num"));
     found.threads = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_num_threads"));
+    found.processors = reinterpret_cast<int (*)()>(dlsym(handle, "omp_get_num_procs"));
+    found.pause = reinterpret_cast<int (*)(int)>(dlsym(handle, "omp_pause_resource_all"));
     dlclose(handle);
-    return found.parallel && found.thread && found.threads ? found : OpenMP{};
+    return found.complete() ? found : OpenMP{};
 }
 
-// Looked up anew until it is found: PyTorch may be imported after us.
+// A forked process has only the thread that forked. GNU OpenMP does not notice and would wait for the others for ever,
+// unless the team ended before the fork.
+std::atomic<bool> team_lost{false};
+bool team_ended = false;
+
+// Looked up anew until it is found: PyTorch may be imported after us. None where its threads were lost in a fork.
 OpenMP openmp() {
+    if (team_lost) return OpenMP{};
     static OpenMP found;
     static std::mutex mutex;
     std::lock_guard<std::mutex> lock(mutex);
@@ -111,20 +126,66 @@ private:
     long round_ = 0;
 };
 
-// Never destroyed, since its threads may outlive the module. A process that was forked has none of them: it makes anew.
+// Our own pool, made when it is first used. It is never destroyed: its threads may outlive the module.
+std::mutex pool_mutex;
+Pool* pool = nullptr;
+
 Pool& own_pool() {
-    static std::mutex* const mutex = new std::mutex;
-    static Pool* pool = nullptr;
-#if defined(__unix__) || defined(__APPLE__)
-    static pid_t owner = 0;
-    std::lock_guard<std::mutex> lock(*mutex);
-    if (!pool || owner != getpid()) pool = new Pool, owner = getpid();
-#else
-    std::lock_guard<std::mutex> lock(*mutex);
+    std::lock_guard<std::mutex> lock(pool_mutex);
     if (!pool) pool = new Pool;
-#endif
     return *pool;
 }
+
+#if defined(REKUR_FORKS)
+void before_fork() {
+#if defined(__linux__)
+    const OpenMP omp = openmp();
+    constexpr int soft = 1;  // omp_pause_soft
+    team_ended = !omp.parallel || (omp.pause && omp.pause(soft) == 0);
+#endif
+}
+
+// Another thread of the parent may have held the lock: the child gets a new one, and a new pool.
+void after_fork_in_child() {
+    new (&pool_mutex) std::mutex;
+    pool = nullptr;
+#if defined(__linux__)
+    team_lost = team_lost || !team_ended;
+#endif
+}
+
+[[maybe_unused]] const int fork_handlers = pthread_atfork(before_fork, nullptr, after_fork_in_child);
+#endif
+
+#if defined(__linux__)
+// GNU OpenMP lets its threads spin for long before they sleep, unless it manages more threads than there are
+// processors. A thread of ours that holds a team of its own, asleep, makes it so.
+class Sleepers {
+public:
+    explicit Sleepers(const OpenMP& omp) : thread_([this, omp] { hold(omp); }) {}
+
+    ~Sleepers() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            over_ = true;
+        }
+        changed_.notify_all();
+        thread_.join();  // its team ends with it
+    }
+
+private:
+    void hold(const OpenMP& omp) {
+        omp.parallel([](void*) {}, nullptr, static_cast<unsigned>(omp.processors() + 1), 0);
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [&] { return over_; });
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool over_ = false;
+    std::thread thread_;
+};
+#endif
 
 }  // namespace
 
@@ -144,6 +205,25 @@ void run_together(int parts, const Work& work) {
     }
 #endif
     own_pool().run(parts, work);
+}
+
+bool spin_briefly(bool briefly) {
+#if defined(__linux__)
+    static std::mutex mutex;
+    static Sleepers* sleepers = nullptr;  // not destroyed at exit: a forked process has no such thread to wait for
+    const OpenMP omp = openmp();
+    if (!omp.parallel) return false;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (briefly && !sleepers) sleepers = new Sleepers(omp);
+    if (!briefly && sleepers) {
+        delete sleepers;
+        sleepers = nullptr;
+    }
+    return true;
+#else
+    (void)briefly;
+    return false;
+#endif
 }
 
 const char* team_name() {

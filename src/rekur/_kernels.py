@@ -6,6 +6,7 @@ import importlib
 import os
 from typing import Any
 
+from rekur._cgroups import processor_quota
 from rekur.errors import InputError
 
 
@@ -24,8 +25,9 @@ def _load() -> tuple[Any, str]:
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processors this process may use: its affinity, and a container's quota rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, processor_quota() or allowed)
 
 
 kernels: Any

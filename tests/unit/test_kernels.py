@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -78,3 +79,65 @@ print(before > 1, len(os.listdir("/proc/self/task")) - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "0"]
+
+
+FORK = """
+import multiprocessing, sys
+{imports}
+{model}
+expected = ask()
+
+def work(queue):
+    queue.put(bool((ask() == expected).all()))
+
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+process = context.Process(target=work, args=(queue,), daemon=True)
+process.start()
+print(queue.get(timeout=100))
+print(bool((ask() == expected).all()))
+"""
+LAYER = """
+torch.set_num_threads(2)
+layer, x = rekur.nn.{layer}, torch.randn(40, 40, 64)
+ask = lambda: layer(x){output}.detach()
+"""
+FITTED = """
+texts = [f"{number} {word} film " * 30 for number in range(40) for word in ("good", "bad")]
+model = rekur.Classifier(hidden_size=32, epochs=1, baseline=False, seed=0).fit(texts, ["good", "bad"] * 40)
+ask = lambda: model.predict(texts)
+"""
+LOADED = """
+model = rekur.load(sys.argv[1])
+texts = ["a good film with a plot " * 30, "a bad film " * 30] * 40
+ask = lambda: model.predict(texts)
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rekur = pytest.importorskip("rekur")
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("bundle") / "texts"
+    texts = [f"a {word} film {number}" for number in range(8) for word in ("good", "bad")]
+    rekur.Classifier(hidden_size=32, epochs=1, baseline=False, seed=0).fit(texts, ["good", "bad"] * 8).save(folder)
+    return folder
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.parametrize(
+    ("imports", "model"),
+    [
+        ("import rekur", LOADED),
+        ("import torch, rekur; torch.ones(10**6).exp_()", LOADED),
+        ("import torch, rekur", FITTED),
+        ("import torch, rekur.nn", LAYER.format(layer="LSTM(64, 64, bidirectional=True)", output="[0]")),
+        ("import torch, rekur.nn", LAYER.format(layer="Recurrent('mingru', 64, 64)", output=".output")),
+    ],
+    ids=["loaded", "loaded beside torch", "fitted", "drop-in", "stack"],
+)
+def test_a_model_used_before_a_fork_works_in_parent_and_child(imports: str, model: str, bundle: Path) -> None:
+    code = FORK.format(imports=imports, model=model)
+    command = [sys.executable, "-W", "ignore", "-c", code, str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.stdout.split() == ["True", "True"], done.stderr

@@ -21,6 +21,7 @@ from rekur.errors import InputError
 from rekur.train.footprint import EstimatedPlan, available, copies, footprint, precision, to_device
 from rekur.train.optim import make_optimiser
 from rekur.train.options import TrainOptions
+from rekur.train.waiting import Waiting
 
 #: seconds that measuring time may take at most, and the share of the run after which there is enough of it
 _SECONDS, _SHARE = 2.0, 0.02
@@ -74,12 +75,12 @@ def estimate(model: nn.Module, plan: EstimatedPlan, options: TrainOptions) -> Es
     """
     device = _device(options)
     free = available(device)
-    with _nothing_changed(plan, device):
+    with _nothing_changed(plan, device), Waiting() as waiting:
         trial = copy.deepcopy(model).to(device)
         taken = footprint(trial, plan, options, device)
         seconds = None
         if free is None or taken.total <= free:
-            seconds = _seconds(trial, plan, options, device)
+            seconds = _seconds(trial, plan, options, device, waiting)
     rows, steps = taken.rows, taken.steps
     if free is not None and taken.total > free:
         left = free - taken.fixed
@@ -169,7 +170,9 @@ def check_weights(make: Callable[[int], nn.Module], hidden_size: int, options: T
     )
 
 
-def _seconds(trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, device: torch.device) -> float:
+def _seconds(
+    trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, device: torch.device, waiting: Waiting
+) -> float:
     """Return how long all epochs take, from as many steps as are worth it; at most the time limit."""
     total = getattr(options, "steps", 0) or plan.steps_per_epoch * options.epochs
     optimiser = make_optimiser(trial, options)
@@ -188,6 +191,7 @@ def _seconds(trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, devic
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         spent.append(time.monotonic() - start)
+        waiting.look(interval=0.0 if len(spent) == 1 else 0.1)
         if time.monotonic() - began > min(_SECONDS, _SHARE * total * spent[-1]):
             break
     used = spent[1:] or spent  # the first step makes ready what the others find

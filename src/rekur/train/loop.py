@@ -23,6 +23,7 @@ from rekur.train.options import TrainOptions
 from rekur.train.plan import Plan
 from rekur.train.progress import Reporter, Silent
 from rekur.train.stopping import StopRequest
+from rekur.train.waiting import Waiting
 
 Stopped = Literal["finished", "no better score", "time limit", "interrupted", "diverged", "pruned"]
 
@@ -132,7 +133,7 @@ class _Run:
         self.losses: list[float] = []
         self.rows: list[dict[str, Any]] = []
         self.began, self.clock = time.monotonic(), 0.0
-        self.stop = StopRequest()
+        self.stop, self.waiting = StopRequest(), Waiting()
         if checkpoints is not None and checkpoints.resume:
             self._go_on(checkpoints)
 
@@ -144,7 +145,7 @@ class _Run:
         )
         stopped: Stopped = "finished"
         try:
-            with self.stop:
+            with self.stop, self.waiting:
                 stopped = self._steps()
         except KeyboardInterrupt:
             if self.stop.urgent:
@@ -179,6 +180,7 @@ class _Run:
             for batch in self.plan.batches(self.epoch, self.batch):
                 self.model.train()
                 asked, late, due, alive = self._step(batch)
+                self.waiting.look()
                 if not alive:
                     return "diverged"
                 ends = late or self.done == self.total
