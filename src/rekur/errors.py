@@ -25,8 +25,11 @@ Texts have one form, made by :func:`describe`:
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+_HALF = re.compile("([\udc80-\udcff])|[\ud800-\udfff]")  # the first kind stands for bytes that are not utf-8
 
 
 class RekurError(Exception):
@@ -138,6 +141,18 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
         shown = f"{shown[:80]}… ({len(shown)} characters)"
     text = f"{thing}: got {shown}; expected {expected}."
     return f"{text} {fix}" if fix else text
+
+
+def printable(text: str) -> str:
+    r"""Return a text with an escape for each half of a character, and for each byte that is not utf-8.
+
+    Example:
+        >>> print(printable("caf\udce9 \ud83d café"))
+        caf\xe9 \ud83d café
+    """
+    if text.isascii():
+        return text
+    return _HALF.sub(lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}" if half[1] else f"\\u{ord(half[0]):04x}", text)
 
 
 def did_you_mean(got: str, allowed: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import click
 
 from rekur import _check
 from rekur.cli import training
+from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import LANGUAGE, TEXT_FEATURE_NAMES, TEXT_OUTPUT, estimator_options
 from rekur.cli.options import FILES, JSON, TEXTS, split_texts, with_options
 from rekur.cli.unfinished import Request
@@ -41,7 +42,8 @@ def language(files: tuple[str, ...], **values: Any) -> int:
         options=estimator_options(values, TEXT_FEATURE_NAMES),
         **kept,
     )
-    return training.run(request, how)
+    with kept_copies(request, how.out) as copied:
+        return training.run(copied, how)
 
 
 def prepare(request: Request) -> training.Prepared:
@@ -51,5 +53,6 @@ def prepare(request: Request) -> training.Prepared:
 
     task = LanguageModel(**request.options)
     task.columns_ = {name: value for name, value in request.reading.items() if name != "encoding"}
-    train = open_texts(request.files, **request.reading)
-    return training.Prepared(task, train, open_texts(request.valid, **request.reading) if request.valid else None)
+    train, valid = (list(map(request.source, files)) for files in (request.files, request.valid))
+    texts = open_texts(train, **request.reading)
+    return training.Prepared(task, texts, open_texts(valid, **request.reading) if valid else None)

@@ -9,6 +9,7 @@ import click
 
 from rekur import _check
 from rekur.cli import training
+from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import CLASSIFY, FEATURE_NAMES, OUTPUT, SHARED, estimator_options
 from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
 from rekur.cli.unfinished import Request
@@ -63,7 +64,8 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
         options={"kind": Columns(**columns).kind, **estimator_options(values, FEATURE_NAMES)},
         **kept,
     )
-    return training.run(request, how)
+    with kept_copies(request, how.out) as copied:
+        return training.run(copied, how)
 
 
 def prepare(request: Request) -> training.Prepared:
@@ -72,10 +74,13 @@ def prepare(request: Request) -> training.Prepared:
     from rekur.tasks import TASKS
 
     task: Any = TASKS[request.task](**request.options)
-    columns = written_out(Path(request.files[0]), request.columns, request.reading)
+    columns = written_out(request.source(request.files[0]), request.columns, request.reading)
     task.columns_ = {"columns": columns, "label_separator": request.reading.get("label_separator")}
     train, valid = (
-        [corpus_of(Path(file), request.columns, request.reading, label_type=task.label_type) for file in files]
+        [
+            corpus_of(request.source(file), request.columns, request.reading, label_type=task.label_type)
+            for file in files
+        ]
         for files in (request.files, request.valid)
     )
     return training.Prepared(task, train[0], valid[0] if valid else None)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from rekur.errors import describe, did_you_mean
+from rekur.errors import InputError, describe, did_you_mean, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -116,4 +116,10 @@ def split_texts(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    """Return the options that have a value; one that is no text could not be saved with the model."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        for text in [value] if isinstance(value, str) else value:
+            if (shown := printable(text)) != text:
+                raise InputError(describe(f"--{name.replace('_', '-')}", shown, "text in utf-8"))
+    return given

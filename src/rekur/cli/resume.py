@@ -9,6 +9,7 @@ import click
 
 from rekur import _check
 from rekur.cli import run_options, training, unfinished
+from rekur.cli.copies import kept_copies
 from rekur.cli.options import JSON, with_options
 
 
@@ -42,4 +43,5 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
         resume=True,
         accept_changed_data=accept_changed_data,
     )
-    return training.run(request, how)
+    with kept_copies(request, folder) as copied:
+        return training.run(copied, how)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from rekur import _check
-from rekur.cli import found
+from rekur.cli import fit_language, fit_sequences, found
+from rekur.cli.copies import passing_copies
 from rekur.cli.fit_options import (
     CLASSIFY,
     FEATURE_NAMES,
@@ -21,6 +22,7 @@ from rekur.cli.fit_options import (
 from rekur.cli.options import FILE, FILES, INPUT, JSON, TEXTS, Tasks, split_input, split_texts, with_options
 from rekur.cli.signals import stopped_code
 from rekur.cli.unfinished import Request
+from rekur.data.inputs import is_stream
 from rekur.errors import InputError, did_you_mean
 
 SEARCH = (
@@ -105,42 +107,41 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
     space = _spaces(values.pop("space"))
     cluster = {name: values.pop(name) for name in ("on_cluster", "ray_address", "ray_processors", "ray_gpus")}
     if cluster["on_cluster"]:  # workers have a working folder of their own
-        files, valid = ([str(Path(file).absolute()) for file in listed] for listed in (files, valid))
+        files, valid = (
+            [file if is_stream(file) else str(Path(file).absolute()) for file in listed] for listed in (files, valid)
+        )
     _check.need("torch", "train", "rekur tune")
     _check.need("optuna", "tune", "rekur tune")
     from rekur.study import Cluster, search
 
-    prepared, options = _prepared(task, files, list(valid), {**values, "time_limit": each}, space)
-    result = search(
-        task,
-        prepared.train,
-        X_valid=prepared.valid,
-        out=out,
-        trials=trials,
-        space=space,
-        options=options,
-        time_limit=0.0 if whole is None else seconds(whole),
-        cluster=_cluster(Cluster, **cluster),
-        columns=prepared.task.columns_,
-        say=None if quiet else lambda text: click.echo(text, err=True),
-    )
+    request = _request(task, files, list(valid), {**values, "time_limit": each}, space)
+    with passing_copies(request, out) as copied:
+        prepared = (fit_language if task == "language" else fit_sequences).prepare(copied)
+        result = search(
+            task,
+            prepared.train,
+            X_valid=prepared.valid,
+            out=out,
+            trials=trials,
+            space=space,
+            options=request.options,
+            time_limit=0.0 if whole is None else seconds(whole),
+            cluster=_cluster(Cluster, **cluster),
+            columns=prepared.task.columns_,
+            say=None if quiet else lambda text: click.echo(text, err=True),
+        )
     line = "" if result.best is None else found.fit_line(task, files, given, result.best, out)
     found.show_result(result, out, line, as_json)
     return stopped_code() if result.ended == "interrupted" else 0
 
 
-def _prepared(
-    task: str, files: list[str], valid: list[str], values: dict[str, Any], space: dict[str, str]
-) -> tuple[Any, dict[str, Any]]:
-    """Return the data as ``rekur fit`` reads them, and the options that are fixed."""
-    from rekur.cli import fit_language, fit_sequences
-
+def _request(task: str, files: list[str], valid: list[str], values: dict[str, Any], space: dict[str, str]) -> Request:
+    """Return what ``rekur fit`` would be asked for, with the options that are fixed."""
     if task == "language":
         reading = split_texts(values)
         _check_names(space, set(values))
         options = estimator_options(values, TEXT_FEATURE_NAMES)
-        request = Request(task=task, files=files, valid=valid, columns={}, reading=reading, options=options)
-        return fit_language.prepare(request), options
+        return Request(task=task, files=files, valid=valid, columns={}, reading=reading, options=options)
     columns, reading = split_input(values)
     _check_names(space, set(values))
     fit_sequences.need_columns(columns, Path(files[0]))
@@ -151,8 +152,7 @@ def _prepared(
     if "label_separator" in reading:
         values["multi_label"] = True
     options = {"kind": Columns(**columns).kind, **estimator_options(values, FEATURE_NAMES)}
-    request = Request(task=task, files=files, valid=valid, columns=columns, reading=reading, options=options)
-    return fit_sequences.prepare(request), options
+    return Request(task=task, files=files, valid=valid, columns=columns, reading=reading, options=options)
 
 
 def _spaces(given: tuple[str, ...]) -> dict[str, str]:

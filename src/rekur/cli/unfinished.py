@@ -10,7 +10,8 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ class Request:
         every: steps from one checkpoint to the next; 0 goes by time.
         board: folder of event files for TensorBoard.
         chosen: all options as they were used, those that rules chose from the data among them; None before that.
+        copied: copy -> name, for those of ``files`` and ``valid`` that are copies of what could be read only once.
     """
 
     task: str
@@ -45,6 +47,17 @@ class Request:
     every: int = 0
     board: str | None = None
     chosen: dict[str, Any] | None = None
+    copied: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def source(self, path: str) -> Any:
+        """Return what :func:`rekur.data.open_source` reads: a path, or a copy under the name of what was copied."""
+        from rekur.data.files import check_exists
+        from rekur.data.inputs import File
+
+        if path not in self.copied:
+            return path
+        check_exists(Path(path))
+        return File(Path(path), self.copied[path])
 
     def absolute(self) -> Self:
         """Return the same with paths that hold wherever it is read."""
@@ -52,18 +65,28 @@ class Request:
         board = None if self.board is None else os.path.abspath(self.board)
         return dataclasses.replace(self, files=files, valid=valid, board=board)
 
+    def renamed(self, name: Callable[[str], str]) -> Self:
+        """Return the same with other paths of the copies, which move with the folder of the run."""
+        names = {copy: name(copy) for copy in self.copied}
+        files, valid = ([names.get(path, path) for path in paths] for paths in (self.files, self.valid))
+        copied = {names[copy]: given for copy, given in self.copied.items()}
+        return dataclasses.replace(self, files=files, valid=valid, copied=copied)
+
 
 def write_request(request: Request, out: Path) -> None:
     """Keep what is trained, whole or not at all; checkpoints of an earlier run are removed."""
     folder = out / CHECKPOINTS
     beside = folder / f".{RUN}.partial"
-    content = {"rekur": __version__, **dataclasses.asdict(request.absolute())}
+    content = {
+        "rekur": __version__,
+        **dataclasses.asdict(request.absolute().renamed(partial(os.path.relpath, start=out))),
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("step-*"):
             shutil.rmtree(path, ignore_errors=True)
         with beside.open("w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
+            json.dump(content, file, indent=1)  # in ASCII, which has room for names that are not utf-8
             file.flush()
             os.fsync(file.fileno())
         beside.replace(folder / RUN)
@@ -84,10 +107,11 @@ def read_request(out: Path) -> Request:
     file = out / CHECKPOINTS / RUN
     if not file.is_file():
         raise InputError(_no_run(out))
-    fields = {field.name for field in dataclasses.fields(Request)}
+    fields = {field.name for field in dataclasses.fields(Request)} - {"copied"}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return Request(**{name: content[name] for name in fields})
+        request = Request(**{name: content[name] for name in fields}, copied=dict(content.get("copied", {})))
+        return request.renamed(lambda copy: str(out.absolute() / copy))
     except (OSError, ValueError, TypeError, KeyError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         fix = "Begin anew: run `rekur fit` with --overwrite."

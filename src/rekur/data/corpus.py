@@ -17,7 +17,7 @@ from rekur.data.example import Example
 from rekur.data.memory import as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged, Transforms, encode_items
 from rekur.data.splitting import item_key, split
-from rekur.errors import DataError, InputError
+from rekur.errors import DataError, InputError, describe, printable
 
 Ints = NDArray[np.int64]
 
@@ -177,15 +177,28 @@ class Labels(NamedTuple):
 
 
 def read_labels(corpus: Corpus) -> Labels:
-    """Return every label, after one pass in which items are not kept."""
+    """Return every label, after one pass in which items are not kept.
+
+    Raises:
+        InputError: there is no example, or a label holds what no file can keep.
+    """
     labels, keys, lines = [], [], array("q")
     for example in corpus:
+        _check_characters(example.label, corpus.place_of(example.line))
         labels.append(example.label)
         keys.append(item_key(example.item))
         lines.append(example.line)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
     return Labels(labels, keys, lambda number: corpus.place_of(lines[number]))
+
+
+def _check_characters(label: Any, place: str) -> None:
+    """Raise if a label that is text has bytes that are not utf-8, or halves of characters: it could not be saved."""
+    for name in _names(label):
+        if isinstance(name, str) and (shown := printable(name)) != name:
+            fix = "A folder of that name can be renamed."
+            raise InputError(f"{place}: {describe('label', shown, 'text in whole characters', fix)}")
 
 
 def choose_rows(

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
-from rekur.errors import DataError, InputError, SaveError, describe
+from rekur.errors import DataError, InputError, SaveError, describe, printable
 
 #: what names standard input where a file is expected
 STDIN = "-"
@@ -92,7 +92,7 @@ class File(Input):
 
     def __init__(self, path: Path, name: str | None = None, hint: PurePath | None = None) -> None:
         self.path: Path = path
-        self.name, self.hint = name or str(path), hint or path
+        self.name, self.hint = name or name_of(path), hint or path
 
     def open(self) -> io.RawIOBase:
         """Return a new reader, at the first byte."""
@@ -185,11 +185,14 @@ def name_of(location: Location | Input) -> str:
     """Return what messages call a file."""
     if isinstance(location, Input):
         return location.name
-    return STDIN_NAME if is_stdin(location) else str(location)
+    return STDIN_NAME if is_stdin(location) else printable(os.fspath(location))
 
 
 def is_stream(location: Location | Input) -> bool:
-    """Return whether a location can be read only once: standard input, or neither a regular file nor a folder."""
+    """Return whether a location can be read only once: standard input, or neither a regular file nor a folder.
+
+    An open descriptor, such as ``/dev/stdin``, counts too, whatever is behind it: its name means nothing later on.
+    """
     if isinstance(location, Input):
         return isinstance(location, Stream)
     if is_stdin(location):
@@ -198,7 +201,9 @@ def is_stream(location: Location | Input) -> bool:
         mode = os.stat(location).st_mode
     except OSError:
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    if stat.S_ISREG(mode):
+        return _DESCRIPTOR.fullmatch(os.fspath(location)) is not None
+    return not stat.S_ISDIR(mode)
 
 
 def identity(location: Location | Input) -> tuple[Any, ...]:
