@@ -5,6 +5,7 @@
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
+#include <stdexcept>
 
 namespace rekur {
 
@@ -73,8 +74,17 @@ bool take_view(const Found& found, View& to) {
     return true;
 }
 
-// Tells whether an object is an array that can be read, or `written`, where it is.
-inline bool view_of(nb::handle object, bool written, View& to) {
+// Refuses an array of numbers without memory, such as a fake tensor or one of the device "meta". Nothing is ever mapped to
+// the lowest addresses, at which a view into such an array seems to lie.
+inline void check_memory(const View& found) {
+    constexpr uintptr_t lowest = 1 << 16;
+    if (found.size() > 0 && reinterpret_cast<uintptr_t>(found.data) < lowest) {
+        throw std::invalid_argument("array: got one without memory; expected numbers. Is it a fake or a meta tensor?");
+    }
+}
+
+// Tells whether an object is an array that can be looked at, or `written`, where it is.
+inline bool find_view(nb::handle object, bool written, View& to) {
     if (const Exchange* exchange = exchange_of(object)) {
         nb::dlpack::dltensor found;
         if (exchange->look(object.ptr(), &found) != 0) throw nb::python_error();
@@ -96,6 +106,13 @@ inline bool view_of(nb::handle object, bool written, View& to) {
     nb::ndarray<nb::ro> readable;
     if (written) return nb::try_cast(plain, writable, false) && take_view(writable, to);
     return nb::try_cast(plain, readable, false) && take_view(readable, to);
+}
+
+// Tells whether an object is an array that can be read, or `written`, where it is.
+inline bool view_of(nb::handle object, bool written, View& to) {
+    if (!find_view(object, written, to)) return false;
+    check_memory(to);
+    return true;
 }
 
 }  // namespace rekur
