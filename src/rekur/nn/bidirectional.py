@@ -15,6 +15,7 @@ from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.nn.rnn import Layer
 from rekur.scan import scan_both
+from rekur.scan.both import beside
 from rekur.scan.check import check_input
 
 
@@ -113,7 +114,7 @@ class Bidirectional(nn.Module):
             given = [start if own is None else own for start, own in zip(first, (ahead, back), strict=True)]
             cells = (layers[0].cell, layers[1].cell)
             (y_ahead, ahead), (y_back, back) = scan_both(cells, x, given, lengths=lengths, path=layers[0].scan)
-        return torch.cat((y_ahead, y_back), dim=-1), (ahead, back)
+        return beside(y_ahead, y_back), (ahead, back)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Raise NotStreamableError: the backward direction needs the whole sequence."""

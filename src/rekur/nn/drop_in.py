@@ -6,26 +6,36 @@ first unless ``batch_first``, and for states always (L·dirs, B, H).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rekur.cells.base import Cell
 from rekur.errors import InputError, ShapeError, describe
 from rekur.nn.drop_in_checks import check_hidden, check_input
+from rekur.nn.hand_over import OURS, as_leaf, current_weights, hands_over, in_plain_operators, torchs_own
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.scan import scan, scan_both
+from rekur.scan.both import beside
+from rekur.scan.layout import Layout
+from rekur.scan.precision import full_precision
+
+#: the module of the layers themselves
+LAYERS = "rekur.nn.torch_api"
 
 
 class DropIn(nn.RNNBase):
     """What the three share: torch's module in all but the forward pass, whose cells borrow the flat parameters."""
 
-    #: one cell a layer and direction, without parameters of its own; made at the first call, never saved
+    #: one cell a layer and direction, without parameters of its own; never saved
     _cells: list[Cell] | None = None
+    #: the weights that they hold
+    _bound: Sequence[Tensor] = ()
 
     def forward(self, input: Any, hx: Any = None, lengths: Lengths | None = None) -> tuple[Any, Any]:
         """Run all layers over whole sequences.
@@ -45,11 +55,12 @@ class DropIn(nn.RNNBase):
             ShapeError: shapes that do not agree (a ValueError and a RuntimeError).
             InputError: lengths out of range, or given where they cannot be (a ValueError).
         """
-        if lengths is None and _on_cuda(input):
-            # There torch's own layers run the whole stack in one kernel.
-            return super().forward(input, hx)  # type: ignore[no-any-return]
+        weights = current_weights(self)
+        if lengths is None and hands_over(self, input, hx, weights):
+            with in_plain_operators():
+                return super().forward(input, hx)  # type: ignore[no-any-return]
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, lengths)
+            return self._forward_packed(input, hx, lengths, weights)
         if input.dim() not in (2, 3):
             expected = "(T, B, D), (B, T, D) with batch_first, or (T, D)"
             raise ShapeError(describe("shape of input", tuple(input.shape), expected))
@@ -57,105 +68,151 @@ class DropIn(nn.RNNBase):
         if single and lengths is not None:
             fix = "A single sequence has no padding: cut it to its length."
             raise InputError(describe("lengths", lengths, "None for an input (T, D)", fix))
-        if single or not self.batch_first:
-            x = input.unsqueeze(0) if single else input.transpose(0, 1)
-        else:
-            x = input
+        time_first = not single and not self.batch_first
+        x = input.unsqueeze(0) if single else input.transpose(0, 1) if time_first else input
         check_input(self, x)
         state = check_hidden(self, x, hx, single)
         state = tuple(t.unsqueeze(1) for t in state) if single else state
         checked = check_lengths(lengths, x)
         if x.shape[1] == 0 and lengths is None:
             raise ShapeError(describe("steps of input", 0, "1 or more", "Empty rows need lengths."))
-        output, after = self._run(x, state, checked)
+        if not (x.requires_grad or (time_first and lengths is None)) and _trains(weights):
+            x = x.clone()  # as torch.nn has it: the caller may write over the input before backward
+        output, after = self._run(x, state, checked, weights, time_first=time_first)
         if single:
             return output.squeeze(0), self._hidden(tuple(t.squeeze(1) for t in after))
-        return output if self.batch_first else output.transpose(0, 1), self._hidden(after)
+        return output, self._hidden(after)
 
-    def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Lengths | None) -> tuple[PackedSequence, Any]:
+    def _forward_packed(
+        self, packed: PackedSequence, hx: Any, lengths: Lengths | None, weights: list[Tensor]
+    ) -> tuple[PackedSequence, Any]:
         if lengths is not None:
             raise InputError(describe("lengths", lengths, "None for a PackedSequence", "It knows its lengths."))
         if packed.data.dim() != 2:
             raise ShapeError(describe("shape of input.data", tuple(packed.data.shape), "(steps, D)"))
-        rows = PackedSequence(packed.data, packed.batch_sizes)
-        x, row_lengths = pad_packed_sequence(rows, batch_first=True)
+        x, row_lengths = _padded(packed.data, packed.batch_sizes)
         check_input(self, x)
         order, back = packed.sorted_indices, packed.unsorted_indices
         state = check_hidden(self, x, hx, False)
         state = state if order is None else tuple(t.index_select(1, order) for t in state)
         checked = check_lengths(row_lengths, x)
-        output, after = self._run(x, state, checked)
+        output, after = self._run(x, state, checked, weights, batch_sizes=packed.batch_sizes)
         data = pack_padded_sequence(output, row_lengths, batch_first=True).data
         if back is not None:
             after = tuple(t.index_select(1, back) for t in after)
         return PackedSequence(data, packed.batch_sizes, order, back), self._hidden(after)
 
-    def _run(self, x: Tensor, state: tuple[Tensor, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...],
+        lengths: Tensor | None,
+        weights: list[Tensor],
+        *,
+        time_first: bool = False,
+        batch_sizes: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all layers over x (B, T, D); states are (L·dirs, B, …)."""
         directions = 2 if self.bidirectional else 1
-        cells = self._bound_cells()
+        cells = self._bound_cells(weights)
+        single = self.num_layers * directions == 1
         after = []
         for layer in range(self.num_layers):
-            places = range(layer * directions, (layer + 1) * directions)
-            before = [tuple(tensor[index] for tensor in state) for index in places]
+            last_layer = layer + 1 == self.num_layers
+            layout = Layout(time_first and last_layer, single)
+            numbers = range(layer * directions, (layer + 1) * directions)
+            before = [tuple(tensor[index] for tensor in state) for index in numbers]
             if directions == 1:
-                x, last = scan(cells[layer], x, before[0], lengths=lengths)
+                x, last = scan(cells[layer], x, before[0], lengths=lengths, layout=layout)
                 after.append(last)
             else:
-                both = (cells[places[0]], cells[places[1]])
-                (y, last), (y_back, last_back) = scan_both(both, x, before, lengths=lengths)
-                x = torch.cat((y, y_back), dim=-1)
+                both = (cells[numbers[0]], cells[numbers[1]])
+                (y, last), (y_back, last_back) = scan_both(both, x, before, lengths=lengths, layout=layout)
+                x = beside(y, y_back)
                 after += [last, last_back]
-            if layer + 1 < self.num_layers:
-                x = functional.dropout(x, self.dropout, self.training)
-        return x, tuple(_stacked(tensors) for tensors in zip(*after, strict=True))
+            if not last_layer and self.training and self.dropout > 0:
+                x = _dropped(x, self.dropout, batch_sizes)
+        if single:
+            return x, after[0]
+        with full_precision(x):
+            return x, tuple(torch.stack(tensors) for tensors in zip(*after, strict=True))
 
     def _make_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
 
-    def _bound_cells(self) -> list[Cell]:
-        """Return the cells with the module's present parameters as plain attributes: shared, not copied."""
-        if self._cells is None:
-            directions = 2 if self.bidirectional else 1
-            inner = (self.proj_size or self.hidden_size) * directions
-            with torch.device("meta"):  # takes no memory and no random numbers
-                self._cells = [
-                    self._make_cell(self.input_size if index < directions else inner)
-                    for index in range(self.num_layers * directions)
-                ]
-            for cell, names in zip(self._cells, self._all_weights, strict=True):
-                for name in names:
-                    del cell._parameters[_plain(name)]
-        for cell, names in zip(self._cells, self._all_weights, strict=True):
-            for name in names:  # what is not among the parameters is computed from them
-                found = self._parameters.get(name)
-                cell.__dict__[_plain(name)] = getattr(self, name) if found is None else found
-        return self._cells
+    def _make_cells(self) -> list[Cell]:
+        """Make the cells, without parameters of their own."""
+        directions = 2 if self.bidirectional else 1
+        inner = (self.proj_size or self.hidden_size) * directions
+        with torch.device("meta"):  # takes no memory and no random numbers
+            cells = [
+                self._make_cell(self.input_size if index < directions else inner)
+                for index in range(self.num_layers * directions)
+            ]
+        for cell, names in zip(cells, self._all_weights, strict=True):
+            for name in names:
+                del cell._parameters[_plain(name)]
+        self._cells, self._bound = cells, ()
+        if type(self).__module__ == LAYERS:
+            as_leaf(self)
+        return cells
+
+    def _bound_cells(self, weights: list[Tensor]) -> list[Cell]:
+        """Return the cells with the weights as plain attributes: shared, not copied."""
+        cells = self._make_cells() if self._cells is None else self._cells
+        known = len(self._bound) == len(weights) and all(map(is_, self._bound, weights))
+        if torch.compiler.is_compiling() or not known:
+            rest = iter(weights)
+            for cell, names in zip(cells, self._all_weights, strict=False):
+                cell.__dict__.update({_plain(name): weight for name, weight in zip(names, rest, strict=False)})
+            self.__dict__["_bound"] = list(weights)
+        return cells
 
     def _hidden(self, state: tuple[Tensor, ...]) -> Any:
         return state if self.mode == "LSTM" else state[0]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
-        state.pop("_cells", None)
-        return state
+        return {name: value for name, value in state.items() if name not in OURS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._make_cells()
 
     def _replicate_for_data_parallel(self) -> Any:
         replica = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
         replica._cells = None
         return replica
 
+    def __prepare_scriptable__(self) -> nn.RNNBase:
+        """Return what ``torch.jit.script`` compiles: torch.nn's layer, where it computes the same."""
+        written = type(self).forward is not DropIn.forward or "forward" in self.__dict__
+        computed = any(name not in self._parameters for name in self._flat_weights_names)
+        return self if written or computed else torchs_own(self)
 
-def _stacked(tensors: tuple[Tensor, ...]) -> Tensor:
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
+
+def _trains(weights: list[Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+
+
+def _padded(data: Tensor, batch_sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return packed steps (N, …) as rows (B, T, …) in the order in which they are packed, and their lengths."""
+    return pad_packed_sequence(PackedSequence(data, batch_sizes), batch_first=True)
+
+
+def _dropped(x: Tensor, rate: float, batch_sizes: Tensor | None) -> Tensor:
+    """Return x (B, T, O) with numbers dropped: those that torch.nn drops, which draws time first or packed."""
+    if rate == 1:
+        return x * 0
+    if batch_sizes is None:
+        noise = x.new_empty(x.shape[1], x.shape[0], x.shape[2])
+    else:
+        noise = x.new_empty(int(batch_sizes.sum()), x.shape[2])
+    noise.bernoulli_(1 - rate).div_(1 - rate)
+    return x * (noise.transpose(0, 1) if batch_sizes is None else _padded(noise, batch_sizes)[0])
 
 
 @cache
 def _plain(name: str) -> str:
     """Return the cell's name of a flat parameter: weight_ih of weight_ih_l0_reverse."""
     return "_".join(name.split("_")[:2])
-
-
-def _on_cuda(input: Any) -> bool:
-    data = input.data if isinstance(input, PackedSequence) else input
-    return bool(data.is_cuda)

@@ -5,18 +5,19 @@ Axes: B batch, T time, D input features, H hidden, P projected hidden, L layers.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rekur.errors import InputError, ShapeError, describe
+from rekur.scan.precision import is_mixed
 
 
 def check_input(layer: nn.RNNBase, x: Tensor) -> None:
     """Raise unless x (B, T, D) has the features and the dtype of the layer."""
-    weight = getattr(layer, layer._all_weights[0][0])
-    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+    weight: Any = layer._flat_weights[0]
+    if x.dtype != weight.dtype and not is_mixed(x):
         fix = f"Use input.to({weight.dtype}), or move the layer with .to({x.dtype})."
         raise ShapeError(describe("dtype of input", x.dtype, f"{weight.dtype}, that of the weights", fix))
     if x.shape[2] != layer.input_size:
@@ -51,7 +52,7 @@ def check_hidden(layer: nn.RNNBase, x: Tensor, hx: Any, single: bool) -> tuple[T
         if tuple(tensor.shape) != shape:
             expected = f"{shape}, that is (layers·directions, {'' if single else 'B, '}H)"
             raise ShapeError(describe(f"shape of {name}", tuple(tensor.shape), expected))
-        if tensor.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        if tensor.dtype != x.dtype and not is_mixed(x):
             raise ShapeError(describe(f"dtype of {name}", tensor.dtype, f"{x.dtype}, that of input"))
     return state
 
@@ -71,11 +72,11 @@ def check_options(
     num_layers: int,
     bias: bool,
     batch_first: bool,
-    dropout: float,
+    dropout: Any,
     proj_size: int = 0,
 ) -> None:
     """Raise for values that torch refuses, with the kind of error that it raises: some are a TypeError."""
-    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) <= 1:
         raise InputError(describe("dropout", dropout, "a number in [0, 1]"))
     for name, flag in (("bias", bias), ("batch_first", batch_first)):
         if not isinstance(flag, bool):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rekur.scan.check import check_lengths as check_tensor
+from rekur.scan.watch import readable
 
 Lengths = Tensor | Sequence[int]
 
@@ -35,7 +36,7 @@ def check_lengths(lengths: Lengths | None, x: Tensor) -> Tensor | None:
     if lengths is None:
         return None
     given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
-    if torch.compiler.is_compiling():
+    if not readable(given):
         return given  # values cannot be looked at here; the scan does when it runs
     checked = check_tensor(given if given.numel() else given.to(torch.int64), x)
     return None if bool((checked == x.shape[1]).all()) else checked

@@ -66,7 +66,8 @@ class RNN(DropIn, nn.RNN):
         if nonlinearity not in ("tanh", "relu"):
             raise InputError(describe("nonlinearity", nonlinearity, "'tanh' or 'relu'"))
         options = (nonlinearity, bias, batch_first, dropout, bidirectional)
-        nn.RNN.__init__(self, input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        self._make_cells()
 
     def _make_cell(self, input_size: int) -> Cell:
         nonlinearity = "relu" if self.mode == "RNN_RELU" else "tanh"
@@ -120,7 +121,8 @@ class LSTM(DropIn, nn.LSTM):
     ) -> None:
         check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         options = (bias, batch_first, dropout, bidirectional, proj_size)
-        nn.LSTM.__init__(self, input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        self._make_cells()
 
     def _make_cell(self, input_size: int) -> Cell:
         return lstm.LSTM(input_size, self.hidden_size, proj_size=self.proj_size, bias=self.bias, init="torch")
@@ -173,7 +175,8 @@ class GRU(DropIn, nn.GRU):
         refuse_unknown("GRU", unknown)
         check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout)
         options = (bias, batch_first, dropout, bidirectional)
-        nn.GRU.__init__(self, input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, num_layers, *options, device=device, dtype=dtype)
+        self._make_cells()
 
     def _make_cell(self, input_size: int) -> Cell:
         return gru.GRU(input_size, self.hidden_size, bias=self.bias, init="torch")

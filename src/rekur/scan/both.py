@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from rekur.scan import native
-from rekur.scan.bptt import Prepared, backward, given_of, no_view
+from rekur.scan.bptt import Prepared, Unchanged, backward, given_of, no_view
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose
 from rekur.scan.jobs import run_beside
+from rekur.scan.layout import BATCH_FIRST, Layout
 from rekur.scan.operands import Family, Operands, Results
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
 from rekur.scan.run import as_state, prepare_cell, scan
+from rekur.scan.watch import plain, watcher
 
 State = tuple[Tensor, ...]
 
@@ -31,6 +33,7 @@ def scan_both(
     *,
     lengths: Tensor | None = None,
     path: str = "auto",
+    layout: Layout = BATCH_FIRST,
 ) -> tuple[tuple[Tensor, State], tuple[Tensor, State]]:
     """Run one cell forwards and another backwards through time, as two calls of :func:`rekur.scan.scan` would.
 
@@ -43,6 +46,7 @@ def scan_both(
         states: the state of each before the first step that it reads.
         lengths: int64 (B,), the real steps of each row; None where every row has T.
         path: as in :func:`rekur.scan.scan`.
+        layout: the axes of what is returned.
 
     Returns:
         of each cell its outputs (B, T, O) and the state after each row's last step read.
@@ -54,21 +58,28 @@ def scan_both(
         (torch.Size([2, 4, 5]), torch.Size([2, 4, 5]))
     """
     plans = None
-    if not torch.compiler.is_compiling() and torch.get_num_threads() > 1:
+    if not watcher((x,)) and torch.get_num_threads() > 1:
         for cell in cells:
             check_input(cell, x)
         plans = _plans(cells, x, None if lengths is None else check_lengths(lengths, x), path)
-    if plans is None:
-        ahead = scan(cells[0], x, states[0], lengths=lengths, path=path)
-        return ahead, scan(cells[1], x, states[1], lengths=lengths, reverse=True, path=path)
-    given = to_weights(cells[0], x)
-    before = []
-    for cell, state in zip(cells, states, strict=True):
-        before.append(tuple(s.to(given.dtype) for s in check_state(cell, x, state)))
-    with full_precision(given):
-        prepared = [prepare_cell(cell, "native", given, own) for cell, own in zip(cells, before, strict=True)]
-        (y, after), (y_back, after_back) = _run(prepared, given, plans)
-    return (y, as_state(after, before[0])), (y_back, as_state(after_back, before[1]))
+    if plans is not None:
+        given = to_weights(cells[0], x)
+        before = []
+        for cell, state in zip(cells, states, strict=True):
+            before.append(tuple(s.to(given.dtype) for s in check_state(cell, x, state)))
+        with full_precision(given):
+            prepared = [prepare_cell(cell, "native", given, own) for cell, own in zip(cells, before, strict=True)]
+        if all(plain(operands) for _, operands in prepared):
+            (y, after), (y_back, after_back) = _run(prepared, given, plans, layout)
+            return (y, as_state(after, before[0])), (y_back, as_state(after_back, before[1]))
+    how: Any = {"lengths": lengths, "path": path, "layout": layout}
+    return scan(cells[0], x, states[0], **how), scan(cells[1], x, states[1], reverse=True, **how)
+
+
+def beside(ahead: Tensor, back: Tensor) -> Tensor:
+    """Return the outputs of both directions side by side, in their own dtype also under autocast."""
+    with full_precision(ahead):
+        return torch.cat((ahead, back), dim=-1)
 
 
 def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str) -> tuple[Plan, Plan] | None:
@@ -87,17 +98,18 @@ def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str)
     return ahead, ragged_plan(lengths, x.shape[1], x.device, reverse=True)
 
 
-def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan]) -> list[tuple[Tensor, State]]:
-    """Return for each direction its outputs (B, T, O), and the state after each row's last step read."""
+def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan], layout: Layout) -> list[tuple[Tensor, State]]:
+    """Return for each direction its outputs, and the state after each row's last step read."""
     families = tuple(family for family, _ in prepared)
     tensors = [t for _, operands in prepared for t in (x, *operands)]
     with full_precision(x):
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-            found = list(_Both.apply(families, plans, *tensors))  # type: ignore[no-untyped-call]
+            results = list(_Both.apply(families, plans, layout, *tensors))  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                found = [t for results in _evaluate(families, plans, tensors, keep=False) for t in results.found]
-    (y, *after), (y_back, *after_back) = _halves(found)
+                both = _evaluate(families, plans, tensors, keep=False)
+                results = [no_view(t) for each in both for t in layout.arrange(each.found)]
+    (y, *after), (y_back, *after_back) = _halves(results)
     return [(y, tuple(after)), (y_back, tuple(after_back))]
 
 
@@ -119,21 +131,23 @@ class _Both(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, families: tuple[Family, ...], plans: tuple[Plan, Plan], *tensors: Tensor | None
+        ctx: Any, families: tuple[Family, ...], plans: tuple[Plan, Plan], layout: Layout, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
         both = _evaluate(families, plans, tensors, keep=True)
-        both = tuple(made._replace(found=[no_view(t) for t in made.found]) for made in both)
-        ctx.families, ctx.plans = families, plans
-        kept = [(*own, made.found[0], *made.saved) for own, made in zip(_halves(tensors), both, strict=True)]
-        ctx.save_for_backward(*kept[0], *kept[1])
+        arranged = [[no_view(t) for t in layout.arrange(each.found)] for each in both]
+        ctx.families, ctx.plans, ctx.layout = families, plans, layout
+        ctx.outputs = [Unchanged(outputs) for outputs, *_ in arranged]
+        saved = [(*given, each.found[0], *each.saved) for given, each in zip(_halves(tensors), both, strict=True)]
+        ctx.save_for_backward(*saved[0], *saved[1])
         ctx.set_materialize_grads(False)
-        return tuple(t for made in both for t in made.found)
+        return tuple(t for each in arranged for t in each)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
-        givens = map(given_of, _halves(saved), _halves(ctx.needs_input_grad[2:]))
+        givens = map(given_of, _halves(saved), _halves(ctx.needs_input_grad[3:]))
+        restored = map(ctx.layout.restore, _halves(grads))
         with full_precision(saved[0]):
-            works = [backward(*own) for own in zip(ctx.families, ctx.plans, givens, _halves(grads), strict=True)]
+            works = map(backward, ctx.families, ctx.plans, givens, restored, ctx.outputs)
             ahead, back = run_beside(*works)
-        return None, None, *ahead, *back
+        return None, None, None, *ahead, *back

@@ -18,35 +18,39 @@ from torch import Tensor
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.jobs import Work, run
+from rekur.scan.layout import BATCH_FIRST, Layout
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.operands import Family, Given, Operands
 from rekur.scan.plan import Plan
 from rekur.scan.precision import full_precision
+from rekur.scan.watch import seen_gradients
 
 State = tuple[Tensor, ...]
 Prepared = tuple[Family, Operands]
 
 
-def bptt(prepared: Prepared, x: Tensor, plan: Plan) -> tuple[Tensor, State]:
+def bptt(prepared: Prepared, x: Tensor, plan: Plan, layout: Layout = BATCH_FIRST) -> tuple[Tensor, State]:
     """Run a cell of a family that is written out by hand.
 
     Args:
         prepared: the family and its operands.
         x: inputs (B, T, D).
         plan: where the real steps are.
+        layout: the axes of what is returned.
 
     Returns:
-        outputs (B, T, P), zero beyond each row's length, and the state after each row's last step.
+        outputs (B, T, P), zero beyond each row's length, and the state after each row's last step, none of them views.
     """
     family, operands = prepared
     with full_precision(x):
         inputs = x.to(operands.w_h.dtype)
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-            y, *after = _Bptt.apply(family, plan, *tensors)  # type: ignore[no-untyped-call]
+            y, *after = _Bptt.apply(family, plan, layout, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                (y, *after), _ = run(family.evaluate(plan, inputs, operands, keep=False))
+                results, _ = run(family.evaluate(plan, inputs, operands, keep=False))
+                y, *after = map(no_view, layout.arrange(results))
     return y, tuple(after)
 
 
@@ -131,25 +135,47 @@ class _Bptt(torch.autograd.Function):
     """(x, operands) -> (y, h) or (y, h, c)."""
 
     @staticmethod
-    def forward(ctx: Any, family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        found, saved = run(family.evaluate(plan, x, Operands(*tensors), keep=True))  # type: ignore[arg-type]
-        found = [no_view(t) for t in found]
-        ctx.family, ctx.plan = family, plan
-        ctx.save_for_backward(x, *tensors, found[0], *saved)
+    def forward(
+        ctx: Any, family: Family, plan: Plan, layout: Layout, x: Tensor, *tensors: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        results, saved = run(family.evaluate(plan, x, Operands(*tensors), keep=True))  # type: ignore[arg-type]
+        arranged = [no_view(t) for t in layout.arrange(results)]
+        ctx.family, ctx.plan, ctx.layout, ctx.outputs = family, plan, layout, Unchanged(arranged[0])
+        ctx.save_for_backward(x, *tensors, results[0], *saved)
         ctx.set_materialize_grads(False)
-        return tuple(found)
+        return tuple(arranged)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # looked at once: computing twice allows no more
         with full_precision(saved[0]):
-            work = backward(ctx.family, ctx.plan, given_of(saved, ctx.needs_input_grad[2:]), grads)
-            return None, None, *run(work)
+            given = given_of(saved, ctx.needs_input_grad[3:])
+            work = backward(ctx.family, ctx.plan, given, ctx.layout.restore(grads), ctx.outputs)
+            return None, None, None, *run(work)
 
 
 def no_view(tensor: Tensor) -> Tensor:
-    """Return the same numbers as a tensor that is no view: only such an output may be changed in place."""
+    """Return the same memory as a tensor that is no view: only such an output may be changed in place."""
     return tensor.data
+
+
+class Unchanged:
+    """Whether outputs still hold what the forward pass wrote, without keeping their memory alive.
+
+    Backward reads outputs, and what it read from changed ones would be wrong. Their numbers are saved under another
+    version counter, so that a change is no error; here it is seen.
+    """
+
+    def __init__(self, outputs: Tensor) -> None:
+        counter = outputs.detach()  # shares the counter of changes in place,
+        counter.data = _NOTHING  # and no memory any more
+        self._counter, self._version = counter, counter._version
+
+    def __bool__(self) -> bool:
+        return self._counter._version == self._version
+
+
+_NOTHING = torch.empty(0)
 
 
 def given_of(saved: Sequence[Any], needed: Sequence[bool]) -> Given:
@@ -158,12 +184,17 @@ def given_of(saved: Sequence[Any], needed: Sequence[bool]) -> Given:
     return Given(saved[0], Operands(*saved[1:count]), saved[count], saved[count + 1 :], needed)
 
 
-def backward(family: Family, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
+def backward(
+    family: Family, plan: Plan, given: Given, grads: Sequence[Tensor | None], unchanged: Unchanged
+) -> Work[list[Tensor | None]]:
     """Give the gradients of x and of all operands, as autograd asks for them."""
     if all(g is None for g in grads):
         return [None] * len(given.needed)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or seen_gradients(grads):
         return _differentiable_gradients(family, plan, (given.x, *given.operands), grads, given.needed)
+    if not unchanged:  # compute again what was written over
+        results, saved = yield from family.evaluate(plan, given.x, given.operands, keep=True)
+        given = given._replace(y=results[0], saved=saved)
     return (yield from family.gradients(plan, given, grads))
 
 
@@ -174,14 +205,19 @@ def _differentiable_gradients(
     grads: Sequence[Tensor | None],
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
-    # Views: if one operand was computed from another, only its direct effect belongs to it.
-    views = [None if t is None else t.view_as(t) for t in given]
-    results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
+    """Return the gradients in operations that PyTorch can look at, by running the steps anew.
+
+    They can be differentiated again where that is asked for, and ``grads`` may be of many backward passes at once.
+    """
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views: if one operand was computed from another, only its direct effect belongs to it.
+        views = [None if t is None else t.view_as(t) for t in given]
+        results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
     pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [v for v, need in zip(views, needed, strict=True) if v is not None and need]
     found = iter(
-        torch.autograd.grad([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True)
+        torch.autograd.grad([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=again, allow_unused=True)
     )
     return [next(found) if v is not None and need else None for v, need in zip(views, needed, strict=True)]
 

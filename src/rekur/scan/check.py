@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rekur.errors import InputError, ShapeError, describe
+from rekur.scan.precision import is_mixed, weight_of
 
 State = tuple[Tensor, ...]
 
@@ -32,17 +33,9 @@ def check_input(cell: Any, x: Any) -> None:
     if weight is not None and weight.device != x.device:
         fix = "Move one of them with .to(device)."
         raise InputError(describe("device of x", x.device, f"{weight.device}, where the cell is", fix))
-    if weight is not None and weight.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+    if weight is not None and weight.dtype != x.dtype and not is_mixed(x):
         fix = f"Use x.to({weight.dtype}), or cell.to({x.dtype})."
         raise InputError(describe("dtype of x", x.dtype, f"{weight.dtype}, the dtype of the cell's weights", fix))
-
-
-def weight_of(cell: Any) -> Tensor | None:
-    """Return one of the weights of a cell or of the cell inside it, or None where it has none."""
-    while "cell" in cell._modules:
-        cell = cell.cell
-    weight: Tensor | None = getattr(cell, "weight_hh", None)  # an attribute: the cells of the drop-ins borrow theirs
-    return next(cell.parameters(), None) if weight is None else weight
 
 
 def check_lengths(lengths: Any, x: Tensor) -> Tensor:
@@ -81,7 +74,7 @@ def check_state(cell: Any, x: Tensor, state: Any) -> State:
     for i, (tensor, size) in enumerate(zip(state, sizes, strict=True)):
         if tuple(tensor.shape) != (x.shape[0], *size):
             raise ShapeError(describe(f"shape of state[{i}]", _shape(tensor), f"{(x.shape[0], *size)}"))
-        if tensor.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        if tensor.dtype != x.dtype and not is_mixed(x):
             raise InputError(describe(f"dtype of state[{i}]", tensor.dtype, f"{x.dtype}, the dtype of x"))
         if tensor.device != x.device:
             raise InputError(describe(f"device of state[{i}]", tensor.device, f"{x.device}, where x is"))

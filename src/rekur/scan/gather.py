@@ -10,15 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rekur.scan.watch import watcher
+
 
 def take(rows: Tensor, index: Tensor) -> Tensor:
     """Return ``rows[index]`` (N, …) of (M, …); ``index`` int64 (N,) names no row twice."""
+    if watcher((rows,)):
+        return rows.index_select(0, index)
     taken: Tensor = _Take.apply(rows, index)  # type: ignore[no-untyped-call]
     return taken
 
 
 def put(rows: Tensor, index: Tensor, count: int) -> Tensor:
     """Return (M, …) with ``rows`` (N, …) at ``index`` and zeros elsewhere; ``count`` is M."""
+    if watcher((rows,)):
+        return rows.new_zeros(count, *rows.shape[1:]).index_copy(0, index, rows)
     spread: Tensor = _Put.apply(rows, index, count)  # type: ignore[no-untyped-call]
     return spread
 

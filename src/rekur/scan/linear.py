@@ -21,6 +21,7 @@ from rekur.scan import native_linear
 from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan, whole_plan
 from rekur.scan.precision import full_precision, project
+from rekur.scan.watch import seen_gradients
 
 State = tuple[Tensor, ...]
 
@@ -53,7 +54,7 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
         a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
         h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
         y = plan.unpack(cell.readout(h, projected))
-    return plan.restore(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
+        return plan.restore(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
 
 
 def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +92,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, h0, h = ctx.saved_tensors
         plan = ctx.plan
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or seen_gradients((grad,)):
             return None, None, *_differentiable_gradients(plan, a, b, h0, grad)
         d = _solve_back(ctx.method, plan, a, grad)
         return None, None, d * plan.shifted(h0, h), d, a[: plan.rows] * d[: plan.rows]
@@ -163,11 +164,14 @@ def _associative(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
 
 def _differentiable_gradients(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Return the gradients as functions that can be differentiated again, by running the steps anew."""
-    inputs = [a.view_as(a), b.view_as(b), h0.view_as(h0)]
-    h, outputs = inputs[2], []
-    for a_t, b_t in zip(plan.each(inputs[0]), plan.each(inputs[1]), strict=True):
-        h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
-        outputs.append(h)
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        inputs = [a.view_as(a), b.view_as(b), h0.view_as(h0)]
+        h, outputs = inputs[2], []
+        for a_t, b_t in zip(plan.each(inputs[0]), plan.each(inputs[1]), strict=True):
+            h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
+            outputs.append(h)
+        all_h = torch.cat(outputs)
     wanted = [t for t in inputs if t.requires_grad]
-    found = iter(torch.autograd.grad(torch.cat(outputs), wanted, grad, create_graph=True))
+    found = iter(torch.autograd.grad(all_h, wanted, grad, create_graph=again))
     return tuple(next(found) if t.requires_grad else None for t in inputs)

@@ -53,8 +53,8 @@ def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -
 
 def _steps(cell: ScannableCell, projected: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     outputs = []
-    for t in range(projected.shape[1]):
-        y, after = cell.recur(projected[:, t], state)
+    for t, step in enumerate(projected.unbind(1)):  # a trace of it refuses other numbers of steps
+        y, after = cell.recur(step, state)
         if lengths is not None:
             alive = t < lengths
             y = torch.where(_like(alive, y), y, torch.zeros_like(y))

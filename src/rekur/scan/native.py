@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rekur._kernels import kernels
-from rekur.scan.check import weight_of
 from rekur.scan.jobs import Work
 from rekur.scan.operands import Family, Given, Operands, Results, project_into
 from rekur.scan.plan import Plan
+from rekur.scan.precision import weight_of
 
 # numbers of an array whose memory is worth keeping for the next one
 _LARGE = 1 << 19

@@ -24,6 +24,7 @@ from rekur.scan import native
 from rekur.scan.operands import project_into
 from rekur.scan.plan import Plan
 from rekur.scan.precision import full_precision, is_mixed, project
+from rekur.scan.watch import seen_gradients
 
 State = tuple[Tensor, ...]
 
@@ -151,11 +152,8 @@ class _Product(torch.autograd.Function):
         to_x, to_weight, to_bias = ctx.needs_input_grad
         d_x = None
         if to_x:
-            d_x = (
-                d @ weight
-                if torch.is_grad_enabled()
-                else torch.mm(d, weight, out=native.empty(x, x.shape[0], x.shape[1]))
-            )
+            seen = torch.is_grad_enabled() or seen_gradients((d,))
+            d_x = d @ weight if seen else torch.mm(d, weight, out=native.empty(x, x.shape[0], x.shape[1]))
         return d_x, d.t() @ x if to_weight else None, d.sum(0) if to_bias else None
 
 
@@ -182,7 +180,7 @@ class _Scan(torch.autograd.Function):
         given = Given(*tensors)
         if d_h is None and d_last is None:
             return (None,) * 6
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or seen_gradients((d_h, d_last)):
             return None, None, *_differentiable_gradients(ctx.form, ctx.plan, given, d_h, d_last)
         return None, None, *_gradients(ctx.form, ctx.plan, given, h, d_h, d_last)
 
@@ -245,23 +243,25 @@ def _differentiable_gradients(
     form: Form, plan: Plan, given: Given, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients as functions that can be differentiated again, by running the steps anew."""
-    # Views: if one operand was computed from another, only its direct effect belongs to it.
-    views = Given(*(None if t is None else t.view_as(t) for t in given))  # type: ignore[arg-type]
-    pair = form.pair(*(t for t in views[:3] if t is not None))
-    if plan.index is None:
-        steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
-    else:
-        steps = [tuple(plan.each(t)) for t in pair]
-    h, outputs = views.h0, []
-    for a_t, b_t in zip(*steps, strict=True):
-        h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
-        outputs.append(h)
-    all_h = torch.stack(outputs, 1).flatten(0, 1) if plan.index is None else torch.cat(outputs)
-    last = outputs[-1] if plan.index is None else plan.at_last(all_h)
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views: if one operand was computed from another, only its direct effect belongs to it.
+        views = Given(*(None if t is None else t.view_as(t) for t in given))  # type: ignore[arg-type]
+        pair = form.pair(*(t for t in views[:3] if t is not None))
+        if plan.index is None:
+            steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
+        else:
+            steps = [tuple(plan.each(t)) for t in pair]
+        h, outputs = views.h0, []
+        for a_t, b_t in zip(*steps, strict=True):
+            h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
+            outputs.append(h)
+        all_h = torch.stack(outputs, 1).flatten(0, 1) if plan.index is None else torch.cat(outputs)
+        last = outputs[-1] if plan.index is None else plan.at_last(all_h)
     pairs = [(r, d) for r, d in ((all_h, d_h), (last, d_last)) if d is not None]
     wanted = [t for t in views if t is not None and t.requires_grad]
     grads = torch.autograd.grad(
-        [r for r, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
+        [r for r, _ in pairs], wanted, [d for _, d in pairs], create_graph=again, allow_unused=True
     )
     found = iter(grads)
     return tuple(next(found) if t is not None and t.requires_grad else None for t in views)

@@ -9,11 +9,13 @@ Axes: B batch, T time, N real steps of the batch, D input features, H hidden, P 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from rekur.scan.bptt import Prepared
 from rekur.scan.check import check_lengths
@@ -64,6 +66,8 @@ def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool
 
 def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan | None:
     """Return the plan, or None where no row has a step."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return None
     if lengths is None:
         return whole_plan(x.shape[0], x.shape[1], reverse=reverse)
     real = check_lengths(lengths, x)
@@ -182,7 +186,7 @@ def _fake_backward(
 
 
 def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    ctx.family, x, lengths, ctx.reverse, _, *operands = inputs
+    ctx.family, x, lengths, ctx.reverse, ctx.kept, *operands = inputs
     states = 1 if operands[5] is None else 2
     ctx.states = states
     ctx.save_for_backward(x, lengths, *operands, output[0], *output[1 + states :])
@@ -192,6 +196,9 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     x, lengths, *rest = ctx.saved_tensors
     count = len(Operands._fields)
     operands, y, saved = rest[:count], rest[count], rest[count + 1 :]
+    if not ctx.kept:  # recorded while nothing was to be differentiated: a trace made under no_grad
+        y, *rest = torch.ops.rekur.scan(ctx.family, x, lengths, ctx.reverse, True, *operands)
+        saved = rest[ctx.states :]
     shapes = [y, *(s for s in (operands[2], operands[5]) if s is not None)]
     given = [torch.zeros_like(s) if g is None else g for g, s in zip(grads, shapes, strict=False)]
     needed = [ctx.needs_input_grad[1], *ctx.needs_input_grad[5:]]
@@ -201,3 +208,35 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
 
 
 _scan.register_autograd(_backward, setup_context=_keep_for_backward)
+
+
+def _work(operands: Sequence[Any], x: Any) -> tuple[int, list[int]]:
+    """Return the steps of all rows, and the multiply-adds of a step in the input product and in each other one."""
+    shapes = dict(zip(Operands._fields, operands, strict=True))
+    others = [math.prod(shapes[name]) for name in ("w_h", "w_hr") if shapes[name] is not None]
+    return x[0] * x[1], [math.prod(shapes["w_x"]), *others]
+
+
+@register_flop_formula(torch.ops.rekur.scan)
+def _flops(family: str, x: Any, lengths: Any, reverse: bool, keep: bool, *operands: Any, **more: Any) -> int:
+    """Return the floating-point operations of all products, those in the padding included."""
+    steps, work = _work(operands, x)
+    return int(2 * steps * sum(work))
+
+
+@register_flop_formula(torch.ops.rekur.scan_backward)
+def _flops_backward(
+    family: str,
+    x: Any,
+    lengths: Any,
+    reverse: bool,
+    operands: Sequence[Any],
+    y: Any,
+    saved: Any,
+    grads: Any,
+    needed: Sequence[bool],
+    **more: Any,
+) -> int:
+    """Return the floating-point operations of two products for each of the forward pass, and of those needed of x."""
+    steps, (of_x, *others) = _work(operands, x)
+    return int(2 * steps * (of_x * sum(needed[:2]) + 2 * sum(others)))

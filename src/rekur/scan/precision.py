@@ -15,9 +15,22 @@ import torch
 from torch import Tensor
 
 
+def weight_of(cell: Any) -> Tensor | None:
+    """Return one of the weights of a cell or of the cell inside it, or None where it has none."""
+    while "cell" in cell._modules:
+        cell = cell.cell
+    weight: Tensor | None = getattr(cell, "weight_hh", None)  # an attribute: the cells of the drop-ins borrow theirs
+    return next((p for p in cell.parameters() if p.is_floating_point()), None) if weight is None else weight
+
+
+def weights_of(cell: Any) -> list[Tensor]:
+    """Return all weights of a cell, those that the cells of the drop-ins borrow too."""
+    return [*cell.parameters(), *(t for t in vars(cell).values() if isinstance(t, Tensor))]
+
+
 def is_mixed(x: Tensor) -> bool:
-    """Return whether autocast is on where x is."""
-    return torch.is_autocast_enabled(x.device.type)
+    """Return whether autocast is on where x is; there is none for tensors without memory."""
+    return not x.is_meta and torch.is_autocast_enabled(x.device.type)
 
 
 def full_precision(x: Tensor) -> contextlib.AbstractContextManager[Any]:
@@ -29,7 +42,7 @@ def to_weights(cell: Any, x: Tensor) -> Tensor:
     """Return x in the dtype of the cell's weights under autocast, where a layer before may have left it in another."""
     if not is_mixed(x):
         return x
-    weight = next((p for p in cell.parameters() if p.is_floating_point()), None)
+    weight = weight_of(cell)
     return x.to(torch.float32 if weight is None else weight.dtype)
 
 

@@ -14,14 +14,16 @@ from rekur._check import flag
 from rekur.scan import native, native_variants
 from rekur.scan.bptt import KINDS, Prepared, bptt, prepare
 from rekur.scan.check import check_input, check_lengths, check_state
-from rekur.scan.choose import choose, drops_in_product, is_linear
+from rekur.scan.choose import choose, drops_in_product, is_linear, runnable
+from rekur.scan.layout import BATCH_FIRST, Layout, owned
 from rekur.scan.linear import linear_scan
 from rekur.scan.loop import loop
 from rekur.scan.operator import operate
-from rekur.scan.plan import ragged_plan, whole_plan
-from rekur.scan.precision import full_precision, to_weights
+from rekur.scan.plan import Plan, ragged_plan, whole_plan
+from rekur.scan.precision import full_precision, to_weights, weights_of
 from rekur.scan.reverse import reverse_rows
 from rekur.scan.vendor import vendor
+from rekur.scan.watch import in_onnx_export, passes_through, plain, readable, watcher
 
 State = tuple[Tensor, ...]
 
@@ -37,6 +39,7 @@ def scan(
     lengths: Tensor | None = None,
     reverse: bool = False,
     path: str = "auto",
+    layout: Layout = BATCH_FIRST,
 ) -> tuple[Tensor, State]:
     r"""Run a cell through time.
 
@@ -52,6 +55,8 @@ def scan(
         lengths: int64 (B,), the real steps of each row, in [0, T], on any device; None where every row has T.
         reverse: read each row from its own last real step to its first; outputs stay where their inputs are.
         path: "auto", or the name of a scan: "loop", "native", "bptt", "sequential", "chunked", "associative", "vendor".
+            What looks at operations, such as ``torch.jit.trace``, sees those that compute the same.
+        layout: the axes of what is returned.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step read; that of
@@ -69,25 +74,28 @@ def scan(
         (torch.Size([2, 4, 5]), True, True)
     """
     check_input(cell, x)
-    compiling = torch.compiler.is_compiling()
     x = to_weights(cell, x)
     before = tuple(s.to(x.dtype) for s in check_state(cell, x, state))
     backwards = flag("reverse", reverse)
-    real = lengths if compiling else _real_steps(lengths, x)
+    seen = watcher((x, *before))
+    if seen:
+        return _arranged(layout, *_run_seen(seen, cell, x, before, lengths, backwards, path))
+    real = _real_steps(lengths, x)
     chosen = choose(cell, x, real, path=path).path
-    by_hand = chosen in _BY_HAND and not is_linear(cell)
-    if compiling and by_hand and x.shape[0] and x.shape[1]:
-        return _as_operator(cell, chosen, x, before, real, backwards)  # looks at the lengths when it runs
-    real = _real_steps(real, x) if compiling else real
-    if x.shape[0] == 0 or x.shape[1] == 0 or (real is not None and not bool(real.any())):
-        return x.new_zeros(x.shape[0], x.shape[1], cell.output_size), before
+    if _is_empty(x, real):
+        return _arranged(layout, *_without_steps(cell, x, before))
     if chosen == "loop":
-        turned = reverse_rows(x, real) if backwards else x
-        y, after = loop(cell, turned, before, real)
-        return (reverse_rows(y, real) if backwards else y), after
-    if real is None:
-        return _run(cell, chosen, x, before, whole_plan(x.shape[0], x.shape[1], reverse=backwards))
-    return _run(cell, chosen, x, before, ragged_plan(real, x.shape[1], x.device, reverse=backwards))
+        return _arranged(layout, *_loop(cell, x, before, real, backwards))
+    if chosen not in _BY_HAND or is_linear(cell):
+        if plain(cell.parameters()):
+            return _arranged(layout, *_run_layers(cell, chosen, x, before, _plan(x, real, backwards)))
+        return _arranged(layout, *_loop(cell, x, before, real, backwards))
+    with full_precision(x):
+        prepared = prepare_cell(cell, chosen, x, before)
+        if plain(prepared[1]):
+            y, after = bptt(prepared, x, _plan(x, real, backwards), layout)
+            return y, as_state(after, before)
+    return _arranged(layout, *_loop(cell, x, before, real, backwards))
 
 
 def _real_steps(lengths: Tensor | None, x: Tensor) -> Tensor | None:
@@ -96,24 +104,80 @@ def _real_steps(lengths: Tensor | None, x: Tensor) -> Tensor | None:
     return None if checked is None or bool((checked == x.shape[1]).all()) else checked
 
 
-def _run(cell: Any, chosen: str, x: Tensor, before: State, plan: Any) -> tuple[Tensor, State]:
+def _is_empty(x: Tensor, lengths: Tensor | None) -> bool:
+    return x.shape[0] == 0 or x.shape[1] == 0 or (lengths is not None and not bool(lengths.any()))
+
+
+def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan:
+    if lengths is None:
+        return whole_plan(x.shape[0], x.shape[1], reverse=reverse)
+    return ragged_plan(lengths, x.shape[1], x.device, reverse=reverse)
+
+
+def _arranged(layout: Layout, y: Tensor, state: State) -> tuple[Tensor, State]:
+    if layout == BATCH_FIRST:
+        return y, state
+    y, *states = map(owned, layout.arrange([y, *state]))
+    return y, tuple(states)
+
+
+def _without_steps(cell: Any, x: Tensor, before: State) -> tuple[Tensor, State]:
+    """Return zeros and the state as it was, of which the gradients of x and all weights are zeros."""
+    results = [x.new_zeros(x.shape[0], x.shape[1], cell.output_size), *(s.clone() for s in before)]
+    if torch.is_grad_enabled():
+        sums = [t.reshape(-1)[:0].sum() for t in (x, *weights_of(cell)) if t.requires_grad]
+        for zero in sums:
+            results = [t + zero.to(t.dtype) for t in results]
+    return results[0], tuple(results[1:])
+
+
+def _loop(cell: Any, x: Tensor, before: State, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
+    y, after = loop(cell, reverse_rows(x, lengths) if reverse else x, before, lengths)
+    return (reverse_rows(y, lengths) if reverse else y), after
+
+
+def _run_layers(cell: Any, chosen: str, x: Tensor, before: State, plan: Plan) -> tuple[Tensor, State]:
     if chosen == "vendor":
         with full_precision(x):
             return vendor(cell, x, before, plan)
-    if chosen not in _BY_HAND or is_linear(cell):
-        return linear_scan(cell, x, before, plan, chosen)
-    with full_precision(x):
-        y, after = bptt(prepare_cell(cell, chosen, x, before), x, plan)
-    return y, as_state(after, before)
+    return linear_scan(cell, x, before, plan, chosen)
+
+
+def _run_seen(
+    seen: str, cell: Any, x: Tensor, before: State, lengths: Tensor | None, reverse: bool, path: str
+) -> tuple[Tensor, State]:
+    """Run in operators that what looks at them understands; lengths are looked at only when these run.
+
+    Args:
+        seen: what :func:`rekur.scan.watch.watcher` says.
+        cell: as :func:`scan` takes it, and all further arguments.
+    """
+    chosen = choose(cell, x, None, path=path).path
+    written = chosen in _BY_HAND and not is_linear(cell)
+    to_onnx = seen != "compile" and in_onnx_export()
+    if lengths is None and "vendor" in runnable(cell) and (chosen == "vendor" or seen == "trace" or to_onnx):
+        return _run_layers(cell, "vendor", x, before, _plan(x, None, reverse))
+    if seen != "trace" and (x.shape[0] == 0 or x.shape[1] == 0):
+        return _without_steps(cell, x, before)
+    if written and not to_onnx and seen != "transform":
+        with full_precision(x):
+            prepared = prepare_cell(cell, chosen, x, before)
+            if seen != "tensor" or passes_through((x, *before, *prepared[1])):
+                return _as_operator(prepared, x, before, lengths, reverse)
+    if seen == "compile" and chosen != "loop":
+        real = _real_steps(lengths, x)
+        if _is_empty(x, real):
+            return _without_steps(cell, x, before)
+        return _run_layers(cell, chosen, x, before, _plan(x, real, reverse))
+    real = _real_steps(lengths, x) if lengths is not None and readable(lengths) else lengths
+    return _loop(cell, x, before, real, reverse)
 
 
 def _as_operator(
-    cell: Any, chosen: str, x: Tensor, before: State, lengths: Tensor | None, reverse: bool
+    prepared: Prepared, x: Tensor, before: State, lengths: Tensor | None, reverse: bool
 ) -> tuple[Tensor, State]:
-    """Run as one operator, for code that is being compiled."""
-    with full_precision(x):
-        prepared = prepare_cell(cell, chosen, x, before)
-        y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
+    """Run as one operator, which PyTorch knows the shapes, the gradients and the work of."""
+    y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
     return y, as_state(after, before)
 
 
@@ -121,8 +185,9 @@ def as_state(after: State, before: State) -> State:
     """Return h and cells that stand side by side as a cell's state, what no step changes taken from ``before``."""
     if len(after) == 1:
         return (*after, *before[1:])
-    count = after[1].shape[1] // before[1].shape[1]
-    return (after[0], *after[1].chunk(count, 1), *before[1 + count :])
+    count = after[1].shape[-1] // before[1].shape[-1]
+    cells = after[1].chunk(count, -1) if count > 1 else after[1:]  # one piece would be a view
+    return (after[0], *cells, *before[1 + count :])
 
 
 def prepare_cell(cell: Any, chosen: str, x: Tensor, before: State) -> Prepared:
