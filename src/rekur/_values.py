@@ -138,7 +138,10 @@ def code_of(value: Any, thing: str = "code") -> str:
     if isinstance(value, bool | np.bool_ | numbers.Integral):
         return str(value)
     if isinstance(value, Decimal) and value.is_finite():
-        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+        if value == value.to_integral_value():
+            return str(int(value))
+        near = str(float(value))
+        return near if Decimal(near) == value else f"{value.normalize():f}"
     if isinstance(value, numbers.Real):
         number = float(value)
         return str(int(number)) if number.is_integer() else str(value)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, TextIO
 
 from rekur.data.files import open_text, read_lines
@@ -36,6 +37,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once)
+_EXACT = json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal)
 
 
 class JsonRows(Source):
@@ -69,6 +71,10 @@ class JsonRows(Source):
                 raise self.error(describe("row", got, 'a JSON object such as {"text": …, "label": …}'), number)
             yield Row(value, number)
 
+    @property
+    def _decoder(self) -> json.JSONDecoder:
+        return _EXACT if self.keeps_digits else _DECODER
+
     def _begins_with(self) -> str:
         with open_text(self._file, self._encoding) as text:
             return next((line.strip()[0] for line in text if line.strip()), "")
@@ -77,7 +83,7 @@ class JsonRows(Source):
         for number, line in enumerate(read_lines(self._file, self._encoding), 1):
             if line.strip():
                 try:
-                    value = _DECODER.decode(line)
+                    value = self._decoder.decode(line)
                 except (ValueError, RecursionError) as error:
                     raise self.error(_bad_json(line, error), number) from error
                 yield number, value
@@ -105,7 +111,7 @@ class JsonRows(Source):
         block = _BLOCK
         while True:
             try:
-                value, end = _DECODER.raw_decode(buffer, at)
+                value, end = self._decoder.raw_decode(buffer, at)
                 return value, buffer, end
             except (ValueError, RecursionError) as error:
                 more = text.read(block) if _may_be_cut(error, buffer) else ""

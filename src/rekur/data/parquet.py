@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from rekur._check import need
 from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, check_names
@@ -43,7 +45,7 @@ class Parquet(Source):
                     raise self._garbled(error) from error
                 if batch is None:
                     return
-                for values in batch.to_pylist():
+                for values in _values(batch, arrow):
                     number += 1
                     yield Row(values, number)
 
@@ -58,3 +60,16 @@ class Parquet(Source):
     def _garbled(self, error: BaseException) -> DataError:
         what = str(error).splitlines()[0]
         return self.error(f"content: got '{what}'; expected a whole parquet file. Write it again.")
+
+
+def _values(batch: Any, arrow: Any) -> list[dict[str, Any]]:
+    """Return the rows of a batch; times in nanoseconds stay whole, which Python's own are not able to."""
+    types = arrow.types
+    fine = [f.name for f in batch.schema if types.is_timestamp(f.type) and f.type.unit == "ns"]
+    for name in fine:
+        place = batch.schema.get_field_index(name)
+        batch = batch.set_column(place, name, batch.column(place).cast(arrow.int64()))
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    for row in rows if fine else []:
+        row.update((name, None if row[name] is None else np.datetime64(row[name], "ns")) for name in fine)
+    return rows
