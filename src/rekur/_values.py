@@ -205,7 +205,13 @@ def as_array(value: Any) -> NDArray[Any]:
 
 def is_row(value: Any) -> bool:
     """Return whether a value holds others: a list or an array with axes, not text."""
-    return hasattr(value, "__len__") and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict)
+    holds = hasattr(value, "__len__") or hasattr(value, "__array__")
+    return holds and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict)
+
+
+def members(row: Any) -> list[Any]:
+    """Return what stands in a row."""
+    return list(row if isinstance(row, list | tuple) else as_array(row))
 
 
 def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any] | tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._values import CellError, as_array, code_of, is_missing, is_row, number_of, numbers_in, scalar
+from rekur._values import CellError, code_of, is_missing, is_row, members, number_of, numbers_in, scalar
 from rekur.errors import describe
 
 #: a time as it is compared: exactly, whatever it was written as
@@ -187,9 +187,9 @@ def numbers_in_text(text: str, thing: str) -> list[float]:
 def _slowly(value: Any, thing: str) -> NDArray[np.float64]:
     """Read cell by cell, so that missing marks are taken and the first bad cell is named."""
     steps: list[list[float]] = []
-    for i, step in enumerate(value if isinstance(value, list | tuple) else as_array(value)):
+    for i, step in enumerate(members(value)):
         where = f"{thing}, step {i + 1}"
-        cells = list(step) if is_row(step) else [step]
+        cells = members(step) if is_row(step) else [step]
         row = [number_of(c, f"{where}, channel {k + 1}" if is_row(step) else where) for k, c in enumerate(cells)]
         if steps and len(row) != len(steps[0]):
             raise CellError(describe(f"{where}: channels", len(row), f"{len(steps[0])}, as in step 1"))
@@ -226,7 +226,7 @@ def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:
         return ""
     if not is_row(value):
         raise CellError(describe(thing, value, "text or a list of codes"))
-    codes = [code_of(v, f"{thing}, step {i + 1}") for i, v in enumerate(value)]
+    codes = [code_of(v, f"{thing}, step {i + 1}") for i, v in enumerate(members(value))]
     if "" in codes:
         raise CellError(f"{thing}, step {codes.index('') + 1}: got nothing; expected a code. Leave the step out.")
     return codes

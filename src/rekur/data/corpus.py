@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
 from rekur.data.example import Example
-from rekur.data.memory import as_sequences, kind_of, plain_labels
+from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged, Transforms, encode_items
 from rekur.data.splitting import item_key, split
 from rekur.errors import DataError, InputError, describe, printable
@@ -108,13 +108,15 @@ class Corpus:
             kind: ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
             channels: the names of the channels; None takes those of the first series that has any.
         """
-        named = channels or (None if kind in ("text", "symbols") or not isinstance(X, Sequence) else first_names(X))
+        X = as_list(X, name)
+        kind = kind or kind_of(X)
+        named = channels or (first_names(X) if kind == "series" else None)
         items = as_sequences(X, kind, name=name, channels=named)
         labels = [None] * len(items) if y is None else plain_labels(y, "y")
         if len(items) != len(labels):
             raise InputError(f"y: got {len(labels)} labels; expected one for each of the {len(items)} items in {name}.")
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
-        return cls(lambda: examples, name, "[{line}]", named, kind or kind_of(X))
+        return cls(lambda: examples, name, "[{line}]", named, kind)
 
 
 class _Items:

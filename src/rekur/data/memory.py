@@ -101,7 +101,7 @@ def _values(column: Any) -> Any:
 
 
 def _items(data: Any, labels: Any, name: str) -> Source:
-    data = _as_list(data, name, _EXPECTED)
+    data = as_list(data, name, _EXPECTED)
     if labels is None:
         return MemorySource(name, "items", ["item"], lambda: ((item,) for item in data))
     if not hasattr(labels, "__len__") or len(labels) != len(data):
@@ -111,7 +111,7 @@ def _items(data: Any, labels: Any, name: str) -> Source:
     return MemorySource(name, "items", ["item", "label"], lambda: zip(data, values, strict=True))
 
 
-def _as_list(items: Any, name: str, expected: str) -> Any:
+def as_list(items: Any, name: str, expected: str = "a list of sequences") -> Any:
     """Return something with one entry an item, or raise: a list, or an array of two axes or more, or of objects."""
     if not isinstance(items, str | bytes | Mapping | Sequence) and not hasattr(items, "columns"):
         if hasattr(items, "to_list") and hasattr(items, "name"):  # one column of a data frame
@@ -120,7 +120,7 @@ def _as_list(items: Any, name: str, expected: str) -> Any:
             try:
                 items = as_array(items)
             except (TypeError, ValueError) as error:
-                fix = f"It cannot be read as an array: {error}."
+                fix = f"It cannot be read as an array: {str(error).rstrip('.')}."
                 raise InputError(describe(name, type(items).__name__, expected, fix)) from error
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):
         fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
@@ -195,7 +195,7 @@ def as_sequences(
         >>> [x.shape for x in as_sequences([[1, 2, 3], [4]])]
         [(3, 1), (1, 1)]
     """
-    items = _as_list(items, name, "a list of sequences")
+    items = as_list(items, name)
     if len(items) == 0:
         raise InputError(f"{name}: got 0 sequences; expected 1 or more.")
     kind = kind or kind_of(items)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._channels import by_name, names_in_index
-from rekur._values import CellError, as_array, is_row, number_of, numbers_in, scalar
+from rekur._values import CellError, is_row, members, number_of, numbers_in, scalar
 from rekur.errors import DataError, ShapeError, describe, did_you_mean
 from rekur.features.base import Phrase, type_of
 
@@ -91,7 +91,7 @@ def check_finite(rows: Rows, place: Place, *, allow_missing: bool) -> None:
 
 
 def _as_array(item: Any, count: int | None, place: Place) -> Rows:
-    if isinstance(item, str | bytes | Mapping) or not hasattr(item, "__len__"):
+    if not is_row(item):
         got = item if isinstance(item, str) else type_of(item)
         raise DataError(describe(f"{place.before}series", got, "an array (T, D), a list of rows or of numbers"))
     try:
@@ -102,7 +102,7 @@ def _as_array(item: Any, count: int | None, place: Place) -> Rows:
         values = None
     if values is not None:
         return values
-    return _walk(item if isinstance(item, list | tuple) else list(as_array(item)), count, place)
+    return _walk(members(item), count, place)
 
 
 def _walk(item: Sequence[Any], count: int | None, place: Place) -> Rows:
@@ -132,11 +132,10 @@ def _row(entry: Any, step: int, place: Place) -> Sequence[Any]:
             got = "the channels " + ", ".join(map(str, entry))
             raise DataError(describe(place.step(step), Phrase(got), expected, fix))
         return [entry[name] for name in names]
-    if not is_row(entry) or not hasattr(entry, "__getitem__"):
+    if not is_row(entry):
         shown = entry if isinstance(entry, str) else Phrase(repr(entry))
         raise DataError(describe(place.step(step), shown, "a row of numbers, as the other steps"))
-    row: Sequence[Any] = entry
-    return row
+    return members(entry)
 
 
 def _number(value: Any, step: int, channel: int, place: Place) -> float:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rekur import _check
-from rekur._values import CellError, code_of, holds_codes, is_row
+from rekur._values import CellError, code_of, holds_codes, is_row, members
 from rekur.errors import DataError, InputError, describe
 from rekur.features import cut
 from rekur.features.base import VERSION, Phrase, check_items, type_of
@@ -120,6 +120,8 @@ class SymbolFeatures(TokenFeatures):
         counts: Counter[str] = Counter()
         form = "codes" if blanks or self.separator is not None else "letters" if self.codes is False else ""
         for number, item in enumerate(items):
+            if isinstance(item, str) and not item.strip():
+                continue  # nothing is there, whatever a symbol is
             found = "letters" if isinstance(item, str) and not blanks and self.separator is None else "codes"
             if form not in ("", found):
                 raise InputError(describe(f"item {number}", item, f"{form}, as the items before it"))
@@ -259,14 +261,14 @@ class SymbolFeatures(TokenFeatures):
                 return self._clean(cut.whole_characters(item).split(None if blanks else self.separator), thing)
             if form == "letters":
                 return "".join(self._fold_letters(item).split())
+            if not item.strip():
+                return []
             fix = "Put the codes into a list, or say what separates them: separator=' '."
             raise InputError(describe(thing, item, "a list of codes", fix))
-        if isinstance(item, np.ndarray) or hasattr(item, "tolist"):
-            item = item.tolist()
-        if form == "letters" or not isinstance(item, Sequence) or isinstance(item, bytes):
+        if form == "letters" or not is_row(item):
             expected = "a text of letters" if form == "letters" else "a text or a list of codes"
             raise InputError(describe(thing, type_of(item), expected))
-        return [self._fold_code(_code(code, f"{thing}, step {step}")) for step, code in enumerate(item)]
+        return [self._fold_code(_code(code, f"{thing}, step {step}")) for step, code in enumerate(members(item))]
 
     def _clean(self, codes: list[str], thing: str) -> list[str]:
         for code in codes:

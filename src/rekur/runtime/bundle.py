@@ -159,6 +159,8 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
         Traceback (most recent call last):
         rekur.errors.BundleError: bundle: got 'no/such'; expected a bundle's folder (nothing is there).
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise BundleError(describe("bundle", repr(folder), "the path of a bundle's folder"))
     root = Path(folder)
     _refuse_what_is_no_folder(root)
     config = _read_config(root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,4 +111,6 @@ def documents(X: Any) -> list[str]:
         return [X]
     if isinstance(X, Path):
         raise InputError(describe("X", str(X), "texts; those of a file come from rekur.data.open_texts"))
+    if isinstance(X, bytes | Mapping) or not isinstance(X, Iterable):
+        raise InputError(describe("X", type(X).__name__, "a text, or a list of texts"))
     return list(X)

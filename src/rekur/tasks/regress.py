@@ -52,7 +52,13 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
         values = numbers_of(labels, "labels", place_of)
-        mean, scale = float(values.mean()), float(values.std())
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = float(values.mean()), float(values.std())
+        if not np.isfinite([mean, scale]).all():
+            top = np.abs(values).max()
+            raise InputError(
+                f"labels: got numbers up to {top:g}; expected ones that can be squared. Divide them by a large number."
+            )
         if scale == 0:
             raise InputError(
                 f"labels: got only the number {mean:g} in {len(values)} training examples; "
