@@ -28,9 +28,12 @@ def channel_order(names: Sequence[str], wanted: Sequence[str], thing: str) -> li
     if len(names) == len(wanted) and set(names) == set(wanted):
         return [names.index(name) for name in wanted]
     strange = next((name for name in names if name not in wanted), None)
+    absent = next((name for name in wanted if name not in names), None)
     got, expected = (", ".join(f"'{name}'" for name in listed) for listed in (names, wanted))
-    fix = "" if strange is None else did_you_mean(strange, wanted)
-    fix = f"{fix} Channels are matched by name; rename those of the data.".lstrip()
+    if strange is not None:
+        fix = f"{did_you_mean(strange, wanted)} Channels are matched by name; rename those of the data.".lstrip()
+    else:
+        fix = "A name is there twice." if absent is None else f"'{absent}' is not among them."
     raise InputError(f"{thing}: channels: got {_cut(got)}; expected {_cut(expected)}, as in training. {fix}")
 
 

@@ -67,17 +67,21 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
 
 def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
     """Return what features, fitted on all items, do with one."""
-    from rekur.data import channels, examples
+    from rekur.data import Corpus, channels, examples
     from rekur.errors import InputError
     from rekur.features import make_features
 
     unlabelled = dataclasses.replace(chosen, label=None)
-    items = (example.item for example in examples(source, unlabelled, empty="keep"))
+    items = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=_told), source.name).items()
     try:
         options = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
         return list(make_features(chosen.kind, **options).fit(items).describe())
     except InputError as error:  # the table is still worth seeing
         return [("nothing yet", str(error))]
+
+
+def _told(text: str) -> None:
+    """Say nothing: the description has told it."""
 
 
 def _fit_line(file: Path, found: Any) -> str:

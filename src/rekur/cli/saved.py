@@ -47,11 +47,8 @@ def corpus_of(
 
 def written_out(file: Location | Input, columns: dict[str, Any], reading: dict[str, Any]) -> dict[str, Any]:
     """Return column choices in which ranges such as ``t0..t11`` are the columns that the file has there."""
-    ranges = {
-        role: names
-        for role in ("series", "values")
-        if isinstance(names := columns.get(role), list) and any(".." in name for name in names)
-    }
+    listed = {role: columns[role] for role in ("series", "values") if isinstance(columns.get(role), list)}
+    ranges = {role: names for role, names in listed.items() if any(".." in name for name in names)}
     if not ranges:
         return columns
     source = open_source(file, **{name: value for name, value in reading.items() if name != "label_separator"})

@@ -347,9 +347,9 @@ def channels(source: Source, columns: Columns) -> list[str] | None:
         >>> channels(table, Columns(series=["x..y"], group="who"))
         ['x', 'y']
     """
-    if columns.series is None or isinstance(columns.series, str):
+    if columns.series is None or not columns.is_long:
         return None
-    return expand(source, "series", list(columns.series))
+    return expand(source, "series", columns.items())
 
 
 def expand(source: Source, role: str, names: list[str]) -> list[str]:
