@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rekur._channels import by_name
-from rekur._values import CellError, as_array, is_missing, is_row
+from rekur._values import CellError, as_array, is_missing, is_row, scalar
 from rekur.data.cells import series_of, symbols_of, text_of
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, ShapeError, describe
@@ -150,8 +150,8 @@ def plain_labels(labels: Any, name: str = "labels") -> list[Any]:
         labels = as_array(labels)
     is_date = getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")  # tolist() makes numbers of them
     if hasattr(labels, "tolist") and getattr(labels, "ndim", 1) == 1 and not is_date:
-        return list(labels.tolist())
-    return list(labels)
+        labels = labels.tolist()
+    return [scalar(label) for label in labels]
 
 
 def _dicts(data: Sequence[Any], name: str) -> Iterator[Mapping[Any, Any]]:

@@ -58,16 +58,6 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         return sorted(names)
 
-    def set_params(self, **options: Any) -> Self:
-        """Set options, as scikit-learn has it.
-
-        Raises:
-            InputError: there is no such option.
-        """
-        self._check_options(options)
-        super().set_params(**options)
-        return self
-
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
         return options
