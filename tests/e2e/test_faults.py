@@ -16,7 +16,7 @@ import pytest
 from tests.e2e import worker
 from tests.e2e.conftest import environment
 
-from rekur.errors import LockedError, SaveError
+from rekur.errors import CheckpointError, LockedError, SaveError
 from rekur.train import Checkpoints, History, TrainOptions, TrainResult, train
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +78,8 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(seed: int, tm
         assert killed["rows"] == said["whole"]["rows"]
         # the last kill may have come before the oldest was removed; nothing half-written is there in any case
         assert left in (
-            ["lock", "step-00000038", "step-00000039"],
-            ["lock", "step-00000037", "step-00000038", "step-00000039"],
+            ["step-00000038", "step-00000039"],
+            ["step-00000037", "step-00000038", "step-00000039"],
         )
 
 
@@ -88,7 +88,7 @@ def test_what_a_kill_leaves_half_written_is_cleared_away(tmp_path: Path) -> None
     (tmp_path / ".step-00000036.partial-00ff").mkdir()
     (tmp_path / ".step-00000036.partial-00ff" / "tensors.safetensors").write_bytes(b"half")
     fit(tmp_path, every=7, resume=True)
-    assert names(tmp_path) == ["lock", "step-00000028", "step-00000035"]
+    assert names(tmp_path) == ["step-00000028", "step-00000035"]
 
 
 # ── damaged ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,7 +111,7 @@ def test_a_damaged_one_is_passed_over_said_and_removed(damage: Any, tmp_path: Pa
     expected, _ = fit(None)
     stop = At(20, lambda: signal.raise_signal(signal.SIGTERM))
     assert fit(tmp_path, stop, every=6)[1].stopped == "interrupted"
-    assert names(tmp_path) == ["lock", "step-00000018", "step-00000020"]
+    assert names(tmp_path) == ["step-00000018", "step-00000020"]
     damage(tmp_path / "step-00000020")
     listener = At(19, lambda: None)
     model, _ = fit(tmp_path, listener, every=50, resume=True)
@@ -120,7 +120,29 @@ def test_a_damaged_one_is_passed_over_said_and_removed(damage: Any, tmp_path: Pa
     assert listener.texts[0].endswith("); the one before it is used.")
     assert listener.texts[1] == "Going on after step 18 of 40."
     fit(tmp_path, At(30, lambda: signal.raise_signal(signal.SIGTERM)), every=50, resume=True)
-    assert names(tmp_path) == ["lock", "step-00000018", "step-00000030"]
+    assert names(tmp_path) == ["step-00000018", "step-00000030"]
+
+
+def test_where_all_are_damaged(tmp_path: Path) -> None:
+    fit(tmp_path, every=15)
+    for path in tmp_path.glob("step-*"):
+        (path / "tensors.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError) as caught:
+        fit(tmp_path, resume=True)
+    assert str(caught.value) == (
+        f"{tmp_path}: got 2 damaged checkpoints (step-00000030 is damaged (tensors.safetensors was changed or cut off"
+        "); step-00000015 is damaged (tensors.safetensors was changed or cut off)); expected one that is whole. "
+        "Begin anew."
+    )
+
+
+def test_what_somebody_else_put_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "step-00000003").mkdir()
+    (tmp_path / "step-00000003" / "model.pt").write_bytes(b"of another program")
+    fit(tmp_path, At(7, lambda: (tmp_path / "step-00000006" / "note.txt").write_text("mine")), every=6)
+    assert names(tmp_path) == ["step-00000003", "step-00000006", "step-00000030", "step-00000036"]
+    assert names(tmp_path / "step-00000003") == ["model.pt"]
+    assert names(tmp_path / "step-00000006") == ["note.txt"]
 
 
 def flip_bit(path: Path) -> None:
@@ -132,60 +154,107 @@ def flip_bit(path: Path) -> None:
 # ── no room ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_full_disk_ends_training_with_the_last_checkpoint_whole(tmp_path: Path) -> None:
+def test_training_goes_on_although_the_disk_is_full(tmp_path: Path) -> None:
     expected, _ = fit(None)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Full(At):
+        """Lets a file have no more than so many bytes after step 14, and ends the run after step 28."""
+
+        def step(self, done: int, loss: float) -> None:
+            super().step(done, loss)
+            if done == 28:
+                signal.raise_signal(signal.SIGTERM)
+
+    listener = Full(14, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1])))
     try:
-        with pytest.raises(SaveError) as caught:  # a file may then have no more than so many bytes
-            fit(tmp_path, At(14, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))), every=5)
+        _, result = fit(tmp_path, listener, every=5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert str(caught.value) == (
-        f"{tmp_path}: a checkpoint could not be written (File too large); training stopped. "
-        "Make room, then go on from step-00000010, which is whole."
-    )
-    assert names(tmp_path) == ["lock", "step-00000005", "step-00000010"]
+    assert result.stopped == "interrupted"
+    assert listener.texts == [
+        f"warning: {tmp_path}: a checkpoint could not be written (File too large); the newest one is step-00000010. "
+        "Training goes on."
+    ]
+    assert names(tmp_path) == ["step-00000005", "step-00000010"]
     model, _ = fit(tmp_path, every=5, resume=True)
     assert same(model, expected)
 
 
 @pytest.mark.parametrize("where", ["save_file", "flush"])
-def test_no_room_for_the_first_one(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_any_checkpoint(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(f"rekur.train.checkpoint.{where}", full)
-    with pytest.raises(SaveError) as caught:
-        fit(tmp_path, every=5)
-    assert str(caught.value) == (
-        f"{tmp_path}: a checkpoint could not be written (No space left on device); training stopped. "
-        "Make room, then begin anew."
-    )
-    assert names(tmp_path) == ["lock"]
+    listener = At(1, lambda: None)
+    model, result = fit(tmp_path, listener, every=5)
+    assert (result.stopped, same(model, fit(None)[0])) == ("finished", True)
+    assert listener.texts == [
+        f"warning: {tmp_path}: a checkpoint could not be written (No space left on device); there is none yet. "
+        "Training goes on."
+    ]
+    assert names(tmp_path) == []
 
 
 def test_no_room_for_the_history(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history, listener = History(tmp_path), At(1, lambda: None)
     (tmp_path / "history.jsonl").symlink_to("/dev/full")
-    with pytest.raises(SaveError) as caught:
-        train(worker.Network(0.0), worker.Streams(), OPTIONS, history=history)
-    assert str(caught.value) == f"{tmp_path}/history.jsonl: could not be written (No space left on device)."
+    result = train(worker.Network(0.0), worker.Streams(), OPTIONS, history=history, reporter=listener)
+    assert result.stopped == "finished"
+    assert len(history.rows) == -(-worker.STEPS // worker.EPOCH)
+    text = f"warning: {tmp_path}/history.jsonl: could not be written (No space left on device). Training goes on."
+    assert listener.texts == [text]
+
+
+def test_a_run_that_has_ended_is_held_until_it_is_saved(tmp_path: Path) -> None:
+    """What comes after training, such as saving the model, can fail: then nothing has to be trained again."""
+    model, checkpoints = worker.Network(0.3), Checkpoints(tmp_path)
+    train(model, worker.Streams(), OPTIONS, checkpoints=checkpoints, on_evaluation=lambda row: row["step"] == 18)
+    assert names(tmp_path) == ["lock"]
+    checkpoints.keep()
+    checkpoints.close()
+    assert names(tmp_path) == ["step-00000018"]
+    again, history = worker.Network(0.7), History()
+    checkpoints = Checkpoints(tmp_path, resume=True)
+    ended = train(again, worker.Streams(), OPTIONS, history=history, checkpoints=checkpoints)
+    checkpoints.close()
+    assert (ended.stopped, same(again, model)) == ("pruned", True)
+    assert [row["step"] for row in history.rows] == [9, 18]
 
 
 # ── asked to end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("saves", [True, False])
 def test_a_signal_ends_after_the_step_and_handlers_come_back(number: int, saves: bool, tmp_path: Path) -> None:
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     stop = At(13, lambda: signal.raise_signal(number))
     _, result = fit(tmp_path if saves else None, stop)
     assert (result.stopped, result.best_epoch) == ("interrupted", 1)
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     if saves:
-        assert names(tmp_path) == ["lock", "step-00000013"]
+        assert names(tmp_path) == ["step-00000013"]
         assert same(fit(tmp_path, resume=True)[0], fit(None)[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_the_system_sends_twice_is_one_request(number: int, tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    assert fit(tmp_path, At(13, twice))[1].stopped == "interrupted"
+    assert names(tmp_path) == ["step-00000013"]
+
+
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+    try:
+        assert fit(None, At(13, lambda: signal.raise_signal(signal.SIGHUP)))[1].stopped == "finished"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_signal_interrupts_at_once(tmp_path: Path) -> None:
@@ -195,7 +264,7 @@ def test_a_second_signal_interrupts_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path, At(13, twice), every=10)
-    assert names(tmp_path) == ["lock", "step-00000010"]
+    assert names(tmp_path) == ["step-00000010"]
 
 
 def test_a_handler_of_the_program_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import REVIEWS, WALKS, Run, environment, write_table
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, WALKS, Run, environment, write_table
 
 from rekur.tasks import load
 
@@ -33,7 +33,7 @@ def stop(number: int, seen: str, *words: Any) -> tuple[int, str, str]:
         return child.returncode, out.decode(), before + err.decode()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_stopping_while_epochs_run_keeps_the_best(
     number: int, code: int, files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -65,16 +65,31 @@ def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("where", ["rekur.data.corpus.encode_items", "rekur.tasks.store.write_bundle"])
-def test_stopping_while_data_are_read_or_saved_writes_nothing(
-    where: str, cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: Any
+def test_stopping_while_data_are_read_writes_nothing(
+    cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(where, interrupt)
+    monkeypatch.setattr("rekur.data.corpus.encode_items", interrupt)
     words = ("--epochs", "1", "--hidden-size", "4", "--quiet", "--json")
     done = cli("fit", "classify", files["reviews"], *REVIEWS, "--out", tmp_path / "m", *words)
     text = f"stopped before a model could be saved; {tmp_path}/m was left as it was."
     assert (done.code, done.err, done.json) == (130, f"rekur: {text}\n", {"error": text, "exit_code": 130})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["rekur.tasks.base.baseline_scores", "rekur.tasks.store.write_bundle"])
+def test_stopping_once_training_has_ended_leaves_something_to_go_on_with(
+    where: str, cli: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "m"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(where, interrupt)
+        words = ("--epochs", "1", "--hidden-size", "4", "--quiet", "--json")
+        done = cli("fit", "classify", files["reviews"], *REVIEWS, "--out", out, *words)
+    text = f"stopped before a model could be saved; go on with: rekur resume {out}"
+    assert (done.code, done.err, done.json) == (130, f"rekur: {text}\n", {"error": text, "exit_code": 130})
+    done = cli("resume", out, "--json")
+    assert (done.code, done.json["stopped"], "epoch" in done.err) == (0, "finished", False)
+    assert sorted(path.name for path in out.iterdir()) == BUNDLE_FILES
 
 
 @pytest.mark.slow
@@ -97,4 +112,4 @@ def test_ctrl_c_ends_a_stream(cli: Run, bundles: dict[str, Path], monkeypatch: A
 
     monkeypatch.setattr(Session, "push", interrupt)
     done = cli("stream", bundles["words"], stdin=b"a\n")
-    assert (done.code, done.out, done.err) == (130, "", "\nrekur: stopped.\n")
+    assert (done.code, done.out, done.err) == (130, "", "rekur: stopped.\n")

@@ -233,7 +233,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
 def test_two_are_kept_and_nothing_else_is_left(tmp_path: Path) -> None:
     go(tmp_path, every=1, plan={"steps": 5, "every": 5})
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["lock", "step-00000013", "step-00000014"]
+    assert names == ["step-00000013", "step-00000014"]
     for path in tmp_path.glob("step-*"):
         assert sorted(file.name for file in path.iterdir()) == ["state.json", "tensors.safetensors"]
         json.loads((path / "state.json").read_text())

@@ -1,7 +1,7 @@
 """The commands: ``rekur COMMAND``. Results go to standard output, everything else to standard error.
 
 Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 a package is missing, 4 training diverged, 130 stopped by
-Ctrl-C, 143 stopped by SIGTERM.
+Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 from rekur import __version__
 from rekur.cli import interrupts
 from rekur.cli.failures import FAULT, Failure, Stopped, failure_of
-from rekur.cli.signals import ending_in_good_order
+from rekur.cli.signals import ending_in_good_order, true_code
 from rekur.cli.streams import ReaderGone, give_up
 from rekur.cli.warned import warnings_as_lines
 from rekur.errors import did_you_mean
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except ReaderGone:
-        return 0
+        return true_code(0)
     except (Exception, KeyboardInterrupt) as error:
         interrupts.begin_end()
         failure = failure_of(error)
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if failure is None:
             raise
         return failure.code
-    return int(code or 0)
+    return true_code(int(code or 0))
 
 
 def _tell(failure: Failure, *, as_json: bool) -> None:

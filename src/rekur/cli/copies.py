@@ -51,7 +51,6 @@ def passing_copies(request: Request, folder: Path) -> Iterator[Request]:
 
 def _with_copies(request: Request, folder: Path, out: Path) -> Request:
     """Return the request for copies in a folder that nobody else may use meanwhile."""
-    from rekur.train.lock import NAME as LOCK_NAME
     from rekur.train.lock import FolderLock
 
     old = set(folder.glob(f"{_OF_A_RUN}*"))
@@ -63,7 +62,6 @@ def _with_copies(request: Request, folder: Path, out: Path) -> Request:
             _remove(old, [])
         return _copied(request, folder, _OF_A_RUN)
     finally:
-        (folder / LOCK_NAME).unlink(missing_ok=True)  # while it is held; training takes one of its own
         lock.release()
 
 

@@ -42,22 +42,26 @@ def command(
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
     """
+    if report is not None:
+        from rekur.study import check_report
+
+        check_report(report, files)
     task = _network_of(bundle) if dynamic or cache else load(bundle)
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
-    if report is not None:
-        _write(report, f"{bundle.name} on {Path(name_of(files[0])).name}", metrics, read_bundle(bundle))
     if as_json:
         show.as_json({"bundle": str(bundle), "file": name, **metrics})
-        return
-    show.table(f"{bundle} on {name}: {show.size(metrics)}", *show.score_rows(metrics))
-    if metrics.get("per_class"):
-        show.table("Each class", *show.class_rows(metrics))
-    if report is not None:
-        click.echo(f"Plots in {report}.")
+    else:
+        show.table(f"{bundle} on {name}: {show.size(metrics)}", *show.score_rows(metrics))
+        if metrics.get("per_class"):
+            show.table("Each class", *show.class_rows(metrics))
+    if report is not None:  # last, since it may fail on a full disk, and the scores are there then
+        _write(report, f"{bundle.name} on {Path(name_of(files[0])).name}", metrics, read_bundle(bundle))
+        if not as_json:
+            click.echo(f"Plots in {report}.")
 
 
 def _network_of(bundle: Path) -> Any:

@@ -32,7 +32,7 @@ def language(files: tuple[str, ...], **values: Any) -> int:
     valid = values.pop("valid")
     reading = split_texts(values)
     _check.need("torch", "train", "rekur fit")
-    training.check_folder(how)
+    training.check_folder(how, [*files, *valid])
     request = Request(
         task="language",
         files=list(files),

@@ -49,7 +49,7 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
     valid: Path | None = values.pop("valid")
     columns, reading = split_input(values)
     _check.need("torch", "train", "rekur fit")
-    training.check_folder(how)
+    training.check_folder(how, [str(path) for path in (file, valid) if path is not None])
     need_columns(columns, file)
     from rekur.data import Columns
 

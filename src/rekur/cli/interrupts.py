@@ -67,9 +67,23 @@ def tell() -> int:
     return CODE
 
 
+def importing(frame: FrameType | None) -> bool:
+    """Return whether a module is being imported: PyTorch may abort where an exception comes in between."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
+def send_again(number: int) -> None:
+    """Have the handler of a signal called again, in a moment."""
+    _thread.start_new_thread(_send_soon, (number,))
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _watch.interrupted = True
-    if not _watch.ending:
+    if not _watch.ending and importing(frame):
+        send_again(number)
+    elif not _watch.ending:
         raise KeyboardInterrupt
     if _watch.told:
         os._exit(CODE)
@@ -78,11 +92,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _raise_again(lost: Any) -> None:
     """Raise a KeyboardInterrupt again that came where Python ignores exceptions, such as in a callback."""
     if isinstance(lost.exc_value, KeyboardInterrupt) or lost.exc_type is KeyboardInterrupt:
-        _thread.start_new_thread(_interrupt_soon, ())
+        send_again(signal.SIGINT)
     else:
         sys.__unraisablehook__(lost)
 
 
-def _interrupt_soon() -> None:
-    time.sleep(0.002)
-    _thread.interrupt_main()
+def _send_soon(number: int) -> None:
+    time.sleep(0.005)
+    _thread.interrupt_main(signal.Signals(number))

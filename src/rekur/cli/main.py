@@ -34,7 +34,9 @@ def run() -> None:
 
         streams.replace()
         from rekur.cli.app import main
+        from rekur.cli.signals import ignore_to_the_end
 
+        ignore_to_the_end()
         code = interrupts.end(main())
     except BaseException as error:  # before a command ran, or a second Ctrl-C while the first was told
         from rekur.cli import interrupts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import click
 
 from rekur import _check
-from rekur.cli import show
+from rekur.cli import saving, show
 from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
-from rekur.errors import ToleranceError
+from rekur.errors import SaveError, ToleranceError
 from rekur.runtime import check_writable, read_bundle, runner, write_quantised
 from rekur.runtime.compare import UNITS, ScoreLoss, bytes_of, score_loss, step_times
 
@@ -41,7 +42,7 @@ def command(
     document: str | None,
     as_json: bool,
     **values: Any,
-) -> None:
+) -> int:
     """Make the weights of a saved model smaller: a byte each, or two. Writes a bundle that runs without PyTorch.
 
     Matrices become int8 with a scale for each row, or bfloat16; vectors stay as they are. Both models are scored on
@@ -52,14 +53,15 @@ def command(
     rekur quantize runs/reviews --data test.csv --out runs/reviews-int8
     rekur quantize runs/shakespeare --data valid.txt --precision bfloat16 --out runs/small
     """
-    check_writable(out, overwrite)
+    absolute = Path(os.path.abspath(out))
+    check_writable(out, overwrite, inputs=(bundle, *data))
     if tolerance is not None:
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
     before = runner(source)
     corpus, name = data_for(before, data, *split_input(values), {"document": document}, option="--data")
-    with tempfile.TemporaryDirectory(prefix="rekur-") as folder:
-        made = write_quantised(source, Path(folder) / "bundle", precision)
+    with tempfile.TemporaryDirectory(prefix="rekur-") as trial:
+        made = write_quantised(source, Path(trial) / "bundle", precision)
         after = runner(made)
         loss = score_loss(before, after, corpus)
         allowed = UNITS[loss.score][1] if tolerance is None else tolerance
@@ -74,13 +76,25 @@ def command(
         raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
     names = [Path(name_of(file)).name for file in data]
     scores = {"precision": precision, "data": names, "tolerance": allowed, **loss.to_dict()}
-    written = write_quantised(source, out, precision, scores=scores, overwrite=overwrite)
+
+    folder, reason = saving.save(
+        lambda path: write_quantised(
+            source, path, precision, scores=scores, overwrite=overwrite and path == out, carry_over=True
+        ),
+        out,
+        absolute,
+    )
+    if reason:
+        click.echo(f"rekur: {reason} The model is saved in {folder} instead.", err=True)
+    code = SaveError.exit_code if reason else 0
     if as_json:
         seconds = None if times is None else {"before": times[0], "after": times[1]}
-        told = {"bundle": str(bundle), "out": str(out), **scores, "bytes": sizes, "step_seconds": seconds}
-        show.as_json({**told, "fingerprint": written.fingerprint})
-        return
-    click.echo(f"Saved in {out}. Next:\n  rekur evaluate {out} FILE")
+        told = {"bundle": str(bundle), "out": str(folder), **scores, "bytes": sizes, "step_seconds": seconds}
+        error = {"error": reason, "exit_code": code} if reason else {}
+        show.as_json({**told, "fingerprint": read_bundle(folder).fingerprint, **error})
+    else:
+        click.echo(f"Saved in {folder}. Next:\n  rekur evaluate {folder} FILE")
+    return code
 
 
 def _items(loss: ScoreLoss) -> str:

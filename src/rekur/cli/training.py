@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from rekur.cli import show, unfinished
+from rekur.cli import saving, show, unfinished
 from rekur.cli.signals import stopped_code
+from rekur.cli.streams import ReaderGone
 from rekur.cli.unfinished import Request
-from rekur.errors import DivergedError, InputError, InterruptedTraining, RekurError, describe
+from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveError, describe
 
 
 class Prepared(NamedTuple):
@@ -52,54 +55,103 @@ def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
     return how, {"every": every or 0, "board": None if board is None else str(board)}
 
 
-def check_folder(how: How) -> None:
-    """Raise now what would be raised after hours of training, and where a run is that can go on."""
+def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
+    """Raise now what would be raised after hours of training, and where a run is that can go on.
+
+    Args:
+        how: where the model goes.
+        inputs: files that are read.
+    """
     from rekur.runtime import check_writable
+    from rekur.runtime.folders import sweep
+    from rekur.runtime.save import own_files
     from rekur.train.lock import FolderLock
     from rekur.train.world import current
 
     if current().rank:
         return  # of several processes the first one writes
+    sweep(Path(os.path.realpath(how.out)), own_files)
     if (how.out / unfinished.CHECKPOINTS).is_dir():
         FolderLock(how.out / unfinished.CHECKPOINTS).release()  # who trains there now is told first
     if unfinished.is_unfinished(how.out) and not how.overwrite:
         expected = "a folder without a run that can go on"
         fix = f"Go on with it: rekur resume {how.out}. To begin anew: --overwrite."
         raise InputError(describe("folder", str(how.out), expected, fix))
-    check_writable(how.out, how.overwrite)
+    check_writable(how.out, how.overwrite, inputs=inputs)
 
 
 def run(request: Request, how: How) -> int:
     """Train, save, and show the scores; return the exit code."""
-    from rekur.train import History
     from rekur.train.world import current
 
-    chief = current().rank == 0
-    prepared = _prepare(request)
-    made = unfinished.missing(how.out)
-    history = History(None if request.board is None else Path(request.board), tensorboard=request.board is not None)
-    checkpoints = _checkpoints(request, how, prepared.task, chief)
+    chief, made = current().rank == 0, unfinished.missing(how.out)
     try:
-        task = prepared.task
+        task, saved = _train(request, how, chief)
+    finally:
+        if chief:
+            unfinished.tidy(how.out, made)
+    code = SaveError.exit_code if saved.reason else 0
+    if task.result_.stopped == "interrupted":
+        code = stopped_code()
+    try:
+        if chief:
+            _show(task, how, saved)
+    except (ReaderGone, OSError):  # as where the terminal was closed; how the run ended counts more
+        if not code:
+            raise
+    return code
+
+
+def _train(request: Request, how: How, chief: bool) -> tuple[Any, saving.Saved]:
+    """Train and save; return the trained task, and where its model is."""
+    absolute, there = Path(os.path.abspath(how.out)), _bundle_at(how.out)
+    prepared = _prepare(request)
+    task, saved = prepared.task, saving.Saved(how.out, "")
+    history = _history(request, how.out)
+    checkpoints = _checkpoints(request, how, task, chief)
+    begun_at = checkpoints.last()
+    try:
         reporter = _reporter(how.quiet or not chief)
         task.fit_corpus(prepared.train, prepared.valid, reporter=reporter, history=history, checkpoints=checkpoints)
+        history.close()
         if chief:
-            _save(task, how)
+            saved = _save(task, how, absolute, there)
     except KeyboardInterrupt:
-        raise InterruptedTraining(f"stopped before a model could be saved; {_left(how, made)}") from None
+        left = _left(how, checkpoints, chief)
+        raise InterruptedTraining(f"stopped before a model could be saved; {left}") from None
     except DivergedError:
-        unfinished.forget(how.out, made)
+        if chief:
+            unfinished.forget(how.out)
         raise
-    except (RekurError, MemoryError, RuntimeError):
-        if (left := _left(how, made)).startswith("go on"):
+    except BaseException:
+        left = _left(how, checkpoints, chief)
+        if checkpoints.last() not in (None, begun_at):  # else going on would end in the same way
             click.echo(f"rekur: {how.out} holds the checkpoints so far; {left}", err=True)
         raise
     finally:
         history.close()
         checkpoints.close()
-    if chief:
-        _show(task, how)
-    return stopped_code() if task.result_.stopped == "interrupted" else 0
+    return task, saved
+
+
+def _history(request: Request, out: Path) -> Any:
+    """Return what takes the rows of evaluations."""
+    from rekur.runtime.save import own_files
+    from rekur.train import History
+
+    if request.board is None:
+        return History()
+    board = Path(request.board)
+    # a bundle has rows of its own
+    bundle = os.path.realpath(board) == os.path.realpath(out) or own_files(board) is not None
+    return History(board, tensorboard=True, lines=not bundle)
+
+
+def _bundle_at(folder: Path) -> Any:
+    """Return what tells the bundle in a folder from others; None where there is none."""
+    from rekur.runtime.save import described
+
+    return described(folder).get("fingerprint")
 
 
 def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:
@@ -130,52 +182,70 @@ def _prepare(request: Request) -> Prepared:
     return Prepared(*prepared)
 
 
-def _save(task: Any, how: How) -> None:
-    """Write the bundle if there is a model worth keeping; a run that came to its end leaves nothing else."""
-    stopped = task.result_.stopped == "interrupted"
+def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:
+    """Write the bundle if there is a model worth keeping; a run that came to its end leaves nothing else.
+
+    Args:
+        task: what was trained.
+        how: where it goes.
+        absolute: the same folder, as a path that holds wherever the current folder is.
+        there: the bundle that stood there when the run began, which alone may be replaced.
+    """
+    from rekur.tasks.store import save
+
+    saved, stopped = saving.Saved(how.out, ""), task.result_.stopped == "interrupted"
     if not stopped or task.result_.best_epoch:
-        task.save(how.out, overwrite=how.overwrite)
-    if not stopped:
+        overwrite = how.overwrite and _bundle_at(how.out) == there
+        saved = saving.save(lambda folder: save(task, folder, overwrite=overwrite, carry_over=True), how.out, absolute)
+    if saved.reason:
+        click.echo(f"rekur: {saved.reason} The model is saved in {saved.folder} instead.", err=True)
+        if not stopped:
+            unfinished.note_saved(how.out, saved.folder)
+    elif not stopped:
         unfinished.forget(how.out)
+    return saved
 
 
-def _left(how: How, made: list[Path]) -> str:
+def _left(how: How, checkpoints: Any, chief: bool) -> str:
     """Return what is in the folder after a run that saved no model; what is of no use is removed."""
+    try:
+        checkpoints.keep()
+    except SaveError as error:
+        click.echo(f"warning: {error}", err=True)
     if unfinished.is_unfinished(how.out):
         return f"go on with: rekur resume {how.out}"
-    unfinished.forget(how.out, made)
+    if chief:
+        unfinished.forget(how.out)
     return f"{how.out} was left as it was."
 
 
 def _reporter(quiet: bool) -> Any:
-    from rekur.train import Lines, Silent
-
-    class Warnings(Silent):
-        """Tells nothing but what needs attention."""
-
-        def say(self, text: str) -> None:
-            """Write a warning."""
-            if text.startswith("warning: "):
-                click.echo(text, err=True)
+    from rekur.train import Lines, Warnings
 
     return Warnings() if quiet else Lines()
 
 
-def _show(task: Any, how: How) -> None:
-    result, metrics, out = task.result_, task.metrics_, how.out
+def _show(task: Any, how: How, saved: saving.Saved) -> None:
+    result, metrics, out = task.result_, task.metrics_, saved.folder
     stopped = result.stopped == "interrupted"
-    saved = not stopped or result.best_epoch
+    is_saved, goes_on = not stopped or result.best_epoch, stopped and unfinished.is_unfinished(how.out)
     if how.as_json:
-        ended = {"bundle": str(out) if saved else None, "stopped": result.stopped, "seconds": result.seconds}
-        show.as_json({**ended, "metrics": metrics, **({"resume": f"rekur resume {out}"} if stopped else {})})
+        ended = {"bundle": str(out) if is_saved else None, "stopped": result.stopped, "seconds": result.seconds}
+        resume = {"resume": f"rekur resume {how.out}"} if goes_on else {}
+        error = {"error": saved.reason, "exit_code": SaveError.exit_code} if saved.reason else {}
+        show.as_json({**ended, "metrics": metrics, **resume, **error})
         return
-    if saved:
+    if is_saved:
         show.table(f"Scores on {show.size(metrics, 'validation')}", *show.score_rows(metrics))
     kept = f"weights of epoch {result.best_epoch} kept" if result.best_epoch else "weights as they are now kept"
     click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {kept}.")
     if stopped:
-        kept = "the best so far" if saved else "checkpoints only, since nothing was evaluated yet"
-        click.echo(f"You stopped it: {out} holds {kept}. To go on: rekur resume {out}")
+        held = "the best so far" if is_saved else "checkpoints only, since nothing was evaluated yet"
+        if goes_on:
+            click.echo(f"You stopped it: {out} holds {held}. To go on: rekur resume {how.out}")
+        else:
+            held = f"{out} holds {held}" if is_saved else "no model was saved, since nothing was evaluated yet"
+            click.echo(f"You stopped it: {held}. It cannot go on, since no checkpoint was written.")
         return
     click.echo(f"Saved in {out}. Next:")
     for line in _next(task, out):

@@ -6,10 +6,11 @@ removed: checkpoints are there as long as there is something to go on with.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-import shutil
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from rekur import __version__
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean
 
 CHECKPOINTS, RUN = "checkpoints", "run.json"
+#: files of a checkpoint
+PARTS = ("state.json", "tensors.safetensors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,24 +79,45 @@ class Request:
 def write_request(request: Request, out: Path) -> None:
     """Keep what is trained, whole or not at all; checkpoints of an earlier run are removed."""
     folder = out / CHECKPOINTS
-    beside = folder / f".{RUN}.partial"
     content = {
         "rekur": __version__,
         **dataclasses.asdict(request.absolute().renamed(partial(os.path.relpath, start=out))),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob("step-*"):
-            shutil.rmtree(path, ignore_errors=True)
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)  # in ASCII, which has room for names that are not utf-8
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(folder / RUN)
+        for path in _checkpoints(out):
+            _remove(path)
+        _write(folder / RUN, content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         fix = "Choose another folder, or make room."
         raise SaveError(describe(f"{folder / RUN}", error.strerror, "a file that can be written", fix)) from error
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    beside = file.with_name(f".{file.name}.partial")
+    try:
+        with beside.open("w", encoding="utf-8") as stream:
+            json.dump(content, stream, indent=1)  # in ASCII, which has room for names that are not utf-8
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _write_over(file: Path, content: str, before: str) -> None:
+    """Write into a file that is there; where that fails, what it held before."""
+    with file.open("r+", encoding="utf-8") as stream:
+        try:
+            stream.write(content)
+            stream.truncate()
+            stream.flush()
+        except OSError:
+            stream.seek(0)
+            stream.write(before)
+            stream.truncate()
 
 
 def read_request(out: Path) -> Request:
@@ -103,7 +127,10 @@ def read_request(out: Path) -> Request:
         InputError: there is no run that could go on.
         CheckpointError: what was kept of it cannot be read.
     """
-    _put_back(out)
+    from rekur.runtime.folders import sweep
+    from rekur.runtime.save import own_files
+
+    sweep(Path(os.path.realpath(out)), own_files)
     file = out / CHECKPOINTS / RUN
     if not file.is_file():
         raise InputError(_no_run(out))
@@ -111,17 +138,21 @@ def read_request(out: Path) -> Request:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         request = Request(**{name: content[name] for name in fields}, copied=dict(content.get("copied", {})))
-        return request.renamed(lambda copy: str(out.absolute() / copy))
+        request = request.renamed(lambda copy: str(out.absolute() / copy))
+        saved = str(content.get("saved", ""))
     except (OSError, ValueError, TypeError, KeyError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         fix = "Begin anew: run `rekur fit` with --overwrite."
         raise CheckpointError(f"{file}: got {what}; expected what `rekur fit` wrote. {fix}") from error
+    if saved and (Path(saved) / "config.json").is_file():
+        expected = f"a run that was stopped (this one is finished; its model was saved in {saved})"
+        raise InputError(describe("folder", str(out), expected, f"To use its model: rekur evaluate {saved} FILE"))
+    return request
 
 
 def is_unfinished(out: Path) -> bool:
     """Return whether a folder holds a run that was begun and can go on."""
-    folder = out / CHECKPOINTS
-    return (folder / RUN).is_file() and any(folder.glob("step-*"))
+    return (out / CHECKPOINTS / RUN).is_file() and bool(_checkpoints(out))
 
 
 def missing(out: Path) -> list[Path]:
@@ -129,31 +160,60 @@ def missing(out: Path) -> list[Path]:
     return [folder for folder in (out, *out.parents) if not folder.exists()]
 
 
-def forget(out: Path, made: Sequence[Path] = ()) -> None:
-    """Remove checkpoints, and of the folders that were made for them those that are empty."""
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    for folder in made:
-        if folder.is_dir() and not any(folder.iterdir()):
+def forget(out: Path) -> None:
+    """Remove checkpoints and what is kept of a run; what somebody else put there stays."""
+    for path in _checkpoints(out):
+        _remove(path)
+    with contextlib.suppress(OSError):
+        (out / CHECKPOINTS / RUN).unlink()
+
+
+def tidy(out: Path, made: Sequence[Path]) -> None:
+    """Remove the folder of checkpoints if it is empty, and the folders that were made for a run if they are."""
+    for folder in (out / CHECKPOINTS, *made):
+        with contextlib.suppress(OSError):
             folder.rmdir()
 
 
+def note_saved(out: Path, folder: Path) -> None:
+    """Note beside the checkpoints of a run that came to its end where its model is, if not in ``out``."""
+    file = out / CHECKPOINTS / RUN
+    with contextlib.suppress(OSError, ValueError):
+        before = file.read_text(encoding="utf-8")
+        content = {**json.loads(before), "saved": os.path.abspath(folder)}
+        try:
+            _write(file, content)
+        except OSError:  # a full disk has no room for another file, but often some behind the end of this one
+            _write_over(file, json.dumps(content, indent=1), before)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    """Return the folders of checkpoints; one that holds other files alone is none."""
+    folders = (out / CHECKPOINTS).glob("step-*")
+    return [folder for folder in folders if any((folder / name).exists() for name in PARTS)]
+
+
+def _remove(folder: Path) -> None:
+    for name in PARTS:
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def _no_run(out: Path) -> str:
+    parent = out.parent
     if not out.is_dir():
-        near = [path.name for path in out.parent.iterdir()] if out.parent.is_dir() else []
-        hint = did_you_mean(out.name, near).replace("'", f"'{out.parent}/" if out.parent != Path() else "'", 1)
+        near = [path.name for path in parent.iterdir() if path.name != out.name] if parent.is_dir() else []
+        models = [name for name in near if re.fullmatch(re.escape(out.name) + "-[0-9]+", name)]
+        models = [str(parent / name) for name in models if (parent / name / "config.json").is_file()]
+        if models:
+            hint = f"A model that could not be saved there may be {sorted(models)[-1]}."
+        else:
+            hint = did_you_mean(out.name, near).replace("'", f"'{parent}/" if parent != Path() else "'", 1)
         return describe("folder", str(out), "the folder of a run that was stopped (there is no such folder)", hint)
     if (out / "config.json").is_file():
         fix = f"To use its model: rekur evaluate {out} FILE. To train again: rekur fit … --overwrite"
         return describe("folder", str(out), "a run that was stopped (this one is finished)", fix)
     fix = "A run is begun by `rekur fit … --out DIR`."
     return describe("folder", str(out), "the folder of a run that was stopped (no run is there)", fix)
-
-
-def _put_back(out: Path) -> None:
-    """Undo what a process was doing that was killed between the two moves that put a bundle in place."""
-    if out.exists() or not out.parent.is_dir():
-        return
-    for aside in sorted(out.parent.glob(f".{out.name[:40]}.old-*")):
-        if (aside / CHECKPOINTS / RUN).is_file():
-            aside.rename(out)
-            return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import re
@@ -19,6 +18,7 @@ from rekur.program.files import check_weights
 from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.runtime import layout
+from rekur.runtime.folders import moved_aside
 from rekur.runtime.layout import COPY_AGAIN, damaged
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
@@ -253,10 +253,10 @@ def _refuse_what_is_no_folder(root: Path) -> None:
         raise BundleError(describe("bundle", str(root), "a bundle's folder (this is a pipe or a device)"))
     if not root.is_dir():
         near = [str(path.parent) for path in root.parent.glob(f"*/{layout.CONFIG}")]
-        moved = sorted(root.parent.glob(f".{glob.escape(root.name[:40])}.old-*"))
+        moved = moved_aside(root)
         fix = did_you_mean(str(root), near)
         if moved:
-            fix = f"Replacing it was cut short; the bundle that stood there is now {moved[-1]}"
+            fix = f"Replacing it was cut short; the bundle that stood there is now {moved[0]}"
         raise BundleError(describe("bundle", str(root), "a bundle's folder (nothing is there)", fix))
     weights = any((root / name).exists() for name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS))
     if not ((root / layout.CONFIG).is_file() and weights):

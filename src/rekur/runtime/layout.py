@@ -27,6 +27,8 @@ PROGRAM = "program.json"
 PROGRAM_WEIGHTS = "program.safetensors"
 #: where training keeps what it needs to resume; it may stand in the folder before the bundle does
 CHECKPOINTS = "checkpoints"
+#: what training is going on, or was stopped, there
+RUN = f"{CHECKPOINTS}/run.json"
 #: files that every bundle has and that its config vouches for; besides them it has weights: of the model, of a program
 REQUIRED = (FEATURES_FILE, METRICS, HISTORY)
 #: what a bundle has that runs without PyTorch only

@@ -21,6 +21,7 @@ def write_quantised(
     *,
     scores: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    carry_over: bool = False,
 ) -> Bundle:
     """Write the bundle of a quantised program, whole or not at all, and return it as read back from the disk.
 
@@ -33,6 +34,7 @@ def write_quantised(
         precision: ``int8`` or ``bfloat16``.
         scores: what was measured of both, as plain JSON; kept as ``quantised`` in ``metrics.json``.
         overwrite: replace the bundle that stands there; default False.
+        carry_over: as for :func:`rekur.runtime.write_bundle`.
 
     Raises:
         BundleError: the bundle has no program, or one of its files was changed.
@@ -66,6 +68,7 @@ def write_quantised(
             layout.PROGRAM_WEIGHTS: pack_weights(program, weights),
         },
         overwrite=overwrite,
+        carry_over=carry_over,
     )
 
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.folders import flush, put_in_place
+from rekur.runtime.folders import beside, flush, put_in_place, sweep
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -34,13 +33,17 @@ _OWN = (
 )
 
 
-def check_writable(folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
+def check_writable(
+    folder: str | os.PathLike[str], overwrite: bool = False, *, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
     """Raise now what :func:`write_bundle` would raise after hours of training; write nothing.
 
     Args:
         folder: where a bundle is to stand. It may be missing, be empty, or hold ``checkpoints/`` and hidden
-            files only; with ``overwrite`` it may also be a bundle.
+            files only; with ``overwrite`` it may also be a bundle. Where a training was begun, it may hold any files
+            whose names a bundle does not need.
         overwrite: allow that a bundle is replaced.
+        inputs: files and folders that are read, which are never replaced.
 
     Returns:
         The folder, absolute and with links followed.
@@ -53,11 +56,31 @@ def check_writable(folder: str | os.PathLike[str], overwrite: bool = False) -> P
         >>> check_writable("runs/reviews").name
         'reviews'
     """
+    target = _check_place(folder)
+    if target.is_dir():
+        _check_content(str(folder), target, overwrite, carry_over=False)
+        _refuse_inputs(str(folder), target, inputs)
+    return target
+
+
+def own_files(folder: Path) -> set[str] | None:
+    """Return the files in a folder that Rekur wrote as parts of a bundle; None where it holds no bundle and no run.
+
+    Example:
+        >>> own_files(Path("no/such")) is None
+        True
+    """
+    config = described(folder)
+    if _is_bundle(config):
+        files = config.get("files")
+        return {*_OWN, layout.FEATURES_FILE, *(files if isinstance(files, dict) else ())}
+    return set() if (folder / layout.RUN).is_file() else None
+
+
+def _check_place(folder: str | os.PathLike[str]) -> Path:
     target = _resolve(folder)
     given = str(folder)
-    if target.is_dir():
-        _check_content(given, target, overwrite)
-    elif os.path.lexists(target):
+    if os.path.lexists(target) and not target.is_dir():
         fix = "Choose another folder, or move the file away."
         raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
     above = target.parent
@@ -83,13 +106,15 @@ def write_bundle(
     *,
     files: Mapping[str, bytes] | None = None,
     overwrite: bool = False,
+    carry_over: bool = False,
 ) -> Bundle:
     """Write a bundle, whole or not at all, and return it as read back from the disk.
 
     Everything goes into a hidden folder beside the target, is flushed to the disk and read back with all its
     checksums; one rename puts it in place. A bundle that is replaced is moved aside before, and removed only
     after. What stands in its folder and is no part of a bundle (checkpoints, notes, exports, ``.git``) stays.
-    A process that is killed can leave a folder ``.NAME.partial-…`` or ``.NAME.old-…`` beside the target.
+    A process that is killed can leave a folder ``.NAME.partial-…`` or ``.NAME.old-…`` beside the target, which the
+    next call for the same folder clears away.
 
     Args:
         folder: where the bundle is to stand; see :func:`check_writable`, to be called before training.
@@ -102,6 +127,7 @@ def write_bundle(
         card: the text of README.md. People may edit it later: it has no checksum.
         files: more files to be kept and checked, path inside the bundle -> content; default none.
         overwrite: replace the bundle that stands there; default False.
+        carry_over: keep what stands in the folder and is no bundle, beside the new one, instead of refusing it.
 
     Raises:
         InputError: the folder is taken, or something in the arguments cannot be saved.
@@ -111,16 +137,21 @@ def write_bundle(
         >>> write_bundle("runs/a", {"task": "classify"}, weights, features, {}, [], "")  # doctest: +SKIP
         Bundle(folder=PosixPath('runs/a'), config={'format': 1, …})
     """
-    target = check_writable(folder, overwrite)
+    target = _check_place(folder)
+    sweep(target, own_files)
+    if target.is_dir():
+        _check_content(str(folder), target, overwrite, carry_over)
     head = _checked_config(config)
     content = _content(weights, metrics, history_rows, files or {})
-    staging = target.parent / f".{target.name[:40]}.partial-{secrets.token_hex(4)}"
+    staging = beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
         _fill(staging, head, content, features, card)
         bundle = _read_back(staging, target)
-        put_in_place(staging, target, _own(target) if target.is_dir() else (), "bundle")
+        if target.is_dir():  # asked again: meanwhile others may have written there
+            _check_content(str(folder), target, overwrite, carry_over)
+        put_in_place(staging, target, own_files(target) or (), "bundle")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, SaveError):
@@ -145,11 +176,6 @@ def _fill(staging: Path, head: dict[str, Any], content: dict[str, bytes], featur
     (staging / layout.CARD).write_text(card, encoding="utf-8")
     for path in [*staging.rglob("*"), staging]:
         flush(path)
-
-
-def _own(folder: Path) -> set[str]:
-    """Return the names in a bundle's folder that are parts of the bundle."""
-    return {*_OWN, *(name.split("/")[0] for name in _described(folder).get("files", ()))}
 
 
 def _read_back(staging: Path, target: Path) -> Bundle:
@@ -197,35 +223,54 @@ def _checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _check_content(given: str, target: Path, overwrite: bool) -> None:
-    if Path.cwd().is_relative_to(target):
-        fix = "Give a folder inside it, such as runs/first."
-        raise InputError(describe("folder", given, "a folder other than the current one or one above", fix))
-    if os.path.ismount(target):
-        fix = f"Give a folder inside it, such as {target / 'model'}."
-        raise InputError(describe("folder", given, "a folder that can be renamed, not a mounted disk", fix))
+def _check_content(given: str, target: Path, overwrite: bool, carry_over: bool) -> None:
     try:
-        there = sorted(path.name for path in target.iterdir())
-        described = _described(target)
+        if Path.cwd().is_relative_to(target):
+            fix = "Give a folder inside it, such as runs/first."
+            raise InputError(describe("folder", given, "a folder other than the current one or one above", fix))
+        if os.path.ismount(target):
+            fix = f"Give a folder inside it, such as {target / 'model'}."
+            raise InputError(describe("folder", given, "a folder that can be renamed, not a mounted disk", fix))
+        names = sorted(path.name for path in target.iterdir())
+        config = described(target)
     except OSError as error:
         raise _save_error(target, error) from error
-    visible = [name for name in there if not name.startswith(".") and name != layout.CHECKPOINTS]
-    if not visible:
+    if _is_bundle(config):
+        if not overwrite:
+            fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the bundle."
+            raise InputError(describe("folder", given, "a folder that is new or empty (a bundle is there)", fix))
         return
-    if not {"format", "rekur"} <= described.keys():
-        expected = f"a folder that is new or empty (it holds '{visible[0]}' and is no Rekur bundle)"
+    needed = {path.split("/")[0] for path in _OWN}
+    if carry_over or (target / layout.RUN).is_file():
+        refused = [name for name in names if name in needed]
+    else:
+        refused = [name for name in names if not name.startswith(".") and name != layout.CHECKPOINTS]
+    if refused:
+        expected = f"a folder that is new or empty (it holds '{refused[0]}' and is no Rekur bundle)"
         fix = "Choose another folder; Rekur replaces nothing but its own bundles."
         raise InputError(describe("folder", given, expected, fix))
-    if not overwrite:
-        fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the bundle."
-        raise InputError(describe("folder", given, "a folder that is new or empty (a bundle is there)", fix))
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def _refuse_inputs(given: str, target: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise if a file or a bundle that is read would be replaced."""
+    own = own_files(target) or set()
+    for path in inputs:
+        real = Path(os.path.realpath(path))
+        inside = real.relative_to(target).as_posix() if real.is_relative_to(target) else None
+        if inside in (".", *own):
+            expected = f"a folder whose files are not read ('{path}' is the input)"
+            raise InputError(describe("folder", given, expected, "Choose another folder."))
+
+
+def _is_bundle(config: Mapping[str, Any]) -> bool:
+    return {"format", "rekur"} <= config.keys()
+
+
+def described(folder: Path) -> dict[str, Any]:
     """Return the config in a folder, or nothing where there is none that can be read."""
     try:
         config = json.loads((folder / layout.CONFIG).read_bytes())
-    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 
@@ -234,7 +279,10 @@ def _resolve(folder: str | os.PathLike[str]) -> Path:
     given = os.fspath(folder) if isinstance(folder, str | os.PathLike) else folder
     if not isinstance(given, str) or not given or "\0" in given:
         raise InputError(describe("folder", repr(given).strip("'"), "the path of a folder"))
-    target = Path(os.path.realpath(given))
+    try:
+        target = Path(os.path.realpath(given))
+    except OSError as error:  # a relative path, and the current folder is gone
+        raise _save_error(Path(given), error) from error
     if len(os.fsencode(target.name)) > 255:
         raise InputError(describe("folder", given, "a name of at most 255 bytes", "Choose a shorter name."))
     return target

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rekur.errors import InputError, SaveError, describe
-from rekur.runtime.folders import flush, put_in_place
+from rekur.runtime.folders import beside, flush, put_in_place, sweep
 
 #: the file that says what an export is
 MANIFEST = "manifest.json"
+#: files of exports of earlier versions that their manifests do not list
+_UNLISTED = {"rekur-onnx": ("run.py", "run.mjs")}
 
 
 def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool = False) -> Path:
@@ -37,16 +38,52 @@ def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool =
         >>> check_folder("exports/reviews", "rekur-onnx").name
         'reviews'
     """
+    return _check(folder, kind, overwrite, carry_over=False)
+
+
+def write_folder(target: Path, files: Mapping[str, bytes], kind: str, *, overwrite: bool = False) -> None:
+    """Write files into a folder that takes the place of the one that :func:`check_folder` let pass.
+
+    What stands there and is no part of an export stays.
+
+    Args:
+        target: as :func:`check_folder` returned it.
+        files: name -> content.
+        kind: as for :func:`check_folder`.
+        overwrite: as for :func:`check_folder`.
+
+    Raises:
+        InputError: meanwhile something else was put there.
+        SaveError: the disk is full or the place may not be written; what stood there is unchanged.
+    """
+    sweep(target, _own_files)
+    staging = beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
+            flush(staging / name)
+        _check(target, kind, overwrite, carry_over=True)
+        put_in_place(staging, target, _own_files(target) or (), "export")
+    except BaseException as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, SaveError):
+            raise _save_error(target, error) from error
+        raise
+
+
+def _check(folder: str | os.PathLike[str], kind: str, overwrite: bool, *, carry_over: bool) -> Path:
     given, target = str(folder), Path(os.path.realpath(folder))
     if os.path.lexists(target) and not target.is_dir():
         fix = "Choose another folder, or move the file away."
         raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
-    if target.is_dir() and Path.cwd().is_relative_to(target):
-        expected = "a folder other than the current one or one above"
-        raise InputError(describe("folder", given, expected, "Give a folder inside it."))
     try:
+        if target.is_dir() and Path.cwd().is_relative_to(target):
+            expected = "a folder other than the current one or one above"
+            raise InputError(describe("folder", given, expected, "Give a folder inside it."))
         if target.is_dir() and any(target.iterdir()):
-            _refuse_content(given, target, kind, overwrite)
+            _refuse_content(given, target, kind, overwrite, carry_over)
     except OSError as error:
         raise _save_error(target, error) from error
     above = target.parent
@@ -60,30 +97,13 @@ def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool =
     return target
 
 
-def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder that takes the place of the one that :func:`check_folder` let pass.
-
-    Args:
-        target: as :func:`check_folder` returned it.
-        files: name -> content.
-
-    Raises:
-        SaveError: the disk is full or the place may not be written; what stood there is unchanged.
-    """
-    staging = target.parent / f".{target.name[:40]}.partial-{secrets.token_hex(4)}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging.mkdir()
-        for name, content in files.items():
-            (staging / name).write_bytes(content)
-            flush(staging / name)
-        own = _described(target).get("files", ())
-        put_in_place(staging, target, {MANIFEST, *map(str, own)}, "export")
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, SaveError):
-            raise _save_error(target, error) from error
-        raise
+def _own_files(folder: Path) -> set[str] | None:
+    """Return the files of an export in a folder; None where there is none."""
+    described = _described(folder)
+    form, files = str(described.get("format", "")), described.get("files")
+    if not form.startswith("rekur-"):
+        return None
+    return {MANIFEST, *_UNLISTED.get(form, ()), *map(str, files if isinstance(files, list | dict) else ())}
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -95,9 +115,12 @@ def _described(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _refuse_content(given: str, target: Path, kind: str, overwrite: bool) -> None:
+def _refuse_content(given: str, target: Path, kind: str, overwrite: bool, carry_over: bool) -> None:
     first = sorted(path.name for path in target.iterdir())[0]
-    if _described(target).get("format") != kind:
+    described = _described(target)
+    if described.get("format") != kind:
+        if carry_over and not described:
+            return
         expected = f"a folder that is new or empty (it holds '{first}' and is no such export)"
         fix = "Choose another folder; Rekur replaces nothing but its own exports."
         raise InputError(describe("folder", given, expected, fix))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rekur._numbers import shown
-from rekur.runtime.whole import write_whole
+from rekur.runtime.whole import check_file, write_whole
 from rekur.study import figures
 
 _STYLE = """
@@ -22,6 +23,36 @@ td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e3e8ec; text-
 th.number, td.number { text-align: right } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
 svg { max-width: 100%; height: auto }
 """
+
+
+#: how a page begins, and how it began before pages said what wrote them
+_BEGIN = '<!doctype html><html lang="en"><meta charset="utf-8">'
+_MARK = '<meta name="generator" content="rekur">'
+_EARLIER = '<meta name="viewport" content="width=device-width"><style>\nbody { font: 16px/1.5 system-ui, sans-serif; '
+
+
+def is_report(head: bytes) -> bool:
+    """Return whether a file that begins so is a page that Rekur wrote.
+
+    Example:
+        >>> is_report(b"<!doctype html><title>my thesis</title>")
+        False
+    """
+    return head.startswith(_BEGIN.encode()) and any(mark.encode() in head for mark in (_MARK, _EARLIER))
+
+
+def check_report(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raise now what :func:`write_report` would raise later; write nothing.
+
+    Args:
+        path: the HTML file that is to be written.
+        inputs: files that are read, which are never replaced.
+
+    Raises:
+        InputError: a file that is no report of Rekur's has its name.
+        SaveError: the place may not be written.
+    """
+    check_file(path, overwrite=is_report, what="a report of Rekur's", inputs=inputs)
 
 
 def write_report(
@@ -35,14 +66,14 @@ def write_report(
     """Write a self-contained page.
 
     Args:
-        path: the HTML file; replaced if it is there.
+        path: the HTML file; a report of Rekur's that is there is replaced, another file is not.
         title: of the page.
         tables: (heading, column names, rows) of each table.
         plots: figures, put into the page as SVG.
         details: further tables, below the plots.
 
     Raises:
-        InputError: a folder has its name.
+        InputError: a folder, or a file that is no report of Rekur's, has its name.
         SaveError: the file cannot be written; an older one stays as it was.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
@@ -51,10 +82,10 @@ def write_report(
         parts.append('<h2>Plots</h2><div class="plots">' + "".join(_svg(plot) for plot in plots) + "</div>")
     parts += [_table(*one) for one in details]
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"{_BEGIN}{_MARK}<title>{html.escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
     )
-    write_whole(path, page.encode("utf-8"), overwrite=True)
+    write_whole(path, page.encode("utf-8"), overwrite=is_report, what="a report of Rekur's")
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from rekur.tasks.estimator import Estimator
 
 
-def save(task: Estimator, folder: Path, *, overwrite: bool = False) -> Path:
-    """Write a trained task as a bundle; nothing half-written is left behind if that fails."""
+def save(task: Estimator, folder: Path, *, overwrite: bool = False, carry_over: bool = False) -> Path:
+    """Write a trained task as a bundle; nothing half-written is left behind if that fails.
+
+    Args:
+        task: what was trained.
+        folder: where the bundle is to stand.
+        overwrite: replace a bundle that is there.
+        carry_over: keep other files that are there, instead of refusing the folder.
+    """
     config = {
         "task": task.task,
         "model": task.model_.spec.to_dict(),
@@ -54,6 +61,7 @@ def save(task: Estimator, folder: Path, *, overwrite: bool = False) -> Path:
         card=card(task, folder.name),
         files=program_files(task.model_, weights, task.task),
         overwrite=overwrite,
+        carry_over=carry_over,
     )
     task.fingerprint_ = written.fingerprint
     return folder

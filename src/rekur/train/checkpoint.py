@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -87,6 +88,7 @@ class Checkpoints:
         self.accept_changed_data = accept_changed_data
         self.identity: dict[str, Any] = {}
         self.notes: list[str] = []
+        self._held: tuple[int, dict[str, Any], dict[str, Tensor]] | None = None
         self._damaged: list[Path] = []
         self._writes = current().rank == 0
         self._lock = FolderLock(self.folder) if self._writes else None
@@ -96,7 +98,7 @@ class Checkpoints:
                 shutil.rmtree(left, ignore_errors=True)
 
     def close(self) -> None:
-        """Let the folder go."""
+        """Let the folder go; the file of its lock goes too."""
         if self._lock is not None:
             self._lock.release()
 
@@ -149,19 +151,21 @@ class Checkpoints:
         Raises:
             CheckpointError: it is of another task, model, options or data; or every one is damaged.
         """
-        found = self._found()
+        found, flaws = self._found(), list[str]()
         for path in reversed(found):
             try:
                 state = _read_state(path)
                 changed = self._check(path, state)
                 return Checkpoint(state, load_file(path / TENSORS), changed)
             except _Damaged as error:
-                self.notes.append(f"{path.name} is damaged ({error}); the one before it is used.")
                 self._damaged.append(path)
+                flaws.append(f"{path.name} is damaged ({error})")
+                self.notes.append(f"{flaws[-1]}; the one before it is used.")
         if found:
+            self.notes.clear()
             raise CheckpointError(
-                f"{self.folder}: got {len(found)} damaged checkpoints ({self.notes[0]}); expected one that is whole. "
-                "Begin anew."
+                f"{self.folder}: got {len(found)} damaged checkpoints ({'; '.join(flaws)}); "
+                "expected one that is whole. Begin anew."
             )
         return None
 
@@ -191,7 +195,7 @@ class Checkpoints:
             for path in (staging / TENSORS, staging / STATE, staging):
                 flush(path)
             if target.exists():
-                shutil.rmtree(target)
+                _remove(target)
             staging.rename(target)
             flush(self.folder)
         except (OSError, SafetensorError) as error:
@@ -202,9 +206,24 @@ class Checkpoints:
         self._damaged.clear()
         self._remove(self._found()[:-KEPT])
 
+    def hold(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Hold the state of a training that has ended, so that :meth:`keep` can save it if what follows fails."""
+        self._held = (step, state, tensors)
+
+    def keep(self) -> None:
+        """Save the state that is held, if any.
+
+        Raises:
+            SaveError: it could not be written.
+        """
+        if self._held is not None and self._writes:
+            held, self._held = self._held, None
+            self.save(*held)
+
     def _found(self) -> list[Path]:
-        """Return all checkpoints, the newest last."""
+        """Return all checkpoints, the newest last; a folder that holds something else under such a name is none."""
         paths = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
+        paths = [path for path in paths if (path / STATE).exists() or (path / TENSORS).exists()]
         return sorted(paths, key=lambda path: int(path.name[5:]))
 
     def _check(self, path: Path, state: dict[str, Any]) -> bool:
@@ -229,16 +248,23 @@ class Checkpoints:
 
     def _remove(self, paths: list[Path]) -> None:
         for path in paths:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
 
     def _cannot_save(self, error: Exception) -> SaveError:
         # safetensors says "Error while serializing: I/O error: No space left on device (os error 28)"
         reason = getattr(error, "strerror", None) or str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
         last = self.last()
-        kept = f"go on from {last.name}, which is whole" if last else "begin anew"
-        return SaveError(
-            f"{self.folder}: a checkpoint could not be written ({reason}); training stopped. Make room, then {kept}."
-        )
+        kept = f"the newest one is {last.name}" if last else "there is none yet"
+        return SaveError(f"{self.folder}: a checkpoint could not be written ({reason}); {kept}.")
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, whole or damaged; what somebody else put into its folder stays, and the folder with it."""
+    for name in (STATE, TENSORS):
+        with contextlib.suppress(OSError):
+            (path / name).unlink()
+    with contextlib.suppress(OSError):
+        path.rmdir()
 
 
 class _Damaged(Exception):

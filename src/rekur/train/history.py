@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from rekur import _check
-from rekur.errors import SaveError
+from rekur.errors import InputError, SaveError, describe
 
 Row = dict[str, Any]
 
@@ -16,56 +18,108 @@ class History:
     """Rows of numbers, appended to ``history.jsonl`` as they come.
 
     Args:
-        folder: where ``history.jsonl`` is written; None keeps the rows in memory only.
+        folder: where ``history.jsonl`` is written; None keeps the rows in memory only. It is made with the first row.
         tensorboard: also write event files for TensorBoard into ``folder/tensorboard``.
+        lines: write ``history.jsonl``; without, event files alone.
+
+    Raises:
+        InputError: ``history.jsonl`` in the folder holds something else.
+        SaveError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path | None = None, *, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, *, tensorboard: bool = False, lines: bool = True) -> None:
         self.rows: list[Row] = []
         self._folder = folder
-        self._file = None if folder is None else folder / "history.jsonl"
+        self._file = folder / "history.jsonl" if folder is not None and lines else None
         self._board: Any = None
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
-        if tensorboard and folder is not None:
+        self._purged: int | None = None
+        self._writes_board = tensorboard and folder is not None
+        if self._writes_board:
             _check.need("tensorboard", "tensorboard", "tensorboard=True")
-            self._open_board(None)
+        if folder is not None:
+            _check_folder(folder)
+        if self._file is not None:
+            _check_file(self._file)
 
     def add(self, row: Row) -> None:
-        """Append one row; numbers go to TensorBoard under their names, at ``row["step"]``."""
+        """Append one row; numbers go to TensorBoard under their names, at ``row["step"]``.
+
+        Raises:
+            SaveError: it could not be written; in memory it is kept.
+        """
         self.rows.append(row)
-        if self._file is not None:
-            try:
+        try:
+            if self._file is not None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
                 with self._file.open("a", encoding="utf-8") as out:
                     out.write(json.dumps(row) + "\n")
-            except OSError as error:
-                raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
-        if self._board is not None:
+        except OSError as error:
+            raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+        if self._writes_board:
+            self._add_to_board(row)
+
+    def restore(self, rows: list[Row]) -> None:
+        """Begin with these rows: those of a run that is gone on with, up to where it stood.
+
+        Raises:
+            SaveError: they could not be written; in memory they are kept.
+        """
+        self.rows = list(rows)
+        self.close()
+        self._purged = 1 + max((row["step"] for row in rows), default=0)
+        try:
+            if self._file is not None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        except OSError as error:
+            raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+
+    def _add_to_board(self, row: Row) -> None:
+        """Write a row's numbers for TensorBoard, into an event file that is opened with the first row."""
+        folder = Path(self._folder or "") / "tensorboard"
+        try:
+            if self._board is None:
+                writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
+                # what earlier files say of the step `purge_step` and later ones does not count; it is flushed here,
+                # since a thread that fails to do so would make this one wait for ever
+                self._board = writer.SummaryWriter(str(folder), purge_step=self._purged, flush_secs=10**9)
             for name, value in row.items():
                 if isinstance(value, int | float) and name != "step":
                     self._board.add_scalar(name, value, row.get("step", len(self.rows)))
-
-    def restore(self, rows: list[Row]) -> None:
-        """Begin with these rows: those of a run that is gone on with, up to where it stood."""
-        self.rows = list(rows)
-        if self._file is not None:
-            try:
-                self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            except OSError as error:
-                raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
-        if self._board is not None:
-            self._board.close()
-            self._open_board(1 + max((row["step"] for row in rows), default=0))
-
-    def _open_board(self, purged: int | None) -> None:
-        """Open an event file; what earlier ones say of the step ``purged`` and later ones does not count."""
-        writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
-        self._board = writer.SummaryWriter(str(Path(self._folder or "") / "tensorboard"), purge_step=purged)
+            self._board.flush()
+        except OSError as error:
+            self._writes_board = False
+            raise SaveError(f"{folder}: could not be written ({error.strerror or error}).") from error
 
     def close(self) -> None:
-        """Flush what TensorBoard reads."""
+        """Close what TensorBoard reads."""
         if self._board is not None:
-            self._board.close()
+            with contextlib.suppress(OSError):
+                self._board.close()
+            self._board = None
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless a folder is there, or can be made."""
+    above = folder
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise SaveError(f"{folder}: could not be made ({above} is a file).")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise SaveError(f"{folder}: could not be made (may not write in {above}).")
+
+
+def _check_file(file: Path) -> None:
+    """Raise if what stands there is no history, since rows would be appended to it."""
+    if not os.path.lexists(file):
+        return
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            first = next(lines, "")
+        row = json.loads(first) if first else {"step": 0}
+    except (OSError, ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or "step" not in row:
+        expected = "a new file, or the rows of an earlier training"
+        raise InputError(describe("file", str(file), expected, "Choose another folder, or move the file away."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -18,41 +19,62 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class FolderLock:
-    """Holds a folder for this process until :meth:`release`.
+    """Holds a folder for this process until :meth:`release`, which removes the file of the lock.
 
     On a file system without locks, as some clusters have, nothing is held.
 
     Args:
         folder: is made if it is missing.
+        name: of the file.
 
     Raises:
         LockedError: another process holds it.
         SaveError: nothing can be written there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise SaveError(f"{folder}: could not be made or written ({error.strerror}).") from error
-        try:
-            self._hold()
-        except OSError as error:
-            if error.errno in _HELD:
-                who = self._holder()
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self._path = folder / name
+        self._file = -1
+        while self._file < 0:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise SaveError(f"{folder}: could not be made or written ({error.strerror}).") from error
+            try:
+                self._hold()
+            except OSError as error:
+                if error.errno in _HELD:
+                    who = self._holder()
+                    os.close(self._file)
+                    raise LockedError(
+                        f"{folder}: got a folder in which {who} is training; expected one that is free. "
+                        "Wait until it has ended, or choose another folder."
+                    ) from error
+            if not self._stands():  # who held it before has removed the file meanwhile
                 os.close(self._file)
-                raise LockedError(
-                    f"{folder}: got a folder in which {who} is training; expected one that is free. "
-                    "Wait until it has ended, or choose another folder."
-                ) from error
+                self._file = -1
         self._sign()
 
     def release(self) -> None:
         """Let the folder go; may be called again."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file < 0:
+            return
+        with contextlib.suppress(OSError):
+            if os.name == "posix" and self._stands():
+                self._path.unlink()
+        os.close(self._file)
+        self._file = -1
+        if os.name != "posix":  # an open file cannot be removed there
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _stands(self) -> bool:
+        """Return whether the file is the one that has the name."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            return False
 
     def _hold(self) -> None:
         if sys.platform == "win32":

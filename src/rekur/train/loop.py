@@ -6,13 +6,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rekur.errors import DivergedError, WorkerError
+from rekur.errors import DivergedError, SaveError, WorkerError
 from rekur.train import snapshot, world
 from rekur.train.checkpoint import Checkpoints
 from rekur.train.fabric import make_fabric
@@ -73,13 +73,13 @@ def train(
             returns True.
 
     Returns:
-        how the run ended. Ctrl-C and SIGTERM end it after the step it is at, with the best weights so far and a
-        checkpoint; a second one raises KeyboardInterrupt at once.
+        how the run ended. Ctrl-C, SIGTERM and SIGHUP end it after the step it is at, with the best weights so far and
+        a checkpoint; a second Ctrl-C raises KeyboardInterrupt at once. Where a checkpoint or a row of the history
+        cannot be written, as on a full disk, the reporter is told, and training goes on.
 
     Raises:
         DivergedError: it became NaN, infinite or exploded before any evaluation, ``rescues`` + 1 times.
         CheckpointError: the checkpoints are of another run.
-        SaveError: a checkpoint could not be written; those before it are whole.
         WorkerError: a process of several is gone.
     """
     place = world.current()
@@ -134,6 +134,8 @@ class _Run:
         self.rows: list[dict[str, Any]] = []
         self.began, self.clock = time.monotonic(), 0.0
         self.stop, self.waiting = StopRequest(), Waiting()
+        self.ended, self.settled = "", False
+        self.unsaved: set[str] = set()
         if checkpoints is not None and checkpoints.resume:
             self._go_on(checkpoints)
 
@@ -150,9 +152,14 @@ class _Run:
         except KeyboardInterrupt:
             if self.stop.urgent:
                 raise
+            if self.settled and self.place.size == 1:
+                self._save()
             stopped = "interrupted"
         finally:
             self.reporter.finish()
+        if self.checkpoints is not None and stopped not in ("interrupted", "diverged"):
+            self.ended = stopped
+            self.checkpoints.hold(self.done, *snapshot.take(self))
         if self.best is not None:
             self.plain.load_state_dict(self.best)
         elif stopped == "diverged":
@@ -176,6 +183,8 @@ class _Run:
         torch.manual_seed(self.options.seed + 1_000_003 * self.place.rank + 7_919 * self.done)
 
     def _steps(self) -> Stopped:
+        if self.ended:
+            return cast(Stopped, self.ended)
         while self.done < self.total:
             for batch in self.plan.batches(self.epoch, self.batch):
                 self.model.train()
@@ -190,6 +199,7 @@ class _Run:
                         return "pruned"
                     if self.options.patience and self.stale >= self.options.patience:
                         return "no better score"
+                self.settled = True
                 if ends:
                     return "time limit" if late else "finished"
                 if asked or due:
@@ -204,6 +214,7 @@ class _Run:
         rate = rate_at(self._progress(), self.options) * self.guard.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        self.settled = False  # until the step is done, and evaluated where that is due
         self.done, self.batch = self.done + 1, self.batch + 1
         loss = self.plan.loss(self.model, self.fabric.to_device(batch))
         value, share, flags = self._agree(loss, batch)
@@ -286,11 +297,12 @@ class _Run:
         }
         self.rows.append(row)
         pruned = world.by_first(lambda: self._tell(row))
+        self.settled = True
         self.reporter.evaluated(row, best=better)
         return pruned
 
     def _tell(self, row: dict[str, Any]) -> bool:
-        self.history.add(row)
+        self._attempt("history", lambda: self.history.add(row))
         return self.on_evaluation is not None and bool(self.on_evaluation(row))
 
     def _progress(self) -> float:
@@ -305,7 +317,17 @@ class _Run:
         checkpoints = self.checkpoints
         if checkpoints is not None:
             state, tensors = snapshot.take(self)
-            world.by_first(lambda: checkpoints.save(self.done, state, tensors))
+            self._attempt("checkpoint", lambda: world.by_first(lambda: checkpoints.save(self.done, state, tensors)))
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> None:
+        """Write something that training can do without; where that fails, say so once until it works again."""
+        try:
+            write()
+            self.unsaved.discard(what)
+        except SaveError as error:
+            if what not in self.unsaved:
+                self.reporter.say(f"warning: {error} Training goes on.")
+            self.unsaved.add(what)
 
     def _go_on(self, checkpoints: Checkpoints) -> None:
         found = world.by_first(checkpoints.newest)
@@ -315,5 +337,5 @@ class _Run:
             self.reporter.say("No checkpoint was written yet: training begins anew.")
             return
         snapshot.restore(self, found)
-        world.by_first(lambda: self.history.restore(self.rows))
+        self._attempt("history", lambda: world.by_first(lambda: self.history.restore(self.rows)))
         self.reporter.say(f"Going on after step {self.done} of {self.total}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -52,6 +52,54 @@ class Silent:
         """Do nothing."""
 
 
+class Lasting:
+    """A stream for messages, such as standard error: what cannot be written, since its reader is gone, is dropped.
+
+    Args:
+        stream: where to write; None, as where standard error is closed, drops everything.
+    """
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+        except UnicodeEncodeError:
+            return self.write(text.encode("ascii", "backslashreplace").decode())
+        except (OSError, ValueError):  # a closed file is a ValueError
+            self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+    def isatty(self) -> bool:
+        """Return whether a terminal shows it."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:
+            return False
+
+    def fileno(self) -> int:
+        """Return the number that the system has for it."""
+        if self._stream is None:
+            raise OSError("the stream is closed")
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """How texts become bytes."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+
 class Lines:
     """Lines for some twenty of the evaluations, with the time left; a moving bar too where there is a terminal.
 
@@ -60,7 +108,7 @@ class Lines:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.console = console or Console(file=cast(IO[str], Lasting(sys.stderr)), highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._total = 0
@@ -140,13 +188,25 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Write one line."""
-        self.console.print(text, soft_wrap=True, markup=False)
+        self.console.print(text, soft_wrap=True, markup=False, emoji=False)
 
     def finish(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+class Warnings(Silent):
+    """Tells nothing but what needs attention."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+
+    def say(self, text: str) -> None:
+        """Write a warning."""
+        if text.startswith("warning: "):
+            self._lines.say(text)
 
 
 def _clock(seconds: float) -> str:

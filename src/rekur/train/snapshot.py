@@ -38,6 +38,7 @@ def take(run: _Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "average_updates": run.average.updates,
         "guard": guard_numbers,
         "scaler": run.fabric._precision.state_dict(),
+        "ended": run.ended,
     }
     tensors = {f"model/{name}": value for name, value in run.plain.state_dict().items()}
     tensors |= _named("optimiser/", optimiser_tensors(run.optimiser.state_dict()))
@@ -64,6 +65,7 @@ def restore(run: _Run, saved: Checkpoint) -> None:
     for name, value in under("average/", tensors).items():
         run.average.weights[name].copy_(value)
     run.done, run.epoch, run.batch = state["step"], state["epoch"], state["batch"]
+    run.ended = state.get("ended", "")
     run.best_epoch, run.stale = state["best_epoch"], state["stale"]
     run.best_score = float.fromhex(state["best_score"])
     run.best = under("best/", tensors) if state["has_best"] else None

@@ -136,7 +136,7 @@ def export_c(
     report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
     files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
     files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
-    write_folder(target, {file: text.encode() for file, text in files.items()})
+    write_folder(target, {file: text.encode() for file, text in files.items()}, FORMAT, overwrite=overwrite)
     return CExport(Path(folder), tuple(sorted(files)), report)
 
 

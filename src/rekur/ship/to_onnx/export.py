@@ -103,9 +103,9 @@ def export_onnx(
         runtime=runtime.__version__,
     )
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    manifest["files"] = sorted([*files, MANIFEST])
+    manifest["files"] = sorted([*files, MANIFEST, *RUNNERS])
     files[MANIFEST] = render(manifest)
     files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
-    write_folder(target, files)
+    write_folder(target, files, FORMAT, overwrite=overwrite)
     sizes = {name: len(content) for name, content in files.items()}
     return Exported(Path(folder), sizes, found, tolerance, program.causal, program.precision)
