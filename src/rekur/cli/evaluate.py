@@ -43,7 +43,7 @@ def command(
     rekur evaluate runs/words test.txt --dynamic --cache
     """
     if report is not None:
-        from rekur.study import check_report
+        from rekur.study.report import check_report
 
         check_report(report, files)
     task = _network_of(bundle) if dynamic or cache else load(bundle)

@@ -220,7 +220,7 @@ def _left(how: How, checkpoints: Any, chief: bool) -> str:
 
 
 def _reporter(quiet: bool) -> Any:
-    from rekur.train import Lines, Warnings
+    from rekur.train.progress import Lines, Warnings
 
     return Warnings() if quiet else Lines()
 

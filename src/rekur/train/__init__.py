@@ -5,7 +5,7 @@ from rekur.train.history import History
 from rekur.train.loop import TrainResult, train
 from rekur.train.options import TrainOptions
 from rekur.train.plan import Plan, Stateless
-from rekur.train.progress import Lines, Reporter, Silent, Warnings
+from rekur.train.progress import Lines, Reporter, Silent
 
 __all__ = [
     "Checkpoints",
@@ -17,6 +17,5 @@ __all__ = [
     "Stateless",
     "TrainOptions",
     "TrainResult",
-    "Warnings",
     "train",
 ]
