@@ -20,6 +20,8 @@ from rekur.ship.difference import differences
 #: largest difference that passes, as `rekur.ship.difference` measures it
 TOLERANCE = 1e-5
 BATCHES, LENGTHS = (1, 2, 5), (1, 7, 31)
+#: batches of whole sequences that hold nothing: sequences, and the steps up to which they are padded
+EMPTY = ((0, 5), (0, 0), (2, 0))
 #: steps that the engine takes at a time where the model takes them one by one
 CHUNKS = (1, 3, 9)
 _PURPOSE = "rekur export --to onnx"
@@ -66,6 +68,8 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
     for batch in BATCHES:
         for length in LENGTHS:
             worst = _larger(worst, _check_batch(sessions["sequence"], engine, _draw(engine, batch, length, rng)))
+    for batch, length in EMPTY:
+        worst = _larger(worst, _check_nothing(sessions["sequence"], engine, batch, length))
     if "step" in sessions:
         for batch in BATCHES:
             worst = _larger(worst, _check_steps(sessions["step"], engine, batch, rng))
@@ -124,6 +128,26 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
             wanted[: len(sequence)] = engine.run_steps(sequence)[0]
             worst = _larger(worst, _compare(found["steps"][row], wanted, f"{place}, steps of sequence {row}"))
     return worst
+
+
+def _check_nothing(session: Any, engine: Engine, batch: int, length: int) -> Found:
+    """Run a batch without a sequence, or sequences without a step."""
+    source = engine.program.input
+    dtype, more = (np.int64, ()) if source.kind == "tokens" else (np.float32, (source.size,))
+    x = np.zeros((batch, length, *more), dtype)
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {"input": x, "lengths": np.zeros(batch, np.int64)}), strict=True))
+    sizes = {"scores": (batch,), "steps": (batch, length)}
+    for name, array in found.items():
+        expected = (*sizes[name], engine.program.output_size)
+        if array.shape != expected:
+            raise RekurError(
+                f"sequence.onnx, {batch} sequences of 0 steps, {name}: got {array.shape}; expected {expected}."
+            )
+    if batch == 0:
+        return Found(0.0, "nowhere")
+    wanted = engine.run(list(x[:, :0]))
+    return _compare(found["scores"], wanted, f"sequence.onnx, {batch} sequences of 0 steps, scores")
 
 
 def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Generator) -> Found:

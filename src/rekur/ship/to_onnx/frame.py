@@ -28,6 +28,7 @@ class Frame:
 
     def __init__(self, graph: Graph, program: Program, weights: Mapping[str, Array], *, live: bool) -> None:
         self.graph, self.program, self.weights, self.live = graph, program, weights, live
+        self.lengths = None
         #: name -> the state after the step
         self.after: dict[str, Value] = {}
         #: register -> numbers of a row
@@ -40,16 +41,19 @@ class Frame:
                 slot.name: graph.input(f"state.{slot.name}", slot.dtype, ("batch", *slot.shape))
                 for slot in program.state
             }
-            self.lengths: Value | None = None
             self.input = given.unsqueeze(0)
             return
         given = graph.input("input", dtype, ("batch", "time", *more))
-        self.lengths = graph.input("lengths", "int64", ("batch",))
-        turned = given.transpose(1, 0, *((2,) if more else ()))
+        lengths = graph.input("lengths", "int64", ("batch",))
+        #: how many sequences there are, and how many steps the input has for each
+        self._sizes_given = graph.node("Shape", lengths), graph.node("Shape", given, **({"end": 2} if more else {}))
+        turned = self._filled(given, len(more)).transpose(1, 0, *((2,) if more else ()))
         self.steps = graph.node("Shape", turned, start=0, end=1)
         self.rows = graph.node("Shape", turned, start=1, end=2)
+        none = np.zeros(1, np.int64)
+        self.lengths = graph.node("Slice", graph.node("Concat", lengths, none, axis=0), none, self.rows)
         times = graph.node("Range", *(np.array(0, np.int64), self.steps.squeeze(0), np.array(1, np.int64)))
-        self.there = graph.node("Less", times.unsqueeze(1), self.lengths.unsqueeze(0))
+        self.there = graph.node("Less", times.unsqueeze(1), self.lengths)
         #: (T, B, 1): whether a step is one of its sequence and no padding
         self.mask = self.there.unsqueeze(2)
         # what stands in the padding, even NaN or a token that is none, reaches no node
@@ -71,6 +75,23 @@ class Frame:
         shape = self.graph.node("Concat", self.rows, np.array(first.shape, np.int64), axis=0)
         same = first.size and (first == first.flat[0]).all()
         return self.graph.node("Expand", first.reshape(-1)[:1].copy() if same else first, shape)
+
+    def _filled(self, given: Value, more: int) -> Value:
+        """Return the input (B, T, …) with a row where it has none, and a step where it has none; neither counts.
+
+        ONNX Runtime ends the process at a GRU or LSTM over no row, and at a loop over no step.
+        """
+        graph, (_, sizes) = self.graph, self._sizes_given
+        missing = graph.node("Equal", sizes, np.zeros(2, np.int64)).cast("int64")
+        behind = [np.zeros(more, np.int64)] if more else []
+        ends = graph.node("Concat", np.zeros(2 + more, np.int64), missing, *behind, axis=0)
+        return graph.node("Pad", given, ends, np.zeros((), "float32" if more else "int64"))
+
+    def as_given(self, value: Value, axes: int) -> Value:
+        """Return rows (B, …), or rows and steps (B, T, …), without those that stand in for none."""
+        if self.live:
+            return value
+        return self.graph.node("Slice", value, np.zeros(axes, np.int64), self._sizes_given[axes - 1])
 
     def weight(self, op: Op, role: str) -> Value:
         """Return a weight of an op as float32."""

@@ -141,7 +141,12 @@ class Graph:
 
     def output(self, name: str, value: Value, dtype: str, axes: Axes) -> None:
         """Make a value an output of the graph."""
-        self._scopes[-1].append(self.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
+        last = self._scopes[-1][-1]
+        if list(last.output) == [value.name] and value.name not in {output.name for output in self._outputs}:
+            # no node has read it yet: it takes the name
+            value.name = last.output[0] = name
+        else:
+            self._scopes[-1].append(self.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
         self._outputs.append(self.info(name, dtype, axes))
 
     def weight(self, name: str, array: Array) -> Value:
@@ -191,7 +196,7 @@ class Graph:
             facts: what it is, by name, for programs.
         """
         arrays = [self._tensor(name, array) for name, array in self._arrays.items()]
-        graph = self.helper.make_graph(self._scopes[0], name, self._inputs, self._outputs, arrays, doc_string=text)
+        graph = self.helper.make_graph(self._scopes[0], name, self._inputs, self._outputs, arrays)
         opsets = [self.helper.make_opsetid("", OPSET)]
         model = self.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="rekur")
         model.producer_version, model.doc_string = facts["rekur"], text

@@ -57,6 +57,8 @@ def make_manifest(
         "reading": reading(features, program.task),
         "prediction": prediction(targets),
         "graphs": {name: _ports(model) for name, model in models.items()},
+        # whole sequences may be none at all; ONNX Runtime ends the process at a single step of no stream
+        "smallest_batch": {name: int(name == "step") for name in models},
         "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
         "targets": dict(targets),
         "features": dict(features),

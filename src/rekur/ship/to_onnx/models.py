@@ -14,12 +14,12 @@ from rekur.ship.to_onnx.pools import pool
 from rekur.ship.to_onnx.steps import STEPS
 
 _SEQUENCE = (
-    "Scores of whole sequences. input: {input}, padded at the end with anything; lengths: real steps of each sequence; "
-    "scores: one row a sequence{steps}."
+    "Scores of whole sequences, 0 or more. input: {input}, padded at the end with anything; lengths: real steps of "
+    "each; scores: one row a sequence{steps}."
 )
 _STEP = (
-    "One step of each sequence with its state. input: {input}; state.NAME: what is remembered, first the values of the "
-    "manifest; scores: as if the sequences ended here; next.NAME: the state of the next step."
+    "One step of each sequence, 1 or more, with its state. input: {input}; state.NAME: what is remembered, first the "
+    "values of the manifest; scores: as if the sequences ended here; next.NAME: the state of the next step."
 )
 
 
@@ -67,7 +67,7 @@ def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, s
     if steps:
         each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
         each = graph.node("Where", frame.mask, each, 0.0).transpose(1, 0, 2)
-        graph.output("steps", each, "float32", ("batch", "time", program.output_size))
+        graph.output("steps", frame.as_given(each, 2), "float32", ("batch", "time", program.output_size))
     more = "; steps: one row after each step, zeros in the padding" if steps else ""
     text = _SEQUENCE.format(input=_describe(program, "(batch, time)"), steps=more)
     return graph.model("sequence", text, {**facts, "graph": "sequence"})
@@ -89,7 +89,8 @@ def _scored(frame: Frame) -> dict[str, Value]:
     for op in frame.program.pool:
         frame.graph.place = op.writes
         pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
-    frame.graph.output("scores", _head(frame, pooled), "float32", ("batch", frame.program.output_size))
+    scores = frame.as_given(_head(frame, pooled), 1)
+    frame.graph.output("scores", scores, "float32", ("batch", frame.program.output_size))
     return registers
 
 
