@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -12,16 +13,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import Run
+from rekur import Regressor, load
 from rekur.cli.main import main
 from rekur.runtime import read_bundle, write_quantised
+from rekur.ship import export_onnx
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 Runner = Callable[..., list[dict[str, Any]]]
+Started = Callable[..., "subprocess.CompletedProcess[str]"]
 MODULES = ("onnxruntime-node", "onnxruntime-web")
 
 
@@ -57,14 +62,14 @@ def node_modules() -> Path:
 
 
 @pytest.fixture(params=["python", "onnxruntime-node", "onnxruntime-web"])
-def runner(request: pytest.FixtureRequest) -> Runner:
-    """Run an export in Python, in Node, and in WebAssembly."""
+def started(request: pytest.FixtureRequest) -> Started:
+    """Return what runs an export in Python, in Node, or in WebAssembly, whatever its exit code."""
     if request.param != "python":
         modules = node_modules()
         if not (modules / request.param).is_dir():
             pytest.skip(f"no {request.param} in {modules}")
 
-    def run(folder: Path, *words: str) -> list[dict[str, Any]]:
+    def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-I", "run.py"]
         if request.param != "python":
             command, own = ["node", "run.mjs"], folder / "node_modules"
@@ -73,9 +78,22 @@ def runner(request: pytest.FixtureRequest) -> Runner:
             for module in modules.iterdir():
                 if module.name not in MODULES or module.name == request.param:
                     (own / module.name).symlink_to(module)
-        done = subprocess.run([*command, *words], cwd=folder, capture_output=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr.decode()
-        return lines(done.stdout.decode())
+        words = tuple(map(str, words))
+        return subprocess.run(
+            [*command, *words], cwd=folder, capture_output=True, encoding="utf-8", timeout=100, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def runner(started: Started) -> Runner:
+    """Return what runs an export and returns the predictions."""
+
+    def run(folder: Path, *words: str) -> list[dict[str, Any]]:
+        done = started(folder, *words)
+        assert done.returncode == 0, done.stderr
+        return lines(done.stdout)
 
     return run
 
@@ -136,11 +154,172 @@ def test_a_language_model(tmp_path: Path, cli: Run, runner: Runner) -> None:
     assert math.log(whole["probability"]) == pytest.approx(drawn["log_probability"], abs=1e-4)
 
 
-def test_words_are_not_cut_by_the_runners(exports: dict[str, Path]) -> None:
-    done = subprocess.run(
-        [sys.executable, "run.py", "great"], cwd=exports["words"], capture_output=True, text=True, check=False
+def with_gaps(folder: Path, **options: Any) -> tuple[Path, list[Any]]:
+    """Return the export of a model that was trained on series with gaps, and series."""
+    rng = np.random.default_rng(0)
+    series = [rng.normal(3, 2, size=(length, 2)) for length in (4, 6, 3, 5) * 4]
+    for item in series:
+        item[rng.random(item.shape) < 0.3] = np.nan
+    series[0][:2, 1] = np.nan
+    model = Regressor(epochs=1, hidden_size=5, baseline=False, verbose=False, feature_options=options)
+    model.fit(series, [float(np.nansum(item)) for item in series]).save(folder / "m")
+    export_onnx(folder / "m", folder / "x")
+    return folder / "x", series[:4]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"missing": "zero"}, {"standardise": False}, {"indicators": "never"}, {"indicators": "always"}],
+    ids=repr,
+)
+def test_missing_values(tmp_path: Path, options: dict[str, Any], started: Started, request: Any) -> None:
+    """Runners fill and mark what is missing as the features do: the last value, before it the mean of training."""
+    if options and "onnxruntime-web" in request.node.name:
+        pytest.skip("reading is that of Node")
+    folder, series = with_gaps(tmp_path, **options)
+    engine = load(tmp_path / "m")
+    items = [json.dumps([[None if math.isnan(v) else v for v in row] for row in item.tolist()]) for item in series]
+    nan = float("nan")
+    items.append("[[null, NaN], [null, 1.5], [NaN, null]]")
+    series.append([[nan, nan], [nan, 1.5], [nan, nan]])
+    done = started(folder, *items)
+    wanted = pytest.approx(engine.predict(series), abs=1e-5)
+    assert [line["value"] for line in lines(done.stdout)] == wanted, done.stderr
+    done, session = started(folder, "--live", items[-1]), engine.stream()
+    wanted = pytest.approx([session.push(row) for row in series[-1]], abs=1e-5)
+    assert [line["value"] for line in lines(done.stdout)] == wanted, done.stderr
+
+
+SIZE = "expected a list of token numbers, each in [0, "
+ROWS = "expected rows of 2 numbers, null or NaN for one that is missing."
+DIGITS = "9" * 400
+#: export, item, what is said of it
+WRONG_ITEMS = [
+    ("words", "great", "words are cut by rekur.features; give token numbers, such as [4, 2, 7]"),
+    ("words", "[4, 2", "expected JSON such as [4, 2, 7]."),
+    ("words", "[99999]", f"got [99999]; {SIZE}"),
+    ("words", "[2, -1]", SIZE),
+    ("words", "[[2]]", f"got [[2]]; {SIZE}"),
+    ("words", "[2.5]", f"got [2.5]; {SIZE}"),
+    ("words", "[true]", SIZE),
+    ("words", "[null]", SIZE),
+    ("words", f"[{DIGITS}]", SIZE),
+    ("walks", "great", "expected JSON such as [[0.5, null]]."),
+    ("walks", "5", f"got 5; {ROWS}"),
+    ("walks", "[0.5, 1]", ROWS),
+    ("walks", "[[0.5, 1], [0.5]]", ROWS),
+    ("walks", "[[[0.5, 1]]]", ROWS),
+    ("walks", '[["0.5", 1]]', ROWS),
+    ("walks", "[[true, 1]]", ROWS),
+    ("walks", "[[1e999, 1]]", ROWS),
+    ("walks", f"[[{DIGITS}, 1]]", ROWS),
+    ("walks", "[[1e300, 1]]", "got a number that float32 cannot hold; expected numbers as in training."),
+    ("walks", "[" * 9000, "expected JSON such as [[0.5, null]]."),
+    ("walks", '{"a": 1}', ROWS),
+    ("strict", "[[1, 2], [null, 3]]", "got a missing value; expected none: the model was trained to refuse them."),
+]
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the export of a model that takes no missing values."""
+    folder = tmp_path_factory.mktemp("strict")
+    rows = [[[float(number), 2.0], [2.0, 3.0]] for number in range(16)]
+    model = Regressor(epochs=1, hidden_size=5, baseline=False, verbose=False, feature_options={"missing": "error"})
+    model.fit(rows, [1.0, 2.0, 3.0, 4.0] * 4).save(folder / "m")
+    export_onnx(folder / "m", folder / "x")
+    return folder / "x"
+
+
+def python_runner(folder: Path) -> Any:
+    """Return the runner of an export as a module."""
+    spec = importlib.util.spec_from_file_location("run", folder / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("name", "item", "text"), WRONG_ITEMS, ids=lambda value: str(value)[:30])
+def test_items_that_the_runner_refuses(
+    exports: dict[str, Path], strict: Path, name: str, item: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert python_runner({**exports, "strict": strict}[name]).main([item]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("item 1: ")
+    assert text in told.err.splitlines()[0]
+    assert len(told.err) < 300
+
+
+def test_items_that_the_runner_in_javascript_refuses(exports: dict[str, Path], strict: Path, tmp_path: Path) -> None:
+    modules = node_modules()
+    (tmp_path / "node_modules").symlink_to(modules)
+    folders = {**exports, "strict": strict}
+    for name in {name for name, _, _ in WRONG_ITEMS}:
+        shutil.copytree(folders[name], tmp_path / name, ignore=shutil.ignore_patterns("node_modules"))
+    (tmp_path / "all.mjs").write_text(
+        """import { readFile } from "node:fs/promises";
+        const ort = await import("onnxruntime-node").catch(() => import("onnxruntime-web"));
+        const models = {}, told = [];
+        for (const [name, item] of JSON.parse(await readFile("items.json", "utf8"))) {
+          const { load, parsed } = await import(`./${name}/run.mjs`);
+          models[name] ??= await load(ort, (file) => readFile(`${name}/${file}`));
+          try { models[name].read(parsed(models[name], item)); told.push(""); } catch (e) { told.push(e.message); }
+        }
+        console.log(JSON.stringify(told));"""
     )
-    assert done.stderr.strip() == "words are cut by rekur.features; give token numbers, such as [4, 2, 7]"
+    (tmp_path / "items.json").write_text(json.dumps(WRONG_ITEMS))
+    done = subprocess.run(["node", "all.mjs"], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    for told, (_, item, text) in zip(json.loads(done.stdout), WRONG_ITEMS, strict=True):
+        assert text in told, item
+        assert len(told) < 300
+
+
+def test_words_of_the_command_line_of_a_runner(exports: dict[str, Path], started: Started, request: Any) -> None:
+    if "onnxruntime-web" in request.node.name:
+        pytest.skip("words are those of Node")
+    for name, words, text in (
+        ("words", [], "items: got none; expected one or more."),
+        ("words", ["--life", "[2]"], "option: got --life; expected --live, or --help."),
+        ("words", ["[2]", "great"], "item 2: words are cut by rekur.features; give token numbers, such as [4, 2, 7]"),
+        ("both", ["--live", "[2]"], "--live: got a model that reads from the end too; it needs whole sequences."),
+    ):
+        done = started(exports[name], *words)
+        assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (2, "", text)
+        assert "Traceback" not in done.stderr
+        assert "    at " not in done.stderr
+    done = started(exports["words"], "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--live" in done.stdout
+    done = started(exports["letters"], "--", "--live")
+    assert (done.returncode, len(lines(done.stdout))) == (0, 1)
+    assert len(lines(started(exports["walks"], "[]").stdout)) == 1
+
+
+def test_a_batch_of_no_stream(exports: dict[str, Path]) -> None:
+    model = python_runner(exports["walks"]).Model(exports["walks"])
+    assert model.run([]).shape[0] == 0
+    with pytest.raises(ValueError, match=r"^got a step of no stream; expected one or more"):
+        model.step(np.zeros((0, 2), np.float32), model.begin(0))
+
+
+def test_a_runner_whose_reader_goes_away(exports: dict[str, Path]) -> None:
+    code = "cd %s && %s run.py --live %s | head -n 1; exit ${PIPESTATUS[0]}"
+    command = code % (exports["letters"], sys.executable, "a" * 3000)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, len(lines(done.stdout))) == (0, "", 1)
+
+
+def test_a_runner_without_its_model(exports: dict[str, Path], tmp_path: Path, started: Started) -> None:
+    for name in ("run.py", "run.mjs"):
+        shutil.copy(exports["words"] / name, tmp_path / name)
+    done = started(tmp_path, "[2]")
+    assert done.returncode == 2
+    assert "manifest.json" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_what_the_command_says(bundles: dict[str, Path], tmp_path: Path, cli: Run) -> None:

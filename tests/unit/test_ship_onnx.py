@@ -14,9 +14,11 @@ import pytest
 from rekur import Classifier, LanguageModel, Regressor, __version__
 from rekur.errors import BundleError, InputError, MissingDependencyError, RekurError, SaveError
 from rekur.features import SeriesFeatures, SymbolFeatures, TextFeatures
+from rekur.models import SequenceSpec, build
+from rekur.program import Engine
 from rekur.runtime import read_bundle, write_quantised
-from rekur.ship import export_onnx
-from rekur.ship.to_onnx import export
+from rekur.ship import export_onnx, lower
+from rekur.ship.to_onnx import export, make_models
 from rekur.ship.to_onnx.manifest import prediction, reading
 
 onnx = pytest.importorskip("onnx")
@@ -82,6 +84,7 @@ def test_the_manifest(bundle: Path, tmp_path: Path) -> None:
     assert manifest["targets"] == {"labels": ["down", "up"], "multi_label": False}
     assert manifest["checked"]["tolerance"] == 1e-5
     assert manifest["checked"]["difference"] <= 1e-5
+    assert manifest["smallest_batch"] == {"sequence": 0, "step": 1}
     assert manifest["state"] == {
         slot.name: {"shape": list(slot.shape), "dtype": slot.dtype, "begins": 0.0} for slot in program.state
     }
@@ -253,6 +256,7 @@ def test_importing_the_command_imports_no_onnx() -> None:
 
 
 WHOLE = {"begin": [], "max_length": None}
+HOLD = {"missing": "hold", "fill": [2.0]}
 
 
 @pytest.mark.parametrize(
@@ -277,11 +281,11 @@ WHOLE = {"begin": [], "max_length": None}
         ),
         (
             SeriesFeatures(indicators="always").fit([[1.0, 3.0]]),
-            {"kind": "rows", "mean": [2.0], "scale": [1.0], "indicators": 1},
+            {"kind": "rows", "mean": [2.0], "scale": [1.0], **HOLD, "indicated": [0], "indicators": 1},
         ),
         (
             SeriesFeatures(standardise=False).fit([[1.0, 3.0]]),
-            {"kind": "rows", "mean": [0.0], "scale": [1.0], "indicators": 0},
+            {"kind": "rows", "mean": [0.0], "scale": [1.0], **HOLD, "indicated": [], "indicators": 0},
         ),
     ],
 )
@@ -325,3 +329,23 @@ def test_graphs_of_sequences_do_not_look_at_padding(bundle: Path, tmp_path: Path
     two = session.run(None, {"input": np.array([[2, 3, 4], [5, -9, 10**15]]), "lengths": lengths})
     for first, second in zip(one, two, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(("batch", "time"), [(0, 5), (0, 0), (2, 0), (1, 1)])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru", "slstm"])
+def test_batches_that_hold_nothing(cell: str, batch: int, time: int) -> None:
+    """No sequence and no step end no process, and every output has the axes of the input."""
+    for more in ({"discrete": True}, {"discrete": False, "kernel_size": 3}, {"discrete": False, "bidirectional": True}):
+        spec = SequenceSpec(input_size=4, output_size=3, cell=cell, hidden_size=5, **more)
+        program, weights = lower(build(spec, seed=0))
+        session = onnxruntime.InferenceSession(make_models(program, weights)["sequence"].SerializeToString())
+        steps, dtype = ((), np.int64) if spec.discrete else ((4,), np.float32)
+        given = {"input": np.zeros((batch, time, *steps), dtype), "lengths": np.zeros(batch, np.int64)}
+        names = [port.name for port in session.get_outputs()]
+        found = dict(zip(names, session.run(names, given), strict=True))
+        assert found["scores"].shape == (batch, 3)
+        if "steps" in found:
+            assert found["steps"].shape == (batch, time, 3)
+            assert not found["steps"].any()
+        empty = Engine(program, weights).run(list(np.zeros((batch, 0, *steps), dtype))) if batch else np.zeros((0, 3))
+        np.testing.assert_allclose(found["scores"], empty, atol=1e-6)

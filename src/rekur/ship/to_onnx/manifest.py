@@ -73,7 +73,9 @@ def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
         task: the task; language models read a start token, padding (0), before a text.
 
     Returns:
-        the ``kind``; of characters the number of each (null for those that are left out), of rows means and scales.
+        the ``kind``; of characters the number of each (null for those that are left out); of rows means and scales,
+        what stands for a missing value (``hold``: the last one, ``fill`` before the first; ``zero``: 0 once scaled;
+        ``error``: none is taken), and the channels that have an indicator behind them.
 
     Example:
         >>> from rekur.features import SymbolFeatures, TextFeatures
@@ -85,10 +87,11 @@ def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
     """
     options, learnt = features["options"], features["learnt"]
     if features["kind"] == "series":
-        mean, scale = learnt["mean"], learnt["scale"]
+        mean, scale, indicated = learnt["mean"], learnt["scale"], learnt["indicated"]
+        missing = {"missing": options["missing"], "fill": mean, "indicated": indicated, "indicators": len(indicated)}
         if not options["standardise"]:
             mean, scale = len(mean) * [0.0], len(mean) * [1.0]
-        return {"kind": "rows", "mean": mean, "scale": scale, "indicators": len(learnt["indicated"])}
+        return {"kind": "rows", "mean": mean, "scale": scale, **missing}
     begin = {"begin": [PADDING] if task == "language" else [], "max_length": options["max_length"]}
     tokens = learnt["form"] if features["kind"] == "symbols" else learnt["tokens"]
     if tokens == "byte" and not options["lowercase"] and options["digits"] != "zero":

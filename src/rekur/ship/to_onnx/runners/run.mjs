@@ -1,11 +1,12 @@
 // Runs the exported model beside this file; it needs ONNX Runtime alone: npm install onnxruntime-node
 //
-//   node run.mjs "a text" "[[0.5, 1.0], [0.1, 0.2]]"    items: texts, or JSON of token numbers or of rows
+//   node run.mjs "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
 //   node run.mjs --live "a text"                        step by step, the state carried on: a line after each step
+//   node run.mjs -- "--live"                            what follows -- is an item, whatever it looks like
 //
 // In a browser: const model = await load(ort, async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer()))
-// It reads texts of bytes, characters and letters, and complete rows, which it scales; items of other models are given
-// as token numbers: "reading" in manifest.json says which.
+// It reads texts of bytes, characters and letters, and rows of numbers, which it scales and in which null or NaN stands
+// for a missing value; items of other models are given as token numbers: "reading" in manifest.json says which.
 
 export async function load(ort, bytesOf) {
   const about = JSON.parse(new TextDecoder().decode(await bytesOf("manifest.json"))), graphs = {};
@@ -21,17 +22,36 @@ export class Model {
     [this.dtype, this.row] = about.input.kind === "rows" ? ["float32", [about.input.size]] : ["int64", []];
   }
 
-  /** Return the steps of an item: token numbers, or rows. */
+  /** Return the steps of an item: token numbers, or rows; throw for one that the model does not read. */
   read(item) {
-    const how = this.about.reading, more = Array(how.indicators).fill(0);
-    const whole = (row) => [row].flat().length === how.mean.length && [row].flat().every(Number.isFinite);
-    if (how.kind === "rows" && !(Array.isArray(item) && item.every(whole))) throw new Error(`expected rows of ${how.mean.length} numbers, none missing`);
-    if (how.kind === "rows") return item.map((row) => [...[row].flat().map((x, d) => (x - how.mean[d]) / how.scale[d]), ...more]);
-    if (typeof item !== "string") return item;
-    if (how.kind === "tokens") throw new Error(`${how.why}, such as [4, 2, 7]`);
-    const bytes = () => [...new TextEncoder().encode(item)].map((byte) => byte + 2);
-    const ids = how.kind === "bytes" ? bytes() : [...item].map((c) => (Object.hasOwn(how.numbers, c) ? how.numbers[c] : 1));
-    return [...how.begin, ...ids.filter((id) => id !== null).slice(0, how.max_length ?? undefined)];
+    const how = this.about.reading, size = this.about.input.size;
+    if (how.kind === "rows") return this.scaled(rowsOf(item, how.mean.length));
+    if (typeof item === "string") {
+      if (how.kind === "tokens") throw new Error(`${how.why}, such as [4, 2, 7]`);
+      const text = [...item].map((c) => (/^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c));
+      const bytes = () => [...new TextEncoder().encode(text.join(""))].map((byte) => byte + 2);
+      const ids = how.kind === "bytes" ? bytes() : text.map((c) => (Object.hasOwn(how.numbers, c) ? how.numbers[c] : 1));
+      item = [...how.begin, ...ids.filter((id) => id !== null).slice(0, how.max_length ?? undefined)];
+    }
+    if (!Array.isArray(item) || !item.every((token) => Number.isInteger(token) && token >= 0 && token < size))
+      throw new Error(`got ${shown(item)}; expected a list of token numbers, each in [0, ${size - 1}].`);
+    return item;
+  }
+
+  /** Return rows as in training: scaled, missing values filled, and a mark for each channel that may miss one. */
+  scaled(rows) {
+    const how = this.about.reading, held = [...how.fill];
+    return rows.map((row) => {
+      if (how.missing === "error" && row.some(Number.isNaN))
+        throw new Error("got a missing value; expected none: the model was trained to refuse them.");
+      const values = row.map((x, d) => {
+        if (!Number.isNaN(x)) held[d] = x;
+        return Number.isNaN(x) && how.missing === "zero" ? 0 : (held[d] - how.mean[d]) / how.scale[d];
+      });
+      if (!values.every((x) => Number.isFinite(Math.fround(x))))
+        throw new Error("got a number that float32 cannot hold; expected numbers as in training.");
+      return [...values, ...how.indicated.map((d) => Number(Number.isNaN(row[d])))];
+    });
   }
 
   /** Return the scores of sequences of steps, a row each. */
@@ -72,19 +92,78 @@ export class Model {
   }
 }
 
-if (globalThis.process?.argv?.[1]?.endsWith("run.mjs")) {
-  const { readFile } = await import("node:fs/promises");
-  const ort = await import("onnxruntime-node").catch(() => import("onnxruntime-web"));
-  const model = await load(ort, (name) => readFile(new URL(name, import.meta.url)));
-  const live = process.argv.includes("--live"), items = process.argv.slice(2).filter((text) => text !== "--live");
-  const asJson = ["rows", "tokens"].includes(model.about.reading.kind);
-  const sequences = items.map((text) => model.read(asJson && text.startsWith("[") ? JSON.parse(text) : text));
-  for (const scores of live ? [] : await model.run(sequences)) console.log(JSON.stringify(model.present(scores)));
-  for (const steps of live ? sequences : []) {
+/** Return the rows of a series, NaN where a value is missing. */
+function rowsOf(item, width) {
+  const value = (x) => x === null || (typeof x === "number" && Math.abs(x) !== Infinity);
+  const rows = Array.isArray(item) && width === 1 ? item.map((row) => [row].flat()) : item;
+  if (Array.isArray(rows) && rows.every((row) => Array.isArray(row) && row.length === width && row.every(value)))
+    return rows.map((row) => row.map((x) => x ?? NaN));
+  const expected = width > 1 ? `rows of ${width} numbers` : "a list of numbers";
+  throw new Error(`got ${shown(item)}; expected ${expected}, null or NaN for one that is missing.`);
+}
+
+/** Return a value for a message, cut where it is long. */
+function shown(value) {
+  const text = JSON.stringify(value, (_, x) => (Math.abs(x) === Infinity ? String(x) : x)) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+}
+
+/** Return the item that a word of the command line stands for. */
+export function parsed(model, text) {
+  const { kind } = model.about.reading;
+  if (kind !== "rows" && !(kind === "tokens" && text.trimStart().startsWith("["))) return text;
+  try {
+    return JSON.parse(text.replace(/\bNaN\b/g, "null"));
+  } catch {
+    throw new Error(`got ${shown(text)}; expected JSON such as ${kind === "rows" ? "[[0.5, null]]" : "[4, 2, 7]"}.`);
+  }
+}
+
+/** Write a prediction for each item, and return the exit code. */
+async function main(words, readFile) {
+  const source = new TextDecoder().decode(await readFile(new URL(import.meta.url)));
+  const usage = source.slice(0, source.indexOf("\n\n")).replace(/^\/\/ ?/gm, "");
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  const isOption = (word, place) => place < end && (word.startsWith("--") || word === "-h");
+  const options = words.filter(isOption), items = words.filter((word, place) => place !== end && !isOption(word, place));
+  if (options.includes("--help") || options.includes("-h")) return console.log(usage), 0;
+  const unknown = options.find((option) => option !== "--live");
+  if (unknown || !items.length) {
+    const got = unknown ? `option: got ${unknown}; expected --live, or --help.` : "items: got none; expected one or more.";
+    return console.error(`${got}\n\n${usage}`), 2;
+  }
+  const failed = (error) => null;
+  const ort = (await import("onnxruntime-node").catch(failed)) ?? (await import("onnxruntime-web").catch(failed));
+  if (ort === null) return console.error("this program needs a package: npm install onnxruntime-node"), 3;
+  const sequences = [];
+  let model;
+  try {
+    model = await load(ort, (name) => readFile(new URL(name, import.meta.url)));
+    if (options.length && !model.graphs.step)
+      throw new Error("--live: got a model that reads from the end too; it needs whole sequences.");
+    items.forEach((text, place) => {
+      try {
+        sequences.push(model.read(parsed(model, text)));
+      } catch (error) {
+        throw new Error(`item ${place + 1}: ${error.message}`);
+      }
+    });
+  } catch (error) {
+    return console.error(error.message), 2;
+  }
+  for (const scores of options.length ? [] : await model.run(sequences)) console.log(JSON.stringify(model.present(scores)));
+  for (const steps of options.length ? sequences : []) {
     let state = model.begin(), scores;
     for (const step of steps) {
       [scores, state] = await model.step(step, state);
       console.log(JSON.stringify(model.present(scores)));
     }
   }
+  return 0;
+}
+
+if (globalThis.process?.argv?.[1]?.endsWith("run.mjs")) {
+  const { readFile } = await import("node:fs/promises");
+  process.stdout.on("error", () => process.exit(0)); // who reads has seen enough
+  process.exitCode = await main(process.argv.slice(2), readFile);
 }

@@ -1,19 +1,26 @@
 """Runs the exported model beside this file; it needs NumPy and ONNX Runtime alone.
 
-    python run.py "a text" "[[0.5, 1.0], [0.1, 0.2]]"    items: texts, or JSON of token numbers or of rows
+    python run.py "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
     python run.py --live "a text"                        step by step, the state carried on: a line after each step
+    python run.py -- "--live"                            what follows -- is an item, whatever it looks like
 
-It reads texts of bytes, characters and letters, and complete rows, which it scales; items of other models are given
-as token numbers: "reading" in manifest.json says which.
+It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN stands there for a
+missing value. Items of other models are given as token numbers: "reading" in manifest.json says which.
 """
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from onnxruntime import InferenceSession
+try:
+    import numpy as np
+    from onnxruntime import InferenceSession
+except ImportError as error:
+    print(f"{error}; this program needs two packages: pip install numpy onnxruntime", file=sys.stderr)
+    raise SystemExit(3) from None
 
 
 class Model:
@@ -22,29 +29,51 @@ class Model:
     def __init__(self, folder: Path) -> None:
         self.about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.graphs = {name: InferenceSession(str(folder / f"{name}.onnx")) for name in self.about["graphs"]}
+        of_rows, size = self.about["input"]["kind"] == "rows", self.about["input"]["size"]
+        self.dtype, self.row = (np.float32, (size,)) if of_rows else (np.int64, ())
 
     def read(self, item: Any) -> Any:
-        """Return the steps of an item: token numbers (T,), or rows (T, D)."""
-        how = self.about["reading"]
+        """Return the steps of an item: token numbers (T,), or rows (T, D).
+
+        Raises:
+            ValueError: the item is none that the model reads.
+        """
+        how, size = self.about["reading"], self.about["input"]["size"]
         if how["kind"] == "rows":
-            given, width = np.array(item, np.float64), len(how["mean"])
-            given = given[None] if given.shape == (width,) else given.reshape(len(given), -1)
-            if given.ndim != 2 or given.shape[1] != width or not np.isfinite(given).all():
-                raise SystemExit(f"rows: got {item}; expected rows of {width} numbers, none missing.")
-            rows = (given - how["mean"]) / how["scale"]
-            return np.pad(rows, ((0, 0), (0, how["indicators"]))).astype(np.float32)
+            return self._scaled(rows_of(item, len(how["mean"])))
         if isinstance(item, str):
             if how["kind"] == "tokens":
-                raise SystemExit(f"{how['why']}, such as [4, 2, 7]")
+                raise ValueError(f"{how['why']}, such as [4, 2, 7]")
+            text = re.sub("[\ud800-\udfff]", "\ufffd", item)
             bytewise = how["kind"] == "bytes"
-            ids = [byte + 2 for byte in item.encode()] if bytewise else [how["numbers"].get(c, 1) for c in item]
+            ids = [byte + 2 for byte in text.encode()] if bytewise else [how["numbers"].get(c, 1) for c in text]
             item = how["begin"] + [number for number in ids if number is not None][: how["max_length"]]
-        return np.array(item, np.int64)
+        tokens = item.tolist() if hasattr(item, "tolist") else item
+        if not isinstance(tokens, list) or not all(type(token) is int and 0 <= token < size for token in tokens):
+            raise ValueError(f"got {shown(item)}; expected a list of token numbers, each in [0, {size - 1}].")
+        return np.array(tokens, np.int64)
+
+    def _scaled(self, rows: Any) -> Any:
+        """Return rows as in training: scaled, missing values filled, and a mark for each channel that may miss one."""
+        how, absent = self.about["reading"], np.isnan(rows)
+        if absent.any() and how["missing"] == "error":
+            raise ValueError("got a missing value; expected none: the model was trained to refuse them.")
+        last = np.where(absent, -1, np.arange(len(rows))[:, None])
+        last = np.maximum.accumulate(last, axis=0)  # the last step, up to each, that has a value
+        held = np.take_along_axis(rows, np.maximum(last, 0), axis=0)
+        values = (np.where(last < 0, how["fill"], held) - how["mean"]) / how["scale"]
+        if how["missing"] == "zero":
+            values[absent] = 0
+        with np.errstate(over="ignore"):
+            steps = np.concatenate([values, absent[:, how["indicated"]]], axis=1).astype(np.float32)
+        if not np.isfinite(steps).all():
+            raise ValueError("got a number that float32 cannot hold; expected numbers as in training.")
+        return steps
 
     def run(self, sequences: list[Any]) -> Any:
         """Return the scores (B, K) of sequences of steps."""
         lengths = np.array([len(steps) for steps in sequences], np.int64)
-        x = np.zeros((len(sequences), max(1, lengths.max()), *sequences[0].shape[1:]), sequences[0].dtype)
+        x = np.zeros((len(sequences), max([1, *lengths]), *self.row), self.dtype)
         for row, steps in zip(x, sequences, strict=True):
             row[: len(steps)] = steps
         return self.graphs["sequence"].run(["scores"], {"input": x, "lengths": lengths})[0]
@@ -55,7 +84,9 @@ class Model:
         return {name: np.full((batch, *s["shape"]), s["begins"], s["dtype"]) for name, s in slots}
 
     def step(self, x: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the scores (B, K) after one more step (B,) or (B, D), and the next state."""
+        """Return the scores (B, K) after one more step (B,) or (B, D), and the next state; B is 1 or more."""
+        if len(x) == 0:
+            raise ValueError("got a step of no stream; expected one or more: ONNX Runtime ends the process at none.")
         given = {f"state.{name}": array for name, array in state.items()}
         scores, *after = self.graphs["step"].run(["scores", *(f"next.{name}" for name in state)], {"input": x, **given})
         return scores, dict(zip(state, after, strict=True))
@@ -65,8 +96,9 @@ class Model:
         how, wide = self.about["prediction"], scores.astype(np.float64)
         if how["kind"] == "number":
             return {"value": how["mean"] + how["scale"] * wide[0]}
-        powers = np.exp(wide - wide.max())
-        shares = 1 / (1 + np.exp(-wide)) if how["kind"] == "sigmoid" else powers / powers.sum()
+        with np.errstate(over="ignore"):
+            powers = np.exp(wide - wide.max())
+            shares = 1 / (1 + np.exp(-wide)) if how["kind"] == "sigmoid" else powers / powers.sum()
         best = int(shares.argmax())
         if how["kind"] == "token":
             return {"token": best, "probability": float(shares[best])}
@@ -75,14 +107,86 @@ class Model:
         return {"label": label, "probability": each[best][1], "probabilities": {str(k): share for k, share in each}}
 
 
-if __name__ == "__main__":
-    model, items = Model(Path(__file__).parent), [text for text in sys.argv[1:] if text != "--live"]
-    as_json = model.about["reading"]["kind"] in ("rows", "tokens")
-    sequences = [model.read(json.loads(text) if as_json and text.startswith("[") else text) for text in items]
-    for scores in [] if "--live" in sys.argv else model.run(sequences):
+def rows_of(item: Any, width: int) -> Any:
+    """Return the rows (T, D) of a series as float64, NaN where a value is missing."""
+    expected = f"rows of {width} numbers" if width > 1 else "a list of numbers"
+    wrong = ValueError(f"got {shown(item)}; expected {expected}, null or NaN for one that is missing.")
+    rows = item.tolist() if hasattr(item, "tolist") else item
+    if not isinstance(rows, list):
+        raise wrong
+    if width == 1:
+        rows = [row if isinstance(row, list) else [row] for row in rows]
+    for row in rows:
+        whole = isinstance(row, list) and len(row) == width
+        if not whole or not all(value is None or type(value) in (int, float) for value in row):
+            raise wrong
+    try:
+        numbers = [[np.nan if value is None else float(value) for value in row] for row in rows]
+    except OverflowError:
+        raise wrong from None
+    if np.isinf(numbers).any():
+        raise wrong
+    return np.array(numbers, np.float64).reshape(-1, width)
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def parsed(model: Model, text: str) -> Any:
+    """Return the item that a word of the command line stands for."""
+    kind = model.about["reading"]["kind"]
+    if kind == "rows" or (kind == "tokens" and text.lstrip().startswith("[")):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            example = "[[0.5, null]]" if kind == "rows" else "[4, 2, 7]"
+            raise ValueError(f"got {shown(text)}; expected JSON such as {example}.") from None
+    return text
+
+
+def main(words: list[str]) -> int:
+    """Write a prediction for each item, and return the exit code."""
+    end = words.index("--") if "--" in words else len(words)
+    options, items = [word for word in words[:end] if word.startswith("--") or word == "-h"], words[end + 1 :]
+    items = [word for word in words[:end] if word not in options] + items
+    if {"--help", "-h"} & {*options}:
+        print(__doc__)
+        return 0
+    unknown = [option for option in options if option != "--live"]
+    if unknown or not items:
+        option = f"option: got {unknown[0]}; expected --live, or --help." if unknown else ""
+        print(option or "items: got none; expected one or more.", __doc__, sep="\n\n", file=sys.stderr)
+        return 2
+    try:
+        model, sequences = Model(Path(__file__).parent), []
+        if options and "step" not in model.graphs:
+            raise ValueError("--live: got a model that reads from the end too; it needs whole sequences.")
+        for number, text in enumerate(items, 1):
+            try:
+                sequences.append(model.read(parsed(model, text)))
+            except ValueError as error:
+                raise ValueError(f"item {number}: {error}") from None
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for scores in [] if options else model.run(sequences):
         print(json.dumps(model.present(scores)))
-    for steps in sequences if "--live" in sys.argv else []:
+    for steps in sequences if options else []:
         state = model.begin()
         for step in steps:
             scores, state = model.step(step[None], state)
             print(json.dumps(model.present(scores[0])))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    raise SystemExit(code)
