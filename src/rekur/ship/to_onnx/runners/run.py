@@ -30,7 +30,8 @@ class Model:
         self.about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.graphs = {name: InferenceSession(str(folder / f"{name}.onnx")) for name in self.about["graphs"]}
         of_rows, size = self.about["input"]["kind"] == "rows", self.about["input"]["size"]
-        self.dtype, self.row = (np.float32, (size,)) if of_rows else (np.int64, ())
+        self.dtype: Any = np.float32 if of_rows else np.int64
+        self.row: tuple[int, ...] = (size,) if of_rows else ()
 
     def read(self, item: Any) -> Any:
         """Return the steps of an item: token numbers (T,), or rows (T, D).
