@@ -247,7 +247,7 @@ def test_ctrl_c_while_a_pipe_is_waited_for(bundles: dict[str, Path], tmp_path: P
 
 def test_a_table_is_not_learnt_as_text(cli: Run, files: dict[str, Path], writer: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "m")
-    fix = "Name the column with the text (--text). To read all as it stands, rename the file so that it ends in .txt."
+    fix = "Name the column with the text (--text). To read all as it stands, put it into a file that ends in .txt."
     columns = {"reviews": "'id', 'review', 'stars'", "walks": "'x', 'room', 'wear'"}
     for name, shown in columns.items():
         text = f"text: got a table with the columns {shown}; expected running text. {fix}"
@@ -350,7 +350,26 @@ def test_names_of_files_that_are_not_utf_8(
     out = ("--out", tmp_path / "q")
     done = cli("quantize", bundles["words"], "--data", odd, "--tolerance", "100", *out, "--json")
     assert (done.code, done.json["data"]) == (0, [r"caf\xe9.csv"])
-    done = cli("evaluate", bundles["words"], odd, "--report", tmp_path / "r.html")
+    folder = bundles["words"].rename(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe8le"))
+    done = cli("evaluate", folder, odd, "--report", tmp_path / "r.html")
+    folder.rename(bundles["words"])
     assert done.code == 0, done.err
+    assert r"mod\xe8le on caf\xe9.csv" in (tmp_path / "r.html").read_text()
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe8le"))
+    assert cli("fit", "classify", odd, *REVIEWS, *FIT, "--out", out).code == 0
+    assert r"mod\xe8le" in (out / "README.md").read_text()
     done = cli("fit", "classify", odd, *REVIEWS, "--label-separator", "\udce9", "--out", tmp_path / "n")
     assert (done.code, done.err) == (2, "rekur: --label-separator: got '\\xe9'; expected text in utf-8.\n")
+
+
+def test_processes_that_train_together_share_no_pipe(
+    cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rekur.train import world
+
+    monkeypatch.setattr(world, "current", lambda: world.World(0, 2, 2))
+    words = ("fit", "classify", "-", *REVIEWS, "--out", tmp_path / "m")
+    done = cli(*words, stdin=files["reviews"].read_bytes())
+    text = "file: got 'standard input'; expected files, for 2 processes that train together."
+    assert (done.code, done.err) == (2, f"rekur: {text} Save it in a file that each of them can open.\n")
+    assert not (tmp_path / "m").exists()

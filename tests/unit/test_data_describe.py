@@ -171,3 +171,12 @@ def test_real_files(real_data, name, chosen, sequences, duplicates, conflicts, u
     assert found.chosen == Columns(**chosen)
     assert (found.sequences, found.duplicates, found.conflicts) == (sequences, duplicates, conflicts)
     assert tuple(found.lengths[unit].values()) == size
+
+
+def test_a_table_without_a_header_and_labels_that_cannot_be_saved_are_told(tmp_path):
+    (tmp_path / "a.csv").write_text("a really very fine film\nso bad\nquite good\n")
+    name = "A column is called 'a really very fine film'; does the line with the columns' names stand on top?"
+    assert name in describe(open_source(tmp_path / "a.csv")).warnings
+    (tmp_path / "a.jsonl").write_text('{"t": "a b", "y": "\\udce9"}\n{"t": "a", "y": "b"}\n')
+    label = r"Classes that cannot be saved as text: 1, '\xe9'; training refuses them."
+    assert label in describe(open_source(tmp_path / "a.jsonl"), Columns(text="t", label="y")).warnings

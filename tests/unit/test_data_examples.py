@@ -378,3 +378,27 @@ def test_real_weather_as_a_long_table(real_data):
         ("2014", 8760),
     ]
     assert sum(int(np.isnan(e.item[:, 0]).sum()) for e in found) == 2067
+
+
+def test_ids_that_come_again_are_told_once(tmp_path):
+    (tmp_path / "a.fa").write_text(">s1\nAC\n>s2\nAC\n>s1\nAG\n>s2\nAA\n")
+    (tmp_path / "a.csv").write_text("i,t\n1,a\n2,b\n1,c\n2,d\n")
+    cases = (("a.fa", Columns(symbols="sequence"), 5, 1), ("a.csv", Columns(text="t", id="i"), 4, 2))
+    for name, columns, line, first in cases:
+        with pytest.warns(DataWarning) as warned:
+            assert len(list(examples(open_source(tmp_path / name), columns))) == 4
+        column, value = ("id", "s1") if name == "a.fa" else ("i", "1")
+        assert [str(one.message) for one in warned] == [
+            f"{tmp_path}/{name}, line {line}: {column}: got '{value}' again, as in line {first}; "
+            "expected another for each."
+        ]
+    as_label = Columns(symbols="sequence", label="id")
+    assert [one.label for one in examples(open_source(tmp_path / "a.fa"), as_label)] == ["s1", "s2", "s1", "s2"]
+
+
+def test_times_in_json_keep_all_their_digits(tmp_path):
+    rows = ((300, "3.5"), (200, "null"), (100, "1"))
+    text = "".join(f'{{"g": "a", "t": 1700000000.000000{digits}, "v": {value}}}\n' for digits, value in rows)
+    (tmp_path / "a.jsonl").write_text(text)
+    (found,) = examples(open_source(tmp_path / "a.jsonl"), Columns(series=["v"], group="g", time="t"))
+    np.testing.assert_array_equal(found.item.ravel(), [1, np.nan, 3.5])

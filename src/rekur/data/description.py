@@ -15,11 +15,13 @@ from rekur.data.example import Columns, Example, examples, expand
 from rekur.data.label_forms import alike_labels
 from rekur.data.source import Source
 from rekur.data.splitting import item_key
+from rekur.errors import printable
 
 _ITEM_TYPES = ("text", "symbols", "series")
 _LABELLED = ("folder", "ts")  # formats in which the column "label" is the label, whatever it looks like
 _IMBALANCED = 10  # times as many examples in the largest class as in the smallest
 _MOST_CLASSES = 100
+_WORDS_OF_A_SENTENCE = 5
 _CODES = "codes"
 
 
@@ -274,6 +276,13 @@ def _sizes(item: Any, kind: str) -> dict[str, int]:
 
 def _warnings(found: Description) -> list[str]:
     warnings = [f"The column '{c.name}' is empty." for c in found.columns if c.type == "empty"]
+    sentences = [column.name for column in found.columns if len(column.name.split()) >= _WORDS_OF_A_SENTENCE]
+    if sentences and found.format in ("csv", "tsv"):
+        name = sentences[0] if len(sentences[0]) <= 40 else f"{sentences[0][:39]}…"
+        warnings.append(f"A column is called '{name}'; does the line with the columns' names stand on top?")
+    if broken := [name for name in found.classes if printable(name) != name]:
+        shown = printable(broken[0])
+        warnings.append(f"Classes that cannot be saved as text: {len(broken)}, '{shown}'; training refuses them.")
     if found.empty:
         warnings.append(f"Items that are empty: {found.empty}; take them out or fill them.")
     if found.unlabelled:

@@ -13,7 +13,7 @@ from rekur._check import choice
 from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
 from rekur.data.cells import series_of, symbols_of, text_of, time_of
 from rekur.data.groups import ROW_LIMIT, Groups
-from rekur.data.source import Row, Source, shown_names
+from rekur.data.source import Repeats, Row, Source, shown_names
 from rekur.errors import DataError, DataWarning, InputError, describe, did_you_mean
 
 LABEL_TYPES = ("class", "classes", "number")
@@ -183,6 +183,8 @@ class _Reader:
         self._channels: tuple[int, int] | None = None  # of the first series that has steps, and its line
 
     def rows(self) -> Iterator[Example]:
+        key = self._columns.id or (self._source.key if self._source.key not in self._labels else "")
+        repeats = Repeats(self._source, key, self._tell)
         for row in self._source.rows():
             line = row.line
             try:
@@ -191,6 +193,8 @@ class _Reader:
             except CellError as error:
                 raise self._source.error(str(error), line) from None
             self._check_item(item, line)
+            if key:
+                repeats.add(code_of(row.get(key), key), line)
             yield Example(item, label, line, self._id(row))
 
     def long(self, row_limit: int) -> Iterator[Example]:

@@ -36,7 +36,7 @@ class Fasta(Source):
         self._named = any(_LABEL.search(header) for header in headers)
         parts = 0 if self._named else min(_first_word(header).count("|") + 1 for header in headers)
         self._parts = parts if parts > 1 else 0
-        self.columns = ["id", "description", "sequence"]
+        self.columns, self.key = ["id", "description", "sequence"], "id"
         if self._named or self._parts == 2:
             self.columns.append("label")
         elif self._parts:

@@ -57,7 +57,10 @@ def _first_lines(file: Input, encoding: str) -> list[str]:
     if not file.packing and file.head(len(_PARQUET)) == _PARQUET.encode():
         return [_PARQUET]
     with open_text(file, encoding) as text:
-        return list(islice(iter(lambda: text.readline(_LONGEST), ""), _LINES))
+        lines = list(islice(iter(lambda: text.readline(_LONGEST), ""), _LINES))
+    if (binary := next((number for number, line in enumerate(lines, 1) if "\0" in line), 0)) > 0:
+        raise DataError("text: got a NUL character; expected text.", file.name, binary)
+    return lines
 
 
 def is_json_table(lines: list[str]) -> bool:

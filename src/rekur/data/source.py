@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rekur.errors import DataError
@@ -33,6 +33,7 @@ class Source(ABC):
         format: how it is read, such as ``"csv"``.
         columns: the names of the columns, in order.
         unit: what a row number counts in messages, ``"line"`` or ``"row"``.
+        key: the column that names the rows, where the format has one.
         keeps_digits: whether numbers with a decimal point are read as ``Decimal``, where the format has any; times
             may have more digits than a float holds.
     """
@@ -41,6 +42,7 @@ class Source(ABC):
     format: str
     columns: list[str]
     unit: str = "line"
+    key: str = ""
     keeps_digits: bool = False
 
     @abstractmethod
@@ -60,6 +62,32 @@ class Source(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, format={self.format!r}, columns={self.columns!r})"
+
+
+class Repeats:
+    """Tells once of a name that stands for more than one row, among the first hundred thousand different ones.
+
+    Args:
+        source: whose rows they are.
+        thing: what the names are called.
+        tell: hears the sentence.
+    """
+
+    def __init__(self, source: Source, thing: str, tell: Callable[[str], object]) -> None:
+        self._source, self._thing, self._tell = source, thing, tell
+        self._lines: dict[str, int] | None = {}
+
+    def add(self, name: str | None, line: int) -> None:
+        """Take the name of a row."""
+        if self._lines is None or not name:
+            return
+        first = self._lines.setdefault(name, line)
+        if first != line:
+            unit = self._source.unit
+            place = f"{self._source.name}, {unit} {line}"
+            self._tell(f"{place}: {self._thing}: got '{name}' again, as in {unit} {first}; expected another for each.")
+        if first != line or len(self._lines) >= 100_000:
+            self._lines = None
 
 
 def shown_names(names: list[str], most: int = 20) -> str:

@@ -171,7 +171,7 @@ def _table_as_text(file: Input, encoding: str) -> DataError:
     except RekurError:
         columns = ""
     got = f"a table with the columns {columns}" if columns else "a table"
-    fix = "Name the column with the text (--text). To read all as it stands, rename the file so that it ends in .txt."
+    fix = "Name the column with the text (--text). To read all as it stands, put it into a file that ends in .txt."
     return DataError(f"text: got {got}; expected running text. {fix}", file.name)
 
 

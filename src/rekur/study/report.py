@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rekur._numbers import shown
+from rekur.errors import printable
 from rekur.runtime.whole import check_file, write_whole
 from rekur.study import figures
 
@@ -85,7 +86,7 @@ def write_report(
         f"{_BEGIN}{_MARK}<title>{html.escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
     )
-    write_whole(path, page.encode("utf-8"), overwrite=is_report, what="a report of Rekur's")
+    write_whole(path, printable(page).encode("utf-8"), overwrite=is_report, what="a report of Rekur's")
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:

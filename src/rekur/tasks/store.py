@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import rekur
+from rekur.errors import printable
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
 from rekur.ship import program_files
@@ -58,7 +59,7 @@ def save(task: Estimator, folder: Path, *, overwrite: bool = False, carry_over: 
         features=task.features_,
         metrics=task.metrics_,
         history_rows=task.history_.rows,
-        card=card(task, folder.name),
+        card=card(task, printable(folder.name)),
         files=program_files(task.model_, weights, task.task),
         overwrite=overwrite,
         carry_over=carry_over,
