@@ -1,0 +1,278 @@
+"""Make the golden files of this folder: models as this version of Rekur saves them, and what they answer.
+
+    python tests/formats/make.py FOLDER
+
+Run with the version whose formats are to be kept; what it wrote is committed and never made again. Each model's folder
+stands beside a JSON file with questions and answers; a live session that was interrupted halfway, as the bytes of its
+state; and one training that was killed, with its checkpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rekur
+
+DRAW = random.Random(0)
+NUMBERS = np.random.default_rng(0)
+WORDS = [
+    "a",
+    "the",
+    "film",
+    "plot",
+    "music",
+    "was",
+    "is",
+    "very",
+    "good",
+    "bad",
+    "dull",
+    "fine",
+    "long",
+    "short",
+    "and",
+    "but",
+    "not",
+    "quite",
+]
+SMALL: dict[str, Any] = {
+    "epochs": 40,
+    "patience": 0,
+    "learning_rate": 0.02,
+    "baseline": False,
+    "seed": 0,
+    "batch_size": 8,
+}
+
+
+def sentences(count: int) -> list[str]:
+    """Return different made-up sentences."""
+    drawn = {" ".join(DRAW.choices(WORDS, k=DRAW.randint(3, 9))) for _ in range(3 * count)}
+    return sorted(drawn)[:count]
+
+
+def series(count: int, channels: int) -> list[np.ndarray[Any, Any]]:
+    """Return rows of numbers, some of them missing."""
+    items = [NUMBERS.normal(size=(DRAW.randint(5, 12), channels)).round(3) for _ in range(count)]
+    for item in items[::3]:
+        item[2, 0] = np.nan
+    return items
+
+
+def plain(value: Any) -> Any:
+    """Return the same as JSON; NaN becomes None."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def answers_of(folder: Path, items: list[Any]) -> dict[str, Any]:
+    """Return what a saved model of items answers: whole, live, and from a state in the middle."""
+    model = rekur.load(folder)
+    answers: dict[str, Any] = {"items": plain(items), "predict": plain(model.predict(items))}
+    if model.task == "classify" and not hasattr(model.answers_, "threshold"):
+        answers["probabilities"] = plain(model.predict_proba(items))
+    if model.engine.program.causal:
+        events = events_of(items[0])
+        session = model.stream()
+        seen = []
+        for number, event in enumerate(events):
+            seen.append(scores_of(session.push(event)))
+            if number == len(events) // 2:
+                answers["state"] = base64.b64encode(session.get_state()).decode()
+                answers["state_after"] = number + 1
+        answers["events"], answers["live"] = plain(events), seen
+    return answers
+
+
+def events_of(item: Any) -> list[Any]:
+    """Return an item in the pieces in which it comes live."""
+    if isinstance(item, str):
+        return [word + " " for word in item.split()]
+    return [row.tolist() if isinstance(row, np.ndarray) else row for row in item]
+
+
+def scores_of(prediction: Any) -> Any:
+    """Return the numbers of a live prediction."""
+    return plain(list(prediction.probabilities.values()) if hasattr(prediction, "probabilities") else float(prediction))
+
+
+def make_classifiers(root: Path) -> None:
+    """Save classifiers of texts, symbols and series, and what they answer."""
+    texts = sentences(48)
+    labels = [text.split()[-1] in ("good", "fine", "long", "very", "the", "music") for text in texts]
+    named = ["good" if label else "bad" for label in labels]
+    many = [[word for word in ("film", "plot", "music") if word in text.split()] for text in texts]
+    codes = [[f"e{DRAW.randint(0, 5)}" for _ in range(DRAW.randint(3, 10))] for _ in range(48)]
+    letters = ["".join(DRAW.choices("ACGT", k=DRAW.randint(8, 20))) for _ in range(48)]
+    rows, walks = series(48, 3), series(48, 1)
+    cases = {
+        "words": (rekur.Classifier(cell="gru", hidden_size=4, embedding_size=3, **SMALL), texts, named),
+        "characters": (
+            rekur.Classifier(
+                cell="lstm", hidden_size=4, embedding_size=3, feature_options={"tokens": "char"}, kernel_size=3, **SMALL
+            ),
+            texts,
+            labels,
+        ),
+        "byte_pairs": (
+            rekur.Classifier(
+                cell="mingru",
+                hidden_size=4,
+                embedding_size=3,
+                feature_options={"tokens": "bpe", "max_vocabulary": 280},
+                pooling="attention",
+                **SMALL,
+            ),
+            texts,
+            named,
+        ),
+        "labels": (
+            rekur.Classifier(cell="rnn", hidden_size=4, embedding_size=3, multi_label=True, **SMALL),
+            texts,
+            many,
+        ),
+        "codes": (
+            rekur.Classifier(kind="symbols", cell="slstm", hidden_size=4, embedding_size=3, **SMALL),
+            codes,
+            [len(code) % 3 for code in codes],
+        ),
+        "letters": (
+            rekur.Classifier(
+                kind="symbols", cell="gru", hidden_size=4, embedding_size=3, bidirectional=True, pooling="max", **SMALL
+            ),
+            letters,
+            ["x" if "AC" in item else "y" for item in letters],
+        ),
+        "rows": (
+            rekur.Classifier(cell="rglru", hidden_size=4, num_layers=2, residual=True, norm=True, **SMALL),
+            rows,
+            ["up" if np.nansum(item) > 0 else "down" for item in rows],
+        ),
+        "numbers": (
+            rekur.Regressor(cell="minlstm", hidden_size=4, pooling="mean+last", **SMALL),
+            walks,
+            [float(np.nansum(item)) for item in walks],
+        ),
+    }
+    for name, (model, items, targets) in cases.items():
+        model.fit(items, targets)
+        model.save(root / name)
+        shown = list(items[:5])
+        (root / f"{name}.json").write_text(json.dumps(answers_of(root / name, shown)), encoding="utf-8")
+
+
+def make_quantized(root: Path) -> None:
+    """Save a model with weights of one byte, and what it answers."""
+    table = root / "table.csv"
+    texts = sentences(30)
+    lines = "".join(f"{text},{'good' if text.split()[-1] < 'g' else 'bad'}\n" for text in texts)
+    table.write_text("text,label\n" + lines, encoding="utf-8")
+    words = ["quantize", root / "words", "--data", table, "--out", root / "words_int8", "--tolerance", "50"]
+    words += ["--text", "text", "--label", "label"]
+    command(*words)
+    table.unlink()
+    (root / "words_int8.json").write_text(json.dumps(answers_of(root / "words_int8", texts[:5])), encoding="utf-8")
+
+
+def make_language(root: Path) -> None:
+    """Save language models, and what they say of texts."""
+    text = ". ".join(sentences(400)) + "."
+    cases = {
+        "language_characters": {"tokens": "char", "recall": (3, 4), "recall_slots": 64, "ngrams": ()},
+        "language_words": {"tokens": "word", "cell": "gru", "recall": (), "ngrams": ()},
+        "language_ngrams": {"tokens": "byte", "recall": (), "ngrams": (2,), "ngram_rows": 50},
+    }
+    for name, options in cases.items():
+        model = rekur.LanguageModel(
+            hidden_size=8,
+            embedding_size=4,
+            num_layers=1,
+            steps=60,
+            batch_size=4,
+            chunk_length=32,
+            learning_rate=0.02,
+            seed=0,
+            **options,
+        )
+        model.fit(text)
+        model.save(root / name)
+        loaded = rekur.load(root / name)
+        texts = ["the film was good and the plot", "a music is quite long"]
+        scored = loaded.log_probabilities(texts)
+        answers = {
+            "texts": texts,
+            "log_probabilities": [plain(entry.each) for entry in scored],
+            "loss": loaded.evaluate([text[:500]])["loss"],
+            "prompt": "the film ",
+            "generate": loaded.generate("the film ", max_tokens=20, temperature=0)[0].text,
+            "draw": loaded.generate("the film ", max_tokens=20, temperature=0.8, seed=3)[0].text,
+        }
+        (root / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def make_checkpoint(root: Path) -> None:
+    """Kill a training after its second checkpoint."""
+    data, out = root / "killed.csv", root / "killed"
+    lines = "".join(f"{text},{'good' if len(text) % 2 else 'bad'}\n" for text in sentences(40))
+    data.write_text("text,label\n" + lines, encoding="utf-8")
+    options = [
+        "--text",
+        "text",
+        "--label",
+        "label",
+        "--hidden-size",
+        "4",
+        "--embedding-size",
+        "3",
+        "--steps",
+        "300",
+        "--patience",
+        "0",
+    ]
+    words = ["fit", "classify", str(data), *options, "--checkpoint-every", "1", "--out", str(out)]
+    training = subprocess.Popen([sys.executable, "-m", "rekur", *words], stdout=subprocess.DEVNULL)
+    while not len(list(out.glob("checkpoints/step-*/state.json"))) >= 2:
+        time.sleep(0.05)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    for path in [*out.glob("checkpoints/.*"), *out.glob("checkpoints/lock")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    newest = max(out.glob("checkpoints/step-*"))
+    for path in out.glob("checkpoints/step-*"):
+        if path != newest:
+            shutil.rmtree(path)
+    run = out / "checkpoints" / "run.json"
+    run.write_text(run.read_text(encoding="utf-8").replace(str(root.absolute()) + "/", ""), encoding="utf-8")
+
+
+def command(*words: Any) -> None:
+    """Run ``rekur`` and fail if it fails."""
+    subprocess.run([sys.executable, "-m", "rekur", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Make everything in the folder that is named."""
+    root = Path(sys.argv[1])
+    root.mkdir(parents=True)
+    make_classifiers(root)
+    make_quantized(root)
+    make_language(root)
+    make_checkpoint(root)
+
+
+if __name__ == "__main__":
+    main()

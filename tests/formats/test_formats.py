@@ -1,0 +1,102 @@
+"""Files of every released format load and give what they gave when they were written.
+
+Each folder here is named for a format and holds what ``make.py`` wrote with the version of then.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rekur
+
+HERE = Path(__file__).parent
+ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith("language"))
+TEXTS = sorted(HERE.glob("v*/language_*.json"))
+#: kernels of other processors add numbers in another order
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}-{path.stem}"
+
+
+def opened(path: Path) -> tuple[Any, dict[str, Any]]:
+    return rekur.load(path.with_suffix("")), json.loads(path.read_text(encoding="utf-8"))
+
+
+def items_of(answers: dict[str, Any]) -> list[Any]:
+    """Return items as they were given: rows of numbers as arrays, with NaN for None."""
+    items = answers["items"]
+    if isinstance(items[0][0], list):
+        return [np.array(item, dtype=np.float64) for item in items]
+    return list(items)
+
+
+def scores_of(prediction: Any) -> Any:
+    return list(prediction.probabilities.values()) if hasattr(prediction, "probabilities") else float(prediction)
+
+
+def test_there_are_files_of_every_kind() -> None:
+    assert len(ITEMS) >= 9
+    assert len(TEXTS) >= 3
+
+
+@pytest.mark.parametrize("path", ITEMS, ids=name_of)
+def test_a_model_predicts_what_it_did(path: Path) -> None:
+    model, answers = opened(path)
+    predictions = model.predict(items_of(answers))
+    if isinstance(answers["predict"][0], float):
+        np.testing.assert_allclose(predictions, answers["predict"], **CLOSE)
+    else:
+        assert [list(p) if isinstance(p, tuple | list) else p for p in predictions.tolist()] == answers["predict"]
+    if "probabilities" in answers:
+        np.testing.assert_allclose(model.predict_proba(items_of(answers)), answers["probabilities"], **CLOSE)
+
+
+@pytest.mark.parametrize("path", ITEMS, ids=name_of)
+def test_a_live_session_goes_on_from_the_state_of_then(path: Path) -> None:
+    model, answers = opened(path)
+    if "events" not in answers:
+        with pytest.raises(rekur.errors.NotStreamableError):
+            model.stream()
+        return
+    session = model.stream()
+    for event, expected in zip(answers["events"], answers["live"], strict=True):
+        np.testing.assert_allclose(scores_of(session.push(event)), expected, **CLOSE)
+    session = model.stream()
+    session.set_state(base64.b64decode(answers["state"]))
+    rest = slice(answers["state_after"], None)
+    assert answers["events"][rest]
+    for event, expected in zip(answers["events"][rest], answers["live"][rest], strict=True):
+        np.testing.assert_allclose(scores_of(session.push(event)), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_a_language_model_says_and_writes_what_it_did(path: Path) -> None:
+    model, answers = opened(path)
+    scored = model.log_probabilities(answers["texts"])
+    for entry, expected in zip(scored, answers["log_probabilities"], strict=True):
+        np.testing.assert_allclose(entry.each, expected, **CLOSE)
+    for drawn, options in (("generate", {"temperature": 0}), ("draw", {"temperature": 0.8, "seed": 3})):
+        assert model.generate(answers["prompt"], max_tokens=20, **options)[0].text == answers[drawn]
+
+
+@pytest.mark.parametrize("folder", sorted(HERE.glob("v*/killed")), ids=lambda path: path.parent.name)
+def test_a_training_that_was_killed_goes_on(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    shutil.copytree(folder, tmp_path / "killed")
+    shutil.copy(folder.with_suffix(".csv"), tmp_path)
+    command = [sys.executable, "-m", "rekur", "resume", "killed"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "Going on after step" in done.stdout + done.stderr
+    rekur.load(tmp_path / "killed")
