@@ -19,8 +19,8 @@ from rekur.cli.unfinished import Request
 def language(files: tuple[str, ...], **values: Any) -> int:
     """Learn to predict text: character by character, byte by byte, word by word or by byte pairs.
 
-    FILE may be repeated, be a pattern such as 'books/**/*.txt', a folder, or compressed. Music in ABC notation, DNA,
-    SMILES and source code are text too.
+    FILE may be repeated, be a pattern such as 'books/**/*.txt', a folder, compressed, or - for standard input. Music in
+    ABC notation, DNA, SMILES and source code are text too.
 
     \b
     rekur fit language shakespeare.txt --out runs/shakespeare --time-limit 3m

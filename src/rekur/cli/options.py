@@ -71,7 +71,9 @@ INPUT = (
     click.option("--group", metavar="COL", help="Long tables: the column that names the sequence a row belongs to."),
     click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
     click.option("--id", metavar="COL", help="Column that names an item in results."),
-    click.option("--format", "file_format", metavar="NAME", help="The file's format; by default from its ending."),
+    click.option(
+        "--format", "file_format", metavar="NAME", help="Its format; by default from its ending or first lines."
+    ),
     ENCODING,
     click.option("--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."),
 )
