@@ -160,6 +160,15 @@ def test_a_stream_is_read_on_as_it_comes_and_only_once(tmp_path: Path) -> None:
     assert str(caught.value) == f"/dev/fd/{reading}: {expected}"
 
 
+def test_a_live_text_is_read_after_its_first_line() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb", buffering=0) as out:
+        out.write(b"a\n")  # shorter than what tells a packed file
+        found = open_source(f"/dev/fd/{reading}", format="txt", once=True).rows()
+        assert next(found)["text"] == "a"
+    os.close(reading)
+
+
 def test_a_packed_stream_is_read_on_as_it_comes(tmp_path: Path) -> None:
     import zlib
 

@@ -54,7 +54,7 @@ def is_table(file: Input, encoding: str) -> bool:
 
 
 def _first_lines(file: Input, encoding: str) -> list[str]:
-    if not file.packing and file.head(len(_PARQUET)) == _PARQUET.encode():
+    if not file.packing and file.beginning == _PARQUET.encode():
         return [_PARQUET]
     with open_text(file, encoding) as text:
         lines = list(islice(iter(lambda: text.readline(_LONGEST), ""), _LINES))

@@ -34,11 +34,13 @@ _DESCRIPTOR = re.compile(r"/dev/stdin|(?:/dev/fd|/proc/self/fd)/([0-9]+)")
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b\x08"),
     "bzip2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
-    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "xz": re.compile(rb"\xfd7zX"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
     "zip": re.compile(rb"PK(?:\x03\x04|\x05\x06)"),
 }
 _PARQUET = b"PAR1"
+#: the first bytes of packed files and of parquet
+_FIRST = [bytes([byte]) for byte in (0x1F, 0x28, 0x42, 0xFD, *range(0x50, 0x60))]
 
 Location = str | os.PathLike[str]
 
@@ -70,8 +72,15 @@ class Input(ABC):
         """How it is packed, by its ending or, where its name has none, by its first bytes; empty if it is not."""
         if self.hint.suffix:
             return PACKED.get(self.hint.suffix.lower(), "")
-        head = self.head(16)
-        return next((name for name, magic in _MAGIC.items() if magic.match(head)), "")
+        return next((name for name, magic in _MAGIC.items() if magic.match(self.beginning)), "")
+
+    @cached_property
+    def beginning(self) -> bytes:
+        """The first bytes, as many as tell a packed file or parquet from text: of a live text not more than one."""
+        head = self.head(1)
+        if head in _FIRST:
+            head = self.head(4)
+        return self.head(10) if head.startswith(b"BZh") else head
 
     @property
     def place(self) -> Path:
@@ -266,7 +275,7 @@ def copy_stream(location: Location, folder: Path, number: int) -> tuple[Path, in
 
 
 def _must_be_movable(stream: Stream) -> bool:
-    return stream.packing == "zip" or stream.hint.suffix.lower() == ".parquet" or stream.head(4) == _PARQUET
+    return stream.packing == "zip" or stream.hint.suffix.lower() == ".parquet" or stream.beginning == _PARQUET
 
 
 def _opened(location: Location, name: str) -> Any:
