@@ -49,8 +49,8 @@ CASES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "shorter than one chunk": (
         "short.txt",
         (),
-        "tokens of the text: got 4; expected 48 or more, a chunk of 12 for each of 4 streams. batch_size=1 with "
-        "chunk_length=4 would fit; or add text.",
+        "tokens of the text: got 5; expected 48 or more, a chunk of 12 for each of 4 streams. batch_size=1 with "
+        "chunk_length=5 would fit; or add text.",
     ),
     "binary data": (
         "binary.bin",

@@ -236,8 +236,9 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         show.as_json({**ended, "metrics": metrics, **resume, **error})
         return
     if is_saved:
-        show.table(f"Scores on {show.size(metrics, 'validation')}", *show.score_rows(metrics))
-    kept = f"weights of epoch {result.best_epoch} kept" if result.best_epoch else "weights as they are now kept"
+        show.table(f"Scores on {show.size(metrics, metrics['split'])}", *show.score_rows(metrics))
+    best = task.history_.rows[result.best_epoch - 1]["epoch"] if result.best_epoch else 0
+    kept = f"weights of epoch {best} kept" if best else "weights as they are now kept"
     click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {kept}.")
     if stopped:
         held = "the best so far" if is_saved else "checkpoints only, since nothing was evaluated yet"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: stretches of the text whose losses give the interval
-BLOCKS = 50
+#: stretches of the text whose losses give the interval, and tokens below which there is none
+BLOCKS, FEWEST_TOKENS = 50, 20
 
 
 class Measured(Protocol):
@@ -48,6 +48,7 @@ def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str
 
     The loss and the perplexity are of tokens, and so depend on what a token is; bits per character and per byte do
     not. Unknown tokens count as one symbol: with ``unknown_share`` above 0 the bits are those of a simpler text.
+    Of fewer than 20 tokens the intervals are None.
 
     Args:
         each: the negative log-probability of every token, in nats, (N,).
@@ -56,19 +57,24 @@ def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str
     total, count = float(np.sum(each, dtype=np.float64)), len(each)
     loss = total / count
     bits = total / math.log(2)
-    blocks = [float(block.mean()) for block in np.array_split(each, min(BLOCKS, count))]
-    error = 1.96 * float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks)) if len(blocks) > 1 else math.inf
-    ends = (max(0.0, loss - error), loss + error)
+    ends = _interval(each, loss) if count >= FEWEST_TOKENS else None
     return {
         "tokens": count,
         "characters": text.characters,
         "bytes": text.bytes,
         "nats": total,
         "loss": loss,
-        "loss_interval": list(ends),
+        "loss_interval": ends,
         "perplexity": math.exp(min(loss, 700.0)),
-        "perplexity_interval": [math.exp(min(end, 700.0)) for end in ends],
+        "perplexity_interval": None if ends is None else [math.exp(min(end, 700.0)) for end in ends],
         "bits_per_character": bits / max(1, text.characters),
         "bits_per_byte": bits / max(1, text.bytes),
         "unknown_share": text.unknown / count,
     }
+
+
+def _interval(each: NDArray[np.floating[Any]], loss: float) -> list[float]:
+    """Return the 95 % interval of the mean loss of a text, from the means of its stretches."""
+    blocks = [float(block.mean()) for block in np.array_split(each, min(BLOCKS, len(each)))]
+    error = 1.96 * float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks))
+    return [max(0.0, loss - error), loss + error]

@@ -54,6 +54,16 @@ class Part:
                 yield document, piece[max(0, self._start - first) : end - first]
 
 
+def is_shorter(texts: Pieces, characters: int) -> bool:
+    """Return whether texts have fewer characters than this, all documents together."""
+    total = 0
+    for _, piece in texts.pieces():
+        total += len(piece)
+        if total >= characters:
+            return False
+    return True
+
+
 def hold_out(texts: Pieces, fraction: float, seed: int) -> tuple[Part, Part]:
     """Return texts to train on and texts to validate on.
 

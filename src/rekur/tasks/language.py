@@ -22,7 +22,7 @@ from rekur.ship import step_function
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
 from rekur.tasks.estimator import Estimator
-from rekur.tasks.held_out import hold_out
+from rekur.tasks.held_out import hold_out, is_shorter
 from rekur.tasks.language_build import new_network
 from rekur.tasks.language_checks import check_options, check_vocabulary
 from rekur.tasks.language_plan import LanguagePlan, parts_of, run
@@ -80,7 +80,8 @@ class LanguageModel(Writing, Estimator):
         clip: the largest norm of all gradients together; 0 for none.
         patience: evaluations without a better score before training stops; 0 never stops early.
         average: decay of the running average of the weights that is evaluated and kept; 0 for none.
-        valid_fraction: share of the training text kept for validation where none is given.
+        valid_fraction: share of the training text kept for validation where none is given; None keeps a tenth, and
+            nothing of a text under 200 tokens, which is learnt by heart.
         seed: of everything random.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -150,7 +151,7 @@ class LanguageModel(Writing, Estimator):
         clip: float = 1.0,
         patience: int | None = None,
         average: float | None = None,
-        valid_fraction: float = 0.1,
+        valid_fraction: float | None = None,
         seed: int = 0,
         precision: str = "32-true",
         accelerator: str = "auto",
@@ -233,8 +234,6 @@ class LanguageModel(Writing, Estimator):
         """Train on texts that are read in pieces, such as files larger than memory."""
         reporter = reporter or (Lines() if self.verbose else Silent())
         check_options(self)
-        if valid is None:
-            corpus, valid = hold_out(corpus, self.valid_fraction, self.seed)
         begun = None if checkpoints is None else checkpoints.begun()
         train_set, valid_set = self._encode(corpus, valid, begun)
         self.history_ = history or History()
@@ -256,11 +255,13 @@ class LanguageModel(Writing, Estimator):
             size=world.size,
             reset=self.reset_,
         )
-        plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_)
-        what = (
-            f"{len(train_set.ids):,} tokens to train on, {len(valid_set.ids):,} to validate on; "
-            f"vocabulary of {self.features_.size:,}"
-        )
+        by_heart = valid_set is None
+        if valid_set is None:
+            valid_set = train_set
+            reporter.say(recipe.by_heart_note(len(train_set)))
+        plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_, by_heart=by_heart)
+        validated = "" if by_heart else f", {len(valid_set.ids):,} to validate on"
+        what = f"{len(train_set.ids):,} tokens to train on{validated}; vocabulary of {self.features_.size:,}"
         if checkpoints is not None:
             checkpoints.identify(
                 task=self.task,
@@ -270,11 +271,26 @@ class LanguageModel(Writing, Estimator):
                 reads={"features": self.features_.to_dict()},
             )
         self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(train_set, valid_set)
+        self._report(train_set, valid_set, by_heart=by_heart)
         return self
 
-    def _encode(self, corpus: Pieces, valid: Pieces, begun: dict[str, Any] | None) -> tuple[Tokens, Tokens]:
-        """Learn the vocabulary from the training text alone, and return both texts as token numbers."""
+    def _encode(
+        self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None
+    ) -> tuple[Tokens, Tokens | None]:
+        """Return the training and the validation text as token numbers; the vocabulary is that of the training text.
+
+        Of a text that is too short, nothing is held out, and None is returned for validation.
+        """
+        if valid is None:
+            if self.valid_fraction is None and is_shorter(corpus, recipe.SHORT_CHARACTERS):
+                tokens = self._encode_training(corpus, begun)
+                if len(tokens) < recipe.SHORT:
+                    return tokens, None
+            corpus, valid = hold_out(corpus, self.valid_fraction or recipe.VALID_FRACTION, self.seed)
+        return self._encode_training(corpus, begun), encode_texts(valid, self.features_)
+
+    def _encode_training(self, corpus: Pieces, begun: dict[str, Any] | None) -> Tokens:
+        """Learn the vocabulary of the training text, and return the text as token numbers."""
         if begun is not None:
             self.features_ = TextFeatures.from_dict(begun["reads"]["features"])
         else:
@@ -282,13 +298,20 @@ class LanguageModel(Writing, Estimator):
             self.features_ = TextFeatures(self.tokens, **options)
             self.features_.fit(piece for _, piece in corpus.pieces())
         check_vocabulary(self.features_)
-        return encode_texts(corpus, self.features_), encode_texts(valid, self.features_)
+        return encode_texts(corpus, self.features_)
 
-    def _report(self, train_set: Tokens, valid_set: Tokens) -> None:
-        """Score the kept weights on the validation text, and the baseline beside them."""
+    def _report(self, train_set: Tokens, valid_set: Tokens, *, by_heart: bool) -> None:
+        """Score the kept weights on the validation text, and the baseline beside them.
+
+        A text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts.
+        """
         rows = parts_of(self.model_, len(valid_set.ids))
         each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=rows)
-        self.metrics_ = {"split": "validation", **language_scores(each, valid_set)}
+        scores = language_scores(each, valid_set)
+        if by_heart:
+            self.metrics_ = {"split": "training", **scores, "loss_interval": None, "perplexity_interval": None}
+            return
+        self.metrics_ = {"split": "validation", **scores}
         if self.baseline and self.result_.stopped != "interrupted":
             order = recipe.BASELINE_ORDER[self.tokens]
             counted = NGram(order, self.features_.size).fit(train_set.ids)

@@ -34,8 +34,7 @@ def check_options(model: LanguageModel) -> None:
     for name in ("batch_size", "chunk_length", "ngram_rows"):
         _check.whole(name, chosen[name], low=1)
     _check.number("jitter", model.jitter, 0, 1, open_high=True)
-    fraction = _check.number("valid_fraction", model.valid_fraction, 0, 0.9)
-    if fraction == 0:
+    if model.valid_fraction is not None and _check.number("valid_fraction", model.valid_fraction, 0, 0.9) == 0:
         fix = "To choose the validation text yourself, give it with X_valid (--valid)."
         raise InputError(describe("valid_fraction", model.valid_fraction, "a number in (0, 0.9]", fix))
     for name in ("baseline", "verbose"):

@@ -25,8 +25,8 @@ ROWS, CONTEXT = 32, 128
 LEAST_PART = 100_000
 #: validation tokens that are looked at during training; the scores at the end are of all
 MOST_VALID_TOKENS = 100_000
-#: steps between two evaluations at most
-MOST_STEPS = 2_000
+#: steps between two evaluations at most, and at least where the text is learnt by heart
+MOST_STEPS, FEWEST_STEPS = 2_000, 20
 
 Batch = tuple[Tensor, Tensor, Tensor | None, bool]
 
@@ -39,15 +39,28 @@ class LanguagePlan:
         streams: the training tokens as contiguous streams.
         valid: the validation tokens.
         reset: whether the state begins anew with each document.
+        by_heart: ``valid`` is the training text itself; scores are named so, and epochs of few steps share one
+            evaluation.
     """
 
-    monitor, larger_is_better, tolerance = "valid_loss", False, 0.0
+    larger_is_better, tolerance = False, 0.0
 
-    def __init__(self, network: LanguageNetwork, streams: StreamBatches, valid: Tokens, *, reset: bool) -> None:
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        streams: StreamBatches,
+        valid: Tokens,
+        *,
+        reset: bool,
+        by_heart: bool = False,
+    ) -> None:
         self._network, self._streams, self._valid, self._reset = network, streams, valid, reset
         self._state: LanguageState | None = None
+        self._split = "train" if by_heart else "valid"
+        self.monitor = f"{self._split}_loss"
         self.steps_per_epoch = len(streams)
-        self.evaluate_every = min(self.steps_per_epoch, MOST_STEPS)
+        epochs = math.ceil(FEWEST_STEPS / self.steps_per_epoch) if by_heart else 1
+        self.evaluate_every = min(epochs * self.steps_per_epoch, MOST_STEPS)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the chunks of one epoch as (inputs, targets, resets, first)."""
@@ -76,7 +89,7 @@ class LanguagePlan:
         ids = np.asarray(self._valid.ids[:MOST_VALID_TOKENS])
         starts = self._valid.starts[self._valid.starts < len(ids)]
         loss = float(run(model, ids, starts, reset=self._reset, rows=ROWS).mean(dtype=np.float64))
-        return {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 700.0))}
+        return {self.monitor: loss, f"{self._split}_perplexity": math.exp(min(loss, 700.0))}
 
     def get_state(self) -> dict[str, Tensor]:
         """Return the carried state as named tensors (B, …)."""

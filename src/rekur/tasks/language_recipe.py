@@ -45,6 +45,12 @@ LEAST_COUNT = 8
 BASELINE_ORDER = {"char": 5, "byte": 5, "word": 3, "bpe": 3}
 
 
+#: share of a text that is held out for validation
+VALID_FRACTION = 0.1
+#: tokens below which a text is learnt by heart: nothing of it is held out, and nothing keeps the network from
+#: remembering all of it; and characters below which it may have so few tokens
+SHORT, SHORT_CHARACTERS = 200, 4_000
+
 #: tokens of a text in which so much comes again that recalling it tells more; in short ones it invites to go in circles
 _LONG = 4_000
 #: passes where nothing else is said, and those up to which a text counts as read a few times
@@ -157,6 +163,34 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 }
 
 
+#: the rules of a text with fewer than ``SHORT`` tokens: one stream, a small network, and no means against overfitting
+BY_HEART: dict[str, Callable[[Facts], Any]] = {
+    "hidden_size": lambda facts: 64,
+    "embedding_size": lambda facts: 32,
+    "ngrams": lambda facts: (),
+    "recall": lambda facts: (),
+    "row_dropout": lambda facts: 0.0,
+    "input_dropout": lambda facts: 0.0,
+    "dropout": lambda facts: 0.0,
+    "output_dropout": lambda facts: 0.0,
+    "batch_size": lambda facts: 1,
+    "chunk_length": lambda facts: facts.tokens,
+    "epochs": lambda facts: 300,
+    "learning_rate": lambda facts: 1e-2,
+    "weight_decay": lambda facts: 0.0,
+    "average": lambda facts: 0.0,
+}
+
+
+def by_heart_note(tokens: int) -> str:
+    """Return what a person is told of a text with so few tokens."""
+    return (
+        f"The text has {tokens} tokens, too few to hold any out for validation (fewer than {SHORT}): "
+        "it is learnt by heart, and scores are those on the training text."
+    )
+
+
 def fill(options: dict[str, Any], facts: Facts) -> dict[str, Any]:
     """Return the options with every one that is None and has a rule replaced by what its rule says."""
-    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}
+    rules = {**RULES, **BY_HEART} if facts.tokens < SHORT else RULES
+    return {name: rules[name](facts) if value is None and name in rules else value for name, value in options.items()}
