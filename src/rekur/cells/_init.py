@@ -36,7 +36,10 @@ def orthogonal_blocks(weight: Tensor, block_size: int) -> None:
     """Fill each block of ``block_size`` rows with an orthogonal matrix."""
     with torch.no_grad():
         for block in weight.chunk(weight.shape[0] // block_size):
-            nn.init.orthogonal_(block)
+            if block.dtype.itemsize < 4:  # PyTorch has the decomposition for wider numbers only
+                block.copy_(nn.init.orthogonal_(torch.empty_like(block, dtype=torch.float32)))
+            else:
+                nn.init.orthogonal_(block)
 
 
 def fill_block(bias: Tensor | None, block: int, block_size: int, value: float) -> None:

@@ -83,7 +83,9 @@ class RGLRU(LinearCell):
             if self.weight_in is not None:
                 nn.init.xavier_uniform_(self.weight_in)
         with torch.no_grad():
-            at_open_gate = torch.empty_like(self.decay).uniform_(_FASTEST, _SLOWEST)
+            # in float16 or bfloat16 the largest would be 1, and its logit infinite
+            wide = torch.promote_types(self.decay.dtype, torch.float32)
+            at_open_gate = torch.empty_like(self.decay, dtype=wide).uniform_(_FASTEST, _SLOWEST)
             self.decay.copy_(torch.logit(at_open_gate ** (1.0 / SHARPNESS)))
 
     def project(self, x: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
         "accuracy_interval": share_interval(int(right.sum()), len(truth)),
         "macro_f1": macro_f1(everything),
         "macro_f1_interval": score_interval(macro_f1, len(truth)),
-        "log_loss": float(-np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
+        "log_loss": 0.0 - float(np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
         "calibration_error": calibration_error(right, probabilities.max(axis=1)),
         "calibration": calibration_curve(right, probabilities.max(axis=1)),
         "per_class": _per_class(labels, confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)),
@@ -81,7 +81,7 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
         "micro_f1": micro_f1(everything),
         "micro_f1_interval": score_interval(micro_f1, len(truth)),
         "macro_f1": float(np.mean([one["f1"] for one in per_class])),
-        "log_loss": float(-(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
+        "log_loss": 0.0 - float((truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
         "per_class": per_class,
     }
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rekur import _check
 from rekur.cells import Cell, RecurrentDropout, make_cell
+from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
 
@@ -78,7 +78,7 @@ class SequenceModel(nn.Module):
         spec, training = self.spec, self.training
         if self.embedding is not None:
             if training and spec.token_dropout:
-                hidden = torch.rand(x.shape, device=x.device) < spec.token_dropout
+                hidden = torch.rand(x.shape, device=x.device, dtype=torch.float32) < spec.token_dropout
                 x = torch.where(hidden & (x != 0), torch.full_like(x, UNKNOWN), x)
             encoded: Tensor = self.embedding(x)
         else:
@@ -87,8 +87,8 @@ class SequenceModel(nn.Module):
                 encoded = encoded + spec.input_noise * torch.randn_like(encoded)
         if training and spec.input_dropout:
             keep = 1.0 - spec.input_dropout
-            mask = torch.empty(encoded.shape[0], 1, encoded.shape[2], device=x.device).bernoulli_(keep)
-            encoded = encoded * mask.to(encoded.dtype) / keep
+            mask = encoded.new_empty(encoded.shape[0], 1, encoded.shape[2]).bernoulli_(keep)
+            encoded = encoded * mask / keep
         return encoded
 
     def initial_state(self, batch_size: int = 1) -> LiveState:
@@ -126,7 +126,7 @@ def _cell(spec: SequenceSpec, input_size: int) -> Cell:
 
 
 def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:
-    """Return a new model of this specification.
+    """Return a new model of this specification, in float32.
 
     Args:
         spec: what it is made of.
@@ -137,10 +137,7 @@ def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:
         >>> count_parameters(build(spec, seed=0))
         466
     """
-    if seed is None:
-        return SequenceModel(spec)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_check.whole("seed", seed, low=0))
+    with making(seed):
         return SequenceModel(spec)
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import _pytree
 
-from rekur import _check
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.language_spec import LanguageSpec
+from rekur.models.making import making
 from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Layer, NGramEmbedding, SampledSoftmax
 from rekur.nn.recall import Recall, RecallState
 from rekur.nn.segments import Segments
@@ -232,16 +232,13 @@ def detach(state: LanguageState) -> LanguageState:
 
 
 def build_language(spec: LanguageSpec, *, seed: int | None = None) -> LanguageNetwork:
-    """Return a new network of this specification.
+    """Return a new network of this specification, in float32.
 
     Args:
         spec: what it is made of.
         seed: of its first weights; None takes PyTorch's random state as it is.
     """
-    if seed is None:
-        return LanguageNetwork(spec)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_check.whole("seed", seed, low=0))
+    with making(seed):
         return LanguageNetwork(spec)
 
 

@@ -109,7 +109,7 @@ class Embedding(nn.Module):
         if ids.device.type == "cpu" and ids.numel():
             self._check_range(ids)
         if self.training and self.token_dropout:
-            dropped = torch.rand(ids.shape, device=ids.device) < self.token_dropout
+            dropped = torch.rand(ids.shape, device=ids.device, dtype=torch.float32) < self.token_dropout
             ids = ids.masked_fill(dropped & (ids != PADDING_ID), UNKNOWN_ID)
         vectors = functional.embedding(ids, self.weight, padding_idx=PADDING_ID)
         if self.training and self.row_dropout:

@@ -94,7 +94,7 @@ class SampledSoftmax(FullSoftmax):
 
     def _estimate(self, hidden: Tensor, targets: Tensor) -> Tensor:
         check_features(hidden, self.input_size)
-        drawn = (torch.rand(self.chances.shape, device=hidden.device) < self.chances).nonzero().squeeze(1)
+        drawn = (torch.rand_like(self.chances) < self.chances).nonzero().squeeze(1)
         wanted = (targets - 1).clamp(min=0)
         features = self.project(hidden)
         # one look-up for both, as each is a table of gradients on the way back

@@ -76,9 +76,9 @@ def _lstm_held_at_end(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[T
     """
     rows, steps = plan.rows, plan.longest
     places = plan.places()
-    ended = torch.ones(rows * steps, 1).index_fill_(0, places, 0.0)
+    ended = torch.ones(rows * steps, 1, dtype=x.dtype).index_fill_(0, places, 0.0)
     inputs = torch.cat([put(plan.pack(x), places, rows * steps), ended], 1).view(steps, rows, -1)
-    gates = torch.tensor([-_SHUT, _SHUT, 0.0, 0.0]).repeat_interleave(cell.hidden_size)
+    gates = torch.tensor([-_SHUT, _SHUT, 0.0, 0.0], dtype=x.dtype).repeat_interleave(cell.hidden_size)
     weights = [torch.cat([cell.weight_ih, gates[:, None]], 1), cell.weight_hh]
     has_biases = cell.bias_ih is not None
     if has_biases:

@@ -137,7 +137,7 @@ def run_adapting(
     each = np.zeros(len(ids), dtype=np.float32)
     memory = None if cache is None or cache.share == 0 else _Memory(cache)
     state = None
-    with _kept(model), torch.set_grad_enabled(learns):
+    with torch.inference_mode(False), _kept(model), torch.set_grad_enabled(learns):
         learner = _Learner(model, dynamic) if dynamic is not None and learns else None
         steps = _CHUNK if learner is None else learner.how.steps
         for chunk in evaluation_chunks(ids, starts, reset=reset, chunk_length=steps):

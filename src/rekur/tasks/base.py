@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rekur.data import Corpus, Encoded, choose_rows, read_labels
+from rekur.data.overlap import shared_items
 from rekur.features import make_features, restore
 from rekur.models import SequenceSpec, build
 from rekur.runtime import Answering, Session, answers_from
@@ -22,8 +24,9 @@ from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
 from rekur.tasks.early import check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
+from rekur.tasks.guess import Guess
 from rekur.tasks.plan import FitPlan, run
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent
+from rekur.train import Checkpoints, History, Reporter
 
 
 class SequenceEstimator(Answering, Estimator):
@@ -71,6 +74,9 @@ class SequenceEstimator(Answering, Estimator):
     """
 
     steps_option = "max_length"
+    #: what a guess that reads no item predicts, and what the loss is called
+    guess_name: ClassVar[str]
+    loss_name: ClassVar[str]
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
 
@@ -167,6 +173,22 @@ class SequenceEstimator(Answering, Estimator):
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         """Return the few metrics that are followed during training."""
 
+    @abstractmethod
+    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the scores (K,) that are best for training targets if no item is read."""
+
+    @abstractmethod
+    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the loss of each item (N,) for scores (N, K)."""
+
+    def _shown_loss(self, loss: float) -> float:
+        """Return a mean of :meth:`_losses` as what ``loss_name`` says."""
+        return loss
+
+    def _has_more_hits(self, scores: NDArray[Any], guess: NDArray[Any], targets: NDArray[Any]) -> bool:
+        """Return whether more of the answers are right with ``scores`` than with ``guess``, (N, K) each."""
+        return False
+
     def _monitor(self, items: int) -> tuple[str, bool, float]:
         """Return by which metric on ``items`` validation items weights are kept, whether larger is better, and how
         much worse than the best it may be for later weights to be kept instead."""
@@ -198,6 +220,8 @@ class SequenceEstimator(Answering, Estimator):
         valid = Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
         return self.fit_corpus(corpus, valid)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit_corpus(
         self,
         corpus: Corpus,
@@ -218,7 +242,7 @@ class SequenceEstimator(Answering, Estimator):
             checkpoints: where to keep what is needed to go on; see :class:`rekur.train.Checkpoints`.
             on_evaluation: is given the row of each evaluation; training ends where it returns True.
         """
-        reporter = reporter or (Lines() if self.verbose else Silent())
+        reporter = self._reporter(reporter)
         check_options(self)
         begun = None if checkpoints is None else checkpoints.begun()
         valid = None if valid is None else valid.by_name(corpus.channels)
@@ -227,6 +251,8 @@ class SequenceEstimator(Answering, Estimator):
             reporter.say(": ".join(self.features_.describe()[0]))  # letters or codes: it was decided by the items
         lengths = np.concatenate([train_set.lengths, valid_set.lengths])
         if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
+            reporter.say(warning)
+        if valid is not None and (warning := shared_items(train_set, valid_set)) is not None:
             reporter.say(warning)
         self.history_ = history or History()
         facts = recipe.Facts.of(train_set.lengths, self.features_, self.answers_.size)
@@ -253,7 +279,7 @@ class SequenceEstimator(Answering, Estimator):
                 reads={"features": self.features_.to_dict(), "targets": self.answers_.to_dict()},
             )
         self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(corpus, valid, chosen, train_set, valid_set)
+        self._report(corpus, valid, chosen, train_set, valid_set, reporter)
         return self
 
     def _prepare(
@@ -292,6 +318,23 @@ class SequenceEstimator(Answering, Estimator):
     def _kind_of(self, corpus: Corpus) -> str:
         return corpus.kind if self.kind == "auto" else self.kind
 
+    def _compare_with_guess(
+        self, scores: NDArray[Any], train_truth: NDArray[Any], truth: NDArray[Any], reporter: Reporter
+    ) -> None:
+        """Warn if the scores (N, K) are worse than a guess, or raise if they are of no model at all."""
+        guess = self._guess(train_truth)
+
+        Guess(
+            name=self.guess_name,
+            measure=self.loss_name,
+            split="validation items",
+            model=self._losses(scores, truth),
+            guess=self._losses(np.broadcast_to(guess, scores.shape), truth),
+            training=float(self._losses(np.broadcast_to(guess, (len(train_truth), len(guess))), train_truth).mean()),
+            shown=self._shown_loss,
+            more_hits=self._has_more_hits(scores, np.broadcast_to(guess, scores.shape), truth),
+        ).check(self.result_, self._train_options(), reporter)
+
     def _report(
         self,
         corpus: Corpus,
@@ -299,9 +342,11 @@ class SequenceEstimator(Answering, Estimator):
         chosen: NDArray[np.bool_],
         train_set: Encoded,
         valid_set: Encoded,
+        reporter: Reporter,
     ) -> None:
         """Score the kept weights, and the baseline beside them, on the validation items."""
         scores = run(self.model_, valid_set.steps, valid_set.rows)
+        self._compare_with_guess(scores, train_set.truth, valid_set.truth, reporter)
         self.metrics_ = {"split": "validation", **self.answers_.metrics(scores, valid_set.truth)}
         if self.baseline and self.result_.stopped != "interrupted":
             held_out = corpus.items(~chosen) if valid is None else valid.items()

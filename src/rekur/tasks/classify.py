@@ -61,6 +61,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     task: ClassVar[str] = "classify"
     answers_: ClassAnswers
+    guess_name = "the class shares of the training items"
+    loss_name = "log loss"
 
     def __init__(
         self,
@@ -124,6 +126,25 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             smooth = targets * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(scores, smooth, weight=weight)
         return functional.cross_entropy(scores, targets, weight=weight, label_smoothing=smoothing)
+
+    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+        if self.multi_label:
+            share = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
+            return np.asarray(np.log(share / (1 - share)))
+        counts = np.bincount(targets, minlength=self.answers_.size)
+        return np.asarray(np.log(np.maximum(counts * self._weight.double().numpy(), 1e-6)))
+
+    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+        wide = scores.astype(np.float64)
+        if self.multi_label:
+            return np.asarray((np.logaddexp(0, wide) - targets * wide).mean(axis=1))
+        weight = self._weight.double().numpy()[targets]
+        nats = np.logaddexp.reduce(wide, axis=1) - wide[np.arange(len(wide)), targets]
+        return np.asarray(nats * weight / weight.mean())
+
+    def _has_more_hits(self, scores: NDArray[Any], guess: NDArray[Any], targets: NDArray[Any]) -> bool:
+        hits = [next(iter(self._quick_metrics(each, targets).values())) for each in (scores, guess)]
+        return hits[0] > hits[1]
 
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         if self.multi_label:

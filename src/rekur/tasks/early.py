@@ -15,6 +15,7 @@ from rekur.cells import CELLS, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.features import FEATURES, make_features
 from rekur.models import SequenceSpec, count_parameters
+from rekur.models.making import making
 from rekur.nn import make_pool
 from rekur.tasks import recipe
 from rekur.train import Reporter, TrainOptions
@@ -54,7 +55,7 @@ def check_options(task: SequenceEstimator) -> None:
     if fraction == 0:
         fix = "To choose the validation items yourself, give them with X_valid (--valid)."
         raise InputError(describe("valid_fraction", task.valid_fraction, "a number in (0, 0.9]", fix))
-    _check_accelerator(task.accelerator)
+    check_machine(task.accelerator, task.precision)
 
 
 def _check_features(kind: str, options: dict[str, Any]) -> None:
@@ -69,7 +70,8 @@ def _check_recurrent_dropout(cell: str, chance: float) -> None:
     if not chance:
         return
     try:
-        RecurrentDropout(make_cell(cell, 8, 8), chance)
+        with making(None):
+            RecurrentDropout(make_cell(cell, 8, 8), chance)
     except InputError as error:
         fix = "Its state enters no product that could be masked; use dropout instead."
         raise InputError(describe("recurrent_dropout", chance, f"0 with the cell '{cell}'", fix)) from error
@@ -82,12 +84,19 @@ def _check_pooling(name: Any) -> None:
         raise InputError(str(error).replace("pool:", "pooling:", 1)) from None
 
 
-def _check_accelerator(name: str) -> None:
-    missing = (name == "cuda" and not torch.cuda.is_available()) or (
-        name == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise InputError(describe("accelerator", name, "one that this machine has", "Use 'auto' or 'cpu'."))
+def check_machine(accelerator: str, precision: str) -> None:
+    """Raise if this machine has no such accelerator, or the accelerator no such precision.
+
+    Raises:
+        InputError: the message names what would do.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if (accelerator == "cuda" and not cuda) or (accelerator == "mps" and not mps):
+        raise InputError(describe("accelerator", accelerator, "one that this machine has", "Use 'auto' or 'cpu'."))
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not (cuda or mps))
+    if precision == "16-mixed" and on_cpu:
+        expected = "'32-true' or 'bf16-mixed' where training runs on the CPU"
+        raise InputError(describe("precision", precision, expected, "float16 is for GPUs."))
 
 
 def announce(

@@ -17,7 +17,8 @@ from rekur.features import Features
 from rekur.tasks.early import announce
 from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.tasks.store import save
-from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.train.world import current
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
@@ -27,6 +28,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     #: the option that bounds the steps of a row
     steps_option: ClassVar[str]
     seed: int
+    verbose: bool
     model_: Any
     features_: Features
     metrics_: dict[str, Any]
@@ -83,7 +85,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         """Say in words ``what`` is trained, and train it; all that is random follows from the seed."""
         self.monitor_ = (plan.monitor, plan.larger_is_better)
-        options = TrainOptions(**{name: self.chosen_[name] for name in TRAIN_OPTIONS})
+        options = self._train_options()
         announce(self.model_, plan, options, reporter, what, steps_option=self.steps_option)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -96,6 +98,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 checkpoints=checkpoints,
                 on_evaluation=on_evaluation,
             )
+
+    def _reporter(self, reporter: Reporter | None) -> Reporter:
+        """Return whom to tell; of several processes the first one tells."""
+        if current().rank:
+            return Silent()
+        return reporter or (Lines() if self.verbose else Silent())
+
+    def _train_options(self) -> TrainOptions:
+        return TrainOptions(**{name: self.chosen_[name] for name in TRAIN_OPTIONS})
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model as a bundle: a folder of JSON and safetensors.

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
+from rekur.data.overlap import shared_texts
 from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
@@ -22,12 +24,13 @@ from rekur.ship import step_function
 from rekur.tasks import language_recipe as recipe
 from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
 from rekur.tasks.estimator import Estimator
+from rekur.tasks.guess import Guess
 from rekur.tasks.held_out import hold_out, is_shorter
 from rekur.tasks.language_build import new_network
 from rekur.tasks.language_checks import check_options, check_vocabulary
 from rekur.tasks.language_plan import LanguagePlan, parts_of, run
 from rekur.tasks.ngram import NGram
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent
+from rekur.train import Checkpoints, History, Reporter
 from rekur.train.world import current
 
 
@@ -221,6 +224,8 @@ class LanguageModel(Writing, Estimator):
         valid = None if X_valid is None else texts_in_memory(documents(X_valid), name="X_valid")
         return self.fit_corpus(texts_in_memory(documents(X), name="X"), valid)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit_corpus(
         self,
         corpus: Pieces,
@@ -232,10 +237,14 @@ class LanguageModel(Writing, Estimator):
         on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
     ) -> Self:
         """Train on texts that are read in pieces, such as files larger than memory."""
-        reporter = reporter or (Lines() if self.verbose else Silent())
+        reporter = self._reporter(reporter)
         check_options(self)
         begun = None if checkpoints is None else checkpoints.begun()
         train_set, valid_set = self._encode(corpus, valid, begun)
+        if valid is not None and valid_set is not None:
+            warning = shared_texts(train_set, valid_set, recipe.NO_CHANCE[self.tokens])
+            if warning is not None:
+                reporter.say(warning)
         self.history_ = history or History()
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
         documents = len(train_set.starts) if self.reset_ else 1
@@ -271,7 +280,7 @@ class LanguageModel(Writing, Estimator):
                 reads={"features": self.features_.to_dict()},
             )
         self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(train_set, valid_set, by_heart=by_heart)
+        self._report(train_set, valid_set, reporter, by_heart=by_heart)
         return self
 
     def _encode(
@@ -300,7 +309,7 @@ class LanguageModel(Writing, Estimator):
         check_vocabulary(self.features_)
         return encode_texts(corpus, self.features_)
 
-    def _report(self, train_set: Tokens, valid_set: Tokens, *, by_heart: bool) -> None:
+    def _report(self, train_set: Tokens, valid_set: Tokens, reporter: Reporter, *, by_heart: bool) -> None:
         """Score the kept weights on the validation text, and the baseline beside them.
 
         A text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts.
@@ -308,6 +317,16 @@ class LanguageModel(Writing, Estimator):
         rows = parts_of(self.model_, len(valid_set.ids))
         each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=rows)
         scores = language_scores(each, valid_set)
+        counts = np.bincount(train_set.ids, minlength=self.features_.size) + 1.0
+        nats = np.log(counts.sum() / counts)
+        Guess(
+            name="each token by how often it occurs in the training text",
+            measure="loss",
+            split="training text" if by_heart else "validation text",
+            model=each.astype(np.float64),
+            guess=nats[valid_set.ids],
+            training=float(nats[train_set.ids].mean()),
+        ).check(self.result_, self._train_options(), reporter)
         if by_heart:
             self.metrics_ = {"split": "training", **scores, "loss_interval": None, "perplexity_interval": None}
             return
@@ -315,8 +334,7 @@ class LanguageModel(Writing, Estimator):
         if self.baseline and self.result_.stopped != "interrupted":
             order = recipe.BASELINE_ORDER[self.tokens]
             counted = NGram(order, self.features_.size).fit(train_set.ids)
-            counts = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
-            scores = language_scores(counts, valid_set)
+            scores = language_scores(counted.nats(np.asarray(valid_set.ids)).astype(np.float32), valid_set)
             self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
 
     def evaluate_corpus(

@@ -9,6 +9,7 @@ from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
 from rekur.models import LanguageSpec
 from rekur.tasks import language_recipe as recipe
+from rekur.tasks.early import check_machine
 from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.train import TrainOptions
 
@@ -31,6 +32,7 @@ def check_options(model: LanguageModel) -> None:
         vocabulary_size=100, ngram_rows=rows, cutoffs=borders, **{name: chosen[name] for name in recipe.MODEL_OPTIONS}
     )
     TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS})
+    check_machine(model.accelerator, model.precision)
     for name in ("batch_size", "chunk_length", "ngram_rows"):
         _check.whole(name, chosen[name], low=1)
     _check.number("jitter", model.jitter, 0, 1, open_high=True)

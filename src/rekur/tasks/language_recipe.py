@@ -50,6 +50,9 @@ VALID_FRACTION = 0.1
 #: tokens below which a text is learnt by heart: nothing of it is held out, and nothing keeps the network from
 #: remembering all of it; and characters below which it may have so few tokens
 SHORT, SHORT_CHARACTERS = 200, 4_000
+#: tokens that no two texts have in common by chance
+NO_CHANCE = {"char": 128, "byte": 128, "word": 32, "bpe": 32}
+
 
 #: tokens of a text in which so much comes again that recalling it tells more; in short ones it invites to go in circles
 _LONG = 4_000

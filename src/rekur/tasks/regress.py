@@ -5,6 +5,7 @@ Axes: N items.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -46,6 +47,8 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     task: ClassVar[str] = "regress"
     answers_: NumberAnswers
     label_type = "number"
+    guess_name = "the mean of the training labels"
+    loss_name = "rmse"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**self._check_options(options))
@@ -79,6 +82,15 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return functional.mse_loss(scores[:, 0], targets)
 
+    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+        return np.zeros(1)  # the mean
+
+    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray((scores[:, 0].astype(np.float64) - targets) ** 2)
+
+    def _shown_loss(self, loss: float) -> float:
+        return self.answers_.scale * math.sqrt(loss)
+
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-        error = self.answers_.scale * (scores[:, 0] - targets)
+        error = self.answers_.scale * (scores[:, 0].astype(np.float64) - targets)
         return {"rmse": float(np.sqrt((error**2).mean())), "mae": float(np.abs(error).mean())}

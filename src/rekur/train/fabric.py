@@ -30,7 +30,8 @@ def make_fabric(model: nn.Module, options: TrainOptions, place: World) -> Any:
 
     how: dict[str, Any] = {"accelerator": options.accelerator, "precision": options.precision}
     if place.size == 1:  # whatever a cluster's variables say
-        return Fabric(devices=1, plugins=[LightningEnvironment()], **how)
+        with _without_greeting():
+            return Fabric(devices=1, plugins=[LightningEnvironment()], **how)
     if "SLURM_STEP_NUM_TASKS" in os.environ and "SLURM_NTASKS_PER_NODE" not in os.environ:
         fix = f"Add --ntasks-per-node={place.local}."
         raise InputError(describe("SLURM", place.size, "tasks that are given as so many a node", fix))

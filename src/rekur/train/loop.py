@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -24,6 +25,9 @@ from rekur.train.plan import Plan
 from rekur.train.progress import Reporter, Silent
 from rekur.train.stopping import StopRequest
 from rekur.train.waiting import Waiting
+
+#: learning rates above this are unusual for AdamW
+_HIGH_RATE = 0.1
 
 Stopped = Literal["finished", "no better score", "time limit", "interrupted", "diverged", "pruned"]
 
@@ -102,6 +106,15 @@ def _lost_worker(place: world.World, error: RuntimeError, checkpoints: Checkpoin
     )
 
 
+def how_to_calm(options: TrainOptions) -> str:
+    """Return what to change so that a training like this one no longer diverges."""
+    if options.learning_rate > _HIGH_RATE:
+        return f"Lower learning_rate (now {options.learning_rate:g}); usual ones are 1e-4 to 1e-2."
+    if options.weight_decay * options.learning_rate > 1:
+        return f"Lower weight_decay (now {options.weight_decay:g}): times learning_rate it is to be far below 1."
+    return "Lower the learning rate, or look for extreme values in the data."
+
+
 class _Run:
     """One call of :func:`train`."""
 
@@ -162,10 +175,10 @@ class _Run:
             self.checkpoints.hold(self.done, *snapshot.take(self))
         if self.best is not None:
             self.plain.load_state_dict(self.best)
-        elif stopped == "diverged":
+        elif self.events and stopped in ("diverged", "finished", "time limit"):
+            times = "" if len(self.events) == 1 else f", {len(self.events)} times"
             raise DivergedError(
-                f"training: {self.events[-1]}, {self.options.rescues + 1} times, before the first evaluation. "
-                "Lower the learning rate, or look for extreme values in the data."
+                f"training: {self.events[-1]}{times}, before the first evaluation. {how_to_calm(self.options)}"
             )
         elif self.average.decay:
             self.plain.load_state_dict(self.average.weights)
@@ -194,9 +207,9 @@ class _Run:
                     return "diverged"
                 ends = late or self.done == self.total
                 if ends or self.done % self.plan.evaluate_every == 0:
-                    pruned = self._evaluate()
-                    if pruned:
-                        return "pruned"
+                    ended = self._evaluate(batch)
+                    if ended:
+                        return ended
                     if self.options.patience and self.stale >= self.options.patience:
                         return "no better score"
                 self.settled = True
@@ -219,12 +232,12 @@ class _Run:
         loss = self.plan.loss(self.model, self.fabric.to_device(batch))
         value, share, flags = self._agree(loss, batch)
         self.fabric.backward(loss * share if share != 1.0 else loss)
-        bad = self.guard.why_bad(value, self._clip())
+        bad = self.guard.why_bad(value, self._clip(), lambda: self._loss_again(batch, last_good=True))
         if bad is not None:
             return *(flags or self._flags()), self._rescue(bad)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.guard.good_step()
+        self.guard.good_step(value)
         self.average.update(self.plain)
         self.losses.append(value)
         self.reporter.step(self.done, value)
@@ -253,6 +266,20 @@ class _Run:
         # processes' gradients are averaged, so each counts by its share of the terms
         return float(total[0]) / terms, weight * self.place.size / terms, (total[2] > 0, total[3] > 0, total[4] > 0)
 
+    def _loss_again(self, batch: Any, *, last_good: bool) -> float:
+        """Return the mean loss of a batch in all processes, with the present weights or those of the last good state.
+
+        Nothing is drawn at random, so that the run goes on as if this had not been asked.
+        """
+        carried, training = self.plan.get_state(), self.model.training
+        self.plan.set_state({})
+        self.model.eval()
+        with torch.no_grad(), self.guard.last_good() if last_good else nullcontext():
+            value, _, _ = self._agree(self.plan.loss(self.model, self.fabric.to_device(batch)), batch)
+        self.model.train(training)
+        self.plan.set_state(carried)
+        return value
+
     def _clip(self) -> float:
         largest = self.options.clip or math.inf
         norm = self.fabric.clip_gradients(self.model, self.optimiser, max_norm=largest, error_if_nonfinite=False)
@@ -273,16 +300,30 @@ class _Run:
         self.reporter.say(f"warning: {self.events[-1]}; {what}.")
         return rescued
 
-    def _evaluate(self) -> bool:
-        """Score the weights and keep them if they are the best; return whether training is to end."""
+    def _evaluate(self, batch: Any) -> Stopped | None:
+        """Score the weights and keep them if they are the best; return why training is to end here, or None.
+
+        What the last step did to the weights no loss has shown yet: if they have grown much, its batch is tried again.
+        """
+        if self.guard.have_weights_grown():
+            now = self._loss_again(batch, last_good=False)
+            flaw = self.guard.why_bad(now, 0.0, lambda: self._loss_again(batch, last_good=True))
+            if flaw is not None and not self._rescue(flaw):
+                return "diverged"
+        if self.events and not self.guard.applied:
+            return None  # every step so far was undone: the untrained weights are no result
         self.plain.eval()
         with torch.no_grad(), self.average.swapped_in(self.plain), self.fabric.autocast():
             own = self.plan.evaluate(self.plain)
             scores = world.by_first(lambda: own)  # to the last bit the same for all, who decide by them
+            broken = [f"{name.replace('_', ' ')} became {v}" for name, v in scores.items() if not math.isfinite(v)]
             score = scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
             better = score > self.best_score
-            if better or score >= self.best_score - self.plan.tolerance:
+            if not broken and (better or score >= self.best_score - self.plan.tolerance):
                 self.best, self.best_epoch = copy_weights(self.plain), len(self.rows) + 1
+        if broken:
+            self.losses.clear()
+            return None if self._rescue(f"the {broken[0]}") else "diverged"
         self.best_score = max(self.best_score, score)
         self.stale = 0 if better else self.stale + 1
         mean = sum(self.losses) / len(self.losses) if self.losses else math.nan
@@ -299,7 +340,7 @@ class _Run:
         pruned = world.by_first(lambda: self._tell(row))
         self.settled = True
         self.reporter.evaluated(row, best=better)
-        return pruned
+        return "pruned" if pruned else None
 
     def _tell(self, row: dict[str, Any]) -> bool:
         self._attempt("history", lambda: self.history.add(row))

@@ -1,0 +1,69 @@
+"""Whether a trained model is better than a guess that reads nothing: class shares, the mean, how often tokens occur.
+
+Axes: N items or tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.errors import DivergedError
+from rekur.train import Reporter, TrainOptions, TrainResult
+from rekur.train.loop import how_to_calm
+
+#: times the loss of a guess from which a model is worse on however few items, and from which it is no model
+_WORSE, _EXPLODED = 2.0, 10.0
+#: standard errors by which a model is worse where that is no chance
+_ERRORS = 1.96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """The losses of a model and of a guess on the same data.
+
+    Attributes:
+        name: what is guessed, such as ``the class shares of the training items``.
+        measure: what ``shown`` makes of a mean loss.
+        split: what both were scored on.
+        model: losses of the model, (N,).
+        guess: losses of the guess, (N,).
+        training: the mean loss of the guess on the training data.
+        shown: returns a mean loss in the unit that a person reads.
+        more_hits: whether the model still gives more right answers than the guess.
+    """
+
+    name: str
+    measure: str
+    split: str
+    model: NDArray[np.float64]
+    guess: NDArray[np.float64]
+    training: float
+    shown: Callable[[float], float] = float
+    more_hits: bool = False
+
+    def check(self, result: TrainResult, options: TrainOptions, reporter: Reporter) -> None:
+        """Warn if the model is worse than the guess.
+
+        Raises:
+            DivergedError: the run diverged, or its loss is beyond any use, and the guess is better.
+        """
+        model, guess = float(self.model.mean()), float(self.guess.mean())
+        if result.stopped in ("interrupted", "pruned") or model <= guess:
+            return
+        compared = (
+            f"the {self.measure} on the {self.split}, {self.shown(model):.4g}, is worse than that of predicting "
+            f"{self.name}, {self.shown(guess):.4g}"
+        )
+        typical = max(guess, self.training)  # of a few items a guess may be right by luck
+        if not self.more_hits and (result.stopped == "diverged" or not model <= _EXPLODED * typical):
+            events = f"{result.events[-1]}; " if result.events else ""
+            raise DivergedError(f"training: {events}{compared}, so no model was kept. {how_to_calm(options)}")
+        difference = self.model - self.guess
+        error = float(difference.std()) / math.sqrt(len(difference))
+        if model - guess > _ERRORS * error or model > _WORSE * typical:
+            reporter.say(f"warning: {compared}. Train longer, or at another learning rate.")
