@@ -52,6 +52,12 @@ CASES: dict[str, tuple[str, tuple[str, ...], str]] = {
         "tokens of the text: got 5; expected 48 or more, a chunk of 12 for each of 4 streams. batch_size=1 with "
         "chunk_length=5 would fit; or add text.",
     ),
+    "float16 on a CPU": (
+        "fine.txt",
+        ("--precision", "16-mixed", "--accelerator", "cpu"),
+        "precision: got '16-mixed'; expected '32-true' or 'bf16-mixed' where training runs on the CPU. "
+        "float16 is for GPUs.",
+    ),
     "binary data": (
         "binary.bin",
         (),

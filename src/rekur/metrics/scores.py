@@ -97,15 +97,22 @@ def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
         ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse``, and ``r2``, the share of
         the variance that is explained (0 where the truth is constant).
     """
-    error = guess - truth
-    spread = float(((truth - truth.mean()) ** 2).sum())
+    error, away = guess - truth, truth - truth.mean()
+    rmse, spread = _root_mean_square(error), _root_mean_square(away)
+    share = rmse / spread if spread else 1.0
     return {
         "items": len(truth),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "rmse_interval": bootstrap_interval(lambda i: float(np.sqrt((error[i] ** 2).mean())), len(truth)),
+        "rmse": rmse,
+        "rmse_interval": bootstrap_interval(lambda i: _root_mean_square(error[i]), len(truth)),
         "mae": float(np.abs(error).mean()),
-        "r2": 1.0 - float((error**2).sum()) / spread if spread else 0.0,
+        "r2": 1.0 - share * share,
     }
+
+
+def _root_mean_square(values: Floats) -> float:
+    """Return the root of the mean of all squares; of numbers near 1, so that none overflows or vanishes."""
+    unit = float(np.abs(values).max())
+    return unit * float(np.sqrt(((values / unit) ** 2).mean())) if unit else 0.0
 
 
 def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> float:

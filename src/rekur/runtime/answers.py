@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import exp, isnan
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,11 @@ from rekur.data.label_forms import label_form
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.metrics import classification_scores, multilabel_scores, regression_scores
 
+#: the largest number that can be a label of a regressor, and how much labels must differ at least: predictions and
+#: errors are to be numbers too
+LARGEST_LABEL, SMALLEST_SPREAD = 1e300, 1e-300
+#: standard deviations from the mean up to which a number can be predicted or scored, in float32
+FARTHEST_LABEL = 1e15
 #: labels up to which plain Python is faster than an array
 _FEW = 32
 
@@ -200,6 +205,32 @@ class NumberAnswers(Answers):
     def __init__(self, mean: float, scale: float) -> None:
         self.mean, self.scale = mean, scale
 
+    @classmethod
+    def of(cls, values: NDArray[np.float64], name: str) -> Self:
+        """Return the answers that training labels (N,) teach.
+
+        Raises:
+            InputError: they are too large or too small to be standardised, or do not differ; the text begins with
+                ``name``.
+        """
+        largest = float(np.abs(values).max())
+        low, high = float(values.min()), float(values.max())
+        if low == high:
+            raise InputError(
+                f"{name}: got only the number {low:g} in {len(values)} training examples; "
+                "expected numbers that differ. Choose another label column."
+            )
+        if largest > LARGEST_LABEL or high - low < SMALLEST_SPREAD:
+            got = f"{largest:g}" if largest > LARGEST_LABEL else f"numbers that differ by {high - low:g} at most"
+            expected = f"numbers up to {LARGEST_LABEL:g} that differ by {SMALLEST_SPREAD:g} or more"
+            raise InputError(f"{name}: got {got}; expected {expected}. Give them in another unit.")
+        mean = float(values.mean())
+        away = values - mean
+        unit = float(np.abs(away).max())
+        if not 1e-150 < unit < 1e150:  # squares overflow or vanish
+            return cls(mean, unit * float((away / unit).std()))
+        return cls(mean, float(values.std()))
+
     @property
     def size(self) -> int:
         """One score."""
@@ -207,7 +238,14 @@ class NumberAnswers(Answers):
 
     def encode(self, labels: Sequence[Any], name: str, place_of: Callable[[int], str] | None = None) -> NDArray[Any]:
         """Return the numbers, standardised (N,)."""
-        return ((numbers_of(labels, name, place_of) - self.mean) / self.scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            standardised = (numbers_of(labels, name, place_of) - self.mean) / self.scale
+        far = np.flatnonzero(np.abs(standardised) > FARTHEST_LABEL)
+        if len(far):
+            row = int(far[0])
+            expected = f"a number like those of training, whose mean is {self.mean:g} and spread {self.scale:g}"
+            raise InputError(f"{place_of(row) if place_of else name}: " + describe("label", labels[row], expected))
+        return standardised.astype(np.float32)
 
     def predict(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Return the number of each item, (N,)."""

@@ -15,7 +15,6 @@ from sklearn.base import RegressorMixin
 from torch import Tensor
 from torch.nn import functional
 
-from rekur.errors import InputError
 from rekur.runtime import NumberAnswers
 from rekur.runtime.answers import numbers_of
 from rekur.tasks.base import SequenceEstimator
@@ -54,20 +53,7 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         super().__init__(**self._check_options(options))
 
     def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
-        values = numbers_of(labels, "labels", place_of)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = float(values.mean()), float(values.std())
-        if not np.isfinite([mean, scale]).all():
-            top = np.abs(values).max()
-            raise InputError(
-                f"labels: got numbers up to {top:g}; expected ones that can be squared. Divide them by a large number."
-            )
-        if scale == 0:
-            raise InputError(
-                f"labels: got only the number {mean:g} in {len(values)} training examples; "
-                "expected numbers that differ. Choose another label column."
-            )
-        self.answers_ = NumberAnswers(mean, scale)
+        self.answers_ = NumberAnswers.of(numbers_of(labels, "labels", place_of), "labels")
 
     @property
     def target_mean_(self) -> float:
@@ -92,5 +78,5 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         return self.answers_.scale * math.sqrt(loss)
 
     def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-        error = self.answers_.scale * (scores[:, 0].astype(np.float64) - targets)
-        return {"rmse": float(np.sqrt((error**2).mean())), "mae": float(np.abs(error).mean())}
+        error, scale = scores[:, 0].astype(np.float64) - targets, self.answers_.scale
+        return {"rmse": scale * float(np.sqrt((error**2).mean())), "mae": scale * float(np.abs(error).mean())}
