@@ -11,6 +11,10 @@ from typing import Any
 
 from rekur.errors import InputError, MissingDependencyError, describe, did_you_mean
 
+#: the largest whole number, that of 64 bits; the largest size, of which the product of two still has 64 bits in bytes;
+#: the most layers on top of each other, and the most steps that a convolution sees
+LARGEST, LARGEST_SIZE, MOST_LAYERS, MOST_STEPS = 2**63 - 1, 2**28, 1000, 2**16
+
 
 def whole(thing: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """Return ``value`` as an int in ``[low, high]``.
@@ -20,9 +24,58 @@ def whole(thing: str, value: Any, low: int | None = None, high: int | None = Non
         64
     """
     fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if fits and (low is None or value >= low) and (high is None or value <= high):
+    if high is None:
+        return _up_to(LARGEST, thing, value, low)
+    if fits and (low is None or value >= low) and value <= high:
         return int(value)
     raise InputError(describe(thing, value, _range("a whole number", low, high)))
+
+
+def _up_to(most: int, thing: str, value: Any, low: int | None) -> int:
+    """Return ``value`` as an int of ``low`` or more; that there is a largest one is said only where it matters."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and (low is None or value >= low):
+        return whole(thing, value, low, most)
+    raise InputError(describe(thing, value, _range("a whole number", low, None)))
+
+
+def size(thing: str, value: Any, low: int = 1) -> int:
+    """Return ``value`` as the int by which an array is large in one direction.
+
+    Example:
+        >>> size("hidden_size", 64)
+        64
+    """
+    return _up_to(LARGEST_SIZE, thing, value, low)
+
+
+def layers(thing: str, value: Any) -> int:
+    """Return ``value`` as a number of layers.
+
+    Example:
+        >>> layers("num_layers", 2)
+        2
+    """
+    return _up_to(MOST_LAYERS, thing, value, 1)
+
+
+def steps_seen(thing: str, value: Any, low: int = 1) -> int:
+    """Return ``value`` as the number of steps that a convolution sees.
+
+    Example:
+        >>> steps_seen("kernel_size", 4)
+        4
+    """
+    return _up_to(MOST_STEPS, thing, value, low)
+
+
+def seed(thing: str, value: Any) -> int:
+    """Return ``value`` as the seed of random numbers.
+
+    Example:
+        >>> seed("seed", 0)
+        0
+    """
+    return _up_to(2**64 - 1, thing, value, 0)
 
 
 def number(
@@ -53,6 +106,18 @@ def positive(thing: str, value: Any) -> float:
     if 0 < _real(value) < math.inf:
         return float(value)
     raise InputError(describe(thing, value, "a number above 0"))
+
+
+def tolerance(thing: str, value: Any) -> float:
+    """Return ``value`` as the largest difference between scores that is let pass: one of 1 would prove nothing.
+
+    Example:
+        >>> tolerance("tolerance", 1e-5)
+        1e-05
+    """
+    if 0 < _real(value) < 1:
+        return float(value)
+    raise InputError(describe(thing, value, "a number above 0 and below 1"))
 
 
 def flag(thing: str, value: Any) -> bool:
@@ -124,7 +189,10 @@ def _real(value: Any) -> float:
     """Return a real number as a float, and NaN for everything else, True and False among it."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return math.nan
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # of a whole number
+        return math.inf
 
 
 def _range(kind: str, low: float | None, high: float | None, open_high: bool = False) -> str:

@@ -20,6 +20,16 @@ def shown(value: float) -> str:
     return f"{value:.4g}" if 1e-4 <= size < 0.01 else f"{value:.3e}"
 
 
+def shown_bytes(count: int) -> str:
+    """Return a number of bytes as a person says it.
+
+    Example:
+        >>> shown_bytes(41_300_000_000), shown_bytes(2_500_000)
+        ('41.3 GB', '2 MB')
+    """
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+
+
 def shown_interval(ends: Sequence[float] | None) -> str:
     """Return both ends of an interval, and nothing for none.
 

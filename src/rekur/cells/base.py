@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from rekur._check import whole
+from rekur._check import size
 from rekur.errors import InputError, ShapeError, describe
 
 State = tuple[Tensor, ...]
@@ -76,10 +76,10 @@ class Cell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
         super().__init__()
-        self.input_size = whole("input_size", input_size, low=1)
-        self.hidden_size = whole("hidden_size", hidden_size, low=1)
+        self.input_size = size("input_size", input_size)
+        self.hidden_size = size("hidden_size", hidden_size)
         outputs = self.hidden_size if output_size is None else output_size
-        self.output_size = whole("output_size", outputs, low=1)
+        self.output_size = size("output_size", outputs)
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shape of each tensor of the state, without the batch axis."""

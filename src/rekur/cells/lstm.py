@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rekur import _check
 from rekur._check import whole
 from rekur.cells import _init
 from rekur.cells.base import State
@@ -70,7 +71,7 @@ class LSTM(GatedCell):
         init: str = "rekur",
         forget_bias: float = 1.0,
     ) -> None:
-        checked_hidden = whole("hidden_size", hidden_size, low=1)
+        checked_hidden = _check.size("hidden_size", hidden_size)
         proj_size = _check_proj_size(proj_size, checked_hidden)
         super().__init__(
             input_size,
@@ -163,7 +164,7 @@ class PeepholeLSTM(GatedCell):
         init: str = "rekur",
         forget_bias: float = 1.0,
     ) -> None:
-        size = whole("hidden_size", hidden_size, low=1)
+        size = _check.size("hidden_size", hidden_size)
         super().__init__(
             input_size,
             size,

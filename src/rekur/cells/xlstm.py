@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rekur._check import choice, flag, whole
+from rekur import _check
+from rekur._check import choice, flag
 from rekur.cells import _init
 from rekur.cells.base import Cell, State
 from rekur.cells.forms import GatedCell, Read, as_it_is
@@ -248,8 +249,8 @@ class MLSTM(Cell):
 
 
 def _head_size(hidden_size: int, num_heads: int) -> int:
-    hidden = whole("hidden_size", hidden_size, low=1)
-    heads = whole("num_heads", num_heads, low=1)
+    hidden = _check.size("hidden_size", hidden_size)
+    heads = _check.size("num_heads", num_heads)
     if hidden % heads:
         raise InputError(describe("num_heads", num_heads, f"a divisor of hidden_size ({hidden})"))
     return hidden // heads

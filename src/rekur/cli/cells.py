@@ -6,13 +6,13 @@ import click
 
 from rekur import _check
 from rekur.cli import show
-from rekur.cli.options import JSON
+from rekur.cli.options import JSON, WHOLE
 
 
 @click.command("cells")
 @click.argument("names", nargs=-1)
-@click.option("--input-size", default=128, show_default=True, help="Input features for which costs are counted.")
-@click.option("--hidden-size", default=128, show_default=True, help="Hidden units for which costs are counted.")
+@click.option("--input-size", type=WHOLE, default=128, show_default=True, help="Input features that costs are of.")
+@click.option("--hidden-size", type=WHOLE, default=128, show_default=True, help="Hidden units that costs are of.")
 @JSON
 def command(names: tuple[str, ...], input_size: int, hidden_size: int, as_json: bool) -> None:
     """List the cells, or those named, with equations and costs.

@@ -10,15 +10,15 @@ import click
 
 from rekur import _check
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
+from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, WHOLE, split_input, with_options
 from rekur.errors import InputError
 
 
 @click.command("check")
 @with_options(BUNDLE)
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@click.option("--tolerance", type=float, help="The largest difference that is allowed; by default 1e-5.")
-@click.option("--items", type=int, default=32, show_default=True, help="Items, or pieces of a text, to look at.")
+@click.option("--tolerance", type=NUMBER, help="The largest difference that is allowed, below 1; by default 1e-5.")
+@click.option("--items", type=WHOLE, default=32, show_default=True, help="Items, or pieces of a text, to look at.")
 @with_options(*INPUT, DOCUMENT)
 @JSON
 def command(
@@ -49,7 +49,7 @@ def command(
 
     _check.whole("--items", items, low=1)
     if tolerance is not None:
-        _check.positive("--tolerance", tolerance)
+        _check.tolerance("--tolerance", tolerance)
     columns, reading = split_input(values)
     model, data = read_bundle(bundle), None
     if files:

@@ -11,7 +11,7 @@ import click
 
 from rekur.cli.export_c import to_c
 from rekur.cli.export_onnx import to_onnx
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
+from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, WHOLE, split_input, with_options
 from rekur.errors import InputError, describe
 
 #: form -> what writes it
@@ -27,7 +27,7 @@ _ONLY_C = ("name", "activations", "flash", "data")
 @click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
 @click.option(
     "--tolerance",
-    type=float,
+    type=NUMBER,
     help="Largest difference to the model that passes; by default 1e-5, in C where weights are rounded 0.25.",
 )
 @click.option(
@@ -41,7 +41,7 @@ _ONLY_C = ("name", "activations", "flash", "data")
     type=click.Choice(["exact", "table", "fixed"]),
     help="C: tanh and sigmoid, by default exact; fixed: no floating point at all, needs int8.",
 )
-@click.option("--flash", type=int, metavar="BYTES", help="C: the most bytes that code and weights may take.")
+@click.option("--flash", type=WHOLE, metavar="BYTES", help="C: the most bytes that code and weights may take.")
 @click.option("--data", multiple=True, metavar="FILE", help="C: hold it against the model on this too.")
 @with_options(*INPUT, DOCUMENT)
 @JSON

@@ -91,4 +91,7 @@ def _text(error: click.ClickException) -> str:
         known = [name for parameter in error.ctx.command.params for name in parameter.opts]
         expected = f"an option of '{error.ctx.command_path}'"
         return describe("option", error.option_name, expected, did_you_mean(error.option_name, known))
+    if isinstance(error, click.BadParameter) and error.message.startswith("got "):
+        names = error.param_hint or ("" if error.param is None else max(error.param.opts, key=len))
+        return f"{names}: {error.message}"
     return error.format_message()

@@ -11,7 +11,7 @@ import click
 
 from rekur.cli import show, streams
 from rekur.cli.language import load_language
-from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
+from rekur.cli.options import BUNDLE, JSON, NUMBER, WHOLE, InputFile, with_options
 from rekur.cli.texts import read_whole, warn_of_files
 
 #: what stands between samples
@@ -22,16 +22,16 @@ BETWEEN = "─" * 40
 @with_options(BUNDLE)
 @click.option("--prompt", metavar="TEXT", help="What the text begins with; - reads it from standard input.")
 @click.option("--prompt-file", type=InputFile(), metavar="FILE", help="The same, from a file.")
-@click.option("--max-tokens", type=int, default=200, show_default=True, help="Tokens to draw at most.")
-@click.option("--samples", type=int, default=1, show_default=True, help="Texts to draw, all in one batch.")
-@click.option("--temperature", type=float, help="Below 1 the likely becomes likelier; 0 takes the likeliest always.")
-@click.option("--top-k", type=int, help="Draw from the K likeliest tokens only.")
-@click.option("--top-p", type=float, help="Draw from the fewest tokens that have this probability together.")
-@click.option("--min-p", type=float, help="Draw from tokens at least this share as probable as the likeliest.")
-@click.option("--repetition-penalty", type=float, help="By how much tokens that were used become less likely.")
+@click.option("--max-tokens", type=WHOLE, default=200, show_default=True, help="Tokens to draw at most.")
+@click.option("--samples", type=WHOLE, default=1, show_default=True, help="Texts to draw, all in one batch.")
+@click.option("--temperature", type=NUMBER, help="Below 1 the likely becomes likelier; 0 takes the likeliest always.")
+@click.option("--top-k", type=WHOLE, help="Draw from the K likeliest tokens only.")
+@click.option("--top-p", type=NUMBER, help="Draw from the fewest tokens that have this probability together.")
+@click.option("--min-p", type=NUMBER, help="Draw from tokens at least this share as probable as the likeliest.")
+@click.option("--repetition-penalty", type=NUMBER, help="By how much tokens that were used become less likely.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End a sample where this comes; repeat it for several.")
 @click.option("--unknown", type=click.Choice(["error", "keep"]), help="What to do with unknown parts of the prompt.")
-@click.option("--seed", type=int, help="Of the draws; by default another each time.")
+@click.option("--seed", type=WHOLE, help="Of the draws; by default another each time.")
 @JSON
 def command(
     bundle: Path,

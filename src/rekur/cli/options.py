@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,43 @@ from rekur.errors import InputError, describe, did_you_mean, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class _Whole(click.ParamType[Any]):
+    """A whole number; its range is checked where it is used."""
+
+    name = "integer"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return the number that a text holds."""
+        if not isinstance(value, str):
+            return value
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,4000}\s*", value):
+            raise InputError(describe(_name(parameter), value, "a whole number"))
+        return int(value)
+
+
+class _Number(click.ParamType[Any]):
+    """A number; its range is checked where it is used."""
+
+    name = "float"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return the number that a text holds."""
+        if not isinstance(value, str):
+            return value
+        try:
+            if value.isascii() and "_" not in value:
+                return float(value)
+        except ValueError:
+            pass
+        raise InputError(describe(_name(parameter), value, "a number"))
+
+
+def _name(parameter: click.Parameter | None) -> str:
+    return "a number" if parameter is None else max(parameter.opts, key=len)
+
+
+WHOLE, NUMBER = _Whole(), _Number()
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 

@@ -11,7 +11,7 @@ import click
 
 from rekur import _check
 from rekur.cli import saving, show
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, split_input, with_options
+from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, split_input, with_options
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
@@ -28,7 +28,7 @@ _SHOWN = {"accuracy": "{:.2%}", "loss": "{:.4f}", "rmse": "{:.5g}"}
 @click.option(
     "--precision", type=click.Choice(["int8", "bfloat16"]), default="int8", show_default=True, help="Of the weights."
 )
-@click.option("--tolerance", type=float, help="Lost score that is allowed: by default 0.3 points, 0.01 nats or 1 %.")
+@click.option("--tolerance", type=NUMBER, help="Lost score that is allowed: by default 0.3 points, 0.01 nats or 1 %.")
 @click.option("--overwrite", is_flag=True, help="Replace the bundle that stands there.")
 @with_options(*INPUT, DOCUMENT)
 @JSON

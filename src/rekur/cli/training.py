@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from rekur import _check
 from rekur.cli import saving, show, unfinished
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
@@ -49,8 +50,8 @@ class How:
 def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
     """Take the options of a run out of those of a command; return them, and those that the run keeps."""
     every, board = values.pop("checkpoint_every"), values.pop("tensorboard")
-    if every is not None and every < 1:
-        raise InputError(describe("checkpoint_every", every, "a whole number of 1 or more"))
+    if every is not None:
+        _check.whole("checkpoint_every", every, low=1)
     how = How(**{name: values.pop(name) for name in ("out", "overwrite", "quiet", "as_json")})
     return how, {"every": every or 0, "board": None if board is None else str(board)}
 

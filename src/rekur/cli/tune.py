@@ -19,7 +19,19 @@ from rekur.cli.fit_options import (
     estimator_options,
     seconds,
 )
-from rekur.cli.options import FILE, FILES, INPUT, JSON, TEXTS, Tasks, split_input, split_texts, with_options
+from rekur.cli.options import (
+    FILE,
+    FILES,
+    INPUT,
+    JSON,
+    NUMBER,
+    TEXTS,
+    WHOLE,
+    Tasks,
+    split_input,
+    split_texts,
+    with_options,
+)
 from rekur.cli.signals import stopped_code
 from rekur.cli.unfinished import Request
 from rekur.data.inputs import is_stream
@@ -33,7 +45,7 @@ SEARCH = (
         metavar="DIR",
         help="Folder of the search; one that is there already goes on.",
     ),
-    click.option("--trials", type=int, default=20, show_default=True, help="Trials in all, earlier ones among them."),
+    click.option("--trials", type=WHOLE, default=20, show_default=True, help="Trials in all, earlier ones among them."),
     click.option(
         "--space",
         multiple=True,
@@ -46,8 +58,8 @@ SEARCH = (
     click.option("--trial-time-limit", metavar="TIME", help="End each trial in good order after so long."),
     click.option("--ray", "on_cluster", is_flag=True, help="Run trials side by side with Ray, here by default."),
     click.option("--ray-address", metavar="ADDRESS", help="Ray cluster, such as auto or ray://head:10001."),
-    click.option("--ray-processors", type=float, help="Processors that each trial gets; 1 by default."),
-    click.option("--ray-gpus", type=float, help="GPUs that each trial gets, such as 0.5; none by default."),
+    click.option("--ray-processors", type=NUMBER, help="Processors that each trial gets; 1 by default."),
+    click.option("--ray-gpus", type=NUMBER, help="GPUs that each trial gets, such as 0.5; none by default."),
     click.option("--quiet", is_flag=True, help="Show no progress."),
 )
 

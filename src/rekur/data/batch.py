@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rekur import _check
 from rekur._check import flag, whole
 from rekur.data.ragged import Ragged
 from rekur.errors import InputError, describe
@@ -62,7 +63,7 @@ class LengthBuckets:
             raise InputError("lengths: got other values; expected one whole number of 0 or more for each row.")
         self.batch_size = whole("batch_size", batch_size, low=1)
         self.shuffle = flag("shuffle", shuffle)
-        self.seed = whole("seed", seed, low=0)
+        self.seed = _check.seed("seed", seed)
         self.window = whole("window", window, low=1)
         self.max_steps = whole("max_steps", max_steps, low=1)
         self._is_long = self.lengths > self.max_steps // self.batch_size

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._check import number, whole
+from rekur import _check
+from rekur._check import number
 from rekur.errors import InputError, describe
 
 Indices = NDArray[np.int64]
@@ -104,7 +105,7 @@ def split(
     share = number("fraction", fraction, 0, 1, open_high=True)
     if share == 0:
         raise InputError(describe("fraction", fraction, "a number in (0, 1)"))
-    random = np.random.Generator(np.random.PCG64(whole("seed", seed, low=0)))
+    random = np.random.Generator(np.random.PCG64(_check.seed("seed", seed)))
     for name, values in (("keys", keys), ("groups", groups)):
         if values is not None and len(values) != len(labels):
             raise InputError(describe(name, len(values), f"{len(labels)}, one for each row"))

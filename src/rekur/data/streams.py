@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur import _check
 from rekur._check import flag, number, whole
 from rekur.data.ragged import SPILL_BYTES, Ragged
 from rekur.errors import InputError, describe
@@ -234,7 +235,7 @@ class StreamBatches:
         self.batch_size = whole("batch_size", batch_size, low=1)
         self.chunk_length = whole("chunk_length", chunk_length, low=1)
         self.jitter = number("jitter", jitter, 0, 1, open_high=True)
-        self._seed = whole("seed", seed, low=0)
+        self._seed = _check.seed("seed", seed)
         whole("size", size, low=1)
         whole("rank", rank, low=0, high=size - 1)
         self._text = _Text(ids, starts, flag("reset", reset))

@@ -13,9 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur._memory import available_memory
+from rekur._numbers import shown_bytes
 from rekur.decode.sample import PADDING, Ids, Sampler, Scores
 from rekur.decode.stops import Stops, check_stops
 from rekur.errors import InputError, describe
+
+#: bytes that a sample takes at least for its text, for each token, and for each token of the vocabulary
+_WRITER, _TOKEN, _SCORE = 2000, 16, 8
 
 
 class StepFunction(Protocol):
@@ -171,8 +176,9 @@ def generate(
     _check.choice("unknown", unknown, ("error", "keep"))
     _check.flag("keep_stop", keep_stop)
     stops = check_stops(stop)
-    writers = [_TextWriter(Stops(stops, keep=keep_stop)) for _ in range(samples)]
     ids = _prompt(features, prompt, unknown)
+    _check_memory(samples, 1 if stops else max_tokens, features.size)
+    writers = [_TextWriter(Stops(stops, keep=keep_stop)) for _ in range(samples)]
     run = _Run(model, features, sampler or Sampler(), ids, writers, continue_from)
     each_token = _check.flag("stream", stream) or bool(stops)
     return run.events(max_tokens, each_token=each_token, stream=stream)
@@ -244,6 +250,7 @@ class _Run:
         model, samples = self._model, len(self._writers)
         scores, state = self._read()
         if samples > 1:
+            _check_memory(samples, 1, scores.shape[1], _bytes_of(state))
             scores, state = np.repeat(scores, samples, axis=0), model.select(state, np.zeros(samples, np.int64))
         draws = self._sampler.start(samples, first_number=self._first, history=self._ids, position=self._drawn)
         begin = self._ids.tolist()
@@ -317,6 +324,25 @@ class _Record:
     def each(self, sample: int) -> NDArray[np.float64]:
         """Return the log-probabilities of a sample's tokens, (T,)."""
         return self._each[sample, : self._lengths[sample]].copy()
+
+
+def _check_memory(samples: int, tokens: int, vocabulary_size: int, state: int = 0) -> None:
+    """Raise if so many samples of so many tokens, each with a state of so many bytes, do not fit into memory."""
+    needed = samples * (_WRITER + _TOKEN * max(64, tokens) + _SCORE * vocabulary_size + state)
+    free = available_memory()
+    if free is not None and needed > free:
+        expected = f"at most {shown_bytes(free)}, what this machine has free"
+        got = f"about {shown_bytes(needed)} for samples × tokens = {samples} × {tokens}"
+        raise InputError(f"memory: got {got}; expected {expected}. Draw fewer at a time.")
+
+
+def _bytes_of(state: Any) -> int:
+    """Return the bytes of all arrays in a state."""
+    if isinstance(state, dict):
+        return sum(map(_bytes_of, state.values()))
+    if isinstance(state, list | tuple):
+        return sum(map(_bytes_of, state))
+    return int(getattr(state, "nbytes", 0))
 
 
 def _prompt(features: Writer, prompt: str | Sequence[int] | Ids, unknown: str) -> Ids:

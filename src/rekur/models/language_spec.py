@@ -84,9 +84,10 @@ class LanguageSpec:
     checkpoint_steps: int = 0
 
     def __post_init__(self) -> None:
-        _check.whole("vocabulary_size", self.vocabulary_size, low=3)
-        for name in ("hidden_size", "num_layers", "embedding_size", "samples"):
-            _check.whole(name, getattr(self, name), low=1)
+        _check.size("vocabulary_size", self.vocabulary_size, low=3)
+        for name in ("hidden_size", "embedding_size", "samples"):
+            _check.size(name, getattr(self, name))
+        _check.layers("num_layers", self.num_layers)
         for name in _CHANCES:
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         for name in ("activation_regularisation", "temporal_regularisation"):
@@ -110,7 +111,7 @@ class LanguageSpec:
         if len(self.ngram_rows) != len(self.ngrams):
             raise InputError(describe("ngram_rows", self.ngram_rows, f"{len(self.ngrams)} numbers, one for each ngram"))
         for rows in self.ngram_rows:
-            _check.whole("ngram_rows", rows, low=1)
+            _check.size("ngram_rows", rows)
         if (self.softmax == "adaptive") != bool(self.cutoffs):
             raise InputError(describe("cutoffs", self.cutoffs, "token numbers with softmax='adaptive', else none"))
         if self.cutoffs:

@@ -22,7 +22,7 @@ def making(seed: int | None) -> Iterator[None]:
     try:
         with torch.inference_mode(False), torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
-                torch.manual_seed(_check.whole("seed", seed, low=0))
+                torch.manual_seed(_check.seed("seed", seed))
             yield
     finally:
         torch.set_default_dtype(default)

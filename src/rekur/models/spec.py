@@ -53,12 +53,13 @@ class SequenceSpec:
     norm: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "output_size", "hidden_size", "num_layers", "embedding_size"):
-            _check.whole(name, getattr(self, name), low=1)
+        for name in ("input_size", "output_size", "hidden_size", "embedding_size"):
+            _check.size(name, getattr(self, name))
+        _check.layers("num_layers", self.num_layers)
         for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         _check.number("input_noise", self.input_noise, 0)
-        _check.whole("kernel_size", self.kernel_size, low=0)
+        _check.steps_seen("kernel_size", self.kernel_size, low=0)
         for name in ("discrete", "bidirectional", "residual", "norm"):
             _check.flag(name, getattr(self, name))
 

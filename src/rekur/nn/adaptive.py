@@ -63,7 +63,7 @@ class AdaptiveSoftmax(nn.Module):
         factor: float = 4.0,
     ) -> None:
         super().__init__()
-        self.input_size = _check.whole("input_size", input_size, low=1)
+        self.input_size = _check.size("input_size", input_size)
         self.vocabulary_size = check_vocabulary(vocabulary_size, embedding)
         self.cutoffs = check_cutoffs(cutoffs, self.vocabulary_size)
         self.factor = _check.number("factor", factor, 1)

@@ -60,8 +60,8 @@ class Attention(nn.Module):
 
     def __init__(self, query_size: int, key_size: int) -> None:
         super().__init__()
-        self.query_size = _check.whole("query_size", query_size, low=1)
-        self.key_size = _check.whole("key_size", key_size, low=1)
+        self.query_size = _check.size("query_size", query_size)
+        self.key_size = _check.size("key_size", key_size)
 
     def forward(
         self, query: Tensor, keys: Tensor, values: Tensor | None = None, lengths: Lengths | None = None
@@ -145,7 +145,7 @@ class AdditiveAttention(Attention):
 
     def __init__(self, query_size: int, key_size: int, hidden_size: int | None = None) -> None:
         super().__init__(query_size, key_size)
-        hidden_size = query_size if hidden_size is None else _check.whole("hidden_size", hidden_size, low=1)
+        hidden_size = query_size if hidden_size is None else _check.size("hidden_size", hidden_size)
         self.query = nn.Linear(query_size, hidden_size)
         self.key = nn.Linear(key_size, hidden_size, bias=False)
         self.score = nn.Linear(hidden_size, 1, bias=False)
@@ -235,10 +235,10 @@ class MultiHeadAttention(Attention):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(query_size, query_size if key_size is None else key_size)
-        self.num_heads = _check.whole("num_heads", num_heads, low=1)
+        self.num_heads = _check.size("num_heads", num_heads)
         if query_size % num_heads:
             raise InputError(describe("query_size", query_size, f"a multiple of num_heads={num_heads}"))
-        size = self.key_size if value_size is None else _check.whole("value_size", value_size, low=1)
+        size = self.key_size if value_size is None else _check.size("value_size", value_size)
         self.value_size = size
         self.query = nn.Linear(query_size, query_size)
         self.key = nn.Linear(self.key_size, query_size)

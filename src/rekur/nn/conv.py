@@ -40,9 +40,9 @@ class CausalConv(nn.Module):
 
     def __init__(self, input_size: int, output_size: int, kernel_size: int) -> None:
         super().__init__()
-        self.input_size = _check.whole("input_size", input_size, low=1)
-        self.output_size = _check.whole("output_size", output_size, low=1)
-        self.kernel_size = _check.whole("kernel_size", kernel_size, low=1)
+        self.input_size = _check.size("input_size", input_size)
+        self.output_size = _check.size("output_size", output_size)
+        self.kernel_size = _check.steps_seen("kernel_size", kernel_size)
         self.weight = nn.Parameter(torch.empty(output_size, input_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(output_size))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")

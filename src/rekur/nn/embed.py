@@ -82,8 +82,8 @@ class Embedding(nn.Module):
         self, vocabulary_size: int, size: int, *, token_dropout: float = 0.0, row_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.vocabulary_size = _check.whole("vocabulary_size", vocabulary_size, low=2)
-        self.size = _check.whole("size", size, low=1)
+        self.vocabulary_size = _check.size("vocabulary_size", vocabulary_size, low=2)
+        self.size = _check.size("size", size)
         self.output_size = self.size
         self.token_dropout = _check.number("token_dropout", token_dropout, 0, 1, open_high=True)
         self.row_dropout = _check.number("row_dropout", row_dropout, 0, 1, open_high=True)

@@ -47,12 +47,12 @@ class NGramEmbedding(nn.Module):
 
     def __init__(self, size: int, *, orders: Sequence[int], rows: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
-        self.size = _check.whole("size", size, low=1)
+        self.size = _check.size("size", size)
         self.orders = check_orders(orders)
         if len(rows) != len(self.orders):
             raise InputError(describe("rows", tuple(rows), f"{len(self.orders)} numbers, one for each of orders"))
         self.dropout = _check.number("dropout", dropout, 0, 1, open_high=True)
-        self.tables = nn.ModuleList(nn.Embedding(_check.whole("rows", count, low=1), size) for count in rows)
+        self.tables = nn.ModuleList(nn.Embedding(_check.size("rows", count), size) for count in rows)
         for order, count in zip(self.orders, rows, strict=True):
             self.register_buffer(f"runs_{order}", torch.full((count - 1,), _NO_KEY, dtype=torch.int64))
         self.reset_parameters()

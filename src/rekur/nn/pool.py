@@ -29,7 +29,7 @@ class Pool(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = _check.whole("size", size, low=1)
+        self.size = _check.size("size", size)
         self.output_size = self.size
 
     def forward(self, output: Tensor, lengths: Lengths | None = None) -> Tensor:
@@ -201,7 +201,7 @@ class AttentionPool(Pool):
 
     def __init__(self, size: int, hidden_size: int | None = None) -> None:
         super().__init__(size)
-        hidden_size = size if hidden_size is None else _check.whole("hidden_size", hidden_size, low=1)
+        hidden_size = size if hidden_size is None else _check.size("hidden_size", hidden_size)
         self.hidden = nn.Linear(size, hidden_size)
         self.score = nn.Linear(hidden_size, 1, bias=False)
 

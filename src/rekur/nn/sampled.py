@@ -80,7 +80,7 @@ class SampledSoftmax(FullSoftmax):
         self, input_size: int, vocabulary_size: int, embedding: Embedding | None = None, *, samples: int = 2048
     ) -> None:
         super().__init__(input_size, vocabulary_size, embedding)
-        self.samples = _check.whole("samples", samples, low=1)
+        self.samples = _check.size("samples", samples)
         rank = torch.arange(1, vocabulary_size, dtype=torch.float64)
         self.register_buffer("chances", self._chances(torch.log1p(1 / rank)))  # Zipf's law, smoothed
 

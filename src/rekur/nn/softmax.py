@@ -41,7 +41,7 @@ class FullSoftmax(nn.Module):
 
     def __init__(self, input_size: int, vocabulary_size: int, embedding: Embedding | None = None) -> None:
         super().__init__()
-        self.input_size = _check.whole("input_size", input_size, low=1)
+        self.input_size = _check.size("input_size", input_size)
         self.vocabulary_size = check_vocabulary(vocabulary_size, embedding)
         # not registered: a shared parameter has one owner, one name and one place in a saved file
         self._shared: tuple[Embedding, ...] = () if embedding is None else (embedding,)
@@ -112,7 +112,7 @@ class FullSoftmax(nn.Module):
 
 def check_vocabulary(vocabulary_size: int, embedding: Embedding | None) -> int:
     """Return the size of a vocabulary, if it is that of the embedding whose weights are shared."""
-    size = _check.whole("vocabulary_size", vocabulary_size, low=2)
+    size = _check.size("vocabulary_size", vocabulary_size, low=2)
     if embedding is not None and embedding.vocabulary_size != size:
         expected = f"{embedding.vocabulary_size}, that of the embedding"
         raise InputError(describe("vocabulary_size", vocabulary_size, expected))

@@ -103,9 +103,9 @@ class Recurrent(nn.Module):
         **cell_options: Any,
     ) -> None:
         super().__init__()
-        self.input_size = _check.whole("input_size", input_size, low=1)
-        self.hidden_size = _check.whole("hidden_size", hidden_size, low=1)
-        self.num_layers = _check.whole("num_layers", num_layers, low=1)
+        self.input_size = _check.size("input_size", input_size)
+        self.hidden_size = _check.size("hidden_size", hidden_size)
+        self.num_layers = _check.layers("num_layers", num_layers)
         self.bidirectional = _check.flag("bidirectional", bidirectional)
         self.dropout = _check.number("dropout", dropout, 0, 1, open_high=True)
         self.residual = _check.flag("residual", residual)

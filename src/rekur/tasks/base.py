@@ -22,7 +22,7 @@ from rekur.runtime import Answering, Session, answers_from
 from rekur.ship import live_model
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
-from rekur.tasks.early import check_options, long_item_warning
+from rekur.tasks.early import check_model_size, check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.guess import Guess
 from rekur.tasks.plan import FitPlan, run
@@ -263,6 +263,7 @@ class SequenceEstimator(Answering, Estimator):
             output_size=self.answers_.size,
             **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
         )
+        check_model_size(build, spec, self.chosen_)
         self.model_ = build(spec, seed=self.seed)
         self._start(train_set)
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from rekur.models.making import making
 from rekur.nn import make_pool
 from rekur.tasks import recipe
 from rekur.train import Reporter, TrainOptions
-from rekur.train.estimate import describe_estimate, estimate, refuse_what_cannot_fit
+from rekur.train.estimate import check_weights, describe_estimate, estimate, refuse_what_cannot_fit
 
 if TYPE_CHECKING:
     from rekur.tasks.base import SequenceEstimator
@@ -97,6 +99,18 @@ def check_machine(accelerator: str, precision: str) -> None:
     if precision == "16-mixed" and on_cpu:
         expected = "'32-true' or 'bf16-mixed' where training runs on the CPU"
         raise InputError(describe("precision", precision, expected, "float16 is for GPUs."))
+
+
+def check_model_size(make: Callable[[Any], nn.Module], spec: Any, chosen: Mapping[str, Any]) -> None:
+    """Raise, before any weight is made, if a model and the copies that training keeps do not fit into memory.
+
+    Args:
+        make: returns the untrained model of a specification.
+        spec: what it is made of.
+        chosen: all options of the training.
+    """
+    options = TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    check_weights(lambda hidden: make(dataclasses.replace(spec, hidden_size=hidden)), spec.hidden_size, options)
 
 
 def announce(

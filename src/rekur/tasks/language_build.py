@@ -12,6 +12,7 @@ from rekur.data import Tokens
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
 from rekur.nn.ngram import frequent_runs
 from rekur.tasks import language_recipe as recipe
+from rekur.tasks.early import check_model_size
 
 
 def new_network(
@@ -39,6 +40,7 @@ def new_network(
         options["cutoffs"] = recipe.cutoffs(vocabulary_size)
     rows = tuple(len(keys) + 1 for keys in runs)
     spec = LanguageSpec(vocabulary_size=vocabulary_size, ngram_rows=rows, **options)
+    check_model_size(build_language, spec, chosen)
     network = build_language(spec, seed=chosen["seed"])
     if network.ngram_embedding is not None:
         network.ngram_embedding.know(runs)

@@ -33,8 +33,9 @@ def check_options(model: LanguageModel) -> None:
     )
     TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS})
     check_machine(model.accelerator, model.precision)
-    for name in ("batch_size", "chunk_length", "ngram_rows"):
+    for name in ("batch_size", "chunk_length"):
         _check.whole(name, chosen[name], low=1)
+    _check.size("ngram_rows", chosen["ngram_rows"])
     _check.number("jitter", model.jitter, 0, 1, open_high=True)
     if model.valid_fraction is not None and _check.number("valid_fraction", model.valid_fraction, 0, 0.9) == 0:
         fix = "To choose the validation text yourself, give it with X_valid (--valid)."

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from rekur import _check
+from rekur._numbers import shown_bytes
 from rekur.errors import InputError
 from rekur.train.footprint import EstimatedPlan, available, copies, footprint, precision, to_device
 from rekur.train.optim import make_optimiser
@@ -106,9 +108,9 @@ def describe_estimate(found: Estimate) -> str:
         ...     rows=32, steps=100, rows_that_fit=32, steps_that_fit=100))
         'about 3m20s and 1.2 GB of memory (22.0 GB free)'
     """
-    memory = f"{_size(found.memory_bytes)} of memory"
+    memory = f"{shown_bytes(found.memory_bytes)} of memory"
     if found.available_bytes is not None:
-        memory += f" ({_size(found.available_bytes)} free)"
+        memory += f" ({shown_bytes(found.available_bytes)} free)"
     return f"about {memory}" if found.seconds is None else f"about {_duration(found.seconds)} and {memory}"
 
 
@@ -132,8 +134,8 @@ def refuse_what_cannot_fit(found: Estimate, *, steps_option: str = "max_length")
         fix = "No batch is small enough: make the model smaller."
     steps = f"{found.steps:,}".replace(",", " ")
     raise InputError(
-        f"memory: got about {_size(found.memory_bytes)} for batch_size {found.rows} × {steps} steps; "
-        f"expected at most {_size(found.available_bytes or 0)}, what this machine has free. {fix}"
+        f"memory: got about {shown_bytes(found.memory_bytes)} for batch_size {found.rows} × {steps} steps; "
+        f"expected at most {shown_bytes(found.available_bytes or 0)}, what this machine has free. {fix}"
     )
 
 
@@ -154,8 +156,13 @@ def check_weights(make: Callable[[int], nn.Module], hidden_size: int, options: T
     free = available(_device(options))
 
     def needed(size: int) -> int:
-        with torch.device("meta"):
-            return copies(make(size), options)
+        try:
+            with torch.device("meta"):
+                return copies(make(size), options)
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            return _check.LARGEST  # the bytes have no number of 64 bits
 
     if free is None or (wanted := needed(hidden_size)) <= free:
         return
@@ -163,10 +170,11 @@ def check_weights(make: Callable[[int], nn.Module], hidden_size: int, options: T
     while high - low > max(1, low // 50):
         middle = (low + high) // 2
         low, high = (middle, high) if needed(middle) <= free else (low, middle)
-    fix = f"hidden_size={low} would fit." if low else "No hidden_size is small enough: make the vocabulary smaller."
+    smaller = "No hidden_size is small enough: make the other sizes or the vocabulary smaller."
+    fix = f"hidden_size={low} would fit." if low else smaller
     raise InputError(
-        f"memory: got about {_size(wanted)} for the weights of hidden_size {hidden_size} and the copies that training "
-        f"keeps; expected at most {_size(free)}, what this machine has free. {fix}"
+        f"memory: got about {shown_bytes(wanted)} for the weights of hidden_size {hidden_size} and the copies that "
+        f"training keeps; expected at most {shown_bytes(free)}, what this machine has free. {fix}"
     )
 
 
@@ -221,16 +229,6 @@ def _device(options: TrainOptions) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes as a person says it.
-
-    Example:
-        >>> _size(41_300_000_000), _size(2_500_000)
-        ('41.3 GB', '2 MB')
-    """
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -57,7 +57,7 @@ class TrainOptions:
         _check.number("clip", self.clip, 0)
         _check.whole("patience", self.patience, low=0)
         _check.number("average", self.average, 0, 1, open_high=True)
-        _check.whole("seed", self.seed, low=0)
+        _check.seed("seed", self.seed)
         _check.choice("precision", self.precision, PRECISIONS)
         _check.choice("accelerator", self.accelerator, ("auto", "cpu", "cuda", "mps"))
         _check.whole("rescues", self.rescues, low=0)

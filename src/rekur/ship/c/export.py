@@ -127,7 +127,7 @@ def export_c(
     own = "int8" if given.program.precision == "int8" else "float32"
     style = _style(_named(name, saved.folder), own if precision is None else precision, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
-    let_pass = None if tolerance is None else _check.positive("tolerance", tolerance)
+    let_pass = None if tolerance is None else _check.tolerance("tolerance", tolerance)
     made = _make(given, style)
     report = _report(made, saved)
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:

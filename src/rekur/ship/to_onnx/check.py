@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rekur._check import need, positive
+from rekur import _check
+from rekur._check import need
 from rekur._tensors import Array
 from rekur.errors import RekurError
 from rekur.program import Engine, draw_sequences
@@ -61,7 +62,7 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
         >>> check_models(make_models(program, weights), Engine(program, weights)).difference < 1e-5
         True
     """
-    positive("tolerance", tolerance)
+    _check.tolerance("tolerance", tolerance)
     sessions = open_models(models)
     rng = np.random.default_rng(0)
     worst = Found(0.0, "nowhere")

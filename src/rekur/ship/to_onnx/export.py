@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rekur._check import need, positive
+from rekur import _check
+from rekur._check import need
 from rekur.errors import InputError, describe
 from rekur.program import Engine, in_precision
 from rekur.runtime import Bundle, read_bundle
@@ -78,7 +79,7 @@ def export_onnx(
         >>> export_onnx("runs/reviews", "exports/reviews").found.difference  # doctest: +SKIP
         2.1e-07
     """
-    positive("tolerance", tolerance)
+    _check.tolerance("tolerance", tolerance)
     runtime = need("onnxruntime", "export", "rekur export --to onnx")
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)

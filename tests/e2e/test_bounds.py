@@ -1,0 +1,185 @@
+"""Numbers out of every range: refused in a sentence, in a moment, with nothing left behind."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from tests.e2e.conftest import REVIEWS, Run
+
+from rekur import Classifier, LanguageModel, Regressor
+from rekur.cli.main import app
+from rekur.cli.options import NUMBER, WHOLE
+from rekur.errors import InputError
+
+FAST = ("--hidden-size", "4", "--epochs", "1", "--no-baseline", "--quiet")
+HUGE = 10**20
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model."""
+    folder = tmp_path_factory.mktemp("book")
+    (folder / "text.txt").write_text("to be or not to be that is the question\n" * 60, encoding="utf-8")
+    model = LanguageModel(hidden_size=8, steps=4, baseline=False).fit("to be or not to be\n" * 60)
+    return Path(model.save(folder / "model"))
+
+
+def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: Path, out: Path) -> list[Any]:
+    """Return a command that works, to which an option is added."""
+    reviews = [files["reviews"], *REVIEWS, "--out", out]
+    return {
+        "fit classify": ["fit", "classify", *reviews, *FAST],
+        "fit regress": ["fit", "regress", files["walks"], "--series", "x", "--label", "wear", "--out", out, *FAST],
+        "fit language": ["fit", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *FAST],
+        "tune classify": ["tune", "classify", *reviews, *FAST],
+        "tune regress": ["tune", "regress", *reviews, *FAST],
+        "tune language": ["tune", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *FAST],
+        "generate": ["generate", book, "--prompt", "to"],
+        "check": ["check", bundles["words"]],
+        "cells": ["cells", "lstm"],
+        "quantize": ["quantize", bundles["words"], "--data", files["reviews"], "--out", out],
+        "export": ["export", bundles["words"], "--to", "c", "--out", out],
+    }[path]
+
+
+def numeric_options() -> list[tuple[str, str, click.ParamType[Any]]]:
+    """Return (command, option, type) of every option that is a number."""
+
+    def of(path: str, command: click.Command) -> list[tuple[str, str, click.ParamType[Any]]]:
+        if isinstance(command, click.Group):
+            inner = {name: command.get_command(click.Context(command), name) for name in command.list_commands(None)}
+            return [row for name, one in inner.items() if one for row in of(f"{path} {name}".strip(), one)]
+        return [(path, parameter.opts[0], parameter.type) for parameter in command.params if parameter.type in KINDS]
+
+    return of("", app)
+
+
+KINDS = (WHOLE, NUMBER)
+OPTIONS = numeric_options()
+
+
+def test_every_number_is_read_by_the_types_that_name_the_option() -> None:
+    assert len(OPTIONS) > 60
+    for parameter in _parameters(app):
+        assert not isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType), parameter.name
+
+
+def _parameters(command: click.Command) -> list[click.Parameter]:
+    inner = (
+        [command.get_command(click.Context(command), n) for n in command.list_commands(None)]
+        if isinstance(command, click.Group)
+        else []
+    )
+    return [*command.params, *(parameter for one in inner if one for parameter in _parameters(one))]
+
+
+@pytest.mark.parametrize(("path", "option", "kind"), OPTIONS, ids=lambda v: v if isinstance(v, str) else v.name)
+def test_what_is_no_number_is_refused(
+    path: str,
+    option: str,
+    kind: Any,
+    cli: Run,
+    files: dict[str, Path],
+    bundles: dict[str, Path],
+    book: Path,
+    tmp_path: Path,
+) -> None:
+    wrong = ["", "many", "1_0", "٣", "9" * 5000, "1.5", "nan"] if kind is WHOLE else ["", "many", "1_0", "٣"]
+    for value in wrong[:4] if path.startswith("tune") else wrong:
+        done = cli(*words_of(path, files, bundles, book, tmp_path / "out"), option, value)
+        assert done.code == 2, (value, done.err)
+        assert done.err.startswith(f"rekur: {option}: got '"), done.err
+        assert len(done.err) < 300
+    assert list(tmp_path.iterdir()) == []
+
+
+BEYOND = [
+    (path, option, value)
+    for path, option, kind in OPTIONS
+    for value in ((-1, HUGE) if kind is WHOLE else ("-1", "nan", "inf"))
+    # any number is fine here, or another part of the training answers for it
+    if not path.startswith("tune") or option == "--trials"
+]
+
+
+@pytest.mark.parametrize(("path", "option", "value"), BEYOND)
+def test_what_is_out_of_range_is_refused_in_a_moment(
+    path: str,
+    option: str,
+    value: Any,
+    cli: Run,
+    files: dict[str, Path],
+    bundles: dict[str, Path],
+    book: Path,
+    tmp_path: Path,
+) -> None:
+    begin = time.monotonic()
+    done = cli(*words_of(path, files, bundles, book, tmp_path / "out"), option, value)
+    assert done.code == 2, done.out
+    assert " got " in done.err
+    assert "expected" in done.err
+    assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []
+    assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("option", ["--hidden-size", "--embedding-size"])
+@pytest.mark.parametrize("path", ["fit classify", "fit language"])
+def test_a_model_that_does_not_fit_is_refused_before_it_is_made(
+    path: str, option: str, cli: Run, files: dict[str, Path], bundles: dict[str, Path], book: Path, tmp_path: Path
+) -> None:
+    for size in (10**8, 2**28):
+        done = cli(*words_of(path, files, bundles, book, tmp_path / "out"), option, size)
+        assert done.code == 2
+        assert done.err.startswith("rekur: memory: got about ")
+        assert "what this machine has free." in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [("--samples", 10**9), ("--samples", 2**62), ("--samples", 10**6, "--max-tokens", 10**7)]
+)
+def test_samples_that_do_not_fit_are_refused_before_they_are_drawn(
+    words: tuple[Any, ...], cli: Run, book: Path
+) -> None:
+    done = cli("generate", book, "--prompt", "to", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("rekur: memory: got about ")
+
+
+def test_a_difference_that_proves_nothing_is_no_tolerance(cli: Run, bundles: dict[str, Path], tmp_path: Path) -> None:
+    for tolerance in ("1", "1e30"):
+        for words in (("check", bundles["words"]), ("export", bundles["words"], "--to", "c", "--out", tmp_path / "c")):
+            done = cli(*words, "--tolerance", tolerance)
+            assert (done.code, "expected a number above 0 and below 1." in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["hidden_size", "num_layers", "embedding_size", "kernel_size", "seed", "batch_size", "epochs"]
+)
+@pytest.mark.parametrize("value", [HUGE, -1, 1.5, "4", True])
+def test_estimators_refuse_the_same(name: str, value: Any) -> None:
+    texts, labels = ["good film", "bad film"] * 8, ["a", "b"] * 8
+    for kind, y in ((Classifier, labels), (Regressor, [1.0, 2.0] * 8)):
+        with pytest.raises(InputError, match=f"^{name}: got "):
+            kind(**{"hidden_size": 4, "epochs": 1, "baseline": False, name: value}).fit(texts, y)
+
+
+@pytest.mark.parametrize("size", [HUGE, 2**40, 0, -1, 1.5])
+def test_layers_refuse_sizes_that_no_machine_has(size: Any) -> None:
+    from rekur import nn
+
+    for make in (
+        lambda: nn.Recurrent("lstm", 3, size),
+        lambda: nn.Recurrent("gru", size, 4),
+        lambda: nn.Recurrent("slstm", 3, 4, num_layers=size),
+        lambda: nn.Embedding(size, 4),
+        lambda: nn.Embedding(10, size),
+        lambda: nn.CausalConv(3, 4, size),
+    ):
+        with pytest.raises(InputError, match="expected a whole number"):
+            make()
