@@ -23,17 +23,16 @@ def whole(thing: str, value: Any, low: int | None = None, high: int | None = Non
         >>> whole("hidden_size", 64, low=1)
         64
     """
-    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if high is None:
         return _up_to(LARGEST, thing, value, low)
-    if fits and (low is None or value >= low) and value <= high:
+    if _is_whole(value) and (low is None or value >= low) and value <= high:
         return int(value)
     raise InputError(describe(thing, value, _range("a whole number", low, high)))
 
 
 def _up_to(most: int, thing: str, value: Any, low: int | None) -> int:
     """Return ``value`` as an int of ``low`` or more; that there is a largest one is said only where it matters."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and (low is None or value >= low):
+    if _is_whole(value) and (low is None or value >= low):
         return whole(thing, value, low, most)
     raise InputError(describe(thing, value, _range("a whole number", low, None)))
 
@@ -115,8 +114,8 @@ def tolerance(thing: str, value: Any) -> float:
         >>> tolerance("tolerance", 1e-5)
         1e-05
     """
-    if 0 < _real(value) < 1:
-        return float(value)
+    if (real := positive(thing, value)) < 1:
+        return real
     raise InputError(describe(thing, value, "a number above 0 and below 1"))
 
 
@@ -183,6 +182,10 @@ def _broken(purpose: str, package: str, error: ImportError) -> str:
     """Return what is said of a package that is installed and cannot be imported."""
     fix = f"Install it again: pip install --force-reinstall {package}"
     return f"{purpose}: needs the package '{package}', whose installation is broken ({error}). {fix}"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _real(value: Any) -> float:

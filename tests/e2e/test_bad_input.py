@@ -212,7 +212,7 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
         (
             ("fit", "classify", "x.csv", "--out", "m", "--epochs", "many"),
             "rekur fit classify [OPTIONS] FILE",
-            "Invalid value for '--epochs': 'many' is not a valid integer.",
+            "--epochs: got 'many'; expected a whole number.",
         ),
         (
             ("predict", "m"),

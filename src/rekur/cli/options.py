@@ -25,7 +25,7 @@ class _Whole(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         if not re.fullmatch(r"\s*[+-]?[0-9]{1,4000}\s*", value):
-            raise InputError(describe(_name(parameter), value, "a whole number"))
+            self.fail(_wrong(value, "a whole number"), parameter, context)
         return int(value)
 
 
@@ -43,11 +43,12 @@ class _Number(click.ParamType[Any]):
                 return float(value)
         except ValueError:
             pass
-        raise InputError(describe(_name(parameter), value, "a number"))
+        self.fail(_wrong(value, "a number"), parameter, context)
 
 
-def _name(parameter: click.Parameter | None) -> str:
-    return "a number" if parameter is None else max(parameter.opts, key=len)
+def _wrong(value: str, expected: str) -> str:
+    """Return what is said of a value behind the name of its option."""
+    return describe("", value, expected).removeprefix(": ")
 
 
 WHOLE, NUMBER = _Whole(), _Number()
