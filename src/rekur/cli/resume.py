@@ -30,7 +30,7 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     _check.need("torch", "train", "rekur resume")
-    request = run_options.checked(request, folder)
+    request = run_options.checked(request, folder / unfinished.CHECKPOINTS / unfinished.RUN)
     if accept_changed_data and request.chosen is not None:
         # what rules chose from the data of then must not be chosen anew from those of now
         known = {name: value for name, value in request.chosen.items() if name != "verbose"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rekur.cli.unfinished import CHECKPOINTS, RUN, Request
 from rekur.errors import CheckpointError, describe, did_you_mean
+
+if TYPE_CHECKING:
+    from rekur.cli.unfinished import Request
 
 #: options by the names that they had in earlier versions -> by those of now
 OLD_NAMES: dict[str, str] = {}
@@ -18,17 +20,19 @@ _OF_TEXTS = ("column", "document", "encoding")
 _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
 
-def checked(request: Request, folder: Path) -> Request:
+def checked(request: Request, file: Path) -> Request:
     """Return what a run trains, with its options by the names of now.
 
+    Args:
+        request: what ``run.json`` says.
+        file: that file.
+
     Raises:
-        CheckpointError: it has a task, a field or an option that this version does not know; the text names the file.
+        CheckpointError: it has a task or an option that this version does not know; the text names the file.
     """
     from rekur.data import Columns
     from rekur.tasks import TASKS
 
-    file = folder / CHECKPOINTS / RUN
-    _check_kinds(request, file)
     if request.task not in TASKS:
         raise _unknown(file, "task", request.task, list(TASKS))
     estimator: Any = TASKS[request.task]
@@ -47,8 +51,12 @@ def checked(request: Request, folder: Path) -> Request:
     return dataclasses.replace(request, options=options, chosen=chosen)
 
 
-def _check_kinds(request: Request, file: Path) -> None:
-    """Raise unless each field holds what it is for."""
+def check_kinds(request: Request, file: Path) -> None:
+    """Raise unless each field holds what it is for.
+
+    Raises:
+        CheckpointError: one does not; the text names it and the file.
+    """
     fits = {
         "task": isinstance(request.task, str),
         "files": _is_list_of_text(request.files) and len(request.files) > 0,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rekur import __version__
+from rekur.cli.run_options import check_kinds
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean
 
 CHECKPOINTS, RUN = "checkpoints", "run.json"
@@ -138,9 +139,12 @@ def read_request(out: Path) -> Request:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         request = Request(**{name: content[name] for name in fields}, copied=dict(content.get("copied", {})))
+        check_kinds(request, file)
         request = request.renamed(lambda copy: str(out.absolute() / copy))
         saved = str(content.get("saved", ""))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         fix = "Begin anew: run `rekur fit` with --overwrite."
         raise CheckpointError(f"{file}: got {what}; expected what `rekur fit` wrote. {fix}") from error
