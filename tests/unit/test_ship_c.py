@@ -66,6 +66,9 @@ def test_several_labels(tmp_path: Path) -> None:
         assert line.split("\t")[0] == "|".join(wanted.label)
 
 
+REFUSED_ROW = "got 'a value that is missing or too large'; expected a row that the model takes"
+
+
 @needs_compiler
 @pytest.mark.parametrize("missing", ["hold", "zero", "error"])
 def test_rows_of_numbers_are_scaled(missing: str, tmp_path: Path) -> None:
@@ -83,10 +86,50 @@ def test_rows_of_numbers_are_scaled(missing: str, tmp_path: Path) -> None:
         *_, last = (float(next(found)) for _ in walk)
         assert last == pytest.approx(float(model.predict([walk])[0]), rel=1e-6)
     assert report["difference"] < 1e-5
-    for row in ("1 2 3", "1 x", "1 inf", *(["nan 1"] if missing == "error" else [])):
+    refused = {"1 2 3": "got 3 numbers; expected 2", "1 x": "got 'x'; expected a number, or NA for one that is missing"}
+    if missing == "error":
+        refused |= dict.fromkeys(("nan 1", "1,", "?,1"), REFUSED_ROW)
+    for row, text in {**refused, "1 1e999": REFUSED_ROW}.items():
         done = subprocess.run([str(binary)], input=row.encode(), capture_output=True, check=False)
-        assert done.returncode == 1
-        assert done.stderr == b"line 1: got no row that can be taken; expected 2 numbers\n"
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"line 1: {text}\n")
+
+
+@needs_compiler
+def test_lines_of_tokens(tmp_path: Path) -> None:
+    """A line is a whole sequence; what is no token is refused, and no gap moves those behind it."""
+    model = Classifier(feature_options={"tokens": "bpe"}, **SMALL).fit(TEXTS * 4, ["a", "b", "a", "b", "a"] * 4)
+    binary, _ = built(model, tmp_path)
+    size = model.features_.size
+    lines = said(binary, "2 3 4\n2,3,4\n[2, 3, 4]\n2\t3\t4\n2 3\n\n 2;3;4\r\n2 3 4")
+    assert len({*lines[:4], *lines[6:]}) == 1 < len(set(lines))
+    assert len(lines) == 8
+    for line in ("2,,3", "2,3,", "0x2", "2 x", "2.5", "-1", "nan", "1e99", str(size), "1_0", "[2", "[2 3]", "2, 3;4"):
+        done = subprocess.run([str(binary)], input=f"2 3\n{line}\n".encode(), capture_output=True, check=False)
+        assert done.returncode == 2, line
+        assert done.stderr.startswith(b"line 2: got '"), done.stderr
+        assert len(done.stdout.splitlines()) == 1
+
+
+@needs_compiler
+def test_words_of_the_program(tmp_path: Path) -> None:
+    book = LanguageModel(tokens="char", hidden_size=5, embedding_size=4, epochs=1, verbose=False).fit(TEXTS)
+    texts, _ = built(book, tmp_path / "texts")
+    walks = [[[float(n), 1.0], [0.0, n % 3]] for n in range(20)]
+    rows, _ = built(Regressor(**SMALL).fit(walks, list(range(20))), tmp_path / "rows")
+    sample = "sample: expected a number of tokens"
+    for binary, words, text in (
+        (rows, ["data.csv"], "got 'data.csv'; expected lines on standard input, and no word here"),
+        (texts, ["streem"], "got 'streem'; expected lines on standard input, no word or stream or sample"),
+        (texts, ["sample"], sample),
+        (texts, ["sample", "9x"], sample),
+        (texts, ["sample", "-9"], sample),
+        (texts, ["sample", "9", "one"], sample),
+        (texts, ["sample", "9", "1", "hot"], sample),
+        (texts, ["sample", "9", "1", "nan"], sample),
+    ):
+        done = subprocess.run([str(binary), *words], input="", capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, ""), words
+        assert done.stderr.startswith(text)
 
 
 @needs_compiler

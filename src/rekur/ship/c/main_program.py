@@ -6,10 +6,29 @@ from typing import Any
 
 from rekur.features import Features, SymbolFeatures, TextFeatures
 from rekur.ship.c.constants import quoted
+from rekur.ship.c.main_reading import READ_COUNT, READ_LINE, READ_MISSING, READ_NUMBERS
 from rekur.ship.c.raw import token_texts
 from rekur.ship.c.source import Extra, Lowered
 
-_LONGEST = 65536
+_STEPS = """    a line is a sequence of steps as numbers, and one output is written for it;
+    between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets"""
+_ROWS = """    a line is a row of numbers, and an empty line begins anew;
+    between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets;
+    NA, NaN, null, ? and nothing between two commas are missing values"""
+
+#: begins to read a line of numbers, behind a mark of its encoding
+_BEGIN = """        char *const text = line + (number == 0 && strncmp(line, "\\357\\273\\277", 3) == 0 ? 3 : 0);
+        char *piece;
+        double value = 0.0;
+        number += 1;
+        if (!whole || strlen(line) != length) {
+            return refuse(number, stripped(text), "a line of text of less than 65536 bytes");
+        }
+"""
+_CUT = """        if (!begin_numbers(text)) {
+            return refuse(number, stripped(text), "numbers with one kind of separator, or a whole list");
+        }
+"""
 
 
 def main_program(lowered: Lowered, features: Features | None, extra: Extra, multi_label: bool) -> str:
@@ -24,32 +43,33 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, mult
     name, task = lowered.style.name, lowered.program.task
     sampling = _sampling(name, features) if task == "language" and features is not None else ""
     if f"{name}_push" not in extra.declarations:
-        loop, usage = (
-            _token_loop(lowered),
-            "    a line is a sequence of steps as numbers, and one output is written for it",
-        )
+        loop, usage, reading = _step_loop(lowered), _STEPS, READ_NUMBERS
     elif isinstance(features, TextFeatures | SymbolFeatures):
-        loop, usage = _text_loop(name, features), _text_usage(name, task, features)
+        loop, usage, reading = _text_loop(name, features), _text_usage(name, task, features), ""
     else:
-        loop, usage = (
-            _row_loop(name),
-            "    a line is a row of numbers, nan for one that is missing; an empty line begins anew",
-        )
-    arguments = "int argc, char **argv" if "argc" in loop + sampling else "void"
-    sampled = '    if (argc > 2 && strcmp(argv[1], "sample") == 0) {\n        return sample(argc, argv);\n    }\n'
+        loop, usage, reading = _row_loop(name), _ROWS, READ_NUMBERS + READ_MISSING
+    reading += READ_COUNT if "refuse_count" in loop else ""
+    words = (["stream"] if "argv" in loop else []) + (["sample"] if sampling else [])
+    others = "".join(f' && strcmp(argv[1], "{word}") != 0' for word in words)
+    expected = "lines on standard input, " + (" or ".join(["no word", *words]) if words else "and no word here")
+    sampled = '    if (argc > 1 && strcmp(argv[1], "sample") == 0) {\n        return sample(argc, argv);\n    }\n'
     return f"""/* reads lines from standard input:
 {usage} */
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "{name}.h"
 
-static char line[{_LONGEST}];
-
+{READ_LINE}{reading}
 {_telling(lowered, extra, multi_label)}{sampling}
-int main({arguments})
+int main(int argc, char **argv)
 {{
+    if (argc > 1{others}) {{
+        fprintf(stderr, "got '%.60s'; expected {expected}\\n", argv[1]);
+        return 2;
+    }}
 {sampled if sampling else ""}{loop}    return 0;
 }}
 """
@@ -126,14 +146,16 @@ def _text_loop(name: str, features: Any) -> str:
         ending = f"            {name}_push(&state, {quoted(between)}, {len(between)});\n"
     return f"""    static {name}_state state, ended;
     const int live = {live};
-    int whole = 1, first = 1;
+    size_t read;
+    int whole = 1, next_whole, first = 1;
     {name}_init(&state);
-    while (fgets(line, (int)sizeof line, stdin) != NULL) {{
-        const char *text = first && strncmp(line, "\\357\\273\\277", 3) == 0 ? line + 3 : line;
-        size_t length = strlen(text);
+    while ((read = read_line(&next_whole)) > 0) {{
+        const size_t mark = first && strncmp(line, "\\357\\273\\277", 3) == 0 ? 3 : 0;
+        const char *text = line + mark;
+        size_t length = read - mark;
         const int begins = whole;
         first = 0;
-        whole = length > 0 && text[length - 1] == '\\n';
+        whole = next_whole;
         while (length > 0 && (text[length - 1] == '\\n' || text[length - 1] == '\\r')) {{
             length -= 1;
         }}
@@ -142,7 +164,7 @@ def _text_loop(name: str, features: Any) -> str:
             continue;
         }}
         {name}_push(&state, text, length);
-        if (!whole && !feof(stdin)) {{
+        if (!whole) {{
             continue; /* the rest of a long line follows */
         }}
         if (live) {{
@@ -161,72 +183,69 @@ def _text_loop(name: str, features: Any) -> str:
 def _row_loop(name: str) -> str:
     upper = name.upper()
     return f"""    static {name}_state state;
+    size_t length;
     long number = 0;
+    int whole;
     {name}_init(&state);
-    while (fgets(line, (int)sizeof line, stdin) != NULL) {{
+    while ((length = read_line(&whole)) > 0) {{
         static double values[{upper}_CHANNELS];
-        const char *place = line;
         int count = 0;
-        number += 1;
-        while (*(place += strspn(place, " ,\\t\\r\\n[]")) != '\\0') {{
-            char *end;
-            const double value = strtod(place, &end);
-            if (end == place) {{
-                count = -1;
-                break;
+{_BEGIN}        if (is_empty(text)) {{
+            {name}_init(&state);
+            continue;
+        }}
+{_CUT}        while ((piece = next_piece()) != NULL) {{
+            if (!number_or_missing(piece, &value)) {{
+                return refuse(number, piece, "a number, or NA for one that is missing");
             }}
             if (count < {upper}_CHANNELS) {{
                 values[count] = value;
             }}
             count += 1;
-            place = end;
         }}
-        if (count == 0) {{
-            {name}_init(&state);
-        }} else if (count != {upper}_CHANNELS || {name}_push(&state, values) != 0) {{
-            fprintf(stderr, "line %ld: got no row that can be taken; expected %d numbers\\n", number, {upper}_CHANNELS);
-            return 1;
-        }} else {{
-            tell(&state);
+        if (count != {upper}_CHANNELS) {{
+            return refuse_count(number, count, {upper}_CHANNELS);
         }}
+        if ({name}_push(&state, values) != 0) {{
+            return refuse(number, "a value that is missing or too large", "a row that the model takes");
+        }}
+        tell(&state);
     }}
 """
 
 
-def _token_loop(lowered: Lowered) -> str:
+def _step_loop(lowered: Lowered) -> str:
+    """Return the loop over lines that are whole sequences of steps: token numbers, or the numbers of rows."""
     name, size = lowered.style.name, lowered.program.input.size
-    tokens = lowered.program.input.kind == "tokens"
-    wrong = (
-        f"end == place || !(value >= 0.0 && value < {size}.0) || value != (double)(int32_t)value"
-        if tokens
-        else "end == place"
-    )
-    taken = f"{name}_step(&state, (int32_t)value);"
-    rows = f"""x[count++] = (float)value;
+    if lowered.program.input.kind == "tokens":
+        wrong = f"!(value >= 0.0 && value < {size}.0) || value != (double)(int32_t)value"
+        declared, begin, end = "", "", ""
+        expected, taken = f"a token, a whole number in [0, {size - 1}]", f"{name}_step(&state, (int32_t)value);"
+    else:
+        wrong, expected = "!(value >= -FLT_MAX && value <= FLT_MAX)", "a number"
+        declared, begin = f"    static float x[{size}];\n", "        int count = 0;\n"
+        taken = f"""x[count++] = (float)value;
             if (count == {size}) {{
                 {name}_step(&state, x);
                 count = 0;
             }}"""
-    given = "" if tokens else f"    static float x[{size}];\n    int count = 0;\n"
+        end = f"""        if (count != 0) {{
+            return refuse_count(number, count, {size});
+        }}
+"""
     return f"""    static {name}_state state;
-{given}    while (fgets(line, (int)sizeof line, stdin) != NULL) {{
-        const char *place = line;
-        if (strchr(line, '\\n') == NULL && !feof(stdin)) {{
-            fprintf(stderr, "got a line of more than %d bytes; expected a shorter one\\n", (int)sizeof line - 2);
-            return 1;
-        }}
-        {name}_init(&state);
-        while (*(place += strspn(place, " ,\\t\\r\\n[]")) != '\\0') {{
-            char *end;
-            const double value = strtod(place, &end);
-            if ({wrong}) {{
-                fprintf(stderr, "got %s; expected numbers of tokens\\n", place);
-                return 1;
+{declared}    size_t length;
+    long number = 0;
+    int whole;
+    while ((length = read_line(&whole)) > 0) {{
+{begin}{_BEGIN}        {name}_init(&state);
+{_CUT}        while ((piece = next_piece()) != NULL) {{
+            if (!number_in(piece, &value) || {wrong}) {{
+                return refuse(number, piece, "{expected}");
             }}
-            {taken if tokens else rows}
-            place = end;
+            {taken}
         }}
-        tell(&state);
+{end}        tell(&state);
     }}
 """
 
@@ -249,11 +268,16 @@ static int sample(int argc, char **argv)
 {{
     static {name}_state state;
     static float output[{upper}_OUTPUT];
-    const long tokens = strtol(argv[2], NULL, 10);
-    uint32_t seed = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) * 2654435761u + 1u : 1u;
-    const float temperature = argc > 4 ? (float)atof(argv[4]) : 1.0f;
+    char *end[3] = {{"", "", ""}};
+    const long tokens = argc > 2 ? strtol(argv[2], &end[0], 10) : -1;
+    uint32_t seed = argc > 3 ? (uint32_t)strtoul(argv[3], &end[1], 10) * 2654435761u + 1u : 1u;
+    const float temperature = argc > 4 ? (float)strtod(argv[4], &end[2]) : 1.0f;
     long number;
     int32_t token = 0;
+    if (tokens < 0 || !(temperature >= 0.0f) || argc > 5 || *end[0] != 0 || *end[1] != 0 || *end[2] != 0) {{
+        fprintf(stderr, "sample: expected a number of tokens, then a seed and a temperature if any\\n");
+        return 2;
+    }}
     seed = seed == 0 ? 1u : seed;
     {name}_init(&state);
     for (number = 0; number < tokens; ++number) {{
