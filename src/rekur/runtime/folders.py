@@ -15,8 +15,9 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +73,26 @@ def sweep(target: Path, own: OwnFiles = lambda folder: None) -> None:
 def moved_aside(target: Path) -> list[Path]:
     """Return the folders that stood at a target and were moved aside by processes that are dead, the newest first."""
     return [left.path for left in _left(target) if left.kind == _OLD]
+
+
+@contextlib.contextmanager
+def in_turn(target: Path) -> Iterator[None]:
+    """Hold other processes off a place while it is looked at and filled, so that none replaces what it has not seen.
+
+    The folder above is locked, which leaves nothing behind; on Windows, and on disks without locks, nothing is.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(target.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def put_in_place(staging: Path, target: Path, own: Collection[str], what: str) -> None:

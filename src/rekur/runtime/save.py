@@ -18,7 +18,7 @@ from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.folders import beside, flush, put_in_place, sweep
+from rekur.runtime.folders import beside, flush, in_turn, put_in_place, sweep
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -149,9 +149,10 @@ def write_bundle(
         staging.mkdir()
         _fill(staging, head, content, features, card)
         bundle = _read_back(staging, target)
-        if target.is_dir():  # asked again: meanwhile others may have written there
-            _check_content(str(folder), target, overwrite, carry_over)
-        put_in_place(staging, target, own_files(target) or (), "bundle")
+        with in_turn(target):
+            if target.is_dir():  # asked again: meanwhile others may have written there
+                _check_content(str(folder), target, overwrite, carry_over)
+            put_in_place(staging, target, own_files(target) or (), "bundle")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, SaveError):

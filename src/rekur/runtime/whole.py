@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rekur.errors import InputError, SaveError, describe
-from rekur.runtime.folders import beside, flush, sweep
+from rekur.runtime.folders import beside, flush, in_turn, sweep
 
 #: says of the first bytes of a file that stands there whether it may be replaced
 Replaceable = Callable[[bytes], bool]
@@ -71,6 +71,7 @@ def write_whole(
         InputError: something stands there that is not replaced.
         SaveError: the disk is full or the place may not be written; what stood there is unchanged.
     """
+    inputs = tuple(inputs)
     target = check_file(file, overwrite=overwrite, what=what, inputs=inputs)
     sweep(target)
     staging = beside(target)
@@ -78,7 +79,9 @@ def write_whole(
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.write_bytes(content)
         flush(staging)
-        staging.replace(target)
+        with in_turn(target):
+            _refuse_what_stands_there(str(file), target, overwrite, what, inputs)  # meanwhile others may have written
+            staging.replace(target)
         flush(target.parent)
     except OSError as error:
         raise _save_error(file, error) from error

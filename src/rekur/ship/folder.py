@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur.errors import InputError, SaveError, describe
-from rekur.runtime.folders import beside, flush, put_in_place, sweep
+from rekur.runtime.folders import beside, flush, in_turn, put_in_place, sweep
 
 #: the file that says what an export is
 MANIFEST = "manifest.json"
@@ -64,8 +64,9 @@ def write_folder(target: Path, files: Mapping[str, bytes], kind: str, *, overwri
         for name, content in files.items():
             (staging / name).write_bytes(content)
             flush(staging / name)
-        _check(target, kind, overwrite, carry_over=True)
-        put_in_place(staging, target, _own_files(target) or (), "export")
+        with in_turn(target):
+            _check(target, kind, overwrite, carry_over=True)
+            put_in_place(staging, target, _own_files(target) or (), "export")
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, SaveError):
