@@ -129,6 +129,14 @@ def test_the_page_of_commands_is_what_the_commands_say(monkeypatch: pytest.Monke
     assert (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8") == command_line.page(), fix
 
 
+def test_the_page_of_programs_lists_every_op() -> None:
+    rules = importlib.import_module("rekur.program.rules")
+    page = (ROOT / "docs" / "reference" / "program.md").read_text(encoding="utf-8")
+    for part, ops in (("body", rules.BODY), ("pool", rules.POOL), ("head", rules.HEAD)):
+        (row,) = re.findall(rf"^\| {part} \| (.*) \|$", page, re.MULTILINE)
+        assert sorted(re.findall(r"`(\w+)`", row)) == sorted(ops), part
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built pages; the build is strict, so a broken link fails it."""

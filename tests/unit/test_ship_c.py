@@ -387,3 +387,93 @@ def test_a_compiler_that_is_named_and_is_not_there(
         "CC: got 'nosuchcc'; expected the name of a C compiler, without options. Set it anew, or unset it."
     )
     assert not (tmp_path / "c").exists()
+
+
+def compiler_that_says(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the C compiler be one that fails with a text."""
+    program = folder / "compiler"
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{text}\nEND\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+
+
+NO_ROOM = "expected a folder with room to compile the export, where programs may run. Set TMPDIR to such a folder."
+
+
+@needs_compiler
+def test_where_nothing_can_be_compiled(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full or closed folder for temporary files is named, and no pages of a compiler are shown."""
+    pages = "".join(f"note: line {number}\n" for number in range(300))
+    export = ["export", str(saved), "--to", "c", "--out", str(tmp_path / "c")]
+
+    def told() -> str:
+        capsys.readouterr()
+        code = main(export)
+        error = capsys.readouterr().err
+        assert code in (1, 2)
+        assert not (tmp_path / "c").exists()
+        assert len(error) < 400
+        return " ".join(error.split())
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path))
+        compiler_that_says(tmp_path, pages + "as: fatal error: cannot write: No space left on device", patch)
+        assert f"{tmp_path}: got 'No space left on device'; {NO_ROOM}" in told()
+        compiler_that_says(tmp_path, pages + "model.c:3:1: error: odd\n" + pages, patch)
+        assert "got 'model.c:3:1: error: odd'; expected code that compiles without a warning." in told()
+    with monkeypatch.context() as patch:
+        for number, reason in ((28, "No space left on device"), (13, "Permission denied")):
+
+            def fails(*words: Any, number: int = number, reason: str = reason, **options: Any) -> Any:
+                raise OSError(number, reason)
+
+            patch.setattr(check.tempfile, "TemporaryDirectory", fails)
+            assert f"got '{reason}'; {NO_ROOM}" in told()
+    with monkeypatch.context() as patch:
+        real = subprocess.run
+
+        def closed(command: list[str], **options: Any) -> Any:
+            if command[0].endswith(("harness", "trial")):
+                raise PermissionError(13, "Permission denied")
+            return real(command, **options)
+
+        patch.setattr(check.subprocess, "run", closed)
+        assert f"got 'Permission denied'; {NO_ROOM}" in told()
+
+
+@needs_compiler
+def test_a_check_shows_one_line_of_a_compiler(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler_that_says(tmp_path, "".join(f"model.c:{n}:1: error: odd\n" for n in range(300)), monkeypatch)
+    main(["check", str(saved)])
+    told = "".join("".join(capsys.readouterr()).split())  # cells of a table are wrapped
+    assert "model.c:0:1:error:odd" in told
+    assert told.count("error:odd") == 1
+    compiler_that_says(tmp_path, "as: No space left on device", monkeypatch)
+    assert main(["check", str(saved)]) == 0
+    told = "".join("".join(capsys.readouterr()).split())
+    assert "SetTMPDIRtosuchafolder." in told
+    assert "Allofthesehold." in told
+
+
+@needs_compiler
+def test_what_the_header_says_of_missing_values(tmp_path: Path) -> None:
+    walks = [[[float(n), 1.0], [0.0, n % 3]] for n in range(20)]
+    for missing, text in (
+        (
+            "hold",
+            "raw numbers, NaN where one is missing: channel 0, channel 1;\n   returns 0, or 1 for a row that is",
+        ),
+        (
+            "error",
+            "raw numbers: channel 0, channel 1;\n   returns 0, or 1 for a row that is refused, as one with NaN is,",
+        ),
+    ):
+        model = Regressor(feature_options={"missing": missing}, **SMALL).fit(walks, list(range(20)))
+        built(model, tmp_path / missing)
+        assert text in (tmp_path / missing / "c" / "model.h").read_text(encoding="utf-8")
+        readme = (tmp_path / missing / "c" / "README.md").read_text(encoding="utf-8")
+        assert "`model_push` scales rows in double precision" in readme

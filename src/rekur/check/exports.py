@@ -10,6 +10,7 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject
+from rekur.errors import SaveError
 from rekur.ship.c.check import compiler, outputs
 from rekur.ship.c.source import Extra, Style, lower_to_c
 from rekur.ship.c.write import header, source
@@ -57,7 +58,10 @@ def c(subject: Subject) -> Iterator[Pair]:
     precision = "int8" if program.precision == "int8" else "float32"
     lowered = lower_to_c(program, weights, Style("model", precision))
     sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
-    found = outputs(sources, "model", program, subject.sequences)
+    try:
+        found = outputs(sources, "model", program, subject.sequences)
+    except SaveError as error:  # there is no room to compile it
+        raise NotApplicable(str(error)) from error
     for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
         yield Pair(name, row, wanted)
 

@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rekur.errors import InputError, RekurError, describe
+from rekur.errors import InputError, RekurError, SaveError, describe
 from rekur.program import Program
 from rekur.ship.c.constants import Array
 from rekur.ship.difference import differences
@@ -22,6 +23,8 @@ WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
 #: what the padding's score is in C, which has no infinity without math.h
 LEAST = float(np.finfo(np.float32).min)
 _SECONDS = 120
+#: what compilers say of a disk that is full
+_FULL = "No space left on device"
 
 
 def compiler() -> str | None:
@@ -101,15 +104,45 @@ def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] 
     if chosen is None:
         raise RekurError("C compiler: got none; expected cc, gcc or clang. Install one, or name it in CC.")
     arguments = [chosen, *WARNINGS, *flags, "-I.", *files, "-o", binary]
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    if _FULL in done.stderr:
+        raise _no_room(_FULL)
     if done.returncode != 0 or done.stderr:
-        raise RekurError(f"{chosen}: got {done.stderr[:2000].strip()}; expected no word. The export is at fault.")
+        told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        first = next((line for line in told if "error" in line), told[0])
+        raise RekurError(describe(chosen, first, "code that compiles without a warning", "The export is at fault."))
     return folder / binary
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder to compile and to run in, for a while.
+
+    Raises:
+        SaveError: there is no room for it, or programs may not run there.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="rekur-c-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        if isinstance(error, RekurError):
+            raise
+        raise _no_room(error.strerror or str(error)) from error
+
+
+def _no_room(got: str) -> SaveError:
+    place = os.environ.get("TMPDIR") or "the folder for temporary files"
+    expected = "a folder with room to compile the export, where programs may run"
+    return SaveError(describe(place, got, expected, "Set TMPDIR to such a folder."))
 
 
 def run(binary: Path, given: bytes, *arguments: str) -> str:
     """Return what a program writes for what it is given on its standard input."""
-    done = subprocess.run([str(binary), *arguments], input=given, capture_output=True, check=False, timeout=_SECONDS)
+    command = [str(binary), *arguments]
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RekurError(f"{binary.name}: got no end within {_SECONDS} seconds; expected one.") from None
     if done.returncode != 0:
         raise RekurError(f"{binary.name}: got exit code {done.returncode}; expected 0. The export is at fault.")
     return done.stdout.decode()
@@ -124,8 +157,7 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
         program: what was exported.
         sequences: token numbers (T,) or rows (T, D).
     """
-    with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
-        folder = Path(scratch)
+    with scratch() as folder:
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
         (folder / "harness.c").write_text(harness(name, program), encoding="utf-8")
@@ -152,8 +184,7 @@ def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
     if chosen is None or measure is None:
         return None, ""
     target = ("-mcpu=cortex-m4", "-mthumb") if arm else ()
-    with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
-        folder = Path(scratch)
+    with scratch() as folder:
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
         compiled = [chosen, "-std=c99", "-Os", *target, "-c", f"{name}.c", "-o", "model.o"]

@@ -240,12 +240,13 @@ def _series(features: SeriesFeatures, style: Style, constants: Constants) -> Ext
         lines += [f"        state->channel_last[i] = {given};", "    }", "}"]
     body = "".join(f"    {line}\n" for line in [*lines, f"{name}_step(state, x);", "return 0;"])
     names = comment(", ".join(features.names_[:channels]))
+    gaps, refused = (", NaN where one is missing", "") if not refuse else ("", ", as one with NaN is")
     extra.declarations = f"""
 /* raw numbers of a row */
 #define {name.upper()}_CHANNELS {channels}
 
-/* take a row of {channels} raw numbers, NaN where one is missing: {names};
-   returns 0, or 1 for a row that cannot be taken, which changes nothing */
+/* take a row of {channels} raw numbers{gaps}: {names};
+   returns 0, or 1 for a row that is refused{refused}, which changes nothing */
 int {name}_push({name}_state *state, const double values[{channels}]);
 """
     extra.definitions = f"""

@@ -40,6 +40,9 @@ def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str
         ("multiply-adds of a step", f"{report['multiply_adds_step']:,}"),
         ("multiply-adds of reading the output", f"{report['multiply_adds_read']:,}"),
     ]
+    more = _doubles(name) if raw and report["input"]["kind"] == "rows" else ""
+    if why_not:
+        more = f"\nRaw input cannot be given: {why_not}. Give steps to `{name}_step`.\n"
     table = "".join(f"| {what} | {size} |\n" for what, size in rows)
     return f"""# {name}
 
@@ -65,7 +68,7 @@ static float output[{upper}_OUTPUT];
 
 `make` builds `{name}`, which reads lines from standard input; main.c says how. Several streams are several states.
 The buffer is shared: use the model from one thread at a time, or compile with `-D{upper}_THREAD=_Thread_local` (C11).
-{f"{chr(10)}Raw input cannot be given: {why_not}. Give steps to `{name}_step`.{chr(10)}" if why_not else ""}"""
+{more}"""
 
 
 def _loop(name: str, report: dict[str, Any], raw: bool) -> str:
@@ -75,6 +78,13 @@ def _loop(name: str, report: dict[str, Any], raw: bool) -> str:
     if report["input"]["kind"] == "rows":
         return f"{name}_push(&state, row); /* for each row of raw numbers */"
     return f"{name}_push(&state, text, length); /* for each piece of the text, in UTF-8 */\n{name}_finish(&state);"
+
+
+def _doubles(name: str) -> str:
+    return f"""
+`{name}_push` scales rows in double precision, as training does. Where a device computes that in software, and it takes
+too long, give `{name}_step` rows that are scaled already.
+"""
 
 
 def _labelled(name: str, upper: str, answers: str) -> str:

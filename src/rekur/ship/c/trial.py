@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,8 +81,7 @@ def raw_outputs(
     sources: dict[str, str], name: str, features: Features, items: Sequence[Any], lowered: Lowered
 ) -> Array:
     """Return the outputs (B, K) of an export for raw items, given to it in pieces of any size."""
-    with tempfile.TemporaryDirectory(prefix="rekur-c-") as scratch:
-        folder = Path(scratch)
+    with check.scratch() as folder:
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
         rows = isinstance(features, SeriesFeatures)

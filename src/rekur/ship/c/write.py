@@ -61,21 +61,21 @@ extern "C" {{
 #define {upper}_STATE_BYTES {size}
 #define {upper}_BUFFER_BYTES {lowered.buffer_bytes}
 
-/* everything that is remembered of one stream; copy it to fork the stream, write it down to go on later */
+/* all that is remembered of one stream: a copy forks the stream, and one that was stored goes on later */
 typedef struct {{
 {members or "    uint8_t nothing[1];"}
 }} {name}_state;
 
-/* make a state that of the beginning of a sequence */
+/* begin a sequence: what stood in the state is ignored */
 void {name}_init({name}_state *state);
 
-/* forget the sequence: what follows is a new one */
+/* begin a new sequence */
 void {name}_reset({name}_state *state);
 
 /* take one step: {what} */
 void {name}_step({name}_state *state, {takes});
 
-/* give the output as if the sequence ended here */
+/* write the output for the sequence so far */
 void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT]);
 {extra.declarations}
 #ifdef __cplusplus
