@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from rekur.cli.options import (
 from rekur.cli.signals import stopped_code
 from rekur.cli.unfinished import Request
 from rekur.data.inputs import is_stream
-from rekur.errors import InputError, did_you_mean
+from rekur.errors import InputError, describe, did_you_mean
 
 SEARCH = (
     click.option(
@@ -126,6 +127,8 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
     _check.need("optuna", "tune", "rekur tune")
     from rekur.study import Cluster, search
 
+    _refuse_inputs(out, [*files, *valid])
+
     request = _request(task, files, list(valid), {**values, "time_limit": each}, space)
     with passing_copies(request, out) as copied:
         prepared = (fit_language if task == "language" else fit_sequences).prepare(copied)
@@ -145,6 +148,19 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
     line = "" if result.best is None else found.fit_line(task, files, given, result.best, out)
     found.show_result(result, out, line, as_json)
     return stopped_code() if result.ended == "interrupted" else 0
+
+
+def _refuse_inputs(out: Path, files: list[str]) -> None:
+    """Raise if a file that is read is one that the search writes."""
+    from rekur.runtime import check_writable
+
+    if (out / "best").is_dir():
+        check_writable(out / "best", True, inputs=files)
+    written = [os.path.realpath(out / name) for name in ("study.sqlite", "trials.csv", "search.html")]
+    for file in files:
+        if os.path.realpath(file) in written:
+            expected = f"a folder whose files are not read ('{file}' is the input)"
+            raise InputError(describe("--out", str(out), expected, "Choose another folder."))
 
 
 def _request(task: str, files: list[str], valid: list[str], values: dict[str, Any], space: dict[str, str]) -> Request:

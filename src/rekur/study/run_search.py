@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from rekur.data import Corpus, item_key, texts_in_memory
 from rekur.errors import InputError, SaveError, describe
 from rekur.study.driver import Driver
 from rekur.study.objective import Setting, make_task, run_trial
-from rekur.study.search_report import write_search_report
+from rekur.study.report import check_report
+from rekur.study.search_report import REPORT, write_search_report
 from rekur.study.space import Space, make_space
-from rekur.study.study_file import LOCK_FILE, STUDY_FILE
-from rekur.study.trials import Trial, best_first, write_csv
+from rekur.study.study_file import STUDY_FILE
+from rekur.study.trials import CSV, Trial, best_first, check_csv, write_csv
 from rekur.tasks import TASKS, SequenceEstimator, early, language_checks, load
 
 Say = Callable[[str], None]
@@ -196,7 +197,7 @@ def _finish(driver: Driver) -> SearchResult:
         folder=driver.folder,
         space=driver.space,
     )
-    write_csv(driver.folder / "trials.csv", found, list(driver.space))
+    write_csv(driver.folder / CSV, found, list(driver.space))
     if result.best is None:
         return result
     baseline = driver.baseline_for(result.best)
@@ -285,6 +286,8 @@ def _check_folder(folder: Path) -> None:
             raise InputError(
                 describe("out", str(folder), f"a new folder, or that of a search (no {STUDY_FILE} there)", fix)
             )
+        check_report(folder / REPORT)
+        check_csv(folder / CSV)
     elif folder.exists():
         raise InputError(describe("out", str(folder), "the path of a folder (a file has this name)", "Choose another."))
 
@@ -292,11 +295,17 @@ def _check_folder(folder: Path) -> None:
 @contextmanager
 def _opened(folder: Path) -> Iterator[None]:
     """Make the folder; take it away again if nothing came of the search."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
-    yield
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 @contextmanager
@@ -319,9 +328,8 @@ def _driver(
         hopeless = not any(one.state == "finished" for one in driver.trials())
         driver.file.close()
         if hopeless:
-            for name in (STUDY_FILE, LOCK_FILE):
-                (folder / name).unlink(missing_ok=True)
-            if not any(folder.iterdir()):
+            (folder / STUDY_FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's files are there
                 folder.rmdir()
         raise
     finally:

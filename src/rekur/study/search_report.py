@@ -16,6 +16,8 @@ from rekur.study.trials import Trial, best_first, clock, shown
 if TYPE_CHECKING:
     from rekur.study.run_search import SearchResult
 
+#: the page, in the folder of the search
+REPORT = "search.html"
 Table = tuple[str, Sequence[str], list[list[Any]]]
 _PRUNED, _FAINT = COLOURS[4], "0.75"
 
@@ -69,7 +71,7 @@ def write_search_report(result: SearchResult) -> None:
         details.append(failed_table(result))
     count = len(result.trials)
     title = f"{result.folder.name}: {count} trial{'s' if count > 1 else ''}"
-    write_report(result.folder / "search.html", title=title, tables=tables, plots=plots, details=details)
+    write_report(result.folder / REPORT, title=title, tables=tables, plots=plots, details=details)
 
 
 def progress(result: SearchResult) -> Figure:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rekur import _check
 from rekur.errors import InputError, LockedError, SaveError, describe
+from rekur.runtime.folders import beside, sweep
 from rekur.study.space import Space
+from rekur.train.lock import FolderLock
 
 if TYPE_CHECKING:
     import optuna
@@ -32,6 +33,7 @@ class StudyFile:
     Raises:
         InputError: the file holds another search, or something else.
         LockedError: a search runs there.
+        SaveError: the file cannot be made; nothing is left of it.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -40,33 +42,60 @@ class StudyFile:
         self._sql: Any = _check.need("sqlalchemy.exc", "tune", "a search")
         self._ids: dict[int, int] = {}
         self._lock = _locked(folder)
+        self._storage: Any = None
         self._verbosity = self._optuna.logging.get_verbosity()
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
+        try:
+            sweep(self.path)
+            if self.path.exists() and self.path.stat().st_size:
+                _refuse_another(self.path)
+                self._open(identity)
+            else:
+                self._make(identity)
+            check_same(folder, self.study.user_attrs["identity"], identity)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, identity: Mapping[str, Any]) -> None:
+        """Make the file, whole or not at all: one that was cut off while it was made could not be opened again."""
+        target, self.path = self.path, beside(self.path)
+        try:
+            self._open(identity)
+            self._let_go()
+            self.path.replace(target)
+        except (InputError, OSError) as error:
+            raise SaveError(f"{target}: could not be written ({_first(error)}).") from error
+        finally:
+            self._let_go()
+            for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
+                with suppress(OSError):
+                    path.unlink()
+            self.path = target
+        self._open(identity)
+
+    def _open(self, identity: Mapping[str, Any]) -> None:
         try:
             self._storage = self._optuna.storages.RDBStorage(
                 "sqlite:///study.sqlite", engine_kwargs={"creator": self._connect}
             )
+            self.study = self._optuna.create_study(storage=self._storage, study_name=STUDY_NAME, load_if_exists=True)
+            if "identity" not in self.study.user_attrs:
+                self.study.set_user_attr("identity", dict(identity))
         except self._faults() as error:
-            self._optuna.logging.set_verbosity(self._verbosity)
-            self._lock.close()
             fix = "Choose another --out."
             raise InputError(describe(str(self.path), _first(error), "the SQLite file of a search", fix)) from error
-        self.study = self._optuna.create_study(storage=self._storage, study_name=STUDY_NAME, load_if_exists=True)
-        known = self.study.user_attrs.get("identity")
-        if known is None:
-            self.study.set_user_attr("identity", dict(identity))
-            return
-        try:
-            check_same(folder, known, identity)
-        except InputError:
-            self.close()
-            raise
+
+    def _let_go(self) -> None:
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+            self._storage = None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
-        self._lock.close()
+        """Let go of the file; the file of its lock goes too."""
+        self._let_go()
+        self._lock.release()
         self._optuna.logging.set_verbosity(self._verbosity)
 
     def all(self, state: str | None = None) -> list[optuna.trial.FrozenTrial]:
@@ -124,20 +153,26 @@ class StudyFile:
         return self._sql.SQLAlchemyError, self._optuna.exceptions.StorageInternalError, sqlite3.Error
 
 
-def _locked(folder: Path) -> IO[str]:
-    """Return the lock of a folder; the system lets go of it when the process that holds it ends, however it ends."""
-    lock = (folder / LOCK_FILE).open("w", encoding="utf-8")
-    if os.name != "posix":
-        return lock
-    import fcntl
-
+def _locked(folder: Path) -> FolderLock:
+    """Return the lock of a folder."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
+        return FolderLock(folder, LOCK_FILE)
+    except LockedError:
         text = f"{folder}: got a search that runs there already; expected a folder of its own for each at a time."
         raise LockedError(f"{text} Wait for it to end, or choose another --out.") from None
-    return lock
+
+
+def _refuse_another(path: Path) -> None:
+    """Raise if a file is a database of something else, into which Optuna would write its tables."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)) as file:
+            tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
+            rows = file.execute("select study_name from studies").fetchall() if "studies" in tables else []
+    except sqlite3.Error:
+        return  # opening it says what is wrong
+    if (tables and "studies" not in tables) or (rows and (STUDY_NAME,) not in rows):
+        fix = "Choose another --out."
+        raise InputError(describe(str(path), "a database of something else", "the SQLite file of a search", fix))
 
 
 def _first(error: BaseException) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rekur.errors import SaveError
+from rekur.runtime.whole import check_file, write_whole
 
+#: the table, in the folder of a search
+CSV = "trials.csv"
+_HEAD = ("trial", "state", "score", "seconds", "evaluations", "reason")
+_WHAT = "a table of trials"
 State = Literal["finished", "pruned", "failed", "running"]
 
 
@@ -90,14 +95,20 @@ def clock(seconds: float) -> str:
 
 def write_csv(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None:
     """Write one row a trial, with a column for each option that is searched."""
-    head = ["trial", "state", "score", "seconds", "evaluations", "reason"]
-    try:
-        with path.open("w", encoding="utf-8", newline="") as out:
-            writer = csv.writer(out, lineterminator="\n")
-            writer.writerow([*head, *names])
-            for one in trials:
-                options = ["" if one.options.get(name) is None else one.options[name] for name in names]
-                row = [one.number, one.state, one.score, round(one.seconds, 2), json.dumps(one.evaluations), one.reason]
-                writer.writerow([*row, *options])
-    except OSError as error:
-        raise SaveError(f"{path}: could not be written ({error.strerror}).") from error
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*_HEAD, *names])
+    for one in trials:
+        options = ["" if one.options.get(name) is None else one.options[name] for name in names]
+        row = [one.number, one.state, one.score, round(one.seconds, 2), json.dumps(one.evaluations), one.reason]
+        writer.writerow([*row, *options])
+    write_whole(path, out.getvalue().encode("utf-8", "backslashreplace"), overwrite=_is_csv, what=_WHAT)
+
+
+def check_csv(path: Path) -> None:
+    """Raise if a file that is none of :func:`write_csv` has its name."""
+    check_file(path, overwrite=_is_csv, what=_WHAT)
+
+
+def _is_csv(head: bytes) -> bool:
+    return head.startswith(",".join(_HEAD).encode())
