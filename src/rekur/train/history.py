@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +82,9 @@ class History:
         folder = Path(self._folder or "") / "tensorboard"
         try:
             if self._board is None:
-                writer = _check.need("torch.utils.tensorboard.writer", "tensorboard", "tensorboard=True")
-                # what earlier files say of the step `purge_step` and later ones does not count; it is flushed here,
-                # since a thread that fails to do so would make this one wait for ever
-                self._board = writer.SummaryWriter(str(folder), purge_step=self._purged, flush_secs=10**9)
-            for name, value in row.items():
-                if isinstance(value, int | float) and name != "step":
-                    self._board.add_scalar(name, value, row.get("step", len(self.rows)))
-            self._board.flush()
+                self._board = _Events(folder, self._purged)
+            numbers = {name: value for name, value in row.items() if isinstance(value, int | float) and name != "step"}
+            self._board.add(row.get("step", len(self.rows)), numbers)
         except OSError as error:
             self._writes_board = False
             raise SaveError(f"{folder}: could not be written ({error.strerror or error}).") from error
@@ -97,6 +95,41 @@ class History:
             with contextlib.suppress(OSError):
                 self._board.close()
             self._board = None
+
+
+class _Events:
+    """An event file for TensorBoard. PyTorch's writer has a thread, whose errors would be shown as a traceback.
+
+    Args:
+        folder: where it is made.
+        purged: what earlier files say of this step and later ones does not count.
+    """
+
+    def __init__(self, folder: Path, purged: int | None) -> None:
+        self._kinds: Any = _check.need("tensorboard.compat.proto.event_pb2", "tensorboard", "tensorboard=True")
+        writer: Any = _check.need("tensorboard.summary.writer.record_writer", "tensorboard", "tensorboard=True")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 10**9}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        self._writer = writer.RecordWriter((folder / name).open("wb"))
+        self._write(file_version="brain.Event:2")
+        if purged is not None:
+            self._write(step=purged, session_log=self._kinds.SessionLog(status=self._kinds.SessionLog.START))
+
+    def add(self, step: int, numbers: dict[str, float]) -> None:
+        """Write numbers of a step, under their names."""
+        values = [{"tag": name, "simple_value": value} for name, value in numbers.items()]
+        self._write(step=step, summary={"value": values})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+    def _write(self, **what: Any) -> None:
+        self._writer.write(self._kinds.Event(wall_time=time.time(), **what).SerializeToString())
+        self._writer.flush()
+
+
+_NUMBERS = itertools.count()
 
 
 def _check_folder(folder: Path) -> None:
