@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import rekur
 from rekur.errors import InputError, SaveError
 from rekur.runtime import check_writable, read_bundle, write_bundle
+from rekur.runtime.folders import beside
 
 #: what a process of its own needs to find this file and Rekur
 PATHS = [str(Path(__file__).parent), str(Path(rekur.__file__).parents[1])]
@@ -251,6 +253,9 @@ for n in range(1, 200):
     left = sorted(path.name for path in folder.parent.iterdir())
     there = number(folder) if folder.exists() else 0
     print(n, code, there, *left)
+    write(folder, 3, overwrite=True)  # the next one clears away what was left
+    assert number(folder) == 3
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
     if code == 0:
         break
 """
@@ -328,6 +333,114 @@ def test_trouble_after_the_new_bundle_is_in_place_says_so(here, monkeypatch):
     )
     assert number("m") == 2
     assert (aside / "notes.txt").exists()
+
+
+# ---- what others left ----------------------------------------------------------------------------------------
+
+
+def dead(path, kind):
+    """A path beside another as a process of this machine named it that is dead."""
+    code = f"""
+import sys
+sys.path[:0] = {PATHS!r}
+from pathlib import Path
+from rekur.runtime.folders import beside
+print(beside(Path({str(path)!r}), {kind!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return Path(done.stdout.strip())
+
+
+def test_nothing_of_others_is_cleared_away(here, monkeypatch):
+    kept = [beside(here / "m"), beside(here / "m", "old")]  # of a process that runs: this one
+    kept += [here / ".m.partial-mine", here / ".m.old-20260101", here / ".m.partial-12345678"]  # of a person, or young
+    kept += [beside(here / "mm"), here / ".m.partial-2"]
+    monkeypatch.setattr("rekur.runtime.folders._machine", lambda: "0badcafe")  # two machines on one disk
+    kept.append(dead(here / "m", "partial"))
+    kept.append(dead(here / "m", "old"))
+    for path in kept:
+        path.mkdir()
+    write("m", 1)
+    write("m", 2, overwrite=True)
+    assert sorted(path.name for path in here.iterdir()) == sorted(["m", *(path.name for path in kept)])
+
+
+def test_what_another_machine_or_an_earlier_version_left_is_cleared_away_after_a_day(here, monkeypatch):
+    left = [here / ".m.partial-12345678", dead(here / "m", "partial"), dead(here / "m", "old")]
+    monkeypatch.setattr("rekur.runtime.folders._machine", lambda: "0badcafe")
+    for path in left:
+        path.mkdir()
+        os.utime(path, (time.time() - 90_000,) * 2)
+    write("m", 1)
+    assert [path.name for path in here.iterdir()] == ["m"]
+
+
+def test_a_bundle_that_was_moved_aside_is_put_back(here):
+    write("m", 1)
+    Path("m/notes.txt").touch()
+    Path("m").rename(dead(here / "m", "old"))
+    with pytest.raises(InputError, match="a bundle is there"):
+        write("m", 2)
+    assert number("m") == 1
+    assert Path("m/notes.txt").exists()
+
+
+def test_what_was_not_carried_over_is_once_its_successor_stands(here):
+    write("m", 1, files={"labels/old.txt": b"old"})
+    for name in ("notes.txt", "labels/why.txt", "taken.txt"):
+        Path("m", name).write_text("mine")
+    aside = dead(here / "m", "old")
+    Path("m").rename(aside)
+    write("m2", 2)
+    Path("m2").rename("m")
+    Path("m/taken.txt").write_text("a newer one")
+    write("m", 3, overwrite=True)
+    assert Path("m/labels/why.txt").read_text() == Path("m/notes.txt").read_text() == "mine"
+    assert not Path("m/labels/old.txt").exists()
+    assert Path("m/taken.txt").read_text() == "a newer one"
+    assert (aside / "taken.txt").read_text() == "mine"  # somebody's file is never removed
+
+
+def test_long_names_that_begin_alike_are_told_apart(here):
+    one, two = "é" * 60 + "1", "é" * 60 + "2"
+    write(one, 1)
+    Path(one).rename(dead(here / one, "old"))
+    write(two, 2)
+    assert (number(two), Path(one).exists()) == (2, False)
+    write("x" * 255)
+    with pytest.raises(InputError, match="a bundle is there"):
+        write(one, 3)
+    assert number(one) == 1
+
+
+def test_of_two_that_are_written_at_once_the_first_stays(here, monkeypatch):
+    real = Saved.save
+
+    def save(features, folder):
+        monkeypatch.setattr(Saved, "save", real)
+        write("m", 1)
+        real(features, folder)
+
+    monkeypatch.setattr(Saved, "save", save)
+    with pytest.raises(InputError, match="a bundle is there"):
+        write("m", 2)
+    assert number("m") == 1
+    assert [path.name for path in here.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "features/notes.txt", "model.safetensors"])
+def test_a_file_of_somebody_whose_name_is_needed(here, name):
+    Path("m", name).parent.mkdir(parents=True, exist_ok=True)
+    Path("m", name).write_text("mine")
+    with pytest.raises(InputError, match=r"expected a folder that is new or empty \(it holds"):
+        write("m", carry_over=True)
+    assert Path("m", name).read_text() == "mine"
+    Path("m", name).rename("elsewhere")
+    Path("m/notes.txt").write_text("mine")
+    if name.startswith("features"):
+        Path("m/features").rmdir()
+    write("m", carry_over=True)
+    assert Path("m/notes.txt").read_text() == "mine"
 
 
 def test_what_is_in_place_was_read_back_first(here, monkeypatch):

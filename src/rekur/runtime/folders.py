@@ -1,8 +1,9 @@
 """Files and folders that take the place of others, whole or not at all; what belongs to somebody else is carried over.
 
 What is being written stands beside its target under a hidden name, ``.NAME.partial-…``; a folder that is being replaced
-is moved to ``.NAME.old-…`` for a moment. Both names say which process made them, so that the next run in the same place
-clears away what a process left that was killed, and nothing of one that still runs.
+is moved to ``.NAME.old-…`` for a moment, and what is to be removed of it to ``.NAME.rest-…``. The names say which
+process made them, so that the next run in the same place clears away what a process left that was killed, and nothing
+of one that still runs.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from rekur.errors import InputError, SaveError, describe
 #: seconds after which what another machine, or an earlier version, left half-written counts as abandoned
 ABANDONED = 86_400.0
 
-_PARTIAL, _OLD = "partial", "old"
+_PARTIAL, _OLD, _REST = "partial", "old", "rest"
 #: machine, process and its start, and a random part; earlier versions wrote the random part alone
-_SUFFIX = re.compile(r"(partial|old)-(?:([0-9a-f]{8})-([0-9]+)-([0-9]+)-)?[0-9a-f]{4,8}")
+_SUFFIX = re.compile(r"(partial|old|rest)-(?:([0-9a-f]{8})-([0-9]+)-([0-9]+)-)?[0-9a-f]{4,8}")
 
 #: says of a folder which files in it Rekur wrote, as paths relative to it; None of a folder that it did not write
 OwnFiles = Callable[[Path], "Collection[str] | None"]
@@ -61,7 +62,7 @@ def sweep(target: Path, own: OwnFiles = lambda folder: None) -> None:
     """
     for left in _left(target):
         with contextlib.suppress(OSError):
-            if left.kind == _PARTIAL and left.abandoned:
+            if left.kind != _OLD and left.abandoned:
                 _remove(left.path)
             elif left.kind == _OLD and not os.path.lexists(target):
                 if left.abandoned or own(left.path) is not None:
@@ -149,7 +150,10 @@ def _carry_over(source: Path, target: Path, own: Collection[str]) -> None:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).rename(target / name)
     if not any(os.path.lexists(source / name) for name in names):
-        shutil.rmtree(source, ignore_errors=True)
+        begin, _, owner = source.name.rpartition(f".{_OLD}-")
+        rest = source.with_name(f"{begin}.{_REST}-{owner}")
+        source.rename(rest)  # nothing in it counts any more, even if removing it is cut short
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def _foreign(folder: Path, own: Collection[str], above: str = "") -> list[str]:
@@ -181,7 +185,7 @@ def _judge(path: Path, kind: str, machine: str | None, process: str | None, star
         return _Left(path, kind, abandoned=True) if _start_of(int(process or 0)) != start else None
     old = time.time() - path.lstat().st_mtime > ABANDONED
     if machine is None:  # of an earlier version: a folder of such a name may be a person's own
-        return _Left(path, kind, abandoned=old and kind == _PARTIAL)
+        return _Left(path, kind, abandoned=old and kind != _OLD)
     return _Left(path, kind, abandoned=True) if old else None
 
 

@@ -153,14 +153,10 @@ class _Run:
             self._go_on(checkpoints)
 
     def go(self) -> TrainResult:
-        evaluations = -(-self.total // self.plan.evaluate_every)
-        by_epoch = self.plan.evaluate_every == self.plan.steps_per_epoch
-        self.reporter.start(
-            self.total, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
-        )
         stopped: Stopped = "finished"
         try:
             with self.stop, self.waiting:
+                self._start()
                 stopped = self._steps()
         except KeyboardInterrupt:
             if self.stop.urgent:
@@ -185,6 +181,14 @@ class _Run:
         self.plain.to("cpu").eval()
         score = self.best_score if self.plan.larger_is_better else -self.best_score
         return TrainResult(self.best_epoch, score, stopped, self.seconds, tuple(self.events))
+
+    def _start(self) -> None:
+        """Tell how long the run is."""
+        evaluations = -(-self.total // self.plan.evaluate_every)
+        by_epoch = self.plan.evaluate_every == self.plan.steps_per_epoch
+        self.reporter.start(
+            self.total, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
+        )
 
     @property
     def seconds(self) -> float:
