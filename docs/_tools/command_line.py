@@ -24,7 +24,7 @@ Every command says what it takes with `--help`. Results go to standard output, e
 | 3 | a package is missing; the message says how to get it |
 | 4 | training diverged and could not be rescued |
 | 130 | stopped by Ctrl-C; a model in training is saved as it was best |
-| 143 | stopped by SIGTERM, in the same way |
+| 143, 129 | stopped by SIGTERM, or by SIGHUP as a terminal sends it that is closed, in the same way |
 """
 
 
