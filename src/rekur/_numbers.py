@@ -38,3 +38,13 @@ def shown_interval(ends: Sequence[float] | None) -> str:
         '0.2500 – 0.7500'
     """
     return "" if ends is None else f"{shown(ends[0])} – {shown(ends[1])}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, which takes an s for all but one.
+
+    Example:
+        >>> counted(1, "item"), counted(1200, "item")
+        ('1 item', '1,200 items')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Run
+from tests.e2e.conftest import Run, write_lines
 from tests.e2e.test_resume import interrupt_after, weights
 
 from rekur import LanguageModel
@@ -118,3 +118,31 @@ def test_a_stopped_short_run_goes_on(cli: Run, tmp_path: Path) -> None:
     assert cli("resume", tmp_path / "m", "--quiet").code == 0
     assert weights(tmp_path / "m") == weights(tmp_path / "whole")
     assert json.loads((tmp_path / "m" / "metrics.json").read_text())["split"] == "training"
+
+
+def test_few_items_are_trained_or_refused_in_words(cli: Run, tmp_path: Path) -> None:
+    def fit(task: str, count: int) -> tuple[int, str, str]:
+        rows = [
+            {"t": f"{'good' if i % 2 else 'bad'} film {i}", "y": i if task == "regress" else i % 2}
+            for i in range(count)
+        ]
+        file = write_lines(tmp_path / "few.jsonl", rows)
+        words = ("--text", "t", "--label", "y", "--out", tmp_path / f"{task}{count}")
+        done = cli("fit", task, file, *words, "--epochs", "2", "--hidden-size", "4", "--no-baseline")
+        return done.code, done.err, done.out
+
+    assert fit("regress", 2)[:2] == (
+        2,
+        "rekur: examples: got 2; expected more, since with 1 held out for validation the labels of the others do not "
+        "differ. Add examples, or give items for validation.\n",
+    )
+    code, err, _ = fit("classify", 2)
+    assert (code, "expected a class with 2 or more different items" in err) == (2, True)
+    assert "in 1 training example;" in fit("classify", 1)[1]
+    for task, count, held_out in (("regress", 3, "1 item"), ("classify", 4, "2 items"), ("regress", 10, "1 item")):
+        code, err, out = fit(task, count)
+        assert code == 0
+        assert f"Scores on so few items tell little: {held_out} to validate on." in err
+        assert f"Scores on {held_out.replace('item', 'validation item')}\n" in out
+        if task == "regress":
+            assert "95 % interval" not in out

@@ -16,7 +16,7 @@ from rekur.errors import DivergedError, InputError, LockedError, MissingDependen
 from rekur.study import SearchResult, search
 from rekur.study.driver import RANDOM_TRIALS, UNPRUNED_TRIALS
 from rekur.study.objective import Outcome
-from rekur.study.search_report import write_search_report
+from rekur.study.search_report import curves, progress, write_search_report
 from rekur.study.space import Choices, Range, default_space, make_space, option_types
 from rekur.tasks import TASKS, load
 
@@ -293,6 +293,17 @@ def test_a_trial_behind_the_median_is_pruned(tmp_path: Path, monkeypatch: pytest
     assert (good.state, good.score, len(good.evaluations)) == ("finished", 0.1, 3)
     assert found.best == good
     assert (found.bundle / "model").read_text() == f"{good.number}"
+
+
+def test_no_trial_is_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scripted(tmp_path / "s", monkeypatch, {0: 0.5, 1: 90.0, 2: 0.51, 3: 0.52, 4: 70.0}, 5)
+    axes = progress(found).axes[0]
+    low, high = axes.get_ylim()
+    points = [tuple(place) for drawn in axes.collections for place in drawn.get_offsets()]
+    assert high < 70
+    assert {number for number, score in points if low <= score <= high} == {0, 1, 2, 3, 4}
+    labels = [text.get_text() for text in curves(found).axes[0].get_legend().get_texts()]
+    assert "pruned" not in labels or any(one.state == "pruned" for one in found.trials)
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,21 @@ def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp
     assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == expected
 
 
+def test_one_evaluation_is_a_point_and_epochs_are_whole() -> None:
+    rows = [{"epoch": epoch, "valid_loss": 1 / epoch} for epoch in range(1, 6)]
+    axes = learning_curves({"short": rows[:1], "long": rows}, "valid_loss").axes[0]
+    short, long = axes.lines
+    assert short.get_marker() == "o"
+    assert long.get_marker() in ("", "None")
+    single = learning_curves({"short": rows[:1]}, "valid_loss").axes[0]
+    assert all(place == round(place) for axis in (axes, single) for place in axis.get_xticks())
+
+
+def test_a_text_learnt_by_heart_has_a_plot() -> None:
+    (plot,) = model_plots({}, [{"epoch": 20, "train_loss": 0.1, "train_perplexity": 1.1}])
+    assert plot.axes[0].get_ylabel() == "train loss"
+
+
 def _umask() -> int:
     taken = os.umask(0)
     os.umask(taken)

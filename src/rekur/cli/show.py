@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rekur._numbers import shown, shown_interval
+from rekur._numbers import counted, shown, shown_interval
 from rekur.cli import streams
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
@@ -36,12 +36,15 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     """Print a table; numbers stand to the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     numeric = [bool(cells) and all(_is_number(row[k]) for row in cells) for k in range(len(head))]
-    out = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    out = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, right in zip(head, numeric, strict=True):
         out.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in cells:
         out.add_row(*[escape(cell) for cell in row])
-    console(err=err).print(out)
+    to = console(err=err)
+    if title:
+        to.print(escape(title), style="bold")  # by itself: as the table's own it would be as narrow as the table
+    to.print(out)
 
 
 def as_json(value: dict[str, Any]) -> None:
@@ -132,23 +135,25 @@ def size(metrics: dict[str, Any], kind: str = "") -> str:
     """Return on how much a model was scored, such as ``40 items`` or, of a kind, ``40 validation items``."""
     kind = f"{kind} " if kind else ""
     if "items" in metrics:
-        return f"{metrics['items']} {kind}items"
-    return f"{metrics['characters']:,} {kind}characters in {metrics['tokens']:,} tokens"
+        return counted(metrics["items"], f"{kind}item")
+    return f"{counted(metrics['characters'], f'{kind}character')} in {counted(metrics['tokens'], 'token')}"
 
 
 Rows = tuple[list[str], list[list[Any]]]
 
 
 def score_rows(metrics: dict[str, Any]) -> Rows:
-    """Return the headline scores with their intervals, and the baseline's beside them where it was scored."""
-    baseline = metrics.get("baseline") or {}
-    head = ["score", "this model", "95 % interval"] + ([baseline["name"]] if baseline else [])
-    rows = []
-    for name in HEADLINES:
-        if name in metrics:
-            between = shown_interval(metrics.get(f"{name}_interval"))
-            rows.append([name.replace("_", " "), metrics[name], between] + ([baseline.get(name)] if baseline else []))
-    return head, rows
+    """Return the headline scores, with their intervals and those of the baseline where there are any."""
+    names, baseline = [name for name in HEADLINES if name in metrics], metrics.get("baseline") or {}
+    columns = [[name.replace("_", " ") for name in names], [metrics[name] for name in names]]
+    head, intervals = ["score", "this model"], [metrics.get(f"{name}_interval") for name in names]
+    if any(intervals):
+        head.append("95 % interval")
+        columns.append([shown_interval(ends) for ends in intervals])
+    if baseline:
+        head.append(baseline["name"])
+        columns.append([baseline.get(name) for name in names])
+    return head, [list(row) for row in zip(*columns, strict=True)]
 
 
 def class_rows(metrics: dict[str, Any]) -> Rows:

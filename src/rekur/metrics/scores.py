@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from rekur.metrics.stats import bootstrap_interval, score_interval, share_interval
 
+#: items of which there are samples enough to see how an error varies
+FEWEST_ITEMS = 5
+
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
@@ -94,16 +97,18 @@ def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
         guess: what the model gave, (N,).
 
     Returns:
-        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse``, and ``r2``, the share of
-        the variance that is explained (0 where the truth is constant).
+        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse`` (None of fewer than 5 items),
+        and ``r2``, the share of the variance that is explained (0 where the truth is constant).
     """
     error, away = guess - truth, truth - truth.mean()
     rmse, spread = _root_mean_square(error), _root_mean_square(away)
     share = rmse / spread if spread else 1.0
+    enough = len(truth) >= FEWEST_ITEMS
+    interval = bootstrap_interval(lambda i: _root_mean_square(error[i]), len(truth)) if enough else None
     return {
         "items": len(truth),
         "rmse": rmse,
-        "rmse_interval": bootstrap_interval(lambda i: _root_mean_square(error[i]), len(truth)),
+        "rmse_interval": interval,
         "mae": float(np.abs(error).mean()),
         "r2": 1.0 - share * share,
     }

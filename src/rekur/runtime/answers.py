@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._numbers import counted
 from rekur._values import CellError, is_missing_label, number_of, scalar
 from rekur.data.label_forms import label_form
 from rekur.errors import InputError, describe, did_you_mean
@@ -217,7 +218,7 @@ class NumberAnswers(Answers):
         low, high = float(values.min()), float(values.max())
         if low == high:
             raise InputError(
-                f"{name}: got only the number {low:g} in {len(values)} training examples; "
+                f"{name}: got only the number {low:g} in {counted(len(values), 'training example')}; "
                 "expected numbers that differ. Choose another label column."
             )
         if largest > LARGEST_LABEL or high - low < SMALLEST_SPREAD:

@@ -67,7 +67,9 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: 
     figure, axes = _figure(6.4, 4.0)
     for (run, rows), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
         points = [(row["epoch"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), color=colour, label=run, linewidth=1.8)
+        marker = "o" if len(points) == 1 else ""  # a line through one point is none
+        axes.plot(*zip(*points, strict=True), color=colour, label=run, linewidth=1.8, marker=marker)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
     axes.legend(frameon=False)
     return figure

@@ -97,9 +97,9 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
     if "calibration" in metrics:
         plots.append(figures.calibration(metrics["calibration"], metrics["calibration_error"]))
     if history:
-        for name in ("valid_loss", "valid_accuracy", "valid_micro_f1", "valid_rmse"):
-            if name in history[0]:
-                plots.append(figures.learning_curves({"this model": history}, name))
+        names = ("valid_loss", "valid_accuracy", "valid_micro_f1", "valid_rmse")
+        scored = [name for name in names if name in history[0]] or ["train_loss"]  # of a text learnt by heart
+        plots += [figures.learning_curves({"this model": history}, name) for name in scored]
     return plots
 
 

@@ -93,9 +93,9 @@ def progress(result: SearchResult) -> Figure:
     if steps:
         axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.2, label="best so far")
     axes.set(xlabel="trial", ylabel=result.monitor.replace("_", " "), title="Trials in order")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.legend(frameon=False)
-    _look_at_the_good(axes, result)
+    _look_at_the_good(axes, result, *_points([*finished, *pruned]))
     return figure
 
 
@@ -114,6 +114,8 @@ def slices(result: SearchResult) -> list[Figure]:
     for place, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         axes.spines[["top", "right"]].set_visible(False)
         one = result.space[name]
+        places: list[float] = []
+        heights: list[float] = []
         for state, colour in (("pruned", "none"), ("finished", ACCENT)):
             there = [
                 t for t in result.trials if t.state == state and t.evaluations and one.contains(t.options.get(name))
@@ -121,37 +123,43 @@ def slices(result: SearchResult) -> list[Figure]:
             where = [_place(one, trial.options[name]) for trial in there]
             edges = _PRUNED if state == "pruned" else ACCENT
             axes.scatter(where, [_height(t) for t in there], s=16, facecolors=colour, edgecolors=edges, alpha=0.8)
+            places, heights = places + where, heights + [_height(t) for t in there]
         if isinstance(one, Choices):
             axes.set_xticks(range(len(one.options)), [shown(value) for value in one.options])
             axes.set_xlim(-0.5, len(one.options) - 0.5)
         elif one.log:
             axes.set_xscale("log")
         elif one.whole:
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.set_xlabel(name.replace("_", " "))
         if place % columns == 0:
             axes.set_ylabel(result.monitor.replace("_", " "))
-        _look_at_the_good(axes, result)
+        _look_at_the_good(axes, result, places, heights)
     return [figure]
 
 
 def curves(result: SearchResult) -> Figure:
     """Return the monitored score of every trial over its evaluations; the best one on top."""
     figure, axes = _figure(6.4, 4.0)
+    named: set[str] = set()
     for one in result.trials:
         if one.evaluations and one != result.best:
             colour = _PRUNED if one.state == "pruned" else _FAINT
-            axes.plot(range(1, len(one.evaluations) + 1), one.evaluations, color=colour, linewidth=0.9)
-    axes.plot([], [], color=_FAINT, label="finished")
-    axes.plot([], [], color=_PRUNED, label="pruned")
+            label: str = "" if one.state in named else one.state
+            named.add(one.state)
+            _curve(axes, one.evaluations, color=colour, linewidth=0.9, label=label)
     if result.best is not None:
-        best = result.best.evaluations
-        axes.plot(
-            range(1, len(best) + 1), best, color=ACCENT, linewidth=2.0, label=f"trial {result.best.number}, the best"
-        )
+        label = f"trial {result.best.number}, the best"
+        _curve(axes, result.best.evaluations, color=ACCENT, linewidth=2.0, label=label)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set(xlabel="evaluation", ylabel=result.monitor.replace("_", " "), title="How trials went")
     axes.legend(frameon=False)
     return figure
+
+
+def _curve(axes: Any, scores: Sequence[float], **look: Any) -> None:
+    """Draw a line over evaluations, or a point where there is one."""
+    axes.plot(range(1, len(scores) + 1), scores, marker="o" if len(scores) == 1 else "", markersize=4, **look)
 
 
 def _points(trials: Sequence[Trial]) -> tuple[list[int], list[float]]:
@@ -167,8 +175,15 @@ def _place(one: Range | Choices, value: Any) -> float:
     return float(one.options.index(value)) if isinstance(one, Choices) else float(value)
 
 
-def _look_at_the_good(axes: Any, result: SearchResult) -> None:
-    """Leave what is far off out of sight: the scores near the best are what one wants to tell apart."""
+def _look_at_the_good(axes: Any, result: SearchResult, x: Sequence[float], y: Sequence[float]) -> None:
+    """Look at scores near the best, which one wants to tell apart; those far off are triangles at the edge.
+
+    Args:
+        axes: with the points drawn.
+        result: the search.
+        x: where the points are, (N,).
+        y: their scores, (N,).
+    """
     scores = sorted(one.score for one in result.trials if one.score is not None)
     if len(scores) < 4:
         return
@@ -176,7 +191,11 @@ def _look_at_the_good(axes: Any, result: SearchResult) -> None:
     best, worst = (scores[-1], scores[0]) if result.larger_is_better else (scores[0], scores[-1])
     reach = max(abs(best - middle) * 3, 1e-9)
     end = max(worst, best - reach) if result.larger_is_better else min(worst, best + reach)
-    if best != end:
-        low, high = sorted((best, end))
-        margin = 0.06 * (high - low)
-        axes.set_ylim(low - margin, high + margin)
+    if best == end:
+        return
+    margin = 0.06 * abs(best - end)
+    low, high = min(best, end) - margin, max(best, end) + margin
+    axes.set_ylim(low, high)
+    for edge, marker in ((low, "v"), (high, "^")):
+        beyond = [place for place, score in zip(x, y, strict=True) if (score < low if edge == low else score > high)]
+        axes.scatter(beyond, [edge] * len(beyond), marker=marker, s=26, color=_PRUNED, clip_on=False, zorder=4)

@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rekur._numbers import counted
 from rekur.data import Corpus, Encoded, choose_rows, read_labels
 from rekur.data.overlap import shared_items
+from rekur.errors import InputError
 from rekur.features import make_features, restore
 from rekur.models import SequenceSpec, build
 from rekur.runtime import Answering, Session, answers_from
@@ -27,6 +29,9 @@ from rekur.tasks.estimator import Estimator
 from rekur.tasks.guess import Guess
 from rekur.tasks.plan import FitPlan, run
 from rekur.train import Checkpoints, History, Reporter
+
+#: validation items below which scores are said to tell little
+FEW_TO_VALIDATE = 4
 
 
 class SequenceEstimator(Answering, Estimator):
@@ -268,7 +273,7 @@ class SequenceEstimator(Answering, Estimator):
         self._start(train_set)
         plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
         what = (
-            f"{len(train_set.rows)} items to train on, {len(valid_set.rows)} to validate on; "
+            f"{counted(len(train_set.rows), 'item')} to train on, {len(valid_set.rows)} to validate on; "
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
         if checkpoints is not None:
@@ -294,7 +299,13 @@ class SequenceEstimator(Answering, Estimator):
         chosen = np.ones(len(labels), dtype=bool)
         if valid is None:
             chosen = choose_rows(labels, read.keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
-            self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+            try:
+                self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
+            except InputError as error:
+                raise InputError(
+                    f"examples: got {len(labels)}; expected more, since with {int((~chosen).sum())} held out for "
+                    "validation the labels of the others do not differ. Add examples, or give items for validation."
+                ) from error
         if begun is not None:
             self._restore_targets(begun["reads"]["targets"])
         valid_targets = None
@@ -346,6 +357,8 @@ class SequenceEstimator(Answering, Estimator):
         reporter: Reporter,
     ) -> None:
         """Score the kept weights, and the baseline beside them, on the validation items."""
+        if len(valid_set.rows) < FEW_TO_VALIDATE:
+            reporter.say(f"Scores on so few items tell little: {counted(len(valid_set.rows), 'item')} to validate on.")
         scores = run(self.model_, valid_set.steps, valid_set.rows)
         self._compare_with_guess(scores, train_set.truth, valid_set.truth, reporter)
         self.metrics_ = {"split": "validation", **self.answers_.metrics(scores, valid_set.truth)}

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rekur import _check
+from rekur._numbers import counted
 from rekur.data import Encoded
 from rekur.data.example import warn
 from rekur.data.label_forms import alike_labels
@@ -102,8 +103,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if len(values) < (1 if self.multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
             raise InputError(
-                f"labels: got {only} in {len(labels)} training examples; expected at least two different ones. "
-                "Choose another label column, or add examples of the other classes."
+                f"labels: got {only} in {counted(len(labels), 'training example')}; expected at least two different "
+                "ones. Choose another label column, or add examples of the other classes."
             )
         self.answers_ = ClassAnswers(values, multi_label=self.multi_label)
         frequency = np.array([counts[value] for value in values], dtype=np.float64)

@@ -18,8 +18,8 @@ from rekur.train.loop import how_to_calm
 
 #: times the loss of a guess from which a model is worse on however few items, and from which it is no model
 _WORSE, _EXPLODED = 2.0, 10.0
-#: standard errors by which a model is worse where that is no chance
-_ERRORS = 1.96
+#: standard errors by which a model is worse where that is no chance, and losses that a standard error takes
+_ERRORS, _FEW = 1.96, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,6 @@ class Guess:
             events = f"{result.events[-1]}; " if result.events else ""
             raise DivergedError(f"training: {events}{compared}, so no model was kept. {how_to_calm(options)}")
         difference = self.model - self.guess
-        error = float(difference.std()) / math.sqrt(len(difference))
+        error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) >= _FEW else math.inf
         if model - guess > _ERRORS * error or model > _WORSE * typical:
             reporter.say(f"warning: {compared}. Train longer, or at another learning rate.")

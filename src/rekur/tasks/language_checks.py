@@ -50,5 +50,7 @@ def check_vocabulary(features: TextFeatures) -> None:
     """Raise if there is nothing to tell apart in a text."""
     if features.size < recipe.FEWEST_TOKENS:
         fix = "With one symbol there is nothing to predict; check that the right text was read."
+        if features.tokens_ in ("word", "bpe"):
+            fix += " To read it letter by letter: tokens='char' (--tokens char)."
         only = features.vocabulary_[0]
         raise InputError(f"text: got only the symbol {only!r}; expected at least two different ones. {fix}")
