@@ -335,6 +335,19 @@ def test_weights_in_few_numbers() -> None:
         same(read_nodes(model)["layer"], wanted)
 
 
+@pytest.mark.parametrize("opset", [13, 17, 21])
+def test_weights_of_eight_bits(opset: int) -> None:
+    """As quantised models have them: whole numbers, and a scale for each row."""
+    arrays, scale = weights_of("GRU"), np.linspace(0.01, 0.02, 3 * H).astype(np.float32)
+    whole = {letter: np.round(arrays[letter][0] / scale[:, None]).astype(np.int8) for letter in "WR"}
+    nodes = [helper.make_node("DequantizeLinear", [f"w{k}", "scale"], [f"d{k}"], axis=0) for k in "WR"]
+    nodes += [helper.make_node("Unsqueeze", [f"d{k}", "axes"], [k]) for k in "WR"]
+    given = {"wW": whole["W"], "wR": whole["R"], "scale": scale, "axes": np.array([0]), "B": arrays["B"]}
+    model = model_of([*nodes, layer_node("GRU")], given, ["Y"], opset=opset)
+    wide = {letter: (whole[letter] * scale[:, None])[None] for letter in "WR"}
+    same(read_nodes(model)["layer"], from_node("GRU", {**wide, "B": arrays["B"]}, {"linear_before_reset": 1}))
+
+
 def test_bits_of_bfloat16_become_float32() -> None:
     arrays = weights_of("RNN")
     short = {name: helper.make_tensor(name, 16, a.shape, a.reshape(-1).tolist()) for name, a in arrays.items()}
@@ -442,6 +455,11 @@ OTHER_STATES: dict[str, tuple[list[Any], dict[str, Array], str]] = {
     "Expand": ([*_SHAPE, _node("Expand", "first", "axes")], {**_SIZES, "first": LEARNED}, "h, which Expand computes"),
     "ConstantOfShape": (
         [*_SHAPE, _node("ConstantOfShape", "axes", value=from_array(np.ones(1, np.float32)))],
+        _SIZES,
+        "h, which ConstantOfShape computes",
+    ),
+    "ConstantOfShape of a scalar": (
+        [*_SHAPE, _node("ConstantOfShape", "axes", value=from_array(np.float32(1)))],
         _SIZES,
         "h, which ConstantOfShape computes",
     ),
@@ -638,7 +656,7 @@ def test_what_pytorch_exports(kind: str, tmp_path: Path) -> None:
             parameter.data.fill_(0.5)
     x = torch.randn(3, 6, D)
     for number, more in enumerate(
-        ({"dynamic_axes": {"x": {0: "batch", 1: "time"}}}, {"do_constant_folding": False}, {})
+        ({"dynamic_axes": {"x": {0: "batch", 1: "time"}}}, {"do_constant_folding": False}, {"opset_version": 7}, {})
     ):
         file = tmp_path / f"{number}.onnx"
         torch.onnx.export(net, (x,), str(file), dynamo=False, input_names=["x"], **more)

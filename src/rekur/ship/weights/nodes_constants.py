@@ -83,9 +83,10 @@ class Constants:
 
     def _zero_end(self, name: str) -> bool:
         node = self._makers.get(name)
-        if node is not None and node.op_type == "ConstantOfShape":
-            filled = [self._onnx.numpy_helper.to_array(attribute.t) for attribute in node.attribute]
-            return not any(array.any() for array in filled)
+        if node is not None and node.op_type in ("ConstantOfShape", "ConstantFill"):  # the second one before opset 9
+            value = [one for one in node.attribute if one.name == "value"]
+            to_array = self._onnx.numpy_helper.to_array
+            return not any(one.f or one.i or (one.HasField("t") and to_array(one.t).any()) for one in value)
         array = self.array(name)
         return array is not None and not np.any(array)
 
@@ -126,7 +127,9 @@ class Constants:
         ]
         outputs = [helper.make_empty_tensor_value_info(name)]
         graph = helper.make_graph([node], "constant", infos, outputs)
-        opsets = self._model.opset_import
+        opsets = list(self._model.opset_import)
+        if node.op_type == "DequantizeLinear":  # ONNX's reference has it from this version on
+            opsets = [helper.make_opsetid("", 19)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=self._model.ir_version)
         from onnx.reference import ReferenceEvaluator
 
