@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,32 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             with pytest.raises(MissingDependencyError, match=rf"writing \w+ models: needs the package '{package}'"):
                 write(gru, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("turned", "expected"),
+    [([True], True), ([True, True], None), ([False, False], None), ([True, False], None)],
+    ids=str,
+)
+def test_the_directions_of_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: list[bool], expected: bool | None
+) -> None:
+    """A layer that reads backwards alone is one; what is no pair of directions is refused."""
+    model = walker(cell="gru", bidirectional=len(turned) == 2)
+    saved = read_bundle(model.save(tmp_path / "walks"))
+    program, weights = saved.program()
+    places = [place for place, op in enumerate(program.body) if op.kind == "recur"]
+    body = list(program.body)
+    for place, back in zip(places, turned, strict=True):
+        body[place] = replace(body[place], options={**body[place].options, "reverse": back})
+    monkeypatch.setattr(Bundle, "program", lambda self: (replace(program, body=tuple(body)), weights))
+    if expected is None:
+        with pytest.raises(
+            InputError, match=r"directions of layer\.0\w*: got '.*wards, .*'; expected one, or forwards"
+        ):
+            from_bundle(saved)
+    else:
+        assert [layer.reverse for layer in from_bundle(saved).values()] == [expected]
 
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 5, "baseline": False}

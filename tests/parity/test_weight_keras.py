@@ -84,7 +84,7 @@ made = {
               both(L.GRU(2, name="a", **seq), name="a")],
     "rnn-cells": [L.RNN(L.SimpleRNNCell(4, activation="relu"), **seq), L.RNN(L.LSTMCell(4, use_bias=False), **seq),
                   L.RNN(L.GRUCell(3), **seq), L.RNN(L.GRUCell(3, reset_after=False), **seq)],
-    "both-cells": [both(L.RNN(L.GRUCell(3), **seq))],
+    "both-cells": [both(L.RNN(L.GRUCell(3), **seq)), both(L.RNN([L.LSTMCell(3)], **seq))],
     "stacked-cells": [L.LSTM(2, **seq), L.RNN([L.LSTMCell(4), L.GRUCell(3), L.LSTMCell(5)], **seq, name="deep"),
                       L.RNN(L.StackedRNNCells([L.GRUCell(2)]), **seq)],
     "use-bias": [both(L.GRU(4, **seq), back(L.GRU, use_bias=False)), both(L.LSTM(4, use_bias=False, **seq), back())],
@@ -134,10 +134,10 @@ for name, layers in made.items():
 
 tokens, state = keras.Input((None, 3)), keras.Input((4,), name="state")
 once = L.GRU(4, **seq, name="once")
-states = {"encoder": L.GRU(4)(tokens), "dense": L.Dense(4)(state), "outside": state}
+states = {"encoder": L.GRU(4)(tokens), "dense": L.Dense(4)(state), "outside": state, "constant": keras.ops.ones((1, 4))}
 for name, first in states.items():
     outputs = L.GRU(4, name="decoder", **seq)(once(tokens), initial_state=first)
-    inputs = [tokens] if name == "encoder" else [tokens, state]
+    inputs = [tokens] if name in ("encoder", "constant") else [tokens, state]
     keras.Model(inputs, outputs).save(f"{folder}/state-{name}.keras")
     keras.Model(inputs, outputs).save(f"{folder}/state-{name}.h5")
 model = keras.Sequential([keras.Input((None, 3)), L.LSTM(4)])
@@ -180,7 +180,7 @@ READ = {
     "alike": ["bidirectional"],
     "names": ["two", "a"],
     "rnn-cells": ["rnn", "rnn_1", "rnn_2", "rnn_3"],
-    "both-cells": ["bidirectional"],
+    "both-cells": ["bidirectional", "bidirectional_1"],
     "stacked-cells": ["lstm", "deep.0", "deep.1", "deep.2", "rnn"],
     "use-bias": ["bidirectional", "bidirectional_1"],
     "frozen-half": ["bidirectional", "bidirectional_1"],
@@ -229,6 +229,7 @@ REFUSED = {
     "conv": f"class of 'conv_lstm1d': got 'ConvLSTM1D'; expected {NAMED}",
     "time-distributed": f"class of 'time_distributed': got 'TimeDistributed around LSTM'; expected {NAMED}",
     "state-encoder": "initial_state of 'decoder': got 'what 'gru' gives'; expected none, or inputs of the model",
+    "state-constant": "initial_state of 'decoder': got 'a constant'; expected none, or inputs of the model",
     "state-dense": "initial_state of 'decoder': got 'what 'dense' gives'; expected none, or inputs of the model",
 }
 

@@ -56,7 +56,12 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
             _follows(program, saved.folder, before, reads)
         for op in ops:
             _check(program, op, f"{saved.folder}: {name}")
-        layers[name] = LayerWeights(ops[0].options["cell"], tuple(op_arrays(op, weights) for op in ops))
+        backwards = [bool(op.options.get("reverse", False)) for op in ops]
+        if backwards not in ([False], [True], [False, True]):
+            got = ", ".join("backwards" if back else "forwards" for back in backwards)
+            raise InputError(describe(f"{saved.folder}: directions of {name}", got, "one, or forwards and backwards"))
+        arrays = tuple(op_arrays(op, weights) for op in ops)
+        layers[name] = LayerWeights(ops[0].options["cell"], arrays, reverse=backwards == [True])
         before = name
     if not layers:
         raise InputError(describe(f"{saved.folder}: recurrent layers", "none", "one or more"))

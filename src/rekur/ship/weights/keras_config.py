@@ -18,6 +18,7 @@ CLASSES = (*_KINDS, "RNN")
 #: names of classes, of weights and of options that recurrent layers have
 _NAMES = re.compile(r"RNN|Rnn|LSTM|Lstm|GRU|Gru(?![a-z])|[Rr]ecurrent")
 _OPTIONS = ("return_sequences", "go_backwards")
+_CONSTANT = "a constant"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def check_states(layer: Config, inputs: Collection[str]) -> None:
         for origin in _origins(states):
             if origin not in inputs:
                 fix = "Rekur's layers begin with zeros, or with the state that they are given."
-                got = f"what '{origin}' gives"
+                got = origin if origin == _CONSTANT else f"what '{origin}' gives"
                 raise DataError(
                     describe(f"initial_state of '{name_of(layer)}'", got, "none, or inputs of the model", fix)
                 )
@@ -204,14 +205,14 @@ def _parts(config: Any) -> Iterator[Config]:
 
 
 def _origins(states: Any) -> Iterator[str]:
-    """Yield the names of the layers, or else the classes, whose outputs are given as states."""
+    """Yield the names of the layers whose outputs are given as states."""
     if isinstance(states, Mapping):
         history = states.get("config", {}).get("keras_history")
-        yield str(history[0] if history else states.get("class_name"))
+        yield str(history[0]) if history else _CONSTANT
     elif isinstance(states, list | tuple) and states and isinstance(states[0], str):
         yield states[0]
     elif isinstance(states, list | tuple):
         for state in states:
             yield from _origins(state)
     elif states is not None:
-        yield str(states)
+        yield _CONSTANT

@@ -105,7 +105,8 @@ class _ByName:
         belongs = []
         for path in self._names(name):
             *parts, role = path.split("/")
-            layers = not cell.layers or not set(cell.layers).isdisjoint(parts[-2:])
+            near = parts[-3:] if cell.key else parts[-2:]  # with the name of StackedRNNCells between
+            layers = not cell.layers or not set(cell.layers).isdisjoint(near)
             if layers and (not cell.key or cell.name in parts[-1:]):
                 belongs.append((role.split(":")[0], path))
         roles, wanted = [role for role, _ in belongs], _ROLES[: 2 + cell.biased]
