@@ -228,7 +228,7 @@ def test_whole_or_not_at_all(write: Any, name: str, tmp_path: Path, monkeypatch:
         patch.setattr(whole, "flush", full)
         with pytest.raises(SaveError, match="No space left on device"):
             write(other, file, overwrite=True)
-    with pytest.raises(SaveError, match="expected a place that can be written"):
+    with pytest.raises(InputError, match="expected a path through folders"):
         write(other, file / name)
     (tmp_path / "b" / name).mkdir(parents=True)
     with pytest.raises(InputError, match="a folder has this name"):
