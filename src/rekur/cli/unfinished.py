@@ -166,7 +166,7 @@ def missing(out: Path) -> list[Path]:
 
 def forget(out: Path) -> None:
     """Remove checkpoints and what is kept of a run; what somebody else put there stays."""
-    for path in _checkpoints(out):
+    for path in (out / CHECKPOINTS).glob("step-*"):
         _remove(path)
     with contextlib.suppress(OSError):
         (out / CHECKPOINTS / RUN).unlink()

@@ -96,6 +96,9 @@ class Checkpoints:
         if self._writes:
             for left in self.folder.glob(".step-*.partial-*"):
                 shutil.rmtree(left, ignore_errors=True)
+            for left in self.folder.glob("step-*"):
+                with contextlib.suppress(OSError):
+                    left.rmdir()  # one that was being removed; any other is not empty
 
     def close(self) -> None:
         """Let the folder go; the file of its lock goes too."""

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+import weakref
 from pathlib import Path
 
 from rekur.errors import LockedError, SaveError
@@ -14,12 +15,13 @@ from rekur.errors import LockedError, SaveError
 NAME = "lock"
 #: the byte that is locked on Windows: far behind the text, which others are to read
 BYTE = 1 << 20
+_TRIES = 100
 #: what the system says where another process has the lock; anything else means that there are no locks here
 _HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class FolderLock:
-    """Holds a folder for this process until :meth:`release`, which removes the file of the lock.
+    """Holds a folder for this process until :meth:`release`, or until nobody uses it; then its file is removed.
 
     On a file system without locks, as some clusters have, nothing is held.
 
@@ -34,8 +36,7 @@ class FolderLock:
 
     def __init__(self, folder: Path, name: str = NAME) -> None:
         self._path = folder / name
-        self._file = -1
-        while self._file < 0:
+        for _ in range(_TRIES):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -51,30 +52,14 @@ class FolderLock:
                         f"{folder}: got a folder in which {who} is training; expected one that is free. "
                         "Wait until it has ended, or choose another folder."
                     ) from error
-            if not self._stands():  # who held it before has removed the file meanwhile
-                os.close(self._file)
-                self._file = -1
+            if _stands(self._file, self._path):
+                break
+            os.close(self._file)  # who held it before has removed the file meanwhile
+        else:
+            raise SaveError(f"{folder}: got a lock that is removed again and again; expected one that can be held.")
         self._sign()
-
-    def release(self) -> None:
-        """Let the folder go; may be called again."""
-        if self._file < 0:
-            return
-        with contextlib.suppress(OSError):
-            if os.name == "posix" and self._stands():
-                self._path.unlink()
-        os.close(self._file)
-        self._file = -1
-        if os.name != "posix":  # an open file cannot be removed there
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-
-    def _stands(self) -> bool:
-        """Return whether the file is the one that has the name."""
-        try:
-            return os.path.samestat(os.fstat(self._file), self._path.stat())
-        except OSError:
-            return False
+        #: lets the folder go; may be called again
+        self.release = weakref.finalize(self, _release, self._file, self._path, os.getpid())
 
     def _hold(self) -> None:
         if sys.platform == "win32":
@@ -101,3 +86,22 @@ class FolderLock:
         number, _, host = os.read(self._file, 300).decode("utf-8", "replace").strip().partition(" ")
         where = f" on {host}" if host and host != socket.gethostname() else ""
         return f"process {number}{where}" if number else "another process"
+
+
+def _release(file: int, path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child has the file too, but not the lock
+        with contextlib.suppress(OSError):
+            if os.name == "posix" and _stands(file, path):
+                path.unlink()
+    os.close(file)
+    if os.name != "posix":  # an open file cannot be removed there
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _stands(file: int, path: Path) -> bool:
+    """Return whether an open file is the one that has the name."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
