@@ -36,7 +36,7 @@ class FolderLock:
 
     def __init__(self, folder: Path, name: str = NAME) -> None:
         self._path = folder / name
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -52,11 +52,9 @@ class FolderLock:
                         f"{folder}: got a folder in which {who} is training; expected one that is free. "
                         "Wait until it has ended, or choose another folder."
                     ) from error
-            if _stands(self._file, self._path):
+            if not left or _stands(self._file, self._path):  # some file systems number a file anew each time
                 break
             os.close(self._file)  # who held it before has removed the file meanwhile
-        else:
-            raise SaveError(f"{folder}: got a lock that is removed again and again; expected one that can be held.")
         self._sign()
         #: lets the folder go; may be called again
         self.release = weakref.finalize(self, _release, self._file, self._path, os.getpid())
