@@ -91,7 +91,8 @@ def _rows(
         sys.stdout.flush()
     if unknown:
         whole, names = place.removesuffix(", line"), shown_names(list(unknown), most=5)
-        warn(f"{whole}: {texts} texts hold what the model does not know, read as one unknown token: {names}.")
+        hold = "1 text holds" if texts == 1 else f"{texts} texts hold"
+        warn(f"{whole}: {hold} what the model does not know, read as the unknown token: {names}.")
     if not found:
         raise InputError(describe(place.removesuffix(", line"), "no text", "one line or more that is not blank"))
 
