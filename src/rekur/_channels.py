@@ -47,7 +47,7 @@ def names_in(item: Any) -> list[str] | None:
         (['x', 'y'], None)
     """
     if _is_frame(item):
-        columns = list(item.columns)
+        columns = list(getattr(item, "column_names", item.columns))  # pyarrow's tables have both
         return columns if all(isinstance(name, str) for name in columns) else None
     if isinstance(item, list | tuple) and item and isinstance(item[0], Mapping):
         return list(map(str, item[0]))

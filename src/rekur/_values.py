@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -219,7 +218,7 @@ def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any]
     types = set(map(type, values))
     inner: set[type] = set()
     if list in types or tuple in types:
-        rows: Iterable[Any] = (row for row in values if isinstance(row, list | tuple))
+        rows = values if types <= {list, tuple} else [row for row in values if isinstance(row, list | tuple)]
         inner = set(map(type, chain.from_iterable(rows)))
     if _all_plain(types | inner):
         return values

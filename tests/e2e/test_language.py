@@ -255,6 +255,10 @@ def test_score_of_given_texts(cli: Run, models: dict[str, Path]) -> None:
         assert sum(value for _, value in row["each"]) == pytest.approx(row["log_probability"], rel=1e-4)
         assert row["per_character"] == pytest.approx(row["log_probability"] / 7)
     assert rows[0]["log_probability"] > rows[1]["log_probability"]
+    assert done.err == ""
+    done = cli("score", models["char"], "--text", "The cat", "--text", "§ca§t¶")
+    told = "--text: 1 text holds what the model does not know, read as the unknown token: '§', '¶'."
+    assert (done.code, done.err) == (0, f"warning: {told}\n")
 
 
 def test_score_of_lines(cli: Run, models: dict[str, Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +25,15 @@ def warnings_as_lines() -> Iterator[None]:
             text = str(message)
             if not issubclass(category, DataWarning):
                 others(message, category, *rest, **more)
-            elif text not in shown:
+            elif text not in shown and not _is_told_elsewhere():
                 shown.add(text)
                 click.echo(f"warning: {text}", err=True)
 
         warnings.showwarning = show
         yield
+
+
+def _is_told_elsewhere() -> bool:
+    """Return whether this is one of several processes that train together, and not the first."""
+    world = sys.modules.get("rekur.train.world")  # imported by what trains
+    return world is not None and world.current().rank > 0

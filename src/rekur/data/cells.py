@@ -171,8 +171,10 @@ def numbers_in_text(text: str, thing: str) -> list[float]:
         ([1.0, 2.5], [1.0, nan, 3.0])
     """
     marks = [mark for mark in ",;\t" if mark in text]
-    pieces = text.split(marks[0]) if marks else _BLANKS.split(text.strip())
-    pieces = [piece.strip() for piece in pieces]
+    if marks:
+        pieces = [piece.strip() for piece in text.split(marks[0])]
+    else:  # other blanks than these may stand between thousands
+        pieces = text.split() if text.isascii() else _BLANKS.split(text.strip())
     if len(marks) > 1 or (marks and any(_BLANKS.search(piece) for piece in pieces)):
         fix = "Write decimals with a point." if re.search(r"\d,\d", text) else ""
         raise CellError(describe(thing, text.strip(), _ONE_KIND, fix))
@@ -187,10 +189,14 @@ def numbers_in_text(text: str, thing: str) -> list[float]:
 def _slowly(value: Any, thing: str) -> NDArray[np.float64]:
     """Read cell by cell, so that missing marks are taken and the first bad cell is named."""
     steps: list[list[float]] = []
+    of_rows = False
     for i, step in enumerate(members(value)):
         where = f"{thing}, step {i + 1}"
-        cells = members(step) if is_row(step) else [step]
-        row = [number_of(c, f"{where}, channel {k + 1}" if is_row(step) else where) for k, c in enumerate(cells)]
+        if i and is_row(step) != of_rows:
+            raise CellError(describe(where, step, f"{'a list of numbers' if of_rows else 'a number'}, as in step 1"))
+        of_rows = is_row(step)
+        cells = members(step) if of_rows else [step]
+        row = [number_of(c, f"{where}, channel {k + 1}" if of_rows else where) for k, c in enumerate(cells)]
         if steps and len(row) != len(steps[0]):
             raise CellError(describe(f"{where}: channels", len(row), f"{len(steps[0])}, as in step 1"))
         steps.append(row)
