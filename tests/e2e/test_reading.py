@@ -168,7 +168,8 @@ def test_channels_of_other_names_are_refused(cli: Run, here: Path, tmp_path: Pat
     text = (here / "log.csv").read_text()
     renamed = tmp_path / "renamed.csv"
     renamed.write_text(text.replace("x,y,z", "x,y,zz", 1))
-    assert "Did you mean 'zz'?" in cli("predict", here / "log", renamed).err
+    told = cli("predict", here / "log", renamed).err
+    assert "Did you mean 'zz'? Channels are those of training, matched by name; rename the column." in told
     for more in (("--series", "x..zz"), ("--series", "x", "--series", "y", "--series", "zz")):
         done = cli("evaluate", here / "log", renamed, *more)
         assert done.code == 2

@@ -318,6 +318,8 @@ def test_what_language_models_read_first() -> None:
 
 def test_what_scores_become() -> None:
     assert prediction({"labels": [1, 2], "multi_label": True}) == {"kind": "sigmoid", "labels": [1, 2]}
+    large = prediction({"labels": [5, 2**64 - 1], "multi_label": False})
+    assert large["names"] == ["5", "18446744073709551615"]
     assert prediction({"reset": True}) == {"kind": "token"}
 
 

@@ -96,6 +96,8 @@ def corpus_for(
         if chosen == columns or " column: got " not in str(error):
             raise
         fix = "Columns are those of training; name this file's own with --text, --series, --label and so on."
+        if known and "series" not in columns and " series column: got " in str(error):
+            fix = "Channels are those of training, matched by name; rename the column."
         raise InputError(f"{error} {fix}") from None
     return corpus.by_name(known)
 

@@ -129,7 +129,11 @@ def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
         {'kind': 'number', 'mean': 2.0, 'scale': 0.5}
     """
     if "labels" in targets:
-        return {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": targets["labels"]}
+        labels = targets["labels"]
+        told = {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": labels}
+        if any(isinstance(label, int) and abs(label) >= 2**53 for label in labels):
+            told["names"] = [str(label) for label in labels]  # JavaScript reads such numbers as others
+        return told
     if "target_mean" in targets:
         return {"kind": "number", "mean": targets["target_mean"], "scale": targets["target_scale"]}
     return {"kind": "token"}

@@ -81,7 +81,8 @@ export class Model {
 
   /** Return the prediction that scores stand for. */
   present(scores) {
-    const { kind, labels, mean, scale } = this.about.prediction, top = Math.max(...scores);
+    const { kind, mean, scale, ...told } = this.about.prediction, labels = told.names ?? told.labels;
+    const top = Math.max(...scores);
     if (kind === "number") return { value: mean + scale * scores[0] };
     const powers = scores.map((s) => Math.exp(s - top)), sum = powers.reduce((a, b) => a + b, 0);
     const shares = kind === "sigmoid" ? scores.map((s) => 1 / (1 + Math.exp(-s))) : powers.map((p) => p / sum);
