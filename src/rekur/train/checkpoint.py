@@ -211,7 +211,8 @@ class Checkpoints:
 
     def hold(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Hold the state of a training that has ended, so that :meth:`keep` can save it if what follows fails."""
-        self._held = (step, state, tensors)
+        if self._writes:
+            self._held = (step, state, tensors)
 
     def keep(self) -> None:
         """Save the state that is held, if any.
@@ -219,7 +220,7 @@ class Checkpoints:
         Raises:
             SaveError: it could not be written.
         """
-        if self._held is not None and self._writes:
+        if self._held is not None:
             held, self._held = self._held, None
             self.save(*held)
 
