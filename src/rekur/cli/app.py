@@ -46,10 +46,16 @@ COMMANDS = {
 class _Commands(click.Group):
     """A group whose commands are imported one by one, and which suggests the nearest name."""
 
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **more)
+        except KeyboardInterrupt as error:  # click would write an empty line
+            raise Stopped from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:  # click would write an empty line
+        except KeyboardInterrupt as error:  # the same
             raise Stopped from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
