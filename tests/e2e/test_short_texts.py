@@ -146,3 +146,18 @@ def test_few_items_are_trained_or_refused_in_words(cli: Run, tmp_path: Path) -> 
         assert f"Scores on {held_out.replace('item', 'validation item')}\n" in out
         if task == "regress":
             assert "95 % interval" not in out
+
+
+def test_a_search_needs_texts_to_compare_trials_on(cli: Run, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    (tmp_path / "hello.txt").write_text("hello")
+    (tmp_path / "valid.txt").write_text("hell hole")
+    words = ("tune", "language", tmp_path / "hello.txt", "--epochs", "2", "--trials", "2", "--quiet")
+    done = cli(*words, "--out", tmp_path / "s")
+    assert (done.code, done.err) == (
+        2,
+        "rekur: text: got 'one that is learnt by heart'; expected one of which some can be held out, to compare trials "
+        "on. Add text, or use --valid.\n",
+    )
+    assert cli(*words, "--valid", tmp_path / "valid.txt", "--out", tmp_path / "t").code == 0
+    assert (tmp_path / "t" / "search.html").is_file()

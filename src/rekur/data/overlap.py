@@ -34,7 +34,7 @@ def shared_items(train: Encoded, valid: Encoded) -> str | None:
     count = sum(number for digest, number in theirs.items() if digest in ours)
     if ours == theirs:
         return _warning("the validation items are the training items")
-    return _share("items", count, len(valid.rows)) if count else None
+    return _share("item", count, len(valid.rows)) if count else None
 
 
 def shared_texts(train: Tokens, valid: Tokens, length: int) -> str | None:
@@ -50,7 +50,7 @@ def shared_texts(train: Tokens, valid: Tokens, length: int) -> str | None:
     ours, theirs = set(_documents(train)), list(_documents(valid))
     count = sum(digest in ours for digest in theirs)
     if count:
-        return _share("documents", count, len(theirs))
+        return _share("document", count, len(theirs))
     share = _shared_stretches(train.ids, valid.ids, length)
     if share < _SHARE:
         return None
@@ -62,11 +62,13 @@ def _warning(what: str) -> str:
 
 
 def _share(what: str, count: int, total: int) -> str:
+    """Return the warning for so many of all items or documents."""
+    if total == 1:
+        return _warning(f"the validation {what} is a training {what} too")
     if count == total:
-        return _warning(f"all {total} validation {what} are training {what} too")
-    verb = "is a" if count == 1 else "are"
-    kind = what.removesuffix("s") if count == 1 else what
-    return _warning(f"{count} of {total} validation {what} ({max(0.01, count / total):.0%}) {verb} training {kind} too")
+        return _warning(f"all {total} validation {what}s are training {what}s too")
+    share = f"{count} of {total} validation {what}s ({max(0.01, count / total):.0%})"
+    return _warning(f"{share} are training {what}s too" if count > 1 else f"{share} is a training {what} too")
 
 
 def _items(encoded: Encoded) -> Iterator[bytes]:

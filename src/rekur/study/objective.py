@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from rekur.errors import RekurError
+from rekur.errors import InputError, RekurError, describe
 from rekur.features import FEATURES
 from rekur.tasks import TASKS
 from rekur.train import Silent
@@ -111,6 +111,9 @@ def run_trial(
 
     def evaluated(row: dict[str, Any]) -> bool:
         outcome.monitor, outcome.larger_is_better = task.monitor_
+        if outcome.monitor.startswith("train"):
+            expected = "one of which some can be held out, to compare trials on"
+            raise InputError(describe("text", "one that is learnt by heart", expected, "Add text, or use --valid."))
         value = float(row[outcome.monitor])
         outcome.costs.append(-value if outcome.larger_is_better else value)
         return watch(len(outcome.costs), outcome.costs[-1])

@@ -127,7 +127,7 @@ def slices(result: SearchResult) -> list[Figure]:
         if isinstance(one, Choices):
             axes.set_xticks(range(len(one.options)), [shown(value) for value in one.options])
             axes.set_xlim(-0.5, len(one.options) - 0.5)
-        elif one.log:
+        elif one.log and places:  # an axis of no points cannot be one of logarithms
             axes.set_xscale("log")
         elif one.whole:
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -198,4 +198,5 @@ def _look_at_the_good(axes: Any, result: SearchResult, x: Sequence[float], y: Se
     axes.set_ylim(low, high)
     for edge, marker in ((low, "v"), (high, "^")):
         beyond = [place for place, score in zip(x, y, strict=True) if (score < low if edge == low else score > high)]
-        axes.scatter(beyond, [edge] * len(beyond), marker=marker, s=26, color=_PRUNED, clip_on=False, zorder=4)
+        if beyond:
+            axes.scatter(beyond, [edge] * len(beyond), marker=marker, s=26, color=_PRUNED, clip_on=False, zorder=4)

@@ -47,7 +47,7 @@ class Guess:
     more_hits: bool = False
 
     def check(self, result: TrainResult, options: TrainOptions, reporter: Reporter) -> None:
-        """Warn if the model is worse than the guess.
+        """Say so if the model is worse than the guess: a warning if that is more than chance.
 
         Raises:
             DivergedError: the run diverged, or its loss is beyond any use, and the guess is better.
@@ -65,5 +65,8 @@ class Guess:
             raise DivergedError(f"training: {events}{compared}, so no model was kept. {how_to_calm(options)}")
         difference = self.model - self.guess
         error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) >= _FEW else math.inf
+        fix = "Train longer, or at another learning rate."
         if model - guess > _ERRORS * error or model > _WORSE * typical:
-            reporter.say(f"warning: {compared}. Train longer, or at another learning rate.")
+            reporter.say(f"warning: {compared}. {fix}")
+        else:  # it may be chance
+            reporter.say(f"{compared[0].upper()}{compared[1:]}. {fix}")

@@ -179,7 +179,7 @@ BY_HEART: dict[str, Callable[[Facts], Any]] = {
     "batch_size": lambda facts: 1,
     "chunk_length": lambda facts: facts.tokens,
     "epochs": lambda facts: 300,
-    "learning_rate": lambda facts: 1e-2,
+    "learning_rate": lambda facts: 2e-2,
     "weight_decay": lambda facts: 0.0,
     "average": lambda facts: 0.0,
 }
