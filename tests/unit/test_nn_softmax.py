@@ -133,3 +133,17 @@ def test_what_cannot_be_is_refused(make: Callable[[], Any], error: type[Exceptio
     with pytest.raises(error) as caught:
         make()
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: FullSoftmax(SIZE, V), lambda: AdaptiveSoftmax(SIZE, V, cutoffs=(10,)), lambda: SampledSoftmax(SIZE, V)],
+    ids=["full", "adaptive", "sampled"],
+)
+def test_output_layers_can_be_made_without_memory(make: Callable[[], torch.nn.Module]) -> None:
+    with torch.device("meta"):
+        empty = make().state_dict()
+    assert {name: (value.shape, value.dtype) for name, value in empty.items()} == {
+        name: (value.shape, value.dtype) for name, value in make().state_dict().items()
+    }
+    assert all(value.is_meta for value in empty.values())

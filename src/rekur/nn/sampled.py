@@ -115,6 +115,8 @@ class SampledSoftmax(FullSoftmax):
 
     def _chances(self, frequency: Tensor) -> Tensor:
         """Return the chance of each token (V - 1,): in proportion to a power of its frequency, 1 at most."""
+        if frequency.is_meta:  # a layer without memory has no chances to work out
+            return torch.empty_like(frequency, dtype=torch.float32)
         size = frequency**_POWER
         chances = torch.ones_like(size)
         rest = torch.ones_like(size, dtype=torch.bool)
