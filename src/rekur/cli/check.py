@@ -52,9 +52,10 @@ def command(
         _check.tolerance("--tolerance", tolerance)
     columns, reading = split_input(values)
     model, data = read_bundle(bundle), None
+    saved = runner(model)
     if files:
         given = {"document": document}
-        data, _ = data_for(runner(model), files, columns, reading, given, need_label=False)
+        data, _ = data_for(saved, files, columns, reading, given, need_label=False)
     elif columns or reading or document:
         raise InputError("FILE: got none; expected one, as it was said how to read it. Name the file.")
     subject = subject_of(model, data, items)

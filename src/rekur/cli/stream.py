@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _line(event: Any, row: dict[str, Any]) -> str:
     shown = " ".join(values).rstrip("\n")
     if "value" in row:
         return f"{shown}\t{row['value']:.6g}"
-    bar = "█" * round(20 * row["probability"])
+    bar = "" if isnan(row["probability"]) else "█" * round(20 * row["probability"])
     label = "|".join(map(str, row["label"])) if isinstance(row["label"], list) else row["label"]
     return f"{shown}\t{label}\t{row['probability']:.3f} {bar}"
 

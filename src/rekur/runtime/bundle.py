@@ -18,6 +18,7 @@ from rekur.program.files import check_weights
 from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.runtime import layout
+from rekur.runtime.content import check_content
 from rekur.runtime.folders import moved_aside
 from rekur.runtime.layout import COPY_AGAIN, damaged
 
@@ -196,6 +197,7 @@ def _read_config(root: Path) -> dict[str, Any]:
         got = f"a fingerprint of {fingerprint[:12]}…"
         raise damaged(path, got, f"{str(config.get('fingerprint'))[:12]}…, as its field 'fingerprint' says")
     _check_fields(path, config)
+    check_content(path, config)
     if layout.render(config) != data:
         raise damaged(path, "other spaces or spellings than Rekur writes", "the file as it was saved")
     return config

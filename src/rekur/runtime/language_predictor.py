@@ -17,6 +17,7 @@ from rekur.errors import BundleError, describe
 from rekur.features import TextFeatures
 from rekur.program import Engine
 from rekur.runtime.bundle import Bundle
+from rekur.runtime.content import check_match
 from rekur.runtime.saved_model import SavedModel
 from rekur.runtime.writing import Writing
 
@@ -46,6 +47,7 @@ class LanguagePredictor(Writing, SavedModel):
         features = bundle.features()
         if not isinstance(features, TextFeatures):
             raise BundleError(f"{bundle.folder}: " + describe("features", features.kind, "'text' for a language model"))
+        check_match(bundle.folder, features, self.engine.program, features.size)
         self.features_ = features
 
     def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:

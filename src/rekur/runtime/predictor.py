@@ -14,6 +14,7 @@ from rekur.errors import InputError, NotStreamableError, describe
 from rekur.runtime.answering import Answering
 from rekur.runtime.answers import ClassAnswers, answers_from
 from rekur.runtime.bundle import Bundle
+from rekur.runtime.content import check_match
 from rekur.runtime.program_model import NEEDS_WHOLE, ProgramModel
 from rekur.runtime.saved_model import SavedModel
 from rekur.runtime.session import Session
@@ -47,6 +48,7 @@ class Predictor(Answering, SavedModel):
         self.features_ = bundle.features()
         self.answers_ = answers_from(self.task, bundle.config["targets"])
         self.label_type = self.answers_.label_type
+        check_match(bundle.folder, self.features_, self.engine.program, self.answers_.size)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K), in the order of ``classes_``.

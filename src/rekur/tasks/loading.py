@@ -48,30 +48,39 @@ def load(folder: str | Path) -> Any:
     config = bundle.config
     if config["task"] not in TASKS:
         raise BundleError(f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}"))
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights().items()}
     try:
+        with torch.device("meta"):  # before memory is taken: sizes may be those of no model
+            _refuse_other_weights(bundle.folder, _restored(config).model_, weights)
         task = _restored(config)
-    except (KeyError, TypeError, AttributeError, InputError) as error:
+    except BundleError:
+        raise
+    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
         raise BundleError(
             f"{bundle.folder}: config.json: got {what}; expected what Rekur {rekur.__version__} writes. "
             f"It was written by Rekur {config['rekur']}; use that version, or train again."
         ) from error
     task.features_ = bundle.features()
-    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights().items()}
-    try:
-        task.model_.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise BundleError(
-            f"{bundle.folder}: got weights that do not fit the model in config.json ({first}); "
-            "expected those of one save. Copy the whole folder again."
-        ) from error
+    task.model_.load_state_dict(weights)
     task.model_.eval()
     task.history_ = History()
     task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
     task.fingerprint_ = bundle.fingerprint
     return task
+
+
+def _refuse_other_weights(folder: Path, model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Raise unless the weights have the names and the shapes of the model's."""
+    wanted, given = ({name: tuple(w.shape) for name, w in of.items()} for of in (model.state_dict(), weights))
+    for name in (*wanted, *given):
+        if wanted.get(name) != given.get(name):
+            other = f"{name}: {given.get(name, 'none')} instead of {wanted.get(name, 'none')}"
+            raise BundleError(
+                f"{folder}: got weights that do not fit the model in config.json ({other}); "
+                "expected those of one save. Copy the whole folder again."
+            )
 
 
 def _restored(config: dict[str, Any]) -> Any:

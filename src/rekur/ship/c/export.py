@@ -16,7 +16,7 @@ from rekur._tensors import Array
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
 from rekur.program import Engine, Program, draw_sequences
-from rekur.runtime import Bundle, read_bundle
+from rekur.runtime import Bundle, read_bundle, runner
 from rekur.ship.c import check
 from rekur.ship.c.constants import identifier
 from rekur.ship.c.fixed_api import fixed_functions
@@ -122,6 +122,7 @@ def export_c(
         520
     """
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    runner(saved)  # features, program and answers are those of one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     given = _Source(saved, saved.features(), *saved.program())
     own = "int8" if given.program.precision == "int8" else "float32"

@@ -10,7 +10,7 @@ from rekur import _check
 from rekur._check import need
 from rekur.errors import InputError, describe
 from rekur.program import Engine, in_precision
-from rekur.runtime import Bundle, read_bundle
+from rekur.runtime import Bundle, read_bundle, runner
 from rekur.runtime.layout import render
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
 from rekur.ship.to_onnx.check import TOLERANCE, Found, check_models
@@ -84,6 +84,7 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    runner(saved)  # features, program and answers are those of one model
     program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:

@@ -1,0 +1,106 @@
+"""What the fields of ``config.json`` may hold, and whether the parts of a bundle are those of one model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rekur.data.example import Columns
+from rekur.errors import BundleError
+from rekur.features.base import Features
+from rekur.program.program import Program
+from rekur.runtime.layout import damaged
+
+_FIX = "It was changed after it was saved, or written by another version of Rekur; do not trust it."
+_LISTS = ("series", "values", "label")
+_COLUMNS = [field.name for field in dataclasses.fields(Columns)]
+
+
+def check_content(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise unless each field of a config holds what it is for.
+
+    Args:
+        path: the file, for the message.
+        config: its content; its task, its files and its fingerprint were checked.
+
+    Raises:
+        BundleError: a field does not; the text names it.
+    """
+    for name in ("model", "options", "training", "targets", "columns"):
+        if not isinstance(config.get(name, {}), dict):
+            raise _wrong(path, name, config[name], "an object")
+    _check_columns(path, config.get("columns", {}))
+    if "training" in config and not isinstance(config["training"].get("chosen", {}), dict):
+        raise _wrong(path, "training.chosen", config["training"]["chosen"], "an object")
+    checks = {"classify": _check_labels, "regress": _check_scale, "language": _check_reset}
+    if config["task"] in checks and "targets" in config:
+        checks[config["task"]](path, config["targets"])
+
+
+def check_match(folder: Path, features: Features, program: Program, outputs: int) -> None:
+    """Raise unless features, program and answers are those of one model.
+
+    Args:
+        folder: the bundle, for the message.
+        features: what turns an item into steps.
+        program: what turns steps into scores.
+        outputs: how many scores the answers take.
+
+    Raises:
+        BundleError: sizes differ; the text has both.
+    """
+    reads = f"{'tokens of' if features.is_discrete else 'rows of'} {features.size}"
+    takes = f"{program.input.kind} of {program.input.size}"
+    if reads != takes:
+        raise damaged(folder, f"features that give {reads}", f"{takes}, which the program reads", _FIX)
+    if program.output_size != outputs:
+        got = f"a program that gives {program.output_size} scores"
+        raise damaged(folder, got, f"{outputs}, as many as config.json names answers", _FIX)
+
+
+def _check_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    for name in ("label_separator", "column", "document"):
+        if not isinstance(columns.get(name), str | None):
+            raise _wrong(path, f"columns.{name}", columns[name], "a text or null")
+    named = columns.get("columns", {})
+    if not isinstance(named, dict):
+        raise _wrong(path, "columns.columns", named, "an object")
+    for name, column in named.items():
+        if name not in _COLUMNS:
+            raise _wrong(path, "columns.columns: the name", name, f"one of {', '.join(_COLUMNS)}")
+        listed = name in _LISTS and isinstance(column, list) and all(isinstance(one, str) for one in column)
+        if not (column is None or isinstance(column, str) or listed):
+            raise _wrong(path, f"columns.columns.{name}", column, "the name of a column")
+
+
+def _check_labels(path: Path, targets: Mapping[str, Any]) -> None:
+    labels = targets.get("labels")
+    fits = isinstance(labels, list) and len(labels) > 0
+    if not (fits and all(isinstance(label, str | int | float) for label in labels or [])):
+        raise _wrong(path, "targets.labels", labels, "a list of labels, texts or numbers")
+    if len(set(labels or [])) < len(labels or []):
+        raise _wrong(path, "targets.labels", labels, "labels that differ")
+    if not isinstance(targets.get("multi_label"), bool):
+        raise _wrong(path, "targets.multi_label", targets.get("multi_label"), "true or false")
+
+
+def _check_scale(path: Path, targets: Mapping[str, Any]) -> None:
+    for name in ("target_mean", "target_scale"):
+        value: Any = targets.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308
+        if not number or (name == "target_scale" and not value > 0):
+            raise _wrong(path, f"targets.{name}", value, "a number" + (" above 0" if name == "target_scale" else ""))
+
+
+def _check_reset(path: Path, targets: Mapping[str, Any]) -> None:
+    if not isinstance(targets.get("reset"), bool):
+        raise _wrong(path, "targets.reset", targets.get("reset"), "true or false")
+
+
+def _wrong(path: Path, field: str, got: Any, expected: str) -> BundleError:
+    shown = repr(got)
+    if len(shown) > 100:
+        shown = f"{shown[:80]}… ({len(shown)} characters)"
+    return damaged(path, f"{field} {shown}", expected, _FIX)
