@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import numbers
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +14,8 @@ from rekur.errors import InputError, MissingDependencyError, describe, did_you_m
 #: the largest whole number, that of 64 bits; the largest size, of which the product of two still has 64 bits in bytes;
 #: the most layers on top of each other, and the most steps that a convolution sees
 LARGEST, LARGEST_SIZE, MOST_LAYERS, MOST_STEPS = 2**63 - 1, 2**28, 1000, 2**16
+#: the most threads that kernels are asked for
+MOST_THREADS = 1024
 
 
 def whole(thing: str, value: Any, low: int | None = None, high: int | None = None) -> int:
@@ -152,6 +154,30 @@ def no_unknown(thing: str, given: Iterable[str], allowed: Collection[str]) -> No
     """
     for name in given:
         choice(thing, name, allowed)
+
+
+def names(thing: str, value: Any) -> Mapping[str, Any]:
+    """Return ``value`` if it is a dict of options, and an empty one for None.
+
+    Example:
+        >>> names("feature_options", None)
+        {}
+    """
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    raise InputError(describe(thing, value, "a dict of options"))
+
+
+def several(thing: str, value: Any) -> list[Any]:
+    """Return ``value`` as a list if it is several values.
+
+    Example:
+        >>> several("ngrams", (2, 3))
+        [2, 3]
+    """
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return list(value)
+    raise InputError(describe(thing, value, "a list"))
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:

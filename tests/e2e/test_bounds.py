@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import click
 import pytest
 from tests.e2e.conftest import REVIEWS, Run
 
+import rekur
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app
 from rekur.cli.options import NUMBER, WHOLE
+from rekur.decode.stops import check_stops
 from rekur.errors import InputError
+from rekur.tasks import load
 
 FAST = ("--hidden-size", "4", "--epochs", "1", "--no-baseline", "--quiet")
 HUGE = 10**20
@@ -184,3 +188,33 @@ def test_layers_refuse_sizes_that_no_machine_has(size: Any) -> None:
     ):
         with pytest.raises(InputError, match="expected a whole number"):
             make()
+
+
+UNTYPED: dict[str, Callable[[Any], Any]] = {
+    "a bundle by number": lambda _: rekur.load(5),  # type: ignore[arg-type]
+    "a folder by number": lambda model: model.save(5),
+    "no folder": lambda model: model.save(None),
+    "feature options that are a number": lambda _: Classifier(feature_options=5).fit(TEXTS, LABELS),
+    "feature options of a language model": lambda _: LanguageModel(feature_options=[1]).fit("ab " * 200),  # type: ignore[arg-type]
+    "one run length": lambda _: LanguageModel(ngrams=5).fit("ab " * 200),  # type: ignore[arg-type]
+    "one run length to recall": lambda _: LanguageModel(recall=5).fit("ab " * 200),  # type: ignore[arg-type]
+    "no text": lambda _: LanguageModel().fit(None),
+    "a number beyond floats": lambda _: Regressor().fit(TEXTS, [10**400] * 16),
+    "a stop that is a number": lambda _: check_stops(5),  # type: ignore[arg-type]
+    "no items": lambda model: model.predict(None),
+    "a state that is a number": lambda model: model.stream().set_state(5),
+    "threads": lambda _: rekur.load("x", threads="many"),  # type: ignore[arg-type]
+}
+TEXTS, LABELS = [f"good film {number}" for number in range(16)], ["a", "b"] * 8
+
+
+@pytest.mark.parametrize("case", UNTYPED)
+def test_values_of_other_types_are_refused_by_name(case: str, bundles: dict[str, Path]) -> None:
+    model = load(bundles["words"])
+    with pytest.raises(InputError, match=r": got .*; expected "):
+        UNTYPED[case](model)
+
+
+def test_more_threads_than_any_machine_has_change_nothing(bundles: dict[str, Path]) -> None:
+    expected = rekur.load(bundles["words"]).scores(TEXTS)
+    assert (rekur.load(bundles["words"], threads=2**62).scores(TEXTS) == expected).all()

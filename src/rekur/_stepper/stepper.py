@@ -16,6 +16,7 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
+from rekur._check import MOST_THREADS
 from rekur._kernels import kernels
 from rekur._stepper.in_numpy import NumpyEngine
 from rekur._tensors import Array
@@ -128,7 +129,7 @@ class Stepper:
             raise InputError(describe("threads", threads, "a whole number from 1"))
         if precision != "float32":
             _check_finite(self.layers)
-        self.precision, self.threads = precision, threads
+        self.precision, self.threads = precision, min(threads, MOST_THREADS)
         self._engine = _engine(self.layers, precision)
         self._output = np.zeros(self.output_size, np.float32)
         self._arena = np.zeros((0, self._engine.width), np.float32)

@@ -59,7 +59,8 @@ def _of_the_machine(error: BaseException) -> Failure | None:
     if isinstance(error, OSError):
         thing = "a file or the system" if error.filename is None else str(error.filename)
         got = error.strerror or str(error) or type(error).__name__
-        return Failure(describe(thing, got, "one that can be used", "Check its name, its permissions and the disk."), 2)
+        fix = "Check its name, its permissions and the disk."
+        return Failure(describe(thing, got, "a path that can be used", fix), 2)
     if isinstance(error, ImportError):
         fix = "Install it again, with its whole error: python -c 'import NAME'."
         return Failure(describe(f"package '{error.name or 'unknown'}'", str(error), "a whole installation", fix), 3)

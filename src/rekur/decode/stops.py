@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rekur import _check
 from rekur.errors import InputError, describe
 
 
@@ -54,7 +55,7 @@ def check_stops(stop: Sequence[str]) -> tuple[str, ...]:
     """Return stop strings as a tuple, unless one of them is empty or none was meant."""
     if isinstance(stop, str):
         raise InputError(describe("stop", stop, "a list of strings", "Put a single string into a list."))
-    for string in stop:
+    for string in _check.several("stop", stop):
         if not isinstance(string, str) or not string:
             raise InputError(describe("stop", string, "strings of at least one character"))
     return tuple(stop)

@@ -100,7 +100,7 @@ class LanguageSpec:
 
     def _check_lists(self) -> None:
         for name in ("ngrams", "ngram_rows", "recall", "cutoffs"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, tuple(_check.several(name, getattr(self, name))))
         for name in ("ngrams", "recall"):
             lengths = getattr(self, name)
             for length in lengths:

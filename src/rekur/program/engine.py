@@ -61,11 +61,11 @@ class Engine:
 
     def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
         self.program = program
-        self.threads = _check.whole("threads", threads, low=1)
+        self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
         _, self._weights = dequantise(program, weights)
-        self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.body]
-        self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), threads) for op in program.pool]
-        self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), threads) for op in program.head]
+        self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.body]
+        self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.pool]
+        self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.head]
         self._mine = threading.local()
         self._packs: Packs = {}
         self._begin = {

@@ -41,7 +41,7 @@ def check_options(task: SequenceEstimator) -> None:
         InputError: an option is out of range, not known, or not possible on this machine.
     """
     _check.choice("kind", task.kind, KINDS)
-    _check_features(task.kind, task.feature_options or {})
+    _check_features(task.kind, _check.names("feature_options", task.feature_options))
     _check.choice("cell", task.cell, list(CELLS))
     facts = recipe.Facts(items=100, steps="words", size=100, median_length=10, outputs=2)
     chosen = recipe.fill(task.get_params(deep=False), facts)
@@ -60,7 +60,7 @@ def check_options(task: SequenceEstimator) -> None:
     check_machine(task.accelerator, task.precision)
 
 
-def _check_features(kind: str, options: dict[str, Any]) -> None:
+def _check_features(kind: str, options: Mapping[str, Any]) -> None:
     if kind != "auto":
         make_features(kind, **options)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from rekur import _check
-from rekur.errors import NotFittedError
+from rekur.errors import InputError, NotFittedError, describe
 from rekur.features import Features
 from rekur.tasks.early import announce
 from rekur.tasks.recipe import TRAIN_OPTIONS
@@ -115,6 +116,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             folder: must not exist yet, unless ``overwrite``.
             overwrite: replace a bundle that is there.
         """
+        if not isinstance(folder, str | os.PathLike):
+            raise InputError(describe("folder", folder, "the path of a folder"))
         return save(self, Path(folder), overwrite=overwrite)
 
     def __getattr__(self, name: str) -> Any:

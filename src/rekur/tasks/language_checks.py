@@ -23,7 +23,10 @@ _TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
 def check_options(model: LanguageModel) -> None:
     """Raise for every option that is wrong whatever the texts are."""
     _check.choice("tokens", model.tokens, TOKENS)
-    _check.no_unknown("feature option", model.feature_options or {}, _TEXT_OPTIONS)
+    _check.no_unknown("feature option", _check.names("feature_options", model.feature_options), _TEXT_OPTIONS)
+    for name in ("ngrams", "recall"):
+        if getattr(model, name) is not None:
+            _check.several(name, getattr(model, name))
     facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
     chosen = recipe.fill(model.get_params(deep=False), facts)
     rows = (2,) * len(chosen["ngrams"])
