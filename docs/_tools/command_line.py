@@ -14,16 +14,18 @@ PAGE = Path(__file__).parents[1] / "reference" / "command-line.md"
 HEAD = """# The command line
 
 Every command says what it takes with `--help`. Results go to standard output, everything else to standard error;
-`--json` prints results that a program can read.
+`--json` prints results that a program can read: valid JSON in UTF-8 whatever the console's encoding, null for what is
+no number, and on failure one object with `error` and `exit_code`. CSV is UTF-8 too. A reader that goes away, as `head`
+does, is no failure; results that cannot be written, as on a full disk, are one.
 
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
 | 1 | failed |
-| 2 | wrong use, or a file that cannot be used |
-| 3 | a package is missing; the message says how to get it |
+| 2 | wrong use, or a file that cannot be used or written |
+| 3 | a package is missing or its installation is broken; the message says how to get it |
 | 4 | training diverged and could not be rescued |
-| 130 | stopped by Ctrl-C; a model in training is saved as it was best |
+| 130 | stopped by Ctrl-C, never 0; a model in training is saved as it was best |
 | 143, 129 | stopped by SIGTERM, or by SIGHUP as a terminal sends it that is closed, in the same way |
 """
 
