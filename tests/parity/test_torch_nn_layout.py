@@ -235,3 +235,26 @@ def test_autocast_leaves_weights_in_their_dtype(name: str, dtype: torch.dtype, l
     output.sum().backward()
     exact = dtype == torch.float64
     torch.testing.assert_close(output.double(), expected.double(), rtol=0, atol=0 if exact else 0.03)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
+@pytest.mark.parametrize("carried", [None, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("name", "projected"), [("RNN", 0), ("LSTM", 0), ("LSTM", 2), ("GRU", 0)])
+def test_results_under_autocast_are_of_the_dtypes_that_torch_gives(
+    name: str, projected: int, given: torch.dtype, carried: torch.dtype | None, packed: bool
+) -> None:
+    pairs = pair(name, **({"proj_size": projected} if projected else {}))
+    x: Any = torch.randn(5, 2, 3, dtype=given)
+    x = pack_padded_sequence(x, [5, 2]) if packed else x
+    hx: Any = None
+    if carried is not None:
+        hx = tuple(torch.randn(1, 2, size, dtype=carried) for size in (projected or 4, 4))
+        hx = hx if name == "LSTM" else hx[0]
+    dtypes = []
+    for layer in pairs:
+        with torch.autocast("cpu", torch.bfloat16):
+            result = layer(x, hx)
+        dtypes.append([result[0].data.dtype, *(state.dtype for state in states(result))])
+    assert dtypes[0] == dtypes[1]

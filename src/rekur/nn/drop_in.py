@@ -7,9 +7,8 @@ first unless ``batch_first``, and for states always (L·dirs, B, H).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from operator import is_
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +17,52 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from rekur.cells.base import Cell
 from rekur.errors import InputError, ShapeError, describe
 from rekur.nn.drop_in_checks import check_hidden, check_input
-from rekur.nn.hand_over import OURS, as_leaf, current_weights, hands_over, in_plain_operators, torchs_own
+from rekur.nn.hand_over import OURS, ScriptMethods, as_leaf, current_weights, hand_over, torchs_own
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.scan import scan, scan_both
 from rekur.scan.both import beside
 from rekur.scan.layout import Layout
-from rekur.scan.precision import full_precision
+from rekur.scan.precision import full_precision, is_mixed
 
 #: the module of the layers themselves
 LAYERS = "rekur.nn.torch_api"
 
 
+class Borrowers:
+    """The cells of all layers and directions, which have no parameters of their own.
+
+    Args:
+        cells: one a layer and direction, whose parameters are taken away.
+        names: of the flat weights of each.
+    """
+
+    def __init__(self, cells: list[Cell], names: Sequence[Sequence[str]]) -> None:
+        self.cells = cells
+        self.names = [tuple(map(_of_cell, each)) for each in names]
+        self.weights: list[Tensor] = []
+        for cell, each in zip(cells, self.names, strict=True):
+            for name in each:
+                del cell._parameters[name]
+
+    def with_weights(self, weights: list[Tensor]) -> list[Cell]:
+        """Return the cells with flat weights as plain attributes: shared, not copied."""
+        same = len(weights) == len(self.weights) and all(map(is_, weights, self.weights))
+        if not same or torch.compiler.is_compiling():
+            rest = iter(weights)
+            for cell, names in zip(self.cells, self.names, strict=True):
+                cell.__dict__.update(zip(names, rest, strict=False))
+            self.weights = list(weights)
+        return self.cells
+
+
 class DropIn(nn.RNNBase):
     """What the three share: torch's module in all but the forward pass, whose cells borrow the flat parameters."""
 
-    #: one cell a layer and direction, without parameters of its own; never saved
-    _cells: list[Cell] | None = None
-    #: the weights that they hold
-    _bound: Sequence[Tensor] = ()
+    #: Borrowers, never saved; made at the first call of a module that became ours by its class
+    _cells = None
+    #: what TorchScript knows of the forward pass, which it compiles as torch.nn's
+    __overloads__: ClassVar = {"forward": ["forward__0", "forward__1"]}
+    _methods = ScriptMethods()
 
     def forward(self, input: Any, hx: Any = None, lengths: Lengths | None = None) -> tuple[Any, Any]:
         """Run all layers over whole sequences.
@@ -56,8 +83,9 @@ class DropIn(nn.RNNBase):
             InputError: lengths out of range, or given where they cannot be (a ValueError).
         """
         weights = current_weights(self)
-        if lengths is None and hands_over(self, input, hx, weights):
-            with in_plain_operators():
+        context = hand_over(self, input, hx, weights) if lengths is None else None
+        if context is not None:
+            with context:
                 return super().forward(input, hx)  # type: ignore[no-any-return]
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, weights)
@@ -79,6 +107,8 @@ class DropIn(nn.RNNBase):
         if not (x.requires_grad or (time_first and lengths is None)) and _trains(weights):
             x = x.clone()  # as torch.nn has it: the caller may write over the input before backward
         output, after = self._run(x, state, checked, weights, time_first=time_first)
+        if is_mixed(x):
+            output, after = self._as_under_autocast(output, after, state, packed=lengths is not None)
         if single:
             return output.squeeze(0), self._hidden(tuple(t.squeeze(1) for t in after))
         return output, self._hidden(after)
@@ -97,6 +127,8 @@ class DropIn(nn.RNNBase):
         state = state if order is None else tuple(t.index_select(1, order) for t in state)
         checked = check_lengths(row_lengths, x)
         output, after = self._run(x, state, checked, weights, batch_sizes=packed.batch_sizes)
+        if is_mixed(x):
+            output, after = self._as_under_autocast(output, after, state, packed=True)
         data = pack_padded_sequence(output, row_lengths, batch_first=True).data
         if back is not None:
             after = tuple(t.index_select(1, back) for t in after)
@@ -114,7 +146,7 @@ class DropIn(nn.RNNBase):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all layers over x (B, T, D); states are (L·dirs, B, …)."""
         directions = 2 if self.bidirectional else 1
-        cells = self._bound_cells(weights)
+        cells = (self._make_cells() if self._cells is None else self._cells).with_weights(weights)
         single = self.num_layers * directions == 1
         after = []
         for layer in range(self.num_layers):
@@ -133,15 +165,29 @@ class DropIn(nn.RNNBase):
             if not last_layer and self.training and self.dropout > 0:
                 x = _dropped(x, self.dropout, batch_sizes)
         if single:
-            return x, after[0]
-        with full_precision(x):
-            return x, tuple(torch.stack(tensors) for tensors in zip(*after, strict=True))
+            states = after[0]
+        else:
+            with full_precision(x):
+                states = tuple(torch.stack(tensors) for tensors in zip(*after, strict=True))
+        return x, states
+
+    def _as_under_autocast(
+        self, output: Tensor, after: tuple[Tensor, ...], state: tuple[Tensor, ...], *, packed: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the results of layers in float32 in the dtype in which torch.nn would give them."""
+        if output.dtype != torch.float32:
+            return output, after
+        low = torch.get_autocast_dtype(output.device.type)
+        lifted = torch.promote_types(low, state[-1].dtype)  # where steps are mixed with a state of more precision
+        fused = self.mode == "LSTM" and not packed and not self.proj_size and _onednn()
+        of_h = low if fused or self.proj_size or self.mode.startswith("RNN") else lifted
+        dtypes = (of_h, low if fused else lifted)
+        return output.to(of_h), tuple(t.to(dtype) for t, dtype in zip(after, dtypes, strict=False))
 
     def _make_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
 
-    def _make_cells(self) -> list[Cell]:
-        """Make the cells, without parameters of their own."""
+    def _make_cells(self) -> Borrowers:
         directions = 2 if self.bidirectional else 1
         inner = (self.proj_size or self.hidden_size) * directions
         with torch.device("meta"):  # takes no memory and no random numbers
@@ -149,24 +195,10 @@ class DropIn(nn.RNNBase):
                 self._make_cell(self.input_size if index < directions else inner)
                 for index in range(self.num_layers * directions)
             ]
-        for cell, names in zip(cells, self._all_weights, strict=True):
-            for name in names:
-                del cell._parameters[_plain(name)]
-        self._cells, self._bound = cells, ()
+        self._cells = Borrowers(cells, self._all_weights)
         if type(self).__module__ == LAYERS:
             as_leaf(self)
-        return cells
-
-    def _bound_cells(self, weights: list[Tensor]) -> list[Cell]:
-        """Return the cells with the weights as plain attributes: shared, not copied."""
-        cells = self._make_cells() if self._cells is None else self._cells
-        known = len(self._bound) == len(weights) and all(map(is_, self._bound, weights))
-        if torch.compiler.is_compiling() or not known:
-            rest = iter(weights)
-            for cell, names in zip(cells, self._all_weights, strict=False):
-                cell.__dict__.update({_plain(name): weight for name, weight in zip(names, rest, strict=False)})
-            self.__dict__["_bound"] = list(weights)
-        return cells
+        return self._cells
 
     def _hidden(self, state: tuple[Tensor, ...]) -> Any:
         return state if self.mode == "LSTM" else state[0]
@@ -191,6 +223,11 @@ class DropIn(nn.RNNBase):
         return self if written or computed else torchs_own(self)
 
 
+def _onednn() -> bool:
+    mkldnn: Any = torch.backends.mkldnn
+    return bool(mkldnn.is_available() and mkldnn.enabled)
+
+
 def _trains(weights: list[Tensor]) -> bool:
     return torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
 
@@ -212,7 +249,6 @@ def _dropped(x: Tensor, rate: float, batch_sizes: Tensor | None) -> Tensor:
     return x * (noise.transpose(0, 1) if batch_sizes is None else _padded(noise, batch_sizes)[0])
 
 
-@cache
-def _plain(name: str) -> str:
+def _of_cell(name: str) -> str:
     """Return the cell's name of a flat parameter: weight_ih of weight_ih_l0_reverse."""
     return "_".join(name.split("_")[:2])

@@ -7,6 +7,7 @@ torch's own ones.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from operator import is_
 from typing import Any, cast
 
@@ -17,8 +18,9 @@ from torch.utils import flop_counter
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from rekur.scan.native import DTYPES
-from rekur.scan.watch import watcher
+from rekur.scan.watch import passes_through, watcher
 
+_C: Any = torch._C
 #: the module of torch's own layers, by which torch.fx knows a layer that it does not look into
 _TORCHS = nn.RNNBase.__module__
 #: the mode that counts; in newer versions of PyTorch it is not the class that users know
@@ -34,30 +36,37 @@ def current_weights(layer: nn.RNNBase) -> list[Tensor]:
     return flat
 
 
-def hands_over(layer: nn.RNNBase, input: Any, hx: Any, weights: list[Tensor]) -> bool:
-    """Tell whether torch.nn's own forward pass must run, or does better."""
+def hand_over(
+    layer: nn.RNNBase, input: Any, hx: Any, weights: list[Tensor]
+) -> contextlib.AbstractContextManager[Any] | None:
+    """Return the context in which torch.nn's own forward pass must run, or does better; None where it need not."""
     x = input.data if isinstance(input, PackedSequence) else input
-    seen = watcher((x, *(hx if isinstance(hx, tuple | list) else (hx,)), *weights))
-    if seen:
-        return seen != "compile" or bool(x.is_cuda)
-    if x.is_cuda:  # there the whole stack is one kernel
-        return True
-    empty = x.dim() == 3 and x.shape[0 if layer.batch_first else 1] == 0  # of no rows, which have gradients of zeros
-    return weights[0].dtype not in DTYPES or x.layout is not torch.strided or empty
-
-
-def in_plain_operators() -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which torch.nn's forward is made of operators that can be counted and differentiated.
-
-    oneDNN's LSTM is one operator, of which PyTorch knows neither the work nor the forward derivative.
-    """
-    if torch.compiler.is_compiling() or not (watcher() == "transform" or _counting()):
+    tensors = (x, *(hx if isinstance(hx, tuple | list) else (hx,)), *weights)
+    seen = watcher(tensors)
+    if seen == "transform" or (seen == "mode" and _counting()) or (seen == "tensor" and not passes_through(tensors)):
+        return _without_onednn()
+    if seen not in ("", "compile") or x.is_cuda:  # on a GPU the whole stack is one kernel
         return contextlib.nullcontext()
-    return cast(Any, torch.backends.mkldnn).flags(enabled=False)  # type: ignore[no-any-return]
+    if seen == "compile":
+        return None
+    empty = x.dim() == 3 and x.shape[0 if layer.batch_first else 1] == 0  # of no rows, which have gradients of zeros
+    suits = weights[0].dtype in DTYPES and x.layout is torch.strided and not empty
+    return None if suits else contextlib.nullcontext()
 
 
 def _counting() -> bool:
     return any(isinstance(mode, _COUNTER) for mode in _get_current_dispatch_mode_stack())
+
+
+@contextlib.contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Run an LSTM in many operators: of oneDNN's one PyTorch knows neither the work nor all derivatives."""
+    before = _C._get_mkldnn_enabled()
+    _C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        _C._set_mkldnn_enabled(before)
 
 
 def as_leaf(layer: nn.RNNBase) -> None:
@@ -74,5 +83,19 @@ def torchs_own(layer: nn.RNNBase) -> nn.RNNBase:
     return own
 
 
+class ScriptMethods:
+    """The methods that a ``torch.jit.ScriptModule`` compiles of a layer inside it: those of torch.nn's layer."""
+
+    def __get__(self, layer: nn.RNNBase | None, kind: Any) -> dict[str, Any]:
+        own = kind.__mro__[2]
+        if own.__module__ != _TORCHS:  # a class of the user's: its methods are compiled as they are
+            raise AttributeError("_methods")
+        from torch.jit._recursive import infer_methods_to_compile
+
+        with torch.device("meta"):
+            methods = cast(Any, infer_methods_to_compile)(own(1, 2))
+        return {method.def_.name().name: method for method in methods}
+
+
 #: attributes that torch.nn's layers do not have
-OURS = ("_cells", "_bound", "__module__")
+OURS = ("_cells", "__module__")

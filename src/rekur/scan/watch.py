@@ -88,9 +88,9 @@ def passes_through(tensors: Iterable[Any]) -> bool:
 
 
 def _without_rules(kind: Any) -> bool:
-    function = kind.__torch_function__
+    function = getattr(kind, "__torch_function__", None)
     usual = getattr(function, "__func__", function) in (_C._disabled_torch_function_impl, _usual_function)
-    return usual and kind.__torch_dispatch__ is _C._disabled_torch_dispatch_impl
+    return usual and getattr(kind, "__torch_dispatch__", None) is _C._disabled_torch_dispatch_impl
 
 
 def in_onnx_export() -> bool:
