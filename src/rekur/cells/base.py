@@ -20,6 +20,13 @@ _REPLACED = frozenset({"step", "project", "recur", "product", "combine"})
 _REPLACED_BY_LINEAR = frozenset({"step", "recur"})
 
 
+def not_scriptable(module: nn.Module) -> InputError:
+    """Return the error for a request to compile a module as TorchScript."""
+    expected = "modules of torch.nn, or rekur.nn.RNN, LSTM or GRU"
+    fix = "Record it by torch.jit.trace or torch.export, or export a trained model by `rekur export`."
+    return InputError(describe("module of torch.jit.script", type(module).__name__, expected, fix))
+
+
 class Cell(nn.Module):
     r"""One step of a recurrent network: :math:`y_t, s_t = \mathrm{step}(x_t, s_{t-1})`.
 
@@ -128,6 +135,9 @@ class Cell(nn.Module):
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         return self.step(x, state)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
 
     def step_cost(self) -> int:
         """Return the multiply-adds of one step of one sequence: here one for each weight of a matrix."""

@@ -128,11 +128,11 @@ class LayerNorm(ProductCell, Wrapper):
         return self.cell.combine(from_input, from_state, state, self._read)
 
     def _read(self, memory: Tensor) -> Tensor:
-        return F.layer_norm(memory, memory.shape[-1:], self.gain_c, self.bias_c, self.eps)
+        return F.layer_norm(memory, (self.hidden_size,), self.gain_c, self.bias_c, self.eps)
 
     def _normalise(self, product: Tensor, gain: Tensor, bias: Tensor | None) -> Tensor:
-        groups = torch.split(product, self._group_sizes, dim=-1)
-        scaled = torch.cat([F.layer_norm(g, g.shape[-1:], eps=self.eps) for g in groups], dim=-1) * gain
+        groups = zip(torch.split(product, self._group_sizes, dim=-1), self._group_sizes, strict=True)
+        scaled = torch.cat([F.layer_norm(group, (size,), eps=self.eps) for group, size in groups], dim=-1) * gain
         return scaled if bias is None else scaled + bias
 
     def extra_repr(self) -> str:

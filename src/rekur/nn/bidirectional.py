@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rekur.cells.base import State
+from rekur.cells.base import State, not_scriptable
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.nn.rnn import Layer
@@ -119,3 +119,6 @@ class Bidirectional(nn.Module):
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Raise NotStreamableError: the backward direction needs the whole sequence."""
         raise not_streamable()
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from rekur import _check
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell, State, not_scriptable
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.nn.lengths import Lengths, check_lengths
 from rekur.scan import PATHS, runnable
@@ -154,6 +154,9 @@ class Layer(nn.Module):
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         return self.cell.step(x, check_state(self.cell, x, state))
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         given = {"reverse": self.reverse, "learned_state": len(self.start) > 0}

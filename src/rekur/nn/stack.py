@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur import _check
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell, State, not_scriptable
 from rekur.cells.catalog import make_cell
 from rekur.errors import InputError, ShapeError, describe
 from rekur.nn.bidirectional import Bidirectional, not_streamable
@@ -242,6 +242,9 @@ class Recurrent(nn.Module):
         half = self.output_size // 2
         ahead, back = output[..., :half], output[..., half:]
         return RecurrentOutput(output, state, last_real(ahead, lengths), first_real(back, lengths))
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         given = {"dropout": self.dropout, "residual": self.residual}

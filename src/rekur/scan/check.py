@@ -19,7 +19,8 @@ State = tuple[Tensor, ...]
 def check_input(cell: Any, x: Any) -> None:
     """Raise unless x is (B, T, D) with the cell's D, in the dtype and on the device of its weights."""
     if not isinstance(x, Tensor):
-        raise InputError(describe("x", type(x).__name__, "a torch.Tensor (B, T, D)"))
+        fix = "torch.fx cannot look inside: name it in Tracer.is_leaf_module." if isinstance(x, torch.fx.Proxy) else ""
+        raise InputError(describe("x", type(x).__name__, "a torch.Tensor (B, T, D)", fix))
     if x.dim() != 3:
         fix = "One sequence is a batch of one: x.unsqueeze(0)." if x.dim() == 2 else ""
         raise ShapeError(describe("shape of x", _shape(x), "three axes (B, T, D)", fix))

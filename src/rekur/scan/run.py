@@ -155,7 +155,8 @@ def _run_seen(
     chosen = choose(cell, x, None, path=path).path
     written = chosen in _BY_HAND and not is_linear(cell)
     to_onnx = seen != "compile" and in_onnx_export()
-    if lengths is None and "vendor" in runnable(cell) and (chosen == "vendor" or seen == "trace" or to_onnx):
+    fused = lengths is None and "vendor" in runnable(cell) and not (to_onnx and hasattr(cell, "weight_hr"))
+    if fused and (chosen == "vendor" or seen == "trace" or to_onnx):
         return _run_layers(cell, "vendor", x, before, _plan(x, None, reverse))
     if seen != "trace" and (x.shape[0] == 0 or x.shape[1] == 0):
         return _without_steps(cell, x, before)
