@@ -140,7 +140,7 @@ def batch(size: Size) -> tuple[Tensor, Tensor]:
 def path_of(layer: Any, x: Tensor, lengths: Tensor | None = None) -> str:
     """Return which scan runs a layer's cell on such a batch."""
     if isinstance(layer, nn.RNNBase):
-        return choose(layer._bound_cells()[0], x, lengths).path
+        return choose(layer._bound_cells(layer._flat_weights)[0], x, lengths).path
     first = layer.layers[0]
     return choose(getattr(first, "forward_layer", first).cell, x, lengths).path
 

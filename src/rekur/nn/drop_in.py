@@ -146,7 +146,7 @@ class DropIn(nn.RNNBase):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all layers over x (B, T, D); states are (L·dirs, B, …)."""
         directions = 2 if self.bidirectional else 1
-        cells = (self._make_cells() if self._cells is None else self._cells).with_weights(weights)
+        cells = self._bound_cells(weights)
         single = self.num_layers * directions == 1
         after = []
         for layer in range(self.num_layers):
@@ -183,6 +183,10 @@ class DropIn(nn.RNNBase):
         of_h = low if fused or self.proj_size or self.mode.startswith("RNN") else lifted
         dtypes = (of_h, low if fused else lifted)
         return output.to(of_h), tuple(t.to(dtype) for t, dtype in zip(after, dtypes, strict=False))
+
+    def _bound_cells(self, weights: list[Tensor]) -> list[Cell]:
+        """Return the cells of all layers and directions, with flat weights in them."""
+        return (self._make_cells() if self._cells is None else self._cells).with_weights(weights)
 
     def _make_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
