@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Run
 
-from rekur.errors import BundleError
+from rekur._tensors import pack
+from rekur.errors import BundleError, InputError
+from rekur.program.files import pack_weights
 from rekur.runtime import layout, read_bundle, runner
 from rekur.tasks import load
 
@@ -122,6 +124,44 @@ def test_a_model_of_other_sizes_is_refused_before_it_is_made(
     bundle = forged(bundles["words"], tmp_path / "m", "config.json", put("model", name, value=size))
     with pytest.raises(BundleError, match=r"config.json"):
         load(bundle)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(
+    number: float, cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every answer of such a model would be NaN."""
+    bundle = tmp_path / "m"
+    shutil.copytree(bundles["words"], bundle)
+    weights = read_bundle(bundle).weights()
+    weights["head.bias"][0] = number
+    (bundle / "model.safetensors").write_bytes(pack("weights", weights))
+    forged(bundle, tmp_path / "n", "metrics.json", lambda _: None)
+    for words in (("predict", files["reviews"]), ("evaluate", files["reviews"], "--dynamic"), ("check",)):
+        done = cli(words[0], tmp_path / "n", *words[1:])
+        assert (done.code, "got weight 'head.bias' with NaN or infinite numbers" in done.err) == (2, True), done.err
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load(tmp_path / "n")
+
+
+def test_bits_of_bfloat16_that_are_not_finite_are_refused(
+    cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("quantize", bundles["words"], "--data", files["reviews"], "--tolerance", "100")
+    assert cli(*words, "--precision", "bfloat16", "--out", tmp_path / "m").code == 0
+    program, weights = read_bundle(tmp_path / "m").program()
+    name = next(name for name, weight in program.weights.items() if weight.dtype == "bfloat16")
+    weights[name].flat[0] = 0xFF80
+    (tmp_path / "m" / "program.safetensors").write_bytes(pack_weights(program, weights))
+    with pytest.raises(BundleError, match=f"'{name}' with NaN"):
+        runner(read_bundle(forged(tmp_path / "m", tmp_path / "n", "metrics.json", lambda _: None)))
+
+
+def test_a_state_begins_with_numbers_of_its_type(bundles: dict[str, Path], tmp_path: Path) -> None:
+    change = put("state", "layer.0.h", "begins", value=1e39)
+    bundle = forged(bundles["walks"], tmp_path / "m", "program.json", change)
+    with pytest.raises(InputError, match=r"begins of the state 'layer\.0\.h': got 1e\+39"):
+        runner(read_bundle(bundle))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

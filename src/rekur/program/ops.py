@@ -15,6 +15,8 @@ from rekur.program.cells import Shape
 
 #: types of state
 STATE_DTYPES = ("float32", "int64")
+#: largest number that a state of each type may begin with: above 2**53 a float skips whole numbers
+_LARGEST = {"float32": 3.4028234663852886e38, "int64": float(2**53)}
 #: types of matrices that stand for float32 in fewer bits
 SMALL = ("int8", "bfloat16")
 #: what follows the name of an int8 matrix in the name of the scales of its rows
@@ -41,7 +43,8 @@ class State:
     def __post_init__(self) -> None:
         choice(f"type of the state '{self.name}'", self.dtype, STATE_DTYPES)
         if not isinstance(self.begins, str):
-            number(f"begins of the state '{self.name}'", self.begins)
+            largest = _LARGEST[self.dtype]
+            number(f"begins of the state '{self.name}'", self.begins, -largest, largest)
 
     @property
     def bytes(self) -> int:

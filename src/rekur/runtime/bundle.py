@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import rekur.features
 from rekur import __version__
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
@@ -105,11 +107,17 @@ class Bundle:
 
     def _arrays(self, name: str) -> dict[str, Array]:
         try:
-            return unpack(self.read(name), bfloat16=name == layout.PROGRAM_WEIGHTS)
+            arrays = unpack(self.read(name), bfloat16=name == layout.PROGRAM_WEIGHTS)
         except ValueError as error:
             if isinstance(error, BundleError):
                 raise
             raise _no_safetensors(self.folder / name, str(error)) from error
+        for weight, values in arrays.items():
+            if not _is_finite(values):
+                got = f"weight '{weight}' with NaN or infinite numbers"
+                fix = "Its answers would be NaN: train again, with a lower learning rate if the loss jumped."
+                raise damaged(self.folder / name, got, "finite numbers", fix)
+        return arrays
 
     def program(self) -> tuple[Program, dict[str, Array]]:
         """Return the program that runs the model without PyTorch, and its weights: name -> array.
@@ -272,6 +280,13 @@ def _refuse_what_is_no_folder(root: Path) -> None:
 
 def _no_safetensors(path: Path, found: str) -> BundleError:
     return damaged(path, found, "safetensors", "Whoever wrote this bundle wrote it wrongly; do not trust it.")
+
+
+def _is_finite(weight: Array) -> bool:
+    """Return whether all numbers of a weight are finite; an array of uint16 holds the bits of bfloat16."""
+    if weight.dtype == np.uint16:
+        return bool((weight & 0x7F80 != 0x7F80).all())
+    return weight.dtype.kind != "f" or bool(np.isfinite(weight).all())
 
 
 def _flaw(path: Path) -> str:
