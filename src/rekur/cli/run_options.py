@@ -67,6 +67,7 @@ def check_kinds(request: Request, file: Path) -> None:
         "every": type(request.every) is int and 0 <= request.every < 2**63,
         "board": request.board is None or isinstance(request.board, str),
         "chosen": request.chosen is None or isinstance(request.chosen, dict),
+        "copied": isinstance(request.copied, dict) and _is_list_of_text(list(request.copied.values())),
     }
     for name, holds in fits.items():
         if not holds:

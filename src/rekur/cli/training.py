@@ -74,6 +74,7 @@ def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
     sweep(Path(os.path.realpath(how.out)), own_files)
     if (how.out / unfinished.CHECKPOINTS).is_dir():
         FolderLock(how.out / unfinished.CHECKPOINTS).release()  # who trains there now is told first
+    unfinished.refuse_foreign(how.out, how.overwrite)
     if unfinished.is_unfinished(how.out) and not how.overwrite:
         expected = "a folder without a run that can go on"
         fix = f"Go on with it: rekur resume {how.out}. To begin anew: --overwrite."

@@ -135,28 +135,63 @@ def read_request(out: Path) -> Request:
     file = out / CHECKPOINTS / RUN
     if not file.is_file():
         raise InputError(_no_run(out))
-    fields = {field.name for field in dataclasses.fields(Request)} - {"copied"}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        request = Request(**{name: content[name] for name in fields}, copied=dict(content.get("copied", {})))
-        check_kinds(request, file)
-        request = request.renamed(lambda copy: str(out.absolute() / copy))
-        saved = str(content.get("saved", ""))
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        fix = "Begin anew: run `rekur fit` with --overwrite."
-        raise CheckpointError(f"{file}: got {what}; expected what `rekur fit` wrote. {fix}") from error
+    content = {"copied": {}, **_read(file)}
+    names = [field.name for field in dataclasses.fields(Request)]
+    for name in names:
+        if name not in content:
+            fix = "Begin anew: run `rekur fit` with --overwrite."
+            raise CheckpointError(f"{file}: got no '{name}'; expected what `rekur fit` wrote. {fix}")
+    request = Request(**{name: content[name] for name in names})
+    check_kinds(request, file)
+    request = request.renamed(lambda copy: str(out.absolute() / copy))
+    saved = str(content.get("saved", ""))
     if saved and (Path(saved) / "config.json").is_file():
         expected = f"a run that was stopped (this one is finished; its model was saved in {saved})"
         raise InputError(describe("folder", str(out), expected, f"To use its model: rekur evaluate {saved} FILE"))
     return request
 
 
+def _read(file: Path) -> dict[str, Any]:
+    """Return the JSON object in the file of a run."""
+    try:
+        content, got = json.loads(file.read_text(encoding="utf-8")), "JSON that is no object"
+    except (OSError, ValueError, RecursionError) as error:
+        content, got = None, f"no JSON ({error})"
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: got {got}; expected what `rekur fit` wrote. Begin anew in another folder.")
+    return content
+
+
 def is_unfinished(out: Path) -> bool:
     """Return whether a folder holds a run that was begun and can go on."""
     return (out / CHECKPOINTS / RUN).is_file() and bool(_checkpoints(out))
+
+
+def refuse_foreign(out: Path, overwrite: bool) -> None:
+    """Raise if files of somebody else have the names that a run needs.
+
+    Args:
+        out: folder of the run.
+        overwrite: whether checkpoints that `rekur fit` did not begin may be removed.
+    """
+    run = out / CHECKPOINTS / RUN
+    if os.path.lexists(run):
+        if not _has_keys(run, "rekur"):
+            fix = "Move it away, or choose another folder."
+            raise InputError(describe("file", str(run), "one that `rekur fit` wrote (another file is there)", fix))
+        return
+    for folder in _checkpoints(out):
+        if not (overwrite and _has_keys(folder / PARTS[0], "sha256", "state")):
+            expected = f"a folder without '{CHECKPOINTS}/{folder.name}', which is of no run of `rekur fit`"
+            raise InputError(describe("folder", str(out), expected, "Move it away, or choose another folder."))
+
+
+def _has_keys(file: Path, *keys: str) -> bool:
+    """Return whether a file is a JSON object with these keys."""
+    try:
+        return file.is_file() and _read(file).keys() >= set(keys)
+    except CheckpointError:
+        return False
 
 
 def missing(out: Path) -> list[Path]:

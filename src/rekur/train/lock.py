@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import socket
+import stat
 import sys
 import weakref
 from pathlib import Path
 
-from rekur.errors import LockedError, SaveError
+from rekur.errors import InputError, LockedError, SaveError, describe
 
 NAME = "lock"
 #: the byte that is locked on Windows: far behind the text, which others are to read
@@ -18,6 +20,8 @@ BYTE = 1 << 20
 _TRIES = 100
 #: what the system says where another process has the lock; anything else means that there are no locks here
 _HELD = (errno.EAGAIN, errno.EACCES)
+#: what the file of a lock holds: number of the process and name of the machine
+_SIGNED = re.compile(rb"[0-9]+ [^\n]*\n")
 
 
 class FolderLock:
@@ -30,6 +34,7 @@ class FolderLock:
         name: of the file.
 
     Raises:
+        InputError: a file that is no lock has the name.
         LockedError: another process holds it.
         SaveError: nothing can be written there.
     """
@@ -39,6 +44,7 @@ class FolderLock:
         for left in reversed(range(_TRIES)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                self._refuse_foreign()
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
                 raise SaveError(f"{folder}: could not be made or written ({error.strerror}).") from error
@@ -58,6 +64,18 @@ class FolderLock:
         self._sign()
         #: lets the folder go; may be called again
         self.release = weakref.finalize(self, _release, self._file, self._path, os.getpid())
+
+    def _refuse_foreign(self) -> None:
+        """Raise if a file that is no lock has the name: its content would be replaced."""
+        try:
+            if stat.S_ISREG(self._path.lstat().st_mode):
+                content = self._path.read_bytes()
+                if not content or _SIGNED.fullmatch(content):
+                    return
+        except (FileNotFoundError, PermissionError):  # Windows lets nobody read a lock that is held
+            return
+        fix = "Move it away, or choose another folder."
+        raise InputError(describe("file", str(self._path), "the lock of a run (another file is there)", fix))
 
     def _hold(self) -> None:
         if sys.platform == "win32":
