@@ -356,8 +356,7 @@ def test_a_report_that_cannot_be_written(
     done = cli("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "no" / "page.html")
     assert (done.code, done.err) == (
         2,
-        f"rekur: {tmp_path}/no/page.html: got 'File exists'; expected a place that can be written. "
-        "Choose another place; nothing half-written was left behind.\n",
+        f"rekur: file: got '{tmp_path}/no/page.html'; expected a path through folders ({tmp_path}/no is a file).\n",
     )
 
 

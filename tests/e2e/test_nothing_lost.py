@@ -140,6 +140,31 @@ def as_current_folder(out: Path) -> None:
     os.chdir(out)
 
 
+@pytest.mark.parametrize("name", ["run.json", "lock", "step-00000001/state.json", "step-00000001/tensors.safetensors"])
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_a_name_that_a_run_needs_is_not_taken_from_somebody(
+    name: str, more: tuple[str, ...], cli: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
+    file = write(tmp_path / "m" / "checkpoints" / name, "{}")
+    done = cli(*fit(files, tmp_path / "m", *more))
+    assert (done.code, str(tmp_path / "m") in done.err, len(done.err.splitlines())) == (2, True, 1), done.err
+    assert (everything(tmp_path), file.read_text()) == ([f"m/checkpoints/{name}"], "{}")
+
+
+def test_a_lock_that_is_a_link_to_a_file_leaves_it_as_it_is(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    mine = write(tmp_path / "mine.txt")
+    (tmp_path / "m" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "m" / "checkpoints" / "lock").symlink_to(mine)
+    done = cli(*fit(files, tmp_path / "m"))
+    assert (done.code, "expected the lock of a run" in done.err, mine.read_text()) == (2, True, "mine")
+
+
+def test_the_lock_of_a_process_that_is_dead_holds_nobody(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    write(tmp_path / "m" / "checkpoints" / "lock", "999999 some-machine\n")
+    assert cli(*fit(files, tmp_path / "m")).code == 0
+    assert names(tmp_path / "m") == BUNDLE_FILES
+
+
 @pytest.mark.parametrize("place", ["a file", "another bundle", "the current folder"])
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
 def test_a_model_is_saved_beside_a_place_that_cannot_be_used(
@@ -297,6 +322,9 @@ def test_scores_are_told_although_the_report_cannot_be_written(
     monkeypatch.setattr("rekur.runtime.whole.flush", fail)
     done = cli("evaluate", home / "m", home / "test.csv", "--report", home / "r.html")
     assert (done.code, "accuracy" in done.out, (home / "r.html").exists()) == (2, True, False)
+    done = cli("evaluate", home / "m", home / "test.csv", "--report", home / "r.html", "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["exit_code"], "accuracy" in told, done.err) == (2, 2, True, f"rekur: {told['error']}\n")
 
 
 def test_rows_are_added_to_no_file_of_somebody_else(cli: Run, files: dict[str, Path], home: Path) -> None:

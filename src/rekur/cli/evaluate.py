@@ -12,6 +12,7 @@ from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
+from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
 
 
@@ -30,7 +31,7 @@ def command(
     cache: bool,
     as_json: bool,
     **values: Any,
-) -> None:
+) -> int:
     """Score a saved model on a file with labels, or a language model on files of text.
 
     Columns are those it was trained with, unless others are named.
@@ -52,16 +53,23 @@ def command(
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
+    failed: dict[str, Any] = {}
+    if report is not None:
+        title = f"{bundle.name} on {Path(name_of(files[0])).name}"
+        try:
+            _write(report, title, metrics, read_bundle(bundle))
+        except (InputError, SaveError) as error:  # the scores are told all the same
+            failed = {"error": str(error), "exit_code": error.exit_code}
+            click.echo(f"rekur: {error}", err=True)
     if as_json:
-        show.as_json({"bundle": str(bundle), "file": name, **metrics})
+        show.as_json({"bundle": str(bundle), "file": name, **metrics, **failed})
     else:
         show.table(f"{bundle} on {name}: {show.size(metrics)}", *show.score_rows(metrics))
         if metrics.get("per_class"):
             show.table("Each class", *show.class_rows(metrics))
-    if report is not None:  # last, since it may fail on a full disk, and the scores are there then
-        _write(report, f"{bundle.name} on {Path(name_of(files[0])).name}", metrics, read_bundle(bundle))
-        if not as_json:
+        if report is not None and not failed:
             click.echo(f"Plots in {report}.")
+    return int(failed.get("exit_code", 0))
 
 
 def _network_of(bundle: Path) -> Any:
@@ -89,7 +97,7 @@ def _write(path: Path, title: str, metrics: dict[str, Any], model: Bundle) -> No
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
-    chosen = model.config["training"]["chosen"]
+    chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
     details = [("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)]
     write_report(path, title=title, tables=tables, plots=model_plots(metrics, model.history()), details=details)

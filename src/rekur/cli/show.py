@@ -48,7 +48,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
 
 
 def as_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own; NaN and infinities, which JSON lacks, as null."""
+    """Print one JSON object on one line; NaN and infinities, which JSON lacks, become null."""
     write(
         json.dumps(
             _finite(value), ensure_ascii=sys.stdout.isatty() and not _has_all_letters(), default=str, allow_nan=False
@@ -59,7 +59,7 @@ def as_json(value: dict[str, Any]) -> None:
 
 
 def as_json_line(value: dict[str, Any]) -> None:
-    """Print one of many JSON objects; where nobody reads them any more, the command ends."""
+    """Print one of many JSON objects; the command ends if nobody reads them any more."""
     as_json(value)
     streams.check_reader()
 
