@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from collections.abc import Set
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -92,7 +93,7 @@ def number_of(value: Any, thing: str = "value") -> float:
         number = _number_in_text(value, thing)
     elif is_missing(value):
         return math.nan
-    elif isinstance(value, numbers.Real | Decimal | np.bool_):
+    elif not isinstance(value, np.timedelta64) and isinstance(value, numbers.Real | Decimal | np.bool_):
         try:
             number = float(value)
         except OverflowError:
@@ -134,6 +135,8 @@ def code_of(value: Any, thing: str = "code") -> str:
         return value.strip()
     if is_missing(value):
         return ""
+    if isinstance(value, np.timedelta64):  # for NumPy it is a whole number
+        raise CellError(describe(thing, value, "one name or number"))
     if isinstance(value, bool | np.bool_ | numbers.Integral):
         return str(value)
     if isinstance(value, Decimal) and value.is_finite():
@@ -176,7 +179,7 @@ def numbers_in(value: Any, thing: str) -> NDArray[np.float64] | None:
     """
     if isinstance(value, list | tuple):
         value = _without_masks(value, thing)
-    array = as_array(value)
+    array = as_array(value, thing)
     mask = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
     if array.dtype.kind in "cmM" or array.dtype.names:
         fix = _TWO_CHANNELS if array.dtype.kind == "c" else ""
@@ -189,28 +192,43 @@ def numbers_in(value: Any, thing: str) -> NDArray[np.float64] | None:
     return values
 
 
-def as_array(value: Any) -> NDArray[Any]:
+def as_array(value: Any, thing: str = "value") -> NDArray[Any]:
     """Return anything that NumPy can read as an array, masked ones with their mask.
 
     Raises:
+        CellError: NumPy cannot read it: a sparse, nested or meta tensor, a sparse matrix.
         ValueError: rows are of different lengths.
-        TypeError: a tensor cannot be read.
     """
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor of PyTorch
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    return value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+        return _array_of_tensor(value, thing)
+    if isinstance(value, np.ma.MaskedArray):
+        return value
+    array = np.asarray(value)
+    if array.ndim == 0 and array.dtype.kind == "O":
+        fix = "Use its toarray()." if hasattr(value, "toarray") else ""
+        raise CellError(describe(thing, type(value).__name__, "an array of numbers", fix))
+    return array
+
+
+def _array_of_tensor(tensor: Any, thing: str) -> NDArray[Any]:
+    try:
+        tensor = tensor.detach().cpu()
+        return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
+    except (TypeError, RuntimeError) as error:
+        form = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        fix = {"nested": "Use its unbind().", "meta": ""}.get(form, "Use its to_dense().")
+        raise CellError(f"{thing}: got a {form} tensor; expected a dense one. {fix}".rstrip()) from error
 
 
 def is_row(value: Any) -> bool:
-    """Return whether a value holds others: a list or an array with axes, not text."""
+    """Return whether a value holds others in an order: a list or an array with axes, not text and not a set."""
     holds = hasattr(value, "__len__") or hasattr(value, "__array__")
-    return holds and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict)
+    return holds and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict | Set)
 
 
-def members(row: Any) -> list[Any]:
-    """Return what stands in a row."""
-    return list(row if isinstance(row, list | tuple) else as_array(row))
+def members(row: Any, thing: str = "value") -> list[Any]:
+    """Return the values of a row."""
+    return list(row if isinstance(row, list | tuple) else as_array(row, thing))
 
 
 def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any] | tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rekur.data import Columns, as_sequences, examples, from_memory
+from rekur.data import Columns, as_sequences, examples, from_memory, open_source
 from rekur.errors import DataError, InputError, ShapeError
 
 TABLE = {"text": ["good", None, "bad"], "stars": [5, 4, 1]}
@@ -18,6 +18,10 @@ def polars_frame():
     return pytest.importorskip("polars").DataFrame(TABLE)
 
 
+def arrow_table():
+    return pytest.importorskip("pyarrow").table(TABLE)
+
+
 def hugging_face():
     return pytest.importorskip("datasets").Dataset.from_dict(TABLE)
 
@@ -27,7 +31,7 @@ def hugging_face_stream():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: TABLE, lambda: ROWS, pandas_frame, polars_frame, hugging_face, hugging_face_stream]
+    "make", [lambda: TABLE, lambda: ROWS, pandas_frame, polars_frame, arrow_table, hugging_face, hugging_face_stream]
 )
 def test_tables_give_the_same_rows(make):
     source = from_memory(make())
@@ -44,6 +48,40 @@ def test_missing_values_of_data_frames():
         {"x": 1.5, "s": "a", "t": None},
         {"x": None, "s": None, "t": None},
     ]
+
+
+def test_a_pyarrow_table_reads_as_its_parquet_file(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow.table(
+        {
+            "cell": ["1 2", "[3, null]"],
+            "texts": [["1", "2"], ["3"]],
+            "rows": [[[1.0, 2.0]], [[3.0, 4.0]]],
+            "time": arrow.array([300, 100], arrow.timestamp("ns")),
+            "label": ["a ", "b"],
+        }
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    sources = from_memory(table), open_source(tmp_path / "a.parquet")
+    for columns in (
+        Columns(series="cell", label="label"),
+        Columns(series="texts", label="label"),
+        Columns(series="rows", label="label"),
+        Columns(symbols="texts", label="label"),
+        Columns(text="cell", time="time"),
+    ):
+        first, second = ([(shown(e.item), e.label, e.id) for e in examples(s, columns)] for s in sources)
+        assert first == second
+    missing = from_memory(arrow.table({"text": ["a", "b"], "label": ["N/A", "x"]}))
+    with pytest.raises(DataError, match="row 1: label: got 'N/A', which stands for a missing value"):
+        list(examples(missing, Columns(text="text", label="label")))
+    ragged = from_memory(arrow.table({"x": [[[1.0, 2.0], [3.0]]]}))
+    with pytest.raises(DataError, match="step 2: channels: got 1; expected 2"):
+        list(examples(ragged, Columns(series="x")))
+
+
+def shown(item):
+    return str(item.tolist()) if isinstance(item, np.ndarray) else item
 
 
 def test_nested_lists_of_a_hugging_face_data_set():
@@ -97,13 +135,15 @@ def test_errors_name_the_row():
             (x for x in "ab"),
             None,
             "data: got 'generator'; expected a list of items, a list of dicts, a dict of columns, an array "
-            "(N, T) or (N, T, D), a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
+            "(N, T) or (N, T, D), a pandas or polars DataFrame, a pyarrow Table, or a datasets.Dataset. "
+            "Put it into a list.",
         ),
         (
             "good",
             None,
             "data: got 'str'; expected a list of items, a list of dicts, a dict of columns, an array "
-            "(N, T) or (N, T, D), a pandas or polars DataFrame, or a datasets.Dataset. Put it into a list.",
+            "(N, T) or (N, T, D), a pandas or polars DataFrame, a pyarrow Table, or a datasets.Dataset. "
+            "Put it into a list.",
         ),
         (
             np.ones(4),
@@ -150,6 +190,9 @@ def test_sequences_of_each_kind():
         ),
         ("good", None, InputError, "X: got 'str'; expected a list of sequences. Put it into a list."),
         ([], None, InputError, "X: got 0 sequences; expected 1 or more."),
+        ([b"good"], None, InputError, "X[0]: got b'good'; expected text."),
+        (np.array([b"good"]), None, InputError, "X[0]: got b'good'; expected text."),
+        ([{"a"}], "symbols", InputError, "X[0]: got {'a'}; expected text or a list of codes."),
     ],
 )
 def test_sequences_that_cannot_be_used(items, kind, error, expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import warnings
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def test_numbers_and_codes_of_any_type() -> None:
         (1j, "value: got 1j; expected a number. Give the real and the imaginary part as two channels."),
         ("-inf", "value: got '-inf'; expected a finite number."),
         (datetime.date(2024, 1, 1), "value: got 2024-01-01; expected a number."),
+        (np.timedelta64(3, "s"), "value: got 3 seconds; expected a number."),
     ],
 )
 def test_values_that_are_no_numbers(value: Any, text: str) -> None:
@@ -84,6 +86,24 @@ def test_arrays_that_are_no_numbers(value: Any, named: str) -> None:
         with pytest.raises(InputError, match="expected numbers") as caught:
             read()
         assert named in str(caught.value)
+
+
+def test_tensors_and_matrices_that_numpy_cannot_read_are_refused() -> None:
+    torch, scipy = pytest.importorskip("torch"), pytest.importorskip("scipy.sparse")
+    sparse, meta = torch.eye(3).to_sparse(), torch.empty(3, 2, device="meta")
+    with warnings.catch_warnings(action="ignore"):
+        nested = torch.nested.nested_tensor([torch.zeros(2, 1), torch.zeros(1, 1)])
+    for items, text in (
+        ([sparse], "X[0]: got a sparse_coo tensor; expected a dense one. Use its to_dense()."),
+        ([meta], "X[0]: got a meta tensor; expected a dense one."),
+        (nested, "X: got a nested tensor; expected a dense one. Use its unbind()."),
+        ([scipy.csr_matrix(np.eye(3))], "X[0]: got 'csr_matrix'; expected an array of numbers. Use its toarray()."),
+    ):
+        with pytest.raises(InputError) as caught:
+            as_sequences(items, "series")
+        assert str(caught.value) == text
+    with pytest.raises(InputError, match="y: got a meta tensor"):
+        rekur.Regressor(**SMALL).fit(TEXTS, torch.empty(20, device="meta"))
 
 
 @pytest.mark.parametrize(
@@ -231,6 +251,8 @@ def test_missing_labels_are_refused_with_their_item(number: int) -> None:
         (np.array(["2024", "2025"] * 10, "M8[ns]"), "labels: got labels of the type datetime64"),
         ("ab" * 10, "y: got 'str'; expected a list of labels"),
         ({"a": 1}, "y: got 'dict'; expected a list of labels"),
+        ([b"a", b"b"] * 10, "labels: got labels of the type bytes"),
+        (np.array([1, 2] * 10, "m8[s]"), "labels: got labels of the type timedelta64"),
     ],
 )
 def test_labels_that_are_none(labels: Any, text: str) -> None:
@@ -264,6 +286,62 @@ def test_an_unknown_label_is_named_with_its_item_and_the_nearest() -> None:
         "X[1]: label: got '1'; expected one of the labels seen in training, 0, 1. "
         "It is of the type str; the labels are of the type int."
     )
+
+
+def test_scores_read_labels_as_fit_does() -> None:
+    torch, pandas = pytest.importorskip("torch"), pytest.importorskip("pandas")
+    y = [1, 0] * 10
+    classifier, regressor = rekur.Classifier(**SMALL).fit(TEXTS, y), rekur.Regressor(**SMALL).fit(TEXTS, y)
+    for model in (classifier, regressor):
+        expected = model.score(TEXTS, y)
+        for labels in (np.array(y), torch.tensor(y, requires_grad=False), pandas.Series(y, dtype="Int64"), iter(y)):
+            assert model.score(TEXTS, labels) == expected
+        for labels, text in (
+            (y[:-1], "y: got 19 labels; expected one for each of the 20 items in X."),
+            ([*y, 1], "y: got 21 labels"),
+            (pandas.DataFrame({"y": y}), "y: got 'DataFrame'; expected a list of labels"),
+            (1, "y: got 'int'; expected a list of labels"),
+            ([None, *y[1:]], "label: got None; expected a"),
+        ):
+            with pytest.raises(InputError) as caught:
+                model.score(TEXTS, labels)
+            assert text in str(caught.value)
+    assert classifier.score(TEXTS, [7] * 20) == 0.0  # never seen: a miss
+    with pytest.raises(InputError, match=r"y\[1\]: label: got '0'; .* the labels are of the type int"):
+        classifier.score(TEXTS, [1, "0"] * 10)
+
+
+def test_several_labels_of_any_container() -> None:
+    polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    tags = [["a"], ["b"], ["b", "a"], []] * 5
+    expected = rekur.Classifier(multi_label=True, **SMALL).fit(TEXTS, tags)
+    for labels in (
+        [set(each) for each in tags],
+        [frozenset(each) for each in tags],
+        [np.array(each, object) for each in tags],
+        [np.array(each, str) for each in tags],
+        polars.Series(tags),
+        arrow.array(tags),
+    ):
+        model = rekur.Classifier(multi_label=True, **SMALL).fit(TEXTS, labels)
+        assert model.classes_.tolist() == ["a", "b"]
+        np.testing.assert_array_equal(model.scores(TEXTS), expected.scores(TEXTS))
+        assert model.score(TEXTS, labels) == expected.score(TEXTS, tags)
+    for label, text in (
+        (b"ab", "expected a list of labels, since multi_label is on."),
+        ({"a": 1}, "expected a list of labels, since multi_label is on."),
+        ((each for each in "ab"), "expected a list of labels, since multi_label is on."),
+        ([1, 0, 0], "expected a list of labels, not a row of numbers."),
+        ([["a"]], "expected one name or number."),
+    ):
+        with pytest.raises(InputError, match=r"X\[0\]: label: got ") as caught:
+            rekur.Classifier(multi_label=True, **SMALL).fit(TEXTS, [label, *tags[1:]])
+        assert text in str(caught.value)
+
+
+def test_infinite_classes_are_refused_before_training() -> None:
+    with pytest.raises(InputError, match=r"X\[0\]: label: got inf; expected a finite number, or text"):
+        rekur.Classifier(**SMALL).fit(TEXTS, [float("inf"), 1.0] * 10)
 
 
 # ── items ────────────────────────────────────────────────────────────────────────────────────────────────────────

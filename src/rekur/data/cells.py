@@ -50,6 +50,8 @@ def time_of(value: Any, thing: str = "time") -> tuple[str, Time]:
         return "date", _nanoseconds(value)
     if isinstance(value, date):
         return "date", _since_1970(value)
+    if isinstance(value, bool | np.bool_):
+        raise CellError(describe(thing, value, _TIMES))
     number = number_of(value, thing)
     if isinstance(value, Integral):
         return "number", int(value)
@@ -117,6 +119,7 @@ def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
         >>> series_of("1 2 NA").tolist()
         [[1.0], [2.0], [nan]]
     """
+    value = scalar(value)
     if is_missing(value):
         return np.empty((0, 0))
     if isinstance(value, str):

@@ -112,9 +112,7 @@ class Corpus:
         kind = kind or kind_of(X)
         named = channels or (first_names(X) if kind == "series" else None)
         items = as_sequences(X, kind, name=name, channels=named)
-        labels = [None] * len(items) if y is None else plain_labels(y, "y")
-        if len(items) != len(labels):
-            raise InputError(f"y: got {len(labels)} labels; expected one for each of the {len(items)} items in {name}.")
+        labels = [None] * len(items) if y is None else plain_labels(y, "y", count=len(items), items=name)
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name, "[{line}]", named, kind)
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from rekur._channels import by_name
+from rekur._check import need
 from rekur._values import CellError, as_array, is_missing, is_row, scalar
 from rekur.data.cells import series_of, symbols_of, text_of
+from rekur.data.parquet import rows_of
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, ShapeError, describe
 
@@ -17,7 +19,7 @@ _ROWS_A_BLOCK = 1000
 _ROWS_LOOKED_AT = 100
 _EXPECTED = (
     "a list of items, a list of dicts, a dict of columns, an array (N, T) or (N, T, D), "
-    "a pandas or polars DataFrame, or a datasets.Dataset"
+    "a pandas or polars DataFrame, a pyarrow Table, or a datasets.Dataset"
 )
 
 
@@ -49,8 +51,9 @@ def from_memory(data: Any, labels: Any = None, *, name: str = "data") -> Source:
 
     Args:
         data: a list of items (column ``item``), a list of dicts, a dict of columns of one length, a NumPy array
-            (N, T), (N, T, D) or of objects (column ``item``), a pandas or polars DataFrame, a ``datasets.Dataset`` or
-            another data set that gives dicts. It is read in place, not copied; a data set is read in blocks.
+            (N, T), (N, T, D) or of objects (column ``item``), a pandas or polars DataFrame, a pyarrow Table, a
+            ``datasets.Dataset`` or another data set that gives dicts. It is read in place, not copied; a data set is
+            read in blocks.
         labels: one a row (column ``label``), with a list of items or an array only.
         name: what stands for the data in messages.
 
@@ -85,6 +88,8 @@ def _table(data: Any, name: str) -> Source | None:
         return MemorySource(name, "polars", list(data.columns), read)
     if hasattr(data, "itertuples") and hasattr(data, "columns"):
         return MemorySource(name, "pandas", list(data.columns), lambda: data.itertuples(index=False, name=None))
+    if hasattr(data, "to_batches") and hasattr(data, "column_names"):
+        return MemorySource(name, "pyarrow", data.column_names, lambda: _rows_of_batches(data))
     if hasattr(data, "column_names"):
         is_sized = isinstance(data, Sized) and hasattr(data, "__getitem__")
         columns = data.column_names or list(next(iter(data), {}))
@@ -93,6 +98,12 @@ def _table(data: Any, name: str) -> Source | None:
         columns = list(dict.fromkeys(key for row in _dicts(data[:_ROWS_LOOKED_AT], name) for key in row))
         return MemorySource(name, "list of dicts", columns, lambda: _dicts(data, name))
     return None
+
+
+def _rows_of_batches(table: Any) -> Iterator[tuple[Any, ...]]:
+    arrow = need("pyarrow", "parquet", "reading pyarrow tables")
+    for batch in table.to_batches(max_chunksize=_ROWS_A_BLOCK):
+        yield from (tuple(row.values()) for row in rows_of(batch, arrow))
 
 
 def _values(column: Any) -> Any:
@@ -118,26 +129,34 @@ def as_list(items: Any, name: str, expected: str = "a list of sequences") -> Any
             return items.to_list()
         if hasattr(items, "__array__"):
             try:
-                items = as_array(items)
+                items = as_array(items, name)
+            except CellError:
+                raise
             except (TypeError, ValueError) as error:
                 fix = f"It cannot be read as an array: {str(error).rstrip('.')}."
                 raise InputError(describe(name, type(items).__name__, expected, fix)) from error
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):
         fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
         if hasattr(items, "columns"):
-            fix = "For one series in a row, give frame.to_numpy(); for several frames, a list of them."
+            fix = "For texts, give one column. For one series in a row, give frame.to_numpy(); for frames, a list."
         raise InputError(describe(name, type(items).__name__, expected, fix))
-    if isinstance(items, np.ndarray) and items.ndim not in ((1, 2, 3) if items.dtype.kind in "OUT" else (2, 3)):
+    if isinstance(items, np.ndarray) and items.ndim not in ((1, 2, 3) if items.dtype.kind in "OUST" else (2, 3)):
         fix = " For one series alone, give [x]." if items.ndim == 1 else ""
         raise ShapeError(f"{name}: got an array of shape {items.shape}; expected (N, T) or (N, T, D).{fix}")
     return items
 
 
-def plain_labels(labels: Any, name: str = "labels") -> list[Any]:
+def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None, items: str = "X") -> list[Any]:
     """Return labels as a list: of an array, a tensor or a column the Python values that it holds.
 
+    Args:
+        labels: one label an item; a label may be a list, a set or an array of several.
+        name: what the labels are called in messages.
+        count: the number of items; None where it is not known.
+        items: what the items are called in messages.
+
     Raises:
-        InputError: it is no list of labels.
+        InputError: it is no list of labels, or not of one label for each item.
 
     Example:
         >>> plain_labels(np.array([2**64 - 1], np.uint64))
@@ -147,11 +166,31 @@ def plain_labels(labels: Any, name: str = "labels") -> list[Any]:
     if no_list or not hasattr(labels, "__iter__") or getattr(labels, "ndim", 1) == 0:
         raise InputError(describe(name, type(labels).__name__, "a list of labels, one for each item"))
     if hasattr(labels, "detach"):
-        labels = as_array(labels)
+        labels = as_array(labels, name)
     is_date = getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")  # tolist() makes numbers of them
     if hasattr(labels, "tolist") and getattr(labels, "ndim", 1) == 1 and not is_date:
         labels = labels.tolist()
-    return [scalar(label) for label in labels]
+    values = [_plain_label(label, name) for label in labels]
+    if count is not None and len(values) != count:
+        raise InputError(f"{name}: got {len(values)} labels; expected one for each of the {count} items in {items}.")
+    return values
+
+
+def _plain_label(label: Any, name: str) -> Any:
+    """Return a label as a Python value, and several labels of one item as a list; arrays of numbers stay arrays."""
+    if isinstance(label, Set):
+        return sorted(label, key=str)
+    label = as_array(label, name) if hasattr(label, "detach") else scalar(label)
+    if getattr(label, "ndim", 0) == 1 and hasattr(label, "tolist") and _dtype_kind(label) in "OUT":
+        return label.tolist()
+    if hasattr(label, "to_list") and not isinstance(label, np.ndarray):  # a column of pandas or polars
+        return label.to_list()
+    return scalar(label)
+
+
+def _dtype_kind(array: Any) -> str:
+    """Return NumPy's letter for the type of an array's values; O for types of other libraries."""
+    return str(getattr(getattr(array, "dtype", None), "kind", "O"))
 
 
 def _dicts(data: Sequence[Any], name: str) -> Iterator[Mapping[Any, Any]]:
@@ -224,7 +263,7 @@ def kind_of(items: Iterable[Any]) -> str:
         ('text', 'symbols', 'series')
     """
     for item in items:
-        if isinstance(item, str):
+        if isinstance(item, str | bytes):
             return "text"
         if not is_row(item):
             if is_missing(item):

@@ -45,7 +45,7 @@ class Parquet(Source):
                     raise self._garbled(error) from error
                 if batch is None:
                     return
-                for values in _values(batch, arrow):
+                for values in rows_of(batch, arrow):
                     number += 1
                     yield Row(values, number)
 
@@ -62,8 +62,8 @@ class Parquet(Source):
         return self.error(f"content: got '{what}'; expected a whole parquet file. Write it again.")
 
 
-def _values(batch: Any, arrow: Any) -> list[dict[str, Any]]:
-    """Return the rows of a batch; times in nanoseconds stay whole, which Python's own are not able to."""
+def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
+    """Return the rows of a batch of pyarrow; times keep their nanoseconds, which Python's own types cannot hold."""
     types = arrow.types
     fine = [f.name for f in batch.schema if types.is_timestamp(f.type) and f.type.unit == "ns"]
     for name in fine:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from math import exp, isnan
+from math import exp, isinf, isnan
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -124,6 +124,23 @@ class ClassAnswers(Answers):
             else:
                 targets[row] = numbers[0]
         return targets
+
+    def true_labels(self, labels: Sequence[Any], name: str) -> list[set[Any]]:
+        """Return the labels of each item as a set; one that was never seen in training may be among them.
+
+        Raises:
+            InputError: a label is of a type that no label of training has, such as text where they are numbers.
+        """
+        sets: list[set[Any]] = []
+        for row, label in enumerate(labels):
+            try:
+                sets.append(set(labels_of(label, multi_label=self.multi_label)))
+                for each in sets[-1]:
+                    if each not in self._index and type(each) is not type(self._labels[0]):
+                        self._number(each)
+            except InputError as error:
+                raise InputError(f"{name}[{row}]: {error}") from None
+        return sets
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probability of every label (…, K)."""
@@ -287,14 +304,16 @@ def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
         InputError: it is none, or of the wrong kind.
     """
     if multi_label:
-        if isinstance(label, str) or not hasattr(label, "__iter__"):
+        if not isinstance(label, list | tuple | set | frozenset | np.ndarray):
             raise InputError(describe("label", label, "a list of labels, since multi_label is on"))
-        if isinstance(label, np.ndarray) and label.dtype.kind in "biuf":
+        values = [_present(each) for each in label]
+        # the same number twice: a row of flags and no list of labels
+        if isinstance(label, np.ndarray) or (len(set(values)) < len(values) and not isinstance(values[0], str)):
             fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
             raise InputError(describe("label", label, "a list of labels, not a row of numbers", fix))
-        return [_present(each) for each in label]
+        return values
     label = plain(label)
-    if hasattr(label, "__iter__") and not isinstance(label, str):
+    if hasattr(label, "__iter__") and not isinstance(label, str | bytes):
         fix = "For several labels an item, use multi_label=True."
         raise InputError(describe("label", label, "one label", fix))
     return [_present(label)]
@@ -308,6 +327,10 @@ def _present(label: Any) -> Any:
         if isinstance(label, str) and label.strip():
             fix = f"'{label}' stands for a missing value; if it is a class, give it another name."
         raise InputError(describe("label", label, "a label for every item", fix))
+    if isinstance(label, float) and isinf(label):
+        raise InputError(describe("label", label, "a finite number, or text"))
+    if isinstance(label, list | dict | set):
+        raise InputError(describe("label", label, "one name or number"))
     return label
 
 

@@ -22,6 +22,7 @@ from rekur._numbers import counted
 from rekur.data import Encoded
 from rekur.data.example import warn
 from rekur.data.label_forms import alike_labels
+from rekur.data.memory import plain_labels
 from rekur.errors import InputError
 from rekur.runtime import ClassAnswers
 from rekur.runtime.answers import labels_of
@@ -179,11 +180,9 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             y: their labels, as for ``fit``; one that was never seen in training counts as missed.
             sample_weight: weights of the items, (N,).
         """
-        given = [p.label if self.multi_label else [p.label] for p in self.present(X)]
-        right = [
-            set(labels) == set(labels_of(label, multi_label=self.multi_label))
-            for labels, label in zip(given, y, strict=True)
-        ]
+        predicted = [p.label if self.multi_label else [p.label] for p in self.present(X)]
+        truth = self.answers_.true_labels(plain_labels(y, "y", count=len(predicted)), "y")
+        right = [set(labels) == true_labels for labels, true_labels in zip(predicted, truth, strict=True)]
         return float(np.average(right, weights=sample_weight))
 
 

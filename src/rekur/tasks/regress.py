@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from torch import Tensor
 from torch.nn import functional
 
+from rekur.data.memory import plain_labels
 from rekur.runtime import NumberAnswers
 from rekur.runtime.answers import numbers_of
 from rekur.tasks.base import SequenceEstimator
@@ -51,6 +53,18 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**self._check_options(options))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R² of the predictions.
+
+        Args:
+            X: items.
+            y: their labels, as for ``fit``.
+            sample_weight: weights of the items, (N,).
+        """
+        predicted = self.predict(X)
+        truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
+        return float(r2_score(truth, predicted, sample_weight=sample_weight))
 
     def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
         self.answers_ = NumberAnswers.of(numbers_of(labels, "labels", place_of), "labels")
