@@ -261,6 +261,22 @@ def test_score_of_given_texts(cli: Run, models: dict[str, Path]) -> None:
     assert (done.code, done.err) == (0, f"warning: {told}\n")
 
 
+def test_score_of_many_files_is_that_of_each(cli: Run, models: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"The cat\rThe dog")  # no line end: the next file begins a line of its own
+    (tmp_path / "b.txt").write_bytes(b"The mat\r\nThe hat\n")
+    each = [cli("score", models["char"], tmp_path / name, "--json") for name in ("a.txt", "b.txt")]
+    single = [json.loads(line)["log_probability"] for done in each for line in done.out.splitlines()]
+    assert len(single) == 4
+    for named in (tmp_path, tmp_path / "*.txt"):
+        rows = [json.loads(line) for line in cli("score", models["char"], named, "--json").out.splitlines()]
+        assert [row["item"] for row in rows] == [1, 2, 3, 4]
+        assert [row["log_probability"] for row in rows] == pytest.approx(single)
+        done = cli("score", models["char"], named, "--by", "file", "--json")
+        rows = [json.loads(line) for line in done.out.splitlines()]
+        assert [row["item"] for row in rows] == [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+        assert rows[0] == cli("score", models["char"], tmp_path / "a.txt", "--by", "file", "--json").json
+
+
 def test_score_of_lines(cli: Run, models: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("The cat\n\nThe dog\n", encoding="utf-8")
     done = cli("score", models["char"], tmp_path / "lines.txt")

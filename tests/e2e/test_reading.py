@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -236,6 +238,42 @@ def test_a_table_with_several_labels_in_a_cell_is_read_without_them(
     assert cli("check", model, table, "--items", "3").code == 0
     assert cli("evaluate", model, table).code == 0
     assert cli("quantize", model, "--data", table, "--out", tmp_path / "q").code == 0
+
+
+def test_what_separates_labels_is_said_once_for_all_commands(cli: Run, tmp_path: Path) -> None:
+    rows = [(f"film {i}", "\t".join(["up" if i % 2 else "down", *["odd"] * (i % 3 == 0)])) for i in range(30)]
+    file = write_table(tmp_path / "a.csv", ("t", "y"), rows)
+    words = ("--text", "t", "--label", "y")
+    probabilities = []
+    for number, mark in enumerate(("\t", "tab", "\\t")):
+        out = tmp_path / str(number)
+        done = cli("fit", "classify", file, *words, "--label-separator", mark, "--out", out, "--no-baseline", *SMALL)
+        assert (done.code, done.err) == (0, "")
+        probabilities.append(predictions(cli("predict", out, file, "--json")))
+    assert probabilities[0] == probabilities[1] == probabilities[2]
+    assert set(probabilities[0][0]) == {"up", "down", "odd"}
+    done = cli("fit", "classify", file, *words, "--label-separator", "|", "--out", tmp_path / "w", *SMALL)
+    assert "warning: No item has more than one label." in done.err
+    numbers = write_table(tmp_path / "b.csv", ("t", "y"), [(f"film {i}", i) for i in range(30)])
+    for command in ("fit", "tune"):
+        done = cli(command, "regress", numbers, *words, "--label-separator", "|", "--out", tmp_path / "n")
+        assert done.code == 2
+        assert done.err.startswith("rekur: --label-separator: got '|'; expected none for regress. Several labels")
+
+
+def test_the_command_that_data_prints_reads_the_file_in_the_same_way(cli: Run, tmp_path: Path) -> None:
+    rows = [(i, f"film {i}", "up|odd" if i % 2 else "down") for i in range(30)]
+    file = write_table(tmp_path / "a", ("-n", "-t", "y"), rows, ";")
+    words = ("--text=-t", "--label", "y", "--id=-n", "--label-separator", "|", "--separator", ";", "--format", "csv")
+    told = cli("data", file, *words, "--encoding", "latin-1", "--json").json
+    line = shlex.split(told["command"])
+    assert line[:4] == ["rekur", "fit", "classify", str(file)]
+    for option in (("--label-separator", "|"), ("--separator", ";"), ("--format", "csv"), ("--encoding", "latin-1")):
+        assert option in itertools.pairwise(line)
+    done = cli(*line[1:-1], tmp_path / "out", "--no-baseline", *SMALL)
+    assert (done.code, done.err) == (0, "")
+    done = cli("predict", tmp_path / "out", file, "--separator", ";", "--format", "csv", "--json")
+    assert (done.json["item"], set(done.json["probabilities"])) == ("29", {"up", "down", "odd"})
 
 
 # ── times, and items that say little ─────────────────────────────────────────────────────────────────────────────

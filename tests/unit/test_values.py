@@ -274,6 +274,9 @@ def test_labels_that_look_alike_are_a_warning() -> None:
         "Labels that may be one class, and are learnt as several: 'é' (1) and 'e\u0301' (2); '007' (3) and '7' (4); "
         "'A b' (6) and 'a  B ' (7)."
     )
+    assert "'True' (1) and '1' (2); 'a' (3) and 'a\u200b' (4)" in alike_labels(
+        {"True": 1, "1": 2, "a": 3, "a\u200b": 4, "no": 5}
+    )
     with pytest.warns(DataWarning, match=r"'a' \(10\) and 'a ' \(10\)"):
         assert rekur.Classifier(**SMALL).fit(TEXTS, ["a", "a "] * 10).classes_.tolist() == ["a", "a "]
 

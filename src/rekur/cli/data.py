@@ -31,13 +31,14 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
+    as_given = dict(reading)
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
     source = open_source(opened, **reading)
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
     steps = _steps(source, found.chosen) if found.chosen else []
-    line = _fit_line(file, found) if found.chosen and found.chosen.labels() else ""
+    line = _fit_line(file, found, as_given) if found.chosen and found.chosen.labels() else ""
     running = measure(open_input(opened), encoding=reading.get("encoding")) if source.format == "txt" else None
     if as_json:
         told = {**found.to_dict(), "training": [list(row) for row in steps], "command": line}
@@ -61,7 +62,8 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     if line:
         click.echo(f"To train:\n  {line}")
     if running is not None:
-        line = shlex.join(["rekur", "fit", "language", str(file), "--out", _run_of(file)])
+        encoding = _options({"encoding": reading.get("encoding")})
+        line = shlex.join(["rekur", "fit", "language", str(file), *encoding, "--out", _run_of(file)])
         click.echo(f"To train a language model:\n  {line}")
 
 
@@ -84,15 +86,22 @@ def _told(text: str) -> None:
     """Say nothing: the description has told it."""
 
 
-def _fit_line(file: Path, found: Any) -> str:
-    """Return the command that trains on the file."""
-    chosen = found.chosen
+def _fit_line(file: Path, found: Any, reading: dict[str, str]) -> str:
+    """Return the command that trains on the file, read in the same way."""
     words = ["rekur", "fit", "regress" if found.label_type == "number" else "classify", str(file)]
-    for name in ("text", "symbols", "series", "values", "label", "group", "time"):
-        given = getattr(chosen, name)
-        for column in [given] if isinstance(given, str) else given or []:
-            words += [f"--{name}", column]
-    return shlex.join([*words, "--out", _run_of(file)])
+    names = ("text", "symbols", "series", "values", "label", "group", "time", "id")
+    options = _options({**{name: getattr(found.chosen, name) for name in names}, **reading})
+    return shlex.join([*words, *options, "--out", _run_of(file)])
+
+
+def _options(values: dict[str, Any]) -> list[str]:
+    """Return options as words of a command line; a list gives its option once for each value."""
+    words: list[str] = []
+    for name, value in values.items():
+        option = f"--{name.replace('_', '-')}"
+        for text in [value] if isinstance(value, str) else value or []:
+            words += [f"{option}={text}"] if text.startswith("-") else [option, text]
+    return words
 
 
 def _run_of(file: Path) -> str:

@@ -11,7 +11,7 @@ from rekur import _check
 from rekur.cli import training
 from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import CLASSIFY, FEATURE_NAMES, OUTPUT, SHARED, estimator_options
-from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
+from rekur.cli.options import FILE, INPUT, JSON, refuse_labels_between, split_input, with_options
 from rekur.cli.unfinished import Request
 from rekur.errors import InputError
 
@@ -53,6 +53,7 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
     need_columns(columns, file)
     from rekur.data import Columns
 
+    refuse_labels_between(task, reading)
     if "label_separator" in reading:
         values["multi_label"] = True
     request = Request(

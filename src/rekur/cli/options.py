@@ -146,9 +146,21 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         "format": values.pop("file_format"),
         "encoding": values.pop("encoding"),
         "separator": values.pop("separator"),
-        "label_separator": values.pop("label_separator"),
+        "label_separator": _mark(values.pop("label_separator")),
     }
     return _given(columns), _given(reading)
+
+
+def _mark(separator: str | None) -> str | None:
+    """Return what stands between labels; ``tab`` and ``\\t`` are words for the tab, as for columns."""
+    return "\t" if separator in ("tab", "\\t") else separator
+
+
+def refuse_labels_between(task: str, reading: dict[str, Any]) -> None:
+    """Raise if several labels in a cell are asked for where a label is a number."""
+    if task == "regress" and "label_separator" in reading:
+        fix = "Several labels of one item are names: rekur fit classify."
+        raise InputError(describe("--label-separator", reading["label_separator"], "none for regress", fix))
 
 
 def split_texts(values: dict[str, Any]) -> dict[str, Any]:

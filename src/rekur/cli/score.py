@@ -13,7 +13,7 @@ from rekur.cli import show
 from rekur.cli.arriving import chunks
 from rekur.cli.language import load_language
 from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
-from rekur.cli.texts import read_lines, read_whole, warn_of_files
+from rekur.cli.texts import read_files, read_lines, warn_of_files
 from rekur.data.inputs import is_stream, name_of
 from rekur.errors import InputError, describe
 
@@ -49,7 +49,7 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
     elif by == "line":
         named, place, arriving = read_lines(file), f"{name_of(file)}, line", is_stream(file)
     else:
-        named, place = [(str(file), read_whole(file))], f"{name_of(file)}, line"
+        named, place = read_files(file), name_of(file)
     rows = _rows(model, chunks(iter(named), CHUNK, arriving=arriving), each, as_json, place)
     if as_json:
         for row in rows:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rekur.data import files
-from rekur.data.inputs import Input, is_stream, name_of, open_input
-from rekur.data.texts import TABLES, open_texts
+from rekur.data.inputs import Input, Location, is_stream, name_of, open_input
+from rekur.data.texts import TABLES, listed_files, open_texts
 from rekur.errors import DataError, DataWarning, InputError
 
 ENCODING = "utf-8-sig"
@@ -28,6 +28,12 @@ def read_whole(file: Path) -> str:
     if "\0" in whole:
         raise DataError("text: got a NUL character; expected text.", name_of(file))
     return whole
+
+
+def read_files(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the whole text of a file, or of each file of a folder or a pattern."""
+    for each in listed_files(file) if _is_many(file) else [file]:
+        yield str(each), read_whole(Path(str(each)))
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
@@ -51,11 +57,8 @@ def _is_many(file: Path) -> bool:
 
 
 def _lines_of_many(file: Path) -> Iterator[str]:
-    rest = ""
-    for _, piece in open_texts([file]).pieces():
-        *lines, rest = (rest + piece).split("\n")
-        yield from lines
-    yield rest
+    for each in listed_files(file):
+        yield from files.read_lines(_opened(each), ENCODING)
 
 
 def warn_of_files(option: str, texts: Sequence[str], fix: str) -> None:
@@ -72,7 +75,7 @@ def warn_of_files(option: str, texts: Sequence[str], fix: str) -> None:
             warnings.warn(said, DataWarning, stacklevel=2)
 
 
-def _opened(file: Path) -> Input:
+def _opened(file: Location | Input) -> Input:
     """Return a file of text to be read in one pass."""
     source = open_input(file, once=True)
     ending = files.inner_name(source).suffix

@@ -29,6 +29,7 @@ from rekur.cli.options import (
     TEXTS,
     WHOLE,
     Tasks,
+    refuse_labels_between,
     split_input,
     split_texts,
     with_options,
@@ -177,6 +178,7 @@ def _request(task: str, files: list[str], valid: list[str], values: dict[str, An
         raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
     from rekur.data import Columns
 
+    refuse_labels_between(task, reading)
     if "label_separator" in reading:
         values["multi_label"] = True
     options = {"kind": Columns(**columns).kind, **estimator_options(values, FEATURE_NAMES)}

@@ -10,13 +10,17 @@ _MOST_SHOWN = 3
 
 
 def label_form(label: str) -> str:
-    """Return the same text for labels that differ in case, blanks, or the way a number or a letter is written only.
+    """Return the same text for labels that differ only in how they are written.
+
+    That is in case, blanks, characters that are not seen, or the form of a letter, of a number, of true and false.
 
     Example:
         >>> label_form(" Good") == label_form("good"), label_form("1.0") == label_form("01"), label_form("1a")
         (True, True, '1a')
     """
-    text = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    seen = "".join(character for character in label if unicodedata.category(character) != "Cf")
+    text = " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
+    text = {"true": "1", "false": "0"}.get(text, text)
     try:
         number = Decimal(text) if "_" not in text else None
     except InvalidOperation:

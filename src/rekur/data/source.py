@@ -8,6 +8,8 @@ from typing import Any
 
 from rekur.errors import DataError
 
+_LONGEST_NAME = 80
+
 
 class Row(dict[str, Any]):
     """One row: column name to value, and the ``line`` it began on (from 1).
@@ -97,7 +99,8 @@ def shown_names(names: list[str], most: int = 20) -> str:
         >>> shown_names(["a", "b", "c"], most=2)
         "'a', 'b' and 1 more"
     """
-    text = ", ".join(f"'{name}'" for name in names[:most])
+    short = (name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names[:most])
+    text = ", ".join(f"'{name}'" for name in short)
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 

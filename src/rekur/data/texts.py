@@ -139,7 +139,7 @@ def open_texts(
     choice("document", document, DOCUMENTS)
     encoding = check_encoding(encoding)
     named = [paths] if isinstance(paths, str | os.PathLike | Input) else list(paths)
-    listed = [file for path in named for file in _listed(path)]
+    listed = [file for path in named for file in listed_files(path)]
     if not listed:
         raise InputError(describe("files", "none", "at least one"))
     refuse_twice(listed)
@@ -175,7 +175,7 @@ def _table_as_text(file: Input, encoding: str) -> DataError:
     return DataError(f"text: got {got}; expected running text. {fix}", file.name)
 
 
-def _listed(path: Location | Input) -> list[Location | Input]:
+def listed_files(path: Location | Input) -> list[Location | Input]:
     """Return the files that a path names: itself, those below a folder, or those that fit a pattern."""
     if isinstance(path, Input) or is_stream(path):
         return [path]

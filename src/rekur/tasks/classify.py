@@ -100,6 +100,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         texts = {label: count for label, count in counts.items() if isinstance(label, str)}
         if place_of is not None and (alike := alike_labels(texts)):
             warn(alike)
+        if place_of is not None and self.multi_label and max(map(len, labels), default=0) == 1:
+            warn("No item has more than one label. If cells hold several, name what separates them: label_separator.")
         values = sorted(counts, key=lambda value: (str(type(value)), value))
         if len(values) < (1 if self.multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
