@@ -302,6 +302,12 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
         ),
         (
             "a.ts",
+            "@seriesLength 2\n@data\n1,2\n1\n",
+            "a.ts, line 4: steps: got 1; expected 2, as @seriesLength says. "
+            "Write @equalLength false if cases may differ.",
+        ),
+        (
+            "a.ts",
             "@equalLength true\n@seriesLength 2\n@data\n1\n",
             "a.ts, line 4: steps: got 1; expected 2, as @seriesLength says. "
             "Write @equalLength false if cases may differ.",

@@ -516,3 +516,38 @@ def test_arguments_of_other_types_are_refused_by_name() -> None:
         with pytest.raises(InputError) as caught:
             refused()
         assert str(caught.value).startswith(text)
+
+
+# ── texts of language models ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_texts_of_any_container_and_no_table_or_file(tmp_path: Path) -> None:
+    pandas, arrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    text = "the cat sat on the mat. " * 20
+    model = rekur.LanguageModel(tokens="char", hidden_size=3, steps=1).fit(np.array(text))
+    expected = model.score(text)
+    for texts in ([text], np.array([text]), pandas.Series([text]), arrow.array([text]), iter([text])):
+        assert model.score(texts) == expected
+    file = tmp_path / "a"
+    file.write_text(text)
+    for texts, named in (
+        (pandas.DataFrame({"t": [text]}), "X: got 'DataFrame'; expected a text, or a list of texts. Give one of its"),
+        ({text}, "X: got 'set'"),
+        (bytearray(b"the cat"), "X: got 'bytearray'"),
+        (str(file), f"X: got '{file}'; expected a text, not the name of a file."),
+        (file, f"X: got '{file}'; expected a text, not the name of a file."),
+    ):
+        for read in (model.fit, model.score, model.evaluate, model.log_probabilities):
+            with pytest.raises(InputError) as caught:
+                read(texts)
+            assert str(caught.value).startswith(named)
+
+
+def test_the_name_of_a_file_is_no_item(tmp_path: Path) -> None:
+    model = rekur.Classifier(**SMALL).fit(TEXTS, [1, 0] * 10)
+    file = tmp_path / "a.csv"
+    file.write_text("text\ngood\n")
+    with pytest.raises(InputError, match="It is the name of a file: read it with"):
+        model.predict(str(file))
+    with pytest.warns(DataWarning, match="the name of a file; it is read as a text"):
+        model.predict([str(file)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
@@ -137,6 +138,8 @@ def as_list(items: Any, name: str, expected: str = "a list of sequences") -> Any
                 raise InputError(describe(name, type(items).__name__, expected, fix)) from error
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Sequence | np.ndarray):
         fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
+        if isinstance(items, str) and os.path.isfile(items):
+            fix = "It is the name of a file: read it with rekur.data.open_source and rekur.data.examples."
         if hasattr(items, "columns"):
             fix = "For texts, give one column. For one series in a row, give frame.to_numpy(); for frames, a list."
         raise InputError(describe(name, type(items).__name__, expected, fix))

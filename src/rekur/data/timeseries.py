@@ -117,7 +117,8 @@ class TimeSeries(Source):
     @property
     def _is_equal(self) -> bool:
         """Whether all cases are said to have the same length, which times of their own do not show."""
-        return self._header.get("equallength", False) and not self._is_timed
+        has_length = self._steps.isdecimal() and int(self._steps) > 0
+        return self._header.get("equallength", has_length) and not self._is_timed
 
     def _cases(self) -> Iterator[tuple[int, str]]:
         for number, text in enumerate(read_lines(self._file, self._encoding), 1):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._values import scalar
 from rekur.data import Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
+from rekur.data.texts import names_file
 from rekur.decode import Event, Sample, Sampler, StepFunction, generate
 from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
@@ -106,11 +108,18 @@ class Writing(ABC):
 
 
 def documents(X: Any) -> list[str]:
-    """Return texts as a list: one text stands for itself."""
+    """Return texts as a list of one or more: of an array or a column the Python values that it holds.
+
+    Raises:
+        InputError: it is no text and no list, or the name of a file.
+    """
+    X = scalar(X)
+    if isinstance(X, Path) or (isinstance(X, str) and names_file(X)):
+        fix = "Read it: rekur.data.open_texts gives what fit_corpus and evaluate_corpus take."
+        raise InputError(describe("X", str(X), "a text, not the name of a file", fix))
     if isinstance(X, str):
         return [X]
-    if isinstance(X, Path):
-        raise InputError(describe("X", str(X), "texts; those of a file come from rekur.data.open_texts"))
-    if isinstance(X, bytes | Mapping) or not isinstance(X, Iterable):
-        raise InputError(describe("X", type(X).__name__, "a text, or a list of texts"))
-    return list(X)
+    if isinstance(X, bytes | bytearray | Mapping | Set) or hasattr(X, "columns") or not isinstance(X, Iterable):
+        fix = "Give one of its columns." if hasattr(X, "columns") else ""
+        raise InputError(describe("X", type(X).__name__, "a text, or a list of texts", fix))
+    return [scalar(text) for text in X]
