@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.utils import parametrize
 
 from rekur import nn
+from rekur.errors import ShapeError
 
 torch.set_num_threads(1)
 
@@ -330,3 +331,49 @@ def test_lengths_that_cannot_be_are_told() -> None:
         with pytest.raises(ValueError, match="lengths") as error:
             layer(x, lengths=lengths)
         assert str(error.value) == text
+
+
+WRONG_WEIGHTS: dict[str, Callable[[int], tuple[str, tuple[int, ...]]]] = {
+    "more features": lambda gates: ("weight_ih_l0", (4 * gates, 8)),
+    "fewer features": lambda gates: ("weight_ih_l0", (4 * gates, 2)),
+    "fewer units": lambda gates: ("weight_hh_l0", (2 * gates, 2)),
+    "a longer bias": lambda gates: ("bias_hh_l0", (9 * gates,)),
+    "a bias with two axes": lambda gates: ("bias_ih_l0", (4 * gates, 1)),
+}
+
+
+@pytest.mark.parametrize("how", ["parameter", "data"])
+@pytest.mark.parametrize("case", WRONG_WEIGHTS)
+@pytest.mark.parametrize(("name", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_weights_of_another_shape_are_refused(name: str, gates: int, case: str, how: str) -> None:
+    layer = getattr(nn, name)(3, 4)
+    parameter, shape = WRONG_WEIGHTS[case](gates)
+    if how == "data":
+        getattr(layer, parameter).data = torch.zeros(shape)
+    else:
+        setattr(layer, parameter, torch.nn.Parameter(torch.zeros(shape)))
+    with pytest.raises(ShapeError, match=f"shape of {parameter}: got"):
+        layer(torch.zeros(5, 2, 3))
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["never called", "called"])
+def test_options_may_be_changed_where_the_weights_allow_it(called: bool) -> None:
+    x = torch.randn(5, 2, 3)
+    layers = [module.RNN(3, 4, 2) for module in (torch.nn, nn)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for layer in layers:
+        if called:
+            layer(x)
+        layer.mode, layer.batch_first = "RNN_RELU", True
+    torch.testing.assert_close(layers[1](x), layers[0](x))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("num_layers", 1), ("num_layers", 3), ("bidirectional", True), ("bias", False), ("hidden_size", 8)],
+)
+def test_options_that_the_weights_contradict_are_refused(option: str, value: Any) -> None:
+    layer = nn.GRU(3, 4, 2)
+    setattr(layer, option, value)
+    with pytest.raises(ShapeError):
+        layer(torch.zeros(5, 2, 3))

@@ -23,6 +23,7 @@ from rekur.scan import scan, scan_both
 from rekur.scan.both import beside
 from rekur.scan.layout import Layout
 from rekur.scan.precision import full_precision, is_mixed
+from rekur.scan.watch import records_gradients
 
 #: the module of the layers themselves
 LAYERS = "rekur.nn.torch_api"
@@ -34,20 +35,33 @@ class Borrowers:
     Args:
         cells: one a layer and direction, whose parameters are taken away.
         names: of the flat weights of each.
+        options: of the layer, with which the cells were made.
     """
 
-    def __init__(self, cells: list[Cell], names: Sequence[Sequence[str]]) -> None:
+    def __init__(self, cells: list[Cell], names: Sequence[Sequence[str]], options: tuple[Any, ...]) -> None:
         self.cells = cells
+        self.flat_names = [name for each in names for name in each]
         self.names = [tuple(map(_of_cell, each)) for each in names]
+        self.options = options
         self.weights: list[Tensor] = []
+        self.shapes: list[tuple[int, ...] | None] = []
         for cell, each in zip(cells, self.names, strict=True):
             for name in each:
-                del cell._parameters[name]
+                parameter = cell._parameters.pop(name)
+                self.shapes.append(None if parameter is None else tuple(parameter.shape))
 
     def with_weights(self, weights: list[Tensor]) -> list[Cell]:
-        """Return the cells with flat weights as plain attributes: shared, not copied."""
+        """Return the cells with flat weights as plain attributes: shared, not copied.
+
+        Raises:
+            ShapeError: weights of other shapes than the layer's options say.
+        """
         same = len(weights) == len(self.weights) and all(map(is_, weights, self.weights))
         if not same or torch.compiler.is_compiling():
+            for name, shape, weight in zip(self.flat_names, self.shapes, weights, strict=True):
+                if tuple(weight.shape) != shape:
+                    expected = f"{shape or 'no such weight'}, as the layer's options say"
+                    raise ShapeError(describe(f"shape of {name}", tuple(weight.shape), expected))
             rest = iter(weights)
             for cell, names in zip(self.cells, self.names, strict=True):
                 cell.__dict__.update(zip(names, rest, strict=False))
@@ -186,7 +200,15 @@ class DropIn(nn.RNNBase):
 
     def _bound_cells(self, weights: list[Tensor]) -> list[Cell]:
         """Return the cells of all layers and directions, with flat weights in them."""
-        return (self._make_cells() if self._cells is None else self._cells).with_weights(weights)
+        cells = self._cells
+        if cells is None or cells.options != self._cell_options():
+            cells = self._make_cells()
+        return cells.with_weights(weights)
+
+    def _cell_options(self) -> tuple[Any, ...]:
+        """Return the options on which the cells depend, which may be changed on a layer that exists."""
+        sizes = (self.input_size, self.hidden_size, self.proj_size, self.num_layers)
+        return self.mode, self.bias, self.bidirectional, *sizes
 
     def _make_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
@@ -194,12 +216,14 @@ class DropIn(nn.RNNBase):
     def _make_cells(self) -> Borrowers:
         directions = 2 if self.bidirectional else 1
         inner = (self.proj_size or self.hidden_size) * directions
+        count = self.num_layers * directions
+        if count != len(self._all_weights):
+            fix = "Make a new layer: its number of layers and directions is fixed."
+            expected = f"{len(self._all_weights)}, of which there are weights"
+            raise ShapeError(describe("layers times directions", count, expected, fix))
         with torch.device("meta"):  # takes no memory and no random numbers
-            cells = [
-                self._make_cell(self.input_size if index < directions else inner)
-                for index in range(self.num_layers * directions)
-            ]
-        self._cells = Borrowers(cells, self._all_weights)
+            cells = [self._make_cell(self.input_size if index < directions else inner) for index in range(count)]
+        self._cells = Borrowers(cells, self._all_weights, self._cell_options())
         if type(self).__module__ == LAYERS:
             as_leaf(self)
         return self._cells
@@ -235,7 +259,7 @@ def _onednn() -> bool:
 
 
 def _trains(weights: list[Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+    return records_gradients() and any(weight.requires_grad for weight in weights)
 
 
 def _padded(data: Tensor, batch_sizes: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from rekur.scan.native import SAVED, NativeLayer
 from rekur.scan.native_variants import NativeVariant
 from rekur.scan.operands import Family, Given, Operands
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
+from rekur.scan.watch import records_gradients
 
 State = tuple[Tensor, ...]
 
@@ -59,7 +60,7 @@ def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool
         outputs (B, T, P), and the state after each row's last step read.
     """
     family, operands = prepared
-    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *operands))
+    keep = records_gradients() and any(t is not None and t.requires_grad for t in (x, *operands))
     y, *rest = torch.ops.rekur.scan(family.name, x, lengths, reverse, keep, *operands)
     return y, tuple(rest[: 1 if operands.c0 is None else 2])
 

@@ -71,6 +71,11 @@ def seen_gradients(grads: Iterable[Tensor | None]) -> bool:
     return any(grad is not None and bool(watcher((grad,))) for grad in grads)
 
 
+def records_gradients() -> bool:
+    """Tell whether a call keeps what backward needs; a TorchScript trace is one graph for training and inference."""
+    return torch.is_grad_enabled() and _tracing_state() is None
+
+
 def readable(tensor: Tensor) -> bool:
     """Tell whether the numbers of a tensor can be looked at now."""
     return watcher((tensor,)) in ("", "transform") and plain((tensor,)) and not tensor.is_meta and _has_memory(tensor)
