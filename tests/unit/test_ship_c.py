@@ -118,7 +118,7 @@ def test_words_of_the_program(tmp_path: Path) -> None:
     rows, _ = built(Regressor(**SMALL).fit(walks, list(range(20))), tmp_path / "rows")
     sample = "sample: expected a number of tokens"
     for binary, words, text in (
-        (rows, ["data.csv"], "got 'data.csv'; expected lines on standard input, and no word here"),
+        (rows, ["data.csv"], "got 'data.csv'; expected lines on standard input, no word or stream"),
         (texts, ["streem"], "got 'streem'; expected lines on standard input, no word or stream or sample"),
         (texts, ["sample"], sample),
         (texts, ["sample", "9x"], sample),

@@ -14,7 +14,8 @@ _STEPS = """    a line is a sequence of steps as numbers, and one output is writ
     between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets"""
 _ROWS = """    a line is a row of numbers, and an empty line begins anew;
     between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets;
-    NA, NaN, null, ? and nothing between two commas are missing values"""
+    NA, NaN, null, ? and nothing between two commas are missing values;
+    the word stream may follow the name of the program, and changes nothing"""
 
 #: begins to read a line of numbers, behind a mark of its encoding
 _BEGIN = """        char *const text = line + (number == 0 && strncmp(line, "\\357\\273\\277", 3) == 0 ? 3 : 0);
@@ -49,7 +50,7 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, mult
     else:
         loop, usage, reading = _row_loop(name), _ROWS, READ_NUMBERS + READ_MISSING
     reading += READ_COUNT if "refuse_count" in loop else ""
-    words = (["stream"] if "argv" in loop else []) + (["sample"] if sampling else [])
+    words = (["stream"] if f"{name}_push" in extra.declarations else []) + (["sample"] if sampling else [])
     others = "".join(f' && strcmp(argv[1], "{word}") != 0' for word in words)
     expected = "lines on standard input, " + (" or ".join(["no word", *words]) if words else "and no word here")
     sampled = '    if (argc > 1 && strcmp(argv[1], "sample") == 0) {\n        return sample(argc, argv);\n    }\n'
