@@ -150,7 +150,7 @@ class LanguageModel(Writing, Estimator):
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         schedule: str = "cosine",
-        warmup: float = 0.02,
+        warmup: float | None = None,
         clip: float = 1.0,
         patience: int | None = None,
         average: float | None = None,

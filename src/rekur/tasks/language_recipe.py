@@ -163,6 +163,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "weight_decay": lambda facts: 1e-2,
     "patience": lambda facts: 0,
     "average": lambda facts: 0.998,
+    "warmup": lambda facts: 0.02,
 }
 
 
@@ -182,6 +183,7 @@ BY_HEART: dict[str, Callable[[Facts], Any]] = {
     "learning_rate": lambda facts: 2e-2,
     "weight_decay": lambda facts: 0.0,
     "average": lambda facts: 0.0,
+    "warmup": lambda facts: 0.2,  # a fast start leaves the mLSTM on a plateau
 }
 
 
