@@ -10,12 +10,12 @@ from rekur._values import CellError, as_array
 from rekur.errors import InputError, did_you_mean
 
 
-def channel_order(names: Sequence[str], wanted: Sequence[str], thing: str) -> list[int]:
-    """Return where each of the ``wanted`` channels stands among ``names``.
+def channel_order(names: Sequence[str], trained: Sequence[str], thing: str) -> list[int]:
+    """Return the index in ``names`` of each of the ``trained`` channels.
 
     Args:
         names: the channels of the data, in their order.
-        wanted: the channels of the model.
+        trained: the channels of the model, in their order.
         thing: what the data are called in messages.
 
     Raises:
@@ -25,22 +25,22 @@ def channel_order(names: Sequence[str], wanted: Sequence[str], thing: str) -> li
         >>> channel_order(["y", "x"], ["x", "y"], "data")
         [1, 0]
     """
-    if len(names) == len(wanted) and set(names) == set(wanted):
-        return [names.index(name) for name in wanted]
-    strange = next((name for name in names if name not in wanted), None)
-    absent = next((name for name in wanted if name not in names), None)
-    got, expected = (", ".join(f"'{name}'" for name in listed) for listed in (names, wanted))
+    if len(names) == len(trained) and set(names) == set(trained):
+        return [names.index(name) for name in trained]
+    strange = next((name for name in names if name not in trained), None)
+    absent = next((name for name in trained if name not in names), None)
+    got, expected = (", ".join(f"'{name}'" for name in listed) for listed in (names, trained))
     if strange is not None:
-        fix = f"{did_you_mean(strange, wanted)} Channels are matched by name; rename those of the data.".lstrip()
+        fix = f"{did_you_mean(strange, trained)} Channels are matched by name; rename those of the data.".lstrip()
     else:
         fix = "A name is there twice." if absent is None else f"'{absent}' is not among them."
     raise InputError(f"{thing}: channels: got {_cut(got)}; expected {_cut(expected)}, as in training. {fix}")
 
 
 def names_in(item: Any) -> list[str] | None:
-    """Return the names of an item's channels: the columns of a data frame, the keys of rows that are dicts; else None.
+    """Return the names of an item's channels: the columns of a data frame, or what its rows call their values.
 
-    Columns that are numbers, as frames made of arrays have, are no names.
+    The columns 0, 1, 2 of frames made of arrays are no names.
 
     Example:
         >>> names_in([{"x": 1, "y": 2}]), names_in([[1, 2]])
@@ -48,46 +48,62 @@ def names_in(item: Any) -> list[str] | None:
     """
     if _is_frame(item):
         columns = list(getattr(item, "column_names", item.columns))  # pyarrow's tables have both
-        return columns if all(isinstance(name, str) for name in columns) else None
-    if isinstance(item, list | tuple) and item and isinstance(item[0], Mapping):
-        return list(map(str, item[0]))
+        return None if columns == list(range(len(columns))) else list(map(str, columns))
+    if isinstance(item, list | tuple) and item and (row := named_row(item[0])) is not None:
+        return list(map(str, row))
     return None
 
 
 def by_name(item: Any, names: Sequence[str] | None, thing: str) -> Any:
-    """Return an item with its channels in the order of ``names``; one without names, or for None, as it is.
+    """Return an item with its channels in the order of ``names``.
+
+    An item without names stays as it is; ``None`` for ``names`` is the order of the item's first row.
 
     Raises:
-        InputError: the names of the item are others.
+        InputError: the item has other names.
     """
-    own = names_in(item)
-    if own is None:
+    item_names = names_in(item)
+    if item_names is None:
         return item
     if _is_frame(item):
-        if names is None or own == list(names):
+        if names is None or item_names == list(names):
             return item
-        order = channel_order(own, names, thing)
-        array = as_array(item)
-        return array[:, order]
-    wanted = own if names is None else list(names)
+        return as_array(item)[:, channel_order(item_names, names, thing)]
+    trained = item_names if names is None else list(names)
     rows = []
     for number, row in enumerate(item):
-        if not isinstance(row, Mapping):
+        named = named_row(row)
+        if named is None:
             raise CellError(f"{thing}, step {number + 1}: got {row!r}; expected values by name, as in step 1.")
-        order = channel_order(list(row), wanted, f"{thing}, step {number + 1}")
-        values = list(row.values())
-        rows.append([values[place] for place in order])
+        order = channel_order(list(map(str, named)), trained, f"{thing}, step {number + 1}")
+        values = list(named.values())
+        rows.append([values[index] for index in order])
     return rows
 
 
-def names_in_index(item: Any) -> bool:
-    """Return whether an item is one row of a data frame: a column of pandas whose index are names."""
-    return hasattr(item, "index") and hasattr(item, "to_dict") and all(isinstance(name, str) for name in item.index)
+def named_row(row: Any) -> Mapping[Any, Any] | None:
+    """Return a row that names its values as a mapping; None for any other.
+
+    Such are dicts, named tuples, and rows of pandas: a Series whose index holds the names of columns.
+
+    Example:
+        >>> from collections import namedtuple
+        >>> named_row(namedtuple("Row", "x y")(1, 2)), named_row((1, 2))
+        ({'x': 1, 'y': 2}, None)
+    """
+    if isinstance(row, Mapping):
+        return row
+    if isinstance(row, tuple) and hasattr(row, "_asdict"):
+        values: Mapping[Any, Any] = row._asdict()
+        return values
+    if hasattr(row, "index") and hasattr(row, "to_dict") and all(isinstance(name, str) for name in row.index):
+        return dict(zip(row.index, row, strict=True))
+    return None
 
 
 def first_names(items: Any) -> list[str] | None:
-    """Return the names of the channels of the first item that has any; None where none of the first ones has."""
-    return next((own for item in islice(items, 100) if (own := names_in(item)) is not None), None)
+    """Return the names of the channels of the first item that has any; None where none of the first 100 has."""
+    return next((names for item in islice(items, 100) if (names := names_in(item)) is not None), None)
 
 
 def _is_frame(item: Any) -> bool:

@@ -451,6 +451,34 @@ def test_channels_of_frames_are_matched_by_name(tmp_path: Path) -> None:
             refused()
 
 
+def test_rows_that_name_their_values_are_matched_by_name() -> None:
+    pandas = pytest.importorskip("pandas")
+    frames = [pandas.DataFrame(x, columns=["x", "y"]) for x in SERIES]
+    model = rekur.Regressor(**SMALL).fit(frames, np.arange(20.0))
+    frame, turned = frames[0], frames[0][["y", "x"]]
+    expected = model.predict([frame])
+    for table in (frame, turned):
+        for rows in (
+            list(table.itertuples(index=False)),
+            [row for _, row in table.iterrows()],
+            table.to_dict("records"),
+        ):
+            np.testing.assert_array_equal(model.predict([rows]), expected)
+            session, pieces = model.stream(), model.stream()
+            for row in rows:
+                session.push(row)
+            assert session.push([]) == pytest.approx(expected[0], abs=1e-6)
+            assert pieces.push(rows) == pytest.approx(expected[0], abs=1e-6)
+    names = pandas.MultiIndex.from_tuples([("a", "x"), ("a", "y")])
+    others = [pandas.DataFrame(SERIES[0], columns=names), pandas.DataFrame(SERIES[0], columns=[5, 7])]
+    others.append(list(frame.rename(columns={"x": "z"}).itertuples(index=False)))
+    others.append([row for _, row in frame.rename(columns={"x": "y"}).iterrows()])
+    for item in others:
+        with pytest.raises(InputError, match=r"channels: got .*; expected 'x', 'y', as in training"):
+            model.predict([item])
+    np.testing.assert_array_equal(model.predict([pandas.DataFrame(SERIES[0])]), expected)  # 0 and 1 are no names
+
+
 def test_channels_of_a_corpus_are_matched_by_name() -> None:
     table = {"who": list("aabb"), "x": [1, 2, 3, 4], "y": [9, 8, 7, 6], "label": [1, 1, 2, 2]}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._channels import by_name, names_in_index
+from rekur._channels import by_name, named_row
 from rekur._values import CellError, is_row, members, number_of, numbers_in, scalar
 from rekur.errors import DataError, ShapeError, describe, did_you_mean
 from rekur.features.base import Phrase, type_of
@@ -52,8 +52,10 @@ def read_rows(item: Any, count: int | None, place: Place, *, is_event: bool = Fa
         is_event: one number, and one row on its own, are steps too.
     """
     item = scalar(item)
-    if is_event and place.channels and names_in_index(item):
-        item = item.to_dict()
+    if place.channels and is_event and (row := named_row(item)) is not None:
+        item = row
+    elif place.channels and isinstance(item, list | tuple) and item and named_row(item[0]) is not None:
+        item = [entry if (row := named_row(entry)) is None else row for entry in item]
     if is_event and (isinstance(item, Mapping) or item is None or _is_number(item)):
         item = [item]
     elif not isinstance(item, list | tuple):
