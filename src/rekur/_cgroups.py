@@ -1,4 +1,4 @@
-"""The control groups of this process, by which a container or a batch system limits it. Standard library only."""
+"""The control groups of this process: the limits of a container or a batch system. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def groups_of(controller: str, *, proc: Path = PROC, cgroups: Path = CGROUPS) ->
 
     Args:
         controller: "memory" or "cpu".
-        proc: where the system tells of processes.
-        cgroups: where the control groups are mounted.
+        proc: the mount point of procfs.
+        cgroups: the mount point of the control groups.
     """
     for line in read(proc / "self" / "cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -33,7 +33,7 @@ def groups_of(controller: str, *, proc: Path = PROC, cgroups: Path = CGROUPS) ->
 
 
 def processor_quota(*, proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
-    """Return the processors that the control groups leave to this process, rounded up; None without a limit.
+    """Return the number of processors that the control groups allow this process, rounded up; None without a limit.
 
     Example:
         >>> processor_quota(proc=Path("/nowhere"), cgroups=Path("/nowhere")) is None
@@ -59,7 +59,7 @@ def _quota(folder: Path, old: bool) -> int | None:
 
 
 def read(path: Path) -> str:
-    """Return the text of a file of the system; nothing where it cannot be read."""
+    """Return the text of a system file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -16,10 +16,10 @@ def channel_order(names: Sequence[str], trained: Sequence[str], thing: str) -> l
     Args:
         names: the channels of the data, in their order.
         trained: the channels of the model, in their order.
-        thing: what the data are called in messages.
+        thing: the name of the data in messages.
 
     Raises:
-        InputError: the two are not the same names.
+        InputError: the two have different names.
 
     Example:
         >>> channel_order(["y", "x"], ["x", "y"], "data")
@@ -38,9 +38,9 @@ def channel_order(names: Sequence[str], trained: Sequence[str], thing: str) -> l
 
 
 def names_in(item: Any) -> list[str] | None:
-    """Return the names of an item's channels: the columns of a data frame, or what its rows call their values.
+    """Return the channel names of an item: the columns of a data frame, or the names in its rows; else None.
 
-    The columns 0, 1, 2 of frames made of arrays are no names.
+    Numbers as columns, as in a frame made of an array, are not names.
 
     Example:
         >>> names_in([{"x": 1, "y": 2}]), names_in([[1, 2]])
@@ -57,7 +57,7 @@ def names_in(item: Any) -> list[str] | None:
 def by_name(item: Any, names: Sequence[str] | None, thing: str) -> Any:
     """Return an item with its channels in the order of ``names``.
 
-    An item without names stays as it is; ``None`` for ``names`` is the order of the item's first row.
+    An item without names is unchanged; ``None`` for ``names`` means the order of the item's first row.
 
     Raises:
         InputError: the item has other names.
@@ -82,9 +82,9 @@ def by_name(item: Any, names: Sequence[str] | None, thing: str) -> Any:
 
 
 def named_row(row: Any) -> Mapping[Any, Any] | None:
-    """Return a row that names its values as a mapping; None for any other.
+    """Return a row with named values as a mapping; None for any other row.
 
-    Such are dicts, named tuples, and rows of pandas: a Series whose index holds the names of columns.
+    Named values have dicts, named tuples, and rows of pandas: a Series with the names of columns as its index.
 
     Example:
         >>> from collections import namedtuple
@@ -102,7 +102,7 @@ def named_row(row: Any) -> Mapping[Any, Any] | None:
 
 
 def first_names(items: Any) -> list[str] | None:
-    """Return the names of the channels of the first item that has any; None where none of the first 100 has."""
+    """Return the channel names of the first item with names; None if the first 100 items have none."""
     return next((names for item in islice(items, 100) if (names := names_in(item)) is not None), None)
 
 

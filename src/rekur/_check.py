@@ -11,10 +11,10 @@ from typing import Any
 
 from rekur.errors import InputError, MissingDependencyError, describe, did_you_mean
 
-#: the largest whole number, that of 64 bits; the largest size, of which the product of two still has 64 bits in bytes;
-#: the most layers on top of each other, and the most steps that a convolution sees
+#: largest 64-bit integer; largest size of one axis (the product of two, in bytes, fits 64 bits); most stacked layers;
+#: longest kernel of a convolution
 LARGEST, LARGEST_SIZE, MOST_LAYERS, MOST_STEPS = 2**63 - 1, 2**28, 1000, 2**16
-#: the most threads that kernels are asked for
+#: most threads that a kernel may use
 MOST_THREADS = 1024
 
 
@@ -33,14 +33,14 @@ def whole(thing: str, value: Any, low: int | None = None, high: int | None = Non
 
 
 def _up_to(most: int, thing: str, value: Any, low: int | None) -> int:
-    """Return ``value`` as an int of ``low`` or more; that there is a largest one is said only where it matters."""
+    """Return ``value`` as an int in ``[low, most]``; the message names ``most`` only if ``value`` exceeds it."""
     if _is_whole(value) and (low is None or value >= low):
         return whole(thing, value, low, most)
     raise InputError(describe(thing, value, _range("a whole number", low, None)))
 
 
 def size(thing: str, value: Any, low: int = 1) -> int:
-    """Return ``value`` as the int by which an array is large in one direction.
+    """Return ``value`` as the size of one axis of an array.
 
     Example:
         >>> size("hidden_size", 64)
@@ -60,7 +60,7 @@ def layers(thing: str, value: Any) -> int:
 
 
 def steps_seen(thing: str, value: Any, low: int = 1) -> int:
-    """Return ``value`` as the number of steps that a convolution sees.
+    """Return ``value`` as the number of steps that a convolution covers.
 
     Example:
         >>> steps_seen("kernel_size", 4)
@@ -110,7 +110,7 @@ def positive(thing: str, value: Any) -> float:
 
 
 def tolerance(thing: str, value: Any) -> float:
-    """Return ``value`` as the largest difference between scores that is let pass: one of 1 would prove nothing.
+    """Return ``value`` as the largest accepted difference between scores; it is below 1, where it would prove nothing.
 
     Example:
         >>> tolerance("tolerance", 1e-5)
@@ -134,7 +134,7 @@ def flag(thing: str, value: Any) -> bool:
 
 
 def choice(thing: str, value: Any, allowed: Collection[str]) -> str:
-    """Return ``value`` if it is one of ``allowed``; else say what is, and which is nearest.
+    """Return ``value`` if it is one of ``allowed``; the error lists them and names the nearest.
 
     Example:
         >>> choice("cell", "gru", ["rnn", "lstm", "gru"])
@@ -146,13 +146,13 @@ def choice(thing: str, value: Any, allowed: Collection[str]) -> str:
     raise InputError(describe(thing, value, expected, did_you_mean(str(value), allowed)))
 
 
-def no_unknown(thing: str, given: Iterable[str], allowed: Collection[str]) -> None:
-    """Raise for the first name in ``given`` that is not in ``allowed``.
+def no_unknown(thing: str, options: Iterable[str], allowed: Collection[str]) -> None:
+    """Raise for the first name in ``options`` that is not in ``allowed``.
 
     Example:
         >>> no_unknown("option", ["dropout"], ["dropout", "bias"])
     """
-    for name in given:
+    for name in options:
         choice(thing, name, allowed)
 
 
@@ -169,7 +169,7 @@ def names(thing: str, value: Any) -> Mapping[str, Any]:
 
 
 def several(thing: str, value: Any) -> list[Any]:
-    """Return ``value`` as a list if it is several values.
+    """Return ``value`` as a list if it is an iterable other than text or a dict.
 
     Example:
         >>> several("ngrams", (2, 3))
@@ -181,12 +181,12 @@ def several(thing: str, value: Any) -> list[Any]:
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional package, or say which extra brings it.
+    """Import an optional package; the error names the extra that installs it.
 
     Args:
-        module: what to import, such as ``"pyarrow.parquet"``.
+        module: the module to import, such as ``"pyarrow.parquet"``.
         extra: the extra of Rekur that installs it.
-        purpose: what the user asked for, such as ``"reading parquet files"``.
+        purpose: the task that needs it, such as ``"reading parquet files"``.
 
     Example:
         >>> need("json", "train", "an example").__name__
@@ -205,7 +205,7 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
 
 
 def _broken(purpose: str, package: str, error: ImportError) -> str:
-    """Return what is said of a package that is installed and cannot be imported."""
+    """Return the message for a package that is installed but cannot be imported."""
     fix = f"Install it again: pip install --force-reinstall {package}"
     return f"{purpose}: needs the package '{package}', whose installation is broken ({error}). {fix}"
 
@@ -215,12 +215,12 @@ def _is_whole(value: Any) -> bool:
 
 
 def _real(value: Any) -> float:
-    """Return a real number as a float, and NaN for everything else, True and False among it."""
+    """Return a real number as a float; NaN for everything else, including True and False."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return math.nan
     try:
         return float(value)
-    except OverflowError:  # of a whole number
+    except OverflowError:  # an int beyond the range of a float
         return math.inf
 
 

@@ -1,4 +1,4 @@
-"""The compiled kernels, loaded once: None where there are none that can be, and why."""
+"""Load the compiled kernels once; None and the reason if they are unavailable."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rekur.errors import InputError
 
 def _load() -> tuple[Any, str]:
     try:
-        found = importlib.import_module("rekur._native")
+        native = importlib.import_module("rekur._native")
     except ModuleNotFoundError:
-        return None, "missing: install from a wheel, or where there is a C++ compiler"
+        return None, "missing: install from a wheel, or on a machine with a C++ compiler"
     except ImportError as error:  # damaged, or built for another system
         return None, f"cannot be loaded ({error}): install rekur again"
     try:
-        found.instruction_set()
-    except RuntimeError as error:  # REKUR_ISA names what this processor has not
+        native.instruction_set()
+    except RuntimeError as error:  # REKUR_ISA names instructions that this processor lacks
         raise InputError(str(error)) from None
-    return found, ""
+    return native, ""
 
 
 def processors() -> int:
@@ -31,6 +31,6 @@ def processors() -> int:
 
 
 kernels: Any
-#: why there are no kernels, and what helps; empty where there are
+#: why the kernels are unavailable, and how to get them; empty if they are loaded
 absence: str
 kernels, absence = _load()

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first asked for."""
+"""Public names of a package that are imported at their first use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def lazily(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return a package's ``__getattr__``, which finds a public name in the module that defines it, and ``__dir__``.
+    """Return ``__getattr__`` and ``__dir__`` of a package whose public names are imported at their first use.
 
-    No name may be that of a module of the package: once imported, the module would stand in its place.
+    No name may equal the name of a module of the package: an import of the module would replace the name.
 
     Args:
         package: the package's name.

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: what the machine has free, and what its limits leave.
+"""How much memory this process may still allocate: free memory of the machine, and the rest of its limits.
 
 Standard library only.
 """
@@ -18,22 +18,22 @@ _FILES = (
 
 
 def available_memory(*, proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
-    """Return the bytes that this process may still take, or None where the system does not say.
+    """Return the bytes that this process may still allocate, or None if the system does not say.
 
-    The smallest of what the machine has free, what the control groups of this process leave (a container's limit, a
-    batch system's), and what ``ulimit -v`` leaves.
+    It is the smallest of the machine's free memory, the rest of each control group's limit (a container, a batch
+    system), and the rest of ``ulimit -v``.
 
     Args:
-        proc: where the system tells of itself.
-        cgroups: where the control groups are.
+        proc: the mount point of procfs.
+        cgroups: the mount point of the control groups.
 
     Example:
         >>> available_memory(proc=Path("/nowhere"), cgroups=Path("/nowhere")) is None
         True
     """
-    known = [_free_on_machine(proc), *_left_by_groups(proc, cgroups), _left_of_address_space(proc)]
-    found = [max(0, value) for value in known if value is not None]
-    return min(found) if found else None
+    limits = [_free_on_machine(proc), *_left_by_groups(proc, cgroups), _left_of_address_space(proc)]
+    amounts = [max(0, value) for value in limits if value is not None]
+    return min(amounts) if amounts else None
 
 
 def _free_on_machine(proc: Path) -> int | None:
@@ -45,7 +45,7 @@ def _free_on_machine(proc: Path) -> int | None:
 
 
 def _left_by_groups(proc: Path, cgroups: Path) -> list[int]:
-    """Return what each group leaves that this process is in, and each group around that one."""
+    """Return the bytes left by each control group of this process, from the innermost out."""
     groups = groups_of("memory", proc=proc, cgroups=cgroups)
     left = [_left_by_group(folder, *_FILES[old]) for folder, old in groups]
     return [amount for amount in left if amount is not None]
@@ -61,7 +61,7 @@ def _left_by_group(folder: Path, limit_file: str, usage_file: str, droppable: st
 
 
 def _left_of_address_space(proc: Path) -> int | None:
-    """Return what ``ulimit -v`` leaves, from the system's own table: the module ``resource`` is not everywhere."""
+    """Return the bytes left by ``ulimit -v``, read from procfs: the module ``resource`` is not on every system."""
     for line in read(proc / "self" / "limits").splitlines():
         if line.startswith("Max address space"):
             limit = line.split()[3]

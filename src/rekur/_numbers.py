@@ -1,4 +1,4 @@
-"""How a number is shown to a person, wherever one is: in a terminal, a page, a card."""
+"""Numbers as people read them, in a terminal, a page or a card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def shown(value: float) -> str:
-    """Return a number with the digits that tell something, whatever its size.
+    """Return a number with a useful count of digits, whatever its size.
 
     Example:
         >>> [shown(value) for value in (0.5, 0.0123, 1.2345e-6, 1234.5678, 1e38)]
@@ -21,7 +21,7 @@ def shown(value: float) -> str:
 
 
 def shown_bytes(count: int) -> str:
-    """Return a number of bytes as a person says it.
+    """Return a number of bytes in MB or GB.
 
     Example:
         >>> shown_bytes(41_300_000_000), shown_bytes(2_500_000)
@@ -31,7 +31,7 @@ def shown_bytes(count: int) -> str:
 
 
 def shown_interval(ends: Sequence[float] | None) -> str:
-    """Return both ends of an interval, and nothing for none.
+    """Return both ends of an interval; an empty text for None.
 
     Example:
         >>> shown_interval((0.25, 0.75))
@@ -41,7 +41,7 @@ def shown_interval(ends: Sequence[float] | None) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, which takes an s for all but one.
+    """Return a count with its noun, in the plural unless the count is 1.
 
     Example:
         >>> counted(1, "item"), counted(1200, "item")

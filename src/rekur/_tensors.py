@@ -1,4 +1,4 @@
-"""Named arrays as safetensors bytes and back; a pickle that poses as safetensors is told apart."""
+"""Named arrays as safetensors bytes and back; a pickle named as safetensors is recognized."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rekur.errors import InputError, describe
 
 Array = NDArray[Any]
 
-#: what the reader says when somebody offers a pickle
+#: the advice for a file that is a pickle
 NO_PICKLES = (
     "Loading a pickle runs whatever code is in it, so Rekur reads JSON and safetensors only. "
     "If you trust it, open it in PyTorch and save its weights with safetensors.torch.save_file."
@@ -30,9 +30,9 @@ def pack(thing: str, arrays: Mapping[str, Array], *, bfloat16: Collection[str] =
     """Return named arrays as safetensors; the same arrays always give the same bytes.
 
     Args:
-        thing: the name under which a bad array is reported.
+        thing: the name of the arrays in messages.
         arrays: name -> array of floats (16 to 64 bits), whole numbers or booleans; any shape.
-        bfloat16: the arrays of uint16 that hold the bits of bfloat16, and are written as such.
+        bfloat16: the names of uint16 arrays that hold the bits of bfloat16; they are written as bfloat16.
 
     Raises:
         InputError: an array of objects, text or dates, or a name that is not text.
@@ -55,10 +55,10 @@ def pack(thing: str, arrays: Mapping[str, Array], *, bfloat16: Collection[str] =
 
 
 def flaw(head: bytes, size: int) -> str:
-    """Return what is wrong with the start of a safetensors file, or an empty string.
+    """Return the flaw of a file that should be safetensors, or an empty string.
 
     Args:
-        head: the file's first bytes, 16 or more where there are so many.
+        head: the first 16 bytes of the file, or all of a shorter one.
         size: the length of the whole file in bytes.
 
     Example:
@@ -66,8 +66,7 @@ def flaw(head: bytes, size: int) -> str:
         'a zip archive, as torch.save writes'
     """
     length = int.from_bytes(head[:8], "little")
-    # The length comes first and may be any number, also one that looks like a pickle (0x0280 = 640): so a
-    # file is only called a pickle when it is no safetensors.
+    # A file starts with the header's length, which may look like a pickle (0x0280 = 640): test for safetensors first.
     if len(head) > 8 and head[8:9] == b"{" and length <= min(_HEADER_LIMIT, size - 8):
         return ""
     if head[:4] == b"PK\x03\x04":
@@ -80,18 +79,18 @@ def flaw(head: bytes, size: int) -> str:
 
 
 def unpack(data: bytes, *, bfloat16: bool = False) -> dict[str, Array]:
-    """Return the arrays in safetensors bytes; each may be written to.
+    """Return the arrays in safetensors bytes; all are writable.
 
     Args:
         data: the bytes.
-        bfloat16: whether arrays of that type may stand among them; their bits are returned as uint16.
+        bfloat16: accept arrays of bfloat16, and return their bits as uint16.
 
     Raises:
-        ValueError: the bytes are no safetensors; the text says in a few words what they are instead.
+        ValueError: the bytes are not safetensors; the text names what they are instead.
     """
-    found = flaw(data[:16], len(data))
-    if found:
-        raise ValueError(found)
+    problem = flaw(data[:16], len(data))
+    if problem:
+        raise ValueError(problem)
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         codes = {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
@@ -111,7 +110,7 @@ def unpack(data: bytes, *, bfloat16: bool = False) -> dict[str, Array]:
 
 
 def _retyped(data: bytes, codes: Mapping[str, str]) -> bytes:
-    """Return safetensors bytes that give some arrays another type of the same size; NumPy has no bfloat16."""
+    """Return safetensors bytes with other types of the same size for some arrays; NumPy has no bfloat16."""
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
     for name, code in codes.items():

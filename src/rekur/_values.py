@@ -1,7 +1,7 @@
-"""Single values as people give them: numbers, codes, missing marks; and arrays of numbers, masks included.
+"""Single values from users: numbers, codes, marks of missing values; and arrays of numbers, including masked ones.
 
-Every way in reads values with these functions, so that a cell of a file, a list in Python and a live event give one
-answer. A value that cannot be read raises :class:`CellError`; whoever knows its place adds that.
+Every input goes through these functions, so a cell of a file, a list in Python and a live event are read alike.
+A value that cannot be read raises :class:`CellError`; the caller adds where the value stands.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CellError(InputError):
 
 
 def scalar(value: Any) -> Any:
-    """Return the value that an array or tensor of no axes, or a scalar of pyarrow, holds; others as they are.
+    """Return the Python value of an array or tensor without axes, or of a pyarrow scalar; other values unchanged.
 
     Example:
         >>> scalar(np.array(2.5)), scalar(np.ma.masked), scalar("a")
@@ -51,7 +51,7 @@ def scalar(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value says that nothing is there: None, NaN, NaT, a masked value, blank text.
+    """Return whether a value is missing: None, NaN, NaT, a masked value or blank text.
 
     Example:
         >>> is_missing(" "), is_missing(float("nan")), is_missing(0), is_missing(np.ma.masked)
@@ -72,7 +72,7 @@ def is_missing(value: Any) -> bool:
 
 
 def is_missing_label(value: Any) -> bool:
-    """Return whether a label is missing: what :func:`is_missing` says, and texts such as ``NA``, ``N/A`` and ``null``.
+    """Return whether a label is missing: as :func:`is_missing`, and for texts such as ``NA``, ``N/A`` and ``null``.
 
     Example:
         >>> is_missing_label("N/A"), is_missing_label("no")
@@ -82,7 +82,7 @@ def is_missing_label(value: Any) -> bool:
 
 
 def number_of(value: Any, thing: str = "value") -> float:
-    """Return a finite float, or NaN where the value is missing (blank, ``NA``, ``NaN``, ``?``, ``null``).
+    """Return a finite float; NaN if the value is missing (blank, ``NA``, ``NaN``, ``?``, ``null``).
 
     Example:
         >>> number_of(" 2.5 "), number_of("NA")
@@ -122,7 +122,7 @@ def _number_in_text(text: str, thing: str) -> float:
 
 
 def code_of(value: Any, thing: str = "code") -> str:
-    """Return one code or class name as text without blanks around; a whole number has no decimal point.
+    """Return one code or class name as stripped text; a whole number has no decimal point.
 
     Missing values give an empty text.
 
@@ -151,7 +151,7 @@ def code_of(value: Any, thing: str = "code") -> str:
 
 
 def holds_codes(text: str) -> bool:
-    """Return whether a text of symbols is codes with blanks between; line ends may stand among letters too.
+    """Return whether a text of symbols is codes separated by blanks; line ends may also separate letters.
 
     Example:
         >>> holds_codes("home buy"), holds_codes("ACGT"), holds_codes("ACGT\\nTTGA")
@@ -161,14 +161,14 @@ def holds_codes(text: str) -> bool:
 
 
 def numbers_in(value: Any, thing: str) -> NDArray[np.float64] | None:
-    """Return the numbers of a list or an array-like as float64, NaN where one is masked, of any number of axes.
+    """Return the numbers of a list or an array-like as float64 with any number of axes; NaN for masked ones.
 
     Args:
         value: a list, an array, a masked array, a tensor, a frame, anything with ``__array__``, or a list of those.
-        thing: what it is called in messages.
+        thing: its name in messages.
 
     Returns:
-        the array; None where values are not all plain numbers, and have to be read one by one.
+        the array; None if not all values are plain numbers, so that they must be read one by one.
 
     Raises:
         CellError: for complex numbers, dates and records.
@@ -193,7 +193,7 @@ def numbers_in(value: Any, thing: str) -> NDArray[np.float64] | None:
 
 
 def as_array(value: Any, thing: str = "value") -> NDArray[Any]:
-    """Return anything that NumPy can read as an array, masked ones with their mask.
+    """Return a value as an array, with its mask if it is masked.
 
     Raises:
         CellError: NumPy cannot read it: a sparse, nested or meta tensor, a sparse matrix.
@@ -221,18 +221,18 @@ def _array_of_tensor(tensor: Any, thing: str) -> NDArray[Any]:
 
 
 def is_row(value: Any) -> bool:
-    """Return whether a value holds others in an order: a list or an array with axes, not text and not a set."""
+    """Return whether a value is a list or an array with axes, not text and not a set."""
     holds = hasattr(value, "__len__") or hasattr(value, "__array__")
     return holds and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict | Set)
 
 
 def members(row: Any, thing: str = "value") -> list[Any]:
-    """Return the values of a row."""
+    """Return the values of a row as a list."""
     return list(row if isinstance(row, list | tuple) else as_array(row, thing))
 
 
 def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any] | tuple[Any, ...]:
-    """Return a list whose members NumPy joins without losing a mask or a tensor's type."""
+    """Return a list with its masked arrays and tensors as plain numbers, so that NumPy can join them."""
     types = set(map(type, values))
     inner: set[type] = set()
     if list in types or tuple in types:

@@ -5,20 +5,20 @@
     │   ├── ShapeError             2   a tensor or row of the wrong size (also a RuntimeError, as in PyTorch)
     │   ├── DataError              2   a file's content; knows the path and the line
     │   ├── BundleError            2   a saved model that is missing, damaged, too new or not ours
-    │   ├── CheckpointError        2   a run that cannot be gone on with: of another model, options or data
-    │   └── NotStreamableError     2   a model that needs the whole sequence was asked to run live
+    │   ├── CheckpointError        2   a run that cannot be resumed: of another model, options or data
+    │   └── NotStreamableError     2   a model that needs whole sequences was asked to run live
     ├── NotFittedError             2   used before ``fit`` (also an AttributeError, as in scikit-learn)
     ├── SaveError                  2   could not write: permission, disk full (also an OSError)
     ├── LockedError                2   another process trains in the folder
-    ├── WorkerError                1   a process of several that train together is gone
-    ├── ToleranceError             1   a model is further off than is allowed; nothing was written
+    ├── WorkerError                1   one of several training processes has ended
+    ├── ToleranceError             1   a converted model differs by more than the tolerance; nothing was written
     ├── MissingDependencyError     3   an optional package is not installed (also an ImportError)
     ├── DivergedError              4   training became NaN or infinite and could not be rescued
-    └── InterruptedTraining      130   Ctrl-C; what was best so far is kept
+    └── InterruptedTraining      130   Ctrl-C; the best model so far is saved
 
-What can be read but may not be what was meant is told by a warning, :class:`DataWarning`.
+Data that can be read but may not be meant cause a warning, :class:`DataWarning`.
 
-Texts have one form, made by :func:`describe`:
+Texts have one form, from :func:`describe`:
 ``<thing>: got <value>; expected <set or range>. <likely fix>``.
 """
 
@@ -29,17 +29,17 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_HALF = re.compile("([\udc80-\udcff])|[\ud800-\udfff]")  # the first kind stands for bytes that are not utf-8
+_HALF = re.compile("([\udc80-\udcff])|[\ud800-\udfff]")  # the first group: bytes that are not UTF-8
 
 
 class RekurError(Exception):
-    """Base of every error that Rekur raises on purpose; ``str(error)`` is fit for a user to read."""
+    """Base of every error that Rekur raises on purpose; ``str(error)`` is a message for the user."""
 
     exit_code = 1
 
 
 class InputError(RekurError, ValueError):
-    """Something the user gave cannot be used."""
+    """An input from the user is invalid."""
 
     exit_code = 2
 
@@ -64,7 +64,7 @@ class DataError(InputError):
 
 
 class DataWarning(UserWarning):
-    """Data that can be read but may not be what was meant; the command line shows each once, as ``warning: …``."""
+    """Data that can be read but may not be meant; the command line shows each once, as ``warning: …``."""
 
 
 class BundleError(InputError):
@@ -92,15 +92,15 @@ class LockedError(RekurError):
 
 
 class WorkerError(RekurError):
-    """One of several processes that train together is gone."""
+    """One of several training processes has ended."""
 
 
 class ToleranceError(RekurError):
-    """What was made of a model is further off from it than is allowed; it was not written."""
+    """A converted model differs from the original by more than the tolerance; it was not written."""
 
 
 class SaveError(RekurError, OSError):
-    """Something could not be written; nothing half-written was left behind."""
+    """A file or folder could not be written; no partial output is left behind."""
 
     exit_code = 2
 
@@ -127,10 +127,10 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
     """Return ``<thing>: got <value>; expected <set or range>. <likely fix>``.
 
     Args:
-        thing: what was given, by the name under which the user gave it.
-        got: the value; strings are quoted, anything else is printed as it is.
-        expected: the set or range of what is allowed, without a full stop.
-        fix: one sentence with the likely way out; may be empty.
+        thing: the name of the input, as the user knows it.
+        got: its value; strings are quoted.
+        expected: the allowed set or range, without a full stop.
+        fix: one sentence with the likely fix; may be empty.
 
     Example:
         >>> describe("dropout", 1.5, "a number in [0, 1)")
@@ -144,7 +144,7 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text with an escape for each half of a character, and for each byte that is not utf-8.
+    r"""Return a text with escapes for surrogates and for bytes that are not UTF-8.
 
     Example:
         >>> print(printable("caf\udce9 \ud83d café"))

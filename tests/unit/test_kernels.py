@@ -20,7 +20,7 @@ from rekur.cli import doctor
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ModuleNotFoundError("rekur._native"), "missing: install from a wheel, or where there is a C++ compiler"),
+        (ModuleNotFoundError("rekur._native"), "missing: install from a wheel, or on a machine with a C++ compiler"),
         (ImportError("file too short"), "cannot be loaded (file too short): install rekur again"),
     ],
 )

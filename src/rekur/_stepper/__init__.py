@@ -1,4 +1,4 @@
-"""Recurrent layers one event at a time: what live sessions and programs both step on; no PyTorch."""
+"""Recurrent layers that run one event at a time, for live sessions and for programs; no PyTorch."""
 
 from rekur._stepper.stepper import GATES, PRECISIONS, Precision, StepLayer, Stepper
 

@@ -1,4 +1,4 @@
-"""The steps of recurrent layers in NumPy, for installations without the compiled kernels."""
+"""Steps of recurrent layers in NumPy, for installations without the compiled kernels."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from rekur._tensors import Array
 
-#: kind, weight_ih, weight_hh, and what the sums start from
+#: kind, weight_ih, weight_hh and bias
 Weights = tuple[str, Array, Array, Array]
 _LINE = 16
 
 
 class NumpyEngine:
-    """What :class:`rekur._stepper.Stepper` runs on where there are no kernels.
+    """The engine of :class:`rekur._stepper.Stepper` without compiled kernels.
 
-    Each row is stepped by itself, so that its numbers do not depend on its company. Weights of 16 or 8 bits are
-    rounded to what those hold and kept as float32: the same errors, no gain in speed.
+    Each row is computed alone, so its numbers do not depend on the other rows. Weights of 16 or 8 bits are rounded but
+    stored as float32: the same rounding, no gain in speed.
 
     Args:
-        layers: kind, weight_ih, weight_hh and the bias, for a GRU in the order r, z, n of the input, n of the state.
+        layers: kind, weight_ih, weight_hh and the bias; a GRU's bias is r, z, n of the input, then n of the state.
         precision: "float32", "bfloat16" or "int8".
     """
 
@@ -37,15 +37,15 @@ class NumpyEngine:
         self._output = np.zeros(layers[-1][2].shape[1], np.float32)
 
     def twin(self) -> NumpyEngine:
-        """Return another with the same weights, without an arena."""
+        """Return a second engine with the same weights, without an arena."""
         return copy.copy(self)
 
     def use(self, arena: Array, output: Array) -> None:
-        """Take the states (slots, width), and the row that :meth:`step_one` returns."""
+        """Set the states (slots, width), and the array that :meth:`step_one` fills and returns."""
         self._arena, self._output = arena, output
 
     def step_one(self, slot: int, x: Array) -> Array | None:
-        """Step one slot; None where the arguments are not exactly as they should be."""
+        """Step one slot; return None if an argument has the wrong type or shape."""
         fits = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.shape == (self._inputs,)
         if not fits or type(slot) is not int or not 0 <= slot < len(self._arena):
             return None
@@ -53,14 +53,14 @@ class NumpyEngine:
         return self._output
 
     def step(self, slots: Array, x: Array, out: Array, threads: int) -> int:
-        """Step slots; -1, or the first place whose slot is unknown or named again, and nothing changed."""
+        """Step slots; return -1, or change nothing and return the first index whose slot is unknown or repeated."""
         seen: set[int] = set()
-        for place, slot in enumerate(slots.tolist()):
+        for index, slot in enumerate(slots.tolist()):
             if slot in seen or not 0 <= slot < len(self._arena):
-                return place
+                return index
             seen.add(slot)
-        for slot, given, to in zip(slots, x, out, strict=True):
-            to[:] = self._run(self._arena[slot], given)
+        for slot, row, y in zip(slots, x, out, strict=True):
+            y[:] = self._run(self._arena[slot], row)
         return -1
 
     def _run(self, state: Array, x: Array) -> Array:
@@ -91,8 +91,8 @@ def _gru(of_x: Array, of_h: Array, bias: Array, h: Array) -> Array:
 
 def _lstm(total: Array, c: Array) -> tuple[Array, Array]:
     i, f, g, o = np.split(total, 4)
-    after = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(after), after
+    new = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+    return _sigmoid(o) * np.tanh(new), new
 
 
 def _sigmoid(x: Array) -> Array:

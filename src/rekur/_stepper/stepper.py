@@ -1,10 +1,10 @@
-"""Steppers: recurrent layers run one event at a time, for one stream or ten thousand; no PyTorch.
+"""Steppers: recurrent layers that run one event at a time, for one stream or ten thousand; no PyTorch.
 
-The weights are packed once. The states of all streams stand in one arena, a slot each; a call steps as many slots as
-it names. On the compiled kernels a step of one slot allocates nothing, takes no lock and wakes no thread.
+The weights are packed once. The states of all streams share one arena with a slot for each; a call steps any number of
+slots. With the compiled kernels a step of one slot allocates nothing, takes no lock and wakes no thread.
 
-A stream's numbers are the same bits whatever other slots are stepped with it and in whatever order they are named;
-in float32 they are also those of the compiled scan over the whole sequence.
+A stream's outputs are the same bits whichever other slots the call steps, and in whichever order. In float32 they also
+equal those of the compiled scan over the whole sequence.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LINE = 16  # numbers of a cache line
 
 @dataclass(frozen=True)
 class StepLayer:
-    """One recurrent layer, its weights as PyTorch has them: gates below one another, LSTM i f g o, GRU r z n.
+    """One recurrent layer with weights as in PyTorch: gates stacked in rows, LSTM i f g o, GRU r z n.
 
     Args:
         kind: "tanh" or "relu" (simple recurrent networks), "lstm" or "gru".
@@ -50,16 +50,16 @@ class StepLayer:
 
     @property
     def hidden(self) -> int:
-        """Numbers of the state h, and of an output."""
+        """Size of the state h, and of an output."""
         return int(self.weight_hh.shape[1])
 
     @property
     def input(self) -> int:
-        """Numbers of an input."""
+        """Size of an input."""
         return int(self.weight_ih.shape[1])
 
     def bias(self) -> Array:
-        """Return what the sums start from; a GRU's are r, z, n of the input, n of the state."""
+        """Return the joined bias; a GRU's is r, z, n of the input, then n of the state."""
         size, zeros = self.hidden, np.zeros(self.weight_hh.shape[0], np.float32)
         of_input = zeros if self.bias_ih is None else self.bias_ih
         of_state = zeros if self.bias_hh is None else self.bias_hh
@@ -70,41 +70,41 @@ class StepLayer:
 
 
 class Engine(Protocol):
-    """What steps: the compiled kernels, or NumPy."""
+    """The engine of a stepper: the compiled kernels, or NumPy."""
 
     @property
     def width(self) -> int:
-        """Numbers of a slot."""
+        """Size of a slot."""
 
     @property
     def busy(self) -> bool:
-        """Whether a step is under way in another thread."""
+        """Whether another thread is in a step."""
 
     def twin(self) -> Self:
-        """Return another with the same weights, without an arena."""
+        """Return a second engine with the same weights, without an arena."""
 
     def use(self, arena: Array, output: Array) -> None:
-        """Take the states (slots, width), and the row that ``step_one`` returns."""
+        """Set the states (slots, width), and the array that ``step_one`` fills and returns."""
 
     def step_one(self, slot: int, x: Array) -> Array | None:
-        """Step one slot; None, and nothing changed, where the arguments are not exactly as they should be."""
+        """Step one slot; change nothing and return None if an argument has the wrong type or shape."""
 
     def step(self, slots: Array, x: Array, out: Array, threads: int) -> int:
-        """Step slots; -1, or the first place whose slot is unknown or named again, and nothing changed."""
+        """Step slots; return -1, or change nothing and return the first index whose slot is unknown or repeated."""
 
 
 class Stepper:
-    """Recurrent layers, one after another, with the states of many streams.
+    """Stacked recurrent layers with the states of many streams.
 
     A stepper belongs to one thread at a time.
 
     Args:
-        layers: the layers; each reads the outputs of the one before.
-        slots: how many streams there is room for; :meth:`resize` changes it.
-        precision: of the weights. "float32"; "bfloat16": each weight off by at most 1/256 of itself; "int8": off by
-            at most 1/254 of the greatest weight of its row, and each input by 1/16382 of the greatest input of its
-            step. States and sums are float32 always. With "int8" a row that holds NaN or infinity becomes NaN.
-        threads: most threads that a step of many slots may use; a short one always runs in one.
+        layers: the layers; each reads the outputs of the previous one.
+        slots: the number of streams; :meth:`resize` changes it.
+        precision: of the weights. "float32"; "bfloat16": each weight is off by at most 1/256 of itself; "int8": off by
+            at most 1/254 of the largest weight of its row, and each input by 1/16382 of the largest input of its
+            step. States and sums are always float32. With "int8" an input row with NaN or infinity becomes NaN.
+        threads: most threads for a step of many slots; a short step always runs in one.
 
     Example:
         >>> import numpy as np
@@ -136,7 +136,7 @@ class Stepper:
         self.resize(slots)
 
     def twin(self, slots: int = 1) -> Self:
-        """Return a second stepper for another thread, or for streams apart: the same packed weights, its own states."""
+        """Return a second stepper, for another thread or other streams; the two share the packed weights alone."""
         other = copy.copy(self)
         other._engine = self._engine.twin()
         other._output = np.zeros(self.output_size, np.float32)
@@ -146,47 +146,47 @@ class Stepper:
 
     @property
     def input_size(self) -> int:
-        """Numbers of an input."""
+        """Size of an input."""
         return self.layers[0].input
 
     @property
     def output_size(self) -> int:
-        """Numbers of an output."""
+        """Size of an output."""
         return self.layers[-1].hidden
 
     @property
     def slots(self) -> int:
-        """How many streams there is room for."""
+        """The number of streams."""
         return int(self._arena.shape[0])
 
     @property
     def native(self) -> bool:
-        """Whether the compiled kernels do the work."""
+        """Whether the compiled kernels run the steps."""
         return not isinstance(self._engine, NumpyEngine)
 
     @property
     def compiled(self) -> Engine | None:
-        """The compiled stepper itself, for other kernels; None where NumPy does the work."""
+        """The compiled stepper itself, for other kernels; None if NumPy runs the steps."""
         return self._engine if self.native else None
 
     def step_one(self, slot: int, x: Array) -> Array:
-        """Step one stream, as fast as can be.
+        """Step one stream, on the fastest path.
 
         Args:
             slot: the stream.
             x: (input) float32.
 
         Returns:
-            The output (output_size). It is the same array each time, overwritten by the next call: copy what you keep.
+            The output (output_size). Each call overwrites and returns the same array: copy it to keep it.
         """
         y = self._engine.step_one(slot, x)
         return y if y is not None else self._step_one_checked(slot, x)
 
     def step(self, slots: Sequence[int] | Array, x: Array, out: Array | None = None) -> Array:
-        """Step some streams, each once.
+        """Step several streams, each once.
 
         Args:
-            slots: (rows) which streams; none twice.
+            slots: (rows) the streams, without repetition.
             x: (rows, input) float32.
             out: (rows, output_size) float32, contiguous, to write the outputs to.
 
@@ -211,12 +211,12 @@ class Stepper:
         return out
 
     def reset(self, slots: Sequence[int] | Array | None = None) -> None:
-        """Set the states of streams, or of all, to zero: each begins anew."""
+        """Set the states of some or all streams to zero: they start again."""
         self._check_idle()
         self._arena[slice(None) if slots is None else self._known(self._numbers(slots))] = 0
 
     def get_state(self, slot: int) -> list[Array]:
-        """Return the state of a stream: for each layer h, and after it c if it is an LSTM; all copies."""
+        """Return copies of the state of a stream: h of each layer, followed by c for an LSTM."""
         row = self._row(slot)
         return [row[start : start + size].copy() for start, size in self._parts()]
 
@@ -230,13 +230,13 @@ class Stepper:
         row, parts = self._row(slot), self._parts()
         if len(state) != len(parts):
             raise ShapeError(describe("arrays of state", len(state), f"{len(parts)}: h, and c of an LSTM, by layer"))
-        for place, (array, (_, size)) in enumerate(zip(state, parts, strict=True)):
-            _check_array(f"state[{place}]", array, (size,))
+        for index, (array, (_, size)) in enumerate(zip(state, parts, strict=True)):
+            _check_array(f"state[{index}]", array, (size,))
         for array, (start, size) in zip(state, parts, strict=True):
             row[start : start + size] = array
 
     def get_states(self, count: int) -> list[Array]:
-        """Return the states of the first streams, as :meth:`get_state` does, each (count, hidden); all copies."""
+        """Return copies of the states of the first streams, in the order of :meth:`get_state`, each (count, hidden)."""
         self._check_idle()
         return [self._arena[:count, start : start + size].copy() for start, size in self._parts()]
 
@@ -247,22 +247,22 @@ class Stepper:
             self._arena[: len(array), start : start + size] = array
 
     def copy(self, from_slot: int, to_slot: int) -> None:
-        """Give one stream the state of another: from here on the same past."""
+        """Copy the state of one stream to another."""
         self._row(to_slot)[:] = self._row(from_slot)
 
     def resize(self, slots: int) -> None:
-        """Change how many streams there is room for; those that have room still keep their states."""
+        """Change the number of streams; the first ones keep their states."""
         if not _is_whole(slots) or slots < 1:
             raise InputError(describe("slots", slots, "a whole number from 1"))
         self._check_idle()
         arena = _aligned(int(slots), self._engine.width)
-        kept = min(self.slots, int(slots))
-        arena[:kept] = self._arena[:kept]
+        count = min(self.slots, int(slots))
+        arena[:count] = self._arena[:count]
         self._engine.use(arena, self._output)
         self._arena = arena
 
     def _parts(self) -> list[tuple[int, int]]:
-        """Return the start in a slot and the size of each part of a state."""
+        """Return the offset in a slot and the size of each array of a state."""
         parts, start = [], 0
         for layer in self.layers:
             for _ in range(2 if layer.kind == "lstm" else 1):
@@ -271,7 +271,7 @@ class Stepper:
         return parts
 
     def _step_one_checked(self, slot: int, x: Array) -> Array:
-        """Do what ``step_one`` should, more slowly, or say why it cannot be done."""
+        """Check the arguments of ``step_one``, and step or raise."""
         self._check_idle()
         _check_array("x", x, (self.input_size,))
         if not _is_whole(slot) or not 0 <= slot < self.slots:
@@ -312,7 +312,7 @@ class Stepper:
 
     def _check_idle(self) -> None:
         if self._engine.busy:
-            fix = "Give each thread a stepper of its own."
+            fix = "Give each thread its own stepper."
             raise InputError(describe("calls at the same time", 2, "one thread at a time", fix))
 
 
@@ -326,7 +326,7 @@ def _engine(layers: tuple[StepLayer, ...], precision: str) -> Engine:
 
 
 def _aligned(rows: int, width: int) -> Array:
-    """Return zeros (rows, width) from a cache line's border."""
+    """Return zeros (rows, width), aligned to a cache line."""
     space = np.zeros(rows * width + _LINE, np.float32)
     skip = (-space.ctypes.data // 4) % _LINE
     return space[skip : skip + rows * width].reshape(rows, width)
@@ -340,8 +340,8 @@ def _check_layers(layers: tuple[StepLayer, ...]) -> None:
     if not layers:
         raise InputError(describe("layers", [], "one or more"))
     size = None
-    for place, layer in enumerate(layers):
-        name = f"layers[{place}]"
+    for index, layer in enumerate(layers):
+        name = f"layers[{index}]"
         if layer.kind not in GATES:
             expected = f"one of {', '.join(GATES)}"
             raise InputError(describe(f"{name}.kind", layer.kind, expected, did_you_mean(str(layer.kind), GATES)))
@@ -360,13 +360,13 @@ def _check_layers(layers: tuple[StepLayer, ...]) -> None:
 
 
 def _check_finite(layers: tuple[StepLayer, ...]) -> None:
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         for field in ("weight_ih", "weight_hh"):
             weight = getattr(layer, field)
             wrong = weight[~np.isfinite(weight)]
             if wrong.size:
-                fix = "Only the precision float32 holds others."
-                raise InputError(describe(f"layers[{place}].{field}", wrong[0], "finite numbers", fix))
+                fix = "Only the precision float32 can hold NaN and infinity."
+                raise InputError(describe(f"layers[{index}].{field}", wrong[0], "finite numbers", fix))
 
 
 def _check_array(name: str, array: object, shape: tuple[int, ...]) -> None:
