@@ -130,7 +130,7 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
             "body.1.writes",
             "embedding",
             "body[1].writes: got 'embedding'; expected a register that no op before it writes. "
-            "Each op writes a register of its own.",
+            "Each op writes its own register.",
         ),
         ("head.1.size", 3, "head[1].size: got 3; expected 2, as its weights and what it reads say."),
         ("head.0.reads", ["layer"], None),
@@ -145,7 +145,7 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
             "lstm",
             "shape of the weight 'w_x': got (12, 3); expected (16, 3), as body[1] (recur) needs for its weight_ih.",
         ),
-        ("body.1.stay", [0.5, 0.5], "stay of the cell: got [0.5, 0.5]; expected 0 for c, which this cell has not."),
+        ("body.1.stay", [0.5, 0.5], "stay of the cell: got [0.5, 0.5]; expected 0 for c, which this cell lacks."),
         ("body.1.heads", 2, "heads of the cell: got 2; expected 1 for the cell 'gru'."),
         (
             "body.1.weights.weight_hh",
@@ -411,5 +411,5 @@ def test_a_pool_writes_no_register_of_the_body() -> None:
     with pytest.raises(InputError) as caught:
         Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
     assert str(caught.value) == (
-        "pool[0].writes: got 'input'; expected a register of no op of the body. Each op writes a register of its own."
+        "pool[0].writes: got 'input'; expected a register of no op of the body. Each op writes its own register."
     )

@@ -171,7 +171,7 @@ def test_another_precision_and_a_second_time() -> None:
     with pytest.raises(InputError) as error:
         quantise(*quantise(small(), arrays(small()), "int8"), "int8")
     assert str(error.value) == (
-        "precision of the program: got 'int8'; expected 'float32'. Quantise the program that it was made from."
+        "precision of the program: got 'int8'; expected 'float32'. Quantise the original program."
     )
 
 

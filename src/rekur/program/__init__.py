@@ -1,4 +1,4 @@
-"""Programs: a trained model as a list of ops over named weights and named state, and what runs it; no PyTorch."""
+"""Programs: a trained model as a list of ops over named weights and named state, and its engine; no PyTorch."""
 
 from rekur.program.costs import Cost, costs
 from rekur.program.draw import draw_sequences

@@ -1,4 +1,4 @@
-"""Functions on arrays that the ops share; products on the compiled kernels where they are installed.
+"""Functions on arrays that the ops share; products use the compiled kernels if they are installed.
 
 Axes: N rows, D numbers of a row that is read, O numbers of a row that is written.
 """
@@ -12,7 +12,7 @@ from rekur._tensors import Array
 
 
 def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
-    r"""Return :math:`x W^\top + b` (N, O); on the kernels each row is the same bits whatever rows stand around it.
+    r"""Return :math:`x W^\top + b` (N, O); on the kernels the bits of a row do not depend on the other rows.
 
     Example:
         >>> affine(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), None).tolist()
@@ -27,7 +27,7 @@ def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Arr
 
 
 def short_affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
-    r"""Return :math:`x W^\top + b` as :func:`affine` does, for the single row of a single step: nothing is packed."""
+    r"""Return :math:`x W^\top + b` as :func:`affine` does, for one step: without packing the matrix."""
     y = np.dot(x, weight.T)
     return y if bias is None else np.asarray(y + bias)
 
@@ -44,7 +44,7 @@ def log_sigmoid(x: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """Return x where it is above 0 (or NaN), else 0."""
+    """Return x if it is above 0 or NaN, else 0."""
     return np.where(x < 0, np.float32(0), x)
 
 
@@ -54,23 +54,23 @@ def tanh(x: Array) -> Array:
 
 
 def layer_norm(x: Array, epsilon: float) -> Array:
-    """Return each row (…, D) less its mean, over its standard deviation."""
+    """Return each row (…, D) minus its mean, divided by its standard deviation."""
     centred = x - x.mean(axis=-1, keepdims=True, dtype=np.float32)
     spread = np.square(centred).mean(axis=-1, keepdims=True, dtype=np.float32)
     return np.asarray(centred / np.sqrt(spread + np.float32(epsilon)))
 
 
 def softmax(x: Array) -> Array:
-    """Return each row (…, D) as shares that add up to 1."""
+    """Return the softmax of each row (…, D)."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def log_softmax(x: Array) -> Array:
-    """Return the logarithms of the shares of each row (…, D)."""
+    """Return the logarithm of the softmax of each row (…, D)."""
     below = x - x.max(axis=-1, keepdims=True)
     return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 
 
-#: what an activation applies to each number
+#: functions of an activation
 FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid}

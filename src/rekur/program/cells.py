@@ -1,4 +1,4 @@
-"""What each cell of a program is made of: its weights, its state and what a step costs.
+"""The cells of a program: their weights, their states and the cost of a step.
 
 Axes: D input features, H hidden, O output, K heads, E = H/K units of a head.
 """
@@ -18,7 +18,7 @@ from rekur.errors import InputError, describe
 
 Shape = tuple[int, ...]
 
-#: gates whose rows stand in the input weights
+#: number of gates in the input weights
 _GATES = {
     "rnn": 1,
     "rnn_relu": 1,
@@ -34,11 +34,11 @@ _GATES = {
 }
 #: every cell that a program may name
 KINDS = tuple(_GATES)
-#: cells with a product of the state, whose products may be normalised
+#: cells whose products may be normalized
 NORMALISED = ("rnn", "rnn_relu", "lstm", "lstm_peephole", "gru")
 _LINEAR = ("mingru", "minlstm", "rglru")
 _WITH_MEMORY = ("lstm", "lstm_peephole")
-#: what the stabiliser of an empty memory begins with
+#: initial value of the stabilizer of an empty memory
 EMPTY = float(np.finfo(np.float32).min) / 2
 
 
@@ -50,10 +50,10 @@ class Cell:
         kind: one of :data:`KINDS`.
         input: features D of an input.
         hidden: hidden units H.
-        output: features O of an output: H, or fewer where an LSTM's output is projected.
+        output: features O of an output: H, or fewer for an LSTM with a projection.
         heads: K, of an sLSTM or mLSTM; else 1.
-        norm: what is added to the variance where the cell's products are normalised; 0 where they are not.
-        stay: shares of h and of c that stay as they were at each step (zoneout); (0, 0) for none.
+        norm: the epsilon of layer normalization of the cell's products; 0 without it.
+        stay: shares of h and of c that keep their old values at each step (zoneout); (0, 0) without it.
 
     Example:
         >>> cell = Cell("gru", input=3, hidden=5, output=5)
@@ -88,26 +88,26 @@ class Cell:
         if any(self.stay) and self.kind in ("slstm", "mlstm"):
             raise InputError(describe("stay of the cell", list(self.stay), f"[0, 0] for the cell '{self.kind}'"))
         if self.stay[1] and self.kind not in _WITH_MEMORY:
-            raise InputError(describe("stay of the cell", list(self.stay), "0 for c, which this cell has not"))
+            raise InputError(describe("stay of the cell", list(self.stay), "0 for c, which this cell lacks"))
 
     @property
     def gates(self) -> int:
-        """Gates whose rows stand below one another in the input weights."""
+        """Number of gates in the rows of the input weights."""
         return _GATES[self.kind]
 
     @property
     def linear(self) -> bool:
-        """Whether the next state is the old one, scaled, plus something of the input alone."""
+        """Whether the next state is linear in the old one: scale · state + value, both functions of the input alone."""
         return self.kind in _LINEAR
 
     @property
     def plain(self) -> bool:
-        """Whether it has a compiled step: nothing stands around its equations."""
+        """Whether the stepper has a compiled step for it: bare equations without options."""
         bare = not self.norm and not any(self.stay) and self.output == self.hidden
         return bare and self.kind in ("rnn", "rnn_relu", "lstm", "gru")
 
     def shapes(self) -> dict[str, Shape]:
-        """Return the shape of every weight that the cell may have, by its role."""
+        """Return role -> shape for every weight that the cell may have."""
         size, rows = self.hidden, self.gates * self.hidden
         if self.kind == "mlstm":
             rows += 2 * self.heads
@@ -130,11 +130,11 @@ class Cell:
         return shapes
 
     def required(self) -> set[str]:
-        """Return the roles of the weights that must be there: all but the biases of the products."""
+        """Return the roles of the required weights: all except the biases of the products."""
         return set(self.shapes()) - {"bias_ih", "bias_hh"}
 
     def state(self) -> dict[str, Shape]:
-        """Return the shape of every array of the state, by its letter in the equations."""
+        """Return letter in the equations -> shape for every array of the state."""
         size, heads = (self.hidden,), self.heads
         if self.kind == "mlstm":
             each = self.hidden // heads
@@ -146,17 +146,17 @@ class Cell:
         return {"h": size}
 
     def begins_with(self, name: str) -> float:
-        """Return the number that fills an array of the state before the first step."""
+        """Return the initial value of an array of the state."""
         return EMPTY if self.kind == "slstm" and name == "m" else 0.0
 
     def multiply_adds(self) -> int:
-        """Return the multiply-adds of a step: one for each weight of a matrix, and what a matrix memory takes."""
+        """Return the multiply-adds of a step: one for each weight of a matrix, plus those of a matrix memory."""
         matrices = sum(math.prod(shape) for shape in self.shapes().values() if len(shape) == 2)
         memory = 3 * self.heads * (self.hidden // self.heads) ** 2 if self.kind == "mlstm" else 0
         return matrices + memory
 
     def to_json(self) -> dict[str, Any]:
-        """Return the cell's own options: those that are not what most cells have."""
+        """Return the cell's options without defaults."""
         written: dict[str, Any] = {"cell": self.kind, "hidden": self.hidden}
         if self.heads > 1:
             written["heads"] = self.heads
@@ -168,15 +168,15 @@ class Cell:
 
 
 def cell_from(options: Mapping[str, Any], input_size: int, output_size: int) -> Cell:
-    """Return the cell that an op's options name.
+    """Return the cell in the options of an op.
 
     Args:
-        options: ``cell`` and ``hidden``; ``heads``, ``norm`` and ``stay`` where they are not the usual.
+        options: ``cell`` and ``hidden``; optionally ``heads``, ``norm`` and ``stay``.
         input_size: D.
         output_size: O.
 
     Raises:
-        InputError: an option that is none, is missing, or is out of range.
+        InputError: an option is unknown, missing or out of range.
 
     Example:
         >>> cell_from({"cell": "lstm", "hidden": 4}, 3, 4).gates

@@ -1,6 +1,6 @@
-"""One step of every cell in NumPy: the equations as the program means them.
+"""One step of every cell in NumPy: the definition of a program's equations.
 
-Axes: B rows, N rows of all steps, D input features, P numbers that need no state, H hidden, K heads, E = H/K.
+Axes: B rows, N rows of all steps, D input features, P input terms, H hidden, K heads, E = H/K.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class NumpyCell:
     """The equations of a cell.
 
     Args:
-        cell: what it is.
+        cell: the cell.
         weights: role -> array.
         threads: most threads of a large product.
-        product: what multiplies inputs with a matrix.
+        product: the function that multiplies inputs with a matrix.
 
     Example:
         >>> weights = {"weight_ih": np.ones((2, 1), np.float32), "weight_hh": np.zeros((2, 2), np.float32)}
@@ -58,7 +58,7 @@ class NumpyCell:
             }[cell.kind]
 
     def project(self, x: Array) -> Array:
-        """Return what needs no state (N, P), for inputs (N, D)."""
+        """Return the input terms (N, P), which need no state, for inputs (N, D)."""
         weights = self._weights
         if self.cell.norm:
             return self._normalised(self._times(x, weights["weight_ih"], None, self._threads), "ih")
@@ -70,14 +70,14 @@ class NumpyCell:
         return self._times(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
 
     def step(self, projected: Array, state: States) -> tuple[Array, States]:
-        """Return the output (B, O) and the next state, from what :meth:`project` gave for one step (B, P)."""
-        y, after = self._step(projected, state)
+        """Return the output (B, O) and the next state, from the input terms of one step (B, P)."""
+        y, new_state = self._step(projected, state)
         keep_h, keep_c = self.cell.stay
         if keep_h:
-            after[0] = y = after[0] + np.float32(keep_h) * (state[0] - after[0])
+            new_state[0] = y = new_state[0] + np.float32(keep_h) * (state[0] - new_state[0])
         if keep_c:
-            after[1] = after[1] + np.float32(keep_c) * (state[1] - after[1])
-        return y, after
+            new_state[1] = new_state[1] + np.float32(keep_c) * (state[1] - new_state[1])
+        return y, new_state
 
     def _product(self, h: Array) -> Array:
         weights = self._weights
@@ -101,11 +101,11 @@ class NumpyCell:
         return h, [h]
 
     def _lstm(self, projected: Array, state: States) -> tuple[Array, States]:
-        weights, before = self._weights, state[1]
+        weights, c_before = self._weights, state[1]
         write, keep, new, show = np.split(projected + self._product(state[0]), 4, axis=1)
         if self.cell.kind == "lstm_peephole":
-            write, keep = write + weights["weight_ci"] * before, keep + weights["weight_cf"] * before
-        c = sigmoid(keep) * before + sigmoid(write) * np.tanh(new)
+            write, keep = write + weights["weight_ci"] * c_before, keep + weights["weight_cf"] * c_before
+        c = sigmoid(keep) * c_before + sigmoid(write) * np.tanh(new)
         if self.cell.kind == "lstm_peephole":
             show = show + weights["weight_co"] * c
         read = c
@@ -129,11 +129,11 @@ class NumpyCell:
         of_gates, of_new = (bias, bias) if len(bias) == 1 else (bias[:split], bias[split:])
         r, z = np.split(sigmoid(projected[:, :split] + h @ weight[:split].T + of_gates), 2, axis=1)
         n = np.tanh(projected[:, split:] + (r * h) @ weight[split:].T + of_new)
-        after = n + z * (h - n)
-        return after, [after]
+        new_h = n + z * (h - n)
+        return new_h, [new_h]
 
     def linear_form(self, projected: Array) -> tuple[Array, Array]:
-        """Return a and b of h = a ⊙ h' + b, each (N, H), of a cell that is linear in its state."""
+        """Return a and b of h = a ⊙ h' + b, each (N, H), for a cell that is linear in its state."""
         size, kind = self.cell.hidden, self.cell.kind
         if kind == "mingru":
             update, candidate = projected[:, :size], projected[:, size:]
@@ -160,31 +160,31 @@ class NumpyCell:
         product = np.einsum("gkij,bkj->bgki", blocks, h.reshape(-1, heads, each)).reshape(len(h), -1)
         if "bias_hh" in weights:
             product = product + weights["bias_hh"]
-        log_i, keep, new, show = np.split(projected + product, 4, axis=1)
-        kept = log_sigmoid(keep) + m_before
-        m = np.maximum(kept, log_i)
-        i, f = np.exp(log_i - m), np.exp(kept - m)
+        log_i, forget, new, show = np.split(projected + product, 4, axis=1)
+        log_f = log_sigmoid(forget) + m_before
+        m = np.maximum(log_f, log_i)
+        i, f = np.exp(log_i - m), np.exp(log_f - m)
         c, n = f * c_before + i * np.tanh(new), f * n_before + i
-        after = sigmoid(show) * (c / n)
-        return after, [after, c, n, m]
+        new_h = sigmoid(show) * (c / n)
+        return new_h, [new_h, c, n, m]
 
     def _mlstm(self, projected: Array, state: States) -> tuple[Array, States]:
         hidden, heads = self.cell.hidden, self.cell.heads
-        each, (memory, before, m_before) = hidden // heads, state
+        each, (memory, n_before, m_before) = hidden // heads, state
         units = projected[:, : 4 * hidden].reshape(-1, 4, heads, each)
         q, k, v, o = units[:, 0], units[:, 1] / np.float32(math.sqrt(each)), units[:, 2], sigmoid(units[:, 3])
-        log_i, keep = np.split(projected[:, 4 * hidden :], 2, axis=1)
-        kept = log_sigmoid(keep) + m_before
-        m = np.maximum(np.maximum(kept, log_i), np.float32(0))
-        i, f = np.exp(log_i - m)[..., None], np.exp(kept - m)[..., None]
+        log_i, forget = np.split(projected[:, 4 * hidden :], 2, axis=1)
+        log_f = log_sigmoid(forget) + m_before
+        m = np.maximum(np.maximum(log_f, log_i), np.float32(0))
+        i, f = np.exp(log_i - m)[..., None], np.exp(log_f - m)[..., None]
         memory = f[..., None] * memory + v[..., None] * (i * k)[..., None, :]
-        n = f * before + i * k
-        found = (memory @ q[..., None])[..., 0]
+        n = f * n_before + i * k
+        retrieved = (memory @ q[..., None])[..., 0]
         weight = np.maximum(np.abs((n * q).sum(-1)), np.exp(-m))[..., None]
-        y = (o * found / weight).reshape(len(projected), -1)
+        y = (o * retrieved / weight).reshape(len(projected), -1)
         return y, [memory, n, m]
 
 
 def log_decay(decay: Array) -> Array:
-    """Return what an RG-LRU's opened gate multiplies log a with (H,), from its parameter (H,)."""
+    """Return log a of an RG-LRU with an open gate (H,), from its parameter (H,)."""
     return np.asarray(np.float32(8) * log_sigmoid(decay))

@@ -1,4 +1,4 @@
-"""What a step of a program costs, op by op: multiply-adds, bytes of weights that are read, bytes that are kept."""
+"""The cost of a step of a program, op by op: multiply-adds, bytes of weights, bytes of state."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rekur.program.program import Program
 
 @dataclass(frozen=True)
 class Cost:
-    """What one op costs at each step.
+    """The cost of one op at each step.
 
     Args:
-        part: ``body``, ``pool`` or ``head``; what stands in the head is paid where a prediction is read.
+        part: ``body``, ``pool`` or ``head``; the head runs only when a prediction is read.
         op: the op.
-        multiply_adds: one for each weight of a matrix, and what a matrix memory takes.
-        weight_bytes: bytes of its weights that a step reads, as the program keeps them.
-        state_bytes: bytes that it remembers.
+        multiply_adds: one for each weight of a matrix, plus those of a matrix memory.
+        weight_bytes: bytes of weights that a step reads, in the program's precision.
+        state_bytes: bytes of its state.
     """
 
     part: str
@@ -30,7 +30,7 @@ class Cost:
 
 
 def costs(program: Program) -> list[Cost]:
-    """Return what every op costs, in the order in which they run.
+    """Return the cost of every op, in the order in which they run.
 
     Example:
         >>> from rekur.program import Input, Op, Program, State
@@ -40,12 +40,12 @@ def costs(program: Program) -> list[Cost]:
     """
     sizes = {"input": program.input.size}
     states = {slot.name: slot.bytes for slot in program.state}
-    found = []
+    listed = []
     for part, op in program.ops():
-        kept = sum(states[name] for name in op.state.values())
-        found.append(Cost(part, op, _multiply_adds(program, op, sizes), _weight_bytes(program, op), kept))
+        state_bytes = sum(states[name] for name in op.state.values())
+        listed.append(Cost(part, op, _multiply_adds(program, op, sizes), _weight_bytes(program, op), state_bytes))
         sizes[op.writes] = op.size
-    return found
+    return listed
 
 
 def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
@@ -71,7 +71,7 @@ def _weight_bytes(program: Program, op: Op) -> int:
 
 
 def _bytes(program: Program, name: str, rows: int | None) -> int:
-    """Return the bytes of so many rows of a weight, or of all, with their scales."""
+    """Return the bytes of a number of rows of a weight, or of all, with their scales."""
     arrays = [program.weights[name]]
     if arrays[0].dtype == "int8":
         arrays.append(program.weights[name + SCALE])

@@ -1,4 +1,4 @@
-"""Sequences at random, to try a program on.
+"""Random sequences for testing a program.
 
 Axes: T time, D numbers of a row.
 """
@@ -16,15 +16,15 @@ from rekur.program.program import Program
 def draw_sequences(
     program: Program, lengths: Sequence[int], seed: int | np.random.Generator = 0, *, padding: bool = True
 ) -> list[Array]:
-    """Return sequences that a program may read: rows (T, D) of standard normal numbers, or token numbers (T,).
+    """Return random sequences for a program: rows (T, D) of standard normal numbers, or token numbers (T,).
 
     The second half of tokens repeats the first.
 
     Args:
-        program: what is to read them.
+        program: the program.
         lengths: the steps T of each.
-        seed: of the draws, or what draws.
-        padding: whether token 0 is among them, which no features give; language models begin a text with it.
+        seed: of the draws, or a random generator.
+        padding: whether they may contain token 0, which no features return; language models begin a text with it.
 
     Example:
         >>> from rekur.program import Input, Op, State
@@ -40,5 +40,5 @@ def draw_sequences(
     drawn = [rng.integers(first, size, size=length) for length in lengths]
     for ids in drawn:
         half = len(ids) // 2
-        ids[half : 2 * half] = ids[:half]  # so that what is recalled is
+        ids[half : 2 * half] = ids[:half]  # so that recall has something to look up
     return drawn

@@ -32,19 +32,19 @@ _SHORT = 8
 
 
 class Engine:
-    """A program that runs; NumPy in and out.
+    """A running program; NumPy in and out.
 
-    Nothing that is given to it is changed, and no sequence is remembered between two calls: one engine serves many
-    streams, and many threads. The weights of a quantised program are expanded to float32 once, here: its file is small,
-    the engine's memory and arithmetic are those of float32.
+    It changes none of its arguments and keeps no sequence between calls: one engine serves many streams and many
+    threads. It expands the weights of a quantised program to float32 once: the file is small, but memory and arithmetic
+    are those of float32.
 
     Args:
-        program: what to run.
-        weights: name -> array, those that the program names; others are left out.
+        program: the program.
+        weights: name -> array; arrays that the program does not name are ignored.
         threads: most threads of the kernels.
 
     Raises:
-        InputError: a weight is missing, of another shape or of another type than the program says.
+        InputError: a weight is missing, or its shape or type differs from the program's.
 
     Example:
         >>> from rekur.program import Input, Op, State, Weight
@@ -76,16 +76,16 @@ class Engine:
         }
 
     def run(self, sequences: Sequence[Any]) -> Array:
-        """Return the output (B, K) of whole sequences, each by itself: the others do not matter.
+        """Return the output (B, K) of whole sequences; each output depends on its own sequence alone.
 
         Args:
-            sequences: token numbers (T,) or rows (T, D), of any lengths, 0 among them.
+            sequences: token numbers (T,) or rows (T, D), of any lengths including 0.
 
         Raises:
-            ShapeError: a sequence of another shape.
-            InputError: a token that is none of the vocabulary, or a number that is not finite.
+            ShapeError: a sequence has another shape.
+            InputError: a token is not in the vocabulary, or a number is not finite.
         """
-        checked = [self._checked(f"sequences[{place}]", x) for place, x in enumerate(sequences)]
+        checked = [self._checked(f"sequences[{index}]", x) for index, x in enumerate(sequences)]
         lengths = np.array([len(x) for x in checked], np.int64)
         pooled = [np.zeros((len(checked), op.size), np.float32) for op in self.program.pool]
         for rows in _blocks(lengths):
@@ -97,34 +97,34 @@ class Engine:
         return self._finish(pooled)
 
     def run_steps(self, sequence: Any, state: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
-        """Return the output after each step of a sequence (T, K), of a program whose pool takes the last step.
+        """Return the output after each step of a sequence (T, K), if the program's pool takes the last step.
 
         Args:
             sequence: token numbers (T,) or rows (T, D).
-            state: to go on from, as :meth:`initial_state` or this method returned it; by default the initial one.
+            state: the state before the sequence, from :meth:`initial_state` or this method; by default the initial one.
 
         Returns:
             the outputs, and the state after the last step.
 
         Raises:
-            InputError: the program's pool reads more than the last step, or the sequence cannot be.
+            InputError: the program's pool reads more than the last step, or the sequence is invalid.
         """
         if not (self.program.every_step and self.program.causal):
             got = "+".join(op.kind for op in self.program.pool)
             raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
         x = self._checked("sequence", sequence)
         arrays = self._beginning(1) if state is None else self._stacked(state)
-        found = np.zeros((0, self.program.output_size), np.float32)
+        outputs = np.zeros((0, self.program.output_size), np.float32)
         if len(x):
             packed = Packed([len(x)])
             registers = self._steps(x, packed, arrays)
             for stage in self._pool:
                 stage.take(registers[stage.op.reads[0]], packed, arrays)
-            found = self._finish([registers[op.reads[0]] for op in self.program.pool])
-        return found, [arrays[name][0] for name in self._begin]
+            outputs = self._finish([registers[op.reads[0]] for op in self.program.pool])
+        return outputs, [arrays[name][0] for name in self._begin]
 
     def initial_state(self) -> list[Array]:
-        """Return the state before the first step, in the order in which the program names it.
+        """Return the initial state, in the program's order.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
@@ -133,16 +133,16 @@ class Engine:
         return [array.copy() for array in self._begin.values()]
 
     def advance(self, steps: Any, state: Sequence[Array]) -> list[Array]:
-        """Return the state after further steps of one sequence; the state that was given stays as it is.
+        """Return the state after further steps of one sequence; the argument ``state`` is not changed.
 
         Args:
             steps: token numbers (T,) or rows (T, D), 0 or more steps.
-            state: as :meth:`initial_state` or this method returned it.
+            state: from :meth:`initial_state` or this method.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
-            ShapeError: steps or state of another shape.
-            InputError: a token that is none of the vocabulary, or a number that is not finite.
+            ShapeError: steps or state have another shape.
+            InputError: a token is not in the vocabulary, or a number is not finite.
         """
         arrays = self._stacked(state)
         x = self._checked("steps", steps)
@@ -153,7 +153,7 @@ class Engine:
         return [arrays[name][0] for name in self._begin]
 
     def live(self) -> Live | NativeLive:
-        """Return one sequence that is run step by step, as fast as can be.
+        """Return the fastest runner of one sequence, step by step.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
@@ -165,7 +165,7 @@ class Engine:
         return Live(self.program, ops, self._begin, self._packs)
 
     def many(self) -> Many:
-        """Return what runs sequences side by side, one step of each at a time.
+        """Return a runner of a batch of sequences, one step of each at a time.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
@@ -179,13 +179,13 @@ class Engine:
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
-            ShapeError: a state of another shape.
+            ShapeError: the state has another shape.
         """
         arrays = self._stacked(state)
         return np.asarray(self._finish([stage.read(arrays) for stage in self._pool])[0])
 
     def _advance_shortly(self, x: Array, arrays: StateArrays) -> list[Array]:
-        """Return the state after a few steps: step by step nothing has to be packed. Each thread has its own memory."""
+        """Return the state after a few steps, run one by one without packing; each thread has its own buffers."""
         live: Live | NativeLive | None = getattr(self._mine, "live", None)
         if live is None:
             live = self._mine.live = self.live()
@@ -216,7 +216,7 @@ class Engine:
         return registers[self.program.output]
 
     def _stacked(self, state: Sequence[Array]) -> StateArrays:
-        """Return the state by name, with an axis for the one row that it has."""
+        """Return name -> state with a batch axis of 1."""
         self._refuse_unless_causal()
         if len(state) != len(self._begin):
             names = ", ".join(self._begin) or "none"
@@ -258,7 +258,7 @@ class Engine:
 
 
 def _blocks(lengths: Array) -> Iterator[Array]:
-    """Give the sequences that have a step, the longest first, as many at a time as may run at once."""
+    """Yield blocks of sequences that run together, the longest first; empty sequences are left out."""
     rows = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
     while len(rows):
         fit = int(np.searchsorted(np.cumsum(lengths[rows]), _STEPS_AT_ONCE, side="right"))

@@ -1,4 +1,4 @@
-"""Programs to files and back: ``program.json`` that a person can read, weights as safetensors."""
+"""Programs to files and back: readable ``program.json``, and weights as safetensors."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rekur.program.program import Program
 
 PROGRAM = "program.json"
 WEIGHTS = "program.safetensors"
-#: what NumPy, which has no such type, holds the bits of a weight in
+#: NumPy types for the bits of types that it lacks
 _HELD = {"bfloat16": "uint16"}
 
 
 def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the weights that a program names, contiguous; others are left out.
+    """Return the weights of a program, contiguous, without others.
 
     Args:
         program: the program.
         weights: name -> array.
 
     Raises:
-        InputError: a weight is missing, or of another type than the program says.
-        ShapeError: a weight is of another shape than the program says.
+        InputError: a weight is missing, or its type differs from the program's.
+        ShapeError: the shape of a weight differs from the program's.
 
     Example:
         >>> from rekur.program import Input, Op, State, Weight
@@ -62,17 +62,17 @@ def pack_weights(program: Program, weights: Mapping[str, Array]) -> bytes:
 
     Args:
         program: the program.
-        weights: name -> array, those that it names.
+        weights: name -> array, the weights of the program.
     """
     small = {name for name, weight in program.weights.items() if weight.dtype == "bfloat16"}
     return pack("weights", weights, bfloat16=small)
 
 
 def write_program(folder: str | Path, program: Program, weights: Mapping[str, Array]) -> Path:
-    """Write a program and its weights into a folder that is there, and return the folder.
+    """Write a program and its weights into an existing folder, and return the folder.
 
     Raises:
-        InputError: the weights are not those of the program.
+        InputError: the weights do not match the program.
         SaveError: the files cannot be written.
 
     Example:
@@ -93,7 +93,7 @@ def read_program(folder: str | Path) -> tuple[Program, dict[str, Array]]:
     """Return the program in a folder, and its weights.
 
     Raises:
-        InputError: there is none, it cannot run, or its weights are not those that it names.
+        InputError: a file is missing, the program is invalid, or its weights do not match it.
 
     Example:
         >>> program, weights = read_program("runs/reviews")  # doctest: +SKIP

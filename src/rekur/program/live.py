@@ -1,6 +1,6 @@
-"""One sequence of a program, step after step, in memory that is used again and again.
+"""One sequence of a program, step by step, in reused buffers.
 
-Axes: D numbers of a row that is read, O of one that is written, K steps of a window.
+Axes: D size of an input row, O size of an output row, K steps of a window.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ONE = Packed([1])
 
 
 class Part:
-    """One op for a single step; what it returns is overwritten by its next call.
+    """One op for a single step; its next call may overwrite the array that it returned.
 
     Args:
         op: the op.
@@ -34,7 +34,7 @@ class Part:
         self.out: Array = np.zeros(op.size, np.float32)
 
     def step(self, reads: list[Array]) -> Array:
-        """Return what the op writes (O,) for what it reads, each (D,)."""
+        """Return the output of the op (O,) for its inputs, each (D,)."""
         raise NotImplementedError
 
     def get(self) -> dict[str, Array]:
@@ -42,7 +42,7 @@ class Part:
         return {}
 
     def put(self, state: Mapping[str, Array]) -> None:
-        """Take its state from arrays by name; they are copied."""
+        """Copy its state from arrays by name."""
 
 
 class _Embed(Part):
@@ -59,7 +59,7 @@ class _Affine(Part):
 
 
 class _Rows(Part):
-    """An op on rows that stand for themselves."""
+    """An op that treats each row alone."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array]) -> None:
         super().__init__(op, weights)
@@ -92,7 +92,7 @@ class _Conv(Part):
 
 
 class _OfTokens(Part):
-    """An op that remembers tokens."""
+    """An op with a state of tokens."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array]) -> None:
         super().__init__(op, weights)
@@ -109,7 +109,7 @@ class _OfTokens(Part):
 
 
 class _Stepped(Part):
-    """A cell that the stepper knows: on the kernels a step allocates nothing."""
+    """A cell of the stepper: with the kernels a step allocates nothing."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packs: Packs) -> None:
         super().__init__(op, weights)
@@ -146,7 +146,7 @@ class _Cell(Part):
 
 
 class _Pool(Part):
-    """A pool: :meth:`step` takes a step and returns the row of all steps so far."""
+    """A pool: :meth:`step` takes one step, :meth:`read` returns the result so far."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array]) -> None:
         super().__init__(op, weights)
@@ -163,7 +163,7 @@ class _Pool(Part):
         return self.out
 
     def read(self) -> Array:
-        """Return the row of all steps so far (O,)."""
+        """Return the result of all steps so far (O,)."""
         state = self.state
         if self.op.kind == "attention":
             return np.asarray(state["total"] / state["mass"]) if state["mass"][0] > 0 else state["total"]
@@ -231,9 +231,9 @@ class Live:
 
     Args:
         program: a causal program.
-        weights: op -> role -> array, in the order of the ops of body, pool and head.
-        begin: the state before the first step, by name.
-        packs: where the packed weights of earlier sequences are found, and those of this one left.
+        weights: role -> array for each op, in the order of the ops of body, pool and head.
+        begin: the initial state, by name.
+        packs: the shared packed weights; missing ones are added.
 
     Example:
         >>> from rekur.program import Engine, Input, State
@@ -254,46 +254,46 @@ class Live:
         packs: Packs,
     ) -> None:
         self._program, self._begin = program, begin
-        given = iter(weights)
-        self._body = [_part(op, next(given), packs) for op in program.body]
-        self._pool = [_Pool(op, next(given)) for op in program.pool]
-        self._head = [_part(op, next(given), packs) for op in program.head]
+        arrays = iter(weights)
+        self._body = [_part(op, next(arrays), packs) for op in program.body]
+        self._pool = [_Pool(op, next(arrays)) for op in program.pool]
+        self._head = [_part(op, next(arrays), packs) for op in program.head]
         self._steps = [(part.step, part.op.reads, part.op.writes) for part in (*self._body, *self._pool)]
         self._reads = [(part.step, part.op.reads, part.op.writes) for part in self._head]
         self.set_state(begin)
 
     def step(self, x: Array) -> None:
-        """Take one step that is as the program says: a token number, or a row (D,) of float32. It is not checked."""
+        """Take one step, unchecked: a token number, or a row (D,) of float32."""
         registers = {INPUT: x}
         for step, reads, writes in self._steps:
             registers[writes] = step([registers[name] for name in reads])
 
     def advance(self, steps: Array) -> None:
-        """Take steps one after another: token numbers (T,), or rows (T, D) of float32. They are not checked."""
+        """Take several steps, unchecked: token numbers (T,), or rows (T, D) of float32."""
         for x in steps:
             self.step(x)
 
     def read(self) -> Array:
-        """Return the output (K,) as if the sequence ended here, a new array."""
+        """Return the output (K,) as if the sequence ended here, as a new array."""
         registers = {part.op.writes: part.read() for part in self._pool}
         for step, reads, writes in self._reads:
             registers[writes] = step([registers[name] for name in reads])
         return registers[self._program.output].copy()
 
     def get_state(self) -> dict[str, Array]:
-        """Return copies of everything that is remembered, by name, in the order in which the program names it."""
-        found: dict[str, Array] = {}
+        """Return copies of the state by name, in the program's order."""
+        state: dict[str, Array] = {}
         for part in (*self._body, *self._pool):
-            found |= part.get()
-        return {name: found[name] for name in self._begin}
+            state |= part.get()
+        return {name: state[name] for name in self._begin}
 
     def set_state(self, state: Mapping[str, Array]) -> None:
-        """Take over what :meth:`get_state` returned; it is copied."""
+        """Copy a state from :meth:`get_state`."""
         for part in (*self._body, *self._pool):
             part.put(state)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the initial state."""
         self.set_state(self._begin)
 
 

@@ -1,6 +1,6 @@
 """One sequence of a program on the compiled kernels: all ops of a step in one call.
 
-Axes: D numbers of a row that is read, O of one that is written, K scores.
+Axes: D size of an input row, O size of an output row, K scores.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rekur.program.program import INPUT, Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
 _KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))
-#: role of a pool's state -> as the kernels call it
+#: role of a pool's state -> its name in the kernels
 _STATE_ROLES = {"last": "state", "mean": "state", "largest": "state", "total": "state"}
 
 
 def runs_native(program: Program) -> bool:
-    """Return whether the kernels are there and know every op of a program.
+    """Return whether the kernels are installed and have every op of a program.
 
     Args:
         program: a causal program.
@@ -36,15 +36,15 @@ def runs_native(program: Program) -> bool:
 
 
 class NativeLive:
-    """One sequence of a causal program whose ops the kernels know; it belongs to one thread at a time.
+    """One sequence of a causal program whose ops the kernels have; it belongs to one thread at a time.
 
-    It does what :class:`rekur.program.Live` does, and is what :meth:`rekur.program.Engine.live` returns where it can.
+    It is the fast form of :class:`rekur.program.Live`, which :meth:`rekur.program.Engine.live` prefers.
 
     Args:
         program: the program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
-        begin: the state before the first step, by name.
-        packs: where the packed weights of earlier sequences are found, and those of this one left.
+        begin: the initial state, by name.
+        packs: the shared packed weights; missing ones are added.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class NativeLive:
         tokens = program.input.kind == "tokens"
         self._sizes = sizes = [0 if tokens else program.input.size]
         self._vocabulary = program.input.size if tokens else 0
-        given = iter(weights)
+        arrays = iter(weights)
         parts: dict[str, list[dict[str, Any]]] = {"body": [], "pool": [], "head": []}
         for part, op in program.ops():
-            parts[part].append(self._described(op, next(given)))
+            parts[part].append(self._described(op, next(arrays)))
             self._places[op.writes] = len(sizes)
             parts[part][-1]["writes"] = len(sizes)
             sizes.append(op.size)
@@ -74,107 +74,107 @@ class NativeLive:
         self.set_state(begin)
 
     def step(self, x: Any) -> None:
-        """Take one step that is as the program says: a token number, or a row (D,) of float32.
+        """Take one step: a token number, or a row (D,) of float32.
 
         Raises:
-            InputError: it is not.
+            InputError: the step is neither.
         """
         if not self._step(x):
             self._step_with_care(x)
 
     def advance(self, steps: Array) -> None:
-        """Take steps one after another: token numbers (T,), or rows (T, D) of float32.
+        """Take several steps: token numbers (T,), or rows (T, D) of float32.
 
         Raises:
-            InputError: one is not as the program says.
+            InputError: a step is neither.
         """
         if not self._advance(steps):
             for x in steps:
                 self.step(x)
 
     def read(self) -> Array:
-        """Return the output (K,) as if the sequence ended here, a new array."""
+        """Return the output (K,) as if the sequence ended here, as a new array."""
         output = np.empty(self._size, np.float32)
         self._read(output)
         return output
 
     def get_state(self) -> dict[str, Array]:
-        """Return copies of everything that is remembered, by name, in the order in which the program names it."""
-        found = {name: array.copy() for name, array in self._state.items()}
+        """Return copies of the state by name, in the program's order."""
+        state = {name: array.copy() for name, array in self._state.items()}
         for stepper, names in self._steppers:
-            found |= zip(names, stepper.get_state(0), strict=True)
-        return {name: found[name] for name in self._begin}
+            state |= zip(names, stepper.get_state(0), strict=True)
+        return {name: state[name] for name in self._begin}
 
     def set_state(self, state: Mapping[str, Array]) -> None:
-        """Take over what :meth:`get_state` returned; it is copied."""
+        """Copy a state from :meth:`get_state`."""
         for name, array in self._state.items():
             array[...] = state[name]
         for stepper, names in self._steppers:
             stepper.set_state(0, [state[name] for name in names])
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the initial state."""
         self.set_state(self._begin)
 
     def _step_with_care(self, x: Any) -> None:
-        """Take a step that is no plain number or row, such as a NumPy integer."""
+        """Take a step of another type, such as a NumPy integer, after converting it."""
         exact: Any = int(x) if self._vocabulary else np.ascontiguousarray(x, np.float32)
         if not self._step(exact):
             expected = f"a whole number in [0, {self._vocabulary})" if self._vocabulary else "a row of the input's size"
             raise InputError(describe("step", x, expected))
 
     def _described(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
-        """Return an op as the kernels take it, and keep what it remembers."""
-        found: dict[str, Any] = {"op": op.kind, "reads": [self._places[name] for name in op.reads]}
+        """Return an op's description for the kernels, and allocate its state."""
+        fields: dict[str, Any] = {"op": op.kind, "reads": [self._places[name] for name in op.reads]}
         if op.kind == "activation":
-            return {**found, "op": op.options["function"]}
+            return {**fields, "op": op.options["function"]}
         if op.kind == "recur":
-            return {**found, **self._cell(op, weights)}
+            return {**fields, **self._cell(op, weights)}
         if op.kind == "embed":
-            return {**found, "weight": np.ascontiguousarray(weights["table"])}
+            return {**fields, "weight": np.ascontiguousarray(weights["table"])}
         if op.kind in ("ngrams", "recall"):
-            return {**found, **op.options, **self._runs(op, weights)}
+            return {**fields, **op.options, **self._runs(op, weights)}
         if op.kind == "conv":
-            return {**found, **self._conv(op, weights)}
+            return {**fields, **self._conv(op, weights)}
         if op.kind == "layer_norm":
-            found |= {"weight": weights["gain"], "bias": weights["bias"], "epsilon": op.options["epsilon"]}
-            return found
+            fields |= {"weight": weights["gain"], "bias": weights["bias"], "epsilon": op.options["epsilon"]}
+            return fields
         if op.kind in ("affine", "attention"):
-            found |= {role: np.ascontiguousarray(array) for role, array in weights.items()}
+            fields |= {role: np.ascontiguousarray(array) for role, array in weights.items()}
         if op.kind == "attention":
-            found["hidden"] = len(weights["bias"])
+            fields["hidden"] = len(weights["bias"])
         for role, name in op.state.items():
-            found[_STATE_ROLES.get(role, role)] = self._kept(name)
-        return found
+            fields[_STATE_ROLES.get(role, role)] = self._buffer(name)
+        return fields
 
-    def _kept(self, name: str) -> Array:
+    def _buffer(self, name: str) -> Array:
         self._state[name] = np.zeros_like(self._begin[name])
         return self._state[name]
 
     def _runs(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
-        found: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
-        if "table" in found:
-            found["weight"] = found.pop("table")
-        return found | {role: self._kept(name) for role, name in op.state.items()}
+        fields: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
+        if "table" in fields:
+            fields["weight"] = fields.pop("table")
+        return fields | {role: self._buffer(name) for role, name in op.state.items()}
 
     def _conv(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
         size, width, window = weights["weight"].shape
         matrix = np.ascontiguousarray(weights["weight"].transpose(0, 2, 1)).reshape(size, -1)
-        found = {"weight": matrix, "bias": weights["bias"], "depth": width * window}
+        fields = {"weight": matrix, "bias": weights["bias"], "depth": width * window}
         if op.state:
-            found["state"] = self._kept(op.state["before"])
-        return found
+            fields["state"] = self._buffer(op.state["before"])
+        return fields
 
     def _cell(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
         cell = cell_from(op.options, self._sizes[self._places[op.reads[0]]], op.size)
         if cell.plain:
             return {"stepper": self._stepper(op, cell, weights)}
-        found: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
+        fields: dict[str, Any] = {role: np.ascontiguousarray(array) for role, array in weights.items()}
         if cell.kind == "rglru":
-            found["log_decay"] = log_decay(found.pop("decay"))
-        found |= {"op": "cell", "cell": cell.kind, "hidden": cell.hidden, "heads": cell.heads, "norm": cell.norm}
-        found |= {"stay_h": cell.stay[0], "stay_c": cell.stay[1]}
-        return found | {f"state_{role}": self._kept(name) for role, name in op.state.items()}
+            fields["log_decay"] = log_decay(fields.pop("decay"))
+        fields |= {"op": "cell", "cell": cell.kind, "hidden": cell.hidden, "heads": cell.heads, "norm": cell.norm}
+        fields |= {"stay_h": cell.stay[0], "stay_c": cell.stay[1]}
+        return fields | {f"state_{role}": self._buffer(name) for role, name in op.state.items()}
 
     def _stepper(self, op: Op, cell: Cell, weights: Mapping[str, Array]) -> Any:
         stepper = stepper_of(op, cell, weights, self._packs)

@@ -1,6 +1,6 @@
-"""Sequences of a program side by side, each one step further at a time.
+"""A batch of sequences of a program, one step of each at a time.
 
-Axes: R sequences, D numbers of a row that is read, O of one that is written, K scores.
+Axes: R sequences, D size of an input row, O size of an output row, K scores.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from rekur.program.stages import STAGES, Recurrent, Stage, StateArrays
 
 
 class Many:
-    """Sequences of a causal program side by side; it belongs to one thread at a time.
+    """A batch of sequences of a causal program; it belongs to one thread at a time.
 
-    Everything runs in one thread: steps are short, and the threads of NumPy's own products would stand in the way.
-    What is remembered is given and returned, by name, with an axis for the sequences; nothing that is given changes.
+    Everything runs in one thread: steps are short, and the threads of NumPy's own products would slow them down.
+    States are arguments and results, by name, with an axis for the sequences; arguments are not changed.
     Made by :meth:`rekur.program.Engine.many`.
 
     Args:
         program: a causal program.
         weights: role -> array for each op, in the order of the ops of body, pool and head.
-        begin: the state before the first step, by name.
-        packs: where the packed weights of earlier sequences are found, and those of these left.
+        begin: the initial state, by name.
+        packs: the shared packed weights; missing ones are added.
 
     Example:
         >>> from rekur.program import Engine, Input, State
@@ -45,31 +45,31 @@ class Many:
         self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array], packs: Packs
     ) -> None:
         self._program, self._begin = program, begin
-        given = iter(weights)
-        self._body = [_stage(op, next(given), packs) for op in program.body]
-        self._pool = [POOLS[op.kind](op, next(given), 1) for op in program.pool]
-        self._head = [_stage(op, next(given), packs) for op in program.head]
+        arrays = iter(weights)
+        self._body = [_stage(op, next(arrays), packs) for op in program.body]
+        self._pool = [POOLS[op.kind](op, next(arrays), 1) for op in program.pool]
+        self._head = [_stage(op, next(arrays), packs) for op in program.head]
         self._packed = Packed([1])
 
     def initial_state(self, rows: int) -> StateArrays:
-        """Return the state of sequences before their first step."""
+        """Return the initial state of a number of sequences."""
         return {name: np.repeat(array[None], rows, axis=0) for name, array in self._begin.items()}
 
     def select(self, state: StateArrays, rows: Array) -> StateArrays:
-        """Return the state of some of the sequences (k,), each as often as it is asked for."""
+        """Return the states of the sequences with these indices (k,), which may repeat."""
         return {name: array[rows] for name, array in state.items()}
 
     def step(self, x: Array, state: StateArrays) -> StateArrays:
-        """Return the state after one more step of each: token numbers (R,) or rows (R, D). They are not checked."""
+        """Return the state after one more step of each, unchecked: token numbers (R,) or rows (R, D)."""
         if self._packed.rows != len(x):
             self._packed = Packed(np.ones(len(x), np.int64))
-        after, registers = dict(state), {INPUT: x}
+        new_state, registers = dict(state), {INPUT: x}
         for stage in self._body:
             reads = [registers[name] for name in stage.op.reads]
-            registers[stage.op.writes] = stage.run(reads, self._packed, after)
+            registers[stage.op.writes] = stage.run(reads, self._packed, new_state)
         for pool in self._pool:
-            pool.take(registers[pool.op.reads[0]], self._packed, after)
-        return after
+            pool.take(registers[pool.op.reads[0]], self._packed, new_state)
+        return new_state
 
     def read(self, state: StateArrays) -> Array:
         """Return the outputs (R, K) as if each sequence ended here."""
@@ -80,14 +80,14 @@ class Many:
 
 
 class _Affine(Stage):
-    """A product with a matrix that is too large to be packed for a few rows."""
+    """A product with a matrix that is too large to pack for a few rows."""
 
     def rows(self, reads: list[Array]) -> Array:
         return arithmetic.short_affine(reads[0], self.weights["weight"], self.weights.get("bias"))
 
 
 class _Stepped(Stage):
-    """A cell that the stepper knows, its weights packed once."""
+    """A cell of the stepper, with weights that are packed once."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packs: Packs) -> None:
         super().__init__(op, weights, 1)

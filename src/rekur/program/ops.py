@@ -1,4 +1,4 @@
-"""What an op of a program is, and the arrays that are remembered between two steps."""
+"""The ops of a program, and the arrays of its state."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from rekur.program.cells import Shape
 STATE_DTYPES = ("float32", "int64")
 #: largest number that a state of each type may begin with: above 2**53 a float skips whole numbers
 _LARGEST = {"float32": 3.4028234663852886e38, "int64": float(2**53)}
-#: types of matrices that stand for float32 in fewer bits
+#: low-precision types of matrices
 SMALL = ("int8", "bfloat16")
-#: what follows the name of an int8 matrix in the name of the scales of its rows
+#: suffix of the name of an int8 matrix in the name of its scales
 SCALE = ".scale"
 _OWN = ("op", "reads", "writes", "size", "weights", "state")
 
 
 @dataclass(frozen=True)
 class State:
-    """One array that is remembered between two steps.
+    """One array of the state, which carries over from step to step.
 
     Args:
-        name: by which ops name it.
+        name: its name in ops.
         shape: its axes.
         dtype: ``float32`` or ``int64``.
-        begins: the number that fills it before the first step, or the name of the weight that it begins with.
+        begins: its initial value: a number for all entries, or the name of a weight.
     """
 
     name: str
@@ -63,10 +63,10 @@ class State:
         no_unknown(f"field of the state '{name}'", saved, ("shape", "dtype", "begins"))
         shape = saved.get("shape")
         begins = saved.get("begins", 0.0)
-        found = tuple(shape) if isinstance(shape, list) else ()
+        axes = tuple(shape) if isinstance(shape, list) else ()
         if not isinstance(begins, str):
             begins = number(f"begins of the state '{name}'", begins)
-        return cls(name, found, saved.get("dtype", "float32"), begins)
+        return cls(name, axes, saved.get("dtype", "float32"), begins)
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class Op:
 
     Args:
         kind: a name in ``BODY``, ``POOL`` or ``HEAD`` of :mod:`rekur.program.rules`.
-        reads: the registers that it reads.
-        writes: the register that it writes.
-        size: numbers of a row that it writes.
+        reads: its input registers.
+        writes: its output register.
+        size: size of an output row.
         weights: role -> name of the weight.
         state: role -> name of the state.
-        options: what else it needs, such as ``{"function": "relu"}``.
+        options: such as ``{"function": "relu"}``.
     """
 
     kind: str
@@ -93,7 +93,7 @@ class Op:
 
     @property
     def causal(self) -> bool:
-        """Whether what it writes at a step depends on no later one."""
+        """Whether its output at a step does not depend on later steps."""
         return self.kind != "ends" and not self.options.get("reverse", False)
 
     def to_json(self) -> dict[str, Any]:
@@ -107,32 +107,32 @@ class Op:
         return written
 
     @classmethod
-    def from_json(cls, place: str, saved: Any, rules: Mapping[str, Any]) -> Self:
+    def from_json(cls, path: str, saved: Any, rules: Mapping[str, Any]) -> Self:
         """Return the op that :meth:`to_json` wrote.
 
         Args:
-            place: where it stands, for messages.
+            path: its path in the program, for messages.
             saved: the JSON object.
-            rules: the ops that may stand there.
+            rules: the ops that this part of a program may have.
         """
         if not isinstance(saved, dict):
-            raise InputError(describe(place, type(saved).__name__, "an object: name -> value"))
-        kind = choice(f"{place}.op", saved.get("op"), rules)
-        no_unknown(f"field of {place} ({kind})", saved, (*_OWN, *rules[kind].options))
+            raise InputError(describe(path, type(saved).__name__, "an object: name -> value"))
+        kind = choice(f"{path}.op", saved.get("op"), rules)
+        no_unknown(f"field of {path} ({kind})", saved, (*_OWN, *rules[kind].options))
         reads, size = saved.get("reads"), saved.get("size")
         if not isinstance(reads, list) or not all(isinstance(name, str) for name in reads):
-            raise InputError(describe(f"{place}.reads", reads, "a list of registers"))
+            raise InputError(describe(f"{path}.reads", reads, "a list of registers"))
         if not isinstance(saved.get("writes"), str):
-            raise InputError(describe(f"{place}.writes", saved.get("writes"), "the name of a register"))
+            raise InputError(describe(f"{path}.writes", saved.get("writes"), "the name of a register"))
         for name in ("weights", "state"):
             value = saved.get(name, {})
             if not isinstance(value, dict) or not all(isinstance(inner, str) for inner in value.values()):
-                raise InputError(describe(f"{place}.{name}", value, "an object: role -> name"))
+                raise InputError(describe(f"{path}.{name}", value, "an object: role -> name"))
         return cls(
             kind,
             tuple(reads),
             saved["writes"],
-            whole_number(f"{place}.size", size, low=1),
+            whole_number(f"{path}.size", size, low=1),
             saved.get("weights", {}),
             saved.get("state", {}),
             {name: saved[name] for name in rules[kind].options if name in saved},
@@ -140,7 +140,7 @@ class Op:
 
 
 class Widths:
-    """The weights and states of a program, and which of them its ops have used.
+    """The weights and states of a program, and the set that its ops use.
 
     Args:
         weights: name -> shape.
@@ -153,39 +153,39 @@ class Widths:
         self._used = {slot.begins for slot in states.values() if isinstance(slot.begins, str)}
         self._owned: set[str] = set()
 
-    def weight(self, place: str, op: Op, role: str) -> Shape:
-        """Return the shape of a weight that the op names by its role."""
+    def weight(self, path: str, op: Op, role: str) -> Shape:
+        """Return the shape of an op's weight, after checking its type."""
         if role not in op.weights:
-            raise InputError(describe(f"weights of {place} ({op.kind})", names_of(op.weights), f"one for '{role}'"))
+            raise InputError(describe(f"weights of {path} ({op.kind})", names_of(op.weights), f"one for '{role}'"))
         name = op.weights[role]
-        self._used.add(choice(f"{place}.weights.{role}", name, list(self._weights)))
-        wanted = "int64" if role.startswith("runs") else "float32"
+        self._used.add(choice(f"{path}.weights.{role}", name, list(self._weights)))
+        dtype = "int64" if role.startswith("runs") else "float32"
         if self._types[name] == "int8":
             self._used.add(name + SCALE)
-        if self._types[name] != wanted and (wanted != "float32" or self._types[name] not in SMALL):
-            expected = f"'{wanted}', as {place} ({op.kind}) needs for its {role}"
+        if self._types[name] != dtype and (dtype != "float32" or self._types[name] not in SMALL):
+            expected = f"'{dtype}', as {path} ({op.kind}) needs for its {role}"
             raise InputError(describe(f"type of the weight '{name}'", self._types[name], expected))
         return self._weights[name]
 
-    def expect(self, place: str, op: Op, role: str, shape: Shape) -> None:
-        """Check the shape of a weight that the op names by its role."""
-        found = self.weight(place, op, role)
-        if found != shape:
-            expected = f"{shape}, as {place} ({op.kind}) needs for its {role}"
-            raise InputError(describe(f"shape of the weight '{op.weights[role]}'", found, expected))
+    def expect(self, path: str, op: Op, role: str, shape: Shape) -> None:
+        """Check the shape of an op's weight."""
+        actual = self.weight(path, op, role)
+        if actual != shape:
+            expected = f"{shape}, as {path} ({op.kind}) needs for its {role}"
+            raise InputError(describe(f"shape of the weight '{op.weights[role]}'", actual, expected))
 
-    def remembers(self, place: str, op: Op, shapes: Mapping[str, Shape], whole: Sequence[str] = ()) -> None:
-        """Check that the op's state is exactly this; ``whole`` are those that hold whole numbers."""
+    def remembers(self, path: str, op: Op, shapes: Mapping[str, Shape], whole: Sequence[str] = ()) -> None:
+        """Check that an op has exactly these states; those in ``whole`` hold whole numbers."""
         if set(op.state) != set(shapes):
-            raise InputError(describe(f"state of {place} ({op.kind})", names_of(op.state), names_of(shapes)))
+            raise InputError(describe(f"state of {path} ({op.kind})", names_of(op.state), names_of(shapes)))
         for role, shape in shapes.items():
-            slot = self._states[choice(f"{place}.state.{role}", op.state[role], list(self._states))]
+            slot = self._states[choice(f"{path}.state.{role}", op.state[role], list(self._states))]
             dtype = "int64" if role in whole else "float32"
             if slot.shape != shape or slot.dtype != dtype:
-                expected = f"{dtype} {shape}, as {place} ({op.kind}) needs for its {role}"
+                expected = f"{dtype} {shape}, as {path} ({op.kind}) needs for its {role}"
                 raise InputError(describe(f"state '{slot.name}'", f"{slot.dtype} {slot.shape}", expected))
             if slot.name in self._owned:
-                raise InputError(describe(f"{place}.state.{role}", slot.name, "a state that no other op has"))
+                raise InputError(describe(f"{path}.state.{role}", slot.name, "a state that no other op has"))
             self._owned.add(slot.name)
 
     def check_all_used(self) -> None:
@@ -197,16 +197,16 @@ class Widths:
 
 
 def op_arrays(op: Op, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the weights of an op by their roles, of a matrix only the rows that the op uses.
+    """Return role -> weight of an op; of a matrix only the rows that the op uses.
 
     Args:
         op: the op.
         weights: name -> array, of the program.
     """
-    found = {role: weights[name] for role, name in op.weights.items()}
+    arrays = {role: weights[name] for role, name in op.weights.items()}
     if "rows" in op.options:
-        found["weight"] = found["weight"][slice(*op.options["rows"])]
-    return found
+        arrays["weight"] = arrays["weight"][slice(*op.options["rows"])]
+    return arrays
 
 
 def names_of(names: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Ragged batches without padding: all rows of the first step, then all of the second, the longest rows first.
 
-Axes: B sequences, R sequences that have a step, T time, N steps of all sequences.
+Axes: B sequences, R sequences with at least one step, T time, N steps of all sequences.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from rekur._tensors import Array
 
 
 class Packed:
-    """Where each step of each sequence stands.
+    """The layout of a packed batch: the index of each step of each sequence.
 
     Args:
-        lengths: steps of each sequence (B,), 0 or more; one of them at least 1.
+        lengths: steps of each sequence (B,), 0 or more, at least one of them above 0.
 
     Attributes:
-        order: the sequences that have a step, the longest first (R,).
-        first: where the rows of each step begin (T,).
-        active: rows of each step (T,).
-        last: where the last step of each row stands (R,).
-        by_time: where each packed step stands when the rows, in ``order``, lie behind one another (N,).
-        starts: where each row begins when they do (R,).
+        order: the sequences with at least one step, the longest first (R,).
+        first: index of the first row of each step (T,).
+        active: number of rows at each step (T,).
+        last: index of the last step of each row (R,).
+        by_time: index of each packed step in the concatenation of the rows in ``order`` (N,).
+        starts: index of the first step of each row in that concatenation (R,).
 
     Example:
         >>> packed = Packed([2, 0, 3])
@@ -49,18 +49,18 @@ class Packed:
 
     @property
     def by_row(self) -> Array:
-        """Where each step stands in the packed batch when the rows lie behind one another (N,)."""
+        """Index in the packed batch of each step of the concatenated rows (N,)."""
         places = np.empty(self.total, np.int64)
         places[self.by_time] = np.arange(self.total)
         return places
 
     @property
     def mirrored(self) -> Array:
-        """Where the step stands that is as far from its row's end as this one is from its beginning (N,)."""
+        """Index of the mirrored step for each packed step: step t of a row maps to step length - 1 - t (N,)."""
         return np.asarray(self.first[self.lengths[self.row] - 1 - self.times] + self.row)
 
     def back(self, steps: int) -> tuple[Array, Array]:
-        """Return where the step stands that is so many steps before each (N,), and whether there is one (N,)."""
+        """Return the index of the step that is ``steps`` earlier for each (N,), and whether it exists (N,)."""
         there = self.times >= steps
         places = self.first[np.where(there, self.times - steps, 0)] + self.row
         return places, there

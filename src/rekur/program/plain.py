@@ -1,4 +1,4 @@
-"""Plain cells on the stepper, whose packed weights all who step an engine's program share."""
+"""Steppers of plain cells; all sequences of an engine share the packed weights."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from rekur._tensors import Array
 from rekur.program.cells import Cell
 from rekur.program.ops import Op
 
-#: register -> stepper with the packed weights of the cell that writes it
+#: output register of a cell -> stepper with its packed weights
 Packs = dict[str, Stepper]
 
-#: cells that have a compiled step, as the stepper calls them
+#: cell with a compiled step -> its name in the stepper
 _KINDS = {"rnn": "tanh", "rnn_relu": "relu", "lstm": "lstm", "gru": "gru"}
 
 
 def stepper_of(op: Op, cell: Cell, weights: Mapping[str, Array], packs: Packs) -> Stepper:
-    """Return a stepper of a plain cell with states of its own, its weights packed by the first who asks.
+    """Return a stepper of a plain cell with its own states; the first call packs the weights.
 
     Args:
         op: the op of the cell.
-        cell: of which :attr:`Cell.plain` is true.
+        cell: a cell with :attr:`Cell.plain` true.
         weights: role -> array.
-        packs: where packed weights are found, or left.
+        packs: the shared packed weights; missing ones are added.
     """
     if op.writes not in packs:
         biases = (weights.get("bias_ih"), weights.get("bias_hh"))

@@ -1,4 +1,4 @@
-"""The pools of a program, ready to run: they take steps, chunk by chunk, and give one row at any time.
+"""The pools of a program, ready to run: they take chunks of steps, and return one row at any time.
 
 Axes: R rows, N packed steps, D numbers of a step.
 """
@@ -29,11 +29,11 @@ class PoolStage:
         self.op, self.weights, self.threads = op, weights, threads
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
-        """Put what is remembered after further steps (N, D) into ``state``."""
+        """Update ``state`` with further steps (N, D)."""
         raise NotImplementedError
 
     def read(self, state: StateArrays) -> Array:
-        """Return the row of each sequence (R, D) so far."""
+        """Return the result of each sequence so far (R, D)."""
         raise NotImplementedError
 
     def _of(self, role: str, state: StateArrays) -> Array:
@@ -55,7 +55,7 @@ class Last(PoolStage):
 
 
 class Ends(PoolStage):
-    """The first half of the last step beside the second half of the first step."""
+    """The first half of the last step, joined with the second half of the first step."""
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         half = x.shape[1] // 2
@@ -96,7 +96,7 @@ class Max(PoolStage):
 
 
 class Attention(PoolStage):
-    """A weighted mean over all steps; its softmax is kept as a running maximum, sum and weighted sum."""
+    """A weighted mean over all steps; its softmax is stored as a running maximum, sum and weighted sum."""
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         total, mass, top = (self._of(role, state) for role in ("total", "mass", "top"))

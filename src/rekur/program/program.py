@@ -1,10 +1,10 @@
 """Programs: a trained model as a short list of ops over named weights and named state; no PyTorch.
 
-A program has three parts. The *body* maps the steps of a sequence to steps, op after op. The *pool* makes vectors of
-them. The *head* makes the scores of those vectors. Each op reads registers and writes one; a register of the body
-holds a row of numbers for every step, one of pool and head a single row for the whole sequence.
+A program has three parts. The *body* maps the steps of a sequence to steps, op by op. The *pool* reduces them to
+vectors. The *head* maps these vectors to scores. Each op reads registers and writes one; a register of the body holds a
+row of numbers for every step, one of pool and head a single row for the whole sequence.
 
-Axes: T time, D numbers of a row.
+Axes: T time, D size of a row.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from rekur.program.rules import BODY, HEAD, POOL, apply_rule
 
 FORMAT = "rekur-program"
 VERSION = 1
-#: the register that holds what the program is given
+#: the register of the program's input
 INPUT = "input"
-#: what a step of the input may be
+#: kinds of input
 INPUTS = ("tokens", "rows")
 #: types of weights
 DTYPES = ("float32", "int64", *SMALL)
@@ -36,11 +36,11 @@ _SECTIONS = {"body": BODY, "pool": POOL, "head": HEAD}
 
 @dataclass(frozen=True)
 class Input:
-    """What a step of the input is.
+    """The form of an input step.
 
     Args:
         kind: ``tokens`` (a whole number in [0, size)) or ``rows`` (``size`` numbers).
-        size: tokens of the vocabulary, or numbers of a row.
+        size: size of the vocabulary, or of a row.
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Weight:
     Args:
         shape: its axes, each 1 or more.
         dtype: ``float32``; ``int64`` for tables of keys; for matrices also ``bfloat16``, and ``int8`` with the scales
-            of the rows as a weight of their own, of the same name and ``.scale``.
+            of the rows in another weight, named after the matrix with ``.scale`` added.
     """
 
     shape: tuple[int, ...]
@@ -72,20 +72,20 @@ class Weight:
 
 @dataclass(frozen=True)
 class Program:
-    """A trained model as ops, weights and state, all by name; checked when it is made.
+    """A trained model as ops, weights and state, all by name; the constructor checks it.
 
     Args:
-        task: what is predicted, such as ``classify``.
-        input: what a step is.
+        task: such as ``classify``.
+        input: the form of an input step.
         weights: name -> shape and type.
-        state: what is remembered between two steps, in the order of the ops.
+        state: the arrays that carry over from step to step, in the order of the ops.
         body: ops that map steps to steps.
-        pool: ops that make one row of all steps; at least one.
-        head: ops on such rows; what the last op writes is the output.
+        pool: ops that reduce all steps to one row; at least one.
+        head: ops on such rows; the last one writes the output.
 
     Raises:
-        InputError: an op that is none, a register read before it is written, a weight that is missing or of another
-            shape than its op needs; the text says which.
+        InputError: an op is unknown, a register is read before it is written, or a weight is missing or has another
+            shape than its op needs; the text names it.
 
     Example:
         >>> mean = Op("mean", reads=("input",), writes="mean", size=2, state={"mean": "mean", "count": "count"})
@@ -122,22 +122,22 @@ class Program:
             {slot.name: slot for slot in self.state},
         )
         steps = {INPUT: 0 if self.input.kind == "tokens" else self.input.size}
-        for place, op in enumerate(self.body):
-            _write(f"body[{place}]", op, steps, BODY, widths, self.input)
+        for index, op in enumerate(self.body):
+            _write(f"body[{index}]", op, steps, BODY, widths, self.input)
         rows: dict[str, int] = {}
-        for place, op in enumerate(self.pool):
-            size = apply_rule(f"pool[{place}]", op, steps, POOL, widths, self.input.size)
+        for index, op in enumerate(self.pool):
+            size = apply_rule(f"pool[{index}]", op, steps, POOL, widths, self.input.size)
             if op.writes in steps:
-                fix = "Each op writes a register of its own."
-                raise InputError(describe(f"pool[{place}].writes", op.writes, "a register of no op of the body", fix))
-            _keep(f"pool[{place}]", op, rows, size)
-        for place, op in enumerate(self.head):
-            _write(f"head[{place}]", op, rows, HEAD, widths, self.input)
+                fix = "Each op writes its own register."
+                raise InputError(describe(f"pool[{index}].writes", op.writes, "a register of no op of the body", fix))
+            _keep(f"pool[{index}]", op, rows, size)
+        for index, op in enumerate(self.head):
+            _write(f"head[{index}]", op, rows, HEAD, widths, self.input)
         widths.check_all_used()
 
     @property
     def precision(self) -> str:
-        """``int8`` or ``bfloat16`` where matrices are kept in fewer bits, else ``float32``."""
+        """``int8`` or ``bfloat16`` if its matrices have that type, else ``float32``."""
         return next((weight.dtype for weight in self.weights.values() if weight.dtype in SMALL), "float32")
 
     @property
@@ -147,25 +147,25 @@ class Program:
 
     @property
     def output(self) -> str:
-        """The register that holds the output."""
+        """The register of the output."""
         return (*self.pool, *self.head)[-1].writes
 
     @property
     def output_size(self) -> int:
-        """Numbers of the output."""
+        """Size of the output."""
         return (*self.pool, *self.head)[-1].size
 
     @property
     def every_step(self) -> bool:
-        """Whether the output after each step can be had from one pass, because the pool only takes the last step."""
+        """Whether one pass yields the output after each step, because the pool takes only the last step."""
         return all(op.kind == "last" for op in self.pool)
 
     def ops(self) -> list[tuple[str, Op]]:
-        """Return every op with the part it stands in, in the order in which they run."""
+        """Return (part, op) for every op, in the order in which they run."""
         return [(part, op) for part in _SECTIONS for op in getattr(self, part)]
 
     def to_json(self) -> str:
-        """Return the program as text that a person can read: one line an op, a weight, a state."""
+        """Return the program as readable text: one line for each op, weight and state."""
         parts: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
@@ -186,35 +186,35 @@ class Program:
         """Return the program that :meth:`to_json` wrote.
 
         Raises:
-            InputError: the text is no program, one of a newer version, or one that cannot run; the text says where.
+            InputError: the text is not a program, or one of a newer version, or an invalid one; the error says where.
         """
         saved = _parse(text)
         no_unknown("field of the program", saved, _FIELDS)
         for name in _FIELDS:
             if name not in saved:
                 raise InputError(describe("field of the program", "none", f"the field '{name}'"))
-        given = _object("input", saved["input"], ("kind", "size"))
+        source = _object("input", saved["input"], ("kind", "size"))
         weights = {name: _weight(name, value) for name, value in _object("weights", saved["weights"]).items()}
         state = tuple(State.from_json(name, value) for name, value in _object("state", saved["state"]).items())
         parts = {
             part: tuple(Op.from_json(f"{part}[{k}]", value, rules) for k, value in enumerate(_list(part, saved[part])))
             for part, rules in _SECTIONS.items()
         }
-        return cls(saved["task"], Input(given["kind"], given["size"]), weights, state, **parts)
+        return cls(saved["task"], Input(source["kind"], source["size"]), weights, state, **parts)
 
 
 def _write(
-    place: str, op: Op, registers: dict[str, int], rules: Mapping[str, Any], widths: Widths, source: Input
+    path: str, op: Op, registers: dict[str, int], rules: Mapping[str, Any], widths: Widths, source: Input
 ) -> None:
-    _keep(place, op, registers, apply_rule(place, op, registers, rules, widths, source.size))
+    _keep(path, op, registers, apply_rule(path, op, registers, rules, widths, source.size))
 
 
-def _keep(place: str, op: Op, registers: dict[str, int], size: int) -> None:
+def _keep(path: str, op: Op, registers: dict[str, int], size: int) -> None:
     if op.writes in registers:
-        fix = "Each op writes a register of its own."
-        raise InputError(describe(f"{place}.writes", op.writes, "a register that no op before it writes", fix))
+        fix = "Each op writes its own register."
+        raise InputError(describe(f"{path}.writes", op.writes, "a register that no op before it writes", fix))
     if op.size != size:
-        raise InputError(describe(f"{place}.size", op.size, f"{size}, as its weights and what it reads say"))
+        raise InputError(describe(f"{path}.size", op.size, f"{size}, as its weights and what it reads say"))
     registers[op.writes] = size
 
 
@@ -226,7 +226,7 @@ def _check_shape(thing: str, shape: Any, low: int = 1) -> None:
 
 
 def _check_small(name: str, weights: Mapping[str, Weight]) -> None:
-    """Check what goes with a matrix in fewer bits."""
+    """Check the shape of a low-precision matrix, and the scales of an int8 one."""
     weight, scale = weights[name], weights.get(name + SCALE)
     if len(weight.shape) < 2:
         fix = f"Only matrices are {weight.dtype}; a vector is float32."
@@ -247,15 +247,15 @@ def _check_states(state: tuple[State, ...], weights: Mapping[str, Weight]) -> No
             raise InputError(describe("state", slot.name, "each name once"))
         seen.add(slot.name)
         if isinstance(slot.begins, str):
-            found = weights.get(slot.begins)
-            if found is None:
+            weight = weights.get(slot.begins)
+            if weight is None:
                 choice(f"weight that the state '{slot.name}' begins with", slot.begins, list(weights))
-            elif found.shape != slot.shape:
+            elif weight.shape != slot.shape:
                 expected = f"{slot.shape}, as the state '{slot.name}' that begins with it"
-                raise InputError(describe(f"shape of the weight '{slot.begins}'", found.shape, expected))
-            elif found.dtype in SMALL:
+                raise InputError(describe(f"shape of the weight '{slot.begins}'", weight.shape, expected))
+            elif weight.dtype in SMALL:
                 expected = f"'{slot.dtype}', as the state '{slot.name}' that begins with it"
-                raise InputError(describe(f"type of the weight '{slot.begins}'", found.dtype, expected))
+                raise InputError(describe(f"type of the weight '{slot.begins}'", weight.dtype, expected))
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def _parse(text: str | bytes) -> dict[str, Any]:
         saved = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"program: got text that is no JSON ({error}); expected what Program.to_json wrote."
+            f"program: got text that is not JSON ({error}); expected the output of Program.to_json."
         ) from error
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         got = saved.get("format") if isinstance(saved, dict) else type(saved).__name__
@@ -296,9 +296,9 @@ def _list(thing: str, value: Any) -> list[Any]:
 
 
 def _weight(name: str, value: Any) -> Weight:
-    given = _object(f"weight '{name}'", value, ("shape", "dtype"))
-    shape = given["shape"]
-    return Weight(tuple(shape) if isinstance(shape, list) else shape, given["dtype"])
+    fields = _object(f"weight '{name}'", value, ("shape", "dtype"))
+    shape = fields["shape"]
+    return Weight(tuple(shape) if isinstance(shape, list) else shape, fields["dtype"])
 
 
 def _line(value: Any) -> str:
@@ -306,7 +306,7 @@ def _line(value: Any) -> str:
 
 
 def _block(value: Any) -> str:
-    """Return a value as JSON, each entry of a list or of an object of objects on a line of its own."""
+    """Return a value as JSON, with one line for each entry of a list or of an object of objects."""
     if isinstance(value, list) and value:
         return "[\n" + ",\n".join(f"  {_line(entry)}" for entry in value) + "\n ]"
     if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):

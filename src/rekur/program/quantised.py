@@ -1,4 +1,4 @@
-"""Weights in fewer bits: rows of int8 with a scale each, or bfloat16; what a program says stays the same.
+"""Weights in low precision: int8 with a scale for each row, or bfloat16; the ops of a program stay the same.
 
 Axes: R rows of a weight, C numbers of a row.
 """
@@ -21,12 +21,12 @@ _LARGEST = np.float32(127)
 
 
 def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> tuple[Program, dict[str, Array]]:
-    r"""Return a program whose matrices are kept in fewer bits, and its weights.
+    r"""Return a program with matrices in low precision, and its weights.
 
-    With ``int8`` a row w of a matrix is kept as :math:`q = \mathrm{round}(w / s)` with its scale
-    :math:`s = \max |w| / 127`, and stands for :math:`s q`: each number is off by at most s/2. With ``bfloat16`` each
-    number is off by at most 1/256 of itself. Tables and kernels of convolutions count as matrices; vectors, and what
-    a state begins with, stay as they are.
+    With ``int8`` a row w of a matrix is stored as :math:`q = \mathrm{round}(w / s)` with its scale
+    :math:`s = \max |w| / 127`, and represents :math:`s q`: each number is off by at most s/2. With ``bfloat16`` each
+    number is off by at most 1/256 of itself. Tables and kernels of convolutions count as matrices; vectors and initial
+    states remain float32.
 
     Args:
         program: a program in float32.
@@ -34,7 +34,7 @@ def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> 
         precision: ``int8`` or ``bfloat16``.
 
     Raises:
-        InputError: another precision, a program that is quantised already, or a weight that is not finite.
+        InputError: the precision is unknown, the program is quantised already, or a weight is not finite.
 
     Example:
         >>> from rekur.program import Engine, Input, Op, State
@@ -50,37 +50,38 @@ def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> 
     """
     choice("precision", precision, SMALL)
     if program.precision != "float32":
-        fix = "Quantise the program that it was made from."
+        fix = "Quantise the original program."
         raise InputError(describe("precision of the program", program.precision, "'float32'", fix))
     starts = {slot.begins for slot in program.state}
-    found, arrays = dict[str, Weight](), dict[str, Array]()
+    new_weights, arrays = dict[str, Weight](), dict[str, Array]()
     for name, array in check_weights(program, weights).items():
-        arrays[name], found[name] = array, program.weights[name]
+        arrays[name], new_weights[name] = array, program.weights[name]
         if array.dtype != np.float32 or array.ndim < 2 or name in starts:
             continue
         _check_finite(name, array)
-        found[name] = replace(found[name], dtype=precision)
+        new_weights[name] = replace(new_weights[name], dtype=precision)
         if precision == "int8":
             arrays[name], arrays[name + SCALE] = _to_int8(array)
-            found[name + SCALE] = Weight(array.shape[:1])
+            new_weights[name + SCALE] = Weight(array.shape[:1])
         else:
             arrays[name] = _to_bfloat16(array)
             _check_finite(name, _from_bfloat16(arrays[name]), array)
-    return replace(program, weights=found), arrays
+    return replace(program, weights=new_weights), arrays
 
 
 def in_precision(
     program: Program, weights: Mapping[str, Array], precision: str | None
 ) -> tuple[Program, dict[str, Array]]:
-    """Return a program whose matrices are kept in this precision, and its weights.
+    """Return a program with matrices in this precision, and its weights.
 
     Args:
         program: a program, quantised or not.
         weights: its weights: name -> array.
-        precision: ``float32``, ``int8`` or ``bfloat16``; None leaves them as they are.
+        precision: ``float32``, ``int8`` or ``bfloat16``; None keeps the program's.
 
     Raises:
-        InputError: another precision, a change from ``int8`` to ``bfloat16`` or back, or a weight that is not finite.
+        InputError: the precision is unknown, would change from ``int8`` to ``bfloat16`` or back, or a weight is not
+            finite.
 
     Example:
         >>> from rekur.program import Input, Op, State
@@ -97,20 +98,20 @@ def in_precision(
     if precision == "float32":
         return dequantise(program, weights)
     if program.precision != "float32":
-        fix = f"The weights are {program.precision} already: take the model that they were made from."
+        fix = f"The weights are {program.precision} already: use the original model."
         raise InputError(describe("precision", precision, f"'{program.precision}' or 'float32'", fix))
     return quantise(program, weights, precision)
 
 
 def dequantise(program: Program, weights: Mapping[str, Array]) -> tuple[Program, dict[str, Array]]:
-    """Return a program whose weights are float32 again, the numbers that the few bits stand for, and these.
+    """Return a program with float32 weights, and its weights expanded to float32.
 
     Args:
         program: a program, quantised or not.
         weights: its weights: name -> array.
 
     Raises:
-        InputError: the weights are not those of the program.
+        InputError: the weights do not match the program.
 
     Example:
         >>> from rekur.program import Input, Op, State
@@ -121,18 +122,18 @@ def dequantise(program: Program, weights: Mapping[str, Array]) -> tuple[Program,
         True
     """
     arrays = check_weights(program, weights)
-    found = dict[str, Weight]()
+    new_weights = dict[str, Weight]()
     for name, weight in program.weights.items():
         if name.removesuffix(SCALE) != name and _is_int8(program, name.removesuffix(SCALE)):
             continue
-        found[name] = weight
+        new_weights[name] = weight
         if weight.dtype == "int8":
             arrays[name] = _from_int8(arrays[name], arrays.pop(name + SCALE))
         elif weight.dtype == "bfloat16":
             arrays[name] = _from_bfloat16(arrays[name])
         if weight.dtype in SMALL:
-            found[name] = replace(weight, dtype="float32")
-    return replace(program, weights=found), arrays
+            new_weights[name] = replace(weight, dtype="float32")
+    return replace(program, weights=new_weights), arrays
 
 
 def _is_int8(program: Program, name: str) -> bool:
@@ -152,7 +153,7 @@ def _from_int8(array: Array, scale: Array) -> Array:
 
 
 def _to_bfloat16(array: Array) -> Array:
-    """Return the upper half of each number's bits, rounded to the nearest, to the even one of two."""
+    """Return the upper half of each number's bits, rounded to nearest, ties to even."""
     bits = array.view(np.uint32)
     return np.asarray((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16, np.uint16)
 

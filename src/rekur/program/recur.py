@@ -1,4 +1,4 @@
-"""Cells over packed batches: one call of the compiled kernels where they know the cell, else step after step in NumPy.
+"""Cells over packed batches: one call of the compiled kernels if they have the cell, else step by step in NumPy.
 
 Axes: R rows, N packed steps, D input features, O outputs, G gates, H hidden, K heads, E = H/K units of a head.
 """
@@ -28,7 +28,7 @@ class Recur(Protocol):
 
 
 def make_recur(cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> Recur:
-    """Return what runs a cell over packed batches: on the kernels where they are installed and know it.
+    """Return a runner of a cell over packed batches, on the kernels if they are installed and have the cell.
 
     Args:
         cell: the cell.
@@ -45,7 +45,7 @@ def make_recur(cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> Re
 
 
 class NumpyRecur:
-    """A cell, step after step in NumPy.
+    """A cell, step by step in NumPy.
 
     Args:
         cell: the cell.
@@ -60,13 +60,13 @@ class NumpyRecur:
         """Return the outputs and the state after each row's last step."""
         projected = self._cell.project(x)
         outputs = np.empty((packed.total, self._cell.cell.output), np.float32)
-        after = [array.copy() for array in state]
+        new_state = [array.copy() for array in state]
         for first, active in zip(packed.first.tolist(), packed.active.tolist(), strict=True):
             rows = slice(first, first + active)
-            outputs[rows], new = self._cell.step(projected[rows], [array[:active] for array in after])
-            for kept, array in zip(after, new, strict=True):
-                kept[:active] = array
-        return outputs, after
+            outputs[rows], new = self._cell.step(projected[rows], [array[:active] for array in new_state])
+            for part, array in zip(new_state, new, strict=True):
+                part[:active] = array
+        return outputs, new_state
 
 
 class NativeGated:
@@ -90,11 +90,11 @@ class NativeGated:
         outputs = np.empty((packed.total, size), np.float32)
         gates = outputs
         if self._cell.gates > 1:
-            gates = np.empty((packed.total, 4 * size), np.float32)  # a GRU's have room for a fourth piece
+            gates = np.empty((packed.total, 4 * size), np.float32)  # a GRU needs space for a fourth gate
         kernels = _kernels.kernels
         x = np.ascontiguousarray(x)
         kernels.product(x, self._input, self._bias, gates.reshape(-1), gates.shape[1], self._threads)
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "kind": self._equations,
             "first": packed.first,
             "active": packed.active,
@@ -108,14 +108,14 @@ class NativeGated:
             "outputs": outputs,
         }
         if self._bias_new is not None:
-            given["bias_m"] = self._bias_new
+            arguments["bias_m"] = self._bias_new
         if len(state) > 1:
-            given["cells"] = np.concatenate(state[1:], axis=1)
-        kernels.run(kernels.forward_single(given), self._threads)
-        after = [outputs[packed.last]]
+            arguments["cells"] = np.concatenate(state[1:], axis=1)
+        kernels.run(kernels.forward_single(arguments), self._threads)
+        new_state = [outputs[packed.last]]
         if len(state) > 1:
-            after += [np.ascontiguousarray(part) for part in np.split(given["cells"], len(state) - 1, axis=1)]
-        return outputs, after
+            new_state += [np.ascontiguousarray(part) for part in np.split(arguments["cells"], len(state) - 1, axis=1)]
+        return outputs, new_state
 
 
 class NativeVariant:
@@ -145,7 +145,7 @@ class NativeVariant:
             "gain_c": weights.get("gain_c"),
             "bias_c": weights.get("bias_c"),
         }
-        self._given: dict[str, Any] = {
+        self._arguments: dict[str, Any] = {
             "equations": _EQUATIONS.get(cell.kind, cell.kind),
             "hidden": cell.hidden,
             "outputs": cell.output,
@@ -159,8 +159,8 @@ class NativeVariant:
     def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
         """Return the outputs and the state after each row's last step."""
         outputs = np.empty((packed.total, self._cell.output), np.float32)
-        given = {
-            **self._given,
+        arguments = {
+            **self._arguments,
             "first": packed.first,
             "active": packed.active,
             "rows": packed.rows,
@@ -168,12 +168,12 @@ class NativeVariant:
             "raw": affine(x, self._input, self._bias, self._threads),
             "y": outputs,
         }
-        after = [np.array(array) for array in state]
+        new_state = [np.array(array) for array in state]
         if len(state) > 1:
-            given |= {"c0": np.ascontiguousarray(state[1]), "cells": after[1]}
-        _kernels.kernels.variant_forward_single(given, self._threads)
-        after[0] = outputs[packed.last]
-        return outputs, after
+            arguments |= {"c0": np.ascontiguousarray(state[1]), "cells": new_state[1]}
+        _kernels.kernels.variant_forward_single(arguments, self._threads)
+        new_state[0] = outputs[packed.last]
+        return outputs, new_state
 
 
 class NativeLinear:
@@ -194,7 +194,7 @@ class NativeLinear:
         size, kind = self._cell.hidden, self._cell.kind
         a, b, width = self._gates(x)
         outputs, last = np.empty((packed.total, size), np.float32), np.empty((packed.rows, size), np.float32)
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "form": kind,
             "first": packed.first,
             "active": packed.active,
@@ -210,12 +210,12 @@ class NativeLinear:
             "last": last,
         }
         if kind == "rglru":
-            given["decay"] = self._numpy.log_decay
-        _kernels.kernels.linear_forward_single(given, self._threads)
+            arguments["decay"] = self._numpy.log_decay
+        _kernels.kernels.linear_forward_single(arguments, self._threads)
         return outputs, [last]
 
     def _gates(self, x: Array) -> tuple[Array, Array, int]:
-        """Return the gates (N, G·H), what is written to the state, and how far its rows lie apart."""
+        """Return the gates (N, G·H), the values written to the state, and the stride of their rows."""
         size, weights = self._cell.hidden, self._weights
         if self._cell.kind != "rglru":
             gates = affine(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
@@ -226,7 +226,7 @@ class NativeLinear:
 
 
 def _operands(cell: Cell, weights: Mapping[str, Array]) -> tuple[Array, Array | None, Array | None]:
-    """Return the input weights, the bias of all sums and, of a GRU, the bias inside the reset product."""
+    """Return the input weights, the joined bias and, for a GRU, the bias inside the reset product."""
     of_input, of_state = weights.get("bias_ih"), weights.get("bias_hh")
     rows = cell.gates * cell.hidden
     if of_input is None and of_state is None:

@@ -1,6 +1,6 @@
-"""The ops that a program may have: what each reads, needs, remembers and writes.
+"""The ops that a program may have: their inputs, weights, options, states and outputs.
 
-Axes: D numbers of a row that is read, O numbers of a row that is written, K steps of a window, V tokens.
+Axes: D size of an input row, O size of an output row, K steps of a window, V tokens.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from rekur.errors import InputError, describe
 from rekur.program.cells import Shape, cell_from
 from rekur.program.ops import Op, Widths
 
-#: what an activation may apply to each number
+#: functions of an activation
 FUNCTIONS = ("relu", "tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a rule looks at.
+class OpCheck:
+    """The data that a rule checks.
 
     Attributes:
-        place: where the op stands, for messages.
+        path: path of the op in the program, for messages.
         op: the op.
-        reads: numbers of each row that it reads; 0 for tokens.
+        reads: size of each input row; 0 for tokens.
         widths: the weights and states.
-        vocabulary: tokens of the input, where it is tokens.
+        vocabulary: size of the vocabulary, if the input is tokens.
     """
 
-    place: str
+    path: str
     op: Op
     reads: tuple[int, ...]
     widths: Widths
@@ -39,34 +39,34 @@ class Given:
 
     def weight(self, role: str) -> Shape:
         """Return the shape of a weight by its role."""
-        return self.widths.weight(self.place, self.op, role)
+        return self.widths.weight(self.path, self.op, role)
 
     def expect(self, role: str, shape: Shape) -> None:
         """Check the shape of a weight by its role."""
-        self.widths.expect(self.place, self.op, role, shape)
+        self.widths.expect(self.path, self.op, role, shape)
 
     def remembers(self, shapes: Mapping[str, Shape], whole: Sequence[str] = ()) -> None:
         """Check the op's state."""
-        self.widths.remembers(self.place, self.op, shapes, whole)
+        self.widths.remembers(self.path, self.op, shapes, whole)
 
     def wrong(self, name: str, got: object, expected: str) -> InputError:
-        """Return the error for an option that cannot be."""
-        return InputError(describe(f"{self.place}.{name}", got, expected))
+        """Return the error for an invalid option."""
+        return InputError(describe(f"{self.path}.{name}", got, expected))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What an op of a kind may be.
+    """The rule for ops of one kind.
 
     Args:
-        size: checks the op's options, weights and state, and returns how many numbers a row has that it writes.
+        size: checks the op's options, weights and state, and returns the size of an output row.
         weights: the roles of its weights.
         options: the names of its options.
-        reads: how many registers it reads; 0 for one or more.
+        reads: the number of input registers; 0 for one or more.
         tokens: whether it reads tokens.
     """
 
-    size: Callable[[Given], int]
+    size: Callable[[OpCheck], int]
     weights: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     reads: int = 1
@@ -74,185 +74,185 @@ class Rule:
 
 
 def apply_rule(
-    place: str, op: Op, registers: Mapping[str, int], rules: Mapping[str, Rule], widths: Widths, vocabulary: int
+    path: str, op: Op, registers: Mapping[str, int], rules: Mapping[str, Rule], widths: Widths, vocabulary: int
 ) -> int:
-    """Return how many numbers a row has that an op writes, after checking all of the op.
+    """Check an op and return the size of an output row.
 
     Args:
-        place: where it stands, for messages.
+        path: path of the op in the program, for messages.
         op: the op.
-        registers: what it may read: name -> numbers of a row, 0 for tokens.
-        rules: the ops that may stand there.
+        registers: register that it may read -> size of a row, 0 for tokens.
+        rules: the ops that this part of a program may have.
         widths: the weights and states of the program.
-        vocabulary: tokens of the input, where it is tokens.
+        vocabulary: size of the vocabulary, if the input is tokens.
     """
-    rule = rules[choice(f"{place}.op", op.kind, rules)]
-    no_unknown(f"option of {place} ({op.kind})", op.options, rule.options)
+    rule = rules[choice(f"{path}.op", op.kind, rules)]
+    no_unknown(f"option of {path} ({op.kind})", op.options, rule.options)
     if "*" not in rule.weights:
-        no_unknown(f"weight of {place} ({op.kind})", op.weights, rule.weights)
+        no_unknown(f"weight of {path} ({op.kind})", op.weights, rule.weights)
     if len(op.reads) != rule.reads and (rule.reads or not op.reads):
         expected = f"{rule.reads} of them" if rule.reads else "one or more"
-        raise InputError(describe(f"registers that {place} ({op.kind}) reads", len(op.reads), expected))
+        raise InputError(describe(f"registers that {path} ({op.kind}) reads", len(op.reads), expected))
     sizes = []
     for name in op.reads:
         if name not in registers:
             expected = "a register that an op before it writes"
-            known = ", ".join(f"'{known}'" for known in registers)
-            raise InputError(describe(f"{place}.reads", name, expected, f"Those are {known}."))
+            names = ", ".join(f"'{register}'" for register in registers)
+            raise InputError(describe(f"{path}.reads", name, expected, f"Those are {names}."))
         sizes.append(registers[name])
         if (registers[name] == 0) != rule.tokens:
             expected = "tokens" if rule.tokens else "rows of numbers"
-            raise InputError(describe(f"{place}.reads", name, f"a register that holds {expected}"))
-    return rule.size(Given(place, op, tuple(sizes), widths, vocabulary))
+            raise InputError(describe(f"{path}.reads", name, f"a register that holds {expected}"))
+    return rule.size(OpCheck(path, op, tuple(sizes), widths, vocabulary))
 
 
-def _embed(given: Given) -> int:
-    shape = given.weight("table")
-    if len(shape) != 2 or shape[0] != given.vocabulary:
-        given.expect("table", (given.vocabulary, given.op.size))
-    given.remembers({})
+def _embed(check: OpCheck) -> int:
+    shape = check.weight("table")
+    if len(shape) != 2 or shape[0] != check.vocabulary:
+        check.expect("table", (check.vocabulary, check.op.size))
+    check.remembers({})
     return shape[1]
 
 
-def _orders(given: Given) -> list[int]:
-    orders = given.op.options.get("orders")
+def _orders(check: OpCheck) -> list[int]:
+    orders = check.op.options.get("orders")
     if not isinstance(orders, list) or not orders or len(set(map(str, orders))) < len(orders):
-        raise given.wrong("orders", orders, "a list of different whole numbers of 2 or more")
-    return [whole_number(f"{given.place}.orders", order, low=2, high=16) for order in orders]
+        raise check.wrong("orders", orders, "a list of different whole numbers of 2 or more")
+    return [whole_number(f"{check.path}.orders", order, low=2, high=16) for order in orders]
 
 
-def _recall(given: Given) -> int:
-    orders, shape = _orders(given), given.weight("table")
-    if len(shape) != 2 or shape[0] != given.vocabulary:
-        given.expect("table", (given.vocabulary, given.op.size // len(orders)))
-    slots = whole_number(f"{given.place}.slots", given.op.options.get("slots"), low=2, high=2**20)
+def _recall(check: OpCheck) -> int:
+    orders, shape = _orders(check), check.weight("table")
+    if len(shape) != 2 or shape[0] != check.vocabulary:
+        check.expect("table", (check.vocabulary, check.op.size // len(orders)))
+    slots = whole_number(f"{check.path}.slots", check.op.options.get("slots"), low=2, high=2**20)
     if slots & (slots - 1):
-        raise given.wrong("slots", slots, "a power of 2")
-    given.remembers({"before": (max(orders),), "memory": (len(orders), slots)}, whole=("before", "memory"))
+        raise check.wrong("slots", slots, "a power of 2")
+    check.remembers({"before": (max(orders),), "memory": (len(orders), slots)}, whole=("before", "memory"))
     return len(orders) * shape[1]
 
 
-def _ngrams(given: Given) -> int:
-    orders = _orders(given)
+def _ngrams(check: OpCheck) -> int:
+    orders = _orders(check)
     for order in orders:
-        table = given.weight(f"table_{order}")
-        given.expect(f"table_{order}", (table[0], given.op.size))
-        given.expect(f"runs_{order}", (table[0] - 1,))
-    allowed = [f"{what}_{order}" for order in orders for what in ("table", "runs")]
-    no_unknown(f"weight of {given.place} (ngrams)", given.op.weights, allowed)
-    given.remembers({"before": (max(orders) - 1,)}, whole=("before",))
-    return given.op.size
+        table = check.weight(f"table_{order}")
+        check.expect(f"table_{order}", (table[0], check.op.size))
+        check.expect(f"runs_{order}", (table[0] - 1,))
+    allowed = [f"{role}_{order}" for order in orders for role in ("table", "runs")]
+    no_unknown(f"weight of {check.path} (ngrams)", check.op.weights, allowed)
+    check.remembers({"before": (max(orders) - 1,)}, whole=("before",))
+    return check.op.size
 
 
-def _conv(given: Given) -> int:
-    shape = given.weight("weight")
-    if len(shape) != 3 or shape[1] != given.reads[0]:
-        given.expect("weight", (given.op.size, given.reads[0], max(len(shape), 1)))
-    given.expect("bias", shape[:1])
-    given.remembers({"before": (shape[2] - 1, shape[1])} if shape[2] > 1 else {})
+def _conv(check: OpCheck) -> int:
+    shape = check.weight("weight")
+    if len(shape) != 3 or shape[1] != check.reads[0]:
+        check.expect("weight", (check.op.size, check.reads[0], max(len(shape), 1)))
+    check.expect("bias", shape[:1])
+    check.remembers({"before": (shape[2] - 1, shape[1])} if shape[2] > 1 else {})
     return shape[0]
 
 
-def _same(given: Given) -> int:
-    given.remembers({})
-    return given.reads[0]
+def _same(check: OpCheck) -> int:
+    check.remembers({})
+    return check.reads[0]
 
 
-def _activation(given: Given) -> int:
-    choice(f"{given.place}.function", given.op.options.get("function"), FUNCTIONS)
-    return _same(given)
+def _activation(check: OpCheck) -> int:
+    choice(f"{check.path}.function", check.op.options.get("function"), FUNCTIONS)
+    return _same(check)
 
 
-def _affine(given: Given) -> int:
-    shape = given.weight("weight")
-    if len(shape) != 2 or shape[1] != given.reads[0]:
-        given.expect("weight", (shape[0] if shape else given.op.size, given.reads[0]))
-    rows = given.op.options.get("rows", [0, shape[0]])
+def _affine(check: OpCheck) -> int:
+    shape = check.weight("weight")
+    if len(shape) != 2 or shape[1] != check.reads[0]:
+        check.expect("weight", (shape[0] if shape else check.op.size, check.reads[0]))
+    rows = check.op.options.get("rows", [0, shape[0]])
     if not isinstance(rows, list) or len(rows) != 2:
-        raise given.wrong("rows", rows, "the first row and the one after the last")
-    first = whole_number(f"{given.place}.rows[0]", rows[0], low=0, high=shape[0] - 1)
-    size = whole_number(f"{given.place}.rows[1]", rows[1], low=first + 1, high=shape[0]) - first
-    if "bias" in given.op.weights:
-        given.expect("bias", (size,))
-    given.remembers({})
+        raise check.wrong("rows", rows, "the first row and the one after the last")
+    first = whole_number(f"{check.path}.rows[0]", rows[0], low=0, high=shape[0] - 1)
+    size = whole_number(f"{check.path}.rows[1]", rows[1], low=first + 1, high=shape[0]) - first
+    if "bias" in check.op.weights:
+        check.expect("bias", (size,))
+    check.remembers({})
     return size
 
 
-def _layer_norm(given: Given) -> int:
-    number(f"{given.place}.epsilon", given.op.options.get("epsilon"), 0)
+def _layer_norm(check: OpCheck) -> int:
+    number(f"{check.path}.epsilon", check.op.options.get("epsilon"), 0)
     for role in ("gain", "bias"):
-        given.expect(role, (given.reads[0],))
-    return _same(given)
+        check.expect(role, (check.reads[0],))
+    return _same(check)
 
 
-def _add(given: Given) -> int:
-    if given.reads[0] != given.reads[1]:
-        raise given.wrong("reads", list(given.reads), "two registers of the same size")
-    return _same(given)
+def _add(check: OpCheck) -> int:
+    if check.reads[0] != check.reads[1]:
+        raise check.wrong("reads", list(check.reads), "two registers of the same size")
+    return _same(check)
 
 
-def _concat(given: Given) -> int:
-    given.remembers({})
-    return sum(given.reads)
+def _concat(check: OpCheck) -> int:
+    check.remembers({})
+    return sum(check.reads)
 
 
-def _padding(given: Given) -> int:
-    given.remembers({})
-    return given.reads[0] + 1
+def _padding(check: OpCheck) -> int:
+    check.remembers({})
+    return check.reads[0] + 1
 
 
-def _clusters(given: Given) -> int:
-    given.remembers({})
-    first, *inside = given.reads
+def _clusters(check: OpCheck) -> int:
+    check.remembers({})
+    first, *inside = check.reads
     if not inside or first <= len(inside):
-        raise given.wrong("reads", list(given.reads), "the tokens and clusters of the first level, then each cluster")
+        raise check.wrong("reads", list(check.reads), "the tokens and clusters of the first level, then each cluster")
     return first - len(inside) + sum(inside)
 
 
-def _recur(given: Given) -> int:
-    op = given.op
+def _recur(check: OpCheck) -> int:
+    op = check.op
     if "cell" not in op.options:
-        raise given.wrong("cell", "none", "the name of a cell")
-    flag(f"{given.place}.reverse", op.options.get("reverse", False))
-    cell = cell_from(op.options, given.reads[0], op.size)
+        raise check.wrong("cell", "none", "the name of a cell")
+    flag(f"{check.path}.reverse", op.options.get("reverse", False))
+    cell = cell_from(op.options, check.reads[0], op.size)
     shapes = cell.shapes()
-    no_unknown(f"weight of {given.place} (recur)", op.weights, shapes)
+    no_unknown(f"weight of {check.path} (recur)", op.weights, shapes)
     for role, shape in shapes.items():
         if role in op.weights or role in cell.required():
-            given.expect(role, shape)
-    given.remembers(cell.state())
+            check.expect(role, shape)
+    check.remembers(cell.state())
     return cell.output
 
 
-def _last(given: Given) -> int:
-    given.remembers({"last": (given.reads[0],)})
-    return given.reads[0]
+def _last(check: OpCheck) -> int:
+    check.remembers({"last": (check.reads[0],)})
+    return check.reads[0]
 
 
-def _ends(given: Given) -> int:
-    if given.reads[0] % 2:
-        raise given.wrong("reads", given.reads[0], "a register of an even number of numbers")
-    return _same(given)
+def _ends(check: OpCheck) -> int:
+    if check.reads[0] % 2:
+        raise check.wrong("reads", check.reads[0], "a register of an even number of numbers")
+    return _same(check)
 
 
-def _mean(given: Given) -> int:
-    given.remembers({"mean": (given.reads[0],), "count": (1,)}, whole=("count",))
-    return given.reads[0]
+def _mean(check: OpCheck) -> int:
+    check.remembers({"mean": (check.reads[0],), "count": (1,)}, whole=("count",))
+    return check.reads[0]
 
 
-def _max(given: Given) -> int:
-    given.remembers({"largest": (given.reads[0],), "count": (1,)}, whole=("count",))
-    return given.reads[0]
+def _max(check: OpCheck) -> int:
+    check.remembers({"largest": (check.reads[0],), "count": (1,)}, whole=("count",))
+    return check.reads[0]
 
 
-def _attention(given: Given) -> int:
-    size = given.reads[0]
-    shape = given.weight("weight")
+def _attention(check: OpCheck) -> int:
+    size = check.reads[0]
+    shape = check.weight("weight")
     if len(shape) != 2 or shape[1] != size:
-        given.expect("weight", (size, size))
-    given.expect("bias", shape[:1])
-    given.expect("score", (1, shape[0]))
-    given.remembers({"total": (size,), "mass": (1,), "top": (1,)})
+        check.expect("weight", (size, size))
+    check.expect("bias", shape[:1])
+    check.expect("score", (1, shape[0]))
+    check.remembers({"total": (size,), "mass": (1,), "top": (1,)})
     return size
 
 
@@ -274,7 +274,7 @@ BODY: Mapping[str, Rule] = MappingProxyType(
         **_SHARED,
     }
 )
-#: ops that make one row of all steps
+#: ops that reduce all steps to one row
 POOL: Mapping[str, Rule] = MappingProxyType(
     {
         "last": Rule(_last),
@@ -284,7 +284,7 @@ POOL: Mapping[str, Rule] = MappingProxyType(
         "attention": Rule(_attention, ("weight", "bias", "score")),
     }
 )
-#: ops on the rows that the pool made
+#: ops on the rows of the pool
 HEAD: Mapping[str, Rule] = MappingProxyType(
     {
         "softmax": Rule(_same),

@@ -1,6 +1,6 @@
 """The ops of a body and a head, ready to run.
 
-Axes: R rows, N packed steps, D numbers of a row that is read, O of one that is written, K steps of a window.
+Axes: R rows, N packed steps, D size of an input row, O size of an output row, K steps of a window.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rekur.program.recur import make_recur
 #: name of a state -> array (R, …)
 StateArrays = dict[str, Array]
 
-#: an odd number whose multiples spread over 64 bits, as in rekur.nn.ngram
+#: the odd multiplier of the 64-bit hash, as in rekur.nn.ngram
 SPREAD = np.int64(-7046029254386353131)
 
 
@@ -36,11 +36,11 @@ class Stage:
         self.op, self.weights, self.threads = op, weights, threads
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
-        """Return what the op writes for packed steps (N, O), and put its new state into ``state``."""
+        """Return the outputs for packed steps (N, O), and update ``state``."""
         return self.rows(reads)
 
     def rows(self, reads: list[Array]) -> Array:
-        """Return what the op writes for rows that stand for themselves (N, O)."""
+        """Return the outputs for independent rows (N, O)."""
         raise NotImplementedError
 
 
@@ -66,7 +66,7 @@ class Activation(Stage):
 
 
 class LayerNorm(Stage):
-    """Each row less its mean, over its standard deviation."""
+    """Each row minus its mean, divided by its standard deviation."""
 
     def rows(self, reads: list[Array]) -> Array:
         even = arithmetic.layer_norm(reads[0], self.op.options["epsilon"])
@@ -81,38 +81,38 @@ class Add(Stage):
 
 
 class Concat(Stage):
-    """Registers side by side."""
+    """The concatenation of registers."""
 
     def rows(self, reads: list[Array]) -> Array:
         return np.concatenate(reads, axis=1)
 
 
 class Softmax(Stage):
-    """Shares that add up to 1."""
+    """The softmax of each row."""
 
     def rows(self, reads: list[Array]) -> Array:
         return arithmetic.softmax(reads[0])
 
 
 class LogSoftmax(Stage):
-    """Logarithms of shares that add up to 1."""
+    """The logarithm of the softmax of each row."""
 
     def rows(self, reads: list[Array]) -> Array:
         return arithmetic.log_softmax(reads[0])
 
 
 class Clusters(Stage):
-    """Log-probabilities of all tokens: of the frequent ones, then of each cluster's, given its own."""
+    """Log-probabilities of all tokens: the frequent ones, then those of each cluster plus the cluster's own."""
 
     def rows(self, reads: list[Array]) -> Array:
         first, *inside = reads
         frequent = first.shape[1] - len(inside)
-        parts = [part + first[:, frequent + place, None] for place, part in enumerate(inside)]
+        parts = [part + first[:, frequent + index, None] for index, part in enumerate(inside)]
         return np.concatenate([first[:, :frequent], *parts], axis=1)
 
 
 class Padding(Stage):
-    """Minus infinity, the score of padding, before the scores of all other tokens."""
+    """The scores of all tokens, with minus infinity for padding in front."""
 
     def rows(self, reads: list[Array]) -> Array:
         rows, size = reads[0].shape
@@ -123,7 +123,7 @@ class Padding(Stage):
 
 
 class Conv(Stage):
-    """A convolution over this step and those before it."""
+    """A convolution over this step and earlier ones."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
         super().__init__(op, weights, threads)
@@ -132,15 +132,15 @@ class Conv(Stage):
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         window, name = self._window, self.op.state.get("before", "")
-        before = state.get(name)
-        seen = [_back(reads[0], before, packed, steps) for steps in range(window - 1, -1, -1)]
-        if before is not None:
-            state[name] = _kept(reads[0], before, packed)
+        history = state.get(name)
+        seen = [_back(reads[0], history, packed, steps) for steps in range(window - 1, -1, -1)]
+        if history is not None:
+            state[name] = _last_steps(reads[0], history, packed)
         return arithmetic.affine(np.concatenate(seen, axis=1), self._matrix, self.weights["bias"], self.threads)
 
 
 class NGrams(Stage):
-    """The sum of vectors for the runs of tokens that end at each step."""
+    """The sum of the vectors of the n-grams that end at each step."""
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         ids, orders, name = reads[0], self.op.options["orders"], self.op.state["before"]
@@ -151,38 +151,38 @@ class NGrams(Stage):
             key = _mix(key ^ _back(ids, state[name], packed, back))
             if back + 1 in orders:
                 total = total + self.weights[f"table_{back + 1}"][self._rows(back + 1, key)]
-        state[name] = _kept(ids, state[name], packed)
+        state[name] = _last_steps(ids, state[name], packed)
         return np.asarray(total)
 
     def _rows(self, order: int, keys: Array) -> Array:
-        known = self.weights[f"runs_{order}"]
-        if not len(known):
+        runs = self.weights[f"runs_{order}"]
+        if not len(runs):
             return np.zeros_like(keys)
-        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[place] == keys, place + 1, 0)
+        index = np.minimum(np.searchsorted(runs, keys), len(runs) - 1)
+        return np.where(runs[index] == keys, index + 1, 0)
 
 
 class Recall(Stage):
-    """The vectors of the tokens that followed the runs that end at each step when they stood in the sequence last."""
+    """For each step and order, the vector of the token that followed the last occurrence of the run ending there."""
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         ids, orders, slots = reads[0].astype(np.int64), self.op.options["orders"], self.op.options["slots"]
-        before, memory = (state[self.op.state[role]] for role in ("before", "memory"))
-        window = [_back(ids, before, packed, back) for back in range(max(orders) + 1)]
-        found, after = np.empty((len(ids), len(orders)), np.int64), memory.copy()
-        for place, order in enumerate(orders):
+        history, memory = (state[self.op.state[role]] for role in ("before", "memory"))
+        window = [_back(ids, history, packed, back) for back in range(max(orders) + 1)]
+        followers, new_memory = np.empty((len(ids), len(orders)), np.int64), memory.copy()
+        for index, order in enumerate(orders):
             read, written = run_key(window[:order]), run_key(window[1 : order + 1])
             entries = (mark_of(written) << 32) | ids
             writes = (packed.row, written >> 12 & (slots - 1))
-            seen = _latest(entries, writes, (packed.row, read >> 12 & (slots - 1)), memory[:, place])
-            found[:, place] = np.where(seen >> 32 == mark_of(read), seen & 0xFFFFFFFF, 0)
-            after[writes[0], place, writes[1]] = entries  # of several for one slot the last one stays
-        state[self.op.state["before"]], state[self.op.state["memory"]] = _kept(ids, before, packed), after
-        return np.asarray(self.weights["table"][found].reshape(len(ids), -1))
+            seen = _latest(entries, writes, (packed.row, read >> 12 & (slots - 1)), memory[:, index])
+            followers[:, index] = np.where(seen >> 32 == mark_of(read), seen & 0xFFFFFFFF, 0)
+            new_memory[writes[0], index, writes[1]] = entries  # the last of several writes to a slot wins
+        state[self.op.state["before"]], state[self.op.state["memory"]] = _last_steps(ids, history, packed), new_memory
+        return np.asarray(self.weights["table"][followers].reshape(len(ids), -1))
 
 
 class Recurrent(Stage):
-    """A cell through time, from the first step on or from the last."""
+    """A cell through time, forwards or backwards."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
         super().__init__(op, weights, threads)
@@ -198,8 +198,8 @@ class Recurrent(Stage):
         mirrored = packed.mirrored if reverse else None
         if mirrored is not None:
             x = x[mirrored]
-        y, after = self._recur.run(x, packed, [state[name] for name in self.names])
-        state.update(zip(self.names, after, strict=True))
+        y, new_state = self._recur.run(x, packed, [state[name] for name in self.names])
+        state.update(zip(self.names, new_state, strict=True))
         return y if mirrored is None else y[mirrored]
 
 
@@ -221,52 +221,52 @@ STAGES: dict[str, type[Stage]] = {
 }
 
 
-def _back(x: Array, before: Array | None, packed: Packed, steps: int) -> Array:
-    """Return what stood so many steps before each, in ``before`` (R, K - 1, …) where that is before the first."""
-    if steps == 0 or before is None:
+def _back(x: Array, history: Array | None, packed: Packed, steps: int) -> Array:
+    """Return the step that is ``steps`` earlier than each; ``history`` (R, K - 1, …) has those before the first."""
+    if steps == 0 or history is None:
         return x
     places, there = packed.back(steps)
-    found = x[places]
+    shifted = x[places]
     old = ~there
-    found[old] = before[packed.row[old], before.shape[1] + packed.times[old] - steps]
-    return np.asarray(found)
+    shifted[old] = history[packed.row[old], history.shape[1] + packed.times[old] - steps]
+    return np.asarray(shifted)
 
 
-def _kept(x: Array, before: Array, packed: Packed) -> Array:
-    """Return the last steps of each row, as many as ``before`` (R, K - 1, …) holds."""
-    keep = before.shape[1]
-    kept = np.empty_like(before)
+def _last_steps(x: Array, history: Array, packed: Packed) -> Array:
+    """Return the last steps of each row, in the shape of ``history`` (R, K - 1, …)."""
+    keep = history.shape[1]
+    last = np.empty_like(history)
     rows = np.arange(packed.rows)
-    for place in range(keep):
-        time = packed.lengths - keep + place
+    for index in range(keep):
+        time = packed.lengths - keep + index
         new = time >= 0
-        kept[new, place] = x[packed.first[time[new]] + rows[new]]
-        kept[~new, place] = before[rows[~new], keep + time[~new]]
-    return kept
+        last[new, index] = x[packed.first[time[new]] + rows[new]]
+        last[~new, index] = history[rows[~new], keep + time[~new]]
+    return last
 
 
 def _latest(entries: Array, writes: tuple[Array, Array], reads: tuple[Array, Array], memory: Array) -> Array:
-    """Return what each step finds in a slot (N,), where each first writes into one: steps in the order of time.
+    """Return the entry that each step reads (N,); each step writes one slot before it reads one, in order of time.
 
     Args:
-        entries: what each step writes (N,).
-        writes: the rows and the slots into which it does (N,).
-        reads: those from which it reads (N,).
-        memory: what stands in the slots before (R, S).
+        entries: the entry that each step writes (N,).
+        writes: the rows and slots of these writes (N,).
+        reads: the rows and slots of the reads (N,).
+        memory: the slots before the first step (R, S).
     """
     seen = memory[reads]
     slots = memory.shape[1]
     group = np.stack([row * slots + slot for row, slot in (writes, reads)], axis=1).reshape(-1)
-    index = np.argsort(group, kind="stable")  # step after step for each slot, each with its writing before its reading
+    index = np.argsort(group, kind="stable")  # by slot, then in order of time, each step's write before its read
     is_write = index % 2 == 0
     latest = np.maximum.accumulate(np.where(is_write, np.arange(len(index)), -1))
-    known = ~is_write & (latest >= 0) & (group[index[latest]] == group[index])
-    seen[index[known] // 2] = entries[index[latest[known]] // 2]
+    written = ~is_write & (latest >= 0) & (group[index[latest]] == group[index])
+    seen[index[written] // 2] = entries[index[latest[written]] // 2]
     return np.asarray(seen)
 
 
 def run_key(tokens: Sequence[Array]) -> Array:
-    """Return a number of 64 bits for runs of tokens, the last first, as in rekur.nn.ngram."""
+    """Return the 64-bit key of runs of tokens, the last token first, as in rekur.nn.ngram."""
     key = _mix(tokens[0])
     for token in tokens[1:]:
         key = _mix(key ^ token)
@@ -274,11 +274,11 @@ def run_key(tokens: Sequence[Array]) -> Array:
 
 
 def mark_of(key: Array) -> Array:
-    """Return the number of 31 bits by which a run is known again, as in rekur.nn.recall."""
+    """Return the 31-bit mark that identifies a run, as in rekur.nn.recall."""
     return np.asarray(key >> 33 & 0x7FFFFFFF)
 
 
 def _mix(key: Array) -> Array:
-    """Return numbers of 64 bits in which every bit of the key has a say; multiplication wraps around."""
+    """Return 64-bit hashes of keys; multiplication wraps around."""
     key = key * SPREAD
     return np.asarray((key ^ ((key >> 29) & 0x7FFFFFFFF)) * SPREAD)
