@@ -156,8 +156,8 @@ def test_a_search_needs_texts_to_compare_trials_on(cli: Run, tmp_path: Path) -> 
     done = cli(*words, "--out", tmp_path / "s")
     assert (done.code, done.err) == (
         2,
-        "rekur: text: got 'one that is learnt by heart'; expected one of which some can be held out, to compare trials "
-        "on. Add text, or use --valid.\n",
+        "rekur: text: got 'one that is learnt by heart'; expected text with a part that can be held out for "
+        "comparing trials. Add text, or use --valid.\n",
     )
     assert cli(*words, "--valid", tmp_path / "valid.txt", "--out", tmp_path / "t").code == 0
     assert (tmp_path / "t" / "search.html").is_file()

@@ -100,7 +100,7 @@ def test_ranges_and_choices(name: str, given: Any, made: Any) -> None:
         ({"cell": "gru"}, "space cell: got 'gru'; expected two values or more. "
                           "To give it to every trial, use --cell gru."),
         ({"cell": "gru,gru"}, "space cell: got 'gru,gru'; expected each value once. "
-                             "Leave out what stands there twice."),
+                             "Remove the duplicates."),
         ({"cell": "1:2"}, "space cell: got '1:2'; expected values with commas between, since it is no number."),
         ({"dropout": "a:b"}, "space dropout: got 'a'; expected a number at each end."),
         ({"dropout": "0.5:0.1"}, "space dropout: got '0.5:0.1'; expected a low end below the high one. "
@@ -363,7 +363,7 @@ def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     found_in(folder, 1)
     X, y = letters(seed=1)
-    fix = "Go on with the command it was begun with, or choose another --out."
+    fix = "Repeat the command that started it, or choose another --out."
     for given, said in [
         ({"options": {**QUICK, "epochs": 3}}, f"{folder}: got 3 for the option epochs; expected 2, as the search there "
                                               f"has it. {fix}"),
@@ -375,7 +375,7 @@ def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
         assert str(caught.value) == said
     with pytest.raises(InputError) as caught:
         search("classify", X, y, out=folder, trials=2, options=QUICK)
-    said = f"{folder}: got other training data than the search there was begun with; expected the same. {fix}"
+    said = f"{folder}: got training data that differ from those of the search there; expected the same. {fix}"
     assert str(caught.value) == said
 
 
@@ -396,7 +396,7 @@ def test_two_searches_in_one_folder(tmp_path: Path) -> None:
     def second(_: str) -> None:
         with pytest.raises(LockedError) as caught:
             found_in(tmp_path / "s", 1)
-        got = f"{tmp_path}/s: got a search that runs there already; expected a folder of its own for each at a time."
+        got = f"{tmp_path}/s: got a search that is already running there; expected a folder without a running search."
         assert str(caught.value) == f"{got} Wait for it to end, or choose another --out."
         tried.append(1)
 

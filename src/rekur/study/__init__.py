@@ -1,7 +1,9 @@
 """Study: searches for good options, plots and reports of what was trained."""
 
+from rekur.study.ray_search import Cluster
 from rekur.study.report import model_plots, write_report
-from rekur.study.run_search import Cluster, SearchResult, search
+from rekur.study.run_search import search
+from rekur.study.search_result import SearchResult
 from rekur.study.trials import Trial
 
 __all__ = ["Cluster", "SearchResult", "Trial", "model_plots", "search", "write_report"]

@@ -25,7 +25,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     table = np.asarray(counts, dtype=float)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     size = min(9.0, 2.6 + 0.42 * len(labels))
-    figure, axes = _figure(size + 0.8, size)
+    figure, axes = new_figure(size + 0.8, size)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 20:
         for row, column in np.ndindex(*table.shape):
@@ -46,7 +46,7 @@ def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figu
         curve: (mean confidence, share that is right, count) of each bin.
         error: the expected calibration error, for the title.
     """
-    figure, axes = _figure(5.0, 4.4)
+    figure, axes = new_figure(5.0, 4.4)
     confidence, right, count = (np.asarray(column, dtype=float) for column in zip(*curve, strict=True))
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="perfect")
     axes.plot(confidence, right, marker="o", color=ACCENT, label="this model")
@@ -64,10 +64,10 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: 
         histories: rows of each run, as ``history_.rows`` has them.
         name: the column, such as ``valid_loss``.
     """
-    figure, axes = _figure(6.4, 4.0)
+    figure, axes = new_figure(6.4, 4.0)
     for (run, rows), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
         points = [(row["epoch"], row[name]) for row in rows if name in row]
-        marker = "o" if len(points) == 1 else ""  # a line through one point is none
+        marker = "o" if len(points) == 1 else ""  # a single point makes no line
         axes.plot(*zip(*points, strict=True), color=colour, label=run, linewidth=1.8, marker=marker)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
@@ -77,7 +77,7 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: 
 
 def truth_against_prediction(truth: NDArray[Any], guess: NDArray[Any]) -> Figure:
     """Return each item of a regression as a point; (N,) each."""
-    figure, axes = _figure(5.0, 4.6)
+    figure, axes = new_figure(5.0, 4.6)
     ends = [float(min(truth.min(), guess.min())), float(max(truth.max(), guess.max()))]
     axes.plot(ends, ends, color="0.7", linestyle="--")
     axes.scatter(truth, guess, s=12, alpha=0.5, color=ACCENT, edgecolors="none")
@@ -85,7 +85,7 @@ def truth_against_prediction(truth: NDArray[Any], guess: NDArray[Any]) -> Figure
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float) -> tuple[Figure, Any]:
     """Return a figure that draws without a display, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""One trial: a task trained with given options, watched at each evaluation; the same here and on a cluster."""
+"""One trial: a task trained with given options and watched at each evaluation; in this process or on a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rekur.features import FEATURES
 from rekur.tasks import TASKS
 from rekur.train import Silent
 
-#: takes the number of an evaluation, from 1, and its cost; returns True to end the trial
+#: (number of an evaluation from 1, cost) -> True to end the trial
 Watch = Callable[[int, float], bool]
 FEATURE_OPTIONS = frozenset(name for kind in FEATURES.values() for name in inspect.signature(kind).parameters)
 
@@ -25,15 +25,15 @@ class Outcome:
 
     Attributes:
         state: ``finished``, ``pruned``, ``failed`` or ``stopped`` (from outside).
-        score: the best monitored score, of trials that finished.
-        costs: of each evaluation; the score where smaller is better, its negative where larger is.
-        monitor: the score that is compared.
-        larger_is_better: whether it is to rise.
-        chosen: every option as it was used.
-        seconds: how long the trial took.
+        score: the best monitored score of a finished trial.
+        costs: one for each evaluation: the score, negated if larger is better.
+        monitor: the compared score.
+        larger_is_better: whether larger scores are better.
+        chosen: the value of every option.
+        seconds: duration of the trial.
         ended: why training ended.
-        error: what went wrong, of trials that failed.
-        baseline: the baseline's scores, where they were made.
+        error: the error of a failed trial.
+        baseline: the baseline's scores, if computed.
     """
 
     state: Literal["finished", "pruned", "failed", "stopped"]
@@ -49,20 +49,20 @@ class Outcome:
 
     @property
     def cost(self) -> float | None:
-        """Return what the search makes small."""
+        """The number that the search minimizes."""
         return None if self.score is None else -self.score if self.larger_is_better else self.score
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all trials of a search share, and what each of them needs; it travels to other machines.
+    """The data and options that all trials of a search share; workers on other machines receive a copy.
 
     Attributes:
         task: a name in ``rekur.tasks.TASKS``.
         options: options that are the same in every trial.
-        data: what the task learns from.
-        valid: what trials are compared on; None for a share of ``data``, the same in every trial.
-        columns: how a file was read, kept in the saved model.
+        data: training data.
+        valid: validation data; None for a share of ``data``, the same in every trial.
+        columns: how a file was read, saved with the model.
     """
 
     task: str
@@ -73,7 +73,7 @@ class Setting:
 
 
 def make_task(name: str, fixed: Mapping[str, Any], tried: Mapping[str, Any]) -> Any:
-    """Return an untrained task with the options that are fixed and those that are tried."""
+    """Return an untrained task with the fixed and the tried options."""
     options = {**fixed, **{key: value for key, value in tried.items() if key not in FEATURE_OPTIONS}}
     features = {key: value for key, value in tried.items() if key in FEATURE_OPTIONS}
     if features:
@@ -90,18 +90,18 @@ def run_trial(
     baseline: bool = False,
     time_limit: float = 0.0,
 ) -> tuple[Outcome, Any]:
-    """Train once.
+    """Run one trial.
 
     Args:
-        setting: what all trials share.
-        tried: the options of this one.
-        watch: hears of each evaluation and may end the trial.
-        say: hears warnings.
+        setting: the data and options of all trials.
+        tried: the options of this trial.
+        watch: receives each evaluation and may end the trial.
+        say: receives warnings.
         baseline: also score the baseline.
-        time_limit: seconds that training may take at most, if the options do not say less; 0 for no limit.
+        time_limit: most seconds of training, unless the options have a shorter limit; 0 for no limit.
 
     Returns:
-        how it ended, and the trained task (None unless it finished).
+        the outcome, and the trained task (None unless the trial finished).
     """
     began = time.monotonic()
     task = make_task(setting.task, setting.options, {**tried, "baseline": baseline})
@@ -112,7 +112,7 @@ def run_trial(
     def evaluated(row: dict[str, Any]) -> bool:
         outcome.monitor, outcome.larger_is_better = task.monitor_
         if outcome.monitor.startswith("train"):
-            expected = "one of which some can be held out, to compare trials on"
+            expected = "text with a part that can be held out for comparing trials"
             raise InputError(describe("text", "one that is learnt by heart", expected, "Add text, or use --valid."))
         value = float(row[outcome.monitor])
         outcome.costs.append(-value if outcome.larger_is_better else value)
@@ -124,13 +124,13 @@ def run_trial(
         outcome.state, outcome.error = "failed", error
     except RuntimeError as error:
         if "memory" not in str(error):
-            raise  # a fault of ours, which must not look like a bad option
+            raise  # a bug in Rekur, which must not look like a bad option
         outcome.state, outcome.error = "failed", error
     outcome.seconds = time.monotonic() - began
     if outcome.error is not None:
         return outcome, None
-    task.set_params(baseline=own_baseline)  # it is scored once for all trials
-    if task.result_.stopped != "time limit":  # a limit that was not reached is none of the model's options
+    task.set_params(baseline=own_baseline)  # the search scores it once for all trials
+    if task.result_.stopped != "time limit":  # a limit that training did not reach is not an option of the model
         task.set_params(time_limit=own_limit)
         task.chosen_["time_limit"] = own_limit
     task.columns_ = dict(setting.columns)
@@ -139,7 +139,7 @@ def run_trial(
 
 
 def _tell_end(outcome: Outcome, task: Any) -> None:
-    """Put into the outcome what came of a training that went through, or that was ended from outside."""
+    """Fill the outcome of a training that ran to its end or was ended from outside."""
     result = task.result_
     outcome.chosen = dict(task.chosen_)
     outcome.ended = result.stopped
@@ -153,7 +153,7 @@ def _tell_end(outcome: Outcome, task: Any) -> None:
 
 
 class _Warnings(Silent):
-    """Passes on what a person must know, and nothing else."""
+    """Passes on warnings only."""
 
     def __init__(self, say: Callable[[str], None] | None) -> None:
         self._say = say

@@ -1,50 +1,68 @@
-"""The same search with trials side by side on a Ray cluster; what comes next is still decided in one place.
+"""The same search with parallel trials on a Ray cluster; the driver still chooses the trials.
 
-Workers train and report each evaluation to a small actor; the driver reads the reports, and says through the actor
-which trials are to end. A model travels back only if it is the best so far.
+Workers train and report each evaluation to a small actor; the driver reads the reports, and ends trials through the
+actor. Only a model that is the best so far is sent back.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rekur import _check
 from rekur.errors import InputError, describe
 from rekur.study.driver import Driver, Job
 from rekur.study.objective import Outcome, Setting, run_trial
 from rekur.tasks import load
 
-if TYPE_CHECKING:
-    from rekur.study.run_search import Cluster
-
-#: seconds between two looks at what the workers report
+#: seconds between two readings of the workers' reports
 PAUSE = 0.5
 Files = dict[str, bytes]
 
 
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The cluster of parallel trials.
+
+    Args:
+        address: of a Ray cluster, such as ``auto`` or ``ray://head:10001``; None starts one on this machine.
+        processors: for each trial.
+        gpus: for each trial; a fraction such as 0.5 shares one.
+    """
+
+    address: str | None = None
+    processors: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check.positive("processors", self.processors)
+        _check.number("gpus", self.gpus, 0)
+
+
 class Mailbox:
-    """Evaluations on their way to the driver, and the trials that are to end; it lives on the cluster."""
+    """The actor on the cluster that passes evaluations to the driver, and the ends of trials to workers."""
 
     def __init__(self) -> None:
         self._reports: list[tuple[int, int, float]] = []
         self._ending: set[int] = set()
 
     def report(self, number: int, evaluation: int, cost: float) -> bool:
-        """Take a worker's report; return True if its trial is to end."""
+        """Store a worker's report; return True if its trial should end."""
         self._reports.append((number, evaluation, cost))
         return number in self._ending
 
     def end(self, number: int) -> None:
-        """Let a trial end at its next evaluation."""
+        """End a trial at its next evaluation."""
         self._ending.add(number)
 
     def take(self) -> list[tuple[int, int, float]]:
-        """Return the reports that came since the last call."""
+        """Return the reports since the last call."""
         taken, self._reports = self._reports, []
         return taken
 
@@ -52,7 +70,7 @@ class Mailbox:
 def train_remotely(
     setting: Setting, number: int, options: dict[str, Any], mailbox: Any, baseline: bool, time_limit: float
 ) -> tuple[Outcome, Files]:
-    """Run one trial on a worker; return how it ended and the files of its model."""
+    """Run one trial on a worker; return its outcome and the files of its model."""
     import ray
 
     def watch(evaluation: int, cost: float) -> bool:
@@ -63,17 +81,17 @@ def train_remotely(
         return outcome, {}
     with tempfile.TemporaryDirectory() as above:
         folder = task.save(Path(above) / "best")
-        found = [path for path in folder.rglob("*") if path.is_file()]
-        return outcome, {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        return outcome, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def run_on_cluster(driver: Driver, setting: Setting, cluster: Cluster) -> None:
-    """Run trials side by side, as many as the cluster has room for, until there are none left.
+    """Run trials in parallel, as many as fit on the cluster, until the search ends.
 
     Args:
-        driver: says what comes next.
-        setting: what all trials share; files are read by their paths on the workers.
-        cluster: where.
+        driver: chooses the trials.
+        setting: the data and options of all trials; workers open files by the same paths.
+        cluster: the cluster.
     """
     import ray
 
@@ -82,7 +100,7 @@ def run_on_cluster(driver: Driver, setting: Setting, cluster: Cluster) -> None:
 
 
 class _Crowd:
-    """The trials that run at this moment."""
+    """The running trials."""
 
     def __init__(self, ray: Any, driver: Driver, setting: Setting, cluster: Cluster) -> None:
         self.ray, self.driver, self.setting, self.cluster = ray, driver, setting, cluster
@@ -99,15 +117,15 @@ class _Crowd:
             while self._fill() or self.jobs:
                 done, _ = self.ray.wait(list(self.jobs), timeout=PAUSE)
                 self._hear()
-                for one in done:
-                    self._end(one)
+                for reference in done:
+                    self._end(reference)
         except KeyboardInterrupt:
-            for one in self.jobs:
-                self.ray.cancel(one, force=True)
+            for reference in self.jobs:
+                self.ray.cancel(reference, force=True)
             self.driver.stop()
 
     def _fill(self) -> bool:
-        """Begin trials while there is room; return whether any was begun."""
+        """Start trials while they fit on the cluster; return whether any was started."""
         room = self._room() - len(self.jobs)
         begun = False
         while room > 0 and (job := self.driver.next()) is not None:
@@ -119,7 +137,7 @@ class _Crowd:
         return begun
 
     def _room(self) -> int:
-        """Return how many trials fit on the cluster as it is now."""
+        """Return how many trials fit on the cluster at its current size."""
         there = self.ray.cluster_resources()
         fits = there.get("CPU", 0.0) / self.cluster.processors
         if self.cluster.gpus:
@@ -131,18 +149,18 @@ class _Crowd:
         return int(fits)
 
     def _hear(self) -> None:
-        """Take in what workers reported, and end the trials that are behind."""
+        """Record the workers' reports, and end trials that fall behind."""
         running = {job.number: job for job, _ in self.jobs.values()}
         for number, evaluation, cost in self.ray.get(self.mailbox.take.remote()):
             if number in running and self.driver.watch(running[number], evaluation, cost):
                 self.mailbox.end.remote(number)
 
-    def _end(self, one: Any) -> None:
-        job, files = self.jobs.pop(one)
+    def _end(self, reference: Any) -> None:
+        job, files = self.jobs.pop(reference)
         try:
-            outcome: Outcome = self.ray.get(one)
+            outcome: Outcome = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from error  # a fault of ours, as it would be in this process
+            raise error.as_instanceof_cause() from error  # a bug in Rekur: raise it as in this process
         except self.ray.exceptions.RayError as error:
             why = str(error).strip().splitlines()[0]
             self.driver.drop(job, f"its worker died ({why})", "died")
@@ -150,7 +168,7 @@ class _Crowd:
         self.driver.tell(job, outcome, lambda folder: self._save(files, folder))
 
     def _save(self, files: Any, folder: Path) -> None:
-        """Write a model that came from a worker."""
+        """Save a model from a worker."""
         with tempfile.TemporaryDirectory() as above:
             for name, content in self.ray.get(files).items():
                 path = Path(above) / name
@@ -161,12 +179,12 @@ class _Crowd:
 
 @contextmanager
 def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
-    """Connect to the cluster, or start one here; a connection that was there before is used and left alone."""
+    """Connect to the cluster, or start one on this machine; an existing connection is used and left open."""
     if ray.is_initialized():
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    before = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     here = {"include_dashboard": False} if cluster.address is None else {}
     try:
         ray.init(address=cluster.address, log_to_driver=False, logging_level="error", **here)
@@ -174,7 +192,7 @@ def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
         why = str(error).strip().splitlines()[0]
         fix = "Leave --ray-address out to start a cluster on this machine."
         raise InputError(describe("ray address", cluster.address, f"a cluster that answers ({why})", fix)) from error
-    signal.signal(signal.SIGTERM, before)  # Ray takes it, and would end without good order
+    signal.signal(signal.SIGTERM, handler)  # Ray replaces the handler with one that skips our cleanup
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One page about one model: scores, plots and how it was made, in a single HTML file that opens offline."""
+"""A report of one model: scores, plots and training, in a single HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ svg { max-width: 100%; height: auto }
 """
 
 
-#: how a page begins, and how it began before pages said what wrote them
+#: the start of a page, now and before pages named their generator
 _BEGIN = '<!doctype html><html lang="en"><meta charset="utf-8">'
 _MARK = '<meta name="generator" content="rekur">'
 _EARLIER = '<meta name="viewport" content="width=device-width"><style>\nbody { font: 16px/1.5 system-ui, sans-serif; '
 
 
 def is_report(head: bytes) -> bool:
-    """Return whether a file that begins so is a page that Rekur wrote.
+    """Return whether the first bytes of a file are those of a report from Rekur.
 
     Example:
         >>> is_report(b"<!doctype html><title>my thesis</title>")
@@ -43,15 +43,15 @@ def is_report(head: bytes) -> bool:
 
 
 def check_report(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raise now what :func:`write_report` would raise later; write nothing.
+    """Raise early the errors of :func:`write_report`; write nothing.
 
     Args:
-        path: the HTML file that is to be written.
-        inputs: files that are read, which are never replaced.
+        path: the HTML file to be written.
+        inputs: input files, which are never replaced.
 
     Raises:
-        InputError: a file that is no report of Rekur's has its name.
-        SaveError: the place may not be written.
+        InputError: the file exists and is not a report from Rekur.
+        SaveError: there is no permission to write.
     """
     check_file(path, overwrite=is_report, what="a report of Rekur's", inputs=inputs)
 
@@ -67,21 +67,21 @@ def write_report(
     """Write a self-contained page.
 
     Args:
-        path: the HTML file; a report of Rekur's that is there is replaced, another file is not.
+        path: the HTML file; it replaces a report from Rekur, but no other file.
         title: of the page.
         tables: (heading, column names, rows) of each table.
-        plots: figures, put into the page as SVG.
+        plots: figures, inserted as SVG.
         details: further tables, below the plots.
 
     Raises:
-        InputError: a folder, or a file that is no report of Rekur's, has its name.
-        SaveError: the file cannot be written; an older one stays as it was.
+        InputError: the path is a folder, or a file that is not a report from Rekur.
+        SaveError: the file cannot be written; an older one is unchanged.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [_table(*one) for one in tables]
+    parts += [_table(*table) for table in tables]
     if plots:
         parts.append('<h2>Plots</h2><div class="plots">' + "".join(_svg(plot) for plot in plots) + "</div>")
-    parts += [_table(*one) for one in details]
+    parts += [_table(*table) for table in details]
     page = (
         f"{_BEGIN}{_MARK}<title>{html.escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
@@ -90,7 +90,7 @@ def write_report(
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:
-    """Return the plots that a model's metrics and history allow."""
+    """Return the plots for which a model's metrics and history have data."""
     plots = []
     if "confusion" in metrics:
         plots.append(figures.confusion(metrics["confusion"], [c["label"] for c in metrics["per_class"]]))

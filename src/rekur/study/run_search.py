@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,63 +15,16 @@ from rekur.data import Corpus, item_key, texts_in_memory
 from rekur.errors import InputError, SaveError, describe
 from rekur.study.driver import Driver
 from rekur.study.objective import Setting, make_task, run_trial
+from rekur.study.ray_search import Cluster, run_on_cluster
 from rekur.study.report import check_report
 from rekur.study.search_report import REPORT, write_search_report
+from rekur.study.search_result import SearchResult
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
-from rekur.study.trials import CSV, Trial, best_first, check_csv, write_csv
+from rekur.study.trials import CSV, best_first, check_csv, write_csv
 from rekur.tasks import TASKS, SequenceEstimator, early, language_checks, load
 
 Say = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    """Where trials run side by side.
-
-    Args:
-        address: of a Ray cluster, such as ``auto`` or ``ray://head:10001``; None starts one on this machine.
-        processors: that each trial gets.
-        gpus: that each trial gets; a part such as 0.5 shares one.
-    """
-
-    address: str | None = None
-    processors: float = 1.0
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check.positive("processors", self.processors)
-        _check.number("gpus", self.gpus, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        trials: all trials, in order.
-        best: the best one that finished; None if none did.
-        monitor: the score that was compared.
-        larger_is_better: whether it is to rise.
-        importance: share of the scores' variance that each option explains; empty for few trials.
-        ended: ``finished``, ``time limit``, ``interrupted`` or ``every combination was tried``.
-        folder: where everything is kept; the best model is in ``best`` there.
-        space: what was searched.
-    """
-
-    trials: tuple[Trial, ...]
-    best: Trial | None
-    monitor: str
-    larger_is_better: bool
-    importance: dict[str, float]
-    ended: str
-    folder: Path
-    space: Space
-
-    @property
-    def bundle(self) -> Path:
-        """The folder of the best model."""
-        return self.folder / "best"
 
 
 def search(
@@ -91,45 +43,46 @@ def search(
     columns: Mapping[str, Any] | None = None,
     say: Say | None = None,
 ) -> SearchResult:
-    """Train a task again and again with options that are drawn, learn from what came of it, keep the best model.
+    """Train a task many times with different options, and save the best model.
 
-    The first trial has the defaults. Options are drawn by the tree-structured Parzen estimator; a trial that falls
-    behind the median of the others is ended early. Every trial learns from the same items and is compared on the same
-    validation items, so the best score is a little too good: score the model on items of their own afterwards.
+    The first trial has the defaults. The tree-structured Parzen estimator proposes further options from earlier
+    results; a trial that falls behind the median of the others ends early. Every trial trains on the same items and is
+    compared on the same validation items, so the best score is slightly optimistic: score the model on separate items
+    afterwards.
 
-    The same call goes on where an earlier one ended, even if that was killed.
+    The same call resumes an earlier one, even a killed one.
 
     Args:
         task: ``classify``, ``regress`` or another name in ``rekur.tasks.TASKS``.
         X: items, as for ``fit``, or a :class:`rekur.data.Corpus`.
         y: their labels; None with a corpus.
-        X_valid: items to compare on; by default a share of ``X``, the same in every trial.
+        X_valid: validation items; by default a share of ``X``, the same in every trial.
         y_valid: their labels.
         out: folder of the search: ``study.sqlite``, ``trials.csv``, ``search.html`` and the model in ``best``.
-        trials: how many in all, those of earlier calls among them; 1 or more.
-        space: option -> range or choices, such as ``{"learning_rate": "1e-4:1e-2:log", "cell": ["lstm", "gru"]}``; put
-            into the task's usual space.
-        options: options that every trial has; they are not searched.
-        time_limit: seconds for the whole search; 0 for none.
-        cluster: run trials side by side with Ray; by default one after another in this process.
-        columns: how a file was read, kept in the saved model.
-        say: hears one line a trial; by default nobody.
+        trials: the total number, including trials of earlier calls; 1 or more.
+        space: option -> range or choices, such as ``{"learning_rate": "1e-4:1e-2:log", "cell": ["lstm", "gru"]}``;
+            they extend or replace the task's default space.
+        options: fixed options of every trial.
+        time_limit: seconds for the whole search; 0 for no limit.
+        cluster: run trials in parallel with Ray; by default one after another in this process.
+        columns: how a file was read, saved with the model.
+        say: receives one line for each trial; by default nothing is shown.
 
     Returns:
-        all trials and the best one. Ctrl-C ends the search in good order.
+        all trials and the best one. Ctrl-C ends the search and still returns its result.
 
     Raises:
-        InputError: an option, a range or an item cannot be used, or the folder holds another search.
-        MissingDependencyError: Optuna, or Ray where it is asked for, is not installed.
+        InputError: an option, a range or an item is invalid, or the folder holds another search.
+        MissingDependencyError: Optuna is not installed, or Ray for a search on a cluster.
 
     Reference: Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011; Akiba et al., Optuna, 2019.
 
     Example:
         >>> import tempfile
         >>> texts, labels = ["aa b", "aa", "c dd", "c"] * 8, [0, 0, 1, 1] * 8
-        >>> found = search("classify", texts, labels, out=tempfile.mkdtemp() + "/search", trials=2,
+        >>> result = search("classify", texts, labels, out=tempfile.mkdtemp() + "/search", trials=2,
         ...     space={"hidden_size": "4:8"}, options={"epochs": 1, "baseline": False})
-        >>> len(found.trials), found.best is not None
+        >>> len(result.trials), result.best is not None
         (2, True)
     """
     _check.choice("task", task, list(TASKS))
@@ -152,8 +105,6 @@ def search(
     say = say or (lambda text: None)
     with _opened(folder), _driver(folder, identity, searched, trials, fixed, time_limit, say) as driver:
         if cluster is not None:
-            from rekur.study.ray_search import run_on_cluster
-
             run_on_cluster(driver, setting, cluster)
         else:
             _one_after_another(driver, setting)
@@ -183,12 +134,12 @@ def _save(task: Any, folder: Path) -> None:
 
 
 def _finish(driver: Driver) -> SearchResult:
-    """Write what was found, and return it."""
-    found = driver.trials()
-    ranked = best_first(found)
+    """Write the result of a search, and return it."""
+    trials = driver.trials()
+    ranked = best_first(trials)
     monitor, larger = driver.monitor
     result = SearchResult(
-        trials=tuple(found),
+        trials=tuple(trials),
         best=ranked[0] if ranked else None,
         monitor=monitor,
         larger_is_better=larger,
@@ -197,24 +148,24 @@ def _finish(driver: Driver) -> SearchResult:
         folder=driver.folder,
         space=driver.space,
     )
-    write_csv(driver.folder / CSV, found, list(driver.space))
+    write_csv(driver.folder / CSV, trials, list(driver.space))
     if result.best is None:
         return result
     baseline = driver.baseline_for(result.best)
     if baseline is not None:
         model = load(result.bundle)
-        if "baseline" not in model.metrics_:  # it is the same for all trials, and was made once
+        if "baseline" not in model.metrics_:  # it is the same for all trials, and was computed once
             model.metrics_["baseline"] = baseline
             model.save(result.bundle, overwrite=True)
     write_search_report(result)
     return result
 
 
-# ── what is searched, on what, where ─────────────────────────────────────────────────────────────────────────────
+# ── data, options and folder ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channels: Any = None) -> Any:
-    """Return what ``fit_corpus`` takes."""
+    """Return the data for ``fit_corpus``."""
     if X is None or isinstance(X, Corpus) or hasattr(X, "pieces"):
         return X
     if task == "language":
@@ -223,7 +174,7 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
 
 
 def _kind(setting: Setting) -> str:
-    """Return what an item is; nothing where that is no question."""
+    """Return the kind of an item; empty for texts of a language model."""
     task = make_task(setting.task, setting.options, {})
     if not isinstance(setting.data, Corpus):
         return ""
@@ -232,19 +183,19 @@ def _kind(setting: Setting) -> str:
 
 
 def _check_ends(setting: Setting, space: Space) -> None:
-    """Raise if a fixed option or an end of a range is impossible whatever the data are."""
+    """Raise if a fixed option or an end of a range is invalid for any data."""
     _check_task(make_task(setting.task, setting.options, {}))
-    for name, one in space.items():
-        for value in one.ends():
+    for name, dimension in space.items():
+        for value in dimension.ends():
             try:
                 _check_task(make_task(setting.task, setting.options, {name: value}))
             except InputError as error:
-                place = "space " if str(error).startswith(f"{name}:") else f"space {name}: "
-                raise InputError(f"{place}{error}") from None
+                prefix = "space " if str(error).startswith(f"{name}:") else f"space {name}: "
+                raise InputError(f"{prefix}{error}") from None
 
 
 def _check_task(task: Any) -> None:
-    """Raise if an option is impossible whatever the data are."""
+    """Raise if an option is invalid for any data."""
     if isinstance(task, SequenceEstimator):
         early.check_options(task)
     else:
@@ -252,33 +203,33 @@ def _check_task(task: Any) -> None:
 
 
 def _identity(setting: Setting, space: Space) -> dict[str, Any]:
-    """Return what makes this search this one, as plain JSON."""
+    """Return the settings that identify this search, as plain JSON."""
     plain = {
         "task": setting.task,
         "options": {name: value for name, value in setting.options.items() if name != "verbose"},
-        "space": {name: str(one) for name, one in space.items()},
+        "space": {name: str(dimension) for name, dimension in space.items()},
         "data": _fingerprint(setting.data),
         "valid": None if setting.valid is None else _fingerprint(setting.valid),
         "format": 1,
     }
-    known: dict[str, Any] = json.loads(json.dumps(plain))
-    return known
+    identity: dict[str, Any] = json.loads(json.dumps(plain))
+    return identity
 
 
 def _fingerprint(data: Any) -> str:
-    """Return a short text that is the same for equal data, and in practice only for them."""
-    found = hashlib.sha256()
+    """Return a hash of the data."""
+    digest = hashlib.sha256()
     if isinstance(data, Corpus):
         for example in data:
-            found.update(item_key(example.item) + repr(example.label).encode("utf-8", "surrogatepass"))
+            digest.update(item_key(example.item) + repr(example.label).encode("utf-8", "surrogatepass"))
     else:
         for document, piece in data.pieces():
-            found.update(f"{document}:".encode() + piece.encode("utf-8", "surrogatepass"))
-    return found.hexdigest()
+            digest.update(f"{document}:".encode() + piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise unless a search can be kept there."""
+    """Raise unless the folder is new, empty or that of a search."""
     if folder.is_dir():
         held = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
         if held and STUDY_FILE not in held:
@@ -294,7 +245,7 @@ def _check_folder(folder: Path) -> None:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[None]:
-    """Make the folder; take it away again if nothing came of the search."""
+    """Create the folder; remove it again if the search left it empty."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         try:
@@ -318,18 +269,18 @@ def _driver(
     time_limit: float,
     say: Say,
 ) -> Iterator[Driver]:
-    """Open the study, and close it; one whose first trial could not even begin leaves nothing behind."""
+    """Open and close the study; remove it after an input error if no trial has finished."""
     seed = int(fixed.get("seed", 0))
     driver = Driver(folder, identity, space, trials=trials, seed=seed, time_limit=time_limit, say=say)
     try:
         with driver.file.keeping():
             yield driver
     except InputError:
-        hopeless = not any(one.state == "finished" for one in driver.trials())
+        hopeless = not any(trial.state == "finished" for trial in driver.trials())
         driver.file.close()
         if hopeless:
             (folder / STUDY_FILE).unlink(missing_ok=True)
-            with suppress(OSError):  # somebody else's files are there
+            with suppress(OSError):  # the folder holds other files
                 folder.rmdir()
         raise
     finally:

@@ -1,20 +1,18 @@
-"""The page of a search: its trials, what mattered, and how it went, in a single HTML file."""
+"""The report of a search: its trials, important options and curves, in a single HTML file."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from rekur.study.figures import ACCENT, COLOURS, INK, _figure
+from rekur.study.figures import ACCENT, COLOURS, INK, new_figure
 from rekur.study.report import write_report
+from rekur.study.search_result import SearchResult
 from rekur.study.space import Choices, Range
 from rekur.study.trials import Trial, best_first, clock, shown
-
-if TYPE_CHECKING:
-    from rekur.study.run_search import SearchResult
 
 #: the page, in the folder of the search
 REPORT = "search.html"
@@ -26,16 +24,16 @@ def best_table(result: SearchResult, most: int = 10, *, across: bool = True) -> 
     """Return the best trials.
 
     Args:
-        result: what was found.
-        most: trials at most.
-        across: a row for each trial; False for a column each, which fits a terminal.
+        result: the result of the search.
+        most: most trials.
+        across: a row for each trial; False for a column for each, which fits a terminal.
     """
-    names = [name for name in result.space if any(name in one.options for one in result.trials)]
+    names = [name for name in result.space if any(name in trial.options for trial in result.trials)]
     rows: list[list[Any]] = []
-    for one in best_first(result.trials)[:most]:
-        number = f"{one.number} (defaults)" if one.defaults else str(one.number)
-        options = [shown(one.options[name]) if name in one.options else "" for name in names]
-        rows.append([number, one.score, *options, clock(one.seconds)])
+    for trial in best_first(result.trials)[:most]:
+        number = f"{trial.number} (defaults)" if trial.defaults else str(trial.number)
+        options = [shown(trial.options[name]) if name in trial.options else "" for name in names]
+        rows.append([number, trial.score, *options, clock(trial.seconds)])
     head = ["trial", result.monitor.replace("_", " "), *[name.replace("_", " ") for name in names], "time"]
     if across:
         return "The best trials", head, rows
@@ -44,14 +42,14 @@ def best_table(result: SearchResult, most: int = 10, *, across: bool = True) -> 
 
 
 def importance_table(result: SearchResult) -> Table:
-    """Return how much each option mattered."""
+    """Return the importance of each option."""
     rows: list[list[Any]] = [[name.replace("_", " "), f"{share:.0%}"] for name, share in result.importance.items()]
     return "What mattered", ["option", "share of the differences it explains"], rows
 
 
 def failed_table(result: SearchResult) -> Table:
     """Return the trials that failed, and why."""
-    rows: list[list[Any]] = [[str(one.number), one.reason] for one in result.trials if one.state == "failed"]
+    rows: list[list[Any]] = [[str(trial.number), trial.reason] for trial in result.trials if trial.state == "failed"]
     return "Trials that failed", ["trial", "why"], rows
 
 
@@ -61,13 +59,13 @@ def write_search_report(result: SearchResult) -> None:
     if result.importance:
         tables.append(importance_table(result))
     plots = [progress(result), *slices(result), curves(result)]
-    space = [[name, str(one)] for name, one in result.space.items()]
+    space = [[name, str(dimension)] for name, dimension in result.space.items()]
     best = [] if result.best is None else sorted((name, shown(value)) for name, value in result.best.chosen.items())
     details: list[Table] = [
         ("What was searched", ["option", "range or choices"], space),
         ("Options of the best model", ["option", "value"], [list(row) for row in best]),
     ]
-    if any(one.state == "failed" for one in result.trials):
+    if any(trial.state == "failed" for trial in result.trials):
         details.append(failed_table(result))
     count = len(result.trials)
     title = f"{result.folder.name}: {count} trial{'s' if count > 1 else ''}"
@@ -76,31 +74,31 @@ def write_search_report(result: SearchResult) -> None:
 
 def progress(result: SearchResult) -> Figure:
     """Return the score of each trial in order, and the best so far."""
-    figure, axes = _figure(6.4, 4.0)
-    finished = [one for one in result.trials if one.score is not None]
-    pruned = [one for one in result.trials if one.state == "pruned" and one.evaluations]
+    figure, axes = new_figure(6.4, 4.0)
+    finished = [trial for trial in result.trials if trial.score is not None]
+    pruned = [trial for trial in result.trials if trial.state == "pruned" and trial.evaluations]
     axes.scatter(*_points(finished), s=26, color=ACCENT, label="finished", zorder=3)
     if pruned:
         axes.scatter(
             *_points(pruned), s=26, facecolors="none", edgecolors=_PRUNED, label="pruned, where it was", zorder=2
         )
     steps, best = [], math.nan
-    for one in finished:
-        score = one.score if one.score is not None else math.nan
+    for trial in finished:
+        score = trial.score if trial.score is not None else math.nan
         pick = max if result.larger_is_better else min
         best = score if math.isnan(best) else pick(best, score)
-        steps.append((one.number, best))
+        steps.append((trial.number, best))
     if steps:
         axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.2, label="best so far")
     axes.set(xlabel="trial", ylabel=result.monitor.replace("_", " "), title="Trials in order")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.legend(frameon=False)
-    _look_at_the_good(axes, result, *_points([*finished, *pruned]))
+    _zoom_to_best(axes, result, *_points([*finished, *pruned]))
     return figure
 
 
 def slices(result: SearchResult) -> list[Figure]:
-    """Return the score of each trial over each option, one small plot an option."""
+    """Return the score of each trial over each option, one small plot for each option."""
     names = list(result.importance) or list(result.space)
     names += [name for name in result.space if name not in names]
     if not names:
@@ -111,43 +109,45 @@ def slices(result: SearchResult) -> list[Figure]:
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
-    for place, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
+    for index, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         axes.spines[["top", "right"]].set_visible(False)
-        one = result.space[name]
+        dimension = result.space[name]
         places: list[float] = []
         heights: list[float] = []
         for state, colour in (("pruned", "none"), ("finished", ACCENT)):
             there = [
-                t for t in result.trials if t.state == state and t.evaluations and one.contains(t.options.get(name))
+                t
+                for t in result.trials
+                if t.state == state and t.evaluations and dimension.contains(t.options.get(name))
             ]
-            where = [_place(one, trial.options[name]) for trial in there]
+            where = [_position(dimension, trial.options[name]) for trial in there]
             edges = _PRUNED if state == "pruned" else ACCENT
             axes.scatter(where, [_height(t) for t in there], s=16, facecolors=colour, edgecolors=edges, alpha=0.8)
             places, heights = places + where, heights + [_height(t) for t in there]
-        if isinstance(one, Choices):
-            axes.set_xticks(range(len(one.options)), [shown(value) for value in one.options])
-            axes.set_xlim(-0.5, len(one.options) - 0.5)
-        elif one.log and places:  # an axis of no points cannot be one of logarithms
+        if isinstance(dimension, Choices):
+            axes.set_xticks(range(len(dimension.options)), [shown(value) for value in dimension.options])
+            axes.set_xlim(-0.5, len(dimension.options) - 0.5)
+        elif dimension.log and places:  # an axis of no points cannot be one of logarithms
             axes.set_xscale("log")
-        elif one.whole:
+        elif dimension.whole:
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.set_xlabel(name.replace("_", " "))
-        if place % columns == 0:
+        if index % columns == 0:
             axes.set_ylabel(result.monitor.replace("_", " "))
-        _look_at_the_good(axes, result, places, heights)
+        _zoom_to_best(axes, result, places, heights)
     return [figure]
 
 
 def curves(result: SearchResult) -> Figure:
     """Return the monitored score of every trial over its evaluations; the best one on top."""
-    figure, axes = _figure(6.4, 4.0)
+    figure, axes = new_figure(6.4, 4.0)
     named: set[str] = set()
-    for one in result.trials:
-        if one.evaluations and one != result.best:
-            colour = _PRUNED if one.state == "pruned" else _FAINT
-            label: str = "" if one.state in named else one.state
-            named.add(one.state)
-            _curve(axes, one.evaluations, color=colour, linewidth=0.9, label=label)
+    for trial in result.trials:
+        if trial.evaluations and trial != result.best:
+            colour = _PRUNED if trial.state == "pruned" else _FAINT
+            label: str = "" if trial.state in named else trial.state
+            named.add(trial.state)
+            _curve(axes, trial.evaluations, color=colour, linewidth=0.9, label=label)
     if result.best is not None:
         label = f"trial {result.best.number}, the best"
         _curve(axes, result.best.evaluations, color=ACCENT, linewidth=2.0, label=label)
@@ -158,33 +158,33 @@ def curves(result: SearchResult) -> Figure:
 
 
 def _curve(axes: Any, scores: Sequence[float], **look: Any) -> None:
-    """Draw a line over evaluations, or a point where there is one."""
+    """Draw a line over evaluations, or a point for a single one."""
     axes.plot(range(1, len(scores) + 1), scores, marker="o" if len(scores) == 1 else "", markersize=4, **look)
 
 
 def _points(trials: Sequence[Trial]) -> tuple[list[int], list[float]]:
-    return [one.number for one in trials], [_height(one) for one in trials]
+    return [trial.number for trial in trials], [_height(trial) for trial in trials]
 
 
 def _height(trial: Trial) -> float:
-    """Return a trial's score, or for one that was pruned where it was."""
+    """Return a trial's score, or the last evaluation of a pruned trial."""
     return trial.score if trial.score is not None else trial.evaluations[-1]
 
 
-def _place(one: Range | Choices, value: Any) -> float:
-    return float(one.options.index(value)) if isinstance(one, Choices) else float(value)
+def _position(dimension: Range | Choices, value: Any) -> float:
+    return float(dimension.options.index(value)) if isinstance(dimension, Choices) else float(value)
 
 
-def _look_at_the_good(axes: Any, result: SearchResult, x: Sequence[float], y: Sequence[float]) -> None:
-    """Look at scores near the best, which one wants to tell apart; those far off are triangles at the edge.
+def _zoom_to_best(axes: Any, result: SearchResult, x: Sequence[float], y: Sequence[float]) -> None:
+    """Zoom to scores near the best; points far off become triangles at the edge.
 
     Args:
-        axes: with the points drawn.
+        axes: the axes with the points drawn.
         result: the search.
-        x: where the points are, (N,).
+        x: positions of the points, (N,).
         y: their scores, (N,).
     """
-    scores = sorted(one.score for one in result.trials if one.score is not None)
+    scores = sorted(trial.score for trial in result.trials if trial.score is not None)
     if len(scores) < 4:
         return
     middle = scores[len(scores) // 2]
@@ -197,6 +197,8 @@ def _look_at_the_good(axes: Any, result: SearchResult, x: Sequence[float], y: Se
     low, high = min(best, end) - margin, max(best, end) + margin
     axes.set_ylim(low, high)
     for edge, marker in ((low, "v"), (high, "^")):
-        beyond = [place for place, score in zip(x, y, strict=True) if (score < low if edge == low else score > high)]
+        beyond = [
+            position for position, score in zip(x, y, strict=True) if (score < low if edge == low else score > high)
+        ]
         if beyond:
             axes.scatter(beyond, [edge] * len(beyond), marker=marker, s=26, color=_PRUNED, clip_on=False, zorder=4)

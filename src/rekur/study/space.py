@@ -1,4 +1,4 @@
-"""What a search may change: ranges and choices of a task's options, the usual ones or as a user gives them."""
+"""The space of a search: ranges and choices of a task's options, by default or from the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rekur.tasks import TASKS
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-#: options that decide what trials are compared on, or where and for how long they run
+#: options that affect the comparison of trials, or where and how long they run
 UNSEARCHED = {"kind", "feature_options", "multi_label", "class_weight", "valid_fraction", "seed", "accelerator"}
 UNSEARCHED |= {"time_limit", "baseline", "verbose"}
 FORMS = "NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C"
@@ -23,12 +23,12 @@ FORMS = "NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C"
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both among them.
+    """Numbers from ``low`` to ``high``, inclusive.
 
     Args:
-        low: the least.
+        low: the smallest.
         high: the largest.
-        log: try small and large ones alike, as for a learning rate.
+        log: draw on a logarithmic scale, as for a learning rate.
         whole: whole numbers only.
         step: distance between two whole numbers.
     """
@@ -40,7 +40,7 @@ class Range:
     step: int = 1
 
     def distribution(self) -> BaseDistribution:
-        """Return it as Optuna draws from it."""
+        """Return Optuna's distribution of the range."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self.whole:
@@ -48,7 +48,7 @@ class Range:
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def value(self, drawn: Any) -> Any:
-        """Return what was drawn as a person would write it: three digits, and still in the range."""
+        """Return a drawn number rounded to three digits, within the range."""
         return int(drawn) if self.whole else min(self.high, max(self.low, float(f"{drawn:.3g}")))
 
     def contains(self, value: Any) -> bool:
@@ -58,11 +58,11 @@ class Range:
         return not self.whole or (value == int(value) and (int(value) - int(self.low)) % self.step == 0)
 
     def ends(self) -> list[Any]:
-        """Return the values that show whether all are possible."""
+        """Return both ends; if they are valid, so is the range."""
         return [self.value(self.low), self.value(self.high)]
 
     def count(self) -> float:
-        """Return how many values there are."""
+        """Return the number of values."""
         return (int(self.high) - int(self.low)) // self.step + 1 if self.whole else math.inf
 
     def values(self) -> list[Any]:
@@ -76,7 +76,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """Some values, one of which is tried at a time.
+    """A set of values to choose from.
 
     Args:
         options: the values; None, True, False, numbers or text.
@@ -85,25 +85,25 @@ class Choices:
     options: tuple[Any, ...]
 
     def distribution(self) -> BaseDistribution:
-        """Return it as Optuna draws from it."""
+        """Return Optuna's distribution of the values."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self.options)
 
     def value(self, drawn: Any) -> Any:
-        """Return what was drawn."""
+        """Return a drawn value unchanged."""
         return drawn
 
     def contains(self, value: Any) -> bool:
         """Return whether a value could have been drawn."""
-        return any(value == one and type(value) is type(one) for one in self.options)
+        return any(value == option and type(value) is type(option) for option in self.options)
 
     def ends(self) -> list[Any]:
         """Return all values."""
         return list(self.options)
 
     def count(self) -> float:
-        """Return how many values there are."""
+        """Return the number of values."""
         return len(self.options)
 
     def values(self) -> list[Any]:
@@ -111,7 +111,9 @@ class Choices:
         return list(self.options)
 
     def __str__(self) -> str:
-        return ",".join(str(one).lower() if isinstance(one, bool | None) else str(one) for one in self.options)
+        return ",".join(
+            str(option).lower() if isinstance(option, bool | None) else str(option) for option in self.options
+        )
 
 
 Dimension = Range | Choices
@@ -144,11 +146,11 @@ _NUMBERS: Space = {"input_noise": Range(0.0, 0.3)}
 
 
 def default_space(task: str, kind: str) -> Space:
-    """Return what is searched where nothing else is said.
+    """Return the default space of a task.
 
     Args:
         task: a name in ``rekur.tasks.TASKS``.
-        kind: what an item is: ``text``, ``symbols`` or ``series``; no matter for language.
+        kind: the kind of an item: ``text``, ``symbols`` or ``series``; ignored for language.
 
     Example:
         >>> print(default_space("classify", "text")["learning_rate"])
@@ -159,17 +161,17 @@ def default_space(task: str, kind: str) -> Space:
     return {**_ONE_ANSWER, **(_NUMBERS if kind == "series" else _TOKENS)}
 
 
-def make_space(task: str, kind: str, given: Mapping[str, str | Sequence[Any]], fixed: Mapping[str, Any]) -> Space:
-    """Return the usual space of a task, with what was given put in and what is fixed left out.
+def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]], fixed: Mapping[str, Any]) -> Space:
+    """Return the default space of a task, updated with the user's ranges and without fixed options.
 
     Args:
         task: a name in ``rekur.tasks.TASKS``.
-        kind: what an item is.
-        given: option -> range or choices: text such as ``1e-4:1e-2:log`` or ``lstm,gru``, or a list of values.
-        fixed: options that every trial has, with their values; ``feature_options`` among them.
+        kind: the kind of an item.
+        searched: option -> range or choices: text such as ``1e-4:1e-2:log`` or ``lstm,gru``, or a list of values.
+        fixed: fixed options with their values, including ``feature_options``.
 
     Raises:
-        InputError: a name is unknown or not for searching, a range is empty, a value is not of the option's type.
+        InputError: a name is unknown or cannot be searched, a range is empty, or a value is not of the option's type.
 
     Example:
         >>> space = make_space("classify", "text", {"cell": "lstm,gru", "dropout": "0:0.5"}, {"hidden_size": 64})
@@ -179,7 +181,7 @@ def make_space(task: str, kind: str, given: Mapping[str, str | Sequence[Any]], f
     fixed = {**{name: value for name, value in fixed.items() if value is not None}, **fixed.get("feature_options", {})}
     types = option_types(task, kind)
     chosen: Space = {}
-    for name, values in given.items():
+    for name, values in searched.items():
         if name not in types:
             raise InputError(
                 describe("space", name, f"an option of '{task}' that can be searched", _hint(name, task, types))
@@ -190,7 +192,7 @@ def make_space(task: str, kind: str, given: Mapping[str, str | Sequence[Any]], f
                 describe(f"space {name}", _text(values), f"no range, since it is fixed at {fixed[name]}", fix)
             )
         chosen[name] = _dimension(name, values, types[name])
-    usual = {name: one for name, one in default_space(task, kind).items() if name not in fixed}
+    usual = {name: dimension for name, dimension in default_space(task, kind).items() if name not in fixed}
     space = {**usual, **chosen}
     if not space:
         raise InputError("space: got no option to search, since all are fixed; expected one or more. Fix fewer.")
@@ -198,9 +200,9 @@ def make_space(task: str, kind: str, given: Mapping[str, str | Sequence[Any]], f
 
 
 def option_types(task: str, kind: str) -> dict[str, str]:
-    """Return the options of a task and of its features that may be searched, with the types they are declared with.
+    """Return the searchable options of a task and of its features, with their declared types.
 
-    What a step is cannot be searched for a language model: its scores are per step.
+    For a language model ``tokens`` cannot be searched: its scores are per token.
     """
     bases = [base for base in reversed(TASKS[task].__mro__) if "__init__" in vars(base) and base is not object]
     types: dict[str, str] = {}
@@ -227,20 +229,20 @@ def _text(values: Any) -> str:
 
 
 def _dimension(name: str, values: str | Sequence[Any], declared: str) -> Dimension:
-    """Return the range or the choices that were given for one option."""
+    """Return the user's range or choices for one option."""
     thing = f"space {name}"
     kinds = {part.strip() for part in declared.split("|")}
     if isinstance(values, str) and ":" in values:
         return _range(thing, values, kinds)
     listed = [part.strip() for part in values.split(",")] if isinstance(values, str) else list(values)
-    if not [one for one in listed if one != ""]:
+    if not [value for value in listed if value != ""]:
         raise InputError(describe(thing, _text(values), f"values to try, as {FORMS}"))
-    read = [_value(thing, one, kinds) for one in listed]
+    read = [_value(thing, value, kinds) for value in listed]
     if len(read) == 1:
         fix = f"To give it to every trial, use --{name.replace('_', '-')} {_text(values)}."
         raise InputError(describe(thing, _text(values), "two values or more", fix))
-    if any(one in read[:k] and type(one) is type(read[read.index(one)]) for k, one in enumerate(read)):
-        raise InputError(describe(thing, _text(values), "each value once", "Leave out what stands there twice."))
+    if any(value in read[:k] and type(value) is type(read[read.index(value)]) for k, value in enumerate(read)):
+        raise InputError(describe(thing, _text(values), "each value once", "Remove the duplicates."))
     return Choices(tuple(read))
 
 
@@ -276,11 +278,11 @@ def _number(thing: str, text: str, whole: bool) -> float:
     return value
 
 
-def _value(thing: str, given: Any, kinds: set[str]) -> Any:
-    """Return one choice as the option's type has it."""
-    if not isinstance(given, str):
-        return given
-    word = given.lower()
+def _value(thing: str, choice: Any, kinds: set[str]) -> Any:
+    """Return one choice as a value of the option's type."""
+    if not isinstance(choice, str):
+        return choice
+    word = choice.lower()
     if "None" in kinds and word == "none":
         return None
     if "bool" in kinds and word in ("true", "false"):
@@ -288,15 +290,15 @@ def _value(thing: str, given: Any, kinds: set[str]) -> Any:
     for kind, read in (("int", int), ("float", float)):
         if kind in kinds:
             try:
-                return read(given)
+                return read(choice)
             except ValueError:
                 continue
-    if "str" in kinds and given:
-        return given
+    if "str" in kinds and choice:
+        return choice
     expected = " or ".join(
         sorted(
             {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
             for kind in kinds & {"int", "float", "bool"}
         )
     )
-    raise InputError(describe(thing, given, expected or "values with commas between"))
+    raise InputError(describe(thing, choice, expected or "values with commas between"))

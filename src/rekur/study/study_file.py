@@ -1,4 +1,4 @@
-"""The one SQLite file of a search: an Optuna study that says what search it is, and is locked while one runs."""
+"""The SQLite file of a search: an Optuna study with the identity of the search, locked while it runs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class StudyFile:
 
     Args:
         folder: the search's folder; it exists.
-        identity: what this search is, as plain JSON.
+        identity: the settings that identify this search, as plain JSON.
 
     Attributes:
-        study: as Optuna knows it; its values are costs, which the search makes small.
+        study: Optuna's study; its values are costs, which the search minimizes.
 
     Raises:
         InputError: the file holds another search, or something else.
-        LockedError: a search runs there.
-        SaveError: the file cannot be made; nothing is left of it.
+        LockedError: a search is running there.
+        SaveError: the file cannot be created; nothing is left behind.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ class StudyFile:
             raise
 
     def _make(self, identity: Mapping[str, Any]) -> None:
-        """Make the file, whole or not at all: one that was cut off while it was made could not be opened again."""
+        """Create the file, whole or not at all: Optuna could not open a truncated one."""
         target, self.path = self.path, beside(self.path)
         try:
             self._open(identity)
@@ -93,47 +93,47 @@ class StudyFile:
             self._storage = None
 
     def close(self) -> None:
-        """Let go of the file; the file of its lock goes too."""
+        """Close the file, and remove its lock."""
         self._let_go()
         self._lock.release()
         self._optuna.logging.set_verbosity(self._verbosity)
 
     def all(self, state: str | None = None) -> list[optuna.trial.FrozenTrial]:
-        """Return all trials, or those of a state, by Optuna's name of it."""
+        """Return all trials, or those in one of Optuna's states."""
         states = None if state is None else (self.state(state),)
-        found: list[optuna.trial.FrozenTrial] = self.study.get_trials(deepcopy=False, states=states)
-        return found
+        trials: list[optuna.trial.FrozenTrial] = self.study.get_trials(deepcopy=False, states=states)
+        return trials
 
     def state(self, name: str) -> Any:
-        """Return Optuna's state of a name."""
+        """Return Optuna's state by name."""
         return self._optuna.trial.TrialState[name]
 
-    def known(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-        """Return what was noted of a trial."""
-        found: dict[str, Any] = trial.user_attrs.get("known", {})
-        return found
+    def notes(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+        """Return the notes on a trial."""
+        notes: dict[str, Any] = trial.user_attrs.get("known", {})
+        return notes
 
-    def set(self, number: int, **known: Any) -> None:
-        """Note what is known of a trial that runs; in one piece, since every write waits for the disk."""
-        before = self.known(self._storage.get_trial(self._id(number)))
-        self._storage.set_trial_user_attr(self._id(number), "known", {**before, **known})
+    def set(self, number: int, **notes: Any) -> None:
+        """Add notes on a running trial, in one write, since each waits for the disk."""
+        old_notes = self.notes(self._storage.get_trial(self._id(number)))
+        self._storage.set_trial_user_attr(self._id(number), "known", {**old_notes, **notes})
 
     def set_params(self, number: int, params: Mapping[str, Any], space: Space) -> None:
-        """Note the options of a trial that were not drawn, as far as they could have been."""
+        """Record those options of a trial that are in the space, though they were not drawn."""
         for name, value in params.items():
             if space[name].contains(value):
                 drawn = space[name].distribution()
                 self._storage.set_trial_param(self._id(number), name, drawn.to_internal_repr(value), drawn)
 
-    def fail(self, number: int, **known: Any) -> None:
-        """Note that a trial failed, unless it has ended before."""
+    def fail(self, number: int, **notes: Any) -> None:
+        """Record that a trial failed, unless it has already ended."""
         if not self._storage.get_trial(self._id(number)).state.is_finished():
-            self.set(number, **known)
+            self.set(number, **notes)
             self.study.tell(number, state=self.state("FAIL"))
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Say in one sentence that the file cannot be written, as when the disk is full."""
+        """Turn a write error, such as a full disk, into a SaveError."""
         try:
             yield
         except self._faults() as error:
@@ -146,7 +146,7 @@ class StudyFile:
         return self._ids[number]
 
     def _connect(self) -> sqlite3.Connection:
-        # a path of its own, since in a URL some letters of a path would mean something else
+        # pass the path separately: in a URL some of its characters would have another meaning
         return sqlite3.connect(self.path, timeout=60, check_same_thread=False)
 
     def _faults(self) -> tuple[type[Exception], ...]:
@@ -158,52 +158,52 @@ def _locked(folder: Path) -> FolderLock:
     try:
         return FolderLock(folder, LOCK_FILE)
     except LockedError:
-        text = f"{folder}: got a search that runs there already; expected a folder of its own for each at a time."
+        text = f"{folder}: got a search that is already running there; expected a folder without a running search."
         raise LockedError(f"{text} Wait for it to end, or choose another --out.") from None
 
 
 def _refuse_another(path: Path) -> None:
-    """Raise if a file is a database of something else, into which Optuna would write its tables."""
+    """Raise if a file is another database, since Optuna would add its tables to it."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)) as file:
             tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
             rows = file.execute("select study_name from studies").fetchall() if "studies" in tables else []
     except sqlite3.Error:
-        return  # opening it says what is wrong
+        return  # opening the file reports the error
     if (tables and "studies" not in tables) or (rows and (STUDY_NAME,) not in rows):
         fix = "Choose another --out."
         raise InputError(describe(str(path), "a database of something else", "the SQLite file of a search", fix))
 
 
 def _first(error: BaseException) -> str:
-    """Return the line of the database's own error."""
+    """Return the first line of the database's own error."""
     while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
         error = inner
     return str(error).splitlines()[0]
 
 
-def check_same(folder: Path, known: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise if the search in a folder is another one than that which is asked for now.
+def check_same(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise if the search in a folder has another identity than this one.
 
     Example:
         >>> check_same(Path("runs/a"), {"task": "classify"}, {"task": "classify"})
     """
-    fix = "Go on with the command it was begun with, or choose another --out."
-    for what, before in known.items():
-        after = now.get(what)
-        if before == after:
+    fix = "Repeat the command that started it, or choose another --out."
+    for field, old in saved.items():
+        new = now.get(field)
+        if old == new:
             continue
-        if what in ("data", "valid"):
-            name = "training data" if what == "data" else "validation data"
+        if field in ("data", "valid"):
+            name = "training data" if field == "data" else "validation data"
             raise InputError(
-                f"{folder}: got other {name} than the search there was begun with; expected the same. {fix}"
+                f"{folder}: got {name} that differ from those of the search there; expected the same. {fix}"
             )
-        if isinstance(before, dict) and isinstance(after, dict):
-            name = next(name for name in sorted({*before, *after}) if before.get(name) != after.get(name))
-            before, after = before.get(name), after.get(name)
-            what = f"the range of {name}" if what == "space" else f"the option {name}"
-        got, expected = (_said(one) for one in (after, before))
-        raise InputError(f"{folder}: got {got} for {what}; expected {expected}, as the search there has it. {fix}")
+        if isinstance(old, dict) and isinstance(new, dict):
+            name = next(name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
+            old, new = old.get(name), new.get(name)
+            field = f"the range of {name}" if field == "space" else f"the option {name}"
+        got, expected = (_said(value) for value in (new, old))
+        raise InputError(f"{folder}: got {got} for {field}; expected {expected}, as the search there has it. {fix}")
 
 
 def _said(value: Any) -> str:

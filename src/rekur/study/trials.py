@@ -1,4 +1,4 @@
-"""What is known of a search's trials: as records, as text, as a table in a file."""
+"""The trials of a search: as records, as text, and as a table in a file."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Trial:
 
     Attributes:
         number: from 0, which is the trial of the defaults.
-        state: ``finished``, ``pruned`` (it was clearly worse on the way), ``failed`` or ``running``.
-        score: the best monitored score, of a trial that finished.
-        options: what it tried, as far as the search changes it; the chosen values for the defaults.
-        seconds: how long it took.
+        state: ``finished``, ``pruned`` (ended early as clearly worse), ``failed`` or ``running``.
+        score: the best monitored score of a finished trial.
+        options: the searched options that it tried; for the defaults their values.
+        seconds: its duration.
         evaluations: the monitored score at each evaluation.
         reason: why it failed, or why training ended.
         defaults: whether it is the trial of the defaults.
-        chosen: every option as it was used, of a trial that finished.
-        cost: what the search makes small: the score, or its negative where larger is better.
+        chosen: the value of every option of a finished trial.
+        cost: the number that the search minimizes: the score, negated if larger is better.
     """
 
     number: int
@@ -53,13 +53,13 @@ class Trial:
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that finished, the best first; of equals the earlier."""
+    """Return the finished trials, the best first; of equal ones the earlier first."""
     finished = [trial for trial in trials if trial.state == "finished" and trial.cost is not None]
     return sorted(finished, key=lambda trial: (trial.cost, trial.number))
 
 
 def shown(value: Any) -> str:
-    """Return an option's value as a person reads it.
+    """Return an option's value as readable text.
 
     Example:
         >>> shown(0.00213), shown(True), shown(64)
@@ -81,7 +81,7 @@ def shown_options(options: Mapping[str, Any]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as a person says it.
+    """Return a duration as readable text.
 
     Example:
         >>> clock(75)
@@ -94,19 +94,26 @@ def clock(seconds: float) -> str:
 
 
 def write_csv(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None:
-    """Write one row a trial, with a column for each option that is searched."""
+    """Write one row for each trial, with a column for each searched option."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_HEAD, *names])
-    for one in trials:
-        options = ["" if one.options.get(name) is None else one.options[name] for name in names]
-        row = [one.number, one.state, one.score, round(one.seconds, 2), json.dumps(one.evaluations), one.reason]
+    for trial in trials:
+        options = ["" if trial.options.get(name) is None else trial.options[name] for name in names]
+        row = [
+            trial.number,
+            trial.state,
+            trial.score,
+            round(trial.seconds, 2),
+            json.dumps(trial.evaluations),
+            trial.reason,
+        ]
         writer.writerow([*row, *options])
     write_whole(path, out.getvalue().encode("utf-8", "backslashreplace"), overwrite=_is_csv, what=_WHAT)
 
 
 def check_csv(path: Path) -> None:
-    """Raise if a file that is none of :func:`write_csv` has its name."""
+    """Raise if the path is a file that :func:`write_csv` did not write."""
     check_file(path, overwrite=_is_csv, what=_WHAT)
 
 
