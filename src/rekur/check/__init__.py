@@ -1,4 +1,4 @@
-"""Check: proofs on a saved model and its user's data that it runs as it should; PyTorch only where it is installed."""
+"""Check: proofs that a saved model runs correctly, on the user's data; PyTorch is used only if it is installed."""
 
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.proofs import CHECKS, check_bundle

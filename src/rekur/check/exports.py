@@ -1,4 +1,4 @@
-"""Proofs of what a model is exported to, on the sequences at hand: ONNX models in ONNX Runtime, C that is compiled."""
+"""Proofs of exports on the given sequences: ONNX models in ONNX Runtime, and compiled C."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rekur.ship.c.write import header, source
 from rekur.ship.to_onnx.check import open_models
 from rekur.ship.to_onnx.models import make_models
 
-#: steps that are taken one by one
+#: most steps of a sequence to run one by one
 _STEPS = 300
 
 
 def onnx(subject: Subject) -> Iterator[Pair]:
-    """Run the sequences in ONNX Runtime, padded beside each other, and step by step with the state carried on."""
+    """Run the sequences in ONNX Runtime, as a padded batch and step by step with carried state."""
     for name in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
             raise NotApplicable(f'{name} is not installed: pip install "rekur[export]"')
@@ -33,37 +33,37 @@ def onnx(subject: Subject) -> Iterator[Pair]:
     for row, x in zip(padded, subject.sequences, strict=True):
         row[: len(x)] = x
     (scores,) = sessions["sequence"].run(["scores"], {"input": padded, "lengths": lengths})
-    for name, row, wanted in zip(subject.names, scores, subject.whole, strict=True):
-        yield Pair(name, row, wanted)
+    for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
+        yield Pair(name, row, expected)
     if "step" not in sessions:
         return
     slots = [slot.name for slot in subject.saved[0].state]
+    outputs_of_step = ["scores", *(f"next.{slot}" for slot in slots)]
     for name, whole in zip(subject.names, subject.sequences, strict=True):
         x = np.asarray(whole[:_STEPS]).astype(padded.dtype)
         state = [array[None] for array in subject.engine.initial_state()]
         for step in x:
-            given = {f"state.{slot}": array for slot, array in zip(slots, state, strict=True)}
-            wanted = ["scores", *(f"next.{slot}" for slot in slots)]
-            scores, *state = sessions["step"].run(wanted, {"input": step[None], **given})
+            inputs = {f"state.{slot}": array for slot, array in zip(slots, state, strict=True)}
+            scores, *state = sessions["step"].run(outputs_of_step, {"input": step[None], **inputs})
         yield Pair(f"{name}, after {len(x)} steps", scores[0], subject.engine.run([x])[0])
 
 
 def c(subject: Subject) -> Iterator[Pair]:
-    """Compile the model as C, int8 where its weights are, and run the sequences there."""
+    """Compile the model as C, in int8 if its weights are, and run the sequences."""
     program, weights = subject.saved
     if not program.causal:
         raise NotApplicable("the model needs whole sequences, and C runs live")
     if compiler() is None:
-        raise NotApplicable("no C compiler: cc, gcc, clang or what CC names")
+        raise NotApplicable("no C compiler: cc, gcc, clang or the one in CC")
     precision = "int8" if program.precision == "int8" else "float32"
     lowered = lower_to_c(program, weights, Style("model", precision))
     sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
     try:
-        found = outputs(sources, "model", program, subject.sequences)
-    except SaveError as error:  # there is no room to compile it
+        scores = outputs(sources, "model", program, subject.sequences)
+    except SaveError as error:  # no space to compile it
         raise NotApplicable(str(error)) from error
-    for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
-        yield Pair(name, row, wanted)
+    for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
+        yield Pair(name, row, expected)
 
 
 def _input_type(x: Array) -> type:

@@ -1,4 +1,4 @@
-"""What a proof compares, and what it finds: the largest difference, and where it is."""
+"""The arrays that a proof compares, and its finding: the largest difference and its location."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rekur.ship.difference import differences
 
 
 class NotApplicable(Exception):
-    """A proof says that there is nothing to prove, and why."""
+    """A proof does not apply to the model; the text says why."""
 
 
 class Pair(NamedTuple):
     """Two arrays that should be equal.
 
     Attributes:
-        where: what they belong to, such as ``item 3``.
-        found: what one way gave.
-        wanted: what the other way gave, of the same shape.
-        axes: what the axes count, such as ``("step", "score")``; the last one of scores is shown by their names.
+        where: their owner, such as ``item 3``.
+        found: the result of one way.
+        wanted: the result of the other way, of the same shape.
+        axes: names of the axes, such as ``("step", "score")``; an index of a score is shown as its label.
     """
 
     where: str
@@ -40,11 +40,11 @@ class Check:
     """One proof.
 
     Args:
-        name: by which it is called.
-        says: what is true where it holds.
-        run: gives pairs of arrays that should be equal, or raises :class:`NotApplicable`.
-        tolerance: the largest difference at which it holds: absolute; in rows with numbers above 1 in size, along the
-            last axis, a share of the largest.
+        name: its name.
+        says: the statement that it proves.
+        run: yields pairs of arrays that should be equal, or raises :class:`NotApplicable`.
+        tolerance: the largest accepted difference: absolute; in rows with numbers above 1 in size, along the last axis,
+            relative to the largest.
 
     Example:
         >>> def same(subject):
@@ -60,16 +60,16 @@ class Check:
     tolerance: float = 1e-5
 
     def on(self, subject: Subject) -> Finding:
-        """Return what the proof finds; an error on the way is a proof that does not hold."""
+        """Return the finding; a proof that raises an error does not hold."""
         largest, where = -1.0, ""
         try:
             for pair in self.run(subject):
-                difference, place = _largest(pair, getattr(subject, "scores", ()))
+                difference, location = _largest(pair, getattr(subject, "scores", ()))
                 if difference > largest:
-                    largest, where = difference, place
+                    largest, where = difference, location
         except NotApplicable as error:
             return Finding(self.name, self.says, None, self.tolerance, str(error))
-        except Exception as error:  # whatever the model makes a library raise, it is a proof that does not hold
+        except Exception as error:  # any error that the model causes in a library refutes the proof
             kind = "" if isinstance(error, RekurError) else f"{type(error).__name__}: "
             return Finding(self.name, self.says, math.inf, self.tolerance, f"{kind}{error}")
         if largest < 0:
@@ -79,14 +79,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a proof found.
+    """The result of a proof.
 
     Attributes:
         name: of the proof.
-        says: what is true where it holds.
-        difference: the largest; None where there was nothing to prove.
-        tolerance: the largest at which it holds.
-        where: where the largest difference is, or why there was nothing to prove.
+        says: the statement that it proves.
+        difference: the largest difference; None if the proof does not apply.
+        tolerance: the largest accepted difference.
+        where: the location of the largest difference, or why the proof does not apply.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Finding:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the proof holds; None where there was nothing to prove."""
+        """Whether the proof holds; None if it does not apply."""
         return None if self.difference is None else self.difference <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,16 +106,16 @@ class Finding:
 
 
 def _largest(pair: Pair, scores: Sequence[str]) -> tuple[float, str]:
-    """Return the largest difference of a pair, infinite where one has no number or another shape, and where it is."""
+    """Return the largest difference of a pair and its location; infinite if shapes differ or only one is NaN."""
     if pair.found.shape != pair.wanted.shape:
         return math.inf, f"{pair.where}: {pair.found.shape} instead of {pair.wanted.shape}"
     if not pair.found.size:
         return 0.0, pair.where
     apart = differences(pair.found, pair.wanted)
     apart[np.isnan(pair.found) & np.isnan(pair.wanted)] = 0
-    place = np.unravel_index(int(apart.argmax()), apart.shape)
+    index = np.unravel_index(int(apart.argmax()), apart.shape)
     named = [
         f"{axis} '{scores[at]}'" if axis == "score" and at < len(scores) else f"{axis} {at}"
-        for axis, at in zip(pair.axes, map(int, place), strict=True)
+        for axis, at in zip(pair.axes, map(int, index), strict=True)
     ]
-    return float(apart[place]), ", ".join([pair.where, *named])
+    return float(apart[index]), ", ".join([pair.where, *named])

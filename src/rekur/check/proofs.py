@@ -1,6 +1,6 @@
-"""The proofs: each runs the model in two ways that should give the same.
+"""The proofs: each runs the model in two ways that should give equal results.
 
-A proof of something else is one more function and one more entry of ``CHECKS``.
+To add a proof, write a function and add it to ``CHECKS``.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from rekur.program.ops import SCALE
 from rekur.runtime import LanguagePredictor, ProgramModel, Session, layout, read_bundle
 
 _WHOLE_ONLY = "the model needs whole sequences, and has no steps"
-#: steps in the pieces that a sequence is cut into
+#: sizes of chunks of a sequence
 _CHUNKS = (1, 3, 10, 64)
-#: steps that are taken one by one
+#: most steps of a sequence to run one by one
 _STEPS = 300
 
 
 def padding(subject: Subject) -> Iterator[Pair]:
-    """Run each sequence alone and beside one that is longer by far."""
+    """Run each sequence alone and in a batch with a much longer one."""
     for name, x in zip(subject.names, subject.sequences, strict=True):
         beside = subject.engine.run([x, drawn_like(subject, 2 * len(x) + 19)])
         yield Pair(name, beside[0], subject.engine.run([x])[0])
 
 
 def batch_mates(subject: Subject) -> Iterator[Pair]:
-    """Run each sequence alone and with all others."""
+    """Run each sequence alone and in a batch with all others."""
     for name, x, together in zip(subject.names, subject.sequences, subject.whole, strict=True):
         yield Pair(name, together, subject.engine.run([x])[0])
 
@@ -44,21 +44,21 @@ def order(subject: Subject) -> Iterator[Pair]:
     """Run the sequences in two orders."""
     shuffled = np.random.default_rng(0).permutation(len(subject.sequences))
     for places in (np.arange(len(shuffled))[::-1], shuffled):
-        found = subject.engine.run([subject.sequences[place] for place in places])
-        for place, row in zip(places.tolist(), found, strict=True):
-            yield Pair(subject.names[place], row, subject.whole[place])
+        scores = subject.engine.run([subject.sequences[index] for index in places])
+        for index, row in zip(places.tolist(), scores, strict=True):
+            yield Pair(subject.names[index], row, subject.whole[index])
 
 
 def chunks(subject: Subject) -> Iterator[Pair]:
-    """Run each sequence in pieces, the state carried from one to the next, and as a whole."""
+    """Run each sequence in chunks with carried state, and as a whole."""
     _need_steps(subject)
     engine = subject.engine
-    for name, x, wanted in zip(subject.names, subject.sequences, subject.whole, strict=True):
+    for name, x, expected in zip(subject.names, subject.sequences, subject.whole, strict=True):
         for size in _CHUNKS:
             state = engine.initial_state()
             for start in range(0, len(x), size):
                 state = engine.advance(x[start : start + size], state)
-            yield Pair(f"{name} in chunks of {size}", engine.read(state), wanted)
+            yield Pair(f"{name} in chunks of {size}", engine.read(state), expected)
 
 
 def steps(subject: Subject) -> Iterator[Pair]:
@@ -74,18 +74,18 @@ def stream(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable("a language model has no sessions" if _is_language(subject) else "it needs DATA")
     model, features = ProgramModel.of(subject.bundle), subject.bundle.features()
     rng = np.random.default_rng(0)
-    for name, item, wanted in zip(subject.names, subject.items, subject.whole, strict=True):
+    for name, item, expected in zip(subject.names, subject.items, subject.whole, strict=True):
         session = Session(model, features, np.asarray)
-        found = session.prediction()
-        for place, piece in enumerate(_cut(item, rng)):
-            found = session.push(piece)
-            if place % 2 == 0:
+        prediction = session.prediction()
+        for index, piece in enumerate(_cut(item, rng)):
+            prediction = session.push(piece)
+            if index % 2 == 0:
                 session = Session.restore(session.get_state(), model, features, np.asarray)
-        yield Pair(name, found, wanted)
+        yield Pair(name, prediction, expected)
 
 
 def saved(subject: Subject) -> Iterator[Pair]:
-    """Read the bundle from the disk once more: the same program, weights, steps and scores."""
+    """Read the bundle from disk again: the same program, weights, steps and scores."""
     again = read_bundle(subject.bundle.folder)
     program, weights = again.program()
     yield Pair("program.json", np.array([program.to_json() == subject.saved[0].to_json()]), np.array([True]), ("",))
@@ -95,18 +95,18 @@ def saved(subject: Subject) -> Iterator[Pair]:
     for name, item, x in zip(subject.names, subject.items, subject.sequences, strict=False):
         axes = ("step", "number")[: x.ndim]
         yield Pair(f"{name}, its steps", features.transform(item), x, axes)
-    found = Engine(program, weights).run(subject.sequences)
-    for name, row, wanted in zip(subject.names, found, subject.whole, strict=True):
-        yield Pair(name, row, wanted)
+    scores = Engine(program, weights).run(subject.sequences)
+    for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
+        yield Pair(name, row, expected)
 
 
 def pytorch(subject: Subject) -> Iterator[Pair]:
     """Run the sequences on the engine and on the model in PyTorch."""
     run = _in_torch(subject)
-    for name, row, wanted in zip(
+    for name, row, expected in zip(
         subject.names, _in_engine(subject)(subject.sequences), run(subject.sequences), strict=True
     ):
-        yield Pair(name, row, wanted, _axes(subject))
+        yield Pair(name, row, expected, _axes(subject))
 
 
 def pytorch_padding(subject: Subject) -> Iterator[Pair]:
@@ -117,7 +117,7 @@ def pytorch_padding(subject: Subject) -> Iterator[Pair]:
 
 
 def int8(subject: Subject) -> Iterator[Pair]:
-    """Round the weights to int8: none moves by more than half a step, and they run live as whole."""
+    """Round the weights to int8: none moves by more than half a step, and live results equal whole ones."""
     program, weights = subject.saved
     if program.precision != "float32":
         raise NotApplicable(f"the weights are {program.precision}, so that all other proofs are of it")
@@ -130,8 +130,8 @@ def int8(subject: Subject) -> Iterator[Pair]:
         beyond = np.maximum(0, np.abs(exact - weights[name]) / step - 0.5)
         yield Pair(f"weight '{name}' in int8", beyond, np.zeros_like(beyond), _places(exact))
     engine = Engine(small, rounded)
-    found, wanted = engine.run(subject.sequences), Engine(program, expanded).run(subject.sequences)
-    for name, row, right in zip(subject.names, found, wanted, strict=True):
+    scores, expected = engine.run(subject.sequences), Engine(program, expanded).run(subject.sequences)
+    for name, row, right in zip(subject.names, scores, expected, strict=True):
         yield Pair(f"{name} in int8", row, right)
     if program.causal:
         yield from _steps_of(subject, engine, " in int8")
@@ -155,10 +155,10 @@ CHECKS = (
 
 
 def check_bundle(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
-    """Yield what each proof finds.
+    """Yield the finding of each proof.
 
     Args:
-        subject: a saved model with sequences to run it on; :func:`subject_of` makes it.
+        subject: a saved model with sequences; :func:`subject_of` returns it.
         checks: the proofs; by default all.
 
     Example:
@@ -181,7 +181,7 @@ def _is_language(subject: Subject) -> bool:
 
 
 def _steps_of(subject: Subject, engine: Engine, how: str) -> Iterator[Pair]:
-    """Give what an engine says after single steps, and after the whole."""
+    """Yield an engine's output after single steps, and after the whole."""
     live = engine.live()
     for name, whole in zip(subject.names, subject.sequences, strict=True):
         x = whole[:_STEPS]
@@ -192,7 +192,7 @@ def _steps_of(subject: Subject, engine: Engine, how: str) -> Iterator[Pair]:
 
 
 def _cut(item: Any, rng: np.random.Generator) -> Iterator[Any]:
-    """Give an item in pieces."""
+    """Yield an item in pieces."""
     start, pieces = 0, item if isinstance(item, str | list) else np.asarray(item)
     while start < len(pieces):
         end = start + int(rng.integers(1, max(2, len(pieces) // 3 + 1)))
@@ -209,12 +209,12 @@ def _axes(subject: Subject) -> tuple[str, ...]:
 
 
 def _in_engine(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
-    """Return what scores sequences on the engine; of a language model each token's."""
+    """Return the function that scores sequences on the engine; of a language model each token."""
     return _scores_by(subject.runner)
 
 
 def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
-    """Return what scores sequences in PyTorch."""
+    """Return the function that scores sequences in PyTorch."""
     if importlib.util.find_spec("torch") is None:
         raise NotApplicable("PyTorch is not installed")
     if layout.WEIGHTS not in subject.bundle.config["files"]:
@@ -227,8 +227,8 @@ def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
 def _scores_by(model: Any) -> Callable[[list[Array]], Sequence[Array]]:
     def scores(sequences: list[Array]) -> Sequence[Array]:
         if model.task != "language":
-            found: Array = model._scores_of_steps(Ragged.from_iter(sequences))
-            return list(found)
+            rows: Array = model._scores_of_steps(Ragged.from_iter(sequences))
+            return list(rows)
         lengths = [len(x) for x in sequences]
         starts = np.cumsum([0, *lengths[:-1]])
         each = model._nats(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)

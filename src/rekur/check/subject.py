@@ -1,4 +1,4 @@
-"""What the proofs look at: a saved model, and sequences of its user's data or drawn ones.
+"""The subject of proofs: a saved model with sequences from the user's data, or random ones.
 
 Axes: T time, D numbers of a step.
 """
@@ -20,21 +20,21 @@ from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, LanguagePredictor, Predictor, runner
 from rekur.runtime.answers import ClassAnswers
 
-#: steps of sequences that are drawn where there is no data
+#: lengths of random sequences
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
-#: tokens of a text that are looked at together
+#: most tokens of a piece of text
 PIECE = 128
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A saved model and what it is run on.
+    """A saved model and the sequences to run it on.
 
     Attributes:
         bundle: the saved model.
-        names: what to call each sequence in a table.
-        sequences: as the model reads them: token numbers (T,) or rows (T, D).
-        items: the same before the features; empty where they were drawn, or are pieces of a text.
+        names: the name of each sequence in tables.
+        sequences: input of the model: token numbers (T,) or rows (T, D).
+        items: the raw items of the sequences; empty for random ones and for pieces of a text.
     """
 
     bundle: Bundle
@@ -49,12 +49,12 @@ class Subject:
 
     @cached_property
     def runner(self) -> Predictor | LanguagePredictor:
-        """What runs the model."""
+        """The runner of the model."""
         return runner(self.bundle)
 
     @cached_property
     def engine(self) -> Engine:
-        """What runs the program."""
+        """The engine of the program."""
         return Engine(*self.saved)
 
     @cached_property
@@ -64,7 +64,7 @@ class Subject:
 
     @cached_property
     def scores(self) -> list[str]:
-        """What each score stands for."""
+        """The label of each score; empty unless the model is a classifier."""
         answers = getattr(self.runner, "answers_", None)
         return [str(label) for label in answers.classes] if isinstance(answers, ClassAnswers) else []
 
@@ -74,9 +74,9 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
 
     Args:
         bundle: the saved model.
-        data: a :class:`rekur.data.Corpus`, or for a language model texts as :func:`rekur.data.open_texts` gives them;
-            None draws sequences at random.
-        items: how many items, or pieces of a text, are looked at.
+        data: a :class:`rekur.data.Corpus`, or for a language model texts from :func:`rekur.data.open_texts`; None draws
+            random sequences.
+        items: most items, or pieces of a text.
 
     Raises:
         BundleError: the bundle has no program.
@@ -102,17 +102,17 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
     for example in islice(iter(data), items):
         with data.naming_the_place():
             sequences.append(features.transform(example.item))
-    names = [f"item {n} (line {one.line})" for n, one in enumerate(examples)]
-    return Subject(bundle, names, sequences, [one.item for one in examples])
+    names = [f"item {n} (line {example.line})" for n, example in enumerate(examples)]
+    return Subject(bundle, names, sequences, [example.item for example in examples])
 
 
 def drawn_like(subject: Subject, length: int) -> Array:
-    """Return a sequence of so many steps that the model may read."""
+    """Return a random sequence of this length for the model."""
     return draw_sequences(subject.saved[0], [length], length, padding=False)[0]
 
 
 def _pieces(tokens: Any) -> Iterator[Array]:
-    """Give the documents of a text, cut where they are long."""
+    """Yield the documents of a text, in pieces of at most ``PIECE`` tokens."""
     ends = [*tokens.starts[1:].tolist(), len(tokens.ids)]
     for start, end in zip(tokens.starts.tolist(), ends, strict=True):
         for first in range(start, end, PIECE):

@@ -1,4 +1,4 @@
-"""Decoding: from the scores of what comes next to texts, over any step function; no PyTorch."""
+"""Decoding: from scores of the next token to texts, over any step function; no PyTorch."""
 
 from rekur.decode.generate import (
     Continuation,

@@ -1,4 +1,4 @@
-"""Texts that go on: one token after the other, many samples side by side, at a constant cost a token.
+"""Generation of texts: token by token, a batch of samples, at a constant cost per token.
 
 Axes: S samples, B of them that have not ended, T tokens, V vocabulary.
 """
@@ -19,36 +19,36 @@ from rekur.decode.sample import PADDING, Ids, Sampler, Scores
 from rekur.decode.stops import Stops, check_stops
 from rekur.errors import InputError, describe
 
-#: bytes that a sample takes at least for its text, for each token, and for each token of the vocabulary
+#: minimum bytes of a sample for its text, for each token, and for each token of the vocabulary
 _WRITER, _TOKEN, _SCORE = 2000, 16, 8
 
 
 class StepFunction(Protocol):
-    """A model that scores what comes next, and keeps the state of many texts side by side.
+    """A model that scores the next token of a batch of texts.
 
-    None of the methods may change a state that it was given.
+    None of the methods may change its argument ``state``.
     """
 
     def initial_state(self, batch: int, /) -> Any:
-        """Return the state of B texts before their first token."""
+        """Return the initial state of B texts."""
 
     def step(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
-        """Return the scores (B, V) of what follows one more token of each text, int64 (B,), and the state."""
+        """Return the scores (B, V) of the next token after one more token of each text, int64 (B,), and the state."""
 
     def select(self, state: Any, rows: Ids, /) -> Any:
-        """Return the state of some of the texts, int64 (k,), each as often as it is asked for."""
+        """Return the state of the texts with these indices, int64 (k,), which may repeat."""
 
 
 @runtime_checkable
 class PromptReader(Protocol):
-    """A step function that takes many tokens at once."""
+    """A step function that can take several tokens at once."""
 
     def read(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
-        """Return the scores (1, V) of what follows T >= 1 more tokens of one text, and the state."""
+        """Return the scores (1, V) of the next token after T >= 1 more tokens of one text, and the state."""
 
 
 class TextDecoder(Protocol):
-    """Token numbers on their way to text: all that was pushed, then what is finished, is the whole text."""
+    """A streaming decoder of tokens: the texts from all pushes and from ``finish`` join to the whole text."""
 
     @property
     def push(self) -> Any:
@@ -60,7 +60,7 @@ class TextDecoder(Protocol):
 
 
 class Writer(Protocol):
-    """What turns text into token numbers and back, such as ``rekur.features.TextFeatures``."""
+    """A converter of text to tokens and back, such as ``rekur.features.TextFeatures``."""
 
     @property
     def size(self) -> int:
@@ -70,7 +70,7 @@ class Writer(Protocol):
         """Return the token numbers (T,) of a text."""
 
     def unknown(self, text: str, /) -> list[str]:
-        """Return the parts of a text that are not known."""
+        """Return the unknown parts of a text."""
 
     def decoder(self) -> TextDecoder:
         """Return a new decoder."""
@@ -78,13 +78,13 @@ class Writer(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Continuation:
-    """Where a sample stands, from which it goes on as if it had never been interrupted.
+    """The point from which a sample continues as if it had never been interrupted.
 
     Attributes:
-        state: the model's state of one text, behind all of ``ids`` but the last.
+        state: the model's state of one text, after all of ``ids`` except the last.
         ids: all tokens so far, of the prompt and drawn, (T,).
         number: of the sample.
-        drawn: how many of the tokens were drawn.
+        drawn: the number of drawn tokens.
     """
 
     state: Any
@@ -95,17 +95,17 @@ class Continuation:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A text that was drawn.
+    """A generated text.
 
     Attributes:
-        number: which of the samples it is, from 0.
-        text: what was drawn, without the prompt.
-        tokens: number of tokens drawn, those of a stop string among them.
+        number: of the sample, from 0.
+        text: the text without the prompt.
+        tokens: number of drawn tokens, including those of a stop string.
         log_probability: natural logarithm of their probability under the model itself, at temperature 1.
         stopped: ``length`` or ``stop``.
-        ids: the tokens drawn, (T,).
+        ids: the drawn tokens, (T,).
         each: the log-probability of each of them, (T,).
-        continuation: what :func:`generate` takes to go on.
+        continuation: the argument with which :func:`generate` continues the text.
     """
 
     number: int
@@ -122,7 +122,7 @@ class Event(NamedTuple):
     """A piece of a sample as it is drawn.
 
     Attributes:
-        number: which of the samples it belongs to.
+        number: of its sample.
         text: the next piece of its text.
         sample: the whole sample with its last piece, else None.
     """
@@ -146,27 +146,27 @@ def generate(
     continue_from: Continuation | None = None,
     stream: bool = True,
 ) -> Iterator[Event]:
-    """Yield texts as they are drawn, all samples together; one that has ended costs nothing any more.
+    """Yield texts while they are drawn, all samples in one batch; ended samples leave the batch.
 
     The model first reads a start token, padding (0), then the prompt once for all samples. Options are checked at
-    once, before anything is yielded. A sample's random numbers are its own (see :class:`Sampler`), so it does not
-    depend on its mates but for the last digits of the model's scores, where the model rounds a batch differently.
+    once, before anything is yielded. Each sample has its own random numbers (see :class:`Sampler`), so it depends on
+    the other samples only through the last digits of the scores, if the model rounds differently in a batch.
 
     Args:
-        model: what scores the next token; one with ``read`` takes the prompt at once.
-        features: what reads the prompt and writes the text.
-        prompt: what all samples begin with, a text or token numbers.
-        samples: how many are drawn, 1 or more.
-        max_tokens: tokens to draw for each at most, 1 or more.
-        sampler: how tokens are drawn; None for a plain ``Sampler()``.
-        stop: strings at which a sample ends; looked for in what was drawn, also where tokens meet.
-        keep_stop: whether a text ends behind the stop string instead of before it.
-        unknown: what is done with parts of the prompt that were never seen in training: ``error``, or ``keep`` to
-            read them as the unknown token.
-        continue_from: a sample's ``continuation``, from which all samples go on, the first of them with that
-            sample's own random numbers; a prompt is then read first.
-        stream: whether pieces of text are yielded as they come; if not, each sample is, once it has ended, which is
-            faster.
+        model: scores the next token; a model with ``read`` takes the prompt at once.
+        features: reads the prompt and writes the text.
+        prompt: the start of all samples, a text or token numbers.
+        samples: number of samples, 1 or more.
+        max_tokens: most tokens of a sample, 1 or more.
+        sampler: how tokens are drawn; None for the default ``Sampler()``.
+        stop: strings at which a sample ends; they are found in the drawn text, also across tokens.
+        keep_stop: whether a text includes the stop string.
+        unknown: the treatment of parts of the prompt unseen in training: ``error``, or ``keep`` to read them
+            as the unknown token.
+        continue_from: a sample's ``continuation``, from which all samples continue, the first of them with that
+            sample's own random numbers; a prompt is read first.
+        stream: whether to yield pieces of text as they come; if False, each sample is yielded when it has ended, which
+            is faster.
 
     Raises:
         InputError: an option is out of range, or the prompt has unknown parts.
@@ -191,7 +191,7 @@ def generate_all(model: StepFunction, features: Writer, **options: Any) -> list[
 
 
 class _TextWriter:
-    """The text of one sample: decoded, and cut at a stop string."""
+    """The text of one sample: decoded and cut at a stop string."""
 
     def __init__(self, stops: Stops) -> None:
         self.stops = stops
@@ -199,13 +199,13 @@ class _TextWriter:
         self._pieces: list[str] = []
 
     def start(self, decoder: TextDecoder, ids: list[int]) -> None:
-        """Begin behind some tokens, since what stands before a word depends on the one before."""
+        """Start after some tokens, since the separator before a word depends on the previous one."""
         self._decoder = decoder
         if ids:
             decoder.push(ids)
 
     def push(self, ids: list[int]) -> str:
-        """Take tokens, and return the text that is certain."""
+        """Add tokens, and return the text that is certain."""
         text = self.stops.push(self._decoder.push(ids))
         if text:
             self._pieces.append(text)
@@ -226,7 +226,7 @@ class _TextWriter:
 
 
 class _Run:
-    """One generation: what was read, what is drawn, what is written."""
+    """One call of :func:`generate`."""
 
     def __init__(
         self,
@@ -239,14 +239,14 @@ class _Run:
     ) -> None:
         self._model, self._features, self._sampler, self._writers = model, features, sampler, writers
         self._record = _Record(len(writers))
-        before = np.empty(0, np.int64) if begun is None else begun.ids
+        history = np.empty(0, np.int64) if begun is None else begun.ids
         self._first, self._drawn = (0, 0) if begun is None else (begun.number, begun.drawn)
         self._state = None if begun is None else begun.state
-        last = before[-1:] if len(before) else np.array([PADDING])
-        self._unread, self._ids = np.concatenate([last, prompt]), np.concatenate([before, prompt])
+        last = history[-1:] if len(history) else np.array([PADDING])
+        self._unread, self._ids = np.concatenate([last, prompt]), np.concatenate([history, prompt])
 
     def events(self, max_tokens: int, *, each_token: bool, stream: bool) -> Iterator[Event]:
-        """Draw, write and read on, token after token; without ``each_token`` texts are written when they end."""
+        """Draw, write and step, token by token; without ``each_token`` texts are written when they end."""
         model, samples = self._model, len(self._writers)
         scores, state = self._read()
         if samples > 1:
@@ -280,7 +280,7 @@ class _Run:
             scores, state = model.step(ids, state)
 
     def _read(self) -> tuple[Scores, Any]:
-        """Return the scores (1, V) behind all that was not read yet, and the state."""
+        """Return the scores (1, V) after all unread tokens, and the state."""
         model, state = self._model, self._state
         if state is None:
             state = model.initial_state(1)
@@ -310,7 +310,7 @@ class _Record:
         self._count = 0
 
     def add(self, live: Ids, ids: Ids, each: NDArray[np.float64]) -> None:
-        """Take one more token of the samples that have not ended."""
+        """Add one more token of the samples that have not ended."""
         if self._count == self._ids.shape[1]:
             self._ids, self._each = (np.concatenate([array] * 2, axis=1) for array in (self._ids, self._each))
         self._ids[live, self._count], self._each[live, self._count] = ids, each
@@ -327,7 +327,7 @@ class _Record:
 
 
 def _check_memory(samples: int, tokens: int, vocabulary_size: int, state: int = 0) -> None:
-    """Raise if so many samples of so many tokens, each with a state of so many bytes, do not fit into memory."""
+    """Raise if samples with this number of tokens and bytes of state do not fit into memory."""
     needed = samples * (_WRITER + _TOKEN * max(64, tokens) + _SCORE * vocabulary_size + state)
     free = available_memory()
     if free is not None and needed > free:
@@ -346,7 +346,7 @@ def _bytes_of(state: Any) -> int:
 
 
 def _prompt(features: Writer, prompt: str | Sequence[int] | Ids, unknown: str) -> Ids:
-    """Return the token numbers of a prompt, or say what of it is not known."""
+    """Return the token numbers of a prompt; raise for unknown parts."""
     if not isinstance(prompt, str):
         ids = np.asarray(prompt)
         if ids.ndim != 1 or (len(ids) and ids.dtype.kind not in "iu"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: up to so many weights a row is summed up one by one; beyond, block by block, which is ten times faster
+#: up to this size a row is summed directly; a longer one is summed in blocks, which is ten times faster
 DIRECT = 512
 _WIDTH = 128
 
@@ -18,7 +18,7 @@ _WIDTH = 128
 def pick(
     weights: NDArray[np.floating[Any]], uniforms: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    r"""Return for each row the index that its uniform number falls on, and the sum of its weights.
+    r"""Return for each row the index selected by its uniform number, and the sum of its weights.
 
     .. math:: i = \min \{ k : \textstyle\sum_{j \le k} w_j > u \sum_j w_j \}
 
@@ -39,7 +39,7 @@ def pick(
     if weights.shape[1] > DIRECT:
         return _by_blocks(weights, uniforms)
     ends = np.add.accumulate(weights, axis=1, dtype=np.float64)
-    # A target is below its sum, since u is: the first end above it is one where a weight was added.
+    # u < 1, so the target is below the sum: the first end above it belongs to a positive weight.
     return _first_above(ends, uniforms * ends[:, -1]), ends[:, -1]
 
 
@@ -59,12 +59,12 @@ def _by_blocks(
     columns = block[:, None] * _WIDTH + np.arange(_WIDTH)
     inside = np.where(columns < size, weights[every[:, None], np.minimum(columns, size - 1)], 0)
     inner = np.add.accumulate(inside, axis=1, dtype=np.float64)
-    # Rounding may take the rest out of [0, the block's sum): then the block's first or last weight is meant.
+    # Rounding may move the rest out of [0, the block's sum): then take the block's first or last weight.
     rest = np.maximum(target - (ends[every, block] - sums[every, block]), 0)
     last = np.add.reduce(inner < inner[:, -1:], axis=1, dtype=np.int64)
     return block * _WIDTH + np.minimum(_first_above(inner, rest), last), ends[:, -1]
 
 
 def _first_above(ends: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = np.add.reduce(ends <= target[:, None], axis=1, dtype=np.int64)
-    return found
+    indices: NDArray[np.int64] = np.add.reduce(ends <= target[:, None], axis=1, dtype=np.int64)
+    return indices

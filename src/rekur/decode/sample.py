@@ -1,4 +1,4 @@
-"""Drawing the next token: temperature, cuts of the unlikely, a penalty on repetition, one random stream a sample.
+"""Drawing the next token: temperature, top-k, top-p, min-p, repetition penalty, one random stream for each sample.
 
 Axes: B samples in the batch, V vocabulary, K drawable tokens, W window.
 """
@@ -20,7 +20,7 @@ from rekur.decode.used import Used
 from rekur.errors import InputError, describe
 
 PADDING, UNKNOWN = 0, 1
-#: uniform numbers of a sample that are made at once; Philox makes four of each counter
+#: uniform numbers that a sample generates at once; Philox generates four from each counter
 _BLOCK, _PER_COUNTER = 256, 4
 #: temperatures that single precision can divide by
 _COOLEST, _HOTTEST = 1e-6, 1e6
@@ -33,29 +33,30 @@ Scores = NDArray[np.floating[Any]]
 class Sampler:
     r"""How the next token is drawn from a model's scores; the steps are applied in this order.
 
-    1. *Drawable*: padding (0) is never drawn, unknown (1) only with ``draw_unknown``; the rest share their part.
-    2. *Repetition penalty* :math:`\theta`: the score z of a token that was used becomes z/θ where it is positive
-       and zθ where it is negative; z is measured from the mean score of the drawable tokens, so that adding a
-       number to all scores changes nothing.
+    1. *Drawable*: padding (0) is never drawn, unknown (1) only with ``draw_unknown``; their probability goes to the
+       other tokens.
+    2. *Repetition penalty* :math:`\theta`: the score z of a used token becomes z/θ if it is positive and zθ if it is
+       negative; z is relative to the mean score of the drawable tokens, so that adding a number to all scores changes
+       nothing.
     3. *Temperature* τ: :math:`p_i \propto e^{z_i / \tau}`; at 0 the likeliest token is taken, the lowest number
-       among equals, and what follows has no say.
-    4. *top_k*: the k likeliest tokens are kept.
-    5. *top_p*: of these, the fewest of the likeliest that have at least this share of their probability are kept.
-    6. *min_p*: tokens less likely than this share of the likeliest are left out.
+       among equals, and the later steps are skipped.
+    4. *top_k*: the k likeliest tokens remain.
+    5. *top_p*: of these, the smallest set of the likeliest with at least this share of their probability remains.
+    6. *min_p*: tokens less likely than this share of the likeliest are removed.
 
-    Among equally likely tokens the lower number goes first. What is kept is drawn from in proportion, by the
-    inverse of the cumulative distribution in double precision. Token t of sample n takes the t-th number of a
-    stream of its own, Philox keyed by (seed, n): a sample depends neither on how many are drawn beside it nor on
+    Among equally likely tokens the lower number goes first. The remaining tokens are drawn in proportion, by the
+    inverse of the cumulative distribution in double precision. Token t of sample n uses the t-th number of the
+    sample's own stream, Philox keyed by (seed, n): a sample does not depend on the number of other samples, nor on
     which of them have ended.
 
     Args:
         temperature: 0, or a number in [1e-6, 1e6].
-        top_k: how many tokens are kept; 0 for all.
+        top_k: the number of likeliest tokens to draw from; 0 for all.
         top_p: share of the probability, in (0, 1]; 1 for all.
         min_p: share of the largest probability, in [0, 1); 0 for all.
         repetition_penalty: 1 or more; 1 for none.
-        seed: in [0, 2⁶⁴); None for another each time.
-        repetition_window: how many of the last tokens count as used, the prompt's among them; 0 for all.
+        seed: in [0, 2⁶⁴); None for a new one each time.
+        repetition_window: how many of the last tokens count as used, including the prompt's; 0 for all.
         draw_unknown: whether the unknown token may be drawn.
 
     Raises:
@@ -105,10 +106,10 @@ class Sampler:
         """Return the draws of a batch of new samples.
 
         Args:
-            samples: how many, B; 1 or more.
-            first_number: the number of the first of them; the others follow.
-            history: tokens that all of them have used, the oldest first.
-            position: how many tokens each of them has drawn before.
+            samples: the number of samples B; 1 or more.
+            first_number: the number of the first sample; the others follow.
+            history: earlier tokens of all samples, the oldest first.
+            position: how many tokens each sample has drawn before.
         """
         return Draws(self, samples, first_number, np.asarray(history, np.int64), position)
 
@@ -117,7 +118,7 @@ class Sampler:
 
         Args:
             scores: logits or log-probabilities, (B, V).
-            history: tokens that were used before, the oldest first.
+            history: earlier tokens, the oldest first.
         """
         rows, size = scores.shape
         centred, _ = _centre(scores[:, self.first :])
@@ -144,13 +145,13 @@ class Sampler:
         mean = np.where(finite, scores, 0).sum(axis=1, keepdims=True) / finite.sum(axis=1, keepdims=True)
         apart = (scores - mean).astype(scores.dtype)
         theta = self.repetition_penalty
-        # the lesser of the two is z/θ above 0 and zθ below
+        # the minimum is z/θ for positive z and zθ for negative z
         penalised = np.where(used, np.minimum(apart / theta, apart * theta), apart)
         centred: Scores = penalised - penalised.max(axis=1, keepdims=True)
         return centred
 
     def _weights(self, scores: Scores, used: NDArray[np.bool_] | None) -> Scores | None:
-        """Return unnormalised probabilities (B, K), 0 for what is cut; None at temperature 0."""
+        """Return unnormalized probabilities (B, K), 0 for removed tokens; None at temperature 0."""
         if self.temperature == 0:
             return None
         scores = self._penalised(scores, used)
@@ -159,7 +160,7 @@ class Sampler:
         return self._cut(np.exp(scores))
 
     def _cut(self, weights: Scores) -> Scores:
-        """Return weights (B, K) whose largest is 1, with 0 for those that top_k, top_p and min_p leave out."""
+        """Return weights (B, K) with 0 for tokens that top_k, top_p and min_p remove; the largest weight is 1."""
         rows, size = weights.shape
         k = min(self.top_k or size, size)
         if k < size or self.top_p < 1:
@@ -179,7 +180,7 @@ class Sampler:
 
 
 class Draws:
-    """The draws of a batch of samples, token after token; made by :meth:`Sampler.start`.
+    """The draws of a batch of samples, token by token; made by :meth:`Sampler.start`.
 
     Example:
         >>> draws = Sampler(seed=1).start(3)
@@ -207,14 +208,14 @@ class Draws:
         """Return one token for each sample, and its log-probability.
 
         Args:
-            scores: logits or log-probabilities of the next token, (B, V); 0 is taken as impossible.
+            scores: logits or log-probabilities of the next token, (B, V); padding (0) counts as impossible.
 
         Returns:
             token numbers (B,), and their log-probabilities (B,) in nats under the model itself: at temperature 1,
-            nothing cut, nothing penalised, the unknown token counted.
+            without cuts or penalty, and including the unknown token.
 
         Raises:
-            InputError: the scores are of another number of samples, or not numbers.
+            InputError: the scores have another number of samples, or are not finite.
         """
         first = self.sampler.first
         if scores.ndim != 2 or len(scores) != len(self.numbers) or scores.shape[1] <= first:
@@ -245,7 +246,7 @@ class Draws:
         return picked + first, log_probabilities
 
     def _draw_one(self, scores: Scores, first: int) -> tuple[Ids, NDArray[np.float64]]:
-        """Do what :meth:`_draw_all` does for a batch of one, where the cost of NumPy's calls is what counts."""
+        """Do the same as :meth:`_draw_all` for a batch of one, with fewer calls of NumPy."""
         row = scores[0, first:]
         top = row.item(row.argmax())
         if not math.isfinite(top):
@@ -270,21 +271,21 @@ class Draws:
         return np.array([picked + first]), np.array([centred.item(picked) - normaliser])
 
     def select(self, rows: Sequence[int] | Ids) -> None:
-        """Go on with some of the samples only, by their rows in the batch."""
-        kept = np.asarray(rows, np.int64)
-        self.numbers, self._uniforms = self.numbers[kept], self._uniforms[kept]
+        """Continue with some of the samples only, by their rows in the batch."""
+        indices = np.asarray(rows, np.int64)
+        self.numbers, self._uniforms = self.numbers[indices], self._uniforms[indices]
         if self._used is not None:
-            self._used.select(kept)
+            self._used.select(indices)
 
     def _mask(self) -> NDArray[np.bool_] | None:
         return None if self._used is None else self._used.mask()[:, self.sampler.first :]
 
     def _likeliest(self, centred: Scores) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = self.sampler._penalised(centred, self._mask()).argmax(axis=1)
-        return found
+        likeliest: NDArray[np.int64] = self.sampler._penalised(centred, self._mask()).argmax(axis=1)
+        return likeliest
 
     def _weights(self, centred: Scores, plain: Scores) -> Scores | None:
-        """Return the weights to draw with; ``plain``, the exponentials of ``centred``, where nothing changes them."""
+        """Return the weights for drawing; ``plain``, the exponentials of ``centred``, if no option changes them."""
         return self.sampler._weights(centred, self._mask()) if self._shapes else plain
 
     def _next_uniforms(self) -> NDArray[np.float64]:
@@ -293,19 +294,19 @@ class Draws:
         if block != self._block:
             self._block = block
             self._uniforms = np.stack([_uniforms(self._seed, int(number), block) for number in self.numbers])
-        found: NDArray[np.float64] = self._uniforms[:, column]
-        return found
+        uniforms: NDArray[np.float64] = self._uniforms[:, column]
+        return uniforms
 
 
 def _uniforms(seed: int, number: int, block: int) -> NDArray[np.float64]:
-    """Return one block of a sample's uniform numbers, a function of nothing but its arguments."""
+    """Return one block of a sample's uniform numbers, a pure function of the arguments."""
     key = np.array([seed, number], np.uint64)
     counter = np.array([block * (_BLOCK // _PER_COUNTER), 0, 0, 0], np.uint64)
     return np.random.Generator(np.random.Philox(counter=counter, key=key)).random(_BLOCK)
 
 
 def _centre(scores: Scores) -> tuple[Scores, Scores]:
-    """Return scores less the largest of their row, and the largest, (B, 1)."""
+    """Return scores minus the largest of their row, and the largest, (B, 1)."""
     top = np.maximum.reduce(scores, axis=1, keepdims=True)
     if not np.isfinite(top).all():
         raise _not_finite()
@@ -322,17 +323,17 @@ def _log_add(a: float, b: float) -> float:
 
 
 def _largest(weights: Scores, lowest: Scores, count: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which are the ``count`` (B, 1) largest, the least of them ``lowest`` (B, 1); lower numbers go first."""
-    kept = weights >= lowest
-    if np.count_nonzero(kept) > count.sum():
+    """Return a mask of the ``count`` (B, 1) largest; ``lowest`` (B, 1) is the smallest of them, ties go by number."""
+    mask = weights >= lowest
+    if np.count_nonzero(mask) > count.sum():
         equal = weights == lowest
-        above = count - (kept.sum(axis=1, keepdims=True) - equal.sum(axis=1, keepdims=True))
-        kept &= ~equal | (equal.cumsum(axis=1) <= above)
-    return kept
+        above = count - (mask.sum(axis=1, keepdims=True) - equal.sum(axis=1, keepdims=True))
+        mask &= ~equal | (equal.cumsum(axis=1) <= above)
+    return mask
 
 
 def _only_largest(scores: Scores) -> Scores:
-    """Return 1 for the first of the largest of each row, 0 elsewhere."""
+    """Return 1 for the first maximum of each row, 0 elsewhere."""
     only = np.zeros_like(scores)
     only[np.arange(len(scores)), scores.argmax(axis=1)] = 1
     return only

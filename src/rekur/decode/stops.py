@@ -1,4 +1,4 @@
-"""Where a text ends: stop strings, found while the text comes in pieces."""
+"""Stop strings, found while a text comes in pieces."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rekur.errors import InputError, describe
 
 
 class Stops:
-    """Lets a text through until one of some strings is whole in it, however the text is cut into pieces.
+    """Passes a text on until it contains a stop string, however the text is cut into pieces.
 
-    The string whose end comes first counts; of those that end at the same place, the longest.
+    The string that ends first counts; of several that end at the same position, the longest.
 
     Args:
-        strings: what ends the text; none of them empty.
-        keep: whether the string itself is let through.
+        strings: the stop strings; none of them empty.
+        keep: whether the text includes the stop string.
 
     Example:
         >>> stops = Stops(["END"])
@@ -30,7 +30,7 @@ class Stops:
         self.found = False
 
     def push(self, piece: str) -> str:
-        """Take the next piece of the text, and return what is certain to stand before the end."""
+        """Add the next piece of the text, and return the part that certainly comes before the end."""
         if self.found:
             return ""
         if not self._held and self._firsts.isdisjoint(piece):  # no string begins here
@@ -46,13 +46,13 @@ class Stops:
         return text[:certain]
 
     def finish(self) -> str:
-        """Return what was held back, since no more text follows."""
+        """Return the text that was held back; no more text follows."""
         held, self._held = self._held, ""
         return held
 
 
 def check_stops(stop: Sequence[str]) -> tuple[str, ...]:
-    """Return stop strings as a tuple, unless one of them is empty or none was meant."""
+    """Return stop strings as a tuple; raise for a single string or an empty one."""
     if isinstance(stop, str):
         raise InputError(describe("stop", stop, "a list of strings", "Put a single string into a list."))
     for string in _check.several("stop", stop):
@@ -62,5 +62,5 @@ def check_stops(stop: Sequence[str]) -> tuple[str, ...]:
 
 
 def _beginning(text: str, string: str) -> int:
-    """Return how many of the last characters of a text may be the beginning of a string."""
+    """Return the length of the longest end of a text with which a string may begin."""
     return next((n for n in range(min(len(string) - 1, len(text)), 0, -1) if text.endswith(string[:n])), 0)

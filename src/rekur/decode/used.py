@@ -1,4 +1,4 @@
-"""Which tokens a sample has used, kept up at a cost that does not grow with its length.
+"""The tokens that samples have used, updated at a cost that does not grow with their length.
 
 Axes: B samples in the batch, V vocabulary, W window.
 """
@@ -12,13 +12,13 @@ Ids = NDArray[np.int64]
 
 
 class Used:
-    """The tokens that each sample used, ever or among its last W.
+    """The tokens that each sample has used, at any time or among its last W.
 
     Args:
-        history: tokens (T,) that all samples have used, the oldest first.
+        history: earlier tokens (T,) of all samples, the oldest first.
         rows: samples B.
         size: vocabulary V.
-        window: W; 0 for ever.
+        window: W; 0 for all tokens.
 
     Example:
         >>> used = Used(np.array([1, 2]), rows=1, size=4, window=2)
@@ -37,29 +37,29 @@ class Used:
             return
         recent = history[-window:]
         self._counts[:] = np.bincount(recent, minlength=size)
-        # empty places hold -1
+        # -1 marks an empty slot
         self._ring = np.full((rows, window), -1, np.int64)
         self._ring[:, : len(recent)] = recent
         self._next = len(recent) % window
 
     def mask(self) -> NDArray[np.bool_]:
-        """Return which tokens are used, (B, V)."""
+        """Return a mask of the used tokens, (B, V)."""
         return self._counts > 0
 
     def add(self, ids: Ids) -> None:
-        """Take one more token of each sample, (B,)."""
+        """Add one more token of each sample, (B,)."""
         if self._ring is None:
             self._counts[self._rows, ids] = 1
             return
         gone = self._ring[:, self._next]
-        if gone[0] >= 0:  # all rows are filled alike
+        if gone[0] >= 0:  # all rows have the same length
             self._counts[self._rows, gone] -= 1
         self._counts[self._rows, ids] += 1
         self._ring[:, self._next] = ids
         self._next = (self._next + 1) % self._ring.shape[1]
 
     def select(self, rows: Ids) -> None:
-        """Go on with some rows only."""
+        """Continue with some rows only."""
         self._rows = np.arange(len(rows))
         self._counts = self._counts[rows]
         if self._ring is not None:

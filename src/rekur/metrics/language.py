@@ -1,4 +1,4 @@
-"""Scores of language models, comparable whatever the tokens are."""
+"""Scores of language models, comparable across tokenizations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: stretches of the text whose losses give the interval, and tokens below which there is none
+#: blocks of the text from whose losses the interval is computed, and fewest tokens for an interval
 BLOCKS, FEWEST_TOKENS = 50, 20
 
 
 class Measured(Protocol):
-    """What must be known of a text: ``rekur.data.Tokens`` knows it."""
+    """The size of a text, such as ``rekur.data.Tokens``."""
 
     characters: int
     bytes: int
@@ -21,14 +21,14 @@ class Measured(Protocol):
 
 
 class Scored(NamedTuple):
-    """How probable a text is.
+    """The probability of a text.
 
     Attributes:
         text: the text.
         log_probability: natural logarithm of the probability of all its tokens.
         tokens: number of tokens.
         characters: number of characters.
-        each: the logarithm of every token's probability, (T,).
+        each: the natural logarithm of each token's probability, (T,).
         pieces: the tokens as text.
     """
 
@@ -46,9 +46,9 @@ def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str
     .. math:: \mathrm{loss} = \frac{1}{N} \sum_i -\ln p_i, \quad \mathrm{perplexity} = e^{\mathrm{loss}}, \quad
         \mathrm{bits\ per\ character} = \frac{\sum_i -\log_2 p_i}{\mathrm{characters}}
 
-    The loss and the perplexity are of tokens, and so depend on what a token is; bits per character and per byte do
+    The loss and the perplexity are per token, and so depend on the tokenization; bits per character and per byte do
     not. Unknown tokens count as one symbol: with ``unknown_share`` above 0 the bits are those of a simpler text.
-    Of fewer than 20 tokens the intervals are None.
+    With fewer than 20 tokens the intervals are None.
 
     Args:
         each: the negative log-probability of every token, in nats, (N,).
@@ -74,7 +74,7 @@ def language_scores(each: NDArray[np.floating[Any]], text: Measured) -> dict[str
 
 
 def _interval(each: NDArray[np.floating[Any]], loss: float) -> list[float]:
-    """Return the 95 % interval of the mean loss of a text, from the means of its stretches."""
+    """Return the 95 % interval of the mean loss of a text, from the means of its blocks."""
     blocks = [float(block.mean()) for block in np.array_split(each, min(BLOCKS, len(each)))]
     error = 1.96 * float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks))
     return [max(0.0, loss - error), loss + error]

@@ -1,4 +1,4 @@
-"""The scores of a classifier and of a regressor, each with its interval; precision and the like as scikit-learn's.
+"""The scores of classifiers and regressors with intervals; precision, recall and F1 as in scikit-learn.
 
 Axes: N items, K classes.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rekur.metrics.stats import bootstrap_interval, score_interval, share_interval
 
-#: items of which there are samples enough to see how an error varies
+#: fewest items for an interval by resampling
 FEWEST_ITEMS = 5
 
 Floats = NDArray[np.floating[Any]]
@@ -23,8 +23,8 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
     """Return the scores of a single-label classifier as plain JSON.
 
     Args:
-        truth: the right class of each item, int (N,), in [0, K).
-        probabilities: what the model gave, (N, K).
+        truth: the true class of each item, int (N,), in [0, K).
+        probabilities: the model's probabilities, (N, K).
         labels: names of the K classes.
 
     Returns:
@@ -36,7 +36,7 @@ def classification_scores(truth: Ints, probabilities: Floats, labels: list[str])
     right = guess == truth
 
     def macro_f1(index: Any) -> float:
-        # as scikit-learn's f1_score(average="macro") over the classes that are there, but fast enough to be resampled
+        # as scikit-learn's f1_score(average="macro") over the classes that occur, but fast enough for resampling
         hits = np.bincount(truth[index][right[index]], minlength=len(labels))
         twice = np.bincount(truth[index], minlength=len(labels)) + np.bincount(guess[index], minlength=len(labels))
         return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
@@ -61,13 +61,13 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
     """Return the scores of a multi-label classifier as plain JSON.
 
     Args:
-        truth: 1 where an item has a label, int (N, K).
-        probabilities: of each label by itself, (N, K); 0.5 or more counts as given.
+        truth: 1 if an item has a label, else 0, int (N, K).
+        probabilities: of each label independently, (N, K); 0.5 or more predicts the label.
         labels: names of the K labels.
 
     Returns:
         ``items``, ``subset_accuracy`` (all labels of an item right), ``micro_f1``, ``macro_f1``, the interval of
-        ``micro_f1``, ``log_loss`` in nats a label, and ``per_class``.
+        ``micro_f1``, ``log_loss`` in nats per label, and ``per_class``.
     """
     guess = (probabilities >= 0.5).astype(int)
 
@@ -83,7 +83,7 @@ def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> 
         "subset_accuracy": float((truth == guess).all(axis=1).mean()),
         "micro_f1": micro_f1(everything),
         "micro_f1_interval": score_interval(micro_f1, len(truth)),
-        "macro_f1": float(np.mean([one["f1"] for one in per_class])),
+        "macro_f1": float(np.mean([scores["f1"] for scores in per_class])),
         "log_loss": 0.0 - float((truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
         "per_class": per_class,
     }
@@ -93,12 +93,12 @@ def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
     """Return the scores of a regressor as plain JSON.
 
     Args:
-        truth: the right numbers, (N,), in the unit of the data.
-        guess: what the model gave, (N,).
+        truth: the true numbers, (N,), in the unit of the data.
+        guess: the predictions, (N,).
 
     Returns:
-        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse`` (None of fewer than 5 items),
-        and ``r2``, the share of the variance that is explained (0 where the truth is constant).
+        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse`` (None for fewer than 5 items),
+        and ``r2``, the explained share of the variance (0 if the truth is constant).
     """
     error, away = guess - truth, truth - truth.mean()
     rmse, spread = _root_mean_square(error), _root_mean_square(away)
@@ -115,7 +115,7 @@ def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
 
 
 def _root_mean_square(values: Floats) -> float:
-    """Return the root of the mean of all squares; of numbers near 1, so that none overflows or vanishes."""
+    """Return the root mean square, computed on scaled numbers so that no square overflows or underflows."""
     unit = float(np.abs(values).max())
     return unit * float(np.sqrt(((values / unit) ** 2).mean())) if unit else 0.0
 
@@ -125,7 +125,7 @@ def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 
 
     Args:
         right: whether each prediction was right, bool (N,).
-        confidence: the probability that the model gave to its prediction, (N,).
+        confidence: the probability of each prediction, (N,).
         bins: number of equal bins of confidence.
 
     Reference: Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv 1706.04599.
@@ -138,21 +138,21 @@ def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 
 
 
 def calibration_curve(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> list[tuple[float, float, int]]:
-    """Return (mean confidence, share that is right, count) of each bin of confidence that is not empty."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    """Return (mean confidence, accuracy, count) of each non-empty bin of confidence."""
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     rows = []
     for b in range(bins):
-        inside = place == b
+        inside = bin_of == b
         if inside.any():
             rows.append((float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())))
     return rows
 
 
-def _per_class(labels: list[str], hits: Ints, given: Ints, support: Ints) -> list[dict[str, Any]]:
-    """Return precision, recall and f1 of each class, 0 where there is nothing to divide by."""
-    precision = hits / np.maximum(given, 1)
+def _per_class(labels: list[str], hits: Ints, predicted: Ints, support: Ints) -> list[dict[str, Any]]:
+    """Return precision, recall and F1 of each class; 0 instead of a division by zero."""
+    precision = hits / np.maximum(predicted, 1)
     recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(given + support, 1)
+    f1 = 2 * hits / np.maximum(predicted + support, 1)
     return [
         {
             "label": label,

@@ -1,4 +1,4 @@
-"""How sure a score is: intervals by resampling the items that were scored."""
+"""Confidence intervals of scores, by formula or by resampling the items."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 
 def share_interval(right: float, count: float) -> tuple[float, float]:
-    r"""Return the 95 % interval of a share, which is of use even where all or none were right.
+    r"""Return the 95 % interval of a share; it is sound even for shares of 0 and 1.
 
     .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}, \qquad z = 1.96
 
     Args:
-        right: how many were right.
-        count: of how many; above 0.
+        right: the number of hits.
+        count: the total number; above 0.
 
     Reference: Wilson 1927, doi:10.1080/01621459.1927.10502953.
 
@@ -33,18 +33,18 @@ def share_interval(right: float, count: float) -> tuple[float, float]:
 def score_interval(
     score: Callable[[NDArray[np.intp]], float], count: int, *, resamples: int = 100, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a score in [0, 1] that is no share, such as F1, by :func:`share_interval`.
+    """Return the 95 % interval of a score in [0, 1] that is not a share, such as F1, by :func:`share_interval`.
 
-    It is that of a share which varies as much from sample to sample: of as many items, or of fewer. How much the score
-    varies is seen when items are drawn anew. Of a share of items it is the interval of the share.
+    It is the interval of a share with the same variance, over N items or fewer. The variance of the score comes from
+    resampling the items. If the score is a share of items, the result is the interval of that share.
 
     Args:
-        score: gives the score of the items with these numbers.
+        score: item indices -> score.
         count: number of items N; at least 1.
-        resamples: times that items are drawn.
+        resamples: number of resamples.
         seed: of the draws.
 
-    Reference: Kott and Liu 2009, doi:10.1111/j.1751-5823.2009.00085.x (the number of items that is as good).
+    Reference: Kott and Liu 2009, doi:10.1111/j.1751-5823.2009.00085.x (the effective number of items).
 
     Example:
         >>> score_interval(lambda i: 1.0, 60) == share_interval(60, 60)
@@ -64,15 +64,15 @@ def bootstrap_interval(
     resamples: int = 200,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the interval in which a score would fall on other samples of the same size.
+    """Return the interval of a score over other samples of the same size.
 
-    The percentile bootstrap (Efron 1979): items are drawn anew with replacement, and the score is taken again.
+    The percentile bootstrap (Efron 1979): the score of items drawn with replacement, many times.
 
     Args:
-        score: gives the score of the items with these numbers.
+        score: item indices -> score.
         count: number of items N; at least 1.
         level: share of resamples inside the interval, in (0, 1).
-        resamples: times that items are drawn.
+        resamples: number of resamples.
         seed: of the draws.
 
     Returns:

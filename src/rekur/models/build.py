@@ -1,4 +1,4 @@
-"""The model that reads a sequence and gives one vector of scores, built from its specification.
+"""The model from a sequence to one vector of scores, built from its specification.
 
 Axes: B batch, T time, D input features, E embedding, O outputs of the recurrent stack, K scores.
 """
@@ -20,7 +20,7 @@ UNKNOWN = 1
 
 
 class LiveState(NamedTuple):
-    """Everything that a causal model remembers between two steps."""
+    """The state of a causal model between two steps: of convolution, recurrent layers and pooling."""
 
     before: tuple[Tensor, ...]
     recurrent: Any
@@ -28,12 +28,12 @@ class LiveState(NamedTuple):
 
 
 class SequenceModel(nn.Module):
-    r"""Embed or noise, recur, pool, score.
+    r"""Embed (or add noise), recur, pool, score.
 
     .. math:: z = W\,\mathrm{dropout}(\mathrm{pool}(\mathrm{recur}(\mathrm{embed}(x)))) + b
 
     Args:
-        spec: what the model is made of.
+        spec: the specification.
 
     Example:
         >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
@@ -65,7 +65,7 @@ class SequenceModel(nn.Module):
         self.head = nn.Linear(self.pool.output_size, spec.output_size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) with these lengths (B,)."""
+        """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) of lengths (B,)."""
         encoded = self.encode(x)
         if self.conv is not None:
             encoded = functional.relu(self.conv(encoded))
@@ -74,7 +74,7 @@ class SequenceModel(nn.Module):
         return scores
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return what the recurrent stack reads, (B, T, E); in training with whole tokens and features left out."""
+        """Return the input of the recurrent stack, (B, T, E); in training with dropout of tokens and features."""
         spec, training = self.spec, self.training
         if self.embedding is not None:
             if training and spec.token_dropout:
@@ -92,22 +92,22 @@ class SequenceModel(nn.Module):
         return encoded
 
     def initial_state(self, batch_size: int = 1) -> LiveState:
-        """Return what is remembered before the first step."""
-        before = () if self.conv is None else self.conv.initial_state(batch_size)
-        return LiveState(before, self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
+        """Return the initial state."""
+        window = () if self.conv is None else self.conv.initial_state(batch_size)
+        return LiveState(window, self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
 
     def advance(self, x: Tensor, state: LiveState) -> LiveState:
         """Return the state after further steps, token numbers (B, T) or rows (B, T, D); causal models only."""
         encoded = self.encode(x)
-        before, recurrent, pooled = state
+        window, recurrent, pooled = state
         for t in range(encoded.shape[1]):
             step = encoded[:, t]
             if self.conv is not None:
-                step, before = self.conv.step(step, (before[0],))
+                step, window = self.conv.step(step, (window[0],))
                 step = functional.relu(step)
             y, recurrent = self.recurrent.step(step, recurrent)
             pooled = self.pool.update(y, pooled)
-        return LiveState(before, recurrent, pooled)
+        return LiveState(window, recurrent, pooled)
 
     def read(self, state: LiveState) -> Tensor:
         """Return the scores (B, K) as if the sequence ended here."""
@@ -129,8 +129,8 @@ def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:
     """Return a new model of this specification, in float32.
 
     Args:
-        spec: what it is made of.
-        seed: of its first weights; None takes PyTorch's random state as it is.
+        spec: the specification.
+        seed: of the initial weights; None uses PyTorch's random state.
 
     Example:
         >>> spec = SequenceSpec(discrete=False, input_size=4, output_size=2, cell="lstm", hidden_size=8)

@@ -1,4 +1,4 @@
-"""The network that says how probable the next token is, built from its specification.
+"""The network that predicts the next token, built from its specification.
 
 Axes: B batch, T time, E embedding, O outputs of the recurrent stack, V vocabulary.
 """
@@ -24,11 +24,11 @@ State = tuple[Tensor, ...]
 
 
 class LanguageState(NamedTuple):
-    """What a language model remembers between two chunks.
+    """The state of a language model between two chunks.
 
     Attributes:
-        before: the last few token numbers, (B, n - 1); (B, 0) where no runs of tokens are looked at.
-        recall: what followed earlier runs of tokens, tensors (B, …); none where that is not looked up.
+        before: the last few tokens, (B, n - 1); (B, 0) without n-gram embeddings.
+        recall: the memory of followers of earlier runs, tensors (B, …); empty without recall.
         layers: the state of each recurrent layer, tensors (B, …).
     """
 
@@ -38,13 +38,13 @@ class LanguageState(NamedTuple):
 
 
 class LanguageOutput(NamedTuple):
-    """What a chunk gives.
+    """The result for a chunk.
 
     Attributes:
-        loss: the mean over all targets, in nats, with regularisers in training; a scalar.
-        nats: the negative log-probability of each target, 0 where there is none, (B, T); in training with
-            ``softmax="sampled"`` among the tokens drawn only.
-        state: to carry on; the caller cuts off its gradient.
+        loss: the mean over all targets, in nats, with regularizers in training; a scalar.
+        nats: the negative log-probability of each target, 0 without one, (B, T); in training with
+            ``softmax="sampled"`` only among the drawn tokens.
+        state: the state for the next chunk; the caller detaches it.
         hidden: the outputs of the last layer, (B, T, O).
     """
 
@@ -59,11 +59,11 @@ class LanguageNetwork(nn.Module):
 
     .. math:: p(x_{t+1} \mid x_{\le t}) = \mathrm{softmax}(W\,\mathrm{recur}(\mathrm{embed}(x)_{\le t}) + b)
 
-    Dropout masks hold for a whole chunk and row (Gal and Ghahramani 2016). Each chunk draws new ones, those of
-    recurrent dropout too.
+    Dropout masks are constant over a chunk and row (Gal and Ghahramani 2016). Each chunk draws new ones, also for
+    recurrent dropout.
 
     Args:
-        spec: what the network is made of.
+        spec: the specification.
 
     Example:
         >>> network = LanguageNetwork(LanguageSpec(vocabulary_size=10, hidden_size=8, embedding_size=4))
@@ -106,33 +106,33 @@ class LanguageNetwork(nn.Module):
         state: LanguageState | None = None,
         resets: Tensor | None = None,
     ) -> LanguageOutput:
-        """Return the loss of a chunk and the state behind it.
+        """Return the loss of a chunk and the state after it.
 
         Args:
-            x: token numbers, (B, T); 0 where a text begins.
-            targets: the tokens that follow, (B, T); 0 where none is to be predicted.
-            state: what the chunk before left, without its gradient; None at the beginning.
-            resets: True where a row's state begins anew before the step, (B, T); None for nowhere.
+            x: token numbers, (B, T); 0 at the start of a text.
+            targets: the next tokens, (B, T); 0 for none.
+            state: the detached state after the previous chunk; None at the start.
+            resets: True to reset a row's state before the step, (B, T); None for no resets.
         """
-        hidden, after = self.read(x, state, resets)
+        hidden, new_state = self.read(x, state, resets)
         spec, training = self.spec, self.training
-        kept = _locked(hidden, spec.output_dropout, training)
+        dropped = _locked(hidden, spec.output_dropout, training)
         flat = targets.reshape(-1)
-        nats = self.head(kept.flatten(0, 1), flat)
+        nats = self.head(dropped.flatten(0, 1), flat)
         loss = nats.sum() / (flat != 0).sum().clamp(min=1)
         if training and spec.activation_regularisation:
-            loss = loss + spec.activation_regularisation * kept.square().mean()
+            loss = loss + spec.activation_regularisation * dropped.square().mean()
         if training and spec.temporal_regularisation and hidden.shape[1] > 1:
             change = hidden[:, 1:] - hidden[:, :-1]
             if resets is not None:
                 change = change.masked_fill(resets[:, 1:, None], 0.0)  # from one document to the next
             loss = loss + spec.temporal_regularisation * change.square().mean()
-        return LanguageOutput(loss, nats.detach().view_as(targets), after, hidden)
+        return LanguageOutput(loss, nats.detach().view_as(targets), new_state, hidden)
 
     def read(
         self, x: Tensor, state: LanguageState | None = None, resets: Tensor | None = None
     ) -> tuple[Tensor, LanguageState]:
-        """Return the outputs of the last layer (B, T, O) and the state behind them."""
+        """Return the outputs of the last layer (B, T, O) and the state after them."""
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device)
         if resets is not None and not bool(resets.any()):
@@ -151,82 +151,82 @@ class LanguageNetwork(nn.Module):
         return cut.join(out), seen._replace(layers=tuple(cut.end(layer) for layer in ends))
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> LanguageState:
-        """Return what is remembered before the first token."""
+        """Return the initial state."""
         if self.ngram_embedding is None:
-            before = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
+            last_ids = torch.zeros(batch_size, 0, dtype=torch.int64, device=device)
         else:
-            before = self.ngram_embedding.initial_state(batch_size, device=device)
+            last_ids = self.ngram_embedding.initial_state(batch_size, device=device)
         recall = () if self.recall is None else tuple(self.recall.initial_state(batch_size, device=device))
         layers = tuple(layer.initial_state(batch_size, device=device) for layer in self.recurrent_layers())
-        return LanguageState(before, recall, layers)
+        return LanguageState(last_ids, recall, layers)
 
     def step(self, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
-        """Return the scores (B, V) of what follows token numbers (B,), and the state behind them.
+        """Return the scores (B, V) of the next tokens after token numbers (B,), and the state.
 
-        The scores are logits, minus infinity for padding; nothing is drawn at random, so call ``eval()`` before.
+        The scores are logits, minus infinity for padding. There is no dropout here: call ``eval()`` first.
         """
         encoded, seen = self.encode(ids[:, None], state)
         y = encoded[:, 0]
-        after = []
-        for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
-            out, new = layer.cell.step(y, own)
-            after.append(new)
+        new_states = []
+        for index, (layer, layer_state) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
+            out, new = layer.cell.step(y, layer_state)
+            new_states.append(new)
             y = self.join(index, y, out)
-        return self.head.logits(y), seen._replace(layers=tuple(after))
+        return self.head.logits(y), seen._replace(layers=tuple(new_states))
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """Return the logarithms of the probabilities of all tokens (…, V) after outputs (…, O)."""
+        """Return the log-probabilities of all tokens (…, V) for outputs (…, O)."""
         return self.head.log_probabilities(hidden)
 
     def start_bias(self, counts: Tensor) -> None:
-        """Let the output layer begin with how often each token occurs, counts (V,), one added to each."""
+        """Initialize the output bias with the frequency of each token, from counts (V,) plus one."""
         self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())
 
     def recurrent_layers(self) -> list[Layer]:
-        """Return the layers, the lowest first."""
+        """Return the layers, from the input on."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def encode(self, x: Tensor, state: LanguageState, resets: Tensor | None = None) -> tuple[Tensor, LanguageState]:
-        """Return what the first layer reads (B, T, E') for token numbers (B, T), and the state with these seen."""
+        """Return the input of the first layer (B, T, E') for token numbers (B, T), and the state after these tokens."""
         encoded: Tensor = self.embedding(x)
-        before, recall = state.before, state.recall
+        last_ids, recall = state.before, state.recall
         if self.ngram_embedding is not None:
-            runs, before = self.ngram_embedding(x, before, resets)
+            runs, last_ids = self.ngram_embedding(x, last_ids, resets)
             encoded = encoded + runs
         if self.recall is not None:
-            found, after = self.recall(x, RecallState(*recall), resets)
-            encoded = torch.cat([encoded, self.embedding(found).flatten(2)], dim=-1)
-            recall = tuple(after)
-        return _locked(encoded, self.spec.input_dropout, self.training), LanguageState(before, recall, state.layers)
+            followers, new_recall = self.recall(x, RecallState(*recall), resets)
+            encoded = torch.cat([encoded, self.embedding(followers).flatten(2)], dim=-1)
+            recall = tuple(new_recall)
+        return _locked(encoded, self.spec.input_dropout, self.training), LanguageState(last_ids, recall, state.layers)
 
     def _recur(self, x: Tensor, state: tuple[State, ...], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
-        spec, after = self.spec, []
-        for index, (layer, own) in enumerate(zip(self.recurrent_layers(), state, strict=True)):
+        spec, new_states = self.spec, []
+        for index, (layer, layer_state) in enumerate(zip(self.recurrent_layers(), state, strict=True)):
             if self.training and spec.recurrent_dropout:
-                own = (*own[:-1], layer.initial_state(len(x), device=x.device)[-1])
-            out, new = layer.run(x, own, lengths, self._dropped(index, layer))
-            after.append(new)
+                layer_state = (*layer_state[:-1], layer.initial_state(len(x), device=x.device)[-1])
+            out, new = layer.run(x, layer_state, lengths, self._dropped(index, layer))
+            new_states.append(new)
             x = self.join(index, x, out)
             if index + 1 < spec.num_layers:
                 x = _locked(x, spec.dropout, self.training)
-        return x, tuple(after)
+        return x, tuple(new_states)
 
     def _dropped(self, index: int, layer: Layer) -> dict[str, Tensor]:
-        """Return the recurrent weights of a layer with some of them off, by their names."""
+        """Return name -> recurrent weight of a layer after weight dropout; empty without it."""
         chance = self.spec.weight_dropout
         if not (self.training and chance):
             return {}
         return {name: functional.dropout(layer.get_parameter(name), chance) for name in self._to_drop[index]}
 
     def join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
-        """Return the output of a layer from its input and what its cell gave, for one step or for all."""
+        """Return the output of a layer from its input and its cell's output, for one step or for all."""
         if self.spec.norm:
             out = self.norms[index](out)
         return out + x if self.spec.residual and index > 0 else out
 
 
 def detach(state: LanguageState) -> LanguageState:
-    """Return the state cut off from the graph that made it."""
+    """Return the state detached from the autograd graph."""
     cut: LanguageState = _pytree.tree_map(lambda tensor: tensor.detach(), state)
     return cut
 
@@ -235,8 +235,8 @@ def build_language(spec: LanguageSpec, *, seed: int | None = None) -> LanguageNe
     """Return a new network of this specification, in float32.
 
     Args:
-        spec: what it is made of.
-        seed: of its first weights; None takes PyTorch's random state as it is.
+        spec: the specification.
+        seed: of the initial weights; None uses PyTorch's random state.
     """
     with making(seed):
         return LanguageNetwork(spec)
@@ -260,7 +260,7 @@ def _recurrent_weights(layer: Layer) -> list[str]:
 
 
 def _locked(x: Tensor, chance: float, training: bool) -> Tensor:
-    """Return steps (B, T, D) with features off for whole rows in training."""
+    """Return steps (B, T, D) after dropout of features for whole rows, in training."""
     if not training or not chance:
         return x
     return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), chance)

@@ -1,4 +1,4 @@
-"""The specification of a language model: plain, checked, saved as JSON, read by ``build_language`` alone."""
+"""The specification of a language model: checked, saved as JSON, used by ``build_language``."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ _CHANCES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageSpec:
-    """What a model of the next token is made of.
+    """The specification of a model of the next token; dropouts are probabilities in [0, 1), used in training.
 
     Args:
-        vocabulary_size: number of token numbers V, padding (0) and unknown (1) among them; 3 or more.
+        vocabulary_size: number of tokens V, including padding (0) and unknown (1); 3 or more.
         cell: a name in ``rekur.cells.CELLS``.
         hidden_size: hidden units H of each layer; 1 or more.
-        num_layers: layers on top of each other; 1 or more.
-        embedding_size: values E that a token is turned into; 1 or more.
-        ngrams: lengths of the runs of tokens that have learned vectors of their own, each 2 or more; () for none.
-        ngram_rows: rows of each of their tables, one more than there are runs with a row of their own.
-        recall: lengths of the runs of tokens for which it is looked up what followed them when they stood in the
-            sequence last, each 2 or more; () for none.
-        recall_slots: how many runs of each length are remembered; a power of 2.
+        num_layers: number of stacked layers; 1 or more.
+        embedding_size: size E of a token's vector; 1 or more.
+        ngrams: orders of the n-grams with learned vectors, each 2 or more; () for none.
+        ngram_rows: rows of each of their tables: one for each n-gram with its own vector, and one for all others.
+        recall: lengths of the runs of tokens whose last follower in the sequence is looked up, each 2 or more;
+            () for none.
+        recall_slots: number of stored runs of each length; a power of 2.
         tied: whether the output layer uses the embedding's weights.
-        softmax: ``full``, ``adaptive`` (frequent tokens in a first cluster) or ``sampled`` (in training, the
-            probability is taken among some tokens drawn at random; exact otherwise).
-        cutoffs: for ``adaptive``: the token numbers at which a new cluster begins, rising, below V.
-        samples: for ``sampled``: how many tokens are drawn for a chunk; 1 or more.
-        row_dropout: chance in [0, 1) that a token's vector is zeros wherever it stands in a chunk, in training.
-        input_dropout: chance that a feature of the input is off for a whole chunk, in training.
-        ngram_dropout: chance that a feature of the vectors of one length is off for a whole chunk, in training.
-        dropout: chance that a feature between layers is off for a whole chunk, in training.
-        output_dropout: the same before the output layer.
-        weight_dropout: chance that a recurrent weight is off for a whole chunk, in training.
-        recurrent_dropout: chance that a hidden value is off on its way to the next step, for a whole chunk.
+        softmax: ``full``, ``adaptive`` (frequent tokens in a first cluster) or ``sampled`` (in training the
+            probability is relative to randomly drawn tokens; otherwise exact).
+        cutoffs: for ``adaptive``: the first token number of each further cluster, rising, below V.
+        samples: for ``sampled``: number of drawn tokens for each chunk; 1 or more.
+        row_dropout: of a token's vector, wherever the token stands in a chunk.
+        input_dropout: of a feature of the input, for a whole chunk.
+        ngram_dropout: of a feature of the vectors of one order, for a whole chunk.
+        dropout: of a feature between layers, for a whole chunk.
+        output_dropout: of a feature before the output layer, for a whole chunk.
+        weight_dropout: of a recurrent weight, for a whole chunk.
+        recurrent_dropout: of a hidden value on its way to the next step, for a whole chunk.
         activation_regularisation: weight of the mean squared output in the loss; 0 or more.
         temporal_regularisation: weight of the mean squared change of the output from step to step; 0 or more.
         residual: add each layer's input to its output, from the second layer on.
         norm: layer norm after each layer.
-        checkpoint_steps: keep states for the gradient only every so many steps and compute the rest twice;
-            0 keeps all.
+        checkpoint_steps: store states for the gradient only at this interval of steps and compute the others twice;
+            0 stores all.
     """
 
     vocabulary_size: int
@@ -123,6 +123,6 @@ class LanguageSpec:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Return the specification that :meth:`to_dict` described; an unknown key is an error."""
+        """Return the specification from :meth:`to_dict`; an unknown key is an error."""
         _check.no_unknown("model specification key", saved, [f.name for f in dataclasses.fields(cls)])
         return cls(**saved)

@@ -1,4 +1,4 @@
-"""How every model is made: in float32, as trainable tensors, and with first weights that follow from a seed."""
+"""The context in which models are created: float32, trainable tensors, and initial weights from a seed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rekur import _check
 
 @contextmanager
 def making(seed: int | None) -> Iterator[None]:
-    """Make weights inside in float32 and outside of inference mode, whatever PyTorch is set to.
+    """Create weights in float32 and outside inference mode, regardless of PyTorch's settings.
 
     Args:
-        seed: of the first weights; PyTorch's random state is put back afterwards. None takes that state as it is.
+        seed: of the initial weights; PyTorch's random state is restored afterwards. None uses and advances that state.
     """
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)

@@ -1,4 +1,4 @@
-"""The specification of a sequence model: plain, checked, saved as JSON, read by ``build`` alone."""
+"""The specification of a sequence model: checked, saved as JSON, used by ``build``."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from rekur import _check
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceSpec:
-    """What a model that reads a sequence and gives one vector of scores is made of.
+    """The specification of a model from a sequence to one vector of scores.
+
+    Dropouts are probabilities in [0, 1), used in training.
 
     Args:
-        discrete: True where a step is a token number, False where it is a row of numbers.
-        input_size: vocabulary size V, or number of values D a step; 1 or more.
+        discrete: True if a step is a token number, False if it is a row of numbers.
+        input_size: vocabulary size V, or size D of a step; 1 or more.
         output_size: number of scores; 1 or more.
         cell: a name in ``rekur.cells.CELLS``.
         hidden_size: hidden units H of each layer and direction; 1 or more.
-        num_layers: layers on top of each other; 1 or more.
-        bidirectional: also read from the end; such a model cannot run live.
-        kernel_size: steps that a causal convolution before the recurrent layers sees at once; 0 for no convolution.
-        embedding_size: values a token is turned into; 1 or more, unused where ``discrete`` is False.
-        pooling: how the outputs of all steps become one vector: ``last``, ``mean``, ``max``, ``attention``,
-            or several joined by ``+``.
-        token_dropout: chance in [0, 1) that a token is read as unknown in training.
-        input_dropout: chance in [0, 1) that a feature is off for a whole sequence in training.
-        input_noise: standard deviation of what is added to standardised numbers in training, 0 or more.
-        dropout: chance in [0, 1) that a value is off between layers and before the scores in training.
-        recurrent_dropout: chance in [0, 1) that a hidden value is off on its way to the next step, for a whole
-            sequence, in training.
+        num_layers: number of stacked layers; 1 or more.
+        bidirectional: also read backwards; such a model cannot run live.
+        kernel_size: width in steps of a causal convolution before the recurrent layers; 0 for no convolution.
+        embedding_size: size of a token's vector; 1 or more, unused if ``discrete`` is False.
+        pooling: the reduction of all outputs to one vector: ``last``, ``mean``, ``max``, ``attention``, or several
+            joined by ``+``.
+        token_dropout: of a token, which is read as unknown.
+        input_dropout: of a feature, for a whole sequence.
+        input_noise: standard deviation of noise on standardized numbers in training, 0 or more.
+        dropout: of a value between layers and before the scores.
+        recurrent_dropout: of a hidden value on its way to the next step, for a whole sequence.
         residual: add each layer's input to its output.
         norm: layer norm after each layer.
     """
@@ -69,6 +70,6 @@ class SequenceSpec:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Return the specification that :meth:`to_dict` described; an unknown key is an error."""
+        """Return the specification from :meth:`to_dict`; an unknown key is an error."""
         _check.no_unknown("model specification key", saved, [f.name for f in dataclasses.fields(cls)])
         return cls(**saved)
