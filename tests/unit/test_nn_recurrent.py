@@ -203,7 +203,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "option of a callable": (
         lambda: Recurrent(lambda size: GRU(size, 4), 3, 4, bias=False),
-        "options of the cell: got 'bias'; expected none for a callable. Give them where it makes the cell.",
+        "options of the cell: got 'bias'; expected none for a callable. Pass them to the cell inside the callable.",
     ),
     "an object": (
         lambda: Recurrent(GRU(3, 4), 3, 4),
@@ -216,7 +216,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "not a cell": (
         lambda: Recurrent(lambda size: torch.nn.GRUCell(size, 4), 3, 4),  # type: ignore[arg-type,return-value]
-        "what the callable gave: got GRUCell; expected a rekur.cells.Cell.".replace("GRUCell", "'GRUCell'"),
+        "result of the callable: got GRUCell; expected a rekur.cells.Cell.".replace("GRUCell", "'GRUCell'"),
     ),
     "not its input": (
         lambda: Recurrent(lambda size: GRU(7, 4), 3, 4),

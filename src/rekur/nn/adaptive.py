@@ -1,4 +1,4 @@
-"""A softmax in two steps, for large vocabularies: first which cluster, then which of its tokens.
+"""A softmax in two steps, for large vocabularies: first the cluster, then the token in it.
 
 Axes: N tokens, O features, E embedding features, V vocabulary, C clusters of rare tokens. Number 0 is padding.
 """
@@ -19,24 +19,24 @@ from rekur.nn.softmax import check_features, check_vocabulary
 
 
 class AdaptiveSoftmax(nn.Module):
-    r"""Frequent tokens at once, rare ones by way of their cluster, which is looked into only where it is needed.
+    r"""A direct softmax over frequent tokens and clusters of rare ones; a cluster is computed only for its targets.
 
     .. math::
         p(k \mid h) = \mathrm{softmax}(W_0 P_0 h + b_0)_k \text{ for frequent tokens}, \quad
         p(k \mid h) = p(c \mid h)\, \mathrm{softmax}(W_c P_c h + b_c)_k \text{ for those of cluster } c
 
-    Token numbers are expected to run from frequent to rare: [1, first cutoff) are the frequent ones. The rows of
-    cluster c have :math:`O / \mathrm{factor}^c` features, at least 1; rows shared with an embedding have E.
+    Token numbers should run from frequent to rare: [1, first cutoff) are the frequent ones. The rows of cluster c have
+    :math:`O / \mathrm{factor}^c` features, at least 1; rows shared with an embedding have E.
 
     Args:
         input_size: features O, 1 or more.
-        vocabulary_size: tokens V, padding among them; 3 or more.
-        embedding: tie all W to this embedding's weights. None for own ones.
-        cutoffs: where each cluster of rare tokens begins: rising numbers in [2, V - 1].
-        factor: how many times fewer features each cluster's rows have than those of the one before; 1 or more.
+        vocabulary_size: tokens V, including padding; 3 or more.
+        embedding: tie all W to the weights of this embedding; None for separate weights.
+        cutoffs: the first token number of each cluster of rare tokens: rising numbers in [2, V - 1].
+        factor: each cluster's rows have this many times fewer features than the previous cluster's; 1 or more.
 
     Raises:
-        InputError: cutoffs that do not rise or are out of range, a size out of range, an embedding of another
+        InputError: cutoffs do not rise or are out of range, a size is out of range, or the embedding has another
             vocabulary.
 
     Reference:
@@ -50,7 +50,7 @@ class AdaptiveSoftmax(nn.Module):
         1.0
     """
 
-    #: a batch may have no token of a cluster, whose weights then have no gradient
+    #: the weights of a cluster have no gradient if a batch has none of its tokens
     partly_used = True
 
     def __init__(
@@ -67,15 +67,15 @@ class AdaptiveSoftmax(nn.Module):
         self.vocabulary_size = check_vocabulary(vocabulary_size, embedding)
         self.cutoffs = check_cutoffs(cutoffs, self.vocabulary_size)
         self.factor = _check.number("factor", factor, 1)
-        # not registered: a shared parameter has one owner, one name and one place in a saved file
+        # not registered: a shared parameter has one owner and one name in a saved file
         self._shared: tuple[Embedding, ...] = () if embedding is None else (embedding,)
         ends = (*self.cutoffs, self.vocabulary_size)
         self.sizes = (self.cutoffs[0] - 1, *(end - start for start, end in pairwise(ends)))
-        reduced = [max(1, int(input_size / factor**place)) for place in range(len(self.sizes))]
+        reduced = [max(1, int(input_size / factor**index)) for index in range(len(self.sizes))]
         widths = reduced if embedding is None else [embedding.size] * len(self.sizes)
         self.projections = nn.ModuleList(
-            nn.Identity() if width == input_size and not place else nn.Linear(input_size, width, bias=False)
-            for place, width in enumerate(widths)
+            nn.Identity() if width == input_size and not index else nn.Linear(input_size, width, bias=False)
+            for index, width in enumerate(widths)
         )
         rows = zip(self.sizes, widths, strict=True)
         self.weights = nn.ParameterList([] if self._shared else [_drawn(size, width) for size, width in rows])
@@ -84,7 +84,7 @@ class AdaptiveSoftmax(nn.Module):
         self.cluster_bias = nn.Parameter(torch.zeros(len(self.cutoffs)))
 
     def start(self, log_counts: Tensor) -> None:
-        """Begin with these logarithms of how often each token occurs, (V,)."""
+        """Initialize the biases with the log-counts of all tokens, (V,)."""
         parts = torch.split(log_counts[1:], list(self.sizes))
         with torch.no_grad():
             for bias, part in zip(self.biases, parts, strict=True):
@@ -92,10 +92,10 @@ class AdaptiveSoftmax(nn.Module):
             self.cluster_bias.copy_(torch.stack([part.logsumexp(0) for part in parts[1:]]))
 
     def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return the negative log-probability (N,) of targets (N,) after features (N, O); 0 for the target 0.
+        """Return the negative log-probability (N,) of targets (N,) for features (N, O); 0 for the target 0.
 
         Raises:
-            ShapeError: features of another size than the layer's.
+            ShapeError: the features are not (N, O).
         """
         check_features(hidden, self.input_size)
         rows = self._rows()
@@ -103,30 +103,30 @@ class AdaptiveSoftmax(nn.Module):
         cluster = torch.bucketize(targets.contiguous(), borders, right=True)
         at_first = torch.where(cluster == 0, targets - 1, self.sizes[0] + cluster - 1)
         nats = functional.cross_entropy(self._first(hidden, rows[0]), at_first, ignore_index=-1, reduction="none")
-        for place in range(1, len(self.sizes)):
-            wanted = (cluster == place).nonzero().squeeze(1)
-            if len(wanted):
-                scores = self._inside(place, hidden[wanted], rows[place])
-                inside = targets[wanted] - self.cutoffs[place - 1]
-                nats = nats.index_add(0, wanted, functional.cross_entropy(scores, inside, reduction="none"))
+        for index in range(1, len(self.sizes)):
+            members = (cluster == index).nonzero().squeeze(1)
+            if len(members):
+                scores = self._inside(index, hidden[members], rows[index])
+                inside = targets[members] - self.cutoffs[index - 1]
+                nats = nats.index_add(0, members, functional.cross_entropy(scores, inside, reduction="none"))
         return nats
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return scores (…, V) of features (…, O), minus infinity for padding; here :meth:`log_probabilities`."""
+        """Return scores (…, V) for features (…, O), minus infinity for padding; here :meth:`log_probabilities`."""
         return self.log_probabilities(hidden)
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """Return the logarithms of the probabilities (…, V) of features (…, O)."""
+        """Return the log-probabilities (…, V) for features (…, O)."""
         rows = self._rows()
         first = functional.log_softmax(self._first(hidden, rows[0]), dim=-1)
         parts = [first.new_full((*first.shape[:-1], 1), -torch.inf), first[..., : self.sizes[0]]]
-        for place in range(1, len(self.sizes)):
-            inside = functional.log_softmax(self._inside(place, hidden, rows[place]), dim=-1)
-            parts.append(inside + first[..., self.sizes[0] + place - 1, None])
+        for index in range(1, len(self.sizes)):
+            inside = functional.log_softmax(self._inside(index, hidden, rows[index]), dim=-1)
+            parts.append(inside + first[..., self.sizes[0] + index - 1, None])
         return torch.cat(parts, dim=-1)
 
     def _rows(self) -> Sequence[Tensor]:
-        """Return the tokens' rows of each cluster, the frequent ones first."""
+        """Return the rows of each cluster's tokens, the frequent tokens first."""
         if not self._shared:
             return list(self.weights)
         return torch.split(self._shared[0].weight, [1, *self.sizes])[1:]
@@ -136,8 +136,8 @@ class AdaptiveSoftmax(nn.Module):
         tokens = self._inside(0, hidden, rows)
         return torch.cat([tokens, functional.linear(hidden, self.cluster_weight, self.cluster_bias)], dim=-1)
 
-    def _inside(self, place: int, hidden: Tensor, rows: Tensor) -> Tensor:
-        return functional.linear(self.projections[place](hidden), rows, self.biases[place])
+    def _inside(self, index: int, hidden: Tensor, rows: Tensor) -> Tensor:
+        return functional.linear(self.projections[index](hidden), rows, self.biases[index])
 
     def extra_repr(self) -> str:
         tied = ", tied" if self._shared else ""
@@ -145,13 +145,13 @@ class AdaptiveSoftmax(nn.Module):
 
 
 def check_cutoffs(cutoffs: Sequence[int], vocabulary_size: int) -> tuple[int, ...]:
-    """Return where clusters begin, if the numbers rise and leave something to each."""
-    given = tuple(cutoffs)
-    fits = all(isinstance(c, int) and not isinstance(c, bool) and 2 <= c < vocabulary_size for c in given)
-    if not given or not fits or list(given) != sorted(set(given)):
+    """Return the cutoffs as a tuple, after checking that they rise and that no cluster is empty."""
+    numbers = tuple(cutoffs)
+    fits = all(isinstance(c, int) and not isinstance(c, bool) and 2 <= c < vocabulary_size for c in numbers)
+    if not numbers or not fits or list(numbers) != sorted(set(numbers)):
         expected = f"one or more rising whole numbers in [2, {vocabulary_size - 1}]"
-        raise InputError(describe("cutoffs", given, expected))
-    return given
+        raise InputError(describe("cutoffs", numbers, expected))
+    return numbers
 
 
 def _drawn(rows: int, size: int) -> nn.Parameter:

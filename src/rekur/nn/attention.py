@@ -1,4 +1,4 @@
-"""Attention: what a query finds in a sequence of keys and values, over each row's real steps.
+"""Attention of queries to a sequence of keys and values, over each row's real steps.
 
 Axes: B batch, S queries, T time (keys), Q query features, K key features, V value features, N heads.
 """
@@ -17,12 +17,12 @@ from rekur.nn.lengths import Lengths, check_lengths, clear_padding, real_steps
 
 
 class Memory(NamedTuple):
-    """What attention keeps of keys and values between queries, made by ``prepare``.
+    """The prepared keys and values of an attention, from ``prepare``.
 
     Args:
-        keys: (B, T, …), as far computed as is possible without a query.
+        keys: (B, T, …), after all computation that needs no query.
         values: (B, T, …).
-        mask: (B, T), True at real steps; None where all are.
+        mask: (B, T), True at real steps; None if all steps are real.
     """
 
     keys: Tensor
@@ -31,13 +31,13 @@ class Memory(NamedTuple):
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the softmax over the last axis where ``mask`` is True and zero elsewhere.
+    """Return the softmax over the last axis where ``mask`` is True, and zero elsewhere.
 
     A row without any True gives zeros, not NaN.
 
     Args:
         scores: (…, T).
-        mask: bool, of a shape that broadcasts to that of ``scores``; None for all True.
+        mask: bool, broadcast to the shape of ``scores``; None for all True.
 
     Example:
         >>> masked_softmax(torch.zeros(2, 2), torch.tensor([[True, False], [False, False]]))
@@ -51,7 +51,7 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """What all attentions share: ``prepare`` the keys once, then ``read`` them with one query after another.
+    """Base class of attentions: ``prepare`` the keys once, then ``read`` them with each query.
 
     Args:
         query_size: features Q of a query, at least 1.
@@ -69,22 +69,22 @@ class Attention(nn.Module):
         """Attend to keys and values.
 
         Args:
-            query: (B, Q) for one query a row, or (B, S, Q).
-            keys: (B, T, K); what stands beyond a row's length is not looked at.
+            query: (B, Q) for one query for each row, or (B, S, Q).
+            keys: (B, T, K); values beyond a row's length are ignored.
             values: (B, T, V); by default the keys.
-            lengths: int64 (B,), real steps of keys and values, in [0, T]; None where every row has T.
+            lengths: int64 (B,), real steps of keys and values, in [0, T]; None if every row has T.
 
         Returns:
             context (B, V) or (B, S, V), and weights (B, T) or (B, S, T), which sum to 1 over the real steps.
             A row of length 0 gives zeros for both.
 
         Raises:
-            ShapeError: sizes that do not agree with the layer's or with each other.
+            ShapeError: the sizes do not agree with the layer's or with each other.
         """
         return self.read(query, self.prepare(keys, values, lengths))
 
     def prepare(self, keys: Tensor, values: Tensor | None = None, lengths: Lengths | None = None) -> Memory:
-        """Return what is kept of keys and values for any number of queries."""
+        """Return the memory of keys and values for any number of queries."""
         values = keys if values is None else values
         if keys.dim() != 3 or keys.shape[2] != self.key_size:
             raise ShapeError(describe("shape of keys", tuple(keys.shape), f"(B, T, {self.key_size})"))
@@ -97,7 +97,7 @@ class Attention(nn.Module):
         return self.keep(cleared, cleared if values is keys else clear_padding(values, checked), mask)
 
     def read(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Return context and weights, as ``forward`` does, for what ``prepare`` kept."""
+        """Return context and weights, as ``forward`` does, for a memory from ``prepare``."""
         batch_size = memory.keys.shape[0]
         if query.dim() not in (2, 3) or query.shape[0] != batch_size or query.shape[-1] != self.query_size:
             expected = f"({batch_size}, {self.query_size}) or ({batch_size}, S, {self.query_size})"
@@ -112,7 +112,7 @@ class Attention(nn.Module):
         return Memory(keys, values, mask)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Return how well each query (B, S, Q) fits each kept key: (B, S, T)."""
+        """Return the score of each key for each query (B, S, Q): (B, S, T)."""
         raise NotImplementedError
 
     def attend(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -126,7 +126,7 @@ class Attention(nn.Module):
 
 
 class AdditiveAttention(Attention):
-    r"""Attention whose scores are a small network's: :math:`e_{st} = v^\top \tanh(W q_s + U k_t + b)`.
+    r"""Attention with scores from a small network: :math:`e_{st} = v^\top \tanh(W q_s + U k_t + b)`.
 
     Args:
         query_size: features Q of a query.
@@ -160,18 +160,18 @@ class AdditiveAttention(Attention):
 
 
 class DotAttention(Attention):
-    r"""Attention whose scores are products: :math:`e_{st} = q_s^\top k_t / \sqrt{Q}`.
+    r"""Attention with scores from dot products: :math:`e_{st} = q_s^\top k_t / \sqrt{Q}`.
 
     With ``learned`` it is :math:`q_s^\top W k_t / \sqrt{Q}`.
 
     Args:
         query_size: features Q of a query.
         key_size: features K of a key; by default Q.
-        learned: whether a matrix W is learned between the two ("general"); needed where Q and K differ.
-        scaled: whether scores are divided by √Q.
+        learned: whether to learn a matrix W between the two ("general"); required if Q and K differ.
+        scaled: whether to divide scores by √Q.
 
     Raises:
-        InputError: sizes that differ without ``learned``.
+        InputError: the sizes differ without ``learned``.
 
     Reference:
         Luong et al., Effective Approaches to Attention-based Neural Machine Translation, 2015.
@@ -201,7 +201,7 @@ class DotAttention(Attention):
 
 
 class MultiHeadAttention(Attention):
-    r"""Several scaled dot attentions side by side, each in its own learned subspace.
+    r"""Several scaled dot attentions, each in its own learned subspace.
 
     .. math:: \mathrm{head}_i = \mathrm{softmax}(Q_i K_i^\top / \sqrt{d})\, V_i, \quad
               \mathrm{context} = [\mathrm{head}_1; \dots; \mathrm{head}_N]\, W_o + b_o
@@ -211,7 +211,7 @@ class MultiHeadAttention(Attention):
         key_size: features K of a key; by default Q.
         num_heads: N, at least 1; Q must be a multiple of it.
         value_size: features V of a value; by default K.
-        dropout: chance that a weight is dropped in training, in [0, 1).
+        dropout: probability that a weight is dropped in training, in [0, 1).
 
     The weights returned are (B, N, T) or (B, N, S, T), before dropout.
 

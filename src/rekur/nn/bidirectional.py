@@ -1,4 +1,4 @@
-"""Both directions of a layer side by side.
+"""Both directions of a layer, with concatenated outputs.
 
 Axes: B batch, T time, D input features, O output features of one direction.
 """
@@ -36,8 +36,8 @@ class Bidirectional(nn.Module):
     r"""Two layers over the same sequence, one forwards and one backwards: :math:`y_t = [\vec y_t; \overleftarrow y_t]`.
 
     Args:
-        forward_layer: the layer that reads from the first step on.
-        backward_layer: the layer, with ``reverse=True``, that reads each row from its own last real step.
+        forward_layer: the layer that reads forwards.
+        backward_layer: the layer with ``reverse=True``, which reads each row backwards from its last real step.
 
     Reference:
         Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
@@ -75,7 +75,7 @@ class Bidirectional(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> tuple[State, State]:
-        """Return the two states before the first step of each direction."""
+        """Return the initial states of both directions."""
         ahead = self.forward_layer.initial_state(batch_size, device=device, dtype=dtype)
         back = self.backward_layer.initial_state(batch_size, device=device, dtype=dtype)
         return ahead, back
@@ -87,8 +87,8 @@ class Bidirectional(nn.Module):
 
         Args:
             x: (B, T, D).
-            state: the states before the first step, of the forward and the backward direction.
-            lengths: int64 (B,), in [0, T]; None where every row has T.
+            state: the initial states of the forward and the backward direction.
+            lengths: int64 (B,), in [0, T]; None if every row has T.
 
         Returns:
             outputs (B, T, 2·O), zero beyond each row's length, and the two final states: the forward one after the
@@ -101,7 +101,7 @@ class Bidirectional(nn.Module):
     def run(
         self, x: Tensor, state: Sequence[State] | None, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[State, State]]:
-        """Do what ``forward`` does for inputs already checked."""
+        """Do the same as ``forward`` for checked inputs."""
         if state is not None and len(state) != 2:
             raise ShapeError(describe("directions of state", len(state), "2, forward and backward"))
         ahead, back = (None, None) if state is None else state
@@ -111,9 +111,12 @@ class Bidirectional(nn.Module):
             y_back, back = layers[1].run(x, back, lengths)
         else:
             first = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
-            given = [start if own is None else own for start, own in zip(first, (ahead, back), strict=True)]
+            states = [
+                start if state_of_direction is None else state_of_direction
+                for start, state_of_direction in zip(first, (ahead, back), strict=True)
+            ]
             cells = (layers[0].cell, layers[1].cell)
-            (y_ahead, ahead), (y_back, back) = scan_both(cells, x, given, lengths=lengths, path=layers[0].scan)
+            (y_ahead, ahead), (y_back, back) = scan_both(cells, x, states, lengths=lengths, path=layers[0].scan)
         return beside(y_ahead, y_back), (ahead, back)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -1,4 +1,4 @@
-"""A convolution over time that never looks ahead, whole or one step at a time.
+"""A causal convolution over time, over whole sequences or one step at a time.
 
 Axes: B batch, T time, D input features, O outputs, K steps in the window.
 """
@@ -16,11 +16,11 @@ State = tuple[Tensor]
 
 
 class CausalConv(nn.Module):
-    r"""A convolution over the present step and the K - 1 before it.
+    r"""A convolution over the current step and the K - 1 previous ones.
 
     .. math:: y_t = b + \sum_{k=0}^{K-1} W_k\, x_{t-k}, \qquad x_t = 0 \text{ for } t < 0
 
-    Steps beyond a row's length come after its real ones, so they never reach them.
+    Padding comes after the real steps of a row, so it does not affect them.
 
     Args:
         input_size: features D of a step, at least 1.
@@ -48,7 +48,7 @@ class CausalConv(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
-        """Return the outputs (B, T, O) of x (B, T, D); ``state`` holds the K - 1 steps before it, else zeros.
+        """Return the outputs (B, T, O) for x (B, T, D); ``state`` has the K - 1 previous steps, by default zeros.
 
         Raises:
             ShapeError: x is not (B, T, D).
@@ -57,12 +57,12 @@ class CausalConv(nn.Module):
             raise ShapeError(describe("shape of x", tuple(x.shape), f"(B, T, {self.input_size})"))
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.output_size)
-        (before,) = self.initial_state(x.shape[0], x) if state is None else state
-        seen = torch.cat([before, x], dim=1).transpose(1, 2)
+        (window,) = self.initial_state(x.shape[0], x) if state is None else state
+        seen = torch.cat([window, x], dim=1).transpose(1, 2)
         return functional.conv1d(seen, self.weight, self.bias).transpose(1, 2)
 
     def initial_state(self, batch_size: int, like: Tensor | None = None) -> State:
-        """Return the K - 1 steps before the first: zeros (B, K - 1, D), of the type of ``like``."""
+        """Return K - 1 steps of zeros (B, K - 1, D), in the dtype of ``like``."""
         source = self.weight if like is None else like
         return (source.new_zeros(batch_size, self.kernel_size - 1, self.input_size),)
 

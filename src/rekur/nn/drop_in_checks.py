@@ -1,4 +1,4 @@
-"""Checks of what the layers named as torch.nn's are given, with the kinds of errors that torch raises.
+"""Checks of the arguments of the layers with the names of torch.nn's, with errors of the types that torch raises.
 
 Axes: B batch, T time, D input features, H hidden, P projected hidden, L layers.
 """
@@ -15,7 +15,7 @@ from rekur.scan.precision import is_mixed
 
 
 def check_input(layer: nn.RNNBase, x: Tensor) -> None:
-    """Raise unless x (B, T, D) has the features and the dtype of the layer."""
+    """Raise unless x (B, T, D) has the layer's number of features and dtype."""
     weight: Any = layer._flat_weights[0]
     if x.dtype != weight.dtype and not is_mixed(x):
         fix = f"Use input.to({weight.dtype}), or move the layer with .to({x.dtype})."
@@ -27,13 +27,13 @@ def check_input(layer: nn.RNNBase, x: Tensor) -> None:
 
 
 def check_hidden(layer: nn.RNNBase, x: Tensor, hx: Any, single: bool) -> tuple[Tensor, ...]:
-    """Return the tensors of hx, or zeros where it is None; raise unless they fit x (B, T, D).
+    """Return the tensors of hx, or zeros for None; raise unless they fit x (B, T, D).
 
     Args:
         layer: the layer.
         x: inputs (B, T, D).
-        hx: as ``forward`` takes it.
-        single: whether hx is of one sequence, (L·dirs, H), and not of a batch, (L·dirs, B, H).
+        hx: the argument of ``forward``.
+        single: whether hx belongs to one sequence, (L·dirs, H), instead of a batch, (L·dirs, B, H).
     """
     names = ("hx[0]", "hx[1]") if layer.mode == "LSTM" else ("hx",)
     count = layer.num_layers * (2 if layer.bidirectional else 1)
@@ -75,7 +75,7 @@ def check_options(
     dropout: Any,
     proj_size: int = 0,
 ) -> None:
-    """Raise for values that torch refuses, with the kind of error that it raises: some are a TypeError."""
+    """Raise for values that torch refuses, with the same type of error; some are a TypeError."""
     if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) <= 1:
         raise InputError(describe("dropout", dropout, "a number in [0, 1]"))
     for name, flag in (("bias", bias), ("batch_first", batch_first)):

@@ -1,4 +1,4 @@
-"""Embeddings: a vector for each token id, padding always zeros; from files of vectors; shared with an output.
+"""Embeddings: a vector for each token id, zeros for padding; from files of vectors, or tied to an output layer.
 
 Axes: B batch, T time, V vocabulary, E embedding features.
 """
@@ -21,18 +21,18 @@ UNKNOWN_ID = 1
 
 
 class WordLookup(Protocol):
-    """What gives words their vectors; ``rekur.data.vectors.WordVectors`` and a plain dict are such."""
+    """A mapping from words to vectors, such as ``rekur.data.vectors.WordVectors`` or a dict."""
 
     def get(self, word: str, /) -> np.ndarray | None: ...
 
 
 class Coverage(NamedTuple):
-    """How many words of a vocabulary were found in a file of word vectors.
+    """How many words of a vocabulary have a vector in a file.
 
     Args:
-        found: number of words found.
-        total: number of words looked up, without padding and unknown.
-        missing: the words not found, in order of their ids.
+        found: number of words with a vector.
+        total: number of words, without padding and unknown.
+        missing: the words without a vector, in order of their ids.
 
     Example:
         >>> print(Coverage(1, 2, ("zyx",)))
@@ -45,7 +45,7 @@ class Coverage(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The part of the words found, in [0, 1]; 1 for no words."""
+        """The share of words with a vector, in [0, 1]; 1 for no words."""
         return self.found / self.total if self.total else 1.0
 
     def __str__(self) -> str:
@@ -58,9 +58,9 @@ class Embedding(nn.Module):
     Args:
         vocabulary_size: number of ids V, with 0 for padding and 1 for unknown; at least 2.
         size: features E of a vector, at least 1.
-        token_dropout: chance in training that a token is read as unknown (id 1), which trains the vector that
-            new words will get; in [0, 1).
-        row_dropout: chance in training that a word is zeros wherever it stands in the batch, the others
+        token_dropout: probability in training that a token is read as unknown (id 1), which trains the vector of
+            unknown words; in [0, 1).
+        row_dropout: probability p in training that the vector of a word is zeros in the whole batch; the others are
             scaled by 1/(1 - p); in [0, 1).
 
     Reference:
@@ -91,7 +91,7 @@ class Embedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every vector from N(0, 1/E), so that its expected length is 1; padding is zeros."""
+        """Draw every vector from N(0, 1/E), so that its expected norm is 1; padding is zeros."""
         nn.init.normal_(self.weight, std=self.size**-0.5)
         with torch.no_grad():
             self.weight[PADDING_ID] = 0
@@ -100,7 +100,7 @@ class Embedding(nn.Module):
         """Return the vectors (…, E) of token ids (…).
 
         Raises:
-            InputError: ids that are no whole numbers, or outside [0, V).
+            InputError: the ids are not int32 or int64, or outside [0, V).
         """
         if ids.dtype not in (torch.int32, torch.int64):
             raise InputError(
@@ -113,8 +113,8 @@ class Embedding(nn.Module):
             ids = ids.masked_fill(dropped & (ids != PADDING_ID), UNKNOWN_ID)
         vectors = functional.embedding(ids, self.weight, padding_idx=PADDING_ID)
         if self.training and self.row_dropout:
-            kept = functional.dropout(self.weight.new_ones(len(self.weight)), self.row_dropout)
-            return vectors * kept[ids].unsqueeze(-1)
+            row_mask = functional.dropout(self.weight.new_ones(len(self.weight)), self.row_dropout)
+            return vectors * row_mask[ids].unsqueeze(-1)
         return vectors
 
     def _check_range(self, ids: Tensor) -> None:
@@ -140,21 +140,21 @@ class Embedding(nn.Module):
         token_dropout: float = 0.0,
         row_dropout: float = 0.0,
     ) -> Embedding:
-        """Return an embedding whose known words start at the vectors of a file.
+        """Return an embedding initialized with the vectors of a file.
 
-        Words that are not found start at random, with the mean size of those that are; padding is zeros.
-        What was found is told by ``coverage``.
+        Words without a vector start at random, with the mean norm of the others; padding is zeros. ``coverage`` says
+        how many words have a vector.
 
         Args:
-            vectors: what ``rekur.data.vectors.read_vectors`` gives, or a dict from words to arrays (E,).
+            vectors: from ``rekur.data.vectors.read_vectors``, or a dict from words to arrays (E,).
             vocabulary: the word of each id, padding and unknown first; or a mapping from words to ids.
-            freeze: whether the vectors stay as they are in training.
-            lowercase: whether a word that is not found is looked up in lower case too.
+            freeze: whether training leaves the vectors unchanged.
+            lowercase: whether to look up a missing word in lower case too.
             token_dropout: as in :class:`Embedding`.
             row_dropout: as in :class:`Embedding`.
 
         Raises:
-            InputError: none of the words is found.
+            InputError: no word has a vector.
             ShapeError: the vectors differ in size.
 
         Example:
@@ -166,33 +166,33 @@ class Embedding(nn.Module):
         _check.flag("freeze", freeze)
         _check.flag("lowercase", lowercase)
         words = _words_by_id(vocabulary)
-        found = _look_up(vectors, words, lowercase)
-        if not found:
+        vector_of_id = _look_up(vectors, words, lowercase)
+        if not vector_of_id:
             total = sum(1 for word in words[UNKNOWN_ID + 1 :] if word is not None)
             raise InputError(
                 f"vectors: got none of the {total} words of the vocabulary; expected at least one. "
                 "Try lowercase=True, or is the file of another language?"
             )
-        matrix = np.stack(list(found.values())).astype(np.float32)
+        matrix = np.stack(list(vector_of_id.values())).astype(np.float32)
         embedding = cls(max(len(words), 2), matrix.shape[1], token_dropout=token_dropout, row_dropout=row_dropout)
         with torch.no_grad():
             embedding.weight.mul_(float(np.sqrt(np.square(matrix).mean() * matrix.shape[1])))
-            embedding.weight[torch.tensor(list(found))] = torch.from_numpy(matrix)
+            embedding.weight[torch.tensor(list(vector_of_id))] = torch.from_numpy(matrix)
             embedding.weight[PADDING_ID] = 0
         embedding.weight.requires_grad_(not freeze)
-        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN_ID and i not in found and w is not None)
+        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN_ID and i not in vector_of_id and w is not None)
         total = sum(1 for w in words[UNKNOWN_ID + 1 :] if w is not None)
         embedding.coverage = Coverage(total - len(missing), total, missing)
         return embedding
 
     def extra_repr(self) -> str:
-        given = {"token_dropout": self.token_dropout, "row_dropout": self.row_dropout}
-        options = "".join(f", {name}={value}" for name, value in given.items() if value)
+        values = {"token_dropout": self.token_dropout, "row_dropout": self.row_dropout}
+        options = "".join(f", {name}={value}" for name, value in values.items() if value)
         return f"{self.vocabulary_size}, {self.size}{options}"
 
 
 class _WithoutPadding(torch.autograd.Function):
-    """The weights as they are; on the way back nothing reaches the row of padding. No copy of a large table."""
+    """The weights unchanged, with a gradient of zeros for the row of padding, without copying a large table."""
 
     @staticmethod
     def forward(weight: Tensor) -> Tensor:
@@ -204,9 +204,9 @@ class _WithoutPadding(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        own = gradient.clone() if torch.is_grad_enabled() else gradient
-        own[PADDING_ID] = 0.0
-        return own
+        masked = gradient.clone() if torch.is_grad_enabled() else gradient
+        masked[PADDING_ID] = 0.0
+        return masked
 
 
 def _without_padding(weight: Tensor) -> Tensor:
@@ -215,13 +215,13 @@ def _without_padding(weight: Tensor) -> Tensor:
 
 
 class TiedLinear(nn.Module):
-    r"""An output layer that shares its weights with an embedding: :math:`\mathrm{logits} = E h + b`.
+    r"""An output layer with the weights of an embedding: :math:`\mathrm{logits} = E h + b`.
 
-    The weights are the embedding's own parameter, trained by both. Padding has a row of zeros.
+    The weights are the embedding's own parameter, trained by both. The row of padding is zeros.
 
     Args:
-        embedding: the embedding whose weights (V, E) are shared; inputs have E features.
-        bias: whether each id has a learned bias.
+        embedding: the embedding with the shared weights (V, E); inputs have E features.
+        bias: whether to learn a bias for each id.
 
     Reference:
         Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
@@ -234,21 +234,21 @@ class TiedLinear(nn.Module):
 
     def __init__(self, embedding: Embedding, *, bias: bool = True) -> None:
         super().__init__()
-        # Not registered here: a shared parameter has one owner, one name and one place in a saved file.
+        # not registered: a shared parameter has one owner and one name in a saved file
         self._shared = (embedding,)
         self.bias = nn.Parameter(torch.zeros(embedding.vocabulary_size)) if _check.flag("bias", bias) else None
 
     @property
     def embedding(self) -> Embedding:
-        """The embedding whose weights are shared."""
+        """The embedding with the shared weights."""
         return self._shared[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (…, V) of x (…, E)."""
+        """Return logits (…, V) for x (…, E)."""
         weight = self.embedding.weight
         if x.shape[-1] != weight.shape[1]:
             raise ShapeError(describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding"))
-        # The loss would push padding, whose logit is one of all, away from zeros.
+        # padding has a logit too, so the loss would move its row away from zeros
         return functional.linear(x, _without_padding(weight), self.bias)
 
     def extra_repr(self) -> str:
@@ -265,7 +265,7 @@ def _words_by_id(vocabulary: Sequence[str] | Mapping[str, int]) -> list[str | No
 
 
 def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> dict[int, np.ndarray]:
-    found: dict[int, np.ndarray] = {}
+    vector_of_id: dict[int, np.ndarray] = {}
     for index, word in enumerate(words):
         if word is None or index <= UNKNOWN_ID:
             continue
@@ -274,9 +274,9 @@ def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> d
             vector = vectors.get(word.lower())
         if vector is None:
             continue
-        found[index] = np.asarray(vector)
-        first = next(iter(found.values()))
-        if found[index].ndim != 1 or found[index].shape != first.shape:
+        vector_of_id[index] = np.asarray(vector)
+        first = next(iter(vector_of_id.values()))
+        if vector_of_id[index].ndim != 1 or vector_of_id[index].shape != first.shape:
             thing = f"shape of the vector of '{word}'"
-            raise ShapeError(describe(thing, found[index].shape, f"{first.shape}, that of the others"))
-    return found
+            raise ShapeError(describe(thing, vector_of_id[index].shape, f"{first.shape}, that of the others"))
+    return vector_of_id

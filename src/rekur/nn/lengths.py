@@ -1,4 +1,4 @@
-"""Lengths of ragged batches: the check that every layer makes, the mask of real steps, the last real step.
+"""Lengths of ragged batches: the check of every layer, the mask of real steps, the last real step.
 
 Axes: B batch, T time.
 """
@@ -17,15 +17,15 @@ Lengths = Tensor | Sequence[int]
 
 
 def check_lengths(lengths: Lengths | None, x: Tensor) -> Tensor | None:
-    """Return lengths on the CPU as int64 (B,), or None where every row has all the steps.
+    """Return lengths on the CPU as int64 (B,), or None if every row has all T steps.
 
     Args:
-        lengths: whole numbers in [0, T], one a row; None means T for all.
+        lengths: whole numbers in [0, T], one for each row; None means T for all.
         x: the batch (B, T, …).
 
     Raises:
-        ShapeError: not one length a row.
-        InputError: not whole numbers, or outside [0, T].
+        ShapeError: the lengths are not (B,).
+        InputError: the lengths are not whole numbers, or outside [0, T].
 
     Example:
         >>> check_lengths([3, 1], torch.zeros(2, 3))
@@ -35,10 +35,10 @@ def check_lengths(lengths: Lengths | None, x: Tensor) -> Tensor | None:
     """
     if lengths is None:
         return None
-    given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
-    if not readable(given):
-        return given  # values cannot be looked at here; the scan does when it runs
-    checked = check_tensor(given if given.numel() else given.to(torch.int64), x)
+    tensor = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
+    if not readable(tensor):
+        return tensor  # the values cannot be read here; the scan checks them when it runs
+    checked = check_tensor(tensor if tensor.numel() else tensor.to(torch.int64), x)
     return None if bool((checked == x.shape[1]).all()) else checked
 
 
@@ -54,7 +54,7 @@ def real_steps(lengths: Tensor, steps: int, device: torch.device | None = None) 
 
 
 def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return x (B, T, …) with zeros beyond each row's length, so that not even a NaN there can leak."""
+    """Return x (B, T, …) with zeros beyond each row's length, so that no NaN there can leak."""
     if lengths is None:
         return x
     mask = real_steps(lengths, x.shape[1], x.device)
@@ -62,7 +62,7 @@ def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def last_real(output: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return the output (B, O) at each row's last real step; zeros for a row that has none."""
+    """Return the output (B, O) at each row's last real step; zeros for an empty row."""
     if output.shape[1] == 0:
         return output.new_zeros(output.shape[0], output.shape[2])
     if lengths is None:
@@ -74,7 +74,7 @@ def last_real(output: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def first_real(output: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return the output (B, O) at each row's first step; zeros for a row that has none."""
+    """Return the output (B, O) at each row's first step; zeros for an empty row."""
     if output.shape[1] == 0:
         return output.new_zeros(output.shape[0], output.shape[2])
     first = output[:, 0]

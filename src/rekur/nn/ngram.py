@@ -1,4 +1,4 @@
-"""Embeddings of the last few tokens together: much of what a language model learns first is which token follows which.
+"""Embeddings of n-grams: they give a language model the frequent sequences of tokens directly.
 
 Axes: B batch, T time, E embedding features, n tokens of a run, N tokens of the training text.
 """
@@ -15,25 +15,25 @@ from torch.nn import functional
 from rekur import _check
 from rekur.errors import InputError, ShapeError, describe
 
-#: an odd number whose multiples spread over all 64 bits (the golden ratio's), as a signed one
+#: odd multiplier of a 64-bit hash (from the golden ratio), as a signed number
 _SPREAD = -7046029254386353131
 _NO_KEY = 2**63 - 1
 
 
 class NGramEmbedding(nn.Module):
-    r"""The sum of learned vectors for the runs of n tokens that end at each step.
+    r"""The sum of learned vectors of the n-grams that end at each step.
 
     .. math:: y_t = \sum_{n} E_n[\mathrm{row}(x_{t-n+1}, \dots, x_t)]
 
-    Runs that were frequent in training have a row of their own; all others share row 0, so that the layers above
-    learn to do without. A look-up costs next to nothing beside a recurrent layer, whatever the size of the tables.
-    Before a sequence stand zeros.
+    Each frequent n-gram of the training text has its own row; all others share row 0, so that the layers above learn
+    to work without. A lookup costs little next to a recurrent layer, whatever the size of the tables. The tokens before
+    a sequence count as zeros.
 
     Args:
         size: features E of a vector, 1 or more.
-        orders: lengths n of the runs, each 2 or more.
-        rows: rows of each table, one number for each length, 1 or more; see :func:`frequent_runs`.
-        dropout: chance that a feature of a table is off for a whole chunk and row of the batch, in training.
+        orders: lengths n of the n-grams, each 2 or more.
+        rows: rows of each table, one number for each order, 1 or more; see :func:`frequent_runs`.
+        dropout: probability in training that a feature of a table is zeros for a whole chunk and row of the batch.
 
     Reference:
         Bojanowski et al., Enriching Word Vectors with Subword Information, 2017 (vectors of n-grams).
@@ -58,31 +58,31 @@ class NGramEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every vector from N(0, 0.02²): at first the tokens themselves say more."""
+        """Draw every vector from N(0, 0.02²), small next to the vectors of tokens."""
         for table in self.tables.parameters():
             nn.init.normal_(table, std=0.02)
 
     def know(self, runs: Sequence[Tensor]) -> None:
-        """Give these runs a row each, as :func:`frequent_runs` returned them, one tensor for each length."""
+        """Assign a row to each of these runs from :func:`frequent_runs`, one tensor for each order."""
         for order, keys in zip(self.orders, runs, strict=True):
-            known = self._runs(order)
-            if keys.shape != known.shape:
-                raise ShapeError(describe(f"runs of {order}", f"{len(keys)} of them", f"{len(known)}, a row each"))
-            known.copy_(keys)
+            buffer = self._runs(order)
+            if keys.shape != buffer.shape:
+                raise ShapeError(describe(f"runs of {order}", f"{len(keys)} of them", f"{len(buffer)}, a row each"))
+            buffer.copy_(keys)
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> Tensor:
         """Return the tokens before the first step, zeros (B, n - 1)."""
         return torch.zeros(batch_size, max(self.orders) - 1, dtype=torch.int64, device=device)
 
     def forward(self, ids: Tensor, before: Tensor, resets: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the vectors (B, T, E) of token ids (B, T), and the last n - 1 ids for the call after.
+        """Return the vectors (B, T, E) of token ids (B, T), and the last n - 1 ids for the next call.
 
         Args:
             ids: token ids, (B, T).
             before: the n - 1 ids before the first step, (B, n - 1).
-            resets: True where a sequence begins, so that nothing before it is seen, (B, T); None for nowhere.
+            resets: True at the start of a sequence, which hides earlier ids, (B, T); None for no resets.
         """
-        keys, after = run_keys(ids, before, self.orders, resets)
+        keys, last_ids = run_keys(ids, before, self.orders, resets)
         total: Tensor | float = 0.0
         for order, table in zip(self.orders, self.tables, strict=True):
             vectors = table(self._row(order, keys[order]))
@@ -90,55 +90,55 @@ class NGramEmbedding(nn.Module):
                 mask = functional.dropout(vectors.new_ones(len(ids), 1, self.size), self.dropout)
                 vectors = vectors * mask
             total = total + vectors
-        return cast(Tensor, total), after
+        return cast(Tensor, total), last_ids
 
     def _runs(self, order: int) -> Tensor:
         return self.get_buffer(f"runs_{order}")
 
     def _row(self, order: int, keys: Tensor) -> Tensor:
-        """Return the row of each run: its own, or 0."""
-        known = self._runs(order)
-        if not len(known):
+        """Return the row of each n-gram; 0 for one without its own row."""
+        runs = self._runs(order)
+        if not len(runs):
             return torch.zeros_like(keys)
-        place = torch.searchsorted(known, keys).clamp_(max=len(known) - 1)
-        return torch.where(known[place] == keys, place + 1, 0)
+        index = torch.searchsorted(runs, keys).clamp_(max=len(runs) - 1)
+        return torch.where(runs[index] == keys, index + 1, 0)
 
 
 def frequent_runs(
     ids: Tensor, starts: Tensor, orders: Sequence[int], *, min_count: int, most: int
 ) -> tuple[Tensor, ...]:
-    """Return keys of the runs of each length that are frequent in a text, sorted, int64.
+    """Return the sorted int64 keys of the frequent n-grams of a text, one tensor for each order.
 
     Args:
         ids: the tokens of the text, (N,).
-        starts: where documents begin, whose runs hold nothing from before; (0,) of a single text.
-        orders: lengths of the runs, each 2 or more.
-        min_count: how often a run must occur, 1 or more.
-        most: how many runs of a length are returned at most: the most frequent.
+        starts: the index of each document's first token; n-grams do not cross it. (0,) for a single text.
+        orders: lengths of the n-grams, each 2 or more.
+        min_count: fewest occurrences of an n-gram, 1 or more.
+        most: most n-grams of an order; the most frequent are returned.
 
     Example:
-        >>> found = frequent_runs(torch.tensor([2, 3] * 9), torch.tensor([0]), (2, 3), min_count=3, most=9)
-        >>> [len(keys) for keys in found]
+        >>> runs = frequent_runs(torch.tensor([2, 3] * 9), torch.tensor([0]), (2, 3), min_count=3, most=9)
+        >>> [len(keys) for keys in runs]
         [2, 2]
     """
     lengths = check_orders(orders)
     resets = torch.zeros(1, len(ids), dtype=torch.bool)
     resets[0, starts] = True
-    before = torch.zeros(1, max(lengths) - 1, dtype=torch.int64)
-    keys, _ = run_keys(ids.long()[None], before, lengths, resets)
-    found = []
+    history = torch.zeros(1, max(lengths) - 1, dtype=torch.int64)
+    keys, _ = run_keys(ids.long()[None], history, lengths, resets)
+    frequent = []
     for order in lengths:
         runs, counts = torch.unique(keys[order][0], return_counts=True)
-        kept = counts >= min_count
-        if int(kept.sum()) > most:
+        mask = counts >= min_count
+        if int(mask.sum()) > most:
             least = torch.topk(counts, most, sorted=False).values.min()
-            kept = counts > least  # of those as frequent as the last one, none: which would be chance
-        found.append(runs[kept])
-    return tuple(found)
+            mask = counts > least  # drop all runs tied at the limit, since choosing among them would be arbitrary
+        frequent.append(runs[mask])
+    return tuple(frequent)
 
 
 def check_orders(orders: Sequence[int]) -> tuple[int, ...]:
-    """Return the lengths of runs if they can be."""
+    """Return the orders as a tuple, after checking them."""
     checked = tuple(_check.whole("orders", order, low=2, high=16) for order in orders)
     if not checked or len(set(checked)) < len(checked):
         raise InputError(describe("orders", tuple(orders), "different whole numbers of 2 or more"))
@@ -146,30 +146,30 @@ def check_orders(orders: Sequence[int]) -> tuple[int, ...]:
 
 
 def run_keys(
-    ids: Tensor, before: Tensor, orders: Sequence[int], resets: Tensor | None
+    ids: Tensor, history: Tensor, orders: Sequence[int], resets: Tensor | None
 ) -> tuple[dict[int, Tensor], Tensor]:
-    """Return a number of 64 bits for the run of each length that ends at each step, and the last n - 1 ids."""
-    context, steps = before.shape[1], ids.shape[1]
-    joined = torch.cat([before, ids], dim=1)
+    """Return order -> 64-bit key of the run that ends at each step (B, T), and the last n - 1 ids."""
+    context, steps = history.shape[1], ids.shape[1]
+    joined = torch.cat([history, ids], dim=1)
     if resets is not None:
-        sequence = torch.cat([torch.zeros_like(before, dtype=torch.bool), resets], dim=1).cumsum(1)
+        sequence = torch.cat([torch.zeros_like(history, dtype=torch.bool), resets], dim=1).cumsum(1)
     keys: dict[int, Tensor] = {}
     key = _mix(ids)
     for back in range(1, max(orders)):
-        place = slice(context - back, context - back + steps)
-        token = joined[:, place]
+        columns = slice(context - back, context - back + steps)
+        token = joined[:, columns]
         if resets is not None:
-            token = torch.where(sequence[:, place] == sequence[:, context:], token, 0)
+            token = torch.where(sequence[:, columns] == sequence[:, context:], token, 0)
         key = _mix(key ^ token)
         if back + 1 in orders:
             keys[back + 1] = key
-    after = joined[:, steps:]
+    last_ids = joined[:, steps:]
     if resets is not None:
-        after = torch.where(sequence[:, steps:] == sequence[:, -1:], after, 0)
-    return keys, after
+        last_ids = torch.where(sequence[:, steps:] == sequence[:, -1:], last_ids, 0)
+    return keys, last_ids
 
 
 def _mix(key: Tensor) -> Tensor:
-    """Return numbers of 64 bits in which every bit of the key has a say; multiplication wraps around."""
+    """Return 64-bit hashes of keys; multiplication wraps around."""
     key = key * _SPREAD
     return (key ^ ((key >> 29) & 0x7FFFFFFFF)) * _SPREAD

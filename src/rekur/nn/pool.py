@@ -1,4 +1,4 @@
-"""Pools: one vector from a sequence of outputs, over the real steps of each row, whole or one step at a time.
+"""Pools: one vector from a sequence of outputs, over the real steps of each row, at once or step by step.
 
 Axes: B batch, T time, O output features of a step.
 """
@@ -18,10 +18,10 @@ State = tuple[Tensor, ...]
 
 
 class Pool(nn.Module):
-    """From the outputs of all steps (B, T, size) to one vector a row (B, output_size).
+    """Base class of pools: from the outputs of all steps (B, T, size) to one vector for each row (B, output_size).
 
-    A pool reads only real steps; a row without any gives zeros. Every pool can also run live: ``update``
-    takes one step after another and ``read`` gives, at any time, what the whole sequence so far would give.
+    A pool reads only real steps; an empty row gives zeros. Every pool can also run live: ``update`` adds one step, and
+    ``read`` returns the vector of the steps so far.
 
     Args:
         size: features O of a step, at least 1.
@@ -36,8 +36,8 @@ class Pool(nn.Module):
         """Pool whole sequences.
 
         Args:
-            output: (B, T, size); what stands beyond a row's length is not looked at.
-            lengths: int64 (B,), in [0, T]; None where every row has T.
+            output: (B, T, size); values beyond a row's length are ignored.
+            lengths: int64 (B,), in [0, T]; None if every row has T.
 
         Returns:
             (B, output_size); zeros for a row of length 0.
@@ -67,7 +67,7 @@ class Pool(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """Return the state before the first step: zeros, each (B, *size)."""
+        """Return the initial state: zeros, each (B, *size)."""
         return tuple(torch.zeros(batch_size, *s, device=device, dtype=dtype) for s in self.state_sizes())
 
     def update(self, y: Tensor, state: State) -> State:
@@ -85,12 +85,12 @@ class Pool(nn.Module):
 class LastPool(Pool):
     """The output at each row's last real step.
 
-    Of a bidirectional output it is the forward half at the last real step beside the backward half at the
-    first, each of which has read the whole row.
+    For a bidirectional output it is the forward half at the last real step, joined with the backward half at the first:
+    at these steps both directions have read the whole row.
 
     Args:
         size: features O of a step.
-        bidirectional: whether the second half of the features was read backwards; O is then even.
+        bidirectional: whether the second half of the features comes from the backward direction; O is then even.
 
     Example:
         >>> pool = LastPool(1)
@@ -181,11 +181,11 @@ class MaxPool(Pool):
 
 
 class AttentionPool(Pool):
-    r"""A weighted mean over real steps whose weights are learned.
+    r"""A weighted mean over real steps with learned weights.
 
     .. math:: e_t = v^\top \tanh(W y_t + b), \quad p = \mathrm{softmax}(e_{1..n}), \quad \sum_t p_t y_t
 
-    Live, the softmax is kept as a running maximum, sum and weighted sum.
+    Live, the softmax is stored as a running maximum, sum and weighted sum.
 
     Args:
         size: features O of a step.
@@ -225,7 +225,7 @@ class AttentionPool(Pool):
         total, mass, top = state
         score = self.scores(y)
         new_top = torch.where(mass > 0, torch.maximum(top, score), score)
-        # Before the first step top is no real score: its exponential must not be looked at.
+        # before the first step top is not a score, so its exponential must not be used
         old_share = torch.where(mass > 0, torch.exp(torch.where(mass > 0, top, new_top) - new_top), 0)
         share = torch.exp(score - new_top)
         return total * old_share + share * y, mass * old_share + share, new_top
@@ -236,10 +236,10 @@ class AttentionPool(Pool):
 
 
 class JoinedPool(Pool):
-    """Several pools of the same outputs side by side.
+    """The concatenation of several pools of the same outputs.
 
     Args:
-        pools: at least one, all of one size.
+        pools: at least one, all of the same size.
 
     Example:
         >>> JoinedPool([MeanPool(1), MaxPool(1)])(torch.tensor([[[1.0], [3.0]]]))
@@ -288,10 +288,10 @@ def make_pool(name: str, size: int, *, bidirectional: bool = False) -> Pool:
     Args:
         name: "last", "mean", "max" or "attention", or several of them joined by "+".
         size: features O of a step.
-        bidirectional: whether the second half of the features was read backwards, which "last" must know.
+        bidirectional: whether the second half of the features comes from the backward direction; "last" needs it.
 
     Raises:
-        InputError: a name that is not known or stands there twice.
+        InputError: a name is unknown or repeated.
 
     Example:
         >>> make_pool("mean+max", 8).output_size

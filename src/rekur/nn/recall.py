@@ -1,6 +1,6 @@
-"""What followed the last few tokens when they stood in the sequence before: names and phrases that come again.
+"""Recall: the token that followed the last occurrence of the current run of tokens, for repeated names and phrases.
 
-Axes: B batch, T time, J lengths of runs, S slots of the memory of each, n tokens of a run.
+Axes: B batch, T time, J orders (lengths of runs), S slots of memory for each order, n tokens of a run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rekur.nn.ngram import check_orders, run_keys
 
 
 class RecallState(NamedTuple):
-    """What is remembered of a sequence.
+    """The state of a recall.
 
     Attributes:
         before: the last token ids, int64 (B, n).
-        memory: a token that followed, with the mark of the run it followed, 0 where none did, int64 (B, J, S).
+        memory: entries of a run's mark and the token that followed it, 0 for an empty slot, int64 (B, J, S).
     """
 
     before: Tensor
@@ -29,12 +29,12 @@ class RecallState(NamedTuple):
 
 
 class Recall(nn.Module):
-    r"""The token that followed the run of n tokens that ends at a step, when that run stood in the sequence last.
+    r"""For each step, the token that followed the last occurrence of the run of n tokens that ends there.
 
     .. math:: r^n_t = x_{s+1}, \quad s = \max\{s < t : x_{s-n+1}, \dots, x_s = x_{t-n+1}, \dots, x_t\}
 
-    It is 0 where the run did not stand there yet. A run is kept in one of S slots, in place of the one that was there,
-    so that the memory of a sequence has one size whatever its length, and a look-up takes the same time.
+    It is 0 for a run without an earlier occurrence. A run is stored in one of S slots and replaces the previous entry,
+    so that memory and time of a lookup do not grow with the length of a sequence.
 
     Args:
         orders: lengths n of the runs, each 2 to 16.
@@ -46,8 +46,8 @@ class Recall(nn.Module):
 
     Example:
         >>> recall = Recall(orders=(2,), slots=64)
-        >>> found, state = recall(torch.tensor([[5, 6, 7, 5, 6]]), recall.initial_state(1))
-        >>> found[0, :, 0].tolist()
+        >>> followers, state = recall(torch.tensor([[5, 6, 7, 5, 6]]), recall.initial_state(1))
+        >>> followers[0, :, 0].tolist()
         [0, 0, 0, 0, 7]
     """
 
@@ -57,20 +57,20 @@ class Recall(nn.Module):
         self.slots = check_slots(slots)
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> RecallState:
-        """Return what is remembered before the first step: nothing."""
-        before = torch.zeros(batch_size, max(self.orders), dtype=torch.int64, device=device)
+        """Return the initial state: an empty memory."""
+        last_ids = torch.zeros(batch_size, max(self.orders), dtype=torch.int64, device=device)
         memory = torch.zeros(batch_size, len(self.orders), self.slots, dtype=torch.int64, device=device)
-        return RecallState(before, memory)
+        return RecallState(last_ids, memory)
 
     def forward(self, ids: Tensor, state: RecallState, resets: Tensor | None = None) -> tuple[Tensor, RecallState]:
-        """Return what followed each run last (B, T, J), 0 for nothing, and what is remembered behind the steps.
+        """Return the last follower of each run (B, T, J), 0 for none, and the state after the steps.
 
         Args:
             ids: token ids, (B, T).
-            state: what is remembered before the first step.
-            resets: True where a sequence begins, so that nothing before it is seen, (B, T); None for nowhere.
+            state: the state before the first step.
+            resets: True at the start of a sequence, which hides earlier ids, (B, T); None for no resets.
         """
-        keys, before = run_keys(ids, state.before, self.orders, resets)
+        keys, last_ids = run_keys(ids, state.before, self.orders, resets)
         earlier = run_keys(state.before, torch.zeros_like(state.before), self.orders, None)[0]
         borders = torch.zeros_like(ids, dtype=torch.bool) if resets is None else resets
         nothing = run_keys(torch.zeros_like(ids[:1, :1]), torch.zeros_like(state.before[:1]), self.orders, None)[0]
@@ -78,60 +78,60 @@ class Recall(nn.Module):
         rows = torch.arange(len(ids), device=ids.device)[:, None]
         memory = state.memory.clone()
         memory[borders.any(1)] = 0
-        found = []
-        for place, order in enumerate(self.orders):
+        followers = []
+        for index, order in enumerate(self.orders):
             written = torch.cat([earlier[order][:, -1:], keys[order][:, :-1]], dim=1)
             written = torch.where(borders, nothing[order], written)
             slots, entries = self.slot(written), entry(written, ids)
             looked = self.slot(keys[order])
-            kept = torch.where(sequence == 0, state.memory[:, place].gather(1, looked), 0)
-            seen, last = _latest(entries, slots + self.slots * rows, looked + self.slots * rows, sequence, kept)
-            memory[rows.expand_as(ids).flatten()[last], place, slots.flatten()[last]] = entries.flatten()[last]
-            found.append(torch.where(seen >> 32 == mark(keys[order]), seen & 0xFFFFFFFF, 0))
-        return torch.stack(found, -1), RecallState(before, memory)
+            carried = torch.where(sequence == 0, state.memory[:, index].gather(1, looked), 0)
+            seen, last = _latest(entries, slots + self.slots * rows, looked + self.slots * rows, sequence, carried)
+            memory[rows.expand_as(ids).flatten()[last], index, slots.flatten()[last]] = entries.flatten()[last]
+            followers.append(torch.where(seen >> 32 == mark(keys[order]), seen & 0xFFFFFFFF, 0))
+        return torch.stack(followers, -1), RecallState(last_ids, memory)
 
     def slot(self, keys: Tensor) -> Tensor:
-        """Return the slots in which runs with these keys are kept."""
+        """Return the slots of runs with these keys."""
         return (keys >> 12) & (self.slots - 1)
 
 
-def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what each step finds in a slot (B, T), where each first writes into one, and the writings that stay.
+def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the entry that each step reads (B, T), and the steps whose writes remain; each step writes, then reads.
 
     Args:
-        entries: what each step writes, (B, T).
-        writes: the slots into which it does, (B, T).
-        reads: those from which it reads, (B, T).
-        sequence: how many sequences began in the chunk up to each step, (B, T).
-        kept: what is found where none wrote, (B, T).
+        entries: the entry that each step writes, (B, T).
+        writes: the slots of these writes, (B, T).
+        reads: the slots of the reads, (B, T).
+        sequence: how many sequences have started in the chunk up to each step, (B, T).
+        carried: the entries for slots without a write in the chunk, (B, T).
     """
     places = torch.stack([writes, reads], -1).flatten()
     group = places + (int(places.max()) + 1) * sequence.repeat_interleave(2, 1).flatten()
-    ordered, index = group.sort(stable=True)  # of each slot, step after step, its writing before its reading
+    ordered, index = group.sort(stable=True)  # by slot, then in order of time, each step's write before its read
     steps, is_write = index // 2, index % 2 == 0
     latest = torch.where(is_write, torch.arange(len(index), device=index.device), -1).cummax(0).values
-    known = ~is_write & (latest >= 0) & (ordered[latest] == ordered)
-    seen = kept.flatten()
-    seen[steps[known]] = entries.flatten()[steps[latest[known]]]
+    written = ~is_write & (latest >= 0) & (ordered[latest] == ordered)
+    seen = carried.flatten()
+    seen[steps[written]] = entries.flatten()[steps[latest[written]]]
     writings = torch.nonzero(is_write).flatten()
     stays = torch.ones_like(writings, dtype=torch.bool)
     stays[:-1] = ordered[writings[:-1]] != ordered[writings[1:]]
     last = steps[writings[stays]]
-    return seen.view_as(kept), last[(sequence == sequence[:, -1:]).flatten()[last]]
+    return seen.view_as(carried), last[(sequence == sequence[:, -1:]).flatten()[last]]
 
 
 def mark(keys: Tensor) -> Tensor:
-    """Return the numbers of 31 bits by which runs with these keys are known again."""
+    """Return the 31-bit marks that identify runs with these keys."""
     return (keys >> 33) & 0x7FFFFFFF
 
 
 def entry(keys: Tensor, ids: Tensor) -> Tensor:
-    """Return what is kept of runs with these keys and of the tokens that followed them."""
+    """Return the entries of runs with these keys and of the tokens that followed them."""
     return (mark(keys) << 32) | ids
 
 
 def check_slots(slots: int) -> int:
-    """Return a number of slots if it can be."""
+    """Return a number of slots, after checking it."""
     count = _check.whole("recall_slots", slots, low=2, high=2**20)
     if count & (count - 1):
         raise InputError(describe("recall_slots", count, "a power of 2", f"Take {1 << count.bit_length()}."))

@@ -1,4 +1,4 @@
-"""One cell run through time in one direction; the only place where a cell meets a scan.
+"""One cell run through time in one direction: the only module that joins a cell to a scan.
 
 Axes: B batch, T time, D input features, O output features.
 """
@@ -22,7 +22,7 @@ from rekur.scan.check import check_input, check_state
 
 
 def first_weight(module: nn.Module) -> Tensor | None:
-    """Return the first floating-point parameter, which tells the module's device and dtype; None without one."""
+    """Return the first floating-point parameter, which has the module's device and dtype; None without one."""
     return next((p for p in module.parameters() if p.is_floating_point()), None)
 
 
@@ -32,12 +32,11 @@ class Layer(nn.Module):
     Args:
         cell: the cell.
         reverse: whether each row is read from its last real step to its first; outputs stay at their time.
-        learned_state: whether the state before the first step is learned, from zeros on; of its tensors those that
-            hold what the cell remembers (named h, c or C), not masks and normalisers.
-        scan: which scan runs the cell; "auto" takes the fastest that computes it.
-        checkpoint_steps: in training, keep what the gradient needs for so many steps at a time only, and compute the
-            rest a second time on the way back: memory grows with T / checkpoint_steps states, time by a third; 0
-            keeps all.
+        learned_state: whether the initial state is learned, starting from zeros; only its tensors named h, c or C, not
+            masks and normalizers.
+        scan: the scan that runs the cell; "auto" takes the fastest that can.
+        checkpoint_steps: in training, store only the state at this interval of steps and recompute the others in the
+            backward pass: memory grows with T / checkpoint_steps states, time by a third; 0 stores everything.
 
     Reference:
         Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016 (``checkpoint_steps``).
@@ -81,7 +80,7 @@ class Layer(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """Return the state before the first step, each tensor (B, *size); device and dtype are the weights'."""
+        """Return the initial state, each tensor (B, *size), with the device and dtype of the weights."""
         weight = first_weight(self)
         if weight is not None:
             device = weight.device if device is None else device
@@ -99,16 +98,16 @@ class Layer(nn.Module):
 
         Args:
             x: (B, T, D).
-            state: the state before the first step; by default :meth:`initial_state`.
-            lengths: int64 (B,), in [0, T]; None where every row has T.
+            state: the initial state; by default :meth:`initial_state`.
+            lengths: int64 (B,), in [0, T]; None if every row has T.
 
         Returns:
             outputs (B, T, O), zero beyond each row's length, and each row's state after its last real step; for a
-            row of length 0 the state it began with.
+            row of length 0 its initial state.
 
         Raises:
-            ShapeError: x, state or lengths of a wrong shape.
-            InputError: lengths out of range, or x of another dtype than the weights.
+            ShapeError: x, state or lengths have a wrong shape.
+            InputError: lengths are out of range, or x has another dtype than the weights.
         """
         check_input(self.cell, x)
         checked = check_lengths(lengths, x)
@@ -117,7 +116,7 @@ class Layer(nn.Module):
     def run(
         self, x: Tensor, state: State | None, lengths: Tensor | None, weights: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, State]:
-        """Do what ``forward`` does for inputs already checked, with other tensors for some weights of these names."""
+        """Do the same as ``forward`` for checked inputs, with replacements for some weights by name."""
         if state is None:
             state = self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         steps = self.checkpoint_steps
@@ -134,17 +133,17 @@ class Layer(nn.Module):
     def _run_part(
         self, x: Tensor, lengths: Tensor | None, state: State, weights: Mapping[str, Tensor] | None
     ) -> tuple[Tensor, State]:
-        if weights:  # inside what is computed twice, so that both times have them
+        if weights:  # inside the checkpointed function, so that the second computation has them too
             result: tuple[Tensor, State] = functional_call(self, dict(weights), (x, state, lengths))
             return result
         return run_scan(self.cell, x, state, lengths=lengths, reverse=self.reverse, path=self.scan)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run one step: x (B, D) to y (B, O) and the next state; without ``state`` it is the first.
+        """Run one step: x (B, D) to y (B, O) and the next state; without ``state`` from the initial one.
 
         Raises:
             NotStreamableError: the layer reads backwards.
-            ShapeError: x or state of a wrong shape.
+            ShapeError: x or state has a wrong shape.
         """
         if self.reverse:
             raise NotStreamableError(describe("reverse", True, "False for a layer that runs one step at a time"))
@@ -159,12 +158,12 @@ class Layer(nn.Module):
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
-        given = {"reverse": self.reverse, "learned_state": len(self.start) > 0}
-        return ", ".join([f"{name}=True" for name, value in given.items() if value])
+        options = {"reverse": self.reverse, "learned_state": len(self.start) > 0}
+        return ", ".join([f"{name}=True" for name, value in options.items() if value])
 
 
 def _learnable(cell: Cell) -> list[int]:
-    """Return which tensors of the state may be learned: not masks, normalisers and stabilisers."""
+    """Return the indices of the state's tensors that may be learned: not masks, normalizers and stabilizers."""
     names = cell.state_names or ("h",) * len(cell.state_sizes())
     return [index for index, name in enumerate(names) if name in ("h", "c", "C")]
 

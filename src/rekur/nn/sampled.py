@@ -1,4 +1,4 @@
-"""A softmax whose sum is estimated in training: for large vocabularies far cheaper, and exact when it counts.
+"""A softmax with a sampled sum in training: much cheaper for large vocabularies, and exact in evaluation.
 
 Axes: N tokens, O features, E embedding features, V vocabulary, S tokens drawn. Number 0 is padding.
 """
@@ -16,12 +16,12 @@ from rekur import _check
 from rekur.nn.embed import Embedding
 from rekur.nn.softmax import FullSoftmax, check_features
 
-#: how often a token is drawn grows with this power of how often it occurs: rare ones a little more often
+#: the probability of drawing a token grows with this power of its frequency
 _POWER = 0.75
 
 
 class _LogSumExp(torch.autograd.Function):
-    """The logarithm of the sum of exponentials (N,) of scores (N, S) but some; the scores' memory is used up."""
+    """The log-sum-exp (N,) of scores (N, S) without those at (rows, columns); it overwrites the scores."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,20 +48,21 @@ def _log_sum_exp(scores: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 class SampledSoftmax(FullSoftmax):
-    r"""A softmax that in training sums over some tokens drawn for all N targets together.
+    r"""A softmax that in training sums over randomly drawn tokens, the same for all N targets.
 
     .. math:: -\ln p_y \approx -z_y + \ln\Big(e^{z_y} + \sum_{k \in S,\, k \ne y} e^{z_k} / q_k\Big)
 
-    Each token k is in S with the chance :math:`q_k`, independently of others: 1 for frequent tokens, so that their
-    part is exact, less for rare ones, whose weight :math:`1 / q_k` makes up for it. The sum is right on average
-    whatever the chances are. With ``samples`` of V or more it is exact. In evaluation it is always exact.
+    Each token k is in S with probability :math:`q_k`, independently of others: 1 for frequent tokens, so that their
+    part is exact, less for rare ones, which get the weight :math:`1 / q_k`. The sum is unbiased for any probabilities.
+    With ``samples`` of V or more it is exact. In evaluation it is always exact.
 
     Args:
         input_size: features O, 1 or more.
-        vocabulary_size: tokens V, padding among them; 2 or more. Tokens are numbered from frequent to rare, or
-            :meth:`start` is told how often each occurs.
-        embedding: tie W to this embedding's weights; a projection P is learned where O is not E. None for own ones.
-        samples: how many tokens are drawn, on average; 1 or more.
+        vocabulary_size: tokens V, including padding; 2 or more. Tokens are numbered from frequent to rare, unless
+            :meth:`start` gets their counts.
+        embedding: tie W to the weights of this embedding; a projection P is learned if O differs from E. None for
+            separate weights.
+        samples: average number of drawn tokens; 1 or more.
 
     Reference:
         Bengio and Senécal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language
@@ -85,7 +86,7 @@ class SampledSoftmax(FullSoftmax):
         self.register_buffer("chances", self._chances(torch.log1p(1 / rank)))  # Zipf's law, smoothed
 
     def start(self, log_counts: Tensor) -> None:
-        """Begin with these logarithms of how often each token occurs, (V,), and draw tokens accordingly."""
+        """Initialize the biases with the log-counts of all tokens, (V,), and draw tokens accordingly."""
         super().start(log_counts)
         self.chances.copy_(self._chances(torch.softmax(log_counts[1:].double(), dim=0)))
 
@@ -95,18 +96,18 @@ class SampledSoftmax(FullSoftmax):
     def _estimate(self, hidden: Tensor, targets: Tensor) -> Tensor:
         check_features(hidden, self.input_size)
         drawn = (torch.rand_like(self.chances) < self.chances).nonzero().squeeze(1)
-        wanted = (targets - 1).clamp(min=0)
+        rows_of_targets = (targets - 1).clamp(min=0)
         features = self.project(hidden)
-        # one look-up for both, as each is a table of gradients on the way back
-        rows = self._rows(torch.cat([drawn, wanted]))
+        # one lookup for both, since each lookup allocates a gradient of the whole table
+        rows = self._rows(torch.cat([drawn, rows_of_targets]))
         bias = self.bias[drawn] - self.chances[drawn].log().to(self.bias.dtype)
         scores = functional.linear(features, rows[: len(drawn)], bias).to(bias.dtype)
-        own = (features * rows[len(drawn) :]).sum(1) + self.bias[wanted]
-        place = torch.full_like(self.chances, -1, dtype=torch.int64)
-        place[drawn] = torch.arange(len(drawn), device=drawn.device)
-        hit = (place[wanted] >= 0).nonzero().squeeze(1)
-        others = _log_sum_exp(scores, hit, place[wanted[hit]])  # the target counts once, by itself
-        return functional.softplus(others - own).masked_fill(targets == 0, 0.0)
+        target_scores = (features * rows[len(drawn) :]).sum(1) + self.bias[rows_of_targets]
+        column_of_row = torch.full_like(self.chances, -1, dtype=torch.int64)
+        column_of_row[drawn] = torch.arange(len(drawn), device=drawn.device)
+        hit = (column_of_row[rows_of_targets] >= 0).nonzero().squeeze(1)
+        others = _log_sum_exp(scores, hit, column_of_row[rows_of_targets[hit]])  # the target counts once, by itself
+        return functional.softplus(others - target_scores).masked_fill(targets == 0, 0.0)
 
     def _rows(self, numbers: Tensor) -> Tensor:
         if self.weight is not None:
@@ -114,14 +115,14 @@ class SampledSoftmax(FullSoftmax):
         return functional.embedding(numbers + 1, self._shared[0].weight)
 
     def _chances(self, frequency: Tensor) -> Tensor:
-        """Return the chance of each token (V - 1,): in proportion to a power of its frequency, 1 at most."""
-        if frequency.is_meta:  # a layer without memory has no chances to work out
+        """Return the probability of drawing each token (V - 1,): a power of its frequency, scaled, at most 1."""
+        if frequency.is_meta:  # there are no values to compute with
             return torch.empty_like(frequency, dtype=torch.float32)
         size = frequency**_POWER
         chances = torch.ones_like(size)
         rest = torch.ones_like(size, dtype=torch.bool)
         left = self.samples
-        while left < int(rest.sum()):  # those that would be above 1 leave room for others
+        while left < int(rest.sum()):  # clamp probabilities above 1 and share the rest among the others
             chances[rest] = size[rest] * (left / size[rest].sum())
             above = rest & (chances >= 1)
             if not bool(above.any()):

@@ -1,6 +1,6 @@
-"""Documents inside a chunk: each stretch between two borders becomes a row of a ragged batch, so nothing runs twice.
+"""Documents inside a chunk: each segment between two borders becomes a row of a ragged batch, so nothing runs twice.
 
-Axes: B batch, T time, S stretches.
+Axes: B batch, T time, S segments.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ State = tuple[Tensor, ...]
 
 
 class Segments(NamedTuple):
-    """Where the stretches of a batch stand.
+    """The segments of a batch.
 
     Attributes:
-        number: the stretch that each step belongs to, (B, T).
-        place: the number of the step in its stretch, (B, T).
-        lengths: steps of each stretch, (S,).
-        row: the row that each stretch is from, (S,).
-        fresh: whether a stretch begins with the initial state, (S,).
-        last: the last stretch of each row, (B,).
+        number: the segment of each step, (B, T).
+        position: the index of each step in its segment, (B, T).
+        lengths: steps of each segment, (S,).
+        row: the row of each segment, (S,).
+        fresh: whether a segment starts from the initial state, (S,).
+        last: the last segment of each row, (B,).
     """
 
     number: Tensor
-    place: Tensor
+    position: Tensor
     lengths: Tensor
     row: Tensor
     fresh: Tensor
@@ -35,7 +35,7 @@ class Segments(NamedTuple):
 
     @classmethod
     def of(cls, resets: Tensor) -> Segments:
-        """Return the stretches of a batch whose state begins anew before each step that is True, (B, T).
+        """Return the segments of a batch whose state is reset before each step that is True, (B, T).
 
         Example:
             >>> Segments.of(torch.tensor([[False, False, True]])).lengths.tolist()
@@ -45,21 +45,21 @@ class Segments(NamedTuple):
         begins[:, 0] = True
         number = begins.flatten().cumsum(0).view(resets.shape) - 1
         row, step = begins.nonzero(as_tuple=True)
-        place = torch.arange(resets.shape[1], device=resets.device) - step[number]
+        position = torch.arange(resets.shape[1], device=resets.device) - step[number]
         lengths = torch.bincount(number.flatten(), minlength=len(row))
-        return cls(number, place, lengths, row, resets[row, step], number[:, -1])
+        return cls(number, position, lengths, row, resets[row, step], number[:, -1])
 
     def split(self, x: Tensor) -> Tensor:
-        """Return the stretches (S, longest, …) of steps (B, T, …), zeros behind their ends."""
+        """Return the segments (S, longest, …) of steps (B, T, …), padded with zeros."""
         out = x.new_zeros(len(self.lengths), int(self.lengths.max()), *x.shape[2:])
-        return out.index_put((self.number, self.place), x)
+        return out.index_put((self.number, self.position), x)
 
     def join(self, y: Tensor) -> Tensor:
-        """Return the steps (B, T, …) of stretches (S, longest, …)."""
-        return y[self.number, self.place]
+        """Return the steps (B, T, …) of segments (S, longest, …)."""
+        return y[self.number, self.position]
 
     def begin(self, state: State, initial: State) -> State:
-        """Return the state before each stretch: that of its row, or the initial one."""
+        """Return the state before each segment: that of its row, or the initial one."""
         picked: list[Tensor] = []
         for carried, new in zip(state, initial, strict=True):
             fresh = self.fresh.view(-1, *([1] * (carried.dim() - 1)))
@@ -67,5 +67,5 @@ class Segments(NamedTuple):
         return tuple(picked)
 
     def end(self, state: Sequence[Tensor]) -> State:
-        """Return each row's state after its last stretch."""
+        """Return each row's state after its last segment."""
         return tuple(tensor[self.last] for tensor in state)

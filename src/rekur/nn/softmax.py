@@ -1,4 +1,4 @@
-"""The plain output layer over a vocabulary: the negative log-probability of targets, and the distribution.
+"""The exact output layer over a vocabulary: the negative log-probability of targets, and the distribution.
 
 Axes: N tokens, O features, E embedding features, V vocabulary. Number 0 is padding and is never predicted.
 """
@@ -13,20 +13,21 @@ from rekur import _check
 from rekur.errors import InputError, ShapeError, describe
 from rekur.nn.embed import Embedding
 
-#: without gradients, scores (N, V) are computed in blocks of so many numbers
+#: without gradients, scores (N, V) are computed in blocks of this size
 _BLOCK = 1 << 24
 
 
 class FullSoftmax(nn.Module):
-    r"""The plain output layer: :math:`p = \mathrm{softmax}(W P h + b)` over all tokens but padding.
+    r"""The exact output layer: :math:`p = \mathrm{softmax}(W P h + b)` over all tokens except padding.
 
     Args:
         input_size: features O, 1 or more.
-        vocabulary_size: tokens V, padding among them; 2 or more.
-        embedding: tie W to this embedding's weights; a projection P is learned where O is not E. None for own ones.
+        vocabulary_size: tokens V, including padding; 2 or more.
+        embedding: tie W to the weights of this embedding; a projection P is learned if O differs from E. None for
+            separate weights.
 
     Raises:
-        InputError: a size out of range, or an embedding of another vocabulary.
+        InputError: a size is out of range, or the embedding has another vocabulary.
 
     Reference:
         Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
@@ -43,7 +44,7 @@ class FullSoftmax(nn.Module):
         super().__init__()
         self.input_size = _check.size("input_size", input_size)
         self.vocabulary_size = check_vocabulary(vocabulary_size, embedding)
-        # not registered: a shared parameter has one owner, one name and one place in a saved file
+        # not registered: a shared parameter has one owner and one name in a saved file
         self._shared: tuple[Embedding, ...] = () if embedding is None else (embedding,)
         self.projection: nn.Linear | None = None
         self.weight: nn.Parameter | None = None
@@ -55,19 +56,19 @@ class FullSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size - 1))
 
     def start(self, log_counts: Tensor) -> None:
-        """Begin with these logarithms of how often each token occurs, (V,)."""
+        """Initialize the bias with the log-counts of all tokens, (V,)."""
         with torch.no_grad():
             self.bias.copy_(log_counts[1:])
 
     def project(self, hidden: Tensor) -> Tensor:
-        """Return the features (…, E) that are compared with the tokens' rows."""
+        """Return the features (…, E) for the product with the tokens' rows."""
         return hidden if self.projection is None else self.projection(hidden)
 
     def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return the negative log-probability (N,) of targets (N,) after features (N, O); 0 for the target 0.
+        """Return the negative log-probability (N,) of targets (N,) for features (N, O); 0 for the target 0.
 
         Raises:
-            ShapeError: features of another size than the layer's.
+            ShapeError: the features are not (N, O).
         """
         check_features(hidden, self.input_size)
         rows = max(1, _BLOCK // self.vocabulary_size)
@@ -77,17 +78,17 @@ class FullSoftmax(nn.Module):
         return torch.cat([self._nats(*block) for block in blocks])
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return scores (…, V) of features (…, O), minus infinity for padding."""
+        """Return scores (…, V) for features (…, O), minus infinity for padding."""
         if self.weight is None:
             return self._scores(hidden)
         return functional.pad(self._scores(hidden), (1, 0), value=-torch.inf)
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """Return the logarithms of the probabilities (…, V) of features (…, O)."""
+        """Return the log-probabilities (…, V) for features (…, O)."""
         return functional.log_softmax(self.logits(hidden), dim=-1)
 
     def rows(self) -> tuple[Tensor, Tensor]:
-        """Return the rows (V, E) and biases (V,) of all tokens; minus infinity rules padding out."""
+        """Return the rows (V, E) and biases (V,) of all tokens; padding has the bias minus infinity."""
         bias = functional.pad(self.bias, (1, 0), value=-torch.inf)
         if self.weight is None:
             return self._shared[0].weight, bias
@@ -99,11 +100,11 @@ class FullSoftmax(nn.Module):
         return functional.cross_entropy(scores, targets - first, ignore_index=-first, reduction="none")
 
     def _scores(self, hidden: Tensor) -> Tensor:
-        """Return the scores of all tokens, (…, V) with shared weights and (…, V - 1) with own ones."""
+        """Return the scores of all tokens, (…, V) with tied weights and (…, V - 1) with separate ones."""
         if self.weight is not None:
             return functional.linear(hidden, self.weight, self.bias)
-        # All rows and a bias that rules padding out, as a part of the table would be copied on the way back: the
-        # probability of padding is exactly 0, and so is the gradient of its row.
+        # Use all rows, with minus infinity as the bias of padding: a slice of the table would be copied in the backward
+        # pass. The probability of padding is exactly 0, and so is the gradient of its row.
         return functional.linear(self.project(hidden), *self.rows())
 
     def extra_repr(self) -> str:
@@ -111,7 +112,7 @@ class FullSoftmax(nn.Module):
 
 
 def check_vocabulary(vocabulary_size: int, embedding: Embedding | None) -> int:
-    """Return the size of a vocabulary, if it is that of the embedding whose weights are shared."""
+    """Return the size of a vocabulary, after checking that a tied embedding has the same."""
     size = _check.size("vocabulary_size", vocabulary_size, low=2)
     if embedding is not None and embedding.vocabulary_size != size:
         expected = f"{embedding.vocabulary_size}, that of the embedding"

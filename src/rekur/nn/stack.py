@@ -1,4 +1,4 @@
-"""Recurrent: layers of any cell over each other, in one direction or both.
+"""Recurrent: stacked layers of any cell, in one direction or both.
 
 Axes: B batch, T time, D input features, H hidden, O output features of one direction, L layers.
 """
@@ -22,20 +22,20 @@ from rekur.nn.lengths import Lengths, check_lengths, clear_padding, first_real, 
 from rekur.nn.rnn import Layer
 from rekur.scan.check import check_input
 
-#: the state of all layers: one entry a layer, in it one a direction, in it the tensors of the cell, each (B, …)
+#: the state of all layers: state[layer][direction] is the tuple of the cell's tensors, each (B, …)
 StackState = tuple[tuple[State, ...], ...]
 
 
 class RecurrentOutput(NamedTuple):
-    """What :class:`Recurrent` gives.
+    """The result of :class:`Recurrent`.
 
     Args:
         output: (B, T, dirs·O), the top layer's output at each step; zero beyond each row's length.
-        state: the final state, ``state[layer][direction]`` being a tuple of tensors (B, …): in the forward
-            direction after each row's last real step, in the backward direction after its first.
+        state: the final state; ``state[layer][direction]`` is a tuple of tensors (B, …): in the forward direction
+            after each row's last real step, in the backward direction after its first.
         last_forward: (B, O), the forward output at each row's last real step; zeros for a row of length 0.
-        last_backward: (B, O), the backward output at the first step, where that direction has read the whole row;
-            None if there is only one direction.
+        last_backward: (B, O), the backward output at the first step, after reading the whole row; None for a single
+            direction.
     """
 
     output: Tensor
@@ -45,18 +45,18 @@ class RecurrentOutput(NamedTuple):
 
     @property
     def last(self) -> Tensor:
-        """(B, dirs·O): what each direction says after reading the whole row."""
+        """(B, dirs·O): the output of each direction after reading the whole row."""
         if self.last_backward is None:
             return self.last_forward
         return torch.cat((self.last_forward, self.last_backward), dim=-1)
 
 
 class Recurrent(nn.Module):
-    r"""Layers of a cell over each other, over ragged batches, in one direction or both.
+    r"""Stacked layers of a cell over ragged batches, in one direction or both.
 
     .. math:: y^{(l)} = \mathrm{scan}(\mathrm{cell}^{(l)}, y^{(l-1)}), \quad y^{(0)} = x
 
-    with normalisation, dropout between the layers and residual connections where asked for, in this order:
+    with optional normalization, dropout between the layers and residual connections, in this order:
     :math:`y^{(l)} = y^{(l-1)} + \mathrm{dropout}(\mathrm{norm}(\mathrm{scan}(\dots)))`.
 
     Args:
@@ -67,17 +67,17 @@ class Recurrent(nn.Module):
         hidden_size: hidden units H of each cell, at least 1.
         num_layers: L, at least 1.
         bidirectional: whether a second cell in each layer reads each row backwards from its last real step.
-        dropout: chance that an output is dropped between layers in training, in [0, 1); needs two layers or more.
+        dropout: probability that an output is dropped between layers in training, in [0, 1); needs two layers or more.
         residual: whether each layer from the second on adds its input to its output; needs two layers or more.
-        norm: whether each layer's output is layer-normalised.
-        learned_state: whether the states before the first step are learned.
-        scan: which scan runs the cells; "auto" takes the fastest that computes each.
-        checkpoint_steps: in training, keep what the gradient needs for so many steps at a time only, and compute the
-            rest twice; 0 keeps all.
+        norm: whether each layer's output is layer-normalized.
+        learned_state: whether the initial states are learned.
+        scan: the scan that runs the cells; "auto" takes the fastest that can.
+        checkpoint_steps: in training, store only the states at this interval of steps and compute the others twice; 0
+            stores everything.
         cell_options: further options of the cell, for a name or a class.
 
     Raises:
-        InputError: a value out of range, an option the cell does not have, or one that would have no effect.
+        InputError: a value is out of range, the cell does not have an option, or an option would have no effect.
 
     Example:
         >>> layers = Recurrent("lstm", 3, 8, num_layers=2, bidirectional=True)
@@ -135,7 +135,7 @@ class Recurrent(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> StackState:
-        """Return the state before the first step: ``state[layer][direction]``, tensors (B, …)."""
+        """Return the initial state: ``state[layer][direction]``, tensors (B, …)."""
         states: list[tuple[State, ...]] = []
         for layer in self._layers():
             if isinstance(layer, Bidirectional):
@@ -148,31 +148,31 @@ class Recurrent(nn.Module):
         """Run all layers over whole sequences, or over the next chunk of them.
 
         Args:
-            x: (B, T, D); what stands beyond a row's length is not looked at.
-            state: the state before the first step, such as the ``state`` of the chunk before; by default
+            x: (B, T, D); values beyond a row's length are ignored.
+            state: the state before the first step, such as the ``state`` after the previous chunk; by default
                 :meth:`initial_state`.
-            lengths: int64 (B,), real steps of each row, in [0, T]; None where every row has T.
+            lengths: int64 (B,), real steps of each row, in [0, T]; None if every row has T.
 
         Returns:
             a :class:`RecurrentOutput`.
 
         Raises:
-            ShapeError: x, state or lengths of a wrong shape.
-            InputError: lengths out of range, or x of another dtype than the weights.
+            ShapeError: x, state or lengths have a wrong shape.
+            InputError: lengths are out of range, or x has another dtype than the weights.
         """
         check_input(self._first_cell(), x)
         checked = check_lengths(lengths, x)
-        given = self._check_layers(state)
+        initial = self._check_layers(state)
         y = x
         states: list[tuple[State, ...]] = []
         for index, layer in enumerate(self._layers()):
-            before = None if given is None else given[index]
+            layer_state = None if initial is None else initial[index]
             if isinstance(layer, Bidirectional):
-                out, both = layer.run(y, before, checked)
+                out, both = layer.run(y, layer_state, checked)
                 states.append(both)
             else:
-                out, after = layer.run(y, None if before is None else before[0], checked)
-                states.append((after,))
+                out, new_state = layer.run(y, None if layer_state is None else layer_state[0], checked)
+                states.append((new_state,))
             y = self._join(index, y, out)
         return self._result(clear_padding(y, checked) if self.norms else y, tuple(states), checked)
 
@@ -187,17 +187,17 @@ class Recurrent(nn.Module):
             y (B, O) and the next state.
 
         Raises:
-            NotStreamableError: both directions were asked for, and one needs the whole sequence.
-            ShapeError: x or state of a wrong shape.
+            NotStreamableError: the stack is bidirectional, so it needs the whole sequence.
+            ShapeError: x or state has a wrong shape.
         """
         if self.bidirectional:
             raise not_streamable()
-        given = self._check_layers(state)
+        initial = self._check_layers(state)
         y = x
         states: list[tuple[State, ...]] = []
         for index, layer in enumerate(self._layers()):
-            out, after = layer.step(y, None if given is None else given[index][0])
-            states.append((after,))
+            out, new_state = layer.step(y, None if initial is None else initial[index][0])
+            states.append((new_state,))
             y = self._join(index, y, out)
         return y, tuple(states)
 
@@ -229,7 +229,7 @@ class Recurrent(nn.Module):
         return checked
 
     def _join(self, index: int, x: Tensor, out: Tensor) -> Tensor:
-        """Return the output of a layer from its input and what its cells gave, for one step or for all."""
+        """Return the output of a layer from its input and its cells' output, for one step or for all."""
         if self.norms:
             out = self.norms[index](out)
         if index + 1 < self.num_layers:
@@ -247,13 +247,13 @@ class Recurrent(nn.Module):
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
-        given = {"dropout": self.dropout, "residual": self.residual}
-        options = "".join(f", {name}={value}" for name, value in given.items() if value)
+        values = {"dropout": self.dropout, "residual": self.residual}
+        options = "".join(f", {name}={value}" for name, value in values.items() if value)
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{options}"
 
 
 def detach_state(state: StackState) -> StackState:
-    """Return the state cut off from the graph that made it, to carry it over to the next chunk of a long sequence.
+    """Return the state detached from the autograd graph, for the next chunk of a long sequence.
 
     Example:
         >>> layers = Recurrent("gru", 3, 4)
@@ -305,7 +305,7 @@ def _cell_maker(
         _check_options(kind, options)
         return lambda input_size: _checked(kind(input_size, hidden_size, **options), input_size, hidden_size)
     if options:
-        fix = "Give them where it makes the cell."
+        fix = "Pass them to the cell inside the callable."
         raise InputError(describe("options of the cell", ", ".join(options), "none for a callable", fix))
     return lambda input_size: _checked(cell(input_size), input_size, hidden_size)
 
@@ -321,8 +321,8 @@ def _check_options(cell: type[Cell], options: dict[str, Any]) -> None:
 
 def _checked(made: object, input_size: int, hidden_size: int) -> Cell:
     if not isinstance(made, Cell):
-        raise InputError(describe("what the callable gave", type(made).__name__, "a rekur.cells.Cell"))
-    for name, wanted in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if getattr(made, name) != wanted:
-            raise InputError(describe(f"{name} of the cell", getattr(made, name), f"{wanted}, as the layer was told"))
+        raise InputError(describe("result of the callable", type(made).__name__, "a rekur.cells.Cell"))
+    for name, expected in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if getattr(made, name) != expected:
+            raise InputError(describe(f"{name} of the cell", getattr(made, name), f"{expected}, as the layer was told"))
     return made
