@@ -1,4 +1,4 @@
-"""Both directions of a layer over one batch, at the same time where that is faster, each on half of the threads.
+"""Both directions of a layer over one batch, in parallel if that is faster, each on half of the threads.
 
 Axes: B batch, T time, D input features, O output.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rekur.scan import native
-from rekur.scan.bptt import Prepared, Unchanged, backward, given_of, no_view
+from rekur.scan.bptt import Prepared, Unchanged, backward, backward_inputs, no_view
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose
 from rekur.scan.jobs import run_beside
@@ -35,21 +35,21 @@ def scan_both(
     path: str = "auto",
     layout: Layout = BATCH_FIRST,
 ) -> tuple[tuple[Tensor, State], tuple[Tensor, State]]:
-    """Run one cell forwards and another backwards through time, as two calls of :func:`rekur.scan.scan` would.
+    """Run one cell forwards and another backwards through time, with the results of two calls of ``rekur.scan.scan``.
 
-    Where both are of one kind and run on the compiled kernels, they do so at the same time, unless the weights of one
-    are so many that both threads had better share them.
+    If both are of one kind and run on the compiled kernels, they run in parallel, unless one direction's weights exceed
+    the cache.
 
     Args:
-        cells: the cell that reads each row from its first step, and the one that reads it from its last real step.
+        cells: the forward cell, and the backward cell, which starts at each row's last real step.
         x: inputs (B, T, D).
-        states: the state of each before the first step that it reads.
-        lengths: int64 (B,), the real steps of each row; None where every row has T.
+        states: the initial state of each.
+        lengths: int64 (B,), the real steps of each row; None if every row has T.
         path: as in :func:`rekur.scan.scan`.
-        layout: the axes of what is returned.
+        layout: the axes of the results.
 
     Returns:
-        of each cell its outputs (B, T, O) and the state after each row's last step read.
+        for each cell its outputs (B, T, O) and the state after the last step that it read.
 
     Example:
         >>> from rekur.cells import GRU
@@ -63,34 +63,36 @@ def scan_both(
             check_input(cell, x)
         plans = _plans(cells, x, None if lengths is None else check_lengths(lengths, x), path)
     if plans is not None:
-        given = to_weights(cells[0], x)
-        before = []
+        inputs = to_weights(cells[0], x)
+        states_before = []
         for cell, state in zip(cells, states, strict=True):
-            before.append(tuple(s.to(given.dtype) for s in check_state(cell, x, state)))
-        with full_precision(given):
-            prepared = [prepare_cell(cell, "native", given, own) for cell, own in zip(cells, before, strict=True)]
+            states_before.append(tuple(s.to(inputs.dtype) for s in check_state(cell, x, state)))
+        with full_precision(inputs):
+            prepared = [
+                prepare_cell(cell, "native", inputs, start) for cell, start in zip(cells, states_before, strict=True)
+            ]
         if all(plain(operands) for _, operands in prepared):
-            (y, after), (y_back, after_back) = _run(prepared, given, plans, layout)
-            return (y, as_state(after, before[0])), (y_back, as_state(after_back, before[1]))
+            (y, h), (y_back, after_back) = _run(prepared, inputs, plans, layout)
+            return (y, as_state(h, states_before[0])), (y_back, as_state(after_back, states_before[1]))
     how: Any = {"lengths": lengths, "path": path, "layout": layout}
     return scan(cells[0], x, states[0], **how), scan(cells[1], x, states[1], reverse=True, **how)
 
 
 def beside(ahead: Tensor, back: Tensor) -> Tensor:
-    """Return the outputs of both directions side by side, in their own dtype also under autocast."""
+    """Return the concatenated outputs of both directions, in their own dtype even under autocast."""
     with full_precision(ahead):
         return torch.cat((ahead, back), dim=-1)
 
 
 def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str) -> tuple[Plan, Plan] | None:
-    """Return where each direction finds its steps; None where the two cannot run at the same time."""
+    """Return the plan of each direction; None if the two cannot run in parallel."""
     if x.shape[0] == 0 or x.shape[1] == 0 or (lengths is not None and not bool(lengths.any())):
         return None
     kinds = {(cell.kind, getattr(getattr(cell, "cell", None), "kind", "")) for cell in cells}
     if len(kinds) > 1 or not native.plain(cells[0]):
         return None
-    given = to_weights(cells[0], x)
-    if any(choose(cell, given, lengths, path=path).path != "native" for cell in cells):
+    inputs = to_weights(cells[0], x)
+    if any(choose(cell, inputs, lengths, path=path).path != "native" for cell in cells):
         return None
     if lengths is None or bool((lengths == x.shape[1]).all()):
         return whole_plan(x.shape[0], x.shape[1]), whole_plan(x.shape[0], x.shape[1], reverse=True)
@@ -99,7 +101,7 @@ def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str)
 
 
 def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan], layout: Layout) -> list[tuple[Tensor, State]]:
-    """Return for each direction its outputs, and the state after each row's last step read."""
+    """Return for each direction its outputs, and the state after the last step that it read."""
     families = tuple(family for family, _ in prepared)
     tensors = [t for _, operands in prepared for t in (x, *operands)]
     with full_precision(x):
@@ -108,9 +110,9 @@ def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan], layout: 
         else:
             with torch.no_grad():
                 both = _evaluate(families, plans, tensors, keep=False)
-                results = [no_view(t) for each in both for t in layout.arrange(each.found)]
-    (y, *after), (y_back, *after_back) = _halves(results)
-    return [(y, tuple(after)), (y_back, tuple(after_back))]
+                results = [no_view(t) for each in both for t in layout.arrange(each.tensors)]
+    (y, *states), (y_back, *after_back) = _halves(results)
+    return [(y, tuple(states)), (y_back, tuple(after_back))]
 
 
 def _evaluate(
@@ -134,20 +136,22 @@ class _Both(torch.autograd.Function):
         ctx: Any, families: tuple[Family, ...], plans: tuple[Plan, Plan], layout: Layout, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
         both = _evaluate(families, plans, tensors, keep=True)
-        arranged = [[no_view(t) for t in layout.arrange(each.found)] for each in both]
+        arranged = [[no_view(t) for t in layout.arrange(each.tensors)] for each in both]
         ctx.families, ctx.plans, ctx.layout = families, plans, layout
         ctx.outputs = [Unchanged(outputs) for outputs, *_ in arranged]
-        saved = [(*given, each.found[0], *each.saved) for given, each in zip(_halves(tensors), both, strict=True)]
+        saved = [
+            (*tensors_of, each.tensors[0], *each.saved) for tensors_of, each in zip(_halves(tensors), both, strict=True)
+        ]
         ctx.save_for_backward(*saved[0], *saved[1])
         ctx.set_materialize_grads(False)
         return tuple(t for each in arranged for t in each)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # looked at once: computing twice allows no more
-        givens = map(given_of, _halves(saved), _halves(ctx.needs_input_grad[3:]))
+        saved = ctx.saved_tensors  # read once: activation checkpointing allows a single read
+        inputs_of = map(backward_inputs, _halves(saved), _halves(ctx.needs_input_grad[3:]))
         restored = map(ctx.layout.restore, _halves(grads))
         with full_precision(saved[0]):
-            works = map(backward, ctx.families, ctx.plans, givens, restored, ctx.outputs)
+            works = map(backward, ctx.families, ctx.plans, inputs_of, restored, ctx.outputs)
             ahead, back = run_beside(*works)
         return None, None, None, *ahead, *back

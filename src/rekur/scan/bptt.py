@@ -1,10 +1,10 @@
-"""Back-propagation through time by hand: a serial loop of in-place steps, everything else as few large products.
+"""Hand-written back-propagation through time: a serial loop of in-place steps, everything else as few large products.
 
-PyTorch's own unrolled layers form the gradient of the recurrent weight step by step and launch more operations a step.
-Here a step is one product and a few pointwise operations on memory allocated once; the input projection, all weight
+PyTorch's own unrolled layers form the gradient of the recurrent weight step by step and launch more operations per
+step. Here a step is one product and a few pointwise operations on preallocated memory; the input projection, all weight
 gradients and the gradient of the inputs are one product each over all real steps of the batch.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, P output.
+Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input features, H hidden, P output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.jobs import Work, run
 from rekur.scan.layout import BATCH_FIRST, Layout
 from rekur.scan.lstm import LSTMFamily
-from rekur.scan.operands import Family, Given, Operands
+from rekur.scan.operands import BackwardInputs, Family, Operands
 from rekur.scan.plan import Plan
 from rekur.scan.precision import full_precision
 from rekur.scan.watch import seen_gradients
@@ -30,13 +30,13 @@ Prepared = tuple[Family, Operands]
 
 
 def bptt(prepared: Prepared, x: Tensor, plan: Plan, layout: Layout = BATCH_FIRST) -> tuple[Tensor, State]:
-    """Run a cell of a family that is written out by hand.
+    """Run a cell of a hand-written family.
 
     Args:
         prepared: the family and its operands.
         x: inputs (B, T, D).
-        plan: where the real steps are.
-        layout: the axes of what is returned.
+        plan: the layout of the real steps.
+        layout: the axes of the results.
 
     Returns:
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step, none of them views.
@@ -46,12 +46,12 @@ def bptt(prepared: Prepared, x: Tensor, plan: Plan, layout: Layout = BATCH_FIRST
         inputs = x.to(operands.w_h.dtype)
         tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-            y, *after = _Bptt.apply(family, plan, layout, *tensors)  # type: ignore[no-untyped-call]
+            y, *states = _Bptt.apply(family, plan, layout, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
                 results, _ = run(family.evaluate(plan, inputs, operands, keep=False))
-                y, *after = map(no_view, layout.arrange(results))
-    return y, tuple(after)
+                y, *states = map(no_view, layout.arrange(results))
+    return y, tuple(states)
 
 
 def prepare(
@@ -60,10 +60,10 @@ def prepare(
     """Return the family of a cell and its operands, all in the dtype of the weights.
 
     Args:
-        cell: its ``kind`` is one of ``kinds``.
-        state: (h,) or (h, c), before the first step.
+        cell: a cell with a ``kind`` in ``kinds``.
+        state: the initial (h,) or (h, c).
         mask: (B, P), multiplies the previous output inside the recurrent product; None for no mask.
-        kinds: how the weights of each kind of cell become operands.
+        kinds: kind of cell -> function that returns its family and operands.
     """
     dtype = cell.weight_hh.dtype
     family, operands = kinds[str(cell.kind)](cell, tuple(s.to(dtype) for s in state))
@@ -97,7 +97,7 @@ def _gru(cell: Any, state: State) -> Prepared:
 
 
 def gru_operands(cell: Any, state: State) -> Operands:
-    """Return the operands of a GRU, whose second bias of the candidate stands inside the reset product."""
+    """Return the operands of a GRU; the second bias of its candidate is inside the reset product."""
     bias, b_hn = cell.bias_ih, None
     if bias is not None:
         split = 2 * cell.hidden_size
@@ -110,7 +110,7 @@ def _gru_reset_before(cell: Any, state: State) -> Prepared:
     return GRUResetBeforeFamily(), Operands(cell.weight_ih, cell.weight_hh, state[0], both_biases(cell))
 
 
-#: how the weights of each kind of cell become operands
+#: kind of cell -> function that returns its family and operands
 KINDS: dict[str, Callable[[Any, State], Prepared]] = {
     "elman": _elman,
     "lstm": _lstm,
@@ -147,28 +147,28 @@ class _Bptt(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # looked at once: computing twice allows no more
+        saved = ctx.saved_tensors  # read once: activation checkpointing allows a single read
         with full_precision(saved[0]):
-            given = given_of(saved, ctx.needs_input_grad[3:])
-            work = backward(ctx.family, ctx.plan, given, ctx.layout.restore(grads), ctx.outputs)
+            inputs = backward_inputs(saved, ctx.needs_input_grad[3:])
+            work = backward(ctx.family, ctx.plan, inputs, ctx.layout.restore(grads), ctx.outputs)
             return None, None, None, *run(work)
 
 
 def no_view(tensor: Tensor) -> Tensor:
-    """Return the same memory as a tensor that is no view: only such an output may be changed in place."""
+    """Return a tensor with the same memory that is not a view: only such an output may be changed in place."""
     return tensor.data
 
 
 class Unchanged:
-    """Whether outputs still hold what the forward pass wrote, without keeping their memory alive.
+    """Whether outputs are unchanged since the forward pass, without keeping their memory alive.
 
-    Backward reads outputs, and what it read from changed ones would be wrong. Their numbers are saved under another
-    version counter, so that a change is no error; here it is seen.
+    Backward reads outputs, and changed ones would give wrong gradients. They are saved under another version counter,
+    so autograd does not report a change; this class detects it.
     """
 
     def __init__(self, outputs: Tensor) -> None:
         counter = outputs.detach()  # shares the counter of changes in place,
-        counter.data = _NOTHING  # and no memory any more
+        counter.data = _NOTHING  # without its memory
         self._counter, self._version = counter, counter._version
 
     def __bool__(self) -> bool:
@@ -178,62 +178,62 @@ class Unchanged:
 _NOTHING = torch.empty(0)
 
 
-def given_of(saved: Sequence[Any], needed: Sequence[bool]) -> Given:
-    """Return x, the operands, y and what a family kept, which stand one after another."""
+def backward_inputs(saved: Sequence[Any], needed: Sequence[bool]) -> BackwardInputs:
+    """Return the inputs of a backward pass from a flat list: x, the operands, y and the saved tensors."""
     count = 1 + len(Operands._fields)
-    return Given(saved[0], Operands(*saved[1:count]), saved[count], saved[count + 1 :], needed)
+    return BackwardInputs(saved[0], Operands(*saved[1:count]), saved[count], saved[count + 1 :], needed)
 
 
 def backward(
-    family: Family, plan: Plan, given: Given, grads: Sequence[Tensor | None], unchanged: Unchanged
+    family: Family, plan: Plan, inputs: BackwardInputs, grads: Sequence[Tensor | None], unchanged: Unchanged
 ) -> Work[list[Tensor | None]]:
-    """Give the gradients of x and of all operands, as autograd asks for them."""
+    """Compute the gradients of x and of all operands for autograd."""
     if all(g is None for g in grads):
-        return [None] * len(given.needed)
+        return [None] * len(inputs.needed)
     if torch.is_grad_enabled() or seen_gradients(grads):
-        return _differentiable_gradients(family, plan, (given.x, *given.operands), grads, given.needed)
-    if not unchanged:  # compute again what was written over
-        results, saved = yield from family.evaluate(plan, given.x, given.operands, keep=True)
-        given = given._replace(y=results[0], saved=saved)
-    return (yield from family.gradients(plan, given, grads))
+        return _differentiable_gradients(family, plan, (inputs.x, *inputs.operands), grads, inputs.needed)
+    if not unchanged:  # the outputs were overwritten: compute them again
+        results, saved = yield from family.evaluate(plan, inputs.x, inputs.operands, keep=True)
+        inputs = inputs._replace(y=results[0], saved=saved)
+    return (yield from family.gradients(plan, inputs, grads))
 
 
 def _differentiable_gradients(
     family: Family,
     plan: Plan,
-    given: Sequence[Tensor | None],
+    tensors: Sequence[Tensor | None],
     grads: Sequence[Tensor | None],
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Return the gradients in operations that PyTorch can look at, by running the steps anew.
+    """Return the gradients by running the steps again in operations of PyTorch.
 
-    They can be differentiated again where that is asked for, and ``grads`` may be of many backward passes at once.
+    They can be differentiated again if needed, and ``grads`` may belong to many backward passes at once.
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # Views: if one operand was computed from another, only its direct effect belongs to it.
-        views = [None if t is None else t.view_as(t) for t in given]
+        views = [None if t is None else t.view_as(t) for t in tensors]
         results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
     pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
-    wanted = [v for v, need in zip(views, needed, strict=True) if v is not None and need]
-    found = iter(
-        torch.autograd.grad([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=again, allow_unused=True)
+    leaves = [v for v, need in zip(views, needed, strict=True) if v is not None and need]
+    gradients = iter(
+        torch.autograd.grad([r for r, _ in pairs], leaves, [g for _, g in pairs], create_graph=again, allow_unused=True)
     )
-    return [next(found) if v is not None and need else None for v, need in zip(views, needed, strict=True)]
+    return [next(gradients) if v is not None and need else None for v, need in zip(views, needed, strict=True)]
 
 
 def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Tensor]:
-    """Return what a family's ``evaluate`` finds, in differentiable operations."""
+    """Return the results of a family's ``evaluate``, in differentiable operations."""
     rows = operands.rows(plan)
     packed = plan.pack(plan.layout(x)) @ operands.w_x.t()
     if operands.bias is not None:
         packed = packed + operands.bias
     h, c = rows.h0, rows.c0
     outputs, cells = [], []
-    for step, size, given in zip(plan.each(packed), plan.sizes, rows.each(plan), strict=True):
+    for step, size, operands_t in zip(plan.each(packed), plan.sizes, rows.each(plan), strict=True):
         h, c = h[:size], None if c is None else c[:size]
         seen = h if rows.mask is None else h * rows.mask[:size]
-        h, c = family.step(given, step, h, seen, c)
+        h, c = family.step(operands_t, step, h, seen, c)
         outputs.append(h)
         if c is not None:
             cells.append(c)

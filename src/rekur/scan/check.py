@@ -1,4 +1,4 @@
-"""Checks of what a scan is given.
+"""Checks of the arguments of a scan.
 
 Axes: B batch, T time, D input features.
 """
@@ -61,17 +61,17 @@ def check_lengths(lengths: Any, x: Tensor) -> Tensor:
 
 
 def check_state(cell: Any, x: Tensor, state: Any) -> State:
-    """Return the state before the first step, or raise unless each tensor is (B, …) as the cell's state is."""
+    """Return the initial state, or raise unless its tensors have the shapes (B, …) of the cell's state."""
     if state is None:
         initial: State = cell.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         return initial
     sizes = cell.state_sizes()
-    wanted = ", ".join(f"({', '.join(('B', *map(str, size)))})" for size in sizes)
+    expected = ", ".join(f"({', '.join(('B', *map(str, size)))})" for size in sizes)
     if not isinstance(state, tuple | list) or not all(isinstance(s, Tensor) for s in state):
         fix = "Put a single tensor in a tuple: (h,)." if isinstance(state, Tensor) else ""
-        raise InputError(describe("state", type(state).__name__, f"a tuple of tensors: {wanted}", fix))
+        raise InputError(describe("state", type(state).__name__, f"a tuple of tensors: {expected}", fix))
     if len(state) != len(sizes):
-        raise ShapeError(describe("number of tensors in state", len(state), f"{len(sizes)}: {wanted}"))
+        raise ShapeError(describe("number of tensors in state", len(state), f"{len(sizes)}: {expected}"))
     for i, (tensor, size) in enumerate(zip(state, sizes, strict=True)):
         if tuple(tensor.shape) != (x.shape[0], *size):
             raise ShapeError(describe(f"shape of state[{i}]", _shape(tensor), f"{(x.shape[0], *size)}"))

@@ -1,4 +1,4 @@
-"""Which scan runs which cell on which batch, and why.
+"""The choice of a scan for a cell and a batch, and its reason.
 
 Axes: B batch, T time, D input features.
 """
@@ -15,12 +15,12 @@ from rekur._check import choice
 from rekur.errors import InputError, describe
 from rekur.scan import bptt, linear, native, native_variants, vendor
 
-#: every scan: the definition, compiled kernels, the same by hand in PyTorch, three for linear cells, fused layers
+#: every scan: the definition, compiled kernels, hand-written in PyTorch, three for linear cells, fused layers
 PATHS = ("loop", "native", "bptt", *linear.METHODS, "vendor")
 
-# up to this many numbers a step, of a batch at least so long, a CPU spends its time between the steps
+# up to _NARROW numbers per step in a batch of at least _LONG steps, a CPU spends its time between the steps
 _NARROW, _LONG = 1024, 64
-# measured: up to so many numbers a step (B·H), oneDNN's LSTM is the faster from such a share of real steps on
+# measured: (max B·H, share of real steps above which oneDNN's LSTM is faster)
 _ONEDNN = ((2048, 0.0), (8192, 0.75), (float("inf"), 0.95))
 
 
@@ -30,7 +30,7 @@ class Choice:
 
     Attributes:
         path: one of :data:`PATHS`.
-        reason: in words fit for a table.
+        reason: a short text for tables.
     """
 
     path: str
@@ -43,11 +43,11 @@ def choose(cell: Any, x: Tensor, lengths: Tensor | None = None, *, path: str = "
     Args:
         cell: the cell.
         x: inputs (B, T, D).
-        lengths: (B,) real steps of each row; None where every row has T.
-        path: "auto", or one of :data:`PATHS` to insist on it.
+        lengths: (B,) real steps of each row; None if every row has T.
+        path: "auto", or one of :data:`PATHS` to force it.
 
     Raises:
-        InputError: an unknown path, or one that cannot run this cell; the text says why and which can.
+        InputError: the path is unknown, or cannot run this cell; the text says why and lists those that can.
 
     Example:
         >>> from rekur.cells import GRU
@@ -76,12 +76,12 @@ def runnable(cell: Any) -> tuple[str, ...]:
 
 
 def drops_in_product(cell: Any) -> bool:
-    """Tell whether a cell is recurrent dropout around another, whose mask is the last tensor of the state."""
+    """Return whether a cell is recurrent dropout around another cell; its mask is the last tensor of the state."""
     return _kind(cell) == "recurrent_dropout"
 
 
 def is_linear(cell: Any) -> bool:
-    """Tell whether a cell is linear in its state."""
+    """Return whether a cell is linear in its state."""
     return _kind(cell) == "linear"
 
 
@@ -136,7 +136,7 @@ def _learns(cell: Any, x: Tensor) -> bool:
 
 
 def _onednn_pays(cell: Any, x: Tensor, lengths: Tensor | None) -> bool:
-    """Tell whether oneDNN, which runs through the padding, is still the faster one."""
+    """Return whether oneDNN is faster, although it also computes the padding."""
     if not vendor.onednn_lstm(cell, x):
         return False
     if lengths is None:

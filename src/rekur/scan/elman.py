@@ -1,4 +1,4 @@
-"""The simple recurrent network, written out by hand.
+"""The simple recurrent network, hand-written.
 
 Axes: R active rows, N real steps of the batch, H hidden.
 """
@@ -42,8 +42,8 @@ class ElmanFamily(Packed):
         weight = operands.w_h.t().contiguous()
         squash = torch.Tensor.tanh_ if self.is_tanh else torch.Tensor.relu_
         each = plan.each(outputs)
-        before = [operands.h0, *plan.going_on(each)]
-        for h, now, mask in zip(before, each, masks_of(plan, operands.mask), strict=True):
+        h_before = [operands.h0, *plan.going_on(each)]
+        for h, now, mask in zip(h_before, each, masks_of(plan, operands.mask), strict=True):
             squash(now.addmm_(h if mask is None else h * mask, weight))
         return Forward(None, ())
 
@@ -54,8 +54,8 @@ class ElmanFamily(Packed):
         d[-1].mul_(slopes[-1])
         masks = masks_of(plan, operands.mask)
         steps = zip(plan.going_on(d), d[:-1], slopes[:-1], d[1:], masks[1:], strict=True)
-        for going_on, here, factor, after, mask in reversed(list(steps)):
-            add_product(going_on, after, operands.w_h, mask)
+        for going_on, here, factor, d_next, mask in reversed(list(steps)):
+            add_product(going_on, d_next, operands.w_h, mask)
             here.mul_(factor)
         others = recurrent_gradients(plan, operands, outputs, d_outputs, needs_mask=ran.needs_mask)
         return Backward([(d_outputs, 0)], others)

@@ -1,6 +1,6 @@
-"""Rows taken by number, and put back: each is the other's derivative, as no row is taken twice.
+"""Gather and scatter of rows: each is the derivative of the other, since no row is taken twice.
 
-Axes: N rows taken, M rows there are.
+Axes: N taken rows, M rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rekur.scan.watch import watcher
 
 
 def take(rows: Tensor, index: Tensor) -> Tensor:
-    """Return ``rows[index]`` (N, …) of (M, …); ``index`` int64 (N,) names no row twice."""
+    """Return ``rows[index]`` (N, …) of rows (M, …); ``index`` int64 (N,) has no repetition."""
     if watcher((rows,)):
         return rows.index_select(0, index)
     taken: Tensor = _Take.apply(rows, index)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The gated recurrent unit, written out by hand: reset after the product, and before it.
+"""The gated recurrent unit, hand-written: with the reset after the product, and before it.
 
 Axes: R active rows, N real steps of the batch, H hidden.
 """
@@ -31,8 +31,8 @@ _tanh_slope = torch.ops.aten.tanh_backward.grad_input
 class GRUFamily(Packed):
     r""":math:`n = \tanh(W_n x_t + b + r \odot (U_n h_{t-1} + b_{hn}))`, :math:`h_t = n + z \odot (h_{t-1} - n)`.
 
-    Four pieces of H stand side by side: r, z, m (what r multiplies) and n. One product with h fills the first
-    three, and in the backward pass all four are the same gradient times a factor known beforehand.
+    Four blocks of size H are adjacent: r, z, m (the factor of r) and n. One product with h fills the first three, and
+    in the backward pass all four are the same gradient times a precomputed factor.
     """
 
     name = "gru"
@@ -48,13 +48,13 @@ class GRUFamily(Packed):
         r, z, m, n = (plan.each(part) for part in torch.split(gates, size, 1))
         products, sigmoids = plan.each(gates[:, : 3 * size]), plan.each(gates[:, : 2 * size])
         each = plan.each(outputs)
-        before = [operands.h0, *plan.going_on(each)]
-        steps = zip(before, products, sigmoids, r, z, m, n, each, masks_of(plan, operands.mask), strict=True)
-        for h, product, sigmoid, r_t, z_t, m_t, n_t, after, mask in steps:
+        h_before = [operands.h0, *plan.going_on(each)]
+        steps = zip(h_before, products, sigmoids, r, z, m, n, each, masks_of(plan, operands.mask), strict=True)
+        for h, product, sigmoid, r_t, z_t, m_t, n_t, h_t, mask in steps:
             product.addmm_(h if mask is None else h * mask, weight)
             sigmoid.sigmoid_()
             n_t.addcmul_(r_t, m_t).tanh_()
-            torch.lerp(n_t, h, z_t, out=after)
+            torch.lerp(n_t, h, z_t, out=h_t)
         return Forward(None, (gates,) if keep else ())
 
     def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
@@ -110,14 +110,14 @@ class GRUResetBeforeFamily(Packed):
         candidate = operands.w_h[2 * size :].t().contiguous()
         r, z, n = (plan.each(part) for part in torch.split(gates, size, 1))
         sigmoids, each = plan.each(gates[:, : 2 * size]), plan.each(outputs)
-        before = [operands.h0, *plan.going_on(each)]
-        steps = zip(before, sigmoids, r, z, n, each, masks_of(plan, operands.mask), strict=True)
-        for h, sigmoid, r_t, z_t, n_t, after, mask in steps:
+        h_before = [operands.h0, *plan.going_on(each)]
+        steps = zip(h_before, sigmoids, r, z, n, each, masks_of(plan, operands.mask), strict=True)
+        for h, sigmoid, r_t, z_t, n_t, h_t, mask in steps:
             seen = h if mask is None else h * mask
             sigmoid.addmm_(seen, weight).sigmoid_()
-            torch.mul(r_t, seen, out=after)
-            n_t.addmm_(after, candidate).tanh_()
-            torch.lerp(n_t, h, z_t, out=after)
+            torch.mul(r_t, seen, out=h_t)
+            n_t.addmm_(h_t, candidate).tanh_()
+            torch.lerp(n_t, h, z_t, out=h_t)
         return Forward(None, (gates,) if keep else ())
 
     def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backward:
@@ -142,7 +142,7 @@ class GRUResetBeforeFamily(Packed):
     def _run_back(
         self, plan: Plan, operands: Operands, gates: Tensor, d_gates: Tensor, d_outputs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Turn factors into gradients in ``d_gates``; return the gradients of h0 and of every h under its mask."""
+        """Multiply the factors in ``d_gates`` to gradients; return the gradients of h0 and of every masked h."""
         size = d_outputs.shape[1]
         weight, candidate = operands.w_h[: 2 * size], operands.w_h[2 * size :]
         reset, update = plan.each(gates[:, :size]), plan.each(gates[:, size : 2 * size])

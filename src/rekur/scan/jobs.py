@@ -1,6 +1,6 @@
-"""Work that hands jobs for the compiled kernels out on its way, so that two of them can run at the same time.
+"""Work in the form of generators that yield jobs for the compiled kernels, so that two works can run in parallel.
 
-Such work is a generator: it yields a job where it needs it done, and returns its result at its end.
+A work yields each job that it needs done, and finally returns its result.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Work = Generator[Any, None, R]
 
 
 def done(made: R | Work[R]) -> Work[R]:
-    """Go through with work, or take a result that is there already."""
+    """Return a result, or run the work that computes it."""
     return (yield from made) if isinstance(made, Generator) else made
 
 
 def run(work: Work[R]) -> R:
-    """Return the result of work, each of its jobs on all threads."""
+    """Return the result of a work; each of its jobs runs on all threads."""
     while True:
         try:
             job = next(work)
@@ -35,7 +35,7 @@ def run(work: Work[R]) -> R:
 
 
 def run_beside(left: Work[R], right: Work[S]) -> tuple[R, S]:
-    """Return the results of two works; where each hands out a job, the first ones run at the same time."""
+    """Return the results of two works; if both yield a job, their first jobs run in parallel."""
     (job, first), (other, second) = _begin(left), _begin(right)
     if job is not None and other is not None:
         kernels.run_beside(job, other, torch.get_num_threads())
@@ -45,7 +45,7 @@ def run_beside(left: Work[R], right: Work[S]) -> tuple[R, S]:
 
 
 def _begin(work: Work[R]) -> tuple[Any, tuple[R] | None]:
-    """Return the first job of work, or its result where it hands none out."""
+    """Return the first job of a work, or its result if it yields no job."""
     try:
         return next(work), None
     except StopIteration as end:

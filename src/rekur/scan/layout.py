@@ -1,4 +1,4 @@
-"""How a scan lays out what it returns.
+"""The axes of a scan's results.
 
 Axes: B batch, T time, O output.
 """
@@ -16,8 +16,8 @@ class Layout(NamedTuple):
     """The axes of outputs and states.
 
     Attributes:
-        time_first: whether outputs are (T, B, O), contiguous, and not (B, T, O).
-        layered: whether states are (1, B, …), as a layer of ``torch.nn`` gives them, and not (B, …).
+        time_first: whether outputs are (T, B, O), contiguous, instead of (B, T, O).
+        layered: whether states are (1, B, …), as in ``torch.nn``, instead of (B, …).
     """
 
     time_first: bool = False
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
         return [y, *(s.unsqueeze(0) for s in states)] if self.layered else [y, *states]
 
     def restore(self, results: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """Return gradients of what :meth:`arrange` gave as those of what it was given."""
+        """Return the gradients of the arguments of :meth:`arrange` from those of its results."""
         y, *states = results
         y = y.transpose(0, 1) if self.time_first and y is not None else y
         return [y, *(s.squeeze(0) if self.layered and s is not None else s for s in states)]
@@ -41,5 +41,5 @@ BATCH_FIRST = Layout()
 
 
 def owned(tensor: Tensor) -> Tensor:
-    """Return the tensor, or a copy where it is a view, which PyTorch lets nobody detach or change in place."""
+    """Return the tensor, or a copy of a view, since PyTorch forbids to detach or change such a view in place."""
     return tensor if torch.compiler.is_compiling() or not tensor._is_view() else tensor.clone()

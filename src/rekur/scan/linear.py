@@ -1,11 +1,11 @@
-"""Scans of an elementwise linear recurrence: one after another, in chunks, in log-many rounds, or compiled.
+"""Scans of an elementwise linear recurrence: sequential, in chunks, in a logarithmic number of rounds, or compiled.
 
     h_t = a_t ⊙ h_{t-1} + b_t
 
-With d_t the gradient that reaches h_t in all, its gradients are those of the same recurrence run backwards:
+With d_t the total gradient of h_t, the gradients follow from the same recurrence run backwards:
 d_t = g_t + a_{t+1} ⊙ d_{t+1}, and a_t has d_t ⊙ h_{t-1}, b_t has d_t, h_0 has a_1 ⊙ d_1.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, C chunks,
+Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input features, H hidden, C chunks,
 K steps of a chunk.
 """
 
@@ -30,14 +30,14 @@ METHODS = ("sequential", "chunked", "associative")
 
 
 def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> tuple[Tensor, State]:
-    """Run a cell whose state is h_t = a_t ⊙ h_{t-1} + b_t.
+    """Run a cell with the state h_t = a_t ⊙ h_{t-1} + b_t.
 
     Args:
         cell: has ``linear_form(projected) -> (a, b)`` and ``readout(h, projected) -> y``.
         x: inputs (B, T, D).
-        state: (h,), before the first step.
-        plan: where the real steps are.
-        method: one of :data:`METHODS`, or "native" for the compiled kernels, where they can run over x.
+        state: the initial (h,).
+        plan: the layout of the real steps.
+        method: one of :data:`METHODS`, or "native" for the compiled kernels, if they can run over x.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
@@ -63,7 +63,7 @@ def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def _scan_padded(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:
-    """Fill the steps after a row's end with a = 1 and b = 0, which change nothing, and take the real ones back."""
+    """Run the recurrence over a padded batch with a = 1 and b = 0 in the padding, which leave the state unchanged."""
     if plan.index is None:
         return _recurrence(plan, a, b, h0, method)
     steps, rows = plan.longest, plan.rows
@@ -103,8 +103,8 @@ def _solve(method: str, plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
         h = torch.empty_like(b, memory_format=torch.contiguous_format)
         each = plan.each(h)
         steps = zip(plan.each(b), plan.each(a), [h0, *plan.going_on(each)], each, strict=True)
-        for b_t, a_t, before, after in steps:
-            torch.addcmul(b_t, a_t, before, out=after)
+        for b_t, a_t, h_before, h_t in steps:
+            torch.addcmul(b_t, a_t, h_before, out=h_t)
         return h
     shape = (plan.steps, plan.batch_size, *b.shape[1:])
     solve = _chunked if method == "chunked" else _associative
@@ -117,8 +117,8 @@ def _solve_back(method: str, plan: Plan, a: Tensor, grad: Tensor) -> Tensor:
         d = grad.clone(memory_format=torch.contiguous_format)
         each = plan.each(d)
         steps = zip(plan.going_on(each), each[1:], plan.each(a)[1:], strict=True)
-        for here, after, a_after in reversed(list(steps)):
-            here.addcmul_(a_after, after)
+        for here, d_next, a_after in reversed(list(steps)):
+            here.addcmul_(a_after, d_next)
         return d
     rows = plan.rows
     a_after = torch.cat([a[rows:], torch.ones_like(a[:rows])])
@@ -129,9 +129,9 @@ def _solve_back(method: str, plan: Plan, a: Tensor, grad: Tensor) -> Tensor:
 
 
 def _chunked(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
-    """Run all chunks of about √T steps side by side from zero, then carry the true states across: ≈ 2√T rounds.
+    """Run all chunks of about √T steps in parallel from zero, then propagate the true states: ≈ 2√T rounds.
 
-    The products of a inside a chunk are only multiplied, never divided by, so that a may be as small as zero.
+    The products of a inside a chunk are never divisors, so a may be zero.
     """
     steps = a.shape[0]
     length = max(1, math.isqrt(steps))
@@ -163,7 +163,7 @@ def _associative(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
 
 
 def _differentiable_gradients(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
+    """Return gradients that can be differentiated again, by running the steps again in operations of PyTorch."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         inputs = [a.view_as(a), b.view_as(b), h0.view_as(h0)]
@@ -172,6 +172,6 @@ def _differentiable_gradients(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, grad
             h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
             outputs.append(h)
         all_h = torch.cat(outputs)
-    wanted = [t for t in inputs if t.requires_grad]
-    found = iter(torch.autograd.grad(all_h, wanted, grad, create_graph=again))
-    return tuple(next(found) if t.requires_grad else None for t in inputs)
+    leaves = [t for t in inputs if t.requires_grad]
+    gradients = iter(torch.autograd.grad(all_h, leaves, grad, create_graph=again))
+    return tuple(next(gradients) if t.requires_grad else None for t in inputs)

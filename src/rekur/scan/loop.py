@@ -1,4 +1,4 @@
-"""The loop over time that defines what every other scan must compute.
+"""The loop over time: the definition that every other scan must match.
 
 Axes: B batch, T time, D input features, P projected input, O output.
 """
@@ -16,7 +16,7 @@ State = tuple[Tensor, ...]
 
 
 class ScannableCell(Protocol):
-    """What a scan asks of a cell; ``rekur.cells.Cell`` is one."""
+    """The interface of a cell for scans, such as ``rekur.cells.Cell``."""
 
     output_size: int
 
@@ -26,15 +26,15 @@ class ScannableCell(Protocol):
 
 
 def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-    r"""Run a cell through time, one step after another.
+    r"""Run a cell through time, step by step.
 
     For t = 1 … T:  y_t, s_t = step(x_t, s_{t-1})  while t ≤ length;  y_t = 0, s_t = s_{t-1}  after it.
 
     Args:
         cell: the cell.
-        x: inputs (B, T, D), in the order in which they are to be read.
-        state: the state before the first step, each tensor (B, …).
-        lengths: int64 (B,), the real steps of each row, in [0, T]; None where every row has T.
+        x: inputs (B, T, D), in reading order.
+        state: the initial state, each tensor (B, …).
+        lengths: int64 (B,), the real steps of each row, in [0, T]; None if every row has T.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last real step.
@@ -45,7 +45,7 @@ def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -
     if lengths is not None:
         lengths = lengths.to(x.device)
         real = torch.arange(steps, device=x.device) < lengths[:, None]
-        x = torch.where(_like(real, x), x, torch.zeros_like(x))  # so that no NaN of the padding meets a gradient
+        x = torch.where(_like(real, x), x, torch.zeros_like(x))  # so that no NaN in the padding affects gradients
     projected = project(cell, x)
     with full_precision(x):
         return _steps(cell, projected, state, lengths)
@@ -53,17 +53,19 @@ def loop(cell: ScannableCell, x: Tensor, state: State, lengths: Tensor | None) -
 
 def _steps(cell: ScannableCell, projected: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     outputs = []
-    for t, step in enumerate(projected.unbind(1)):  # a trace of it refuses other numbers of steps
-        y, after = cell.recur(step, state)
+    for t, step in enumerate(projected.unbind(1)):  # a trace of this loop accepts only the same number of steps
+        y, new_state = cell.recur(step, state)
         if lengths is not None:
             alive = t < lengths
             y = torch.where(_like(alive, y), y, torch.zeros_like(y))
-            after = tuple(torch.where(_like(alive, new), new, old) for new, old in zip(after, state, strict=True))
+            new_state = tuple(
+                torch.where(_like(alive, new), new, old) for new, old in zip(new_state, state, strict=True)
+            )
         outputs.append(y)
-        state = after
+        state = new_state
     return torch.stack(outputs, dim=1), state
 
 
 def _like(mask: Tensor, tensor: Tensor) -> Tensor:
-    """Return ``mask`` with the axes that ``tensor`` has behind it."""
+    """Return ``mask`` with trailing axes of size 1 up to the axes of ``tensor``."""
     return mask.view(*mask.shape, *([1] * (tensor.dim() - mask.dim())))

@@ -1,7 +1,7 @@
-"""Long short-term memory, written out by hand: plain, projected, with peepholes.
+"""Long short-term memory, hand-written: plain, projected, with peepholes.
 
-Axes: R active rows, N real steps of the batch, H hidden, P output. Gates stand in the order o, i, f, g: the three
-sigmoids are one piece in the forward pass, and the three that meet the cell's gradient are one in the backward pass.
+Axes: R active rows, N real steps of the batch, H hidden, P output. Gates have the order o, i, f, g: the three sigmoids
+are adjacent in the forward pass, and so are the three that meet the cell's gradient in the backward pass.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _tanh_slope = torch.ops.aten.tanh_backward.grad_input
 class LSTMFamily(Packed):
     r""":math:`c_t = f \odot c_{t-1} + i \odot g`, :math:`h_t = W_{hr}(o \odot \tanh c_t)`.
 
-    Peepholes (3, H) stand in the order o, i, f.
+    Peepholes (3, H) have the order o, i, f.
     """
 
     name = "lstm"
@@ -136,19 +136,19 @@ class LSTMFamily(Packed):
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        before, peepholes = cast(Tensor, c), operands.peepholes
+        c_before, peepholes = cast(Tensor, c), operands.peepholes
         o, i, f, g = torch.addmm(projected, seen, operands.w_h.t()).chunk(4, 1)
         if peepholes is not None:
-            i, f = i + before * peepholes[1], f + before * peepholes[2]
-        after = torch.sigmoid(f) * before + torch.sigmoid(i) * torch.tanh(g)
+            i, f = i + c_before * peepholes[1], f + c_before * peepholes[2]
+        new_c = torch.sigmoid(f) * c_before + torch.sigmoid(i) * torch.tanh(g)
         if peepholes is not None:
-            o = o + after * peepholes[0]
-        hidden = torch.sigmoid(o) * torch.tanh(after)
-        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), after
+            o = o + new_c * peepholes[0]
+        hidden = torch.sigmoid(o) * torch.tanh(new_c)
+        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), new_c
 
 
 def _slopes(gates: Tensor, c_before: Tensor, tanh_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the serial pass multiplies: the factors of the gates (N, 4H), and those from h to c (N, H)."""
+    """Return the factors for the serial pass: those of the gates (N, 4H), and those from h to c (N, H)."""
     o, i, f, g = gates.chunk(4, 1)
     factors, c_slope = torch.empty_like(gates), torch.empty_like(tanh_cells)
     to_o, to_i, to_f, to_g = factors.chunk(4, 1)

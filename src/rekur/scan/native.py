@@ -1,7 +1,7 @@
-"""Families of cells that run whole in compiled kernels, one call for all steps and rows, forward or backward.
+"""Families of cells that run entirely in compiled kernels, one call for all steps and rows, forward or backward.
 
-What a row gives is the same bits whatever else is in the batch, however the sequence was cut, and whether it is trained
-on or not: the sum of every number of a forward pass runs in one order.
+The results of a row are the same bits whatever else is in the batch, however the sequence is cut, and with or without
+training: every sum of a forward pass has a fixed order.
 
 Axes: B batch, T time, N real steps of the batch, D input features, H hidden, K heads, E = H/K units of a head.
 """
@@ -20,15 +20,15 @@ from torch import Tensor
 
 from rekur._kernels import kernels
 from rekur.scan.jobs import Work
-from rekur.scan.operands import Family, Given, Operands, Results, project_into
+from rekur.scan.operands import BackwardInputs, Family, Operands, Results, project_into
 from rekur.scan.plan import Plan
 from rekur.scan.precision import weight_of
 
-# numbers of an array whose memory is worth keeping for the next one
+# smallest size of an array whose memory is kept for the next one
 _LARGE = 1 << 19
-#: dtypes that the kernels know
+#: dtypes of the kernels
 DTYPES = (torch.float32, torch.float64)
-#: the kinds of recurrences, and of how many pieces of H each tensor consists that is kept for backward
+#: kind of recurrence -> width, in multiples of H, of each tensor that is saved for backward
 SAVED: Mapping[str, tuple[int, ...]] = {"tanh": (), "relu": (), "lstm": (4, 1), "gru": (4,), "slstm": (4, 3)}
 
 
@@ -40,8 +40,8 @@ def available() -> bool:
 class NativeLayer:
     """One kind of recurrence on the kernels.
 
-    Gates stand in PyTorch's order, of an sLSTM i, f, z, o; the two biases are those of the cell. The cells of an sLSTM
-    are c, n and m side by side.
+    Gates have PyTorch's order, those of an sLSTM i, f, z, o; the two biases are those of the cell. The cells of an
+    sLSTM are c, n and m, concatenated.
 
     Args:
         kind: one of :data:`SAVED`.
@@ -51,44 +51,46 @@ class NativeLayer:
         self.kind, self.name, self.saved = kind, f"native_{kind}", SAVED[kind]
 
     def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
-        """Give what all steps of x (B, T, D) come to; ``keep`` what backward needs."""
+        """Run all steps of x (B, T, D); ``keep`` saves tensors for backward."""
         batch, steps, size = x.shape[0], x.shape[1], operands.h0.shape[1]
         real = batch * steps if plan.lengths is None else int(plan.lengths.sum())
         y = _like_input(x, size)
         states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in _states(operands)]
         saved = tuple(empty(y, real, count * size) for count in self.saved) if keep else ()
-        given = self._given(plan, x, operands, y)
-        given |= {"keep": keep, "bias": whole(operands.bias), "bias_h": whole(operands.bias_h)}
-        given |= dict(zip(("h_last", "c_last"), states, strict=False))
-        yield _job("forward", x, given | _kept(saved))
+        arguments = self._arguments(plan, x, operands, y)
+        arguments |= {"keep": keep, "bias": whole(operands.bias), "bias_h": whole(operands.bias_h)}
+        arguments |= dict(zip(("h_last", "c_last"), states, strict=False))
+        yield _job("forward", x, arguments | _saved_by_name(saved))
         return Results([y, *states], saved)
 
-    def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
-        """Give the gradients of x and of all operands; those that are not needed may be None."""
-        x, operands = given.x, given.operands
+    def gradients(
+        self, plan: Plan, inputs: BackwardInputs, grads: Sequence[Tensor | None]
+    ) -> Work[list[Tensor | None]]:
+        """Compute the gradients of x and of all operands; those that are not needed may be None."""
+        x, operands = inputs.x, inputs.operands
         d_y, d_h, d_c = (*grads, None)[:3]
-        needed = dict(zip(("x", *Operands._fields), given.needed, strict=True))
-        found: dict[str, Tensor] = {"h0": torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)}
+        needed = dict(zip(("x", *Operands._fields), inputs.needed, strict=True))
+        gradients: dict[str, Tensor] = {"h0": torch.zeros_like(operands.h0, memory_format=torch.contiguous_format)}
         if operands.c0 is not None:
-            found["c0"] = torch.zeros_like(operands.c0, memory_format=torch.contiguous_format)
+            gradients["c0"] = torch.zeros_like(operands.c0, memory_format=torch.contiguous_format)
             if d_c is not None:
-                found["c0"].copy_(d_c)
+                gradients["c0"].copy_(d_c)
         if needed["x"]:
-            found["x"] = _like_input(x, x.shape[2])
+            gradients["x"] = _like_input(x, x.shape[2])
         for name in ("w_x", "w_h", "bias", "bias_h"):
             if needed[name]:
                 tensor = getattr(operands, name)
-                found[name] = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+                gradients[name] = torch.empty_like(tensor, memory_format=torch.contiguous_format)
         if needed["mask"]:
-            found["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
-        values = self._given(plan, x, operands, given.y)
+            gradients["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
+        values = self._arguments(plan, x, operands, inputs.y)
         values |= {"d_y": None if d_y is None else strided(d_y), "d_last": whole(d_h)}
-        values |= {_GRADIENTS[name]: tensor for name, tensor in found.items()}
-        yield _job("backward", x, values | _kept(given.saved))
-        return [found.get(name) for name in ("x", *Operands._fields)]
+        values |= {_GRADIENTS[name]: tensor for name, tensor in gradients.items()}
+        yield _job("backward", x, values | _saved_by_name(inputs.saved))
+        return [gradients.get(name) for name in ("x", *Operands._fields)]
 
-    def _given(self, plan: Plan, x: Tensor, operands: Operands, y: Tensor) -> dict[str, Any]:
-        """Return what both passes are given."""
+    def _arguments(self, plan: Plan, x: Tensor, operands: Operands, y: Tensor) -> dict[str, Any]:
+        """Return the arguments of the kernels for both passes."""
         size = operands.h0.shape[1]
         return {
             "kind": self.kind,
@@ -111,7 +113,7 @@ class NativeLayer:
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the next output and cells in differentiable operations; ``seen`` is h under its mask."""
+        """Return the next output and cells in differentiable operations; ``seen`` is the masked h."""
         if self.kind == "slstm":
             return _exponential_step(operands, projected, seen, cast(Tensor, c))
         product = F.linear(seen, operands.w_h, operands.bias_h)
@@ -124,11 +126,11 @@ class NativeLayer:
         if self.kind != "lstm":
             return (torch.tanh(total) if self.kind == "tanh" else torch.relu(total)), None
         i, f, g, o = total.chunk(4, 1)
-        after = torch.sigmoid(f) * cast(Tensor, c) + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(after), after
+        new_c = torch.sigmoid(f) * cast(Tensor, c) + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(new_c), new_c
 
 
-#: what the kernels call the gradient of x and of each operand
+#: x or an operand -> the kernels' name of its gradient
 _GRADIENTS = {
     "x": "d_x",
     "w_x": "d_weight_x",
@@ -145,13 +147,13 @@ def _states(operands: Operands) -> list[Tensor]:
     return [s for s in (operands.h0, operands.c0) if s is not None]
 
 
-def _kept(saved: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return by name what is kept for backward: nothing, the gates, or these and the cells."""
+def _saved_by_name(saved: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return name -> saved tensor: none, the gates, or the gates and the cells."""
     return dict(zip(("gates", "cells"), saved, strict=False))
 
 
 def _like_input(x: Tensor, size: int) -> Tensor:
-    """Return new memory (B, T, size), time first where that of x is."""
+    """Return new memory (B, T, size), time-major if x is."""
     batch, steps = x.shape[0], x.shape[1]
     if x.stride(0) < x.stride(1):
         return empty(x, steps * batch, size).view(steps, batch, size).transpose(0, 1)
@@ -167,30 +169,30 @@ def _exponential_step(operands: Operands, projected: Tensor, seen: Tensor, cells
     products = [inner @ weight.flatten(0, 1).t() for weight, inner in _each_head(operands, seen)]
     gates = torch.cat([torch.unflatten(product, 1, (4, -1)) for product in products], 2).flatten(1)
     total = projected + gates if operands.bias_h is None else projected + gates + operands.bias_h
-    log_i, keep, new, show = total.chunk(4, 1)
+    log_i, forget, new, show = total.chunk(4, 1)
     memory, weights, largest = cells.chunk(3, 1)
-    kept = F.logsigmoid(keep) + largest
-    m = torch.maximum(kept, log_i)
-    i, f = torch.exp(log_i - m), torch.exp(kept - m)
+    log_f = F.logsigmoid(forget) + largest
+    m = torch.maximum(log_f, log_i)
+    i, f = torch.exp(log_i - m), torch.exp(log_f - m)
     memory, weights = f * memory + i * torch.tanh(new), f * weights + i
     return torch.sigmoid(show) * (memory / weights), torch.cat([memory, weights, m], 1)
 
 
 def _each_head(operands: Operands, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give for each head its weights (4, E, E) and its part (…, E) of ``outputs`` (…, H)."""
+    """Yield for each head its weights (4, E, E) and its part (…, E) of ``outputs`` (…, H)."""
     heads = operands.h0.shape[1] // operands.w_h.shape[1]
     weights = torch.unflatten(operands.w_h, 0, (4, heads, -1))
     return zip(weights.unbind(1), outputs.chunk(heads, -1), strict=True)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
-    r"""Return :math:`x W^\top + b`, each row the same bits whatever rows stand around it.
+    r"""Return :math:`x W^\top + b`; the bits of a row do not depend on the other rows.
 
     Args:
         x: (N, D), float32 or float64 on the CPU.
         weight: (C, D).
         bias: (C,), or None.
-        out: where to write, (N, C) with its last axis contiguous; by default new memory.
+        out: memory for the result, (N, C) with a contiguous last axis; by default new memory.
 
     Example:
         >>> x, weight = torch.randn(5, 3), torch.randn(2, 3)
@@ -211,7 +213,7 @@ def _prepared(kind: str, cell: Any, state: tuple[Tensor, ...]) -> tuple[Family, 
     return NativeLayer(kind), operands
 
 
-#: how the weights of each kind of cell become operands
+#: kind of cell -> function that returns its family and operands
 KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]] = {
     "elman": lambda cell, state: _prepared(cell.nonlinearity, cell, state),
     **{kind: partial(_prepared, kind) for kind in ("lstm", "gru", "slstm")},
@@ -219,16 +221,16 @@ KINDS: Mapping[str, Callable[[Any, tuple[Tensor, ...]], tuple[Family, Operands]]
 
 
 def plain(cell: Any) -> bool:
-    """Tell whether a cell, or the one inside recurrent dropout, is of :data:`KINDS`."""
+    """Return whether a cell, or the one inside recurrent dropout, is in :data:`KINDS`."""
     inner = cell.cell if getattr(cell, "kind", "") == "recurrent_dropout" else cell
     return getattr(inner, "kind", "") in KINDS and getattr(inner, "weight_hr", None) is None
 
 
-def refusal(cell: Any, known: bool) -> str:
-    """Return why the kernels cannot run ``cell``, whose equations they know or not, or an empty string."""
+def refusal(cell: Any, supported: bool) -> str:
+    """Return why the kernels cannot run ``cell``, or an empty string; ``supported`` says if they have its equations."""
     if not available():
         return "The compiled kernels are not installed: `rekur doctor` says why."
-    if not known:
+    if not supported:
         return f"There is no kernel for the equations of {type(cell).__name__}."
     weight = weight_of(cell)
     if weight is not None and (weight.device.type != "cpu" or weight.dtype not in DTYPES):
@@ -237,7 +239,7 @@ def refusal(cell: Any, known: bool) -> str:
 
 
 def project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep: bool) -> None:
-    """Write packed · w_xᵀ + bias into ``into``: while training PyTorch's product, else one that keeps a row's bits."""
+    """Write packed · w_xᵀ + bias into ``into``: in training by PyTorch, else by :func:`product`."""
     if keep:
         project_into(into, packed, w_x, bias)
     else:
@@ -245,18 +247,18 @@ def project(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, keep
 
 
 def whole(tensor: Tensor | None) -> Tensor | None:
-    """Return a tensor that lies as the kernels take it: contiguous, the tensor itself if it is so."""
+    """Return the tensor, or a contiguous copy, as the kernels need it."""
     return None if tensor is None else tensor.resolve_neg().contiguous()
 
 
 def strided(tensor: Tensor) -> Tensor:
-    """Return a tensor in the strides that it has, but for that of the last axis, which is contiguous."""
+    """Return the tensor, or a contiguous copy if its last axis is not contiguous."""
     tensor = tensor.resolve_neg()
     return tensor if tensor.shape[-1] < 2 or tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def empty(like: Tensor, rows: int, columns: int) -> Tensor:
-    """Return new memory (rows, columns) of the dtype of ``like``, of the kernels' own store where it is much."""
+    """Return new memory (rows, columns) of the dtype of ``like``, from the kernels' own store if it is large."""
     if rows * columns < _LARGE:
         return like.new_empty(rows, columns)
     make = kernels.empty_single if like.dtype == torch.float32 else kernels.empty_double
@@ -265,7 +267,7 @@ def empty(like: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def places(plan: Plan) -> tuple[Any, Any]:
-    """Return where each step's rows begin (T,) and how many there are (T,)."""
+    """Return the index of each step's first row (T,) and its number of rows (T,)."""
     if plan.index is None:
         steps = np.arange(plan.steps, dtype=np.int64)
         return steps * plan.batch_size, np.full_like(steps, plan.batch_size)

@@ -1,12 +1,12 @@
-"""Cells that are linear in their state on the compiled kernels: one multiply-add a step, the gates beside it.
+"""Cells that are linear in their state on the compiled kernels: one multiply-add per step, fused with the gates.
 
-Of the minimal cells and the RG-LRU the kernels take what the input product gave and make a and b of it where they are
-used, forward and again backward, so that neither is ever written. Of any other cell they take a and b.
+For the minimal cells and the RG-LRU the kernels compute a and b from the input product where they are used, forward and
+again backward, so that neither is stored. For any other cell they take a and b.
 
-Whole batches are read as they lie, row after row; ragged ones step after step. In inference the input product of the
-cells that the kernels know is the kernels' own, so that a row's result is the same bits whatever else is in the batch.
+Whole batches are read row by row; ragged ones step by step. In inference the kernels also compute the input product of
+their own cells, so that the bits of a row do not depend on the rest of the batch.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, G gates, H hidden.
+Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input features, G gates, H hidden.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ State = tuple[Tensor, ...]
 
 
 class Form(NamedTuple):
-    """A form, by the name that the kernels know it by, and a and b from what it is made of."""
+    """A form of a linear recurrence: its name in the kernels, and the function from its operands to a and b."""
 
     name: str
     pair: Callable[..., tuple[Tensor, Tensor]]
 
 
-class Given(NamedTuple):
-    """What a form is made of.
+class FormOperands(NamedTuple):
+    """The operands of a form.
 
     Attributes:
-        gates: (N, G·H), the input product; a itself (N, H) of a plain form.
-        value: (N, H), of an RG-LRU; b itself of a plain form; None where it is the last piece of ``gates``.
+        gates: (N, G·H), the input product; a itself (N, H) for the plain form.
+        value: (N, H), of an RG-LRU; b itself for the plain form; None if it is the last block of ``gates``.
         decay: (H,), the logarithm of an RG-LRU's decay at an open gate; else None.
-        h0: the states before the first step (R, H).
+        h0: the initial states (R, H).
     """
 
     gates: Tensor
@@ -53,13 +53,13 @@ class Given(NamedTuple):
 
 
 def takes(x: Tensor) -> bool:
-    """Tell whether the kernels can run over such inputs."""
+    """Return whether the kernels can run over such inputs."""
     suits = x.device.type == "cpu" and x.dtype in native.DTYPES
     return native.available() and suits and not torch.compiler.is_compiling()
 
 
 def form_of(cell: Any) -> Form:
-    """Return the form of a cell, "plain" where the kernels do not know how a and b are made.
+    """Return the form of a cell, "plain" if the kernels cannot compute its a and b.
 
     Example:
         >>> from rekur.cells import MinGRU
@@ -77,13 +77,13 @@ PLAIN = Form("plain", _as_they_are)
 
 
 def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State] | None:
-    """Run a cell that is linear in its state; :func:`takes` says which inputs can be. None where a and b cannot.
+    """Run a cell that is linear in its state; return None if the kernels lack the dtype of a and b.
 
     Args:
-        cell: as :func:`rekur.scan.linear.linear_scan` takes it.
-        x: inputs (B, T, D).
-        state: (h,), before the first step.
-        plan: where the real steps are.
+        cell: as in :func:`rekur.scan.linear.linear_scan`.
+        x: inputs (B, T, D) that :func:`takes` accepts.
+        state: the initial (h,).
+        plan: the layout of the real steps.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
@@ -91,7 +91,7 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
     packed = plan.turned(x).reshape(-1, x.shape[2]) if plan.index is None else plan.pack(x)
     h0, form = plan.take_rows(state[0]), form_of(cell)
     if form is not PLAIN and cell.weight_ih.dtype == x.dtype == h0.dtype:
-        y, last = _run(form, plan, _given(cell, form, packed, h0))
+        y, last = _run(form, plan, _operands_of(cell, form, packed, h0))
     else:
         projected = project(cell, packed)
         with full_precision(x):
@@ -107,15 +107,15 @@ def native_linear(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tenso
     return y, (plan.put_rows(state[0].to(last.dtype), last),)
 
 
-def _given(cell: Any, form: Form, packed: Tensor, h0: Tensor) -> Given:
+def _operands_of(cell: Any, form: Form, packed: Tensor, h0: Tensor) -> FormOperands:
     if form.name != "rglru":
-        return Given(_product(cell, packed, cell.weight_ih, cell.bias_ih), None, None, h0)
+        return FormOperands(_product(cell, packed, cell.weight_ih, cell.bias_ih), None, None, h0)
     v = packed if cell.weight_in is None else _product(cell, packed, cell.weight_in, None)
-    return Given(_product(cell, v, cell.weight_ih, cell.bias_ih), v, cell.log_decay(), h0)
+    return FormOperands(_product(cell, v, cell.weight_ih, cell.bias_ih), v, cell.log_decay(), h0)
 
 
 def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return packed · weightᵀ + bias; without gradients each row has the same bits whatever is around it."""
+    """Return packed · weightᵀ + bias; without gradients the bits of a row do not depend on the other rows."""
     operands = [t for t in (packed, *cell.parameters()) if t.requires_grad]
     if not torch.is_grad_enabled() or not operands:
         return native.product(packed, weight, bias)
@@ -128,18 +128,18 @@ def _product(cell: Any, packed: Tensor, weight: Tensor, bias: Tensor | None) -> 
 def _run_pair(plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
     single = [t if t.dim() == 2 else t.flatten(1) for t in (a.to(dtype), b.to(dtype), h0.to(dtype))]
-    h, last = _run(PLAIN, plan, Given(single[0], single[1], None, single[2]))
+    h, last = _run(PLAIN, plan, FormOperands(single[0], single[1], None, single[2]))
     return h.view(b.shape), last.view(h0.shape)
 
 
-def _run(form: Form, plan: Plan, given: Given) -> tuple[Tensor, Tensor]:
+def _run(form: Form, plan: Plan, operands: FormOperands) -> tuple[Tensor, Tensor]:
     """Return h of all steps (N, H) and after each row's last (R, H)."""
-    made: tuple[Tensor, Tensor] = _Scan.apply(form, plan, *given)  # type: ignore[no-untyped-call]
+    made: tuple[Tensor, Tensor] = _Scan.apply(form, plan, *operands)  # type: ignore[no-untyped-call]
     return made
 
 
 class _Product(torch.autograd.Function):
-    """(x, weight, bias) -> x · weightᵀ + bias, in memory that is kept for the next call."""
+    """(x, weight, bias) -> x · weightᵀ + bias, in memory that is reused by later calls."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -158,7 +158,7 @@ class _Product(torch.autograd.Function):
 
 
 class _Scan(torch.autograd.Function):
-    """(what a form is made of) -> (h, the last h)."""
+    """(operands of a form) -> (h, the last h)."""
 
     @staticmethod
     def forward(
@@ -168,7 +168,7 @@ class _Scan(torch.autograd.Function):
             native.empty(gates, gates.shape[0], h0.shape[1]),
             torch.empty_like(h0, memory_format=torch.contiguous_format),
         )
-        _call("forward", _arrays(form, plan, Given(gates, value, decay, h0), outputs=h, last=last))
+        _call("forward", _arrays(form, plan, FormOperands(gates, value, decay, h0), outputs=h, last=last))
         ctx.form, ctx.plan = form, plan
         ctx.save_for_backward(gates, value, decay, h0, h)
         ctx.set_materialize_grads(False)
@@ -177,35 +177,35 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_h: Tensor | None, d_last: Tensor | None) -> tuple[Tensor | None, ...]:
         *tensors, h = ctx.saved_tensors
-        given = Given(*tensors)
+        operands = FormOperands(*tensors)
         if d_h is None and d_last is None:
             return (None,) * 6
         if torch.is_grad_enabled() or seen_gradients((d_h, d_last)):
-            return None, None, *_differentiable_gradients(ctx.form, ctx.plan, given, d_h, d_last)
-        return None, None, *_gradients(ctx.form, ctx.plan, given, h, d_h, d_last)
+            return None, None, *_differentiable_gradients(ctx.form, ctx.plan, operands, d_h, d_last)
+        return None, None, *_gradients(ctx.form, ctx.plan, operands, h, d_h, d_last)
 
 
 def _gradients(
-    form: Form, plan: Plan, given: Given, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
+    form: Form, plan: Plan, operands: FormOperands, h: Tensor, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    gates, value, decay, h0 = given
+    gates, value, decay, h0 = operands
     d_gates = native.empty(gates, gates.shape[0], gates.shape[1])
     d_value = None if value is None else native.empty(value, value.shape[0], value.shape[1])
     d_decay = None if decay is None else torch.zeros_like(decay)
     d_h0 = torch.zeros_like(h0) if d_last is None else d_last.clone()
     d_h0 = d_h0.contiguous()
-    arrays = _arrays(form, plan, given, outputs=h, d_outputs=native.whole(d_h), d_h=d_h0, d_decay=d_decay)
+    arrays = _arrays(form, plan, operands, outputs=h, d_outputs=native.whole(d_h), d_h=d_h0, d_decay=d_decay)
     _call("backward", {**arrays, **_strided("d_gates", "d_value", d_gates, d_value, h.shape[1])})
     return d_gates, d_value, d_decay, d_h0
 
 
-def _arrays(form: Form, plan: Plan, given: Given, **more: Tensor | None) -> dict[str, Any]:
-    """Return what both passes are given."""
+def _arrays(form: Form, plan: Plan, operands: FormOperands, **more: Tensor | None) -> dict[str, Any]:
+    """Return the arguments of the kernels for both passes."""
     if plan.index is None:
         first, active = np.arange(plan.steps), np.full(plan.steps, plan.batch_size)
     else:
         first, active = native.places(plan)
-    gates, value, decay, h0 = given
+    gates, value, decay, h0 = operands
     return {
         "form": form.name,
         "first": first.astype(np.int64),
@@ -221,7 +221,7 @@ def _arrays(form: Form, plan: Plan, given: Given, **more: Tensor | None) -> dict
 
 
 def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, size: int) -> dict[str, Any]:
-    """Return gates and value with how far their rows lie apart, the value within the gates where it has no array."""
+    """Return gates and value with the strides of their rows; a value of None is the last block of the gates."""
     same = gates.stride(0) == 0
     rows = gates[0].contiguous() if same else gates.contiguous()
     width = gates.shape[1]
@@ -234,19 +234,19 @@ def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, 
     }
 
 
-def _call(which: str, given: dict[str, Any]) -> None:
-    precision = "single" if given["h0"].dtype == torch.float32 else "double"
-    getattr(kernels, f"linear_{which}_{precision}")(given, torch.get_num_threads())
+def _call(which: str, arguments: dict[str, Any]) -> None:
+    precision = "single" if arguments["h0"].dtype == torch.float32 else "double"
+    getattr(kernels, f"linear_{which}_{precision}")(arguments, torch.get_num_threads())
 
 
 def _differentiable_gradients(
-    form: Form, plan: Plan, given: Given, d_h: Tensor | None, d_last: Tensor | None
+    form: Form, plan: Plan, operands: FormOperands, d_h: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients as functions that can be differentiated again, by running the steps anew."""
+    """Return gradients that can be differentiated again, by running the steps again in operations of PyTorch."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # Views: if one operand was computed from another, only its direct effect belongs to it.
-        views = Given(*(None if t is None else t.view_as(t) for t in given))  # type: ignore[arg-type]
+        views = FormOperands(*(None if t is None else t.view_as(t) for t in operands))  # type: ignore[arg-type]
         pair = form.pair(*(t for t in views[:3] if t is not None))
         if plan.index is None:
             steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
@@ -259,9 +259,9 @@ def _differentiable_gradients(
         all_h = torch.stack(outputs, 1).flatten(0, 1) if plan.index is None else torch.cat(outputs)
         last = outputs[-1] if plan.index is None else plan.at_last(all_h)
     pairs = [(r, d) for r, d in ((all_h, d_h), (last, d_last)) if d is not None]
-    wanted = [t for t in views if t is not None and t.requires_grad]
+    leaves = [t for t in views if t is not None and t.requires_grad]
     grads = torch.autograd.grad(
-        [r for r, _ in pairs], wanted, [d for _, d in pairs], create_graph=again, allow_unused=True
+        [r for r, _ in pairs], leaves, [d for _, d in pairs], create_graph=again, allow_unused=True
     )
-    found = iter(grads)
-    return tuple(next(found) if t is not None and t.requires_grad else None for t in views)
+    gradients = iter(grads)
+    return tuple(next(gradients) if t is not None and t.requires_grad else None for t in views)

@@ -1,10 +1,9 @@
-"""The variants of the gated cells in compiled kernels: what stands around their equations, in any combination.
+"""The variants of the gated cells in compiled kernels: options around their equations, in any combination.
 
-Layer normalisation, a mask in the recurrent product, zoneout, peepholes, a projected output, reset before the product.
-A step is one product for a block of rows, then work on whole rows, so that a row may be normalised.
+Layer normalization, a mask in the recurrent product, zoneout, peepholes, a projected output, reset before the product.
+A step is one product for a block of rows, then work on whole rows, so that a row can be normalized.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, H hidden, P output,
-G gates.
+Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input features, H hidden, P output, G gates.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
 
-#: gates of the input product, and pieces that are kept of the gates
+#: equations -> number of gates of the input product, and of blocks saved for backward
 _GATES = {"tanh": (1, 1), "relu": (1, 1), "lstm": (4, 4), "gru": (3, 4), "gru_reset_before": (3, 3)}
 
 
 class Nest(NamedTuple):
-    """A cell and the wrappers around it, from the inside; None for one that is not there."""
+    """A cell and the wrappers around it, from the inside out; None for a missing wrapper."""
 
     core: Any
     norm: Any = None
@@ -39,16 +38,16 @@ class Nest(NamedTuple):
 
 
 def nest_of(cell: Any) -> Nest:
-    """Return the wrappers that the kernels know around a cell, and the cell inside them."""
-    found = {}
+    """Return the wrappers around a cell that the kernels support, and the cell inside them."""
+    wrappers = {}
     for name, kind in (("zoneout", "zoneout"), ("dropout", "recurrent_dropout"), ("norm", "layer_norm")):
         if getattr(cell, "kind", "") == kind:
-            found[name], cell = cell, cell.cell
-    return Nest(cell, **found)
+            wrappers[name], cell = cell, cell.cell
+    return Nest(cell, **wrappers)
 
 
 def variant(cell: Any) -> bool:
-    """Tell whether the kernels of the variants know a cell.
+    """Return whether the kernels of the variants support a cell.
 
     Example:
         >>> from rekur.cells import GRU, LayerNorm, Residual
@@ -59,12 +58,12 @@ def variant(cell: Any) -> bool:
 
 
 def prepare_variant(cell: Any, x: Tensor, state: State) -> Prepared:
-    """Return the family of a cell and its operands; zoneout in training draws here what stays at every step.
+    """Return the family of a cell and its operands; in training it draws the masks of zoneout for every step.
 
     Args:
-        cell: one of which :func:`variant` is true.
+        cell: a cell for which :func:`variant` is true.
         x: inputs (B, T, D).
-        state: the cell's, before the first step; the mask of recurrent dropout is its last tensor.
+        state: the cell's initial state; the mask of recurrent dropout is its last tensor.
     """
     core, norm, dropout, zoneout = nest_of(cell)
     states = tuple(s.to(core.weight_hh.dtype) for s in state)
@@ -89,14 +88,14 @@ def prepare_variant(cell: Any, x: Tensor, state: State) -> Prepared:
 
 
 def _drawn(x: Tensor, state: Tensor, rate: float) -> Tensor | None:
-    """Return which units (B, T, H) stay as they were, ones and zeros; None where none can."""
+    """Return a zoneout mask (B, T, H): 1 for units that keep their value; None for a rate of 0."""
     if rate == 0.0:
         return None
     return (noise(x.shape[0], x.shape[1], state) < rate).to(state.dtype)
 
 
 def noise(batch_size: int, steps: int, state: Tensor) -> Tensor:
-    """Return numbers (B, T, H) drawn evenly from [0, 1) for a state (B, H)."""
+    """Return uniform numbers (B, T, H) in [0, 1) for a state (B, H)."""
     return torch.rand(batch_size, steps, state.shape[1], dtype=state.dtype, device=state.device)
 
 
@@ -113,7 +112,7 @@ def _operands(core: Any, states: State) -> Operands:
 
 
 def _normalised(norm: Any, states: State) -> Operands:
-    """Return the operands under layer normalisation, where all biases stand behind the normalised products."""
+    """Return the operands under layer normalization, where all biases are added after the normalized products."""
     plain = _operands(norm.cell, states)
     return plain._replace(
         bias=None,
@@ -127,13 +126,13 @@ def _normalised(norm: Any, states: State) -> Operands:
 
 @dataclass(frozen=True)
 class NativeVariant(Packed):
-    """A gated cell with what stands around it.
+    """A gated cell with its options.
 
     Args:
         equations: "tanh", "relu", "lstm", "gru" or "gru_reset_before".
-        epsilon: added to the variance by layer normalisation; 0 where nothing is normalised.
-        stay_h: the share of h that zoneout leaves at every step, where it is not drawn.
-        stay_c: the same of c.
+        epsilon: of layer normalization; 0 without it.
+        stay_h: the share of h that zoneout keeps at every step in evaluation.
+        stay_c: the same for c.
         projected: whether the output is projected.
     """
 
@@ -164,12 +163,12 @@ class NativeVariant(Packed):
         size = operands.w_x.shape[0] // gates
         raw = native.empty(packed, packed.shape[0], gates * size)
         native.project(raw, packed, operands.w_x, operands.bias, keep)
-        given = self._given(plan, operands, size, raw=raw, y=outputs, keep=int(keep))
+        arguments = self._arguments(plan, operands, size, raw=raw, y=outputs, keep=int(keep))
         if operands.mask is not None:
-            given["seen"] = (operands.h0 * operands.mask).contiguous()
+            arguments["seen"] = (operands.h0 * operands.mask).contiguous()
         if not keep:
             cells = None if operands.c0 is None else operands.c0.clone(memory_format=torch.contiguous_format)
-            self._call("forward", given, cells=cells)
+            self._call("forward", arguments, cells=cells)
             return Forward(cells, ())
         made: dict[str, Tensor] = {}
         if self.epsilon:
@@ -179,7 +178,7 @@ class NativeVariant(Packed):
             made["cells"] = native.empty(raw, raw.shape[0], size)
         if self.projected:
             made["hiddens"] = native.empty(raw, raw.shape[0], size)
-        self._call("forward", {**given, **made})
+        self._call("forward", {**arguments, **made})
         return Forward(None if operands.c0 is None else plan.at_last(made["cells"]), tuple(made.values()))
 
     def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backward:
@@ -195,9 +194,9 @@ class NativeVariant(Packed):
         d_c = None
         if operands.c0 is not None:
             d_c = torch.zeros_like(made["cells"][: plan.rows]) if d_cells is None else d_cells.contiguous()
-        given = self._given(plan, operands, size, y=outputs, keep=1)
+        arguments = self._arguments(plan, operands, size, y=outputs, keep=1)
         self._call(
-            "backward", {**given, **made}, d_y=d_y, d_raw=d_raw, d_product=d_product, d_h=d_h, d_c=d_c, sums=sums
+            "backward", {**arguments, **made}, d_y=d_y, d_raw=d_raw, d_product=d_product, d_h=d_h, d_c=d_c, sums=sums
         )
         others = {"h0": d_h, **self._from_sums(operands, sums, size)}
         if d_c is not None:
@@ -216,12 +215,12 @@ class NativeVariant(Packed):
         return (*products, "kept", *cells, *(("hiddens",) if self.projected else ()))
 
     def _from_sums(self, operands: Operands, sums: Tensor, size: int) -> dict[str, Tensor]:
-        """Return the gradients that the kernels summed over all steps, of the operands that are there."""
+        """Return the gradients of the present operands that the kernels summed over all steps."""
         width = operands.w_x.shape[0]
         gain_x, gain_h, b_norm, b_hn, gain_c, bias_c, peepholes = torch.split(
             sums, [width, width, width, size, size, size, 3 * size]
         )
-        found = {
+        gradients = {
             "gain_x": gain_x,
             "gain_h": gain_h,
             "b_norm": b_norm,
@@ -230,10 +229,10 @@ class NativeVariant(Packed):
             "bias_c": bias_c,
             "peepholes": peepholes.view(3, size),
         }
-        return {name: value for name, value in found.items() if getattr(operands, name) is not None}
+        return {name: value for name, value in gradients.items() if getattr(operands, name) is not None}
 
-    def _given(self, plan: Plan, operands: Operands, size: int, **more: Any) -> dict[str, Any]:
-        """Return what both passes are given."""
+    def _arguments(self, plan: Plan, operands: Operands, size: int, **more: Any) -> dict[str, Any]:
+        """Return the arguments of the kernels for both passes."""
         first, active = native.places(plan)
         arrays = {
             "weight": operands.w_h,
@@ -265,10 +264,10 @@ class NativeVariant(Packed):
             **more,
         }
 
-    def _call(self, which: str, given: dict[str, Any], **more: Tensor | None) -> None:
-        precision = "single" if given["y"].dtype == torch.float32 else "double"
+    def _call(self, which: str, arguments: dict[str, Any], **more: Tensor | None) -> None:
+        precision = "single" if arguments["y"].dtype == torch.float32 else "double"
         run = getattr(kernels, f"variant_{which}_{precision}")
-        run({**given, **more}, torch.get_num_threads())
+        run({**arguments, **more}, torch.get_num_threads())
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
@@ -280,42 +279,42 @@ class NativeVariant(Packed):
             projected = _plus(self._normalise(projected, operands.gain_x), operands.b_norm)
             from_state = self._normalise(from_state, operands.gain_h)
         if self.equations == "lstm":
-            after, memory = self._lstm(operands, projected + from_state, cast(Tensor, c))
+            new_h, memory = self._lstm(operands, projected + from_state, cast(Tensor, c))
             c = _zoned(cast(Tensor, c), memory, operands.stay_c, self.stay_c)
         elif self.equations == "gru":
-            after = _gru(operands, projected, from_state, h)
+            new_h = _gru(operands, projected, from_state, h)
         else:
-            after = (torch.tanh if self.equations == "tanh" else torch.relu)(projected + from_state)
-        return _zoned(h, after, operands.stay_h, self.stay_h), c
+            new_h = (torch.tanh if self.equations == "tanh" else torch.relu)(projected + from_state)
+        return _zoned(h, new_h, operands.stay_h, self.stay_h), c
 
     def _normalise(self, rows: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
-        """Normalise the two gates of a GRU together and its candidate by itself, of others everything together."""
+        """Normalize rows; a GRU's two gates and its candidate form separate groups."""
         size = rows.shape[1] // 3
         groups = torch.split(rows, [2 * size, size], 1) if self.equations == "gru" else [rows]
         even = torch.cat([F.layer_norm(group, group.shape[1:], eps=self.epsilon) for group in groups], 1)
         return _plus(even * cast(Tensor, gain), bias)
 
-    def _lstm(self, operands: Operands, total: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    def _lstm(self, operands: Operands, total: Tensor, c_before: Tensor) -> tuple[Tensor, Tensor]:
         i, f, g, o = total.chunk(4, 1)
         peepholes = operands.peepholes
         if peepholes is not None:
-            i, f = i + peepholes[0] * before, f + peepholes[1] * before
-        after = torch.sigmoid(f) * before + torch.sigmoid(i) * torch.tanh(g)
+            i, f = i + peepholes[0] * c_before, f + peepholes[1] * c_before
+        new_c = torch.sigmoid(f) * c_before + torch.sigmoid(i) * torch.tanh(g)
         if peepholes is not None:
-            o = o + peepholes[2] * after
-        read = after if operands.gain_c is None else self._normalise(after, operands.gain_c, operands.bias_c)
+            o = o + peepholes[2] * new_c
+        read = new_c if operands.gain_c is None else self._normalise(new_c, operands.gain_c, operands.bias_c)
         hidden = torch.sigmoid(o) * torch.tanh(read)
-        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), after
+        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), new_c
 
 
 def _plus(tensor: Tensor, bias: Tensor | None) -> Tensor:
     return tensor if bias is None else tensor + bias
 
 
-def _zoned(before: Tensor, now: Tensor, stay: Tensor | None, rate: float) -> Tensor:
+def _zoned(old: Tensor, new: Tensor, stay: Tensor | None, rate: float) -> Tensor:
     if stay is not None:
-        return stay * before + (1 - stay) * now
-    return now + rate * (before - now) if rate else now
+        return stay * old + (1 - stay) * new
+    return new + rate * (old - new) if rate else new
 
 
 def _gru(operands: Operands, projected: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
@@ -334,12 +333,12 @@ def _reset_before(operands: Operands, projected: Tensor, h: Tensor, seen: Tensor
 
 
 def _reset_gradients(
-    plan: Plan, operands: Operands, outputs: Tensor, kept: Tensor, d_raw: Tensor, needs_mask: bool
+    plan: Plan, operands: Operands, outputs: Tensor, gates: Tensor, d_raw: Tensor, needs_mask: bool
 ) -> dict[str, Tensor]:
-    """Return the gradients of w_h and mask of the cell that resets before its second product."""
+    """Return the gradients of w_h and mask for a reset before the product."""
     size, mask = outputs.shape[1], operands.mask
     first = operands.h0 if mask is None else operands.h0 * mask
-    seen, reset = plan.shifted(first, masked(plan, outputs, mask)), kept[:, :size]
+    seen, reset = plan.shifted(first, masked(plan, outputs, mask)), gates[:, :size]
     d_gates, d_n = d_raw[:, : 2 * size], d_raw[:, 2 * size :]
     gradients = {"w_h": torch.cat([d_gates.t() @ seen, d_n.t() @ (reset * seen)])}
     if mask is not None and needs_mask:

@@ -1,6 +1,6 @@
-"""What the hand-written scans of all families share: their operands and the large products of a backward pass.
+"""The operands of the hand-written scans, and the large products of their backward passes.
 
-Axes: B batch, R rows that have a step, N real steps of the batch, D input features, H hidden, P output, g gates.
+Axes: B batch, R non-empty rows, N real steps of the batch, D input features, H hidden, P output, g gates.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from rekur.scan.plan import Plan
 
 
 class Operands(NamedTuple):
-    """All tensors but the inputs of one recurrence; gates stand in the order in which the family computes them.
+    """All tensors of a recurrence except the inputs; gates have the order in which the family computes them.
 
     Attributes:
         w_x: input weights (gH, D).
         w_h: recurrent weights (gH, P).
-        h0: outputs before the first step (B, P).
+        h0: initial outputs (B, P).
         bias: (gH,), or None.
         mask: (B, P), multiplies the previous output in the recurrent product only; or None.
-        c0: cells before the first step (B, H), of families that have them; several tensors of them side by side.
+        c0: initial cells (B, H), for families that have them; several tensors are concatenated.
         w_hr: projection (P, H), or None.
         peepholes: (3, H), or None.
         b_hn: (H,), the bias inside the reset product of a GRU, or None.
-        bias_h: (gH,), the second bias of families that take a cell's two as they stand, or None.
-        gain_x: (gH,), of the normalised input product; None where nothing is normalised.
-        gain_h: (gH,), of the normalised recurrent product, or None.
-        b_norm: (gH,), behind the normalised products, or None.
-        gain_c: (H,), of the memory that is normalised before it is read, or None.
-        bias_c: (H,), or None.
-        stay_h: (B, T, P) zeros and ones, the outputs that stay as they were at a step; or None.
-        stay_c: (B, T, H), the same of the cells, or None.
+        bias_h: (gH,), the second bias for families that keep a cell's two biases apart, or None.
+        gain_x: (gH,), of the normalized input product; None without normalization.
+        gain_h: (gH,), of the normalized recurrent product, or None.
+        b_norm: (gH,), added after the normalized products, or None.
+        gain_c: (H,), of the normalized memory, or None.
+        bias_c: (H,), of the normalized memory, or None.
+        stay_h: (B, T, P), 1 for outputs that keep their value at a step, else 0; or None.
+        stay_c: (B, T, H), the same for the cells, or None.
     """
 
     w_x: Tensor
@@ -57,7 +57,7 @@ class Operands(NamedTuple):
     bias_h: Tensor | None = None
 
     def rows(self, plan: Plan) -> Operands:
-        """Return the operands with states and mask of the rows that have a step only, and what stays as (N, …)."""
+        """Return the operands with states and mask of the non-empty rows (R, …), and packed stay masks (N, …)."""
         return self._replace(
             h0=plan.take_rows(self.h0),
             c0=None if self.c0 is None else plan.take_rows(self.c0),
@@ -67,7 +67,7 @@ class Operands(NamedTuple):
         )
 
     def each(self, plan: Plan) -> list[Operands]:
-        """Return what :meth:`rows` gave for each step: what stays at it as (rows active at that step, …)."""
+        """Return the result of :meth:`rows` for each step, with stay masks (rows active at that step, …)."""
         steps = [self] * plan.longest
         for name in ("stay_h", "stay_c"):
             stay = getattr(self, name)
@@ -77,18 +77,18 @@ class Operands(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """The cells after each row's last step (R, H), of families that have them, and what backward needs."""
+    """The cells after each row's last step (R, H), for families that have them, and the tensors saved for backward."""
 
     last_cells: Tensor | None
     saved: tuple[Tensor, ...]
 
 
 class Ran(NamedTuple):
-    """A forward pass that was run, and the gradients that arrive at it.
+    """The results of a forward pass with their gradients.
 
     Attributes:
         outputs: of every step (N, P).
-        saved: what the family kept.
+        saved: the tensors saved for backward.
         d_outputs: gradient of the outputs (N, P).
         d_cells: gradient of the cells after each row's last step (R, H), or None for zeros.
         needs_mask: whether the gradient of the mask is needed.
@@ -102,37 +102,37 @@ class Ran(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """Gradients of everything but the input projection, whose pre-activations' gradients are given in blocks.
+    """The gradients of a family, before those of the input projection.
 
     Attributes:
-        blocks: the gradient (N, k) of k pre-activations, and the number of the first of them; together all gH.
-        others: the gradients of the operands by name, those of states and mask (R, …).
+        blocks: (gradient (N, k) of k pre-activations, index of the first); together they cover all gH.
+        others: operand -> gradient; those of states and mask are (R, …).
     """
 
     blocks: list[tuple[Tensor, int]]
     others: dict[str, Tensor]
 
 
-#: what a family gives: the result, or work that gives it, whose jobs may run beside another's
+#: the result of a family, or a work that returns it and may run in parallel with another
 Forwards = Forward | Work[Forward]
 Backwards = Backward | Work[Backward]
 
 
 class Results(NamedTuple):
-    """[y, h] or [y, h, c]: outputs (B, T, P), the states (B, …) after each row's last step; and what backward needs."""
+    """[y, h] or [y, h, c]: outputs (B, T, P), states (B, …) after each row's last step; and tensors for backward."""
 
-    found: list[Tensor]
+    tensors: list[Tensor]
     saved: tuple[Tensor, ...]
 
 
-class Given(NamedTuple):
-    """What a backward pass starts from.
+class BackwardInputs(NamedTuple):
+    """The inputs of a backward pass.
 
     Attributes:
         x: the inputs (B, T, D).
-        operands: as they were given.
+        operands: the operands of the forward pass.
         y: the outputs (B, T, P).
-        saved: what the family kept.
+        saved: the tensors saved for backward.
         needed: whether the gradients of x and of each operand are needed.
     """
 
@@ -144,11 +144,11 @@ class Given(NamedTuple):
 
 
 class Family(Protocol):
-    """One family of cells, written out by hand.
+    """One hand-written family of cells.
 
     Attributes:
-        name: under which operators know it.
-        saved: of how many pieces of H each tensor consists that evaluate keeps for backward.
+        name: its name for operators.
+        saved: the width, in multiples of H, of each tensor that ``evaluate`` saves for backward.
     """
 
     @property
@@ -158,15 +158,17 @@ class Family(Protocol):
     def saved(self) -> tuple[int, ...]: ...
 
     def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
-        """Give what all steps of x (B, T, D) come to; ``keep`` what backward needs."""
+        """Run all steps of x (B, T, D); ``keep`` saves tensors for backward."""
 
-    def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
-        """Give the gradients of x and of all operands; those that are not needed may be None."""
+    def gradients(
+        self, plan: Plan, inputs: BackwardInputs, grads: Sequence[Tensor | None]
+    ) -> Work[list[Tensor | None]]:
+        """Compute the gradients of x and of all operands; those that are not needed may be None."""
 
     def step(
         self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the next output and cells in differentiable operations; ``seen`` is h under its mask."""
+        """Return the next output and cells in differentiable operations; ``seen`` is the masked h."""
 
 
 def project_into(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None, start: int = 0) -> Tensor:
@@ -178,12 +180,12 @@ def project_into(into: Tensor, packed: Tensor, w_x: Tensor, bias: Tensor | None,
 
 
 def masks_of(plan: Plan, mask: Tensor | None) -> list[Tensor] | list[None]:
-    """Return for each step the mask of the active rows, or None."""
+    """Return the mask of the active rows for each step, or a list of None."""
     return [None] * plan.longest if mask is None else plan.active(mask)
 
 
 def add_product(into: Tensor, left: Tensor, weight: Tensor, mask: Tensor | None) -> None:
-    """Add the product of a step's gradient with the recurrent weight, as the mask lets it through, in place."""
+    """Add the masked product of a step's gradient with the recurrent weight, in place."""
     if mask is None:
         into.addmm_(left, weight)
     else:
@@ -191,7 +193,7 @@ def add_product(into: Tensor, left: Tensor, weight: Tensor, mask: Tensor | None)
 
 
 def masked(plan: Plan, outputs: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the outputs (N, P) as the recurrent product of the next step sees them."""
+    """Return the outputs (N, P) after the mask of the recurrent product."""
     return outputs if mask is None else outputs * plan.spread(mask)
 
 
@@ -226,7 +228,7 @@ def recurrent_gradients(
     *,
     needs_mask: bool,
 ) -> dict[str, Tensor]:
-    """Return what :func:`product_gradients` gives and the gradient of ``h0``; ``d_h0`` (R, P) comes to it otherwise."""
+    """Return :func:`product_gradients` and the gradient of ``h0``; ``d_h0`` (R, P) is its part from other paths."""
     to_first = d_product[: plan.rows] @ operands.w_h
     if operands.mask is not None:
         to_first *= operands.mask

@@ -1,8 +1,8 @@
-"""The scans that are written out by hand as operators of PyTorch: what ``torch.compile`` and ``torch.export`` see.
+"""The hand-written scans as operators of PyTorch, for ``torch.compile`` and ``torch.export``.
 
-To them a scan is one opaque operation with a known shape and a known gradient, lengths included; eager code calls the
-same functions directly. An operator has no optional results and none of unknown size, so that what backward needs is
-given as tensors of B·T rows, of which a ragged batch fills the first N.
+To these a scan is one opaque operation with a known shape and gradient, including lengths; eager code calls the same
+functions directly. An operator cannot have optional results or results of unknown size, so the tensors saved for
+backward have B·T rows; a ragged batch fills the first N.
 
 Axes: B batch, T time, N real steps of the batch, D input features, H hidden, P output.
 """
@@ -25,13 +25,13 @@ from rekur.scan.jobs import run
 from rekur.scan.lstm import LSTMFamily
 from rekur.scan.native import SAVED, NativeLayer
 from rekur.scan.native_variants import NativeVariant
-from rekur.scan.operands import Family, Given, Operands
+from rekur.scan.operands import BackwardInputs, Family, Operands
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 from rekur.scan.watch import records_gradients
 
 State = tuple[Tensor, ...]
 
-#: every family by its name, which is all that an operator can be given; variants carry their numbers in it
+#: every family by name, since an operator takes only a name; the names of variants contain their numbers
 _WRITTEN: tuple[Family, ...] = (
     ElmanFamily("tanh"),
     ElmanFamily("relu"),
@@ -53,11 +53,11 @@ def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool
     Args:
         prepared: the family and its operands.
         x: inputs (B, T, D), in the dtype of the weights.
-        lengths: int64 (B,), or None where every row has T; checked when the operator runs.
+        lengths: int64 (B,), or None if every row has T; the operator checks it when it runs.
         reverse: whether each row is read from its last real step to its first.
 
     Returns:
-        outputs (B, T, P), and the state after each row's last step read.
+        outputs (B, T, P), and the state after the last step read.
     """
     family, operands = prepared
     keep = records_gradients() and any(t is not None and t.requires_grad for t in (x, *operands))
@@ -66,7 +66,7 @@ def operate(prepared: Prepared, x: Tensor, lengths: Tensor | None, reverse: bool
 
 
 def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan | None:
-    """Return the plan, or None where no row has a step."""
+    """Return the plan, or None if all rows are empty."""
     if x.shape[0] == 0 or x.shape[1] == 0:
         return None
     if lengths is None:
@@ -107,10 +107,10 @@ def _scan(
     if plan is None:
         results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
         return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
-    (y, *after), saved = run(_family(family).evaluate(plan, x, operands, keep=keep))
+    (y, *states), saved = run(_family(family).evaluate(plan, x, operands, keep=keep))
     y = y.contiguous()
-    kept = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(after) :], strict=True)]
-    return [y, *after, *kept]
+    padded = [] if not keep else [_as_large_as(t, like) for t, like in zip(saved, fake[1 + len(states) :], strict=True)]
+    return [y, *states, *padded]
 
 
 def _as_large_as(tensor: Tensor, like: Tensor) -> Tensor:
@@ -125,11 +125,11 @@ def _as_large_as(tensor: Tensor, like: Tensor) -> Tensor:
 def _fake_scan(
     family: str, x: Tensor, lengths: Tensor | None, reverse: bool, keep: bool, *operands: Tensor | None
 ) -> list[Tensor]:
-    given = Operands(*operands)  # type: ignore[arg-type]
+    named = Operands(*operands)  # type: ignore[arg-type]
     rows, steps = x.shape[0], x.shape[1]
-    y = x.new_empty(rows, steps, given.h0.shape[1])
-    states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (given.h0, given.c0) if s is not None]
-    hidden = given.h0.shape[1] if given.w_hr is None else given.w_hr.shape[1]
+    y = x.new_empty(rows, steps, named.h0.shape[1])
+    states = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (named.h0, named.c0) if s is not None]
+    hidden = named.h0.shape[1] if named.w_hr is None else named.w_hr.shape[1]
     pieces = _family(family).saved if keep else ()
     return [y, *states, *(x.new_empty(rows * steps, count * hidden) for count in pieces)]
 
@@ -147,23 +147,23 @@ def _scan_backward(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     plan = _plan(x, lengths, reverse)
-    given = Operands(*operands)  # type: ignore[arg-type]
+    named = Operands(*operands)  # type: ignore[arg-type]
     if plan is None:
-        found = [
+        gradients = [
             torch.zeros_like(t) for t in _fake_backward(family, x, lengths, reverse, operands, y, saved, grads, needed)
         ]
-        for place, grad in zip((1 + Operands._fields.index(name) for name in ("h0", "c0")), grads[1:], strict=False):
-            if needed[place]:  # the states go through as they are
-                found[place] = grad.contiguous().clone()
-        return found
+        for index, grad in zip((1 + Operands._fields.index(name) for name in ("h0", "c0")), grads[1:], strict=False):
+            if needed[index]:  # the states pass through unchanged
+                gradients[index] = grad.contiguous().clone()
+        return gradients
     count = int(lengths.sum()) if lengths is not None else x.shape[0] * x.shape[1]
-    kept = Given(x, given, y, [tensor[:count] for tensor in saved], tuple(needed))
-    got = run(_family(family).gradients(plan, kept, grads))
+    inputs = BackwardInputs(x, named, y, [tensor[:count] for tensor in saved], tuple(needed))
+    got = run(_family(family).gradients(plan, inputs, grads))
     return [x.new_empty(0) if g is None or not need else _owned(g) for g, need in zip(got, needed, strict=True)]
 
 
 def _owned(gradient: Tensor) -> Tensor:
-    """Return a gradient in memory of its own: results of an operator must not share any."""
+    """Return a copy of a gradient: results of an operator must not share memory."""
     return gradient.contiguous().clone()
 
 
@@ -197,14 +197,14 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     x, lengths, *rest = ctx.saved_tensors
     count = len(Operands._fields)
     operands, y, saved = rest[:count], rest[count], rest[count + 1 :]
-    if not ctx.kept:  # recorded while nothing was to be differentiated: a trace made under no_grad
+    if not ctx.kept:  # a trace recorded under no_grad saved nothing for backward
         y, *rest = torch.ops.rekur.scan(ctx.family, x, lengths, ctx.reverse, True, *operands)
         saved = rest[ctx.states :]
     shapes = [y, *(s for s in (operands[2], operands[5]) if s is not None)]
-    given = [torch.zeros_like(s) if g is None else g for g, s in zip(grads, shapes, strict=False)]
+    dense = [torch.zeros_like(s) if g is None else g for g, s in zip(grads, shapes, strict=False)]
     needed = [ctx.needs_input_grad[1], *ctx.needs_input_grad[5:]]
-    found = torch.ops.rekur.scan_backward(ctx.family, x, lengths, ctx.reverse, operands, y, saved, given, needed)
-    d_x, *others = (g if need else None for g, need in zip(found, needed, strict=True))
+    gradients = torch.ops.rekur.scan_backward(ctx.family, x, lengths, ctx.reverse, operands, y, saved, dense, needed)
+    d_x, *others = (g if need else None for g, need in zip(gradients, needed, strict=True))
     return (None, d_x, None, None, None, *others)
 
 
@@ -212,7 +212,7 @@ _scan.register_autograd(_backward, setup_context=_keep_for_backward)
 
 
 def _work(operands: Sequence[Any], x: Any) -> tuple[int, list[int]]:
-    """Return the steps of all rows, and the multiply-adds of a step in the input product and in each other one."""
+    """Return the number of steps of all rows, and the multiply-adds per step of the input product and each other."""
     shapes = dict(zip(Operands._fields, operands, strict=True))
     others = [math.prod(shapes[name]) for name in ("w_h", "w_hr") if shapes[name] is not None]
     return x[0] * x[1], [math.prod(shapes["w_x"]), *others]
@@ -220,7 +220,7 @@ def _work(operands: Sequence[Any], x: Any) -> tuple[int, list[int]]:
 
 @register_flop_formula(torch.ops.rekur.scan)
 def _flops(family: str, x: Any, lengths: Any, reverse: bool, keep: bool, *operands: Any, **more: Any) -> int:
-    """Return the floating-point operations of all products, those in the padding included."""
+    """Return the floating-point operations of all products, including the padding."""
     steps, work = _work(operands, x)
     return int(2 * steps * sum(work))
 
@@ -238,6 +238,6 @@ def _flops_backward(
     needed: Sequence[bool],
     **more: Any,
 ) -> int:
-    """Return the floating-point operations of two products for each of the forward pass, and of those needed of x."""
+    """Return the floating-point operations of the backward products, including the padding."""
     steps, (of_x, *others) = _work(operands, x)
     return int(2 * steps * (of_x * sum(needed[:2]) + 2 * sum(others)))

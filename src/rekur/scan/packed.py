@@ -1,6 +1,6 @@
-"""Families that run over packed steps: what is around the steps is the same for all of them.
+"""Base class of families that run over packed steps, with the shared code around the steps.
 
-Axes: B batch, R rows that have a step, T time, N real steps of the batch, D input features, P output, g gates.
+Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input features, P output, g gates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rekur.scan.jobs import Work, done
-from rekur.scan.operands import Backward, Backwards, Forwards, Given, Operands, Ran, Results
+from rekur.scan.operands import Backward, BackwardInputs, Backwards, Forwards, Operands, Ran, Results
 from rekur.scan.plan import Plan
 
 
@@ -19,15 +19,15 @@ class Packed:
     """A family of cells whose steps are packed, run, and unpacked."""
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
-        """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` what backward needs."""
+        """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` saves tensors for backward."""
         raise NotImplementedError
 
     def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
-        """Return all gradients; those that arrive are overwritten. States and mask of ``operands`` are (R, …)."""
+        """Return all gradients; those in ``ran`` are overwritten. States and mask of ``operands`` are (R, …)."""
         raise NotImplementedError
 
     def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
-        """Give the outputs (B, T, P), the states after each row's last step, and what backward needs."""
+        """Compute the outputs (B, T, P), the states after each row's last step, and the tensors for backward."""
         packed = plan.pack(plan.layout(x))
         size = operands.h0.shape[1]
         outputs = packed.new_empty(packed.shape[0], size)
@@ -37,10 +37,12 @@ class Packed:
             results.append(plan.put_rows(operands.c0, made.last_cells))
         return Results(results, made.saved)
 
-    def gradients(self, plan: Plan, given: Given, grads: Sequence[Tensor | None]) -> Work[list[Tensor | None]]:
-        """Give the gradients of the inputs and of all operands; those that are not needed may be None."""
-        operands, needed = given.operands, given.needed
-        outputs = plan.pack(plan.layout(given.y))
+    def gradients(
+        self, plan: Plan, inputs: BackwardInputs, grads: Sequence[Tensor | None]
+    ) -> Work[list[Tensor | None]]:
+        """Compute the gradients of the inputs and of all operands; those that are not needed may be None."""
+        operands, needed = inputs.operands, inputs.needed
+        outputs = plan.pack(plan.layout(inputs.y))
         d_y, d_h, d_c = (*grads, None)[:3]
         if d_y is None:
             d_outputs = torch.zeros_like(outputs)
@@ -51,14 +53,14 @@ class Packed:
             plan.add_at_last(d_outputs, plan.take_rows(d_h))
         d_cells = None if d_c is None else plan.take_rows(d_c).clone()
         needs_mask = needed[1 + Operands._fields.index("mask")]
-        ran = Ran(outputs, tuple(given.saved), d_outputs, d_cells, needs_mask)
+        ran = Ran(outputs, tuple(inputs.saved), d_outputs, d_cells, needs_mask)
         result = yield from done(self.backward(plan, operands.rows(plan), ran))
         others = result.others
         for name, direct in (("h0", d_h), ("c0", d_c), ("mask", None)):
             if name in others:
                 base = torch.zeros_like(getattr(operands, name)) if direct is None else direct
                 others[name] = plan.put_rows(base, others[name])
-        packed = plan.pack(plan.layout(given.x))
+        packed = plan.pack(plan.layout(inputs.x))
         d_x, d_w_x, d_bias = _input_gradients(packed, operands, result, needed)
         d_x = None if d_x is None else plan.restore(plan.unpack(d_x))
         by_name = {**others, "w_x": d_w_x, "bias": d_bias}

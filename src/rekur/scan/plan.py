@@ -1,6 +1,6 @@
-"""Where every real step of a batch stands: sorted by length, packed time step by time step, read in either direction.
+"""The layout of a batch's real steps: rows sorted by length, packed step by step, read in either direction.
 
-Axes: B batch, R rows that have at least one step, T time, N real steps of the whole batch.
+Axes: B batch, R non-empty rows, T time, N real steps of the whole batch.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from rekur.scan.gather import put, take
 
 
 class Places(NamedTuple):
-    """Where the steps of a ragged batch stand.
+    """The indices of the steps of a ragged batch.
 
     Attributes:
-        sizes: rows active at each step, falling.
-        order: the original number of each of the R rows that have a step, longest first.
-        place: for each packed step where it stands, b·T + t, in the padded batch.
-        previous: for each packed step after its row's first, the place of the step before it.
-        last: the place of each row's last step (R,).
+        sizes: number of active rows at each step, falling.
+        order: the original index of each of the R non-empty rows, longest first.
+        position: the index b·T + t in the padded batch of each packed step.
+        previous: the index of the previous step of each packed step after its row's first.
+        last: the index of each row's last step (R,).
     """
 
     sizes: list[int]
     order: Tensor
-    place: Tensor
+    position: Tensor
     previous: Tensor
     last: Tensor
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows of a batch are laid out as one tensor (N, …): all rows' first steps, all second steps, and so on.
+    """The layout of a batch as one tensor (N, …): the first steps of all rows, then all second steps, and so on.
 
-    The rows stand in order of falling length, so that the rows still active at a step are always the first ones,
-    and a row that ended costs nothing. Without lengths the layout is that of (T, B, …).
+    The rows are sorted by falling length, so that the active rows of a step are always the first ones, and ended rows
+    cost nothing. Without lengths the layout is (T, B, …).
 
     Attributes:
         batch_size: B.
         steps: T of the padded batch.
-        lengths: int64 (B,) on the CPU, in [0, T], at least one of them positive; None where every row has T steps.
-        device: where the batch is.
+        lengths: int64 (B,) on the CPU, in [0, T], at least one of them positive; None if every row has T steps.
+        device: the device of the batch.
         reverse: whether each row is read from its last real step to its first.
     """
 
@@ -60,76 +60,76 @@ class Plan:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Return the rows active at each step, falling."""
+        """Number of active rows at each step, falling."""
         return [self.batch_size] * self.steps if self._ragged is None else self._ragged.sizes
 
     @property
     def order(self) -> Tensor | None:
-        """Return the original number of each row that has a step (R,), longest first; None for all as they are."""
+        """Original index of each non-empty row (R,), longest first; None without lengths."""
         return None if self._ragged is None else self._ragged.order
 
     @property
     def index(self) -> Tensor | None:
-        """Return for each packed step its place b·T + t in the padded batch (N,); None for (T, B)."""
-        return None if self._ragged is None else self._ragged.place
+        """Index b·T + t in the padded batch of each packed step (N,); None without lengths."""
+        return None if self._ragged is None else self._ragged.position
 
     @property
     def previous(self) -> Tensor | None:
-        """Return for each packed step after its row's first the place of the step before it; None for (T, B)."""
+        """Index of the previous step of each packed step after its row's first; None without lengths."""
         return None if self._ragged is None else self._ragged.previous
 
     @property
     def last(self) -> Tensor | None:
-        """Return the place of each row's last step (R,); None for (T, B)."""
+        """Index of each row's last step (R,); None without lengths."""
         return None if self._ragged is None else self._ragged.last
 
     @property
     def rows(self) -> int:
-        """Return R, the rows that have at least one step."""
+        """Number of non-empty rows R."""
         return self.sizes[0]
 
     @property
     def longest(self) -> int:
-        """Return the steps of the longest row."""
+        """Number of steps of the longest row."""
         return len(self.sizes)
 
     def pack(self, x: Tensor) -> Tensor:
-        """Return the real steps (N, …) of x, which is (T, B, …) without lengths, else (B, T, …)."""
+        """Return the real steps (N, …) of x: (T, B, …) without lengths, else (B, T, …)."""
         if self.index is None:
             return x.reshape(-1, *x.shape[2:])
         return take(x.reshape(-1, *x.shape[2:]), self.index)
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """Return ``packed`` in the layout that :meth:`pack` takes, zero where there is no real step."""
+        """Return ``packed`` in the layout of :meth:`pack`'s argument, with zeros in the padding."""
         if self.index is None:
             return packed.view(self.steps, self.batch_size, *packed.shape[1:])
         flat = put(packed, self.index, self.batch_size * self.steps)
         return flat.view(self.batch_size, self.steps, *packed.shape[1:])
 
     def turned(self, x: Tensor) -> Tensor:
-        """Return x (B, T, …), of rows that all have T steps, in the order in which it is read; or that as it was."""
+        """Return x (B, T, …) without lengths in reading order, or convert it back."""
         return x.flip(1) if self.reverse else x
 
     def layout(self, x: Tensor) -> Tensor:
-        """Return x of (B, T, …) in the layout that :meth:`pack` takes."""
+        """Return x (B, T, …) in the layout of :meth:`pack`'s argument."""
         return x if self.lengths is not None else self.turned(x).transpose(0, 1)
 
     def restore(self, x: Tensor) -> Tensor:
-        """Return what :meth:`layout` or :meth:`unpack` gave as (B, T, …)."""
+        """Return a result of :meth:`layout` or :meth:`unpack` as (B, T, …)."""
         return x if self.lengths is not None else self.turned(x.transpose(0, 1))
 
     def places(self) -> Tensor:
-        """Return for each packed step its place t·R + r in a time-major batch (T, R) of the rows that have a step."""
+        """Return the index t·R + r of each packed step in a time-major batch (T, R) of the non-empty rows."""
         starts = range(0, self.longest * self.rows, self.rows)
         places = [torch.arange(start, start + size) for start, size in zip(starts, self.sizes, strict=True)]
         return torch.cat(places).to(self.device)
 
     def take_rows(self, state: Tensor) -> Tensor:
-        """Return the rows (R, …) of a state (B, …) that have a step, longest first."""
+        """Return the non-empty rows (R, …) of a state (B, …), longest first."""
         return state if self.order is None else state.index_select(0, self.order)
 
     def put_rows(self, state: Tensor, rows: Tensor) -> Tensor:
-        """Return ``state`` (B, …) with the rows that have a step replaced by ``rows`` (R, …)."""
+        """Return ``state`` (B, …) with its non-empty rows replaced by ``rows`` (R, …)."""
         return rows if self.order is None else state.index_copy(0, self.order, rows)
 
     def at_last(self, packed: Tensor) -> Tensor:
@@ -152,21 +152,21 @@ class Plan:
         return list(torch.split(packed, self.sizes))
 
     def going_on(self, each: list[Tensor]) -> list[Tensor]:
-        """Return, of all steps but the last, the rows that have a next step."""
+        """Return for each step except the last the rows that have a next step."""
         if self.index is None:
             return each[:-1]
         sizes = self.sizes
         return [step if sizes[t] == sizes[t + 1] else step[: sizes[t + 1]] for t, step in enumerate(each[:-1])]
 
     def active(self, rows: Tensor) -> list[Tensor]:
-        """Return for each step the rows of one tensor (R, …) that are active, as views of it."""
+        """Return for each step the active rows of one tensor (R, …), as views."""
         if self.index is None:
             return [rows] * self.steps
         views = {size: rows[:size] for size in set(self.sizes)}
         return [views[size] for size in self.sizes]
 
     def spread(self, rows: Tensor) -> Tensor:
-        """Return one tensor (R, …) repeated for every step at which each row is active, (N, …)."""
+        """Return one tensor (R, …) repeated for every real step, (N, …)."""
         return torch.cat(self.active(rows))
 
     def total(self, packed: Tensor) -> Tensor:
@@ -179,19 +179,19 @@ class Plan:
         return sums
 
     def shifted(self, first: Tensor, packed: Tensor) -> Tensor:
-        """Return the value of each step's previous step (N, …), with ``first`` (R, …) before the first one."""
+        """Return the value of each step's previous step (N, …), with ``first`` (R, …) for the first steps."""
         earlier = packed[: -self.rows] if self.previous is None else packed.index_select(0, self.previous)
         return torch.cat([first, earlier])
 
     def outer_shifted(self, left: Tensor, first: Tensor, packed: Tensor) -> Tensor:
-        """Return the sum over all steps of left_t ⊗ packed_{t-1}, with ``first`` (R, …) before the first step."""
+        """Return the sum over all steps of left_t ⊗ packed_{t-1}, with ``first`` (R, …) for the first steps."""
         rows = self.rows
         earlier = packed[:-rows] if self.previous is None else packed.index_select(0, self.previous)
         return torch.addmm(left[:rows].t() @ first, left[rows:].t(), earlier)
 
 
 def whole_plan(batch_size: int, steps: int, *, reverse: bool = False) -> Plan:
-    """Return the plan of a batch whose rows all have ``steps`` steps; both are at least 1."""
+    """Return the plan of a batch in which all rows have ``steps`` steps; both arguments are at least 1."""
     return Plan(batch_size, steps, reverse=reverse)
 
 
@@ -201,7 +201,7 @@ def ragged_plan(lengths: Tensor, steps: int, device: torch.device, *, reverse: b
     Args:
         lengths: int64 (B,) on the CPU, in [0, steps], at least one of them positive.
         steps: T of the padded batch.
-        device: where the batch is.
+        device: the device of the batch.
         reverse: whether each row is read from its last real step to its first.
     """
     return Plan(len(lengths), steps, lengths, device, reverse)
@@ -220,7 +220,7 @@ def _places(lengths: Tensor, steps: int, device: torch.device | None, reverse: b
     return Places(
         sizes=sizes.tolist(),
         order=order.to(device),
-        place=(order[row] * steps + time).to(device),
+        position=(order[row] * steps + time).to(device),
         previous=(starts[step[later] - 1] + row[later]).to(device),
         last=(starts[ordered - 1] + torch.arange(len(order))).to(device),
     )

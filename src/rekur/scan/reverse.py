@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
-    r"""Reverse the real steps of each row and leave its padding where it is.
+    r"""Reverse the real steps of each row and leave its padding in place.
 
     .. math:: r_{b,t} = x_{b,\,length_b - 1 - t} \text{ for } t < length_b, \quad r_{b,t} = x_{b,t} \text{ after it}
 
@@ -18,7 +18,7 @@ def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
 
     Args:
         x: (B, T, …).
-        lengths: int64 (B,) in [0, T]; None where every row has T steps.
+        lengths: int64 (B,) in [0, T]; None if every row has T steps.
 
     Returns:
         (B, T, …), in new memory.

@@ -1,4 +1,4 @@
-"""PyTorch's own fused layers, run on the weights of a cell: cuDNN on a GPU, oneDNN on a CPU.
+"""PyTorch's own fused layers with the weights of a cell: cuDNN on a GPU, oneDNN on a CPU.
 
 Axes: B batch, T time, N real steps of the batch, D input features, H hidden.
 """
@@ -15,10 +15,10 @@ from rekur.scan.plan import Plan
 
 State = tuple[Tensor, ...]
 
-#: kinds of cells that PyTorch has a layer for
+#: kinds of cells with a fused layer in PyTorch
 KINDS = ("elman", "lstm", "gru")
 
-# a gate's sum with which its sigmoid is exactly 0 or 1
+# size of a gate's pre-activation at which its sigmoid is exactly 0 or 1
 _SHUT = 1e6
 
 
@@ -26,10 +26,10 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
     """Run a cell through PyTorch's layer.
 
     Args:
-        cell: its ``kind`` is one of :data:`KINDS`.
+        cell: a cell with a ``kind`` in :data:`KINDS`.
         x: inputs (B, T, D).
-        state: (h,) or (h, c), before the first step.
-        plan: where the real steps are.
+        state: the initial (h,) or (h, c).
+        plan: the layout of the real steps.
 
     Returns:
         outputs (B, T, O), zero beyond each row's length, and the state after each row's last step.
@@ -50,18 +50,18 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
     function = _function(cell)
     inputs = plan.layout(x)
     if plan.index is None:
-        y, *after = function(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
+        y, *states = function(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
     else:
         sizes = torch.tensor(plan.sizes)
         packed = plan.pack(inputs)
-        out, *after = function(packed, sizes, hidden, weights, has_biases, 1, 0.0, train, False)
+        out, *states = function(packed, sizes, hidden, weights, has_biases, 1, 0.0, train, False)
         y = plan.unpack(out)
-    rows = (plan.put_rows(s.to(a.dtype), a.squeeze(0)) for s, a in zip(state, after, strict=True))
+    rows = (plan.put_rows(s.to(a.dtype), a.squeeze(0)) for s, a in zip(state, states, strict=True))
     return plan.restore(y), tuple(rows)
 
 
 def onednn_lstm(cell: Any, x: Tensor) -> bool:
-    """Tell whether oneDNN has a fused layer for ``cell`` on ``x``."""
+    """Return whether oneDNN has a fused layer for ``cell`` on ``x``."""
     mkldnn: Any = torch.backends.mkldnn
     plain = cell.kind == "lstm" and getattr(cell, "weight_hr", None) is None
     here = x.device.type == "cpu" and x.dtype == torch.float32
@@ -69,10 +69,10 @@ def onednn_lstm(cell: Any, x: Tensor) -> bool:
 
 
 def _lstm_held_at_end(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, State]:
-    """Run a ragged LSTM as one padded batch whose rows hold their memory after their end.
+    """Run a ragged LSTM as one padded batch in which rows keep their memory after their end.
 
-    One more input, 1 in the padding and 0 elsewhere, shuts the input gate and opens the forget gate so far that they
-    are 0 and 1 to the last bit: c stays, and no gradient passes but the one through c.
+    An extra input, 1 in the padding and 0 elsewhere, sets the input gate to exactly 0 and the forget gate to exactly 1:
+    c does not change, and only the gradient through c passes.
     """
     rows, steps = plan.rows, plan.longest
     places = plan.places()
@@ -98,7 +98,7 @@ def _function(cell: Any) -> Any:
 
 
 def _one_piece(weights: list[Tensor]) -> list[Tensor]:
-    """Return views of one piece of memory with all weights, as cuDNN wants them."""
+    """Return the weights as views of one block of memory, as cuDNN requires."""
     flat = torch.cat([w.reshape(-1) for w in weights])
     parts = torch.split(flat, [w.numel() for w in weights])
     return [part.view_as(w) for part, w in zip(parts, weights, strict=True)]

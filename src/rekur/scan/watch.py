@@ -1,7 +1,7 @@
-"""What looks at the operations of a call. Compiled kernels run behind PyTorch's dispatcher and may not run unseen.
+"""Observers of the operations of a call, such as tracers: under these the compiled kernels must not be called directly.
 
-Tracers, exporters, fake tensors, function transforms and counters learn what a layer does from the operators that it
-calls. A kernel called directly would leave them with memory that nobody wrote, so that every layer asks here first.
+Tracers, exporters, fake tensors, function transforms and counters record the operators that a layer calls. Compiled
+kernels bypass PyTorch's dispatcher, so observers would see memory that nobody wrote. Every layer checks here first.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _tracing_state, _dispatch_modes, _function_modes = (
     _C._len_torch_function_stack,
 )
 _transforms, _has_memory = _C._functorch.peek_interpreter_stack, _C._has_storage
-#: whether ``torch.export`` runs; PyTorch before 2.7 does not tell it from ``torch.compile``
+#: whether ``torch.export`` runs; PyTorch before 2.7 does not distinguish it from ``torch.compile``
 _exporting: Any = getattr(torch.compiler, "is_exporting", lambda: False)
 
-#: types of what a kernel may be given
+#: types of arguments that a kernel accepts
 _PLAIN = frozenset({Tensor, nn.Parameter, type(None)})
 
 _usual_function = cast(Any, Tensor.__torch_function__).__func__
 
 
 def watcher(tensors: Iterable[Any] = ()) -> str:
-    """Return what looks at the operations of a call, "" for nothing.
+    """Return the kind of observer of a call, "" for none.
 
     "compile" and "export" read the code; "trace" records for TorchScript; "mode" is a dispatch mode such as
-    FakeTensorMode, make_fx or FlopCounterMode, or tensors on the device "meta"; "transform" is one of torch.func or
-    forward-mode differentiation; "tensor" stands for objects other than plain tensors among ``tensors``, whose first is
-    the input.
+    FakeTensorMode, make_fx or FlopCounterMode, or tensors on the device "meta"; "transform" is a transform of
+    torch.func or forward-mode differentiation; "tensor" means other objects than plain tensors among ``tensors``; the
+    first tensor is the input.
 
     Example:
         >>> watcher([torch.zeros(2)]), watcher([torch.zeros(2, device="meta")])
@@ -62,12 +62,12 @@ def watcher(tensors: Iterable[Any] = ()) -> str:
 
 
 def plain(tensors: Iterable[Any]) -> bool:
-    """Tell whether all tensors are plain ones, or None, so that a kernel may be given their memory."""
+    """Return whether all tensors are plain ones, or None, so that a kernel may access their memory."""
     return _PLAIN.issuperset(map(type, tensors))
 
 
 def seen_gradients(grads: Iterable[Tensor | None]) -> bool:
-    """Tell whether something looks at the gradients that a backward pass is given, or they are many in one."""
+    """Return whether there is an observer of the gradients of a backward pass, or they are batched."""
     return any(grad is not None and bool(watcher((grad,))) for grad in grads)
 
 
@@ -77,18 +77,18 @@ def records_gradients() -> bool:
 
 
 def readable(tensor: Tensor) -> bool:
-    """Tell whether the numbers of a tensor can be looked at now."""
+    """Return whether the values of a tensor can be read now."""
     return watcher((tensor,)) in ("", "transform") and plain((tensor,)) and not tensor.is_meta and _has_memory(tensor)
 
 
 def _function_mode() -> bool:
-    """Tell whether a mode looks at functions that does more than choose the device of new tensors."""
+    """Return whether a function mode is active that does more than choose the device of new tensors."""
     modes = cast(Any, torch.overrides)._get_current_function_mode_stack()
     return not all(isinstance(mode, DeviceContext) for mode in modes)
 
 
 def passes_through(tensors: Iterable[Any]) -> bool:
-    """Tell whether an operator takes all of ``tensors`` as it takes plain ones: no class has rules of its own."""
+    """Return whether operators treat all of ``tensors`` as plain ones: no class overrides them."""
     return all(_without_rules(kind) for kind in set(map(type, tensors)) - _PLAIN)
 
 
@@ -99,5 +99,5 @@ def _without_rules(kind: Any) -> bool:
 
 
 def in_onnx_export() -> bool:
-    """Tell whether ``torch.onnx.export`` runs."""
+    """Return whether ``torch.onnx.export`` runs."""
     return bool(cast(Any, torch.onnx).is_in_onnx_export())
