@@ -244,7 +244,7 @@ def test_a_place_that_is_taken_or_cannot_be_written(
     foreign = fit(tmp_path / "notes", "--overwrite")
     assert foreign.err == (
         f"rekur: folder: got '{tmp_path}/notes'; expected a folder that is new or empty (it holds 'todo.txt' and is "
-        "no Rekur bundle). Choose another folder; Rekur replaces nothing but its own bundles.\n"
+        "no Rekur bundle). Choose another folder; Rekur replaces only its own bundles.\n"
     )
     below = fit(files["reviews"] / "m")
     assert below.err == (

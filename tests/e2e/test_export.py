@@ -342,7 +342,7 @@ def test_bad_input(bundles: dict[str, Path], tmp_path: Path, cli: Run) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "mine").write_text("")
     for words, code, text in (
-        (("--to", "onnx", "--out", tmp_path / "x"), 2, "Rekur replaces nothing but its own exports."),
+        (("--to", "onnx", "--out", tmp_path / "x"), 2, "Rekur replaces only its own exports."),
         (
             ("--to", "onnx", "--out", tmp_path / "y", "--tolerance", "0"),
             2,

@@ -267,10 +267,12 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError) as error:
         write_keras(made("peepholes-True")[0], tmp_path / "a.keras")
     assert str(error.value) == (
-        "weights of the layer: got 'weight_cf, weight_ci, weight_co'; expected those that Keras has too. "
+        "weights of the layer: got 'weight_cf, weight_ci, weight_co'; expected weights that Keras has too. "
         "Keras has no peepholes: train the cell 'lstm', or write ONNX, which has them."
     )
-    with pytest.raises(InputError, match=r"name of a layer in Keras: got 'a_b'; expected text that is no other layer"):
+    with pytest.raises(
+        InputError, match=r"name of a layer in Keras: got 'a_b'; expected a different name for each layer"
+    ):
         write_keras({"a/b": gru[0], "a.b": gru[1]}, tmp_path / "a.keras")
     with pytest.raises(InputError, match=r"ending of the file: got '.hdf5'; expected one of '.keras', '.h5'."):
         write_keras(gru, tmp_path / "a.hdf5")
@@ -374,7 +376,7 @@ def test_the_layers_of_a_language_model_and_of_fewer_bits(tmp_path: Path, walks:
         (
             {"cell": "mingru"},
             "layer.0: cell: got 'mingru'; expected one of rnn, rnn_relu, lstm, lstm_peephole, gru, gru_reset_before. "
-            "torch.nn, Keras and ONNX have no other; rekur export writes its equations.",
+            "torch.nn, Keras and ONNX have only these; rekur export writes the equations of others.",
         ),
         (
             {"cell": "gru", "num_layers": 2, "norm": True},

@@ -228,9 +228,9 @@ REFUSED = {
     "custom-name": f"class of 'gru': got 'CLASS'; expected {NAMED}",
     "conv": f"class of 'conv_lstm1d': got 'ConvLSTM1D'; expected {NAMED}",
     "time-distributed": f"class of 'time_distributed': got 'TimeDistributed around LSTM'; expected {NAMED}",
-    "state-encoder": "initial_state of 'decoder': got 'what 'gru' gives'; expected none, or inputs of the model",
+    "state-encoder": "initial_state of 'decoder': got 'the output of 'gru''; expected none, or inputs of the model",
     "state-constant": "initial_state of 'decoder': got 'a constant'; expected none, or inputs of the model",
-    "state-dense": "initial_state of 'decoder': got 'what 'dense' gives'; expected none, or inputs of the model",
+    "state-dense": "initial_state of 'decoder': got 'the output of 'dense''; expected none, or inputs of the model",
 }
 
 

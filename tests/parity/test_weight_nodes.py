@@ -480,7 +480,7 @@ def test_other_first_states_are_refused(kind: str, way: str) -> None:
         read_nodes(with_state(kind, nodes, arrays))
     assert str(error.value) == (
         f"initial_h of 'layer': got '{got}'; expected zeros, or an input of the model. "
-        "Rekur's layers begin with zeros, or with the state that they are given."
+        "Rekur's layers begin with zeros, or with a state from the caller."
     )
 
 
@@ -628,7 +628,7 @@ def test_files(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "a.onnx", save_as_external_data=True, location="a.bin", size_threshold=0)
     same(read_nodes(tmp_path / "a.onnx")["layer"], from_node("LSTM", arrays))
     apart = onnx.load(tmp_path / "a.onnx", load_external_data=False)
-    with pytest.raises(DataError, match=r"^data of 'W': got 'a file of its own'; expected numbers in the model"):
+    with pytest.raises(DataError, match=r"^data of 'W': got 'a separate file'; expected numbers in the model"):
         read_nodes(apart)
     (tmp_path / "a.bin").unlink()
     (tmp_path / "b.onnx").write_bytes(b"no model at all")
@@ -710,7 +710,7 @@ def test_a_layer_that_reads_backwards_alone(cell: str, tmp_path: Path) -> None:
             InputError, match=r"^direction of the layer: got 'reverse'; expected a layer that reads for"
         ):
             change([layer])
-    with pytest.raises(InputError, match=r"^direction of the layer: got 'reverse'; expected .* Keras has none"):
+    with pytest.raises(InputError, match=r"^direction of the layer: got 'reverse'; expected .* Keras has no layer"):
         to_keras(layer)
 
 

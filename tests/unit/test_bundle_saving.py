@@ -113,7 +113,7 @@ def test_a_folder_of_something_else_is_never_replaced(here, content):
     first = "thesis.tex" if content is None else "config.json"
     assert refused(InputError, "m", overwrite=True) == (
         f"folder: got 'm'; expected a folder that is new or empty (it holds '{first}' and is no Rekur "
-        "bundle). Choose another folder; Rekur replaces nothing but its own bundles."
+        "bundle). Choose another folder; Rekur replaces only its own bundles."
     )
 
 

@@ -211,7 +211,7 @@ def test_a_folder_that_is_taken(saved: Path, tmp_path: Path) -> None:
         export_c(saved, other, overwrite=True)
     assert str(error.value) == (
         f"folder: got '{other}'; expected a folder that is new or empty (it holds 'notes.txt' and is no such export). "
-        "Choose another folder; Rekur replaces nothing but its own exports."
+        "Choose another folder; Rekur replaces only its own exports."
     )
     export_c(saved, tmp_path / "c")
     with pytest.raises(InputError) as error:
@@ -251,8 +251,8 @@ def test_a_bundle_of_bfloat16_is_written_in_float32(saved: Path, tmp_path: Path)
     with pytest.raises(InputError) as error:
         export_c(small, tmp_path / "d", precision="int8")
     assert str(error.value) == (
-        "precision: got 'int8'; expected 'bfloat16' or 'float32'. The weights are bfloat16 already: take the model "
-        "that they were made from."
+        "precision: got 'int8'; expected 'bfloat16' or 'float32'. The weights are bfloat16 already: use the original "
+        "model."
     )
     with pytest.raises(InputError, match=r"Take the bundle that it was made from, with precision='int8'"):
         export_c(small, tmp_path / "d", flash=10)
@@ -297,8 +297,8 @@ def test_code_that_differs_is_not_kept(saved: Path, tmp_path: Path, monkeypatch:
         export_c(saved, tmp_path / "c")
     assert str(error.value) == (
         "difference of the compiled code: got 0.001; expected at most 1e-05 between its outputs and the model's. "
-        "Nothing was written. Such scores hang on the last bits of what they are made of; "
-        "a larger tolerance (--tolerance) lets them pass."
+        "Nothing was written. Such scores depend on the last bits of their terms; "
+        "a larger tolerance (--tolerance) accepts them."
     )
     monkeypatch.undo()
     with pytest.raises(RekurError, match="difference of the model with rounded numbers: got "):
@@ -333,7 +333,7 @@ def test_what_plain_c_does_not_read_is_said(tmp_path: Path) -> None:
     model = LanguageModel(tokens="bpe", steps=3, hidden_size=6, embedding_size=6, baseline=False).fit(["ab abab " * 50])
     folder = model.save(tmp_path / "pairs")
     report = export_c(folder, tmp_path / "c").report
-    assert report["raw_input"].startswith("byte pairs are merged by tables")
+    assert report["raw_input"].startswith("byte pairs need tables of merges")
     assert "pairs_push" not in (tmp_path / "c" / "pairs.h").read_text()
     greek = Classifier(**SMALL).fit([f"ο λόγος {letter}" for letter in "αβγδεζηθ"], [0, 1] * 4).features_
     assert unsupported(greek) == "small letters of Greek and Turkish words depend on the letters around them"

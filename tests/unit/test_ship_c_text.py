@@ -53,7 +53,7 @@ static void m_step(m_state *state, int32_t token)
     state->steps += 1;
     printf(" %d", (int)token);
 }}
-{extra.declarations}{constants.kinds}{extra.macros}{constants.arrays}{extra.before}{parts}{extra.definitions}
+{extra.declarations}{constants.kinds}{extra.macros}{constants.arrays}{extra.preamble}{parts}{extra.definitions}
 int main(void)
 {{
     static char piece[4096];

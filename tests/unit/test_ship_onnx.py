@@ -145,8 +145,8 @@ def test_precisions_that_cannot_be(bundle: Path, tmp_path: Path) -> None:
         (
             small,
             "bfloat16",
-            "precision: got 'bfloat16'; expected 'int8' or 'float32'. The weights are int8 already: take the model "
-            "that they were made from.",
+            "precision: got 'bfloat16'; expected 'int8' or 'float32'. The weights are int8 already: use the original "
+            "model.",
         ),
         (
             bundle,
@@ -168,7 +168,7 @@ def test_folders_that_are_taken(bundle: Path, tmp_path: Path, overwrite: bool) -
         export_onnx(bundle, tmp_path / "mine", overwrite=overwrite)
     assert str(error.value) == (
         f"folder: got '{tmp_path / 'mine'}'; expected a folder that is new or empty (it holds 'notes.txt' and is no "
-        "such export). Choose another folder; Rekur replaces nothing but its own exports."
+        "such export). Choose another folder; Rekur replaces only its own exports."
     )
     (tmp_path / "file").write_text("kept")
     with pytest.raises(InputError, match="a file has this name"):

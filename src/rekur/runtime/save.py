@@ -248,7 +248,7 @@ def _check_content(given: str, target: Path, overwrite: bool, carry_over: bool) 
         refused = [name for name in names if not name.startswith(".") and name != layout.CHECKPOINTS]
     if refused:
         expected = f"a folder that is new or empty (it holds '{refused[0]}' and is no Rekur bundle)"
-        fix = "Choose another folder; Rekur replaces nothing but its own bundles."
+        fix = "Choose another folder; Rekur replaces only its own bundles."
         raise InputError(describe("folder", given, expected, fix))
 
 

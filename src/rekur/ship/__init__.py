@@ -1,4 +1,4 @@
-"""Ship: trained models as programs, to be run where there is no PyTorch, and programs in the forms of others."""
+"""Ship: trained models as programs that run without PyTorch, and exports of programs to other formats."""
 
 from __future__ import annotations
 

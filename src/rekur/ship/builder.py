@@ -1,4 +1,4 @@
-"""A program that is being made, op after op, with the weights of the model it comes from."""
+"""A program under construction, op by op, with the weights of its model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class Builder:
-    """A program that is being made: ops, weights and state in the order in which they come.
+    """A program under construction: ops, weights and state in the order in which they are added.
 
     Args:
         names: parameter or buffer -> its name in the model.
@@ -27,17 +27,17 @@ class Builder:
         self.parts: dict[str, list[Op]] = {"body": [], "pool": [], "head": []}
 
     def weight(self, tensor: Tensor) -> str:
-        """Take a weight of the model and return its name."""
-        kept = tensor.detach().cpu()
-        found = kept.float() if kept.is_floating_point() else kept
-        return self.array(self._names[id(tensor)], np.array(found.numpy()))
+        """Add a weight of the model and return its name."""
+        tensor_on_cpu = tensor.detach().cpu()
+        values = tensor_on_cpu.float() if tensor_on_cpu.is_floating_point() else tensor_on_cpu
+        return self.array(self._names[id(tensor)], np.array(values.numpy()))
 
     def weights(self, tensors: Mapping[str, Tensor | None]) -> dict[str, str]:
-        """Take the weights that are there and return role -> name."""
+        """Add the weights that are not None and return role -> name."""
         return {role: self.weight(tensor) for role, tensor in tensors.items() if tensor is not None}
 
     def array(self, name: str, array: np.ndarray[Any, Any]) -> str:
-        """Take a weight that the model has in another form, and return its name."""
+        """Add an array that the model has in another form, and return its name."""
         self.arrays[name] = np.ascontiguousarray(array)
         return name
 
@@ -56,11 +56,11 @@ class Builder:
         weights = self.weights({"weight": linear.weight, "bias": linear.bias})
         return self.add(part, Op("affine", (reads,), writes, linear.out_features, weights))
 
-    def program(self, task: str, given: Input) -> Program:
+    def program(self, task: str, source: Input) -> Program:
         """Return the program."""
         weights = {name: Weight(array.shape, str(array.dtype)) for name, array in self.arrays.items()}
         parts = {name: tuple(ops) for name, ops in self.parts.items()}
-        return Program(task, given, weights, tuple(self.state), **parts)
+        return Program(task, source, weights, tuple(self.state), **parts)
 
 
 def builder_of(model: nn.Module) -> Builder:

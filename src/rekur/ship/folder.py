@@ -1,4 +1,4 @@
-"""Folders of exports, written whole or not at all: into a folder beside the target, onto the disk, then into place."""
+"""Folders of exports, written whole or not at all: staged beside the target, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Any
 from rekur.errors import InputError, SaveError, describe
 from rekur.runtime.folders import beside, flush, in_turn, put_in_place, sweep
 
-#: the file that says what an export is
+#: the file that describes an export
 MANIFEST = "manifest.json"
 #: files of exports of earlier versions that their manifests do not list
 _UNLISTED = {"rekur-onnx": ("run.py", "run.mjs")}
 
 
 def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool = False) -> Path:
-    """Raise now what :func:`write_folder` would raise later; write nothing.
+    """Raise early the errors of :func:`write_folder`; write nothing.
 
     Args:
-        folder: where an export is to stand. It may be missing or empty; with ``overwrite`` also an export.
-        kind: what the field ``format`` of its manifest says.
-        overwrite: allow that an export of the same kind is replaced.
+        folder: the folder of the export. It may be missing or empty; with ``overwrite`` it may also be an export.
+        kind: the field ``format`` of its manifest.
+        overwrite: replace an export of the same kind.
 
     Returns:
-        the folder, absolute and with links followed.
+        the absolute path of the folder, with links followed.
 
     Raises:
-        InputError: something else stands there.
-        SaveError: the place may not be written.
+        InputError: the path holds something else.
+        SaveError: there is no permission to write.
 
     Example:
         >>> check_folder("exports/reviews", "rekur-onnx").name
@@ -42,19 +42,19 @@ def check_folder(folder: str | os.PathLike[str], kind: str, *, overwrite: bool =
 
 
 def write_folder(target: Path, files: Mapping[str, bytes], kind: str, *, overwrite: bool = False) -> None:
-    """Write files into a folder that takes the place of the one that :func:`check_folder` let pass.
+    """Write files into a folder that :func:`check_folder` accepted, in place of the export there.
 
-    What stands there and is no part of an export stays.
+    Files there that do not belong to an export remain.
 
     Args:
-        target: as :func:`check_folder` returned it.
+        target: the path that :func:`check_folder` returned.
         files: name -> content.
         kind: as for :func:`check_folder`.
         overwrite: as for :func:`check_folder`.
 
     Raises:
-        InputError: meanwhile something else was put there.
-        SaveError: the disk is full or the place may not be written; what stood there is unchanged.
+        InputError: something else was put there in the meantime.
+        SaveError: the disk is full, or there is no permission to write; the old content is unchanged.
     """
     sweep(target, _own_files)
     staging = beside(target)
@@ -75,16 +75,16 @@ def write_folder(target: Path, files: Mapping[str, bytes], kind: str, *, overwri
 
 
 def _check(folder: str | os.PathLike[str], kind: str, overwrite: bool, *, carry_over: bool) -> Path:
-    given, target = str(folder), Path(os.path.realpath(folder))
+    path, target = str(folder), Path(os.path.realpath(folder))
     if os.path.lexists(target) and not target.is_dir():
         fix = "Choose another folder, or move the file away."
-        raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
+        raise InputError(describe("folder", path, "the path of a folder (a file has this name)", fix))
     try:
         if target.is_dir() and Path.cwd().is_relative_to(target):
             expected = "a folder other than the current one or one above"
-            raise InputError(describe("folder", given, expected, "Give a folder inside it."))
+            raise InputError(describe("folder", path, expected, "Give a folder inside it."))
         if target.is_dir() and any(target.iterdir()):
-            _refuse_content(given, target, kind, overwrite, carry_over)
+            _refuse_content(path, target, kind, overwrite, carry_over)
     except OSError as error:
         raise _save_error(target, error) from error
     above = target.parent
@@ -92,14 +92,14 @@ def _check(folder: str | os.PathLike[str], kind: str, overwrite: bool, *, carry_
         above = above.parent
     if not above.is_dir():
         expected = f"a path through folders ({above} is a file)"
-        raise InputError(describe("folder", given, expected, "Choose another folder."))
+        raise InputError(describe("folder", path, expected, "Choose another folder."))
     if not os.access(above, os.W_OK | os.X_OK):
         raise _save_error(target, OSError(errno.EACCES, f"may not write in {above}"))
     return target
 
 
 def _own_files(folder: Path) -> set[str] | None:
-    """Return the files of an export in a folder; None where there is none."""
+    """Return the files of the export in a folder; None without an export."""
     described = _described(folder)
     form, files = str(described.get("format", "")), described.get("files")
     if not form.startswith("rekur-"):
@@ -108,26 +108,26 @@ def _own_files(folder: Path) -> set[str] | None:
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    """Return what the manifest of an export says; nothing where there is none."""
+    """Return the manifest of an export; empty without one."""
     try:
-        found = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
-def _refuse_content(given: str, target: Path, kind: str, overwrite: bool, carry_over: bool) -> None:
+def _refuse_content(shown_path: str, target: Path, kind: str, overwrite: bool, carry_over: bool) -> None:
     first = sorted(path.name for path in target.iterdir())[0]
     described = _described(target)
     if described.get("format") != kind:
         if carry_over and not described:
             return
         expected = f"a folder that is new or empty (it holds '{first}' and is no such export)"
-        fix = "Choose another folder; Rekur replaces nothing but its own exports."
-        raise InputError(describe("folder", given, expected, fix))
+        fix = "Choose another folder; Rekur replaces only its own exports."
+        raise InputError(describe("folder", shown_path, expected, fix))
     if not overwrite:
         fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the export."
-        raise InputError(describe("folder", given, "a folder that is new or empty (an export is there)", fix))
+        raise InputError(describe("folder", shown_path, "a folder that is new or empty (an export is there)", fix))
 
 
 def _save_error(target: Path, error: OSError) -> SaveError:

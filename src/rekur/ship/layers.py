@@ -1,4 +1,4 @@
-"""Recurrent layers, with what follows them, as ops."""
+"""Recurrent layers, with normalization and residual connections, as ops."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rekur.ship.lower_cell import lower_cell
 
 
 def lower_join(building: Builder, around: str | None, reads: str, norm: nn.Module | None) -> str:
-    """Add what follows a layer: its normalisation and its residual connection, where it has them.
+    """Add the normalization and the residual connection of a layer, if it has them; return the output's register.
 
     Args:
         building: the program.
-        around: the register that is added to the output; None for none.
+        around: the register of the residual input, or None.
         reads: the register that holds the layer's output.
-        norm: the layer's ``torch.nn.LayerNorm``; None for none.
+        norm: the layer's ``torch.nn.LayerNorm``, or None.
     """
     size = building.parts["body"][-1].size
     if norm is not None:
@@ -41,7 +41,7 @@ def lower_layer(building: Builder, reads: str, name: str, layer: Layer) -> str:
     Args:
         building: the program.
         reads: the register of the layer's inputs.
-        name: of the layer: its registers and its state are called after it.
+        name: of the layer, and prefix of its registers and states.
         layer: the layer.
     """
     cell: cells.Cell = layer.cell
@@ -65,13 +65,13 @@ def lower_layer(building: Builder, reads: str, name: str, layer: Layer) -> str:
 
 
 def _cell_state(building: Builder, name: str, cell: ProgramCell, layer: Layer) -> dict[str, str]:
-    """Add the state of a layer's cell, with the values that it begins with, and return role -> name."""
-    given = layer.initial_state(1)
+    """Add the states of a layer's cell with their initial values, and return role -> name."""
+    initial = layer.initial_state(1)
     state = {}
-    for place, (role, shape) in enumerate(cell.state().items()):
+    for index, (role, shape) in enumerate(cell.state().items()):
         begins: float | str = cell.begins_with(role)
         if len(layer.start):
-            first = given[place][0].detach().float().numpy()
+            first = initial[index][0].detach().float().numpy()
             if (first != np.float32(begins)).any():
                 begins = building.array(f"{name}.{role}.start", first)
         state[role] = building.remember(f"{name}.{role}", shape, begins=begins)

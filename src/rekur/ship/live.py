@@ -1,4 +1,4 @@
-"""A trained model live: as its program, on the engine."""
+"""A trained model live: its program on the engine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rekur.ship.lowering import lower
 
 
 def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
-    """Return what a session steps.
+    """Return the model that a session steps.
 
     Args:
         model: the trained model.
-        task: what it predicts.
-        fingerprint: of the saved model, to which saved states are bound.
+        task: its task.
+        fingerprint: of the saved model; saved states belong to it alone.
 
     Raises:
         NotStreamableError: the model reads the sequence from both ends.
-        InputError: it has a part that no program knows, such as a cell of your own.
+        InputError: a part of the model has no op, such as a custom cell.
 
     Example:
         >>> import numpy as np
@@ -37,13 +37,13 @@ def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
 
 
 def step_function(network: LanguageNetwork) -> StepFunction:
-    """Return what scores the next token of many texts side by side.
+    """Return the function that scores the next token of a batch of texts.
 
     Args:
         network: the trained network.
 
     Raises:
-        InputError: it has a part that no program knows, such as a cell of your own.
+        InputError: a part of the network has no op, such as a custom cell.
 
     Example:
         >>> import numpy as np

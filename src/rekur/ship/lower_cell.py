@@ -1,4 +1,4 @@
-"""From a cell, with what stands around it, to the cell of a program."""
+"""From a cell and its wrappers to the cell of a program."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FORMS: dict[type[cells.Cell], tuple[str, tuple[str, ...]]] = {
 
 
 def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
-    """Return the program's cell and its weights by their roles; dropout is left out.
+    """Return the program's cell and its weights by role; dropout is left out.
 
     Args:
-        cell: a cell of the catalog, as it is or in zoneout, recurrent dropout and layer normalisation.
-        thing: what to call it in a message.
+        cell: a cell of the catalog, plain or inside zoneout, recurrent dropout and layer normalization.
+        thing: its name in messages.
 
     Raises:
-        InputError: the cell is none of the catalog, or stands in a wrapper that a program does not have there.
+        InputError: the cell is not in the catalog, or no program has its wrapper at that position.
 
     Example:
         >>> lowered, weights = lower_cell(cells.Zoneout(cells.GRU(3, 5), 0.1))
@@ -56,7 +56,7 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
     elif type(inner) in _FORMS:
         kind, roles = _FORMS[type(inner)]
     else:
-        raise InputError(describe(thing, type(inner).__name__, *_wanted(inner)))
+        raise InputError(describe(thing, type(inner).__name__, *_expected(inner)))
     lowered = Cell(
         kind,
         inner.input_size,
@@ -69,7 +69,8 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
     return lowered, {**{role: getattr(inner, role) for role in roles}, **more}
 
 
-def _wanted(cell: cells.Cell) -> tuple[str, str]:
+def _expected(cell: cells.Cell) -> tuple[str, str]:
+    """Return the accepted cells or wrappers, and the likely fix, for a message."""
     expected = f"one of {', '.join(KINDS)}"
     if isinstance(cell, cells.Wrapper):
         order = "Residual around Zoneout around RecurrentDropout around LayerNorm around a cell"

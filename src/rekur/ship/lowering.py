@@ -20,15 +20,15 @@ def lower(model: SequenceModel | LanguageNetwork, task: str = "") -> tuple[Progr
     """Return the program of a trained model, and its weights.
 
     Args:
-        model: what to lower; nothing in it is changed, and dropout is left out.
-        task: what it predicts; by default ``classify``, of a language network ``language``.
+        model: the model, which is not changed; dropout is left out.
+        task: its task; by default ``classify``, or ``language`` for a language network.
 
     Returns:
-        the program, whose output is the model's scores (of a language network those of the next token, minus
-        infinity for padding), and name -> array.
+        the program and name -> array. The program's output is the model's scores; for a language network those of the
+        next token, with minus infinity for padding.
 
     Raises:
-        InputError: a part of the model is none that a program knows; the text says which, and why.
+        InputError: a part of the model has no op; the text names it.
 
     Example:
         >>> from rekur.models import SequenceSpec, build
@@ -49,7 +49,7 @@ def lower(model: SequenceModel | LanguageNetwork, task: str = "") -> tuple[Progr
 
 def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     building, spec = builder_of(model), model.spec
-    given = Input("tokens" if spec.discrete else "rows", spec.input_size)
+    source = Input("tokens" if spec.discrete else "rows", spec.input_size)
     register = "input"
     if model.embedding is not None:
         weights = {"table": building.weight(model.embedding.weight)}
@@ -59,7 +59,7 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     register = _stack(building, register, model.recurrent)
     register = _pool(building, register, model.pool)
     building.affine("head", register, "scores", model.head)
-    return building.program(task, given), building.arrays
+    return building.program(task, source), building.arrays
 
 
 def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
@@ -70,9 +70,9 @@ def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
         runs = _ngrams(building, model.ngram_embedding)
         register = building.add("body", Op("add", (register, runs), "encoded", spec.embedding_size))
     if model.recall is not None:
-        found = _recall(building, model.recall, weights, spec.embedding_size)
+        recalled = _recall(building, model.recall, weights, spec.embedding_size)
         size = spec.embedding_size * (1 + len(spec.recall))
-        register = building.add("body", Op("concat", (register, found), "recalled", size))
+        register = building.add("body", Op("concat", (register, recalled), "recalled", size))
     for index, layer in enumerate(model.recurrent_layers()):
         written = lower_layer(building, register, f"layer.{index}", layer)
         norm = model.norms[index] if model.norms else None
@@ -138,23 +138,23 @@ def _pool(building: Builder, reads: str, pool: Pool) -> str:
 
 
 def _one_pool(building: Builder, reads: str, pool: Pool) -> str:
-    size, kept = pool.size, building.remember
+    size, remember = pool.size, building.remember
     if isinstance(pool, LastPool):
         if pool.bidirectional:
             return building.add("pool", Op("ends", (reads,), "ends", size))
-        return building.add("pool", Op("last", (reads,), "last", size, state={"last": kept("last", (size,))}))
+        return building.add("pool", Op("last", (reads,), "last", size, state={"last": remember("last", (size,))}))
     if isinstance(pool, MeanPool):
-        state = {"mean": kept("mean", (size,)), "count": kept("mean.count", (1,), "int64")}
+        state = {"mean": remember("mean", (size,)), "count": remember("mean.count", (1,), "int64")}
         return building.add("pool", Op("mean", (reads,), "mean", size, state=state))
     if isinstance(pool, MaxPool):
-        state = {"largest": kept("max", (size,)), "count": kept("max.count", (1,), "int64")}
+        state = {"largest": remember("max", (size,)), "count": remember("max.count", (1,), "int64")}
         return building.add("pool", Op("max", (reads,), "max", size, state=state))
     if isinstance(pool, AttentionPool):
         roles = {"weight": pool.hidden.weight, "bias": pool.hidden.bias, "score": pool.score.weight}
         state = {
-            "total": kept("attention.total", (size,)),
-            "mass": kept("attention.mass", (1,)),
-            "top": kept("attention.top", (1,)),
+            "total": remember("attention.total", (size,)),
+            "mass": remember("attention.mass", (1,)),
+            "top": remember("attention.top", (1,)),
         }
         return building.add("pool", Op("attention", (reads,), "attention", size, building.weights(roles), state))
     expected = "a pool of rekur.nn: last, mean, max, attention, or several of them joined"

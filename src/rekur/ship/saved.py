@@ -1,4 +1,4 @@
-"""The program of a model as files of its bundle, beside the weights that both share."""
+"""The program of a model as files of its bundle, with shared weights."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Array = np.ndarray[Any, Any]
 
 
 def program_files(model: SequenceModel | LanguageNetwork, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
-    """Return the files that a bundle needs besides its weights so that it runs without PyTorch.
+    """Return the files, besides its weights, with which a bundle runs without PyTorch.
 
     Args:
         model: the trained model.
-        weights: what the bundle's own file of weights holds: name -> array.
-        task: what it predicts.
+        weights: the bundle's file of weights: name -> array.
+        task: its task.
 
     Returns:
-        ``program.json``, and ``program.safetensors`` where its weights are not those of the model as they are.
+        ``program.json``, and ``program.safetensors`` if the program's weights differ in form from the model's.
 
     Raises:
-        InputError: the model has a part that no program knows, such as a cell of your own.
+        InputError: a part of the model has no op, such as a custom cell.
 
     Example:
         >>> from rekur.models import SequenceSpec, build

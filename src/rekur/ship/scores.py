@@ -12,12 +12,12 @@ from rekur.ship.builder import Builder
 
 
 def lower_scores(building: Builder, reads: str, model: LanguageNetwork) -> None:
-    """Add the scores of all tokens; minus infinity rules padding out.
+    """Add the scores of all tokens; padding gets minus infinity.
 
     Args:
         building: the program.
         reads: the register that holds the last layer's output at the last step.
-        model: whose output layer it is.
+        model: the network of the output layer.
     """
     head = model.head
     if isinstance(head, FullSoftmax):
@@ -42,30 +42,30 @@ def _full(building: Builder, reads: str, head: FullSoftmax, table: Tensor) -> No
 
 
 def _adaptive(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor) -> None:
-    inside = [_cluster(building, reads, head, table, place) for place in range(len(head.sizes))]
+    inside = [_cluster(building, reads, head, table, index) for index in range(len(head.sizes))]
     weights = building.weights({"weight": head.cluster_weight, "bias": head.cluster_bias})
     clusters = building.add("head", Op("affine", (reads,), "clusters", len(head.cluster_bias), weights))
     size = head.sizes[0] + len(head.cluster_bias)
     joined = building.add("head", Op("concat", (inside[0], clusters), "first", size))
     levels = [building.add("head", Op("log_softmax", (joined,), "first.log", size))]
-    for place, register in enumerate(inside[1:], start=1):
-        levels.append(building.add("head", Op("log_softmax", (register,), f"{register}.log", head.sizes[place])))
+    for index, register in enumerate(inside[1:], start=1):
+        levels.append(building.add("head", Op("log_softmax", (register,), f"{register}.log", head.sizes[index])))
     _padded(building, building.add("head", Op("clusters", tuple(levels), "tokens", sum(head.sizes))))
 
 
-def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor, place: int) -> str:
+def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor, index: int) -> str:
     """Add the scores of the tokens of one cluster, and return the register that holds them."""
-    projection = head.projections[place]
+    projection = head.projections[index]
     if isinstance(projection, nn.Linear):
-        reads = building.affine("head", reads, f"cluster.{place}.projected", projection)
+        reads = building.affine("head", reads, f"cluster.{index}.projected", projection)
     options: dict[str, list[int]] = {}
     if len(head.weights):
-        weights = building.weights({"weight": head.weights[place]})
+        weights = building.weights({"weight": head.weights[index]})
     else:
-        start = 1 + sum(head.sizes[:place])
-        weights, options = {"weight": building.weight(table)}, {"rows": [start, start + head.sizes[place]]}
-    weights |= building.weights({"bias": head.biases[place]})
-    return building.add("head", Op("affine", (reads,), f"cluster.{place}", head.sizes[place], weights, options=options))
+        start = 1 + sum(head.sizes[:index])
+        weights, options = {"weight": building.weight(table)}, {"rows": [start, start + head.sizes[index]]}
+    weights |= building.weights({"bias": head.biases[index]})
+    return building.add("head", Op("affine", (reads,), f"cluster.{index}", head.sizes[index], weights, options=options))
 
 
 def _padded(building: Builder, reads: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables of characters for an export: which token each is, how it is folded, and where words are cut."""
+"""Tables of characters for an export: their tokens, their folding, and the classes by which words are cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rekur.ship.c.constants import Array
 
 _CODES = 0x110000
 _HALVES = range(0xD800, 0xE000)
-#: bits of the kinds of characters, in one number with the character
+#: classes of characters; each is one bit next to the character's code
 KINDS = tuple(cut.character_classes())
 _MASK = (1 << 64) - 1
 _SPREAD = 0x9E3779B97F4A7C15
@@ -26,21 +26,21 @@ def _all() -> tuple[str, Array]:
 
 
 def matching(inside: str) -> Array:
-    """Return which of all characters a class of a regular expression matches.
+    """Return a mask of the characters that a class of a regular expression matches.
 
     Example:
         >>> np.flatnonzero(matching("a-c")).tolist()
         [97, 98, 99]
     """
     text, codes = _all()
-    found = np.zeros(_CODES, bool)
+    mask = np.zeros(_CODES, bool)
     for match in re.finditer(f"[{inside}]+", text):
-        found[codes[match.start() : match.end()]] = True
-    return found
+        mask[codes[match.start() : match.end()]] = True
+    return mask
 
 
 def class_table() -> Array:
-    """Return where the kinds of characters change: the first character and its kinds in one number, uint32 (N,)."""
+    """Return the runs of characters with equal classes: uint32 (N,), each the first character with its class bits."""
     kinds = np.zeros(_CODES, np.uint32)
     for bit, inside in enumerate(cut.character_classes().values()):
         kinds |= matching(inside).astype(np.uint32) << np.uint32(bit)
@@ -75,7 +75,7 @@ def spaces() -> dict[int, int]:
 
 
 def folded(*, lowercase: bool = False, capitals: bool = False, zero_digits: bool = False) -> Mapping[int, str]:
-    """Return every character that is folded, with what it becomes."""
+    """Return every character that changes by folding -> the folded one."""
     text, _ = _all()
     changed = {}
     for character in text:
@@ -88,7 +88,7 @@ def folded(*, lowercase: bool = False, capitals: bool = False, zero_digits: bool
 
 
 def hash_of(word: str) -> int:
-    """Return the 64 bits by which an export knows a word.
+    """Return the 64-bit hash of a word in an export.
 
     Example:
         >>> hash_of("") == 0 != hash_of("a")
@@ -102,10 +102,10 @@ def hash_of(word: str) -> int:
 
 
 def hashes_of(words: Iterable[str]) -> tuple[Array, Array] | None:
-    """Return the hashes of words, rising, and the token of each, the first word being 2; None where two are equal."""
-    found = {hash_of(word): token for token, word in enumerate(words, start=2)}
-    keys = sorted(found)
-    tokens = np.array([found[key] for key in keys])
-    if len(keys) != max(found.values(), default=1) - 1:
+    """Return the sorted hashes of words and their tokens, from 2 for the first word; None if two hashes are equal."""
+    token_of_hash = {hash_of(word): token for token, word in enumerate(words, start=2)}
+    keys = sorted(token_of_hash)
+    tokens = np.array([token_of_hash[key] for key in keys])
+    if len(keys) != max(token_of_hash.values(), default=1) - 1:
         return None
     return np.array(keys, np.uint64), tokens.astype(np.uint16 if len(keys) < 65_000 else np.uint32)

@@ -1,4 +1,4 @@
-"""Compile an export and hold it against the engine; without a C compiler nothing can be held against anything."""
+"""Compile an export and compare its outputs with the engine's; needs a C compiler."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rekur.ship.difference import differences
 
 #: flags with which an export compiles without a warning
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
-#: what the padding's score is in C, which has no infinity without math.h
+#: the score of padding in C, where infinity needs math.h
 LEAST = float(np.finfo(np.float32).min)
 _SECONDS = 120
-#: what compilers say of a disk that is full
+#: the message of compilers when the disk is full
 _FULL = "No space left on device"
 
 
 def compiler() -> str | None:
-    """Return the C compiler of this machine: what ``CC`` names, or cc, gcc or clang; None where there is none.
+    """Return the C compiler of this machine: the one in ``CC``, or cc, gcc or clang; None if all are missing.
 
     Raises:
         InputError: ``CC`` names no program.
@@ -38,20 +38,20 @@ def compiler() -> str | None:
         raise InputError(
             describe("CC", named, "the name of a C compiler, without options", "Set it anew, or unset it.")
         )
-    found = (shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"]))
-    return next((path for path in found if path), None)
+    paths = (shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"]))
+    return next((path for path in paths if path), None)
 
 
 def harness(name: str, program: Program) -> str:
-    """Return a C program that reads sequences of steps and writes the output after each.
+    """Return a C program that reads sequences of steps and writes the output of each.
 
-    A sequence is the number of its steps and then the steps; -1 ends.
+    A sequence is its number of steps, then the steps; -1 ends the input.
     """
     if program.input.kind == "tokens":
-        given, read, step = "int token;", 'scanf("%d", &token) != 1', f"{name}_step(&state, (int32_t)token);"
+        variables, read, step = "int token;", 'scanf("%d", &token) != 1', f"{name}_step(&state, (int32_t)token);"
     else:
         size = program.input.size
-        given = f"static float x[{size}]; int i;"
+        variables = f"static float x[{size}]; int i;"
         read = f"!numbers(x, {size})"
         step = f"{name}_step(&state, x);"
     numbers = """
@@ -74,7 +74,7 @@ int main(void)
 {{
     static {name}_state state;
     static float output[{upper}_OUTPUT];
-    {given.replace(" int i;", "")}
+    {variables.replace(" int i;", "")}
     int steps, k;
     while (scanf("%d", &steps) == 1 && steps >= 0) {{
         {name}_init(&state);
@@ -98,7 +98,7 @@ def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] 
     """Compile files of a folder to a program, and return its path.
 
     Raises:
-        RekurError: there is no compiler, or it does not take them.
+        RekurError: there is no compiler, or it reports an error or a warning.
     """
     chosen = compiler()
     if chosen is None:
@@ -116,10 +116,10 @@ def build(folder: Path, files: Sequence[str], binary: str, flags: Sequence[str] 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a folder to compile and to run in, for a while.
+    """Yield a temporary folder to compile and run in.
 
     Raises:
-        SaveError: there is no room for it, or programs may not run there.
+        SaveError: the disk is full, or programs may not run there.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="rekur-c-") as folder:
@@ -131,16 +131,16 @@ def scratch() -> Iterator[Path]:
 
 
 def _no_room(got: str) -> SaveError:
-    place = os.environ.get("TMPDIR") or "the folder for temporary files"
+    folder = os.environ.get("TMPDIR") or "the folder for temporary files"
     expected = "a folder with room to compile the export, where programs may run"
-    return SaveError(describe(place, got, expected, "Set TMPDIR to such a folder."))
+    return SaveError(describe(folder, got, expected, "Set TMPDIR to such a folder."))
 
 
-def run(binary: Path, given: bytes, *arguments: str) -> str:
-    """Return what a program writes for what it is given on its standard input."""
+def run(binary: Path, stdin: bytes, *arguments: str) -> str:
+    """Return the standard output of a program for an input."""
     command = [str(binary), *arguments]
     try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=_SECONDS)
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         raise RekurError(f"{binary.name}: got no end within {_SECONDS} seconds; expected one.") from None
     if done.returncode != 0:
@@ -154,7 +154,7 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
     Args:
         sources: file -> text, the header and the source among them.
         name: of the export.
-        program: what was exported.
+        program: the exported program.
         sequences: token numbers (T,) or rows (T, D).
     """
     with scratch() as folder:
@@ -167,16 +167,16 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
 
 
 def numbers_of(written: str, shape: tuple[int, ...]) -> Array:
-    """Return the outputs that a program wrote; padding's least number is minus infinity, as the engine has it."""
-    found = np.array([float(value) for value in written.split()]).reshape(shape)
-    found[found <= 0.99 * LEAST] = -np.inf
-    return found
+    """Return the outputs that a program wrote; padding's score becomes minus infinity, as in the engine."""
+    numbers = np.array([float(value) for value in written.split()]).reshape(shape)
+    numbers[numbers <= 0.99 * LEAST] = -np.inf
+    return numbers
 
 
 def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
-    """Return the bytes of the machine code of an export, and how that was measured; None where nothing can measure.
+    """Return the bytes of an export's machine code, and how they were measured; None without a compiler and ``size``.
 
-    Measured for a Cortex-M4 where a compiler for it is installed, else for this machine.
+    They are measured for a Cortex-M4 if a compiler for it is installed, else for this machine.
     """
     arm = shutil.which("arm-none-eabi-gcc")
     measure = shutil.which("arm-none-eabi-size" if arm else "size")
@@ -196,14 +196,14 @@ def code_bytes(sources: dict[str, str], name: str) -> tuple[int | None, str]:
     return (sum(int(section[1]) for section in sections) or None), f"-Os, {where}"
 
 
-def largest_difference(found: Array, wanted: Array) -> float:
-    """Return the largest difference of outputs (B, K), in rows with outputs above 1 as a share of the largest.
+def largest_difference(actual: Array, expected: Array) -> float:
+    """Return the largest difference of outputs (B, K); see :func:`rekur.ship.difference.differences`.
 
     Example:
         >>> largest_difference(np.array([[-np.inf, 2.5]]), np.array([[-np.inf, 2.0]]))
         0.25
     """
-    return float(differences(found, wanted).max(initial=0))
+    return float(differences(actual, expected).max(initial=0))
 
 
 def _line(sequence: Any) -> str:

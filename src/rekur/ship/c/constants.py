@@ -1,4 +1,4 @@
-"""Weights as constant arrays of a C source: 32-bit numbers, or the 8-bit ones of a program with a scale a row."""
+"""Weights as constant arrays of a C source: 32-bit numbers, or 8-bit numbers with a scale for each row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WHOLE |= {"uint32": "uint32_t", "int64": "int64_t", "uint64": "uint64_t"}
 
 
 def identifier(name: str) -> str:
-    """Return a name as C allows it.
+    """Return a name as a C identifier.
 
     Example:
         >>> identifier("layer.0.h"), identifier("2 tanks")
@@ -27,7 +27,7 @@ def identifier(name: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a text as a C comment may hold it.
+    """Return a text that is safe inside a C comment.
 
     Example:
         >>> comment("m/s */ 2")
@@ -37,7 +37,7 @@ def comment(text: str) -> str:
 
 
 def quoted(text: bytes) -> str:
-    """Return bytes as a C string.
+    """Return bytes as a C string literal.
 
     Example:
         >>> quoted("é?".encode())
@@ -48,24 +48,24 @@ def quoted(text: bytes) -> str:
 
 
 class Names:
-    """Names as C allows them, each given once."""
+    """Unique C identifiers for names."""
 
     def __init__(self) -> None:
         self._taken: dict[str, str] = {}
 
     def of(self, name: str) -> str:
-        """Return the C name that stands for a name."""
+        """Return the C identifier of a name."""
         if name not in self._taken:
-            wanted, number = identifier(name), 1
-            while wanted in self._taken.values():
+            candidate, number = identifier(name), 1
+            while candidate in self._taken.values():
                 number += 1
-                wanted = f"{identifier(name)}_{number}"
-            self._taken[name] = wanted
+                candidate = f"{identifier(name)}_{number}"
+            self._taken[name] = candidate
         return self._taken[name]
 
 
 class Constants:
-    """The constant arrays of an export, in the order in which they are asked for."""
+    """The constant arrays of an export, in the order of their first use."""
 
     def __init__(self) -> None:
         self._plain_bytes = 0
@@ -86,50 +86,50 @@ class Constants:
 
     @property
     def matrices(self) -> str:
-        """The C code that says which arrays are matrices."""
+        """The C code that declares the matrices over their arrays."""
         return "".join(self._matrices)
 
     def matrix(self, name: str, rows: Array, scales: Array | None) -> str:
-        """Return the C name of a matrix that is multiplied, given as (O, …), and as int8 with a scale for each row."""
+        """Return the C name of a matrix (O, …) for products; int8 matrices have a scale for each row."""
         flat = rows.reshape(len(rows), -1)
         key = f"{name} as a matrix"
         if key not in self._written:
-            known = self._names.of(name)
+            c_name = self._names.of(name)
             self._written[key] = ""
             ends = self.array(f"{name}.values", np.ascontiguousarray(flat.T).reshape(-1))
             if scales is not None:
                 ends += f", {self.array(f'{name}.scales', scales)}"
-            self._matrices.append(f"static const matrix {known} = {{{ends}, {len(flat)}}};\n")
+            self._matrices.append(f"static const matrix {c_name} = {{{ends}, {len(flat)}}};\n")
         return self._names.of(name)
 
     def table(self, name: str, rows: Array, scales: Array | None) -> tuple[str, str]:
-        """Return the C names of a table whose rows are looked up, and of their scales; none for 32-bit numbers."""
+        """Return the C names of a lookup table and of its scales; no scales for 32-bit numbers."""
         table = self.array(f"{name}.table", rows.reshape(-1))
         return table, "" if scales is None else self.array(f"{name}.table.scales", scales)
 
     def array(self, name: str, values: Array) -> str:
         """Return the C name of an array of numbers."""
         if name not in self._written:
-            known = self._names.of(name)
+            c_name = self._names.of(name)
             kind = "float" if values.dtype == np.float32 else "double" if values.dtype == np.float64 else ""
             kind = kind or _WHOLE[str(values.dtype)]
-            self._written[name] = f"static const {kind} {known}[{len(values)}] = {{\n{_body(values)}}};\n"
+            self._written[name] = f"static const {kind} {c_name}[{len(values)}] = {{\n{_body(values)}}};\n"
             self._plain_bytes += values.nbytes
         return self._names.of(name)
 
     def records(self, name: str, kind: str, values: Array) -> str:
-        """Return the C name of an array of records of whole numbers (N, 4), and say what such a record is."""
-        known = self._names.of(name)
+        """Return the C name of an array of records of whole numbers (N, 4), and note the type of the record."""
+        c_name = self._names.of(name)
         wide = int(values.max(initial=0)) > 0xFFFF
         rows = "".join(f"    {{{', '.join(f'{value}u' for value in row)}}},\n" for row in values.tolist())
-        self._written[name] = f"static const {kind} {known}[{len(values)}] = {{\n{rows}}};\n"
+        self._written[name] = f"static const {kind} {c_name}[{len(values)}] = {{\n{rows}}};\n"
         self._kinds[kind] = self._kinds.get(kind, False) or wide
         self._records[kind] = self._records.get(kind, 0) + values.size
-        return known
+        return c_name
 
     @property
     def kinds(self) -> str:
-        """The C code of the types of records: 32-bit numbers where one of them needs it, else 16-bit ones."""
+        """The C code of the types of records: of 32-bit numbers if one of them needs it, else of 16-bit ones."""
         return "".join(
             f"typedef struct {{ uint{32 if wide else 16}_t first, last, value, rises; }} {kind};\n"
             for kind, wide in self._kinds.items()
@@ -152,7 +152,7 @@ def _texts(values: Array) -> Iterable[str]:
         return (_float(value, "%.9g", "f") for value in values.tolist())
     if values.dtype == np.float64:
         return (_float(value, "%.17g", "") for value in values.tolist())
-    if values.dtype == np.int64:  # the least number has no literal of its own
+    if values.dtype == np.int64:  # C has no literal for the least number
         return (f"-INT64_C({-v - 1}) - 1" if v < 0 else f"INT64_C({v})" for v in values.tolist())
     if values.dtype == np.uint64:
         return (f"UINT64_C({v})" for v in values.tolist())

@@ -1,4 +1,4 @@
-"""A bundle as C99: lowered, compiled, held against the model, then written."""
+"""A bundle as C99: lowered, compiled, compared with the model, then written."""
 
 from __future__ import annotations
 
@@ -29,30 +29,28 @@ from rekur.ship.c.trial import raw_outputs, trial_items
 from rekur.ship.c.write import header, source, state_bytes
 from rekur.ship.folder import MANIFEST, check_folder, write_folder
 
-#: the largest difference that the code may make, and, with rounded weights or activations, that rounding may make
+#: largest accepted difference of exact code, and of code with rounded weights or activations
 CLOSE, ROUNDED = 1e-5, 0.25
 _LESS_ROUNDED = "Choose float32 and exact activations, or a larger tolerance (--tolerance)."
-_LAST_BITS = (
-    "Such scores hang on the last bits of what they are made of; a larger tolerance (--tolerance) lets them pass."
-)
-#: the largest difference that whole numbers of 16 bits may make
+_LAST_BITS = "Such scores depend on the last bits of their terms; a larger tolerance (--tolerance) accepts them."
+#: largest accepted difference of 16-bit fixed point
 FIXED = 0.01
-#: names of files that are there already
+#: names of C's own headers, and of main.c
 _TAKEN = ("main", "float", "limits", "math", "stddef", "stdint", "stdio", "stdlib", "string")
 _LENGTHS = (1, 2, 5, 0, 12, 40, 100)
 
-#: what the field ``format`` of the manifest says
+#: the field ``format`` of the manifest
 FORMAT = "rekur-c"
 
 
 @dataclass(frozen=True)
 class CExport:
-    """What was written.
+    """An export that was written.
 
     Attributes:
-        folder: where.
-        files: the names of the files.
-        report: what ``manifest.json`` says: sizes, options, differences.
+        folder: its folder.
+        files: the names of its files.
+        report: the content of ``manifest.json``: sizes, options, differences.
     """
 
     folder: Path
@@ -62,7 +60,7 @@ class CExport:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported."""
+    """The model to export."""
 
     bundle: Bundle
     features: Features
@@ -72,7 +70,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Made:
-    """An export that is not written yet."""
+    """An export before it is written."""
 
     lowered: Lowered
     extra: Extra
@@ -94,46 +92,46 @@ def export_c(
 ) -> CExport:
     """Write a saved model as C99: a header, a source, a program that reads lines, a Makefile and a README.
 
-    The C code is compiled and held against the engine on random input, and on items where they are given, before
-    anything is kept; without a C compiler it is written all the same, and the report says so.
+    Before anything is written, the C code is compiled and compared with the engine on random input and on ``items``.
+    Without a C compiler it is written unchecked, and the report says so.
 
     Args:
         bundle: the saved model.
-        folder: where to write; new, empty or, with ``overwrite``, an export.
-        name: what functions and files are called; by default after the bundle's folder.
-        precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale a row; by default as they are
-            in the bundle, of bfloat16 the same numbers as float32.
-        activations: ``"exact"``, ``"table"``: tanh and sigmoid by a table of 16-bit numbers, or ``"fixed"``: all of a
-            step in whole numbers, for devices without floating point; needs ``precision="int8"``.
-        flash: the most bytes that the model may take there; None for no bound.
-        tolerance: the largest difference from the model that is let pass; by default 1e-5, and 0.25 where weights or
-            activations are rounded; the code in fixed point may be off by 0.01 from the model with rounded weights.
-        items: raw items to hold it against the model on, besides random ones.
+        folder: the folder to write; new, empty or, with ``overwrite``, an export.
+        name: prefix of functions and files; by default the name of the bundle's folder.
+        precision: ``"float32"``, or ``"int8"`` for matrices of 8-bit numbers with a scale for each row; by default that
+            of the bundle, where bfloat16 becomes float32.
+        activations: ``"exact"``; ``"table"``: tanh and sigmoid by a table of 16-bit numbers; or ``"fixed"``: a whole
+            step in fixed point, for devices without floating point, with ``precision="int8"``.
+        flash: most bytes that the model may take in flash memory; None for no limit.
+        tolerance: the largest accepted difference from the model; by default 1e-5, and 0.25 with rounded weights or
+            activations. Fixed-point code may differ by 0.01 from the model with rounded weights.
+        items: raw items on which to compare, besides random ones.
         overwrite: replace an export.
 
     Raises:
         NotStreamableError: the model needs whole sequences.
-        InputError: an option is out of range, int8 is asked of a bundle of bfloat16, the folder is taken, or the model
-            is larger than the flash.
-        RekurError: the C code does not compute what the model does.
+        InputError: an option is out of range, the bundle is bfloat16 and int8 is asked for, the folder is taken, or the
+            model is larger than the flash.
+        RekurError: the outputs of the C code differ from the model's.
 
     Example:
         >>> export_c("runs/reviews", "firmware/reviews", precision="int8").report["state_bytes"]  # doctest: +SKIP
         520
     """
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    runner(saved)  # features, program and answers are those of one model
+    runner(saved)  # checks that features, program and answers belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
-    given = _Source(saved, saved.features(), *saved.program())
-    own = "int8" if given.program.precision == "int8" else "float32"
-    style = _style(_named(name, saved.folder), own if precision is None else precision, activations)
+    model = _Source(saved, saved.features(), *saved.program())
+    saved_precision = "int8" if model.program.precision == "int8" else "float32"
+    style = _style(_named(name, saved.folder), saved_precision if precision is None else precision, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.tolerance("tolerance", tolerance)
-    made = _make(given, style)
+    made = _make(model, style)
     report = _report(made, saved)
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
-        raise _too_large(report, limit, given, style)
-    report |= _prove(made, given, items, let_pass)
+        raise _too_large(report, limit, model, style)
+    report |= _prove(made, model, items, let_pass)
     report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
     files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
     files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
@@ -155,18 +153,18 @@ def _style(name: str, precision: str, activations: str) -> Style:
 
 def _named(name: str | None, folder: Path) -> str:
     if name is None:
-        own = folder.resolve().name.lower()
-        found = identifier(own)[:60] if own.isascii() else "model"
-        return f"model_{found.lstrip('_')}" if found.startswith("_") or found in _TAKEN else found
+        folder_name = folder.resolve().name.lower()
+        candidate = identifier(folder_name)[:60] if folder_name.isascii() else "model"
+        return f"model_{candidate.lstrip('_')}" if candidate.startswith("_") or candidate in _TAKEN else candidate
     if identifier(name) != name or name.startswith("_") or name in _TAKEN or len(name) > 60:
         expected = "letters, digits and underscores, a letter first, 60 at most, and no name of C's own headers"
         raise InputError(describe("name", name, expected))
     return name
 
 
-def _make(given: _Source, style: Style) -> _Made:
-    lowered, features = lower_to_c(given.program, given.weights, style), given.features
-    targets = given.bundle.config.get("targets", {})
+def _make(model: _Source, style: Style) -> _Made:
+    lowered, features = lower_to_c(model.program, model.weights, style), model.features
+    targets = model.bundle.config.get("targets", {})
     why_not = unsupported(features)
     extra = Extra() if why_not else raw_input(features, style, lowered.constants, lowered.program.task)
     extra.add(answers(lowered.program.task, targets, style))
@@ -207,14 +205,14 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
     }
 
 
-def _too_large(report: dict[str, Any], limit: int, given: _Source, style: Style) -> InputError:
+def _too_large(report: dict[str, Any], limit: int, model: _Source, style: Style) -> InputError:
     takes = report["constant_bytes"] + (report["code_bytes"] or 0)
     expected = f"at most {limit} bytes, the flash that was stated"
     fix = "Train a smaller one: --hidden-size, --embedding-size or --max-vocabulary."
-    if given.program.precision == "bfloat16":
+    if model.program.precision == "bfloat16":
         fix = "Take the bundle that it was made from, with precision='int8' (--precision int8)."
     elif style.precision != "int8":
-        small = _make(given, Style(style.name, "int8", style.activations))
+        small = _make(model, Style(style.name, "int8", style.activations))
         needs = small.lowered.constants.bytes + (report["code_bytes"] or 0)
         fits = "which fits" if needs <= limit else "which does not fit either"
         fix = f"With precision='int8' (--precision int8) it takes {needs} bytes, {fits}."
@@ -222,15 +220,15 @@ def _too_large(report: dict[str, Any], limit: int, given: _Source, style: Style)
 
 
 def _answers(made: _Made) -> str:
-    for what, function in (("label", "label"), ("value", "value"), ("token", "log_probability")):
+    for kind, function in (("label", "label"), ("value", "value"), ("token", "log_probability")):
         if f"{made.lowered.style.name}_{function}(" in made.extra.declarations:
-            return what
+            return kind
     return ""
 
 
-def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float | None) -> dict[str, Any]:
-    """Return how far the compiled code is from the model; raise where that is too far."""
-    found: dict[str, Any] = {
+def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float | None) -> dict[str, Any]:
+    """Return the differences between the compiled code and the model; raise if they exceed the tolerance."""
+    proof: dict[str, Any] = {
         "compiler": check.compiler(),
         "sequences": 0,
         "items": 0,
@@ -238,43 +236,43 @@ def _prove(made: _Made, given: _Source, items: Sequence[Any], tolerance: float |
         "difference_of_rounding": None,
         "changed_answers": None,
     }
-    if found["compiler"] is None:
-        return found
-    lowered, style, features = made.lowered, made.lowered.style, given.features
-    engine = Engine(given.program, given.weights)
+    if proof["compiler"] is None:
+        return proof
+    lowered, style, features = made.lowered, made.lowered.style, model.features
+    engine = Engine(model.program, model.weights)
     sequences = draw_sequences(lowered.program, _LENGTHS)
-    if made.why_not:  # no raw input is read: the steps of the items are
+    if made.why_not:  # the code reads steps instead of raw input
         sequences += _steps(lowered, features, items)
     outputs = check.outputs(made.sources, style.name, lowered.program, sequences)
-    rounds = style.precision == "int8" and given.program.precision != "int8"
-    own = Engine(lowered.program, lowered.weights) if rounds else engine
+    rounds = style.precision == "int8" and model.program.precision != "int8"
+    reference = Engine(lowered.program, lowered.weights) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]
         steps = _steps(lowered, features, raw)
         tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered)))
-    code = max(check.largest_difference(out, own.run(steps)) for steps, out in tested)
+    code = max(check.largest_difference(out, reference.run(steps)) for steps, out in tested)
     whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
-    found |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
+    proof |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
     if style.fixed and lowered.program.output_size > 1:
-        other = [np.argmax(out, axis=1) != np.argmax(own.run(steps), axis=1) for steps, out in tested]
-        found["changed_answers"] = int(np.concatenate(other).sum())
+        other = [np.argmax(out, axis=1) != np.argmax(reference.run(steps), axis=1) for steps, out in tested]
+        proof["changed_answers"] = int(np.concatenate(other).sum())
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
     may = (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
     _refuse_far("the compiled code", code, may, _LAST_BITS if exact and not rounds else _LESS_ROUNDED)
     if rounds or not exact:
-        found["difference_of_rounding"] = whole
+        proof["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)
-    return found
+    return proof
 
 
 def _steps(lowered: Lowered, features: Features, items: Sequence[Any]) -> list[Array]:
-    """Return items as the model reads them; a language model begins with the token 0."""
+    """Return the steps of items; those of a language model begin with the token 0."""
     steps = [features.transform(item) for item in items]
     if lowered.program.task != "language":
         return steps
-    return [np.concatenate([[0], one]) if len(one) else one for one in steps]
+    return [np.concatenate([[0], tokens]) if len(tokens) else tokens for tokens in steps]
 
 
 def _refuse_far(thing: str, difference: float, limit: float, fix: str = _LESS_ROUNDED) -> None:

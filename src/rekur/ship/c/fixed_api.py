@@ -1,4 +1,4 @@
-"""The public functions of an export in fixed point: scores as whole numbers, and the same functions as others have."""
+"""The public functions of a fixed-point export: scores as whole numbers, and the functions of every export."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from rekur.ship.c.source import Extra, Style
 
 
 def fixed_functions(program: Program, style: Style) -> Extra:
-    """Return the public functions that stand around the steps and scores in whole numbers.
+    """Return the public functions around the steps and scores in whole numbers.
 
     Args:
-        program: what is exported.
-        style: how the export is written.
+        program: the exported program.
+        style: the form of the export.
     """
     name, upper, size = style.name, style.name.upper(), program.input.size
     extra = Extra(

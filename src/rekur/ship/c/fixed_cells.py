@@ -20,14 +20,14 @@ _UNIT, _BUFFERED = Kind("int16_t", UNIT), Kind("int32_t", UNIT)
 def recur(model: FixedModel, section: Section, op: Op) -> None:
     """Add the calls of a step of a cell."""
     cell = cell_from(op.options, model.width(op.reads[0]), op.size)
-    known = bound_of_product(model, op, "weight_ih", "bias_ih", model.bounds.get(op.reads[0]))
+    bound = bound_of_product(model, op, "weight_ih", "bias_ih", model.bounds.get(op.reads[0]))
     if cell.linear:
-        known = None if known is None else max(known, model.begins(op, "h"))
-        kind = long_of(known)
+        bound = None if bound is None else max(bound, model.begins(op, "h"))
+        kind = long_of(bound)
     elif cell.kind == "rnn_relu" or cell.output != cell.hidden:
-        known, kind = None, Kind()
+        bound, kind = None, Kind()
     else:
-        known, kind = 1.0, _UNIT
+        bound, kind = 1.0, _UNIT
         if (begins := model.begins(op, "h")) > 1:
             fix = "Export it with activations='exact' or 'table' (--activations exact)."
             expected = "at most 1 in size, as the cell gives it"
@@ -48,8 +48,8 @@ def recur(model: FixedModel, section: Section, op: Op) -> None:
     slot = next(slot for slot in model.program.state if slot.name == op.state["h"])
     section.alias(op, model.state(op, "h"), begins_zero=slot.begins == 0.0)
     model.kinds[op.writes] = kind
-    if known is not None:
-        model.bounds[op.writes] = known
+    if bound is not None:
+        model.bounds[op.writes] = bound
 
 
 def _add_x(model: FixedModel, section: Section, op: Op, cell: Cell, y: str, rows: int) -> None:
@@ -63,7 +63,7 @@ def _add_h(model: FixedModel, section: Section, op: Op, cell: Cell, y: str, firs
 
 
 def _sums(model: FixedModel, section: Section, op: Op, cell: Cell) -> str:
-    """Add the sums of all gates: bias, product with x, product with h; return where they stand."""
+    """Add the sums of all gates (bias, product with x, product with h), and return their C expression."""
     if cell.norm:
         return _normalised_sums(model, section, op, cell)
     rows = cell.gates * cell.hidden
@@ -75,24 +75,24 @@ def _sums(model: FixedModel, section: Section, op: Op, cell: Cell) -> str:
 
 
 def _normalised_sums(model: FixedModel, section: Section, op: Op, cell: Cell) -> str:
-    """Add the sums of all gates whose products are normalised; those of a GRU's n stay apart."""
+    """Add the sums of all gates with normalized products; a GRU's gate n keeps its two products apart."""
     rows = cell.gates * cell.hidden
     y = section.scratch(2 * rows)
     z = at(y, rows)
     groups = (2 * cell.hidden, cell.hidden) if cell.kind == "gru" else (rows,)
-    for place, way in ((y, "ih"), (z, "hh")):
-        section.call("fixed_zero", place, rows)
+    for sums, way in ((y, "ih"), (z, "hh")):
+        section.call("fixed_zero", sums, rows)
         if way == "ih":
-            _add_x(model, section, op, cell, place, rows)
+            _add_x(model, section, op, cell, sums, rows)
         else:
-            _add_h(model, section, op, cell, place, 0, rows)
+            _add_h(model, section, op, cell, sums, 0, rows)
         gain, bits = model.short(op, f"gain_{way}")
         first = 0
         for size in groups:
-            normalise(model, section, at(place, first), size, cell.norm, gain, bits, first)
+            normalise(model, section, at(sums, first), size, cell.norm, gain, bits, first)
             first += size
         if f"bias_{way}" in op.weights:
-            section.call("fixed_add", place, _vector(model, op, f"bias_{way}"), rows)
+            section.call("fixed_add", sums, _vector(model, op, f"bias_{way}"), rows)
     section.call("fixed_add", y, z, groups[0])
     return y
 
@@ -102,7 +102,7 @@ def _vector(model: FixedModel, op: Op, role: str) -> str:
 
 
 def _bias(model: FixedModel, op: Op, split: int | None = None) -> str:
-    """Return the C name of both biases together; from ``split`` on of that of the input alone."""
+    """Return the C name of the sum of both biases; from ``split`` on the input's bias alone."""
     roles = [role for role in ("bias_ih", "bias_hh") if role in op.weights]
     if not roles:
         return "NULL"
@@ -114,7 +114,7 @@ def _bias(model: FixedModel, op: Op, split: int | None = None) -> str:
 
 
 def _keep(model: FixedModel, section: Section, op: Op, role: str, value: str, stays: float, size: int) -> None:
-    """Add the new value of a state, part of which may stay as it was."""
+    """Write the new value of a state; with zoneout a share ``stays`` of the old one remains."""
     state, kind = model.state(op, role), model.states[op.state[role]]
     if stays or kind.type == "int16_t":
         part = "fixed_keep" if kind.type == "int16_t" else "fixed_keep_wide"
@@ -134,8 +134,8 @@ def _lstm(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     y = _sums(model, section, op, cell)
     show, read, more = at(y, 3 * size), y, MEMORY - WIDE
     if cell.kind == "lstm_peephole":
-        for place, gate in enumerate("if"):
-            _peephole(model, section, op, at(y, place * size), c, gate, size)
+        for index, gate in enumerate("if"):
+            _peephole(model, section, op, at(y, index * size), c, gate, size)
     section.call("fixed_lstm_memory", y, c, size)
     if cell.kind == "lstm_peephole":
         _peephole(model, section, op, show, y, "o", size)

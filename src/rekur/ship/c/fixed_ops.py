@@ -30,7 +30,7 @@ from rekur.ship.c.section import Register, Section, at
 
 
 def _bound(model: FixedModel, op: Op, bound: float | None) -> None:
-    """Remember what no number of the row that an op writes is above in size, where that is known."""
+    """Note the bound on the size of numbers that an op writes, if it is known."""
     if bound is not None:
         model.bounds[op.writes] = bound
 
@@ -56,24 +56,24 @@ def _recall(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _ngrams(model: FixedModel, section: Section, op: Op) -> None:
-    token, before, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    token, history, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
     keep, bound = max(op.options["orders"]) - 1, 0.0
     section.call("fixed_zero", y, op.size)
     section.uses |= {"mix_key", "fixed_add_row"}
     lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
     for back in range(1, keep + 1):
-        lines.append(f"    key = mix_key(key ^ (uint64_t){before}[{keep - back}]);")
+        lines.append(f"    key = mix_key(key ^ (uint64_t){history}[{keep - back}]);")
         if (order := back + 1) in op.options["orders"]:
             table, name = model.matrix(op, f"table_{order}"), op.weights[f"runs_{order}"]
-            runs, found = model.weights[name], "0"
+            runs, row = model.weights[name], "0"
             if len(runs):
                 section.uses.add("find_key")
-                found = f"find_key({model.constants.array(name, runs)}, {len(runs)}, key)"
-            lines.append(f"    row = {found};")
+                row = f"find_key({model.constants.array(name, runs)}, {len(runs)}, key)"
+            lines.append(f"    row = {row};")
             lines.append(f"    fixed_add_row({y}, &{table.name}, row, {op.size}, {table.bits - WIDE});")
             bound += float(np.abs(model.floats(op, f"table_{order}")).max())
-    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {before}[i] = {before}[i + 1];", "    }"]
-    section.lines += [*lines, f"    {before}[{keep - 1}] = {token};", "}"]
+    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {history}[i] = {history}[i + 1];", "    }"]
+    section.lines += [*lines, f"    {history}[{keep - 1}] = {token};", "}"]
     _bound(model, op, bound)
 
 
@@ -83,14 +83,14 @@ def _conv(model: FixedModel, section: Section, op: Op) -> None:
     x, steps = read_wide(model, section, op.reads[0]), model.weights[op.weights["weight"]].shape[2] - 1
     start(section, y, _bias(model, op), op.size)
     if steps:
-        before = model.state(op, "before")
+        window = model.state(op, "before")
         bound = None if bound is None else max(bound, model.begins(op, "before"))
         kind = model.states[op.state["before"]] = kind_of(bound)
-        product(model, section, y, matrix, (0, op.size), (0, steps * width), before, kind)
+        product(model, section, y, matrix, (0, op.size), (0, steps * width), window, kind)
         if kind.type == "int16_t":
-            section.call("fixed_shift_16", before, x, kind.bits - WIDE, steps, width)
+            section.call("fixed_shift_16", window, x, kind.bits - WIDE, steps, width)
         else:
-            section.call("fixed_shift", before, x, steps, width)
+            section.call("fixed_shift", window, x, steps, width)
     product(model, section, y, matrix, (0, op.size), (steps * width, width), x, Kind())
     _bound(model, op, bound_of_product(model, op, "weight", "bias", bound))
 
@@ -126,15 +126,15 @@ def _layer_norm(model: FixedModel, section: Section, op: Op) -> None:
 def normalise(
     model: FixedModel, section: Section, y: str, size: int, epsilon: float, gain: str, bits: int, first: int = 0
 ) -> None:
-    """Add the call that normalises numbers, by gains from the first one on."""
+    """Add the call that normalizes numbers, with the gains from index ``first`` on."""
     section.call("fixed_normalise", y, size, f"{round(epsilon * 2**32)}u", at(gain, first), bits)
 
 
 def _add(model: FixedModel, section: Section, op: Op) -> None:
-    known = [model.bounds.get(name) for name in op.reads]
+    bounds = [model.bounds.get(name) for name in op.reads]
     other = read_wide(model, section, op.reads[1])
     section.call("fixed_add", update(model, section, op), other, op.size)
-    _bound(model, op, None if None in known else sum(bound for bound in known if bound is not None))
+    _bound(model, op, None if None in bounds else sum(bound for bound in bounds if bound is not None))
 
 
 def _concat(model: FixedModel, section: Section, op: Op) -> None:
@@ -142,8 +142,8 @@ def _concat(model: FixedModel, section: Section, op: Op) -> None:
     for name in op.reads:
         read_wide(model, section, name, at(y, offset))
         offset += model.width(name)
-    known = [model.bounds.get(name) for name in op.reads]
-    _bound(model, op, None if None in known else max(bound for bound in known if bound is not None))
+    bounds = [model.bounds.get(name) for name in op.reads]
+    _bound(model, op, None if None in bounds else max(bound for bound in bounds if bound is not None))
 
 
 def _softmax(model: FixedModel, section: Section, op: Op) -> None:
@@ -155,9 +155,9 @@ def _clusters(model: FixedModel, section: Section, op: Op) -> None:
     y, levels = section.write(op), read_wide(model, section, first)
     frequent = offset = model.width(first) - len(inside)
     section.call("fixed_copy", y, levels, frequent)
-    for place, name in enumerate(inside):
-        own, size = f"({levels})[{frequent + place}]", model.width(name)
-        section.call("fixed_add_each", at(y, offset), read_wide(model, section, name), own, size)
+    for index, name in enumerate(inside):
+        log_mass, size = f"({levels})[{frequent + index}]", model.width(name)
+        section.call("fixed_add_each", at(y, offset), read_wide(model, section, name), log_mass, size)
         offset += size
 
 
@@ -171,13 +171,13 @@ def _padding(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _as_it_is(model: FixedModel, op: Op, role: str) -> tuple[Kind, str]:
-    """Return how the state of a pool is written that is one of the rows, and what the parts for it are called."""
+    """Give a pool's state the format of its input, and return it with the suffix of the matching parts."""
     kind = model.states[op.state[role]] = model.kind(op.reads[0])
     return kind, "_16" if kind.type == "int16_t" else ""
 
 
 def take(model: FixedModel, section: Section, op: Op) -> None:
-    """Let a pool take a step."""
+    """Add a step to a pool's state."""
     x = section.read(op.reads[0])
     if op.kind == "last":
         _, ending = _as_it_is(model, op, "last")
@@ -195,12 +195,12 @@ def take(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _approach(model: FixedModel, section: Section, op: Op, role: str, share: str) -> None:
-    """Move a mean over steps by a share towards a step; each share is rounded, and of many steps that adds up."""
+    """Move a mean over steps towards a step by a share, with enough bits that rounding does not add up."""
     bound, wide, state = model.bounds.get(op.reads[0]), read_wide(model, section, op.reads[0]), model.state(op, role)
-    known = long_of(bound)
-    if known.bits >= LONG_ENOUGH:
-        model.states[op.state[role]] = known
-        section.call("fixed_approach", state, wide, known.bits - WIDE, share, op.size)
+    long = long_of(bound)
+    if long.bits >= LONG_ENOUGH:
+        model.states[op.state[role]] = long
+        section.call("fixed_approach", state, wide, long.bits - WIDE, share, op.size)
     else:
         model.states[op.state[role]] = Kind("int64_t", LONG)
         section.call("fixed_approach_long", state, wide, share, op.size)
@@ -223,16 +223,16 @@ def _attend(model: FixedModel, section: Section, op: Op, x: str) -> None:
 
 
 def result(model: FixedModel, section: Section, op: Op, last: Register | None) -> None:
-    """Let the register of a pool hold the row of all steps so far; ``last`` is a state that is that row."""
+    """Set a pool's register to its result so far; ``last`` is the register that already holds it, if any."""
     role = {"last": "last", "mean": "mean", "max": "largest", "attention": "total"}[op.kind]
     kind = model.kind(op.reads[0]) if last is not None else model.states[op.state[role]]
-    place = last.place if last is not None else model.state(op, role)
+    pointer = last.pointer if last is not None else model.state(op, role)
     if op.reads[0] in model.bounds:
         model.bounds[op.writes] = model.bounds[op.reads[0]]
     if kind.type == "int64_t":
-        section.call("fixed_from_long", section.write(op), place, op.size)
+        section.call("fixed_from_long", section.write(op), pointer, op.size)
         return
-    section.registers[op.writes] = Register(place, op.size, len(model.program.head) + len(model.program.pool))
+    section.registers[op.writes] = Register(pointer, op.size, len(model.program.head) + len(model.program.pool))
     model.kinds[op.writes] = kind
 
 
@@ -251,5 +251,5 @@ OPS: dict[str, Callable[[FixedModel, Section, Op], None]] = {
     "clusters": _clusters,
     "padding": _padding,
 }
-#: every op that can be written in fixed point, but for the cells
+#: every op with a fixed-point form, except cells
 KNOWN = frozenset({*OPS, "last", "mean", "max", "attention"})

@@ -1,4 +1,4 @@
-"""What the output of an export stands for: labels and probabilities, a number, or the next token."""
+"""The meaning of an export's output: labels and probabilities, a number, or the next token."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ from rekur.ship.c.source import Extra, Style
 
 
 def answers(task: str, targets: Mapping[str, Any], style: Style) -> Extra:
-    """Return the public functions that say what the output means.
+    """Return the public functions that interpret the output.
 
     Args:
-        task: what is predicted.
-        targets: of the bundle's config: labels, or mean and scale of the number; nothing where they are not known.
-        style: how the export is written.
+        task: the model's task.
+        targets: of the bundle's config: labels, or mean and scale of the number; empty if unknown.
+        style: the form of the export.
     """
     if task == "classify" and "labels" in targets:
-        return _classes([_spelled(label) for label in targets["labels"]], bool(targets.get("multi_label")), style)
+        return _classes([str(label) for label in targets["labels"]], bool(targets.get("multi_label")), style)
     if task == "regress" and "target_mean" in targets:
         return _value(float(targets["target_mean"]), float(targets["target_scale"]), style)
     return _tokens(style) if task == "language" else Extra()
-
-
-def _spelled(label: Any) -> str:
-    return str(label)
 
 
 def _classes(labels: list[str], several: bool, style: Style) -> Extra:

@@ -1,4 +1,4 @@
-"""The text of main.c: reads lines from standard input and writes what the model says of each."""
+"""The text of main.c: reads lines from standard input and writes a prediction for each."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, mult
 
     Args:
         lowered: the program.
-        features: of the raw input; None where only steps can be given.
-        extra: what stands around the program.
+        features: of the raw input; None if main.c reads only steps.
+        extra: the code around the program.
         multi_label: whether an item may have several labels.
     """
     name, task = lowered.style.name, lowered.program.task
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 
 
 def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
-    """Return the function that writes what a state stands for."""
+    """Return the function that writes the prediction of a state."""
     name, upper, task = lowered.style.name, lowered.style.name.upper(), lowered.program.task
     if f"{name}_label" in extra.declarations:
         names = f"""    for (k = 0; k < {upper}_OUTPUT; ++k) {{
@@ -86,18 +86,18 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
         }}
     }}
 """
-        one = f'    printf("%s", {name}_label(best));\n'
-        what = f"""    static float probabilities[{upper}_OUTPUT];
+        single = f'    printf("%s", {name}_label(best));\n'
+        body = f"""    static float probabilities[{upper}_OUTPUT];
     int best = 0, k{", several = 0" if multi_label else ""};
     {name}_read(state, output);
     {name}_probabilities(output, probabilities);
     for (k = 1; k < {upper}_OUTPUT; ++k) {{
         best = probabilities[k] > probabilities[best] ? k : best;
     }}
-{names if multi_label else one}    printf("\\t%.6g\\n", (double)probabilities[best]);
+{names if multi_label else single}    printf("\\t%.6g\\n", (double)probabilities[best]);
 """
     elif f"{name}_value" in extra.declarations:
-        what = f"""    {name}_read(state, output);
+        body = f"""    {name}_read(state, output);
     printf("%.9g\\n", {name}_value(output));
 """
     elif task == "language" and f"{name}_push" in extra.declarations:
@@ -108,7 +108,7 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
 }}
 """
     else:
-        what = f"""    int k;
+        body = f"""    int k;
     {name}_read(state, output);
     for (k = 0; k < {upper}_OUTPUT; ++k) {{
         printf("%.9g%c", (double)output[k], k + 1 < {upper}_OUTPUT ? ' ' : '\\n');
@@ -117,7 +117,7 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
     return f"""static void tell(const {name}_state *state)
 {{
     static float output[{upper}_OUTPUT];
-{what}    fflush(stdout);
+{body}    fflush(stdout);
 }}
 """
 
@@ -129,7 +129,7 @@ def _text_usage(name: str, task: str, features: Any) -> str:
     rows = [f"    {name}                             a line is a whole sequence, and {written} is written"]
     rows += [f"    {name} stream                      a line is an event; an empty line begins anew"]
     if task == "language":
-        rows += [f"    {name} sample TOKENS [SEED [TEMPERATURE]]   writes a text of so many tokens"]
+        rows += [f"    {name} sample TOKENS [SEED [TEMPERATURE]]   writes a text of TOKENS tokens"]
     return "\n".join(rows)
 
 
@@ -252,7 +252,7 @@ def _step_loop(lowered: Lowered) -> str:
 
 
 def _sampling(name: str, features: Features) -> str:
-    """Return the function that lets a language model write, with the text of its tokens."""
+    """Return the function that samples a text, with the text of each token."""
     texts = token_texts(features)
     upper = name.upper()
     spaced = isinstance(features, TextFeatures) and features.tokens_ == "word"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-#: reads a line, or as much of it as there is room for
+#: reads a line, or the first 65535 bytes of a longer one
 READ_LINE = r"""
 static char line[65536];
 
-/* read a line with its end; give its length, 0 where there is none left; a line that is longer comes in pieces */
+/* read a line with its end; return its length, 0 at the end of the input; a longer line comes in pieces */
 static size_t read_line(int *whole)
 {
     size_t length = 0;

@@ -19,14 +19,14 @@ from rekur.ship.c.section import Register, Section, at
 
 @dataclass
 class Model:
-    """What the ops of an export share.
+    """The data that the ops of an export share.
 
     Attributes:
-        program: what is exported.
-        weights: name -> array, int8 with scales where the program has them.
+        program: the exported program.
+        weights: name -> array; int8 arrays have scales.
         constants: the arrays of the export.
         fields: the C names of states.
-        shared: weights that are multiplied and so stand column after column, even where rows are looked up in them.
+        shared: weights stored column by column for products, even if their rows are also looked up.
     """
 
     program: Program
@@ -36,7 +36,7 @@ class Model:
     shared: frozenset[str]
 
     def matrix(self, op: Op, role: str) -> str:
-        """Return the C expression of a weight that is multiplied."""
+        """Return the C expression of a weight for products."""
         name = op.weights[role]
         array = self.weights[name]
         if array.ndim == 3:  # the numbers of a step side by side, step after step
@@ -44,12 +44,12 @@ class Model:
         return f"&{self.constants.matrix(name, array, self._scales(name))}"
 
     def table(self, op: Op, role: str) -> tuple[str, str]:
-        """Return the C names of a weight whose rows are looked up, and of the scales of its rows."""
+        """Return the C names of a weight for lookups, and of the scales of its rows."""
         name = op.weights[role]
         return self.constants.table(name, self.weights[name], self._scales(name))
 
     def vector(self, op: Op, role: str) -> str:
-        """Return the C name of a weight that is not multiplied row by row; NULL where there is none."""
+        """Return the C name of a weight as a vector; NULL without one."""
         if role not in op.weights:
             return "NULL"
         name = op.weights[role]
@@ -66,12 +66,12 @@ class Model:
         return f"state->{self.fields.of(op.state[role])}"
 
     def width(self, name: str) -> int:
-        """Return the numbers of a row of a register."""
+        """Return the size of a register's row."""
         return {"input": self.program.input.size, **{op.writes: op.size for _, op in self.program.ops()}}[name]
 
 
 def start(section: Section, y: str, bias: str, size: int) -> None:
-    """Begin sums: with a bias, or with zeros."""
+    """Start sums from a bias, or from zeros."""
     if bias == "NULL":
         section.call("zero", y, size)
     else:
@@ -92,12 +92,12 @@ def _embed(model: Model, section: Section, op: Op) -> None:
 
 
 def _vector(model: Model, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
-    """Return the part that adds a row of an op's table, and what it is called with behind where it adds."""
+    """Return the part that adds a row of an op's table to an array, and its arguments after that array."""
     if op.weights["table"] in model.shared:
         return "add_row", [model.matrix(op, "table"), row, size]
     table, scales = model.table(op, "table")
-    place = f"{table} + {row} * {size}"
-    return ("add_scaled", [place, f"{scales}[{row}]", size]) if scales else ("add", [place, size])
+    pointer = f"{table} + {row} * {size}"
+    return ("add_scaled", [pointer, f"{scales}[{row}]", size]) if scales else ("add", [pointer, size])
 
 
 def _recall(model: Model, section: Section, op: Op) -> None:
@@ -109,53 +109,53 @@ def _recall(model: Model, section: Section, op: Op) -> None:
 
 
 def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
-    """Return the lines that look up what followed the last tokens, and add its vectors.
+    """Return the lines that look up the followers of the last tokens, and add their vectors.
 
     Args:
-        model: what the ops of an export share.
-        section: where the lines go.
+        model: the data that the ops of an export share.
+        section: the section of the lines.
         op: the op.
-        add: the call that adds a row to the numbers of a length, with ``{}`` for where these begin.
+        add: the call that adds a row, with ``{}`` for the offset of each order.
     """
-    token, before, memory = section.read(op.reads[0]), model.state(op, "before"), model.state(op, "memory")
+    token, history, memory = section.read(op.reads[0]), model.state(op, "before"), model.state(op, "memory")
     orders, slots = op.options["orders"], op.options["slots"]
     keep, size = max(orders), op.size // len(orders)
     lines = ["{", f"    int32_t window[{keep + 1}];", "    int row, i;"]
-    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        window[i] = {before}[i];", "    }"]
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        window[i] = {history}[i];", "    }"]
     lines.append(f"    window[{keep}] = {token};")
-    for place, order in enumerate(orders):
-        lines.append(f"    row = recall({memory} + {place * slots}, {slots}, window + {keep + 1}, {order});")
-        lines.append(f"    {add.format(place * size)}")
-    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        {before}[i] = window[i + 1];", "    }", "}"]
+    for index, order in enumerate(orders):
+        lines.append(f"    row = recall({memory} + {index * slots}, {slots}, window + {keep + 1}, {order});")
+        lines.append(f"    {add.format(index * size)}")
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        {history}[i] = window[i + 1];", "    }", "}"]
     return lines
 
 
 def _ngrams(model: Model, section: Section, op: Op) -> None:
-    token, before, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    token, history, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
     keep = max(op.options["orders"]) - 1
     section.call("zero", y, op.size)
     section.uses.add("mix_key")
     lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
     for back in range(1, keep + 1):
-        lines.append(f"    key = mix_key(key ^ (uint64_t){before}[{keep - back}]);")
+        lines.append(f"    key = mix_key(key ^ (uint64_t){history}[{keep - back}]);")
         if back + 1 in op.options["orders"]:
             lines += [f"    {line}" for line in _run_of_tokens(model, section, op, back + 1, y)]
-    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {before}[i] = {before}[i + 1];", "    }"]
-    section.lines += [*lines, f"    {before}[{keep - 1}] = {token};", "}"]
+    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {history}[i] = {history}[i + 1];", "    }"]
+    section.lines += [*lines, f"    {history}[{keep - 1}] = {token};", "}"]
 
 
 def _run_of_tokens(model: Model, section: Section, op: Op, order: int, y: str) -> list[str]:
-    """Return the lines that add the vector of the run of so many tokens."""
+    """Return the lines that add the vector of the n-gram of an order."""
     table, scales = model.table(op, f"table_{order}")
     runs = op.weights[f"runs_{order}"]
-    found = "0"
+    row = "0"
     if len(model.weights[runs]):
         section.uses.add("find_key")
-        found = f"find_key({model.constants.array(runs, model.weights[runs])}, {len(model.weights[runs])}, key)"
+        row = f"find_key({model.constants.array(runs, model.weights[runs])}, {len(model.weights[runs])}, key)"
     section.uses.add("add_scaled" if scales else "add")
-    place = f"{table} + row * {op.size}"
-    called = f"add_scaled({y}, {place}, {scales}[row], {op.size});" if scales else f"add({y}, {place}, {op.size});"
-    return [f"row = {found};", called]
+    vector = f"{table} + row * {op.size}"
+    called = f"add_scaled({y}, {vector}, {scales}[row], {op.size});" if scales else f"add({y}, {vector}, {op.size});"
+    return [f"row = {row};", called]
 
 
 def _conv(model: Model, section: Section, op: Op) -> None:
@@ -163,10 +163,10 @@ def _conv(model: Model, section: Section, op: Op) -> None:
     steps, matrix = model.weights[op.weights["weight"]].shape[2] - 1, model.matrix(op, "weight")
     start(section, y, model.vector(op, "bias"), op.size)
     if steps:
-        before = model.state(op, "before")
-        section.call("add_product", y, matrix, 0, op.size, 0, steps * width, before)
+        window = model.state(op, "before")
+        section.call("add_product", y, matrix, 0, op.size, 0, steps * width, window)
         section.call("add_product", y, matrix, 0, op.size, steps * width, width, x)
-        section.call("shift", before, x, steps, width)
+        section.call("shift", window, x, steps, width)
     else:
         section.call("add_product", y, matrix, 0, op.size, 0, width, x)
 
@@ -209,9 +209,9 @@ def _clusters(model: Model, section: Section, op: Op) -> None:
     y, levels = section.write(op), section.read(first)
     frequent = offset = model.width(first) - len(inside)
     section.call("copy", y, levels, frequent)
-    for place, name in enumerate(inside):
-        own = f"({levels})[{frequent + place}]"
-        section.call("cluster", at(y, offset), section.read(name), own, model.width(name))
+    for index, name in enumerate(inside):
+        log_mass = f"({levels})[{frequent + index}]"
+        section.call("cluster", at(y, offset), section.read(name), log_mass, model.width(name))
         offset += model.width(name)
 
 
@@ -223,7 +223,7 @@ def _padding(model: Model, section: Section, op: Op) -> None:
 
 
 def number(value: float) -> str:
-    """Return a number as C reads it.
+    """Return a number as a C literal of type float.
 
     Example:
         >>> number(1e-5), number(2)
@@ -237,7 +237,7 @@ def number(value: float) -> str:
 
 
 def take(model: Model, section: Section, op: Op) -> None:
-    """Let a pool take a step."""
+    """Add a step to a pool's state."""
     x = section.read(op.reads[0])
     if op.kind == "last":
         if not is_state(section.registers[op.reads[0]]):
@@ -254,21 +254,21 @@ def take(model: Model, section: Section, op: Op) -> None:
         section.call("apply_tanh", y, hidden)
         section.uses.add("inner")
         score = f"inner({model.vector(op, 'score')}, {y}, {hidden})"
-        kept = (model.state(op, role) for role in ("total", "mass", "top"))
-        section.call("attend", *kept, score, x, op.size)
+        states = (model.state(op, role) for role in ("total", "mass", "top"))
+        section.call("attend", *states, score, x, op.size)
 
 
 def is_state(register: Register) -> bool:
-    """Return whether a register is a state as it is, so that a pool of the last step need not keep it twice."""
+    """Return whether a register is a state itself, so that a pool of the last step need not copy it."""
     return register.begins_zero
 
 
 def result(model: Model, section: Section, op: Op, last: Register | None) -> None:
-    """Let the register of a pool hold the row of all steps so far; ``last`` is a state that is that row."""
+    """Set a pool's register to its result so far; ``last`` is the register that already holds it, if any."""
     if op.kind == "attention":
         section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
     elif last is not None:
-        section.alias(op, last.place)
+        section.alias(op, last.pointer)
     else:
         section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
 

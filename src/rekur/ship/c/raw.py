@@ -1,4 +1,4 @@
-"""Raw input in C: texts, symbols and rows of numbers to the steps of a program, as the features do it."""
+"""Raw input in C: texts, symbols and rows of numbers become steps of a program, as in the features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHANGING = {"ς", "\u0307"}
 
 
 def unsupported(features: Features) -> str:
-    """Return why raw input cannot be read in plain C, an empty text where it can.
+    """Return why plain C cannot read the raw input; empty if it can.
 
     Example:
         >>> unsupported(TextFeatures("byte"))
@@ -27,10 +27,10 @@ def unsupported(features: Features) -> str:
     saved = features.to_dict()["options"]
     if isinstance(features, TextFeatures):
         if features.tokens_ == "bpe":
-            return "byte pairs are merged by tables that are larger than most models; give the numbers of tokens"
+            return "byte pairs need tables of merges that are larger than most models; give the numbers of tokens"
         folding = features.folding_
         if features.tokens_ == "byte" and any(folding):
-            return "folding characters before they are cut into bytes needs tables of all of Unicode"
+            return "folding characters before cutting them into bytes needs tables of all of Unicode"
         letters = set("".join(features.vocabulary_)) if features.tokens_ == "word" else set()
         if folding[0] and letters & _CHANGING:
             return "small letters of Greek and Turkish words depend on the letters around them"
@@ -40,20 +40,20 @@ def unsupported(features: Features) -> str:
         if saved["fold_case"]:
             return "capitals of whole codes need tables of all of Unicode"
         if features.separator_ is not None and len(features.separator_) != 1:
-            return "a separator of several characters is not looked for"
+            return "separators of several characters are not supported"
         if hashes_of(features.vocabulary_) is None:
             return "two codes of the vocabulary have the same hash"
     return ""
 
 
 def raw_input(features: Features, style: Style, constants: Constants, task: str) -> Extra:
-    """Return what reads raw input: ``NAME_push`` and, for what comes in pieces, ``NAME_finish``.
+    """Return the code that reads raw input: ``NAME_push`` and, for input in pieces, ``NAME_finish``.
 
     Args:
-        features: fitted; those for which :func:`unsupported` returns nothing.
-        style: how the export is written.
+        features: fitted features that :func:`unsupported` accepts.
+        style: the form of the export.
         constants: of the export; tables are added.
-        task: what is predicted; a language model counts the log-probability of what it reads.
+        task: the model's task; a language model adds up the log-probability of its input.
     """
     if isinstance(features, SeriesFeatures):
         return _series(features, style, constants)
@@ -83,14 +83,14 @@ def _text(features: TextFeatures, extra: Extra, constants: Constants, macros: di
         return ("char",)
     _words(features.vocabulary_, constants, macros)
     letters = {ord(letter) for letter in "".join(features.vocabulary_)}
-    known = {code: ord(new) for code, new in changes.items() if ord(new) in letters}
-    if known:
-        _runs("character_folds", known, constants, macros)
+    folds = {code: ord(new) for code, new in changes.items() if ord(new) in letters}
+    if folds:
+        _runs("character_folds", folds, constants, macros)
     extra.members += [("uint64_t", "text_hash", 0), ("uint8_t", "text_length", 0)]
     by_spaces = features.words_ == "spaces"
     lines = by_spaces if features.lines is None else features.lines
     macros |= {"LONGEST": LONGEST, "LINES": int(lines)}
-    variants = ("folded" if known else "plain",)
+    variants = ("folded" if folds else "plain",)
     if by_spaces:
         _runs("spaces", spaces(), constants, macros)
         return (*variants, "spaces")
@@ -98,7 +98,7 @@ def _text(features: TextFeatures, extra: Extra, constants: Constants, macros: di
     constants.array("character_classes", table)
     macros |= {"CHARACTER_CLASSES": len(table), "CLASS_BITS": len(KINDS)}
     macros |= {f"IS_{kind.upper()}": 1 << bit for bit, kind in enumerate(KINDS)}
-    macros |= {f"IN_{kind}": place for place, kind in enumerate(("WORD", "PICTURE", "FLAG", "UNSPACED"))}
+    macros |= {f"IN_{kind}": index for index, kind in enumerate(("WORD", "PICTURE", "FLAG", "UNSPACED"))}
     extra.members += [("uint32_t", "text_held", 0), ("uint8_t", "text_kind", 0), ("uint8_t", "text_digit", 0)]
     return (*variants, "marks")
 
@@ -123,14 +123,14 @@ def _symbols(features: SymbolFeatures, extra: Extra, constants: Constants, macro
 
 
 def _characters(
-    known: tuple[str, ...],
+    vocabulary: tuple[str, ...],
     changes: Mapping[int, str],
     dropped: tuple[int, ...],
     constants: Constants,
     macros: dict[str, int],
 ) -> None:
-    """Add the table that says which token a character is, folding included; 0 for those that are dropped."""
-    tokens = {character: token for token, character in enumerate(known, start=2)}
+    """Add the table of characters -> tokens, with folding; dropped characters have token 0."""
+    tokens = {character: token for token, character in enumerate(vocabulary, start=2)}
     table = {ord(character): token for character, token in tokens.items() if ord(character) not in changes}
     table |= {code: tokens[new] for code, new in changes.items() if new in tokens}
     _runs("character_tokens", table | dict.fromkeys(dropped, 0), constants, macros)
@@ -142,16 +142,16 @@ def _runs(name: str, values: Mapping[int, int], constants: Constants, macros: di
     macros[name.upper()] = len(runs)
 
 
-def _words(known: tuple[str, ...], constants: Constants, macros: dict[str, int]) -> None:
-    found = hashes_of(known)
-    if found is not None:
-        constants.array("word_hashes", found[0])
-        constants.array("word_tokens", found[1])
-    macros["WORDS"] = len(known)
+def _words(vocabulary: tuple[str, ...], constants: Constants, macros: dict[str, int]) -> None:
+    hashes = hashes_of(vocabulary)
+    if hashes is not None:
+        constants.array("word_hashes", hashes[0])
+        constants.array("word_tokens", hashes[1])
+    macros["WORDS"] = len(vocabulary)
 
 
 def _token_taker(extra: Extra, style: Style, longest: int | None, task: str) -> None:
-    """Add what a token goes through on its way to the model."""
+    """Add the function that passes a token to the model: length limit, log-probability, step."""
     name, lines = style.name, list[str]()
     if longest is not None:
         lines += [f"if (state->text_tokens >= {longest}u) {{", "    return;", "}"]
@@ -165,7 +165,7 @@ def _token_taker(extra: Extra, style: Style, longest: int | None, task: str) -> 
         extra.members.append(("uint32_t", "text_tokens", 0))
         lines.append("state->text_tokens += state->text_tokens < UINT32_MAX;")
     body = "".join(f"    {line}\n" for line in [*lines, f"{name}_step(state, token);"])
-    extra.before = f"""typedef {name}_state live_stream;
+    extra.preamble = f"""typedef {name}_state live_stream;
 
 static void take_token(live_stream *state, int32_t token)
 {{
@@ -213,7 +213,7 @@ def _series(features: SeriesFeatures, style: Style, constants: Constants) -> Ext
     scaled = "value"
     if features.standardise:
         scaled = f"(value - {centre}[i]) / {constants.array('channel_scale', scale)}[i]"
-    given, held = "values[i]", f"{centre}[i]"
+    raw, held = "values[i]", f"{centre}[i]"
     if features.missing == "hold":
         extra.members.append(("double", "channel_last", channels))
         extra.reset.append(f"for (i = 0; i < {channels}; ++i) {{ state->channel_last[i] = {centre}[i]; }}")
@@ -225,19 +225,19 @@ def _series(features: SeriesFeatures, style: Style, constants: Constants) -> Ext
         f"float x[{channels + marks}];",
         "int i;",
         f"for (i = 0; i < {channels}; ++i) {{",
-        f"    const int missing = {given} != {given};",
-        f"    const double value = missing ? {held} : {given}, scaled = {value};",
+        f"    const int missing = {raw} != {raw};",
+        f"    const double value = missing ? {held} : {raw}, scaled = {value};",
         f"    if ({refuse}value > DBL_MAX || value < -DBL_MAX || scaled > FLT_MAX || scaled < -FLT_MAX) {{",
         "        return 1;",
         "    }",
         "    x[i] = (float)scaled;",
         "}",
     ]
-    for place, channel in enumerate(learnt["indicated"]):
-        lines.append(f"x[{channels + place}] = values[{channel}] != values[{channel}] ? 1.0f : 0.0f;")
+    for index, channel in enumerate(learnt["indicated"]):
+        lines.append(f"x[{channels + index}] = values[{channel}] != values[{channel}] ? 1.0f : 0.0f;")
     if features.missing == "hold":
-        lines += [f"for (i = 0; i < {channels}; ++i) {{", f"    if ({given} == {given}) {{"]
-        lines += [f"        state->channel_last[i] = {given};", "    }", "}"]
+        lines += [f"for (i = 0; i < {channels}; ++i) {{", f"    if ({raw} == {raw}) {{"]
+        lines += [f"        state->channel_last[i] = {raw};", "    }", "}"]
     body = "".join(f"    {line}\n" for line in [*lines, f"{name}_step(state, x);", "return 0;"])
     names = comment(", ".join(features.names_[:channels]))
     gaps, refused = (", NaN where one is missing", "") if not refuse else ("", ", as one with NaN is")
@@ -258,7 +258,7 @@ int {name}_push({name}_state *state, const double values[{channels}])
 
 
 def token_texts(features: Any) -> list[bytes] | None:
-    """Return the text of every token of a language model; None for bytes, which are their own.
+    """Return the text of every token of a language model; None for byte tokens.
 
     Example:
         >>> token_texts(TextFeatures("char").fit(["ab"]))
@@ -270,7 +270,7 @@ def token_texts(features: Any) -> list[bytes] | None:
         from rekur.features.byte_pairs import byte_names
 
         value = {name: byte for byte, name in enumerate(byte_names())}
-        known = [bytes(value[letter] for letter in token) for token in features.vocabulary_]
+        texts = [bytes(value[letter] for letter in token) for token in features.vocabulary_]
     else:
-        known = [token.encode() for token in features.vocabulary_]
-    return [b"", "\ufffd".encode(), *known]
+        texts = [token.encode() for token in features.vocabulary_]
+    return [b"", "\ufffd".encode(), *texts]

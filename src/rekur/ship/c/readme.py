@@ -24,10 +24,10 @@ def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str
     """Return the README.md.
 
     Args:
-        report: what ``manifest.json`` says.
-        raw: whether raw input can be given.
-        why_not: why not.
-        answers: ``label``, ``value``, ``token`` or nothing.
+        report: the content of ``manifest.json``.
+        raw: whether the code reads raw input.
+        why_not: why it does not.
+        answers: ``label``, ``value``, ``token`` or empty.
     """
     name, upper = report["name"], report["name"].upper()
     code = report["code_bytes"]
@@ -43,7 +43,7 @@ def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str
     more = _doubles(name) if raw and report["input"]["kind"] == "rows" else ""
     if why_not:
         more = f"\nRaw input cannot be given: {why_not}. Give steps to `{name}_step`.\n"
-    table = "".join(f"| {what} | {size} |\n" for what, size in rows)
+    table = "".join(f"| {quantity} | {size} |\n" for quantity, size in rows)
     return f"""# {name}
 
 A recurrent model ({report["task"]}) in C99: one header, one source, no allocation, no library at all.
@@ -101,13 +101,13 @@ def _asked(name: str, answers: str) -> str:
 
 def _fixed(name: str, upper: str, report: dict[str, Any]) -> str:
     rows = report["input"]["kind"] == "rows"
-    given = f" Rows of whole numbers, each times {upper}_ONE, go to `{name}_step_fixed`." if rows else ""
+    row_steps = f" Rows of whole numbers, each times {upper}_ONE, go to `{name}_step_fixed`." if rows else ""
     step = f"{name}_step_fixed" if rows else f"{name}_step"
     return f"""
 ## Fixed point
 
 `{step}` and `{name}_scores` use no floating point. Scores are whole numbers with 16 bits after the point:
-{upper}_ONE stands for 1; `{name}_best` gives the place of the largest.{given}
+{upper}_ONE stands for 1; `{name}_best` gives the place of the largest.{row_steps}
 
 `{name}_read` gives the same scores as floating point. Of the buffer {report["output_bytes"]:,} bytes are for it alone;
 with -ffunction-sections -fdata-sections -Wl,--gc-sections a linker leaves out both where it is not called.

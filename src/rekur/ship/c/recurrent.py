@@ -40,7 +40,7 @@ def recur(model: Model, section: Section, op: Op) -> None:
 
 
 def _sums(model: Model, section: Section, op: Op, cell: Cell, x: str, more: int = 0) -> str:
-    """Add the sums of all gates: bias, product with x, product with h; return where they stand, with room for more."""
+    """Add the sums of all gates (bias, product with x, product with h); return their C expression, with room after."""
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     if cell.norm:
         return _normalised_sums(model, section, op, cell, x)
@@ -52,21 +52,21 @@ def _sums(model: Model, section: Section, op: Op, cell: Cell, x: str, more: int 
 
 
 def _normalised_sums(model: Model, section: Section, op: Op, cell: Cell, x: str) -> str:
-    """Add the sums of all gates whose products are normalised; those of a GRU's n stay apart."""
+    """Add the sums of all gates with normalized products; a GRU's gate n keeps its two products apart."""
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(2 * rows)
     z = at(y, rows) if y == "buffer" else f"{y} + {rows}"
     groups = (2 * cell.hidden, cell.hidden) if cell.kind == "gru" else (rows,)
-    for place, way, width, source in ((y, "ih", cell.input, x), (z, "hh", cell.output, h)):
-        section.call("zero", place, rows)
-        section.call("add_product", place, model.matrix(op, f"weight_{way}"), 0, rows, 0, width, source)
+    for sums, way, width, source in ((y, "ih", cell.input, x), (z, "hh", cell.output, h)):
+        section.call("zero", sums, rows)
+        section.call("add_product", sums, model.matrix(op, f"weight_{way}"), 0, rows, 0, width, source)
         first = 0
         for size in groups:
             gain = at(model.vector(op, f"gain_{way}"), first)
-            section.call("normalise", at(place, first), size, number(cell.norm), gain)
+            section.call("normalise", at(sums, first), size, number(cell.norm), gain)
             first += size
         if f"bias_{way}" in op.weights:
-            section.call("add", place, model.vector(op, f"bias_{way}"), rows)
+            section.call("add", sums, model.vector(op, f"bias_{way}"), rows)
     section.call("add", y, z, groups[0])
     if cell.kind == "gru":
         section.call("copy", z, at(z, 2 * cell.hidden), cell.hidden)
@@ -74,7 +74,7 @@ def _normalised_sums(model: Model, section: Section, op: Op, cell: Cell, x: str)
 
 
 def _bias(model: Model, op: Op, split: int | None = None) -> str:
-    """Return the C name of both biases together; from ``split`` on of that of the input alone."""
+    """Return the C name of the sum of both biases; from ``split`` on the input's bias alone."""
     roles = [role for role in ("bias_ih", "bias_hh") if role in op.weights]
     if not roles:
         return "NULL"
@@ -87,7 +87,7 @@ def _bias(model: Model, op: Op, split: int | None = None) -> str:
 
 
 def _keep(section: Section, state: str, value: str, stays: float, size: int) -> None:
-    """Add the new value of a state, part of which may stay as it was."""
+    """Write the new value of a state; with zoneout a share ``stays`` of the old one remains."""
     if stays:
         section.call("blend", state, value, number(stays), size)
     else:
@@ -204,6 +204,6 @@ def _mlstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
     for head in range(cell.heads):
         parts = [at(y, part * size + head * each) for part in range(4)]
         gates = [f"({y})[{4 * size + part * cell.heads + head}]" for part in range(2)]
-        kept = (at(memory, head * each * each), at(n, head * each), at(m, head))
+        states = (at(memory, head * each * each), at(n, head * each), at(m, head))
         scale = number(1 / math.sqrt(each))
-        section.call("mlstm", at(written, head * each), *kept, *parts, *gates, scale, each)
+        section.call("mlstm", at(written, head * each), *states, *parts, *gates, scale, each)

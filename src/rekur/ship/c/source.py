@@ -23,13 +23,13 @@ ACTIVATIONS = ("exact", "table", "fixed")
 
 @dataclass(frozen=True)
 class Style:
-    """How a program is written in C.
+    """The form of a program in C.
 
     Args:
-        name: what its functions, its state and its files are called.
-        precision: of matrices and tables: ``float32``, or ``int8`` with a scale a row.
-        activations: ``exact``, ``table`` for the hyperbolic tangent and the sigmoid by a table of 16-bit numbers, or
-            ``fixed`` for whole numbers alone in all of a step.
+        name: the prefix of its functions, its state and its files.
+        precision: of matrices and tables: ``float32``, or ``int8`` with a scale for each row.
+        activations: ``exact``; ``table`` for tanh and sigmoid by a table of 16-bit numbers; or ``fixed`` for a whole
+            step in fixed point.
     """
 
     name: str
@@ -38,28 +38,28 @@ class Style:
 
     @property
     def fixed(self) -> bool:
-        """Whether a step is of whole numbers alone."""
+        """Whether a step is in fixed point."""
         return self.activations == "fixed"
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The variants of parts that are meant."""
+        """The variants of parts to use."""
         return (self.precision, "table" if self.activations == "table" else "exact")
 
 
 @dataclass
 class Extra:
-    """What stands around the program in an export: raw input, labels.
+    """The code around the program in an export: raw input, labels.
 
     Attributes:
-        members: of the state: (C type, name, how many); 0 for one that is no array.
-        reset: statements of its reset.
+        members: of the state: (C type, name, length); length 0 for a scalar.
+        reset: statements that reset the members.
         declarations: of public functions.
         definitions: of public functions.
-        uses: parts that these call.
+        uses: parts that the functions call.
         variants: of these parts.
         macros: definitions that these parts need.
-        before: code that these parts need.
+        preamble: code that these parts need.
     """
 
     members: list[tuple[str, str, int]] = field(default_factory=list)
@@ -69,10 +69,10 @@ class Extra:
     uses: set[str] = field(default_factory=set)
     variants: tuple[str, ...] = ()
     macros: str = ""
-    before: str = ""
+    preamble: str = ""
 
     def add(self, other: Extra) -> None:
-        """Take over the public functions of another."""
+        """Add the public functions of another extra."""
         self.declarations += other.declarations
         self.definitions += other.definitions
         self.uses |= other.uses
@@ -85,12 +85,12 @@ class Lowered:
     Attributes:
         program: the program, in the precision of the style.
         weights: its weights: name -> array.
-        style: how it is written.
+        style: its form.
         constants: its arrays.
         step: the code of a step.
         read: the code that reads the output.
-        fields: members of the state with the lines that reset them: (type, name, numbers, reset).
-        narrow: numbers of 16 bits of a second buffer.
+        fields: members of the state: (type, name, length, initial value).
+        narrow: length of a second buffer of 16-bit numbers.
     """
 
     program: Program
@@ -104,28 +104,28 @@ class Lowered:
 
     @property
     def buffer(self) -> int:
-        """Numbers of the activation buffer."""
+        """Length of the activation buffer."""
         return max(self.step.size, self.read.size)
 
     @property
     def buffer_bytes(self) -> int:
-        """Bytes of all buffers; scores in fixed point have one from which they are read as floating point."""
+        """Bytes of all buffers; fixed point has one more, for scores before their conversion to float."""
         return 4 * self.buffer + 2 * self.narrow + (4 * self.program.output_size if self.style.fixed else 0)
 
     @property
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of a step, and of reading the output."""
-        found = costs(self.program)
-        head = sum(cost.multiply_adds for cost in found if cost.part == "head")
-        return sum(cost.multiply_adds for cost in found) - head, head
+        op_costs = costs(self.program)
+        head = sum(cost.multiply_adds for cost in op_costs if cost.part == "head")
+        return sum(cost.multiply_adds for cost in op_costs) - head, head
 
 
 def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
-    """Return a causal program as C code, its weights rounded where the style says so and they are not yet.
+    """Return a causal program as C code, with its weights in the precision of the style.
 
     Raises:
         NotStreamableError: a step of the program needs a later one.
-        InputError: int8 is asked of a program that is bfloat16, or int8 in part.
+        InputError: the style is int8 and the program is bfloat16, or int8 only in part.
     """
     if not program.causal:
         fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
@@ -161,14 +161,14 @@ def _lower_fixed(program: Program, weights: Mapping[str, Array], style: Style) -
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How ops are written.
+    """The functions that write ops.
 
     Attributes:
-        ops: what writes an op.
-        recur: what writes a cell.
-        take: what lets a pool take a step.
-        result: what reads a pool.
-        give: what copies a register to the output.
+        ops: op kind -> the function that writes it.
+        recur: writes a cell.
+        take: adds a step to a pool.
+        result: reads a pool.
+        give: copies a register to the output.
         copy: the part that copies a row.
     """
 
@@ -195,8 +195,8 @@ _FIXED = _Dialect(fixed_ops.OPS, fixed_cells.recur, fixed_ops.take, fixed_ops.re
 def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
     program = model.program
     ops = (*program.body, *program.pool)
-    given = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
-    section = Section(ops, given, {}, dialect.copy)
+    inputs = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
+    section = Section(ops, inputs, {}, dialect.copy)
     for number, op in enumerate(ops):
         if number < len(program.body):
             section.begin(number, op, _said(op))
@@ -208,7 +208,7 @@ def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
 
 
 def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
-    """Return the code that reads the output, and the states that it does without."""
+    """Return the code that reads the output, and the states that are not needed."""
     program = model.program
     ops = (*program.pool, *program.head)
     section = Section(ops, {}, _homes(program), dialect.copy)
@@ -217,28 +217,28 @@ def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> 
         section.begin(number, op, _said(op))
         if number < len(program.pool):
             source = step.registers[op.reads[0]]
-            kept = source if op.kind == "last" and source.begins_zero else None
-            if kept is not None:
+            last_row = source if op.kind == "last" and source.begins_zero else None
+            if last_row is not None:
                 elided.add(op.state["last"])
-            dialect.result(model, section, op, kept)
+            dialect.result(model, section, op, last_row)
         else:
             dialect.ops[op.kind](model, section, op)
-    if not program.head and section.registers[program.output].place != "output":
+    if not program.head and section.registers[program.output].pointer != "output":
         dialect.give(model, section, program.output)
     return section, elided
 
 
 def _homes(program: Program) -> dict[str, str]:
-    """Return the registers of the head that can be written where the caller wants the output."""
+    """Return the registers of the head that can be written directly to the output."""
     made = {op.writes: op for op in program.head}
     read = [name for op in (*program.head, *program.pool) for name in op.reads]
     homes: dict[str, str] = {}
-    name, place = program.output, "output"
+    name, pointer = program.output, "output"
     while name in made:
-        homes[name] = place
+        homes[name] = pointer
         op = made[name]
         if op.kind == "padding":
-            place = "output + 1"
+            pointer = "output + 1"
         elif op.kind not in ("activation", "layer_norm", "softmax", "log_softmax", "add"):
             break
         name = op.reads[0]
@@ -268,7 +268,7 @@ def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, s
 
 
 def _whole_type(program: Program, slot: State) -> str:
-    """Return the C type of whole numbers: tokens, what followed runs of them, or counts."""
+    """Return the C type of a state of whole numbers: tokens, the memory of followers, or counts."""
     roles = {name: role for _, op in program.ops() for role, name in op.state.items()}
     return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
 
@@ -279,7 +279,7 @@ def _said(op: Op) -> str:
 
 
 def _check_whole(program: Program) -> None:
-    """Check that every matrix is int8: the functions of an export take one type."""
+    """Check that every matrix is int8: the functions of an export accept one type."""
     starts = {slot.begins for slot in program.state}
     for name, weight in program.weights.items():
         if len(weight.shape) > 1 and weight.dtype != "int8" and name not in starts:

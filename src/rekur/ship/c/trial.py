@@ -1,4 +1,4 @@
-"""Raw items on which an export is tried before it is kept, and what it makes of them."""
+"""Raw items on which an export is tried before it is written, and its outputs for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rekur.ship.c.constants import Array
 from rekur.ship.c.source import Lowered
 
 _COUNT = 24
-#: what stands between words of a trial text, and characters that no vocabulary may know
+#: separators of words in a trial text, and characters that may be unknown to a vocabulary
 _BETWEEN = (" ", " ", " ", "", "\n", ", ", ". ", "-", "'", "  ", "\t")
 _STRANGE = (
     "é",
@@ -38,7 +38,7 @@ _STRANGE = (
 
 
 def trial_items(features: Features, seed: int = 0) -> list[Any]:
-    """Return raw items for features that are read in C: of known tokens and unknown ones, with missing numbers.
+    """Return raw items for features that C reads: of known and unknown tokens, with missing numbers.
 
     Example:
         >>> len(trial_items(TextFeatures("char").fit(["abc"])))
@@ -49,14 +49,16 @@ def trial_items(features: Features, seed: int = 0) -> list[Any]:
         return [_walk(features, np.random.default_rng((seed, number)), number) for number in range(_COUNT)]
     if isinstance(features, SymbolFeatures):
         return [_codes(features, draw, number) for number in range(_COUNT)]
-    known = features.vocabulary_ if isinstance(features, TextFeatures) and features.tokens_ != "byte" else ("a", "Z")
-    return ["".join(_piece(draw, known) for _ in range(number * 2)) for number in range(_COUNT)]
+    vocabulary = (
+        features.vocabulary_ if isinstance(features, TextFeatures) and features.tokens_ != "byte" else ("a", "Z")
+    )
+    return ["".join(_piece(draw, vocabulary) for _ in range(number * 2)) for number in range(_COUNT)]
 
 
-def _piece(draw: random.Random, known: Sequence[str]) -> str:
-    token = draw.choice(known) if draw.random() < 0.8 else draw.choice(_STRANGE)
+def _piece(draw: random.Random, vocabulary: Sequence[str]) -> str:
+    token = draw.choice(vocabulary) if draw.random() < 0.8 else draw.choice(_STRANGE)
     token = token.upper() if draw.random() < 0.1 else token
-    return token + (draw.choice(_BETWEEN) if len(known) > 1 else "")
+    return token + (draw.choice(_BETWEEN) if len(vocabulary) > 1 else "")
 
 
 def _walk(features: SeriesFeatures, rng: np.random.Generator, length: int) -> Array:
@@ -80,7 +82,7 @@ def _codes(features: SymbolFeatures, draw: random.Random, length: int) -> Any:
 def raw_outputs(
     sources: dict[str, str], name: str, features: Features, items: Sequence[Any], lowered: Lowered
 ) -> Array:
-    """Return the outputs (B, K) of an export for raw items, given to it in pieces of any size."""
+    """Return the outputs (B, K) of an export for raw items, which it reads in pieces of any size."""
     with check.scratch() as folder:
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
@@ -88,8 +90,8 @@ def raw_outputs(
         (folder / "trial.c").write_text(_program(name, rows), encoding="utf-8")
         binary = check.build(folder, [f"{name}.c", "trial.c"], "trial")
         draw = random.Random(0)
-        given = b"".join(_series(item) if rows else _pieces(item, draw) for item in items)
-        written = check.run(binary, given + b"-1\n")
+        text = b"".join(_series(item) if rows else _pieces(item, draw) for item in items)
+        written = check.run(binary, text + b"-1\n")
     return check.numbers_of(written, (len(items), lowered.program.output_size))
 
 
@@ -99,7 +101,7 @@ def _series(item: Any) -> bytes:
 
 
 def _pieces(item: Any, draw: random.Random) -> bytes:
-    """Return an item as a number of pieces, each after its length: codes, or bytes cut anywhere."""
+    """Return an item as a count of pieces, then each piece after its length: codes, or bytes cut anywhere."""
     if isinstance(item, list):
         pieces = [str(code).encode() for code in item]
     else:
@@ -114,7 +116,7 @@ def _pieces(item: Any, draw: random.Random) -> bytes:
 def _program(name: str, rows: bool) -> str:
     upper = name.upper()
     if rows:
-        given = f"    static double values[{upper}_CHANNELS];\n    int i;\n"
+        variables = f"    static double values[{upper}_CHANNELS];\n    int i;\n"
         push = f"""            for (i = 0; i < {upper}_CHANNELS; ++i) {{
                 if (scanf("%lf", values + i) != 1) {{
                     return 1;
@@ -125,7 +127,7 @@ def _program(name: str, rows: bool) -> str:
             }}
 """
     else:
-        given = "    static char piece[65536];\n    int length;\n"
+        variables = "    static char piece[65536];\n    int length;\n"
         push = f"""            if (scanf("%d", &length) != 1 || getchar() == EOF || length > (int)sizeof piece
                 || fread(piece, 1, (size_t)length, stdin) != (size_t)length) {{
                 return 1;
@@ -140,7 +142,7 @@ int main(void)
 {{
     static {name}_state state;
     static float output[{upper}_OUTPUT];
-{given}    int count, k;
+{variables}    int count, k;
     while (scanf("%d", &count) == 1 && count >= 0) {{
         {name}_init(&state);
         while (count-- > 0) {{

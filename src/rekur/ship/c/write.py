@@ -11,10 +11,7 @@ _SIZES |= {"int16_t": 2, "int64_t": 8}
 
 
 def state_bytes(lowered: Lowered, extra: Extra) -> int:
-    """Return ``sizeof`` the state: the widest members come first, so that nothing but its end is filled up.
-
-    The members of ``extra`` come in an order of their own.
-    """
+    """Return ``sizeof`` the state: the widest members come first, so that only its end is padded."""
     members = _members(lowered, extra)
     total = sum(_SIZES[kind] * max(size, 1) for kind, _, size in members)
     widest = max((_SIZES[kind] for kind, _, _ in members), default=1)
@@ -33,7 +30,7 @@ def header(lowered: Lowered, extra: Extra) -> str:
     step, read = lowered.multiply_adds
     members = "\n".join(_member(*member) for member in _members(lowered, extra))
     size = state_bytes(lowered, extra)
-    what = (
+    step_text = (
         f"a token, a whole number in [0, {program.input.size})"
         if program.input.kind == "tokens"
         else f"a row of {program.input.size} numbers"
@@ -72,7 +69,7 @@ void {name}_init({name}_state *state);
 /* begin a new sequence */
 void {name}_reset({name}_state *state);
 
-/* take one step: {what} */
+/* take one step: {step_text} */
 void {name}_step({name}_state *state, {takes});
 
 /* write the output for the sequence so far */
@@ -89,14 +86,14 @@ void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT]);
 def source(lowered: Lowered, extra: Extra) -> str:
     """Return the C source."""
     name, upper = lowered.style.name, lowered.style.name.upper()
-    wanted = {*lowered.step.uses, *lowered.read.uses, *extra.uses}
-    wanted |= {"fixed_matrix" if lowered.style.fixed else "matrix"} if lowered.constants.matrices else set()
-    parts, _ = assemble(wanted, (*lowered.style.variants, *extra.variants))
+    part_names = {*lowered.step.uses, *lowered.read.uses, *extra.uses}
+    part_names |= {"fixed_matrix" if lowered.style.fixed else "matrix"} if lowered.constants.matrices else set()
+    parts, _ = assemble(part_names, (*lowered.style.variants, *extra.variants))
     system = ("float.h", "limits.h", "stddef.h", "stdint.h")
-    includes = "".join(f"#include <{one}>\n" for one in system)
+    includes = "".join(f"#include <{file}>\n" for file in system)
     matrices = lowered.constants.matrices
     step, read = _signatures(lowered)
-    resets = "\n".join(_reset(*one) for one in lowered.fields)
+    resets = "\n".join(_reset(*file) for file in lowered.fields)
     more = "".join(f"    {line}\n" for line in extra.reset)
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
 {includes}
@@ -118,7 +115,7 @@ typedef char {name}_state_has_the_stated_size[sizeof({name}_state) == {upper}_ST
 {lowered.constants.kinds}{extra.macros}{lowered.constants.arrays}
 /* ── parts ── */
 
-{extra.before}
+{extra.preamble}
 {parts}
 {matrices}
 /* ── the model ── */
@@ -145,7 +142,7 @@ void {read}
 
 
 def _signatures(lowered: Lowered) -> tuple[str, str]:
-    """Return what the functions take that take a step and read the output, with their names."""
+    """Return the C signatures of the functions that take a step and that read the output."""
     name, size, fixed = lowered.style.name, lowered.program.input.size, lowered.style.fixed
     output = f"output[{name.upper()}_OUTPUT])"
     step = f"{name}_step({name}_state *state, const float x[{size}])"

@@ -1,4 +1,4 @@
-"""Programs as ONNX models: nodes from its ops and weights, held against the engine before they are kept."""
+"""Programs as ONNX models, compared with the engine before they are written."""
 
 from rekur.ship.to_onnx.check import Found, check_models
 from rekur.ship.to_onnx.export import Exported, export_onnx

@@ -1,4 +1,4 @@
-"""ONNX models held against the engine: at several batch sizes and lengths, and step by step with the state carried on.
+"""ONNX models compared with the engine: at several batch sizes and lengths, and step by step with carried state.
 
 Axes: B sequences, T time, D input features, K scores.
 """
@@ -18,12 +18,12 @@ from rekur.errors import RekurError
 from rekur.program import Engine, draw_sequences
 from rekur.ship.difference import differences
 
-#: largest difference that passes, as `rekur.ship.difference` measures it
+#: largest accepted difference, as measured by `rekur.ship.difference`
 TOLERANCE = 1e-5
 BATCHES, LENGTHS = (1, 2, 5), (1, 7, 31)
-#: batches of whole sequences that hold nothing: sequences, and the steps up to which they are padded
+#: empty batches: number of sequences without steps, and the length of their padding
 EMPTY = ((0, 5), (0, 0), (2, 0))
-#: steps that the engine takes at a time where the model takes them one by one
+#: numbers of steps that the engine takes at once while the model takes them one by one
 CHUNKS = (1, 3, 9)
 _PURPOSE = "rekur export --to onnx"
 
@@ -45,9 +45,9 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
     """Check ONNX models by ONNX's own rules, run them in ONNX Runtime, and return the largest difference.
 
     Args:
-        models: as :func:`rekur.ship.to_onnx.make_models` returned them.
-        engine: what runs the same program.
-        tolerance: the largest difference that passes.
+        models: from :func:`rekur.ship.to_onnx.make_models`.
+        engine: the engine of the same program.
+        tolerance: the largest accepted difference.
 
     Raises:
         RekurError: a model breaks a rule of ONNX, or differs by more.
@@ -75,7 +75,7 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
         for batch in BATCHES:
             worst = _larger(worst, _check_steps(sessions["step"], engine, batch, rng))
     if not worst.difference <= tolerance:
-        fix = "Such scores hang on the last bits of what they are made of; a larger --tolerance lets them pass."
+        fix = "Such scores depend on the last bits of their terms; a larger --tolerance accepts them."
         text = f"largest difference to the model's own scores: got {worst.difference:.2g} in {worst.where}; "
         raise RekurError(f"{text}expected at most {tolerance:g}. {fix}")
     return worst
@@ -99,13 +99,13 @@ def _session(name: str, model: Any) -> Any:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # each library has errors of its own, some of them without a common base
+    except Exception as error:  # each library has its own errors, some without a common base
         first = str(error).strip().splitlines()[0]
         raise RekurError(f"{name}.onnx: got '{first}'; expected a model that is valid and runs.") from error
 
 
 def _draw(engine: Engine, batch: int, length: int, rng: np.random.Generator) -> list[Array]:
-    """Return sequences, the first of this length, one of the others without a step."""
+    """Return sequences: the first of the given length, the others shorter, one of them empty."""
     lengths = [length, *rng.integers(0, length, size=batch - 1, endpoint=True).tolist()]
     if batch > 2:
         lengths[2] = 0
@@ -120,26 +120,26 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
     names = [output.name for output in session.get_outputs()]
-    found = dict(zip(names, session.run(names, {"input": x, "lengths": lengths}), strict=True))
-    place = f"sequence.onnx, {len(sequences)} sequences of up to {shape[1]} steps"
-    worst = _compare(found["scores"], engine.run(sequences), f"{place}, scores")
-    if "steps" in found:
+    outputs = dict(zip(names, session.run(names, {"input": x, "lengths": lengths}), strict=True))
+    where = f"sequence.onnx, {len(sequences)} sequences of up to {shape[1]} steps"
+    worst = _compare(outputs["scores"], engine.run(sequences), f"{where}, scores")
+    if "steps" in outputs:
         for row, sequence in enumerate(sequences):
-            wanted = np.zeros((shape[1], engine.program.output_size), np.float32)
-            wanted[: len(sequence)] = engine.run_steps(sequence)[0]
-            worst = _larger(worst, _compare(found["steps"][row], wanted, f"{place}, steps of sequence {row}"))
+            expected = np.zeros((shape[1], engine.program.output_size), np.float32)
+            expected[: len(sequence)] = engine.run_steps(sequence)[0]
+            worst = _larger(worst, _compare(outputs["steps"][row], expected, f"{where}, steps of sequence {row}"))
     return worst
 
 
 def _check_nothing(session: Any, engine: Engine, batch: int, length: int) -> Found:
-    """Run a batch without a sequence, or sequences without a step."""
+    """Check a batch without sequences, or with sequences without steps."""
     source = engine.program.input
     dtype, more = (np.int64, ()) if source.kind == "tokens" else (np.float32, (source.size,))
     x = np.zeros((batch, length, *more), dtype)
     names = [output.name for output in session.get_outputs()]
-    found = dict(zip(names, session.run(names, {"input": x, "lengths": np.zeros(batch, np.int64)}), strict=True))
+    outputs = dict(zip(names, session.run(names, {"input": x, "lengths": np.zeros(batch, np.int64)}), strict=True))
     sizes = {"scores": (batch,), "steps": (batch, length)}
-    for name, array in found.items():
+    for name, array in outputs.items():
         expected = (*sizes[name], engine.program.output_size)
         if array.shape != expected:
             raise RekurError(
@@ -147,41 +147,41 @@ def _check_nothing(session: Any, engine: Engine, batch: int, length: int) -> Fou
             )
     if batch == 0:
         return Found(0.0, "nowhere")
-    wanted = engine.run(list(x[:, :0]))
-    return _compare(found["scores"], wanted, f"sequence.onnx, {batch} sequences of 0 steps, scores")
+    expected_scores = engine.run(list(x[:, :0]))
+    return _compare(outputs["scores"], expected_scores, f"sequence.onnx, {batch} sequences of 0 steps, scores")
 
 
 def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Generator) -> Found:
     names = [output.name for output in session.get_outputs()]
     sequences = draw_sequences(engine.program, batch * [sum(CHUNKS)], rng)
-    wanted = [engine.initial_state() for _ in sequences]
+    states = [engine.initial_state() for _ in sequences]
     slots = [slot.name for slot in engine.program.state]
-    state = {f"state.{slot}": np.stack(arrays) for slot, *arrays in zip(slots, *wanted, strict=True)}
+    state = {f"state.{slot}": np.stack(arrays) for slot, *arrays in zip(slots, *states, strict=True)}
     worst, begin = Found(0.0, "nowhere"), 0
     for chunk in CHUNKS:
         for time in range(begin, begin + chunk):
             x = np.stack([sequence[time] for sequence in sequences])
-            found = dict(zip(names, session.run(names, {"input": x, **state}), strict=True))
-            state = {f"state.{slot}": found[f"next.{slot}"] for slot in slots}
+            outputs = dict(zip(names, session.run(names, {"input": x, **state}), strict=True))
+            state = {f"state.{slot}": outputs[f"next.{slot}"] for slot in slots}
         parts = [sequence[begin : begin + chunk] for sequence in sequences]
-        wanted = [engine.advance(part, before) for part, before in zip(parts, wanted, strict=True)]
+        states = [engine.advance(part, state_before) for part, state_before in zip(parts, states, strict=True)]
         begin += chunk
-        place = f"step.onnx, {batch} sequences after {begin} steps"
-        scores = np.stack([engine.read(after) for after in wanted])
-        worst = _larger(worst, _compare(found["scores"], scores, f"{place}, scores"))
-        for slot, *arrays in zip(slots, *wanted, strict=True):
-            worst = _larger(worst, _compare(found[f"next.{slot}"], np.stack(arrays), f"{place}, next.{slot}"))
+        where = f"step.onnx, {batch} sequences after {begin} steps"
+        scores = np.stack([engine.read(state_after) for state_after in states])
+        worst = _larger(worst, _compare(outputs["scores"], scores, f"{where}, scores"))
+        for slot, *arrays in zip(slots, *states, strict=True):
+            worst = _larger(worst, _compare(outputs[f"next.{slot}"], np.stack(arrays), f"{where}, next.{slot}"))
     return worst
 
 
-def _compare(found: Array, wanted: Array, where: str) -> Found:
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        got, expected = (f"{array.dtype} {array.shape}" for array in (found, wanted))
+def _compare(actual: Array, reference: Array, where: str) -> Found:
+    if actual.shape != reference.shape or actual.dtype != reference.dtype:
+        got, expected = (f"{array.dtype} {array.shape}" for array in (actual, reference))
         raise RekurError(f"{where}: got {got}; expected {expected}.")
-    away = differences(found.reshape(len(found), -1), wanted.reshape(len(found), -1))
-    row, place = np.unravel_index(int(away.argmax()), away.shape)
-    return Found(float(away[row, place]), f"{where}, row {row}, number {place}")
+    away = differences(actual.reshape(len(actual), -1), reference.reshape(len(actual), -1))
+    row, column = np.unravel_index(int(away.argmax()), away.shape)
+    return Found(float(away[row, column]), f"{where}, row {row}, number {column}")
 
 
-def _larger(one: Found, other: Found) -> Found:
-    return other if other.difference > one.difference else one
+def _larger(first: Found, other: Found) -> Found:
+    return other if other.difference > first.difference else first

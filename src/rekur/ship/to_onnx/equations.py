@@ -1,4 +1,4 @@
-"""The equations of every cell as ONNX operators, for cells (or what stands around them) that have no operator.
+"""The equations of every cell as ONNX operators, for cells and options that no single operator has.
 
 Axes: T time, B sequences, D input features, P numbers that need no state, H hidden, K heads, E = H/K.
 """
@@ -20,11 +20,11 @@ States = list[Value]
 
 
 class Equations:
-    """One cell.
+    """The equations of one cell.
 
     Args:
-        graph: where the nodes go.
-        cell: what it is.
+        graph: the graph of the nodes.
+        cell: the cell.
         names: role -> name of the weight.
         weights: role -> weight.
     """
@@ -38,7 +38,7 @@ class Equations:
         return self._graph.matrix(self._names[role], self._weights[role])
 
     def _part(self, role: str, part: str, change: Callable[[Array], Array]) -> Value:
-        """Return a part of a matrix, or all of it in another order; see :meth:`Matrix.map`."""
+        """Return a slice of a matrix, or a reordered matrix; see :meth:`Matrix.map`."""
         return self._graph.matrix(f"{self._names[role]}.{part}", self._weights[role].map(change))
 
     def _times(self, x: Value, role: str, bias: str = "") -> Value:
@@ -46,7 +46,7 @@ class Equations:
         return product + self._weight(bias) if bias in self._names else product
 
     def streams(self, x: Value) -> list[tuple[Value, int]]:
-        """Return what needs no state, for inputs (T, B, D): values (T, B, P), each with its P."""
+        """Return the terms that need no state, for inputs (T, B, D): values (T, B, P), each with its P."""
         cell = self._cell
         if cell.norm:
             return [(self._normalised(self._times(x, "weight_ih"), "ih"), cell.gates * cell.hidden)]
@@ -60,24 +60,24 @@ class Equations:
         kind = self._cell.kind
         if self._cell.linear:
             h = streams[0] * state[0] + streams[1]
-            y, after = h, [h]
+            y, new_state = h, [h]
         elif kind in ("rnn", "rnn_relu"):
             h = (streams[0] + self._product(state[0])).apply("Tanh" if kind == "rnn" else "Relu")
-            y, after = h, [h]
+            y, new_state = h, [h]
         elif kind in ("lstm", "lstm_peephole"):
-            y, after = self._lstm(streams[0], state)
+            y, new_state = self._lstm(streams[0], state)
         elif kind == "gru":
-            y, after = self._gru(streams[0], state)
+            y, new_state = self._gru(streams[0], state)
         elif kind == "gru_reset_before":
-            y, after = self._gru_reset_before(streams[0], state)
+            y, new_state = self._gru_reset_before(streams[0], state)
         else:
-            y, after = (self._slstm if kind == "slstm" else self._mlstm)(streams[0], state)
+            y, new_state = (self._slstm if kind == "slstm" else self._mlstm)(streams[0], state)
         keep_h, keep_c = self._cell.stay
         if keep_h:
-            after[0] = y = after[0] + (state[0] - after[0]) * keep_h
+            new_state[0] = y = new_state[0] + (state[0] - new_state[0]) * keep_h
         if keep_c:
-            after[1] = after[1] + (state[1] - after[1]) * keep_c
-        return y, after
+            new_state[1] = new_state[1] + (state[1] - new_state[1]) * keep_c
+        return y, new_state
 
     def _product(self, h: Value) -> Value:
         if self._cell.norm:
@@ -99,12 +99,12 @@ class Equations:
         return self._graph.node("LayerNormalization", x, gain, bias, axis=-1, epsilon=self._cell.norm)
 
     def _lstm(self, projected: Value, state: States) -> tuple[Value, States]:
-        size, before = self._cell.hidden, state[1]
+        size, c_before = self._cell.hidden, state[1]
         write, keep, new, show = (projected + self._product(state[0])).split(*(4 * [size]))
         peeps = self._cell.kind == "lstm_peephole"
         if peeps:
-            write, keep = write + self._weight("weight_ci") * before, keep + self._weight("weight_cf") * before
-        c = keep.apply("Sigmoid") * before + write.apply("Sigmoid") * new.apply("Tanh")
+            write, keep = write + self._weight("weight_ci") * c_before, keep + self._weight("weight_cf") * c_before
+        c = keep.apply("Sigmoid") * c_before + write.apply("Sigmoid") * new.apply("Tanh")
         if peeps:
             show = show + self._weight("weight_co") * c
         read = self._even(c, self._weight("gain_c"), self._weight("bias_c")) if self._cell.norm else c
@@ -132,8 +132,8 @@ class Equations:
         r, z = total.apply("Sigmoid").split(size, size)
         inner = x_new + (r * h) @ self._part("weight_hh", "new", lambda rows: rows[2 * size :].T)
         n = (inner if bias is None else inner + bias[2 * size :].copy()).apply("Tanh")
-        after = n + z * (h - n)
-        return after, [after]
+        new_h = n + z * (h - n)
+        return new_h, [new_h]
 
     def _linear_form(self, x: Value) -> tuple[Value, Value]:
         """Return a and b of h = a ⊙ h' + b, each (T, B, H)."""
@@ -153,7 +153,7 @@ class Equations:
         r, i = self._times(v, "weight_ih", "bias_ih").apply("Sigmoid").split(size, size)
         log_a = r * self._graph.weight(f"{self._names['decay']}.log", log_decay(self._weights["decay"].numbers))
         a = log_a.apply("Exp")
-        # 1 - a², which ends in nothing where a is close to 1, as -tanh(log a) · (a² + 1)
+        # 1 - a² loses all digits where a is close to 1; -tanh(log a) · (a² + 1) equals it and does not
         left = -(log_a.apply("Tanh") * (a * a + 1.0))
         left = self._graph.node("Max", left, np.array(np.finfo(np.float32).tiny, np.float32))
         return a, left.apply("Sqrt") * (i * v)
@@ -161,16 +161,16 @@ class Equations:
     def _slstm(self, projected: Value, state: States) -> tuple[Value, States]:
         h, c_before, n_before, m_before = state
         total = projected + self._blocks(h)
-        log_i, keep, new, show = total.split(*(4 * [self._cell.hidden]))
-        kept = _log_sigmoid(keep) + m_before
-        m = self._graph.node("Max", kept, log_i)
-        i, f = (log_i - m).apply("Exp"), (kept - m).apply("Exp")
+        log_i, forget, new, show = total.split(*(4 * [self._cell.hidden]))
+        log_f = _log_sigmoid(forget) + m_before
+        m = self._graph.node("Max", log_f, log_i)
+        i, f = (log_i - m).apply("Exp"), (log_f - m).apply("Exp")
         c, n = f * c_before + i * new.apply("Tanh"), f * n_before + i
-        after = show.apply("Sigmoid") * (c / n)
-        return after, [after, c, n, m]
+        new_h = show.apply("Sigmoid") * (c / n)
+        return new_h, [new_h, c, n, m]
 
     def _blocks(self, h: Value) -> Value:
-        """Return the product of the state (B, H) with a matrix that has a block for each head (B, 4H)."""
+        """Return the product (B, 4H) of the state (B, H) with a block-diagonal matrix, one block for each head."""
         heads, hidden = self._cell.heads, self._cell.hidden
         if heads == 1:
             return self._product(h)
@@ -186,19 +186,19 @@ class Equations:
 
     def _mlstm(self, projected: Value, state: States) -> tuple[Value, States]:
         hidden, heads = self._cell.hidden, self._cell.heads
-        each, (memory, before, m_before) = hidden // heads, state
-        *units, log_i, keep = projected.split(hidden, hidden, hidden, hidden, heads, heads)
+        each, (memory, n_before, m_before) = hidden // heads, state
+        *units, log_i, forget = projected.split(hidden, hidden, hidden, hidden, heads, heads)
         q, k, v, o = (unit.reshape(0, heads, each) for unit in units)
         k = k / math.sqrt(each)
-        kept = _log_sigmoid(keep) + m_before
-        m = self._graph.node("Max", kept, log_i, 0.0)
-        i, f = (log_i - m).apply("Exp").unsqueeze(2), (kept - m).apply("Exp").unsqueeze(2)
+        log_f = _log_sigmoid(forget) + m_before
+        m = self._graph.node("Max", log_f, log_i, 0.0)
+        i, f = (log_i - m).apply("Exp").unsqueeze(2), (log_f - m).apply("Exp").unsqueeze(2)
         memory = f.unsqueeze(3) * memory + v.unsqueeze(3) * (i * k).unsqueeze(2)
-        n = f * before + i * k
-        found = (memory @ q.unsqueeze(3)).squeeze(3)
+        n = f * n_before + i * k
+        retrieved = (memory @ q.unsqueeze(3)).squeeze(3)
         share = (n * q).reduce("Sum", 2).apply("Abs")
         weight = self._graph.node("Max", share, (-m).apply("Exp")).unsqueeze(2)
-        y = (o.apply("Sigmoid") * found / weight).reshape(0, hidden)
+        y = (o.apply("Sigmoid") * retrieved / weight).reshape(0, hidden)
         return y, [memory, n, m]
 
 

@@ -18,7 +18,7 @@ from rekur.ship.to_onnx.graph import LARGEST
 from rekur.ship.to_onnx.manifest import FORMAT, make_manifest
 from rekur.ship.to_onnx.models import make_models
 
-#: what runs an export without Rekur
+#: programs that run an export without Rekur
 RUNNERS = ("run.py", "run.mjs")
 
 
@@ -27,11 +27,11 @@ class Exported:
     """An export that was written.
 
     Args:
-        folder: where it stands.
-        files: name -> bytes.
-        found: the largest difference to the model's own scores.
-        tolerance: the largest that would have passed.
-        causal: whether there is a graph of single steps.
+        folder: its folder.
+        files: name -> size in bytes.
+        found: the largest difference from the model's own scores.
+        tolerance: the largest accepted difference.
+        causal: whether it has a graph of single steps.
         precision: of the matrices: ``float32``, ``int8`` or ``bfloat16``.
     """
 
@@ -51,28 +51,28 @@ def export_onnx(
     tolerance: float = TOLERANCE,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a bundle as ONNX models, whole or not at all, once they give what the engine gives.
+    """Write a bundle as ONNX models, whole or not at all, after comparing their scores with the engine's.
 
-    The folder gets ``sequence.onnx`` (input, lengths -> scores), for models that read forward only ``step.onnx``
+    The folder gets ``sequence.onnx`` (input, lengths -> scores), ``step.onnx`` if the model reads forward only
     (one step and the state -> scores and the next state), ``manifest.json``, and the runners ``run.py`` and
-    ``run.mjs``, which need ONNX Runtime alone.
+    ``run.mjs``, which need only ONNX Runtime.
 
     Args:
         bundle: a bundle, or its folder.
-        folder: where the export is to stand.
-        precision: of the matrices: ``float32``, ``int8`` with a scale a row, or ``bfloat16``; by default as they are in
-            the bundle. In memory ONNX Runtime holds float32, whatever the files hold.
-        tolerance: the largest difference to the engine, which runs the same weights, that passes; relative where scores
-            are above 1.
-        overwrite: replace an export that stands there; default False.
+        folder: the folder of the export.
+        precision: of the matrices: ``float32``, ``int8`` with a scale for each row, or ``bfloat16``; by default that of
+            the bundle. In memory ONNX Runtime holds float32 in any case.
+        tolerance: the largest accepted difference from the engine, which runs the same weights; relative for scores
+            above 1.
+        overwrite: replace an export; default False.
 
     Returns:
-        what was written.
+        the export.
 
     Raises:
-        InputError: the folder is taken, the bundle has no program, or one of another precision of few bits.
+        InputError: the folder is taken, or the bundle has no program, or a program of another low precision.
         RekurError: the models differ by more than the tolerance; nothing is written.
-        SaveError: the place may not be written.
+        SaveError: the disk is full, or there is no permission to write.
         MissingDependencyError: ``onnx`` or ``onnxruntime`` is not installed.
 
     Example:
@@ -84,14 +84,14 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    runner(saved)  # features, program and answers are those of one model
+    runner(saved)  # checks that features, program and answers belong to one model
     program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
     engine = Engine(program, weights)
     models = make_models(program, weights, {"fingerprint": saved.fingerprint})
-    found = check_models(models, engine, tolerance)
+    measured = check_models(models, engine, tolerance)
     begin = engine.initial_state() if program.causal else []
     manifest = make_manifest(
         program,
@@ -100,7 +100,7 @@ def export_onnx(
         targets=saved.config.get("targets", {}),
         fingerprint=saved.fingerprint,
         states=dict(zip([slot.name for slot in program.state], begin, strict=False)),
-        found=found,
+        measured=measured,
         tolerance=tolerance,
         runtime=runtime.__version__,
     )
@@ -110,4 +110,4 @@ def export_onnx(
     files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
     write_folder(target, files, FORMAT, overwrite=overwrite)
     sizes = {name: len(content) for name, content in files.items()}
-    return Exported(Path(folder), sizes, found, tolerance, program.causal, program.precision)
+    return Exported(Path(folder), sizes, measured, tolerance, program.causal, program.precision)

@@ -1,4 +1,4 @@
-"""An ONNX graph that is being made, node after node, from equations as they are written on paper."""
+"""An ONNX graph under construction; arithmetic on its values adds nodes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rekur._check import need
 from rekur._tensors import Array
 from rekur.ship.to_onnx.matrix import Matrix
 
-#: the operators and the file format that are used: the oldest that have all that programs need
+#: the oldest versions of the operators and of the file format with all that programs need
 OPSET, IR_VERSION = 18, 8
-#: bytes of weights: one file is one protocol buffer, which holds no more
+#: most bytes of weights: the limit of a protocol buffer, which is one file
 LARGEST = 2_000_000_000
-#: what a node may read: a value, a number or an array (which become constants), or nothing
+#: an input of a node: a value, a number or an array (which become constants), or None for an omitted one
 Operand = Union["Value", float, Array, None]
 #: sizes of axes: a number, or the name of one that may vary
 Axes = Sequence[int | str]
 
 
 class Value:
-    """What a node writes; arithmetic on it adds nodes.
+    """The output of a node; arithmetic on it adds nodes.
 
     Args:
-        graph: where the nodes go.
+        graph: the graph of the nodes.
         name: its name in the graph.
     """
 
@@ -65,7 +65,7 @@ class Value:
         return self.graph.nodes("Split", len(sizes), self, np.array(sizes, np.int64), axis=axis)
 
     def slice(self, start: int, end: int | None, axis: int) -> Value:
-        """Return what stands from ``start`` to before ``end`` along an axis."""
+        """Return the slice ``[start, end)`` along an axis."""
         stop = np.iinfo(np.int64).max if end is None else end
         return self.graph.node("Slice", self, *(np.array([n], np.int64) for n in (start, stop, axis)))
 
@@ -78,7 +78,7 @@ class Value:
         return self.graph.node("Squeeze", self, np.array(axes, np.int64))
 
     def reshape(self, *sizes: int) -> Value:
-        """Return the value in another shape; 0 stands for the size of the axis as it is."""
+        """Return the value in another shape; 0 keeps the size of an axis."""
         return self.graph.node("Reshape", self, np.array(sizes, np.int64))
 
     def transpose(self, *axes: int) -> Value:
@@ -86,7 +86,7 @@ class Value:
         return self.graph.node("Transpose", self, perm=list(axes))
 
     def reduce(self, function: str, axis: int) -> Value:
-        """Return a sum, mean, maximum or minimum over an axis, which goes."""
+        """Return a sum, mean, maximum or minimum over an axis, which is removed."""
         return self.graph.node(f"Reduce{function}", self, np.array([axis], np.int64), keepdims=0)
 
     def cast(self, dtype: str) -> Value:
@@ -95,7 +95,7 @@ class Value:
 
 
 class Graph:
-    """An ONNX graph that is being made: nodes in the order in which they run, and the arrays that they read.
+    """An ONNX graph under construction: nodes in the order in which they run, and the arrays that they read.
 
     Example:
         >>> graph = Graph()  # doctest: +SKIP
@@ -112,11 +112,11 @@ class Graph:
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._count = 0
-        #: what the nodes belong to; their names begin with it
+        #: prefix of the names of new nodes
         self.place = ""
 
     def type_of(self, dtype: str) -> int:
-        """Return ONNX's number of a type."""
+        """Return ONNX's code of a type."""
         return int(self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def nodes(self, kind: str, count: int, *reads: Operand, **attributes: Any) -> list[Value]:
@@ -126,9 +126,9 @@ class Graph:
             names.pop()
         self._count += 1
         name = f"{self.place}/{kind}_{self._count}"
-        written = [name] if count == 1 else [f"{name}.{place}" for place in range(count)]
+        written = [name] if count == 1 else [f"{name}.{index}" for index in range(count)]
         self._scopes[-1].append(self.helper.make_node(kind, names, written, name=name, **attributes))
-        return [Value(self, one) for one in written]
+        return [Value(self, output) for output in written]
 
     def node(self, kind: str, *reads: Operand, **attributes: Any) -> Value:
         """Add a node and return the one value that it writes."""
@@ -143,34 +143,34 @@ class Graph:
         """Make a value an output of the graph."""
         last = self._scopes[-1][-1]
         if list(last.output) == [value.name] and value.name not in {output.name for output in self._outputs}:
-            # no node has read it yet: it takes the name
+            # no node has read the value yet, so it can be renamed
             value.name = last.output[0] = name
         else:
             self._scopes[-1].append(self.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
         self._outputs.append(self.info(name, dtype, axes))
 
     def weight(self, name: str, array: Array) -> Value:
-        """Return a named array as it is (uint16: the bits of bfloat16); it is kept once, whoever reads it."""
+        """Return a named array (uint16: the bits of bfloat16); the graph stores it once."""
         self._arrays.setdefault(name, array)
         return Value(self, name)
 
     def constant(self, array: Array) -> Value:
-        """Return an array without a name of its own."""
+        """Return an unnamed array."""
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
             self._constants[key] = self.weight(f"constant_{len(self._constants)}", array)
         return self._constants[key]
 
     def matrix(self, name: str, matrix: Matrix) -> Value:
-        """Return a named weight as float32; it is kept once, in the bits that it has, whoever reads it.
+        """Return a named weight as float32; the graph stores it once, in its own precision.
 
-        Runtimes compute the float32 once, as they load the model. So int8 is a Cast and a Mul: ONNX Runtime would run a
-        DequantizeLinear anew at each step.
+        Runtimes compute the float32 once, when they load the model. So int8 is a Cast and a Mul: ONNX Runtime would run
+        a DequantizeLinear again at each step.
         """
         return self._once("wide", name, lambda: self._wide(self.weight(name, matrix.numbers), name, matrix.scale))
 
     def rows(self, name: str, matrix: Matrix, places: Value) -> Value:
-        """Return rows of a named table as float32; no others are expanded."""
+        """Return rows of a named table as float32; only these are converted."""
         rows = self.node("Gather", self.weight(name, matrix.numbers), places, axis=0)
         if matrix.numbers.dtype == np.float32:
             return rows
@@ -180,7 +180,7 @@ class Graph:
         return rows * self.node("Gather", self.weight(f"{name}.scale", matrix.scale), places, axis=0)
 
     def turned(self, weight: Value) -> Value:
-        """Return the transpose of a matrix that is a weight; runtimes compute it once, as they load the model."""
+        """Return the transpose of a weight matrix; runtimes compute it once, when they load the model."""
         return self._once("turned", weight.name, lambda: weight.transpose(1, 0))
 
     def scan(self, name: str, states: Sequence[tuple[Value, Axes]], streams: Sequence[tuple[Value, Axes]]) -> Loop:
@@ -188,12 +188,12 @@ class Graph:
         return Loop(self, name, states, streams)
 
     def model(self, name: str, text: str, facts: dict[str, str]) -> Any:
-        """Return the graph as a model of its own.
+        """Return the graph as a model.
 
         Args:
             name: of the graph.
-            text: what it is, for people.
-            facts: what it is, by name, for programs.
+            text: its description.
+            facts: its metadata.
         """
         arrays = [self._tensor(name, array) for name, array in self._arrays.items()]
         graph = self.helper.make_graph(self._scopes[0], name, self._inputs, self._outputs, arrays)
@@ -204,29 +204,29 @@ class Graph:
         return model
 
     def info(self, name: str, dtype: str, axes: Axes) -> Any:
-        """Return the type and axes of a value, as graphs name them."""
+        """Return the declaration of a value: its name, type and axes."""
         return self.helper.make_tensor_value_info(name, self.type_of(dtype), list(axes))
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[list[Any]]:
-        """Give a list to which nodes go for a while, instead of to the graph."""
+        """Collect new nodes in a list instead of the graph."""
         nodes: list[Any] = []
         self._scopes.append(nodes)
         yield nodes
         self._scopes.pop()
 
-    def _once(self, what: str, name: str, make: Callable[[], Value]) -> Value:
-        """Return a value that is made of a weight alone, outside of every loop."""
-        if (what, name) not in self._made:
+    def _once(self, purpose: str, name: str, make: Callable[[], Value]) -> Value:
+        """Return a value computed from a weight alone, outside of every loop."""
+        if (purpose, name) not in self._made:
             self._scopes.append(self._scopes[0])
-            self._made[what, name] = make()
+            self._made[purpose, name] = make()
             self._scopes.pop()
-        return self._made[what, name]
+        return self._made[purpose, name]
 
-    def _wide(self, kept: Value, name: str, scale: Array | None) -> Value:
+    def _wide(self, stored: Value, name: str, scale: Array | None) -> Value:
         if self._arrays[name].dtype == np.float32:
-            return kept
-        wide = kept.cast("float32")
+            return stored
+        wide = stored.cast("float32")
         return wide if scale is None else wide * self.weight(f"{name}.scale", scale)
 
     def _tensor(self, name: str, array: Array) -> Any:
@@ -244,13 +244,13 @@ class Graph:
 
 
 class Loop:
-    """A Scan: the same nodes at each step, with a state that is carried on.
+    """A Scan: the same nodes at each step, with carried states.
 
     Args:
         graph: the graph around it.
-        name: begins the names of what is inside.
-        states: the states before the first step, each with its axes.
-        streams: what is read step by step along the first axis, each with the axes of one step.
+        name: prefix of the names inside.
+        states: the initial states, each with its axes.
+        streams: the values read step by step along the first axis, each with the axes of one step.
     """
 
     def __init__(
@@ -261,8 +261,8 @@ class Loop:
         streams: Sequence[tuple[Value, Axes]],
     ) -> None:
         self._graph, self._name, self._states, self._streams = graph, name, states, streams
-        self.state = [Value(graph, f"{name}/state_{place}") for place in range(len(states))]
-        self.stream = [Value(graph, f"{name}/stream_{place}") for place in range(len(streams))]
+        self.state = [Value(graph, f"{name}/state_{index}") for index in range(len(states))]
+        self.stream = [Value(graph, f"{name}/stream_{index}") for index in range(len(streams))]
 
     def run(self, step: Any, axes: Axes) -> Value:
         """Return the outputs of all steps.
@@ -271,10 +271,10 @@ class Loop:
             step: (streams of one step, states) -> (output, next states).
             axes: those of the output of one step.
         """
-        graph, names = self._graph, [f"{self._name}/next_{place}" for place in range(len(self.state))]
+        graph, names = self._graph, [f"{self._name}/next_{index}" for index in range(len(self.state))]
         with graph.scope() as nodes:
-            y, after = step(self.stream, self.state)
-            for name, value in zip([*names, f"{self._name}/y"], [*after, y], strict=True):
+            y, new_states = step(self.stream, self.state)
+            for name, value in zip([*names, f"{self._name}/y"], [*new_states, y], strict=True):
                 nodes.append(graph.helper.make_node("Identity", [value.name], [name], name=f"{name}/Identity"))
         begins = [(value.name, axes) for value, (_, axes) in zip(self.state, self._states, strict=True)]
         begins += [(value.name, axes) for value, (_, axes) in zip(self.stream, self._streams, strict=True)]

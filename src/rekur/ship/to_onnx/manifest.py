@@ -1,4 +1,4 @@
-"""The manifest of an export: everything that a runner needs besides the graphs, as JSON."""
+"""The manifest of an export: everything else that a runner needs, as JSON."""
 
 from __future__ import annotations
 
@@ -25,24 +25,29 @@ def make_manifest(
     targets: Mapping[str, Any],
     fingerprint: str,
     states: Mapping[str, Any],
-    found: Found,
+    measured: Found,
     tolerance: float,
     runtime: str,
 ) -> dict[str, Any]:
     """Return the manifest as plain JSON.
 
     Args:
-        program: what was exported.
+        program: the exported program.
         models: its ONNX models.
-        features: what :meth:`rekur.features.Features.to_dict` says.
-        targets: labels, or mean and scale, as the bundle's config has them.
+        features: from :meth:`rekur.features.Features.to_dict`.
+        targets: labels, or mean and scale, from the bundle's config.
         fingerprint: of the bundle.
-        states: name -> the values of a state before the first step.
-        found: the largest difference to the engine.
-        tolerance: the one that would have passed.
-        runtime: the version of ONNX Runtime in which the models ran.
+        states: name -> the initial values of a state.
+        measured: the largest difference from the engine.
+        tolerance: the largest accepted difference.
+        runtime: the version of ONNX Runtime that ran the models.
     """
-    checked = {"difference": found.difference, "where": found.where, "tolerance": tolerance, "onnxruntime": runtime}
+    checked = {
+        "difference": measured.difference,
+        "where": measured.where,
+        "tolerance": tolerance,
+        "onnxruntime": runtime,
+    }
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -57,7 +62,7 @@ def make_manifest(
         "reading": reading(features, program.task),
         "prediction": prediction(targets),
         "graphs": {name: _ports(model) for name, model in models.items()},
-        # whole sequences may be none at all; ONNX Runtime ends the process at a single step of no stream
+        # a batch of whole sequences may be empty; ONNX Runtime ends the process at an empty batch of single steps
         "smallest_batch": {name: int(name == "step") for name in models},
         "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
         "targets": dict(targets),
@@ -66,21 +71,21 @@ def make_manifest(
 
 
 def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
-    """Return how the runners read raw items: bytes, characters, letters and rows; the items of others are tokens.
+    """Return how the runners read raw items: bytes, characters, letters and rows; all other items are tokens.
 
     Args:
-        features: what :meth:`rekur.features.Features.to_dict` says.
+        features: from :meth:`rekur.features.Features.to_dict`.
         task: the task; language models read a start token, padding (0), before a text.
 
     Returns:
-        the ``kind``; of characters the number of each (null for those that are left out); of rows means and scales,
-        what stands for a missing value (``hold``: the last one, ``fill`` before the first; ``zero``: 0 once scaled;
-        ``error``: none is taken), and the channels that have an indicator behind them.
+        the ``kind``; for characters the number of each (null for skipped ones); for rows means and scales, how missing
+        values are replaced (``hold``: by the previous value, or by ``fill`` at the start; ``zero``: by 0 after scaling;
+        ``error``: they are refused), and the channels with an indicator of missing values.
 
     Example:
         >>> from rekur.features import SymbolFeatures, TextFeatures
-        >>> found = reading(SymbolFeatures().fit(["AC"]).to_dict())
-        >>> found["numbers"]["A"], found["numbers"]["c"], found["numbers"][" "]
+        >>> numbers = reading(SymbolFeatures().fit(["AC"]).to_dict())["numbers"]
+        >>> numbers["A"], numbers["c"], numbers[" "]
         (2, 3, None)
         >>> reading(TextFeatures("word").fit(["a b"]).to_dict())["why"]
         'words are cut by rekur.features; give token numbers'
@@ -103,18 +108,18 @@ def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
 
 
 def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the number of every character that is known, as it is or folded; None for one that is left out."""
+    """Return the token of every character in the vocabulary, also after folding; None for skipped characters."""
     transform = restore({**features, "options": {**features["options"], "max_length": None}}).transform
-    known = set(features["learnt"]["vocabulary"])
+    vocabulary = set(features["learnt"]["vocabulary"])
     letters = features["kind"] == "symbols"
     numbers: dict[str, int | None] = {}
     for character in map(chr, range(sys.maxunicode + 1)):
         if letters and character.isspace():
             numbers[character] = None
-        elif known & {character, character.lower(), character.upper()} or character.isdecimal():
-            found = int(transform(character)[0])
-            if found != UNKNOWN:
-                numbers[character] = found
+        elif vocabulary & {character, character.lower(), character.upper()} or character.isdecimal():
+            token = int(transform(character)[0])
+            if token != UNKNOWN:
+                numbers[character] = token
     return numbers
 
 
@@ -122,7 +127,7 @@ def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return how scores become a prediction: labels and their probabilities, a number, or the next token.
 
     Args:
-        targets: as the bundle's config has them.
+        targets: from the bundle's config.
 
     Example:
         >>> prediction({"target_mean": 2.0, "target_scale": 0.5})
@@ -132,7 +137,7 @@ def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
         labels = targets["labels"]
         told = {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": labels}
         if any(isinstance(label, int) and abs(label) >= 2**53 for label in labels):
-            told["names"] = [str(label) for label in labels]  # JavaScript reads such numbers as others
+            told["names"] = [str(label) for label in labels]  # JavaScript rounds such large numbers
         return told
     if "target_mean" in targets:
         return {"kind": "number", "mean": targets["target_mean"], "scale": targets["target_scale"]}
@@ -145,12 +150,12 @@ def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ports(model: Any) -> dict[str, Any]:
-    """Return the names, types and axes of what goes into a graph and what comes out of it."""
+    """Return the names, types and axes of the inputs and outputs of a graph."""
     both = {"inputs": model.graph.input, "outputs": model.graph.output}
     return {side: {port.name: _port(port) for port in ports} for side, ports in both.items()}
 
 
 def _port(port: Any) -> dict[str, Any]:
-    given = port.type.tensor_type
-    axes = [axis.dim_param or axis.dim_value for axis in given.shape.dim]
-    return {"dtype": {1: "float32", 7: "int64"}[given.elem_type], "axes": axes}
+    tensor = port.type.tensor_type
+    axes = [axis.dim_param or axis.dim_value for axis in tensor.shape.dim]
+    return {"dtype": {1: "float32", 7: "int64"}[tensor.elem_type], "axes": axes}

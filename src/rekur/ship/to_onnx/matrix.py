@@ -1,4 +1,4 @@
-"""A weight as an export keeps it: the program's own numbers, int8 and bfloat16 among them, in the order of a graph.
+"""A weight of an export: the program's numbers (float32, int8 or bfloat16) in the order of a graph.
 
 Axes: R rows.
 """
@@ -15,11 +15,11 @@ from rekur._tensors import Array
 
 @dataclass(frozen=True)
 class Matrix:
-    """The numbers of a weight, and the scales that go with them.
+    """The numbers of a weight and their scales.
 
     Args:
         numbers: float32, int8, or the bits of bfloat16 as uint16.
-        scale: of int8 what a row is multiplied with (R, 1, …), else None.
+        scale: the scale of each row (R, 1, …) of an int8 weight, else None.
 
     Example:
         >>> small = Matrix(np.array([[1, 2], [3, 4]], np.int8), np.array([[0.5], [2.0]], np.float32))
@@ -35,7 +35,7 @@ class Matrix:
         """Return the weight in another order.
 
         Args:
-            change: takes numbers (R, …) in the order of the program, or scales (R, 1, …), and moves them alike.
+            change: reorders numbers (R, …), and scales (R, 1, …) in the same way.
         """
         scale = None if self.scale is None else np.ascontiguousarray(change(self.scale))
         return Matrix(np.ascontiguousarray(change(self.numbers)), scale)

@@ -1,4 +1,4 @@
-"""A program as ONNX models: of whole sequences, and of one step with its state."""
+"""A program as ONNX models: one of whole sequences, and one of a single step with its state."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rekur.ship.to_onnx.pools import pool
 from rekur.ship.to_onnx.steps import STEPS
 
 _SEQUENCE = (
-    "Scores of whole sequences, 0 or more. input: {input}, padded at the end with anything; lengths: real steps of "
-    "each; scores: one row a sequence{steps}."
+    "Scores of a batch of sequences, which may be empty. input: {input}, padded at the end with any values; lengths: "
+    "number of real steps of each; scores: one row a sequence{steps}."
 )
 _STEP = (
-    "One step of each sequence, 1 or more, with its state. input: {input}; state.NAME: what is remembered, first the "
-    "values of the manifest; scores: as if the sequences ended here; next.NAME: the state of the next step."
+    "One step of a batch of one sequence or more, with its state. input: {input}; state.NAME: the state, at first the "
+    "values in the manifest; scores: as if the sequences ended here; next.NAME: the state for the next step."
 )
 
 
 def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Models:
-    """Return the ONNX models of a program: ``sequence``, and ``step`` where the program is causal.
+    """Return the ONNX models of a program: ``sequence``, and ``step`` if the program is causal.
 
     Args:
-        program: what they do.
-        weights: name -> array, those that the program names.
-        facts: metadata that is kept in them, such as the fingerprint of the bundle.
+        program: the program.
+        weights: name -> array, the weights of the program.
+        facts: metadata of the models, such as the fingerprint of the bundle.
 
     Returns:
-        name -> ``onnx.ModelProto``; not checked yet.
+        name -> ``onnx.ModelProto``, unchecked.
 
     Raises:
-        InputError: the weights are not those of the program.
+        InputError: the weights do not match the program.
         MissingDependencyError: the package ``onnx`` is not installed.
 
     Example:
@@ -49,10 +49,10 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
         ['scores', 'next.layer.0.h', 'next.last']
     """
     arrays = check_weights(program, weights)
-    known = {"rekur": __version__, "task": program.task, "precision": program.precision, **(facts or {})}
-    models = {"sequence": _sequence(program, arrays, known)}
+    metadata = {"rekur": __version__, "task": program.task, "precision": program.precision, **(facts or {})}
+    models = {"sequence": _sequence(program, arrays, metadata)}
     if program.causal:
-        models["step"] = _step(program, arrays, known)
+        models["step"] = _step(program, arrays, metadata)
     return models
 
 
@@ -84,7 +84,7 @@ def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str])
 
 
 def _scored(frame: Frame) -> dict[str, Value]:
-    """Add everything up to the scores, and return the registers of the body."""
+    """Add all nodes up to the scores, and return the registers of the body."""
     registers, pooled = _body(frame), {}
     for op in frame.program.pool:
         frame.graph.place = op.writes
@@ -102,10 +102,10 @@ def _body(frame: Frame) -> dict[str, Value]:
     return registers
 
 
-def _head(frame: Frame, registers: dict[str, Value], place: str = "") -> Value:
-    """Return the output, from rows of any number of axes."""
+def _head(frame: Frame, registers: dict[str, Value], prefix: str = "") -> Value:
+    """Return the output of the head for registers (…, D)."""
     for op in frame.program.head:
-        frame.graph.place = f"{place}{op.writes}"
+        frame.graph.place = f"{prefix}{op.writes}"
         registers[op.writes] = STEPS[op.kind](frame, op, [registers[name] for name in op.reads])
     return registers[frame.program.output]
 

@@ -18,7 +18,7 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 
 def pool(frame: Frame, op: Op, x: Value) -> Value:
-    """Return the row (B, D) that a pool makes of steps (T, B, D), or of its state and one more step (1, B, D)."""
+    """Return the result (B, D) of a pool over steps (T, B, D), or over its state and one more step (1, B, D)."""
     if frame.live:
         return LIVE[op.kind](frame, op, x.squeeze(0))
     return WHOLE[op.kind](frame, op, x)
@@ -32,9 +32,9 @@ def _some(frame: Frame, row: Value) -> Value:
 
 def _last(frame: Frame, op: Op, x: Value) -> Value:
     graph, lengths = frame.graph, frame.lengths
-    one = np.array(1, np.int64)
-    last = graph.node("Max", graph.node("Sub", lengths, one), np.array(0, np.int64))
-    rows = graph.node("Range", np.array(0, np.int64), frame.rows.squeeze(0), one)
+    ones = np.array(1, np.int64)
+    last = graph.node("Max", graph.node("Sub", lengths, ones), np.array(0, np.int64))
+    rows = graph.node("Range", np.array(0, np.int64), frame.rows.squeeze(0), ones)
     places = graph.node("Concat", last.unsqueeze(1), rows.unsqueeze(1), axis=1)
     return _some(frame, graph.node("GatherND", x, places))
 
@@ -73,7 +73,7 @@ def _next_last(frame: Frame, op: Op, x: Value) -> Value:
 
 
 def _counted(frame: Frame, op: Op) -> tuple[Value, Value]:
-    """Return how many steps there were (B, 1), and whether there was one."""
+    """Return the count of steps (B, 1) including this one, and whether there was an earlier one."""
     graph, count = frame.graph, frame.state(op.state["count"])
     frame.after[op.state["count"]] = now = graph.node("Add", count, np.array(1, np.int64))
     return now, graph.node("Greater", count, np.array(0, np.int64))
@@ -98,9 +98,9 @@ def _next_attention(frame: Frame, op: Op, x: Value) -> Value:
     total, mass, top = (frame.state(op.state[role]) for role in ("total", "mass", "top"))
     begun = graph.node("Greater", mass, 0.0)
     now = graph.node("Where", begun, graph.node("Max", top, score), score)
-    kept = graph.node("Where", begun, (graph.node("Where", begun, top, now) - now).apply("Exp"), 0.0)
+    decay = graph.node("Where", begun, (graph.node("Where", begun, top, now) - now).apply("Exp"), 0.0)
     share = (score - now).apply("Exp")
-    total, mass = total * kept + share * x, mass * kept + share
+    total, mass = total * decay + share * x, mass * decay + share
     frame.after |= {op.state["total"]: total, op.state["mass"]: mass, op.state["top"]: now}
     return total / mass
 

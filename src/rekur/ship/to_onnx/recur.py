@@ -1,4 +1,4 @@
-"""Cells through time: by ONNX's own operators where they are the same equations, else step by step in a Scan.
+"""Cells through time: by ONNX's own operators if they have the same equations, else step by step in a Scan.
 
 Axes: T time, B sequences, D input features, H hidden.
 """
@@ -16,7 +16,7 @@ from rekur.ship.to_onnx.frame import Frame
 from rekur.ship.to_onnx.graph import Axes, Value
 from rekur.ship.to_onnx.matrix import Matrix
 
-#: cell -> operator, and which of the cell's gates stands where in its weights
+#: cell -> operator, and the order of the cell's gates in the operator's weights
 _OPERATORS: dict[str, tuple[str, tuple[int, ...]]] = {
     "rnn": ("RNN", (0,)),
     "rnn_relu": ("RNN", (0,)),
@@ -68,9 +68,9 @@ def _by_operator(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix]
         attributes["activations"] = ["Relu"]
     if kind == "GRU":
         attributes["linear_before_reset"] = int(cell.kind == "gru")
-    y, *after = graph.nodes(kind, 1 + len(names), *reads, **attributes)
+    y, *new_states = graph.nodes(kind, 1 + len(names), *reads, **attributes)
     if frame.live:
-        frame.after |= {name: value.squeeze(0) for name, value in zip(names, after, strict=True)}
+        frame.after |= {name: value.squeeze(0) for name, value in zip(names, new_states, strict=True)}
     return y.squeeze(1)
 
 
@@ -79,8 +79,8 @@ def _by_scan(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix], x:
     names = [op.state[role] for role in cell.state()]
     states = [frame.state(name) for name in names]
     if frame.live:
-        y, after = equations.step([value.squeeze(0) for value, _ in equations.streams(x)], states)
-        frame.after |= dict(zip(names, after, strict=True))
+        y, new_states = equations.step([value.squeeze(0) for value, _ in equations.streams(x)], states)
+        frame.after |= dict(zip(names, new_states, strict=True))
         return y.unsqueeze(0)
     reverse = bool(op.options.get("reverse", False))
     if reverse:

@@ -66,7 +66,7 @@ def _clusters(frame: Frame, op: Op, reads: list[Value]) -> Value:
     first, *inside = reads
     frequent = op.size - sum(frame.sizes[name] for name in op.reads[1:])
     head, *each = first.split(frequent, *(len(inside) * [1]))
-    parts = [part + own for part, own in zip(inside, each, strict=True)]
+    parts = [part + log_mass for part, log_mass in zip(inside, each, strict=True)]
     return frame.graph.node("Concat", head, *parts, axis=-1)
 
 
@@ -76,11 +76,11 @@ def _padding(frame: Frame, op: Op, reads: list[Value]) -> Value:
 
 
 def _with_earlier(frame: Frame, name: str, x: Value) -> Value:
-    """Return steps with those before the first in front of them, along time, and keep the last ones."""
+    """Return steps with the window of earlier steps in front, along time, and update the window."""
     keep = frame.begins(name).shape[0]
-    before = frame.state(name)
+    window = frame.state(name)
     axes = (1, 0) if frame.begins(name).ndim == 1 else (1, 0, 2)
-    joined = frame.graph.node("Concat", before.transpose(*axes), x, axis=0)
+    joined = frame.graph.node("Concat", window.transpose(*axes), x, axis=0)
     if frame.live:
         frame.after[name] = joined.slice(-keep, None, 0).transpose(*axes)
     return joined
@@ -103,51 +103,51 @@ def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
         key = _mix(graph.node("BitwiseXor", key, joined.slice(keep - back, -back, 0)))
         order = back + 1
         if order in orders:
-            found = _vectors_of(frame, op, order, key)
-            total = found if total is None else total + found
+            vectors = _vectors_of(frame, op, order, key)
+            total = vectors if total is None else total + vectors
     return reads[0] if total is None else total
 
 
 def _recall(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    """Look up what followed the run that ends at each step, once it is noted what followed the run before it."""
+    """Store each step's token as the follower of the run before it, then look up the follower of the run it ends."""
     graph, keep, slots = frame.graph, max(op.options["orders"]), op.options["slots"]
     joined = _with_earlier(frame, op.state["before"], reads[0])
     window = [reads[0], *(joined.slice(keep - back, -back, 0) for back in range(1, keep + 1))]
-    found, kept = [], []
-    for place, order in enumerate(op.options["orders"]):
+    followers, memories = [], []
+    for index, order in enumerate(op.options["orders"]):
         read, written = _run_key(window[:order]), _run_key(window[1 : order + 1])
         entries = graph.node("BitwiseOr", _shift(_mark(written), 32, "LEFT"), reads[0])
         reads_at, writes_at = (_bits(_shift(key, 12, "RIGHT"), slots - 1) for key in (read, written))
         if frame.live:
-            memory = graph.node("Gather", frame.state(op.state["memory"]), np.array(place, np.int64), axis=1)
+            memory = graph.node("Gather", frame.state(op.state["memory"]), np.array(index, np.int64), axis=1)
             turned = [value.transpose(1, 0) for value in (writes_at, entries, reads_at)]
             memory = graph.node("ScatterElements", memory, turned[0], turned[1], axis=1)
             seen = graph.node("GatherElements", memory, turned[2], axis=1).transpose(1, 0)
-            kept.append(memory.unsqueeze(1))
+            memories.append(memory.unsqueeze(1))
         else:
             seen = _latest(frame, entries, writes_at, reads_at)
         same = graph.node("Equal", _shift(seen, 32, "RIGHT"), _mark(read))
-        found.append(graph.node("Where", same, _bits(seen, 0xFFFFFFFF), np.array(0, np.int64)).unsqueeze(-1))
-    if kept:
-        frame.after[op.state["memory"]] = graph.node("Concat", *kept, axis=1)
+        followers.append(graph.node("Where", same, _bits(seen, 0xFFFFFFFF), np.array(0, np.int64)).unsqueeze(-1))
+    if memories:
+        frame.after[op.state["memory"]] = graph.node("Concat", *memories, axis=1)
     name = op.weights["table"]
-    rows = graph.rows(name, frame.matrix(name), graph.node("Concat", *found, axis=-1))
+    rows = graph.rows(name, frame.matrix(name), graph.node("Concat", *followers, axis=-1))
     return rows.reshape(0, 0, op.size)
 
 
 def _latest(frame: Frame, entries: Value, writes: Value, reads: Value) -> Value:
-    """Return what each step finds in a slot (T, B), 0 where none wrote there yet: each step with each before it."""
+    """Return the entry that each step reads (T, B), 0 for an empty slot; compare each step with all earlier ones."""
     graph, none = frame.graph, np.array(-1, np.int64)
     times = graph.node("Range", np.array(0, np.int64), frame.steps.squeeze(0), np.array(1, np.int64))
     earlier = graph.node("LessOrEqual", times.unsqueeze(0), times.unsqueeze(1)).unsqueeze(2)
     same = graph.node("And", graph.node("Equal", writes.unsqueeze(0), reads.unsqueeze(1)), earlier)
     last = graph.node("Where", same, times.unsqueeze(0, 2), none).reduce("Max", 1)
-    found = graph.node("GatherElements", entries, graph.node("Max", last, np.array(0, np.int64)), axis=0)
-    return graph.node("Where", graph.node("Less", last, np.array(0, np.int64)), np.array(0, np.int64), found)
+    entry = graph.node("GatherElements", entries, graph.node("Max", last, np.array(0, np.int64)), axis=0)
+    return graph.node("Where", graph.node("Less", last, np.array(0, np.int64)), np.array(0, np.int64), entry)
 
 
 def _run_key(tokens: list[Value]) -> Value:
-    """Return a number of 64 bits for runs of tokens, the last first."""
+    """Return a 64-bit key for runs of tokens, the last token first."""
     key = _mix(tokens[0])
     for token in tokens[1:]:
         key = _mix(key.graph.node("BitwiseXor", key, token))
@@ -163,14 +163,14 @@ def _bits(value: Value, mask: int) -> Value:
 
 
 def _shift(value: Value, places: int, direction: str) -> Value:
-    """Return numbers with their bits moved; those that come in are 0."""
+    """Return numbers with their bits shifted, filled with 0."""
     graph = value.graph
     moved = graph.node("BitShift", value.cast("uint64"), np.array(places, np.uint64), direction=direction)
     return moved.cast("int64")
 
 
 def _mix(key: Value) -> Value:
-    """Return numbers of 64 bits in which every bit of the key has a say; multiplication wraps around."""
+    """Return 64-bit hashes of keys; multiplication wraps around."""
     graph = key.graph
     spread = np.array(SPREAD, np.int64)
     key = graph.node("Mul", key, spread)
@@ -178,14 +178,14 @@ def _mix(key: Value) -> Value:
 
 
 def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
-    """Return the vector of each run, of those that are not known row 0 of the table: a look into buckets of keys."""
+    """Return the vector of each run by a lookup in buckets of keys; unknown runs get row 0 of the table."""
     graph, name = frame.graph, op.weights[f"table_{order}"]
-    table, known = frame.matrix(name), frame.weights[op.weights[f"runs_{order}"]]
-    if not len(known):
+    table, run_keys = frame.matrix(name), frame.weights[op.weights[f"runs_{order}"]]
+    if not len(run_keys):
         return graph.rows(name, table, graph.node("Sub", key, key))
-    places, starts, most = _buckets(known)
-    # those that are looked at beyond the last one are the last one again, and the vector of the unknown ends the table
-    keys, none = known[np.append(places, places[-1:].repeat(most))], np.array(len(places), np.int32)
+    places, starts, most = _buckets(run_keys)
+    # repeat the last key so that every lookup reads a whole bucket; the vector of unknown runs is the table's last row
+    keys, none = run_keys[np.append(places, places[-1:].repeat(most))], np.array(len(places), np.int32)
     rows_of = np.append(places + 1, 0)
     bucket = graph.node("BitwiseAnd", key, np.array(len(starts) - 1, np.int64))
     first = graph.node("Gather", graph.weight(f"{op.writes}.starts_{order}", starts), bucket, axis=0)
@@ -196,15 +196,15 @@ def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
     return graph.rows(f"{name}.by_bucket", table.map(lambda rows: rows[rows_of]), row)
 
 
-def _buckets(known: Array) -> tuple[Array, Array, int]:
-    """Put keys into buckets that their last bits name, one or two in each.
+def _buckets(run_keys: Array) -> tuple[Array, Array, int]:
+    """Sort keys into buckets by their last bits, one or two keys in each on average.
 
     Returns:
-        the places of the keys, bucket after bucket; where each bucket begins there; the keys of the fullest.
+        the indices of the keys, bucket by bucket; the start of each bucket; the size of the largest bucket.
     """
-    _, places = np.unique(known, return_index=True)
+    _, places = np.unique(run_keys, return_index=True)
     count = 1 << (len(places).bit_length() - 1)
-    buckets = known[places] & np.int64(count - 1)
+    buckets = run_keys[places] & np.int64(count - 1)
     sizes = np.bincount(buckets, minlength=count)
     starts = np.cumsum(sizes) - sizes
     return places[np.argsort(buckets, kind="stable")], starts.astype(np.int32), int(sizes.max())

@@ -1,4 +1,4 @@
-"""Weights of recurrent layers out of bundles, and from and to torch.nn, Keras and ONNX; NumPy arrays in between."""
+"""Weights of recurrent layers as NumPy arrays: from bundles, and from and to torch.nn, Keras and ONNX."""
 
 from rekur.ship.weights.bundle import from_bundle
 from rekur.ship.weights.keras import from_keras, to_keras

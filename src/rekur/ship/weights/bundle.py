@@ -1,4 +1,4 @@
-"""The recurrent layers of a saved model, out of its program; no PyTorch.
+"""The recurrent layers of a saved model, from its program; no PyTorch.
 
 Axes: D input features.
 """
@@ -22,16 +22,16 @@ _ARRAYS = "The arrays themselves are in read_bundle(FOLDER).program()."
 def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeights]:
     """Return the recurrent layers of a saved model, from the input on, by their names: ``layer.0`` and so on.
 
-    Over one another they are what the model runs between its input (an embedding or a convolution where it has one,
-    else the features) and its pooling; 8-bit and 16-bit weights come as the float32 that they stand for.
+    Stacked, they are the part of the model between its input (the features, or an embedding or convolution of them) and
+    its pooling. 8-bit and 16-bit weights are converted to float32.
 
     Args:
         bundle: a bundle, or its folder.
 
     Raises:
-        BundleError: there is none, or it is damaged.
-        InputError: its layers are none that torch.nn, Keras and ONNX have: another cell, normalisation or zoneout
-            inside the cell, a normalisation or residual connection between layers, or a learned first state.
+        BundleError: the bundle is missing or damaged.
+        InputError: torch.nn, Keras and ONNX do not have such layers: another cell, normalization or zoneout inside the
+            cell, normalization or a residual connection between layers, or a learned initial state.
 
     Example:
         >>> import tempfile
@@ -49,11 +49,11 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
         if op.kind == "recur":
             groups.setdefault(op.reads[0], []).append(op)
     layers: dict[str, LayerWeights] = {}
-    before = ""
+    previous = ""
     for reads, ops in groups.items():
         name = _output(program, ops)
-        if before:
-            _follows(program, saved.folder, before, reads)
+        if previous:
+            _follows(program, saved.folder, previous, reads)
         for op in ops:
             _check(program, op, f"{saved.folder}: {name}")
         backwards = [bool(op.options.get("reverse", False)) for op in ops]
@@ -62,15 +62,15 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
             raise InputError(describe(f"{saved.folder}: directions of {name}", got, "one, or forwards and backwards"))
         arrays = tuple(op_arrays(op, weights) for op in ops)
         layers[name] = LayerWeights(ops[0].options["cell"], arrays, reverse=backwards == [True])
-        before = name
+        previous = name
     if not layers:
         raise InputError(describe(f"{saved.folder}: recurrent layers", "none", "one or more"))
-    _follows(program, saved.folder, before, program.body[-1].writes)
+    _follows(program, saved.folder, previous, program.body[-1].writes)
     return layers
 
 
 def _output(program: Program, ops: list[Op]) -> str:
-    """Return the register that holds what a layer gives: of two directions, both beside each other."""
+    """Return the register of a layer's outputs; those of two directions are concatenated."""
     if len(ops) == 1:
         return ops[0].writes
     registers = tuple(op.writes for op in ops)
@@ -79,25 +79,25 @@ def _output(program: Program, ops: list[Op]) -> str:
 
 
 def _follows(program: Program, folder: Path, name: str, reads: str) -> None:
-    """Raise unless what comes after a layer reads its outputs as they are."""
+    """Raise if an op changes the outputs of a layer before the next layer or the pooling."""
     if reads != name:
         between = next(op.kind for op in program.body if op.writes == reads)
         expected = f"nothing, as in stacked layers of {_OTHERS}"
         raise InputError(describe(f"{folder}: what follows {name}", between, expected, _ARRAYS))
 
 
-def _check(program: Program, op: Op, place: str) -> None:
-    """Raise for a cell that only Rekur has."""
+def _check(program: Program, op: Op, layer_name: str) -> None:
+    """Raise if torch.nn, Keras and ONNX do not have the cell."""
     if op.options["cell"] not in GATES:
         expected = f"one of {', '.join(GATES)}"
-        fix = f"{_OTHERS} have no other; rekur export writes its equations."
-        raise InputError(describe(f"{place}: cell", op.options["cell"], expected, fix))
+        fix = f"{_OTHERS} have only these; rekur export writes the equations of others."
+        raise InputError(describe(f"{layer_name}: cell", op.options["cell"], expected, fix))
     cell = cell_from(op.options, 1, op.size)
-    for what, there in (("layer normalisation", bool(cell.norm)), ("zoneout", any(cell.stay))):
+    for feature, there in (("layer normalisation", bool(cell.norm)), ("zoneout", any(cell.stay))):
         if there:
-            raise InputError(describe(f"{place}: cell", what, f"a plain cell, as in {_OTHERS}", _ARRAYS))
+            raise InputError(describe(f"{layer_name}: cell", feature, f"a plain cell, as in {_OTHERS}", _ARRAYS))
     begins = {slot.name: slot.begins for slot in program.state}
     for state in op.state.values():
         if begins[state] != 0:
             got, expected = "learned values", f"zeros, with which layers of {_OTHERS} begin"
-            raise InputError(describe(f"{place}: first state", got, expected, _ARRAYS))
+            raise InputError(describe(f"{layer_name}: first state", got, expected, _ARRAYS))

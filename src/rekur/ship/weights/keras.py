@@ -15,9 +15,9 @@ from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, reorder
 
-#: Keras has the gates of an LSTM as i f c o, which is PyTorch's order, and those of a GRU as z r h
+#: Keras orders the gates of an LSTM i f c o, as PyTorch does, and those of a GRU z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 1, 2, 3)}
-#: what to do about weights that Keras has not: of peepholes, and of a projection
+#: advice about weights that Keras lacks: peepholes, and a projection
 _ADVICE = (
     "Keras has no peepholes: train the cell 'lstm', or write ONNX, which has them.",
     "Keras has no projection: train the LSTM without proj_size, or keep it in torch.nn, which has it.",
@@ -25,11 +25,11 @@ _ADVICE = (
 
 
 def from_keras(arrays: Sequence[Any], cell: str) -> LayerWeights:
-    """Return a layer of what ``get_weights()`` of a Keras layer gives.
+    """Return a layer from ``get_weights()`` of a Keras layer.
 
     Args:
-        arrays: kernel (D, G·H), recurrent kernel (H, G·H), and the bias (G·H,), for a GRU that resets after the product
-            (2, G·H); of both directions behind one another for ``Bidirectional``.
+        arrays: kernel (D, G·H), recurrent kernel (H, G·H), and the bias (G·H,), or (2, G·H) for a GRU that resets after
+            the product; for ``Bidirectional`` those of the forward, then of the backward direction.
         cell: ``rnn``, ``rnn_relu``, ``lstm``, ``gru`` (``reset_after=True``) or ``gru_reset_before``.
 
     Raises:
@@ -40,24 +40,24 @@ def from_keras(arrays: Sequence[Any], cell: str) -> LayerWeights:
         >>> from_keras([kernel, recurrent, np.ones(8, np.float32)], "lstm").hidden_size
         2
     """
-    given = [np.asarray(array) for array in arrays]
-    count = 3 if len(given) in (3, 6) else 2
-    if len(given) not in (2, 3, 4, 6):
+    values = [np.asarray(array) for array in arrays]
+    count = 3 if len(values) in (3, 6) else 2
+    if len(values) not in (2, 3, 4, 6):
         raise InputError(
-            describe("arrays of a Keras layer", len(given), "2 or 3, or twice as many for both directions")
+            describe("arrays of a Keras layer", len(values), "2 or 3, or twice as many for both directions")
         )
-    parts = [given[start : start + count] for start in range(0, len(given), count)]
+    parts = [values[start : start + count] for start in range(0, len(values), count)]
     return LayerWeights(cell, tuple(keras_direction(part, cell) for part in parts))
 
 
 def to_keras(layer: LayerWeights) -> list[Array]:
-    """Return what ``set_weights()`` of a Keras layer with the same cell takes.
+    """Return arrays for ``set_weights()`` of a Keras layer with the same cell.
 
-    A layer without biases gives arrays for ``use_bias=False``. Where Keras has one bias for both products, it gets
-    their sum.
+    A layer without biases gives arrays for ``use_bias=False``. If Keras has one bias for both products, it gets their
+    sum.
 
     Raises:
-        InputError: a cell, or a weight of it, that Keras has not.
+        InputError: Keras does not have the cell, or one of its weights.
 
     Example:
         >>> one = {"weight_ih": np.zeros((12, 3), np.float32), "weight_hh": np.zeros((12, 4), np.float32)}
@@ -66,23 +66,23 @@ def to_keras(layer: LayerWeights) -> list[Array]:
     """
     no_reverse(layer, "Keras", "Its go_backwards=True gives the outputs in the order in which it read the steps.")
     arrays: list[Array] = []
-    for place, weights in enumerate(layer.directions):
+    for index, weights in enumerate(layer.directions):
         extra = set(weights) - {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
         if extra or layer.cell == "lstm_peephole":
             got = ", ".join(sorted(extra)) or layer.cell
             fix = _ADVICE["weight_hr" in extra]
-            raise InputError(describe("weights of the layer", got, "those that Keras has too", fix))
+            raise InputError(describe("weights of the layer", got, "weights that Keras has too", fix))
         order = _ORDERS[layer.gates]
         arrays += [np.ascontiguousarray(reorder(weights[role], order).T) for role in ("weight_ih", "weight_hh")]
         if not layer.biased:
             continue
-        biases = [reorder(bias, order) for bias in layer.bias(place)]
+        biases = [reorder(bias, order) for bias in layer.bias(index)]
         arrays.append(np.stack(biases) if layer.cell == "gru" else _joined(*biases))
     return arrays
 
 
 def keras_direction(part: Sequence[Array], cell: str) -> dict[str, Array]:
-    """Return one direction of kernel, recurrent kernel and, where there are biases, bias of a Keras cell."""
+    """Return one direction from the kernel, recurrent kernel and optional bias of a Keras cell."""
     kernel, recurrent, *biases = part
     order = _ORDERS[GATES[choice("cell", cell, GATES)]]
     arrays = {"weight_ih": reorder(kernel.T, order), "weight_hh": reorder(recurrent.T, order)}
@@ -97,5 +97,5 @@ def keras_direction(part: Sequence[Array], cell: str) -> dict[str, Array]:
 
 
 def _joined(ours: Array, other: Array) -> Array:
-    """Return the sum of two biases, bit for bit the first where the other one is zero."""
+    """Return the sum of two biases; if the second is zero, the first unchanged, bit for bit."""
     return np.asarray(ours + other if other.any() else ours)

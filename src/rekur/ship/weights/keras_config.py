@@ -1,4 +1,4 @@
-"""What the config of a Keras model says of its recurrent layers: which weights belong to which cell, and what it is."""
+"""The recurrent layers in the config of a Keras model: their cells, and the names of their weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class KerasCell:
     """One cell of one direction.
 
     Args:
-        side: ``forward_layer`` or ``backward_layer`` inside Bidirectional, else nothing.
-        layers: names that the layer which runs it may have in the paths of weights; empty for all.
-        key: where it stands in StackedRNNCells, else nothing.
-        name: of the cell; nothing for that of a SimpleRNN, LSTM or GRU.
+        side: ``forward_layer`` or ``backward_layer`` inside Bidirectional, else empty.
+        layers: possible names of its layer in the paths of weights; empty for any.
+        key: its group in StackedRNNCells, else empty.
+        name: of the cell; empty for SimpleRNN, LSTM and GRU.
         cell: ``rnn``, ``rnn_relu``, ``lstm``, ``gru`` or ``gru_reset_before``.
         biased: whether it has biases.
     """
@@ -48,14 +48,14 @@ def name_of(layer: Config) -> str:
 
 
 def is_own(layer: Config) -> bool:
-    """Return whether a layer is Keras's own, and none that a user's class of any name has made."""
-    module = layer.get("module", "keras")  # Keras 2 says none of its own; of classes that are unknown to it 3 says None
-    own = str(module).split(".")[0] in ("keras", "keras_core", "tf_keras")
-    return own and layer.get("registered_name") in (None, "", layer["class_name"])
+    """Return whether the class of a layer is Keras's own, not a user's with the same name."""
+    module = layer.get("module", "keras")  # Keras 2 omits it for its own classes; Keras 3 has None for unknown ones
+    from_keras = str(module).split(".")[0] in ("keras", "keras_core", "tf_keras")
+    return from_keras and layer.get("registered_name") in (None, "", layer["class_name"])
 
 
 def group_names(layers: Any) -> list[str]:
-    """Return the groups of layers in the weights of a ``.keras`` file: after the class, whatever a layer is called."""
+    """Return the group of each layer in the weights of a ``.keras`` file, which is named after the layer's class."""
     names, counts = [], dict[str, int]()
     for layer in layers:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", layer["class_name"]).lower()
@@ -65,10 +65,10 @@ def group_names(layers: Any) -> list[str]:
 
 
 def cells_of(layer: Config) -> list[list[KerasCell]]:
-    """Return the cells of a layer over one another, each in one direction or both; none if it is not recurrent.
+    """Return the stacked cells of a layer, each in one direction or both; empty if it is not recurrent.
 
     Raises:
-        DataError: it has options, cells or layers inside that Rekur does not read.
+        DataError: Rekur does not read its options, its cells or the layers inside it.
     """
     kind, name = layer["class_name"], name_of(layer)
     if kind == "Bidirectional" and is_own(layer):
@@ -87,7 +87,7 @@ def cells_of(layer: Config) -> list[list[KerasCell]]:
 
 
 def check_states(layer: Config, inputs: Collection[str]) -> None:
-    """Raise unless a layer begins with zeros, or with states that are inputs of the model.
+    """Raise unless the initial states of a layer are zeros, or inputs of the model.
 
     Args:
         layer: a recurrent layer.
@@ -96,19 +96,19 @@ def check_states(layer: Config, inputs: Collection[str]) -> None:
     for node in layer.get("inbound_nodes") or ():
         if isinstance(node, Mapping):  # Keras 3: a call with its arguments
             states = [node.get("args", ())[1:2], node.get("kwargs", {}).get("initial_state")]
-        else:  # Keras 2: what is read, the sequences first; states follow, or are named
+        else:  # Keras 2: the inputs, first the sequences, then the states, or states by name
             states = [*node[1:], *(call[3].get("initial_state") for call in node if len(call) > 3)]
         for origin in _origins(states):
             if origin not in inputs:
-                fix = "Rekur's layers begin with zeros, or with the state that they are given."
-                got = origin if origin == _CONSTANT else f"what '{origin}' gives"
+                fix = "Rekur's layers begin with zeros, or with a state from the caller."
+                got = origin if origin == _CONSTANT else f"the output of '{origin}'"
                 raise DataError(
                     describe(f"initial_state of '{name_of(layer)}'", got, "none, or inputs of the model", fix)
                 )
 
 
 def looks_recurrent(path: str) -> bool:
-    """Return whether the path of a weight is one of a recurrent cell.
+    """Return whether the path of a weight belongs to a recurrent cell.
 
     Example:
         >>> looks_recurrent("blocks/ears/cell/vars/0"), looks_recurrent("dense/kernel:0")
@@ -120,7 +120,7 @@ def looks_recurrent(path: str) -> bool:
 
 
 def _both(layer: Config, name: str) -> list[KerasCell]:
-    """Return the cells of both halves, which may be said apart."""
+    """Return the cells of both halves of a Bidirectional; the config may describe only the forward half."""
     config = layer["config"]
     if config.get("merge_mode") != "concat":
         raise DataError(describe(f"merge_mode of '{name}'", config.get("merge_mode"), "'concat'"))
@@ -130,15 +130,15 @@ def _both(layer: Config, name: str) -> list[KerasCell]:
         ("forward_layer", forward, False),
         ("backward_layer", config.get("backward_layer") or forward, True),
     ):
-        place = f"{side} of '{name}'"
+        label = f"{side} of '{name}'"
         if half["class_name"] not in CLASSES or not is_own(half):
-            raise DataError(describe(f"class of the {place}", half["class_name"], f"one of {', '.join(CLASSES)}"))
-        said = half is not forward or not backwards  # where only one is said, the other reads the other way
-        if said and bool(half["config"].get("go_backwards")) != backwards:
-            raise DataError(describe(f"go_backwards of the {place}", not backwards, str(backwards)))
-        cells = _cells(half, place, side)
+            raise DataError(describe(f"class of the {label}", half["class_name"], f"one of {', '.join(CLASSES)}"))
+        described = half is not forward or not backwards  # without a config of its own, the other half is reversed
+        if described and bool(half["config"].get("go_backwards")) != backwards:
+            raise DataError(describe(f"go_backwards of the {label}", not backwards, str(backwards)))
+        cells = _cells(half, label, side)
         if len(cells) > 1:
-            raise DataError(describe(f"cells of the {place}", len(cells), "1; in two directions they are no layers"))
+            raise DataError(describe(f"cells of the {label}", len(cells), "1 inside Bidirectional"))
         pair += cells
     if pair[0].cell != pair[1].cell:
         raise DataError(describe(f"cells of '{name}'", f"{pair[0].cell} and {pair[1].cell}", "the same in both halves"))
@@ -146,26 +146,26 @@ def _both(layer: Config, name: str) -> list[KerasCell]:
 
 
 def _cells(layer: Config, name: str, side: str = "") -> list[KerasCell]:
-    """Return the cells of a layer of one direction, one over the other."""
+    """Return the stacked cells of a layer of one direction."""
     kind, config = layer["class_name"], layer["config"]
     shown = name if side else f"'{name}'"
-    own = str(config.get("name", ""))
-    # Keras 3 says the names that the halves have, Keras 2 that of the layer alone; write_keras names the side
-    layers = (own, f"{side.split('_')[0]}_{own}", side) if side else ()
+    layer_name = str(config.get("name", ""))
+    # Keras 3 gives the names of the halves, Keras 2 only that of the layer; write_keras names the side
+    layers = (layer_name, f"{side.split('_')[0]}_{layer_name}", side) if side else ()
     if kind in _KINDS:
         return [KerasCell(side, layers, "", "", _cell(config, kind, shown), bool(config.get("use_bias", True)))]
     inner = config["cell"]
     stacked = inner["class_name"] == "StackedRNNCells" and is_own(inner)
-    given = inner["config"]["cells"] if stacked else [inner]
-    keys = group_names(given) if stacked else [""]
+    inner_cells = inner["config"]["cells"] if stacked else [inner]
+    keys = group_names(inner_cells) if stacked else [""]
     cells = []
-    for key, one in zip(keys, given, strict=True):
-        if one["class_name"] not in _CELLS or not is_own(one):
+    for key, cell_config in zip(keys, inner_cells, strict=True):
+        if cell_config["class_name"] not in _CELLS or not is_own(cell_config):
             expected = f"one of {', '.join(_CELLS)} of Keras"
-            raise DataError(describe(f"cell of {shown}", one["class_name"], expected))
-        options = one["config"]
-        cell = _cell(options, _CELLS[one["class_name"]], shown)
-        cells.append(KerasCell(side, layers, key, name_of(one), cell, bool(options.get("use_bias", True))))
+            raise DataError(describe(f"cell of {shown}", cell_config["class_name"], expected))
+        options = cell_config["config"]
+        cell = _cell(options, _CELLS[cell_config["class_name"]], shown)
+        cells.append(KerasCell(side, layers, key, name_of(cell_config), cell, bool(options.get("use_bias", True))))
     return cells
 
 
@@ -176,16 +176,16 @@ def _cell(options: Config, kind: str, shown: str) -> str:
         functions["recurrent_activation"] = ("sigmoid",)
     for option, allowed in functions.items():
         if options[option] not in allowed:
-            expected = " or ".join(f"'{one}'" for one in allowed)
+            expected = " or ".join(f"'{name}'" for name in allowed)
             raise DataError(describe(f"{option} of {shown}", options[option], expected))
     if kind == "SimpleRNN":
         return "rnn" if options["activation"] == "tanh" else "rnn_relu"
-    # the first versions of Keras had no such option, and reset before
+    # the first versions of Keras had no such option, and reset before the product
     return "lstm" if kind == "LSTM" else "gru" if options.get("reset_after", False) else "gru_reset_before"
 
 
 def _recurrent_parts(layer: Config) -> Iterator[str]:
-    """Yield the classes of a layer, and of those inside it, that are recurrent."""
+    """Yield the recurrent classes of a layer and of the layers inside it."""
     kind, config = layer["class_name"], layer.get("config")
     marked = isinstance(config, Mapping) and any(option in config for option in _OPTIONS)
     if _NAMES.search(kind) or marked:
@@ -196,7 +196,7 @@ def _recurrent_parts(layer: Config) -> Iterator[str]:
 
 
 def _parts(config: Any) -> Iterator[Config]:
-    """Yield the objects with a class that a config holds."""
+    """Yield the layer configs inside a config."""
     if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
         yield config
     elif isinstance(config, Mapping | list | tuple):
@@ -205,7 +205,7 @@ def _parts(config: Any) -> Iterator[Config]:
 
 
 def _origins(states: Any) -> Iterator[str]:
-    """Yield the names of the layers whose outputs are given as states."""
+    """Yield the names of the layers whose outputs are initial states."""
     if isinstance(states, Mapping):
         history = states.get("config", {}).get("keras_history")
         yield str(history[0]) if history else _CONSTANT

@@ -1,4 +1,4 @@
-"""Recurrent layers as a file that Keras opens: a Sequential model in a ``.keras`` or a whole ``.h5`` file.
+"""Recurrent layers as a file for Keras: a Sequential model in a ``.keras`` file, or a whole model in ``.h5``.
 
 Axes: B batch, T time, D input features, H hidden, G gates.
 """
@@ -24,9 +24,9 @@ from rekur.ship.weights.keras import to_keras
 from rekur.ship.weights.keras_config import group_names
 from rekur.ship.weights.layer import LayerWeights, stacked
 
-#: the oldest Keras whose files these are
+#: the oldest version of Keras that reads the files
 _VERSION = "3.0.0"
-#: cell -> class and what its options are besides units and biases
+#: cell -> class, and its options besides units and biases
 _FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("SimpleRNN", {"activation": "tanh"}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu"}),
@@ -34,7 +34,7 @@ _FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("GRU", {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}),
     "gru_reset_before": ("GRU", {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": False}),
 }
-#: direction -> kernel, recurrent kernel and, where there are biases, bias
+#: direction -> kernel, recurrent kernel and optional bias
 Sides = dict[str, list[Array]]
 _SIDES = ("forward_layer", "backward_layer")
 
@@ -45,23 +45,23 @@ def write_keras(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write layers over one another as a Keras model: ``keras.saving.load_model`` opens it, without Rekur.
+    """Write stacked layers as a Keras model that ``keras.saving.load_model`` reads without Rekur.
 
     The model maps (B, T, D) to the outputs of the last layer at every step. It is a Sequential of SimpleRNN, LSTM or
-    GRU, inside Bidirectional where there are two directions. :func:`read_keras` returns what it was written from, bit
-    for bit, if that came from Keras; where Keras has one bias for both products, it gets their sum.
+    GRU, inside Bidirectional for two directions. :func:`read_keras` returns layers that came from Keras bit for bit;
+    if Keras has one bias for both products, it gets their sum.
 
     Args:
         layers: from the input on, by name or without names. A ``/`` or ``.`` in a name, which Keras or its PyTorch
             backend refuses, becomes ``_``.
         file: ends in ``.keras``, or ``.h5`` for the older form of whole models; both need Keras 3.
-        overwrite: replace a file that stands there; default False.
+        overwrite: replace an existing file; default False.
 
     Raises:
-        InputError: another ending, a file stands there, or a layer is none that Keras has, as with peepholes or a
+        InputError: another ending, the file exists, or Keras does not have the layer, as with peepholes or a
             projection.
-        ShapeError: a layer reads another number of features than the one before gives.
-        SaveError: the place may not be written.
+        ShapeError: the input size of a layer is not the output size of the previous one.
+        SaveError: the disk is full, or there is no permission to write.
         MissingDependencyError: the package ``h5py`` is not installed; Keras is not needed.
 
     Example:
@@ -80,7 +80,7 @@ def write_keras(
     for name, layer in stacked(layers).items():
         allowed = re.sub(r"[/.]", "_", name)
         if allowed in named:
-            raise InputError(describe("name of a layer in Keras", allowed, "text that is no other layer's name"))
+            raise InputError(describe("name of a layer in Keras", allowed, "a different name for each layer"))
         named[allowed] = layer
     weights = {name: _sides(layer) for name, layer in named.items()}
     write_whole(path, (_keras if path.suffix == ".keras" else _h5)(_config(named), weights), overwrite=overwrite)
@@ -90,8 +90,8 @@ def _keras(config: Mapping[str, Any], weights: Mapping[str, Sides]) -> bytes:
     datasets: dict[str, Array] = {}
     for key, sides in zip(group_names(config["config"]["layers"][1:]), weights.values(), strict=True):
         for side, arrays in sides.items():
-            place = f"layers/{key}/{side}/cell/vars" if len(sides) == 2 else f"layers/{key}/cell/vars"
-            datasets |= {f"{place}/{count}": array for count, array in enumerate(arrays)}
+            path = f"layers/{key}/{side}/cell/vars" if len(sides) == 2 else f"layers/{key}/cell/vars"
+            datasets |= {f"{path}/{count}": array for count, array in enumerate(arrays)}
     files = {
         "metadata.json": json.dumps({"keras_version": _VERSION}).encode(),
         "config.json": json.dumps(config).encode(),
@@ -100,7 +100,7 @@ def _keras(config: Mapping[str, Any], weights: Mapping[str, Sides]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)  # without a date: the same layers give the same bytes
+            archive.writestr(zipfile.ZipInfo(name), content)  # without a date: equal layers give equal bytes
     return packed.getvalue()
 
 
@@ -115,12 +115,12 @@ def _h5(config: Mapping[str, Any], weights: Mapping[str, Sides]) -> bytes:
         roles = ("kernel", "recurrent_kernel", "bias")
         group = {f"{side}/{role}": a for side, arrays in sides.items() for role, a in zip(roles, arrays, strict=False)}
         facts[f"model_weights/{name}"] = {"weight_names": list(group)}
-        datasets |= {f"model_weights/{name}/{place}": array for place, array in group.items()}
+        datasets |= {f"model_weights/{name}/{path}": array for path, array in group.items()}
     return _hdf5(datasets, facts)
 
 
 def _hdf5(datasets: Mapping[str, Array], facts: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return arrays, and attributes of the groups that they stand in, as an HDF5 file."""
+    """Return arrays, and the attributes of their groups, as an HDF5 file."""
     h5py = need("h5py", "keras", "writing Keras models")
     packed = io.BytesIO()
     with h5py.File(packed, "w") as file:
@@ -132,10 +132,10 @@ def _hdf5(datasets: Mapping[str, Array], facts: Mapping[str, Mapping[str, Any]])
 
 
 def _sides(layer: LayerWeights) -> Sides:
-    """Return the arrays of each direction, as Keras has them."""
+    """Return the Keras arrays of each direction."""
     arrays = to_keras(layer)
     count = len(arrays) // len(layer.directions)
-    return {side: arrays[place * count :][:count] for place, side in enumerate(_SIDES[: len(layer.directions)])}
+    return {side: arrays[index * count :][:count] for index, side in enumerate(_SIDES[: len(layer.directions)])}
 
 
 def _config(layers: Mapping[str, LayerWeights]) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _config(layers: Mapping[str, LayerWeights]) -> dict[str, Any]:
         kind, options = _FORMS[layer.cell]
         options = {"units": layer.hidden_size, **options, "use_bias": layer.biased, "return_sequences": True}
         if layer.bidirectional:
-            # Both are said, as Keras does: where it makes the second itself, loading two such layers can mix them up.
+            # describe both halves, as Keras does: if it derives the second, loading two such layers can mix them up
             inner = {
                 side: _part(kind, f"{prefix}_{name}", dtype, **options, go_backwards=prefix == "backward")
                 for side, prefix in (("layer", "forward"), ("backward_layer", "backward"))

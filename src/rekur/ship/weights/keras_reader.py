@@ -30,17 +30,17 @@ _ROLES = ("kernel", "recurrent_kernel", "bias")
 
 
 def read_keras(file: str | os.PathLike[str]) -> dict[str, LayerWeights]:
-    """Return the recurrent layers of a saved Keras model, by their names: of a ``.keras`` or a whole ``.h5`` file.
+    """Return the recurrent layers of a saved Keras model by name, from a ``.keras`` or a whole ``.h5`` file.
 
     They are SimpleRNN, LSTM, GRU, and RNN with such a cell, alone or inside Bidirectional. An RNN with several cells
     gives a layer for each: ``name.0``, ``name.1`` and so on.
 
     Args:
-        file: what ``model.save`` wrote.
+        file: a file from ``model.save``.
 
     Raises:
-        DataError: it is no such file, has no recurrent layers, or one that cannot be read: with options that Rekur's
-            cells have not, of another class, or inside another layer or model.
+        DataError: it is not such a file, has no recurrent layers, or has one that Rekur cannot read: with options that
+            Rekur's cells lack, of another class, or inside another layer or model.
         MissingDependencyError: the package ``h5py`` is not installed.
 
     Example:
@@ -68,7 +68,7 @@ def read_keras(file: str | os.PathLike[str]) -> dict[str, LayerWeights]:
 
 
 class _ByPlace:
-    """The weights of a ``.keras`` file, where layers stand by class and number, and cells by side and number."""
+    """The weights of a ``.keras`` file, which groups layers by class and number, and cells by side and number."""
 
     def __init__(self, weights: Any) -> None:
         self._groups = weights["layers"]
@@ -80,20 +80,20 @@ class _ByPlace:
 
     def cell(self, name: str, key: str, cell: KerasCell) -> list[tuple[str, Array]]:
         group = self._groups[key]
-        own = group["vars"].attrs.get("name", name) if "vars" in group else name
-        if own != name:
-            raise DataError(describe(f"weights of '{name}'", f"those of '{own}'", "its own"))
-        place = "/".join(filter(None, (cell.side, "cell", f"cells/{cell.key}" if cell.key else "", "vars")))
+        group_name = group["vars"].attrs.get("name", name) if "vars" in group else name
+        if group_name != name:
+            raise DataError(describe(f"weights of '{name}'", f"those of '{group_name}'", "its own"))
+        path = "/".join(filter(None, (cell.side, "cell", f"cells/{cell.key}" if cell.key else "", "vars")))
         count = 2 + cell.biased
-        held = group.get(place, {})
+        held = group.get(path, {})
         if len(held) != count:
             fix = "A cell that two layers share is saved once: save it as .h5, which has it twice."
-            raise DataError(describe(f"weights of '{name}'", f"{len(held)} arrays", f"{count} at {key}/{place}", fix))
-        return [(f"{key}/{place}/{number}", _floats(name, held[str(number)])) for number in range(count)]
+            raise DataError(describe(f"weights of '{name}'", f"{len(held)} arrays", f"{count} at {key}/{path}", fix))
+        return [(f"{key}/{path}/{number}", _floats(name, held[str(number)])) for number in range(count)]
 
 
 class _ByName:
-    """The weights of a ``.h5`` file, where each has the names of what it belongs to in its path, in any order."""
+    """The weights of a ``.h5`` file, where the path of each contains the names of its layer and cell in any order."""
 
     def __init__(self, weights: Any) -> None:
         self._groups = weights
@@ -109,11 +109,11 @@ class _ByName:
             layers = not cell.layers or not set(cell.layers).isdisjoint(near)
             if layers and (not cell.key or cell.name in parts[-1:]):
                 belongs.append((role.split(":")[0], path))
-        roles, wanted = [role for role, _ in belongs], _ROLES[: 2 + cell.biased]
-        if sorted(roles) != sorted(wanted):
-            raise DataError(describe(f"weights of '{name}'", ", ".join(roles) or "none", ", ".join(wanted)))
+        roles, expected = [role for role, _ in belongs], _ROLES[: 2 + cell.biased]
+        if sorted(roles) != sorted(expected):
+            raise DataError(describe(f"weights of '{name}'", ", ".join(roles) or "none", ", ".join(expected)))
         paths = dict(belongs)
-        return [(f"{name}/{paths[role]}", _floats(name, self._groups[name][paths[role]])) for role in wanted]
+        return [(f"{name}/{paths[role]}", _floats(name, self._groups[name][paths[role]])) for role in expected]
 
     def _names(self, name: str) -> list[str]:
         if name not in self._groups:
@@ -124,14 +124,16 @@ class _ByName:
 
 def _layers(config: Any, weights: _ByPlace | _ByName) -> dict[str, LayerWeights]:
     inside = config["config"]
-    given = inside if isinstance(inside, list) else inside.get("layers")  # a list: a Sequential before Keras 2.2.3
-    if given is None:
+    layer_configs = (
+        inside if isinstance(inside, list) else inside.get("layers")
+    )  # a list: a Sequential before Keras 2.2.3
+    if layer_configs is None:
         fix = "Take the arrays of a layer with layer.get_weights() and give them to from_keras."
         raise DataError(describe("class of the model", config["class_name"], "Sequential or Functional", fix))
     layers: dict[str, LayerWeights] = {}
     read: set[str] = set()
-    inputs = {name_of(layer) for layer in given if layer["class_name"] == "InputLayer"}
-    for layer, key in zip(given, group_names(given), strict=True):
+    inputs = {name_of(layer) for layer in layer_configs if layer["class_name"] == "InputLayer"}
+    for layer, key in zip(layer_configs, group_names(layer_configs), strict=True):
         name, cells = name_of(layer), cells_of(layer)
         if cells:
             check_states(layer, inputs)
@@ -152,7 +154,7 @@ def _layers(config: Any, weights: _ByPlace | _ByName) -> dict[str, LayerWeights]
 def _layer(name: str, sides: list[KerasCell], arrays: list[list[Array]]) -> LayerWeights:
     try:
         directions = [keras_direction(side, sides[0].cell) for side in arrays]
-        for direction in directions:  # a half without biases beside one that has them
+        for direction in directions:  # zeros for a half without biases next to one with biases
             for role in {role for other in directions for role in other if role.startswith("bias_")}:
                 rows = direction["weight_ih"]
                 direction.setdefault(role, np.zeros(len(rows), rows.dtype))

@@ -1,4 +1,4 @@
-"""The weights of one recurrent layer, in one order of gates, whatever library they come from.
+"""The weights of one recurrent layer, in one order of gates for all libraries.
 
 Axes: D input features, H hidden, G gates.
 """
@@ -20,7 +20,7 @@ from rekur.errors import InputError, ShapeError, describe
 GATES: Mapping[str, int] = MappingProxyType(
     {"rnn": 1, "rnn_relu": 1, "lstm": 4, "lstm_peephole": 4, "gru": 3, "gru_reset_before": 3}
 )
-#: of an LSTM: input, output and forget gate, in ONNX's order
+#: peepholes of an LSTM: input, output and forget gate, in ONNX's order
 PEEPHOLES = ("weight_ci", "weight_co", "weight_cf")
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", *PEEPHOLES)
 
@@ -31,13 +31,13 @@ class LayerWeights:
 
     Args:
         cell: ``rnn``, ``rnn_relu``, ``lstm``, ``lstm_peephole``, ``gru`` or ``gru_reset_before``.
-        directions: of each direction, forwards first, role -> array: ``weight_ih`` (G·H, D), ``weight_hh`` (G·H, H),
-            ``bias_ih`` and ``bias_hh`` (G·H,) where it has biases.
-        reverse: whether its one direction reads from the last step to the first, with each output at its step; ONNX
+        directions: for each direction, forward first, role -> array: ``weight_ih`` (G·H, D), ``weight_hh`` (G·H, H),
+            and optionally ``bias_ih`` and ``bias_hh`` (G·H,).
+        reverse: whether its only direction reads from the last step to the first, with each output at its step; ONNX
             has such layers.
 
     Raises:
-        InputError: an unknown cell or role, a matrix is missing, or the directions differ in what they have.
+        InputError: an unknown cell or role, a missing matrix, or directions with different roles.
         ShapeError: shapes that do not agree.
 
     Example:
@@ -111,7 +111,7 @@ class LayerWeights:
 
     @property
     def output_size(self) -> int:
-        """Features of an output: H of each direction, or as many as the projection leaves."""
+        """Features of an output: H of each direction, or the size of the projection."""
         first = self.directions[0]
         return len(self.directions) * (len(first["weight_hr"]) if "weight_hr" in first else self.hidden_size)
 
@@ -126,34 +126,34 @@ class LayerWeights:
         return len(self.directions) == 2
 
     def bias(self, direction: int) -> tuple[Array, Array]:
-        """Return the biases of the input and of the state, zeros where there are none."""
+        """Return the biases of the input and of the state; zeros without biases."""
         arrays = self.directions[direction]
         zeros = np.zeros(len(arrays["weight_ih"]), arrays["weight_ih"].dtype)
         return arrays.get("bias_ih", zeros), arrays.get("bias_hh", zeros)
 
 
 def no_reverse(layer: LayerWeights, library: str, fix: str) -> None:
-    """Raise for a layer that reads backwards alone, where a library has none.
+    """Raise for a layer that reads only backwards, for a library without such layers.
 
     Args:
         layer: the layer.
-        library: whose layers are asked for.
-        fix: what to do instead.
+        library: the name of the library.
+        fix: the advice in the message.
     """
     if layer.reverse:
-        expected = f"a layer that reads forwards or both ways; {library} has none that reads backwards alone"
+        expected = f"a layer that reads forwards or both ways; {library} has no layer that reads only backwards"
         raise InputError(describe("direction of the layer", "reverse", expected, fix))
 
 
 def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, LayerWeights]:
-    """Return layers by name, those without one as ``layer_0`` and so on, if each reads what the one before gives.
+    """Return stacked layers by name, unnamed ones as ``layer_0`` and so on, after checking that their sizes agree.
 
     Args:
         layers: from the input on.
 
     Raises:
         InputError: no layers, something else, or weights of several types.
-        ShapeError: a layer reads another number of features than the one before gives.
+        ShapeError: the input size of a layer is not the output size of the previous one.
 
     Example:
         >>> one = {"weight_ih": np.zeros((12, 4), np.float32), "weight_hh": np.zeros((12, 4), np.float32)}
@@ -163,31 +163,31 @@ def stacked(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict
     if not hasattr(layers, "__iter__"):
         expected = "LayerWeights by name, or a list of them"
         raise InputError(describe("layers", type(layers).__name__, expected, "Put a single layer into a list."))
-    pairs = layers.items() if isinstance(layers, Mapping) else ((f"layer_{k}", one) for k, one in enumerate(layers))
-    given: dict[str, Any] = dict(pairs)
-    if not given:
+    pairs = layers.items() if isinstance(layers, Mapping) else ((f"layer_{k}", item) for k, item in enumerate(layers))
+    named: dict[str, Any] = dict(pairs)
+    if not named:
         raise InputError(describe("layers", "none", "one or more"))
-    before, kinds = "", set()
-    for name, layer in given.items():
+    previous, kinds = "", set()
+    for name, layer in named.items():
         if not name or not isinstance(name, str):
             raise InputError(describe("name of a layer", name, "text"))
         if not name.isprintable():
             raise InputError(describe("name of a layer", name, "text without control characters"))
         if not isinstance(layer, LayerWeights):
             raise InputError(describe(f"layer '{name}'", type(layer).__name__, "LayerWeights"))
-        if before and layer.input_size != given[before].output_size:
-            expected = f"{given[before].output_size}, the outputs of '{before}' before it"
+        if previous and layer.input_size != named[previous].output_size:
+            expected = f"{named[previous].output_size}, the outputs of '{previous}' before it"
             fix = "Give the layers from the input on, those of one stack alone."
             raise ShapeError(describe(f"input features of '{name}'", layer.input_size, expected, fix))
-        before = name
+        previous = name
         kinds |= {str(array.dtype) for arrays in layer.directions for array in arrays.values()}
     if len(kinds) > 1 or not kinds <= {"float16", "float32", "float64"}:
         expected = "one of float16, float32 and float64 in all layers"
         raise InputError(describe("types of the weights", ", ".join(sorted(kinds)), expected))
-    return given
+    return named
 
 
 def reorder(array: Array, order: Sequence[int]) -> Array:
-    """Return rows of gates (G·H, …) with the gates in another order: the one that stands at ``order[k]`` comes k-th."""
+    """Return rows of gates (G·H, …) with the gates in another order: gate ``order[k]`` becomes gate k."""
     parts = array.reshape(len(order), -1, *array.shape[1:])
     return np.ascontiguousarray(parts[list(order)].reshape(array.shape))

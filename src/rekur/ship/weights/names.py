@@ -14,7 +14,7 @@ from rekur.errors import InputError, describe
 from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, stacked
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
-#: what to do with a layer that reads backwards alone
+#: advice about a layer that reads only backwards
 _REVERSED = "rekur.nn.Layer(cell, reverse=True) is one: load directions[0] into its cell."
 _STACK = re.compile(r"layers\.(\d+)\.(?:(forward|backward)_layer\.)?cell\.(\w+)")
 
@@ -24,10 +24,10 @@ def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
 
     Args:
         state: name -> tensor or array.
-        cell: which cell; by default by the number of gates: ``rnn``, ``lstm`` or ``gru``.
+        cell: the cell; by default ``rnn``, ``lstm`` or ``gru``, by the number of gates.
 
     Raises:
-        InputError: a name that is none of theirs.
+        InputError: a name that such a layer does not have.
 
     Example:
         >>> import torch
@@ -35,15 +35,15 @@ def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
         >>> [(layer.cell, layer.input_size, layer.bidirectional) for layer in layers]
         [('gru', 3, True), ('gru', 10, True)]
     """
-    found: dict[tuple[int, int], dict[str, Array]] = {}
+    arrays: dict[tuple[int, int], dict[str, Array]] = {}
     for name, tensor in state.items():
         match = _TORCH.fullmatch(name)
         if match is None:
             expected = "weights of torch.nn.RNN, LSTM or GRU, such as 'weight_ih_l0'"
             raise InputError(describe("name of a weight", name, expected, "Give the state dict of the layer alone."))
-        what, role, index, reverse = match.groups()
-        found.setdefault((int(index), int(bool(reverse))), {})[f"{what}_{role}"] = _array(tensor)
-    return _layers(found, cell)
+        parameter, role, index, reverse = match.groups()
+        arrays.setdefault((int(index), int(bool(reverse))), {})[f"{parameter}_{role}"] = _array(tensor)
+    return _layers(arrays, cell)
 
 
 def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
@@ -53,8 +53,8 @@ def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
         layers: from the input on, by name or without names.
 
     Raises:
-        InputError: a cell that ``torch.nn`` has not, or a layer that reads backwards alone.
-        ShapeError: a layer reads another number of features than the one before gives.
+        InputError: ``torch.nn`` does not have the cell, or a layer reads only backwards.
+        ShapeError: the input size of a layer is not the output size of the previous one.
 
     Example:
         >>> import torch
@@ -62,15 +62,15 @@ def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
         >>> list(to_torch(from_torch(state))) == list(state)
         True
     """
-    given = list(stacked(layers).values())
-    for index, layer in enumerate(given):
+    stack = list(stacked(layers).values())
+    for index, layer in enumerate(stack):
         choice(f"cell of layer {index}", layer.cell, ("rnn", "rnn_relu", "lstm", "gru"))
         no_reverse(layer, "torch.nn", _REVERSED)
     ends = ("", "_reverse")
     return {
-        f"{role}_l{index}{ends[place]}": array
-        for index, layer in enumerate(given)
-        for place, arrays in enumerate(layer.directions)
+        f"{role}_l{index}{ends[side]}": array
+        for index, layer in enumerate(stack)
+        for side, arrays in enumerate(layer.directions)
         for role, array in arrays.items()
     }
 
@@ -80,25 +80,25 @@ def from_stack(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
 
     Args:
         state: name -> tensor or array.
-        cell: which cell; by default by the number of gates: ``rnn``, ``lstm`` or ``gru``.
+        cell: the cell; by default ``rnn``, ``lstm`` or ``gru``, by the number of gates.
 
     Raises:
-        InputError: a name that is none of such a stack's.
+        InputError: a name that such a stack does not have.
 
     Example:
         >>> from rekur.nn import Recurrent
         >>> from_stack(Recurrent("lstm", 3, 5, num_layers=2).state_dict())[1].input_size
         5
     """
-    found: dict[tuple[int, int], dict[str, Array]] = {}
+    arrays: dict[tuple[int, int], dict[str, Array]] = {}
     for name, tensor in state.items():
         match = _STACK.fullmatch(name)
         if match is None:
             expected = "weights of plain cells of rekur.nn.Recurrent, such as 'layers.0.cell.weight_ih'"
             raise InputError(describe("name of a weight", name, expected))
         index, direction, role = match.groups()
-        found.setdefault((int(index), int(direction == "backward")), {})[role] = _array(tensor)
-    return _layers(found, cell)
+        arrays.setdefault((int(index), int(direction == "backward")), {})[role] = _array(tensor)
+    return _layers(arrays, cell)
 
 
 def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
@@ -108,8 +108,8 @@ def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dic
         layers: from the input on, by name or without names.
 
     Raises:
-        InputError: a layer that reads backwards alone.
-        ShapeError: a layer reads another number of features than the one before gives.
+        InputError: a layer reads only backwards.
+        ShapeError: the input size of a layer is not the output size of the previous one.
 
     Example:
         >>> import torch
@@ -133,13 +133,13 @@ def _array(tensor: Any) -> Array:
     return np.array(tensor)
 
 
-def _layers(found: dict[tuple[int, int], dict[str, Array]], cell: str) -> list[LayerWeights]:
-    if not found:
+def _layers(arrays: dict[tuple[int, int], dict[str, Array]], cell: str) -> list[LayerWeights]:
+    if not arrays:
         raise InputError(describe("weights", "none", "those of one layer or more"))
     layers = []
-    for index in range(1 + max(index for index, _ in found)):
-        directions = tuple(found[index, side] for side in (0, 1) if (index, side) in found)
-        if (index, 0) not in found:
+    for index in range(1 + max(index for index, _ in arrays)):
+        directions = tuple(arrays[index, side] for side in (0, 1) if (index, side) in arrays)
+        if (index, 0) not in arrays:
             raise InputError(describe(f"weights of layer {index}", "none", "those of every layer from 0 on"))
         layers.append(LayerWeights(cell or _cell_of(directions[0]), directions))
     return layers

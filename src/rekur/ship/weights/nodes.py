@@ -16,7 +16,7 @@ from rekur._tensors import Array
 from rekur.errors import InputError, ShapeError, describe
 from rekur.ship.weights.layer import PEEPHOLES, LayerWeights, reorder
 
-#: which of PyTorch's gates stands where: ONNX has i o f c, and z r h
+#: order of PyTorch's gates in ONNX: i o f c, and z r h
 _ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 3, 1, 2)}
 #: operator -> gates
 NODES: Mapping[str, int] = {"RNN": 1, "LSTM": 4, "GRU": 3}
@@ -25,7 +25,7 @@ _USUAL = {
     "LSTM": (["Sigmoid", "Tanh", "Tanh"],),
     "GRU": (["Sigmoid", "Tanh"],),
 }
-#: attributes that change nothing about the weights: ``layout`` says in which order X and Y have their axes,
+#: accepted attributes; ``layout`` is the order of the axes of X and Y, and does not affect the weights,
 #: ``activation_alpha`` and ``activation_beta`` belong to functions that are refused
 _ATTRIBUTES = (
     *("direction", "hidden_size", "activations", "clip", "input_forget", "linear_before_reset"),
@@ -34,12 +34,12 @@ _ATTRIBUTES = (
 
 
 def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]:
-    """Return the operator, its inputs W and R, and B and P where it has them, and its attributes.
+    """Return the operator, its inputs (W, R, and optionally B and P) and its attributes.
 
-    They are what ``onnx.helper.make_node`` takes; a layer without biases has no B.
+    They are arguments for ``onnx.helper.make_node``; a layer without biases has no B.
 
     Raises:
-        InputError: the layer has a projection, which ONNX has not.
+        InputError: the layer has a projection, which ONNX lacks.
 
     Example:
         >>> one = {"weight_ih": np.zeros((12, 3), np.float32), "weight_hh": np.zeros((12, 4), np.float32)}
@@ -50,13 +50,13 @@ def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]
     order, size = _ORDERS[layer.gates], layer.hidden_size
     if any("weight_hr" in arrays for arrays in layer.directions):
         fix = "Train the LSTM without proj_size, or keep it in torch.nn, which has it."
-        raise InputError(describe("weights of the layer", "weight_hr", "none of a projection, which ONNX has not", fix))
+        raise InputError(describe("weights of the layer", "weight_hr", "no projection, which ONNX lacks", fix))
     inputs = {
         letter: np.stack([reorder(arrays[role], order) for arrays in layer.directions])
         for letter, role in (("W", "weight_ih"), ("R", "weight_hh"))
     }
     if layer.biased:
-        biases = [layer.bias(place) for place in range(len(layer.directions))]
+        biases = [layer.bias(side) for side in range(len(layer.directions))]
         inputs["B"] = np.stack([np.concatenate([reorder(bias, order) for bias in pair]) for pair in biases])
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}[layer.gates]
     attributes: dict[str, Any] = {"hidden_size": size}
@@ -76,12 +76,12 @@ def from_node(kind: str, inputs: Mapping[str, Any], attributes: Mapping[str, Any
 
     Args:
         kind: ``RNN``, ``LSTM`` or ``GRU``.
-        inputs: W (directions, G·H, D), R (directions, G·H, H), and B (directions, 2·G·H) and P where it has them.
+        inputs: W (directions, G·H, D), R (directions, G·H, H), and optionally B (directions, 2·G·H) and P.
         attributes: of the node.
 
     Raises:
-        InputError: another operator, an input or attribute that it has not, or functions that Rekur's cells have not.
-        ShapeError: shapes that are not those of its direction and hidden size.
+        InputError: an unknown operator, input or attribute, or functions that Rekur's cells lack.
+        ShapeError: shapes that do not match its direction and hidden size.
 
     Example:
         >>> layer = from_node("LSTM", {"W": np.zeros((1, 8, 3)), "R": np.zeros((1, 8, 2))})
@@ -89,38 +89,38 @@ def from_node(kind: str, inputs: Mapping[str, Any], attributes: Mapping[str, Any
         ('lstm', 2)
     """
     choice("operator", kind, NODES)
-    given = dict(attributes or {})
-    no_unknown(f"attribute of the {kind}", given, _ATTRIBUTES)
+    options = dict(attributes or {})
+    no_unknown(f"attribute of the {kind}", options, _ATTRIBUTES)
     no_unknown(f"input of the {kind}", inputs, ("W", "R", "B", "P") if kind == "LSTM" else ("W", "R", "B"))
-    direction = choice("direction", given.get("direction", "forward"), ("forward", "reverse", "bidirectional"))
+    direction = choice("direction", options.get("direction", "forward"), ("forward", "reverse", "bidirectional"))
     count = 1 + (direction == "bidirectional")
-    functions = _functions(kind, count, given)
+    functions = _functions(kind, count, options)
     arrays = {letter: _floats(letter, array) for letter, array in inputs.items() if array is not None}
-    _check_shapes(kind, count, arrays, given.get("hidden_size"))
+    _check_shapes(kind, count, arrays, options.get("hidden_size"))
     cell = {"RNN": "rnn_relu" if functions[0] == "Relu" else "rnn", "LSTM": "lstm", "GRU": "gru_reset_before"}[kind]
-    if kind == "GRU" and given.get("linear_before_reset"):
+    if kind == "GRU" and options.get("linear_before_reset"):
         cell = "gru"
     if "P" in arrays:
         cell = "lstm_peephole"
-    sides = tuple(_direction(arrays, place) for place in range(count))
+    sides = tuple(_direction(arrays, side) for side in range(count))
     return LayerWeights(cell, sides, reverse=direction == "reverse")
 
 
-def _functions(kind: str, count: int, given: Mapping[str, Any]) -> list[str]:
-    """Return the activations of a node, or raise where its equations are none of Rekur's."""
+def _functions(kind: str, count: int, options: Mapping[str, Any]) -> list[str]:
+    """Return the activations of a node; raise if Rekur lacks its equations."""
     usual = [count * names for names in _USUAL[kind]]
-    functions = [str(name).capitalize() for name in given.get("activations") or usual[0]]
+    functions = [str(name).capitalize() for name in options.get("activations") or usual[0]]
     if functions not in usual:
         raise InputError(describe(f"functions of the {kind}", functions, " or ".join(map(str, usual))))
-    if not given.get("clip", math.inf) >= float(np.finfo(np.float32).max):
-        raise InputError(describe(f"clip of the {kind}", given["clip"], "none: Rekur's cells do not clip"))
-    if given.get("input_forget"):
-        raise InputError(describe(f"input_forget of the {kind}", given["input_forget"], "0: gates of their own"))
+    if not options.get("clip", math.inf) >= float(np.finfo(np.float32).max):
+        raise InputError(describe(f"clip of the {kind}", options["clip"], "none: Rekur's cells do not clip"))
+    if options.get("input_forget"):
+        raise InputError(describe(f"input_forget of the {kind}", options["input_forget"], "0, separate gates"))
     return functions
 
 
 def _floats(letter: str, array: Any) -> Array:
-    """Return an input of a node in float16, float32 or float64; others such as bfloat16 become float32."""
+    """Return an input of a node as float16, float32 or float64; bfloat16 becomes float32."""
     numbers = np.asarray(array)
     if numbers.dtype.name in ("float16", "float32", "float64"):
         return numbers
@@ -143,13 +143,13 @@ def _check_shapes(kind: str, count: int, arrays: Mapping[str, Array], hidden_siz
             raise ShapeError(describe(f"{letter} of the {kind}", array.shape, expected))
 
 
-def _direction(arrays: Mapping[str, Array], place: int) -> dict[str, Array]:
+def _direction(arrays: Mapping[str, Array], side: int) -> dict[str, Array]:
     rows, hidden = arrays["R"].shape[1:]
     order = _ORDERS[rows // hidden]
     back = tuple(order.index(gate) for gate in range(len(order)))
-    sides = {"weight_ih": reorder(arrays["W"][place], back), "weight_hh": reorder(arrays["R"][place], back)}
+    sides = {"weight_ih": reorder(arrays["W"][side], back), "weight_hh": reorder(arrays["R"][side], back)}
     if "B" in arrays:
-        sides["bias_ih"], sides["bias_hh"] = (reorder(half, back) for half in np.split(arrays["B"][place], 2))
+        sides["bias_ih"], sides["bias_hh"] = (reorder(half, back) for half in np.split(arrays["B"][side], 2))
     if "P" in arrays:
-        sides |= {role: part.copy() for role, part in zip(PEEPHOLES, np.split(arrays["P"][place], 3), strict=True)}
+        sides |= {role: part.copy() for role, part in zip(PEEPHOLES, np.split(arrays["P"][side], 3), strict=True)}
     return sides

@@ -1,4 +1,4 @@
-"""Recurrent layers as an ONNX model of their own.
+"""Recurrent layers as an ONNX model.
 
 Axes: B batch, T time, D input features, H hidden.
 """
@@ -26,20 +26,20 @@ def write_nodes(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write layers over one another as an ONNX model: ``input`` (B, T, D) to ``output`` (B, T, directions·H).
+    """Write stacked layers as an ONNX model from ``input`` (B, T, D) to ``output`` (B, T, directions·H).
 
     Batch and time may vary, and every sequence begins with a state of zeros. The layers are ONNX's own RNN, LSTM and
-    GRU, named as here; :func:`read_nodes` returns the same weights. What is written passed ONNX's own check.
+    GRU under the same names; :func:`read_nodes` returns the same weights. The model passes ONNX's own check.
 
     Args:
         layers: from the input on, by name or without names.
-        file: where the model is to stand.
-        overwrite: replace a file that stands there; default False.
+        file: the path of the model.
+        overwrite: replace an existing file; default False.
 
     Raises:
-        InputError: a file stands there, or a layer has a projection, which ONNX has not.
-        ShapeError: a layer reads another number of features than the one before gives.
-        SaveError: the place may not be written.
+        InputError: the file exists, or a layer has a projection, which ONNX lacks.
+        ShapeError: the input size of a layer is not the output size of the previous one.
+        SaveError: the disk is full, or there is no permission to write.
         MissingDependencyError: the package ``onnx`` is not installed.
 
     Example:
@@ -52,11 +52,11 @@ def write_nodes(
         4
     """
     onnx = need("onnx", "export", "writing ONNX models")
-    given = stacked(layers)
-    size = sum(array.nbytes for layer in given.values() for arrays in layer.directions for array in arrays.values())
+    named = stacked(layers)
+    size = sum(array.nbytes for layer in named.values() for arrays in layer.directions for array in arrays.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
-    model = _model(onnx, given)
+    model = _model(onnx, named)
     onnx.checker.check_model(model, full_check=True)
     write_whole(Path(file), model.SerializeToString(), overwrite=overwrite)
 
@@ -64,7 +64,7 @@ def write_nodes(
 def _model(onnx: Any, layers: Mapping[str, LayerWeights]) -> Any:
     helper, from_array = onnx.helper, onnx.numpy_helper.from_array
     arrays = {"axes": np.array([0, 0, -1], np.int64)}
-    # those operators read and write (T, …) and directions apart: (T, directions, B, H)
+    # ONNX's operators read (T, B, D) and write (T, directions, B, H)
     nodes = [helper.make_node("Transpose", ["input"], ["input/time_first"], perm=[1, 0, 2])]
     reads = "input/time_first"
     for name, layer in layers.items():

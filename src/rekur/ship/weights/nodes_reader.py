@@ -30,15 +30,15 @@ _WEIGHTS = "a constant, or what operators make of constants"
 def read_nodes(model: Any) -> dict[str, LayerWeights]:
     """Return the recurrent layers of an ONNX model, in the order of the graph.
 
-    They are called as their nodes, or else as their outputs, with a number behind a name that is taken. Weights may be
-    initializers or what operators make of constants. States before the first step are zeros or come from outside.
+    Each has the name of its node, or else of its output, with a number if the name is taken. Weights may be
+    initializers or computed from constants. Initial states are zeros or inputs of the model.
 
     Args:
         model: an ``onnx.ModelProto``, or the path of a file.
 
     Raises:
-        DataError: it has no recurrent node, or one that cannot be read whole: weights that are no constants, a first
-            state of other numbers than zero, functions that Rekur's cells have not, or a place inside another node.
+        DataError: it has no recurrent node, or one that Rekur cannot read: weights that are not constant, an initial
+            state other than zero, functions that Rekur's cells lack, or a position inside another node.
         MissingDependencyError: the package ``onnx`` is not installed.
 
     Example:
@@ -56,7 +56,7 @@ def read_nodes(model: Any) -> dict[str, LayerWeights]:
 
 
 def _loaded(onnx: Any, model: Any) -> Any:
-    """Return the model without functions of its own: their nodes take the place of the calls."""
+    """Return the model with its local functions inlined."""
     if isinstance(model, Path):
         try:
             model = onnx.load(model)
@@ -90,7 +90,7 @@ def _layers(onnx: Any, model: Any) -> dict[str, LayerWeights]:
 
 
 def _layer(onnx: Any, model: Any, constants: Constants, node: Any, name: str) -> LayerWeights:
-    read = {what: value for what, value in zip(_INPUTS, node.input, strict=False) if value}
+    read = {role: value for role, value in zip(_INPUTS, node.input, strict=False) if value}
     weights: dict[str, Any] = {}
     for letter in ("W", "R", "B", "P"):
         if letter not in read:
@@ -102,9 +102,9 @@ def _layer(onnx: Any, model: Any, constants: Constants, node: Any, name: str) ->
         if state in read and not constants.is_zero(read[state]) and not constants.is_handed_in(read[state]):
             learned = constants.array(read[state]) is not None
             got = "numbers other than zero" if learned else constants.origin(read[state])
-            fix = "Rekur's layers begin with zeros, or with the state that they are given."
+            fix = "Rekur's layers begin with zeros, or with a state from the caller."
             raise DataError(describe(f"{state} of '{name}'", got, "zeros, or an input of the model", fix))
-    attributes = {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute}
+    attributes = {attribute.name: _plain(onnx.helper.get_attribute_value(attribute)) for attribute in node.attribute}
     lengths = constants.array(read["sequence_lens"]) if "sequence_lens" in read else None
     if lengths is not None:
         steps = _axis(onnx, model, read["X"], 1 if attributes.get("layout") else 0)
@@ -116,15 +116,15 @@ def _layer(onnx: Any, model: Any, constants: Constants, node: Any, name: str) ->
 
 
 def _check_lengths(name: str, lengths: Array, steps: int | None) -> None:
-    """Raise for lengths that are written into the model, unless they are all steps of its input."""
+    """Raise for constant lengths, unless they cover all steps of the input."""
     if steps is None or np.any(lengths != steps):
         got, expected = f"the constants {lengths.tolist()}", "an input of the model, or all steps of X"
-        fix = "Rekur's layers are given the lengths with the sequences."
+        fix = "Rekur's layers take the lengths together with the sequences."
         raise DataError(describe(f"sequence_lens of '{name}'", got, expected, fix))
 
 
 def _axis(onnx: Any, model: Any, name: str, axis: int) -> int | None:
-    """Return the size of an axis of a value, where the model says it."""
+    """Return the size of an axis of a value; None if the model does not fix it."""
     try:
         graph = onnx.shape_inference.infer_shapes(model).graph
     except Exception:  # a model that is too large, or odd
@@ -145,16 +145,16 @@ def _free_name(node: Any, taken: dict[str, LayerWeights]) -> str:
 
 
 def _is_recurrent(node: Any) -> bool:
-    """Return whether a node is a recurrent layer of another kind: by its name, or a loop with products and a state."""
+    """Return whether a node is another kind of recurrent layer: by its name, or as a loop with products and a state."""
     if re.search(r"LSTM|GRU|RNN", node.op_type):
         return True
-    scanned = next((one.i for one in node.attribute if one.name == "num_scan_inputs"), 0)
+    scanned = next((attribute.i for attribute in node.attribute if attribute.name == "num_scan_inputs"), 0)
     carries = {"Scan": len(node.input) > scanned, "Loop": len(node.input) > 2}.get(node.op_type, False)
     return carries and any(inner.op_type in _PRODUCTS for inner in _inside(node))
 
 
 def _check_inside(node: Any) -> None:
-    """Raise for recurrent nodes in the branches and bodies of a node, where order and states are another matter."""
+    """Raise for recurrent nodes in the branches and bodies of a node, where order and states may differ."""
     for inner in _inside(node):
         if re.search(r"LSTM|GRU|RNN", inner.op_type):
             name = inner.name or next(iter(inner.output), "")
@@ -175,7 +175,7 @@ def _operator(node: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute with text instead of bytes."""
+    """Return an attribute with bytes decoded to text."""
     if isinstance(value, bytes):
         return value.decode()
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The small C functions that an export is put together from; only those that are used are written."""
+"""The small C functions of exports; an export contains only those that it uses."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Part(NamedTuple):
 
 @functools.cache
 def library() -> Mapping[tuple[str, str], Part]:
-    """Return every part by its name and its variant (``''`` where there is one alone), in the order of the files."""
-    found: dict[tuple[str, str], Part] = {}
+    """Return every part by its name and its variant (``''`` if it has only one), in the order of the files."""
+    parts: dict[tuple[str, str], Part] = {}
     for name in ("maths", "rows", "tables", "cells", "text", "fixed", "fixed_maths", "fixed_cells"):
         pieces = _HEAD.split((Path(__file__).parent / f"{name}.c").read_text(encoding="utf-8"))
         for start in range(1, len(pieces), 4):
             part, variant, needs, text = pieces[start : start + 4]
-            found[part, variant or ""] = Part(text.strip() + "\n", tuple((needs or "").split()))
-    return found
+            parts[part, variant or ""] = Part(text.strip() + "\n", tuple((needs or "").split()))
+    return parts
 
 
-def assemble(wanted: Iterable[str], variants: Iterable[str]) -> tuple[str, set[str]]:
-    """Return the code of parts and of all that they need, each once and before it is called, and their names.
+def assemble(requested: Iterable[str], variants: Iterable[str]) -> tuple[str, set[str]]:
+    """Return the code of parts and of those that they call, each once and before its first call, and their names.
 
     Args:
         wanted: names of parts.
@@ -61,6 +61,6 @@ def assemble(wanted: Iterable[str], variants: Iterable[str]) -> tuple[str, set[s
                 visit(inner)
             ordered.append(parts[name].text)
 
-    for name in sorted(wanted):
+    for name in sorted(requested):
         visit(name)
     return "\n".join(ordered), names

@@ -1,11 +1,11 @@
-"""Runs the exported model beside this file; it needs NumPy and ONNX Runtime alone.
+"""Runs the exported model beside this file; it needs only NumPy and ONNX Runtime.
 
     python run.py "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
-    python run.py --live "a text"                        step by step, the state carried on: a line after each step
-    python run.py -- "--live"                            what follows -- is an item, whatever it looks like
+    python run.py --live "a text"                        step by step with carried state: one line for each step
+    python run.py -- "--live"                            everything after -- is an item
 
-It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN stands there for a
-missing value. Items of other models are given as token numbers: "reading" in manifest.json says which.
+It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN in a row marks a
+missing value. Give items of other models as token numbers: "reading" in manifest.json says which.
 """
 
 import json
@@ -37,7 +37,7 @@ class Model:
         """Return the steps of an item: token numbers (T,), or rows (T, D).
 
         Raises:
-            ValueError: the item is none that the model reads.
+            ValueError: the model cannot read the item.
         """
         how, size = self.about["reading"], self.about["input"]["size"]
         if how["kind"] == "rows":
@@ -55,7 +55,7 @@ class Model:
         return np.array(tokens, np.int64)
 
     def _scaled(self, rows: Any) -> Any:
-        """Return rows as in training: scaled, missing values filled, and a mark for each channel that may miss one."""
+        """Return rows as in training: scaled, missing values filled, with indicators of missing values."""
         how, absent = self.about["reading"], np.isnan(rows)
         if absent.any() and how["missing"] == "error":
             raise ValueError("got a missing value; expected none: the model was trained to refuse them.")
@@ -80,7 +80,7 @@ class Model:
         return self.graphs["sequence"].run(["scores"], {"input": x, "lengths": lengths})[0]
 
     def begin(self, batch: int = 1) -> dict[str, Any]:
-        """Return the state before the first step."""
+        """Return the initial state."""
         slots = self.about["state"].items()
         return {name: np.full((batch, *s["shape"]), s["begins"], s["dtype"]) for name, s in slots}
 
@@ -88,12 +88,14 @@ class Model:
         """Return the scores (B, K) after one more step (B,) or (B, D), and the next state; B is 1 or more."""
         if len(x) == 0:
             raise ValueError("got a step of no stream; expected one or more: ONNX Runtime ends the process at none.")
-        given = {f"state.{name}": array for name, array in state.items()}
-        scores, *after = self.graphs["step"].run(["scores", *(f"next.{name}" for name in state)], {"input": x, **given})
-        return scores, dict(zip(state, after, strict=True))
+        inputs = {f"state.{name}": array for name, array in state.items()}
+        scores, *states = self.graphs["step"].run(
+            ["scores", *(f"next.{name}" for name in state)], {"input": x, **inputs}
+        )
+        return scores, dict(zip(state, states, strict=True))
 
     def present(self, scores: Any) -> dict[str, Any]:
-        """Return the prediction that scores (K,) stand for."""
+        """Return the prediction for scores (K,)."""
         how, wide = self.about["prediction"], scores.astype(np.float64)
         if how["kind"] == "number":
             return {"value": how["mean"] + how["scale"] * wide[0]}
@@ -131,13 +133,13 @@ def rows_of(item: Any, width: int) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message, cut where it is long."""
+    """Return a value for a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
 def parsed(model: Model, text: str) -> Any:
-    """Return the item that a word of the command line stands for."""
+    """Return the item in an argument of the command line."""
     kind = model.about["reading"]["kind"]
     if kind == "rows" or (kind == "tokens" and text.lstrip().startswith("[")):
         try:
@@ -187,7 +189,7 @@ if __name__ == "__main__":
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     raise SystemExit(code)
