@@ -1,4 +1,4 @@
-"""The plots: confusion, calibration, learning curves, truth against prediction. Each returns a Matplotlib figure."""
+"""The plots: confusion, calibration, learning curves. Each returns a Matplotlib figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 INK = "#22313f"
 ACCENT = "#2a78b5"
@@ -72,16 +71,6 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: 
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
     axes.legend(frameon=False)
-    return figure
-
-
-def truth_against_prediction(truth: NDArray[Any], guess: NDArray[Any]) -> Figure:
-    """Return each item of a regression as a point; (N,) each."""
-    figure, axes = new_figure(5.0, 4.6)
-    ends = [float(min(truth.min(), guess.min())), float(max(truth.max(), guess.max()))]
-    axes.plot(ends, ends, color="0.7", linestyle="--")
-    axes.scatter(truth, guess, s=12, alpha=0.5, color=ACCENT, edgecolors="none")
-    axes.set(xlabel="truth", ylabel="prediction", title="Truth against prediction")
     return figure
 
 

@@ -5,13 +5,12 @@ Axes: D input features, H hidden, O output, G gates.
 
 from __future__ import annotations
 
-import numpy as np
-
 from rekur.errors import InputError, describe
 from rekur.program import Op
 from rekur.program.cells import Cell, cell_from
 from rekur.ship.c.fixed import MEMORY, UNIT, WIDE, FixedModel, Kind, bound_of_product, long_of, product, start
 from rekur.ship.c.fixed_ops import normalise
+from rekur.ship.c.recurrent import joined_bias
 from rekur.ship.c.section import Section, at
 
 _UNIT, _BUFFERED = Kind("int16_t", UNIT), Kind("int32_t", UNIT)
@@ -102,15 +101,9 @@ def _vector(model: FixedModel, op: Op, role: str) -> str:
 
 
 def _bias(model: FixedModel, op: Op, split: int | None = None) -> str:
-    """Return the C name of the sum of both biases; from ``split`` on the input's bias alone."""
-    roles = [role for role in ("bias_ih", "bias_hh") if role in op.weights]
-    if not roles:
-        return "NULL"
-    total = np.zeros(len(model.weights[op.weights[roles[0]]]), np.float32)
-    for role in roles:
-        end = split if role == "bias_hh" else None
-        total[:end] += model.weights[op.weights[role]][:end]
-    return model.whole(f"{op.writes}.bias", total)
+    """Return the C name of :func:`joined_bias`."""
+    total = joined_bias(model.weights, op, split)
+    return "NULL" if total is None else model.whole(f"{op.writes}.bias", total)
 
 
 def _keep(model: FixedModel, section: Section, op: Op, role: str, value: str, stays: float, size: int) -> None:

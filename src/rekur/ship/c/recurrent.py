@@ -6,12 +6,14 @@ Axes: D input features, H hidden, O output, K heads, E = H/K units of a head, G 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from rekur.program import Op
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
+from rekur.ship.c.constants import Array
 from rekur.ship.c.ops import Model, number, start
 from rekur.ship.c.section import Section, at
 
@@ -73,17 +75,22 @@ def _normalised_sums(model: Model, section: Section, op: Op, cell: Cell, x: str)
     return y
 
 
-def _bias(model: Model, op: Op, split: int | None = None) -> str:
-    """Return the C name of the sum of both biases; from ``split`` on the input's bias alone."""
+def joined_bias(weights: Mapping[str, Array], op: Op, split: int | None = None) -> Array | None:
+    """Return the sum of both biases, from ``split`` on the input's bias alone; None for a cell without biases."""
     roles = [role for role in ("bias_ih", "bias_hh") if role in op.weights]
     if not roles:
-        return "NULL"
-    rows = len(model.weights[op.weights[roles[0]]])
-    total = np.zeros(rows, np.float32)
+        return None
+    total = np.zeros(len(weights[op.weights[roles[0]]]), np.float32)
     for role in roles:
         end = split if role == "bias_hh" else None
-        total[:end] += model.weights[op.weights[role]][:end]
-    return model.constants.array(f"{op.writes}.bias", total)
+        total[:end] += weights[op.weights[role]][:end]
+    return total
+
+
+def _bias(model: Model, op: Op, split: int | None = None) -> str:
+    """Return the C name of :func:`joined_bias`."""
+    total = joined_bias(model.weights, op, split)
+    return "NULL" if total is None else model.constants.array(f"{op.writes}.bias", total)
 
 
 def _keep(section: Section, state: str, value: str, stays: float, size: int) -> None:

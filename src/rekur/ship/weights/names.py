@@ -13,10 +13,10 @@ from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.ship.weights.layer import GATES, LayerWeights, no_reverse, stacked
 
-_TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+_TORCH = re.compile(r"(?P<role>(?:weight|bias)_(?:ih|hh|hr))_l(?P<index>\d+)(?P<reverse>_reverse)?")
+_STACK = re.compile(r"layers\.(?P<index>\d+)\.(?:(?:forward|(?P<reverse>backward))_layer\.)?cell\.(?P<role>\w+)")
 #: advice about a layer that reads only backwards
 _REVERSED = "rekur.nn.Layer(cell, reverse=True) is one: load directions[0] into its cell."
-_STACK = re.compile(r"layers\.(\d+)\.(?:(forward|backward)_layer\.)?cell\.(\w+)")
 
 
 def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
@@ -35,15 +35,8 @@ def from_torch(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
         >>> [(layer.cell, layer.input_size, layer.bidirectional) for layer in layers]
         [('gru', 3, True), ('gru', 10, True)]
     """
-    arrays: dict[tuple[int, int], dict[str, Array]] = {}
-    for name, tensor in state.items():
-        match = _TORCH.fullmatch(name)
-        if match is None:
-            expected = "weights of torch.nn.RNN, LSTM or GRU, such as 'weight_ih_l0'"
-            raise InputError(describe("name of a weight", name, expected, "Give the state dict of the layer alone."))
-        parameter, role, index, reverse = match.groups()
-        arrays.setdefault((int(index), int(bool(reverse))), {})[f"{parameter}_{role}"] = _array(tensor)
-    return _layers(arrays, cell)
+    expected = "weights of torch.nn.RNN, LSTM or GRU, such as 'weight_ih_l0'"
+    return _layers(state, _TORCH, cell, expected, "Give the state dict of the layer alone.")
 
 
 def to_torch(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
@@ -90,15 +83,8 @@ def from_stack(state: Mapping[str, Any], cell: str = "") -> list[LayerWeights]:
         >>> from_stack(Recurrent("lstm", 3, 5, num_layers=2).state_dict())[1].input_size
         5
     """
-    arrays: dict[tuple[int, int], dict[str, Array]] = {}
-    for name, tensor in state.items():
-        match = _STACK.fullmatch(name)
-        if match is None:
-            expected = "weights of plain cells of rekur.nn.Recurrent, such as 'layers.0.cell.weight_ih'"
-            raise InputError(describe("name of a weight", name, expected))
-        index, direction, role = match.groups()
-        arrays.setdefault((int(index), int(direction == "backward")), {})[role] = _array(tensor)
-    return _layers(arrays, cell)
+    expected = "weights of plain cells of rekur.nn.Recurrent, such as 'layers.0.cell.weight_ih'"
+    return _layers(state, _STACK, cell, expected)
 
 
 def to_stack(layers: Mapping[str, LayerWeights] | Sequence[LayerWeights]) -> dict[str, Array]:
@@ -133,7 +119,17 @@ def _array(tensor: Any) -> Array:
     return np.array(tensor)
 
 
-def _layers(arrays: dict[tuple[int, int], dict[str, Array]], cell: str) -> list[LayerWeights]:
+def _layers(
+    state: Mapping[str, Any], pattern: re.Pattern[str], cell: str, expected: str, fix: str = ""
+) -> list[LayerWeights]:
+    """Return the layers of a state dict; ``pattern`` matches its names, with the groups index, reverse and role."""
+    arrays: dict[tuple[int, int], dict[str, Array]] = {}
+    for name, tensor in state.items():
+        match = pattern.fullmatch(name)
+        if match is None:
+            raise InputError(describe("name of a weight", name, expected, fix))
+        side = (int(match["index"]), int(match["reverse"] is not None))
+        arrays.setdefault(side, {})[match["role"]] = _array(tensor)
     if not arrays:
         raise InputError(describe("weights", "none", "those of one layer or more"))
     layers = []
