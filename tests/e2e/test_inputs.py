@@ -20,7 +20,7 @@ from tests.ways_in import PACKERS, WAYS, given
 
 from rekur import LanguageModel
 from rekur.cli.main import main
-from rekur.errors import InputError
+from rekur.errors import DataWarning, InputError
 
 STREAMS = [way for way in WAYS if "file" not in way]
 FIT = ("--steps", "14", "--hidden-size", "6", "--no-baseline", "--patience", "0", "--quiet")
@@ -296,7 +296,8 @@ def test_the_name_of_a_file_is_not_learnt(tmp_path: Path, monkeypatch: pytest.Mo
     model.fit([TEXT, "book"])  # a document may be the name of a file
     with pytest.raises(InputError):
         model.evaluate("book")
-    assert len(model.log_probabilities("book")) == 1
+    with pytest.warns(DataWarning, match="the name of a file; it is read as a text"):
+        assert len(model.log_probabilities("book")) == 1
 
 
 def test_the_name_of_a_file_as_an_item_is_told(

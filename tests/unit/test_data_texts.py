@@ -163,7 +163,7 @@ def test_options_that_cannot_be(books: Path) -> None:
         ),
         (
             {"document": "line", "column": "text"},
-            "document: got 'line'; expected 'file' with a column, of which each row is a document.",
+            "document: got 'line'; expected 'file' with a column, whose rows are the documents.",
         ),
         (
             {"column": "texts"},

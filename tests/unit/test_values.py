@@ -562,7 +562,6 @@ def test_texts_of_any_container_and_no_table_or_file(tmp_path: Path) -> None:
         (pandas.DataFrame({"t": [text]}), "X: got 'DataFrame'; expected a text, or a list of texts. Give one of its"),
         ({text}, "X: got 'set'"),
         (bytearray(b"the cat"), "X: got 'bytearray'"),
-        (str(file), f"X: got '{file}'; expected a text, not the name of a file."),
         (file, f"X: got '{file}'; expected a text, not the name of a file."),
     ):
         for read in (model.fit, model.score, model.evaluate, model.log_probabilities):

@@ -1,4 +1,4 @@
-"""Reading what is packed with Zstandard, in one frame or in several behind one another."""
+"""Reading Zstandard files with one frame or several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ZstandardFile(io.RawIOBase):
     """The bytes in a ``.zst`` file.
 
     Args:
-        packed: reads the packed bytes; a read returns what has arrived.
+        packed: reader of the packed bytes; a read returns the bytes that have arrived.
 
     Raises:
         MissingDependencyError: the package ``zstandard`` is not installed.

@@ -1,4 +1,4 @@
-"""Values of single cells: times, series, texts, symbols; what cannot be read raises CellError."""
+"""Values of single cells: times, series, texts, symbols; a cell that cannot be read raises CellError."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rekur._values import CellError, code_of, is_missing, is_row, members, number_of, numbers_in, scalar
 from rekur.errors import describe
 
-#: a time as it is compared: exactly, whatever it was written as
+#: a time in a form that compares exactly
 Time = int | float | Decimal
 
 _BLANKS = re.compile(r"[ \r\n\f\v]+")
@@ -24,7 +24,7 @@ _FRACTION = re.compile(r"(\d[.,]\d{6})(\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMES = "a number or a date such as '2024-01-31 12:00:00'"
-#: nanoseconds of NumPy's units of time, and for finer ones how many make a nanosecond
+#: nanoseconds in each of NumPy's units of time; for finer units the power of ten that makes a nanosecond
 _NANOSECONDS = {"W": 604_800 * 10**9, "D": 86_400 * 10**9, "h": 3600 * 10**9, "m": 60 * 10**9}
 _NANOSECONDS |= {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _FINER = {"ps": 3, "fs": 6, "as": 9}
@@ -32,10 +32,9 @@ _ONE_KIND = "numbers with one kind of separator between: blanks, commas, semicol
 
 
 def time_of(value: Any, thing: str = "time") -> tuple[str, Time]:
-    """Return what kind of time a value is and a number that orders it exactly.
+    """Return the kind of a time, ``"number"`` or ``"date"``, and a number that orders it exactly.
 
-    A number stays as it is, whole numbers and decimals of any length among them; a date is nanoseconds since 1970, in
-    UTC where it names no zone.
+    A number keeps all its digits. A date becomes nanoseconds since 1970; a date without a zone is in UTC.
 
     Example:
         >>> time_of("1970-01-01 00:00:00.000000001"), time_of("7.5")
@@ -67,7 +66,7 @@ def _time_in_text(text: str, thing: str) -> tuple[str, Time]:
         raise CellError(f"{thing}: got nothing; expected {_TIMES}.")
     try:
         return "number", int(text) if _WHOLE.fullmatch(text) else Decimal(text.strip())
-    except InvalidOperation:  # an exponent beyond all that can be told apart
+    except InvalidOperation:  # an exponent that Decimal cannot hold
         return "number", number
 
 
@@ -85,7 +84,7 @@ def _date_in_text(text: str, thing: str) -> Time:
 
 
 def _since_1970(value: date) -> int:
-    """Return the nanoseconds from 1970 to a date."""
+    """Return the nanoseconds between 1970 and a date."""
     finer = getattr(value, "nanosecond", 0)  # pandas' Timestamp
     if hasattr(value, "to_pydatetime"):
         value = value.to_pydatetime(warn=False)
@@ -145,10 +144,10 @@ def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
 
 
 def list_in_text(text: str, thing: str) -> list[Any]:
-    """Return the list that a text holds: one in JSON, or numbers as :func:`numbers_in_text` reads them.
+    """Return the list in a text: a JSON list, or numbers as :func:`numbers_in_text` reads them.
 
     Raises:
-        CellError: it holds neither.
+        CellError: the text is neither.
     """
     if not text.lstrip().startswith("["):
         return numbers_in_text(text, thing)
@@ -162,12 +161,12 @@ def list_in_text(text: str, thing: str) -> list[Any]:
 
 
 def numbers_in_text(text: str, thing: str) -> list[float]:
-    """Return the numbers of a text: with blanks between, or with commas, semicolons or tabs, one kind in a text.
+    """Return the numbers of a text, separated by blanks, commas, semicolons or tabs, but by one of them only.
 
-    At commas, semicolons and tabs each gap is a missing value, NaN, as are ``NA``, ``NaN``, ``null`` and ``?``.
+    Nothing between two commas, semicolons or tabs is a missing value, NaN, as are ``NA``, ``NaN``, ``null`` and ``?``.
 
     Raises:
-        CellError: a piece is no number, or separators are of several kinds, as where commas are decimal points.
+        CellError: a piece is not a number, or the text has several separators, such as commas as decimal points.
 
     Example:
         >>> numbers_in_text("1 2.5", "x"), numbers_in_text("1,,3", "x")
@@ -176,7 +175,7 @@ def numbers_in_text(text: str, thing: str) -> list[float]:
     marks = [mark for mark in ",;\t" if mark in text]
     if marks:
         pieces = [piece.strip() for piece in text.split(marks[0])]
-    else:  # other blanks than these may stand between thousands
+    else:  # blanks outside ASCII may group thousands
         pieces = text.split() if text.isascii() else _BLANKS.split(text.strip())
     if len(marks) > 1 or (marks and any(_BLANKS.search(piece) for piece in pieces)):
         fix = "Write decimals with a point." if re.search(r"\d,\d", text) else ""
@@ -190,7 +189,7 @@ def numbers_in_text(text: str, thing: str) -> list[float]:
 
 
 def _slowly(value: Any, thing: str) -> NDArray[np.float64]:
-    """Read cell by cell, so that missing marks are taken and the first bad cell is named."""
+    """Read cell by cell, so that marks of missing values are read and an error names the first bad cell."""
     steps: list[list[float]] = []
     of_rows = False
     for i, step in enumerate(members(value)):

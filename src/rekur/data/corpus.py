@@ -57,7 +57,7 @@ class Corpus:
 
     @contextmanager
     def naming_the_place(self) -> Iterator[None]:
-        """Put the place of the example that was read last before what is wrong with its item."""
+        """Put the place of the last example before an error about its item."""
         try:
             yield
         except InputError as error:
@@ -66,11 +66,11 @@ class Corpus:
             raise InputError(f"{self.place_of(self._line)}: {error}") from error
 
     def place_of(self, line: int) -> str:
-        """Return how messages name the example that begins in a line."""
+        """Return the name in messages of the example that begins in a line."""
         return f"{self.name}{self._place.format(line=line)}"
 
     def by_name(self, channels: Sequence[str] | None) -> Corpus:
-        """Return the same examples with the channels of series in this order; itself where names are not known.
+        """Return the same examples with the channels of series in this order; itself if names are unknown.
 
         Raises:
             InputError: the channels have other names.
@@ -99,7 +99,7 @@ class Corpus:
     def from_lists(
         cls, X: Any, y: Any, name: str = "X", *, kind: str | None = None, channels: Sequence[str] | None = None
     ) -> Corpus:
-        """Return the corpus of items ``X`` with labels ``y`` (None where there are none).
+        """Return the corpus of items ``X`` with labels ``y``, or without labels for None.
 
         Args:
             X: items, as :func:`~rekur.data.memory.as_sequences` takes them.
@@ -167,8 +167,8 @@ class Labels(NamedTuple):
 
     Attributes:
         values: the labels.
-        keys: of each item bytes by which equal items are known.
-        place_of: the number of an example, from 0 -> how messages name it.
+        keys: bytes for each item, equal for equal items.
+        place_of: the number of an example, from 0 -> its name in messages.
     """
 
     values: list[Any]
@@ -177,10 +177,10 @@ class Labels(NamedTuple):
 
 
 def read_labels(corpus: Corpus) -> Labels:
-    """Return every label, after one pass in which items are not kept.
+    """Return every label of a corpus in one pass, without keeping its items.
 
     Raises:
-        InputError: there is no example, or a label holds what no file can keep.
+        InputError: there is no example, or a label cannot be saved as text.
     """
     labels, keys, lines = [], [], array("q")
     for example in corpus:
@@ -212,13 +212,13 @@ def choose_rows(
     chosen = np.ones(len(labels), dtype=bool)
     chosen[split(labels if stratified else [None] * len(labels), fraction, seed, keys=keys).valid] = False
     if stratified:
-        known = {name for label, use in zip(labels, chosen, strict=True) if use for name in _names(label)}
+        trained = {name for label, use in zip(labels, chosen, strict=True) if use for name in _names(label)}
         held_out = zip(labels, keys, chosen, strict=True)
-        moved = {key for label, key, use in held_out if not use and not known.issuperset(_names(label))}
+        moved = {key for label, key, use in held_out if not use and not trained.issuperset(_names(label))}
         chosen |= np.array([key in moved for key in keys], dtype=bool)
     if chosen.all():
         raise InputError(
-            f"examples: got {len(labels)}, of which none is left to validate on; expected more of each label. "
+            f"examples: got {len(labels)}, and none is left to validate on; expected more of each label. "
             "Add examples, or give items for validation."
         )
     return chosen

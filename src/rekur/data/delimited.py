@@ -100,12 +100,12 @@ class Delimited(Source):
             start = reader.line_num + self._first_line
 
     def _lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the number and the text of every line but the one that names the separator."""
+        """Yield the number and the text of every line except a first line ``sep=``."""
         lines = enumerate(read_lines(self._file, self._encoding), 1)
         return itertools.islice(lines, self._first_line - 1, None)
 
     def _told_separator(self, separator: str | None) -> str | None:
-        """Return the separator that a first line ``sep=;`` names, or None where there is no such line."""
+        """Return the separator that a first line ``sep=;`` names, or None without such a line."""
         first = next(read_lines(self._file, self._encoding), "").rstrip("\r\n")
         if not (match := _SEPARATOR_LINE.fullmatch(first)):
             return None
@@ -139,16 +139,16 @@ class Delimited(Source):
 
 
 def allow_long_fields() -> None:
-    """Lift the csv module's own limit of 131072 characters a field."""
+    """Raise the csv module's limit of 131072 characters a field."""
     if csv.field_size_limit() < _LONGEST_FIELD:
         csv.field_size_limit(_LONGEST_FIELD)
 
 
 class _HeaderCheck:
-    """Looks for signs that the header is a row itself, as where a table has no line with the columns' names.
+    """Looks for signs that the header is a row of data, because the table has no line with column names.
 
-    A name that comes again below itself, in a column that has other values too, is such a sign: the class in the first
-    row comes again. A column that holds its name and blanks alone is one of answers that were ticked or not.
+    Such a sign is a name that occurs again in its own column beside other values, as the class of a first row does.
+    A column that holds only its name and blanks is no sign: it records answers that were ticked.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -159,11 +159,11 @@ class _HeaderCheck:
 
     @property
     def is_open(self) -> bool:
-        """Whether more rows may tell something."""
+        """Whether more rows can still show a sign."""
         return bool(self._values)
 
     def repeated(self, cells: list[str]) -> str | None:
-        """Take one more row; return a name that is a value, or None."""
+        """Read one more row; return a name that turns out to be a value, else None."""
         for number, values in self._values.items():
             cell = cells[number].strip() if number < len(cells) else ""
             if cell == self._names[number]:
@@ -173,7 +173,7 @@ class _HeaderCheck:
             if number in self._again and len(values) > 1:
                 return self._names[number]
         self._rows += 1
-        if self._rows == _ROWS_CHECKED:  # from here on only columns that have held their name alone
+        if self._rows == _ROWS_CHECKED:  # from here on only columns that hold nothing but their name
             self._values = {number: self._values[number] for number in self._again}
         return None
 

@@ -1,4 +1,4 @@
-"""What a file of sequences holds, and what may be wrong with it, before anything is trained."""
+"""A description of a file of sequences, and of what may be wrong with it, before training."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Description:
         name: the file.
         format: how it is read.
         rows: rows in the file.
-        columns: what stands in each column.
+        columns: a summary of each column.
         chosen: which columns are the item and the label, or None where that is unclear.
         guessed: whether ``chosen`` was guessed from the columns, not told.
-        question: what to say so that it becomes clear; empty if it is.
+        question: which column has to be named; empty if none.
         sequences: items: rows, or groups of a long table.
         lengths: for each unit (``characters``, ``words``, ``symbols``, ``steps``): min, median, p95 and max.
         label_type: ``"class"``, ``"classes"``, ``"number"``, or None without a label.
@@ -47,7 +47,7 @@ class Description:
         duplicates: items that equal an earlier one.
         conflicts: different items that stand there more than once, with different labels.
         missing: share of missing values in each channel of a series.
-        warnings: what a person should look at, one sentence each.
+        warnings: one sentence for each thing to check.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Description:
         return saved
 
     def overview(self) -> list[tuple[str, str]]:
-        """Return (what, how) pairs for a table."""
+        """Return (name, value) pairs for a table."""
         rows = [("file", f"{self.name} ({self.format})"), ("rows", f"{self.rows}")]
         if self.chosen is None:
             return rows
@@ -101,7 +101,7 @@ class Description:
             rows.append(("classes", f"{len(self.classes)}, largest to smallest {self.imbalance:.3g} : 1"))
         counts = [("empty items", self.empty), ("duplicates", self.duplicates)]
         counts += [("duplicates with different labels", self.conflicts)] if self.chosen.labels() else []
-        return rows + [(what, f"{count}") for what, count in counts]
+        return rows + [(name, f"{count}") for name, count in counts]
 
     def column_table(self) -> list[tuple[str, str, str, str, str]]:
         """Return (name, type, filled, distinct, examples) of each column."""
@@ -133,7 +133,7 @@ def describe(
     label_type: str = "class",
     label_separator: str | None = None,
 ) -> Description:
-    """Read a source twice and say what it holds.
+    """Return a description of a source, which is read twice.
 
     Without ``columns`` the item and the label are taken to be the only column that looks like an item and the only
     one that looks like a label; if there is another choice, nothing is chosen and ``question`` says what to tell.
@@ -150,26 +150,26 @@ def describe(
     Example:
         >>> from rekur.data.memory import from_memory
         >>> texts = ["so good", "so bad", "so good", "not bad"]
-        >>> found = describe(from_memory(texts, ["yes", "no", "no", "yes"]))
-        >>> found.chosen.text, found.chosen.label, found.classes, found.conflicts
+        >>> description = describe(from_memory(texts, ["yes", "no", "no", "yes"]))
+        >>> description.chosen.text, description.chosen.label, description.classes, description.conflicts
         ('item', 'label', {'yes': 2, 'no': 2}, 1)
     """
     rows, summaries = summarise(source)
-    found = Description(source.name, source.format, rows, summaries, columns)
+    description = Description(source.name, source.format, rows, summaries, columns)
     if columns is None:
-        found.chosen, found.question, label_type = _guess(summaries, source.format)
-        found.guessed = found.chosen is not None
-    if found.chosen is not None:
-        found.label_type = label_type if found.chosen.labels() else None
-        counts = _Counts(found, expand(source, "item", found.chosen.items()))
+        description.chosen, description.question, label_type = _guess(summaries, source.format)
+        description.guessed = description.chosen is not None
+    if description.chosen is not None:
+        description.label_type = label_type if description.chosen.labels() else None
+        counts = _Counts(description, expand(source, "item", description.chosen.items()))
         notes: list[str] = []
         reading: dict[str, Any] = {"label_type": label_type, "label_separator": label_separator, "empty": "keep"}
-        for example in examples(source, found.chosen, **reading, tell=notes.append):
+        for example in examples(source, description.chosen, **reading, tell=notes.append):
             counts.add(example)
         counts.finish()
-        found.warnings = notes
-    found.warnings = found.warnings + _warnings(found)
-    return found
+        description.warnings = notes
+    description.warnings = description.warnings + _warnings(description)
+    return description
 
 
 def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | None, str, str]:
@@ -202,8 +202,8 @@ def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | No
 class _Counts:
     """Running counts over examples."""
 
-    def __init__(self, found: Description, items: list[str]) -> None:
-        self._found, self._items = found, items
+    def __init__(self, description: Description, items: list[str]) -> None:
+        self._description, self._items = description, items
         self._lengths: dict[str, array[int]] = {}
         self._classes: Counter[str] = Counter()
         self._numbers: list[float] = []
@@ -214,24 +214,24 @@ class _Counts:
         self._blanks = False  # whether texts of symbols are codes with blanks between
 
     def add(self, example: Example) -> None:
-        found, item = self._found, example.item
-        found.sequences += 1
-        if found.label_type is not None:
+        description, item = self._description, example.item
+        description.sequences += 1
+        if description.label_type is not None:
             self._add_label(example.label)
-        kind = found.chosen.kind if found.chosen else ""
+        kind = description.chosen.kind if description.chosen else ""
         self._blanks = self._blanks or (kind == "symbols" and isinstance(item, str) and holds_codes(item))
         sizes = _sizes(item, kind)
         for unit, size in sizes.items():
             self._lengths.setdefault(unit, array("q")).append(size)
         if not (item.strip() if isinstance(item, str) else len(item)):
-            found.empty += 1
+            description.empty += 1
             return
         if isinstance(item, np.ndarray):
             self._missing = self._missing + np.isnan(item).sum(axis=0)
             self._steps += len(item)
         key = item_key(item)
         if key in self._first_label:
-            found.duplicates += 1
+            description.duplicates += 1
             if self._first_label[key] != example.label:
                 self._conflicts.add(key)
         else:
@@ -239,30 +239,30 @@ class _Counts:
 
     def _add_label(self, label: Any) -> None:
         if label is None:
-            self._found.unlabelled += 1
-        elif self._found.label_type == "number":
+            self._description.unlabelled += 1
+        elif self._description.label_type == "number":
             self._numbers += label if isinstance(label, tuple) else [label]
         else:
             self._classes.update(label if isinstance(label, tuple) else [label])
 
     def finish(self) -> None:
-        found = self._found
-        found.conflicts = len(self._conflicts)
-        found.classes = dict(self._classes.most_common())
+        description = self._description
+        description.conflicts = len(self._conflicts)
+        description.classes = dict(self._classes.most_common())
         codes = self._lengths.pop(_CODES, None)
         if codes is not None and self._blanks:
             self._lengths["symbols"] = codes
         for unit, sizes in self._lengths.items():
             low, median, p95, high = np.percentile(np.asarray(sizes), [0, 50, 95, 100], method="nearest")
-            found.lengths[unit] = {"min": int(low), "median": int(median), "p95": int(p95), "max": int(high)}
+            description.lengths[unit] = {"min": int(low), "median": int(median), "p95": int(p95), "max": int(high)}
         if self._numbers:
             values = np.asarray(self._numbers)
-            found.numbers = {name: float(getattr(values, name)()) for name in ("min", "mean", "max")}
+            description.numbers = {name: float(getattr(values, name)()) for name in ("min", "mean", "max")}
         if self._steps:
             count = len(self._missing)
             names = self._items if len(self._items) == count else [f"channel {i + 1}" for i in range(count)]
             shares = self._missing / self._steps
-            found.missing = {name: float(share) for name, share in zip(names, shares, strict=True)}
+            description.missing = {name: float(share) for name, share in zip(names, shares, strict=True)}
 
 
 def _sizes(item: Any, kind: str) -> dict[str, int]:
@@ -274,38 +274,42 @@ def _sizes(item: Any, kind: str) -> dict[str, int]:
     return {"steps": len(item)}
 
 
-def _warnings(found: Description) -> list[str]:
-    warnings = [f"The column '{c.name}' is empty." for c in found.columns if c.type == "empty"]
-    sentences = [column.name for column in found.columns if len(column.name.split()) >= _WORDS_OF_A_SENTENCE]
-    if sentences and found.format in ("csv", "tsv"):
+def _warnings(description: Description) -> list[str]:
+    warnings = [f"The column '{c.name}' is empty." for c in description.columns if c.type == "empty"]
+    sentences = [column.name for column in description.columns if len(column.name.split()) >= _WORDS_OF_A_SENTENCE]
+    if sentences and description.format in ("csv", "tsv"):
         name = sentences[0] if len(sentences[0]) <= 40 else f"{sentences[0][:39]}…"
         warnings.append(f"A column is called '{name}'; does the line with the columns' names stand on top?")
-    if broken := [name for name in found.classes if printable(name) != name]:
+    if broken := [name for name in description.classes if printable(name) != name]:
         shown = printable(broken[0])
         warnings.append(f"Classes that cannot be saved as text: {len(broken)}, '{shown}'; training refuses them.")
-    if found.empty:
-        warnings.append(f"Items that are empty: {found.empty}; take them out or fill them.")
-    if found.unlabelled:
-        warnings.append(f"Items without a label: {found.unlabelled}; training needs one for each.")
-    if found.conflicts:
-        warnings.append(f"Items that stand there again with another label: {found.conflicts}.")
-    if found.duplicates:
-        warnings.append(f"Items that repeat an earlier one: {found.duplicates}; a split keeps equal items on one side.")
-    if len(found.classes) == 1:
-        warnings.append(f"There is one class only, '{next(iter(found.classes))}'; a classifier needs two or more.")
-    if alike := alike_labels(found.classes):
+    if description.empty:
+        warnings.append(f"Items that are empty: {description.empty}; take them out or fill them.")
+    if description.unlabelled:
+        warnings.append(f"Items without a label: {description.unlabelled}; training needs one for each.")
+    if description.conflicts:
+        warnings.append(f"Items that stand there again with another label: {description.conflicts}.")
+    if description.duplicates:
+        warnings.append(
+            f"Items that repeat an earlier one: {description.duplicates}; a split keeps equal items on one side."
+        )
+    if len(description.classes) == 1:
+        warnings.append(
+            f"There is one class only, '{next(iter(description.classes))}'; a classifier needs two or more."
+        )
+    if alike := alike_labels(description.classes):
         warnings.append(alike)
-    single = [name for name, count in found.classes.items() if count == 1]
+    single = [name for name, count in description.classes.items() if count == 1]
     if single:
         warnings.append(f"Classes with one example: {len(single)}, such as '{single[0]}'; none is left to check on.")
-    if found.imbalance is not None and found.imbalance >= _IMBALANCED:
+    if description.imbalance is not None and description.imbalance >= _IMBALANCED:
         warnings.append(
-            f"The largest class has {found.imbalance:.3g} times the examples of the smallest; "
+            f"The largest class has {description.imbalance:.3g} times the examples of the smallest; "
             "look at scores that weigh classes alike, such as macro F1."
         )
-    if len(found.classes) > _MOST_CLASSES:
-        warnings.append(f"There are {len(found.classes)} classes; is the label a number or a name of each row?")
-    for channel, share in found.missing.items():
+    if len(description.classes) > _MOST_CLASSES:
+        warnings.append(f"There are {len(description.classes)} classes; is the label a number or a name of each row?")
+    for channel, share in description.missing.items():
         if share == 1:
             warnings.append(f"The channel '{channel}' has no values.")
         elif share > 0.5:

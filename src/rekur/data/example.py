@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,12 @@ class Example:
 def warn(text: str) -> None:
     """Give a :class:`~rekur.errors.DataWarning`."""
     warnings.warn(text, DataWarning, stacklevel=2)
+
+
+def warn_of_a_file(items: Any, fix: str) -> None:
+    """Warn where the only item of a list is the name of a file; it is read as a text."""
+    if isinstance(items, list) and len(items) == 1 and isinstance(items[0], str) and os.path.isfile(items[0]):
+        warn(f"X[0]: got '{items[0]}', the name of a file; it is read as a text. {fix}")
 
 
 def examples(
@@ -357,8 +364,8 @@ def channels(source: Source, columns: Columns) -> list[str] | None:
 
 
 def expand(source: Source, role: str, names: list[str]) -> list[str]:
-    """Return the columns, with ``a..d`` put out as all from a to d, each checked."""
-    found: list[str] = []
+    """Return the columns after checking each; ``a..d`` stands for all from a to d."""
+    columns: list[str] = []
     for name in names:
         first, dots, last = name.partition("..")
         if dots and name not in source.columns:
@@ -366,7 +373,7 @@ def expand(source: Source, role: str, names: list[str]) -> list[str]:
             if end < start:
                 expected = "a column and one that stands behind it"
                 raise source.error(describe(f"{role} columns", name, expected, f"Write '{last}..{first}'."))
-            found += source.columns[start : end + 1]
+            columns += source.columns[start : end + 1]
         else:
-            found.append(check_column(source, role, name))
-    return found
+            columns.append(check_column(source, role, name))
+    return columns

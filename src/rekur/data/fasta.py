@@ -48,8 +48,8 @@ class Fasta(Source):
             name = _first_word(header)
             row = Row({"id": name, "description": header[len(name) :].strip(), "sequence": sequence}, line)
             if self._named:
-                found = _LABEL.search(header)
-                row["label"] = found.group(1) if found else ""
+                match = _LABEL.search(header)
+                row["label"] = match.group(1) if match else ""
             elif self._parts == 2:
                 row["id"], _, row["label"] = name.partition("|")
             elif self._parts:

@@ -1,4 +1,4 @@
-"""Opening files: what is there, what it is packed in, and its lines of text."""
+"""Opening files: existence, packing, encoding, and lines of text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _BEGINNINGS = {
 
 
 def check_exists(path: Path) -> None:
-    """Raise unless something stands at ``path``; say what stands nearby."""
+    """Raise unless ``path`` exists; the message names files nearby."""
     if path.exists():
         return
     text = describe("file", str(path), "a file that exists", _nearby(path))
@@ -76,7 +76,7 @@ def _nearby(path: Path) -> str:
 
 
 def likely_file(folder: Path) -> str:
-    """Return a sentence that names a file of the folder that could be read, or nothing."""
+    """Return a sentence that names a readable file of the folder, or an empty text."""
     files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     likely = sorted(p for p in files if p.suffix.lower() in ENDINGS or p.suffix.lower() in PACKED)
     return f" Did you mean the file '{likely[0]}'?" if likely else ""
@@ -119,11 +119,11 @@ _AROUND, _KEPT = 10, 32
 
 
 class Bytes(io.BufferedReader):
-    """The bytes of a file, unpacked, which remembers enough of one pass to name a place in them.
+    """The unpacked bytes of a file; remembers enough of one pass to tell where an error is.
 
     Attributes:
         first: the first few bytes.
-        zero: where the first zero byte is, among those that were read; -1 for none.
+        zero: offset of the first zero byte that was read; -1 if there was none.
     """
 
     def __init__(self, raw: Any) -> None:
@@ -133,15 +133,15 @@ class Bytes(io.BufferedReader):
         self._tail = self._last = b""  # of what was read before the last read, and by it
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return what has arrived."""
+        """Return the bytes that have arrived."""
         return self._counted(super().read1(size))
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return ``size`` bytes, or all that are left."""
+        """Return ``size`` bytes, or all that remain."""
         return self._counted(super().read(size))
 
     def line_of(self, error: UnicodeDecodeError) -> tuple[int, bytes]:
-        """Return the line, from 1, with the bytes that the last read gave and a decoder refused; and those bytes."""
+        """Return the number, from 1, of the line that a decoder refused after the last read, and its bytes."""
         refused = error.object[error.start :]
         number = self._lines - refused.count(b"\n") + 1
         window = self._tail + self._last
@@ -164,15 +164,15 @@ class Bytes(io.BufferedReader):
 
 
 class _Packed(io.BufferedReader):
-    """Packed bytes: large reads give what has arrived, so that unpacking never waits for more than it needs."""
+    """Packed bytes: large reads return what has arrived, so that unpacking never waits for bytes it does not need."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return exactly ``size`` bytes of a header, or up to so many of what follows."""
+        """Return exactly ``size`` bytes of a header, or at most ``size`` bytes of the data behind it."""
         return super().read(size) if size is None or size < 256 else self.read1(size)
 
 
 class _Unpacked(io.RawIOBase):
-    """What an unpacker gives, as soon as there is some."""
+    """Unpacked bytes, as soon as the unpacker has some."""
 
     def __init__(self, unpacker: Any) -> None:
         self._unpacker = unpacker
@@ -225,8 +225,8 @@ def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
             except UnicodeDecodeError as error:
                 raise _wrong_encoding(source, raw, encoding, error) from error
     except UnicodeError as error:  # utf-16 without its mark
-        found = f"text: got {error}; expected text in {encoding}. Try another encoding."
-        raise DataError(found, source.name) from error
+        message = f"text: got {error}; expected text in {encoding}. Try another encoding."
+        raise DataError(message, source.name) from error
     except _GARBLED as error:
         raise _garbled(source, error) from error
     except OSError as error:
@@ -247,7 +247,7 @@ def read_lines(source: Input, encoding: str) -> Iterator[str]:
 
 
 def begins_like(head: bytes) -> str:
-    """Return a sentence on what the first bytes of a file tell of it, or nothing.
+    """Return a sentence that names the type of a file by its first bytes, or an empty text.
 
     Example:
         >>> begins_like(b"BZh9")
@@ -263,7 +263,7 @@ def _garbled(source: Input, error: BaseException) -> DataError:
 
 
 def _wrong_encoding(source: Input, raw: Bytes, encoding: str, error: UnicodeDecodeError) -> DataError:
-    """Return the error that names the line that cannot be decoded, and what the file may be instead."""
+    """Return the error that names the line that cannot be decoded, and the likely type of the file."""
     shown_encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     number, piece = raw.line_of(error)
     shown = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in piece.strip(b"\r\n"))

@@ -1,4 +1,4 @@
-"""The format of a file whose name does not tell it, by its first lines; what fits no format, or two, is refused."""
+"""The format of a file without an ending, told by its first lines; lines that fit no format, or two, are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rekur.data.files import open_text
 from rekur.data.inputs import Input
 from rekur.errors import DataError, DataWarning, describe
 
-#: lines that are looked at, and the most characters of one
+#: the number of lines that are read, and the most characters of a line
 _LINES, _LONGEST = 20, 1 << 20
 _TS = re.compile(r"@(?:problemname|timestamps|missing|univariate|dimensions?|equallength|classlabel|targetlabel)\b")
 _FASTA = re.compile(r">\S.*\n\s*[A-Za-z*.\-]+\r?(?:\n|$)")
@@ -26,7 +26,7 @@ def told_format(file: Input, encoding: str) -> str:
     """Return the format that the first lines of a file have.
 
     Args:
-        file: what to look at; its beginning is read.
+        file: the file; its beginning is read.
         encoding: of the text.
 
     Raises:
@@ -42,13 +42,13 @@ def told_format(file: Input, encoding: str) -> str:
         fix = "Name the format, as with --format csv, or --format txt for one text a line."
         raise DataError(describe("format", first, expected, fix), file.name)
     if format == "txt":
-        found = "format: got none; its first lines look like one text a line. If they are not, name the format."
-        warnings.warn(f"{file.name}: {found}", DataWarning, stacklevel=2)
+        text = "format: got none; its first lines look like one text a line. If they are not, name the format."
+        warnings.warn(f"{file.name}: {text}", DataWarning, stacklevel=2)
     return format
 
 
 def is_table(file: Input, encoding: str) -> bool:
-    """Return whether the first lines of a file are those of a table or of JSON objects."""
+    """Return whether the first lines of a file look like a table or like JSON objects."""
     lines = _first_lines(file, encoding)
     return any(line.strip() for line in lines) and _format(lines) in ("csv", "tsv", "jsonl", "json", "parquet")
 
@@ -64,7 +64,7 @@ def _first_lines(file: Input, encoding: str) -> list[str]:
 
 
 def is_json_table(lines: list[str]) -> bool:
-    """Return whether lines begin an array of JSON objects, or are such objects one by one.
+    """Return whether lines begin an array of JSON objects, or hold one object each.
 
     Example:
         >>> is_json_table(['[{"a": 1},']), is_json_table(["[1, 2]"]), is_json_table(['{"a": 1}'])
@@ -100,19 +100,19 @@ def _format(lines: list[str]) -> str | None:
     if any(_width(lines, separator) > 1 and not _is_prose(start, separator) for separator in ",;|"):
         return "csv"
     if any(_width(lines, separator) > 1 for separator in ",;|") or not _BLANK_INSIDE.search(start.partition("\n")[0]):
-        return None  # sentences or a table; names one a line, or a table with one column
+        return None  # sentences or a table; one name a line, or a table with one column
     return "txt"
 
 
 def _width(lines: list[str], separator: str) -> int:
-    """Return the number of fields that all rows have; 0 if they differ, or if there are not two rows."""
+    """Return the number of fields that all rows have; 0 if they differ, or if there are fewer than two rows."""
     rows: list[list[str]] = []
     allow_long_fields()
     try:
         for row in csv.reader(lines, delimiter=separator, strict=True):
             if len(row) > 1 or (row and row[0].strip()):
                 rows.append(row)
-    except csv.Error:  # a field goes on behind the lines that are looked at, or holds a loose quote
+    except csv.Error:  # a field that continues after the lines that are read, or a stray quote
         if len(lines) < _LINES:
             return 0
     widths = {len(row) for row in rows}
@@ -120,6 +120,6 @@ def _width(lines: list[str], separator: str) -> int:
 
 
 def _is_prose(start: str, separator: str) -> bool:
-    """Return whether every separator of the first line has a blank behind it, as in a sentence."""
+    """Return whether a blank follows every separator of the first line, as in a sentence."""
     first = start.partition("\n")[0]
     return re.search(re.escape(separator) + r"\S", first) is None

@@ -21,8 +21,8 @@ class Groups:
         row_limit: rows held in memory; beyond it all go to a temporary database on disk, which sorts them there.
 
     Attributes:
-        ties: rows that have the time of another row of their group before them; counted as groups come out.
-        first_tie: the smallest line of such a row; 0 where there is none.
+        ties: number of rows with the time of an earlier row of their group; counted while groups are read.
+        first_tie: the smallest line of such a row; 0 if all times differ.
     """
 
     def __init__(self, row_limit: int = ROW_LIMIT) -> None:
@@ -32,7 +32,7 @@ class Groups:
         self.ties = self.first_tie = 0
 
     def add(self, group: int, time: Time, line: int, payload: bytes) -> None:
-        """Take one row of a group; lines rise."""
+        """Add one row of a group; lines must increase."""
         self._rows.append((group, time, line, payload))
         if len(self._rows) > self._limit:
             self._flush()
@@ -51,12 +51,12 @@ class Groups:
     def _by_group(self, sorted_rows: Any) -> Iterator[tuple[int, list[bytes]]]:
         for group, rows in groupby(sorted_rows, key=lambda row: row[0]):
             payloads: list[bytes] = []
-            before: Any = None
+            previous: Any = None
             for _, time, line, payload in rows:
-                if payloads and time == before:
+                if payloads and time == previous:
                     self.ties += 1
                     self.first_tie = min(self.first_tie or line, line)
-                before = time
+                previous = time
                 payloads.append(payload)
             yield int(group), payloads
 
@@ -76,9 +76,9 @@ class Groups:
 
 
 def sortable(number: Time) -> bytes:
-    """Return bytes that compare as numbers do, exactly and whatever their size; equal numbers give equal bytes.
+    """Return bytes that compare exactly as the numbers do; equal numbers give equal bytes.
 
-    The sign, the power of ten before the first digit (8 bytes), and the digits; of negative numbers all inverted.
+    They are the sign, the power of ten of the first digit (8 bytes), and the digits; negative numbers invert all bits.
 
     Example:
         >>> sortable(-2) < sortable(Decimal("-1.5")) < sortable(0) < sortable(0.5) < sortable(10) == sortable(10.0)

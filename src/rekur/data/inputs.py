@@ -1,7 +1,7 @@
-"""Where bytes come from: regular files, and pipes, FIFOs, sockets and standard input, each of which is opened once.
+"""Sources of bytes: regular files, and pipes, FIFOs, sockets and standard input, which are opened once.
 
-A *stream* is what can be read only once. Readers open an :class:`Input` as often as they like: of a stream it is a
-copy on disk, or, where one pass is enough, a :class:`Stream` that keeps its beginning until a reader understands it.
+A *stream* can be read only once. Readers open an :class:`Input` as often as they like. A stream is therefore copied
+to disk, or, if one pass is enough, read as a :class:`Stream`, which keeps its beginning until the format is known.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from rekur.errors import DataError, InputError, SaveError, describe, printable
 
-#: what names standard input where a file is expected
+#: the path that stands for standard input
 STDIN = "-"
 STDIN_NAME = "standard input"
 #: endings of packed files, and the name of the packing
@@ -46,11 +46,11 @@ Location = str | os.PathLike[str]
 
 
 class Input(ABC):
-    """Bytes that can be read from the first one on.
+    """A source of bytes that readers open at its first byte.
 
     Attributes:
-        name: what messages call it.
-        hint: the name whose endings say how it is packed and in which format it is; it may have none.
+        name: its name in messages.
+        hint: the file name whose endings tell the packing and the format; it may have no ending.
         path: the file on disk; None for a :class:`Stream`.
     """
 
@@ -60,23 +60,23 @@ class Input(ABC):
 
     @abstractmethod
     def open(self) -> io.RawIOBase:
-        """Return a new reader, at the first byte; a read returns what has arrived."""
+        """Return a new reader at the first byte; a read returns the bytes that have arrived."""
 
     def head(self, size: int) -> bytes:
-        """Return the first bytes, fewer only where it has no more."""
+        """Return the first ``size`` bytes, or all if there are fewer."""
         with self.open() as reader:
             return _read_exactly(reader, size)
 
     @cached_property
     def packing(self) -> str:
-        """How it is packed, by its ending or, where its name has none, by its first bytes; empty if it is not."""
+        """The packing, by the ending or, for names without one, by the first bytes; empty if it is not packed."""
         if self.hint.suffix:
             return PACKED.get(self.hint.suffix.lower(), "")
         return next((name for name, magic in _MAGIC.items() if magic.match(self.beginning)), "")
 
     @cached_property
     def beginning(self) -> bytes:
-        """The first bytes, as many as tell a packed file or parquet from text: of a live text not more than one."""
+        """The first bytes, enough to tell packed files and parquet from text; of live text a single one."""
         head = self.head(1)
         if head in _FIRST:
             head = self.head(4)
@@ -84,7 +84,7 @@ class Input(ABC):
 
     @property
     def place(self) -> Path:
-        """The file on disk, for readers that must move about in it."""
+        """The file on disk, for readers that need random access."""
         if self.path is None:
             raise InputError(f"{self.name}: got a stream; expected a file on disk. Save it in one.")
         return self.path
@@ -95,8 +95,8 @@ class File(Input):
 
     Args:
         path: the file.
-        name: what messages call it; by default its path.
-        hint: the name whose endings count; by default its path.
+        name: its name in messages; by default its path.
+        hint: the file name whose endings count; by default its path.
     """
 
     def __init__(self, path: Path, name: str | None = None, hint: PurePath | None = None) -> None:
@@ -104,12 +104,12 @@ class File(Input):
         self.name, self.hint = name or name_of(path), hint or path
 
     def open(self) -> io.RawIOBase:
-        """Return a new reader, at the first byte."""
+        """Return a new reader at the first byte."""
         return self.path.open("rb", buffering=0)
 
 
 class Copy(File):
-    """A temporary file with what a stream held; it is removed with this object, or when the process ends."""
+    """A temporary copy of a stream; it is removed with this object, or when the process ends."""
 
     def __init__(self, stream: Stream) -> None:
         number, path = _made(lambda: tempfile.mkstemp(prefix="rekur-", suffix="".join(_endings(stream.hint))), stream)
@@ -121,7 +121,7 @@ class Copy(File):
 
 
 class Stream(Input):
-    """What can be read only once, in one pass: the beginning is kept until :meth:`keep_no_more`.
+    """A source that can be read only once; its beginning is kept until :meth:`keep_no_more`.
 
     Args:
         location: as the user named it.
@@ -137,32 +137,32 @@ class Stream(Input):
         self._start, self._head, self._keeps, self._ended = 0, bytearray(), True, False
 
     def open(self) -> io.RawIOBase:
-        """Return a new reader, at the first byte; after :meth:`keep_no_more` once only."""
+        """Return a new reader at the first byte; after :meth:`keep_no_more` only one reader can be opened."""
         return _StreamReader(self)
 
     def keep_no_more(self) -> None:
-        """Let go of the beginning as it is read: the next reader is the last one."""
+        """Keep no bytes from now on: the next reader is the last one."""
         self._keeps = False
 
-    def read_at(self, place: int, size: int) -> bytes:
-        """Return up to ``size`` bytes from ``place`` on, as soon as there are any; none at the end."""
-        if place < self._start:
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on, as soon as some have arrived; none at the end."""
+        if offset < self._start:
             fix = "Save it in a file to read it again."
             raise InputError(f"{self.name}: got a second pass over a stream; expected one. {fix}")
-        if place < self._start + len(self._head):
-            begin = place - self._start
+        if offset < self._start + len(self._head):
+            begin = offset - self._start
             return bytes(self._head[begin : begin + size])
         data = b"" if self._ended else self._arrived(size)
         self._ended = not data  # a terminal would go on after its end
         if self._keeps:
             self._head += data
         else:
-            self._start, self._head = place + len(data), bytearray()
+            self._start, self._head = offset + len(data), bytearray()
         return data
 
     def _arrived(self, size: int) -> bytes:
         try:
-            while (data := self._raw.read(size)) is None:  # not blocking, and nothing is there yet
+            while (data := self._raw.read(size)) is None:  # does not block, and nothing has arrived
                 select.select([self._raw], [], [])
         except OSError as error:
             raise _unreadable(self.name, error) from error
@@ -173,15 +173,15 @@ class _StreamReader(io.RawIOBase):
     """One pass over a stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream, self._place = stream, 0
+        self._stream, self._offset = stream, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        data = self._stream.read_at(self._place, len(buffer))
+        data = self._stream.read_at(self._offset, len(buffer))
         buffer[: len(data)] = data
-        self._place += len(data)
+        self._offset += len(data)
         return len(data)
 
 
@@ -191,7 +191,7 @@ def is_stdin(location: Location) -> bool:
 
 
 def name_of(location: Location | Input) -> str:
-    """Return what messages call a file."""
+    """Return the name of a file in messages."""
     if isinstance(location, Input):
         return location.name
     return STDIN_NAME if is_stdin(location) else printable(os.fspath(location))
@@ -200,7 +200,7 @@ def name_of(location: Location | Input) -> str:
 def is_stream(location: Location | Input) -> bool:
     """Return whether a location can be read only once: standard input, or neither a regular file nor a folder.
 
-    An open descriptor, such as ``/dev/stdin``, counts too, whatever is behind it: its name means nothing later on.
+    An open descriptor, such as ``/dev/stdin``, always counts as a stream: its name means nothing after the process.
     """
     if isinstance(location, Input):
         return isinstance(location, Stream)
@@ -216,18 +216,18 @@ def is_stream(location: Location | Input) -> bool:
 
 
 def identity(location: Location | Input) -> tuple[Any, ...]:
-    """Return what is equal for two names of one file or stream."""
+    """Return a key that is equal for two names of one file or stream."""
     if isinstance(location, Input):
         return ("input", id(location)) if location.path is None else identity(location.path)
     try:
-        found = os.fstat(sys.stdin.fileno()) if is_stdin(location) else os.stat(location)
+        status = os.fstat(sys.stdin.fileno()) if is_stdin(location) else os.stat(location)
     except (OSError, ValueError, AttributeError):
         return (os.path.abspath(location),)
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def refuse_twice(locations: list[Any], thing: str = "files") -> None:
-    """Raise if one stream is to be read by two: the first would take what the second expects."""
+    """Raise if one stream is listed twice: its first reader would leave nothing for the second."""
     seen: dict[tuple[Any, ...], Any] = {}
     for location in locations:
         if is_stream(location):
@@ -239,15 +239,15 @@ def refuse_twice(locations: list[Any], thing: str = "files") -> None:
 
 
 def open_input(location: Location | Input, *, once: bool = False, movable: bool = False) -> Input:
-    """Return what stands at a location, ready to be read.
+    """Return the input at a location, ready to be read.
 
     Args:
         location: a path, or ``-`` for standard input.
-        once: one pass over it is enough, so that a stream need not be copied.
-        movable: the reader must move about in it, so that a stream is copied.
+        once: one pass is enough, so that a stream need not be copied.
+        movable: the reader needs random access, so that a stream is copied.
 
     Raises:
-        DataError: nothing is there, or it cannot be opened.
+        DataError: there is no such file, or it cannot be opened.
         SaveError: there is no room for a copy.
     """
     if isinstance(location, Input):
@@ -279,7 +279,7 @@ def _must_be_movable(stream: Stream) -> bool:
 
 
 def _opened(location: Location, name: str) -> Any:
-    """Return what reads a stream: its descriptor where it has one already."""
+    """Return a reader of a stream; an open descriptor is duplicated."""
     try:
         if is_stdin(location):
             return _standard_input()
@@ -299,7 +299,7 @@ def _standard_input() -> Any:
         raise OSError(errno.EBADF, "closed")
     try:
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
-    except io.UnsupportedOperation:  # something in memory stands in its place
+    except io.UnsupportedOperation:  # replaced by an object in memory
         return sys.stdin.buffer
 
 

@@ -24,11 +24,11 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 class _Twice(ValueError):
-    """A key that an object has twice."""
+    """An object has a key twice."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of which each key stands there once; a plain decoder would keep the last value alone."""
+    """Return the object, or raise if it has a key twice; a plain decoder would keep only the last value."""
     value = dict(pairs)
     if len(value) < len(pairs):
         key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)

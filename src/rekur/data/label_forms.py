@@ -1,4 +1,4 @@
-"""Labels that are written in several ways and may be one: ``Good`` and ``good``, ``1`` and ``1.0``."""
+"""Labels that differ only in spelling and may mean one class: ``Good`` and ``good``, ``1`` and ``1.0``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_SHOWN = 3
 def label_form(label: str) -> str:
     """Return the same text for labels that differ only in how they are written.
 
-    That is in case, blanks, characters that are not seen, or the form of a letter, of a number, of true and false.
+    They may differ in case, blanks, invisible characters, or the form of a letter, of a number, of true and false.
 
     Example:
         >>> label_form(" Good") == label_form("good"), label_form("1.0") == label_form("01"), label_form("1a")
@@ -31,7 +31,7 @@ def label_form(label: str) -> str:
 
 
 def alike_labels(counts: Mapping[str, int]) -> str:
-    """Return a sentence about labels that may be one class; nothing where there are none.
+    """Return a sentence about labels that may be one class; an empty text if all differ.
 
     Args:
         counts: label -> how many examples have it.

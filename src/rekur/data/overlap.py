@@ -1,4 +1,4 @@
-"""Validation data that are training data too, found by content.
+"""Validation data that also occur in the training data, found by content.
 
 Axes: N items or tokens.
 """
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from rekur.data.corpus import Encoded
 from rekur.data.streams import Tokens
 
-#: stretches of a validation text that are looked for in the training text, and the share of them that is worth a word
+#: how many stretches of a validation text are looked up in the training text, and the share that gives a warning
 _STRETCHES, _SHARE = 1000, 0.1
-#: tokens of the training text that are looked at together
+#: tokens of the training text that are hashed at a time
 _BLOCK = 2**20
 
 
 def shared_items(train: Encoded, valid: Encoded) -> str | None:
-    """Return a warning where validation items are training items too, or None.
+    """Return a warning if validation items are training items too, else None.
 
-    Items are equal if a model reads the same steps, wherever they come from.
+    Items are equal if a model reads the same steps from them.
 
     Args:
         train: items to train on.
@@ -38,7 +38,7 @@ def shared_items(train: Encoded, valid: Encoded) -> str | None:
 
 
 def shared_texts(train: Tokens, valid: Tokens, length: int) -> str | None:
-    """Return a warning where a validation text is, or is in, the training text, or None.
+    """Return a warning if a validation text is the training text or a part of it, else None.
 
     Args:
         train: text to train on.
@@ -57,18 +57,18 @@ def shared_texts(train: Tokens, valid: Tokens, length: int) -> str | None:
     return _warning(f"about {share:.0%} of the validation text stands in the training text too")
 
 
-def _warning(what: str) -> str:
-    return f"warning: {what}; such scores tell how well the model remembers, not how good it is on new data."
+def _warning(finding: str) -> str:
+    return f"warning: {finding}; such scores tell how well the model remembers, not how good it is on new data."
 
 
-def _share(what: str, count: int, total: int) -> str:
-    """Return the warning for so many of all items or documents."""
+def _share(noun: str, count: int, total: int) -> str:
+    """Return the warning that ``count`` of ``total`` items or documents are shared."""
     if total == 1:
-        return _warning(f"the validation {what} is a training {what} too")
+        return _warning(f"the validation {noun} is a training {noun} too")
     if count == total:
-        return _warning(f"all {total} validation {what}s are training {what}s too")
-    share = f"{count} of {total} validation {what}s ({max(0.01, count / total):.0%})"
-    return _warning(f"{share} are training {what}s too" if count > 1 else f"{share} is a training {what} too")
+        return _warning(f"all {total} validation {noun}s are training {noun}s too")
+    share = f"{count} of {total} validation {noun}s ({max(0.01, count / total):.0%})"
+    return _warning(f"{share} are training {noun}s too" if count > 1 else f"{share} is a training {noun} too")
 
 
 def _items(encoded: Encoded) -> Iterator[bytes]:
@@ -84,14 +84,14 @@ def _documents(tokens: Tokens) -> Iterator[bytes]:
 
 
 def _shared_stretches(train: NDArray[np.int32], valid: NDArray[np.int32], length: int) -> float:
-    """Return the share of a text's stretches of so many tokens, evenly spread, that are in another text too."""
+    """Return the share of evenly spread stretches of ``length`` tokens that are in the training text too."""
     if min(len(train), len(valid)) < length:
         return 0.0
     starts = np.unique(np.linspace(0, len(valid) - length, _STRETCHES).astype(np.int64))
-    wanted = np.array([_hashes(valid[start : start + length], length)[0] for start in starts])
-    seen = np.zeros(len(wanted), dtype=bool)
+    hashes = np.array([_hashes(valid[start : start + length], length)[0] for start in starts])
+    seen = np.zeros(len(hashes), dtype=bool)
     for start in range(0, len(train) - length + 1, _BLOCK):
-        seen |= np.isin(wanted, _hashes(train[start : start + _BLOCK + length - 1], length))
+        seen |= np.isin(hashes, _hashes(train[start : start + _BLOCK + length - 1], length))
     return float(seen.mean())
 
 

@@ -58,8 +58,8 @@ class Parquet(Source):
             raise self._garbled(error) from error
 
     def _garbled(self, error: BaseException) -> DataError:
-        what = str(error).splitlines()[0]
-        return self.error(f"content: got '{what}'; expected a whole parquet file. Write it again.")
+        reason = str(error).splitlines()[0]
+        return self.error(f"content: got '{reason}'; expected a whole parquet file. Write it again.")
 
 
 def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
@@ -67,8 +67,8 @@ def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
     types = arrow.types
     fine = [f.name for f in batch.schema if types.is_timestamp(f.type) and f.type.unit == "ns"]
     for name in fine:
-        place = batch.schema.get_field_index(name)
-        batch = batch.set_column(place, name, batch.column(place).cast(arrow.int64()))
+        index = batch.schema.get_field_index(name)
+        batch = batch.set_column(index, name, batch.column(index).cast(arrow.int64()))
     rows: list[dict[str, Any]] = batch.to_pylist()
     for row in rows if fine else []:
         row.update((name, None if row[name] is None else np.datetime64(row[name], "ns")) for name in fine)

@@ -67,12 +67,12 @@ class Source(ABC):
 
 
 class Repeats:
-    """Tells once of a name that stands for more than one row, among the first hundred thousand different ones.
+    """Tells once of a name that several rows have; looks at the first hundred thousand different names.
 
     Args:
         source: whose rows they are.
-        thing: what the names are called.
-        tell: hears the sentence.
+        thing: what a name is called in the sentence.
+        tell: receives the sentence.
     """
 
     def __init__(self, source: Source, thing: str, tell: Callable[[str], object]) -> None:
@@ -86,8 +86,8 @@ class Repeats:
         first = self._lines.setdefault(name, line)
         if first != line:
             unit = self._source.unit
-            place = f"{self._source.name}, {unit} {line}"
-            self._tell(f"{place}: {self._thing}: got '{name}' again, as in {unit} {first}; expected another for each.")
+            where = f"{self._source.name}, {unit} {line}"
+            self._tell(f"{where}: {self._thing}: got '{name}' again, as in {unit} {first}; expected another for each.")
         if first != line or len(self._lines) >= 100_000:
             self._lines = None
 

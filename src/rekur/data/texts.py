@@ -67,16 +67,16 @@ def texts_in_memory(items: Iterable[str], name: str = "texts") -> Texts:
     Raises:
         InputError: an item is not a text.
     """
-    kept = [items] if isinstance(items, str) else list(items)
-    for number, item in enumerate(kept):
+    texts = [items] if isinstance(items, str) else list(items)
+    for number, item in enumerate(texts):
         if not isinstance(item, str):
             raise InputError(describe(f"{name}[{number}]", type(item).__name__, "a text"))
-    if kept and all(map(names_file, kept)):
+    if texts and all(map(names_file, texts)):
         fix = "Read it: rekur.data.open_texts gives what fit_corpus and evaluate_corpus take."
-        raise InputError(describe(name, kept[0], "a text, not the name of a file", fix))
+        raise InputError(describe(name, texts[0], "a text, not the name of a file", fix))
 
     def read() -> Iterator[Piece]:
-        for number, item in enumerate(kept):
+        for number, item in enumerate(texts):
             for start in range(0, len(item), PIECE):
                 yield number, item[start : start + PIECE]
 
@@ -84,7 +84,7 @@ def texts_in_memory(items: Iterable[str], name: str = "texts") -> Texts:
 
 
 def names_file(text: str) -> bool:
-    """Return whether a text is the name of a file: of one that is there, or one word with the ending of a data file.
+    """Return whether a text names a file: one that exists, or one word with the ending of a data file.
 
     Example:
         >>> names_file("book.txt"), names_file("It was a book.txt"), names_file("hello")
@@ -95,7 +95,7 @@ def names_file(text: str) -> bool:
     try:
         if Path(text).is_file() or (Path(text).is_dir() and os.sep in text):
             return True
-    except (OSError, ValueError):  # no name at all
+    except (OSError, ValueError):  # not a valid path
         return False
     ending = Path(text).suffix.lower()
     return len(text.split()) == 1 and (ending in ENDINGS or ending in PACKED)
@@ -150,7 +150,7 @@ def open_texts(
     name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
     if column is not None:
         if document != "file":
-            raise InputError(describe("document", document, "'file' with a column, of which each row is a document"))
+            raise InputError(describe("document", document, "'file' with a column, whose rows are the documents"))
         return Texts(name, _rows_of(files, column, encoding))
     for file in files:
         if holds_table(file, encoding):
@@ -179,21 +179,21 @@ def listed_files(path: Location | Input) -> list[Location | Input]:
     """Return the files that a path names: itself, those below a folder, or those that fit a pattern."""
     if isinstance(path, Input) or is_stream(path):
         return [path]
-    place = Path(path)
-    if place.is_dir():
-        below = sorted(entry for entry in place.rglob("*") if entry.is_file())
-        files = [f for f in below if not any(part.startswith(".") for part in f.relative_to(place).parts)]
+    root = Path(path)
+    if root.is_dir():
+        below = sorted(entry for entry in root.rglob("*") if entry.is_file())
+        files = [f for f in below if not any(part.startswith(".") for part in f.relative_to(root).parts)]
         if not files:
-            raise DataError("folder: got no files in it; expected at least one.", place)
+            raise DataError("folder: got no files in it; expected at least one.", root)
         return [*files]
-    if not place.exists() and glob.has_magic(str(path)):
-        files = sorted(Path(found) for found in glob.glob(str(path), recursive=True) if Path(found).is_file())
+    if not root.exists() and glob.has_magic(str(path)):
+        files = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
         if not files:
             fix = "Hidden files are found only where the pattern names the dot."
             raise InputError(describe("pattern", str(path), "one that fits at least one file", fix))
         return [*files]
-    check_exists(place)
-    return [place]
+    check_exists(root)
+    return [root]
 
 
 def _read(files: list[Input], document: str, encoding: str) -> Iterator[Piece]:
@@ -204,17 +204,17 @@ def _read(files: list[Input], document: str, encoding: str) -> Iterator[Piece]:
             number += 1
             yield from ((number, block) for block in blocks)
             continue
-        kept: list[str] = []
+        lines: list[str] = []
         size = 0
         for begins, line in _lines(blocks, document):
-            if kept and (begins or size > PIECE):
-                yield number, "".join(kept)
-                kept, size = [], 0
+            if lines and (begins or size > PIECE):
+                yield number, "".join(lines)
+                lines, size = [], 0
             number += begins
-            kept.append(line)
+            lines.append(line)
             size += len(line)
-        if kept:
-            yield number, "".join(kept)
+        if lines:
+            yield number, "".join(lines)
 
 
 def _blocks(file: Input, encoding: str) -> Iterator[str]:

@@ -154,11 +154,10 @@ class TimeSeries(Source):
 
     def _timed(self, body: str) -> NDArray[np.float64]:
         # A date has ':' in it, so channels are told apart outside the parentheses only.
-        kept: list[str] = []
-        bare = _PAIR.sub(lambda m: kept.append(m.group(1)) or "\0", body)  # type: ignore[func-returns-value]
+        pairs = (match.group(1) for match in _PAIR.finditer(body))
+        bare = _PAIR.sub("\0", body)
         channels: list[dict[Time, float]] = []
         kinds: set[str] = set()
-        pairs = iter(kept)
         for k, part in enumerate(bare.split(":")):
             if part.replace("\0", "").strip(" ,"):
                 raise CellError(describe(f"channel {k + 1}", part.replace("\0", "(…)"), "(time,value),(time,value),…"))

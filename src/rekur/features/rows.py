@@ -68,8 +68,8 @@ def read_rows(item: Any, count: int | None, place: Place, *, is_event: bool = Fa
             return values.reshape(0, count or 0)
         if is_event and len(values) == count:
             return values.reshape(1, -1)
-        what = f"a flat list of {len(values)} numbers"
-        raise ShapeError(describe(f"{place.before}series", Phrase(what), f"rows of {count} numbers"))
+        got = f"a flat list of {len(values)} numbers"
+        raise ShapeError(describe(f"{place.before}series", Phrase(got), f"rows of {count} numbers"))
     if values.ndim != 2:
         raise ShapeError(describe(f"{place.before}series", Phrase(f"shape {values.shape}"), "(T, D) or (T,)"))
     if len(values) == 0:
@@ -108,7 +108,7 @@ def _as_array(item: Any, count: int | None, place: Place) -> Rows:
 
 
 def _walk(item: Sequence[Any], count: int | None, place: Place) -> Rows:
-    """Read value by value: slower, and able to name what is wrong."""
+    """Read value by value: slower, but an error names the step and the channel."""
     if not any(is_row(entry) or isinstance(entry, Mapping | bytes) for entry in item):
         width = count if count and count == len(item) else 1
         return np.array([_number(v, i // width, i % width if width > 1 else 0, place) for i, v in enumerate(item)])

@@ -20,9 +20,9 @@ from rekur.features.vocabulary import RESERVED, CharacterTable, Ids, Vocabulary
 #: the most characters between two separators; more is taken for a wrong separator
 LONGEST_CODE = 1000
 _OPTIONS = ("separator", "fold_case", "max_vocabulary", "min_count", "max_length")
-#: saved where it was given only, as older versions know nothing of it
+#: saved only if it was given, as older versions do not know it
 _NEWER = "codes"
-#: what may stand between codes and is no separator that is looked for
+#: marks that may separate codes but are not treated as separators
 _OTHER_SEPARATORS = ",;|"
 
 
@@ -30,8 +30,8 @@ class SymbolFeatures(TokenFeatures):
     """Sequences of symbols as token numbers: 0 padding, 1 unknown, then by frequency, then alphabetically.
 
     A list is read code by code. A text is cut at blanks into codes if any text of the training items holds a blank
-    between letters, and else read letter by letter, white space left out. With a separator, a text is cut at each;
-    space around a code and empty codes are left out.
+    between letters; otherwise it is read letter by letter, without white space. With a separator, a text is cut at
+    each separator; space around a code and empty codes are left out.
 
     Args:
         separator: what stands between the codes of a text, such as ``";"``; None for blanks, letters or lists.
@@ -86,8 +86,8 @@ class SymbolFeatures(TokenFeatures):
         self._blanks = False
 
     def __repr__(self) -> str:
-        given = [f"{name}={getattr(self, name)!r}" for name in (*_OPTIONS, _NEWER)]
-        return f"SymbolFeatures({', '.join(entry for entry in given if not entry.endswith('=None'))})"
+        options = [f"{name}={getattr(self, name)!r}" for name in (*_OPTIONS, _NEWER)]
+        return f"SymbolFeatures({', '.join(entry for entry in options if not entry.endswith('=None'))})"
 
     @property
     def size(self) -> int:
@@ -122,10 +122,10 @@ class SymbolFeatures(TokenFeatures):
         for number, item in enumerate(items):
             if isinstance(item, str) and not item.strip():
                 continue  # nothing is there, whatever a symbol is
-            found = "letters" if isinstance(item, str) and not blanks and self.separator is None else "codes"
-            if form not in ("", found):
+            item_form = "letters" if isinstance(item, str) and not blanks and self.separator is None else "codes"
+            if form not in ("", item_form):
                 raise InputError(describe(f"item {number}", item, f"{form}, as the items before it"))
-            form = found
+            form = item_form
             symbols = self._symbols(item, form, blanks, f"item {number}")[: self.max_length]
             if isinstance(item, str) and self.codes is None and self.separator is None:
                 _refuse_other_separators(item, symbols if blanks else [item], blanks, f"item {number}")
@@ -137,14 +137,14 @@ class SymbolFeatures(TokenFeatures):
         vocabulary = Vocabulary.from_counts(counts, max_size=most, min_count=least)
         if not vocabulary.tokens:
             top = max(counts.values())
-            what = f"a number of times that some symbol occurs in training, at most {top}"
-            raise InputError(describe("min_count", least, what, f"Use min_count={top}."))
+            expected = f"a number of times that some symbol occurs in training, at most {top}"
+            raise InputError(describe("min_count", least, expected, f"Use min_count={top}."))
         self.n_truncated = 0
         self._settle(form, vocabulary, vocabulary.share_known(counts), blanks=blanks)
         return self
 
     def _cuts_at_blanks(self, items: Iterable[Any]) -> bool:
-        """Return whether texts are codes with blanks between: as was said, or where any text has two of them."""
+        """Return whether texts are codes separated by blanks: by the option, or if any text holds two codes."""
         if self.separator is not None or self.codes is not None:
             return self.separator is None and bool(self.codes)
         return any(isinstance(item, str) and holds_codes(item) for item in items)
@@ -177,8 +177,8 @@ class SymbolFeatures(TokenFeatures):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learnt, as plain JSON."""
-        known = list(self._fitted().tokens)
-        learnt = {"form": self.form_, "known": self.known_share_, "vocabulary": known}
+        tokens = list(self._fitted().tokens)
+        learnt = {"form": self.form_, "known": self.known_share_, "vocabulary": tokens}
         options = {name: getattr(self, name) for name in _OPTIONS}
         if self.codes is not None:
             options[_NEWER] = self.codes
@@ -306,5 +306,5 @@ def _refuse_other_separators(item: str, codes: Sequence[str], blanks: bool, thin
 
 
 def _too_long(thing: str, code: str) -> DataError:
-    what = f"codes of at most {LONGEST_CODE} characters between separators"
-    return DataError(describe(thing, code, what, "Check the separator."))
+    expected = f"codes of at most {LONGEST_CODE} characters between separators"
+    return DataError(describe(thing, code, expected, "Check the separator."))

@@ -219,7 +219,7 @@ class DropIn(nn.RNNBase):
         count = self.num_layers * directions
         if count != len(self._all_weights):
             fix = "Make a new layer: its number of layers and directions is fixed."
-            expected = f"{len(self._all_weights)}, of which there are weights"
+            expected = f"{len(self._all_weights)}, as many as have weights"
             raise ShapeError(describe("layers times directions", count, expected, fix))
         with torch.device("meta"):  # takes no memory and no random numbers
             cells = [self._make_cell(self.input_size if index < directions else inner) for index in range(count)]

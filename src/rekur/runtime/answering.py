@@ -5,7 +5,6 @@ Axes: N items, K scores.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rekur import data
-from rekur.data.example import warn
+from rekur.data.example import warn, warn_of_a_file
 from rekur.features.base import Features
 from rekur.runtime.answers import Answers
 from rekur.runtime.odd_items import OddItems
@@ -36,7 +35,7 @@ class Answering(ABC):
 
     def scores(self, X: Any) -> NDArray[Any]:
         """Return the model's raw scores (N, K) of a list of items, in their order."""
-        _warn_of_a_file(X)
+        warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
         return self._scores_of_steps(self.steps_of(X))
 
     def steps_of(self, X: Any) -> data.Ragged:
@@ -85,10 +84,3 @@ class Answering(ABC):
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""
         return getattr(self.features_, "channels", None)
-
-
-def _warn_of_a_file(X: Any) -> None:
-    """Warn where the only item is the name of a file, which is read as a text."""
-    if isinstance(X, list) and len(X) == 1 and isinstance(X[0], str) and os.path.isfile(X[0]):
-        fix = "rekur.data.open_source and rekur.data.examples give the items of a file."
-        warn(f"X[0]: got '{X[0]}', the name of a file; it is read as a text. {fix}")

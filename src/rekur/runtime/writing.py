@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rekur._values import scalar
 from rekur.data import Tokens, encode_texts, texts_in_memory
+from rekur.data.example import warn_of_a_file
 from rekur.data.streams import Pieces
-from rekur.data.texts import names_file
 from rekur.decode import Event, Sample, Sampler, StepFunction, generate
 from rekur.errors import InputError, describe
 from rekur.features import TextFeatures
@@ -59,6 +59,8 @@ class Writing(ABC):
             X: a text, or a list of texts; each stands for itself.
         """
         scored = []
+        if isinstance(X, str):
+            warn_of_a_file([X], "rekur.data.open_texts gives the texts of a file.")
         for text in documents(X):
             ids = self.features_.transform(text)
             each = -self._nats(ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
@@ -114,7 +116,7 @@ def documents(X: Any) -> list[str]:
         InputError: it is no text and no list, or the name of a file.
     """
     X = scalar(X)
-    if isinstance(X, Path) or (isinstance(X, str) and names_file(X)):
+    if isinstance(X, Path):
         fix = "Read it: rekur.data.open_texts gives what fit_corpus and evaluate_corpus take."
         raise InputError(describe("X", str(X), "a text, not the name of a file", fix))
     if isinstance(X, str):
