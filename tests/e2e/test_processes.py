@@ -147,7 +147,7 @@ def test_another_number_of_processes_can_go_on(
     assert numbers(done) == pytest.approx(numbers(one), rel=1e-9)
     counts = (2, 1) if before is TWO else (1, 2)
     assert done["texts"] == [
-        f"warning: {counts[0]} processes before, {counts[1]} now: what is drawn at random will differ.",
+        f"warning: {counts[0]} processes before, {counts[1]} now: random draws will differ.",
         "Going on after step 16 of 40.",
     ]
 

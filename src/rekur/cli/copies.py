@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from rekur.cli import unfinished
-from rekur.cli.unfinished import Request
+from rekur.cli.request import Request
 from rekur.data.inputs import copy_stream, is_stream, name_of, refuse_twice
 from rekur.errors import InputError, SaveError, describe
 

@@ -11,7 +11,7 @@ from rekur.cli import training
 from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import LANGUAGE, TEXT_FEATURE_NAMES, TEXT_OUTPUT, estimator_options
 from rekur.cli.options import FILES, JSON, TEXTS, split_texts, with_options
-from rekur.cli.unfinished import Request
+from rekur.cli.request import Request
 
 
 @click.command("language")

@@ -12,7 +12,7 @@ from rekur.cli import training
 from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import CLASSIFY, FEATURE_NAMES, OUTPUT, SHARED, estimator_options
 from rekur.cli.options import FILE, INPUT, JSON, refuse_labels_between, split_input, with_options
-from rekur.cli.unfinished import Request
+from rekur.cli.request import Request
 from rekur.errors import InputError
 
 

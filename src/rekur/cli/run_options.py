@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rekur.cli.request import Request
 from rekur.errors import CheckpointError, describe, did_you_mean
-
-if TYPE_CHECKING:
-    from rekur.cli.unfinished import Request
 
 #: options by the names that they had in earlier versions -> by those of now
 OLD_NAMES: dict[str, str] = {}

@@ -12,9 +12,9 @@ import click
 
 from rekur import _check
 from rekur.cli import saving, show, unfinished
+from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
-from rekur.cli.unfinished import Request
 from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveError, describe
 
 

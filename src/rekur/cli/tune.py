@@ -34,8 +34,8 @@ from rekur.cli.options import (
     split_texts,
     with_options,
 )
+from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
-from rekur.cli.unfinished import Request
 from rekur.data.inputs import is_stream
 from rekur.errors import InputError, describe, did_you_mean
 

@@ -11,70 +11,19 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rekur import __version__
+from rekur.cli.request import Request
 from rekur.cli.run_options import check_kinds
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean
 
 CHECKPOINTS, RUN = "checkpoints", "run.json"
 #: files of a checkpoint
 PARTS = ("state.json", "tensors.safetensors")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is to be trained from what.
-
-    Attributes:
-        task: a name in ``rekur.tasks.TASKS``.
-        files: what to train on.
-        valid: what to validate on; nothing for a share of ``files``.
-        columns: which column is what.
-        reading: how files are read.
-        options: the estimator's options, as far as they were given.
-        every: steps from one checkpoint to the next; 0 goes by time.
-        board: folder of event files for TensorBoard.
-        chosen: all options as they were used, those that rules chose from the data among them; None before that.
-        copied: copy -> name, for those of ``files`` and ``valid`` that are copies of what could be read only once.
-    """
-
-    task: str
-    files: list[str]
-    valid: list[str]
-    columns: dict[str, Any]
-    reading: dict[str, Any]
-    options: dict[str, Any]
-    every: int = 0
-    board: str | None = None
-    chosen: dict[str, Any] | None = None
-    copied: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def source(self, path: str) -> Any:
-        """Return what :func:`rekur.data.open_source` reads: a path, or a copy under the name of what was copied."""
-        from rekur.data.files import check_exists
-        from rekur.data.inputs import File
-
-        if path not in self.copied:
-            return path
-        check_exists(Path(path))
-        return File(Path(path), self.copied[path])
-
-    def absolute(self) -> Self:
-        """Return the same with paths that hold wherever it is read."""
-        files, valid = ([os.path.abspath(path) for path in paths] for paths in (self.files, self.valid))
-        board = None if self.board is None else os.path.abspath(self.board)
-        return dataclasses.replace(self, files=files, valid=valid, board=board)
-
-    def renamed(self, name: Callable[[str], str]) -> Self:
-        """Return the same with other paths of the copies, which move with the folder of the run."""
-        names = {copy: name(copy) for copy in self.copied}
-        files, valid = ([names.get(path, path) for path in paths] for paths in (self.files, self.valid))
-        copied = {names[copy]: given for copy, given in self.copied.items()}
-        return dataclasses.replace(self, files=files, valid=valid, copied=copied)
 
 
 def write_request(request: Request, out: Path) -> None:

@@ -1,25 +1,61 @@
-"""The state of a run, taken apart into numbers and tensors, and put together again."""
+"""The state of a run as JSON and tensors, and back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rekur.errors import CheckpointError
 from rekur.train import world
 from rekur.train.checkpoint import Checkpoint
-from rekur.train.optim import optimiser_state, optimiser_tensors, under
+from rekur.train.guard import Guard
+from rekur.train.optim import WeightAverage, optimiser_state, optimiser_tensors, under
+from rekur.train.plan import Plan
+from rekur.train.progress import Reporter
 
-if TYPE_CHECKING:
-    from rekur.train.loop import _Run
+
+class Run(Protocol):
+    """The parts of a training run that a checkpoint stores or needs."""
+
+    done: int
+    epoch: int
+    batch: int
+    stale: int
+    best: dict[str, Tensor] | None
+    best_epoch: int
+    best_score: float
+    events: list[str]
+    losses: list[float]
+    rows: list[dict[str, Any]]
+    ended: str
+    began: float
+    clock: float
+    plain: nn.Module
+    plan: Plan
+    guard: Guard
+    average: WeightAverage
+    reporter: Reporter
+    optimiser: Any
+    fabric: Any
+
+    @property
+    def place(self) -> Any:
+        """The rank of this process and the number of processes."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+
+    def seed_anew(self) -> None:
+        """Seed the random numbers of this process and step."""
 
 
-def take(run: _Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return all that a run needs to go on, as plain JSON and as tensors.
+def take(run: Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the state from which a run can resume, as plain JSON and as tensors.
 
-    With several processes every one must call this: each has a random state and a part of the carried state.
+    Every process must call this: each has its own random state and a part of the carried state.
     """
     guard_numbers, guard_tensors = run.guard.get_state()
     state = {
@@ -48,13 +84,13 @@ def take(run: _Run) -> tuple[dict[str, Any], dict[str, Tensor]]:
     for rank, part in enumerate(parts):
         tensors |= _named(f"random/{rank}/", under("random/", part))
     carried = [under("plan/", part) for part in parts]
-    # rows of the batch are the first axis, and processes have them in order: the whole is theirs joined
+    # the first axis is the rows of the batch, and processes have them in order: concatenate them
     tensors |= {f"plan/{name}": torch.cat([part[name].cpu() for part in carried]) for name in carried[0]}
     return state, tensors
 
 
-def restore(run: _Run, saved: Checkpoint) -> None:
-    """Put a run where the checkpoint says that it was."""
+def restore(run: Run, saved: Checkpoint) -> None:
+    """Restore a run from a checkpoint."""
     state, tensors = saved.state, saved.tensors
     _check_model(run, under("model/", tensors))
     run.plain.load_state_dict(under("model/", tensors))
@@ -81,18 +117,18 @@ def restore(run: _Run, saved: Checkpoint) -> None:
         _set_random_state(run, under(f"random/{run.place.rank}/", tensors))
     else:
         run.seed_anew()
-        text = f"{state['processes']} processes before, {run.place.size} now: what is drawn at random will differ"
+        text = f"{state['processes']} processes before, {run.place.size} now: random draws will differ"
         run.reporter.say(f"warning: {text}.")
 
 
-def _restore_carried(run: _Run, carried: dict[str, Tensor]) -> None:
-    """Give the plan its rows of what is carried from batch to batch."""
+def _restore_carried(run: Run, carried: dict[str, Tensor]) -> None:
+    """Give the plan its rows of the state that is carried from batch to batch."""
     rank, size = run.place.rank, run.place.size
     run.plan.set_state({name: tensor.chunk(size)[rank] if size > 1 else tensor for name, tensor in carried.items()})
 
 
-def _check_model(run: _Run, saved: dict[str, Tensor]) -> None:
-    """Raise if the model has other weights than the one of the checkpoint."""
+def _check_model(run: Run, saved: dict[str, Tensor]) -> None:
+    """Raise if the weights of the model differ from those of the checkpoint."""
     ours, theirs = ({name: tuple(t.shape) for name, t in of.items()} for of in (run.plain.state_dict(), saved))
     for name in {**ours, **theirs}:
         if ours.get(name) != theirs.get(name):
@@ -103,14 +139,14 @@ def _check_model(run: _Run, saved: dict[str, Tensor]) -> None:
             )
 
 
-def _random_state(run: _Run) -> dict[str, Tensor]:
+def _random_state(run: Run) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if (device := run.fabric.device).type != "cpu":
         state[device.type] = torch.get_device_module(device).get_rng_state()
     return state
 
 
-def _set_random_state(run: _Run, state: dict[str, Tensor]) -> None:
+def _set_random_state(run: Run, state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if (device := run.fabric.device).type in state and device.type != "cpu":
         torch.get_device_module(device).set_rng_state(state[device.type])
