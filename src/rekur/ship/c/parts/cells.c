@@ -1,5 +1,5 @@
 /* part: gru: sigmoid hyperbolic */
-/* y holds the sums of the gates r, z and n, and of the state's part in n: puts the new state into its first numbers */
+/* y holds the sums of the gates r, z and n, and of the state's part in n; the new state replaces its first numbers */
 static void gru(float *y, const float *h, int size)
 {
     int i;
@@ -10,7 +10,7 @@ static void gru(float *y, const float *h, int size)
 }
 
 /* part: gru_reset: sigmoid */
-/* puts r h and z where the sums of the gates r and z stand */
+/* replaces the sums of the gates r and z by r h and z */
 static void gru_reset(float *y, const float *h, int size)
 {
     int i;
@@ -21,7 +21,7 @@ static void gru_reset(float *y, const float *h, int size)
 }
 
 /* part: gru_reset_new: hyperbolic */
-/* y holds r h, z and the sums of n: puts the new state into its first numbers */
+/* y holds r h, z and the sums of n; the new state replaces its first numbers */
 static void gru_reset_new(float *y, const float *h, int size)
 {
     int i;
@@ -32,7 +32,7 @@ static void gru_reset_new(float *y, const float *h, int size)
 }
 
 /* part: lstm_memory: sigmoid hyperbolic */
-/* y holds the sums of the gates write, keep, new and show: puts the new memory into its first numbers */
+/* y holds the sums of the gates write, keep, new and show; the new memory replaces its first numbers */
 static void lstm_memory(float *y, const float *c, int size)
 {
     int i;
@@ -42,7 +42,7 @@ static void lstm_memory(float *y, const float *c, int size)
 }
 
 /* part: lstm_peepholes */
-/* lets the gates write and keep see the memory */
+/* adds the peepholes of the gates write and keep */
 static void lstm_peepholes(float *y, const float *c, const float *write, const float *keep, int size)
 {
     int i;
@@ -53,7 +53,7 @@ static void lstm_peepholes(float *y, const float *c, const float *write, const f
 }
 
 /* part: lstm_peephole_show */
-/* lets the gate show see the new memory */
+/* adds the peephole of the gate show from the new memory */
 static void lstm_peephole_show(float *y, const float *show, int size)
 {
     int i;
@@ -63,7 +63,7 @@ static void lstm_peephole_show(float *y, const float *show, int size)
 }
 
 /* part: lstm_output: sigmoid hyperbolic */
-/* puts the output where the sums of the gate show stand */
+/* replaces the sums of the gate show by the output */
 static void lstm_output(float *show, const float *memory, int size)
 {
     int i;

@@ -1,5 +1,5 @@
 /* part: fixed_matrix */
-/* a matrix of 8-bit numbers, row after row; each row has a factor, a whole number */
+/* a matrix of 8-bit numbers in row-major order; each row has a factor, a whole number */
 typedef struct { const int8_t *weight; const int32_t *factor; int columns; } fixed_matrix;
 
 /* part: fixed_down */
@@ -11,7 +11,7 @@ static int64_t fixed_down(int64_t x, int bits)
 }
 
 /* part: fixed_fit */
-/* the nearest number of 32 bits that is not the least one */
+/* the nearest 32-bit number above INT32_MIN */
 static int32_t fixed_fit(int64_t x)
 {
     x = x > INT32_MAX ? INT32_MAX : x;
@@ -19,7 +19,7 @@ static int32_t fixed_fit(int64_t x)
 }
 
 /* part: fixed_fit_16 */
-/* the nearest number of 16 bits */
+/* the nearest 16-bit number */
 static int16_t fixed_fit_16(int32_t x)
 {
     x = x > INT16_MAX ? INT16_MAX : x;
@@ -27,7 +27,7 @@ static int16_t fixed_fit_16(int32_t x)
 }
 
 /* part: fixed_size */
-/* a number without its sign */
+/* the absolute value */
 static uint32_t fixed_size(int32_t x)
 {
     return x < 0 ? 0u - (uint32_t)x : (uint32_t)x;
@@ -95,7 +95,7 @@ static void fixed_add(int32_t *y, const int32_t *x, int size)
 }
 
 /* part: fixed_add_each: fixed_fit */
-/* adds one number to each */
+/* adds one number to each number of y */
 static void fixed_add_each(int32_t *y, const int32_t *x, int32_t more, int size)
 {
     int i;
@@ -117,7 +117,7 @@ static void fixed_add_row(int32_t *y, const fixed_matrix *m, int row, int size, 
 }
 
 /* part: fixed_add_product: fixed_matrix fixed_down fixed_fit */
-/* y and a sum times the factor of its row */
+/* y plus a sum times the factor of its row */
 static int32_t fixed_with(int32_t y, int32_t sum, int32_t factor, int bits)
 {
     return fixed_fit(y + fixed_down((int64_t)sum * factor, bits));

@@ -29,7 +29,7 @@ static int32_t fixed_between(int32_t share, int32_t a, int32_t b)
 }
 
 /* part: fixed_gru: fixed_sigmoid fixed_tanh fixed_between fixed_down fixed_fit */
-/* y holds the sums of the gates r, z and n, and of the state's part in n: puts the new state into its first numbers */
+/* y holds the sums of the gates r, z and n, and of the state's part in n; the new state replaces its first numbers */
 static void fixed_gru(int32_t *y, const int16_t *h, int size)
 {
     int i;
@@ -41,7 +41,7 @@ static void fixed_gru(int32_t *y, const int16_t *h, int size)
 }
 
 /* part: fixed_gru_reset: fixed_sigmoid fixed_between */
-/* puts r h and z where the sums of the gates r and z stand */
+/* replaces the sums of the gates r and z by r h and z */
 static void fixed_gru_reset(int32_t *y, const int16_t *h, int size)
 {
     int i;
@@ -52,7 +52,7 @@ static void fixed_gru_reset(int32_t *y, const int16_t *h, int size)
 }
 
 /* part: fixed_gru_reset_new: fixed_tanh fixed_between */
-/* y holds r h, z and the sums of n: puts the new state into its first numbers */
+/* y holds r h, z and the sums of n; the new state replaces its first numbers */
 static void fixed_gru_reset_new(int32_t *y, const int16_t *h, int size)
 {
     int i;
@@ -87,7 +87,7 @@ static void fixed_lstm_output(int32_t *show, const int32_t *memory, int more, in
 }
 
 /* part: fixed_peephole: fixed_down fixed_fit */
-/* lets a gate see the memory, by factors of 16 bits */
+/* adds the peephole of a gate, with 16-bit factors */
 static void fixed_peephole(int32_t *y, const int32_t *c, const int16_t *factor, int bits, int size)
 {
     int i;

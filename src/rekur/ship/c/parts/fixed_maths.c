@@ -95,7 +95,7 @@ static uint32_t fixed_root(uint64_t x)
 }
 
 /* part: fixed_normalise: fixed_down fixed_fit fixed_root fixed_size */
-/* each number less their mean, over their standard deviation, times its gain; epsilon has 32 bits after the point */
+/* layer normalization with gains; epsilon has 32 bits after the point */
 static void fixed_normalise(int32_t *y, int size, uint64_t epsilon, const int16_t *gain, int gain_bits)
 {
     int64_t total = 0, scale;
@@ -182,7 +182,7 @@ static int32_t fixed_highest(const int32_t *x, int size)
 }
 
 /* part: fixed_softmax: fixed_exponential fixed_highest */
-/* shares that add up to 1 */
+/* softmax */
 static void fixed_softmax(int32_t *y, int size)
 {
     const int32_t top = fixed_highest(y, size);
@@ -198,7 +198,7 @@ static void fixed_softmax(int32_t *y, int size)
 }
 
 /* part: fixed_log_softmax: fixed_exponential fixed_highest fixed_logarithm fixed_fit */
-/* logarithms of shares that add up to 1 */
+/* logarithm of the softmax */
 static void fixed_log_softmax(int32_t *y, int size)
 {
     const int32_t top = fixed_highest(y, size);
@@ -215,7 +215,7 @@ static void fixed_log_softmax(int32_t *y, int size)
 }
 
 /* part: fixed_shift: fixed_copy */
-/* forgets the oldest of the steps that are kept, and keeps a new one */
+/* removes the oldest step of a window and appends a new one */
 static void fixed_shift(int32_t *before, const int32_t *x, int steps, int size)
 {
     int i;
@@ -318,7 +318,7 @@ static int32_t fixed_weigh(uint32_t *mass, int32_t *top, int32_t score)
 }
 
 /* part: fixed_best */
-/* the place of the largest */
+/* the index of the largest */
 static int fixed_best(const int32_t *x, int size)
 {
     int best = 0, i;

@@ -107,7 +107,7 @@ static inline float hyperbolic(float x)
 }
 
 /* part: hyperbolic (table): tangent_table */
-/* between two entries of a table of 16-bit fixed-point numbers, 32 of them for each 1 on the axis */
+/* linear interpolation in a table of 16-bit fixed-point numbers at steps of 1/32 */
 static inline float hyperbolic(float x)
 {
     const float place = (x < 0.0f ? -x : x) * 32.0f;

@@ -1,9 +1,9 @@
 /* part: matrix (float32) */
-/* a matrix, column after column */
+/* a matrix in column-major order */
 typedef struct { const float *weight; int rows; } matrix;
 
 /* part: matrix (int8) */
-/* a matrix of 8-bit numbers, column after column; each row has a scale */
+/* a matrix of 8-bit numbers in column-major order; each row has a scale */
 typedef struct { const int8_t *weight; const float *scale; int rows; } matrix;
 
 /* part: zero */
@@ -34,7 +34,7 @@ static void add(float *y, const float *x, int size)
 }
 
 /* part: blend */
-/* moves the state to its new value, but for the share that stays */
+/* updates the state, except for the share that keeps its old value */
 static void blend(float *state, const float *value, float stays, int size)
 {
     int i;
@@ -132,7 +132,7 @@ static void add_row(float *y, const matrix *m, int row, int size)
 }
 
 /* part: normalise: root */
-/* each number less their mean, over their standard deviation, times its gain */
+/* layer normalization with gains */
 static void normalise(float *y, int size, float epsilon, const float *gain)
 {
     float mean = 0.0f, spread = 0.0f, scale;
@@ -190,7 +190,7 @@ static float highest(const float *x, int size)
 }
 
 /* part: softmax: exponential highest */
-/* shares that add up to 1 */
+/* softmax */
 static void softmax(float *y, int size)
 {
     const float top = highest(y, size);
@@ -206,7 +206,7 @@ static void softmax(float *y, int size)
 }
 
 /* part: log_softmax: exponential logarithm highest */
-/* logarithms of shares that add up to 1 */
+/* logarithm of the softmax */
 static void log_softmax(float *y, int size)
 {
     const float top = highest(y, size);
@@ -223,7 +223,7 @@ static void log_softmax(float *y, int size)
 }
 
 /* part: shift: copy */
-/* forgets the oldest of the steps that are kept, and keeps a new one */
+/* removes the oldest step of a window and appends a new one */
 static void shift(float *before, const float *x, int steps, int size)
 {
     int i;
@@ -234,7 +234,7 @@ static void shift(float *before, const float *x, int steps, int size)
 }
 
 /* part: mix_key */
-/* a number of 64 bits in which every bit of the key has a say */
+/* a 64-bit hash of a key */
 static uint64_t mix_key(uint64_t key)
 {
     const uint64_t spread = UINT64_C(0x9e3779b97f4a7c15);
@@ -243,7 +243,7 @@ static uint64_t mix_key(uint64_t key)
 }
 
 /* part: run_key: mix_key */
-/* a number for so many tokens that end before a place */
+/* the key of a number of tokens that end before a position */
 static uint64_t run_key(const int32_t *end, int count)
 {
     uint64_t key = mix_key((uint64_t)end[-1]);
@@ -267,7 +267,7 @@ static int recall(uint64_t *memory, uint32_t slots, const int32_t *end, int coun
 }
 
 /* part: find_key */
-/* the row of a run of tokens: its place among the known ones from 1 on, 0 where it is unknown */
+/* the row of a run of tokens: its index among the stored keys from 1 on, 0 for an unknown run */
 static int find_key(const int64_t *known, int count, uint64_t key)
 {
     const int64_t wanted = key <= (uint64_t)INT64_MAX ? (int64_t)key : -(int64_t)(UINT64_MAX - key) - 1;
@@ -306,7 +306,7 @@ static void take_largest(float *largest, uint32_t *count, const float *x, int si
 }
 
 /* part: attend: exponential */
-/* adds a step to a weighted mean whose weights are a softmax: their largest logarithm, sum and weighted sum are kept */
+/* adds a step to a softmax-weighted mean, stored as the largest logarithm, the sum and the weighted sum */
 static void attend(float *total, float *mass, float *top, float score, const float *x, int size)
 {
     const int begun = *mass > 0.0f;
@@ -347,7 +347,7 @@ static float inner(const float *restrict a, const float *restrict b, int size)
 }
 
 /* part: cluster */
-/* log-probabilities of the tokens of a cluster, given its own */
+/* log-probabilities of the tokens of a cluster, plus that of the cluster */
 static void cluster(float *y, const float *inside, float own, int size)
 {
     int i;

@@ -1,5 +1,5 @@
 /* part: take_byte: take_character */
-/* takes a byte of UTF-8; what is none stands for U+FFFD */
+/* takes a byte of UTF-8; invalid bytes become U+FFFD */
 static void take_byte(live_stream *state, uint8_t byte)
 {
     if (state->text_left > 0 && (byte & 0xc0u) == 0x80u) {
@@ -27,7 +27,7 @@ static void take_byte(live_stream *state, uint8_t byte)
 }
 
 /* part: end_bytes: take_character */
-/* a character that was cut off at the end stands for U+FFFD */
+/* a character that is cut off at the end becomes U+FFFD */
 static void end_bytes(live_stream *state)
 {
     if (state->text_left > 0) {
@@ -37,7 +37,7 @@ static void end_bytes(live_stream *state)
 }
 
 /* part: look_up */
-/* what a table of runs of characters says of one: the value of its run, rising with the character where `rises` is 1 */
+/* the value of a character in a table of runs: that of its run, which rises with the character if `rises` is 1 */
 static uint32_t look_up(const character_run *runs, int count, uint32_t code, uint32_t otherwise)
 {
     int low = 0, high = count;
@@ -56,7 +56,7 @@ static uint32_t look_up(const character_run *runs, int count, uint32_t code, uin
 }
 
 /* part: take_character (char): look_up take_token */
-/* a character is a token; 0 stands for those that are not read */
+/* each character is a token; 0 means a skipped character */
 static void take_character(live_stream *state, uint32_t code)
 {
     const uint32_t token = look_up(character_tokens, CHARACTER_TOKENS, code, 1);
@@ -66,7 +66,7 @@ static void take_character(live_stream *state, uint32_t code)
 }
 
 /* part: take_hash: take_token */
-/* a word is known by a hash of 64 bits; those of all words of the vocabulary differ */
+/* a word is looked up by its 64-bit hash; the hashes of all words of the vocabulary differ */
 static void take_hash(live_stream *state, uint64_t hash)
 {
     int low = 0, high = WORDS;
@@ -121,7 +121,7 @@ static void grow_word(live_stream *state, uint32_t code)
 }
 
 /* part: take_character (spaces): look_up grow_word */
-/* a word is what stands between spaces */
+/* words are separated by spaces */
 static void take_character(live_stream *state, uint32_t code)
 {
     if (look_up(spaces, SPACES, code, 0) == 0) {
@@ -191,7 +191,7 @@ static void begin_word(live_stream *state, uint32_t code, uint32_t kinds)
 }
 
 /* part: goes_on: grow_word */
-/* takes a character into the word at hand, or says that it does not belong there */
+/* adds a character to the current word; returns 0 if it does not belong to it */
 static int goes_on(live_stream *state, uint32_t code, uint32_t kinds)
 {
     const uint32_t held = state->text_held, inside = IS_WORD | IS_ACCENT | IS_JOINER;
@@ -256,7 +256,7 @@ static void end_text(live_stream *state)
 }
 
 /* part: take_character (codes): look_up add_to_hash take_hash */
-/* a code is what stands between separators, without the space around it */
+/* codes are separated by separators; the space around them is removed */
 static void take_character(live_stream *state, uint32_t code)
 {
     if (code == SEPARATOR) {
@@ -274,7 +274,7 @@ static void take_character(live_stream *state, uint32_t code)
 }
 
 /* part: take_character (blanks): look_up add_to_hash take_hash */
-/* a code is what stands between blanks */
+/* codes are separated by blanks */
 static void take_character(live_stream *state, uint32_t code)
 {
     if (look_up(spaces, SPACES, code, 0) == 0) {

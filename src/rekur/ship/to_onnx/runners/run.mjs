@@ -1,12 +1,12 @@
-// Runs the exported model beside this file; it needs ONNX Runtime alone: npm install onnxruntime-node
+// Runs the exported model beside this file; it needs only ONNX Runtime: npm install onnxruntime-node
 //
 //   node run.mjs "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
-//   node run.mjs --live "a text"                        step by step, the state carried on: a line after each step
-//   node run.mjs -- "--live"                            what follows -- is an item, whatever it looks like
+//   node run.mjs --live "a text"                        step by step with carried state: one line for each step
+//   node run.mjs -- "--live"                            everything after -- is an item
 //
 // In a browser: const model = await load(ort, async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer()))
-// It reads texts of bytes, characters and letters, and rows of numbers, which it scales and in which null or NaN stands
-// for a missing value; items of other models are given as token numbers: "reading" in manifest.json says which.
+// It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN in a row marks a
+// missing value. Give items of other models as token numbers: "reading" in manifest.json says which.
 
 export async function load(ort, bytesOf) {
   const about = JSON.parse(new TextDecoder().decode(await bytesOf("manifest.json"))), graphs = {};
@@ -22,7 +22,7 @@ export class Model {
     [this.dtype, this.row] = about.input.kind === "rows" ? ["float32", [about.input.size]] : ["int64", []];
   }
 
-  /** Return the steps of an item: token numbers, or rows; throw for one that the model does not read. */
+  /** Return the steps of an item: token numbers, or rows; throw if the model cannot read it. */
   read(item) {
     const how = this.about.reading, size = this.about.input.size;
     if (how.kind === "rows") return this.scaled(rowsOf(item, how.mean.length));
