@@ -266,7 +266,7 @@ def test_weights_that_do_not_fit() -> None:
     del weights["out_bias"]
     with pytest.raises(InputError) as missing:
         Engine(program, weights)
-    assert str(missing.value).startswith("weights: got 'table, w_x, w_h, b_x, out'; expected 'out_bias' among them.")
+    assert str(missing.value).startswith("weights: got 'table, w_x, w_h, b_x, out'; expected 'out_bias' too.")
 
 
 @pytest.mark.parametrize(

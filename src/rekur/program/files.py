@@ -42,7 +42,7 @@ def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, A
     for name, weight in program.weights.items():
         if name not in weights:
             have = ", ".join(weights) or "none"
-            raise InputError(describe("weights", have, f"'{name}' among them", did_you_mean(name, weights)))
+            raise InputError(describe("weights", have, f"'{name}' too", did_you_mean(name, weights)))
         array = np.asarray(weights[name])
         if str(array.dtype) != _HELD.get(weight.dtype, weight.dtype):
             held = f" (its bits as {_HELD[weight.dtype]})" if weight.dtype in _HELD else ""

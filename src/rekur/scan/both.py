@@ -72,8 +72,8 @@ def scan_both(
                 prepare_cell(cell, "native", inputs, start) for cell, start in zip(cells, states_before, strict=True)
             ]
         if all(plain(operands) for _, operands in prepared):
-            (y, h), (y_back, after_back) = _run(prepared, inputs, plans, layout)
-            return (y, as_state(h, states_before[0])), (y_back, as_state(after_back, states_before[1]))
+            (y, h), (y_back, h_back) = _run(prepared, inputs, plans, layout)
+            return (y, as_state(h, states_before[0])), (y_back, as_state(h_back, states_before[1]))
     how: Any = {"lengths": lengths, "path": path, "layout": layout}
     return scan(cells[0], x, states[0], **how), scan(cells[1], x, states[1], reverse=True, **how)
 
@@ -111,8 +111,8 @@ def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan], layout: 
             with torch.no_grad():
                 both = _evaluate(families, plans, tensors, keep=False)
                 results = [no_view(t) for each in both for t in layout.arrange(each.tensors)]
-    (y, *states), (y_back, *after_back) = _halves(results)
-    return [(y, tuple(states)), (y_back, tuple(after_back))]
+    (y, *states), (y_back, *states_back) = _halves(results)
+    return [(y, tuple(states)), (y_back, tuple(states_back))]
 
 
 def _evaluate(
@@ -139,9 +139,8 @@ class _Both(torch.autograd.Function):
         arranged = [[no_view(t) for t in layout.arrange(each.tensors)] for each in both]
         ctx.families, ctx.plans, ctx.layout = families, plans, layout
         ctx.outputs = [Unchanged(outputs) for outputs, *_ in arranged]
-        saved = [
-            (*tensors_of, each.tensors[0], *each.saved) for tensors_of, each in zip(_halves(tensors), both, strict=True)
-        ]
+        halves = zip(_halves(tensors), both, strict=True)
+        saved = [(*half, each.tensors[0], *each.saved) for half, each in halves]
         ctx.save_for_backward(*saved[0], *saved[1])
         ctx.set_materialize_grads(False)
         return tuple(t for each in arranged for t in each)
@@ -149,9 +148,9 @@ class _Both(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # read once: activation checkpointing allows a single read
-        inputs_of = map(backward_inputs, _halves(saved), _halves(ctx.needs_input_grad[3:]))
+        directions = map(backward_inputs, _halves(saved), _halves(ctx.needs_input_grad[3:]))
         restored = map(ctx.layout.restore, _halves(grads))
         with full_precision(saved[0]):
-            works = map(backward, ctx.families, ctx.plans, inputs_of, restored, ctx.outputs)
+            works = map(backward, ctx.families, ctx.plans, directions, restored, ctx.outputs)
             ahead, back = run_beside(*works)
         return None, None, None, *ahead, *back

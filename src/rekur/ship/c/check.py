@@ -152,7 +152,7 @@ def outputs(sources: dict[str, str], name: str, program: Program, sequences: Seq
     """Return the outputs (B, K) of an export for whole sequences.
 
     Args:
-        sources: file -> text, the header and the source among them.
+        sources: file -> text, including the header and the source.
         name: of the export.
         program: the exported program.
         sequences: token numbers (T,) or rows (T, D).

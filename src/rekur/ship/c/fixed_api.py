@@ -20,10 +20,10 @@ def fixed_functions(program: Program, style: Style) -> Extra:
 /* scores are whole numbers that have 16 bits after the point: {upper}_ONE stands for 1; padding's is INT32_MIN */
 #define {upper}_ONE 65536
 
-/* give the output as if the sequence ended here, in whole numbers: with this and the steps no floating point is used */
+/* write the output for the sequence so far in whole numbers; this and the steps use no floating point */
 void {name}_scores(const {name}_state *state, int32_t output[{upper}_OUTPUT]);
 
-/* the place of the largest score */
+/* the index of the largest score */
 int {name}_best(const int32_t output[{upper}_OUTPUT]);
 """,
         definitions=f"""

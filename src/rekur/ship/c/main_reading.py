@@ -78,7 +78,7 @@ static char *next_piece(void)
     return piece == NULL ? NULL : stripped(piece);
 }
 
-/* read a decimal number with nothing behind it; give 0 where a piece is none */
+/* read a whole piece as a decimal number; return 0 if it is not one */
 static int number_in(const char *piece, double *value)
 {
     const char *place = piece + (*piece == '-' || (*piece == '+' && !listed));

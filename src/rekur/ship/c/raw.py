@@ -192,7 +192,7 @@ void {name}_push({name}_state *state, const char *text, size_t length)
 """
     extra.uses |= {"take_byte", "end_text"} if kind == "text" else set()
     extra.declarations += f"""
-/* the sequence ends here: take what was held back while more could follow; to predict and then go on, finish a copy */
+/* end the sequence: take the input that was held back; to predict and then continue, finish a copy */
 void {name}_finish({name}_state *state);
 """
     ends = "end_text(state);" if kind == "text" and not one_code else "(void)state;"

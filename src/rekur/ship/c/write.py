@@ -58,12 +58,12 @@ extern "C" {{
 #define {upper}_STATE_BYTES {size}
 #define {upper}_BUFFER_BYTES {lowered.buffer_bytes}
 
-/* all that is remembered of one stream: a copy forks the stream, and one that was stored goes on later */
+/* the state of one stream: copy it to fork the stream, store it to continue later */
 typedef struct {{
 {members or "    uint8_t nothing[1];"}
 }} {name}_state;
 
-/* begin a sequence: what stood in the state is ignored */
+/* begin a sequence: the old content of the state is ignored */
 void {name}_init({name}_state *state);
 
 /* begin a new sequence */

@@ -116,7 +116,11 @@ class Constants:
         if name in self._sparse:
             return self._dense(self._sparse[name])
         node = self._makers.get(name)
-        if node is None or node.op_type in _RANDOM | _RANDOM_LIKE or any(source.g.node for source in node.attribute):
+        if (
+            node is None
+            or node.op_type in _RANDOM | _RANDOM_LIKE
+            or any(attribute.g.node for attribute in node.attribute)
+        ):
             return None
         arrays = {source: self._arrays.get(source) for source in node.input if source}
         if any(array is None for array in arrays.values()):
