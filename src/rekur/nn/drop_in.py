@@ -23,7 +23,7 @@ from rekur.scan import scan, scan_both
 from rekur.scan.both import beside
 from rekur.scan.layout import Layout
 from rekur.scan.precision import full_precision, is_mixed
-from rekur.scan.watch import records_gradients
+from rekur.scan.watch import records_gradients, tracing
 
 #: the module of the layers themselves
 LAYERS = "rekur.nn.torch_api"
@@ -58,15 +58,19 @@ class Borrowers:
         """
         same = len(weights) == len(self.weights) and all(map(is_, weights, self.weights))
         if not same or torch.compiler.is_compiling():
-            for name, shape, weight in zip(self.flat_names, self.shapes, weights, strict=True):
-                if tuple(weight.shape) != shape:
-                    expected = f"{shape or 'no such weight'}, as the layer's options say"
-                    raise ShapeError(describe(f"shape of {name}", tuple(weight.shape), expected))
+            if not tracing():  # which would record that shapes were looked at
+                self._check_shapes(weights)
             rest = iter(weights)
             for cell, names in zip(self.cells, self.names, strict=True):
                 cell.__dict__.update(zip(names, rest, strict=False))
             self.weights = list(weights)
         return self.cells
+
+    def _check_shapes(self, weights: list[Tensor]) -> None:
+        for name, shape, weight in zip(self.flat_names, self.shapes, weights, strict=True):
+            if tuple(weight.shape) != shape:
+                expected = f"{shape or 'no such weight'}, as the layer's options say"
+                raise ShapeError(describe(f"shape of {name}", tuple(weight.shape), expected))
 
 
 class DropIn(nn.RNNBase):

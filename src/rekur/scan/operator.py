@@ -75,37 +75,24 @@ def _plan(x: Tensor, lengths: Tensor | None, reverse: bool) -> Plan | None:
     return ragged_plan(real, x.shape[1], x.device, reverse=reverse) if bool(real.any()) else None
 
 
-@torch.library.custom_op("rekur::scan", mutates_args=())
+#: what the operators take and give; written out, since older versions of PyTorch cannot read it off annotations
+_TENSORS = ", ".join(f"Tensor{'?' if name in Operands._field_defaults else ''} {name}" for name in Operands._fields)
+_SCAN = f"(str family, Tensor x, Tensor? lengths, bool reverse, bool keep, {_TENSORS}) -> Tensor[]"
+_SCAN_BACKWARD = (
+    "(str family, Tensor x, Tensor? lengths, bool reverse, Tensor?[] operands, Tensor y, Tensor[] saved, "
+    "Tensor[] grads, bool[] needed) -> Tensor[]"
+)
+
+
+@torch.library.custom_op("rekur::scan", mutates_args=(), schema=_SCAN)
 def _scan(
-    family: str,
-    x: Tensor,
-    lengths: Tensor | None,
-    reverse: bool,
-    keep: bool,
-    w_x: Tensor,
-    w_h: Tensor,
-    h0: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    c0: Tensor | None,
-    w_hr: Tensor | None,
-    peepholes: Tensor | None,
-    b_hn: Tensor | None,
-    gain_x: Tensor | None,
-    gain_h: Tensor | None,
-    b_norm: Tensor | None,
-    gain_c: Tensor | None,
-    bias_c: Tensor | None,
-    stay_h: Tensor | None,
-    stay_c: Tensor | None,
-    bias_h: Tensor | None,
+    family: str, x: Tensor, lengths: Tensor | None, reverse: bool, keep: bool, *tensors: Tensor | None
 ) -> list[Tensor]:
-    more = (w_hr, peepholes, b_hn, gain_x, gain_h, b_norm, gain_c, bias_c, stay_h, stay_c, bias_h)
-    operands = Operands(w_x, w_h, h0, bias, mask, c0, *more)
+    operands = Operands(*tensors)  # type: ignore[arg-type]
     plan = _plan(x, lengths, reverse)
     fake = _fake_scan(family, x, lengths, reverse, keep, *operands)
     if plan is None:
-        results = [torch.zeros_like(fake[0]), *(s.clone() for s in (h0, c0) if s is not None)]
+        results = [torch.zeros_like(fake[0]), *(s.clone() for s in (operands.h0, operands.c0) if s is not None)]
         return [*results, *(torch.zeros_like(t) for t in fake[len(results) :])]
     (y, *states), saved = run(_family(family).evaluate(plan, x, operands, keep=keep))
     y = y.contiguous()
@@ -134,7 +121,7 @@ def _fake_scan(
     return [y, *states, *(x.new_empty(rows * steps, count * hidden) for count in pieces)]
 
 
-@torch.library.custom_op("rekur::scan_backward", mutates_args=())
+@torch.library.custom_op("rekur::scan_backward", mutates_args=(), schema=_SCAN_BACKWARD)
 def _scan_backward(
     family: str,
     x: Tensor,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan
+from rekur.scan.watch import tracing
 
 State = tuple[Tensor, ...]
 
@@ -46,7 +47,7 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
         weights = _one_piece(weights)
     initial = [plan.take_rows(s).unsqueeze(0) for s in state]
     hidden: Any = tuple(initial) if cell.kind == "lstm" else initial[0]
-    train = torch.is_grad_enabled()
+    train = torch.is_grad_enabled() or tracing()
     function = _function(cell)
     inputs = plan.layout(x)
     if plan.index is None:
@@ -84,7 +85,7 @@ def _lstm_held_at_end(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[T
     if has_biases:
         weights += [cell.bias_ih, cell.bias_hh]
     hidden = [plan.take_rows(s).unsqueeze(0) for s in state]
-    train = torch.is_grad_enabled()
+    train = torch.is_grad_enabled() or tracing()
     out, _, c = torch.lstm(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
     packed = take(out.flatten(0, 1), places)
     h = plan.put_rows(state[0], plan.at_last(packed))

@@ -73,7 +73,12 @@ def seen_gradients(grads: Iterable[Tensor | None]) -> bool:
 
 def records_gradients() -> bool:
     """Tell whether a call keeps what backward needs; a TorchScript trace is one graph for training and inference."""
-    return torch.is_grad_enabled() and _tracing_state() is None
+    return torch.is_grad_enabled() and not tracing()
+
+
+def tracing() -> bool:
+    """Tell whether ``torch.jit.trace`` runs."""
+    return _tracing_state() is not None
 
 
 def readable(tensor: Tensor) -> bool:
