@@ -254,6 +254,33 @@ def test_a_place_that_is_taken_or_cannot_be_written(
     assert {taken.code, foreign.code, below.code} == {2}
 
 
+@pytest.mark.parametrize("command", ["fit", "tune", "quantize", "export"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("file", "expected the path of a folder (a file has this name)"),
+        ("file/m", "expected a path through folders ("),
+        ("link", "expected the path of a folder (this is a link to nothing)"),
+        ("m" * 300, "expected a name of at most 255 bytes"),
+    ],
+)
+def test_names_that_no_folder_can_have(
+    name: str, expected: str, command: str, cli: Run, bundles: dict[str, Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    """They are refused before anything is read or made."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    words = {
+        "fit": ("fit", "classify", files["reviews"], *REVIEWS, *SMALL),
+        "tune": ("tune", "classify", files["reviews"], *REVIEWS),
+        "quantize": ("quantize", bundles["words"], "--data", files["reviews"]),
+        "export": ("export", bundles["walks"], "--to", "c"),
+    }[command]
+    done = cli(*words, "--out", tmp_path / name)
+    assert (done.code, expected in done.err, len(done.err.splitlines())) == (2, True, 1), done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
 def test_no_write_permission(cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))
@@ -356,7 +383,8 @@ def test_a_report_that_cannot_be_written(
     done = cli("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "no" / "page.html")
     assert (done.code, done.err) == (
         2,
-        f"rekur: file: got '{tmp_path}/no/page.html'; expected a path through folders ({tmp_path}/no is a file).\n",
+        f"rekur: file: got '{tmp_path}/no/page.html'; expected a path through folders ({tmp_path}/no is a file). "
+        "Choose another file.\n",
     )
 
 

@@ -154,7 +154,7 @@ def test_a_mounted_disk_is_not_renamed(here, monkeypatch):
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     assert refused(InputError, "m") == (
         "folder: got 'm'; expected a folder that can be renamed, not a mounted disk. "
-        f"Give a folder inside it, such as {here.resolve()}/m/model."
+        f"Give a folder inside it, such as {here.resolve()}/m/first."
     )
 
 
@@ -181,8 +181,8 @@ def test_a_folder_that_really_may_not_be_written(here):
 @pytest.mark.parametrize(
     ("number_of", "expected", "fix"),
     [
-        (errno.ENOSPC, "a disk with room for the bundle", ROOM.replace("Choose", "Free some space or choose")),
-        (errno.EDQUOT, "a disk with room for the bundle", ROOM.replace("Choose", "Free some space or choose")),
+        (errno.ENOSPC, "a disk with room for it", ROOM.replace("Choose", "Free some space or choose")),
+        (errno.EDQUOT, "a disk with room for it", ROOM.replace("Choose", "Free some space or choose")),
         (errno.EFBIG, "a place that takes files of this size (see `ulimit -f`)", ROOM),
         (errno.EROFS, "a folder that you may write in", ROOM),
         (errno.EIO, "a place that can be written", ROOM),

@@ -74,8 +74,9 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SaveError) as caught:
         write_report(page, title="second", tables=[], plots=[])
     assert str(caught.value) == (
-        f"{page}: got 'No space left on device'; expected a place that can be written. "
-        "Choose another place; nothing half-written was left behind."
+        f"{page}: got 'No space left on device'; expected a disk with room for it. "
+        "Free some space or choose another file; nothing half-written was left behind, and what stood there is "
+        "unchanged."
     )
     assert page.read_text(encoding="utf-8") == before
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -9,7 +9,7 @@ import click
 
 from rekur.cli.options import NUMBER, WHOLE, InputFile
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = click.Path(path_type=Path)
 _FILE = InputFile()
 
 _OUT = click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved.")

@@ -58,25 +58,20 @@ def command(
     if tolerance is not None:
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
-    before = runner(source)
-    corpus, name = data_for(before, data, *split_input(values), {"document": document}, option="--data")
+    original = runner(source)
+    corpus, name = data_for(original, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as trial:
         made = write_quantised(source, Path(trial) / "bundle", precision)
-        after = runner(made)
-        loss = score_loss(before, after, corpus)
+        small = runner(made)
+        loss = score_loss(original, small, corpus)
         allowed = UNITS[loss.score][1] if tolerance is None else tolerance
         sizes = {"before": bytes_of(source), "after": bytes_of(made)}
-    times = step_times([before.engine, after.engine])
+    times = step_times([original.engine, small.engine])
     if not as_json:
         show.table(f"{bundle} in {precision}, on {name}: {loss.items:,} {_items(loss)}", *_rows(loss, sizes, times))
-    if not loss.lost <= allowed:
-        got = f"{loss.lost:.3g} {loss.unit} lost (95 % interval {_between(loss)})"
-        other = "Try --precision bfloat16, or allow" if precision == "int8" else "Allow"
-        fix = f"Nothing was written. {other} more with --tolerance."
-        raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
+    _refuse_loss(loss, allowed, precision)
     names = [Path(name_of(file)).name for file in data]
     scores = {"precision": precision, "data": names, "tolerance": allowed, **loss.to_dict()}
-
     folder, reason = saving.save(
         lambda path: write_quantised(
             source, path, precision, scores=scores, overwrite=overwrite and path == out, carry_over=True
@@ -97,6 +92,15 @@ def command(
     return code
 
 
+def _refuse_loss(loss: ScoreLoss, allowed: float, precision: str) -> None:
+    """Raise if more of the score is lost than is allowed."""
+    if not loss.lost <= allowed:
+        got = f"{loss.lost:.3g} {loss.unit} lost (95 % interval {_between(loss)})"
+        other = "Try --precision bfloat16, or allow" if precision == "int8" else "Allow"
+        fix = f"Nothing was written. {other} more with --tolerance."
+        raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
+
+
 def _items(loss: ScoreLoss) -> str:
     return "tokens" if loss.score == "loss" else "items"
 
@@ -110,9 +114,9 @@ def _rows(loss: ScoreLoss, sizes: dict[str, dict[str, int]], times: list[float] 
     shown = _SHOWN[loss.score]
     lost = f"{loss.lost:+.3g} {loss.unit} lost ({_between(loss)})"
     rows: list[list[Any]] = [[loss.score, shown.format(loss.before), shown.format(loss.after), lost]]
-    for what in ("weights", "bundle"):
-        old, new = sizes["before"][what], sizes["after"][what]
-        rows.append([f"{what}, bytes", f"{old:,}", f"{new:,}", f"{new / old:.3f} ×"])
+    for part in ("weights", "bundle"):
+        old, new = sizes["before"][part], sizes["after"][part]
+        rows.append([f"{part}, bytes", f"{old:,}", f"{new:,}", f"{new / old:.3f} ×"])
     if times is None:
         rows.append(["a step", "", "", "none: the model reads whole sequences"])
     else:

@@ -65,13 +65,14 @@ def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
     """
     from rekur.runtime import check_writable
     from rekur.runtime.folders import sweep
+    from rekur.runtime.places import resolve_folder
     from rekur.runtime.save import own_files
     from rekur.train.lock import FolderLock
     from rekur.train.world import current
 
     if current().rank:
         return  # of several processes the first one writes
-    sweep(Path(os.path.realpath(how.out)), own_files)
+    sweep(resolve_folder(how.out), own_files)
     if (how.out / unfinished.CHECKPOINTS).is_dir():
         FolderLock(how.out / unfinished.CHECKPOINTS).release()  # who trains there now is told first
     unfinished.refuse_foreign(how.out, how.overwrite)
@@ -151,9 +152,10 @@ def _history(request: Request, out: Path) -> Any:
 
 def _bundle_at(folder: Path) -> Any:
     """Return what tells the bundle in a folder from others; None where there is none."""
-    from rekur.runtime.save import described
+    from rekur.runtime.layout import CONFIG
+    from rekur.runtime.places import read_json_object
 
-    return described(folder).get("fingerprint")
+    return read_json_object(folder / CONFIG).get("fingerprint")
 
 
 def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:

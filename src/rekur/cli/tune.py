@@ -43,7 +43,7 @@ SEARCH = (
     click.option(
         "--out",
         required=True,
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path),
         metavar="DIR",
         help="Folder of the search; one that is there already goes on.",
     ),
@@ -152,9 +152,11 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
 
 
 def _refuse_inputs(out: Path, files: list[str]) -> None:
-    """Raise if a file that is read is one that the search writes."""
+    """Raise if ``out`` cannot be the folder of a search, or if a file that is read is one that the search writes."""
     from rekur.runtime import check_writable
+    from rekur.runtime.places import resolve_folder
 
+    resolve_folder(out)
     if (out / "best").is_dir():
         check_writable(out / "best", True, inputs=files)
     written = [os.path.realpath(out / name) for name in ("study.sqlite", "trials.csv", "search.html")]

@@ -65,7 +65,7 @@ def _nearby(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"There is no folder '{folder}'."
-    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.exists())
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
     if near:
         return "Did you mean " + " or ".join(f"'{folder / name}'" for name in near) + "?"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +16,9 @@ from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.folders import beside, flush, in_turn, put_in_place, sweep
+from rekur.runtime.folders import flush, in_turn, put_in_place, sweep
+from rekur.runtime.places import read_json_object, refuse_current, resolve_folder, save_error, staged
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OWN = (
     layout.CONFIG,
     layout.WEIGHTS,
@@ -56,7 +53,7 @@ def check_writable(
         >>> check_writable("runs/reviews").name
         'reviews'
     """
-    target = _check_place(folder)
+    target = resolve_folder(folder)
     if target.is_dir():
         _check_content(str(folder), target, overwrite, carry_over=False)
         _refuse_inputs(str(folder), target, inputs)
@@ -70,29 +67,11 @@ def own_files(folder: Path) -> set[str] | None:
         >>> own_files(Path("no/such")) is None
         True
     """
-    config = described(folder)
+    config = read_json_object(folder / layout.CONFIG)
     if _is_bundle(config):
         files = config.get("files")
         return {*_OWN, layout.FEATURES_FILE, *(files if isinstance(files, dict) else ())}
     return set() if (folder / layout.RUN).is_file() else None
-
-
-def _check_place(folder: str | os.PathLike[str]) -> Path:
-    target = _resolve(folder)
-    given = str(folder)
-    if os.path.lexists(target) and not target.is_dir():
-        fix = "Choose another folder, or move the file away."
-        raise InputError(describe("folder", given, "the path of a folder (a file has this name)", fix))
-    above = target.parent
-    while not os.path.lexists(above):
-        above = above.parent
-    if not above.is_dir():
-        expected = f"a path through folders ({above} is a file)"
-        raise InputError(describe("folder", given, expected, "Choose another folder."))
-    for place in (above, target):
-        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
-            raise _save_error(target, OSError(errno.EACCES, f"may not write in {place}"))
-    return target
 
 
 def write_bundle(
@@ -137,27 +116,19 @@ def write_bundle(
         >>> write_bundle("runs/a", {"task": "classify"}, weights, features, {}, [], "")  # doctest: +SKIP
         Bundle(folder=PosixPath('runs/a'), config={'format': 1, …})
     """
-    target = _check_place(folder)
+    target = resolve_folder(folder)
     sweep(target, own_files)
     if target.is_dir():
         _check_content(str(folder), target, overwrite, carry_over)
     head = _checked_config(config)
     content = _content(weights, metrics, history_rows, files or {})
-    staging = beside(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging.mkdir()
+    with staged(target) as staging:
         _fill(staging, head, content, features, card)
         bundle = _read_back(staging, target)
         with in_turn(target):
             if target.is_dir():  # asked again: meanwhile others may have written there
                 _check_content(str(folder), target, overwrite, carry_over)
             put_in_place(staging, target, own_files(target) or (), "bundle")
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, SaveError):
-            raise _save_error(target, error) from error
-        raise
     return replace(bundle, folder=Path(folder))
 
 
@@ -226,16 +197,11 @@ def _checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_content(given: str, target: Path, overwrite: bool, carry_over: bool) -> None:
     try:
-        if Path.cwd().is_relative_to(target):
-            fix = "Give a folder inside it, such as runs/first."
-            raise InputError(describe("folder", given, "a folder other than the current one or one above", fix))
-        if os.path.ismount(target):
-            fix = f"Give a folder inside it, such as {target / 'model'}."
-            raise InputError(describe("folder", given, "a folder that can be renamed, not a mounted disk", fix))
+        refuse_current(given, target)
         names = sorted(path.name for path in target.iterdir())
-        config = described(target)
+        config = read_json_object(target / layout.CONFIG)
     except OSError as error:
-        raise _save_error(target, error) from error
+        raise save_error(target, error) from error
     if _is_bundle(config):
         if not overwrite:
             fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the bundle."
@@ -265,38 +231,3 @@ def _refuse_inputs(given: str, target: Path, inputs: Iterable[str | os.PathLike[
 
 def _is_bundle(config: Mapping[str, Any]) -> bool:
     return {"format", "rekur"} <= config.keys()
-
-
-def described(folder: Path) -> dict[str, Any]:
-    """Return the config in a folder, or nothing where there is none that can be read."""
-    try:
-        config = json.loads((folder / layout.CONFIG).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def _resolve(folder: str | os.PathLike[str]) -> Path:
-    given = os.fspath(folder) if isinstance(folder, str | os.PathLike) else folder
-    if not isinstance(given, str) or not given or "\0" in given:
-        raise InputError(describe("folder", repr(given).strip("'"), "the path of a folder"))
-    try:
-        target = Path(os.path.realpath(given))
-    except OSError as error:  # a relative path, and the current folder is gone
-        raise _save_error(Path(given), error) from error
-    if len(os.fsencode(target.name)) > 255:
-        raise InputError(describe("folder", given, "a name of at most 255 bytes", "Choose a shorter name."))
-    return target
-
-
-def _save_error(target: Path, error: OSError) -> SaveError:
-    fix = "Choose another folder; nothing half-written was left behind, and what stood there is unchanged."
-    expected = "a place that can be written"
-    if error.errno in _NO_ROOM:
-        expected = "a disk with room for the bundle"
-        fix = fix.replace("Choose", "Free some space or choose")
-    elif error.errno == errno.EFBIG:
-        expected = "a place that takes files of this size (see `ulimit -f`)"
-    elif error.errno in _FORBIDDEN:
-        expected = "a folder that you may write in"
-    return SaveError(describe(str(target), error.strerror or str(error), expected, fix))

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rekur.errors import InputError, SaveError, describe
+from rekur.errors import InputError, describe
 from rekur.runtime.folders import beside, flush, in_turn, sweep
+from rekur.runtime.places import resolve, save_error
 
 #: says of the first bytes of a file that stands there whether it may be replaced
 Replaceable = Callable[[bytes], bool]
@@ -33,20 +34,11 @@ def check_file(
         InputError: something stands there that is not replaced.
         SaveError: the place may not be written.
     """
-    if "\0" in str(file):
-        raise InputError(describe("file", str(file), "a path without the character of number 0"))
+    target = resolve(file, "file")
     try:
-        target = Path(os.path.realpath(file))
         _refuse_what_stands_there(str(file), target, overwrite, what, inputs)
-        above = target.parent
-        while not os.path.lexists(above):
-            above = above.parent
     except OSError as error:
-        raise _save_error(file, error) from error
-    if not above.is_dir():
-        raise InputError(describe("file", str(file), f"a path through folders ({above} is a file)"))
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise _save_error(file, PermissionError(13, f"may not write in {above}"))
+        raise save_error(file, error, "file") from error
     return target
 
 
@@ -84,7 +76,7 @@ def write_whole(
             staging.replace(target)
         flush(target.parent)
     except OSError as error:
-        raise _save_error(file, error) from error
+        raise save_error(file, error, "file") from error
     finally:
         with contextlib.suppress(OSError):
             staging.unlink()
@@ -110,8 +102,3 @@ def _refuse_what_stands_there(
     elif not overwrite:
         fix = "Choose another name, or say overwrite=True to replace it."
         raise InputError(describe("file", given, "a path where nothing stands (a file is there)", fix))
-
-
-def _save_error(file: Path, error: OSError) -> SaveError:
-    fix = "Choose another place; nothing half-written was left behind."
-    return SaveError(describe(str(file), error.strerror or str(error), "a place that can be written", fix))

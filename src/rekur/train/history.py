@@ -13,6 +13,7 @@ from typing import Any
 
 from rekur import _check
 from rekur.errors import InputError, SaveError, describe
+from rekur.runtime.places import resolve_folder
 
 Row = dict[str, Any]
 
@@ -26,8 +27,8 @@ class History:
         lines: write ``history.jsonl``; without, event files alone.
 
     Raises:
-        InputError: ``history.jsonl`` in the folder holds something else.
-        SaveError: the folder cannot be made.
+        InputError: ``folder`` cannot be a folder, or its ``history.jsonl`` holds something else.
+        SaveError: the folder may not be written.
     """
 
     def __init__(self, folder: Path | None = None, *, tensorboard: bool = False, lines: bool = True) -> None:
@@ -40,7 +41,7 @@ class History:
         if self._writes_board:
             _check.need("tensorboard", "tensorboard", "tensorboard=True")
         if folder is not None:
-            _check_folder(folder)
+            resolve_folder(folder)
         if self._file is not None:
             _check_file(self._file)
 
@@ -130,17 +131,6 @@ class _Events:
 
 
 _NUMBERS = itertools.count()
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise unless a folder is there, or can be made."""
-    above = folder
-    while not os.path.lexists(above) and above != above.parent:
-        above = above.parent
-    if not above.is_dir():
-        raise SaveError(f"{folder}: could not be made ({above} is a file).")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise SaveError(f"{folder}: could not be made (may not write in {above}).")
 
 
 def _check_file(file: Path) -> None:

@@ -12,7 +12,8 @@ import sys
 import weakref
 from pathlib import Path
 
-from rekur.errors import InputError, LockedError, SaveError, describe
+from rekur.errors import InputError, LockedError, describe
+from rekur.runtime.places import save_error
 
 NAME = "lock"
 #: the byte that is locked on Windows: far behind the text, which others are to read
@@ -47,7 +48,7 @@ class FolderLock:
                 self._refuse_foreign()
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
-                raise SaveError(f"{folder}: could not be made or written ({error.strerror}).") from error
+                raise save_error(folder, error) from error
             try:
                 self._hold()
             except OSError as error:
