@@ -29,6 +29,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # all but the tab, and line separators
 _HALF = re.compile("([\udc80-\udcff])|[\ud800-\udfff]")  # the first group: bytes that are not UTF-8
 
 
@@ -128,7 +129,7 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
 
     Args:
         thing: the name of the input, as the user knows it.
-        got: its value; strings are quoted.
+        got: its value; strings are quoted, and line ends and other control characters are escaped.
         expected: the allowed set or range, without a full stop.
         fix: one sentence with the likely fix; may be empty.
 
@@ -136,9 +137,10 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
         >>> describe("dropout", 1.5, "a number in [0, 1)")
         'dropout: got 1.5; expected a number in [0, 1).'
     """
-    shown = f"'{got}'" if isinstance(got, str) else str(got)
+    shown = f"'{got}'" if isinstance(got, str) else " ".join(str(got).split())
     if len(shown) > 120:
         shown = f"{shown[:80]}… ({len(shown)} characters)"
+    shown = _CONTROL.sub(lambda character: ascii(character[0])[1:-1], shown)
     text = f"{thing}: got {shown}; expected {expected}."
     return f"{text} {fix}" if fix else text
 

@@ -429,7 +429,7 @@ def test_a_path_with_nothing_there(folder, monkeypatch):
     assert refused("review") == (
         "bundle: got 'review'; expected a bundle's folder (nothing is there). Did you mean 'reviews'?"
     )
-    assert refused("zzz\0") == "bundle: got 'zzz\0'; expected a bundle's folder (nothing is there)."
+    assert refused("zzz\0") == "bundle: got 'zzz\\x00'; expected a bundle's folder (nothing is there)."
 
 
 def test_a_bundle_moved_aside_by_a_write_that_was_killed_is_pointed_to(folder, monkeypatch):

@@ -291,6 +291,16 @@ def test_an_unknown_label_is_named_with_its_item_and_the_nearest() -> None:
     )
 
 
+def test_values_in_messages_stay_on_one_line() -> None:
+    for value, shown in (
+        ("a\nb\r\x1b[2Jc\u2028d", r"'a\\nb\\r\\x1b\[2Jc\\u2028d'"),
+        (np.zeros((2, 2)), r"\[\[0. 0.\] \[0. 0.\]\]"),
+    ):
+        with pytest.raises(InputError, match=f"label: got {shown}; expected") as caught:
+            rekur.Regressor(**SMALL).fit(TEXTS, [value] * 20)
+        assert len(str(caught.value).splitlines()) == 1
+
+
 def test_scores_read_labels_as_fit_does() -> None:
     torch, pandas = pytest.importorskip("torch"), pytest.importorskip("pandas")
     y = [1, 0] * 10
@@ -309,6 +319,21 @@ def test_scores_read_labels_as_fit_does() -> None:
             with pytest.raises(InputError) as caught:
                 model.score(TEXTS, labels)
             assert text in str(caught.value)
+        assert model.score(TEXTS, y, np.ones(20)) == model.score(TEXTS, y, [2] * 20) == expected
+        for weights, text in (
+            ([1], "sample_weight: got 1; expected 20, one for each item."),
+            ("a" * 20, "sample_weight: got 'str'"),
+            ([0] * 20, "sample_weight: got only zeros"),
+            ([1] * 19 + [-1], "sample_weight: got -1; expected numbers of 0 or more"),
+            ([1] * 19 + [np.nan], "sample_weight: got nan; expected numbers of 0 or more"),
+        ):
+            with pytest.raises(InputError) as caught:
+                model.score(TEXTS, y, weights)
+            assert str(caught.value).startswith(text)
+    with pytest.raises(InputError, match="X_valid: got 'NoneType'; expected a list of sequences"):
+        rekur.Classifier(**SMALL).fit(TEXTS, y, y_valid=y)
+    with pytest.raises(InputError, match="y_valid: got 3 labels; expected one for each of the 20 items in X_valid"):
+        rekur.Classifier(**SMALL).fit(TEXTS, y, X_valid=TEXTS, y_valid=y[:3])
     assert classifier.score(TEXTS, [7] * 20) == 0.0  # never seen: a miss
     with pytest.raises(InputError, match=r"y\[1\]: label: got '0'; .* the labels are of the type int"):
         classifier.score(TEXTS, [1, "0"] * 10)

@@ -106,7 +106,7 @@ INPUT = (
     click.option("--series", metavar="COL", multiple=True, help="Column with numbers; repeat it for several channels."),
     click.option("--values", metavar="COL", multiple=True, help="Wide tables: the columns that are the steps; a..z."),
     click.option("--label", metavar="COL", help="Column with the label, or the number to predict."),
-    click.option("--label-separator", metavar="SEP", help="What stands between several labels of one item."),
+    click.option("--label-separator", metavar="SEP", help="What stands between several labels of one item, or tab."),
     click.option("--group", metavar="COL", help="Long tables: the column that names the sequence a row belongs to."),
     click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
     click.option("--id", metavar="COL", help="Column that names an item in results."),

@@ -112,7 +112,9 @@ class Corpus:
         kind = kind or kind_of(X)
         named = channels or (first_names(X) if kind == "series" else None)
         items = as_sequences(X, kind, name=name, channels=named)
-        labels = [None] * len(items) if y is None else plain_labels(y, "y", count=len(items), items=name)
+        labels = (
+            [None] * len(items) if y is None else plain_labels(y, name.replace("X", "y"), count=len(items), items=name)
+        )
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name, "[{line}]", named, kind)
 

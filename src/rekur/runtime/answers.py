@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rekur._numbers import counted
 from rekur._values import CellError, is_missing_label, number_of, scalar
 from rekur.data.label_forms import label_form
+from rekur.data.memory import plain_labels
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.metrics import classification_scores, multilabel_scores, regression_scores
 
@@ -355,6 +356,25 @@ def numbers_of(labels: Sequence[Any], name: str, place_of: Callable[[int], str] 
             place = place_of(row) if place_of else name
             raise InputError(f"{place}: " + describe("label", label, "a finite number for every item"))
     return values
+
+
+def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
+    """Return the weights of ``count`` items (N,) for a score; None for None.
+
+    Raises:
+        InputError: they are not one number of 0 or more for each item, or all of them are 0.
+    """
+    if sample_weight is None:
+        return None
+    values = plain_labels(sample_weight, "sample_weight")
+    if len(values) != count:
+        raise InputError(describe("sample_weight", len(values), f"{count}, one for each item"))
+    weights = np.array([number_of(value, "sample_weight") for value in values])
+    if not (weights >= 0).all() or not weights.any():
+        wrong = [value for value, weight in zip(values, weights, strict=True) if not weight >= 0]
+        got = wrong[0] if wrong else "only zeros"
+        raise InputError(f"sample_weight: got {got}; expected numbers of 0 or more, not all of them 0.")
+    return weights
 
 
 def plain(label: Any) -> Any:

@@ -219,11 +219,10 @@ class SequenceEstimator(Answering, Estimator):
         check_options(self)
         kind = None if self.kind == "auto" else self.kind
         corpus = Corpus.from_lists(X, y, kind=kind)
-        if X_valid is None:
+        if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus)
         kind, channels = self._kind_of(corpus), corpus.channels
-        valid = Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
-        return self.fit_corpus(corpus, valid)
+        return self.fit_corpus(corpus, Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels))
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -25,7 +25,7 @@ from rekur.data.label_forms import alike_labels
 from rekur.data.memory import plain_labels
 from rekur.errors import InputError
 from rekur.runtime import ClassAnswers
-from rekur.runtime.answers import labels_of
+from rekur.runtime.answers import labels_of, weights_of
 from rekur.tasks.base import SequenceEstimator
 from rekur.tasks.start import bayes_start
 
@@ -185,7 +185,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         predicted = [p.label if self.multi_label else [p.label] for p in self.present(X)]
         truth = self.answers_.true_labels(plain_labels(y, "y", count=len(predicted)), "y")
         right = [set(labels) == true_labels for labels, true_labels in zip(predicted, truth, strict=True)]
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=weights_of(sample_weight, len(right))))
 
 
 def _counted(labels: list[Any], multi_label: bool, place_of: Callable[[int], str] | None) -> Counter[Any]:

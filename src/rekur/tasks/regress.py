@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from rekur.data.memory import plain_labels
 from rekur.runtime import NumberAnswers
-from rekur.runtime.answers import numbers_of
+from rekur.runtime.answers import numbers_of, weights_of
 from rekur.tasks.base import SequenceEstimator
 
 
@@ -64,7 +64,7 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         """
         predicted = self.predict(X)
         truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
-        return float(r2_score(truth, predicted, sample_weight=sample_weight))
+        return float(r2_score(truth, predicted, sample_weight=weights_of(sample_weight, len(truth))))
 
     def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
         self.answers_ = NumberAnswers.of(numbers_of(labels, "labels", place_of), "labels")
