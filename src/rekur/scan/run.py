@@ -77,24 +77,20 @@ def scan(
     x = to_weights(cell, x)
     before = tuple(s.to(x.dtype) for s in check_state(cell, x, state))
     backwards = flag("reverse", reverse)
-    seen = watcher((x, *before))
-    if seen:
+    if seen := watcher((x, *before)):
         return _arranged(layout, *_run_seen(seen, cell, x, before, lengths, backwards, path))
     real = _real_steps(lengths, x)
     chosen = choose(cell, x, real, path=path).path
     if _is_empty(x, real):
         return _arranged(layout, *_without_steps(cell, x, before))
-    if chosen == "loop":
-        return _arranged(layout, *_loop(cell, x, before, real, backwards))
-    if chosen not in _BY_HAND or is_linear(cell):
-        if plain(cell.parameters()):
-            return _arranged(layout, *_run_layers(cell, chosen, x, before, _plan(x, real, backwards)))
-        return _arranged(layout, *_loop(cell, x, before, real, backwards))
-    with full_precision(x):
-        prepared = prepare_cell(cell, chosen, x, before)
-        if plain(prepared[1]):
-            y, after = bptt(prepared, x, _plan(x, real, backwards), layout)
-            return y, as_state(after, before)
+    if chosen in _BY_HAND and not is_linear(cell):
+        with full_precision(x):
+            prepared = prepare_cell(cell, chosen, x, before)
+            if plain(prepared[1]):
+                y, after = bptt(prepared, x, _plan(x, real, backwards), layout)
+                return y, as_state(after, before)
+    elif chosen != "loop" and plain(cell.parameters()):
+        return _arranged(layout, *_run_layers(cell, chosen, x, before, _plan(x, real, backwards)))
     return _arranged(layout, *_loop(cell, x, before, real, backwards))
 
 
