@@ -78,7 +78,7 @@ def changed(saved: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ),
         (
             changed(PAIRS, "learnt.merges", ["a\u0001 b"]),
-            f"features.json, 'merges': got 'a\u0001 b'; expected two names of bytes with a space between. {FIX}",
+            f"features.json, 'merges': got 'a\\x01 b'; expected two names of bytes with a space between. {FIX}",
         ),
         (
             changed(SERIES, "learnt.mean", [1.0, 2.0]),
