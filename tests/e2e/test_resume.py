@@ -171,7 +171,7 @@ def test_changed_data_are_noticed(cli: Run, stopped: Path) -> None:
     assert done.code == 2
     assert done.err.splitlines()[-1] == (
         f"rekur: {stopped}/checkpoints/step-00000008: got other training or validation data; expected those it was "
-        "begun with. Give the data of then; or accept the change (--accept-changed-data), which begins the data anew."
+        "begun with. Give the original data; or accept the change (--accept-changed-data), which starts the data again."
     )
     assert (stopped / "checkpoints" / "run.json").is_file()
 

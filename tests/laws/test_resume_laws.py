@@ -189,7 +189,7 @@ def test_when_all_are_damaged_it_is_an_error(tmp_path: Path) -> None:
         (
             {"model": {"hidden_size": 8}},
             "model: got hidden_size 8; expected None, as it was begun. "
-            "Give the options of then, or begin anew in another folder.",
+            "Give the original options, or begin anew in another folder.",
         ),
     ],
 )
@@ -210,7 +210,7 @@ def test_changed_data_are_refused_unless_accepted(tmp_path: Path) -> None:
         go(tmp_path, resume=True, plan=plan, identity=identity)
     assert str(caught.value) == (
         f"{tmp_path / 'step-00000004'}: got other training or validation data; expected those it was begun with. "
-        "Give the data of then; or accept the change (--accept-changed-data), which begins the data anew."
+        "Give the original data; or accept the change (--accept-changed-data), which starts the data again."
     )
     result = go(tmp_path, resume=True, plan=plan, identity=identity, accept=True)
     assert "warning: the data are not those of the checkpoint; their epoch begins anew." in result[3]

@@ -166,7 +166,7 @@ def test_other_options_are_refused(tmp_path: Path) -> None:
         go(tmp_path, line_model(), Line(), resume=True, steps=50)
     assert str(caught.value) == (
         f"{tmp_path}/step-00000025, options: got steps 50; expected 30, as it was begun. "
-        "Give the options of then, or begin anew in another folder."
+        "Give the original options, or begin anew in another folder."
     )
 
 

@@ -46,9 +46,9 @@ COMMANDS = {
 class _Commands(click.Group):
     """A group whose commands are imported one by one, and which suggests the nearest name."""
 
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
+    def make_context(self, *words: Any, **more: Any) -> click.Context:
         try:
-            return super().make_context(*given, **more)
+            return super().make_context(*words, **more)
         except KeyboardInterrupt as error:  # click would write an empty line
             raise Stopped from error
 
@@ -99,13 +99,13 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a traceback is shown only for a fault of Rekur's own."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
     try:
         with ending_in_good_order(), warnings_as_lines():
-            code = app.main(given, prog_name="rekur", standalone_mode=False)
+            code = app.main(words, prog_name="rekur", standalone_mode=False)
             sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         interrupts.begin_end()
         failure = failure_of(error)
-        _tell(failure or FAULT, as_json="--json" in given)
+        _tell(failure or FAULT, as_json="--json" in words)
         if failure is None:
             raise
         return failure.code

@@ -25,7 +25,7 @@ def kept_copies(request: Request, out: Path) -> Iterator[Request]:
     """Give a request for copies that stay beside the checkpoints of a run as long as it can go on.
 
     Args:
-        request: what is trained from what.
+        request: task, inputs and options of the run.
         out: folder of the run; what earlier runs left there of copies is removed.
     """
     folder = out / unfinished.CHECKPOINTS
@@ -84,17 +84,17 @@ def _copied(request: Request, folder: Path, prefix: str) -> Request:
         raise InputError(describe("file", name_of(streams[0]), expected, fix))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=prefix, dir=folder)).absolute()
+        copies_folder = Path(tempfile.mkdtemp(prefix=prefix, dir=folder)).absolute()
     except OSError as error:
         raise SaveError(describe(f"{folder}", error.strerror, "a folder that can be written")) from error
     copies: dict[str, str] = {}
     try:
         for number, file in enumerate(streams, 1):
-            path, size = copy_stream(file, place, number)
+            path, size = copy_stream(file, copies_folder, number)
             copies[file] = str(path)
             click.echo(f"{name_of(file)}: {size:,} bytes copied to {path}, for the time of the run.", err=True)
     except BaseException:
-        _remove({place}, [])
+        _remove({copies_folder}, [])
         raise
     files, valid = ([copies.get(file, file) for file in listed] for listed in (request.files, request.valid))
     names = {copy: name_of(file) for file, copy in copies.items()}
@@ -107,8 +107,8 @@ def _named(request: Request) -> list[str]:
 
 def _remove(places: set[Path], made: list[Path]) -> None:
     """Remove folders of copies, the folder that they are in if it is empty, and those that were made for it."""
-    for place in places:
-        shutil.rmtree(place, ignore_errors=True)
-    for folder in [*{place.parent for place in places}, *made]:
+    for copies_folder in places:
+        shutil.rmtree(copies_folder, ignore_errors=True)
+    for folder in [*{copies_folder.parent for copies_folder in places}, *made]:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -58,7 +58,7 @@ def command(
         title = f"{bundle.name} on {Path(name_of(files[0])).name}"
         try:
             _write(report, title, metrics, read_bundle(bundle))
-        except (InputError, SaveError) as error:  # the scores are told all the same
+        except (InputError, SaveError) as error:  # the scores are printed all the same
             failed = {"error": str(error), "exit_code": error.exit_code}
             click.echo(f"rekur: {error}", err=True)
     if as_json:
@@ -87,7 +87,7 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
     from rekur.tasks import DynamicEvaluation, NeuralCache
 
     ways = (("dynamic", dynamic, DynamicEvaluation), ("cache", cache, NeuralCache))
-    return {name: make() for name, given, make in ways if given}
+    return {name: make() for name, is_asked, make in ways if is_asked}
 
 
 def _write(path: Path, title: str, metrics: dict[str, Any], model: Bundle) -> None:

@@ -39,9 +39,9 @@ def to_c(
     from rekur.ship.c import export_c
 
     saved = read_bundle(bundle)
-    given = {name: value for name, value in options.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     items, which = _items(saved, data, reading) if data else ([], "")
-    written = export_c(saved, out, items=items, **given)
+    written = export_c(saved, out, items=items, **options)
     if as_json:
         show.as_json({"export": str(out), **written.report})
         return

@@ -1,4 +1,4 @@
-"""What is told of an exception that ends a command: one sentence and an exit code."""
+"""Turns the exception that ended a command into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Stopped(Exception):
 
 
 class Failure(NamedTuple):
-    """How a command ended that could not do what it was asked for.
+    """The message and the exit code of a command that failed.
 
     Attributes:
         text: the sentence.
         code: the exit code.
-        usage: what stands above the sentence.
+        usage: how to use the command, printed above the sentence.
     """
 
     text: str
@@ -31,12 +31,12 @@ class Failure(NamedTuple):
     usage: str = ""
 
 
-#: what is said above the traceback of a fault of Rekur's own
+#: message above the traceback of a bug in Rekur
 FAULT = Failure("this is a fault of Rekur's own, not of what was given. Please report it with the lines below.", 1)
 
 
 def failure_of(error: BaseException) -> Failure | None:
-    """Return what is told of an error, or None for a fault of Rekur's own, which shows its traceback."""
+    """Return the failure for an error; None for a bug in Rekur, whose traceback is shown."""
     if isinstance(error, Stopped | KeyboardInterrupt | click.Abort):
         return Failure(_STOPPED, stopped_code())
     if isinstance(error, InterruptedTraining):
@@ -68,7 +68,7 @@ def _of_the_machine(error: BaseException) -> Failure | None:
 
 
 def _of_the_input(error: BaseException) -> Failure | None:
-    """Return what is told of errors that only numbers, texts or nestings out of every range can bring."""
+    """Return the failure for an error that extreme numbers, broken texts or deep nesting cause."""
     if isinstance(error, OverflowError):
         return Failure(f"a number: got one that is too large ({error}); expected one in 64 bits. Use a smaller one.", 2)
     if isinstance(error, RecursionError):
@@ -87,11 +87,11 @@ def _is_about_memory(error: BaseException) -> bool:
 
 
 def _text(error: click.ClickException) -> str:
-    """Return what click found wrong, in the form of all other messages."""
+    """Return click's message in the form of all other messages."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        options = [name for parameter in error.ctx.command.params for name in parameter.opts]
         expected = f"an option of '{error.ctx.command_path}'"
-        return describe("option", error.option_name, expected, did_you_mean(error.option_name, known))
+        return describe("option", error.option_name, expected, did_you_mean(error.option_name, options))
     if isinstance(error, click.BadParameter) and error.message.startswith("got "):
         names = error.param_hint or ("" if error.param is None else max(error.param.opts, key=len))
         return f"{names}: {error.message}"

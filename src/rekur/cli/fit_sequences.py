@@ -70,7 +70,7 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
 
 
 def prepare(request: Request) -> training.Prepared:
-    """Return the untrained task and the examples of the files; what is wrong with their columns is an error now."""
+    """Return the untrained task and the examples of the files; raise now if columns are wrong."""
     from rekur.cli.saved import corpus_of, written_out
     from rekur.tasks import TASKS
 

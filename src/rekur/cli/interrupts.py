@@ -18,7 +18,7 @@ CODE = 130
 
 
 class _Watch:
-    """What is known of the interrupts of this process."""
+    """The state of the interrupts of this process."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -44,7 +44,7 @@ def interrupted() -> bool:
 
 
 def begin_end() -> None:
-    """Ignore further interrupts from here on: the command is over, and what is left is to tell how it ended."""
+    """Ignore further interrupts from here on: the command is over, and only its end is still to be reported."""
     _watch.ending = True
 
 

@@ -33,7 +33,7 @@ def refuse_language(task: Any, bundle: Path, command: str) -> None:
         )
 
 
-def texts_for(task: Any, files: Sequence[str], given: dict[str, Any]) -> Any:
+def texts_for(task: Any, files: Sequence[str], options: dict[str, Any]) -> Any:
     """Return the texts of files for a trained language model: read as was given, else as at training.
 
     Args:
@@ -44,9 +44,9 @@ def texts_for(task: Any, files: Sequence[str], given: dict[str, Any]) -> Any:
     from rekur.data.inputs import Input, is_stream, open_input, refuse_twice
     from rekur.data.texts import holds_table, open_texts
 
-    reading = {name: given.pop(name) for name in ("document", "encoding") if given.get(name) is not None}
-    column = given.pop("text", None)
-    if others := [name for name, value in given.items() if value is not None]:
+    reading = {name: options.pop(name) for name in ("document", "encoding") if options.get(name) is not None}
+    column = options.pop("text", None)
+    if others := [name for name, value in options.items() if value is not None]:
         fix = "Only --text, --document and --encoding say how text is read."
         raise InputError(f"--{others[0].replace('_', '-')}: got a value; expected none for a language model. {fix}")
     trained = {name: task.columns_.get(name) for name in ("column", "document")}

@@ -47,7 +47,7 @@ class _Number(click.ParamType[Any]):
 
 
 def _wrong(value: str, expected: str) -> str:
-    """Return what is said of a value behind the name of its option."""
+    """Return the message for a bad value, without the name of its option."""
     return describe("", value, expected).removeprefix(": ")
 
 

@@ -49,7 +49,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
     stream: Iterable[tuple[Any, Any]] = [(text, text) for text in items]
-    place, arriving = "--item", False
+    source, arriving = "--item", False
     if file is None:
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
     else:
@@ -58,8 +58,8 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
 
         corpus = corpus_for(task, file, *split_input(values), need_label=False, once=True)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
-        place, arriving = f"{corpus.name}, item", is_stream(file)
-    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), place)
+        source, arriving = f"{corpus.name}, item", is_stream(file)
+    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source)
     if as_json:
         for row in rows:
             show.as_json_line(row)
@@ -67,7 +67,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     _write_csv(rows)
 
 
-def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], place: str) -> Iterator[dict[str, Any]]:
+def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], source: str) -> Iterator[dict[str, Any]]:
     from rekur.data.example import warn
     from rekur.runtime.odd_items import OddItems
 
@@ -78,12 +78,12 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], place: str) -> Ite
             steps = task.steps_of(list(items))
             predictions = task.present_steps(steps)
         except InputError as error:
-            raise InputError(f"{place} {_first_refused(task, chunk)}: {error}") from error
+            raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
         odd.add(items, steps)
         for name, prediction in zip(names, predictions, strict=True):
             yield {"item": name, **as_row(prediction)}
         sys.stdout.flush()
-    if told := odd.sentence(place.removesuffix(", item")):
+    if told := odd.sentence(source.removesuffix(", item")):
         warn(told)
 
 

@@ -30,9 +30,9 @@ def command(bundle: Path, as_json: bool) -> None:
     rekur program runs/reviews --json
     """
     program, _ = read_bundle(bundle).program()
-    found = costs(program)
+    op_costs = costs(program)
     if as_json:
-        show.as_json(_as_json(program, found))
+        show.as_json(_as_json(program, op_costs))
         return
     rows = [
         [
@@ -45,9 +45,9 @@ def command(bundle: Path, as_json: bool) -> None:
             f"{cost.weight_bytes:,}",
             f"{cost.state_bytes:,}",
         ]
-        for cost in found
+        for cost in op_costs
     ]
-    whole = [f"{total:,}" for total in _totals(found).values()]
+    whole = [f"{total:,}" for total in _totals(op_costs).values()]
     head = ("part", "op", "reads", "writes", "size", "mul-adds", "read", "kept")
     kind = "tokens of" if program.input.kind == "tokens" else "rows of"
     live = "runs live" if program.causal else "needs whole sequences"
@@ -62,15 +62,15 @@ def _name(cost: Cost) -> str:
     return " ".join([cost.op.kind, *(str(value) for value in inner)])
 
 
-def _totals(found: list[Cost]) -> Mapping[str, int]:
+def _totals(costs: list[Cost]) -> Mapping[str, int]:
     return {
-        "multiply_adds": sum(cost.multiply_adds for cost in found),
-        "weight_bytes": sum(cost.weight_bytes for cost in found),
-        "state_bytes": sum(cost.state_bytes for cost in found),
+        "multiply_adds": sum(cost.multiply_adds for cost in costs),
+        "weight_bytes": sum(cost.weight_bytes for cost in costs),
+        "state_bytes": sum(cost.state_bytes for cost in costs),
     }
 
 
-def _as_json(program: Program, found: list[Cost]) -> dict[str, Any]:
+def _as_json(program: Program, costs: list[Cost]) -> dict[str, Any]:
     ops = [
         {
             "part": cost.part,
@@ -79,7 +79,7 @@ def _as_json(program: Program, found: list[Cost]) -> dict[str, Any]:
             "weight_bytes": cost.weight_bytes,
             "state_bytes": cost.state_bytes,
         }
-        for cost in found
+        for cost in costs
     ]
     state = {slot.name: slot.to_json() for slot in program.state}
     source = {"kind": program.input.kind, "size": program.input.size}
@@ -89,7 +89,7 @@ def _as_json(program: Program, found: list[Cost]) -> dict[str, Any]:
         "precision": program.precision,
         "causal": program.causal,
         "output_size": program.output_size,
-        **_totals(found),
+        **_totals(costs),
         "ops": ops,
         "state": state,
     }

@@ -1,4 +1,4 @@
-"""``rekur resume DIR``: go on with a training that was stopped."""
+"""``rekur resume DIR``: continue a training that was stopped."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     request = run_options.checked(request, folder / unfinished.CHECKPOINTS / unfinished.RUN)
     if accept_changed_data and request.chosen is not None:
         # what rules chose from the data of then must not be chosen anew from those of now
-        known = {name: value for name, value in request.chosen.items() if name != "verbose"}
-        request = dataclasses.replace(request, options={**request.options, **known})
+        chosen = {name: value for name, value in request.chosen.items() if name != "verbose"}
+        request = dataclasses.replace(request, options={**request.options, **chosen})
     how = training.How(
         out=folder,
         overwrite=True,

@@ -83,5 +83,5 @@ def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unknown(file: Path, thing: str, name: str, allowed: Collection[str]) -> CheckpointError:
     hint = did_you_mean(name, allowed)
-    fix = f"{hint} Else another version of Rekur wrote this run; go on with that one. {_BEGIN}".lstrip()
+    fix = f"{hint} Else another version of Rekur wrote this run; resume it with that version. {_BEGIN}".lstrip()
     return CheckpointError(f"{file}: {describe(thing, name, 'one that this version of Rekur knows', fix)}")

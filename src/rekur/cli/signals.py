@@ -37,11 +37,11 @@ def ending_in_good_order() -> Iterator[None]:
         yield  # only the main thread may set handlers
         return
     numbers = [number for number in _CODES if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    before = {number: signal.signal(number, _end) for number in numbers}
+    handlers = {number: signal.signal(number, _end) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, signal.SIG_IGN if _came and _whole_process else handler)
 
 

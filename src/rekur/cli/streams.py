@@ -89,25 +89,25 @@ def check_reader() -> None:
 
 
 def give_up() -> None:
-    """Pass over what is still to be written to standard output: that it is lost is being told."""
+    """Discard all further output: a message already says that results are lost."""
     _Output.told = True
 
 
-def _written(before: Any, raw: io.FileIO) -> Any:
-    return raw if getattr(before, "write_through", False) else io.BufferedWriter(raw)
+def _written(original: Any, raw: io.FileIO) -> Any:
+    return raw if getattr(original, "write_through", False) else io.BufferedWriter(raw)
 
 
-def _text(before: Any, binary: Any) -> io.TextIOWrapper:
+def _text(original: Any, binary: Any) -> io.TextIOWrapper:
     """Return a text stream with the encoding and the buffering of the one before."""
-    if before is None:
+    if original is None:
         return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace")
     return io.TextIOWrapper(
         binary,
-        encoding=before.encoding,
-        errors=before.errors if before is sys.stdin else "backslashreplace",
-        newline="\n" if before is not sys.stdin else None,
-        line_buffering=before.line_buffering,
-        write_through=before.write_through,
+        encoding=original.encoding,
+        errors=original.errors if original is sys.stdin else "backslashreplace",
+        newline="\n" if original is not sys.stdin else None,
+        line_buffering=original.line_buffering,
+        write_through=original.write_through,
     )
 
 

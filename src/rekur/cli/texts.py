@@ -18,7 +18,7 @@ ENCODING = "utf-8-sig"
 
 
 def read_whole(file: Path) -> str:
-    """Return the text of a file; ``-`` is standard input, and a table or what is no text is an error."""
+    """Return the text of a file, or of standard input for ``-``; raise for a table or a binary file."""
     if _is_many(file):
         return "".join(piece for _, piece in open_texts([file]).pieces())
     with files.open_text(_opened(file), ENCODING) as text:

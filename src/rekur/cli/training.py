@@ -1,4 +1,4 @@
-"""How a training runs in its folder: begun or gone on with, told of, saved, and ended in good order."""
+"""Runs a training in its folder: starts or resumes it, reports progress, saves the model, and cleans up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class How:
-    """Where a model goes and what is told meanwhile.
+    """Where a model is saved, and what is printed while it trains.
 
     Attributes:
         out: folder of the bundle.
@@ -48,7 +48,7 @@ class How:
 
 
 def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
-    """Take the options of a run out of those of a command; return them, and those that the run keeps."""
+    """Take the options of a run out of those of a command; return them, and those that ``run.json`` holds."""
     every, board = values.pop("checkpoint_every"), values.pop("tensorboard")
     if every is not None:
         _check.whole("checkpoint_every", every, low=1)
@@ -57,7 +57,7 @@ def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
 
 
 def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
-    """Raise now what would be raised after hours of training, and where a run is that can go on.
+    """Raise now what would be raised after hours of training, and if the folder holds a run that can be resumed.
 
     Args:
         how: where the model goes.
@@ -138,7 +138,7 @@ def _train(request: Request, how: How, chief: bool) -> tuple[Any, saving.Saved]:
 
 
 def _history(request: Request, out: Path) -> Any:
-    """Return what takes the rows of evaluations."""
+    """Return the history that takes the rows of evaluations."""
     from rekur.runtime.save import own_files
     from rekur.train import History
 
@@ -151,7 +151,7 @@ def _history(request: Request, out: Path) -> Any:
 
 
 def _bundle_at(folder: Path) -> Any:
-    """Return what tells the bundle in a folder from others; None where there is none."""
+    """Return the fingerprint of the bundle in a folder; None without a bundle."""
     from rekur.runtime.layout import CONFIG
     from rekur.runtime.places import read_json_object
 
@@ -162,10 +162,10 @@ def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:
     from rekur.train import Checkpoints
 
     class Described(Checkpoints):
-        """Checkpoints beside which it stands what is trained: from when the data are read and training begins."""
+        """Checkpoints that also write the request of the run, once the data are read and training begins."""
 
         def identify(self, **said: Any) -> None:
-            """Say what run this is."""
+            """Identify the run, and write its request."""
             super().identify(**said)
             if chief and not how.resume:
                 unfinished.write_request(dataclasses.replace(request, chosen=task.chosen_), how.out)
@@ -211,7 +211,7 @@ def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:
 
 
 def _left(how: How, checkpoints: Any, chief: bool) -> str:
-    """Return what is in the folder after a run that saved no model; what is of no use is removed."""
+    """Clean up after a run that saved no model; return a sentence on how to resume it, or that nothing is left."""
     try:
         checkpoints.keep()
     except SaveError as error:
@@ -242,8 +242,8 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
     if is_saved:
         show.table(f"Scores on {show.size(metrics, metrics['split'])}", *show.score_rows(metrics))
     best = task.history_.rows[result.best_epoch - 1]["epoch"] if result.best_epoch else 0
-    kept = f"weights of epoch {best} kept" if best else "weights as they are now kept"
-    click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {kept}.")
+    weights = f"weights of epoch {best} kept" if best else "weights as they are now kept"
+    click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {weights}.")
     if stopped:
         held = "the best so far" if is_saved else "checkpoints only, since nothing was evaluated yet"
         if goes_on:

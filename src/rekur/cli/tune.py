@@ -214,7 +214,7 @@ def _cluster(
 
 
 def _check_names(space: dict[str, str], known: set[str]) -> None:
-    """Raise unless what is searched can be given to ``rekur fit``, which repeats the best trial."""
+    """Raise unless every searched option is one of ``rekur fit``, which repeats the best trial."""
     for name in space:
         if name not in known:
             hint = did_you_mean(name, known) or "To see them: rekur fit TASK --help"

@@ -1,7 +1,7 @@
-"""Runs that can go on: what is trained from what, as ``DIR/checkpoints/run.json`` keeps it.
+"""Runs that were stopped and can be resumed: ``DIR/checkpoints/run.json`` holds their options and inputs.
 
 While a training runs, ``DIR/checkpoints`` holds its checkpoints and this file. Once the model is saved they are
-removed: checkpoints are there as long as there is something to go on with.
+removed: checkpoints exist only as long as the run can be resumed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS = ("state.json", "tensors.safetensors")
 
 
 def write_request(request: Request, out: Path) -> None:
-    """Keep what is trained, whole or not at all; checkpoints of an earlier run are removed."""
+    """Write the request of a run, whole or not at all, and remove checkpoints of an earlier run."""
     folder = out / CHECKPOINTS
     content = {
         "rekur": __version__,
@@ -57,8 +57,8 @@ def _write(file: Path, content: dict[str, Any]) -> None:
         raise
 
 
-def _write_over(file: Path, content: str, before: str) -> None:
-    """Write into a file that is there; where that fails, what it held before."""
+def _write_over(file: Path, content: str, old: str) -> None:
+    """Write into an existing file; if that fails, restore its old content."""
     with file.open("r+", encoding="utf-8") as stream:
         try:
             stream.write(content)
@@ -66,16 +66,16 @@ def _write_over(file: Path, content: str, before: str) -> None:
             stream.flush()
         except OSError:
             stream.seek(0)
-            stream.write(before)
+            stream.write(old)
             stream.truncate()
 
 
 def read_request(out: Path) -> Request:
-    """Return what is trained in a folder.
+    """Return the request of the run in a folder.
 
     Raises:
-        InputError: there is no run that could go on.
-        CheckpointError: what was kept of it cannot be read.
+        InputError: the folder holds no run that can be resumed.
+        CheckpointError: its ``run.json`` cannot be read.
     """
     from rekur.runtime.folders import sweep
     from rekur.runtime.save import own_files
@@ -112,16 +112,16 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def is_unfinished(out: Path) -> bool:
-    """Return whether a folder holds a run that was begun and can go on."""
+    """Return whether a folder holds a run that can be resumed."""
     return (out / CHECKPOINTS / RUN).is_file() and bool(_checkpoints(out))
 
 
 def refuse_foreign(out: Path, overwrite: bool) -> None:
-    """Raise if files of somebody else have the names that a run needs.
+    """Raise if files that Rekur did not write have the names that a run needs.
 
     Args:
         out: folder of the run.
-        overwrite: whether checkpoints that `rekur fit` did not begin may be removed.
+        overwrite: whether checkpoints without a request, as the Python API writes, may be removed.
     """
     run = out / CHECKPOINTS / RUN
     if os.path.lexists(run):
@@ -144,12 +144,12 @@ def _has_keys(file: Path, *keys: str) -> bool:
 
 
 def missing(out: Path) -> list[Path]:
-    """Return the folders that a run will make: its own and those above it that are not there yet, inner ones first."""
+    """Return the folders that a run has to make, its own first, then those above it."""
     return [folder for folder in (out, *out.parents) if not folder.exists()]
 
 
 def forget(out: Path) -> None:
-    """Remove checkpoints and what is kept of a run; what somebody else put there stays."""
+    """Remove the checkpoints and the request of a run; files of others stay."""
     for path in (out / CHECKPOINTS).glob("step-*"):
         _remove(path)
     with contextlib.suppress(OSError):
@@ -167,12 +167,12 @@ def note_saved(out: Path, folder: Path) -> None:
     """Note beside the checkpoints of a run that came to its end where its model is, if not in ``out``."""
     file = out / CHECKPOINTS / RUN
     with contextlib.suppress(OSError, ValueError):
-        before = file.read_text(encoding="utf-8")
-        content = {**json.loads(before), "saved": os.path.abspath(folder)}
+        old = file.read_text(encoding="utf-8")
+        content = {**json.loads(old), "saved": os.path.abspath(folder)}
         try:
             _write(file, content)
         except OSError:  # a full disk has no room for another file, but often some behind the end of this one
-            _write_over(file, json.dumps(content, indent=1), before)
+            _write_over(file, json.dumps(content, indent=1), old)
 
 
 def _checkpoints(out: Path) -> list[Path]:

@@ -32,9 +32,9 @@ KEPT = 2
 _SHOWN = 80
 
 _FIXES = {
-    "data": "Give the data of then; or accept the change (--accept-changed-data), which begins the data anew.",
-    "model": "Give the options of then, or begin anew in another folder.",
-    "options": "Give the options of then, or begin anew in another folder.",
+    "data": "Give the original data; or accept the change (--accept-changed-data), which starts the data again.",
+    "model": "Give the original options, or begin anew in another folder.",
+    "options": "Give the original options, or begin anew in another folder.",
     "reads": "What the model reads or predicts has changed; begin anew in another folder.",
     "task": "Give the folder of a run of this task.",
 }
