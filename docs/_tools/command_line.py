@@ -26,7 +26,10 @@ does, is no failure; results that cannot be written, as on a full disk, are one.
 | 3 | a package is missing or its installation is broken; the message says how to get it |
 | 4 | training diverged and could not be rescued |
 | 130 | stopped by Ctrl-C, never 0; a model in training is saved as it was best |
-| 143, 129 | stopped by SIGTERM, or by SIGHUP as a terminal sends it that is closed, in the same way |
+| 143, 129 | stopped by SIGTERM, or by SIGHUP, which a closed terminal sends; a model in training is saved too |
+
+No command replaces a file that Rekur did not write, or one that it reads. If `--out` cannot be used any more at the
+end of `fit` or `quantize`, the model is saved beside it as `DIR-1`, a line says where, and the exit code is 2.
 """
 
 
