@@ -17,7 +17,9 @@ def shown(value: float) -> str:
         return f"{value:.4f}"
     if 1000 <= size < 1e6:
         return f"{value:,.2f}"
-    return f"{value:.4g}" if 1e-4 <= size < 0.01 else f"{value:.3e}"
+    if 1e-4 <= size < 0.01:
+        return f"{value:.4g}"
+    return f"{value:.3e}".replace("1.798e+308", "1.797e+308")  # rounded up it is no float any more
 
 
 def shown_bytes(count: int) -> str:

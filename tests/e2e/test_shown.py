@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.e2e.conftest import Run, write_lines, write_table
 
@@ -20,6 +21,7 @@ from rekur._numbers import shown, shown_interval
 NAME = "naïve 😀"
 
 
+@example(sys.float_info.max)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_shown_short_and_with_the_digits_that_tell_something(value: float) -> None:
     text = shown(value)
