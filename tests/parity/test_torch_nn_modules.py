@@ -216,8 +216,8 @@ def test_constructors_refuse_options_of_other_layers() -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("LSTM", {"proj_size": 4}, "proj_size: got 4; expected a whole number in [0, hidden_size)."),
         ("LSTM", {"proj_size": -1}, "proj_size: got -1; expected a whole number in [0, hidden_size)."),
-        ("GRU", {"proj_size": 2}, "proj_size: got 2; expected no such option of GRU. Only an LSTM has a projection."),
-        ("RNN", {"proj_size": 0}, "proj_size: got 0; expected no such option of RNN. Only an LSTM has a projection."),
+        ("GRU", {"proj_size": 2}, "proj_size: got 2; expected no projection in GRU. Only an LSTM has one."),
+        ("RNN", {"proj_size": 0}, "proj_size: got 0; expected no projection in RNN. Only an LSTM has one."),
         ("RNN", {"nonlinearity": "relo"}, "nonlinearity: got 'relo'; expected 'tanh' or 'relu'."),
         ("GRU", {"hiden": 2}, "option of GRU: got 'hiden'; expected an option of torch.nn.GRU."),
     ]

@@ -61,8 +61,7 @@ def refuse_unknown(layer: str, options: dict[str, Any]) -> None:
     """Raise for an option that the layer does not have."""
     for name, value in options.items():
         if name == "proj_size":
-            fix = "Only an LSTM has a projection."
-            raise InputError(describe("proj_size", value, f"no such option of {layer}", fix))
+            raise InputError(describe("proj_size", value, f"no projection in {layer}", "Only an LSTM has one."))
         raise TypeError(describe(f"option of {layer}", name, f"an option of torch.nn.{layer}"))
 
 
