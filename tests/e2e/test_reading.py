@@ -253,7 +253,7 @@ def test_what_separates_labels_is_said_once_for_all_commands(cli: Run, tmp_path:
     assert probabilities[0] == probabilities[1] == probabilities[2]
     assert set(probabilities[0][0]) == {"up", "down", "odd"}
     done = cli("fit", "classify", file, *words, "--label-separator", "|", "--out", tmp_path / "w", *SMALL)
-    assert "warning: No item has more than one label." in done.err
+    assert "warning: No item has more than one label, and a label is" in done.err
     numbers = write_table(tmp_path / "b.csv", ("t", "y"), [(f"film {i}", i) for i in range(30)])
     for command in ("fit", "tune"):
         done = cli(command, "regress", numbers, *words, "--label-separator", "|", "--out", tmp_path / "n")

@@ -33,6 +33,8 @@ from rekur.tasks.start import bayes_start
 _TYPES = {"str", "int", "float", "bool"}
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200
+#: characters that often stand between several labels of a cell
+SEPARATORS = ",;|/\t"
 
 
 class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
@@ -100,8 +102,10 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         texts = {label: count for label, count in counts.items() if isinstance(label, str)}
         if place_of is not None and (alike := alike_labels(texts)):
             warn(alike)
-        if place_of is not None and self.multi_label and max(map(len, labels), default=0) == 1:
-            warn("No item has more than one label. If cells hold several, name what separates them: label_separator.")
+        joined = next((label for label in texts if any(mark in label for mark in SEPARATORS)), None)
+        if joined is not None and self.multi_label and max(map(len, labels)) == 1:
+            fix = "If such cells hold several, name what separates them: label_separator."
+            warn(f"No item has more than one label, and a label is {joined!r}. {fix}")
         values = sorted(counts, key=lambda value: (str(type(value)), value))
         if len(values) < (1 if self.multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
