@@ -1,6 +1,6 @@
 """Measure training on idle and on busy processors, with the default threads and with each setting of OpenMP.
 
-    python benchmarks/busy_cores.py [--quick] [--rounds N] [--json]
+    python benchmarks/busy_cores.py [--quick] [--rounds N] [--only idle|busy] [--skip spinning] [--json]
 
 Language models of 8, 64 and 256 hidden units are trained by the command line and from Python, where PyTorch was
 imported first; alone, and beside one process for every processor that computes without end. Settings take turns: the
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,20 +102,20 @@ def train(way: str, hidden: int, steps: int, setting: str, folder: Path) -> tupl
     return float(printed["seconds"]), announced_seconds(done.stdout + done.stderr)
 
 
-def measure(sizes: dict[int, int], rounds: int) -> list[dict[str, Any]]:
+def measure(sizes: dict[int, int], rounds: int, loads: Sequence[str], settings: list[str]) -> list[dict[str, Any]]:
     """Return a row for each load, way and size; settings take turns in every round."""
-    cases = [(state, way, hidden) for state in LOADS for way in WAYS for hidden in sizes]
-    progress, rows = Progress(len(cases), 12.0 * len(cases) * rounds * len(SETTINGS)), []
+    cases = [(state, way, hidden) for state in loads for way in WAYS for hidden in sizes]
+    progress, rows = Progress(len(cases), 12.0 * len(cases) * rounds * len(settings)), []
     with tempfile.TemporaryDirectory() as folder:
         write_text(Path(folder) / "text.txt")
         for state, way, hidden in cases:
             progress.next(f"{state}, {way}, H {hidden}")
-            taken: dict[str, list[float]] = {name: [] for name in SETTINGS}
+            taken: dict[str, list[float]] = {name: [] for name in settings}
             ratios = []
             with load(processors() if state == "busy" else 0):
                 for number in range(rounds):
-                    names = list(SETTINGS)[number % len(SETTINGS) :] + list(SETTINGS)[: number % len(SETTINGS)]
-                    for name in names:
+                    first = number % len(settings)
+                    for name in settings[first:] + settings[:first]:
                         seconds, announced = train(way, hidden, sizes[hidden], name, Path(folder))
                         taken[name].append(seconds)
                         if name == "default" and announced:
@@ -140,6 +140,8 @@ def figures_of(rows: list[dict[str, Any]]) -> list[Figure]:
     figures = []
     for state in LOADS:
         part = [row for row in rows if row["section"] == state]
+        if not part:
+            continue
         worst = max(part, key=lambda row: row["ratio"])
         note = f"worst: {worst['way']}, H {worst['hidden']}"
         figures.append(Figure(f"default / best setting, {state}", worst["ratio"], LIMIT, False, note))
@@ -156,16 +158,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="8 hidden units, few steps")
     parser.add_argument("--rounds", type=int, help="5 by default, with --quick 1")
+    parser.add_argument("--only", choices=LOADS, help="one load; both by default")
+    parser.add_argument("--skip", nargs="*", choices=list(SETTINGS)[1:], default=[], help="settings that are not tried")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="fill in this script's table in a page")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     began = time.perf_counter()
-    rows = measure({8: 40} if options.quick else STEPS, options.rounds or (1 if options.quick else 5))
-    heads = ["load, way, hidden units", *SETTINGS, "default / best", "announced"]
+    settings = [name for name in SETTINGS if name not in options.skip]
+    rounds, loads = options.rounds or (1 if options.quick else 5), [options.only] if options.only else LOADS
+    rows = measure({8: 40} if options.quick else STEPS, rounds, loads, settings)
+    heads = ["load, way, hidden units", *settings, "default / best", "announced"]
     cells = (
         [
             f"{row['section']}, {row['way']}, H {row['hidden']}",
-            *(f"{row['seconds'][name]:.1f} s" for name in SETTINGS),
+            *(f"{row['seconds'][name]:.1f} s" for name in settings),
             f"{row['ratio']:.2f}",
             "–" if row["announced"] is None else f"{row['announced']:.2f}",
         ]
