@@ -37,9 +37,9 @@ def test_item_and_label_are_found_where_there_is_one_of_each(tmp_path):
     assert found.class_table() == [("pos", "4", "57.1 %"), ("neg", "3", "42.9 %")]
     assert found.warnings == [
         "The column 'note' is empty.",
-        "Items that are empty: 1; take them out or fill them.",
-        "Items that stand there again with another label: 1.",
-        "Items that repeat an earlier one: 2; a split keeps equal items on one side.",
+        "1 empty item: take them out or fill them.",
+        "1 repeated item with another label than before.",
+        "2 repeated items; a split keeps equal items on one side.",
     ]
     assert found.overview() == [
         ("file", f"{tmp_path}/a.csv (csv)"),
@@ -127,7 +127,7 @@ def test_other_warnings(tmp_path):
     )
     found = describe(csv(tmp_path, text))
     assert found.warnings == [
-        "Items without a label: 1; training needs one for each.",
+        "1 item without a label; training needs one for each.",
         "The largest class has 20 times the examples of the smallest; "
         "look at scores that weigh classes alike, such as macro F1.",
     ]
@@ -178,5 +178,5 @@ def test_a_table_without_a_header_and_labels_that_cannot_be_saved_are_told(tmp_p
     name = "A column is called 'a really very fine film'; does the line with the columns' names stand on top?"
     assert name in describe(open_source(tmp_path / "a.csv")).warnings
     (tmp_path / "a.jsonl").write_text('{"t": "a b", "y": "\\udce9"}\n{"t": "a", "y": "b"}\n')
-    label = r"Classes that cannot be saved as text: 1, '\xe9'; training refuses them."
+    label = r"Training refuses classes that cannot be saved as text: 1, such as '\xe9'."
     assert label in describe(open_source(tmp_path / "a.jsonl"), Columns(text="t", label="y")).warnings

@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class How:
-    """Where a model is saved, and what is printed while it trains.
+    """Options of one training that concern its output: the folder, and what is printed.
 
     Attributes:
         out: folder of the bundle.

@@ -152,7 +152,7 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
 
 
 def _refuse_inputs(out: Path, files: list[str]) -> None:
-    """Raise if ``out`` cannot be the folder of a search, or if a file that is read is one that the search writes."""
+    """Raise if ``out`` cannot be the folder of a search, or if the search would overwrite one of its input files."""
     from rekur.runtime import check_writable
     from rekur.runtime.places import resolve_folder
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur._numbers import counted
 from rekur._values import holds_codes
 from rekur.data.columns import ColumnSummary, summarise
 from rekur.data.example import Columns, Example, examples, expand
@@ -282,17 +283,15 @@ def _warnings(description: Description) -> list[str]:
         warnings.append(f"A column is called '{name}'; does the line with the columns' names stand on top?")
     if broken := [name for name in description.classes if printable(name) != name]:
         shown = printable(broken[0])
-        warnings.append(f"Classes that cannot be saved as text: {len(broken)}, '{shown}'; training refuses them.")
+        warnings.append(f"Training refuses classes that cannot be saved as text: {len(broken)}, such as '{shown}'.")
     if description.empty:
-        warnings.append(f"Items that are empty: {description.empty}; take them out or fill them.")
+        warnings.append(f"{counted(description.empty, 'empty item')}: take them out or fill them.")
     if description.unlabelled:
-        warnings.append(f"Items without a label: {description.unlabelled}; training needs one for each.")
+        warnings.append(f"{counted(description.unlabelled, 'item')} without a label; training needs one for each.")
     if description.conflicts:
-        warnings.append(f"Items that stand there again with another label: {description.conflicts}.")
+        warnings.append(f"{counted(description.conflicts, 'repeated item')} with another label than before.")
     if description.duplicates:
-        warnings.append(
-            f"Items that repeat an earlier one: {description.duplicates}; a split keeps equal items on one side."
-        )
+        warnings.append(f"{counted(description.duplicates, 'repeated item')}; a split keeps equal items on one side.")
     if len(description.classes) == 1:
         warnings.append(
             f"There is one class only, '{next(iter(description.classes))}'; a classifier needs two or more."

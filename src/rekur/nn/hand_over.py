@@ -39,7 +39,7 @@ def current_weights(layer: nn.RNNBase) -> list[Tensor]:
 def hand_over(
     layer: nn.RNNBase, input: Any, hx: Any, weights: list[Tensor]
 ) -> contextlib.AbstractContextManager[Any] | None:
-    """Return the context in which torch.nn's own forward pass must run, or does better; None where it need not."""
+    """Return a context in which to run torch.nn's own forward pass, or None where the compiled kernels may run."""
     x = input.data if isinstance(input, PackedSequence) else input
     tensors = (x, *(hx if isinstance(hx, tuple | list) else (hx,)), *weights)
     seen = watcher(tensors)
@@ -60,13 +60,13 @@ def _counting() -> bool:
 
 @contextlib.contextmanager
 def _without_onednn() -> Iterator[None]:
-    """Run an LSTM in many operators: of oneDNN's one PyTorch knows neither the work nor all derivatives."""
-    before = _C._get_mkldnn_enabled()
+    """Run an LSTM as plain operators: PyTorch has no FLOP formula and not all derivatives for oneDNN's fused one."""
+    enabled = _C._get_mkldnn_enabled()
     _C._set_mkldnn_enabled(False)
     try:
         yield
     finally:
-        _C._set_mkldnn_enabled(before)
+        _C._set_mkldnn_enabled(enabled)
 
 
 def as_leaf(layer: nn.RNNBase) -> None:
@@ -77,10 +77,10 @@ def as_leaf(layer: nn.RNNBase) -> None:
 def torchs_own(layer: nn.RNNBase) -> nn.RNNBase:
     """Return torch.nn's layer with the same parameters and options."""
     kind: Any = next(kind for kind in type(layer).__mro__ if kind.__module__ == _TORCHS)
-    own: nn.RNNBase = kind.__new__(kind)
-    own.__dict__.update({name: value for name, value in layer.__dict__.items() if name not in OURS})
-    own._flat_weights = list(layer._flat_weights)
-    return own
+    twin: nn.RNNBase = kind.__new__(kind)
+    twin.__dict__.update({name: value for name, value in layer.__dict__.items() if name not in OURS})
+    twin._flat_weights = list(layer._flat_weights)
+    return twin
 
 
 class ScriptMethods:

@@ -133,7 +133,7 @@ class NumpyCell:
         return new_h, [new_h]
 
     def linear_form(self, projected: Array) -> tuple[Array, Array]:
-        """Return a and b of h = a ⊙ h' + b, each (N, H), for a cell that is linear in its state."""
+        """Return the coefficients a and b, each (N, H), of the linear recurrence h = a ⊙ h' + b."""
         size, kind = self.cell.hidden, self.cell.kind
         if kind == "mingru":
             update, candidate = projected[:, :size], projected[:, size:]

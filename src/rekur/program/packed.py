@@ -56,7 +56,7 @@ class Packed:
 
     @property
     def mirrored(self) -> Array:
-        """Index of the mirrored step for each packed step: step t of a row maps to step length - 1 - t (N,)."""
+        """For each packed step, the index of its mirror image (N,): step t is paired with step length - 1 - t."""
         return np.asarray(self.first[self.lengths[self.row] - 1 - self.times] + self.row)
 
     def back(self, steps: int) -> tuple[Array, Array]:

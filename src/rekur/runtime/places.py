@@ -1,4 +1,4 @@
-"""Where a file or a folder is to be written: checked before the work is done, and filled whole or not at all."""
+"""Paths of files and folders to be written: checked before the work begins, and written whole or not at all."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def _scan_padded(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:
-    """Run the recurrence over a padded batch with a = 1 and b = 0 in the padding, which leave the state unchanged."""
+    """Run the recurrence over a padded batch; padding has a = 1 and b = 0, so that it leaves the state unchanged."""
     if plan.index is None:
         return _recurrence(plan, a, b, h0, method)
     steps, rows = plan.longest, plan.rows

@@ -35,7 +35,7 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The layout of a batch as one tensor (N, …): the first steps of all rows, then all second steps, and so on.
+    """The layout of a batch in one tensor (N, …): step 0 of all rows, then step 1 of all rows, and so on.
 
     The rows are sorted by falling length, so that the active rows of a step are always the first ones, and ended rows
     cost nothing. Without lengths the layout is (T, B, …).

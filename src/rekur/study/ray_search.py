@@ -86,7 +86,7 @@ def train_remotely(
 
 
 def run_on_cluster(driver: Driver, setting: Setting, cluster: Cluster) -> None:
-    """Run trials in parallel, as many as fit on the cluster, until the search ends.
+    """Run the trials of a search in parallel, as many at a time as the cluster has room for.
 
     Args:
         driver: chooses the trials.

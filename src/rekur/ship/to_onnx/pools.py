@@ -18,7 +18,7 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 
 def pool(frame: Frame, op: Op, x: Value) -> Value:
-    """Return the result (B, D) of a pool over steps (T, B, D), or over its state and one more step (1, B, D)."""
+    """Return the output of a pool (B, D): over whole sequences (T, B, D), or over its state and one step (1, B, D)."""
     if frame.live:
         return LIVE[op.kind](frame, op, x.squeeze(0))
     return WHOLE[op.kind](frame, op, x)
