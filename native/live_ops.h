@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "live_cell.h"
+#include "runs.h"
 #include "stepper_object.h"
 
 namespace rekur {
@@ -49,22 +50,9 @@ void embed(LiveOp& op) {
     std::memcpy(op.out, op.weight + *op.token * op.size, static_cast<size_t>(op.size) * sizeof(float));
 }
 
-uint64_t mix(uint64_t key) {
-    constexpr uint64_t spread = 0x9e3779b97f4a7c15u;
-    key *= spread;
-    return (key ^ (key >> 29)) * spread;
-}
-
-// A number for the tokens of a run that ends before `end`.
-uint64_t run_key(const int64_t* end, int64_t order) {
-    uint64_t key = mix(static_cast<uint64_t>(end[-1]));
-    for (int64_t back = 2; back <= order; ++back) key = mix(key ^ static_cast<uint64_t>(end[-back]));
-    return key;
-}
-
 // The last tokens with this one behind them; the state moves on by it.
 struct Window {
-    int64_t tokens[17];
+    int64_t tokens[longest_run + 1];
     const int64_t* end;
 
     explicit Window(LiveOp& op) : end(tokens + op.keep + 1) {
@@ -89,15 +77,11 @@ void ngrams(LiveOp& op) {
 void recall(LiveOp& op) {
     const Window window(op);
     const int64_t width = op.size / static_cast<int64_t>(op.runs.size());
-    const auto last = static_cast<uint64_t>(op.slots - 1);
     for (size_t place = 0; place < op.runs.size(); ++place) {
-        int64_t* memory = op.memory + static_cast<int64_t>(place) * op.slots;
-        const uint64_t written = run_key(window.end - 1, op.runs[place].order);
-        const uint64_t read = run_key(window.end, op.runs[place].order);
-        memory[written >> 12 & last] = static_cast<int64_t>(written >> 33 << 32 | static_cast<uint64_t>(*op.token));
-        const auto seen = static_cast<uint64_t>(memory[read >> 12 & last]);
-        const auto token = static_cast<int64_t>(seen & 0xffffffffu);
-        const bool known = seen >> 32 == read >> 33 && token < op.vocabulary;
+        RunMemory memory{op.memory + static_cast<int64_t>(place) * op.slots, static_cast<uint64_t>(op.slots - 1)};
+        memory.write(run_key(window.end - 1, op.runs[place].order), *op.token);
+        const int64_t token = memory.read(run_key(window.end, op.runs[place].order));
+        const bool known = token < op.vocabulary;
         std::memcpy(op.out + static_cast<int64_t>(place) * width, op.weight + (known ? token : 0) * width,
                     static_cast<size_t>(width) * sizeof(float));
     }

@@ -4,6 +4,14 @@
 
 #include "../memory.h"
 
+// Prints what was checked; returns how many checks failed.
+static int64_t shown(const std::string& name, const rekur::check::Report& report) {
+    std::printf("%s: %lld checks, %lld failed\n", name.c_str(), static_cast<long long>(report.made),
+                static_cast<long long>(report.failed));
+    std::fflush(stdout);
+    return report.failed;
+}
+
 int main() {
     using namespace rekur;
     int64_t failed = 0;
@@ -11,10 +19,7 @@ int main() {
         const auto run = [&](const char* name, void (*checks)(const InstructionSet&, check::Report&)) {
             check::Report report;
             checks(*set, report);
-            std::printf("%s, %s: %lld checks, %lld failed\n", set->name, name, static_cast<long long>(report.made),
-                        static_cast<long long>(report.failed));
-            std::fflush(stdout);
-            failed += report.failed;
+            failed += shown(std::string(set->name) + ", " + name, report);
         };
         run("recurrences", check::check_recurrences);
         run("products", check::check_products);
@@ -22,6 +27,9 @@ int main() {
         run("steps", check::check_steps);
         run("cells", check::check_cells);
     }
+    check::Report recalls;
+    check::check_recalls(recalls);
+    failed += shown("recall", recalls);
     char* some = static_cast<char*>(take_memory(5));
     some[4] = 1;
     give_memory(some);

@@ -58,7 +58,7 @@ public:
     const S* or_null() const { return size_ > 0 ? data() : nullptr; }
 
 private:
-    static constexpr int64_t skip = sizeof(S) == 4 ? 3 : 1;  // of which the first eight bytes may not be touched
+    static constexpr int64_t skip = sizeof(S) == 4 ? 3 : 8 / sizeof(S);  // of which the first eight bytes may not be touched
     int64_t size_;
     std::unique_ptr<S[]> memory_;
 };
@@ -159,6 +159,7 @@ void check_products(const InstructionSet& set, Report& report);
 void check_variants(const InstructionSet& set, Report& report);
 void check_steps(const InstructionSet& set, Report& report);
 void check_cells(const InstructionSet& set, Report& report);
+void check_recalls(Report& report);
 
 }  // namespace check
 }  // namespace rekur

@@ -6,18 +6,23 @@ Axes: B batch, T time, J lengths of runs.
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import rekur.nn.recall as recall_module
+from rekur._kernels import kernels
 from rekur.errors import InputError
 from rekur.models import LanguageSpec, build_language
 from rekur.nn import Recall
+from rekur.nn.ngram import run_keys
 from rekur.program import Engine
 from rekur.ship import lower
 
@@ -42,6 +47,7 @@ def by_hand(ids: Tensor, orders: tuple[int, ...], resets: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @settings(max_examples=60)
 @given(
     orders=ORDERS,
@@ -53,18 +59,55 @@ def by_hand(ids: Tensor, orders: tuple[int, ...], resets: Tensor) -> Tensor:
     seed=st.integers(0, 2**31),
 )
 def test_it_finds_what_dictionaries_find(
-    orders: tuple[int, ...], batch: int, steps: int, tokens: int, cuts: list[int], border: float, seed: int
+    compiled: bool,
+    orders: tuple[int, ...],
+    batch: int,
+    steps: int,
+    tokens: int,
+    cuts: list[int],
+    border: float,
+    seed: int,
 ) -> None:
+    if compiled and kernels is None:
+        pytest.skip("the kernels are not installed")
     draw = np.random.default_rng(seed)
     ids = torch.from_numpy(draw.integers(1, tokens + 1, (batch, steps)))
     resets = torch.from_numpy(draw.random((batch, steps)) < border)
     recall = Recall(orders=orders, slots=2**16)
     state, parts = recall.initial_state(batch), []
+    keys = run_keys(ids, state.before, orders, resets)[0]
+    assume(all(len(recall.slot(key).unique()) == len(key.unique()) for key in keys.values()))  # no run replaces another
     edges = sorted({0, steps, *(cut for cut in cuts if cut < steps)})
-    for start, end in itertools.pairwise(edges):
-        found, state = recall(ids[:, start:end], state, resets[:, start:end] if border else None)
-        parts.append(found)
+    with nullcontext() if compiled else mock.patch.object(recall_module, "kernels", None):
+        for start, end in itertools.pairwise(edges):
+            found, state = recall(ids[:, start:end], state, resets[:, start:end] if border else None)
+            parts.append(found)
     assert torch.equal(torch.cat(parts, 1), by_hand(ids, orders, resets))
+
+
+@settings(max_examples=40)
+@given(
+    orders=ORDERS,
+    slots=st.sampled_from([2, 16, 4096]),
+    batch=st.integers(0, 3),
+    steps=st.integers(0, 40),
+    border=st.sampled_from([0.0, 0.1, 1.0]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_kernel_gives_what_torch_gives(
+    orders: tuple[int, ...], slots: int, batch: int, steps: int, border: float, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    recall = Recall(orders=orders, slots=slots)
+    ids = torch.from_numpy(draw.integers(1, 5, (steps, batch))).T  # not contiguous
+    resets = torch.from_numpy(draw.random((steps, batch)) < border).T if border else None
+    state = recall(torch.from_numpy(draw.integers(1, 5, (batch, 30))), recall.initial_state(batch))[1]
+    found, new = recall(ids, state, resets)
+    with mock.patch.object(recall_module, "kernels", None):
+        wanted, wanted_new = recall(ids, state, resets)
+    assert torch.equal(found, wanted)
+    assert torch.equal(new.before, wanted_new.before)
+    assert torch.equal(new.memory, wanted_new.memory)
 
 
 @settings(max_examples=30)

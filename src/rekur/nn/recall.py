@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from rekur import _check
+from rekur._kernels import kernels
 from rekur.errors import InputError, describe
 from rekur.nn.ngram import check_orders, run_keys
+from rekur.scan.watch import watcher
 
 
 class RecallState(NamedTuple):
@@ -70,6 +72,10 @@ class Recall(nn.Module):
             state: the state before the first step.
             resets: True at the start of a sequence, which hides earlier ids, (B, T); None for no resets.
         """
+        if kernels is not None and ids.device.type == "cpu" and not watcher((ids, *state, resets)):
+            return self._compiled(ids, state, resets)
+        if not ids.numel():
+            return ids.new_zeros(*ids.shape, len(self.orders)), state
         keys, last_ids = run_keys(ids, state.before, self.orders, resets)
         earlier = run_keys(state.before, torch.zeros_like(state.before), self.orders, None)[0]
         borders = torch.zeros_like(ids, dtype=torch.bool) if resets is None else resets
@@ -90,6 +96,27 @@ class Recall(nn.Module):
             followers.append(torch.where(seen >> 32 == mark(keys[order]), seen & 0xFFFFFFFF, 0))
         return torch.stack(followers, -1), RecallState(last_ids, memory)
 
+    def _compiled(self, ids: Tensor, state: RecallState, resets: Tensor | None) -> tuple[Tensor, RecallState]:
+        """Return what ``forward`` does, from the compiled kernel, one step after another."""
+        history, memory = (tensor.long().contiguous() for tensor in state)
+        followers = history.new_empty(*ids.shape, len(self.orders))
+        new = RecallState(torch.empty_like(history), torch.empty_like(memory))
+        batch = {
+            "orders": list(self.orders),
+            "rows": ids.shape[0],
+            "steps": ids.shape[1],
+            "slots": self.slots,
+            "ids": ids.long().contiguous(),
+            "history": history,
+            "old_memory": memory,
+            "resets": None if resets is None else resets.contiguous().view(torch.uint8),
+            "followers": followers,
+            "new_history": new.before,
+            "new_memory": new.memory,
+        }
+        kernels.recall(batch, torch.get_num_threads())
+        return followers, new
+
     def slot(self, keys: Tensor) -> Tensor:
         """Return the slots of runs with these keys."""
         return (keys >> 12) & (self.slots - 1)
@@ -105,8 +132,8 @@ def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, ca
         sequence: how many sequences have started in the chunk up to each step, (B, T).
         carried: the entries for slots without a write in the chunk, (B, T).
     """
-    places = torch.stack([writes, reads], -1).flatten()
-    group = places + (int(places.max()) + 1) * sequence.repeat_interleave(2, 1).flatten()
+    slots = torch.stack([writes, reads], -1).flatten()
+    group = slots + (int(slots.max()) + 1) * sequence.repeat_interleave(2, 1).flatten()
     ordered, index = group.sort(stable=True)  # by slot, then in order of time, each step's write before its read
     steps, is_write = index // 2, index % 2 == 0
     latest = torch.where(is_write, torch.arange(len(index), device=index.device), -1).cummax(0).values

@@ -27,6 +27,8 @@ from rekur.train.waiting import Waiting
 
 #: seconds that measuring time may take at most, and the share of the run after which there is enough of it
 _SECONDS, _SHARE = 2.0, 0.02
+#: steps that are measured at least, of ten times as many or more; the first ones of a busy machine tell little
+_STEPS = 4
 #: how long an evaluation is, in training batches of an epoch, where the plan does not say
 _EVALUATION = 0.1
 
@@ -200,7 +202,8 @@ def _seconds(
         optimiser.zero_grad(set_to_none=True)
         spent.append(time.monotonic() - start)
         waiting.look(interval=0.0 if len(spent) == 1 else 0.1)
-        if time.monotonic() - began > min(_SECONDS, _SHARE * total * spent[-1]):
+        passed = time.monotonic() - began
+        if passed > _SECONDS or (passed > _SHARE * total * spent[-1] and len(spent) >= min(_STEPS, total // 10)):
             break
     used = spent[1:] or spent  # the first step makes ready what the others find
     step = sum(used) / len(used)
