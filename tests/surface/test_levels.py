@@ -23,6 +23,7 @@ RUNTIME = {
     "_kernels": -1,
     "_memory": -1,
     "_numbers": -1,
+    "_schemes": -1,
     "_tensors": -1,
     "_stepper": 1,
     "data": 1,

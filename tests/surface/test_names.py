@@ -23,13 +23,17 @@ NAMES = {
         "evaluation_chunks examples fitting_batch_size from_memory item_key open_source open_texts "
         "read_labels split texts_in_memory"
     ),
-    "rekur.decode": "Continuation Draws Event PromptReader Sample Sampler StepFunction Writer generate generate_all",
+    "rekur.decode": (
+        "Continuation Draws Event GreedyTags PromptReader Sample Sampler StepFunction Transitions Writer generate "
+        "generate_all legal_transitions viterbi"
+    ),
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
     "rekur.metrics": (
-        "Scored bootstrap_interval calibration_curve calibration_error classification_scores language_scores "
-        "multilabel_scores regression_scores share_interval"
+        "SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
+        "classification_scores detect_scheme language_scores multilabel_scores regression_scores share_interval "
+        "tag_record tag_scores"
     ),
     "rekur.models": (
         "LanguageNetwork LanguageSpec LanguageState LiveState "

@@ -1,4 +1,4 @@
-"""Decoding: from scores of the next token to texts, over any step function; no PyTorch."""
+"""Decoding: from scores of the next token to texts, and from scores of steps to tags; no PyTorch."""
 
 from rekur.decode.generate import (
     Continuation,
@@ -11,16 +11,21 @@ from rekur.decode.generate import (
     generate_all,
 )
 from rekur.decode.sample import Draws, Sampler
+from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
 
 __all__ = [
     "Continuation",
     "Draws",
     "Event",
+    "GreedyTags",
     "PromptReader",
     "Sample",
     "Sampler",
     "StepFunction",
+    "Transitions",
     "Writer",
     "generate",
     "generate_all",
+    "legal_transitions",
+    "viterbi",
 ]

@@ -1,0 +1,370 @@
+"""CoNLL files: one word a line with its tags, a blank line behind each sentence."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from rekur.data.example import check_column
+from rekur.data.files import read_lines
+from rekur.data.first_lines import is_json_table
+from rekur.data.inputs import Input
+from rekur.data.source import Row, Source
+from rekur.errors import InputError, describe
+
+#: the columns of CoNLL-U behind the number of the word
+UNIVERSAL = ("form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+#: those of them in which a lone ``_`` says that the value is missing, and not that there is none
+_NEEDED = ("upos", "xpos", "head", "deprel")
+_MISSING = "_"
+_DOCUMENT = "-DOCSTART-"
+_LINES_LOOKED_AT = 100
+_BLANKS = re.compile(r"[ \t]+")
+_NUMBER = re.compile(r"([0-9]+)(?:([-.])([0-9]+))?")
+_WORD_NAMES = frozenset(["word", "words", "token", "tokens", "form", "text"])
+_TAG_NAMES = frozenset(
+    ["tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "pos", "pos_tag", "upos", "xpos"]
+)
+
+
+class Sentence(Row):
+    """One sentence: a list for each column, with a cell a word.
+
+    Attributes:
+        lines: the line of each word, from 1; ``line`` is the first of them.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, values: Any, lines: list[int]) -> None:
+        super().__init__(values, lines[0])
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The words of a sentence with their tags.
+
+    Attributes:
+        words: the words, none empty.
+        tags: a tag for each.
+        lines: the line of each word in the file, from 1.
+        id: what the file calls the sentence, or None.
+    """
+
+    words: list[str]
+    tags: list[str]
+    lines: list[int]
+    id: str | None
+
+
+class ColumnSource(Source):
+    """A file with one word a line; a row is a :class:`Sentence`.
+
+    Attributes:
+        word_column: the column of the words where no other is named.
+        tag_column: the column of the tags where no other is named; empty where one must be named.
+        sentence_columns: the columns with one value a sentence.
+        left_out: what stands in the file and is no word, and how often, as of the last whole pass.
+    """
+
+    word_column = ""
+    tag_column = ""
+    sentence_columns: tuple[str, ...] = ()
+
+    def __init__(self, file: Input, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self.name = file.name
+        self.left_out = Counter[str]()
+
+    @abstractmethod
+    def rows(self) -> Iterator[Sentence]:
+        """Yield each sentence."""
+
+    def tagged(self, words: str | int | None = None, tags: str | int | None = None) -> Iterator[Tagged]:
+        """Return an iterator over the sentences as words and tags.
+
+        Args:
+            words: the column of the words, by its name or its number from 1; None is ``word_column``.
+            tags: the column of the tags; None is ``tag_column``.
+
+        Raises:
+            DataError: there is no such column; when it is reached, a word without a tag.
+            InputError: both are one column.
+        """
+        word_column = check_column(self, "text", self.word_column if words is None else str(words))
+        if tags is None and not self.tag_column:
+            others = [name for name in self.columns if name not in (word_column, *self.sentence_columns)]
+            expected = f"one of {', '.join(others)}"
+            raise self.error(describe("label column", "none", expected, "Name it, as with --label upos."))
+        tag_column = check_column(self, "label", self.tag_column if tags is None else str(tags))
+        for role, column in (("text", word_column), ("label", tag_column)):
+            if column in self.sentence_columns:
+                raise self.error(describe(f"{role} column", column, "one with a value for each word"))
+        if word_column == tag_column:
+            raise InputError(describe("label column", tag_column, "another than that of the words"))
+        self._check_words(word_column)
+        return self._tagged(word_column, tag_column)
+
+    def _tagged(self, word_column: str, tag_column: str) -> Iterator[Tagged]:
+        for row in self.rows():
+            words, tags = row[word_column], row[tag_column]
+            for kind, cells in (("word", words), (tag_column, tags)):
+                if None in cells:
+                    text = f"{kind}: got '{_MISSING}', which says that it is missing; expected one for each word."
+                    raise self.error(text, row.lines[cells.index(None)])
+            yield Tagged(words, tags, row.lines, row.get("sent_id"))
+
+    def _check_words(self, column: str) -> None:
+        """Raise where a column can hold no words."""
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        """Yield the number and the text of each line; only LF and CRLF end one."""
+        number, pending = 1, ""
+        for piece in read_lines(self._file, self._encoding):
+            if piece.endswith("\r"):  # a lone CR, which may stand in a word
+                if number == 1:
+                    raise self.error("line ends: got CR alone; expected LF or CRLF. Convert the file.", 1)
+                pending += piece
+                continue
+            text = pending + piece
+            yield number, text.removesuffix("\n").removesuffix("\r")
+            number, pending = number + 1, ""
+        if pending:
+            yield number, pending.removesuffix("\r")
+
+
+class Conll(ColumnSource):
+    """A file of two or more columns with blanks or tabs between, without a header; columns are named from ``"1"`` on.
+
+    The first column holds the words and the last the tags where no others are named. Only blanks, tabs, LF and CRLF
+    cut, for other spaces occur in words. A line that tabs
+    alone cut into as many fields as the file has columns is cut by them alone, for a word may hold a blank. A line that
+    begins with ``-DOCSTART-`` ends a sentence and is no word. ``#`` begins no comment.
+
+    Args:
+        file: what to read, maybe packed.
+        encoding: the encoding of the text.
+    """
+
+    format = "conll"
+
+    def __init__(self, file: Input, encoding: str) -> None:
+        super().__init__(file, encoding)
+        first = list(islice(self._words(), _LINES_LOOKED_AT))
+        if not first:
+            raise self.error("words: got 0; expected 1 or more, each with its tag on a line of its own.")
+        self._width, self._like = self._check_beginning(first)
+        self.columns = [str(number + 1) for number in range(self._width)]
+        self.word_column, self.tag_column = self.columns[0], self.columns[-1]
+        self._numbers_words = _counts(self._cut(text)[0] for _, text in first)
+
+    def rows(self) -> Iterator[Sentence]:
+        """Yield each sentence; raise for a line with another number of columns than the file has."""
+        left_out = Counter[str]()
+        sentence: list[list[str]] = []
+        lines: list[int] = []
+        for number, text in self._lines():
+            if text.strip(" \t") and not text.startswith(_DOCUMENT):
+                sentence.append(self._fields(text, number))
+                lines.append(number)
+                continue
+            left_out["document marks"] += text.startswith(_DOCUMENT)
+            if sentence:
+                yield self._sentence(sentence, lines)
+                sentence, lines = [], []
+        if sentence:
+            yield self._sentence(sentence, lines)
+        self.left_out = +left_out
+
+    def _sentence(self, sentence: list[list[str]], lines: list[int]) -> Sentence:
+        columns = zip(*sentence, strict=True)
+        return Sentence({name: list(cells) for name, cells in zip(self.columns, columns, strict=True)}, lines)
+
+    def _words(self) -> Iterator[tuple[int, str]]:
+        for number, text in self._lines():
+            if text.strip(" \t") and not text.startswith(_DOCUMENT):
+                yield number, text
+
+    def _cut(self, text: str) -> list[str]:
+        """Return the fields of a line; at tabs, where these cut it into as many as the file has."""
+        at_tabs = [field.strip(" ") for field in text.rstrip(" \t").split("\t")]
+        return at_tabs if len(at_tabs) == self._width else _BLANKS.split(text.strip(" \t"))
+
+    def _fields(self, text: str, number: int) -> list[str]:
+        fields = self._cut(text)
+        if len(fields) != self._width:
+            fix = "Add the missing columns." if len(fields) < self._width else "Is a blank line or a line end missing?"
+            expected = f"{self._width}, as in line {self._like}"
+            raise self.error(describe("columns", len(fields), expected, fix), number)
+        if not all(fields):
+            empty = fields.index("")
+            expected = "one character or more that is no blank"
+            raise self.error(describe(f"column {empty + 1}", "", expected), number)
+        return fields
+
+    def _check_beginning(self, lines: list[tuple[int, str]]) -> tuple[int, int]:
+        """Return the number of columns, and a line that has it; raise where the beginning is none of a CoNLL file."""
+        number, start = lines[0]
+        if is_json_table([start]):
+            raise self.error(describe("format", start, "a word and its tags", "Name the format jsonl."), number)
+        if any(_is_universal(text) for _, text in lines):
+            fix = "Name the format conllu."
+            raise self.error(describe("format", "CoNLL-U", "columns without numbers of words and comments", fix))
+        both = [len(_BLANKS.split(text.strip(" \t"))) for _, text in lines]
+        tabs = [text.rstrip(" \t").count("\t") + 1 for _, text in lines]
+        widths = tabs if len(set(both)) > 1 and len(set(tabs)) == 1 and tabs[0] > 1 else both
+        width = Counter(widths).most_common(1)[0][0]
+        if width < 2:
+            fix = "Is it a CoNLL file?"
+            expected = "2 or more with blanks or tabs between, the word and its tags"
+            raise self.error(describe("columns", width, expected, fix), number)
+        names = _BLANKS.split(start.strip(" \t").lower())
+        if names[0] in _WORD_NAMES and names[-1] in _TAG_NAMES:
+            fix = "Take the line out."
+            raise self.error(describe("line", start, "a word and its tags, not names of columns", fix), number)
+        return width, lines[widths.index(width)][0]
+
+    def _check_words(self, column: str) -> None:
+        if column == self.columns[0] and self._numbers_words:
+            fix = "Name the column of the words, as with --text 2."
+            raise self.error(describe("text column", "1, which holds 1, 2, 3, …", "words", fix))
+
+
+class ConllU(ColumnSource):
+    """A file of Universal Dependencies; columns are :data:`UNIVERSAL`, and ``sent_id`` and ``text`` of the comments.
+
+    Tabs alone cut. Ranges of words (``3-4``) and empty nodes (``8.1``) are no words; they are counted in ``left_out``.
+    A ``_`` in upos, xpos, head or deprel is a missing value, None. ``sent_id`` and ``text`` are None where there is no
+    such comment.
+
+    Args:
+        file: what to read, maybe packed.
+        encoding: the encoding of the text.
+
+    Reference: https://universaldependencies.org/format.html
+    """
+
+    format, key, word_column = "conllu", "sent_id", "form"
+    sentence_columns = ("sent_id", "text")
+
+    def __init__(self, file: Input, encoding: str) -> None:
+        super().__init__(file, encoding)
+        self.columns = [*UNIVERSAL, *self.sentence_columns]
+        if next(self.rows(), None) is None:
+            raise self.error("sentences: got 0; expected 1 or more.")
+
+    def rows(self) -> Iterator[Sentence]:
+        """Yield each sentence; raise for a line without ten columns, and for numbers of words that do not count up."""
+        left_out = Counter[str]()
+        comments: dict[str, str] = {}
+        sentence = _Numbered(self)
+        for number, text in self._lines():
+            if text.startswith("#"):
+                name, is_pair, value = text[1:].partition("=")
+                if is_pair and name.strip() in self.sentence_columns:
+                    comments[name.strip()] = value.strip(" \t")
+            elif text.strip(" \t"):
+                sentence.add(text, number)
+            else:
+                if sentence.is_begun:
+                    yield self._sentence(sentence, comments)
+                    left_out.update(sentence.left_out)
+                sentence, comments = _Numbered(self), {}
+        if sentence.is_begun:
+            yield self._sentence(sentence, comments)
+            left_out.update(sentence.left_out)
+        self.left_out = +left_out
+
+    def _sentence(self, sentence: _Numbered, comments: dict[str, str]) -> Sentence:
+        words, lines = sentence.finish()
+        values: dict[str, Any] = {
+            name: list(cells) for name, cells in zip(UNIVERSAL, zip(*words, strict=True), strict=True)
+        }
+        for name in _NEEDED:
+            if _MISSING in values[name] or "" in values[name]:
+                values[name] = [None if cell in (_MISSING, "") else cell for cell in values[name]]
+        return Sentence({**values, **{name: comments.get(name) for name in self.sentence_columns}}, lines)
+
+
+class _Numbered:
+    """The lines of one sentence of CoNLL-U; checks that the numbers of its words count up from 1."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._words: list[list[str]] = []
+        self._lines: list[int] = []
+        self._range_end = self._range_line = self._empty = self._last_line = 0
+        self.left_out = Counter[str]()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a line came."""
+        return self._last_line > 0
+
+    def add(self, text: str, line: int) -> None:
+        """Take a line."""
+        fields = text.split("\t")
+        if len(fields) != 10:
+            fix = "Put tabs between them." if len(fields) == 1 else "Write '_' where there is nothing."
+            raise self._source.error(describe("columns", len(fields), "10 with tabs between", fix), line)
+        self._last_line = line
+        if fields[0] == str(len(self._words) + 1):
+            self._add_word(fields, line)
+            return
+        self._add_other(fields[0], line)
+
+    def _add_word(self, fields: list[str], line: int) -> None:
+        if not fields[1].strip(" "):
+            raise self._source.error(describe("form", fields[1], "one character or more that is no blank"), line)
+        self._words.append(fields[1:])
+        self._lines.append(line)
+        self._empty = 0
+
+    def _add_other(self, name: str, line: int) -> None:
+        """Count a range or an empty node; raise for any other number than that of the next word."""
+        match = _NUMBER.fullmatch(name)
+        expected, fix = "a number such as 3, 3-4 or 3.1", ""
+        if match is not None:
+            count, first, second = len(self._words), int(match[1]), int(match[3] or 0)
+            if match[2] == "-":
+                if first == count + 1 and second > first > self._range_end:
+                    self._range_end, self._range_line = second, line
+                    self.left_out["multi-word ranges"] += 1
+                    return
+                expected = f"a range of new words from {count + 1} on"
+            elif match[2] == ".":
+                if (first, second) == (count, self._empty + 1):
+                    self._empty += 1
+                    self.left_out["empty nodes"] += 1
+                    return
+                expected = f"{count}.{self._empty + 1}"
+            else:
+                expected = str(count + 1)
+                fix = "Put a blank line before it." if first == 1 else "Is a line missing, or twice there?"
+        raise self._source.error(describe("id", name, expected, fix), line)
+
+    def finish(self) -> tuple[list[list[str]], list[int]]:
+        """Return the fields and the line of each word."""
+        if not self._words:
+            raise self._source.error("words: got 0 in a sentence; expected 1 or more.", self._last_line)
+        if self._range_end > len(self._words):
+            expected = f"a range that ends at {len(self._words)} or before, the last word of the sentence"
+            raise self._source.error(describe("id", f"…-{self._range_end}", expected), self._range_line)
+        return self._words, self._lines
+
+
+def _is_universal(text: str) -> bool:
+    """Return whether a line is a word of CoNLL-U."""
+    fields = text.split("\t")
+    return len(fields) == 10 and _NUMBER.fullmatch(fields[0]) is not None
+
+
+def _counts(cells: Iterator[str]) -> bool:
+    """Return whether the first cells are 1, 2 and 3."""
+    return list(islice(cells, 3)) == ["1", "2", "3"]
