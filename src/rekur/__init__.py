@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rekur._version import __version__
+
 # every command passes here before Ctrl-C is watched for: nothing that takes time is imported, `typing` among it
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
     from rekur.runtime import load
     from rekur.tasks import Classifier, LanguageModel, Regressor
 
-__version__ = "0.1.0"
 __all__ = ["Classifier", "LanguageModel", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
 
 _FROM = {**dict.fromkeys(("Classifier", "LanguageModel", "Regressor"), "rekur.tasks"), "load": "rekur.runtime"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rekur import __version__
+from rekur._version import __version__
 from rekur.cli import interrupts
 from rekur.cli.failures import FAULT, Failure, Stopped, failure_of
 from rekur.cli.signals import ending_in_good_order, true_code

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from rekur import __version__
 from rekur._kernels import absence, kernels, processors
+from rekur._version import __version__
 from rekur.cli import show
 from rekur.cli.options import JSON
 

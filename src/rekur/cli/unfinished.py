@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rekur import __version__
+from rekur._version import __version__
 from rekur.cli.request import Request
 from rekur.cli.run_options import check_kinds
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean

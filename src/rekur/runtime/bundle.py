@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import rekur.features
-from rekur import __version__
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
+from rekur._version import __version__
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
 from rekur.program.files import check_weights

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import rekur
+from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
 from rekur.tasks.classify import Classifier
@@ -58,7 +58,7 @@ def load(folder: str | Path) -> Any:
     except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
         raise BundleError(
-            f"{bundle.folder}: config.json: got {what}; expected what Rekur {rekur.__version__} writes. "
+            f"{bundle.folder}: config.json: got {what}; expected what Rekur {__version__} writes. "
             f"It was written by Rekur {config['rekur']}; use that version, or train again."
         ) from error
     task.features_ = bundle.features()

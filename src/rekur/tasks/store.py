@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-import rekur
+from rekur._version import __version__
 from rekur.errors import printable
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
@@ -45,7 +45,7 @@ def save(task: Estimator, folder: Path, *, overwrite: bool = False, carry_over: 
             "events": list(task.result_.events),
             "parameters": count_parameters(task.model_),
             "versions": {
-                "rekur": rekur.__version__,
+                "rekur": __version__,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },

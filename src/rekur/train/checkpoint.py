@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rekur import __version__
+from rekur._version import __version__
 from rekur.errors import CheckpointError, InputError, SaveError, describe
 from rekur.runtime.folders import flush
 from rekur.train.lock import FolderLock

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from rekur import __version__, _check
+from rekur import _check
 from rekur._tensors import Array
+from rekur._version import __version__
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import Features
 from rekur.program import Engine, Program, draw_sequences

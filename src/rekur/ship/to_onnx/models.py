@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rekur import __version__
 from rekur._tensors import Array
+from rekur._version import __version__
 from rekur.program import Program, check_weights
 from rekur.ship.to_onnx.frame import Frame
 from rekur.ship.to_onnx.graph import Graph, Value
