@@ -20,6 +20,7 @@ RUNTIME = {
     "_lazy": -1,
     "_channels": -1,
     "_check": -1,
+    "_clock": -1,
     "_kernels": -1,
     "_memory": -1,
     "_numbers": -1,

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rekur import _check
+from rekur._clock import duration
 from rekur._numbers import shown
 from rekur.errors import InputError
 from rekur.study.objective import FEATURE_OPTIONS, Outcome
 from rekur.study.space import Space
 from rekur.study.study_file import StudyFile
-from rekur.study.trials import Trial, best_first, clock, shown_options
+from rekur.study.trials import Trial, best_first, shown_options
 
 if TYPE_CHECKING:
     import optuna
@@ -235,7 +236,7 @@ class Driver:
         trial = self._read(self.file.all()[number])
         options = ("the defaults: " if trial.defaults else "") + shown_options(trial.options)
         if trial.state == "failed":
-            return f"trial {number:>3}  failed: {trial.reason}  {options}  {clock(trial.seconds)}"
+            return f"trial {number:>3}  failed: {trial.reason}  {options}  {duration(trial.seconds)}"
         result = f"{self.monitor[0].replace('_', ' ')} {shown(trial.score)}" if trial.score is not None else "pruned"
         if trial.state == "pruned":
             count = len(trial.evaluations)
@@ -243,8 +244,8 @@ class Driver:
         rest = self.most - len(self._counted())
         times = [past.seconds for past in self.trials() if past.seconds]
         wait = min(rest * statistics.mean(times), self.left()) if times else 0.0
-        left = f"  about {clock(wait)} left" if rest > 0 and wait > 0 else ""
-        return f"trial {number:>3}  {result}  {options}  {clock(trial.seconds)}{left}{'  *' if better else ''}"
+        left = f"  about {duration(wait)} left" if rest > 0 and wait > 0 else ""
+        return f"trial {number:>3}  {result}  {options}  {duration(trial.seconds)}{left}{'  *' if better else ''}"
 
     # ── reading results ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rekur._clock import duration
 from rekur.study.figures import ACCENT, COLOURS, INK, new_figure
 from rekur.study.report import write_report
 from rekur.study.search_result import SearchResult
 from rekur.study.space import Choices, Range
-from rekur.study.trials import Trial, best_first, clock, shown
+from rekur.study.trials import Trial, best_first, shown
 
 #: the page, in the folder of the search
 REPORT = "search.html"
@@ -33,7 +34,7 @@ def best_table(result: SearchResult, most: int = 10, *, across: bool = True) -> 
     for trial in best_first(result.trials)[:most]:
         number = f"{trial.number} (defaults)" if trial.defaults else str(trial.number)
         options = [shown(trial.options[name]) if name in trial.options else "" for name in names]
-        rows.append([number, trial.score, *options, clock(trial.seconds)])
+        rows.append([number, trial.score, *options, duration(trial.seconds)])
     head = ["trial", result.monitor.replace("_", " "), *[name.replace("_", " ") for name in names], "time"]
     if across:
         return "The best trials", head, rows

@@ -80,19 +80,6 @@ def shown_options(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in options.items())
 
 
-def clock(seconds: float) -> str:
-    """Return a duration as readable text.
-
-    Example:
-        >>> clock(75)
-        '1m15s'
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
 def write_csv(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None:
     """Write one row for each trial, with a column for each searched option."""
     out = io.StringIO(newline="")

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from rekur import _check
+from rekur._clock import duration
 from rekur._numbers import shown_bytes
 from rekur.errors import InputError
 from rekur.train.footprint import EstimatedPlan, available, copies, footprint, precision, to_device
@@ -113,7 +114,7 @@ def describe_estimate(found: Estimate) -> str:
     memory = f"{shown_bytes(found.memory_bytes)} of memory"
     if found.available_bytes is not None:
         memory += f" ({shown_bytes(found.available_bytes)} free)"
-    return f"about {memory}" if found.seconds is None else f"about {_duration(found.seconds)} and {memory}"
+    return f"about {memory}" if found.seconds is None else f"about {duration(max(1.0, found.seconds))} and {memory}"
 
 
 def refuse_what_cannot_fit(found: Estimate, *, steps_option: str = "max_length") -> None:
@@ -232,16 +233,3 @@ def _device(options: TrainOptions) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as a person says it.
-
-    Example:
-        >>> _duration(200), _duration(0.4), _duration(7300)
-        ('3m20s', '1s', '2h01m')
-    """
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"

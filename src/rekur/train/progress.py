@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rekur._clock import duration
 from rekur._numbers import shown
 
 #: evaluations that a run tells of at most
@@ -162,10 +163,10 @@ class Lines:
             if isinstance(value, float) and name not in ("seconds", "learning_rate")
         )
         seconds = self._left(row)
-        left = f"  {_clock(seconds)} left" if seconds > 0 else ""
+        left = f"  {duration(seconds)} left" if seconds > 0 else ""
         mark = "  *" if best else ""
         name = f"epoch {row['epoch']:>3}" if self._by_epoch else f"step {row['step']:>6}"
-        self.console.print(f"{name}  {scores}  {_clock(row['seconds'])}{left}{mark}", soft_wrap=True)
+        self.console.print(f"{name}  {scores}  {duration(row['seconds'])}{left}{mark}", soft_wrap=True)
 
     def _is_told(self, row: dict[str, Any]) -> bool:
         """Return whether this evaluation is one of those that get a line."""
@@ -207,16 +208,3 @@ class Warnings(Silent):
         """Write a warning."""
         if text.startswith("warning: "):
             self._lines.say(text)
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as a person says it.
-
-    Example:
-        >>> _clock(75)
-        '1m15s'
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
