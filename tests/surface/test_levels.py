@@ -21,6 +21,7 @@ RUNTIME = {
     "_channels": -1,
     "_check": -1,
     "_clock": -1,
+    "_ids": -1,
     "_kernels": -1,
     "_memory": -1,
     "_numbers": -1,

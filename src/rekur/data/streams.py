@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from rekur import _check
 from rekur._check import flag, number, whole
+from rekur._ids import PADDING, START, UNKNOWN
 from rekur.data.ragged import SPILL_BYTES, Ragged
 from rekur.errors import InputError, describe
 
 Ids = NDArray[np.int64]
 
-#: what is fed where a text begins: the number of padding, which is never predicted
-START = 0
-_UNKNOWN = 1
 _HASHED = 2**22
 
 
@@ -78,7 +76,7 @@ class Tokens:
         for start in range(0, len(self.ids), _HASHED):
             part = self.ids[start : start + _HASHED]
             digest.update(part.astype("<i4").tobytes())
-            self.unknown += int((part == _UNKNOWN).sum())
+            self.unknown += int((part == UNKNOWN).sum())
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -333,4 +331,4 @@ def evaluation_chunks(
         steps = int(real.sum(1).max())
         places, real = places[:, :steps], real[:, :steps]
         chunk = text.chunk(np.minimum(places, total - 1), real, start == 0)
-        yield chunk._replace(targets=np.where(places >= begins[:, None], chunk.targets, 0), places=places)
+        yield chunk._replace(targets=np.where(places >= begins[:, None], chunk.targets, PADDING), places=places)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur._ids import START
 from rekur._memory import available_memory
 from rekur._numbers import shown_bytes
-from rekur.decode.sample import PADDING, Ids, Sampler, Scores
+from rekur.decode.sample import Ids, Sampler, Scores
 from rekur.decode.stops import Stops, check_stops
 from rekur.errors import InputError, describe
 
@@ -242,7 +243,7 @@ class _Run:
         history = np.empty(0, np.int64) if begun is None else begun.ids
         self._first, self._drawn = (0, 0) if begun is None else (begun.number, begun.drawn)
         self._state = None if begun is None else begun.state
-        last = history[-1:] if len(history) else np.array([PADDING])
+        last = history[-1:] if len(history) else np.array([START])
         self._unread, self._ids = np.concatenate([last, prompt]), np.concatenate([history, prompt])
 
     def events(self, max_tokens: int, *, each_token: bool, stream: bool) -> Iterator[Event]:

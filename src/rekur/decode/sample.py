@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur._ids import UNKNOWN
 from rekur.decode.pick import DIRECT, pick
 from rekur.decode.used import Used
 from rekur.errors import InputError, describe
 
-PADDING, UNKNOWN = 0, 1
 #: uniform numbers that a sample generates at once; Philox generates four from each counter
 _BLOCK, _PER_COUNTER = 256, 4
 #: temperatures that single precision can divide by

@@ -7,11 +7,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from rekur._ids import RESERVED
 from rekur.features import cut
 from rekur.features.byte_pairs import BytePairs, byte_names
 from rekur.features.joining import ByteJoiner, Decoder, Joiner, MarkedGaps, SpacedGaps
 from rekur.features.tokens import no_tokens
-from rekur.features.vocabulary import RESERVED, CharacterTable, Ids, Vocabulary
+from rekur.features.vocabulary import CharacterTable, Ids, Vocabulary
 
 
 class Folding(NamedTuple):

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rekur import _check
+from rekur._ids import RESERVED
 from rekur._values import CellError, code_of, holds_codes, is_row, members
 from rekur.errors import DataError, InputError, describe
 from rekur.features import cut
 from rekur.features.base import VERSION, Phrase, check_items, type_of
 from rekur.features.saved import check_head, damaged, field, texts
 from rekur.features.tokens import TokenFeatures, no_tokens
-from rekur.features.vocabulary import RESERVED, CharacterTable, Ids, Vocabulary
+from rekur.features.vocabulary import CharacterTable, Ids, Vocabulary
 
 #: the most characters between two separators; more is taken for a wrong separator
 LONGEST_CODE = 1000

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rekur import _check
+from rekur._ids import RESERVED, UNKNOWN
 from rekur.errors import InputError, describe
 from rekur.features import codecs, cut
 from rekur.features.base import VERSION, Phrase, check_items
@@ -17,7 +18,7 @@ from rekur.features.byte_pairs import learn_merges
 from rekur.features.joining import Decoder
 from rekur.features.saved import check_head, damaged, field, texts
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
-from rekur.features.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
+from rekur.features.vocabulary import Ids, Vocabulary
 
 TOKENS = ("auto", "word", "char", "byte", "bpe")
 _WORDS_OF_TEXT = 3

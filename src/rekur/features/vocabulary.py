@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-PADDING = 0
-UNKNOWN = 1
-#: numbers that no token has: padding and unknown
-RESERVED = 2
+from rekur._ids import RESERVED, UNKNOWN
 
 Ids = NDArray[np.int32]
 

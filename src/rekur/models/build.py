@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rekur._ids import PADDING, UNKNOWN
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
-
-UNKNOWN = 1
 
 
 class LiveState(NamedTuple):
@@ -79,7 +78,7 @@ class SequenceModel(nn.Module):
         if self.embedding is not None:
             if training and spec.token_dropout:
                 hidden = torch.rand(x.shape, device=x.device, dtype=torch.float32) < spec.token_dropout
-                x = torch.where(hidden & (x != 0), torch.full_like(x, UNKNOWN), x)
+                x = torch.where(hidden & (x != PADDING), torch.full_like(x, UNKNOWN), x)
             encoded: Tensor = self.embedding(x)
         else:
             encoded = x

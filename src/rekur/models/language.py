@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import _pytree
 
+from rekur._ids import PADDING
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.language_spec import LanguageSpec
@@ -119,7 +120,7 @@ class LanguageNetwork(nn.Module):
         dropped = _locked(hidden, spec.output_dropout, training)
         flat = targets.reshape(-1)
         nats = self.head(dropped.flatten(0, 1), flat)
-        loss = nats.sum() / (flat != 0).sum().clamp(min=1)
+        loss = nats.sum() / (flat != PADDING).sum().clamp(min=1)
         if training and spec.activation_regularisation:
             loss = loss + spec.activation_regularisation * dropped.square().mean()
         if training and spec.temporal_regularisation and hidden.shape[1] > 1:

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur import _check
+from rekur._ids import PADDING, RESERVED, UNKNOWN
 from rekur.errors import InputError, ShapeError, describe
-
-PADDING_ID = 0
-UNKNOWN_ID = 1
 
 
 class WordLookup(Protocol):
@@ -94,7 +92,7 @@ class Embedding(nn.Module):
         """Draw every vector from N(0, 1/E), so that its expected norm is 1; padding is zeros."""
         nn.init.normal_(self.weight, std=self.size**-0.5)
         with torch.no_grad():
-            self.weight[PADDING_ID] = 0
+            self.weight[PADDING] = 0
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (…, E) of token ids (…).
@@ -110,8 +108,8 @@ class Embedding(nn.Module):
             self._check_range(ids)
         if self.training and self.token_dropout:
             dropped = torch.rand(ids.shape, device=ids.device, dtype=torch.float32) < self.token_dropout
-            ids = ids.masked_fill(dropped & (ids != PADDING_ID), UNKNOWN_ID)
-        vectors = functional.embedding(ids, self.weight, padding_idx=PADDING_ID)
+            ids = ids.masked_fill(dropped & (ids != PADDING), UNKNOWN)
+        vectors = functional.embedding(ids, self.weight, padding_idx=PADDING)
         if self.training and self.row_dropout:
             row_mask = functional.dropout(self.weight.new_ones(len(self.weight)), self.row_dropout)
             return vectors * row_mask[ids].unsqueeze(-1)
@@ -168,7 +166,7 @@ class Embedding(nn.Module):
         words = _words_by_id(vocabulary)
         vector_of_id = _look_up(vectors, words, lowercase)
         if not vector_of_id:
-            total = sum(1 for word in words[UNKNOWN_ID + 1 :] if word is not None)
+            total = sum(1 for word in words[RESERVED:] if word is not None)
             raise InputError(
                 f"vectors: got none of the {total} words of the vocabulary; expected at least one. "
                 "Try lowercase=True, or is the file of another language?"
@@ -178,10 +176,10 @@ class Embedding(nn.Module):
         with torch.no_grad():
             embedding.weight.mul_(float(np.sqrt(np.square(matrix).mean() * matrix.shape[1])))
             embedding.weight[torch.tensor(list(vector_of_id))] = torch.from_numpy(matrix)
-            embedding.weight[PADDING_ID] = 0
+            embedding.weight[PADDING] = 0
         embedding.weight.requires_grad_(not freeze)
-        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN_ID and i not in vector_of_id and w is not None)
-        total = sum(1 for w in words[UNKNOWN_ID + 1 :] if w is not None)
+        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN and i not in vector_of_id and w is not None)
+        total = sum(1 for w in words[RESERVED:] if w is not None)
         embedding.coverage = Coverage(total - len(missing), total, missing)
         return embedding
 
@@ -205,7 +203,7 @@ class _WithoutPadding(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         masked = gradient.clone() if torch.is_grad_enabled() else gradient
-        masked[PADDING_ID] = 0.0
+        masked[PADDING] = 0.0
         return masked
 
 
@@ -267,7 +265,7 @@ def _words_by_id(vocabulary: Sequence[str] | Mapping[str, int]) -> list[str | No
 def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> dict[int, np.ndarray]:
     vector_of_id: dict[int, np.ndarray] = {}
     for index, word in enumerate(words):
-        if word is None or index <= UNKNOWN_ID:
+        if word is None or index <= UNKNOWN:
             continue
         vector = vectors.get(word)
         if vector is None and lowercase:

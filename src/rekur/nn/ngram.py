@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur import _check
+from rekur._ids import mix
 from rekur.errors import InputError, ShapeError, describe
 
-#: odd multiplier of a 64-bit hash (from the golden ratio), as a signed number
-_SPREAD = -7046029254386353131
 _NO_KEY = 2**63 - 1
 
 
@@ -154,22 +153,16 @@ def run_keys(
     if resets is not None:
         sequence = torch.cat([torch.zeros_like(history, dtype=torch.bool), resets], dim=1).cumsum(1)
     keys: dict[int, Tensor] = {}
-    key = _mix(ids)
+    key: Tensor = mix(ids)
     for back in range(1, max(orders)):
         columns = slice(context - back, context - back + steps)
         token = joined[:, columns]
         if resets is not None:
             token = torch.where(sequence[:, columns] == sequence[:, context:], token, 0)
-        key = _mix(key ^ token)
+        key = mix(key ^ token)
         if back + 1 in orders:
             keys[back + 1] = key
     last_ids = joined[:, steps:]
     if resets is not None:
         last_ids = torch.where(sequence[:, steps:] == sequence[:, -1:], last_ids, 0)
     return keys, last_ids
-
-
-def _mix(key: Tensor) -> Tensor:
-    """Return 64-bit hashes of keys; multiplication wraps around."""
-    key = key * _SPREAD
-    return (key ^ ((key >> 29) & 0x7FFFFFFFF)) * _SPREAD

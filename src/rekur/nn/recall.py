@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rekur import _check
+from rekur import _check, _ids
 from rekur._kernels import kernels
 from rekur.errors import InputError, describe
 from rekur.nn.ngram import check_orders, run_keys
@@ -88,12 +88,12 @@ class Recall(nn.Module):
         for index, order in enumerate(self.orders):
             written = torch.cat([earlier[order][:, -1:], keys[order][:, :-1]], dim=1)
             written = torch.where(borders, nothing[order], written)
-            slots, entries = self.slot(written), entry(written, ids)
+            slots, entries = self.slot(written), _ids.entry(written, ids)
             looked = self.slot(keys[order])
             carried = torch.where(sequence == 0, state.memory[:, index].gather(1, looked), 0)
             seen, last = _latest(entries, slots + self.slots * rows, looked + self.slots * rows, sequence, carried)
             memory[rows.expand_as(ids).flatten()[last], index, slots.flatten()[last]] = entries.flatten()[last]
-            followers.append(torch.where(seen >> 32 == mark(keys[order]), seen & 0xFFFFFFFF, 0))
+            followers.append(torch.where(seen >> 32 == _ids.mark(keys[order]), seen & 0xFFFFFFFF, 0))
         return torch.stack(followers, -1), RecallState(last_ids, memory)
 
     def _compiled(self, ids: Tensor, state: RecallState, resets: Tensor | None) -> tuple[Tensor, RecallState]:
@@ -119,7 +119,8 @@ class Recall(nn.Module):
 
     def slot(self, keys: Tensor) -> Tensor:
         """Return the slots of runs with these keys."""
-        return (keys >> 12) & (self.slots - 1)
+        slots: Tensor = _ids.slot(keys, self.slots)
+        return slots
 
 
 def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,16 +146,6 @@ def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, ca
     stays[:-1] = ordered[writings[:-1]] != ordered[writings[1:]]
     last = steps[writings[stays]]
     return seen.view_as(carried), last[(sequence == sequence[:, -1:]).flatten()[last]]
-
-
-def mark(keys: Tensor) -> Tensor:
-    """Return the 31-bit marks that identify runs with these keys."""
-    return (keys >> 33) & 0x7FFFFFFF
-
-
-def entry(keys: Tensor, ids: Tensor) -> Tensor:
-    """Return the entries of runs with these keys and of the tokens that followed them."""
-    return (mark(keys) << 32) | ids
 
 
 def check_slots(slots: int) -> int:

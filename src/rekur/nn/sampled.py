@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rekur import _check
+from rekur._ids import PADDING
 from rekur.nn.embed import Embedding
 from rekur.nn.softmax import FullSoftmax, check_features
 
@@ -107,7 +108,7 @@ class SampledSoftmax(FullSoftmax):
         column_of_row[drawn] = torch.arange(len(drawn), device=drawn.device)
         hit = (column_of_row[rows_of_targets] >= 0).nonzero().squeeze(1)
         others = _log_sum_exp(scores, hit, column_of_row[rows_of_targets[hit]])  # the target counts once, by itself
-        return functional.softplus(others - target_scores).masked_fill(targets == 0, 0.0)
+        return functional.softplus(others - target_scores).masked_fill(targets == PADDING, 0.0)
 
     def _rows(self, numbers: Tensor) -> Tensor:
         if self.weight is not None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rekur._ids import PADDING, UNKNOWN
 from rekur._tensors import Array
 from rekur.program.program import Program
 
@@ -24,7 +25,7 @@ def draw_sequences(
         program: the program.
         lengths: the steps T of each.
         seed: of the draws, or a random generator.
-        padding: whether they may contain token 0, which no features return; language models begin a text with it.
+        padding: whether they may contain padding (0), which no features return; language models begin a text with it.
 
     Example:
         >>> from rekur.program import Input, Op, State
@@ -36,7 +37,7 @@ def draw_sequences(
     rng, size = np.random.default_rng(seed), program.input.size
     if program.input.kind == "rows":
         return [rng.normal(size=(length, size)).astype(np.float32) for length in lengths]
-    first = 0 if padding else min(1, size - 1)
+    first = PADDING if padding else min(UNKNOWN, size - 1)
     drawn = [rng.integers(first, size, size=length) for length in lengths]
     for ids in drawn:
         half = len(ids) // 2

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rekur import _ids
 from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.cells import cell_from
@@ -18,9 +19,6 @@ from rekur.program.recur import make_recur
 
 #: name of a state -> array (R, …)
 StateArrays = dict[str, Array]
-
-#: the odd multiplier of the 64-bit hash, as in rekur.nn.ngram
-SPREAD = np.int64(-7046029254386353131)
 
 
 class Stage:
@@ -145,10 +143,10 @@ class NGrams(Stage):
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         ids, orders, name = reads[0], self.op.options["orders"], self.op.state["before"]
         ids = ids.astype(np.int64)
-        key = _mix(ids)
+        key = _ids.mix(ids)
         total = np.zeros((len(ids), self.op.size), np.float32)
         for back in range(1, max(orders)):
-            key = _mix(key ^ _back(ids, state[name], packed, back))
+            key = _ids.mix(key ^ _back(ids, state[name], packed, back))
             if back + 1 in orders:
                 total = total + self.weights[f"table_{back + 1}"][self._rows(back + 1, key)]
         state[name] = _last_steps(ids, state[name], packed)
@@ -172,10 +170,10 @@ class Recall(Stage):
         followers, new_memory = np.empty((len(ids), len(orders)), np.int64), memory.copy()
         for index, order in enumerate(orders):
             read, written = run_key(window[:order]), run_key(window[1 : order + 1])
-            entries = (mark_of(written) << 32) | ids
-            writes = (packed.row, written >> 12 & (slots - 1))
-            seen = _latest(entries, writes, (packed.row, read >> 12 & (slots - 1)), memory[:, index])
-            followers[:, index] = np.where(seen >> 32 == mark_of(read), seen & 0xFFFFFFFF, 0)
+            entries = _ids.entry(written, ids)
+            writes = (packed.row, _ids.slot(written, slots))
+            seen = _latest(entries, writes, (packed.row, _ids.slot(read, slots)), memory[:, index])
+            followers[:, index] = np.where(seen >> 32 == _ids.mark(read), seen & 0xFFFFFFFF, 0)
             new_memory[writes[0], index, writes[1]] = entries  # the last of several writes to a slot wins
         state[self.op.state["before"]], state[self.op.state["memory"]] = _last_steps(ids, history, packed), new_memory
         return np.asarray(self.weights["table"][followers].reshape(len(ids), -1))
@@ -266,19 +264,8 @@ def _latest(entries: Array, writes: tuple[Array, Array], reads: tuple[Array, Arr
 
 
 def run_key(tokens: Sequence[Array]) -> Array:
-    """Return the 64-bit key of runs of tokens, the last token first, as in rekur.nn.ngram."""
-    key = _mix(tokens[0])
+    """Return the 64-bit key of runs of tokens, the last token first."""
+    key: Array = _ids.mix(tokens[0])
     for token in tokens[1:]:
-        key = _mix(key ^ token)
+        key = _ids.mix(key ^ token)
     return key
-
-
-def mark_of(key: Array) -> Array:
-    """Return the 31-bit mark that identifies a run, as in rekur.nn.recall."""
-    return np.asarray(key >> 33 & 0x7FFFFFFF)
-
-
-def _mix(key: Array) -> Array:
-    """Return 64-bit hashes of keys; multiplication wraps around."""
-    key = key * SPREAD
-    return np.asarray((key ^ ((key >> 29) & 0x7FFFFFFFF)) * SPREAD)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rekur._ids import UNKNOWN
 from rekur.features.base import Features
-from rekur.features.vocabulary import UNKNOWN
 
 
 class OddItems:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from rekur import _check
+from rekur._ids import PADDING
 from rekur.data import evaluation_chunks
 from rekur.errors import DivergedError, describe
 
@@ -144,7 +145,7 @@ def run_adapting(
             x, targets = (torch.from_numpy(array).to(device) for array in (chunk.x, chunk.targets))
             resets = None if chunk.resets is None else torch.from_numpy(chunk.resets).to(device)
             out = model(x, targets, state, resets)
-            nats, counted = out.nats.detach().float(), chunk.targets != 0
+            nats, counted = out.nats.detach().float(), chunk.targets != PADDING
             if memory is not None:
                 nats = memory.mixed(nats[0], out.hidden[0].detach().float(), targets[0])[None]
             each[chunk.places[counted]] = nats.cpu().numpy()[counted]
@@ -207,7 +208,7 @@ class _Memory:
             outputs: what predicted each target, (T, O).
             targets: the tokens, (T,); 0 where there is none.
         """
-        real = targets != 0
+        real = targets != PADDING
         known, values = outputs[real], targets[real]
         before = 0
         if self._outputs is not None and self._followed is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree
 
+from rekur._ids import PADDING
 from rekur.data import StreamBatches, Tokens, evaluation_chunks
 from rekur.models import LanguageNetwork, LanguageState
 from rekur.models.language import detach
@@ -78,7 +79,7 @@ class LanguagePlan:
 
     def weight(self, batch: Batch) -> float:
         """Return the number of targets of a chunk."""
-        return float((batch[1] != 0).sum())
+        return float((batch[1] != PADDING).sum())
 
     def largest_batch(self) -> tuple[int, int]:
         """Return the streams and the steps of the largest chunk."""
@@ -134,6 +135,6 @@ def run(
             resets = None if chunk.resets is None else torch.from_numpy(chunk.resets).to(device)
             out = model(x, targets, state, resets)
             state = out.state
-            counted = chunk.targets != 0
+            counted = chunk.targets != PADDING
             nats[chunk.places[counted]] = out.nats.float().cpu().numpy()[counted]
     return nats

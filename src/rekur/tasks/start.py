@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rekur._ids import PADDING
 from rekur.data import Encoded
 
 
@@ -50,5 +51,5 @@ def log_count_ratios(train_set: Encoded, vocabulary_size: int, classes: int) -> 
     inside = (counts + 1) / (sizes + 2)
     outside = (counts.sum(axis=1, keepdims=True) - counts + 1) / (sizes.sum() - sizes + 2)
     ratios = np.asarray(np.log(inside / outside))
-    ratios[0] = 0.0
+    ratios[PADDING] = 0.0
     return ratios

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from rekur._ids import RESERVED, UNKNOWN
 from rekur.features import cut
 from rekur.ship.c.constants import Array
 
@@ -103,9 +104,9 @@ def hash_of(word: str) -> int:
 
 def hashes_of(words: Iterable[str]) -> tuple[Array, Array] | None:
     """Return the sorted hashes of words and their tokens, from 2 for the first word; None if two hashes are equal."""
-    token_of_hash = {hash_of(word): token for token, word in enumerate(words, start=2)}
+    token_of_hash = {hash_of(word): token for token, word in enumerate(words, start=RESERVED)}
     keys = sorted(token_of_hash)
     tokens = np.array([token_of_hash[key] for key in keys])
-    if len(keys) != max(token_of_hash.values(), default=1) - 1:
+    if len(keys) != max(token_of_hash.values(), default=UNKNOWN) - UNKNOWN:
         return None
     return np.array(keys, np.uint64), tokens.astype(np.uint16 if len(keys) < 65_000 else np.uint32)

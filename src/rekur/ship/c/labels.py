@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rekur._ids import PADDING, RESERVED, UNKNOWN
 from rekur.ship.c.constants import quoted
 from rekur.ship.c.source import Extra, Style
 
@@ -99,8 +100,8 @@ int32_t {name}_draw(float output[{upper}_OUTPUT], float temperature, uint32_t *s
 {{
     float left;
     int i;
-    output[0] = output[1] = -FLT_MAX; /* padding and unknown are never drawn */
-    for (i = 2; i < {upper}_OUTPUT; ++i) {{
+    output[{PADDING}] = output[{UNKNOWN}] = -FLT_MAX; /* padding and unknown are never drawn */
+    for (i = {RESERVED}; i < {upper}_OUTPUT; ++i) {{
         output[i] /= temperature;
     }}
     softmax(output, {upper}_OUTPUT);
@@ -108,7 +109,7 @@ int32_t {name}_draw(float output[{upper}_OUTPUT], float temperature, uint32_t *s
     *seed ^= *seed >> 17;
     *seed ^= *seed << 5;
     left = (float)(*seed >> 8) * (1.0f / 16777216.0f);
-    for (i = 2; i + 1 < {upper}_OUTPUT && left >= output[i]; ++i) {{
+    for (i = {RESERVED}; i + 1 < {upper}_OUTPUT && left >= output[i]; ++i) {{
         left -= output[i];
     }}
     return (int32_t)i;

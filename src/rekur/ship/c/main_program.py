@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rekur._ids import RESERVED, START
 from rekur.features import Features, SymbolFeatures, TextFeatures
 from rekur.ship.c.constants import quoted
 from rekur.ship.c.main_reading import READ_COUNT, READ_LINE, READ_MISSING, READ_NUMBERS
@@ -257,7 +258,7 @@ def _sampling(name: str, features: Features) -> str:
     upper = name.upper()
     spaced = isinstance(features, TextFeatures) and features.tokens_ == "word"
     spaced = spaced or (isinstance(features, SymbolFeatures) and features.form_ == "codes")
-    writing = "putchar(token - 2);"
+    writing = f"putchar(token - {RESERVED});"
     table = ""
     if texts is not None:
         rows = "".join(f"    {quoted(text)},\n" for text in texts)
@@ -274,7 +275,7 @@ static int sample(int argc, char **argv)
     uint32_t seed = argc > 3 ? (uint32_t)strtoul(argv[3], &end[1], 10) * 2654435761u + 1u : 1u;
     const float temperature = argc > 4 ? (float)strtod(argv[4], &end[2]) : 1.0f;
     long number;
-    int32_t token = 0;
+    int32_t token = {START};
     if (tokens < 0 || !(temperature >= 0.0f) || argc > 5 || *end[0] != 0 || *end[1] != 0 || *end[2] != 0) {{
         fprintf(stderr, "sample: expected a number of tokens, then a seed and a temperature if any\\n");
         return 2;

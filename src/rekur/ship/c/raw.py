@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur._ids import PADDING, RESERVED, START
 from rekur.features import Features, SeriesFeatures, SymbolFeatures, TextFeatures
 from rekur.features.cut import LONGEST
 from rekur.ship.c.characters import KINDS, class_table, folded, hashes_of, runs_of, spaces
@@ -130,10 +131,10 @@ def _characters(
     macros: dict[str, int],
 ) -> None:
     """Add the table of characters -> tokens, with folding; dropped characters have token 0."""
-    tokens = {character: token for token, character in enumerate(vocabulary, start=2)}
+    tokens = {character: token for token, character in enumerate(vocabulary, start=RESERVED)}
     table = {ord(character): token for character, token in tokens.items() if ord(character) not in changes}
     table |= {code: tokens[new] for code, new in changes.items() if new in tokens}
-    _runs("character_tokens", table | dict.fromkeys(dropped, 0), constants, macros)
+    _runs("character_tokens", table | dict.fromkeys(dropped, PADDING), constants, macros)
 
 
 def _runs(name: str, values: Mapping[int, int], constants: Constants, macros: dict[str, int]) -> None:
@@ -158,7 +159,7 @@ def _token_taker(extra: Extra, style: Style, longest: int | None, task: str) -> 
     if task == "language":
         extra.members.append(("double", "log_probability", 0))
         lines += [f"static {name.upper()}_THREAD float scores[{name.upper()}_OUTPUT];"]
-        lines += ["if (state->text_tokens == 0) {", f"    {name}_step(state, 0);", "}"]
+        lines += ["if (state->text_tokens == 0) {", f"    {name}_step(state, {START});", "}"]
         lines += [f"{name}_read(state, scores);"]
         lines += [f"state->log_probability += (double){name}_log_probability(scores, token);"]
     if lines:
@@ -179,7 +180,8 @@ def _pushing(extra: Extra, style: Style, kind: str, one_code: bool) -> None:
 /* take a piece of the {"text in UTF-8" if not one_code else "sequence: one code, in UTF-8"} */
 void {name}_push({name}_state *state, const char *text, size_t length);
 """
-    each = "take_byte(state, (uint8_t)text[i]);" if kind == "text" else "take_token(state, (uint8_t)text[i] + 2);"
+    one_byte = f"take_token(state, (uint8_t)text[i] + {RESERVED});"
+    each = "take_byte(state, (uint8_t)text[i]);" if kind == "text" else one_byte
     ends = "    end_text(state);\n" if one_code else ""
     extra.definitions += f"""
 void {name}_push({name}_state *state, const char *text, size_t length)

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from rekur import __version__
+from rekur._ids import START, UNKNOWN
+from rekur._version import __version__
 from rekur.features import restore
-from rekur.features.vocabulary import PADDING, UNKNOWN
 from rekur.program import Program, State
 from rekur.ship.to_onnx.check import Found
 from rekur.ship.to_onnx.graph import IR_VERSION, OPSET
@@ -97,7 +97,7 @@ def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
         if not options["standardise"]:
             mean, scale = len(mean) * [0.0], len(mean) * [1.0]
         return {"kind": "rows", "mean": mean, "scale": scale, **missing}
-    begin = {"begin": [PADDING] if task == "language" else [], "max_length": options["max_length"]}
+    begin = {"begin": [START] if task == "language" else [], "max_length": options["max_length"]}
     tokens = learnt["form"] if features["kind"] == "symbols" else learnt["tokens"]
     if tokens == "byte" and not options["lowercase"] and options["digits"] != "zero":
         return {"kind": "bytes", **begin}

@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from rekur._ids import SPREAD
 from rekur._tensors import Array
 from rekur.program import Op
-from rekur.program.stages import SPREAD
 from rekur.ship.to_onnx.frame import Frame
 from rekur.ship.to_onnx.graph import Value
 from rekur.ship.to_onnx.recur import recur
