@@ -68,6 +68,15 @@ def review(rng: random.Random, good: bool) -> str:
     return " ".join([*rng.sample(NEUTRAL, 2), rng.choice(GOOD if good else BAD)])
 
 
+def dead_path(target: Path, kind: str = "partial") -> Path:
+    """Return the hidden path beside a target that a process chose which is dead."""
+    code = "import sys; from pathlib import Path; from rekur._files import staging_path\n"
+    code += "print(staging_path(Path(sys.argv[1]), sys.argv[2]))"
+    command = [sys.executable, "-c", code, str(target), kind]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=True)
+    return Path(done.stdout.strip())
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One small file of every kind that ``rekur fit`` reads."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import worker
-from tests.e2e.conftest import environment
+from tests.e2e.conftest import dead_path, environment
 
 from rekur.errors import CheckpointError, LockedError, SaveError
 from rekur.train import Checkpoints, History, TrainOptions, TrainResult, train
@@ -91,6 +91,15 @@ def test_what_a_kill_leaves_half_written_is_cleared_away(tmp_path: Path) -> None
     assert names(tmp_path) == ["step-00000028", "step-00000035"]
 
 
+def test_a_checkpoint_that_a_killed_process_moved_aside_is_put_back(tmp_path: Path) -> None:
+    fit(tmp_path, every=15)
+    (tmp_path / "step-00000030").rename(dead_path(tmp_path / "step-00000030", "old"))
+    listener = At(1, lambda: None)
+    fit(tmp_path, listener, every=15, resume=True)
+    assert listener.texts[0] == "Going on after step 30 of 40."
+    assert names(tmp_path) == ["step-00000015", "step-00000030"]
+
+
 # ── damaged ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -121,6 +130,17 @@ def test_a_damaged_one_is_passed_over_said_and_removed(damage: Any, tmp_path: Pa
     assert listener.texts[1] == "Going on after step 18 of 40."
     fit(tmp_path, At(30, lambda: signal.raise_signal(signal.SIGTERM)), every=50, resume=True)
     assert names(tmp_path) == ["step-00000018", "step-00000030"]
+
+
+def test_a_damaged_one_is_replaced_and_what_somebody_else_put_there_stays(tmp_path: Path) -> None:
+    fit(tmp_path, At(20, lambda: signal.raise_signal(signal.SIGTERM)), every=6)
+    (tmp_path / "step-00000020" / "tensors.safetensors").write_bytes(b"")
+    (tmp_path / "step-00000020" / "note.txt").write_text("mine")
+    listener = At(29, lambda: signal.raise_signal(signal.SIGTERM))
+    fit(tmp_path, listener, every=10, resume=True)
+    assert not any("could not be written" in text for text in listener.texts)
+    assert names(tmp_path) == ["step-00000020", "step-00000029"]
+    assert names(tmp_path / "step-00000020") == ["note.txt", "state.json", "tensors.safetensors"]
 
 
 def test_where_all_are_damaged(tmp_path: Path) -> None:
@@ -181,12 +201,12 @@ def test_training_goes_on_although_the_disk_is_full(tmp_path: Path) -> None:
     assert same(model, expected)
 
 
-@pytest.mark.parametrize("where", ["save_file", "flush"])
+@pytest.mark.parametrize("where", ["rekur.train.checkpoint.save_file", "rekur._files.flush"])
 def test_no_room_for_any_checkpoint(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"rekur.train.checkpoint.{where}", full)
+    monkeypatch.setattr(where, full)
     listener = At(1, lambda: None)
     model, result = fit(tmp_path, listener, every=5)
     assert (result.stopped, same(model, fit(None)[0])) == ("finished", True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, SMALL, Run, environment
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, SMALL, Run, dead_path, environment
 
 from rekur.cli import saving
 from rekur.runtime import read_bundle
@@ -215,15 +215,14 @@ def test_a_current_folder_that_is_gone(meanwhile: Any, cli: Run, files: dict[str
 
 def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be written in a folder any more, as on a full disk."""
-    from rekur.runtime.folders import flush
+    from rekur._files import flush
 
     def fail(path: Path) -> None:
         if path.is_relative_to(folder):
             raise OSError(errno.ENOSPC, "No space left on device")
         flush(path)
 
-    for module in ("rekur.runtime.save", "rekur.train.checkpoint"):
-        monkeypatch.setattr(f"{module}.flush", fail)
+    monkeypatch.setattr("rekur._files.flush", fail)
 
 
 def test_a_full_disk_at_the_end(
@@ -319,7 +318,7 @@ def test_scores_are_told_although_the_report_cannot_be_written(
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rekur.runtime.whole.flush", fail)
+    monkeypatch.setattr("rekur._files.flush", fail)
     done = cli("evaluate", home / "m", home / "test.csv", "--report", home / "r.html")
     assert (done.code, "accuracy" in done.out, (home / "r.html").exists()) == (2, True, False)
     done = cli("evaluate", home / "m", home / "test.csv", "--report", home / "r.html", "--json")
@@ -437,13 +436,9 @@ def test_going_on_in_vain_is_not_advised_again(
 def test_what_a_killed_run_left_is_cleared_away_by_the_next(
     cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
 ) -> None:
-    dead = "import os, sys; from pathlib import Path; from rekur.runtime.folders import beside\n"
-    dead += "for name, kind in (('m', 'partial'), ('m', 'old'), ('r.html', 'partial'), ('c', 'partial')):\n"
-    dead += "    path = beside(Path(sys.argv[1], name), kind)\n"
-    dead += "    path.touch() if name == 'r.html' else path.mkdir()\n"
-    dead += "os.kill(os.getpid(), 9)\n"
-    subprocess.run([sys.executable, "-c", dead, str(tmp_path)], env=environment(), check=False, timeout=60)
-    assert len(names(tmp_path)) == 4
+    for name, kind in (("m", "partial"), ("m", "old"), ("c", "partial")):
+        dead_path(tmp_path / name, kind).mkdir()
+    dead_path(tmp_path / "r.html").touch()
     (old,) = tmp_path.glob(".m.old-*")
     shutil.copytree(bundles["words"], old, dirs_exist_ok=True)
     write(old / "notes.txt")
@@ -462,7 +457,7 @@ def test_a_search_leaves_no_lock_and_is_not_blocked(
     out = tmp_path / "s"
     words = ("tune", "classify", files["reviews"], *REVIEWS, "--out", out, "--trials", "1", "--epochs", "1", "--json")
     with pytest.MonkeyPatch.context() as failing:
-        failing.setattr("rekur.study.study_file.beside", lambda path: tmp_path / "none" / path.name)
+        failing.setattr("rekur._files.staging_path", lambda path: tmp_path / "none" / path.name)
         done = cli(*words)
     assert (done.code, "could not be written" in done.err) == (2, True), done.err
     assert list(tmp_path.iterdir()) == []

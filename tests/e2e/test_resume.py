@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import REVIEWS, WALKS, Run, environment
+from tests.e2e.conftest import REVIEWS, WALKS, Run, dead_path, environment
 from tests.e2e.test_language import sentences
 
 SMALL = ("--hidden-size", "6", "--no-baseline", "--patience", "0", "--checkpoint-every", "3")
@@ -227,6 +227,12 @@ def test_what_a_killed_process_was_moving_is_put_back(cli: Run, stopped: Path) -
     stopped.rename(stopped.with_name(".m.old-00ff"))
     assert cli("resume", stopped, "--quiet").code == 0
     assert sorted(path.name for path in stopped.parent.iterdir()) == ["copy.txt", "m"]
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(cli: Run, stopped: Path) -> None:
+    dead_path(stopped / "checkpoints" / "run.json").touch()
+    assert cli("resume", stopped, "--quiet").code == 0
+    assert not (stopped / "checkpoints").exists()
 
 
 def test_two_runs_in_one_folder(cli: Run, files: dict[str, Path], book: Path, tmp_path: Path) -> None:

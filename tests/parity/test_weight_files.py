@@ -25,7 +25,7 @@ from rekur.errors import InputError, MissingDependencyError, SaveError, ShapeErr
 from rekur.models import SequenceSpec, build
 from rekur.nn import Recurrent
 from rekur.program import dequantise
-from rekur.runtime import Bundle, read_bundle, whole, write_quantised
+from rekur.runtime import Bundle, read_bundle, write_quantised
 from rekur.ship import lower
 from rekur.ship.weights import (
     LayerWeights,
@@ -225,7 +225,7 @@ def test_whole_or_not_at_all(write: Any, name: str, tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole, "flush", full)
+        patch.setattr("rekur._files.flush", full)
         with pytest.raises(SaveError, match="No space left on device"):
             write(other, file, overwrite=True)
     with pytest.raises(InputError, match="expected a path through folders"):

@@ -16,11 +16,13 @@ SOURCE = Path(__file__).parents[2] / "src" / "rekur"
 RUNTIME = {
     "errors": -3,
     "_cgroups": -2,
+    "_paths": -2,
     "_values": -2,
     "_lazy": -1,
     "_channels": -1,
     "_check": -1,
     "_clock": -1,
+    "_files": -1,
     "_ids": -1,
     "_kernels": -1,
     "_memory": -1,
@@ -147,3 +149,15 @@ def _length(function: ast.FunctionDef) -> int:
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     begin = (first.end_lineno or first.lineno) + 1 if documented else first.lineno
     return (function.end_lineno or function.lineno) - begin + 1
+
+
+def test_one_file_flushes_and_renames() -> None:
+    """Whatever is written whole or not at all is written by ``_files.py``."""
+    names = {"fsync", "fdatasync", "rename", "renames"}
+    users = {
+        path.name
+        for _, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in names
+    }
+    assert users == {"_files.py"}

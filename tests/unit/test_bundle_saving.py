@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import rekur
+from rekur._files import staging_path
 from rekur.errors import InputError, SaveError
 from rekur.runtime import check_writable, read_bundle, write_bundle
-from rekur.runtime.folders import beside
 
 #: what a process of its own needs to find this file and Rekur
 PATHS = [str(Path(__file__).parent), str(Path(rekur.__file__).parents[1])]
@@ -344,18 +344,18 @@ def dead(path, kind):
 import sys
 sys.path[:0] = {PATHS!r}
 from pathlib import Path
-from rekur.runtime.folders import beside
-print(beside(Path({str(path)!r}), {kind!r}))
+from rekur._files import staging_path
+print(staging_path(Path({str(path)!r}), {kind!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return Path(done.stdout.strip())
 
 
 def test_nothing_of_others_is_cleared_away(here, monkeypatch):
-    kept = [beside(here / "m"), beside(here / "m", "old")]  # of a process that runs: this one
+    kept = [staging_path(here / "m"), staging_path(here / "m", "old")]  # of a process that runs: this one
     kept += [here / ".m.partial-mine", here / ".m.old-20260101", here / ".m.partial-12345678"]  # of a person, or young
-    kept += [beside(here / "mm"), here / ".m.partial-2"]
-    monkeypatch.setattr("rekur.runtime.folders._machine", lambda: "0badcafe")  # two machines on one disk
+    kept += [staging_path(here / "mm"), here / ".m.partial-2"]
+    monkeypatch.setattr("rekur._files._machine", lambda: "0badcafe")  # two machines on one disk
     kept.append(dead(here / "m", "partial"))
     kept.append(dead(here / "m", "old"))
     for path in kept:
@@ -367,7 +367,7 @@ def test_nothing_of_others_is_cleared_away(here, monkeypatch):
 
 def test_what_another_machine_or_an_earlier_version_left_is_cleared_away_after_a_day(here, monkeypatch):
     left = [here / ".m.partial-12345678", dead(here / "m", "partial"), dead(here / "m", "old")]
-    monkeypatch.setattr("rekur.runtime.folders._machine", lambda: "0badcafe")
+    monkeypatch.setattr("rekur._files._machine", lambda: "0badcafe")
     for path in left:
         path.mkdir()
         os.utime(path, (time.time() - 90_000,) * 2)

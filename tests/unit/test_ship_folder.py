@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from rekur import Regressor
+from rekur._files import write_file
 from rekur.errors import InputError
 from rekur.runtime import read_bundle, write_quantised
-from rekur.runtime.whole import write_whole
 from rekur.ship.folder import check_folder, write_folder
 
 WRITERS = 6
@@ -72,7 +72,7 @@ def test_folders(tmp_path: Path) -> None:
 def test_files(tmp_path: Path) -> None:
     for turn in range(15):
         file = tmp_path / f"{turn}.bin"
-        wrote, told = at_once(lambda number, file=file: write_whole(file, b"%d" % number, overwrite=False))
+        wrote, told = at_once(lambda number, file=file: write_file(file, b"%d" % number, overwrite=False))
         assert (len(wrote), len(told)) == (1, WRITERS - 1)
         assert file.read_text() == str(wrote[0])
     assert len(list(tmp_path.iterdir())) == 15

@@ -63,9 +63,9 @@ def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
         how: where the model goes.
         inputs: files that are read.
     """
+    from rekur._files import sweep
+    from rekur._paths import resolve_folder
     from rekur.runtime import check_writable
-    from rekur.runtime.folders import sweep
-    from rekur.runtime.places import resolve_folder
     from rekur.runtime.save import own_files
     from rekur.train.lock import FolderLock
     from rekur.train.world import current
@@ -152,8 +152,8 @@ def _history(request: Request, out: Path) -> Any:
 
 def _bundle_at(folder: Path) -> Any:
     """Return the fingerprint of the bundle in a folder; None without a bundle."""
+    from rekur._files import read_json_object
     from rekur.runtime.layout import CONFIG
-    from rekur.runtime.places import read_json_object
 
     return read_json_object(folder / CONFIG).get("fingerprint")
 

@@ -153,8 +153,8 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
 
 def _refuse_inputs(out: Path, files: list[str]) -> None:
     """Raise if ``out`` cannot be the folder of a search, or if the search would overwrite one of its input files."""
+    from rekur._paths import resolve_folder
     from rekur.runtime import check_writable
-    from rekur.runtime.places import resolve_folder
 
     resolve_folder(out)
     if (out / "best").is_dir():

@@ -44,17 +44,11 @@ def write_request(request: Request, out: Path) -> None:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    beside = file.with_name(f".{file.name}.partial")
-    try:
-        with beside.open("w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1)  # in ASCII, which has room for names that are not utf-8
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
+    from rekur._files import staged_file
+
+    with staged_file(file) as staging:
+        # in ASCII, since names that are not UTF-8 have escapes
+        staging.write_text(json.dumps(content, indent=1), encoding="ascii")
 
 
 def _write_over(file: Path, content: str, old: str) -> None:
@@ -77,7 +71,7 @@ def read_request(out: Path) -> Request:
         InputError: the folder holds no run that can be resumed.
         CheckpointError: its ``run.json`` cannot be read.
     """
-    from rekur.runtime.folders import sweep
+    from rekur._files import sweep
     from rekur.runtime.save import own_files
 
     sweep(Path(os.path.realpath(out)), own_files)
@@ -150,8 +144,11 @@ def missing(out: Path) -> list[Path]:
 
 def forget(out: Path) -> None:
     """Remove the checkpoints and the request of a run; files of others stay."""
+    from rekur._files import sweep
+
     for path in (out / CHECKPOINTS).glob("step-*"):
         _remove(path)
+    sweep(out / CHECKPOINTS / RUN)
     with contextlib.suppress(OSError):
         (out / CHECKPOINTS / RUN).unlink()
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import rekur.features
+from rekur._files import moved_aside
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur._version import __version__
 from rekur.errors import BundleError, describe, did_you_mean
@@ -21,7 +22,6 @@ from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.runtime import layout
 from rekur.runtime.content import check_content
-from rekur.runtime.folders import moved_aside
 from rekur.runtime.layout import COPY_AGAIN, damaged
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")

@@ -7,17 +7,18 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rekur._files import read_json_object, staged_folder, sweep
+from rekur._paths import refuse_current, resolve_folder, save_errors
 from rekur._tensors import Array, pack
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, SaveError, describe
 from rekur.features.base import Features
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle, read_bundle
-from rekur.runtime.folders import flush, in_turn, put_in_place, sweep
-from rekur.runtime.places import read_json_object, refuse_current, resolve_folder, save_error, staged
 
 _OWN = (
     layout.CONFIG,
@@ -54,8 +55,8 @@ def check_writable(
         'reviews'
     """
     target = resolve_folder(folder)
+    _check_content(str(folder), target, overwrite, carry_over=False)
     if target.is_dir():
-        _check_content(str(folder), target, overwrite, carry_over=False)
         _refuse_inputs(str(folder), target, inputs)
     return target
 
@@ -89,8 +90,8 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle, whole or not at all, and return it as read back from the disk.
 
-    Everything goes into a hidden folder beside the target, is flushed to the disk and read back with all its
-    checksums; one rename puts it in place. A bundle that is replaced is moved aside before, and removed only
+    Everything goes into a hidden folder beside the target, is read back with all its checksums and flushed to the
+    disk; one rename puts it in place. A bundle that is replaced is moved aside before, and removed only
     after. What stands in its folder and is no part of a bundle (checkpoints, notes, exports, ``.git``) stays.
     A process that is killed can leave a folder ``.NAME.partial-…`` or ``.NAME.old-…`` beside the target, which the
     next call for the same folder clears away.
@@ -117,18 +118,14 @@ def write_bundle(
         Bundle(folder=PosixPath('runs/a'), config={'format': 1, …})
     """
     target = resolve_folder(folder)
-    sweep(target, own_files)
-    if target.is_dir():
-        _check_content(str(folder), target, overwrite, carry_over)
+    check = partial(_check_content, str(folder), target, overwrite, carry_over)
+    sweep(target, own_files)  # may put back a bundle, which the check then sees
+    check()
     head = _checked_config(config)
     content = _content(weights, metrics, history_rows, files or {})
-    with staged(target) as staging:
+    with save_errors(target), staged_folder(target, own_files, "bundle", check) as staging:
         _fill(staging, head, content, features, card)
         bundle = _read_back(staging, target)
-        with in_turn(target):
-            if target.is_dir():  # asked again: meanwhile others may have written there
-                _check_content(str(folder), target, overwrite, carry_over)
-            put_in_place(staging, target, own_files(target) or (), "bundle")
     return replace(bundle, folder=Path(folder))
 
 
@@ -146,16 +143,14 @@ def _fill(staging: Path, head: dict[str, Any], content: dict[str, bytes], featur
     config["fingerprint"] = layout.fingerprint_of(config)
     (staging / layout.CONFIG).write_bytes(layout.render(config))
     (staging / layout.CARD).write_text(card, encoding="utf-8")
-    for path in [*staging.rglob("*"), staging]:
-        flush(path)
 
 
 def _read_back(staging: Path, target: Path) -> Bundle:
     try:
         return read_bundle(staging)
     except BundleError as error:
-        found = str(error).replace(str(staging), str(target))
-        fix = f"The disk or the memory may be failing; what stood there is unchanged. ({found})"
+        flaw = str(error).replace(str(staging), str(target))
+        fix = f"The disk or the memory may be failing; what stood there is unchanged. ({flaw})"
         raise SaveError(f"{target}: got back other bytes than were written; expected the same. {fix}") from error
 
 
@@ -195,17 +190,17 @@ def _checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _check_content(given: str, target: Path, overwrite: bool, carry_over: bool) -> None:
-    try:
-        refuse_current(given, target)
+def _check_content(folder: str, target: Path, overwrite: bool, carry_over: bool) -> None:
+    if not target.is_dir():
+        return
+    with save_errors(target):
+        refuse_current(folder, target)
         names = sorted(path.name for path in target.iterdir())
         config = read_json_object(target / layout.CONFIG)
-    except OSError as error:
-        raise save_error(target, error) from error
     if _is_bundle(config):
         if not overwrite:
             fix = "Choose another folder, or say overwrite=True (--overwrite) to replace the bundle."
-            raise InputError(describe("folder", given, "a folder that is new or empty (a bundle is there)", fix))
+            raise InputError(describe("folder", folder, "a folder that is new or empty (a bundle is there)", fix))
         return
     needed = {path.split("/")[0] for path in _OWN}
     if carry_over or (target / layout.RUN).is_file():
@@ -215,18 +210,18 @@ def _check_content(given: str, target: Path, overwrite: bool, carry_over: bool) 
     if refused:
         expected = f"a folder that is new or empty (it holds '{refused[0]}' and is no Rekur bundle)"
         fix = "Choose another folder; Rekur replaces only its own bundles."
-        raise InputError(describe("folder", given, expected, fix))
+        raise InputError(describe("folder", folder, expected, fix))
 
 
-def _refuse_inputs(given: str, target: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
+def _refuse_inputs(folder: str, target: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
     """Raise if a file or a bundle that is read would be replaced."""
-    own = own_files(target) or set()
+    files = own_files(target) or set()
     for path in inputs:
         real = Path(os.path.realpath(path))
         inside = real.relative_to(target).as_posix() if real.is_relative_to(target) else None
-        if inside in (".", *own):
+        if inside in (".", *files):
             expected = f"a folder whose files are not read ('{path}' is the input)"
-            raise InputError(describe("folder", given, expected, "Choose another folder."))
+            raise InputError(describe("folder", folder, expected, "Choose another folder."))
 
 
 def _is_bundle(config: Mapping[str, Any]) -> bool:

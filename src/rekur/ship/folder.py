@@ -1,14 +1,15 @@
-"""Folders of exports, written whole or not at all: staged beside the target, flushed to disk, then renamed."""
+"""Folders of exports: which may be replaced, and which of their files belong to the export."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from rekur._files import read_json_object, staged_folder
+from rekur._paths import refuse_current, resolve_folder, save_errors
 from rekur.errors import InputError, describe
-from rekur.runtime.folders import flush, in_turn, put_in_place, sweep
-from rekur.runtime.places import read_json_object, refuse_current, resolve_folder, save_error, staged
 
 #: the file that describes an export
 MANIFEST = "manifest.json"
@@ -53,24 +54,18 @@ def write_folder(target: Path, files: Mapping[str, bytes], kind: str, *, overwri
         InputError: something else was put there in the meantime.
         SaveError: the disk is full, or there is no permission to write; the old content is unchanged.
     """
-    sweep(target, _own_files)
-    with staged(target) as staging:
+    check = partial(_check, target, kind, overwrite, carry_over=True)
+    with save_errors(target), staged_folder(target, _own_files, "export", check) as staging:
         for name, content in files.items():
             (staging / name).write_bytes(content)
-            flush(staging / name)
-        with in_turn(target):
-            _check(target, kind, overwrite, carry_over=True)
-            put_in_place(staging, target, _own_files(target) or (), "export")
 
 
 def _check(folder: str | os.PathLike[str], kind: str, overwrite: bool, *, carry_over: bool) -> Path:
     target = resolve_folder(folder)
-    try:
+    with save_errors(target):
         if target.is_dir():
             refuse_current(folder, target)
             _refuse_content(str(folder), target, kind, overwrite, carry_over)
-    except OSError as error:
-        raise save_error(target, error) from error
     return target
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rekur._files import write_file
 from rekur._numbers import shown
+from rekur._paths import check_file
 from rekur.errors import printable
-from rekur.runtime.whole import check_file, write_whole
 from rekur.study import figures
 
 _STYLE = """
@@ -53,7 +54,7 @@ def check_report(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> N
         InputError: the file exists and is not a report from Rekur.
         SaveError: there is no permission to write.
     """
-    check_file(path, overwrite=is_report, what="a report of Rekur's", inputs=inputs)
+    check_file(path, overwrite=is_report, kind="a report of Rekur's", inputs=inputs)
 
 
 def write_report(
@@ -86,7 +87,7 @@ def write_report(
         f"{_BEGIN}{_MARK}<title>{html.escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>' + "\n".join(parts) + "</html>\n"
     )
-    write_whole(path, printable(page).encode("utf-8"), overwrite=is_report, what="a report of Rekur's")
+    write_file(path, printable(page).encode("utf-8"), overwrite=is_report, kind="a report of Rekur's")
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:

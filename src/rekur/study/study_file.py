@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rekur import _check
+from rekur._files import staged_file, sweep
 from rekur.errors import InputError, LockedError, SaveError, describe
-from rekur.runtime.folders import beside, sweep
 from rekur.study.space import Space
 from rekur.train.lock import FolderLock
 
@@ -59,18 +59,18 @@ class StudyFile:
 
     def _make(self, identity: Mapping[str, Any]) -> None:
         """Create the file, whole or not at all: Optuna could not open a truncated one."""
-        target, self.path = self.path, beside(self.path)
+        target = self.path
         try:
-            self._open(identity)
-            self._let_go()
-            self.path.replace(target)
+            with staged_file(target) as self.path:
+                try:
+                    self._open(identity)
+                finally:
+                    self._let_go()
+                    with suppress(OSError):
+                        self.path.with_name(f"{self.path.name}-journal").unlink()
         except (InputError, OSError) as error:
             raise SaveError(f"{target}: could not be written ({_first(error)}).") from error
         finally:
-            self._let_go()
-            for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
-                with suppress(OSError):
-                    path.unlink()
             self.path = target
         self._open(identity)
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rekur.runtime.whole import check_file, write_whole
+from rekur._files import write_file
+from rekur._paths import check_file
 
 #: the table, in the folder of a search
 CSV = "trials.csv"
 _HEAD = ("trial", "state", "score", "seconds", "evaluations", "reason")
-_WHAT = "a table of trials"
+_KIND = "a table of trials"
 State = Literal["finished", "pruned", "failed", "running"]
 
 
@@ -96,12 +97,12 @@ def write_csv(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None
             trial.reason,
         ]
         writer.writerow([*row, *options])
-    write_whole(path, out.getvalue().encode("utf-8", "backslashreplace"), overwrite=_is_csv, what=_WHAT)
+    write_file(path, out.getvalue().encode("utf-8", "backslashreplace"), overwrite=_is_csv, kind=_KIND)
 
 
 def check_csv(path: Path) -> None:
     """Raise if the path is a file that :func:`write_csv` did not write."""
-    check_file(path, overwrite=_is_csv, what=_WHAT)
+    check_file(path, overwrite=_is_csv, kind=_KIND)
 
 
 def _is_csv(head: bytes) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import secrets
 import shutil
 import time
 from pathlib import Path
@@ -15,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rekur._files import staged_folder, sweep
 from rekur._version import __version__
 from rekur.errors import CheckpointError, InputError, SaveError, describe
-from rekur.runtime.folders import flush
 from rekur.train.lock import FolderLock
 from rekur.train.world import current
 
@@ -94,11 +93,17 @@ class Checkpoints:
         self._lock = FolderLock(self.folder) if self._writes else None
         self._saved_at = time.monotonic()
         if self._writes:
-            for left in self.folder.glob(".step-*.partial-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            for left in self.folder.glob("step-*"):
-                with contextlib.suppress(OSError):
-                    left.rmdir()  # one that was being removed; any other is not empty
+            self._clear()
+
+    def _clear(self) -> None:
+        """Remove what killed runs left; this run has locked the folder, so no process is writing there."""
+        for leftover in self.folder.glob(".step-*.partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in list(self.folder.glob(".step-*.*-*")):
+            sweep(self.folder / leftover.name[1:].partition(".")[0], _own_files)
+        for leftover in self.folder.glob("step-*"):
+            with contextlib.suppress(OSError):
+                leftover.rmdir()  # one that was being removed; any other is not empty
 
     def close(self) -> None:
         """Let the folder go; the file of its lock goes too."""
@@ -187,24 +192,15 @@ class Checkpoints:
             self._remove(self._found())
             self.resume = True
         target = self.folder / f"step-{step:08d}"
-        staging = self.folder / f".{target.name}.partial-{secrets.token_hex(4)}"
         try:
-            staging.mkdir(parents=True)
-            save_file(_separate(tensors), staging / TENSORS)
-            head = {"format": FORMAT, "rekur": __version__, "identity": self.identity, **state}
-            head["sha256"] = _sha256(staging / TENSORS)
-            text = json.dumps(head, ensure_ascii=False)
-            (staging / STATE).write_text(json.dumps({"sha256": _sha256_of(text), "state": text}), encoding="utf-8")
-            for path in (staging / TENSORS, staging / STATE, staging):
-                flush(path)
-            if target.exists():
-                _remove(target)
-            staging.rename(target)
-            flush(self.folder)
-        except (OSError, SafetensorError) as error:
+            with staged_folder(target, _own_files, "checkpoint") as staging:
+                save_file(_separate(tensors), staging / TENSORS)
+                head = {"format": FORMAT, "rekur": __version__, "identity": self.identity, **state}
+                head["sha256"] = _sha256(staging / TENSORS)
+                text = json.dumps(head, ensure_ascii=False)
+                (staging / STATE).write_text(json.dumps({"sha256": _sha256_of(text), "state": text}), encoding="utf-8")
+        except (InputError, OSError, SafetensorError) as error:
             raise self._cannot_save(error) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)  # gone already where all went well
         self._remove([path for path in self._damaged if path != target])
         self._damaged.clear()
         self._remove(self._found()[:-KEPT])
@@ -260,6 +256,11 @@ class Checkpoints:
         last = self.last()
         kept = f"the newest one is {last.name}" if last else "there is none yet"
         return SaveError(f"{self.folder}: a checkpoint could not be written ({reason}); {kept}.")
+
+
+def _own_files(folder: Path) -> tuple[str, ...] | None:
+    """Return the files of the checkpoint in a folder; None without a checkpoint."""
+    return (STATE, TENSORS) if any((folder / name).exists() for name in (STATE, TENSORS)) else None
 
 
 def _remove(path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rekur import _check
+from rekur._paths import resolve_folder
 from rekur.errors import InputError, SaveError, describe
-from rekur.runtime.places import resolve_folder
 
 Row = dict[str, Any]
 

@@ -12,8 +12,8 @@ import sys
 import weakref
 from pathlib import Path
 
+from rekur._paths import save_errors
 from rekur.errors import InputError, LockedError, describe
-from rekur.runtime.places import save_error
 
 NAME = "lock"
 #: the byte that is locked on Windows: far behind the text, which others are to read
@@ -43,12 +43,10 @@ class FolderLock:
     def __init__(self, folder: Path, name: str = NAME) -> None:
         self._path = folder / name
         for left in reversed(range(_TRIES)):
-            try:
+            with save_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 self._refuse_foreign()
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            except OSError as error:
-                raise save_error(folder, error) from error
             try:
                 self._hold()
             except OSError as error:

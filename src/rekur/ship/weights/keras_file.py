@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from rekur._check import choice, need
+from rekur._files import write_file
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.runtime.whole import write_whole
 from rekur.ship.weights.keras import to_keras
 from rekur.ship.weights.keras_config import group_names
 from rekur.ship.weights.layer import LayerWeights, stacked
@@ -83,7 +83,7 @@ def write_keras(
             raise InputError(describe("name of a layer in Keras", allowed, "a different name for each layer"))
         named[allowed] = layer
     weights = {name: _sides(layer) for name, layer in named.items()}
-    write_whole(path, (_keras if path.suffix == ".keras" else _h5)(_config(named), weights), overwrite=overwrite)
+    write_file(path, (_keras if path.suffix == ".keras" else _h5)(_config(named), weights), overwrite=overwrite)
 
 
 def _keras(config: Mapping[str, Any], weights: Mapping[str, Sides]) -> bytes:

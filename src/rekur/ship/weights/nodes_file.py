@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from rekur._check import need
+from rekur._files import write_file
 from rekur.errors import InputError, describe
-from rekur.runtime.whole import write_whole
 from rekur.ship.to_onnx.graph import IR_VERSION, LARGEST, OPSET
 from rekur.ship.weights.layer import LayerWeights, stacked
 from rekur.ship.weights.nodes import to_node
@@ -58,7 +58,7 @@ def write_nodes(
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
     model = _model(onnx, named)
     onnx.checker.check_model(model, full_check=True)
-    write_whole(Path(file), model.SerializeToString(), overwrite=overwrite)
+    write_file(Path(file), model.SerializeToString(), overwrite=overwrite)
 
 
 def _model(onnx: Any, layers: Mapping[str, LayerWeights]) -> Any:
