@@ -1,16 +1,20 @@
-"""How good the defaults are: real data sets, several seeds, a baseline in the same run.
+"""Score the defaults of a task on real data, several seeds, with plain rivals on the same items in the same run.
 
-    python benchmarks/quality.py classify                       # every data set, seeds 0, 1, 2
-    python benchmarks/quality.py classify --only rt_polarity    # one of them
-    python benchmarks/quality.py classify --quick               # one seed
-    python benchmarks/quality.py classify --json                # one JSON object as the last line
-    python benchmarks/quality.py language --only tiny_shakespeare --quick --plain   # a plain PyTorch model beside
+    python benchmarks/quality.py classify                       # every data set, seeds 0, 1, 2, on the validation parts
+    python benchmarks/quality.py regress --only beijing_pm25    # one of them
+    python benchmarks/quality.py language --quick               # one seed
+    python benchmarks/quality.py language --only tiny_shakespeare --plain   # a plain PyTorch model beside
     python benchmarks/quality.py language --share 0.1           # a tenth of each time, to see that it runs
+    python benchmarks/quality.py classify --set hidden_size=32  # an option, to try it
+    python benchmarks/quality.py classify --test                # the test parts: once, at the end, for what is reported
+    python benchmarks/quality.py classify --json                # one JSON object as the last line
 
-The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each
-model is ``rekur.Classifier()`` or ``rekur.LanguageModel()`` with its defaults and, for language, the time as its
-limit. A score is the mean over the seeds, on the test part; ``seconds`` is the longest run of one seed, data reading
-included.
+The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each model
+has the defaults of its task and, for language, the time as its limit. Models are trained on the training part, and
+chosen on the validation part alone; the test part is read with --test only, after all training.
+
+Each of the ``rows`` in the JSON object is one score of one model: ``data, task, metric, model, split, seed, value,
+seconds``. Rivals draw nothing at random, and their ``seed`` is null. ``seconds`` are those of training.
 """
 
 from __future__ import annotations
@@ -20,183 +24,175 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
+import torch
 from rich.table import Table
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-import quality_language
-from quality_language import TEXTS, TRAINING
-from rekur.data import Columns, Corpus, examples, open_source
-from rekur.tasks import Classifier
+import quality_rivals
+from quality_data import CLASSIFY, LANGUAGE, REGRESS, DataSet
+from rekur import Classifier, LanguageModel, Regressor
+from timing import Report, console, finish, machine
 
-
-class Job(NamedTuple):
-    """One data set: its files, its columns, the score that counts, and what is to be reached."""
-
-    data: str
-    files: tuple[str, str | None, str]
-    columns: Columns
-    metric: str
-    goal: float
-    minutes: float
+#: share of the time that training itself gets; the rest is for reading and scoring, which takes words longer
+TRAINING = {"char": 0.93, "word": 0.90}
+LARGER_IS_BETTER = ("accuracy", "macro_f1", "r2")
+REKUR = "rekur"
 
 
-def text(data: str, metric: str, goal: float, minutes: float, column: str = "text") -> Job:
-    """Return the job of a data set in three .tsv files."""
-    files = (f"{data}/train.tsv", f"{data}/valid.tsv", f"{data}/test.tsv")
-    return Job(data, files, Columns(text=column, label="label"), metric, goal, minutes)
+class Task(NamedTuple):
+    """What is trained, how it is scored, against whom, and on what.
+
+    Attributes:
+        estimator: its class.
+        metrics: the scores that become rows.
+        rivals: trained model, training part and scored part -> rivals.
+        data_sets: in the order of the table.
+    """
+
+    estimator: Callable[..., Any]
+    metrics: tuple[str, ...]
+    rivals: Callable[..., list[quality_rivals.Rival]]
+    data_sets: tuple[DataSet, ...]
 
 
-JOBS = (
-    text("rt_polarity", "accuracy", 0.78, 2),
-    text("sms_spam", "macro_f1", 0.975, 3),
-    text("names_by_language", "accuracy", 0.82, 5),
-    text("splice_dna", "accuracy", 0.94, 3)._replace(columns=Columns(symbols="sequence", label="label")),
-    Job(
-        "japanese_vowels",
-        ("japanese_vowels/JapaneseVowels_TRAIN.ts", None, "japanese_vowels/JapaneseVowels_TEST.ts"),
-        Columns(series="series", label="label"),
-        "accuracy",
-        0.97,
-        2,
-    ),
-    Job(
-        "indoor_movement",
-        ("indoor_movement/train.jsonl", "indoor_movement/valid.jsonl", "indoor_movement/test.jsonl"),
-        Columns(series="x", label="label"),
-        "accuracy",
-        0.90,
-        2,
-    ),
-)
+TASKS = {
+    "classify": Task(Classifier, ("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
+    "regress": Task(Regressor, ("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
+    "language": Task(LanguageModel, ("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
+}
 
 
 def main() -> None:
-    """Run the data sets that were asked for and print the table."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("task", choices=["classify", "language"])
-    options.add_argument("--only", action="append", metavar="DATA")
-    options.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
-    options.add_argument("--quick", action="store_true", help="one seed")
-    options.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option, to try it")
-    options.add_argument("--share", type=float, default=1.0, help="of each time (language)")
-    options.add_argument("--minutes", type=float, help="only texts with this time (language)")
-    options.add_argument("--plain", action="store_true", help="also train a plain PyTorch model (language)")
-    options.add_argument("--json", action="store_true")
-    given = options.parse_args()
+    """Train and score what was asked for, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=list(TASKS))
+    parser.add_argument("--only", action="append", metavar="DATA", help="this data set; may be given again")
+    parser.add_argument("--test", action="store_true", help="score the test parts in place of the validation parts")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
+    parser.add_argument("--quick", action="store_true", help="one seed")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option, to try it")
+    parser.add_argument("--share", type=float, default=1.0, help="of each time (language)")
+    parser.add_argument("--plain", action="store_true", help="also train a plain PyTorch model (characters)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.set_defaults(markdown=None)
+    options = parser.parse_args()
+    task, began, report = TASKS[options.task], time.perf_counter(), Report()
+    if options.task != "language" and (options.plain or options.share != 1):
+        parser.error(f"--plain and --share: got the task {options.task}; expected language")
+    if options.seeds < 1:
+        parser.error(f"--seeds: got {options.seeds}; expected 1 or more")
+    names = [data.name for data in task.data_sets]
+    if unknown := set(options.only or ()) - set(names):
+        parser.error(f"--only: got {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
+    chosen = [data for data in task.data_sets if not options.only or data.name in options.only]
     root = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not root.is_dir():
-        sys.exit(f"no data: {root} is absent; set REKUR_DATA to the folder that holds the data sets")
-    changes = {name: json.loads(value) for name, value in (entry.split("=", 1) for entry in given.set)}
-    seeds = range(1 if given.quick else given.seeds)
-    known = {job.data for job in (JOBS if given.task == "classify" else TEXTS)}
-    if unknown := set(given.only or ()) - known:
-        sys.exit(f"--only: got {', '.join(sorted(unknown))}; expected one of {', '.join(sorted(known))}")
-    if given.task == "language":
-        rows = language(given, root, seeds, changes)
-    else:
-        rows = [measure(job, root, seeds, changes) for job in JOBS if not given.only or job.data in given.only]
-        show(rows)
-    if given.json:
-        print(json.dumps({"rows": rows}))
+    refuse_absent(root, chosen, ("train", "valid", "test") if options.test else ("train", "valid"))
+    for data in chosen:
+        report.rows += measure(task, data, root, options)
+    show(report.rows, chosen, options)
+    finish("quality", report, machine(torch.get_num_threads(), "wall"), options, began)
 
 
-def language(given: Any, root: Path, seeds: range, changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Train the language models that were asked for and print their table."""
-    rows = []
-    for text in TEXTS:
-        if (given.only and text.data not in given.only) or (given.minutes and text.minutes != given.minutes):
-            continue
-        rows.append(quality_language.measure(text, root, seeds, changes, given.share))
-        if given.plain and text.data == "tiny_shakespeare":
-            rows[-1]["plain PyTorch"] = quality_language.plain(root, 60 * text.minutes * given.share * TRAINING["char"])
-    quality_language.show(rows)
-    return rows
+def refuse_absent(root: Path, chosen: list[DataSet], parts: tuple[str, ...]) -> None:
+    """End the program with a sentence if a file is not there."""
+    for path in (data.path(root, part) for data in chosen for part in parts):
+        if not path.is_file():
+            sys.exit(f"data: {path} is absent; set REKUR_DATA to the folder that holds the data sets.")
 
 
-def measure(job: Job, root: Path, seeds: range, changes: dict[str, Any]) -> dict[str, Any]:
-    """Train one model a seed, score each on the test part, and the baseline beside them."""
-    train, valid, test = (None if name is None else corpus(root / name, job.columns) for name in job.files)
-    assert train is not None
-    assert test is not None
-    scores, seconds, steps = [], [], []
-    for seed in seeds:
+def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the rows of one data set: a model for each seed and its rivals, on the same items."""
+    split = "test" if options.test else "valid"
+    train, valid = data.load(root, "train"), data.load(root, "valid")
+    models = {}
+    for seed in range(1 if options.quick else options.seeds):
         began = time.monotonic()
-        model = Classifier(seed=seed, baseline=False, kind=job.columns.kind, **changes)
-        model.fit_corpus(train, valid)
-        seconds.append(time.monotonic() - began)
-        scores.append(model.evaluate_corpus(test)[job.metric])
-        steps.append(model.history_.rows[-1]["step"])
-        best = model.history_.rows[model.result_.best_epoch - 1]
-        print(
-            f"{job.data} seed {seed}: {job.metric} {scores[-1]:.4f} in {seconds[-1]:.0f} s, best epoch "
-            f"{model.result_.best_epoch}, valid loss {best['valid_loss']:.4f}, valid {best['valid_accuracy']:.4f}",
-            file=sys.stderr,
-        )
-    return {
-        "data": job.data,
-        "metric": job.metric,
-        "score": round(float(np.mean(scores)), 4),
-        "scores": [round(s, 4) for s in scores],
-        "goal": job.goal,
-        "baseline": round(baseline(train, test, job), 4),
-        "seconds": round(max(seconds), 1),
-        "limit": 60 * job.minutes,
-    }
+        model = task.estimator(seed=seed, baseline=False, **fit_options(data, options)).fit_corpus(train, valid)
+        models[seed] = model, time.monotonic() - began
+        history = f"best of {len(model.history_.rows)} evaluations: {model.result_.best_epoch}"
+        score = f"valid {data.metric} {model.metrics_[data.metric]:.4f}"
+        print(f"{data.name} seed {seed}: {score} after {models[seed][1]:.0f} s, {history}", file=sys.stderr, flush=True)
+    part = data.load(root, "test") if options.test else valid
+
+    found: list[dict[str, Any]] = []
+
+    def add(model: str, seed: int | None, scores: dict[str, float], seconds: float) -> None:
+        for metric, value in scores.items():
+            row = {"data": data.name, "task": options.task, "metric": metric, "model": model, "split": split}
+            found.append({**row, "seed": seed, "value": value, "seconds": round(seconds, 2)})
+
+    for seed, (model, seconds) in models.items():
+        scores = model.evaluate_corpus(part)
+        add(REKUR, seed, {**{name: scores[name] for name in task.metrics}, **data.more_scores(model)}, seconds)
+    rivals = task.rivals(models[0][0], train, part)
+    if options.plain and data.options["tokens"] == "char":
+        rivals.append(quality_rivals.plain_pytorch(train, valid, part, fit_options(data, options)["time_limit"]))
+    for rival in rivals:
+        add(rival.name, None, {name: rival.scores[name] for name in task.metrics}, rival.seconds)
+    return found
 
 
-def corpus(path: Path, columns: Columns) -> Corpus:
-    """Return the examples of a file."""
-    source = open_source(path)
-    return Corpus(lambda: examples(source, columns), str(path))
+def fit_options(data: DataSet, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the estimator: those of the data set, the time of a text, and what is to be tried."""
+    chosen = dict(data.options)
+    if options.task == "language":
+        chosen["time_limit"] = 60 * data.minutes * options.share * TRAINING[chosen["tokens"]]
+    for name, _, value in (entry.partition("=") for entry in options.set):
+        try:
+            chosen[name] = json.loads(value)
+        except json.JSONDecodeError:
+            chosen[name] = value
+    return chosen
 
 
-def baseline(train: Corpus, test: Corpus, job: Job) -> float:
-    """Return the score of TF-IDF with logistic regression, or of logistic regression on summary statistics."""
-    parts = [[(e.item, e.label) for e in part] for part in (train, test)]
-    (train_x, train_y), (test_x, test_y) = (tuple(zip(*part, strict=True)) for part in parts)
-    linear = LogisticRegression(C=10.0, max_iter=3000)
-    if job.columns.kind == "series":
-        model = make_pipeline(StandardScaler(), linear)
-        train_x, test_x = ([summary(item) for item in part] for part in (train_x, test_x))
-    else:
-        words = np.median([len(item.split()) for item in train_x]) >= 3
-        grams = (
-            {"analyzer": "word", "ngram_range": (1, 2)}
-            if words
-            else {"analyzer": "char_wb", "ngram_range": (1, 4), "lowercase": False}
-        )
-        model = make_pipeline(TfidfVectorizer(sublinear_tf=True, **grams), linear)
-    guess = model.fit(train_x, train_y).predict(test_x)
-    if job.metric == "accuracy":
-        return float(accuracy_score(test_y, guess))
-    return float(f1_score(test_y, guess, average="macro"))
-
-
-def summary(rows: np.ndarray) -> np.ndarray:
-    """Return mean, spread, extremes and ends of each channel, and the length."""
-    parts = [rows.mean(0), rows.std(0), rows.min(0), rows.max(0), rows[0], rows[-1], [len(rows)]]
-    return np.concatenate(parts)
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    head = ("data", "metric", "score", "each seed", "goal", "baseline", "seconds", "limit")
-    table = Table(*head, title="Classify, defaults", title_justify="left")
+def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Namespace) -> None:
+    """Print the scores that decide, of rekur and its rivals, and say where rekur loses."""
+    part = "test parts" if options.test else "validation parts"
+    tried = ", ".join(options.set) or "defaults"
+    table = Table("data", "model", title=f"{options.task}: {tried}, scores on the {part}", title_justify="left")
+    for head in ("metric", "score", "each seed", "seconds", "limit", ""):
+        table.add_column(head, justify="right" if head in ("score", "seconds", "limit") else "left")
+    for data in chosen:
+        deciding = [row for row in rows if (row["data"], row["metric"]) == (data.name, data.metric)]
+        ours = float(np.mean([row["value"] for row in deciding if row["model"] == REKUR]))
+        for model in dict.fromkeys(row["model"] for row in deciding):
+            values = [row["value"] for row in deciding if row["model"] == model]
+            score, seeds = float(np.mean(values)), " ".join(f"{value:.4f}" for value in values)
+            seconds = f"{max(row['seconds'] for row in deciding if row['model'] == model):.1f}"
+            if model == REKUR:
+                limit, words = (
+                    f"{60 * data.minutes * options.share:.0f}",
+                    goal_words(data, ours) if options.test else "",
+                )
+            else:
+                limit, words = "", rival_words(data, ours, score)
+            name = data.name if model == REKUR else ""
+            table.add_row(name, model, data.metric, f"{score:.4f}", seeds, seconds, limit, words)
+        table.add_section()
+    console().print(table)
     for row in rows:
-        reached = "[green]" if row["score"] >= row["goal"] else "[red]"
-        each = " ".join(f"{s:.3f}" for s in row["scores"])
-        cells = (f"{reached}{row['score']:.4f}[/]", each, row["goal"], row["baseline"], row["seconds"], row["limit"])
-        table.add_row(row["data"], row["metric"], *map(str, cells))
-    Console(width=120).print(table)
+        if row["metric"] not in TASKS[options.task].metrics:
+            print(f"{row['data']} seed {row['seed']}: {row['metric']} {row['value']:.3f}")
+
+
+def goal_words(data: DataSet, score: float) -> str:
+    """Return the goal, and whether it is reached."""
+    if data.goal is None:
+        return ""
+    reached = score >= data.goal if data.metric in LARGER_IS_BETTER else score <= data.goal
+    return f"goal {data.goal:g} " + ("[green]reached[/green]" if reached else "[red]missed[/red]")
+
+
+def rival_words(data: DataSet, ours: float, rival: float) -> str:
+    """Return by how much rekur wins or loses."""
+    lead = ours - rival if data.metric in LARGER_IS_BETTER else rival - ours
+    if lead == 0:
+        return "equal"
+    return f"[red]rekur loses by {-lead:.4f}[/red]" if lead < 0 else f"[green]rekur wins by {lead:.4f}[/green]"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The benchmarks of speed run, check their rivals against each other, and print what they say they print; no times."""
+"""The benchmarks run, check their rivals against each other, and print what they say they print; no times."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,10 @@ pytest.importorskip("matplotlib")
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-def run(script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def run(script: str, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(FOLDER / script), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    variables = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=variables)
 
 
 def page_with_marks(folder: Path, name: str) -> Path:
@@ -106,3 +108,83 @@ def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "<!-- step_speed -->" in done.stderr
     assert page.read_text(encoding="utf-8") == "nothing here\n"
+
+
+def small_data(root: Path) -> None:
+    """Write a few items of a data set of each task, without a file to test on where there are three files."""
+    for name in ("rt_polarity", "tiny_shakespeare", "univariate_classics"):
+        (root / name).mkdir()
+    lines = [f"{number % 2}\ta {('good', 'bad')[number % 2]} film {number}" for number in range(40)]
+    for part in ("train", "valid"):
+        (root / "rt_polarity" / f"{part}.tsv").write_text("\n".join(["label\ttext", *lines]), encoding="utf-8")
+        (root / "tiny_shakespeare" / f"{part}.txt").write_text("to be or not to be. " * 200, encoding="utf-8")
+    days = [f'"day {day}",{day % 7 + 0.1 * (day % 3)}' for day in range(400)]
+    page = "\n".join(['"Date","Temp"', *days])
+    (root / "univariate_classics" / "daily-min-temperatures.csv").write_text(page, encoding="utf-8")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("task", "data", "metric", "rivals"),
+    [
+        ("classify", "rt_polarity", "accuracy", 2),
+        ("regress", "daily_temperatures", "rmse", 2),
+        ("language", "tiny_shakespeare", "loss", 1),
+    ],
+)
+def test_models_and_rivals_are_scored_on_the_same_part(
+    task: str, data: str, metric: str, rivals: int, tmp_path: Path
+) -> None:
+    small_data(tmp_path)
+    options = (
+        "--only",
+        data,
+        "--seeds",
+        "2",
+        "--set",
+        "epochs=1",
+        "--set",
+        "learning_rate=1e-6",
+        "--set",
+        "hidden_size=8",
+    )
+    done = run("quality.py", task, *options, "--json", REKUR_DATA=str(tmp_path))
+    rows = result_of(done)["rows"]
+    assert {row["split"] for row in rows} == {"valid"}
+    for row in rows:
+        assert list(row) == ["data", "task", "metric", "model", "split", "seed", "value", "seconds"]
+        assert (row["data"], row["task"]) == (data, task)
+    deciding = [row for row in rows if row["metric"] == metric]
+    assert [row["seed"] for row in deciding if row["model"] == "rekur"] == [0, 1]
+    assert len({row["model"] for row in deciding if row["seed"] is None}) == rivals
+    assert "rekur loses by" in done.stdout
+
+
+def test_the_test_part_is_read_on_request_and_models_are_chosen_without_it(tmp_path: Path) -> None:
+    small_data(tmp_path)
+    words = (
+        "quality.py",
+        "regress",
+        "--only",
+        "daily_temperatures",
+        "--quick",
+        "--set",
+        "epochs=2",
+        "--set",
+        "hidden_size=8",
+        "--json",
+    )
+    valid, test = (run(*words, *more, REKUR_DATA=str(tmp_path)) for more in ((), ("--test",)))
+    assert {row["split"] for row in result_of(test)["rows"]} == {"test"}
+    chosen = [done.stderr.split(" after ")[0] for done in (valid, test)]
+    assert chosen[0] == chosen[1]
+    values = [result_of(done)["rows"][0]["value"] for done in (valid, test)]
+    assert values[0] != values[1]
+
+
+def test_absent_data_are_named_before_anything_is_trained(tmp_path: Path) -> None:
+    small_data(tmp_path)
+    done = run("quality.py", "classify", "--only", "rt_polarity", "--test", REKUR_DATA=str(tmp_path))
+    assert done.returncode == 1
+    path = tmp_path / "rt_polarity" / "test.tsv"
+    assert done.stderr == f"data: {path} is absent; set REKUR_DATA to the folder that holds the data sets.\n"

@@ -1,0 +1,174 @@
+"""The data sets of quality.py: their files, how each part is read, and what is to be reached.
+
+Axes: N rows of a table, D channels, T steps of a window.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rekur.data import Columns, Corpus, Texts, examples, open_source, open_texts
+
+PARTS = ("train", "valid", "test")
+TUNES = 200
+Array = np.ndarray[Any, Any]
+#: reads a part out of its file
+Read = Callable[[Path, str], Any]
+
+
+class DataSet(NamedTuple):
+    """One data set of a task.
+
+    Attributes:
+        name: its name in options, tables and rows.
+        file: the file of a part, ``{part}`` for its name, below the folder of all data.
+        read: file and name of a part -> its items with labels, or its texts.
+        metric: the score that decides.
+        minutes: the time that one seed may take.
+        goal: the score on the test part that is to be reached, None for none.
+        options: of the estimator, where they are not its defaults.
+        files: files of parts that are called otherwise.
+        more_scores: further scores of a trained model, by name.
+    """
+
+    name: str
+    file: str
+    read: Read
+    metric: str
+    minutes: float
+    goal: float | None = None
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    files: dict[str, str] = {}  # noqa: RUF012 - never changed
+    more_scores: Callable[[Any], dict[str, float]] = lambda model: {}
+
+    def path(self, root: Path, part: str) -> Path:
+        """Return the file of a part."""
+        return root / self.files.get(part, self.file.format(part=part))
+
+    def load(self, root: Path, part: str) -> Any:
+        """Return a part."""
+        return self.read(self.path(root, part), part)
+
+
+def table(**columns: Any) -> Read:
+    """Return a reader of examples from the columns of a file."""
+
+    def read(path: Path, part: str) -> Corpus:
+        source, chosen = open_source(path), Columns(**columns)
+        return Corpus(lambda: examples(source, chosen), str(path))
+
+    return read
+
+
+def every_fifth(**columns: Any) -> Read:
+    """Return a reader that validates on every fifth training example of a class."""
+    whole = table(**columns)
+
+    def read(path: Path, part: str) -> Corpus:
+        if part == "test":
+            return whole(path, part)
+        counts: Counter[Any] = Counter()
+        chosen = []
+        for example in whole(path, part):
+            counts[example.label] += 1
+            if (counts[example.label] % 5 == 0) == (part == "valid"):
+                chosen.append(example)
+        return Corpus(lambda: chosen, f"{path}, {part}")
+
+    return read
+
+
+def texts(document: str) -> Read:
+    """Return a reader of texts."""
+
+    def read(path: Path, part: str) -> Texts:
+        return open_texts(path, document=document)
+
+    return read
+
+
+def windows(values: Array, targets: Array, rows: range, length: int, ahead: int) -> Corpus:
+    """Return windows (T, D) of values (N, D), each with the target ``ahead`` rows after its end.
+
+    Args:
+        values: the channels, NaN where missing.
+        targets: (N,); a row without one gives no window.
+        rows: the rows of the targets.
+        length: steps T of a window.
+        ahead: rows from the end of a window to its target; above 0.
+    """
+    ends = [row - ahead + 1 for row in rows if row - ahead + 1 >= length and np.isfinite(targets[row])]
+    labels = [float(targets[end + ahead - 1]) for end in ends]
+    return Corpus.from_lists([values[end - length : end] for end in ends], labels, kind="series")
+
+
+def daily_temperatures(path: Path, part: str) -> Corpus:
+    """Return 28 days with the lowest temperature of the next: 70 % to train, 10 % to validate, 20 % to test."""
+    values = np.loadtxt(path, delimiter=",", skiprows=1, usecols=1)
+    ends = [0, *(int(share * len(values)) for share in (0.7, 0.8, 1.0))]
+    place = PARTS.index(part)
+    return windows(values[:, None], values, range(ends[place], ends[place + 1]), length=28, ahead=1)
+
+
+def pm25(path: Path, part: str) -> Corpus:
+    """Return two days of air and weather, with the PM2.5 six hours later: 2010 to 2012, 2013, and 2014."""
+    year, *values = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(1, 5, 6, 7, 8, 10, 11, 12)).T
+    wind = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=9, dtype=str)
+    channels = np.column_stack([*values, *(wind == name for name in ("NE", "NW", "SE", "cv"))])
+    first, last = np.searchsorted(year, {"train": (2010, 2013), "valid": (2013, 2014), "test": (2014, 2015)}[part])
+    return windows(channels, values[0], range(first, last, 3), length=48, ahead=6)
+
+
+def accepted_tunes(model: Any) -> dict[str, float]:
+    """Return the share of tunes drawn that abc2midi takes without an error; nothing where it is not installed."""
+    program = shutil.which("abc2midi")
+    if program is None:
+        print("abc2midi is not installed (Debian: abcmidi); no tunes are checked", file=sys.stderr)
+        return {}
+    drawn = model.generate("", samples=TUNES, max_tokens=2000, temperature=0.5, stop=["\n\n"], seed=0)
+    accepted = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for sample in drawn:
+            tune = Path(folder, f"{sample.number}.abc")
+            tune.write_text(sample.text + "\n", encoding="utf-8")
+            done = subprocess.run(
+                [program, tune, "-o", tune.with_suffix(".mid")], capture_output=True, text=True, errors="replace"
+            )
+            accepted += done.returncode == 0 and not re.search(r"\bError\b", done.stdout + done.stderr)
+    return {"tunes accepted by abc2midi": accepted / len(drawn)}
+
+
+_VOWELS = {part: f"japanese_vowels/JapaneseVowels_{part.replace('valid', 'train').upper()}.ts" for part in PARTS}
+_CHARS, _WORDS = {"tokens": "char"}, {"tokens": "word"}
+_TEXT = table(text="text", label="label")
+
+CLASSIFY = (
+    DataSet("rt_polarity", "rt_polarity/{part}.tsv", _TEXT, "accuracy", 2, 0.78),
+    DataSet("sms_spam", "sms_spam/{part}.tsv", _TEXT, "macro_f1", 3, 0.975),
+    DataSet("names_by_language", "names_by_language/{part}.tsv", _TEXT, "accuracy", 5, 0.82),
+    DataSet("splice_dna", "splice_dna/{part}.tsv", table(symbols="sequence", label="label"), "accuracy", 3, 0.94),
+    DataSet("japanese_vowels", "", every_fifth(series="series", label="label"), "accuracy", 2, 0.97, files=_VOWELS),
+    DataSet("indoor_movement", "indoor_movement/{part}.jsonl", table(series="x", label="label"), "accuracy", 2, 0.90),
+)
+REGRESS = (
+    DataSet("daily_temperatures", "univariate_classics/daily-min-temperatures.csv", daily_temperatures, "rmse", 5),
+    DataSet("beijing_pm25", "beijing_pm25/pollution.csv", pm25, "rmse", 15),
+)
+LANGUAGE = (
+    DataSet("tiny_shakespeare", "tiny_shakespeare/{part}.txt", texts("file"), "loss", 3, 1.54, _CHARS),
+    DataSet("tiny_shakespeare_20_min", "tiny_shakespeare/{part}.txt", texts("file"), "loss", 20, 1.48, _CHARS),
+    DataSet("wikitext2", "wikitext2/{part}.txt", texts("file"), "perplexity", 60, 105, _WORDS),
+    DataSet(
+        "nottingham_abc", "nottingham_abc/{part}.abc", texts("blank"), "loss", 15, None, _CHARS, {}, accepted_tunes
+    ),
+)
