@@ -86,6 +86,22 @@ def test_steps_are_checked_and_timed(tmp_path: Path) -> None:
     assert plot.read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
+@pytest.mark.timeout(300)
+def test_pushes_are_checked_and_timed(tmp_path: Path) -> None:
+    page = page_with_marks(tmp_path, "push_speed")
+    printed = result_of(run("push_speed.py", "--repeats", "1", "--json", "--markdown", page))
+    inputs = ("characters", "words", "rows", "symbols")
+    assert [(row["section"], row["cell"]) for row in printed["rows"]] == [
+        (name, cell) for name in inputs for cell in ("lstm", "gru")
+    ]
+    for row in printed["rows"]:
+        assert row["error"] < 1e-5
+        for us in row["us"].values():
+            assert 0 < us["median"] <= us["p99"]
+        assert row["us"]["step"]["median"] < row["us"]["push"]["median"]
+    assert page.read_text(encoding="utf-8").count("\n| ") == 10
+
+
 def test_only_runs_what_is_asked_for() -> None:
     options = ("--only", "many", "--streams", "5", "--sizes", "4", "--repeats", "1", "--product", "32", "--json")
     printed = result_of(run("step_speed.py", *options))
@@ -93,7 +109,7 @@ def test_only_runs_what_is_asked_for() -> None:
     assert len(printed["figures"]) == 2
 
 
-@pytest.mark.parametrize("script", ["train_speed.py", "step_speed.py"])
+@pytest.mark.parametrize("script", ["train_speed.py", "step_speed.py", "push_speed.py"])
 def test_unknown_sections_are_refused_with_those_there_are(script: str) -> None:
     done = run(script, "--only", "grids")
     assert done.returncode == 2
