@@ -6,24 +6,17 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from rekur import _check
 from rekur.cli import saving, show, unfinished
+from rekur.cli.prepare import prepare
 from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
 from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveError, describe
-
-
-class Prepared(NamedTuple):
-    """An untrained task, and what it is to be trained and validated on."""
-
-    task: Any
-    train: Any
-    valid: Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +101,7 @@ def run(request: Request, how: How) -> int:
 def _train(request: Request, how: How, chief: bool) -> tuple[Any, saving.Saved]:
     """Train and save; return the trained task, and where its model is."""
     absolute, there = Path(os.path.abspath(how.out)), _bundle_at(how.out)
-    prepared = _prepare(request)
+    prepared = prepare(request)
     task, saved = prepared.task, saving.Saved(how.out, "")
     history = _history(request, how.out)
     checkpoints = _checkpoints(request, how, task, chief)
@@ -176,14 +169,6 @@ def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:
         resume=how.resume,
         accept_changed_data=how.accept_changed_data,
     )
-
-
-def _prepare(request: Request) -> Prepared:
-    """Return the untrained task of a request, and its data."""
-    from rekur.cli import fit_language, fit_sequences
-
-    prepared = (fit_language if request.task == "language" else fit_sequences).prepare(request)
-    return Prepared(*prepared)
 
 
 def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:

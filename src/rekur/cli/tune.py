@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rekur import _check
-from rekur.cli import fit_language, fit_sequences, found
+from rekur.cli import found
 from rekur.cli.copies import passing_copies
 from rekur.cli.fit_options import (
     CLASSIFY,
@@ -34,6 +34,7 @@ from rekur.cli.options import (
     split_texts,
     with_options,
 )
+from rekur.cli.prepare import need_columns, prepare
 from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.data.inputs import is_stream
@@ -132,7 +133,7 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
 
     request = _request(task, files, list(valid), {**values, "time_limit": each}, space)
     with passing_copies(request, out) as copied:
-        prepared = (fit_language if task == "language" else fit_sequences).prepare(copied)
+        prepared = prepare(copied)
         result = search(
             task,
             prepared.train,
@@ -175,7 +176,7 @@ def _request(task: str, files: list[str], valid: list[str], values: dict[str, An
         return Request(task=task, files=files, valid=valid, columns={}, reading=reading, options=options)
     columns, reading = split_input(values)
     _check_names(space, set(values))
-    fit_sequences.need_columns(columns, Path(files[0]))
+    need_columns(columns, Path(files[0]))
     if len(valid) > 1:
         raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
     from rekur.data import Columns
