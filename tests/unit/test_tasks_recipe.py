@@ -17,7 +17,7 @@ from rekur.tasks.start import bayes_start, log_count_ratios
 
 
 def facts(**changes: Any) -> Facts:
-    return Facts(**{"items": 8530, "steps": "words", "size": 9000, "median_length": 20, "outputs": 2, **changes})
+    return Facts(**{"items": 8530, "steps": "words", "size": 9000, "outputs": 2, **changes})
 
 
 def encoded(rows: list[int], targets: list[int]) -> Encoded:

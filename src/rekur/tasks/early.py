@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from torch import nn
 
 from rekur import _check
@@ -23,16 +24,13 @@ from rekur.tasks import recipe
 from rekur.train import Reporter, TrainOptions
 from rekur.train.estimate import check_weights, describe_estimate, estimate, refuse_what_cannot_fit
 
-if TYPE_CHECKING:
-    from rekur.tasks.base import SequenceEstimator
-
 KINDS = ("auto", "text", "series", "symbols")
 #: an item of more steps than this, and than this many times the middle one, is worth a warning
 LONG_STEPS, LONG_RATIO = 5_000, 20
 
 
-def check_options(task: SequenceEstimator) -> None:
-    """Raise for every option that is wrong whatever the data are.
+def check_options(task: BaseEstimator) -> None:
+    """Raise for every option of a task with one answer for each item that is wrong whatever the data are.
 
     Args:
         task: its options are looked at, nothing else.
@@ -43,7 +41,7 @@ def check_options(task: SequenceEstimator) -> None:
     _check.choice("kind", task.kind, KINDS)
     _check_features(task.kind, _check.names("feature_options", task.feature_options))
     _check.choice("cell", task.cell, list(CELLS))
-    facts = recipe.Facts(items=100, steps="words", size=100, median_length=10, outputs=2)
+    facts = recipe.Facts(items=100, steps="words", size=100, outputs=2)
     chosen = recipe.fill(task.get_params(deep=False), facts)
     spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
     SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)

@@ -26,9 +26,8 @@ from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
 from rekur.tasks.estimator import Estimator
 from rekur.tasks.guess import Guess
 from rekur.tasks.held_out import hold_out, is_shorter
-from rekur.tasks.language_build import new_network
 from rekur.tasks.language_checks import check_options, check_vocabulary
-from rekur.tasks.language_plan import LanguagePlan, parts_of, run
+from rekur.tasks.language_plan import LanguagePlan, new_network, parts_of, run
 from rekur.tasks.ngram import NGram
 from rekur.train import Checkpoints, History, Reporter
 from rekur.train.world import current

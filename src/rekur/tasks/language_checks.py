@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from sklearn.base import BaseEstimator
 
 from rekur import _check
 from rekur.errors import InputError, describe
@@ -13,15 +13,12 @@ from rekur.tasks.early import check_machine
 from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.train import TrainOptions
 
-if TYPE_CHECKING:
-    from rekur.tasks.language import LanguageModel
-
 TOKENS = ("char", "byte", "word", "bpe")
 _TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
 
 
-def check_options(model: LanguageModel) -> None:
-    """Raise for every option that is wrong whatever the texts are."""
+def check_options(model: BaseEstimator) -> None:
+    """Raise for every option of a language model that is wrong whatever the texts are."""
     _check.choice("tokens", model.tokens, TOKENS)
     _check.no_unknown("feature option", _check.names("feature_options", model.feature_options), _TEXT_OPTIONS)
     for name in ("ngrams", "recall"):

@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time: streams in chunks, the state carried from one to the next.
+"""A new language network, and its truncated back-propagation through time: chunks of streams, the state carried on.
 
 Axes: B streams, T time, N tokens.
 """
@@ -17,8 +17,11 @@ from torch.utils import _pytree
 
 from rekur._ids import PADDING
 from rekur.data import StreamBatches, Tokens, evaluation_chunks
-from rekur.models import LanguageNetwork, LanguageState
+from rekur.models import LanguageNetwork, LanguageSpec, LanguageState, build_language
 from rekur.models.language import detach
+from rekur.nn.ngram import frequent_runs
+from rekur.tasks import language_recipe as recipe
+from rekur.tasks.early import check_model_size
 
 #: parts that a validation text is cut into during training, and tokens that each reads before its own
 ROWS, CONTEXT = 32, 128
@@ -105,6 +108,39 @@ class LanguagePlan:
         layout = _pytree.tree_structure(self._network.initial_state(1))
         device = next(self._network.parameters()).device
         self._state = _pytree.tree_unflatten([state[name].to(device) for name in sorted(state)], layout)
+
+
+def new_network(
+    chosen: dict[str, Any], text: Tokens, vocabulary_size: int, reset: bool, begun: dict[str, Any] | None = None
+) -> LanguageNetwork:
+    """Return an untrained network that knows how frequent tokens are, and which runs of them.
+
+    Args:
+        chosen: all options.
+        text: the training text.
+        vocabulary_size: number of token numbers V.
+        reset: whether a run of tokens never reaches from one document into the next.
+        begun: the run that is resumed on other texts; its weights already hold frequencies. None for a new run.
+    """
+    if begun is not None:
+        return build_language(LanguageSpec.from_dict(begun["model"]), seed=chosen["seed"])
+    ids = torch.from_numpy(np.asarray(text.ids[: recipe.MOST_COUNTED]))
+    options = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
+    runs: tuple[Tensor, ...] = ()
+    if options["ngrams"]:
+        begins = torch.from_numpy(text.starts if reset else text.starts[:1])
+        how = {"min_count": recipe.LEAST_COUNT, "most": chosen["ngram_rows"]}
+        runs = frequent_runs(ids, begins[begins < len(ids)], options["ngrams"], **how)
+    if options["softmax"] == "adaptive":
+        options["cutoffs"] = recipe.cutoffs(vocabulary_size)
+    rows = tuple(len(keys) + 1 for keys in runs)
+    spec = LanguageSpec(vocabulary_size=vocabulary_size, ngram_rows=rows, **options)
+    check_model_size(build_language, spec, chosen)
+    network = build_language(spec, seed=chosen["seed"])
+    if network.ngram_embedding is not None:
+        network.ngram_embedding.know(runs)
+    network.start_bias(torch.bincount(ids, minlength=vocabulary_size))
+    return network
 
 
 def parts_of(network: LanguageNetwork, count: int) -> int:

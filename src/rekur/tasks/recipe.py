@@ -54,27 +54,24 @@ class Facts:
         steps: ``words`` (pieces of words among them), ``letters`` (characters, bytes, symbols), ``motifs`` (letters
             in long sequences) or ``numbers``.
         size: tokens in the vocabulary, or numbers a step.
-        median_length: steps of the middle item.
         outputs: number of scores.
     """
 
     items: int
     steps: str
     size: int
-    median_length: int
     outputs: int
 
     @classmethod
     def of(cls, lengths: NDArray[np.int64], features: Features, outputs: int) -> Self:
         """Return the facts of a training set."""
-        median = int(np.median(lengths))
         if not features.is_discrete:
             steps = "numbers"
         elif getattr(features, "tokens_", "") in ("word", "bpe"):
             steps = "words"
         else:
-            steps = "motifs" if median >= _MOTIF_LENGTH else "letters"
-        return cls(len(lengths), steps, features.size, median, outputs)
+            steps = "motifs" if np.median(lengths) >= _MOTIF_LENGTH else "letters"
+        return cls(len(lengths), steps, features.size, outputs)
 
 
 #: steps of the optimiser after which training has usually done what it can, and passes at least
