@@ -26,7 +26,7 @@ def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Arr
     return out
 
 
-def short_affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
+def short_affine(x: Array, weight: Array, bias: Array | None) -> Array:
     r"""Return :math:`x W^\top + b` as :func:`affine` does, for one step: without packing the matrix."""
     y = np.dot(x, weight.T)
     return y if bias is None else np.asarray(y + bias)

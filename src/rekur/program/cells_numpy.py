@@ -15,8 +15,8 @@ from rekur.program.arithmetic import affine, layer_norm, log_sigmoid, relu, sigm
 from rekur.program.cells import Cell
 
 States = list[Array]
-#: (x, weight, bias, threads) -> x · weightᵀ + bias
-Product = Callable[[Array, Array, Array | None, int], Array]
+#: (x, weight, bias) -> x · weightᵀ + bias
+Product = Callable[[Array, Array, Array | None], Array]
 
 
 class NumpyCell:
@@ -25,7 +25,6 @@ class NumpyCell:
     Args:
         cell: the cell.
         weights: role -> array.
-        threads: most threads of a large product.
         product: the function that multiplies inputs with a matrix.
 
     Example:
@@ -36,8 +35,8 @@ class NumpyCell:
         [[3.0, 3.0]]
     """
 
-    def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int = 1, product: Product = affine) -> None:
-        self.cell, self._weights, self._threads, self._times = cell, dict(weights), threads, product
+    def __init__(self, cell: Cell, weights: Mapping[str, Array], product: Product = affine) -> None:
+        self.cell, self._weights, self._times = cell, dict(weights), product
         size = cell.hidden
         self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
         if cell.kind == "rglru":
@@ -61,13 +60,11 @@ class NumpyCell:
         """Return the input terms (N, P), which need no state, for inputs (N, D)."""
         weights = self._weights
         if self.cell.norm:
-            return self._normalised(self._times(x, weights["weight_ih"], None, self._threads), "ih")
+            return self._normalised(self._times(x, weights["weight_ih"], None), "ih")
         if self.cell.kind == "rglru":
-            v = self._times(x, weights["weight_in"], None, self._threads) if "weight_in" in weights else x
-            return np.concatenate(
-                [self._times(v, weights["weight_ih"], weights.get("bias_ih"), self._threads), v], axis=1
-            )
-        return self._times(x, weights["weight_ih"], weights.get("bias_ih"), self._threads)
+            v = self._times(x, weights["weight_in"], None) if "weight_in" in weights else x
+            return np.concatenate([self._times(v, weights["weight_ih"], weights.get("bias_ih")), v], axis=1)
+        return self._times(x, weights["weight_ih"], weights.get("bias_ih"))
 
     def step(self, projected: Array, state: States) -> tuple[Array, States]:
         """Return the output (B, O) and the next state, from the input terms of one step (B, P)."""

@@ -131,7 +131,7 @@ class _Cell(Part):
 
     def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent) -> None:
         super().__init__(op, weights)
-        self._cell = NumpyCell(recurrent.cell, weights, product=arithmetic.short_affine)
+        self._cell = NumpyCell(recurrent.cell, weights, arithmetic.short_affine)
         self._names, self._state = recurrent.names, list[Array]()
 
     def step(self, reads: list[Array]) -> Array:

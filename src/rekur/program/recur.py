@@ -6,6 +6,7 @@ Axes: R rows, N packed steps, D input features, O outputs, G gates, H hidden, K 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from rekur import _kernels
 from rekur._tensors import Array
 from rekur.program.arithmetic import affine
 from rekur.program.cells import Cell
-from rekur.program.cells_numpy import NumpyCell, States
+from rekur.program.cells_numpy import NumpyCell, States, log_decay
 from rekur.program.packed import Packed
 
 _EQUATIONS = {"rnn": "tanh", "rnn_relu": "relu", "lstm_peephole": "lstm"}
@@ -54,7 +55,7 @@ class NumpyRecur:
     """
 
     def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
-        self._cell = NumpyCell(cell, weights, threads)
+        self._cell = NumpyCell(cell, weights, partial(affine, threads=threads))
 
     def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
         """Return the outputs and the state after each row's last step."""
@@ -187,7 +188,7 @@ class NativeLinear:
 
     def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
         self._cell, self._weights, self._threads = cell, weights, threads
-        self._numpy = NumpyCell(cell, weights, threads)
+        self._decay = log_decay(weights["decay"]) if cell.kind == "rglru" else None
 
     def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
         """Return the outputs and the state after each row's last step."""
@@ -209,8 +210,8 @@ class NativeLinear:
             "outputs": outputs,
             "last": last,
         }
-        if kind == "rglru":
-            arguments["decay"] = self._numpy.log_decay
+        if self._decay is not None:
+            arguments["decay"] = self._decay
         _kernels.kernels.linear_forward_single(arguments, self._threads)
         return outputs, [last]
 

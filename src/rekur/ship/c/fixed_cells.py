@@ -88,7 +88,7 @@ def _normalised_sums(model: FixedModel, section: Section, op: Op, cell: Cell) ->
         gain, bits = model.short(op, f"gain_{way}")
         first = 0
         for size in groups:
-            normalise(model, section, at(sums, first), size, cell.norm, gain, bits, first)
+            normalise(section, at(sums, first), size, cell.norm, gain, bits, first)
             first += size
         if f"bias_{way}" in op.weights:
             section.call("fixed_add", sums, _vector(model, op, f"bias_{way}"), rows)
@@ -135,7 +135,7 @@ def _lstm(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     if cell.norm:
         read, more = at(y, size), 0
         section.call("fixed_move_point", read, y, WIDE - MEMORY, size)
-        normalise(model, section, read, size, cell.norm, *model.short(op, "gain_c"))
+        normalise(section, read, size, cell.norm, *model.short(op, "gain_c"))
         section.call("fixed_add", read, _vector(model, op, "bias_c"), size)
     section.call("fixed_lstm_output", show, read, more, size)
     _keep(model, section, op, "c", y, cell.stay[1], size)

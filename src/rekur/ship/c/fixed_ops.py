@@ -117,15 +117,13 @@ def _activation(model: FixedModel, section: Section, op: Op) -> None:
 
 def _layer_norm(model: FixedModel, section: Section, op: Op) -> None:
     y = update(model, section, op)
-    normalise(model, section, y, op.size, op.options["epsilon"], *model.short(op, "gain"))
+    normalise(section, y, op.size, op.options["epsilon"], *model.short(op, "gain"))
     section.call("fixed_add", y, _bias(model, op), op.size)
     gain, bias = (np.abs(model.weights[op.weights[role]]) for role in ("gain", "bias"))
     _bound(model, op, float((gain * np.sqrt(op.size) + bias).max()))
 
 
-def normalise(
-    model: FixedModel, section: Section, y: str, size: int, epsilon: float, gain: str, bits: int, first: int = 0
-) -> None:
+def normalise(section: Section, y: str, size: int, epsilon: float, gain: str, bits: int, first: int = 0) -> None:
     """Add the call that normalizes numbers, with the gains from index ``first`` on."""
     section.call("fixed_normalise", y, size, f"{round(epsilon * 2**32)}u", at(gain, first), bits)
 

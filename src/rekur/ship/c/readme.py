@@ -60,7 +60,7 @@ Weights are {report["precision"]}{", with a scale a row" if report["precision"] 
 
 static {name}_state state;
 static float output[{upper}_OUTPUT];
-{_labelled(name, upper, answers)}
+{_labelled(upper, answers)}
 {name}_init(&state);
 {_loop(name, report, raw)}
 {name}_read(&state, output);
@@ -87,7 +87,7 @@ too long, give `{name}_step` rows that are scaled already.
 """
 
 
-def _labelled(name: str, upper: str, answers: str) -> str:
+def _labelled(upper: str, answers: str) -> str:
     return f"static float probabilities[{upper}_OUTPUT];\n" if answers == "label" else ""
 
 

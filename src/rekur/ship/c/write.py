@@ -93,7 +93,7 @@ def source(lowered: Lowered, extra: Extra) -> str:
     includes = "".join(f"#include <{file}>\n" for file in system)
     matrices = lowered.constants.matrices
     step, read = _signatures(lowered)
-    resets = "\n".join(_reset(*file) for file in lowered.fields)
+    resets = "\n".join(_reset(member, size, value) for _, member, size, value in lowered.fields)
     more = "".join(f"    {line}\n" for line in extra.reset)
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
 {includes}
@@ -168,7 +168,7 @@ def _member(kind: str, name: str, size: int) -> str:
     return f"    {kind} {name}[{size}];" if size else f"    {kind} {name};"
 
 
-def _reset(kind: str, member: str, size: int, value: str) -> str:
+def _reset(member: str, size: int, value: str) -> str:
     return f"    for (i = 0; i < {size}; ++i) {{\n        state->{member}[i] = {value};\n    }}"
 
 
