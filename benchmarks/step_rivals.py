@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rekur.runtime.stepper import Precision, StepLayer, Stepper
+from rekur._stepper import Precision, StepLayer, Stepper
 
 Array = np.ndarray[Any, Any]
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -27,7 +27,7 @@ import torch
 
 import roofline
 import step_rivals
-from rekur.runtime.stepper import Stepper
+from rekur._stepper import Stepper
 from timing import (
     CLOCKS,
     GATES,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rekur._stepper import GATES, StepLayer, Stepper
 from rekur._stepper import stepper as module
 from rekur.errors import InputError, ShapeError
-from rekur.runtime.stepper import GATES, StepLayer, Stepper
 
 Array = NDArray[Any]
 KINDS = tuple(GATES)
