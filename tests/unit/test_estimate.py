@@ -46,7 +46,8 @@ class Plan:
     monitor, larger_is_better, tolerance = "valid_loss", False, 0.0
 
     def __init__(self, rows: int = 8, steps: int = 20, steps_per_epoch: int = 5) -> None:
-        self.rows, self.steps, self.steps_per_epoch = rows, steps, steps_per_epoch
+        self.rows, self.steps = rows, steps
+        self.steps_per_epoch = self.evaluate_every = steps_per_epoch
         self.state: Any = None
         self.taken = 0
 

@@ -30,7 +30,7 @@ from rekur.train.waiting import Waiting
 _SECONDS, _SHARE = 2.0, 0.02
 #: steps that are measured at least, of ten times as many or more; the first ones of a busy machine tell little
 _STEPS = 4
-#: how long an evaluation is, in training batches of an epoch, where the plan does not say
+#: how long an evaluation is, in training batches of an epoch
 _EVALUATION = 0.1
 
 
@@ -185,7 +185,7 @@ def _seconds(
     trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, device: torch.device, waiting: Waiting
 ) -> float:
     """Return how long all epochs take, from as many steps as are worth it; at most the time limit."""
-    total = getattr(options, "steps", 0) or plan.steps_per_epoch * options.epochs
+    total = options.steps or plan.steps_per_epoch * options.epochs
     optimiser = make_optimiser(trial, options)
     spent: list[float] = []
     ahead = 0.0
@@ -208,8 +208,7 @@ def _seconds(
             break
     used = spent[1:] or spent  # the first step makes ready what the others find
     step = sum(used) / len(used)
-    evaluations = total / getattr(plan, "evaluate_every", plan.steps_per_epoch)
-    length = getattr(plan, "evaluation_steps", _EVALUATION * plan.steps_per_epoch)
+    evaluations, length = total / plan.evaluate_every, _EVALUATION * plan.steps_per_epoch
     seconds = total * step + evaluations * length * min(ahead, step)
     return min(seconds, options.time_limit) if options.time_limit else seconds
 

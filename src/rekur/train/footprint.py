@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from torch.utils import _pytree
 from rekur._memory import available_memory
 from rekur.train.options import TrainOptions
 from rekur.train.peak import PeakMemory
+from rekur.train.plan import Plan
 from rekur.train.world import current
 
 #: a pass that counts memory may take so many seconds that a second one is worth it, and hold so many bytes
@@ -26,26 +26,12 @@ _QUICK, _SMALL = 0.3, 128_000_000
 MARGIN, BUFFERS = 1.1, 30_000_000
 
 
-class EstimatedPlan(Protocol):
-    """The part of a plan that an estimate needs.
+class EstimatedPlan(Plan, Protocol):
+    """A plan that knows its largest batch, which an estimate needs."""
 
-    A plan may also have ``largest_evaluation() -> (rows, steps)``, the largest batch of an evaluation;
-    ``evaluation_steps``, how many training batches an evaluation is as long as; and ``evaluate_every``, the steps
-    between two of them. Without these they are guessed.
-    """
-
-    @property
-    def steps_per_epoch(self) -> int: ...
-
-    def batches(self, epoch: int) -> Iterator[Any]: ...
-
-    def loss(self, model: nn.Module, batch: Any) -> Tensor: ...
-
-    def get_state(self) -> dict[str, Tensor]: ...
-
-    def set_state(self, state: dict[str, Tensor]) -> None: ...
-
-    def largest_batch(self) -> tuple[int, int]: ...
+    def largest_batch(self) -> tuple[int, int]:
+        """Return rows and steps of the largest batch of training."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,9 +72,8 @@ def footprint(trial: nn.Module, plan: EstimatedPlan, options: TrainOptions, devi
     longer = steps / shape_of(batch)[1]
     weights, gradients = _sizes(trial)
     base, row = _in_step(trial, plan, batch, options, device)
-    evaluated, evaluated_steps = getattr(plan, "largest_evaluation", plan.largest_batch)()
     evaluation = _peak(trial, plan, first_rows(batch, 1), options, device, evaluate=True)
-    evaluation *= evaluated * evaluated_steps // shape_of(batch)[1]
+    evaluation *= rows * steps // shape_of(batch)[1]
     # an average stands in for the weights during an evaluation; a copy to go back to is made before the last is dropped
     rest = max(evaluation + (weights if options.average else 0), 2 * gradients)
     kept = copies(trial, options) - gradients
