@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
-from rekur.models import LiveState, SequenceModel
+from rekur.models import SequenceModel
 from rekur.ship.c.check import build, compiler, run
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +57,7 @@ class TorchModel:
 
 
 class TorchSteps:
-    """One sequence.
+    """One sequence; its state is of convolution, recurrent layers and pooling.
 
     Args:
         network: what is run.
@@ -65,7 +66,8 @@ class TorchSteps:
     def __init__(self, network: SequenceModel) -> None:
         self._network = network
         with torch.no_grad():
-            self._state = network.initial_state(1)
+            window = () if network.conv is None else network.conv.initial_state(1)
+            self._state: tuple[Any, ...] = window, network.recurrent.initial_state(1), network.pool.initial_state(1)
 
     def advance(self, steps: Array) -> None:
         """Take the steps (T,) or (T, D)."""
@@ -74,23 +76,32 @@ class TorchSteps:
     def scores(self, pending: Array) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps."""
         with torch.no_grad():
-            return np.asarray(self._network.read(self._after(pending))[0].numpy())
+            pooled = self._network.pool.read(self._after(pending)[2])
+            return np.asarray(self._network.head(pooled)[0].numpy())
 
     def get_state(self) -> list[Any]:
         """Return what is remembered."""
-        return [self._state]
+        return list(self._state)
 
     def set_state(self, state: list[Any]) -> None:
         """Take over what :meth:`get_state` returned."""
-        (self._state,) = state
+        self._state = tuple(state)
 
-    def _after(self, steps: Array) -> LiveState:
+    def _after(self, steps: Array) -> tuple[Any, ...]:
         if not len(steps):
             return self._state
+        network = self._network
         x = torch.from_numpy(np.ascontiguousarray(steps))
-        x = x.long() if self._network.spec.discrete else x.float()
+        window, recurrent, pooled = self._state
         with torch.no_grad():
-            return self._network.advance(x.unsqueeze(0), self._state)
+            encoded = network.encode((x.long() if network.spec.discrete else x.float()).unsqueeze(0))
+            for step in encoded.unbind(1):
+                if network.conv is not None:
+                    step, window = network.conv.step(step, window)
+                    step = functional.relu(step)
+                y, recurrent = network.recurrent.step(step, recurrent)
+                pooled = network.pool.update(y, pooled)
+        return window, recurrent, pooled
 
 
 class OnnxModel:

@@ -1,10 +1,15 @@
-"""A model that is written as functions of its state, as a session runs it."""
+"""Models that run step by step: as functions of their state for a session, and a language network in PyTorch."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rekur.models import LanguageNetwork, LanguageState
 
 
 class Stepped:
@@ -25,3 +30,15 @@ class Stepped:
 
     def set_state(self, state: list[Any]) -> None:
         self.state = [np.array(array) for array in state]
+
+
+def language_step(network: LanguageNetwork, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
+    """Return the scores (B, V) of the next tokens after tokens (B,), and the state; the definition, cell by cell."""
+    encoded, new_state = network.encode(ids[:, None], state)
+    y = encoded[:, 0]
+    new_layers = []
+    for index, (layer, layer_state) in enumerate(zip(network.recurrent_layers(), state.layers, strict=True)):
+        out, new_layer = layer.cell.step(y, layer_state)
+        new_layers.append(new_layer)
+        y = network.join(index, y, out)
+    return network.head.logits(y), new_state._replace(layers=tuple(new_layers))

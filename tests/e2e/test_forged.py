@@ -16,7 +16,7 @@ from tests.e2e.conftest import Run
 
 from rekur._tensors import pack
 from rekur.errors import BundleError, InputError
-from rekur.program.files import pack_weights
+from rekur.program.stored_weights import pack_weights
 from rekur.runtime import layout, read_bundle, runner
 from rekur.tasks import load
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.stepped import language_step
 from torch import Tensor
 from torch.utils import _pytree
 
@@ -122,7 +123,7 @@ def test_one_chunk_has_the_gradient_of_all_steps_one_after_the_other(
     x, targets = tokens(3, 7, seed)
     state, loss = network.initial_state(3), torch.zeros((), dtype=torch.float64)
     for t in range(7):
-        scores, state = network.step(x[:, t], state)
+        scores, state = language_step(network, x[:, t], state)
         chosen = torch.log_softmax(scores, -1).gather(1, targets[:, t, None]).squeeze(1)
         loss = loss - torch.where(targets[:, t] != 0, chosen, torch.zeros_like(chosen)).sum()
     out = network(x, targets)
@@ -141,14 +142,14 @@ def test_steps_give_the_distribution_of_the_whole(cell: str, options: dict[str, 
     network = make(cell, **options)
     x, targets = tokens(3, 6, seed)
     whole = network(x, targets)
-    every = network.log_probabilities(whole.hidden)
+    every = network.head.log_probabilities(whole.hidden)
     assert_same(every.exp().sum(-1), torch.ones(3, 6, dtype=torch.float64))
     assert (every[..., 0] == -torch.inf).all()
     chosen = -every.gather(2, targets[..., None]).squeeze(2)
     assert_same(torch.where(targets != 0, chosen, torch.zeros_like(chosen)), whole.nats)
     state = network.initial_state(3)
     for t in range(6):
-        scores, state = network.step(x[:, t], state)
+        scores, state = language_step(network, x[:, t], state)
         assert_same(torch.log_softmax(scores, -1), every[:, t])
     assert_same(state, whole.state)
 

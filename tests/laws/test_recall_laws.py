@@ -119,7 +119,7 @@ def test_a_program_recalls_what_the_network_does(orders: tuple[int, ...], slots:
     engine = Engine(*lower(network))
     sequences = [draw.integers(1, tokens + 1, length) for length in (40, 1, 7, 23)]
     with torch.no_grad():
-        wanted = [network.log_probabilities(network.read(torch.from_numpy(x[None]))[0])[0, -1] for x in sequences]
+        wanted = [network.head.log_probabilities(network.read(torch.from_numpy(x[None]))[0])[0, -1] for x in sequences]
     found = torch.from_numpy(engine.run(sequences)).log_softmax(-1)
     torch.testing.assert_close(found[:, 1:], torch.stack(wanted)[:, 1:], atol=1e-5, rtol=1e-5)
     many = engine.many()

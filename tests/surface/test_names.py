@@ -36,17 +36,16 @@ NAMES = {
         "tag_record tag_scores"
     ),
     "rekur.models": (
-        "LanguageNetwork LanguageSpec LanguageState LiveState "
-        "SequenceModel SequenceSpec build build_language count_parameters"
+        "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec build build_language count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "
-        "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recall Recurrent RecurrentOutput SampledSoftmax TiedLinear "
+        "LSTM Layer MultiHeadAttention NGramEmbedding RNN Recall Recurrent RecurrentOutput SampledSoftmax "
         "detach_state make_pool"
     ),
     "rekur.program": (
         "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise draw_sequences "
-        "in_precision quantise read_program write_program"
+        "in_precision quantise"
     ),
     "rekur.runtime": (
         "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "

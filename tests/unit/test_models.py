@@ -40,20 +40,6 @@ def test_every_cell_gives_scores_that_padding_does_not_touch(cell: str, discrete
         torch.testing.assert_close(model(x[3:, :1], LENGTHS[3:]), scores[3:], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention", "last+mean+max+attention"])
-@pytest.mark.parametrize("changes", [{}, {"kernel_size": 3}, {"num_layers": 2, "residual": True, "norm": True}])
-def test_steps_and_scan_agree(pooling: str, changes: dict[str, Any]) -> None:
-    model = build(spec(pooling=pooling, **changes), seed=0).eval()
-    x = inputs(True)[:1]
-    with torch.no_grad():
-        state = model.initial_state(1)
-        for t in range(5):
-            state = model.advance(x[:, t : t + 1], state)
-            whole = model(x[:, : t + 1], torch.tensor([t + 1]))
-            torch.testing.assert_close(model.read(state), whole, rtol=0, atol=1e-5)
-        torch.testing.assert_close(model.read(model.advance(x, model.initial_state(1))), whole, rtol=0, atol=1e-5)
-
-
 def test_a_seed_decides_the_weights_and_leaves_the_global_state_alone() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()

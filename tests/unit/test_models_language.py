@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.stepped import language_step
 
 from rekur.cells import CELLS
 from rekur.errors import InputError
@@ -113,11 +114,11 @@ def test_texts_side_by_side_step_like_their_network(cell: str) -> None:
             scores, ours = steps.step(ids.numpy(), ours)
             again, _ = steps.step(ids.numpy(), before)
             np.testing.assert_array_equal(again, scores, "a state that was given is not changed")
-            wanted, theirs = network.step(ids, theirs)
+            wanted, theirs = language_step(network, ids, theirs)
             np.testing.assert_allclose(scores, wanted.numpy(), rtol=1e-4, atol=1e-5)
             assert (scores[:, 0] == -np.inf).all()
         turned, _ = steps.step(X[[1, 0], 0].numpy(), steps.select(ours, np.array([1, 0])))
-        wanted, _ = network.step(X[:, 0], theirs)
+        wanted, _ = language_step(network, X[:, 0], theirs)
         np.testing.assert_allclose(turned[::-1], wanted.numpy(), rtol=1e-4, atol=1e-5)
 
 

@@ -14,9 +14,9 @@ from rekur.nn import (
     AdditiveAttention,
     DotAttention,
     Embedding,
+    FullSoftmax,
     MultiHeadAttention,
     Recurrent,
-    TiedLinear,
     make_pool,
 )
 from rekur.nn.attention import masked_softmax
@@ -150,11 +150,11 @@ def test_multi_head_dropout_acts_in_training_only() -> None:
 def test_padding_stays_zeros_through_training_even_when_tied() -> None:
     torch.manual_seed(0)
     embedding = Embedding(6, 4)
-    tied = TiedLinear(embedding)
-    optimiser = torch.optim.AdamW([*embedding.parameters(), *tied.parameters()], lr=0.1)
+    head = FullSoftmax(4, 6, embedding)
+    optimiser = torch.optim.AdamW([*embedding.parameters(), *head.parameters()], lr=0.1)
     ids = torch.tensor([[2, 3, 0]])
     for _ in range(3):
-        loss = torch.nn.functional.cross_entropy(tied(embedding(ids)).flatten(0, 1), torch.tensor([3, 4, 5]))
+        loss = head(embedding(ids).flatten(0, 1), torch.tensor([3, 4, 5])).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -165,16 +165,14 @@ def test_padding_stays_zeros_through_training_even_when_tied() -> None:
 
 def test_tied_weights_are_one_parameter_in_copies_too() -> None:
     embedding = Embedding(6, 4)
-    both = torch.nn.ModuleDict({"embedding": embedding, "out": TiedLinear(embedding)})
-    assert [name for name, _ in both.named_parameters()] == ["embedding.weight", "out.bias"]
+    both = torch.nn.ModuleDict({"embedding": embedding, "head": FullSoftmax(4, 6, embedding)})
+    assert [name for name, _ in both.named_parameters()] == ["embedding.weight", "head.bias"]
     copied: Any = copy.deepcopy(both).double()
-    assert copied["out"].embedding is copied["embedding"]
     h = torch.randn(2, 4)
-    torch.testing.assert_close(both["out"](h), h @ embedding.weight.t())
+    torch.testing.assert_close(both["head"].logits(h)[:, 1:], h @ embedding.weight[1:].t())
     with torch.no_grad():
         copied["embedding"].weight[3] = 7.0
-    torch.testing.assert_close(copied["out"](h.double())[:, 3], 7 * h.double().sum(dim=1))
-    assert TiedLinear(embedding, bias=False).bias is None
+    torch.testing.assert_close(copied["head"].logits(h.double())[:, 3], 7 * h.double().sum(dim=1))
 
 
 def test_tokens_and_rows_drop_in_training_only() -> None:
@@ -216,7 +214,6 @@ def test_vectors_of_a_file_start_an_embedding() -> None:
 
 def test_parts_print_what_they_are() -> None:
     assert repr(Embedding(6, 4, row_dropout=0.1)) == "Embedding(6, 4, row_dropout=0.1)"
-    assert repr(TiedLinear(Embedding(6, 4))) == "TiedLinear(4, 6, bias=True)"
     assert repr(MeanPool(3)) == "MeanPool(3)"
 
 
@@ -305,11 +302,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: Embedding(1, 4),
         InputError,
         "vocabulary_size: got 1; expected a whole number of 2 or more.",
-    ),
-    "tied": (
-        lambda: TiedLinear(Embedding(6, 4))(torch.zeros(2, 5)),
-        ShapeError,
-        "shape of x: got (2, 5); expected (…, 4), as the embedding.",
     ),
     "no vectors": (
         lambda: Embedding.from_vectors({"a": np.ones(2)}, ["", "", "b"]),

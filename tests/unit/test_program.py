@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rekur.errors import InputError, ShapeError
-from rekur.program import Engine, Input, Op, Program, State, Weight, check_weights, costs, read_program, write_program
+from rekur.program import Engine, Input, Op, Program, State, Weight, check_weights, costs
 from rekur.program.cells import Cell
 
 
@@ -232,31 +231,10 @@ def test_a_program_reads_like_a_table() -> None:
     ]
 
 
-def test_files_give_back_the_program_and_its_weights(tmp_path: Path) -> None:
-    program = small()
-    weights = arrays(program)
-    again, read = read_program(write_program(tmp_path, program, {**weights, "unused": np.zeros(1, np.float32)}))
-    assert again == program
-    assert sorted(read) == sorted(weights)
-    for name, array in weights.items():
-        np.testing.assert_array_equal(read[name], array)
-
-
-def test_missing_files_and_others_weights(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as error:
-        read_program(tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path / 'program.json'}: got 'No such file or directory'; expected a file of a program."
-    )
-    write_program(tmp_path, small(), arrays(small()))
-    (tmp_path / "program.safetensors").write_bytes(b"\x80\x04 a pickle")
-    with pytest.raises(InputError, match="got a pickle; expected safetensors"):
-        read_program(tmp_path)
-
-
 def test_weights_that_do_not_fit() -> None:
     program = small()
     weights = arrays(program)
+    assert list(check_weights(program, {"unused": np.zeros(1, np.float32), **weights})) == list(weights)
     with pytest.raises(ShapeError) as shape:
         check_weights(program, {**weights, "out": np.zeros((4, 2), np.float32)})
     assert str(shape.value) == "shape of the weight 'out': got (4, 2); expected (2, 4), as the program says."

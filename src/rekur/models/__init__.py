@@ -1,6 +1,6 @@
 """Models: a specification built into a network."""
 
-from rekur.models.build import LiveState, SequenceModel, build, count_parameters
+from rekur.models.build import SequenceModel, build, count_parameters
 from rekur.models.language import LanguageNetwork, LanguageState, build_language
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.spec import SequenceSpec
@@ -9,7 +9,6 @@ __all__ = [
     "LanguageNetwork",
     "LanguageSpec",
     "LanguageState",
-    "LiveState",
     "SequenceModel",
     "SequenceSpec",
     "build",

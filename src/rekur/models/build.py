@@ -5,25 +5,14 @@ Axes: B batch, T time, D input features, E embedding, O outputs of the recurrent
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rekur._ids import PADDING, UNKNOWN
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
-
-
-class LiveState(NamedTuple):
-    """The state of a causal model between two steps: of convolution, recurrent layers and pooling."""
-
-    before: tuple[Tensor, ...]
-    recurrent: Any
-    pooled: tuple[Tensor, ...]
 
 
 class SequenceModel(nn.Module):
@@ -44,7 +33,9 @@ class SequenceModel(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size if spec.discrete else spec.input_size
-        self.embedding = Embedding(spec.input_size, spec.embedding_size) if spec.discrete else None
+        self.embedding: Embedding | None = None
+        if spec.discrete:
+            self.embedding = Embedding(spec.input_size, spec.embedding_size, token_dropout=spec.token_dropout)
         self.conv = None
         if spec.kernel_size:
             self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
@@ -76,9 +67,6 @@ class SequenceModel(nn.Module):
         """Return the input of the recurrent stack, (B, T, E); in training with dropout of tokens and features."""
         spec, training = self.spec, self.training
         if self.embedding is not None:
-            if training and spec.token_dropout:
-                hidden = torch.rand(x.shape, device=x.device, dtype=torch.float32) < spec.token_dropout
-                x = torch.where(hidden & (x != PADDING), torch.full_like(x, UNKNOWN), x)
             encoded: Tensor = self.embedding(x)
         else:
             encoded = x
@@ -89,29 +77,6 @@ class SequenceModel(nn.Module):
             mask = encoded.new_empty(encoded.shape[0], 1, encoded.shape[2]).bernoulli_(keep)
             encoded = encoded * mask / keep
         return encoded
-
-    def initial_state(self, batch_size: int = 1) -> LiveState:
-        """Return the initial state."""
-        window = () if self.conv is None else self.conv.initial_state(batch_size)
-        return LiveState(window, self.recurrent.initial_state(batch_size), self.pool.initial_state(batch_size))
-
-    def advance(self, x: Tensor, state: LiveState) -> LiveState:
-        """Return the state after further steps, token numbers (B, T) or rows (B, T, D); causal models only."""
-        encoded = self.encode(x)
-        window, recurrent, pooled = state
-        for t in range(encoded.shape[1]):
-            step = encoded[:, t]
-            if self.conv is not None:
-                step, window = self.conv.step(step, (window[0],))
-                step = functional.relu(step)
-            y, recurrent = self.recurrent.step(step, recurrent)
-            pooled = self.pool.update(y, pooled)
-        return LiveState(window, recurrent, pooled)
-
-    def read(self, state: LiveState) -> Tensor:
-        """Return the scores (B, K) as if the sequence ended here."""
-        scores: Tensor = self.head(self.dropout(self.pool.read(state.pooled)))
-        return scores
 
     @property
     def streams(self) -> bool:

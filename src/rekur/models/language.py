@@ -161,24 +161,6 @@ class LanguageNetwork(nn.Module):
         layers = tuple(layer.initial_state(batch_size, device=device) for layer in self.recurrent_layers())
         return LanguageState(last_ids, recall, layers)
 
-    def step(self, ids: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
-        """Return the scores (B, V) of the next tokens after token numbers (B,), and the state.
-
-        The scores are logits, minus infinity for padding. There is no dropout here: call ``eval()`` first.
-        """
-        encoded, seen = self.encode(ids[:, None], state)
-        y = encoded[:, 0]
-        new_states = []
-        for index, (layer, layer_state) in enumerate(zip(self.recurrent_layers(), state.layers, strict=True)):
-            out, new = layer.cell.step(y, layer_state)
-            new_states.append(new)
-            y = self.join(index, y, out)
-        return self.head.logits(y), seen._replace(layers=tuple(new_states))
-
-    def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """Return the log-probabilities of all tokens (…, V) for outputs (…, O)."""
-        return self.head.log_probabilities(hidden)
-
     def start_bias(self, counts: Tensor) -> None:
         """Initialize the output bias with the frequency of each token, from counts (V,) plus one."""
         self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())

@@ -4,7 +4,7 @@ from rekur.nn.adaptive import AdaptiveSoftmax
 from rekur.nn.attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from rekur.nn.bidirectional import Bidirectional
 from rekur.nn.conv import CausalConv
-from rekur.nn.embed import Embedding, TiedLinear
+from rekur.nn.embed import Embedding
 from rekur.nn.ngram import NGramEmbedding
 from rekur.nn.pool import make_pool
 from rekur.nn.recall import Recall
@@ -32,7 +32,6 @@ __all__ = [
     "Recurrent",
     "RecurrentOutput",
     "SampledSoftmax",
-    "TiedLinear",
     "detach_state",
     "make_pool",
 ]

@@ -1,4 +1,4 @@
-"""Embeddings: a vector for each token id, zeros for padding; from files of vectors, or tied to an output layer.
+"""Embeddings: a vector for each token id, zeros for padding, and from files of vectors.
 
 Axes: B batch, T time, V vocabulary, E embedding features.
 """
@@ -6,7 +6,7 @@ Axes: B batch, T time, V vocabulary, E embedding features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -187,70 +187,6 @@ class Embedding(nn.Module):
         values = {"token_dropout": self.token_dropout, "row_dropout": self.row_dropout}
         options = "".join(f", {name}={value}" for name, value in values.items() if value)
         return f"{self.vocabulary_size}, {self.size}{options}"
-
-
-class _WithoutPadding(torch.autograd.Function):
-    """The weights unchanged, with a gradient of zeros for the row of padding, without copying a large table."""
-
-    @staticmethod
-    def forward(weight: Tensor) -> Tensor:
-        return weight.view_as(weight)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        masked = gradient.clone() if torch.is_grad_enabled() else gradient
-        masked[PADDING] = 0.0
-        return masked
-
-
-def _without_padding(weight: Tensor) -> Tensor:
-    same: Tensor = _WithoutPadding.apply(weight)  # type: ignore[no-untyped-call]
-    return same
-
-
-class TiedLinear(nn.Module):
-    r"""An output layer with the weights of an embedding: :math:`\mathrm{logits} = E h + b`.
-
-    The weights are the embedding's own parameter, trained by both. The row of padding is zeros.
-
-    Args:
-        embedding: the embedding with the shared weights (V, E); inputs have E features.
-        bias: whether to learn a bias for each id.
-
-    Reference:
-        Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
-
-    Example:
-        >>> embedding = Embedding(10, 4)
-        >>> TiedLinear(embedding)(torch.zeros(2, 3, 4)).shape
-        torch.Size([2, 3, 10])
-    """
-
-    def __init__(self, embedding: Embedding, *, bias: bool = True) -> None:
-        super().__init__()
-        # not registered: a shared parameter has one owner and one name in a saved file
-        self._shared = (embedding,)
-        self.bias = nn.Parameter(torch.zeros(embedding.vocabulary_size)) if _check.flag("bias", bias) else None
-
-    @property
-    def embedding(self) -> Embedding:
-        """The embedding with the shared weights."""
-        return self._shared[0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (…, V) for x (…, E)."""
-        weight = self.embedding.weight
-        if x.shape[-1] != weight.shape[1]:
-            raise ShapeError(describe("shape of x", tuple(x.shape), f"(…, {weight.shape[1]}), as the embedding"))
-        # padding has a logit too, so the loss would move its row away from zeros
-        return functional.linear(x, _without_padding(weight), self.bias)
-
-    def extra_repr(self) -> str:
-        return f"{self.embedding.size}, {self.embedding.vocabulary_size}, bias={self.bias is not None}"
 
 
 def _words_by_id(vocabulary: Sequence[str] | Mapping[str, int]) -> list[str | None]:

@@ -3,12 +3,12 @@
 from rekur.program.costs import Cost, costs
 from rekur.program.draw import draw_sequences
 from rekur.program.engine import Engine
-from rekur.program.files import check_weights, read_program, write_program
 from rekur.program.live import Live
 from rekur.program.many import Many
 from rekur.program.ops import Op, State
 from rekur.program.program import Input, Program, Weight
 from rekur.program.quantised import dequantise, in_precision, quantise
+from rekur.program.stored_weights import check_weights
 
 __all__ = [
     "Cost",
@@ -26,6 +26,4 @@ __all__ = [
     "draw_sequences",
     "in_precision",
     "quantise",
-    "read_program",
-    "write_program",
 ]

@@ -13,9 +13,9 @@ import numpy as np
 from rekur._check import choice
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.program.files import check_weights
 from rekur.program.ops import SCALE, SMALL
 from rekur.program.program import Program, Weight
+from rekur.program.stored_weights import check_weights
 
 _LARGEST = np.float32(127)
 

@@ -17,9 +17,9 @@ from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur._version import __version__
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
-from rekur.program.files import check_weights
 from rekur.program.ops import SMALL
 from rekur.program.program import Program
+from rekur.program.stored_weights import check_weights
 from rekur.runtime import layout
 from rekur.runtime.content import check_content
 from rekur.runtime.layout import COPY_AGAIN, damaged

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rekur.errors import InputError, describe
-from rekur.program.files import pack_weights
 from rekur.program.quantised import quantise
+from rekur.program.stored_weights import pack_weights
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.save import write_bundle

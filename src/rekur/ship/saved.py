@@ -9,7 +9,7 @@ import numpy as np
 
 from rekur._tensors import pack
 from rekur.models import LanguageNetwork, SequenceModel
-from rekur.program.files import PROGRAM, WEIGHTS
+from rekur.runtime.layout import PROGRAM, PROGRAM_WEIGHTS
 from rekur.ship.lowering import lower
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ def program_files(model: SequenceModel | LanguageNetwork, weights: Mapping[str, 
     program, arrays = lower(model, task)
     files = {PROGRAM: program.to_json().encode()}
     shared = all(_same(weights.get(name), array) for name, array in arrays.items())
-    return files if shared else {**files, WEIGHTS: pack("weights", arrays)}
+    return files if shared else {**files, PROGRAM_WEIGHTS: pack("weights", arrays)}
 
 
 def _same(saved: Array | None, array: Array) -> bool:

@@ -1,18 +1,15 @@
-"""Programs to files and back: readable ``program.json``, and weights as safetensors."""
+"""The weights of a program in its file: checked against the program, and packed as safetensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from rekur._tensors import Array, pack, unpack
-from rekur.errors import InputError, SaveError, ShapeError, describe, did_you_mean
+from rekur._tensors import Array, pack
+from rekur.errors import InputError, ShapeError, describe, did_you_mean
 from rekur.program.program import Program
 
-PROGRAM = "program.json"
-WEIGHTS = "program.safetensors"
 #: NumPy types for the bits of types that it lacks
 _HELD = {"bfloat16": "uint16"}
 
@@ -66,51 +63,3 @@ def pack_weights(program: Program, weights: Mapping[str, Array]) -> bytes:
     """
     small = {name for name, weight in program.weights.items() if weight.dtype == "bfloat16"}
     return pack("weights", weights, bfloat16=small)
-
-
-def write_program(folder: str | Path, program: Program, weights: Mapping[str, Array]) -> Path:
-    """Write a program and its weights into an existing folder, and return the folder.
-
-    Raises:
-        InputError: the weights do not match the program.
-        SaveError: the files cannot be written.
-
-    Example:
-        >>> write_program("runs/reviews", program, weights)  # doctest: +SKIP
-        PosixPath('runs/reviews')
-    """
-    root = Path(folder)
-    arrays = check_weights(program, weights)
-    try:
-        (root / WEIGHTS).write_bytes(pack_weights(program, arrays))
-        (root / PROGRAM).write_text(program.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise SaveError(f"{root}: got '{error.strerror}'; expected a folder that can be written to.") from error
-    return root
-
-
-def read_program(folder: str | Path) -> tuple[Program, dict[str, Array]]:
-    """Return the program in a folder, and its weights.
-
-    Raises:
-        InputError: a file is missing, the program is invalid, or its weights do not match it.
-
-    Example:
-        >>> program, weights = read_program("runs/reviews")  # doctest: +SKIP
-    """
-    root = Path(folder)
-    program = Program.from_json(_read(root / PROGRAM))
-    try:
-        weights = unpack(_read(root / WEIGHTS), bfloat16=True)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{root / WEIGHTS}: got {error}; expected safetensors.") from error
-    return program, check_weights(program, weights)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: got '{error.strerror}'; expected a file of a program.") from error
