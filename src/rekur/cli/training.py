@@ -180,12 +180,10 @@ def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:
         absolute: the same folder, as a path that holds wherever the current folder is.
         there: the bundle that stood there when the run began, which alone may be replaced.
     """
-    from rekur.tasks.store import save
-
     saved, stopped = saving.Saved(how.out, ""), task.result_.stopped == "interrupted"
     if not stopped or task.result_.best_epoch:
         overwrite = how.overwrite and _bundle_at(how.out) == there
-        saved = saving.save(lambda folder: save(task, folder, overwrite=overwrite, carry_over=True), how.out, absolute)
+        saved = saving.save(lambda folder: task.save(folder, overwrite=overwrite, carry_over=True), how.out, absolute)
     if saved.reason:
         click.echo(f"rekur: {saved.reason} The model is saved in {saved.folder} instead.", err=True)
         if not stopped:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rekur._numbers import shown, shown_interval
-from rekur.models import count_parameters
-
-if TYPE_CHECKING:
-    from rekur.tasks.estimator import Estimator
+from rekur.features import Features
 
 _HEADLINES = (
     "loss",
@@ -27,58 +25,66 @@ _HEADLINES = (
 )
 
 
-def card(task: Estimator, name: str) -> str:
-    """Return the README of a bundle, in Markdown."""
-    spec, result = task.model_.spec, task.result_
-    article = "An" if spec.cell[0] in "lmr" else "A"
-    live = task.model_.streams
+def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapping[str, Any]) -> str:
+    """Return the README of a bundle, in Markdown.
+
+    Args:
+        name: of the bundle.
+        config: the configuration of the bundle.
+        features: the fitted features.
+        metrics: the scores on validation items.
+    """
+    task, spec, training = config["task"], config["model"], config["training"]
+    article = "An" if spec["cell"][0] in "lmr" else "A"
+    live = not spec.get("bidirectional")
     direction = "causal, can run live" if live else "bidirectional"
-    counted = "items" if "items" in task.metrics_ else "tokens"
+    counted = "items" if "items" in metrics else "tokens"
     lines = [
         "---",
         "library_name: rekur",
-        "tags: [recurrent, " + task.task + "]",
+        f"tags: [recurrent, {task}]",
         "---",
         f"# {name}",
         "",
-        f"{article} {spec.cell} model ({spec.num_layers} × {spec.hidden_size}, {direction}) made by "
-        f"[Rekur](https://pypi.org/project/rekur/) for the task *{task.task}*; "
-        f"{count_parameters(task.model_):,} weights.",
+        f"{article} {spec['cell']} model ({spec['num_layers']} × {spec['hidden_size']}, {direction}) made by "
+        f"[Rekur](https://pypi.org/project/rekur/) for the task *{task}*; "
+        f"{training['parameters']:,} weights.",
         "",
-        f"## Scores on the {task.metrics_['split']} {counted} ({task.metrics_[counted]:,})",
+        f"## Scores on the {metrics['split']} {counted} ({metrics[counted]:,})",
         "",
-        *_table(task.metrics_),
+        *_table(metrics),
         "",
         "## Input",
         "",
-        *[f"- {what}: {how}" for what, how in task.features_.describe()],
+        *[f"- {what}: {how}" for what, how in features.describe()],
         "",
         "## Training",
         "",
-        f"- ended: {result.stopped}, after {result.seconds:.0f} s; weights of evaluation {result.best_epoch} kept",
-        *[f"- {event}" for event in result.events],
+        f"- ended: {training['stopped']}, after {training['seconds']:.0f} s; "
+        f"weights of evaluation {training['best_epoch']} kept",
+        *[f"- {event}" for event in training["events"]],
         "",
         "## Use",
         "",
         "```sh",
-        *_uses(task, name),
+        *_uses(name, task, live),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _uses(task: Estimator, name: str) -> list[str]:
+def _uses(name: str, task: str, live: bool) -> list[str]:
     """Return the commands that a person tries first."""
-    if task.task == "language":
+    if task == "language":
         return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
     return [
         f"rekur predict {name} FILE",
-        f"rekur {f'stream {name}' if task.model_.streams else f'evaluate {name} FILE'}",
+        f"rekur {f'stream {name}' if live else f'evaluate {name} FILE'}",
     ]
 
 
-def _table(metrics: dict[str, Any]) -> list[str]:
+def _table(metrics: Mapping[str, Any]) -> list[str]:
     baseline = metrics.get("baseline", {})
     rows = [
         "| | this model | 95 % interval | " + baseline.get("name", "baseline") + " |",

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
+import platform
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
 from rekur import _check
-from rekur.errors import InputError, NotFittedError, describe
+from rekur._version import __version__
+from rekur.errors import InputError, NotFittedError, describe, printable
 from rekur.features import Features
+from rekur.models import count_parameters
+from rekur.runtime import write_bundle
+from rekur.ship import program_files
+from rekur.tasks.card import card
 from rekur.tasks.early import announce
 from rekur.tasks.recipe import TRAIN_OPTIONS
-from rekur.tasks.store import save
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 from rekur.train.world import current
 
@@ -109,16 +116,57 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _train_options(self) -> TrainOptions:
         return TrainOptions(**{name: self.chosen_[name] for name in TRAIN_OPTIONS})
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the model as a bundle: a folder of JSON and safetensors.
+    def save(self, folder: str | Path, *, overwrite: bool = False, carry_over: bool = False) -> Path:
+        """Write the model as a bundle: a folder of JSON and safetensors, whole or not at all.
 
         Args:
             folder: must not exist yet, unless ``overwrite``.
             overwrite: replace a bundle that is there.
+            carry_over: keep other files that are there, instead of refusing the folder.
         """
         if not isinstance(folder, str | os.PathLike):
             raise InputError(describe("folder", folder, "the path of a folder"))
-        return save(self, Path(folder), overwrite=overwrite)
+        folder, config = Path(folder), self._config()
+        weights = {name: np.ascontiguousarray(value.numpy()) for name, value in self.model_.state_dict().items()}
+        written = write_bundle(
+            folder,
+            config=config,
+            weights=weights,
+            features=self.features_,
+            metrics=self.metrics_,
+            history_rows=self.history_.rows,
+            card=card(printable(folder.name), config, self.features_, self.metrics_),
+            files=program_files(self.model_, weights, self.task),
+            overwrite=overwrite,
+            carry_over=carry_over,
+        )
+        self.fingerprint_ = written.fingerprint
+        return folder
+
+    def _config(self) -> dict[str, Any]:
+        """Return the configuration of the bundle: task, model, target, options, and how training went."""
+        result = self.result_
+        return {
+            "task": self.task,
+            "model": self.model_.spec.to_dict(),
+            "targets": self._target_state(),
+            "options": self.get_params(deep=False),
+            "columns": getattr(self, "columns_", {}),
+            "training": {
+                "chosen": self.chosen_,
+                "best_epoch": result.best_epoch,
+                "best_score": result.best_score if math.isfinite(result.best_score) else None,
+                "stopped": result.stopped,
+                "seconds": round(result.seconds, 2),
+                "events": list(result.events),
+                "parameters": count_parameters(self.model_),
+                "versions": {
+                    "rekur": __version__,
+                    "torch": torch.__version__,
+                    "python": platform.python_version(),
+                },
+            },
+        }
 
     def __getattr__(self, name: str) -> Any:
         """Say that what ends in an underscore is learnt, where it is not there yet."""
