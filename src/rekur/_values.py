@@ -226,9 +226,9 @@ def is_row(value: Any) -> bool:
     return holds and getattr(value, "ndim", 1) != 0 and not isinstance(value, str | bytes | dict | Set)
 
 
-def members(row: Any, thing: str = "value") -> list[Any]:
+def members(row: Any) -> list[Any]:
     """Return the values of a row as a list."""
-    return list(row if isinstance(row, list | tuple) else as_array(row, thing))
+    return list(row if isinstance(row, list | tuple) else as_array(row, "value"))
 
 
 def _without_masks(values: list[Any] | tuple[Any, ...], thing: str) -> list[Any] | tuple[Any, ...]:

@@ -125,19 +125,17 @@ def test_the_rows_of_all_processes_are_those_of_one(drawn: tuple[Text, dict[str,
     rows=st.integers(1, 9),
     context=st.integers(0, 12),
     chunk_length=st.integers(1, 12),
-    size=st.integers(1, 3),
 )
 def test_evaluation_counts_every_token_once(
-    text: Text, reset: bool, rows: int, context: int, chunk_length: int, size: int
+    text: Text, reset: bool, rows: int, context: int, chunk_length: int
 ) -> None:
     seen: list[int] = []
-    for rank in range(size):
-        options = {"reset": reset, "rows": rows, "context": context, "chunk_length": chunk_length}
-        for number, chunk in enumerate(evaluation_chunks(*text, **options, rank=rank, size=size)):
-            assert chunk.first == (number == 0)
-            assert 1 <= chunk.x.shape[1] <= chunk_length
-            check_evaluation_chunk(chunk, text, reset)
-            seen += chunk.places[chunk.targets != 0].tolist()
+    options = {"reset": reset, "rows": rows, "context": context, "chunk_length": chunk_length}
+    for number, chunk in enumerate(evaluation_chunks(*text, **options)):
+        assert chunk.first == (number == 0)
+        assert 1 <= chunk.x.shape[1] <= chunk_length
+        check_evaluation_chunk(chunk, text, reset)
+        seen += chunk.places[chunk.targets != 0].tolist()
     assert sorted(seen) == list(range(len(text.ids)))
 
 

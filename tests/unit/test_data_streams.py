@@ -122,4 +122,3 @@ def test_documents_are_kept_whole_where_the_state_begins_anew() -> None:
 
 def test_nothing_to_evaluate_is_no_chunk() -> None:
     assert list(evaluation_chunks(IDS[:0], STARTS[:0], reset=True, rows=3)) == []
-    assert list(evaluation_chunks(IDS[:1], STARTS[:1], reset=False, rows=3, rank=1, size=2)) == []

@@ -226,7 +226,7 @@ def identity(location: Location | Input) -> tuple[Any, ...]:
     return status.st_dev, status.st_ino
 
 
-def refuse_twice(locations: list[Any], thing: str = "files") -> None:
+def refuse_twice(locations: list[Any]) -> None:
     """Raise if one stream is listed twice: its first reader would leave nothing for the second."""
     seen: dict[tuple[Any, ...], Any] = {}
     for location in locations:
@@ -234,7 +234,7 @@ def refuse_twice(locations: list[Any], thing: str = "files") -> None:
             key = identity(location)
             if key in seen:
                 both = f"{name_of(seen[key])} and {name_of(location)}, which are one stream"
-                raise InputError(f"{thing}: got {both}; expected it once. Save it in a file to read it twice.")
+                raise InputError(f"files: got {both}; expected it once. Save it in a file to read it twice.")
             seen[key] = location
 
 

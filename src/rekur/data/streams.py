@@ -290,8 +290,6 @@ def evaluation_chunks(
     rows: int = 1,
     context: int = 0,
     chunk_length: int = 256,
-    rank: int = 0,
-    size: int = 1,
 ) -> Iterator[Chunk]:
     """Yield a text in chunks in which every token is a target exactly once.
 
@@ -305,8 +303,6 @@ def evaluation_chunks(
         rows: parts side by side, 1 or more.
         context: tokens that a part is warmed up on, where documents are not reset.
         chunk_length: steps of a chunk; the last may be shorter, and rows that have ended are filled with 0.
-        rank: number of this process; it has its share of the parts.
-        size: number of processes.
 
     Example:
         >>> ids, starts = np.array([5, 6, 7, 8, 9]), np.array([0])
@@ -323,7 +319,7 @@ def evaluation_chunks(
         borders = np.append(starts, total)
         edges = np.unique(np.append(borders[np.searchsorted(borders, edges[:-1])], total))
         context = 0
-    begins, ends = edges[:-1][rank::size], edges[1:][rank::size]
+    begins, ends = edges[:-1], edges[1:]
     warm = np.maximum(0, begins - context)
     for start in range(0, int((ends - warm).max(initial=0)), chunk_length):
         places = warm[:, None] + np.arange(start, start + chunk_length)

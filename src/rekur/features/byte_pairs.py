@@ -12,7 +12,7 @@ import numpy as np
 from rekur._check import need
 from rekur.features.vocabulary import Ids, Vocabulary
 
-_CACHED_PIECES = 50_000
+_CACHED_PIECES, _PIECES_A_LINE = 50_000, 1000
 
 
 @functools.cache
@@ -61,11 +61,11 @@ def learn_merges(counts: Mapping[str, int], *, max_tokens: int, min_count: int) 
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
 
 
-def _spelt_lines(counts: Mapping[str, int], longest: int = 1000) -> Iterator[str]:
+def _spelt_lines(counts: Mapping[str, int]) -> Iterator[str]:
     for piece, count in sorted(counts.items()):
         spelt = spell(piece)
-        for start in range(0, count, longest):
-            yield " ".join([spelt] * min(longest, count - start))
+        for start in range(0, count, _PIECES_A_LINE):
+            yield " ".join([spelt] * min(_PIECES_A_LINE, count - start))
 
 
 class BytePairs:

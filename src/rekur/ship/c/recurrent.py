@@ -41,12 +41,12 @@ def recur(model: Model, section: Section, op: Op) -> None:
     section.alias(op, model.state(op, "h"), begins_zero=slot.begins == 0.0)
 
 
-def _sums(model: Model, section: Section, op: Op, cell: Cell, x: str, more: int = 0) -> str:
-    """Add the sums of all gates (bias, product with x, product with h); return their C expression, with room after."""
+def _sums(model: Model, section: Section, op: Op, cell: Cell, x: str) -> str:
+    """Add the sums of all gates (bias, product with x, product with h); return their C expression."""
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     if cell.norm:
         return _normalised_sums(model, section, op, cell, x)
-    y = section.scratch(rows + more)
+    y = section.scratch(rows)
     start(section, y, _bias(model, op), rows)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, rows, 0, cell.input, x)
     section.call("add_product", y, model.matrix(op, "weight_hh"), 0, rows, 0, cell.output, h)
