@@ -115,7 +115,7 @@ def agreement() -> dict[str, Any]:
 
 def rivals_of(model: rekur.Classifier, folder: Path, onnx: bool) -> dict[str, Session[Any]]:
     """Return live sessions of one model on each engine."""
-    parts = (model.features_, model.answers_.present)
+    parts = (model.features_, model.target_.answer)
     rivals = {"rekur": rekur.load(folder).stream(), "torch": Session(TorchModel(model.model_), *parts)}
     if onnx:
         rivals["onnx"] = Session(OnnxModel(folder), *parts)

@@ -15,9 +15,13 @@ def lazily(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str], An
 
     Args:
         package: the package's name.
-        sources: module, below the package -> the names it defines, separated by spaces.
+        sources: module, below the package or in full (``rekur.…``) -> the names it defines, separated by spaces.
     """
-    modules = {name: f"{package}.{module}" for module, names in sources.items() for name in names.split()}
+    modules = {
+        name: module if module.startswith("rekur.") else f"{package}.{module}"
+        for module, names in sources.items()
+        for name in names.split()
+    }
 
     def find(name: str) -> Any:
         if name not in modules:

@@ -83,7 +83,7 @@ def answers_of(folder: Path, items: list[Any]) -> dict[str, Any]:
     """Return what a saved model of items answers: whole, live, and from a state in the middle."""
     model = rekur.load(folder)
     answers: dict[str, Any] = {"items": plain(items), "predict": plain(model.predict(items))}
-    if model.task == "classify" and not hasattr(model.answers_, "threshold"):
+    if model.task == "classify":
         answers["probabilities"] = plain(model.predict_proba(items))
     if model.engine.program.causal:
         events = events_of(items[0])

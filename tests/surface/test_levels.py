@@ -36,6 +36,7 @@ RUNTIME = {
     "features": 1,
     "metrics": 1,
     "program": 2,
+    "targets": 2,
     "runtime": 3,
     "export": 4,
     "check": 5,

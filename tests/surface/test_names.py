@@ -31,7 +31,7 @@ NAMES = {
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
     "rekur.metrics": (
-        "SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
+        "METRICS Metric SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
         "classification_scores detect_scheme language_scores multilabel_scores regression_scores share_interval "
         "tag_record tag_scores"
     ),
@@ -48,9 +48,8 @@ NAMES = {
         "in_precision quantise"
     ),
     "rekur.runtime": (
-        "Answering Answers Bundle ClassAnswers LanguagePredictor NumberAnswers Prediction Predictor "
-        "ProgramModel ProgramSteps ScoreLoss Session StepModel Writing answers_from check_writable documents load "
-        "read_bundle runner score_loss write_bundle write_quantised"
+        "Answering Bundle LanguagePredictor Predictor ProgramModel ProgramSteps ScoreLoss Session StepModel Writing "
+        "check_writable documents load read_bundle runner score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.ship": ("CExport export_c export_onnx live_model lower program_files step_function"),
@@ -59,6 +58,7 @@ NAMES = {
         "to_stack to_torch write_keras write_nodes"
     ),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
+    "rekur.targets": "KINDS LabelTarget NumberTarget Prediction Target restore_target",
     "rekur.tasks": (
         "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"
     ),

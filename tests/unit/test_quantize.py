@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.metrics import f1_score
 
 import rekur
 from rekur import Classifier, LanguageModel, Regressor
@@ -102,8 +103,9 @@ def test_several_labels_and_both_directions(made: Path, tmp_path: Path) -> None:
     items, labels = ["fine film", "a plot", "the plot is fine"], [["fine"], ["plot"], ["plot"]]
     after = rekur.load(made / "several")
     loss = score_loss(before, after, Corpus.from_lists(items, labels))
-    right = before.predict(items) == before.answers_.encode(labels, "y")
-    assert loss.before == loss.after == pytest.approx(right.all(axis=1).mean())
+    assert loss.score == "micro_f1"
+    predicted, truth = before.predict(items), before.target_.encode_items(labels, "y").astype(int)
+    assert loss.before == loss.after == pytest.approx(f1_score(truth, predicted, average="micro"))
     assert (loss.lost, loss.interval) == (0, (0, 0))
     rows = "".join(f"{text}\t{','.join(names)}\n" for text, names in zip(items, labels, strict=True))
     (tmp_path / "several.tsv").write_text("text\tlabels\n" + rows)

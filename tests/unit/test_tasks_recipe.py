@@ -22,7 +22,7 @@ def facts(**changes: Any) -> Facts:
 
 def encoded(rows: list[int], targets: list[int]) -> Encoded:
     steps = Ragged.from_iter(np.array(s, np.int32) for s in ([2, 3, 3], [2], [3, 4], [4, 4, 4]))
-    return Encoded(steps, np.array(targets), np.array(rows))
+    return Encoded({"steps": steps}, np.array(targets), np.array(rows))
 
 
 def test_the_ratios_are_those_of_their_formula_over_training_rows_only() -> None:

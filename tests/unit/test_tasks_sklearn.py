@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rekur import Classifier, Regressor
 from rekur.errors import InputError, NotFittedError
-from rekur.runtime import ClassAnswers
+from rekur.targets import LabelTarget
 from rekur.tasks import load
 
 SMALL: dict[str, Any] = {"epochs": 2, "hidden_size": 6, "embedding_size": 6, "baseline": False}
@@ -231,19 +231,26 @@ def test_equal_items_with_different_labels_do_not_leave_a_label_untrained() -> N
 def test_class_weight_and_label_smoothing_change_the_loss() -> None:
     import torch
 
+    from rekur.models.heads import LabelHead
+
     X, y = TEXTS, [0] * 18 + [1] * 6
-    plain, balanced, smooth = (
-        Classifier(**{**SMALL, "epochs": 1}, **more).fit(X, y, X_valid=X, y_valid=y)
-        for more in ({}, {"class_weight": "balanced"}, {"label_smoothing": 0.2})
-    )
-    scores, targets = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1])
-    right, wrong = float(np.log1p(np.exp(-2))), float(np.log1p(np.exp(2)))
-    assert float(plain._loss(scores, targets)) == pytest.approx((right + wrong) / 2)
     weights = np.array([24 / (2 * 18), 24 / (2 * 6)])
+    outputs, targets = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1])
+    right, wrong = float(np.log1p(np.exp(-2))), float(np.log1p(np.exp(2)))
+    assert float(LabelHead(2).loss(outputs, targets)) == pytest.approx((right + wrong) / 2)
     expected = (weights * [right, wrong]).sum() / weights.sum()
-    assert float(balanced._loss(scores, targets)) == pytest.approx(expected)
+    assert float(LabelHead(2, weight=weights).loss(outputs, targets)) == pytest.approx(expected)
     expected = 0.9 * (right + wrong) / 2 + 0.1 * (right + wrong) / 2
-    assert float(smooth._loss(scores, targets)) == pytest.approx(expected)
+    assert float(LabelHead(2, smoothing=0.2).loss(outputs, targets)) == pytest.approx(expected)
+    losses = [
+        Classifier(**{**SMALL, "epochs": 1}, **more).fit(X, y, X_valid=X, y_valid=y).history_.rows[0]["train_loss"]
+        for more in (
+            {"label_smoothing": 0.0},
+            {"label_smoothing": 0.0, "class_weight": "balanced"},
+            {"label_smoothing": 0.2},
+        )
+    ]
+    assert len(set(losses)) == 3
 
 
 TAGS = [["up"], ["down", "odd"], [], ["up", "odd"]] * 6
@@ -320,14 +327,13 @@ def test_the_random_state_of_others_is_left_alone() -> None:
 def test_recurrent_dropout_is_refused_for_the_cells_that_cannot_take_it_and_only_for_them() -> None:
     from rekur.cells import CELLS
     from rekur.models import SequenceSpec, build
-    from rekur.tasks.early import check_options
 
     for cell in CELLS:
         spec = {"discrete": True, "input_size": 9, "output_size": 2, "cell": cell, "hidden_size": 8}
         outcomes = []
         for act in (
             lambda spec=spec: build(SequenceSpec(**spec, recurrent_dropout=0.2)),
-            lambda cell=cell: check_options(Classifier(cell=cell, recurrent_dropout=0.2)),
+            lambda cell=cell: Classifier(cell=cell, recurrent_dropout=0.2).check_options(),
         ):
             try:
                 act()
@@ -339,5 +345,5 @@ def test_recurrent_dropout_is_refused_for_the_cells_that_cannot_take_it_and_only
 
 @pytest.mark.parametrize("scores", [[np.nan, 0.0], [0.0, np.nan], [np.nan, np.nan]])
 def test_scores_of_a_broken_model_are_shown_as_they_are(scores: list[float]) -> None:
-    shown = ClassAnswers(["bad", "good"], multi_label=False).present(np.array(scores, np.float32))
+    shown = LabelTarget(["bad", "good"], multi_label=False).answer(np.array(scores, np.float32))
     assert np.isnan(list(shown.probabilities.values())).all()

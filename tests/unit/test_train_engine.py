@@ -257,7 +257,7 @@ def test_without_a_number_they_come_by_time(tmp_path: Path, monkeypatch: pytest.
 def test_a_fingerprint_sees_every_value_and_the_order() -> None:
     def of(items: list[list[int]], targets: list[int], rows: list[int]) -> str:
         steps = Ragged.from_iter(np.array(item, dtype=np.int32) for item in items)
-        return Encoded(steps, np.array(targets), np.array(rows)).fingerprint()
+        return Encoded({"steps": steps}, np.array(targets), np.array(rows)).fingerprint()
 
     base = of([[1, 2], [3]], [0, 1], [0, 1])
     assert of([[1, 2], [3]], [0, 1], [0, 1]) == base

@@ -20,7 +20,7 @@ from rekur.data.cells import numbers_in_text, time_of
 from rekur.data.label_forms import alike_labels
 from rekur.errors import BundleError, DataWarning, InputError
 from rekur.features import SymbolFeatures, restore
-from rekur.runtime import ClassAnswers
+from rekur.targets import LabelTarget
 
 SMALL: dict[str, Any] = {"hidden_size": 3, "epochs": 1, "baseline": False, "seed": 0}
 TEXTS = [f"{'good' if i % 2 else 'bad'} film {i}" for i in range(20)]
@@ -198,13 +198,13 @@ def test_times_of_two_kinds_in_a_case_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_classes_are_the_labels_as_given(labels: list[Any]) -> None:
-    answers = ClassAnswers(labels, multi_label=False)
-    assert answers.classes.tolist() == labels
-    assert list(map(type, answers.classes.tolist())) == list(map(type, labels))
-    assert answers.predict(np.eye(2, dtype=np.float32)).tolist() == labels
-    assert list(answers.present(np.zeros(2, np.float32)).probabilities) == list(map(str, labels))
-    saved = json.loads(json.dumps(answers.to_dict()))
-    assert ClassAnswers(**saved).classes.tolist() == labels
+    target = LabelTarget(labels, multi_label=False)
+    assert target.classes.tolist() == labels
+    assert list(map(type, target.classes.tolist())) == list(map(type, labels))
+    assert target.values(np.eye(2, dtype=np.float32)).tolist() == labels
+    assert list(target.answer(np.zeros(2, np.float32)).probabilities) == list(map(str, labels))
+    saved = json.loads(json.dumps(target.to_dict()))
+    assert LabelTarget.from_dict(saved).classes.tolist() == labels
 
 
 def test_labels_of_any_container(tmp_path: Path) -> None:

@@ -227,11 +227,11 @@ def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
 def _scores_by(model: Any) -> Callable[[list[Array]], Sequence[Array]]:
     def scores(sequences: list[Array]) -> Sequence[Array]:
         if model.task != "language":
-            rows: Array = model._scores_of_steps(Ragged.from_iter(sequences))
+            rows: Array = model.outputs_of_steps(Ragged.from_iter(sequences))
             return list(rows)
         lengths = [len(x) for x in sequences]
         starts = np.cumsum([0, *lengths[:-1]])
-        each = model._nats(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)
+        each = model.nats_of_tokens(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)
         return np.split(each, starts[1:])
 
     return scores

@@ -18,7 +18,6 @@ from rekur.data import encode_texts
 from rekur.errors import InputError, describe
 from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, LanguagePredictor, Predictor, runner
-from rekur.runtime.answers import ClassAnswers
 
 #: lengths of random sequences
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
@@ -65,8 +64,7 @@ class Subject:
     @cached_property
     def scores(self) -> list[str]:
         """The label of each score; empty unless the model is a classifier."""
-        answers = getattr(self.runner, "answers_", None)
-        return [str(label) for label in answers.classes] if isinstance(answers, ClassAnswers) else []
+        return self.runner.target_.output_names if isinstance(self.runner, Predictor) else []
 
 
 def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:

@@ -15,10 +15,12 @@ from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, split_input
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
+from rekur.metrics import METRICS
 from rekur.runtime import check_writable, read_bundle, runner, write_quantised
-from rekur.runtime.compare import UNITS, ScoreLoss, bytes_of, score_loss, step_times
+from rekur.runtime.compare import ScoreLoss, bytes_of, score_loss, step_times
 
-_SHOWN = {"accuracy": "{:.2%}", "loss": "{:.4f}", "rmse": "{:.5g}"}
+#: unit of a loss -> how scores are written
+_SHOWN = {"points": "{:.2%}", "nats": "{:.4f}", "bits": "{:.4f}", "%": "{:.5g}"}
 
 
 @click.command("quantize")
@@ -64,7 +66,7 @@ def command(
         made = write_quantised(source, Path(trial) / "bundle", precision)
         small = runner(made)
         loss = score_loss(original, small, corpus)
-        allowed = UNITS[loss.score][1] if tolerance is None else tolerance
+        allowed = METRICS[loss.score].tolerance if tolerance is None else tolerance
         sizes = {"before": bytes_of(source), "after": bytes_of(made)}
     times = step_times([original.engine, small.engine])
     if not as_json:
@@ -111,7 +113,7 @@ def _between(loss: ScoreLoss) -> str:
 
 def _rows(loss: ScoreLoss, sizes: dict[str, dict[str, int]], times: list[float] | None) -> show.Rows:
     """Return the table: a row for the score, the bytes of the weights and of the bundle, and the time of a step."""
-    shown = _SHOWN[loss.score]
+    shown = _SHOWN[loss.unit]
     lost = f"{loss.lost:+.3g} {loss.unit} lost ({_between(loss)})"
     rows: list[list[Any]] = [[loss.score, shown.format(loss.before), shown.format(loss.after), lost]]
     for part in ("weights", "bundle"):

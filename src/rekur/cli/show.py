@@ -18,6 +18,7 @@ from rich.table import Table
 
 from rekur._numbers import counted, shown, shown_interval
 from rekur.cli import streams
+from rekur.metrics.table import METRICS
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
@@ -112,25 +113,6 @@ def _is_number(text: str) -> bool:
     return not text or _NUMBER.fullmatch(text) is not None
 
 
-#: scores that a person reads first, in this order
-HEADLINES = (
-    "accuracy",
-    "macro_f1",
-    "subset_accuracy",
-    "micro_f1",
-    "log_loss",
-    "calibration_error",
-    "rmse",
-    "mae",
-    "r2",
-    "loss",
-    "perplexity",
-    "bits_per_character",
-    "bits_per_byte",
-    "unknown_share",
-)
-
-
 def size(metrics: dict[str, Any], kind: str = "") -> str:
     """Return on how much a model was scored, such as ``40 items`` or, of a kind, ``40 validation items``."""
     kind = f"{kind} " if kind else ""
@@ -144,7 +126,7 @@ Rows = tuple[list[str], list[list[Any]]]
 
 def score_rows(metrics: dict[str, Any]) -> Rows:
     """Return the headline scores, with their intervals and those of the baseline where there are any."""
-    names, baseline = [name for name in HEADLINES if name in metrics], metrics.get("baseline") or {}
+    names, baseline = [name for name in METRICS if name in metrics], metrics.get("baseline") or {}
     columns = [[name.replace("_", " ") for name in names], [metrics[name] for name in names]]
     head, intervals = ["score", "this model"], [metrics.get(f"{name}_interval") for name in names]
     if any(intervals):

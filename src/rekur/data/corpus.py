@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +96,16 @@ class Corpus:
         with self.naming_the_place():
             return encode_items(self.items(), features)
 
+    def blocks(self, features: Transforms, size: int = 4096) -> Iterator[Ragged]:
+        """Yield the steps of the items, ``size`` items at a time."""
+        items = iter(self.items())
+        while True:
+            with self.naming_the_place():
+                steps = encode_items(islice(items, size), features)
+            if not len(steps):
+                return
+            yield steps
+
     @classmethod
     def from_lists(
         cls, X: Any, y: Any, name: str = "X", *, kind: str | None = None, channels: Sequence[str] | None = None
@@ -136,14 +147,22 @@ class Encoded:
     """Items as steps, with their targets.
 
     Attributes:
-        steps: all items, ragged.
+        inputs: name -> what the network reads of all items, ragged.
         targets: one row an item; class numbers (N,), flags (N, K) or numbers (N,).
         rows: the items that count here; several views share one store.
+        labels: the labels of all items as they were read.
     """
 
-    steps: Ragged
+    inputs: Mapping[str, Ragged]
     targets: NDArray[Any]
     rows: Ints
+    labels: Sequence[Any] = ()
+
+    @property
+    def steps(self) -> Ragged:
+        """The only input of all items."""
+        (steps,) = self.inputs.values()
+        return steps
 
     @property
     def lengths(self) -> Ints:

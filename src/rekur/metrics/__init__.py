@@ -1,19 +1,29 @@
 """Metrics with intervals; the names are scikit-learn's."""
 
-from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
-from rekur.metrics.language import Scored, language_scores
-from rekur.metrics.scores import (
-    calibration_curve,
-    calibration_error,
-    classification_scores,
-    multilabel_scores,
-    regression_scores,
-)
-from rekur.metrics.spans import tag_record, tag_scores
-from rekur.metrics.stats import bootstrap_interval, share_interval
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
+
+if TYPE_CHECKING:
+    from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
+    from rekur.metrics.language import Scored, language_scores
+    from rekur.metrics.scores import (
+        calibration_curve,
+        calibration_error,
+        classification_scores,
+        multilabel_scores,
+        regression_scores,
+    )
+    from rekur.metrics.spans import tag_record, tag_scores
+    from rekur.metrics.stats import bootstrap_interval, share_interval
+    from rekur.metrics.table import METRICS, Metric
 
 __all__ = [
+    "METRICS",
     "SCHEMES",
+    "Metric",
     "Scheme",
     "SchemeChoice",
     "Scored",
@@ -29,3 +39,16 @@ __all__ = [
     "tag_record",
     "tag_scores",
 ]
+
+#: the table alone is read without NumPy
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
+        "language": "Scored language_scores",
+        "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",
+        "spans": "tag_record tag_scores",
+        "stats": "bootstrap_interval share_interval",
+        "table": "METRICS Metric",
+    },
+)

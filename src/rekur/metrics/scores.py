@@ -1,5 +1,7 @@
 """The scores of classifiers and regressors with intervals; precision, recall and F1 as in scikit-learn.
 
+Each is made of *records*: one row of numbers an item, from which any choice of items can be scored again.
+
 Axes: N items, K classes.
 """
 
@@ -17,101 +19,175 @@ FEWEST_ITEMS = 5
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
+Records = NDArray[np.float64]
 
 
-def classification_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
-    """Return the scores of a single-label classifier as plain JSON.
+def class_records(truth: Ints, probabilities: Floats) -> Records:
+    """Return the records of a single-label classifier (N, 4): class, predicted class, its probability, nats.
 
     Args:
         truth: the true class of each item, int (N,), in [0, K).
         probabilities: the model's probabilities, (N, K).
+    """
+    guess = probabilities.argmax(axis=1)
+    items = np.arange(len(truth))
+    nats = -np.log(np.clip(probabilities[items, truth], 1e-12, 1.0))
+    return np.column_stack([truth, guess, probabilities[items, guess], nats]).astype(np.float64)
+
+
+def class_scores(records: Records, count: int) -> dict[str, float]:
+    """Return accuracy, macro F1, log loss in nats and calibration error of records of ``count`` classes."""
+    truth, guess = records[:, 0].astype(np.intp), records[:, 1].astype(np.intp)
+    right = truth == guess
+    return {
+        "accuracy": float(right.mean()),
+        "macro_f1": _macro_f1(truth, guess, count),
+        "log_loss": 0.0 + float(records[:, 3].mean()),
+        "calibration_error": calibration_error(right, records[:, 2]),
+    }
+
+
+def class_report(records: Records, labels: list[str]) -> dict[str, Any]:
+    """Return all that is told of a single-label classifier, as plain JSON.
+
+    Args:
+        records: of :func:`class_records`.
         labels: names of the K classes.
 
     Returns:
-        ``items``, ``accuracy``, ``macro_f1``, their 95 % intervals, ``log_loss`` in nats, ``calibration_error`` and
-        its ``calibration`` curve, ``per_class`` (precision, recall, f1, support), and ``confusion`` (rows: truth,
+        ``items``, the scores of :func:`class_scores`, 95 % intervals of ``accuracy`` and ``macro_f1``, the
+        ``calibration`` curve, ``per_class`` (precision, recall, f1, support), and ``confusion`` (rows: truth,
         columns: prediction).
     """
-    guess = probabilities.argmax(axis=1)
-    right = guess == truth
-
-    def macro_f1(index: Any) -> float:
-        # as scikit-learn's f1_score(average="macro") over the classes that occur, but fast enough for resampling
-        hits = np.bincount(truth[index][right[index]], minlength=len(labels))
-        twice = np.bincount(truth[index], minlength=len(labels)) + np.bincount(guess[index], minlength=len(labels))
-        return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
-
+    truth, guess = records[:, 0].astype(np.intp), records[:, 1].astype(np.intp)
+    scores, right = class_scores(records, len(labels)), truth == guess
     confusion = np.bincount(truth * len(labels) + guess, minlength=len(labels) ** 2).reshape(len(labels), -1)
-    everything = np.arange(len(truth))
     return {
-        "items": len(truth),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(int(right.sum()), len(truth)),
-        "macro_f1": macro_f1(everything),
-        "macro_f1_interval": score_interval(macro_f1, len(truth)),
-        "log_loss": 0.0 - float(np.log(np.clip(probabilities[everything, truth], 1e-12, 1.0)).mean()),
-        "calibration_error": calibration_error(right, probabilities.max(axis=1)),
-        "calibration": calibration_curve(right, probabilities.max(axis=1)),
+        "items": len(records),
+        "accuracy": scores["accuracy"],
+        "accuracy_interval": share_interval(int(right.sum()), len(records)),
+        "macro_f1": scores["macro_f1"],
+        "macro_f1_interval": score_interval(
+            lambda index: _macro_f1(truth[index], guess[index], len(labels)), len(records)
+        ),
+        "log_loss": scores["log_loss"],
+        "calibration_error": scores["calibration_error"],
+        "calibration": calibration_curve(right, records[:, 2]),
         "per_class": _per_class(labels, confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)),
         "confusion": confusion.tolist(),
     }
 
 
-def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
-    """Return the scores of a multi-label classifier as plain JSON.
+def classification_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
+    """Return the scores of a single-label classifier as plain JSON; see :func:`class_records` and
+    :func:`class_report`."""
+    return class_report(class_records(truth, probabilities), labels)
+
+
+def flag_records(truth: Ints, probabilities: Floats) -> Records:
+    """Return the records of a multi-label classifier (N, 2K + 1): true labels, predicted labels, nats a label.
 
     Args:
         truth: 1 if an item has a label, else 0, int (N, K).
         probabilities: of each label independently, (N, K); 0.5 or more predicts the label.
+    """
+    safe = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    nats = 0.0 - (truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean(axis=1)
+    return np.column_stack([truth, probabilities >= 0.5, nats]).astype(np.float64)
+
+
+def flag_scores(records: Records) -> dict[str, float]:
+    """Return subset accuracy (all labels of an item right), micro and macro F1, and log loss in nats a label."""
+    truth, guess = _flags(records)
+    hits, predicted, support = (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0)
+    return {
+        "subset_accuracy": float((truth == guess).all(axis=1).mean()),
+        "micro_f1": _micro_f1(truth, guess),
+        "macro_f1": float(np.mean(_f1(hits, predicted, support))),
+        "log_loss": float(records[:, -1].mean()),
+    }
+
+
+def flag_report(records: Records, labels: list[str]) -> dict[str, Any]:
+    """Return all that is told of a multi-label classifier, as plain JSON.
+
+    Args:
+        records: of :func:`flag_records`.
         labels: names of the K labels.
 
     Returns:
-        ``items``, ``subset_accuracy`` (all labels of an item right), ``micro_f1``, ``macro_f1``, the interval of
-        ``micro_f1``, ``log_loss`` in nats per label, and ``per_class``.
+        ``items``, the scores of :func:`flag_scores`, the 95 % interval of ``micro_f1``, and ``per_class``.
     """
-    guess = (probabilities >= 0.5).astype(int)
-
-    def micro_f1(index: Any) -> float:
-        both = int(truth[index].sum() + guess[index].sum())
-        return float(2 * (truth[index] & guess[index]).sum() / both) if both else 0.0
-
-    per_class = _per_class(labels, (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0))
-    safe = np.clip(probabilities, 1e-12, 1 - 1e-12)
-    everything = np.arange(len(truth))
+    truth, guess = _flags(records)
+    scores = flag_scores(records)
     return {
-        "items": len(truth),
-        "subset_accuracy": float((truth == guess).all(axis=1).mean()),
-        "micro_f1": micro_f1(everything),
-        "micro_f1_interval": score_interval(micro_f1, len(truth)),
-        "macro_f1": float(np.mean([scores["f1"] for scores in per_class])),
-        "log_loss": 0.0 - float((truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
-        "per_class": per_class,
+        "items": len(records),
+        "subset_accuracy": scores["subset_accuracy"],
+        "micro_f1": scores["micro_f1"],
+        "micro_f1_interval": score_interval(lambda index: _micro_f1(truth[index], guess[index]), len(records)),
+        "macro_f1": scores["macro_f1"],
+        "log_loss": scores["log_loss"],
+        "per_class": _per_class(labels, (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0)),
+    }
+
+
+def multilabel_scores(truth: Ints, probabilities: Floats, labels: list[str]) -> dict[str, Any]:
+    """Return the scores of a multi-label classifier as plain JSON; see :func:`flag_records` and
+    :func:`flag_report`."""
+    return flag_report(flag_records(truth, probabilities), labels)
+
+
+def number_records(truth: Floats, guess: Floats) -> Records:
+    """Return the records of a regressor (N, 2): the true numbers and the predictions, in the unit of the data."""
+    return np.column_stack([truth, guess]).astype(np.float64)
+
+
+def number_scores(records: Records) -> dict[str, float]:
+    """Return ``rmse`` and ``mae`` in the unit of the data, and ``r2``, the explained share of the variance (0 if the
+    truth is constant)."""
+    truth, error = records[:, 0], records[:, 1] - records[:, 0]
+    rmse, spread = _root_mean_square(error), _root_mean_square(truth - truth.mean())
+    share = rmse / spread if spread else 1.0
+    return {"rmse": rmse, "mae": float(np.abs(error).mean()), "r2": 1.0 - share * share}
+
+
+def number_report(records: Records) -> dict[str, Any]:
+    """Return ``items``, the scores of :func:`number_scores`, and the interval of ``rmse`` (None for fewer than 5
+    items), as plain JSON."""
+    error, scores = records[:, 1] - records[:, 0], number_scores(records)
+    enough = len(records) >= FEWEST_ITEMS
+    interval = bootstrap_interval(lambda index: _root_mean_square(error[index]), len(records)) if enough else None
+    return {
+        "items": len(records),
+        "rmse": scores["rmse"],
+        "rmse_interval": interval,
+        "mae": scores["mae"],
+        "r2": scores["r2"],
     }
 
 
 def regression_scores(truth: Floats, guess: Floats) -> dict[str, Any]:
-    """Return the scores of a regressor as plain JSON.
+    """Return the scores of a regressor as plain JSON; see :func:`number_records` and :func:`number_report`."""
+    return number_report(number_records(truth, guess))
 
-    Args:
-        truth: the true numbers, (N,), in the unit of the data.
-        guess: the predictions, (N,).
 
-    Returns:
-        ``items``, ``rmse`` and ``mae`` in the unit of the data, the interval of ``rmse`` (None for fewer than 5 items),
-        and ``r2``, the explained share of the variance (0 if the truth is constant).
-    """
-    error, away = guess - truth, truth - truth.mean()
-    rmse, spread = _root_mean_square(error), _root_mean_square(away)
-    share = rmse / spread if spread else 1.0
-    enough = len(truth) >= FEWEST_ITEMS
-    interval = bootstrap_interval(lambda i: _root_mean_square(error[i]), len(truth)) if enough else None
-    return {
-        "items": len(truth),
-        "rmse": rmse,
-        "rmse_interval": interval,
-        "mae": float(np.abs(error).mean()),
-        "r2": 1.0 - share * share,
-    }
+def _flags(records: Records) -> tuple[Ints, Ints]:
+    """Return true and predicted labels of the records of a multi-label classifier, int (N, K) each."""
+    truth, guess = np.split(records[:, :-1].astype(np.intp), 2, axis=1)
+    return truth, guess
+
+
+def _macro_f1(truth: Ints, guess: Ints, count: int) -> float:
+    """Return F1 as scikit-learn's ``f1_score(average="macro")`` over the classes that occur, but fast enough for
+    resampling."""
+    hits = np.bincount(truth[truth == guess], minlength=count)
+    twice = np.bincount(truth, minlength=count) + np.bincount(guess, minlength=count)
+    return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
+
+
+def _micro_f1(truth: Ints, guess: Ints) -> float:
+    both = int(truth.sum() + guess.sum())
+    return float(2 * (truth & guess).sum() / both) if both else 0.0
 
 
 def _root_mean_square(values: Floats) -> float:
@@ -148,11 +224,16 @@ def calibration_curve(right: NDArray[np.bool_], confidence: Floats, bins: int = 
     return rows
 
 
+def _f1(hits: Ints, predicted: Ints, support: Ints) -> Floats:
+    """Return F1 of each class; 0 instead of a division by zero."""
+    return np.asarray(2 * hits / np.maximum(predicted + support, 1))
+
+
 def _per_class(labels: list[str], hits: Ints, predicted: Ints, support: Ints) -> list[dict[str, Any]]:
     """Return precision, recall and F1 of each class; 0 instead of a division by zero."""
     precision = hits / np.maximum(predicted, 1)
     recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(predicted + support, 1)
+    f1 = _f1(hits, predicted, support)
     return [
         {
             "label": label,

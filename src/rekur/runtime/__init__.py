@@ -8,7 +8,6 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.runtime.answering import Answering
-    from rekur.runtime.answers import Answers, ClassAnswers, NumberAnswers, Prediction, answers_from
     from rekur.runtime.bundle import Bundle, read_bundle
     from rekur.runtime.compare import ScoreLoss, score_loss
     from rekur.runtime.language_predictor import LanguagePredictor, ProgramSteps
@@ -22,12 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answering",
-    "Answers",
     "Bundle",
-    "ClassAnswers",
     "LanguagePredictor",
-    "NumberAnswers",
-    "Prediction",
     "Predictor",
     "ProgramModel",
     "ProgramSteps",
@@ -35,7 +30,6 @@ __all__ = [
     "Session",
     "StepModel",
     "Writing",
-    "answers_from",
     "check_writable",
     "documents",
     "load",
@@ -51,7 +45,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "answering": "Answering",
-        "answers": "Answers ClassAnswers NumberAnswers Prediction answers_from",
         "bundle": "Bundle read_bundle",
         "compare": "ScoreLoss score_loss",
         "language_predictor": "LanguagePredictor ProgramSteps",

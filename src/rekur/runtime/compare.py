@@ -12,20 +12,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rekur.data import Corpus, encode_texts, read_labels
-from rekur.metrics import bootstrap_interval
+from rekur.data import encode_texts
+from rekur.metrics import METRICS, bootstrap_interval
 from rekur.metrics.language import BLOCKS
 from rekur.program import Engine, draw_sequences
 from rekur.runtime import layout
-from rekur.runtime.answers import ClassAnswers
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.language_predictor import LanguagePredictor, nats
 from rekur.runtime.predictor import Predictor
 
-#: score -> the unit of what is lost of it, and how much of that may be lost by default
-UNITS = {"accuracy": ("points", 0.3), "loss": ("nats", 0.01), "rmse": ("%", 1.0)}
 _ROUNDS, _STEPS = 7, 200
 
 
@@ -34,12 +30,13 @@ class ScoreLoss:
     """How much worse one model scores than another on the same data.
 
     Attributes:
-        score: ``accuracy`` (with several labels an item, all of them right), ``loss`` (of a token) or ``rmse``.
-        unit: of what is lost: ``points`` (hundredths) of accuracy, ``nats`` of the loss, ``%`` of the error.
+        score: the metric that decides: ``accuracy`` (with several labels an item ``micro_f1``), ``loss`` (of a token)
+            or ``rmse``.
+        unit: of the loss: ``points`` (hundredths) of a share, ``nats`` of the loss, ``%`` of the error.
         before: the score of the first model.
         after: the score of the second.
         lost: by how much the second is worse; below 0 where it is better.
-        interval: its 95 % interval, of the differences item by item.
+        interval: its 95 % interval, from pairs of items drawn again.
         items: how many items, or tokens.
     """
 
@@ -61,7 +58,7 @@ def score_loss(before: Predictor | LanguagePredictor, after: Predictor | Languag
 
     Args:
         before: the model, as :func:`rekur.runtime.load` returns it.
-        after: what was made of it, with the same features and answers.
+        after: what was made of it, with the same features and target.
         data: a :class:`rekur.data.Corpus` of items with labels; for language models texts, as
             :func:`rekur.data.open_texts` gives them.
 
@@ -79,23 +76,16 @@ def score_loss(before: Predictor | LanguagePredictor, after: Predictor | Languag
         return _of_texts(before, after, data)
     if not (isinstance(before, Predictor) and isinstance(after, Predictor)):
         raise TypeError("before and after are models of different tasks")
-    labels = read_labels(data)
-    targets = before.answers_.encode(labels.values, data.name, labels.place_of)
-    errors = [_errors(model, data, targets) for model in (before, after)]
-    if isinstance(before.answers_, ClassAnswers):
-        old, new = (1 - float(wrong.mean()) for wrong in errors)
-        more = 100 * (errors[1] - errors[0])
-        ends = bootstrap_interval(lambda rows: float(more[rows].mean()), len(more))
-        return ScoreLoss("accuracy", "points", old, new, float(more.mean()), ends, len(more))
+    records = [model.records_of(data) for model in (before, after)]
+    target, items = before.target_, len(records[0])
 
-    def worse(rows: NDArray[np.intp]) -> float:
-        old, new = (math.sqrt(float((error[rows] ** 2).mean())) for error in errors)
-        return 100 * (new / old - 1) if old else (0.0 if new == old else math.inf)
+    def scores(rows: Any) -> tuple[float, float]:
+        old, new = (target.score(part[rows])[target.decides] for part in records)
+        return old, new
 
-    everything = np.arange(len(targets))
-    old, new = (math.sqrt(float((error**2).mean())) for error in errors)
-    ends = bootstrap_interval(worse, len(targets))
-    return ScoreLoss("rmse", "%", old, new, worse(everything), ends, len(targets))
+    metric, (old, new) = METRICS[target.decides], scores(slice(None))
+    ends = bootstrap_interval(lambda rows: metric.lost(*scores(rows)), items)
+    return ScoreLoss(target.decides, metric.unit, old, new, metric.lost(old, new), ends, items)
 
 
 def step_times(engines: Sequence[Engine]) -> list[float] | None:
@@ -141,19 +131,6 @@ def bytes_of(bundle: Bundle) -> dict[str, int]:
     sizes = {name: (bundle.folder / name).stat().st_size for name in bundle.config["files"]}
     weights = sum(size for name, size in sizes.items() if name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS))
     return {"weights": weights, "bundle": sum(sizes.values()) + (bundle.folder / layout.CONFIG).stat().st_size}
-
-
-def _errors(model: Predictor, corpus: Corpus, targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Return 1 for each item (N,) that is predicted wrongly, or how far its number is off."""
-    with corpus.naming_the_place():
-        scores = model.scores_of_items(corpus.items())
-    answers = model.answers_
-    if not isinstance(answers, ClassAnswers):
-        return np.asarray(answers.predict(scores) - answers.predict(targets[:, None]))
-    shares = answers.probabilities(scores)
-    if answers.multi_label:
-        return np.asarray(((shares >= 0.5) != (targets > 0)).any(axis=1).astype(np.float64))
-    return np.asarray((shares.argmax(axis=1) != targets).astype(np.float64))
 
 
 def _of_texts(before: LanguagePredictor, after: LanguagePredictor, data: Any) -> ScoreLoss:

@@ -50,7 +50,7 @@ class LanguagePredictor(Writing, SavedModel):
         check_match(bundle.folder, features, self.engine.program, features.size)
         self.features_ = features
 
-    def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+    def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         return nats(self.engine, ids, starts, reset=reset)
 
     def _step_function(self) -> StepFunction:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.runtime.answering import Answering
-from rekur.runtime.answers import ClassAnswers, answers_from
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.program_model import NEEDS_WHOLE, ProgramModel
 from rekur.runtime.saved_model import SavedModel
 from rekur.runtime.session import Session
+from rekur.targets import LabelTarget, restore_target
 
 #: items that are run at once
 _ITEMS = 256
@@ -34,7 +34,7 @@ class Predictor(Answering, SavedModel):
         bundle: the bundle.
         task: ``classify`` or ``regress``.
         features_: what turns an item into steps.
-        answers_: what the scores mean.
+        target_: what the scores mean.
         label_type: how labels are read from a file: ``class``, ``classes`` or ``number``.
 
     Example:
@@ -46,9 +46,9 @@ class Predictor(Answering, SavedModel):
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         super().__init__(bundle, threads=threads)
         self.features_ = bundle.features()
-        self.answers_ = answers_from(self.task, bundle.config["targets"])
-        self.label_type = self.answers_.label_type
-        check_match(bundle.folder, self.features_, self.engine.program, self.answers_.size)
+        self.target_ = restore_target(bundle.config["targets"], self.task)
+        self.label_type = self.target_.label_type
+        check_match(bundle.folder, self.features_, self.engine.program, self.target_.size)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K), in the order of ``classes_``.
@@ -56,7 +56,7 @@ class Predictor(Answering, SavedModel):
         Raises:
             InputError: the model gives numbers, not classes.
         """
-        return self._classes().probabilities(self.scores(X))
+        return self._classes().decode(self.scores(X))
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -72,17 +72,17 @@ class Predictor(Answering, SavedModel):
         if not self.engine.program.causal:
             raise NotStreamableError(NEEDS_WHOLE)
         model = ProgramModel(self.engine, self.bundle.fingerprint)
-        return Session(model, self.features_, self.answers_.present)
+        return Session(model, self.features_, self.target_.answer)
 
-    def _scores_of_steps(self, steps: Any) -> NDArray[Any]:
+    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
         parts = [
             self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])
             for start in range(0, len(steps), _ITEMS)
         ]
-        return np.concatenate(parts) if parts else np.zeros((0, self.answers_.size), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
 
-    def _classes(self) -> ClassAnswers:
-        if not isinstance(self.answers_, ClassAnswers):
+    def _classes(self) -> LabelTarget:
+        if not isinstance(self.target_, LabelTarget):
             fix = "predict gives the numbers."
             raise InputError(describe("model", f"one of the task {self.task}", "one of the task classify", fix))
-        return self.answers_
+        return self.target_

@@ -30,7 +30,7 @@ class Writing(ABC):
     features_: TextFeatures
 
     @abstractmethod
-    def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+    def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         """Return the negative log-probability of every token (N,), in nats."""
 
     @abstractmethod
@@ -50,7 +50,7 @@ class Writing(ABC):
         return self._scores_of(encode_texts(corpus, self.features_))
 
     def _scores_of(self, tokens: Tokens) -> dict[str, Any]:
-        return language_scores(self._nats(tokens.ids, tokens.starts, reset=self._resets()), tokens)
+        return language_scores(self.nats_of_tokens(tokens.ids, tokens.starts, reset=self._resets()), tokens)
 
     def log_probabilities(self, X: Any) -> list[Scored]:
         """Return how probable each text is, with the probability of every token given those before it.
@@ -63,7 +63,7 @@ class Writing(ABC):
             warn_of_a_file([X], "rekur.data.open_texts gives the texts of a file.")
         for text in documents(X):
             ids = self.features_.transform(text)
-            each = -self._nats(ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
+            each = -self.nats_of_tokens(ids, np.zeros(min(1, len(ids)), np.int64), reset=True)
             pieces = tuple(self.features_.decode([number]) for number in ids)
             scored.append(Scored(text, float(each.sum()), len(ids), len(text), each, pieces))
         return scored

@@ -22,7 +22,7 @@ from rekur.study.search_result import SearchResult
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
 from rekur.study.trials import CSV, best_first, check_csv, write_csv
-from rekur.tasks import TASKS, SequenceEstimator, early, language_checks, load
+from rekur.tasks import TASKS, load
 
 Say = Callable[[str], None]
 
@@ -178,28 +178,20 @@ def _kind(setting: Setting) -> str:
     task = make_task(setting.task, setting.options, {})
     if not isinstance(setting.data, Corpus):
         return ""
-    kind: str = task._kind_of(setting.data)
+    kind: str = task.kind_of(setting.data)
     return kind
 
 
 def _check_ends(setting: Setting, space: Space) -> None:
     """Raise if a fixed option or an end of a range is invalid for any data."""
-    _check_task(make_task(setting.task, setting.options, {}))
+    make_task(setting.task, setting.options, {}).check_options()
     for name, dimension in space.items():
         for value in dimension.ends():
             try:
-                _check_task(make_task(setting.task, setting.options, {name: value}))
+                make_task(setting.task, setting.options, {name: value}).check_options()
             except InputError as error:
                 prefix = "space " if str(error).startswith(f"{name}:") else f"space {name}: "
                 raise InputError(f"{prefix}{error}") from None
-
-
-def _check_task(task: Any) -> None:
-    """Raise if an option is invalid for any data."""
-    if isinstance(task, SequenceEstimator):
-        early.check_options(task)
-    else:
-        language_checks.check_options(task)
 
 
 def _identity(setting: Setting, space: Space) -> dict[str, Any]:

@@ -1,34 +1,36 @@
 """What every task that maps a sequence to one answer shares: options, fitting, predicting, saving, going live.
 
-Axes: N items, K scores.
+Axes: N items, K outputs, S numbers of a record.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rekur._numbers import counted
 from rekur.data import Corpus, Encoded, choose_rows, read_labels
+from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
-from rekur.features import make_features, restore
-from rekur.models import SequenceSpec, build
-from rekur.runtime import Answering, Session, answers_from
+from rekur.features import Features, make_features, restore
+from rekur.models import SequenceModel, SequenceSpec, build
+from rekur.models.heads import Head
+from rekur.runtime import Answering, Session
 from rekur.ship import live_model
+from rekur.targets import Target, restore_target
 from rekur.tasks import recipe
 from rekur.tasks.baseline import baseline_scores
 from rekur.tasks.early import check_model_size, check_options, long_item_warning
 from rekur.tasks.estimator import Estimator
-from rekur.tasks.guess import Guess
-from rekur.tasks.plan import FitPlan, run
-from rekur.train import Checkpoints, History, Reporter
+from rekur.tasks.guess import guess_of_items
+from rekur.tasks.plan import FitPlan, Measure, Monitor, run, split_terms
+from rekur.tasks.prepared import PreparedItems
+from rekur.train import Reporter
 
 #: validation items below which scores are said to tell little
 FEW_TO_VALIDATE = 4
@@ -79,9 +81,7 @@ class SequenceEstimator(Answering, Estimator):
     """
 
     steps_option = "max_length"
-    #: what a guess that reads no item predicts, and what the loss is called
-    guess_name: ClassVar[str]
-    loss_name: ClassVar[str]
+    run_options = (*recipe.TRAIN_OPTIONS, "batch_size")
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
 
@@ -159,45 +159,24 @@ class SequenceEstimator(Answering, Estimator):
     # ── what a task defines ──────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
-        """Learn from training labels what the scores are to mean: ``answers_``.
+    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> Target:
+        """Return the target that training labels teach.
 
         Args:
             labels: one an item.
-            place_of: the number of an item, from 0 -> how messages name it.
+            place_of: how messages name an item.
         """
 
     @abstractmethod
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of scores (B, K)."""
+    def _make_head(self, train_set: Encoded) -> Head:
+        """Return the head with the loss of these training items."""
 
-    def _start(self, train_set: Encoded) -> None:
-        """Give the new model what the training items say at once; by default nothing."""
+    def _start(self, network: SequenceModel, train_set: Encoded) -> None:
+        """Set up a new network by the training items; by default nothing."""
 
-    @abstractmethod
-    def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-        """Return the few metrics that are followed during training."""
-
-    @abstractmethod
-    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the scores (K,) that are best for training targets if no item is read."""
-
-    @abstractmethod
-    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the loss of each item (N,) for scores (N, K)."""
-
-    def _shown_loss(self, loss: float) -> float:
-        """Return a mean of :meth:`_losses` as what ``loss_name`` says."""
-        return loss
-
-    def _has_more_hits(self, scores: NDArray[Any], guess: NDArray[Any], targets: NDArray[Any]) -> bool:
-        """Return whether more of the answers are right with ``scores`` than with ``guess``, (N, K) each."""
-        return False
-
-    def _monitor(self, items: int) -> tuple[str, bool, float]:
-        """Return by which metric on ``items`` validation items weights are kept, whether larger is better, and how
-        much worse than the best it may be for later weights to be kept instead."""
-        return "valid_loss", False, 0.0
+    def _monitor(self, items: int) -> Monitor:
+        """Return what chooses the weights that are kept, by the number of validation items."""
+        return Monitor("valid_loss", False, 0.0)
 
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,165 +195,141 @@ class SequenceEstimator(Answering, Estimator):
         Raises:
             InputError: an item, a label or an option cannot be used; the text says which and why.
         """
-        check_options(self)
+        self.check_options()
         kind = None if self.kind == "auto" else self.kind
         corpus = Corpus.from_lists(X, y, kind=kind)
         if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus)
-        kind, channels = self._kind_of(corpus), corpus.channels
+        kind, channels = self.kind_of(corpus), corpus.channels
         return self.fit_corpus(corpus, Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels))
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
-    def fit_corpus(
-        self,
-        corpus: Corpus,
-        valid: Corpus | None = None,
-        *,
-        reporter: Reporter | None = None,
-        history: History | None = None,
-        checkpoints: Checkpoints | None = None,
-        on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
-    ) -> Self:
-        """Train on examples that are read in passes, such as the rows of a file larger than memory.
+    def check_options(self) -> None:
+        """Raise for every option that is wrong whatever the data are."""
+        check_options(self.get_params(deep=False))
 
-        Args:
-            corpus: examples to train on.
-            valid: examples to validate on; by default a share of ``corpus`` is held out.
-            reporter: tells a person how it goes.
-            history: takes one row an evaluation.
-            checkpoints: where to keep what is needed to go on; see :class:`rekur.train.Checkpoints`.
-            on_evaluation: is given the row of each evaluation; training ends where it returns True.
-        """
-        reporter = self._reporter(reporter)
-        check_options(self)
-        begun = None if checkpoints is None else checkpoints.begun()
+    def _prepare(self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None) -> PreparedItems:
         valid = None if valid is None else valid.by_name(corpus.channels)
-        train_set, valid_set, chosen = self._prepare(corpus, valid, begun)
-        if self.features_.kind == "symbols":
-            reporter.say(": ".join(self.features_.describe()[0]))  # letters or codes: it was decided by the items
-        lengths = np.concatenate([train_set.lengths, valid_set.lengths])
-        if (warning := long_item_warning(lengths, self.features_.is_discrete)) is not None:
-            reporter.say(warning)
-        if valid is not None and (warning := shared_items(train_set, valid_set)) is not None:
-            reporter.say(warning)
-        self.history_ = history or History()
-        facts = recipe.Facts.of(train_set.lengths, self.features_, self.answers_.size)
-        self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
-        spec = SequenceSpec(
-            discrete=self.features_.is_discrete,
-            input_size=self.features_.size,
-            output_size=self.answers_.size,
-            **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
-        )
-        check_model_size(build, spec, self.chosen_)
-        self.model_ = build(spec, seed=self.seed)
-        self._start(train_set)
-        plan = FitPlan(self, train_set, valid_set, self.chosen_["batch_size"], self.seed)
-        what = (
-            f"{counted(len(train_set.rows), 'item')} to train on, {len(valid_set.rows)} to validate on; "
-            f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
-        )
-        if checkpoints is not None:
-            checkpoints.identify(
-                task=self.task,
-                model=spec.to_dict(),
-                options={name: self.chosen_[name] for name in (*recipe.TRAIN_OPTIONS, "batch_size")},
-                data=f"{train_set.fingerprint()}:{valid_set.fingerprint()}",
-                reads={"features": self.features_.to_dict(), "targets": self.answers_.to_dict()},
-            )
-        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(corpus, valid, chosen, train_set, valid_set, reporter)
-        return self
-
-    def _prepare(
-        self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None
-    ) -> tuple[Encoded, Encoded, NDArray[np.bool_]]:
-        """Learn targets and features from the training items alone, and return both parts as steps."""
-        read = read_labels(corpus)
-        labels = read.values
-        # what all labels cannot teach, a part cannot: said before anything is cut
-        self._learn_targets(labels, read.place_of)
-        chosen = np.ones(len(labels), dtype=bool)
-        if valid is None:
-            chosen = choose_rows(labels, read.keys, self.valid_fraction, self.seed, stratified=self.task == "classify")
-            try:
-                self._learn_targets([label for label, use in zip(labels, chosen, strict=True) if use])
-            except InputError as error:
-                raise InputError(
-                    f"examples: got {len(labels)}; expected more, since with {int((~chosen).sum())} held out for "
-                    "validation the labels of the others do not differ. Add examples, or give items for validation."
-                ) from error
+        train_labels = read_labels(corpus)
+        labels, place_of = train_labels.values, train_labels.place_of
+        chosen = self._learn_from(train_labels, hold_out=valid is None)
         if begun is not None:
             self._restore_targets(begun["reads"]["targets"])
-        valid_targets = None
         if valid is not None:
-            held_out = read_labels(valid)
-            valid_targets = self.answers_.encode(held_out.values, valid.name, held_out.place_of)
-        kind = self._kind_of(corpus)
-        named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
-        self.features_ = make_features(kind, **{**named, **(self.feature_options or {})})
+            valid_labels = read_labels(valid)
+            valid_targets = self.target_.encode_items(valid_labels.values, valid.name, valid_labels.place_of)
         if begun is not None:
             self.features_ = restore(begun["reads"]["features"])
         else:
+            self.features_ = self._new_features(corpus)
             with corpus.naming_the_place():
                 self.features_.fit(corpus.items(chosen))
-        steps, targets = corpus.steps(self.features_), self.answers_.encode(labels, corpus.name, read.place_of)
-        train_set = Encoded(steps, targets, np.flatnonzero(chosen))
-        if valid is None or valid_targets is None:
-            return train_set, Encoded(steps, targets, np.flatnonzero(~chosen)), chosen
-        rows = np.arange(len(valid_targets))
-        return train_set, Encoded(valid.steps(self.features_), valid_targets, rows), chosen
+        inputs = {"steps": corpus.steps(self.features_)}
+        targets = self.target_.encode_items(labels, corpus.name, place_of)
+        train_set = Encoded(inputs, targets, np.flatnonzero(chosen), labels)
+        if valid is None:
+            valid_set = Encoded(inputs, targets, np.flatnonzero(~chosen), labels)
+        else:
+            rows = np.arange(len(valid_targets))
+            valid_set = Encoded({"steps": valid.steps(self.features_)}, valid_targets, rows, valid_labels.values)
+        return PreparedItems(
+            notes=self._notes(train_set, valid_set, held_out=valid is None),
+            reads={"features": self.features_.to_dict(), "targets": self.target_.to_dict()},
+            train=train_set,
+            valid=valid_set,
+            train_items=corpus.items(chosen),
+            valid_items=corpus.items(~chosen) if valid is None else valid.items(),
+        )
 
-    def _kind_of(self, corpus: Corpus) -> str:
+    def _learn_from(self, labels: Labels, *, hold_out: bool) -> NDArray[np.bool_]:
+        """Learn the target, and return True for each example to train on, False for those that are held out."""
+        values = labels.values
+        # what all labels cannot teach, a part cannot: said before anything is cut
+        self.target_ = self._learn_target(values, labels.place_of)
+        if not hold_out:
+            return np.ones(len(values), dtype=bool)
+        stratified = self.task == "classify"
+        chosen = choose_rows(values, labels.keys, self.valid_fraction, self.seed, stratified=stratified)
+        try:
+            self.target_ = self._learn_target([label for label, use in zip(values, chosen, strict=True) if use])
+        except InputError as error:
+            raise InputError(
+                f"examples: got {len(values)}; expected more, since with {int((~chosen).sum())} held out for "
+                "validation the labels of the others do not differ. Add examples, or give items for validation."
+            ) from error
+        return chosen
+
+    def _new_features(self, corpus: Corpus) -> Features:
+        kind = self.kind_of(corpus)
+        named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
+        return make_features(kind, **{**named, **(self.feature_options or {})})
+
+    def _notes(self, train_set: Encoded, valid_set: Encoded, *, held_out: bool) -> list[str]:
+        """Return what a person is told of the items before the training."""
+        lengths = np.concatenate([train_set.lengths, valid_set.lengths])
+        notes = [
+            # letters or codes: it was decided by the items
+            ": ".join(self.features_.describe()[0]) if self.features_.kind == "symbols" else None,
+            long_item_warning(lengths, self.features_.is_discrete),
+            None if held_out else shared_items(train_set, valid_set),
+        ]
+        return [note for note in notes if note is not None]
+
+    def _choose(self, prepared: PreparedItems) -> dict[str, Any]:
+        facts = recipe.Facts.of(prepared.train.lengths, self.features_, self.target_.size)
+        return recipe.fill(self.get_params(deep=False), facts)
+
+    def _make_network(self, prepared: PreparedItems, begun: dict[str, Any] | None) -> SequenceModel:
+        spec = SequenceSpec(
+            discrete=self.features_.is_discrete,
+            input_size=self.features_.size,
+            output_size=self.target_.size,
+            **{name: self.chosen_[name] for name in recipe.MODEL_OPTIONS},
+        )
+        check_model_size(build, spec, self.chosen_)
+        network = build(spec, seed=self.seed)
+        self._start(network, prepared.train)
+        return network
+
+    def _make_plan(self, prepared: PreparedItems) -> tuple[FitPlan, str]:
+        train_set, valid_set = prepared.train, prepared.valid
+        plan = FitPlan(
+            Measure(self._make_head(train_set), self.target_),
+            train_set,
+            valid_set,
+            monitor=self._monitor(len(valid_set.rows)),
+            batch_size=self.chosen_["batch_size"],
+            seed=self.seed,
+        )
+        return plan, (
+            f"{counted(len(train_set.rows), 'item')} to train on, {len(valid_set.rows)} to validate on; "
+            f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
+        )
+
+    def kind_of(self, corpus: Corpus) -> str:
+        """Return the kind of the items of a corpus: ``text``, ``series`` or ``symbols``."""
         return corpus.kind if self.kind == "auto" else self.kind
 
-    def _compare_with_guess(
-        self, scores: NDArray[Any], train_truth: NDArray[Any], truth: NDArray[Any], reporter: Reporter
-    ) -> None:
-        """Warn if the scores (N, K) are worse than a guess, or raise if they are of no model at all."""
-        guess = self._guess(train_truth)
-
-        Guess(
-            name=self.guess_name,
-            measure=self.loss_name,
-            split="validation items",
-            model=self._losses(scores, truth),
-            guess=self._losses(np.broadcast_to(guess, scores.shape), truth),
-            training=float(self._losses(np.broadcast_to(guess, (len(train_truth), len(guess))), train_truth).mean()),
-            shown=self._shown_loss,
-            more_hits=self._has_more_hits(scores, np.broadcast_to(guess, scores.shape), truth),
-        ).check(self.result_, self._train_options(), reporter)
-
-    def _report(
-        self,
-        corpus: Corpus,
-        valid: Corpus | None,
-        chosen: NDArray[np.bool_],
-        train_set: Encoded,
-        valid_set: Encoded,
-        reporter: Reporter,
-    ) -> None:
-        """Score the kept weights, and the baseline beside them, on the validation items."""
+    def _report(self, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> None:
+        train_set, valid_set, measure = prepared.train, prepared.valid, plan.measure
         if len(valid_set.rows) < FEW_TO_VALIDATE:
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set.rows), 'item')} to validate on.")
-        scores = run(self.model_, valid_set.steps, valid_set.rows)
-        self._compare_with_guess(scores, train_set.truth, valid_set.truth, reporter)
-        self.metrics_ = {"split": "validation", **self.answers_.metrics(scores, valid_set.truth)}
+        terms, records = split_terms(measure.items(self.model_, valid_set, valid_set.rows))
+        guess = guess_of_items(measure, terms, records, train_set, valid_set)
+        guess.check(self.result_, self._train_options(), reporter)
+        self.metrics_ = {"split": "validation", **self.target_.report(records)}
         if self.baseline and self.result_.stopped != "interrupted":
-            held_out = corpus.items(~chosen) if valid is None else valid.items()
             self.metrics_["baseline"] = baseline_scores(
                 self.features_,
-                corpus.items(chosen),
+                prepared.train_items,
                 train_set.truth,
-                held_out,
-                valid_set.truth,
-                self.answers_.metrics,
+                prepared.valid_items,
+                [valid_set.labels[row] for row in valid_set.rows],
+                self.target_,
             )
 
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _scores_of_steps(self, steps: Any) -> NDArray[Any]:
+    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
         return run(self.model_, steps, np.arange(len(steps)))
 
     def stream(self) -> Session[Any]:
@@ -384,7 +339,7 @@ class SequenceEstimator(Answering, Estimator):
             NotStreamableError: the model reads the sequence from both ends.
         """
         model = live_model(self.model_, self.task, getattr(self, "fingerprint_", ""))
-        return Session(model, self.features_, self.answers_.present)
+        return Session(model, self.features_, self.target_.answer)
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -392,7 +347,7 @@ class SequenceEstimator(Answering, Estimator):
         self.model_ = build(SequenceSpec.from_dict(spec))
 
     def _target_state(self) -> dict[str, Any]:
-        return self.answers_.to_dict()
+        return {"kind": self.target_.kind, **self.target_.to_dict()}
 
     def _restore_targets(self, saved: dict[str, Any]) -> None:
-        self.answers_ = answers_from(self.task, saved)
+        self.target_ = restore_target(saved, self.task)

@@ -7,7 +7,7 @@ the mean, spread, ends and extremes of each channel. Fitted on the training item
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -19,12 +19,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from rekur.features import Features
+from rekur.targets import Target
 
 #: the baseline is fitted on so many training items at most, evenly spread
 MOST_ITEMS = 20_000
-_COUNTED = ("accuracy", "macro_f1", "micro_f1", "log_loss", "rmse", "mae", "r2", "items")
-
-Metrics = Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]]
 
 
 def baseline_scores(
@@ -32,21 +30,21 @@ def baseline_scores(
     train_items: Iterable[Any],
     train_targets: NDArray[Any],
     test_items: Iterable[Any],
-    test_targets: NDArray[Any],
-    metrics: Metrics,
+    test_labels: Sequence[Any],
+    target: Target,
 ) -> dict[str, Any]:
-    """Return the baseline's scores on the test items, by the same metrics as the model's.
+    """Return the baseline's scores on the test items, by the metrics of the model's target.
 
     Args:
         features: the model's fitted features; they say what a step is.
         train_items: items to fit on, read once.
         train_targets: their targets: class numbers (N,), flags (N, K) or standardised numbers (N,).
         test_items: items to score, read once.
-        test_targets: their targets.
-        metrics: takes raw scores (N, K) and targets.
+        test_labels: their labels as they were read.
+        target: what the outputs of the model mean.
 
     Returns:
-        ``name``, ``seconds``, and the plain numbers that ``metrics`` gives.
+        ``name``, ``seconds``, ``items`` and the metrics of the target.
     """
     began = time.monotonic()
     stride = max(1, -(-len(train_targets) // MOST_ITEMS))
@@ -63,9 +61,9 @@ def baseline_scores(
         test_x = scale.transform(np.stack([_summary(features.transform(item)) for item in test_items]))
         name = "summary statistics"
     raw, model_name = _linear(train_x, targets, test_x)
-    scored = metrics(raw.astype(np.float32), test_targets)
-    kept = {key: value for key, value in scored.items() if key in _COUNTED}
-    return {"name": f"{name} + {model_name}", "seconds": round(time.monotonic() - began, 2), **kept}
+    scores = target.score(target.records(raw.astype(np.float32), test_labels))
+    seconds = round(time.monotonic() - began, 2)
+    return {"name": f"{name} + {model_name}", "seconds": seconds, "items": len(raw), **scores}
 
 
 def _linear(train_x: Any, targets: NDArray[Any], test_x: Any) -> tuple[NDArray[Any], str]:

@@ -7,22 +7,7 @@ from typing import Any
 
 from rekur._numbers import shown, shown_interval
 from rekur.features import Features
-
-_HEADLINES = (
-    "loss",
-    "perplexity",
-    "bits_per_character",
-    "bits_per_byte",
-    "accuracy",
-    "macro_f1",
-    "micro_f1",
-    "subset_accuracy",
-    "rmse",
-    "mae",
-    "r2",
-    "log_loss",
-    "calibration_error",
-)
+from rekur.metrics import METRICS
 
 
 def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapping[str, Any]) -> str:
@@ -90,7 +75,7 @@ def _table(metrics: Mapping[str, Any]) -> list[str]:
         "| | this model | 95 % interval | " + baseline.get("name", "baseline") + " |",
         "| --- | --- | --- | --- |",
     ]
-    for key in _HEADLINES:
+    for key in METRICS:
         if key in metrics:
             between = shown_interval(metrics.get(f"{key}_interval"))
             other = shown(baseline[key]) if key in baseline else ""

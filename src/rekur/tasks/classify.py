@@ -6,35 +6,26 @@ Axes: N items, K classes.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from torch import Tensor
-from torch.nn import functional
 
 from rekur import _check
-from rekur._numbers import counted
 from rekur.data import Encoded
-from rekur.data.example import warn
-from rekur.data.label_forms import alike_labels
 from rekur.data.memory import plain_labels
-from rekur.errors import InputError
-from rekur.runtime import ClassAnswers
-from rekur.runtime.answers import labels_of, weights_of
+from rekur.models import SequenceModel
+from rekur.models.heads import LabelHead
+from rekur.targets import LabelTarget
+from rekur.targets.labels import weights_of
 from rekur.tasks.base import SequenceEstimator
+from rekur.tasks.plan import Monitor
 from rekur.tasks.start import bayes_start
 
-#: types of labels that JSON keeps
-_TYPES = {"str", "int", "float", "bool"}
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200
-#: characters that often stand between several labels of a cell
-SEPARATORS = ",;|/\t"
 
 
 class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
@@ -64,9 +55,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "classify"
-    answers_: ClassAnswers
-    guess_name = "the class shares of the training items"
-    loss_name = "log loss"
+    target_: LabelTarget
 
     def __init__(
         self,
@@ -90,7 +79,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
+    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> LabelTarget:
         _check.flag("multi_label", self.multi_label)
         if self.class_weight is not None:
             _check.choice("class_weight", self.class_weight, ("balanced",))
@@ -98,85 +87,40 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
         if self.bayes_start is not None:
             _check.number("bayes_start", self.bayes_start, 0)
-        counts = _counted(labels, self.multi_label, place_of)
-        texts = {label: count for label, count in counts.items() if isinstance(label, str)}
-        if place_of is not None and (alike := alike_labels(texts)):
-            warn(alike)
-        joined = next((label for label in texts if any(mark in label for mark in SEPARATORS)), None)
-        if joined is not None and self.multi_label and max(map(len, labels)) == 1:
-            fix = "If such cells hold several, name what separates them: label_separator."
-            warn(f"No item has more than one label, and a label is {joined!r}. {fix}")
-        values = sorted(counts, key=lambda value: (str(type(value)), value))
-        if len(values) < (1 if self.multi_label else 2):
-            only = f"only the label {values[0]!r}" if values else "no labels"
-            raise InputError(
-                f"labels: got {only} in {counted(len(labels), 'training example')}; expected at least two different "
-                "ones. Choose another label column, or add examples of the other classes."
-            )
-        self.answers_ = ClassAnswers(values, multi_label=self.multi_label)
-        frequency = np.array([counts[value] for value in values], dtype=np.float64)
-        weight = np.ones(len(values))
-        if self.class_weight == "balanced":
-            weight = len(labels) / (len(values) * frequency)
-        self._weight = torch.tensor(weight, dtype=torch.float32)
+        return LabelTarget.learn(labels, place_of=place_of, multi_label=self.multi_label)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """The labels, in order; (K,)."""
-        return self.answers_.classes
+        return self.target_.classes
 
-    # ── loss and metrics ─────────────────────────────────────────────────────────────────────────────────────
+    # ── training ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        weight = self._weight.to(scores.device) if self.class_weight else None
-        smoothing = self.chosen_["label_smoothing"] if torch.is_grad_enabled() else 0.0
-        if self.multi_label:
-            smooth = targets * (1 - smoothing) + smoothing / 2
-            return functional.binary_cross_entropy_with_logits(scores, smooth, weight=weight)
-        return functional.cross_entropy(scores, targets, weight=weight, label_smoothing=smoothing)
+    def _make_head(self, train_set: Encoded) -> LabelHead:
+        targets, count = train_set.truth, self.target_.size
+        weight = None
+        if self.class_weight == "balanced":
+            frequency = targets.sum(axis=0) if self.multi_label else np.bincount(targets, minlength=count)
+            weight = len(targets) / (count * np.maximum(frequency.astype(np.float64), 1.0))
+        smoothing = self.chosen_["label_smoothing"]
+        return LabelHead(count, multi_label=self.multi_label, weight=weight, smoothing=smoothing)
 
-    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
-        if self.multi_label:
-            share = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
-            return np.asarray(np.log(share / (1 - share)))
-        counts = np.bincount(targets, minlength=self.answers_.size)
-        return np.asarray(np.log(np.maximum(counts * self._weight.double().numpy(), 1e-6)))
-
-    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-        wide = scores.astype(np.float64)
-        if self.multi_label:
-            return np.asarray((np.logaddexp(0, wide) - targets * wide).mean(axis=1))
-        weight = self._weight.double().numpy()[targets]
-        nats = np.logaddexp.reduce(wide, axis=1) - wide[np.arange(len(wide)), targets]
-        return np.asarray(nats * weight / weight.mean())
-
-    def _has_more_hits(self, scores: NDArray[Any], guess: NDArray[Any], targets: NDArray[Any]) -> bool:
-        hits = [next(iter(self._quick_metrics(each, targets).values())) for each in (scores, guess)]
-        return hits[0] > hits[1]
-
-    def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-        if self.multi_label:
-            guess, truth = scores >= 0, targets > 0
-            hits = 2 * float((guess & truth).sum())
-            return {"micro_f1": hits / max(1.0, float(guess.sum() + truth.sum()))}
-        return {"accuracy": float((scores.argmax(axis=1) == targets).mean())}
-
-    def _monitor(self, items: int) -> tuple[str, bool, float]:
+    def _monitor(self, items: int) -> Monitor:
         # the share that is right says more than the loss, which one sure mistake spoils; of few items it says little
         if items < FEW_ITEMS:
             return super()._monitor(items)
         # the standard error of a share of 0.9; one-standard-error rule, Breiman et al. 1984
-        return ("valid_micro_f1" if self.multi_label else "valid_accuracy"), True, 0.3 / math.sqrt(items)
+        return Monitor(f"valid_{self.target_.decides}", True, 0.3 / math.sqrt(items))
 
-    def _start(self, train_set: Encoded) -> None:
-        if self.chosen_["bayes_start"] and self.model_.embedding is not None:
-            bayes_start(self.model_.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
+    def _start(self, network: SequenceModel, train_set: Encoded) -> None:
+        if self.chosen_["bayes_start"] and network.embedding is not None:
+            bayes_start(network.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
 
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K), in the order of ``classes_``."""
-        return self.answers_.probabilities(self.scores(X))
+        return self.target_.decode(self.scores(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of items that got the right label; with ``multi_label`` all the right ones and no other.
@@ -187,25 +131,6 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             sample_weight: weights of the items, (N,).
         """
         predicted = [p.label if self.multi_label else [p.label] for p in self.present(X)]
-        truth = self.answers_.true_labels(plain_labels(y, "y", count=len(predicted)), "y")
+        truth = self.target_.true_labels(plain_labels(y, "y", count=len(predicted)), "y")
         right = [set(labels) == true_labels for labels, true_labels in zip(predicted, truth, strict=True)]
         return float(np.average(right, weights=weights_of(sample_weight, len(right))))
-
-
-def _counted(labels: list[Any], multi_label: bool, place_of: Callable[[int], str] | None) -> Counter[Any]:
-    """Return how often each label is given; raise unless all are of one type that JSON keeps."""
-    counts: Counter[Any] = Counter()
-    types: set[str] = set()
-    for row, label in enumerate(labels):
-        try:
-            values = labels_of(label, multi_label=multi_label)
-        except InputError as error:
-            raise InputError(f"{place_of(row)}: {error}" if place_of else str(error)) from None
-        types |= {type(value).__name__ for value in values}
-        if not types <= _TYPES:
-            break
-        counts.update(values)
-    if len(types) > 1 or not types <= _TYPES:
-        expected = "labels of one type: text, whole numbers, numbers or True and False"
-        raise InputError(f"labels: got labels of the type {' and '.join(sorted(types))}; expected {expected}.")
-    return counts

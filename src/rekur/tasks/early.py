@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from torch import nn
 
 from rekur import _check
@@ -29,33 +28,33 @@ KINDS = ("auto", "text", "series", "symbols")
 LONG_STEPS, LONG_RATIO = 5_000, 20
 
 
-def check_options(task: BaseEstimator) -> None:
-    """Raise for every option of a task with one answer for each item that is wrong whatever the data are.
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise for every option of a task of items that is wrong whatever the data are.
 
     Args:
-        task: its options are looked at, nothing else.
+        options: name -> value of every option.
 
     Raises:
         InputError: an option is out of range, not known, or not possible on this machine.
     """
-    _check.choice("kind", task.kind, KINDS)
-    _check_features(task.kind, _check.names("feature_options", task.feature_options))
-    _check.choice("cell", task.cell, list(CELLS))
+    _check.choice("kind", options["kind"], KINDS)
+    _check_features(options["kind"], _check.names("feature_options", options["feature_options"]))
+    _check.choice("cell", options["cell"], list(CELLS))
     facts = recipe.Facts(items=100, steps="words", size=100, outputs=2)
-    chosen = recipe.fill(task.get_params(deep=False), facts)
+    chosen = recipe.fill(dict(options), facts)
     spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
     SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)
-    _check_recurrent_dropout(task.cell, task.recurrent_dropout)
+    _check_recurrent_dropout(options["cell"], options["recurrent_dropout"])
     _check_pooling(chosen["pooling"])
     TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
     _check.whole("batch_size", chosen["batch_size"], low=1)
     for name in ("baseline", "verbose"):
-        _check.flag(name, getattr(task, name))
-    fraction = _check.number("valid_fraction", task.valid_fraction, 0, 0.9)
+        _check.flag(name, options[name])
+    fraction = _check.number("valid_fraction", options["valid_fraction"], 0, 0.9)
     if fraction == 0:
         fix = "To choose the validation items yourself, give them with X_valid (--valid)."
-        raise InputError(describe("valid_fraction", task.valid_fraction, "a number in (0, 0.9]", fix))
-    check_machine(task.accelerator, task.precision)
+        raise InputError(describe("valid_fraction", options["valid_fraction"], "a number in (0, 0.9]", fix))
+    check_machine(options["accelerator"], options["precision"])
 
 
 def _check_features(kind: str, options: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from torch import nn
 
 from rekur import _check
 from rekur._version import __version__
@@ -24,6 +25,7 @@ from rekur.runtime import write_bundle
 from rekur.ship import program_files
 from rekur.tasks.card import card
 from rekur.tasks.early import announce
+from rekur.tasks.prepared import Prepared
 from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 from rekur.train.world import current
@@ -35,6 +37,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     task: ClassVar[str]
     #: the option that bounds the steps of a row
     steps_option: ClassVar[str]
+    #: the options that the course of a training depends on
+    run_options: ClassVar[tuple[str, ...]]
     seed: int
     verbose: bool
     model_: Any
@@ -57,6 +61,85 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _restore_model(self, spec: dict[str, Any]) -> None:
         """Make the untrained model of a specification."""
+
+    # ── what a task defines for the driver ───────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def check_options(self) -> None:
+        """Raise for every option that is wrong whatever the data are."""
+
+    @abstractmethod
+    def _prepare(self, corpus: Any, valid: Any, begun: dict[str, Any] | None) -> Prepared:
+        """Learn features and target from the training items alone, and return both parts as the network reads them.
+
+        Args:
+            corpus: the training data.
+            valid: the validation data; None holds a share of ``corpus`` out.
+            begun: the identity of the run that goes on with other data, whose features and target are taken over.
+        """
+
+    @abstractmethod
+    def _choose(self, prepared: Any) -> dict[str, Any]:
+        """Return all options, those that were left open chosen by the training data."""
+
+    @abstractmethod
+    def _make_network(self, prepared: Any, begun: dict[str, Any] | None) -> nn.Module:
+        """Return the untrained network, set up by the training data."""
+
+    @abstractmethod
+    def _make_plan(self, prepared: Any) -> tuple[Any, str]:
+        """Return the plan of the training, and a description of its data in words."""
+
+    @abstractmethod
+    def _report(self, prepared: Any, plan: Any, reporter: Reporter) -> None:
+        """Score the kept weights, and the baseline beside them, on the validation data: ``metrics_``."""
+
+    # ── the driver ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def fit_corpus(
+        self,
+        corpus: Any,
+        valid: Any = None,
+        *,
+        reporter: Reporter | None = None,
+        history: History | None = None,
+        checkpoints: Checkpoints | None = None,
+        on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> Self:
+        """Train on data that are read in passes, such as files larger than memory.
+
+        Args:
+            corpus: what to train on: a :class:`rekur.data.Corpus`, or of a language model texts as
+                :func:`rekur.data.open_texts` gives them.
+            valid: what to validate on; by default a share of ``corpus`` is held out.
+            reporter: tells a person how it goes.
+            history: takes one row an evaluation.
+            checkpoints: keep the state of the training; see :class:`rekur.train.Checkpoints`.
+            on_evaluation: is given the row of each evaluation; training ends where it returns True.
+        """
+        reporter = self._reporter(reporter)
+        self.check_options()
+        begun = None if checkpoints is None else checkpoints.begun()
+        prepared = self._prepare(corpus, valid, begun)
+        for note in prepared.notes:
+            reporter.say(note)
+        self.history_ = history or History()
+        self.chosen_ = self._choose(prepared)
+        self.model_ = self._make_network(prepared, begun)
+        plan, what = self._make_plan(prepared)
+        if checkpoints is not None:
+            checkpoints.identify(
+                task=self.task,
+                model=self.model_.spec.to_dict(),
+                options={name: self.chosen_[name] for name in self.run_options},
+                data=prepared.fingerprint,
+                reads=prepared.reads,
+            )
+        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
+        self._report(prepared, plan, reporter)
+        return self
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur.data import Encoded
 from rekur.errors import DivergedError
+from rekur.metrics import METRICS
+from rekur.tasks.plan import Measure
 from rekur.train import Reporter, TrainOptions, TrainResult
 from rekur.train.loop import how_to_calm
 
@@ -70,3 +73,45 @@ class Guess:
             reporter.say(f"warning: {compared}. {fix}")
         else:  # it may be chance
             reporter.say(f"{compared[0].upper()}{compared[1:]}. {fix}")
+
+
+def guess_of_items(
+    measure: Measure,
+    terms: NDArray[np.float64],
+    records: NDArray[np.float64],
+    train_set: Encoded,
+    valid_set: Encoded,
+) -> Guess:
+    """Return the comparison of a model with the guess that its head makes of the training targets.
+
+    Args:
+        measure: of the model's outputs.
+        terms: loss and weight of each validation item, (N, 2).
+        records: their records, (N, S).
+        train_set: the guess is made from its targets.
+        valid_set: the validation items.
+    """
+    head, target = measure.head, measure.target
+    guess = head.guess(train_set.truth)
+
+    def guessed(items: Encoded) -> NDArray[np.float64]:
+        return np.broadcast_to(guess, (len(items.rows), len(guess)))
+
+    def losses(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(terms[:, 0] / terms[:, 1].mean())
+
+    more_hits, decides = False, target.decides
+    if METRICS[decides].larger_is_better:
+        truth = [valid_set.labels[row] for row in valid_set.rows]
+        guessed_score = target.score(target.records(guessed(valid_set), truth))[decides]
+        more_hits = target.score(records)[decides] > guessed_score
+    return Guess(
+        name=head.guess_name,
+        measure=head.loss_name,
+        split="validation items",
+        model=losses(terms),
+        guess=losses(head.terms(guessed(valid_set), valid_set.truth)),
+        training=float(losses(head.terms(guessed(train_set), train_set.truth)).mean()),
+        shown=head.shown,
+        more_hits=more_hits,
+    )

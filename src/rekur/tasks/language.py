@@ -5,11 +5,10 @@ Axes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
@@ -29,7 +28,8 @@ from rekur.tasks.held_out import hold_out, is_shorter
 from rekur.tasks.language_checks import check_options, check_vocabulary
 from rekur.tasks.language_plan import LanguagePlan, new_network, parts_of, run
 from rekur.tasks.ngram import NGram
-from rekur.train import Checkpoints, History, Reporter
+from rekur.tasks.prepared import PreparedText
+from rekur.train import Reporter
 from rekur.train.world import current
 
 
@@ -109,6 +109,7 @@ class LanguageModel(Writing, Estimator):
 
     task: ClassVar[str] = "language"
     steps_option: ClassVar[str] = "chunk_length"
+    run_options = recipe.RUN_OPTIONS
     reset_: bool
     features_: TextFeatures
     model_: LanguageNetwork
@@ -223,38 +224,40 @@ class LanguageModel(Writing, Estimator):
         valid = None if X_valid is None else texts_in_memory(documents(X_valid), name="X_valid")
         return self.fit_corpus(texts_in_memory(documents(X), name="X"), valid)
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
-    def fit_corpus(
-        self,
-        corpus: Pieces,
-        valid: Pieces | None = None,
-        *,
-        reporter: Reporter | None = None,
-        history: History | None = None,
-        checkpoints: Checkpoints | None = None,
-        on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
-    ) -> Self:
-        """Train on texts that are read in pieces, such as files larger than memory."""
-        reporter = self._reporter(reporter)
-        check_options(self)
-        begun = None if checkpoints is None else checkpoints.begun()
+    def check_options(self) -> None:
+        """Raise for every option that is wrong whatever the texts are."""
+        check_options(self.get_params(deep=False))
+
+    def _prepare(self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None) -> PreparedText:
         train_set, valid_set = self._encode(corpus, valid, begun)
+        notes = []
         if valid is not None and valid_set is not None:
-            warning = shared_texts(train_set, valid_set, recipe.NO_CHANCE[self.tokens])
-            if warning is not None:
-                reporter.say(warning)
-        self.history_ = history or History()
+            notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[self.tokens]))
+        if valid_set is None:
+            notes.append(recipe.by_heart_note(len(train_set)))
         self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
-        documents = len(train_set.starts) if self.reset_ else 1
-        options = self.get_params(deep=False)
-        facts = recipe.Facts.of(self.tokens, len(train_set.ids), self.features_.size, options, documents)
-        self.chosen_ = recipe.fill(self.get_params(deep=False), facts)
-        self.model_ = new_network(self.chosen_, train_set, self.features_.size, self.reset_, begun)
-        world = current()
+        return PreparedText(
+            notes=[note for note in notes if note is not None],
+            reads={"features": self.features_.to_dict()},
+            train=train_set,
+            valid=train_set if valid_set is None else valid_set,
+            by_heart=valid_set is None,
+        )
+
+    def _choose(self, prepared: PreparedText) -> dict[str, Any]:
+        text, options = prepared.train, self.get_params(deep=False)
+        documents = len(text.starts) if self.reset_ else 1
+        facts = recipe.Facts.of(self.tokens, len(text.ids), self.features_.size, options, documents)
+        return recipe.fill(options, facts)
+
+    def _make_network(self, prepared: PreparedText, begun: dict[str, Any] | None) -> LanguageNetwork:
+        return new_network(self.chosen_, prepared.train, self.features_.size, self.reset_, begun)
+
+    def _make_plan(self, prepared: PreparedText) -> tuple[LanguagePlan, str]:
+        world, text = current(), prepared.train
         streams = StreamBatches(
-            train_set.ids,
-            train_set.starts,
+            text.ids,
+            text.starts,
             batch_size=self.chosen_["batch_size"],
             chunk_length=self.chosen_["chunk_length"],
             jitter=self.jitter,
@@ -263,24 +266,9 @@ class LanguageModel(Writing, Estimator):
             size=world.size,
             reset=self.reset_,
         )
-        by_heart = valid_set is None
-        if valid_set is None:
-            valid_set = train_set
-            reporter.say(recipe.by_heart_note(len(train_set)))
-        plan = LanguagePlan(self.model_, streams, valid_set, reset=self.reset_, by_heart=by_heart)
-        validated = "" if by_heart else f", {len(valid_set.ids):,} to validate on"
-        what = f"{len(train_set.ids):,} tokens to train on{validated}; vocabulary of {self.features_.size:,}"
-        if checkpoints is not None:
-            checkpoints.identify(
-                task=self.task,
-                model=self.model_.spec.to_dict(),
-                options={name: self.chosen_[name] for name in recipe.RUN_OPTIONS},
-                data=f"{train_set.fingerprint}:{valid_set.fingerprint}",
-                reads={"features": self.features_.to_dict()},
-            )
-        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(train_set, valid_set, reporter, by_heart=by_heart)
-        return self
+        plan = LanguagePlan(self.model_, streams, prepared.valid, reset=self.reset_, by_heart=prepared.by_heart)
+        validated = "" if prepared.by_heart else f", {len(prepared.valid.ids):,} to validate on"
+        return plan, f"{len(text.ids):,} tokens to train on{validated}; vocabulary of {self.features_.size:,}"
 
     def _encode(
         self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None
@@ -308,11 +296,9 @@ class LanguageModel(Writing, Estimator):
         check_vocabulary(self.features_)
         return encode_texts(corpus, self.features_)
 
-    def _report(self, train_set: Tokens, valid_set: Tokens, reporter: Reporter, *, by_heart: bool) -> None:
-        """Score the kept weights on the validation text, and the baseline beside them.
-
-        A text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts.
-        """
+    def _report(self, prepared: PreparedText, plan: LanguagePlan, reporter: Reporter) -> None:
+        # a text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts
+        train_set, valid_set, by_heart = prepared.train, prepared.valid, prepared.by_heart
         rows = parts_of(self.model_, len(valid_set.ids))
         each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=rows)
         scores = language_scores(each, valid_set)
@@ -354,7 +340,7 @@ class LanguageModel(Writing, Estimator):
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
         return {**language_scores(found.each, tokens), "adapted": used}
 
-    def _nats(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+    def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         return run(self.model_, ids, starts, reset=reset)
 
     def _resets(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sklearn.base import BaseEstimator
+from collections.abc import Mapping
+from typing import Any
 
 from rekur import _check
 from rekur.errors import InputError, describe
@@ -17,33 +18,38 @@ TOKENS = ("char", "byte", "word", "bpe")
 _TEXT_OPTIONS = ("lowercase", "digits", "max_vocabulary", "min_count", "words")
 
 
-def check_options(model: BaseEstimator) -> None:
-    """Raise for every option of a language model that is wrong whatever the texts are."""
-    _check.choice("tokens", model.tokens, TOKENS)
-    _check.no_unknown("feature option", _check.names("feature_options", model.feature_options), _TEXT_OPTIONS)
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise for every option of a language model that is wrong whatever the texts are.
+
+    Args:
+        options: name -> value of every option.
+    """
+    _check.choice("tokens", options["tokens"], TOKENS)
+    _check.no_unknown("feature option", _check.names("feature_options", options["feature_options"]), _TEXT_OPTIONS)
     for name in ("ngrams", "recall"):
-        if getattr(model, name) is not None:
-            _check.several(name, getattr(model, name))
-    facts = recipe.Facts.of(model.tokens, 1_000_000, 100, model.get_params(deep=False))
-    chosen = recipe.fill(model.get_params(deep=False), facts)
+        if options[name] is not None:
+            _check.several(name, options[name])
+    facts = recipe.Facts.of(options["tokens"], 1_000_000, 100, dict(options))
+    chosen = recipe.fill(dict(options), facts)
     rows = (2,) * len(chosen["ngrams"])
     borders = recipe.cutoffs(100) if chosen["softmax"] == "adaptive" else ()
     LanguageSpec(
         vocabulary_size=100, ngram_rows=rows, cutoffs=borders, **{name: chosen[name] for name in recipe.MODEL_OPTIONS}
     )
     TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS})
-    check_machine(model.accelerator, model.precision)
+    check_machine(options["accelerator"], options["precision"])
     for name in ("batch_size", "chunk_length"):
         _check.whole(name, chosen[name], low=1)
     _check.size("ngram_rows", chosen["ngram_rows"])
-    _check.number("jitter", model.jitter, 0, 1, open_high=True)
-    if model.valid_fraction is not None and _check.number("valid_fraction", model.valid_fraction, 0, 0.9) == 0:
+    _check.number("jitter", options["jitter"], 0, 1, open_high=True)
+    fraction = options["valid_fraction"]
+    if fraction is not None and _check.number("valid_fraction", fraction, 0, 0.9) == 0:
         fix = "To choose the validation text yourself, give it with X_valid (--valid)."
-        raise InputError(describe("valid_fraction", model.valid_fraction, "a number in (0, 0.9]", fix))
+        raise InputError(describe("valid_fraction", fraction, "a number in (0, 0.9]", fix))
     for name in ("baseline", "verbose"):
-        _check.flag(name, getattr(model, name))
-    if model.reset is not None:
-        _check.flag("reset", model.reset)
+        _check.flag(name, options[name])
+    if options["reset"] is not None:
+        _check.flag("reset", options["reset"])
 
 
 def check_vocabulary(features: TextFeatures) -> None:

@@ -1,13 +1,14 @@
 """What the training loop asks of a task: batches, a loss, an evaluation.
 
-Axes: B batch, T time, D input features, N items, K scores.
+Axes: B batch, T time, D input features, N items, K outputs, S numbers of a record.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rekur.data import Encoded, LengthBuckets, Ragged, collate
+from rekur.models.heads import Head
+from rekur.targets import Target
 from rekur.train import Stateless
 from rekur.train.world import add_up, current
 
@@ -23,35 +26,72 @@ Batch = tuple[Tensor, Tensor, Tensor]
 EVALUATION_BATCH = 256
 
 
-class ScoredTask(Protocol):
-    """The part of a task that the plan uses."""
+class Monitor(NamedTuple):
+    """The metric that chooses the weights that are kept.
 
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor: ...
+    Attributes:
+        name: a key of an evaluation, such as ``valid_loss``.
+        larger_is_better: whether larger values are better.
+        tolerance: by how much later weights may be worse than the best and are kept all the same.
+    """
 
-    def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]: ...
+    name: str
+    larger_is_better: bool
+    tolerance: float
 
-    def _monitor(self, items: int) -> tuple[str, bool, float]: ...
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured of outputs: the loss by a head, and the records of a target."""
+
+    head: Head
+    target: Target
+
+    def items(self, model: nn.Module, items: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return loss, weight in the mean loss, and record of these rows of items, (N, 2 + S); outputs are not kept."""
+
+        def measured(outputs: NDArray[Any], part: NDArray[np.int64]) -> NDArray[np.float64]:
+            labels = [items.labels[row] for row in part]
+            terms = self.head.terms(outputs, items.targets[part])
+            return np.column_stack([terms, self.target.records(outputs, labels)])
+
+        return run(model, items.steps, rows, measured)
+
+
+def split_terms(measured: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the two parts of what was measured: loss and weight (N, 2), and records (N, S)."""
+    return measured[:, :2], measured[:, 2:]
 
 
 class FitPlan(Stateless):
     """Length-bucketed batches of the training items, and scores on the validation items.
 
     Args:
-        task: gives loss and metrics.
+        measure: gives loss and metrics.
         train_set: items to train on.
         valid_set: items to validate on.
+        monitor: chooses the weights that are kept.
         batch_size: items a step.
         seed: of the order of batches.
     """
 
-    def __init__(self, task: ScoredTask, train_set: Encoded, valid_set: Encoded, batch_size: int, seed: int) -> None:
-        self._task, self._train, self._valid, self._place = task, train_set, valid_set, current()
+    def __init__(
+        self,
+        measure: Measure,
+        train_set: Encoded,
+        valid_set: Encoded,
+        *,
+        monitor: Monitor,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.measure, self._train, self._valid, self._place = measure, train_set, valid_set, current()
         self._buckets = LengthBuckets(train_set.lengths, batch_size, seed=seed)
         self.steps_per_epoch = self.evaluate_every = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
         self._counted = 0
-        self.monitor, self.larger_is_better, self.tolerance = task._monitor(len(valid_set.rows))
+        self.monitor, self.larger_is_better, self.tolerance = monitor
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield this process's part of the batches (x, lengths, targets) of one epoch, from number ``start`` on."""
@@ -66,7 +106,7 @@ class FitPlan(Stateless):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
         x, lengths, targets = batch
-        return self._task._loss(model(x, lengths), targets)
+        return self.measure.head.loss(model(x, lengths), targets)
 
     def weight(self, batch: Batch) -> float:
         """Return the number of items of the batch yielded last that count here."""
@@ -78,26 +118,32 @@ class FitPlan(Stateless):
         return max(1, min(self._buckets.batch_size, self._buckets.max_steps // longest)), longest
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return the loss and the quick metrics on the validation items."""
-        truth = self._valid.truth
-        own = np.arange(self._place.rank, len(truth), self._place.size)
+        """Return the loss and the metrics that are followed on the validation items."""
+        rows, target = self._valid.rows, self.measure.target
+        own = np.arange(self._place.rank, len(rows), self._place.size)
         # of fewer items than processes, some look at one that does not count
-        part = run(model, self._valid.steps, self._valid.rows[own if len(own) else slice(1)])
-        scores = np.zeros((len(truth), part.shape[1]), dtype=part.dtype)
-        scores[own] = part[: len(own)]
-        scores = add_up(scores)
-        loss = float(self._task._loss(torch.from_numpy(scores), _tensor(truth)))
-        shown = self._task._quick_metrics(scores, truth)
-        return {"valid_loss": loss, **{f"valid_{name}": value for name, value in shown.items()}}
+        part = self.measure.items(model, self._valid, rows[own if len(own) else slice(1)])
+        every = np.zeros((len(rows), part.shape[1]))
+        every[own] = part[: len(own)]
+        terms, records = split_terms(add_up(every))
+        scores = target.score(records)
+        loss = float(terms[:, 0].sum() / terms[:, 1].sum())
+        return {"valid_loss": loss, **{f"valid_{name}": scores[name] for name in target.followed}}
 
 
-def run(model: nn.Module, steps: Ragged, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the scores (N, K) of these rows, in their order, without gradients.
+def run(
+    model: nn.Module,
+    steps: Ragged,
+    rows: NDArray[np.int64],
+    measure: Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]] = lambda outputs, rows: outputs,
+) -> NDArray[Any]:
+    """Return the outputs (N, K) of these rows, or measures of them, in their order; without gradients.
 
     Args:
         model: takes (x, lengths); it is put into evaluation mode.
         steps: the items.
         rows: numbers of the N items wanted.
+        measure: outputs (n, K) and the numbers of their items (n,) -> one row an item.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -107,8 +153,8 @@ def run(model: nn.Module, steps: Ragged, rows: NDArray[np.int64]) -> NDArray[np.
         picked = order[start : start + EVALUATION_BATCH]
         x, lengths = collate(steps, rows[picked])
         with torch.no_grad():
-            scores = model(torch.from_numpy(x).to(device), torch.from_numpy(lengths).to(device))
-        parts.append(scores.float().cpu().numpy())
+            outputs = model(torch.from_numpy(x).to(device), torch.from_numpy(lengths).to(device))
+        parts.append(measure(outputs.float().cpu().numpy(), rows[picked]))
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return np.asarray(np.concatenate(parts)[back])

@@ -5,20 +5,17 @@ Axes: N items.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from torch import Tensor
-from torch.nn import functional
 
+from rekur.data import Encoded
 from rekur.data.memory import plain_labels
-from rekur.runtime import NumberAnswers
-from rekur.runtime.answers import numbers_of, weights_of
+from rekur.models.heads import NumberHead
+from rekur.targets import NumberTarget
+from rekur.targets.labels import numbers_of, weights_of
 from rekur.tasks.base import SequenceEstimator
 
 
@@ -46,10 +43,8 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "regress"
-    answers_: NumberAnswers
+    target_: NumberTarget
     label_type = "number"
-    guess_name = "the mean of the training labels"
-    loss_name = "rmse"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**self._check_options(options))
@@ -66,31 +61,18 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
         return float(r2_score(truth, predicted, sample_weight=weights_of(sample_weight, len(truth))))
 
-    def _learn_targets(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> None:
-        self.answers_ = NumberAnswers.of(numbers_of(labels, "labels", place_of), "labels")
+    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> NumberTarget:
+        return NumberTarget.learn(labels, place_of=place_of)
 
     @property
     def target_mean_(self) -> float:
         """Mean of the training targets."""
-        return self.answers_.mean
+        return self.target_.mean
 
     @property
     def target_scale_(self) -> float:
         """Standard deviation of the training targets."""
-        return self.answers_.scale
+        return self.target_.scale
 
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        return functional.mse_loss(scores[:, 0], targets)
-
-    def _guess(self, targets: NDArray[Any]) -> NDArray[np.float64]:
-        return np.zeros(1)  # the mean
-
-    def _losses(self, scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray((scores[:, 0].astype(np.float64) - targets) ** 2)
-
-    def _shown_loss(self, loss: float) -> float:
-        return self.answers_.scale * math.sqrt(loss)
-
-    def _quick_metrics(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-        error, scale = scores[:, 0].astype(np.float64) - targets, self.answers_.scale
-        return {"rmse": scale * float(np.sqrt((error**2).mean())), "mae": scale * float(np.abs(error).mean())}
+    def _make_head(self, train_set: Encoded) -> NumberHead:
+        return NumberHead(self.target_.scale)

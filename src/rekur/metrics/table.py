@@ -1,0 +1,54 @@
+"""The table of metrics: the unit in which a loss of each is counted, which way is better, and how much may be lost."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """A metric.
+
+    Attributes:
+        unit: of a loss: ``points`` (hundredths of a share), ``nats``, ``bits``, or ``%`` of the value before.
+        larger_is_better: whether larger values are better.
+        tolerance: the loss that is allowed by default where a model is made smaller, in this unit.
+    """
+
+    unit: str
+    larger_is_better: bool
+    tolerance: float
+
+    def lost(self, old: float, new: float) -> float:
+        """Return by how much ``new`` is worse than ``old``, in this unit; below 0 where it is better.
+
+        Example:
+            >>> METRICS["accuracy"].lost(0.75, 0.5), METRICS["rmse"].lost(2.0, 3.0)
+            (25.0, 50.0)
+        """
+        if self.unit == "%":
+            more = new / old - 1 if old else (0.0 if new == old else math.inf)
+        else:
+            more = new - old
+        worse = -more if self.larger_is_better else more
+        return worse if self.unit in ("nats", "bits") else 100 * worse
+
+
+_SHARE, _NATS, _BITS, _ERROR = Metric("points", True, 0.3), Metric("nats", False, 0.01), 0.015, Metric("%", False, 1.0)
+#: name -> metric, in the order in which tables show them
+METRICS = {
+    "accuracy": _SHARE,
+    "macro_f1": _SHARE,
+    "subset_accuracy": _SHARE,
+    "micro_f1": _SHARE,
+    "log_loss": _NATS,
+    "calibration_error": Metric("points", False, 0.3),
+    "rmse": _ERROR,
+    "mae": _ERROR,
+    "r2": _SHARE,
+    "loss": _NATS,
+    "perplexity": _ERROR,
+    "bits_per_character": Metric("bits", False, _BITS),
+    "bits_per_byte": Metric("bits", False, _BITS),
+    "unknown_share": Metric("points", False, 0.3),
+}

@@ -1,0 +1,25 @@
+"""Targets: what the outputs of a network mean, from labels to arrays and from outputs to predictions and records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
+
+if TYPE_CHECKING:
+    from rekur.targets.base import Target
+    from rekur.targets.kinds import KINDS, restore_target
+    from rekur.targets.label import LabelTarget, Prediction
+    from rekur.targets.number import NumberTarget
+
+__all__ = ["KINDS", "LabelTarget", "NumberTarget", "Prediction", "Target", "restore_target"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "base": "Target",
+        "kinds": "KINDS restore_target",
+        "label": "LabelTarget Prediction",
+        "number": "NumberTarget",
+    },
+)

@@ -1,0 +1,29 @@
+"""The kinds of targets by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rekur.targets.base import Target
+from rekur.targets.label import LabelTarget
+from rekur.targets.number import NumberTarget
+
+#: kind -> its class
+KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget)}
+#: task -> kind of its target, for bundles that do not state it
+_KIND_OF_TASK = {"classify": "label", "regress": "number"}
+
+
+def restore_target(saved: dict[str, Any], task: str) -> Target:
+    """Return a saved target.
+
+    Args:
+        saved: the field ``targets`` of a bundle's ``config.json``.
+        task: the name of the task, for bundles that do not state the kind of their target.
+
+    Example:
+        >>> restore_target({"labels": ["bad", "good"], "multi_label": False}, "classify").size
+        2
+    """
+    kind = saved["kind"] if "kind" in saved else _KIND_OF_TASK[task]
+    return KINDS[kind].from_dict(saved)

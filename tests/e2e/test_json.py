@@ -1,0 +1,88 @@
+"""What commands print as JSON is a format: keys may be added, and none is renamed or dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import REVIEWS, WALKS, Run
+
+#: metrics of ``evaluate`` by kind of prediction, with what stands beside them
+SCORES = {
+    "label": (
+        "items accuracy accuracy_interval macro_f1 macro_f1_interval log_loss calibration_error calibration per_class "
+        "confusion"
+    ),
+    "labels": "items subset_accuracy micro_f1 micro_f1_interval macro_f1 log_loss per_class",
+    "number": "items rmse rmse_interval mae r2",
+}
+ROWS = {"label": "item label probability probabilities", "number": "item value"}
+RIVALS = {
+    "label": "name seconds items accuracy macro_f1 log_loss",
+    "labels": "name seconds items macro_f1 micro_f1 log_loss",
+    "number": "name seconds items rmse mae r2",
+}
+TAGS = ("--text", "post", "--label", "tags", "--label-separator", "|")
+WEAR = ("--series", "x", "--label", "wear")
+#: bundle -> kind, file, and the options that name its columns
+CASES = {
+    "words": ("label", "reviews", REVIEWS),
+    "walks": ("label", "walks", WALKS),
+    "tags": ("labels", "tags", TAGS),
+    "wear": ("number", "walks", WEAR),
+}
+each = pytest.mark.parametrize("name", CASES)
+
+
+def missing(keys: str, row: dict[str, object]) -> set[str]:
+    return set(keys.split()) - row.keys()
+
+
+@each
+def test_evaluate_and_fit(cli: Run, bundles: dict[str, Path], files: dict[str, Path], name: str) -> None:
+    kind, file, columns = CASES[name]
+    scores = cli("evaluate", bundles[name], files[file], *columns, "--json").json
+    assert not missing(f"bundle file {SCORES[kind]}", scores)
+    metrics = json.loads((bundles[name] / "metrics.json").read_text(encoding="utf-8"))
+    assert not missing(f"split baseline {SCORES[kind]}", metrics)
+    assert not missing(RIVALS[kind], metrics["baseline"])
+
+
+@each
+def test_predict_and_stream(cli: Run, bundles: dict[str, Path], files: dict[str, Path], name: str) -> None:
+    kind, file, columns = CASES[name]
+    keys = ROWS["number" if kind == "number" else "label"]
+    rows = [
+        json.loads(line) for line in cli("predict", bundles[name], files[file], *columns[:2], "--json").out.splitlines()
+    ]
+    assert rows
+    assert not any(missing(keys, row) for row in rows)
+    line = b"a great film\n" if columns[0] == "--text" else b"0.5 1.5\n"
+    (event,) = [json.loads(row) for row in cli("stream", bundles[name], "--json", stdin=line).out.splitlines()][:1]
+    assert not missing(f"event steps {keys.removeprefix('item ')}", event)
+
+
+@pytest.mark.parametrize(("name", "score", "unit"), [("words", "accuracy", "points"), ("wear", "rmse", "%")])
+def test_quantize(
+    cli: Run, bundles: dict[str, Path], files: dict[str, Path], tmp_path: Path, name: str, score: str, unit: str
+) -> None:
+    _, file, columns = CASES[name]
+    words = (
+        "quantize",
+        bundles[name],
+        "--data",
+        files[file],
+        *columns,
+        "--out",
+        tmp_path / "small",
+        "--tolerance",
+        100,
+    )
+    told = cli(*words, "--json").json
+    keys = (
+        "bundle out precision data tolerance score unit before after lost interval items bytes step_seconds fingerprint"
+    )
+    assert not missing(keys, told)
+    assert (told["score"], told["unit"]) == (score, unit)

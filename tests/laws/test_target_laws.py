@@ -1,0 +1,134 @@
+"""Every kind of target: records of parts are those of the whole, scores come from records, saved is as learned.
+
+Axes: N items, K outputs, S numbers of a record.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rekur.metrics import METRICS
+from rekur.targets import KINDS, LabelTarget, NumberTarget, Target, restore_target
+
+
+class Case(NamedTuple):
+    """Labels of N items, and the target that they teach."""
+
+    labels: list[Any]
+    target: Target
+
+
+def _classes(draw: np.random.Generator, count: int) -> Case:
+    labels = ["good", "bad", "fair", *draw.choice(["good", "bad", "fair"], count).tolist()]
+    return Case(labels, LabelTarget.learn(labels))
+
+
+def _several(draw: np.random.Generator, count: int) -> Case:
+    sets = [["a", "b", "c"], *[[name for name in "abc" if draw.random() < 0.4] for _ in range(count)]]
+    return Case(sets, LabelTarget.learn(sets, multi_label=True))
+
+
+def _numbers(draw: np.random.Generator, count: int) -> Case:
+    values = [1.0, 2.0, *draw.normal(5, 3, count).tolist()]
+    return Case(values, NumberTarget.learn(values))
+
+
+#: name -> kind of target and what makes a case of it
+CASES = {"classes": ("label", _classes), "several": ("label", _several), "numbers": ("number", _numbers)}
+
+
+def case(name: str, seed: int, count: int) -> tuple[Case, np.ndarray[Any, Any]]:
+    draw = np.random.default_rng(seed)
+    made = CASES[name][1](draw, count)
+    return made, draw.normal(0, 2, (len(made.labels), made.target.size)).astype(np.float32)
+
+
+def test_every_kind_has_a_case() -> None:
+    assert {kind for kind, _ in CASES.values()} == set(KINDS)
+
+
+each = pytest.mark.parametrize("name", CASES)
+seeds = given(seed=st.integers(0, 2**31), count=st.integers(0, 40))
+
+
+@each
+@settings(max_examples=25)
+@seeds
+def test_records_of_parts_are_those_of_the_whole(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    records = target.records(outputs, labels)
+    assert len(records) == len(labels)
+    cut = seed % (len(labels) + 1)
+    parts = [target.records(outputs[part], labels[part]) for part in (slice(cut), slice(cut, None))]
+    np.testing.assert_array_equal(np.concatenate(parts), records)
+    for row in range(len(labels)):
+        np.testing.assert_array_equal(
+            target.records(outputs[row : row + 1], labels[row : row + 1]), records[row : row + 1]
+        )
+
+
+@each
+@settings(max_examples=25)
+@seeds
+def test_every_number_that_is_told_comes_from_the_score(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    records = target.records(outputs, labels)
+    scores, report = target.score(records), target.report(records)
+    assert {key: report[key] for key in scores} == scores
+    assert report["items"] == len(labels)
+    assert set(scores) <= set(METRICS)
+    assert {target.decides, *target.followed} <= set(scores)
+    shuffled = np.random.default_rng(seed).permutation(len(records))
+    assert target.score(records[shuffled]) == pytest.approx(scores)
+    twice = target.score(np.concatenate([records, records]))
+    assert twice == pytest.approx(scores)
+    for key in scores:
+        interval = report.get(f"{key}_interval")
+        assert interval is None or interval[0] <= interval[1]
+
+
+@each
+@settings(max_examples=25)
+@seeds
+def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    encoded = target.encode_items(labels, "labels")
+    for row, label in enumerate(labels):
+        np.testing.assert_array_equal(target.encode(label), encoded[row])
+        np.testing.assert_array_equal(target.decode(outputs[row]), target.decode(outputs)[row])
+        answer, presented = target.answer(outputs[row]), target.present(target.decode(outputs[row]))
+        assert answer == pytest.approx(presented) if isinstance(answer, float) else answer.label == presented.label
+    assert len(target.values(outputs)) == len(labels)
+
+
+@each
+@settings(max_examples=10)
+@seeds
+def test_saved_is_as_learned(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    saved = json.loads(json.dumps({"kind": target.kind, **target.to_dict()}))
+    again = restore_target(saved, "")
+    assert type(again) is type(target)
+    np.testing.assert_array_equal(again.records(outputs, labels), target.records(outputs, labels))
+    assert (again.decides, again.followed, again.label_type) == (target.decides, target.followed, target.label_type)
+
+
+@each
+def test_perfect_outputs_have_perfect_scores(name: str) -> None:
+    (labels, target), _ = case(name, 3, 30)
+    encoded = target.encode_items(labels, "labels")
+    if isinstance(target, NumberTarget):
+        outputs = encoded[:, None]
+    elif encoded.ndim == 2:
+        outputs = 40 * encoded - 20
+    else:
+        outputs = np.eye(target.size, dtype=np.float32)[encoded] * 40
+    scores = target.score(target.records(outputs, labels))
+    for key, value in scores.items():
+        assert value == pytest.approx(1.0 if METRICS[key].larger_is_better else 0.0, abs=1e-5), key
