@@ -2,8 +2,7 @@
 
 from rekur.scan.both import scan_both
 from rekur.scan.choose import PATHS, Choice, choose, runnable
-from rekur.scan.loop import loop
-from rekur.scan.reverse import reverse_rows
+from rekur.scan.loop import loop, reverse_rows
 from rekur.scan.run import scan
 
 __all__ = ["PATHS", "Choice", "choose", "loop", "reverse_rows", "runnable", "scan", "scan_both"]

@@ -1,4 +1,4 @@
-"""The loop over time: the definition that every other scan must match.
+"""The loop over time, the definition that every other scan must match, and reversal in time that respects lengths.
 
 Axes: B batch, T time, D input features, P projected input, O output.
 """
@@ -69,3 +69,30 @@ def _steps(cell: ScannableCell, projected: Tensor, state: State, lengths: Tensor
 def _like(mask: Tensor, tensor: Tensor) -> Tensor:
     """Return ``mask`` with trailing axes of size 1 up to the axes of ``tensor``."""
     return mask.view(*mask.shape, *([1] * (tensor.dim() - mask.dim())))
+
+
+def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
+    r"""Reverse the real steps of each row and leave its padding in place.
+
+    .. math:: r_{b,t} = x_{b,\,length_b - 1 - t} \text{ for } t < length_b, \quad r_{b,t} = x_{b,t} \text{ after it}
+
+    Applied twice it gives x again.
+
+    Args:
+        x: (B, T, …).
+        lengths: int64 (B,) in [0, T]; None if every row has T steps.
+
+    Returns:
+        (B, T, …), in new memory.
+
+    Example:
+        >>> reverse_rows(torch.tensor([[1, 2, 3, 0], [4, 5, 6, 7]]), torch.tensor([3, 4]))
+        tensor([[3, 2, 1, 0],
+                [7, 6, 5, 4]])
+    """
+    if lengths is None:
+        return x.flip(1)
+    time = torch.arange(x.shape[1], device=x.device)
+    real = lengths.to(x.device)[:, None]
+    source = torch.where(time < real, real - 1 - time, time)
+    return x[torch.arange(x.shape[0], device=x.device)[:, None], source]

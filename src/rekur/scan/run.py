@@ -17,11 +17,10 @@ from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose, drops_in_product, is_linear, runnable
 from rekur.scan.layout import BATCH_FIRST, Layout, owned
 from rekur.scan.linear import linear_scan
-from rekur.scan.loop import loop
+from rekur.scan.loop import loop, reverse_rows
 from rekur.scan.operator import operate
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights, weights_of
-from rekur.scan.reverse import reverse_rows
 from rekur.scan.vendor import vendor
 from rekur.scan.watch import in_onnx_export, passes_through, plain, readable, watcher
 
