@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from rekur import Classifier, Regressor
+from rekur import Classifier, LanguageModel, Regressor
 from rekur.errors import InputError, NotFittedError
 from rekur.targets import LabelTarget
 from rekur.tasks import load
@@ -347,3 +347,36 @@ def test_recurrent_dropout_is_refused_for_the_cells_that_cannot_take_it_and_only
 def test_scores_of_a_broken_model_are_shown_as_they_are(scores: list[float]) -> None:
     shown = LabelTarget(["bad", "good"], multi_label=False).answer(np.array(scores, np.float32))
     assert np.isnan(list(shown.probabilities.values())).all()
+
+
+def test_scikit_learn_is_told_what_is_read() -> None:
+    from sklearn.utils import get_tags
+
+    tags = get_tags(Classifier(multi_label=True))
+    assert (tags.estimator_type, tags.classifier_tags.multi_label, tags.target_tags.required) == (
+        "classifier",
+        True,
+        True,
+    )
+    assert not get_tags(Classifier()).classifier_tags.multi_label
+    assert get_tags(Regressor()).estimator_type == "regressor"
+    for model in (Classifier(), Regressor()):
+        reads = get_tags(model).input_tags
+        assert all((reads.two_d_array, reads.three_d_array, reads.string, reads.allow_nan))
+    reads = get_tags(LanguageModel()).input_tags
+    assert (reads.one_d_array, reads.two_d_array, reads.string) == (True, False, True)
+
+
+def test_a_model_that_was_never_trained_raises_the_error_of_scikit_learn_too() -> None:
+    from sklearn.exceptions import NotFittedError as Theirs
+    from sklearn.utils.validation import check_is_fitted
+
+    from rekur.errors import NotFittedError
+
+    for model in (Classifier(), Regressor(), LanguageModel()):
+        with pytest.raises(Theirs) as caught:
+            _ = model.model_
+        assert isinstance(caught.value, NotFittedError)
+        assert "Call fit first" in str(caught.value)
+        with pytest.raises(Theirs):
+            check_is_fitted(model)

@@ -327,6 +327,14 @@ class SequenceEstimator(Answering, Estimator):
                 self.target_,
             )
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what is read: texts, arrays (N, T) and (N, T, D), with NaN for missing numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.string = tags.input_tags.allow_nan = True
+        tags.target_tags.required = True
+        return tags
+
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def outputs_of_steps(self, steps: Any) -> NDArray[Any]:

@@ -116,6 +116,12 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         if self.chosen_["bayes_start"] and network.embedding is not None:
             bayes_start(network.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what is read, and whether an item may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = self.multi_label
+        return tags
+
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import sklearn.exceptions
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -29,6 +30,10 @@ from rekur.tasks.prepared import Prepared
 from rekur.tasks.recipe import TRAIN_OPTIONS
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 from rekur.train.world import current
+
+
+class UntrainedError(NotFittedError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
+    """A model was used before ``fit``; the error of scikit-learn's too, so that its tools recognize it."""
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
@@ -254,7 +259,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def __getattr__(self, name: str) -> Any:
         """Say that what ends in an underscore is learnt, where it is not there yet."""
         if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
-            raise NotFittedError(
+            raise UntrainedError(
                 f"{type(self).__name__}: got a model that was never trained; expected a trained one. "
                 "Call fit first, or load a saved model with rekur.load."
             )

@@ -349,6 +349,13 @@ class LanguageModel(Writing, Estimator):
     def _step_function(self) -> StepFunction:
         return step_function(self.model_)
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what is read: a list of texts, without targets."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array, tags.input_tags.string = True, False, True
+        tags.target_tags.required = False
+        return tags
+
     def score(self, X: Any, y: None = None) -> float:
         """Return the mean log-probability of a character, in nats; higher is better, as scikit-learn wants it."""
         scores = self.evaluate(X)
