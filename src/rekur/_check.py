@@ -14,6 +14,8 @@ from rekur.errors import InputError, MissingDependencyError, describe, did_you_m
 #: largest 64-bit integer; largest size of one axis (the product of two, in bytes, fits 64 bits); most stacked layers;
 #: longest kernel of a convolution
 LARGEST, LARGEST_SIZE, MOST_LAYERS, MOST_STEPS = 2**63 - 1, 2**28, 1000, 2**16
+#: ways to reduce the outputs of all steps to one vector
+POOLS = ("last", "mean", "max", "attention")
 #: most threads that a kernel may use
 MOST_THREADS = 1024
 
@@ -144,6 +146,49 @@ def choice(thing: str, value: Any, allowed: Collection[str]) -> str:
         return value
     expected = "one of " + ", ".join(f"'{name}'" for name in allowed)
     raise InputError(describe(thing, value, expected, did_you_mean(str(value), allowed)))
+
+
+def pooling(thing: str, value: Any) -> list[str]:
+    """Return the names of the pools that ``value`` joins by ``+``.
+
+    Example:
+        >>> pooling("pooling", "last+mean")
+        ['last', 'mean']
+    """
+    if not isinstance(value, str):
+        raise InputError(describe(thing, value, "a name such as 'last' or 'mean+max'"))
+    parts = [choice(thing, part.strip(), POOLS) for part in value.split("+")]
+    if len(set(parts)) < len(parts):
+        raise InputError(describe(thing, value, "each name once"))
+    return parts
+
+
+def slots(thing: str, value: Any) -> int:
+    """Return ``value`` as a number of slots of memory: a power of 2 up to 2**20.
+
+    Example:
+        >>> slots("slots", 64)
+        64
+    """
+    count = whole(thing, value, low=2, high=2**20)
+    if count & (count - 1):
+        raise InputError(describe(thing, count, "a power of 2", f"Take {1 << count.bit_length()}."))
+    return count
+
+
+def cutoffs(thing: str, value: Iterable[Any], size: int) -> tuple[int, ...]:
+    """Return ``value`` as the first index of each further cluster of ``size`` tokens; they rise, none is empty.
+
+    Example:
+        >>> cutoffs("cutoffs", [100, 200], 300)
+        (100, 200)
+    """
+    indices = tuple(value)
+    fits = all(_is_whole(number) and 2 <= number < size for number in indices)
+    if not indices or not fits or list(indices) != sorted(set(indices)):
+        expected = f"one or more rising whole numbers in [2, {size - 1}]"
+        raise InputError(describe(thing, indices, expected))
+    return indices
 
 
 def no_unknown(thing: str, options: Iterable[str], allowed: Collection[str]) -> None:

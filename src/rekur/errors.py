@@ -5,6 +5,7 @@
     │   ├── ShapeError             2   a tensor or row of the wrong size (also a RuntimeError, as in PyTorch)
     │   ├── DataError              2   a file's content; knows the path and the line
     │   ├── BundleError            2   a saved model that is missing, damaged, too new or not ours
+    │   ├── OptionError            2   an option that the data do not allow, whichever item is read
     │   ├── CheckpointError        2   a run that cannot be resumed: of another model, options or data
     │   └── NotStreamableError     2   a model that needs whole sequences was asked to run live
     ├── NotFittedError             2   used before ``fit`` (also an AttributeError, as in scikit-learn)
@@ -70,6 +71,10 @@ class DataWarning(UserWarning):
 
 class BundleError(InputError):
     """A saved model is missing, damaged, from a newer version, or not a Rekur bundle."""
+
+
+class OptionError(InputError):
+    """An option that the data do not allow; no single item is to blame."""
 
 
 class CheckpointError(InputError):
@@ -141,6 +146,8 @@ def describe(thing: str, got: object, expected: str, fix: str = "") -> str:
     if len(shown) > 120:
         shown = f"{shown[:80]}… ({len(shown)} characters)"
     shown = _CONTROL.sub(lambda character: ascii(character[0])[1:-1], shown)
+    if len(expected) > 1000:
+        expected = f"{expected[:800]}… ({len(expected)} characters)"
     text = f"{thing}: got {shown}; expected {expected}."
     return f"{text} {fix}" if fix else text
 
@@ -167,5 +174,28 @@ def did_you_mean(got: str, allowed: Iterable[str]) -> str:
     names: dict[str, str] = {}
     for name in allowed:
         names.setdefault(name.lower(), name)
-    near = difflib.get_close_matches(str(got).lower(), names, n=1, cutoff=0.6)
-    return f"Did you mean '{names[near[0]]}'?" if near else ""
+    word = str(got).lower()
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    likely = next((name for name in near if _is_slip(word, name)), None)
+    return "" if likely is None else f"Did you mean '{names[likely]}'?"
+
+
+def _is_slip(word: str, name: str) -> bool:
+    """Return whether a name may be meant by a word: one holds the other, or at most a third of it is typed wrongly."""
+    core, other = word.strip("-"), name.strip("-")
+    if min(len(core), len(other)) > 2 and (core in other or other in core):
+        return True
+    return _edits(core, other) <= max(1, max(len(core), len(other)) // 3)
+
+
+def _edits(first: str, second: str) -> int:
+    """Return how many characters are typed wrongly, left out, added or swapped with the next between two words."""
+    rows = [list(range(len(second) + 1))]
+    for i, left in enumerate(first, 1):
+        row = [i]
+        for j, right in enumerate(second, 1):
+            row.append(min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (left != right)))
+            if i > 1 and j > 1 and left == second[j - 2] and right == first[i - 2]:
+                row[-1] = min(row[-1], rows[-2][j - 2] + 1)
+        rows.append(row)
+    return rows[-1][-1]

@@ -114,7 +114,7 @@ CASES = {
     "missing number, where none may be": (
         "nan.jsonl",
         ("--series", "x", "--label", "y", "--missing", "error"),
-        "{bad}/nan.jsonl, line 6: item 4, step 0, channel 1: got no value; expected a number. "
+        "{bad}/nan.jsonl, line 6: step 1, channel 2: got no value; expected a number. "
         "Use missing='hold' to carry the last value forward.",
     ),
     "ragged channels": (
@@ -154,7 +154,7 @@ CASES = {
     "option of another kind": (
         "nan.jsonl",
         ("--series", "x", "--label", "y", "--tokens", "char"),
-        "option of series features: got 'tokens'; expected one of 'channels', 'standardise', 'missing', 'indicators'.",
+        "--tokens: got 'char'; expected none for series. It is for text.",
     ),
 }
 
@@ -208,7 +208,12 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
             "rekur [OPTIONS] COMMAND [ARGS]...",
             "command: got 'evalute'; expected one of rekur's commands. Did you mean 'evaluate'?",
         ),
-        (("fit", "classify", "x.csv"), "rekur fit classify [OPTIONS] FILE", "Missing option '--out'."),
+        (
+            ("fit", "classify", "x.csv"),
+            "rekur fit classify [OPTIONS] FILE",
+            "--out: got nothing; expected the path of a folder. "
+            "For example: rekur fit classify reviews.csv --text review --label stars --out runs/reviews",
+        ),
         (
             ("fit", "classify", "x.csv", "--out", "m", "--epochs", "many"),
             "rekur fit classify [OPTIONS] FILE",
@@ -371,7 +376,7 @@ def test_a_file_that_does_not_fit_the_model(cli: Run, bundles: dict[str, Path], 
     done = cli("predict", bundles["walks"], files["long"], "--series", "hr", "--group", "who", "--time", "at")
     assert (done.code, done.err) == (
         2,
-        f"rekur: {files['long']}, item p0: step 0: got 1 value; expected 2 values. "
+        f"rekur: {files['long']}, item p0: step 1: got 1 value; expected 2 values. "
         "Every step needs a value for every channel; give NaN for a missing one.\n",
     )
 

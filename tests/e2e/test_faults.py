@@ -193,8 +193,8 @@ def test_training_goes_on_although_the_disk_is_full(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.stopped == "interrupted"
     assert listener.texts == [
-        f"warning: {tmp_path}: a checkpoint could not be written (File too large); the newest one is step-00000010. "
-        "Training goes on."
+        f"warning: {tmp_path}: checkpoint: got 'File too large'; expected a folder with room that can be written. "
+        "The newest checkpoint is step-00000010. Training goes on."
     ]
     assert names(tmp_path) == ["step-00000005", "step-00000010"]
     model, _ = fit(tmp_path, every=5, resume=True)
@@ -211,8 +211,8 @@ def test_no_room_for_any_checkpoint(where: str, tmp_path: Path, monkeypatch: pyt
     model, result = fit(tmp_path, listener, every=5)
     assert (result.stopped, same(model, fit(None)[0])) == ("finished", True)
     assert listener.texts == [
-        f"warning: {tmp_path}: a checkpoint could not be written (No space left on device); there is none yet. "
-        "Training goes on."
+        f"warning: {tmp_path}: checkpoint: got 'No space left on device'; expected a folder with room that can be "
+        "written. There is no checkpoint yet. Training goes on."
     ]
     assert names(tmp_path) == []
 
@@ -223,8 +223,8 @@ def test_no_room_for_the_history(tmp_path: Path) -> None:
     result = train(worker.Network(0.0), worker.Streams(), OPTIONS, history=history, reporter=listener)
     assert result.stopped == "finished"
     assert len(history.rows) == -(-worker.STEPS // worker.EPOCH)
-    text = f"warning: {tmp_path}/history.jsonl: could not be written (No space left on device). Training goes on."
-    assert listener.texts == [text]
+    text = f"warning: {tmp_path}/history.jsonl: got 'No space left on device'; expected a place that can be written."
+    assert listener.texts == [f"{text} Make room, or choose another folder. Training goes on."]
 
 
 def test_a_run_that_has_ended_is_held_until_it_is_saved(tmp_path: Path) -> None:

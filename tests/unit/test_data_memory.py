@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rekur._values import AS_TEXT
 from rekur.data import Columns, as_sequences, examples, from_memory, open_source
 from rekur.errors import DataError, InputError, ShapeError
 
@@ -190,8 +191,8 @@ def test_sequences_of_each_kind():
         ),
         ("good", None, InputError, "X: got 'str'; expected a list of sequences. Put it into a list."),
         ([], None, InputError, "X: got 0 sequences; expected 1 or more."),
-        ([b"good"], None, InputError, "X[0]: got b'good'; expected text."),
-        (np.array([b"good"]), None, InputError, "X[0]: got b'good'; expected text."),
+        ([b"good"], None, InputError, "X[0]: got b'good'; expected text. " + AS_TEXT),
+        (np.array([b"good"]), None, InputError, "X[0]: got b'good'; expected text. " + AS_TEXT),
         ([{"a"}], "symbols", InputError, "X[0]: got {'a'}; expected text or a list of codes."),
     ],
 )

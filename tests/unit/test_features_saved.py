@@ -130,7 +130,10 @@ def test_no_folder_to_save_into(tmp_path: Path) -> None:
     with pytest.raises(SaveError) as caught:
         TextFeatures("byte").save(tmp_path / "no")
     path = tmp_path / "no" / "features.json"
-    assert str(caught.value) == f"{path}: could not be written (No such file or directory)."
+    assert str(caught.value) == (
+        f"{path}: got 'No such file or directory'; expected a file that can be written. "
+        "Make room, or choose another folder."
+    )
 
 
 def test_make_features() -> None:

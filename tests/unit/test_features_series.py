@@ -34,7 +34,7 @@ def test_a_constant_channel_stays_at_rest() -> None:
     features = SeriesFeatures().fit([[0.1] * 7, [0.1] * 13])
     assert features.scale_.tolist() == [1.0]
     assert features.transform([0.1]).tolist() == [[0.0]]
-    assert ("constant in training", "channel 0 = 0.1; not divided") in features.describe()
+    assert ("constant in training", "channel 1 = 0.1; not divided") in features.describe()
 
 
 def test_missing_values_are_held_and_marked() -> None:
@@ -97,23 +97,23 @@ MISSING_FIX = "Every step needs a value for every channel; give NaN for a missin
 @pytest.mark.parametrize(
     ("item", "error", "text"),
     [
-        ([[1, 2], [3]], ShapeError, f"step 1: got 1 value; expected 2 values (x, y). {MISSING_FIX}"),
-        ([[1, 2, 3]], ShapeError, f"step 0: got 3 values; expected 2 values (x, y). {MISSING_FIX}"),
-        (np.ones((2, 3)), ShapeError, f"step 0: got 3 values; expected 2 values (x, y). {MISSING_FIX}"),
+        ([[1, 2], [3]], ShapeError, f"step 2: got 1 value; expected 2 values (x, y). {MISSING_FIX}"),
+        ([[1, 2, 3]], ShapeError, f"step 1: got 3 values; expected 2 values (x, y). {MISSING_FIX}"),
+        (np.ones((2, 3)), ShapeError, f"step 1: got 3 values; expected 2 values (x, y). {MISSING_FIX}"),
         (np.ones((1, 2, 3)), ShapeError, "series: got shape (1, 2, 3); expected (T, D) or (T,)."),
         ([1, 2, 3], ShapeError, "series: got a flat list of 3 numbers; expected rows of 2 numbers."),
-        ([[1, 2], [3, "4_0"]], DataError, f"step 1, channel 'y': got '4_0'; {NUMBER}"),
-        ([[1, 2], [[3], 4]], DataError, f"step 1, channel 'x': got a list; {NUMBER}"),
-        ([[1, 2], 3], DataError, "step 1: got 3; expected a row of numbers, as the other steps."),
-        ([[1, 2], [3, INF]], DataError, f"step 1, channel 'y': got inf; {FINITE}"),
-        ([[10**400, 2]], DataError, f"step 0, channel 'x': got inf; {FINITE}"),
+        ([[1, 2], [3, "4_0"]], DataError, f"step 2, channel 'y': got '4_0'; {NUMBER}"),
+        ([[1, 2], [[3], 4]], DataError, f"step 2, channel 'x': got a list; {NUMBER}"),
+        ([[1, 2], 3], DataError, "step 2: got 3; expected a row of numbers, as the other steps."),
+        ([[1, 2], [3, INF]], DataError, f"step 2, channel 'y': got inf; {FINITE}"),
+        ([[10**400, 2]], DataError, f"step 1, channel 'x': got inf; {FINITE}"),
         (
             [[1e300, 2]],
             DataError,
-            "step 0, channel 'x': got 1e+300; expected a number that float32 can hold. "
+            "step 1, channel 'x': got 1e+300; expected a number that float32 can hold. "
             "Its scale is far from that of the training items.",
         ),
-        ([{"x": 1}], DataError, "step 0: got the channels x; expected the channels x, y."),
+        ([{"x": 1}], DataError, "step 1: got the channels x; expected the channels x, y."),
         ("1 2", DataError, "series: got '1 2'; expected an array (T, D), a list of rows or of numbers."),
         (5, DataError, "series: got an int; expected an array (T, D), a list of rows or of numbers."),
     ],
@@ -131,7 +131,7 @@ def test_a_stream_names_the_step_and_stays_as_it_was() -> None:
     before = stream.get_state()
     with pytest.raises(DataError) as caught:
         stream.push([[1, 2], [INF, 4]])
-    text = f"step 3, channel 'x': got inf; {FINITE}"
+    text = f"step 4, channel 'x': got inf; {FINITE}"
     assert str(caught.value) == text
     assert stream.get_state() == before == {"kind": "series", "last": [3.0, 4.0], "steps": 2}
 
@@ -139,10 +139,10 @@ def test_a_stream_names_the_step_and_stays_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("items", "text"),
     [
-        ([[[1, 2]], [[1, 2], [1]]], f"item 1, step 1: got 1 value; expected 2 values. {MISSING_FIX}"),
-        ([[1, 2], [1, "x"]], f"item 1, step 1, channel 0: got 'x'; {NUMBER}"),
-        ([[1, -INF]], f"item 0, step 1, channel 0: got -inf; {FINITE}"),
-        ([[[]]], f"item 0, step 0: got 0 values; expected one value or more. {MISSING_FIX}"),
+        ([[[1, 2]], [[1, 2], [1]]], f"item 2, step 2: got 1 value; expected 2 values. {MISSING_FIX}"),
+        ([[1, 2], [1, "x"]], f"item 2, step 2, channel 1: got 'x'; {NUMBER}"),
+        ([[1, -INF]], f"item 1, step 2, channel 1: got -inf; {FINITE}"),
+        ([[[]]], f"item 1, step 1: got 0 values; expected one value or more. {MISSING_FIX}"),
         (
             [[]],
             "items: got no step; expected series with at least one step to learn from. "
@@ -150,12 +150,12 @@ def test_a_stream_names_the_step_and_stays_as_it_was() -> None:
         ),
         (
             [[1e200, -1e200]],
-            "channel 0: got values too large to square; expected a finite deviation. "
+            "channel 1: got values too large to square; expected a finite deviation. "
             "Divide the channel by a large number first.",
         ),
         (
             [[{"x": 1}]],
-            "item 0, step 0: got the channels x; expected a list of numbers. Name the channels to give rows as dicts.",
+            "item 1, step 1: got the channels x; expected a list of numbers. Name the channels to give rows as dicts.",
         ),
     ],
 )
@@ -167,10 +167,10 @@ def test_items_that_cannot_be_learnt_from(items: Any, text: str) -> None:
 
 def test_missing_as_an_error() -> None:
     features = SeriesFeatures(missing="error")
-    text = "step 1, channel 0: got no value; expected a number. Use missing='hold' to carry the last value forward."
+    text = "step 2, channel 1: got no value; expected a number. Use missing='hold' to carry the last value forward."
     with pytest.raises(DataError) as caught:
         features.fit([[1, 2], [3, None]])
-    assert str(caught.value) == f"item 1, {text}"
+    assert str(caught.value) == f"item 2, {text}"
     with pytest.raises(DataError) as caught:
         features.fit([[1, 2]]).transform([3, NAN])
     assert str(caught.value) == text

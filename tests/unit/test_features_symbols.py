@@ -57,11 +57,11 @@ def test_a_million_letters() -> None:
 @pytest.mark.parametrize(
     ("items", "text"),
     [
-        (["AC", ["A"]], "item 1: got ['A']; expected letters, as the items before it."),
-        ([["A"], "AC"], "item 1: got 'AC'; expected codes, as the items before it."),
-        ([5], "item 0: got an int; expected a text or a list of codes."),
-        ([["a", {}]], "item 0, step 1: got a dict; expected a code: a text or a whole number."),
-        ([["a", None]], "item 0, step 1: got nothing; expected a code: a text or a whole number."),
+        (["AC", ["A"]], "item 2: got ['A']; expected letters, as the items before it."),
+        ([["A"], "AC"], "item 2: got 'AC'; expected codes, as the items before it."),
+        ([5], "item 1: got an int; expected a text or a list of codes."),
+        ([["a", {}]], "item 1, step 2: got a dict; expected a code: a text or a whole number."),
+        ([["a", None]], "item 1, step 2: got nothing; expected a code: a text or a whole number."),
         ([""], "items: got no symbol; expected sequences to learn from. Check that the right column was read."),
     ],
 )
@@ -75,7 +75,8 @@ def test_too_high_a_count() -> None:
     with pytest.raises(InputError) as caught:
         SymbolFeatures(min_count=5).fit(["aab"])
     assert str(caught.value) == (
-        "min_count: got 5; expected a number of times that some symbol occurs in training, at most 2. Use min_count=2."
+        "min_count: got 5; expected a number of times that some symbol occurs in training, at most 2. "
+        "Use min_count=2 (--min-count 2)."
     )
 
 

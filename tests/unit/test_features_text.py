@@ -234,10 +234,10 @@ def test_options_that_cannot_be(options: dict[str, Any], text: str) -> None:
     [
         ("one text", "items: got 'one text'; expected a list of training items. Put a single item into a list."),
         (3, "items: got an int; expected a list of training items. Put a single item into a list."),
-        (["a", 5], "item 1: got an int; expected a text."),
+        (["a", 5], "item 2: got an int; expected a text."),
         (
             [None],
-            "item 0: got None; expected a text. A missing text is best left out, or given as ''.",
+            "item 1: got None; expected a text. A missing text is best left out, or given as ''.",
         ),
         ([], "items: got no token; expected texts to learn from. Check that the right column was read."),
         ([" "], "items: got no token; expected texts to learn from. Check that the right column was read."),
@@ -313,7 +313,8 @@ def test_a_count_that_no_word_reaches() -> None:
     with pytest.raises(InputError) as caught:
         TextFeatures("word", min_count=2).fit(["a b c"])
     assert str(caught.value) == (
-        "min_count: got 2; expected a number of times that some word occurs in training, at most 1. Use min_count=1."
+        "min_count: got 2; expected a number of times that some word occurs in training, at most 1. "
+        "Use min_count=1 (--min-count 1)."
     )
 
 

@@ -465,11 +465,11 @@ def test_what_the_header_says_of_missing_values(tmp_path: Path) -> None:
     for missing, text in (
         (
             "hold",
-            "raw numbers, NaN where one is missing: channel 0, channel 1;\n   returns 0, or 1 for a row that is",
+            "raw numbers, NaN where one is missing: channel 1, channel 2;\n   returns 0, or 1 for a row that is",
         ),
         (
             "error",
-            "raw numbers: channel 0, channel 1;\n   returns 0, or 1 for a row that is refused, as one with NaN is,",
+            "raw numbers: channel 1, channel 2;\n   returns 0, or 1 for a row that is refused, as one with NaN is,",
         ),
     ):
         model = Regressor(feature_options={"missing": missing}, **SMALL).fit(walks, list(range(20)))

@@ -62,7 +62,10 @@ def test_numbers_and_codes_of_any_type() -> None:
         (1j, "value: got 1j; expected a number. Give the real and the imaginary part as two channels."),
         ("-inf", "value: got '-inf'; expected a finite number."),
         (datetime.date(2024, 1, 1), "value: got 2024-01-01; expected a number."),
-        (np.timedelta64(3, "s"), "value: got 3 seconds; expected a number."),
+        (
+            np.timedelta64(3, "s"),
+            "value: got 3 seconds; expected a number. Give a duration as a number, such as its seconds.",
+        ),
     ],
 )
 def test_values_that_are_no_numbers(value: Any, text: str) -> None:

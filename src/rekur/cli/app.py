@@ -20,6 +20,7 @@ from rekur.cli.failures import FAULT, Failure, Stopped, failure_of
 from rekur.cli.signals import ending_in_good_order, true_code
 from rekur.cli.streams import ReaderGone, give_up
 from rekur.cli.warned import warnings_as_lines
+from rekur.cli.wrong_use import check_words, is_word, refuse_dash
 from rekur.errors import did_you_mean
 
 #: every command and the module that holds it; a module is imported when its command is asked for
@@ -74,10 +75,14 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        if args and is_word(args[0]) and args[0] not in COMMANDS:
+            refuse_dash(ctx, args[0])
             hint = did_you_mean(args[0], COMMANDS) or f"The commands are {', '.join(COMMANDS)}."
             raise click.UsageError(f"command: got '{args[0]}'; expected one of rekur's commands. {hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, words = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            check_words(ctx, name, command, words)
+        return name, command, words
 
 
 @click.command(cls=_Commands, name="rekur", no_args_is_help=True)

@@ -8,7 +8,8 @@ import click
 
 from rekur.cli import interrupts
 from rekur.cli.signals import stopped_code
-from rekur.errors import InterruptedTraining, MissingDependencyError, RekurError, describe, did_you_mean
+from rekur.cli.wrong_use import sentence
+from rekur.errors import InterruptedTraining, MissingDependencyError, RekurError, describe
 
 _STOPPED = "stopped."
 
@@ -48,7 +49,7 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(str(error), error.exit_code)
     if isinstance(error, click.ClickException):
         usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
-        return Failure(_text(error), error.exit_code, usage)
+        return Failure(sentence(error), error.exit_code, usage)
     return _of_the_machine(error) or _of_the_input(error)
 
 
@@ -84,15 +85,3 @@ def _is_about_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )
-
-
-def _text(error: click.ClickException) -> str:
-    """Return click's message in the form of all other messages."""
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        options = [name for parameter in error.ctx.command.params for name in parameter.opts]
-        expected = f"an option of '{error.ctx.command_path}'"
-        return describe("option", error.option_name, expected, did_you_mean(error.option_name, options))
-    if isinstance(error, click.BadParameter) and error.message.startswith("got "):
-        names = error.param_hint or ("" if error.param is None else max(error.param.opts, key=len))
-        return f"{names}: {error.message}"
-    return error.format_message()

@@ -79,8 +79,6 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
     how, kept = training.take_how(values)
     valid: Path | None = values.pop("valid")
     columns, reading = split_input(values)
-    _check.need("torch", "train", "rekur fit")
-    training.check_folder(how, [str(path) for path in (file, valid) if path is not None])
     need_columns(columns, file)
     from rekur.data import Columns
 
@@ -96,8 +94,10 @@ def _fit(task: str, file: Path, values: dict[str, Any]) -> int:
         options={"kind": Columns(**columns).kind, **estimator_options(values, FEATURE_NAMES)},
         **kept,
     )
+    data = training.check_start(request, how)
+    _check.need("torch", "train", "rekur fit")
     with kept_copies(request, how.out) as copied:
-        return training.run(copied, how)
+        return training.run(copied, how, data)
 
 
 @command.command("language")
@@ -117,8 +117,6 @@ def language(files: tuple[str, ...], **values: Any) -> int:
     how, kept = training.take_how(values)
     valid = values.pop("valid")
     reading = split_texts(values)
-    _check.need("torch", "train", "rekur fit")
-    training.check_folder(how, [*files, *valid])
     request = Request(
         task="language",
         files=list(files),
@@ -128,5 +126,7 @@ def language(files: tuple[str, ...], **values: Any) -> int:
         options=estimator_options(values, TEXT_FEATURE_NAMES),
         **kept,
     )
+    data = training.check_start(request, how)
+    _check.need("torch", "train", "rekur fit")
     with kept_copies(request, how.out) as copied:
-        return training.run(copied, how)
+        return training.run(copied, how, data)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rekur.cli.wrong_use import check_words, is_word, refuse_dash
 from rekur.errors import InputError, describe, did_you_mean, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -84,12 +85,21 @@ class Tasks(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if not args[0].startswith("-") and args[0] not in self.commands:
+        if is_word(args[0]) and args[0] not in self.commands:
+            refuse_dash(ctx, args[0])
             names = list(self.commands)
-            fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
-            text = describe("TASK", args[0], f"one of {', '.join(names)}", did_you_mean(args[0], names) or fix)
-            raise click.UsageError(text, ctx)
-        return super().resolve_command(ctx, args)
+            fix = did_you_mean(args[0], names)
+            if not fix and _looks_like_file(args[0]):
+                fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
+            raise click.UsageError(describe("TASK", args[0], f"one of {', '.join(names)}", fix), ctx)
+        name, command, words = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            check_words(ctx, name, command, words)
+        return name, command, words
+
+
+def _looks_like_file(word: str) -> bool:
+    return word == "-" or any(mark in word for mark in "./*?") or os.path.exists(word)
 
 
 #: how files of text are read
@@ -142,6 +152,9 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     # one column without a group holds a whole series; in a long table, columns are channels
     whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
     columns["series"] = series[0] if whole else series or None
+    for name in ("text", "symbols", "series", "values"):
+        if columns[name] == "" or (isinstance(columns[name], list) and "" in columns[name]):
+            raise InputError(f"--{name}: got nothing; expected the name of a column.")
     reading = {
         "format": values.pop("file_format"),
         "encoding": values.pop("encoding"),
@@ -153,6 +166,8 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _mark(separator: str | None) -> str | None:
     """Return what stands between labels; ``tab`` and ``\\t`` are words for the tab, as for columns."""
+    if separator == "":
+        raise InputError("--label-separator: got nothing; expected what stands between labels, such as '|', or tab.")
     return "\t" if separator in ("tab", "\\t") else separator
 
 

@@ -39,6 +39,10 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     if (file is None) == (not items):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
+    columns, reading = split_input(values)
+    if items and (names := [*columns, *reading]):
+        option = f"--{names[0].replace('_', '-')}"
+        raise InputError(f"{option}: got it with --item; expected FILE, which it is about. Leave one of them out.")
     from rekur.cli.language import refuse_language
     from rekur.runtime import load
 
@@ -56,7 +60,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         from rekur.cli.saved import corpus_for
         from rekur.data.inputs import is_stream
 
-        corpus = corpus_for(task, file, *split_input(values), need_label=False, once=True)
+        corpus = corpus_for(task, file, columns, reading, need_label=False, once=True)
         stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
         source, arriving = f"{corpus.name}, item", is_stream(file)
     rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source)

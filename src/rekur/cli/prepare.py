@@ -1,4 +1,4 @@
-"""From the request of a training to the untrained task and its data."""
+"""From the request of a training to its data, without PyTorch."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rekur.cli.request import Request
+from rekur.data.inputs import is_stream
 from rekur.errors import InputError
 
 
-class Prepared(NamedTuple):
-    """An untrained task, and what it is to be trained and validated on."""
+class Data(NamedTuple):
+    """The examples or texts of the files of a request.
 
-    task: Any
+    Attributes:
+        train: for training.
+        valid: for validation; None for a share of those for training.
+        columns: how the files are read, as the model keeps it.
+    """
+
     train: Any
     valid: Any
+    columns: dict[str, Any]
 
 
-def prepare(request: Request) -> Prepared:
-    """Return the untrained task of a request, and its data; raise now if columns are wrong."""
-    return _prepare_texts(request) if request.task == "language" else _prepare_items(request)
+def open_data(request: Request) -> Data:
+    """Return the data of the files of a request; raise now if columns are wrong, or the beginning of a file is."""
+    return _open_texts(request) if request.task == "language" else _open_items(request)
+
+
+def open_files(request: Request) -> Data | None:
+    """Return the data of the files of a request; None if one of them can be read only once."""
+    return None if any(map(is_stream, (*request.files, *request.valid))) else open_data(request)
 
 
 def need_columns(columns: dict[str, Any], file: Path) -> None:
@@ -32,29 +44,30 @@ def need_columns(columns: dict[str, Any], file: Path) -> None:
         raise InputError(f"--label: got none; expected the column to learn. {fix}")
 
 
-def _prepare_items(request: Request) -> Prepared:
+def _open_items(request: Request) -> Data:
     from rekur.cli.saved import corpus_of, written_out
-    from rekur.tasks import TASKS
+    from rekur.data import Columns
 
-    task: Any = TASKS[request.task](**request.options)
     columns = written_out(request.source(request.files[0]), request.columns, request.reading)
-    task.columns_ = {"columns": columns, "label_separator": request.reading.get("label_separator")}
+    classes = "classes" if request.options.get("multi_label") else "class"
+    label_type = "number" if request.task == "regress" else classes
     train, valid = (
-        [
-            corpus_of(request.source(file), request.columns, request.reading, label_type=task.label_type)
-            for file in files
-        ]
+        [corpus_of(request.source(file), request.columns, request.reading, label_type=label_type) for file in files]
         for files in (request.files, request.valid)
     )
-    return Prepared(task, train[0], valid[0] if valid else None)
+    if not Columns(**request.columns).is_long:  # of a long table the first item may end in the last row
+        for corpus in (*train, *valid):
+            next(iter(corpus), None)
+    trained = {"columns": columns, "label_separator": request.reading.get("label_separator")}
+    return Data(train[0], valid[0] if valid else None, trained)
 
 
-def _prepare_texts(request: Request) -> Prepared:
+def _open_texts(request: Request) -> Data:
     from rekur.data import open_texts
-    from rekur.tasks import LanguageModel
 
-    task = LanguageModel(**request.options)
-    task.columns_ = {name: value for name, value in request.reading.items() if name != "encoding"}
     train, valid = (list(map(request.source, files)) for files in (request.files, request.valid))
-    texts = open_texts(train, **request.reading)
-    return Prepared(task, texts, open_texts(valid, **request.reading) if valid else None)
+    texts = [open_texts(files, **request.reading) for files in (train, valid) if files]
+    for each in texts:
+        next(each.pieces(), None)
+    trained = {name: value for name, value in request.reading.items() if name != "encoding"}
+    return Data(texts[0], texts[1] if valid else None, trained)

@@ -11,6 +11,7 @@ from rekur import _check
 from rekur.cli import run_options, training, unfinished
 from rekur.cli.copies import kept_copies
 from rekur.cli.options import JSON, with_options
+from rekur.cli.prepare import open_files
 
 
 @click.command("resume")
@@ -29,8 +30,11 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     rekur resume runs/books --accept-changed-data
     """
     request = unfinished.read_request(folder)
+    run = folder / unfinished.CHECKPOINTS / unfinished.RUN
+    run_options.check_inputs(request, run)
+    data = open_files(request)
     _check.need("torch", "train", "rekur resume")
-    request = run_options.checked(request, folder / unfinished.CHECKPOINTS / unfinished.RUN)
+    request = run_options.checked(request, run)
     if accept_changed_data and request.chosen is not None:
         # what rules chose from the data of then must not be chosen anew from those of now
         chosen = {name: value for name, value in request.chosen.items() if name != "verbose"}
@@ -44,4 +48,4 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
         accept_changed_data=accept_changed_data,
     )
     with kept_copies(request, folder) as copied:
-        return training.run(copied, how)
+        return training.run(copied, how, data)

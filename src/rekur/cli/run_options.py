@@ -19,34 +19,47 @@ _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
 
 def checked(request: Request, file: Path) -> Request:
-    """Return what a run trains, with its options by the names of now.
+    """Return the request with the current names of its options.
 
     Args:
         request: what ``run.json`` says.
         file: that file.
 
     Raises:
-        CheckpointError: it has a task or an option that this version does not know; the text names the file.
+        CheckpointError: it has an option that this version does not know; the message names the file.
     """
-    from rekur.data import Columns
     from rekur.tasks import TASKS
 
-    if request.task not in TASKS:
-        raise _unknown(file, "task", request.task, list(TASKS))
     estimator: Any = TASKS[request.task]
     options = _renamed(request.options)
     chosen = None if request.chosen is None else _renamed(request.chosen)
     names = estimator._get_param_names()
-    for thing, given, allowed in (
-        ("option", options, names),
-        ("chosen option", chosen or {}, names),
-        ("column", request.columns, [field.name for field in dataclasses.fields(Columns)]),
-        ("option of reading", request.reading, _OF_TEXTS if request.task == "language" else _OF_TABLES),
-    ):
-        for name in given:
-            if name not in allowed:
-                raise _unknown(file, thing, name, allowed)
+    _check_names(file, "option", options, names)
+    _check_names(file, "chosen option", chosen or {}, names)
     return dataclasses.replace(request, options=options, chosen=chosen)
+
+
+def check_inputs(request: Request, file: Path) -> None:
+    """Raise for a task, a column or an option of reading that this version does not know; PyTorch is not imported.
+
+    Args:
+        request: what ``run.json`` says.
+        file: that file.
+    """
+    from rekur.cli.fit import command
+    from rekur.data import Columns
+
+    if request.task not in command.commands:
+        raise _unknown(file, "task", request.task, list(command.commands))
+    _check_names(file, "column", request.columns, [field.name for field in dataclasses.fields(Columns)])
+    reading = _OF_TEXTS if request.task == "language" else _OF_TABLES
+    _check_names(file, "option of reading", request.reading, reading)
+
+
+def _check_names(file: Path, thing: str, options: Mapping[str, Any], allowed: Collection[str]) -> None:
+    for name in options:
+        if name not in allowed:
+            raise _unknown(file, thing, name, allowed)
 
 
 def check_kinds(request: Request, file: Path) -> None:

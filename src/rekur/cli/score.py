@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rekur.cli import show
 from rekur.cli.arriving import chunks
@@ -41,6 +42,8 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
     if (file is None) == (not texts):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --text: got {got}; expected one of them.", click.get_current_context())
+    if texts and click.get_current_context().get_parameter_source("by") is ParameterSource.COMMANDLINE:
+        raise InputError(describe("--by", by, "none with --text, as each --text is one text", "Leave it out."))
     model = load_language(bundle)
     named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
     place, arriving = "--text", False

@@ -44,6 +44,8 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
+    if by == "char" and task.features_.kind != "text":
+        raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
     session = task.stream()
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)

@@ -26,7 +26,7 @@ def read_whole(file: Path) -> str:
     if not whole:
         raise _no_text(file)
     if "\0" in whole:
-        raise DataError("text: got a NUL character; expected text.", name_of(file))
+        raise DataError(files.nul_text(whole[:64].encode("utf-8", "surrogatepass")), name_of(file))
     return whole
 
 

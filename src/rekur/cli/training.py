@@ -12,7 +12,8 @@ import click
 
 from rekur import _check
 from rekur.cli import saving, show, unfinished
-from rekur.cli.prepare import prepare
+from rekur.cli.fit_checks import check_options
+from rekur.cli.prepare import Data, open_data, open_files
 from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
@@ -76,13 +77,29 @@ def check_folder(how: How, inputs: Sequence[str] = ()) -> None:
     check_writable(how.out, how.overwrite, inputs=inputs)
 
 
-def run(request: Request, how: How) -> int:
+def check_start(request: Request, how: How) -> Data | None:
+    """Raise, before PyTorch is imported, for an option, a folder or a file that would end a training.
+
+    Args:
+        request: the task, its files and options.
+        how: where the model goes.
+
+    Returns:
+        the data of the files; None for those that can be read only once, which are copied first.
+    """
+    check_folder(how, [*request.files, *request.valid])
+    check_options(request)
+    _history(request, how.out)
+    return open_files(request)
+
+
+def run(request: Request, how: How, data: Data | None = None) -> int:
     """Train, save, and show the scores; return the exit code."""
     from rekur.train.world import current
 
     chief, made = current().rank == 0, unfinished.missing(how.out)
     try:
-        task, saved = _train(request, how, chief)
+        task, saved = _train(request, how, chief, open_data(request) if data is None else data)
     finally:
         if chief:
             unfinished.tidy(how.out, made)
@@ -98,17 +115,19 @@ def run(request: Request, how: How) -> int:
     return code
 
 
-def _train(request: Request, how: How, chief: bool) -> tuple[Any, saving.Saved]:
+def _train(request: Request, how: How, chief: bool, data: Data) -> tuple[Any, saving.Saved]:
     """Train and save; return the trained task, and where its model is."""
+    from rekur.tasks import TASKS
+
     absolute, there = Path(os.path.abspath(how.out)), _bundle_at(how.out)
-    prepared = prepare(request)
-    task, saved = prepared.task, saving.Saved(how.out, "")
+    task: Any = TASKS[request.task](**request.options)
+    task.columns_, saved = data.columns, saving.Saved(how.out, "")
     history = _history(request, how.out)
     checkpoints = _checkpoints(request, how, task, chief)
     begun_at = checkpoints.last()
     try:
         reporter = _reporter(how.quiet or not chief)
-        task.fit_corpus(prepared.train, prepared.valid, reporter=reporter, history=history, checkpoints=checkpoints)
+        task.fit_corpus(data.train, data.valid, reporter=reporter, history=history, checkpoints=checkpoints)
         history.close()
         if chief:
             saved = _save(task, how, absolute, there)

@@ -11,6 +11,7 @@ import click
 from rekur import _check
 from rekur.cli import found
 from rekur.cli.copies import passing_copies
+from rekur.cli.fit_checks import check_options
 from rekur.cli.fit_options import (
     CLASSIFY,
     FEATURE_NAMES,
@@ -34,7 +35,7 @@ from rekur.cli.options import (
     split_texts,
     with_options,
 )
-from rekur.cli.prepare import need_columns, prepare
+from rekur.cli.prepare import need_columns, open_data, open_files
 from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.data.inputs import is_stream
@@ -125,26 +126,31 @@ def _tune(task: str, files: list[str], values: dict[str, Any]) -> int:
         files, valid = (
             [file if is_stream(file) else str(Path(file).absolute()) for file in listed] for listed in (files, valid)
         )
+    limit = 0.0 if whole is None else seconds(whole)
+    _check.whole("trials", trials, low=1)
+    _check.number("time_limit", limit, 0)
+    ray = _ray_options(**cluster)
+    _refuse_inputs(out, [*files, *valid])
+    request = _request(task, files, list(valid), {**values, "time_limit": each}, space)
+    check_options(request, searched=space)
+    data = open_files(request)
     _check.need("torch", "train", "rekur tune")
     _check.need("optuna", "tune", "rekur tune")
     from rekur.study import Cluster, search
 
-    _refuse_inputs(out, [*files, *valid])
-
-    request = _request(task, files, list(valid), {**values, "time_limit": each}, space)
     with passing_copies(request, out) as copied:
-        prepared = prepare(copied)
+        data = open_data(copied) if data is None else data
         result = search(
             task,
-            prepared.train,
-            X_valid=prepared.valid,
+            data.train,
+            X_valid=data.valid,
             out=out,
             trials=trials,
             space=space,
             options=request.options,
-            time_limit=0.0 if whole is None else seconds(whole),
-            cluster=_cluster(Cluster, **cluster),
-            columns=prepared.task.columns_,
+            time_limit=limit,
+            cluster=None if ray is None else Cluster(**ray),
+            columns=data.columns,
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
     line = "" if result.best is None else found.fit_line(task, files, given, result.best, out)
@@ -202,16 +208,16 @@ def _spaces(given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _cluster(
-    kind: Any, on_cluster: bool, ray_address: str | None, ray_processors: float | None, ray_gpus: float | None
-) -> Any:
-    """Return where trials run side by side; None for here, one after another."""
-    given = {"address": ray_address, "processors": ray_processors, "gpus": ray_gpus}
-    given = {name: value for name, value in given.items() if value is not None}
-    if given and not on_cluster:
-        name = f"--ray-{next(iter(given))}"
-        raise InputError(f"{name}: got {next(iter(given.values()))} without --ray; expected both. Add --ray.")
-    return kind(**given) if on_cluster else None
+def _ray_options(
+    on_cluster: bool, ray_address: str | None, ray_processors: float | None, ray_gpus: float | None
+) -> dict[str, Any] | None:
+    """Return the options of the cluster on which trials run in parallel; None for here, one after another."""
+    options = {"address": ray_address, "processors": ray_processors, "gpus": ray_gpus}
+    options = {name: value for name, value in options.items() if value is not None}
+    if options and not on_cluster:
+        name, value = next(iter(options.items()))
+        raise InputError(f"--ray-{name}: got {value} without --ray; expected both. Add --ray.")
+    return options if on_cluster else None
 
 
 def _check_names(space: dict[str, str], known: set[str]) -> None:

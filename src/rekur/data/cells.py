@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._values import CellError, code_of, is_missing, is_row, members, number_of, numbers_in, scalar
+from rekur._values import AS_TEXT, CellError, code_of, is_missing, is_row, members, number_of, numbers_in, scalar
 from rekur.errors import describe
 
 #: a time in a form that compares exactly
@@ -32,9 +32,10 @@ _ONE_KIND = "numbers with one kind of separator between: blanks, commas, semicol
 
 
 def time_of(value: Any, thing: str = "time") -> tuple[str, Time]:
-    """Return the kind of a time, ``"number"`` or ``"date"``, and a number that orders it exactly.
+    """Return the kind of a time, ``"number"``, ``"date"`` or ``"duration"``, and a number that orders it exactly.
 
-    A number keeps all its digits. A date becomes nanoseconds since 1970; a date without a zone is in UTC.
+    A number keeps all its digits. A date becomes nanoseconds since 1970; a date without a zone is in UTC. A duration
+    becomes nanoseconds.
 
     Example:
         >>> time_of("1970-01-01 00:00:00.000000001"), time_of("7.5")
@@ -45,6 +46,11 @@ def time_of(value: Any, thing: str = "time") -> tuple[str, Time]:
         return _time_in_text(value, thing)
     if is_missing(value):
         raise CellError(f"{thing}: got nothing; expected {_TIMES}.")
+    if isinstance(value, np.timedelta64):
+        return "duration", _nanoseconds(value)
+    if isinstance(value, timedelta):
+        finer = getattr(value, "nanoseconds", 0)  # pandas' Timedelta
+        return "duration", value // _MICROSECOND * 1000 + int(finer)
     if isinstance(value, np.datetime64):
         return "date", _nanoseconds(value)
     if isinstance(value, date):
@@ -93,10 +99,12 @@ def _since_1970(value: date) -> int:
     return (moment - _EPOCH) // _MICROSECOND * 1000 + int(finer)
 
 
-def _nanoseconds(value: np.datetime64) -> Time:
+def _nanoseconds(value: np.datetime64 | np.timedelta64) -> Time:
     unit, count = np.datetime_data(value.dtype)
-    if unit in ("Y", "M"):
+    if unit in ("Y", "M") and isinstance(value, np.datetime64):
         value, unit, count = value.astype("datetime64[D]"), "D", 1
+    elif unit not in _NANOSECONDS and unit not in _FINER:  # months have no fixed length
+        raise CellError(describe("time", value, "a duration in days or shorter units"))
     ticks = int(value.astype(np.int64)) * count
     if unit in _FINER:
         return Decimal(f"{ticks}E-{_FINER[unit]}")
@@ -217,7 +225,7 @@ def text_of(value: Any, thing: str = "text") -> str:
         return value
     if is_missing(value):
         return ""
-    raise CellError(describe(thing, value, "text"))
+    raise CellError(describe(thing, value, "text", AS_TEXT if isinstance(value, bytes) else ""))
 
 
 def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:
@@ -233,7 +241,8 @@ def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:
     if is_missing(value):
         return ""
     if not is_row(value):
-        raise CellError(describe(thing, value, "text or a list of codes"))
+        fix = AS_TEXT if isinstance(value, bytes) else ""
+        raise CellError(describe(thing, value, "text or a list of codes", fix))
     codes = [code_of(v, f"{thing}, step {i + 1}") for i, v in enumerate(members(value))]
     if "" in codes:
         raise CellError(f"{thing}, step {codes.index('') + 1}: got nothing; expected a code. Leave the step out.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged, Transforms, encode_items
 from rekur.data.splitting import item_key, split
-from rekur.errors import DataError, InputError, describe, printable
+from rekur.errors import DataError, InputError, OptionError, describe, printable
 
 Ints = NDArray[np.int64]
+
+_ITEM = re.compile(r"^item [0-9]+(?:, |: )")
 
 
 class Corpus:
@@ -62,9 +65,10 @@ class Corpus:
         try:
             yield
         except InputError as error:
-            if isinstance(error, DataError) and error.path is not None:
-                raise  # a reader's own, which knows the place
-            raise InputError(f"{self.place_of(self._line)}: {error}") from error
+            if isinstance(error, OptionError) or (isinstance(error, DataError) and error.path is not None):
+                raise  # about no item, or of a reader that knows the place
+            text = _ITEM.sub("", str(error))  # the number among the training items would be a second place
+            raise InputError(f"{self.place_of(self._line)}: {text}") from error
 
     def place_of(self, line: int) -> str:
         """Return the name in messages of the example that begins in a line."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import codecs
+import contextlib
 import difflib
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -46,9 +49,38 @@ _BEGINNINGS = {
     b"PK\x03\x04": "zip (as .xlsx files do): rename it so that it ends in .zip, or save the table as csv",
     b"PAR1": "parquet: rename it so that it ends in .parquet",
     b"%PDF": "PDF: save what it says as plain text",
+    b"\xff\xfe\0\0": "utf-32: try encoding 'utf-32' (--encoding utf-32)",
+    b"\0\0\xfe\xff": "utf-32: try encoding 'utf-32' (--encoding utf-32)",
     b"\xff\xfe": "utf-16: try encoding 'utf-16' (--encoding utf-16)",
     b"\xfe\xff": "utf-16: try encoding 'utf-16' (--encoding utf-16)",
+    b"\x89PNG": "PNG, which is a picture and no text",
+    b"\xff\xd8\xff": "JPEG, which is a picture and no text",
+    b"GIF8": "GIF, which is a picture and no text",
+    b"BM": "BMP, which is a picture and no text",
+    b"II*\0": "TIFF, which is a picture and no text",
+    b"MM\0*": "TIFF, which is a picture and no text",
+    b"RIFF": "WAV, AVI or WebP, which is no text",
+    b"OggS": "Ogg, which is sound and no text",
+    b"fLaC": "FLAC, which is sound and no text",
+    b"ID3": "MP3, which is sound and no text",
+    b"\x7fELF": "ELF, which is a program and no text",
+    b"MZ": "EXE, which is a program and no text",
+    b"\xca\xfe\xba\xbe": "a compiled program, which is no text",
+    b"SQLite format 3": "SQLite: save the table as csv",
+    b"\x89HDF": "HDF5: save the table as csv",
+    b"\x93NUMPY": "a NumPy file: load it in Python, and give fit the array",
+    b"ARROW1": "Arrow: save the table as parquet or csv",
+    b"\xd0\xcf\x11\xe0": "an old Office document: save the table as csv",
+    b"{\\rtf": "RTF: save it as plain text",
+    b"7z\xbc\xaf": "7z: unpack it first",
+    b"Rar!": "RAR: unpack it first",
 }
+#: control characters that no text holds
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+#: share of bytes beyond ASCII from which a text is in no Western language
+_FOREIGN = 0.3
+#: bytes by which an encoding is told
+_SAMPLE = 1 << 22
 
 
 def check_exists(path: Path) -> None:
@@ -218,6 +250,7 @@ def open_bytes(source: Input) -> Iterator[Bytes]:
 @contextmanager
 def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
     """Open a file as text with its line ends kept; what goes wrong while reading is raised as DataError."""
+    raw: Bytes | None = None
     try:
         with open_bytes(source) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
             try:
@@ -225,8 +258,9 @@ def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
             except UnicodeDecodeError as error:
                 raise _wrong_encoding(source, raw, encoding, error) from error
     except UnicodeError as error:  # utf-16 without its mark
-        message = f"text: got {error}; expected text in {encoding}. Try another encoding."
-        raise DataError(message, source.name) from error
+        first = b"" if raw is None else raw.first
+        fix = begins_like(first) or _likely_encoding(first, encoding)
+        raise DataError(f"text: got {error}; expected text in {encoding}. {fix}", source.name) from error
     except _GARBLED as error:
         raise _garbled(source, error) from error
     except OSError as error:
@@ -241,9 +275,15 @@ def read_lines(source: Input, encoding: str) -> Iterator[str]:
     with open_text(source, encoding) as text:
         for number, line in enumerate(text, 1):
             if "\0" in line:
-                fix = "If the file was saved as Unicode text, try encoding 'utf-16' (--encoding utf-16)."
-                raise DataError(f"text: got a NUL character; expected text. {fix}", source.name, number)
+                first: bytes = text.buffer.first  # type: ignore[attr-defined]
+                raise DataError(nul_text(first), source.name, number)
             yield line
+
+
+def nul_text(first: bytes) -> str:
+    """Return the message for a text with a NUL character, by the first bytes of its file."""
+    fix = begins_like(first) or "Take it out, or name a text file."
+    return f"text: got a NUL character; expected text. {fix}"
 
 
 def begins_like(head: bytes) -> str:
@@ -253,8 +293,26 @@ def begins_like(head: bytes) -> str:
         >>> begins_like(b"BZh9")
         'The file begins like bzip2: rename it so that it ends in .bz2.'
     """
-    kinds = (kind for start, kind in _BEGINNINGS.items() if head.startswith(start))
-    return next((f"The file begins like {kind}." for kind in kinds), "")
+    kind = next((kind for start, kind in _BEGINNINGS.items() if head.startswith(start)), "")
+    if not kind and (wide := _wide_encoding(head)):
+        kind = f"{wide}: try encoding '{wide}' (--encoding {wide})"
+    return f"The file begins like {kind}." if kind else ""
+
+
+def _wide_encoding(head: bytes) -> str:
+    """Return the encoding of a text whose characters have two or four bytes, by where its zeros are; else nothing."""
+    head = head[: len(head) // 4 * 4]
+    zeros = [head[offset::4].count(0) * 4 / max(1, len(head)) for offset in range(4)]
+    if not head:
+        return ""
+    if min(zeros[1:]) > 0.9 and zeros[0] < 0.1:
+        return "utf-32-le"
+    if min(zeros[:3]) > 0.9 and zeros[3] < 0.1:
+        return "utf-32-be"
+    even, odd = (zeros[0] + zeros[2]) / 2, (zeros[1] + zeros[3]) / 2
+    if odd > 0.5 and even < 0.1:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.5 and odd < 0.1 else ""
 
 
 def _garbled(source: Input, error: BaseException) -> DataError:
@@ -267,5 +325,32 @@ def _wrong_encoding(source: Input, raw: Bytes, encoding: str, error: UnicodeDeco
     shown_encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     number, piece = raw.line_of(error)
     shown = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in piece.strip(b"\r\n"))
-    fix = begins_like(raw.first) or "Try encoding 'latin-1' (--encoding latin-1)."
+    fix = begins_like(raw.first)
+    if not fix and encoding == "utf-8-sig" and not error.object[: error.start].isascii():
+        fix = "The text above it is utf-8: mend this line."
+    if not fix:
+        data = error.object
+        if source.path is not None:
+            with open_bytes(source) as again:
+                data = again.read(_SAMPLE)
+        fix = _likely_encoding(data, encoding)
     return DataError(describe("text", shown, f"text in {shown_encoding}", fix), source.name, number)
+
+
+def _likely_encoding(data: bytes, encoding: str) -> str:
+    """Return a sentence with the likely encoding of bytes that another one cannot decode."""
+    if encoding != "utf-8-sig":
+        with contextlib.suppress(UnicodeDecodeError):
+            codecs.getincrementaldecoder("utf-8")().decode(data)
+            return "Try encoding 'utf-8' (--encoding utf-8)."
+    if _CONTROL.search(data):
+        return "It is no text, since it holds control characters. Name a text file."
+    if len(data.translate(None, bytes(range(128)))) > _FOREIGN * len(data):
+        return "Name the encoding that it was saved in, such as --encoding windows-1251, gb18030 or shift_jis."
+    if not re.search(rb"[\x80-\x9f]", data):
+        return "Try encoding 'latin-1' (--encoding latin-1)."
+    try:
+        data.decode("windows-1252")
+    except UnicodeDecodeError:
+        return "Name the encoding that it was saved in, such as --encoding mac-roman or cp850."
+    return "Try encoding 'windows-1252' (--encoding windows-1252)."

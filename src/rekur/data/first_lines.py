@@ -9,7 +9,7 @@ import warnings
 from itertools import islice
 
 from rekur.data.delimited import allow_long_fields
-from rekur.data.files import open_text
+from rekur.data.files import nul_text, open_text
 from rekur.data.inputs import Input
 from rekur.errors import DataError, DataWarning, describe
 
@@ -59,7 +59,8 @@ def _first_lines(file: Input, encoding: str) -> list[str]:
     with open_text(file, encoding) as text:
         lines = list(islice(iter(lambda: text.readline(_LONGEST), ""), _LINES))
     if (binary := next((number for number, line in enumerate(lines, 1) if "\0" in line), 0)) > 0:
-        raise DataError("text: got a NUL character; expected text.", file.name, binary)
+        first = "".join(lines)[:64].encode("utf-8", "surrogatepass")
+        raise DataError(nul_text(first), file.name, binary)
     return lines
 
 

@@ -62,6 +62,10 @@ class JsonRows(Source):
         if not first:
             raise self.error("rows: got 0; expected 1 JSON object or more.")
         self.columns = list(dict.fromkeys(key for row in first for key in row))
+        if len(first) == 1 and (key := _wrapped_rows(first[0])):
+            expected = "one object for each row"
+            fix = f"Save that list alone, as with jq '.{key}'."
+            raise self.error(f"JSON: got one object whose '{key}' is a list of objects; expected {expected}. {fix}")
 
     def rows(self) -> Iterator[Row]:
         """Yield each object as a row."""
@@ -116,7 +120,7 @@ class JsonRows(Source):
             except (ValueError, RecursionError) as error:
                 more = text.read(block) if _may_be_cut(error, buffer) else ""
                 if not more:
-                    raise self.error(_bad_json(buffer, error, at), number) from error
+                    raise self.error(_bad_json(buffer, error, at, in_array=True), number) from error
                 buffer, at, block = buffer[at:] + more, 0, block * 2
 
 
@@ -138,12 +142,43 @@ def _may_be_cut(error: Exception, buffer: str) -> bool:
     return error.msg.startswith("Unterminated string") or error.pos > len(buffer) - _LONGEST_TOKEN
 
 
-def _bad_json(text: str, error: Exception, at: int = 0) -> str:
+def _bad_json(text: str, error: Exception, at: int = 0, *, in_array: bool = False) -> str:
     if isinstance(error, _Twice):
         return str(error)
     why = "Nested too deep."
     if isinstance(error, json.JSONDecodeError):
         why = f"{error.msg.removesuffix(' at')} at character {error.pos - at + 1}."
+        why = f"{why} {_json_fix(text, error.pos, at, in_array)}".rstrip()
     elif isinstance(error, ValueError):  # Python reads no whole number that is longer
         why = f"A number has more than {sys.get_int_max_str_digits():,} digits."
     return describe("JSON", text[at:].strip(), "one whole object in JSON", why)
+
+
+#: what stands where JSON breaks off -> the fix
+_FIXES = (
+    (re.compile(r"//|/\*|#"), "JSON has no comments: take them out."),
+    (re.compile(r"'"), 'JSON has double quotes only: write "…".'),
+    (re.compile(r"[\u201c-\u201f\u00ab\u2018\u2019]"), 'JSON has straight quotes only: write "…".'),
+    (re.compile(r"(?:True|False|None)\b"), "JSON has true, false and null; json.dumps in Python writes them."),
+    (re.compile(r"[+-]?(?:inf|nan)\b", re.IGNORECASE), "A missing number is null."),
+    (re.compile(r"[+-]?\.?\d"), "Numbers have a digit before the point, no plus sign and no zero in front."),
+    (re.compile(r"[A-Za-z_]\w*\s*:"), 'Names of values stand in double quotes: "name": ….'),
+)
+
+
+def _json_fix(text: str, broken: int, start: int, in_array: bool) -> str:
+    """Return how to mend JSON that breaks off at a character of a text, as far as it is known."""
+    rest, head = text[broken:], text[start:broken].rstrip()
+    if head.endswith(",") and rest[:1] in ("}", "]"):
+        return f"Take out the comma before {rest[0]}."
+    if not rest.strip():
+        return "" if in_array else "Write each object on one line, or all of them in one array: [{…}, {…}]."
+    return next((fix for pattern, fix in _FIXES if pattern.match(rest)), "")
+
+
+def _wrapped_rows(row: dict[str, Any]) -> str:
+    """Return the key that holds the rows, if the only object of a file holds all of them."""
+    lists = [key for key, value in row.items() if isinstance(value, list)]
+    if len(lists) == 1 and row[lists[0]] and all(isinstance(value, dict) for value in row[lists[0]]):
+        return lists[0]
+    return ""

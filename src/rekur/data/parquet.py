@@ -65,11 +65,17 @@ class Parquet(Source):
 def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
     """Return the rows of a batch of pyarrow; times keep their nanoseconds, which Python's own types cannot hold."""
     types = arrow.types
-    fine = [f.name for f in batch.schema if types.is_timestamp(f.type) and f.type.unit == "ns"]
+    kinds = {types.is_timestamp: np.datetime64, types.is_duration: np.timedelta64}
+    fine = {
+        field.name: kind
+        for field in batch.schema
+        for is_kind, kind in kinds.items()
+        if is_kind(field.type) and field.type.unit == "ns"
+    }
     for name in fine:
         index = batch.schema.get_field_index(name)
         batch = batch.set_column(index, name, batch.column(index).cast(arrow.int64()))
     rows: list[dict[str, Any]] = batch.to_pylist()
     for row in rows if fine else []:
-        row.update((name, None if row[name] is None else np.datetime64(row[name], "ns")) for name in fine)
+        row.update((name, None if row[name] is None else kind(row[name], "ns")) for name, kind in fine.items())
     return rows

@@ -76,6 +76,8 @@ def open_source(
     file = open_input(path, once=once, movable=format == "parquet")
     format = format or _format(file, encoding)
     _check_separator(separator, format)
+    if format == "parquet" and encoding != "utf-8-sig":
+        raise InputError(describe("encoding", encoding, "none for a parquet file", "Its texts are always utf-8."))
     source = _source(file, format, encoding, separator)
     if isinstance(file, Stream):
         file.keep_no_more()

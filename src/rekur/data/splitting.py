@@ -118,8 +118,7 @@ def split(
     for members in by_class.values():
         valid += _choose(members, share, random)
     if not valid:
-        got, fix = f"{len(labels)} in {len(by_class)} classes", "Add examples, or give a file for validation."
-        raise InputError(f"examples: got {got}; expected a class with 2 or more different items. {fix}")
+        raise InputError(_too_alike(labels, strata, keys))
     in_valid = np.zeros(len(labels), dtype=bool)
     in_valid[valid] = True
     present = {strata[i] for i in valid}
@@ -129,6 +128,28 @@ def split(
         [label for label in dict.fromkeys(strata) if label not in present],
         sum(len(unit) for unit in units if len(unit) > 1),
     )
+
+
+def _too_alike(labels: Sequence[Any], strata: Sequence[Hashable], keys: Sequence[Hashable] | None) -> str:
+    """Return the message for examples that cannot be split."""
+    count, classes = len(labels), set(strata)
+    if keys is not None and count > 1 and len(set(keys)) == 1:
+        fix = "Check that the right column was read."
+        return f"examples: got {count} whose items are all equal; expected items that differ. {fix}"
+    if len(classes) > 2 and len(classes) == count and all(map(_is_number, classes)):
+        fix = "They look like numbers; to predict a number: rekur fit regress (Regressor)."
+        return f"labels: got {count} different ones in {count} examples; expected classes with 2 or more. {fix}"
+    got = f"{count} in {len(classes)} class{'es' * (len(classes) != 1)}"
+    fix = "Add examples, or give a file for validation."
+    return f"examples: got {got}; expected a class with 2 or more different items. {fix}"
+
+
+def _is_number(label: Hashable) -> bool:
+    try:
+        float(str(label))
+    except ValueError:
+        return False
+    return True
 
 
 def _choose(members: list[list[int]], share: float, random: np.random.Generator) -> list[int]:

@@ -108,7 +108,8 @@ class Features(ABC):
         try:
             path.write_text(text + "\n", encoding="utf-8", newline="\n")
         except OSError as error:
-            raise SaveError(f"{path}: could not be written ({error.strerror}).") from error
+            got, fix = error.strerror or str(error), "Make room, or choose another folder."
+            raise SaveError(describe(str(path), got, "a file that can be written", fix)) from error
 
     def _not_fitted(self) -> NotFittedError:
         return NotFittedError(f"{type(self).__name__}: not fitted yet. Call fit(training_items) first.")

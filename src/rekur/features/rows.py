@@ -17,11 +17,13 @@ from rekur.features.base import Phrase, type_of
 
 Rows = NDArray[np.float64]
 
+#: names of channels up to which a message lists them all
+_FEW = 20
 _RAGGED_FIX = "Every step needs a value for every channel; give NaN for a missing one."
 
 
 class Place(NamedTuple):
-    """Where values stand, for error texts: what comes before, the number of the first step, channel names."""
+    """The position of values in error texts, counted from 1: a prefix, steps that precede, names of channels."""
 
     before: str = ""
     first_step: int = 0
@@ -29,7 +31,7 @@ class Place(NamedTuple):
 
     def step(self, step: int) -> str:
         """Return the name of a step of the rows at hand."""
-        return f"{self.before}step {self.first_step + step}"
+        return f"{self.before}step {self.first_step + step + 1}"
 
     def value(self, step: int, channel: int) -> str:
         """Return the name of one value."""
@@ -37,7 +39,7 @@ class Place(NamedTuple):
 
     def channel(self, channel: int) -> str:
         """Return a channel's name in quotes, or its number."""
-        return f"'{self.channels[channel]}'" if self.channels else str(channel)
+        return f"'{self.channels[channel]}'" if self.channels else str(channel + 1)
 
 
 def read_rows(item: Any, count: int | None, place: Place, *, is_event: bool = False) -> Rows:
@@ -127,17 +129,22 @@ def _row(entry: Any, step: int, place: Place) -> Sequence[Any]:
     if isinstance(entry, Mapping):
         names = place.channels
         if names is None or set(entry) != set(names):
-            expected = f"the channels {', '.join(names)}" if names else "a list of numbers"
+            expected = f"the channels {_listed(names)}" if names else "a list of numbers"
             fix = "Name the channels to give rows as dicts."
             if names:
                 fix = next((did_you_mean(name, names) for name in map(str, entry) if name not in names), "")
-            got = "the channels " + ", ".join(map(str, entry))
+            got = f"the channels {_listed(list(map(str, entry)))}"
             raise DataError(describe(place.step(step), Phrase(got), expected, fix))
         return [entry[name] for name in names]
     if not is_row(entry):
         shown = entry if isinstance(entry, str) else Phrase(repr(entry))
         raise DataError(describe(place.step(step), shown, "a row of numbers, as the other steps"))
     return members(entry)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def _number(value: Any, step: int, channel: int, place: Place) -> float:
@@ -156,6 +163,6 @@ def _is_number(value: Any) -> bool:
 
 def _wrong_count(place: Place, step: int, got: int, count: int | None) -> ShapeError:
     expected = "one value or more" if count is None else f"{count} value{'s' * (count != 1)}"
-    if place.channels and count == len(place.channels):
+    if place.channels and count == len(place.channels) and count <= _FEW:
         expected += f" ({', '.join(place.channels)})"
     return ShapeError(describe(place.step(step), Phrase(f"{got} value{'s' * (got != 1)}"), expected, _RAGGED_FIX))

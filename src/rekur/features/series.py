@@ -84,7 +84,7 @@ class SeriesFeatures(Features):
     @property
     def names_(self) -> tuple[str, ...]:
         """The name of each of the D' values of a step."""
-        names = self.channels or tuple(f"channel {index}" for index in range(len(self._centre())))
+        names = self.channels or tuple(f"channel {index + 1}" for index in range(len(self._centre())))
         return names + tuple(f"{names[index]} missing" for index in self.indicated_)
 
     def fit(self, items: Iterable[Any]) -> Self:
@@ -98,7 +98,7 @@ class SeriesFeatures(Features):
             DataError: a value is not a number, infinite, or missing where ``missing="error"``.
         """
         moments = None if self.channels is None else Moments(len(self.channels))
-        for number, item in enumerate(check_items(items)):
+        for number, item in enumerate(check_items(items), start=1):
             place = Place(f"item {number}, ", 0, self.channels)
             rows = read_rows(item, None if moments is None else len(moments.seen), place)
             check_finite(rows, place, allow_missing=self.missing != "error")

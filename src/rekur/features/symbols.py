@@ -11,7 +11,7 @@ import numpy as np
 from rekur import _check
 from rekur._ids import RESERVED
 from rekur._values import CellError, code_of, holds_codes, is_row, members
-from rekur.errors import DataError, InputError, describe
+from rekur.errors import DataError, InputError, OptionError, describe
 from rekur.features import cut
 from rekur.features.base import VERSION, Phrase, check_items, type_of
 from rekur.features.saved import check_head, damaged, field, texts
@@ -120,7 +120,7 @@ class SymbolFeatures(TokenFeatures):
         blanks = self._cuts_at_blanks(items)
         counts: Counter[str] = Counter()
         form = "codes" if blanks or self.separator is not None else "letters" if self.codes is False else ""
-        for number, item in enumerate(items):
+        for number, item in enumerate(items, start=1):
             if isinstance(item, str) and not item.strip():
                 continue  # nothing is there, whatever a symbol is
             item_form = "letters" if isinstance(item, str) and not blanks and self.separator is None else "codes"
@@ -139,7 +139,7 @@ class SymbolFeatures(TokenFeatures):
         if not vocabulary.tokens:
             top = max(counts.values())
             expected = f"a number of times that some symbol occurs in training, at most {top}"
-            raise InputError(describe("min_count", least, expected, f"Use min_count={top}."))
+            raise OptionError(describe("min_count", least, expected, f"Use min_count={top} (--min-count {top})."))
         self.n_truncated = 0
         self._settle(form, vocabulary, vocabulary.share_known(counts), blanks=blanks)
         return self
@@ -269,7 +269,7 @@ class SymbolFeatures(TokenFeatures):
         if form == "letters" or not is_row(item):
             expected = "a text of letters" if form == "letters" else "a text or a list of codes"
             raise InputError(describe(thing, type_of(item), expected))
-        return [self._fold_code(_code(code, f"{thing}, step {step}")) for step, code in enumerate(members(item))]
+        return [self._fold_code(_code(code, f"{thing}, step {step}")) for step, code in enumerate(members(item), 1)]
 
     def _clean(self, codes: list[str], thing: str) -> list[str]:
         for code in codes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rekur import _check
 from rekur._ids import RESERVED, UNKNOWN
-from rekur.errors import InputError, describe
+from rekur.errors import InputError, OptionError, describe
 from rekur.features import codecs, cut
 from rekur.features.base import VERSION, Phrase, check_items
 from rekur.features.byte_pairs import learn_merges
@@ -136,7 +136,7 @@ class TextFeatures(TokenFeatures):
         """
         self.n_truncated = 0
         if self.tokens == "byte":
-            for number, item in enumerate(check_items(items)):
+            for number, item in enumerate(check_items(items), start=1):
                 check_text(item, f"item {number}")
             return self
         wanted = ("word", "char") if self.tokens == "auto" else (self.tokens,)
@@ -145,7 +145,7 @@ class TextFeatures(TokenFeatures):
             (tokens, way): Counter[str]() for tokens in wanted for way in (ways if tokens == "word" else ways[:1])
         }
         long_enough = total = alone = points = 0
-        for number, item in enumerate(check_items(items)):
+        for number, item in enumerate(check_items(items), start=1):
             text = cut.whole_characters(check_text(item, f"item {number}"))
             total += 1
             long_enough += len(text.split(None, _WORDS_OF_TEXT)) >= _WORDS_OF_TEXT
@@ -331,7 +331,7 @@ class TextFeatures(TokenFeatures):
         if not vocabulary.tokens:
             top = max(counts.values())
             what = f"a number of times that some {tokens} occurs in training, at most {top}"
-            raise InputError(describe("min_count", least, what, f"Use min_count={top}."))
+            raise OptionError(describe("min_count", least, what, f"Use min_count={top} (--min-count {top})."))
         self._settle(tokens, reason, self._table_codec(tokens, vocabulary, folding))
         self.known_share_ = vocabulary.share_known(counts)
 

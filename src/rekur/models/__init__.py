@@ -1,9 +1,16 @@
 """Models: a specification built into a network."""
 
-from rekur.models.build import SequenceModel, build, count_parameters
-from rekur.models.language import LanguageNetwork, LanguageState, build_language
-from rekur.models.language_spec import LanguageSpec
-from rekur.models.spec import SequenceSpec
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
+
+if TYPE_CHECKING:
+    from rekur.models.language import LanguageNetwork, LanguageState, build_language
+    from rekur.models.language_spec import LanguageSpec
+    from rekur.models.sequence import SequenceModel, build, count_parameters
+    from rekur.models.spec import SequenceSpec
 
 __all__ = [
     "LanguageNetwork",
@@ -15,3 +22,14 @@ __all__ = [
     "build_language",
     "count_parameters",
 ]
+
+#: a specification is checked without PyTorch
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "language": "LanguageNetwork LanguageState build_language",
+        "language_spec": "LanguageSpec",
+        "sequence": "SequenceModel build count_parameters",
+        "spec": "SequenceSpec",
+    },
+)

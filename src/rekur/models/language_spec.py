@@ -7,8 +7,6 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur.errors import InputError, describe
-from rekur.nn.adaptive import check_cutoffs
-from rekur.nn.recall import check_slots
 
 SOFTMAXES = ("full", "adaptive", "sampled")
 _CHANCES = (
@@ -107,7 +105,7 @@ class LanguageSpec:
                 _check.whole(name, length, low=2, high=16)
             if len(set(lengths)) < len(lengths):
                 raise InputError(describe(name, lengths, "lengths that differ"))
-        check_slots(self.recall_slots)
+        _check.slots("recall_slots", self.recall_slots)
         if len(self.ngram_rows) != len(self.ngrams):
             raise InputError(describe("ngram_rows", self.ngram_rows, f"{len(self.ngrams)} numbers, one for each ngram"))
         for rows in self.ngram_rows:
@@ -115,7 +113,7 @@ class LanguageSpec:
         if (self.softmax == "adaptive") != bool(self.cutoffs):
             raise InputError(describe("cutoffs", self.cutoffs, "token numbers with softmax='adaptive', else none"))
         if self.cutoffs:
-            check_cutoffs(self.cutoffs, self.vocabulary_size)
+            _check.cutoffs("cutoffs", self.cutoffs, self.vocabulary_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON."""

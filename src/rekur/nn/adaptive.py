@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur import _check
-from rekur.errors import InputError, describe
 from rekur.nn.embed import Embedding
 from rekur.nn.softmax import check_features, check_vocabulary
 
@@ -65,7 +64,7 @@ class AdaptiveSoftmax(nn.Module):
         super().__init__()
         self.input_size = _check.size("input_size", input_size)
         self.vocabulary_size = check_vocabulary(vocabulary_size, embedding)
-        self.cutoffs = check_cutoffs(cutoffs, self.vocabulary_size)
+        self.cutoffs = _check.cutoffs("cutoffs", cutoffs, self.vocabulary_size)
         self.factor = _check.number("factor", factor, 1)
         # not registered: a shared parameter has one owner and one name in a saved file
         self._shared: tuple[Embedding, ...] = () if embedding is None else (embedding,)
@@ -142,16 +141,6 @@ class AdaptiveSoftmax(nn.Module):
     def extra_repr(self) -> str:
         tied = ", tied" if self._shared else ""
         return f"{self.input_size}, {self.vocabulary_size}, cutoffs={self.cutoffs}{tied}"
-
-
-def check_cutoffs(cutoffs: Sequence[int], vocabulary_size: int) -> tuple[int, ...]:
-    """Return the cutoffs as a tuple, after checking that they rise and that no cluster is empty."""
-    numbers = tuple(cutoffs)
-    fits = all(isinstance(c, int) and not isinstance(c, bool) and 2 <= c < vocabulary_size for c in numbers)
-    if not numbers or not fits or list(numbers) != sorted(set(numbers)):
-        expected = f"one or more rising whole numbers in [2, {vocabulary_size - 1}]"
-        raise InputError(describe("cutoffs", numbers, expected))
-    return numbers
 
 
 def _drawn(rows: int, size: int) -> nn.Parameter:

@@ -274,12 +274,7 @@ class JoinedPool(Pool):
         return torch.cat([pool.read(part) for pool, part in self._split(state)], dim=-1)
 
 
-POOLS: dict[str, type[Pool]] = {
-    "last": LastPool,
-    "mean": MeanPool,
-    "max": MaxPool,
-    "attention": AttentionPool,
-}
+POOLS: dict[str, type[Pool]] = dict(zip(_check.POOLS, (LastPool, MeanPool, MaxPool, AttentionPool), strict=True))
 
 
 def make_pool(name: str, size: int, *, bidirectional: bool = False) -> Pool:
@@ -297,15 +292,6 @@ def make_pool(name: str, size: int, *, bidirectional: bool = False) -> Pool:
         >>> make_pool("mean+max", 8).output_size
         16
     """
-    names = _check_names(name)
+    names = _check.pooling("pool", name)
     pools = [LastPool(size, bidirectional) if part == "last" else POOLS[part](size) for part in names]
     return pools[0] if len(pools) == 1 else JoinedPool(pools)
-
-
-def _check_names(name: str) -> list[str]:
-    if not isinstance(name, str):
-        raise InputError(describe("pool", name, "a name such as 'last' or 'mean+max'"))
-    names = [_check.choice("pool", part.strip(), POOLS) for part in name.split("+")]
-    if len(set(names)) < len(names):
-        raise InputError(describe("pool", name, "each name once"))
-    return names

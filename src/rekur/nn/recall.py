@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from rekur import _check, _ids
 from rekur._kernels import kernels
-from rekur.errors import InputError, describe
 from rekur.nn.ngram import check_orders, run_keys
 from rekur.scan.watch import watcher
 
@@ -56,7 +55,7 @@ class Recall(nn.Module):
     def __init__(self, *, orders: Sequence[int], slots: int = 4096) -> None:
         super().__init__()
         self.orders = check_orders(orders)
-        self.slots = check_slots(slots)
+        self.slots = _check.slots("recall_slots", slots)
 
     def initial_state(self, batch_size: int, *, device: torch.device | None = None) -> RecallState:
         """Return the initial state: an empty memory."""
@@ -146,11 +145,3 @@ def _latest(entries: Tensor, writes: Tensor, reads: Tensor, sequence: Tensor, ca
     stays[:-1] = ordered[writings[:-1]] != ordered[writings[1:]]
     last = steps[writings[stays]]
     return seen.view_as(carried), last[(sequence == sequence[:, -1:]).flatten()[last]]
-
-
-def check_slots(slots: int) -> int:
-    """Return a number of slots, after checking it."""
-    count = _check.whole("recall_slots", slots, low=2, high=2**20)
-    if count & (count - 1):
-        raise InputError(describe("recall_slots", count, "a power of 2", f"Take {1 << count.bit_length()}."))
-    return count

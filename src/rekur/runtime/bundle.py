@@ -253,10 +253,9 @@ def _refuse_newer(path: Path, number: Any, version: Any) -> None:
 
 def _refuse_what_is_no_folder(root: Path) -> None:
     if root.is_file():
-        fix = f"Give its folder: {root.parent}"
-        if root.name != layout.CONFIG:
-            pickled = root.suffix.lower() in _PICKLES or "pickle" in _flaw(root) or "zip" in _flaw(root)
-            fix = f"This file is a pickle, or poses as one. {NO_PICKLES}" if pickled else ""
+        fix = f"Give its folder: {root.parent}" if (root.parent / layout.CONFIG).is_file() else ""
+        if root.name != layout.CONFIG and is_pickle(root):
+            fix = f"This file is a pickle, or poses as one. {NO_PICKLES}"
         expected = "the folder of a Rekur bundle, not a file"
         raise BundleError(describe("bundle", str(root), expected, fix))
     if root.exists() and not root.is_dir():
@@ -276,6 +275,12 @@ def _refuse_what_is_no_folder(root: Path) -> None:
     if not (root / layout.CONFIG).is_file():
         fix = "This folder is no Rekur bundle, or a part of one."
         raise damaged(root, f"no {layout.CONFIG}", "the folder of a Rekur bundle", fix)
+
+
+def is_pickle(path: Path) -> bool:
+    """Return whether a file is a pickle, by its ending or its first bytes; files of PyTorch are, inside a zip."""
+    flaws = _flaw(path)
+    return path.suffix.lower() in _PICKLES or "pickle" in flaws or "zip" in flaws
 
 
 def _no_safetensors(path: Path, found: str) -> BundleError:

@@ -243,7 +243,8 @@ def _opened(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SaveError(f"{folder}: could not be made ({error.strerror}).") from error
+            got, fix = error.strerror or str(error), "Make room, or choose another folder."
+            raise SaveError(describe(str(folder), got, "a folder that can be made", fix)) from error
         yield
     finally:
         for path in made:

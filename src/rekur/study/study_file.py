@@ -69,7 +69,7 @@ class StudyFile:
                     with suppress(OSError):
                         self.path.with_name(f"{self.path.name}-journal").unlink()
         except (InputError, OSError) as error:
-            raise SaveError(f"{target}: could not be written ({_first(error)}).") from error
+            raise _not_written(target, error) from error
         finally:
             self.path = target
         self._open(identity)
@@ -137,7 +137,7 @@ class StudyFile:
         try:
             yield
         except self._faults() as error:
-            raise SaveError(f"{self.path}: could not be written ({_first(error)}).") from error
+            raise _not_written(self.path, error) from error
 
     def _id(self, number: int) -> int:
         if number not in self._ids:
@@ -180,6 +180,11 @@ def _first(error: BaseException) -> str:
     while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
         error = inner
     return str(error).splitlines()[0]
+
+
+def _not_written(path: Path, error: BaseException) -> SaveError:
+    fix = "Make room, or choose another folder."
+    return SaveError(describe(str(path), _first(error), "a file that can be written", fix))
 
 
 def check_same(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,18 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rekur import _check
-from rekur.cells import CELLS, RecurrentDropout, make_cell
+from rekur.cells import RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
-from rekur.features import FEATURES, make_features
-from rekur.models import SequenceSpec, count_parameters
+from rekur.models import count_parameters
 from rekur.models.making import making
-from rekur.nn import make_pool
 from rekur.tasks import recipe
+from rekur.tasks.option_values import check_items_values, check_precision
 from rekur.train import Reporter, TrainOptions
 from rekur.train.estimate import check_weights, describe_estimate, estimate, refuse_what_cannot_fit
 
-KINDS = ("auto", "text", "series", "symbols")
 #: an item of more steps than this, and than this many times the middle one, is worth a warning
 LONG_STEPS, LONG_RATIO = 5_000, 20
 
@@ -37,32 +33,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         InputError: an option is out of range, not known, or not possible on this machine.
     """
-    _check.choice("kind", options["kind"], KINDS)
-    _check_features(options["kind"], _check.names("feature_options", options["feature_options"]))
-    _check.choice("cell", options["cell"], list(CELLS))
-    facts = recipe.Facts(items=100, steps="words", size=100, outputs=2)
-    chosen = recipe.fill(dict(options), facts)
-    spec = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
-    SequenceSpec(discrete=True, input_size=2, output_size=2, **spec)
+    check_items_values(options)
     _check_recurrent_dropout(options["cell"], options["recurrent_dropout"])
-    _check_pooling(chosen["pooling"])
-    TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
-    _check.whole("batch_size", chosen["batch_size"], low=1)
-    for name in ("baseline", "verbose"):
-        _check.flag(name, options[name])
-    fraction = _check.number("valid_fraction", options["valid_fraction"], 0, 0.9)
-    if fraction == 0:
-        fix = "To choose the validation items yourself, give them with X_valid (--valid)."
-        raise InputError(describe("valid_fraction", options["valid_fraction"], "a number in (0, 0.9]", fix))
     check_machine(options["accelerator"], options["precision"])
-
-
-def _check_features(kind: str, options: Mapping[str, Any]) -> None:
-    if kind != "auto":
-        make_features(kind, **options)
-        return
-    known = sorted({name for features in FEATURES.values() for name in inspect.signature(features).parameters})
-    _check.no_unknown("feature option", options, known)
 
 
 def _check_recurrent_dropout(cell: str, chance: float) -> None:
@@ -76,13 +49,6 @@ def _check_recurrent_dropout(cell: str, chance: float) -> None:
         raise InputError(describe("recurrent_dropout", chance, f"0 with the cell '{cell}'", fix)) from error
 
 
-def _check_pooling(name: Any) -> None:
-    try:
-        make_pool(name, 2)
-    except InputError as error:
-        raise InputError(str(error).replace("pool:", "pooling:", 1)) from None
-
-
 def check_machine(accelerator: str, precision: str) -> None:
     """Raise if this machine has no such accelerator, or the accelerator no such precision.
 
@@ -93,9 +59,7 @@ def check_machine(accelerator: str, precision: str) -> None:
     if (accelerator == "cuda" and not cuda) or (accelerator == "mps" and not mps):
         raise InputError(describe("accelerator", accelerator, "one that this machine has", "Use 'auto' or 'cpu'."))
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not (cuda or mps))
-    if precision == "16-mixed" and on_cpu:
-        expected = "'32-true' or 'bf16-mixed' where training runs on the CPU"
-        raise InputError(describe("precision", precision, expected, "float16 is for GPUs."))
+    check_precision(precision, on_cpu)
 
 
 def check_model_size(make: Callable[[Any], nn.Module], spec: Any, chosen: Mapping[str, Any]) -> None:

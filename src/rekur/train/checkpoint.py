@@ -254,8 +254,10 @@ class Checkpoints:
         # safetensors says "Error while serializing: I/O error: No space left on device (os error 28)"
         reason = getattr(error, "strerror", None) or str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
         last = self.last()
-        kept = f"the newest one is {last.name}" if last else "there is none yet"
-        return SaveError(f"{self.folder}: a checkpoint could not be written ({reason}); {kept}.")
+        newest = f"The newest checkpoint is {last.name}." if last else "There is no checkpoint yet."
+        return SaveError(
+            describe(f"{self.folder}: checkpoint", reason, "a folder with room that can be written", newest)
+        )
 
 
 def _own_files(folder: Path) -> tuple[str, ...] | None:

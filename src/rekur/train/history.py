@@ -58,7 +58,7 @@ class History:
                 with self._file.open("a", encoding="utf-8") as out:
                     out.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+            raise _not_written(self._file, error) from error
         if self._writes_board:
             self._add_to_board(row)
 
@@ -76,7 +76,7 @@ class History:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         except OSError as error:
-            raise SaveError(f"{self._file}: could not be written ({error.strerror}).") from error
+            raise _not_written(self._file, error) from error
 
     def _add_to_board(self, row: Row) -> None:
         """Write a row's numbers for TensorBoard, into an event file that is opened with the first row."""
@@ -88,7 +88,7 @@ class History:
             self._board.add(row.get("step", len(self.rows)), numbers)
         except OSError as error:
             self._writes_board = False
-            raise SaveError(f"{folder}: could not be written ({error.strerror or error}).") from error
+            raise _not_written(folder, error) from error
 
     def close(self) -> None:
         """Close what TensorBoard reads."""
@@ -131,6 +131,11 @@ class _Events:
 
 
 _NUMBERS = itertools.count()
+
+
+def _not_written(path: Path | None, error: OSError) -> SaveError:
+    fix = "Make room, or choose another folder."
+    return SaveError(describe(str(path), error.strerror or str(error), "a place that can be written", fix))
 
 
 def _check_file(file: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
 
 from rekur.errors import RekurError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Value = TypeVar("Value")
 
@@ -55,16 +57,22 @@ def current() -> World:
 
 def connected() -> bool:
     """Return whether this process has a connection to others."""
+    from torch import distributed
+
     return distributed.is_available() and distributed.is_initialized()
 
 
 def disconnect() -> None:
     """End the connection, if there is one."""
+    from torch import distributed
+
     if connected():
         distributed.destroy_process_group()
 
 
 def _together() -> bool:
+    from torch import distributed
+
     return connected() and distributed.get_world_size() > 1
 
 
@@ -72,6 +80,9 @@ def add_up(values: NDArray[Any]) -> NDArray[Any]:
     """Return the sum over all processes of an array, the same in each; alone, the array itself."""
     if not _together():
         return values
+    import torch
+    from torch import distributed
+
     total = torch.from_numpy(np.array(values)).to(_device())
     distributed.all_reduce(total)
     return np.asarray(total.cpu().numpy())
@@ -81,6 +92,8 @@ def gather(values: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """Return what each process gave, in the order of their numbers; alone, a list of one."""
     if not _together():
         return [values]
+    from torch import distributed
+
     found: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(found, values)
     return found
@@ -90,6 +103,8 @@ def by_first(act: Callable[[], Value]) -> Value:
     """Have the first process do something for all, and return what it returned, or raise what it raised, in each."""
     if not _together():
         return act()
+    from torch import distributed
+
     told: list[Any] = [None, None]
     if distributed.get_rank() == 0:
         try:
@@ -107,10 +122,15 @@ def is_loss(error: RuntimeError) -> bool:
     """Return whether an error says that another process does not answer any more."""
     if isinstance(error, RekurError):
         return False
+    from torch import distributed
+
     words = ("connection", "gloo", "nccl", "socket", "process group", "timed out", "broken pipe")
     return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)
 
 
 def _device() -> torch.device:
     """Return where tensors must be to be exchanged."""
+    import torch
+    from torch import distributed
+
     return torch.device("cuda") if distributed.get_backend() == "nccl" else torch.device("cpu")
