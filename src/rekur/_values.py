@@ -29,7 +29,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[\s'\u2019]\d{3})+(?:[.,]\d*)?")
 _BLANK_BETWEEN = re.compile(r"\S[^\S\r\n]+\S")
 _TWO_CHANNELS = "Give the real and the imaginary part as two channels."
-_IN_SECONDS = "Give a duration as a number, such as its seconds."
+IN_SECONDS = "Give a duration as a number, such as its seconds."
 AS_TEXT = "Save it as text, as value.decode() gives it in Python."
 
 
@@ -103,7 +103,7 @@ def number_of(value: Any, thing: str = "value") -> float:
             number = math.inf
     else:
         fix = _TWO_CHANNELS if isinstance(value, complex | np.complexfloating) else ""
-        fix = _IN_SECONDS if isinstance(value, timedelta | np.timedelta64) else fix
+        fix = IN_SECONDS if isinstance(value, timedelta | np.timedelta64) else fix
         raise CellError(describe(thing, value, "a number", fix))
     if math.isinf(number):
         raise CellError(describe(thing, value, "a finite number"))
@@ -140,7 +140,7 @@ def code_of(value: Any, thing: str = "code") -> str:
     if is_missing(value):
         return ""
     if isinstance(value, np.timedelta64):  # for NumPy it is a whole number
-        raise CellError(describe(thing, value, "one name or number", _IN_SECONDS))
+        raise CellError(describe(thing, value, "one name or number", IN_SECONDS))
     if isinstance(value, bool | np.bool_ | numbers.Integral):
         return str(value)
     if isinstance(value, Decimal) and value.is_finite():
@@ -151,7 +151,7 @@ def code_of(value: Any, thing: str = "code") -> str:
     if isinstance(value, numbers.Real):
         number = float(value)
         return str(int(number)) if number.is_integer() else str(value)
-    fix = AS_TEXT if isinstance(value, bytes) else _IN_SECONDS if isinstance(value, timedelta) else ""
+    fix = AS_TEXT if isinstance(value, bytes) else IN_SECONDS if isinstance(value, timedelta) else ""
     raise CellError(describe(thing, value, "one name or number", fix))
 
 

@@ -51,6 +51,19 @@ class Done:
 Run = Callable[..., Done]
 
 
+def replaced(words: Iterable[str], *others: str) -> list[str]:
+    """Return options in which others take the place of those with the same names; an option is given once."""
+    names = {word for word in others if word.startswith("--")}
+    rest: list[str] = []
+    skip = False
+    for word in words:
+        if word.startswith("--"):
+            skip = word in names
+        if not skip:
+            rest.append(word)
+    return [*rest, *others]
+
+
 def write_table(path: Path, head: Iterable[str], rows: Iterable[Iterable[Any]], separator: str = ",") -> Path:
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter=separator, lineterminator="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Run
+from tests.e2e.conftest import Run, replaced
 from tests.e2e.test_language import TINY_RUN, sentences
 
 from rekur.cli.main import main
@@ -122,7 +122,7 @@ def test_a_fault_is_named_before_anything_is_written(name: str, cli: Run, bad: P
     file, words, text = CASES[name]
     given = [word.format(bad=bad) for word in words]
     before = sorted(tmp_path.rglob("*"))
-    done = cli("fit", "language", bad / file, "--out", tmp_path / "runs" / "m", "--json", *TINY_RUN, *given)
+    done = cli("fit", "language", bad / file, "--out", tmp_path / "runs" / "m", "--json", *replaced(TINY_RUN, *given))
     wanted = text.replace("{bad}", str(bad))
     assert done.err == f"rekur: {wanted}\n"
     assert (done.code, done.json) == (2, {"error": wanted, "exit_code": 2})
@@ -224,6 +224,8 @@ def test_a_model_of_another_task_does_not_write(cli: Run, bundles: dict[str, Pat
 
 
 def test_memory_that_there_is_not(cli: Run, bad: Path, tmp_path: Path) -> None:
-    done = cli("fit", "language", bad / "fine.txt", "--out", tmp_path / "m", *TINY_RUN, "--hidden-size", "2000000")
+    done = cli(
+        "fit", "language", bad / "fine.txt", "--out", tmp_path / "m", *replaced(TINY_RUN, "--hidden-size", "2000000")
+    )
     assert done.err.startswith("rekur: memory: ")
     assert (done.code in (1, 2), "Traceback" in done.err, (tmp_path / "m").exists()) == (True, False, False)
