@@ -181,11 +181,12 @@ def did_you_mean(got: str, allowed: Iterable[str]) -> str:
 
 
 def _is_slip(word: str, name: str) -> bool:
-    """Return whether a name may be meant by a word: one holds the other, or at most a third of it is typed wrongly."""
+    """Return whether a word may mean a name: one holds the other, or few characters are typed wrongly."""
     core, other = word.strip("-"), name.strip("-")
     if min(len(core), len(other)) > 2 and (core in other or other in core):
         return True
-    return _edits(core, other) <= max(1, max(len(core), len(other)) // 3)
+    beginning = other[: len(core) + 1]  # a long name may be typed in part
+    return _edits(core, other) <= max(1, max(len(core), len(other)) // 3) or _edits(core, beginning) <= len(core) // 4
 
 
 def _edits(first: str, second: str) -> int:

@@ -51,13 +51,13 @@ class Done:
 Run = Callable[..., Done]
 
 
-def replaced(words: Iterable[str], *others: str) -> list[str]:
+def replaced(words: Iterable[Any], *others: Any) -> list[Any]:
     """Return options in which others take the place of those with the same names; an option is given once."""
-    names = {word for word in others if word.startswith("--")}
-    rest: list[str] = []
+    names = {word for word in map(str, others) if word.startswith("--")}
+    rest: list[Any] = []
     skip = False
     for word in words:
-        if word.startswith("--"):
+        if str(word).startswith("--"):
             skip = word in names
         if not skip:
             rest.append(word)

@@ -172,7 +172,7 @@ def test_a_file_in_place_of_the_bundle(cli: Run, bundles: dict[str, Path], files
     for command in swapped:
         done = cli(*command, file, bundle, "--json")
         text = (
-            f"BUNDLE: got '{file}', a file; expected the folder of a saved model. "
+            f"BUNDLE: got '{file}'; expected the folder of a saved model, not a file. "
             f"The bundle comes first: rekur {command[0]} {bundle} {file} --json"
         )
         assert (done.code, done.json["error"]) == (2, text)
@@ -184,13 +184,16 @@ def test_a_file_in_place_of_the_bundle(cli: Run, bundles: dict[str, Path], files
     assert f"The bundle comes first: rekur predict {bundle} -\n" in done.err
     for command in ("predict", "evaluate", "check", "score"):
         done = cli(command, file, *(["x.csv"] if command == "evaluate" else []))
-        assert f"BUNDLE: got '{file}', a file; expected" in done.err
+        assert f"BUNDLE: got '{file}'; expected the folder of a saved model, not a file" in done.err
         assert f"The bundle comes first: rekur {command} BUNDLE {file}\n" in done.err
     for command in ("stream", "generate", "program"):
         done = cli(command, file)
         assert (
-            f"BUNDLE: got '{file}', a file; expected the folder of a saved model. For example: rekur" in done.err
-            or (command == "stream" and f"BUNDLE: got '{file}', a file" in done.err)
+            f"BUNDLE: got '{file}'; expected the folder of a saved model, not a file. For example: rekur" in done.err
+            or (
+                command == "stream"
+                and f"BUNDLE: got '{file}'; expected the folder of a saved model, not a file" in done.err
+            )
         )
     inside = cli("predict", bundle / "model.safetensors", "--item", "a")
     assert (inside.code, f"Give its folder: {bundle}\n" in inside.err) == (2, True)

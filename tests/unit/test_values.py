@@ -14,7 +14,7 @@ import pytest
 
 import rekur
 from rekur._channels import channel_order
-from rekur._values import IN_SECONDS, code_of, is_missing, is_missing_label, number_of, numbers_in
+from rekur._values import code_of, is_missing, is_missing_label, number_of, numbers_in
 from rekur.data import Columns, Corpus, as_sequences, describe, examples, from_memory, open_source
 from rekur.data.cells import numbers_in_text, time_of
 from rekur.data.label_forms import alike_labels

@@ -129,7 +129,7 @@ def _check_repeats(context: click.Context, order: Sequence[Any], words: Sequence
         options = list(dict.fromkeys(name for name, _ in pairs))
         if len(options) > 1:
             raise click.UsageError(f"{' and '.join(options)}: got both; expected one of them.", context)
-        got = f"{count} times" if param.is_flag else " and ".join(f"'{value}'" for _, value in pairs)
+        got = f"{count} times" if param.is_flag else " and ".join(_shown(value) for _, value in pairs[:3])
         raise click.UsageError(f"{_label(param)}: got {got}; expected it once. Leave the others out.", context)
 
 
@@ -162,15 +162,14 @@ def _check_bundle(context: click.Context, values: Values, words: Sequence[str]) 
     other = next((file for file in files if _is_bundle(file)), "")
     if not other and not _is_data(bundle):
         return
-    kind = ", a file" if os.path.isfile(bundle) else ""
+    expected = f"the folder of a saved model{', not a file' if os.path.isfile(bundle) else ''}"
     fix = _example(context)
     if other:
         swap = {bundle: other, other: bundle}
         fix = f"The bundle comes first: {_line(context, [swap.get(word, word) for word in words])}"
     elif any(param.name in ("file", "files") for param in _arguments(context)):
         fix = f"The bundle comes first: {_line(context, ['BUNDLE', bundle])}"
-    text = f"BUNDLE: got '{bundle}'{kind}; expected the folder of a saved model. {fix}"
-    raise click.UsageError(text.rstrip(), context)
+    raise click.UsageError(describe("BUNDLE", bundle, expected, fix), context)
 
 
 def _is_bundle(path: str) -> bool:
@@ -292,6 +291,12 @@ def _texts(value: Any) -> list[str]:
     """Return the texts that were given for a parameter."""
     values = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
     return [text for text in values if isinstance(text, str)]
+
+
+def _shown(value: str) -> str:
+    """Return a value in quotes, cut and without control characters, as messages show it."""
+    short = value if len(value) <= 40 else f"{value[:39]}…"
+    return describe("", short, "").removeprefix(": got ").removesuffix("; expected .")
 
 
 def _word_of(name: str, words: Sequence[str]) -> str:
