@@ -198,8 +198,7 @@ def _no_run(out: Path) -> str:
         if models:
             hint = f"A model that could not be saved there may be {sorted(models)[-1]}."
         else:
-            runs = [name for name in near if is_unfinished(parent / name)]
-            hint = did_you_mean(out.name, runs).replace("'", f"'{parent}/" if parent != Path() else "'", 1)
+            hint = did_you_mean(out.name, near).replace("'", f"'{parent}/" if parent != Path() else "'", 1)
         return describe("folder", str(out), "the folder of a run that was stopped (there is no such folder)", hint)
     if (out / "config.json").is_file():
         fix = f"To use its model: rekur evaluate {out} FILE. To train again: rekur fit … --overwrite"
