@@ -39,18 +39,18 @@ def checked(request: Request, file: Path) -> Request:
     return dataclasses.replace(request, options=options, chosen=chosen)
 
 
-def check_inputs(request: Request, file: Path) -> None:
+def check_inputs(request: Request, file: Path, tasks: Collection[str]) -> None:
     """Raise for a task, a column or an option of reading that this version does not know; PyTorch is not imported.
 
     Args:
         request: what ``run.json`` says.
         file: that file.
+        tasks: the names of tasks.
     """
-    from rekur.cli.fit import command
     from rekur.data import Columns
 
-    if request.task not in command.commands:
-        raise _unknown(file, "task", request.task, list(command.commands))
+    if request.task not in tasks:
+        raise _unknown(file, "task", request.task, tasks)
     _check_names(file, "column", request.columns, [field.name for field in dataclasses.fields(Columns)])
     reading = _OF_TEXTS if request.task == "language" else _OF_TABLES
     _check_names(file, "option of reading", request.reading, reading)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
-from rekur import _check
 from rekur.data import Encoded
 from rekur.data.memory import plain_labels
 from rekur.models import SequenceModel
@@ -80,13 +79,6 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> LabelTarget:
-        _check.flag("multi_label", self.multi_label)
-        if self.class_weight is not None:
-            _check.choice("class_weight", self.class_weight, ("balanced",))
-        if self.label_smoothing is not None:
-            _check.number("label_smoothing", self.label_smoothing, 0, 1, open_high=True)
-        if self.bayes_start is not None:
-            _check.number("bayes_start", self.bayes_start, 0)
         return LabelTarget.learn(labels, place_of=place_of, multi_label=self.multi_label)
 
     @property

@@ -19,6 +19,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         options: name -> value of every option.
     """
     check_language_values(options)
+    check_machine(options["accelerator"], options["precision"])
 
 
 def check_vocabulary(features: TextFeatures) -> None:
