@@ -241,11 +241,13 @@ def test_a_program_is_its_model(lengths: list[int], dropout: float, **options: A
     agree(made_of(**options, recurrent_dropout=dropout if product else 0.0, dropout=dropout), lengths)
 
 
+@pytest.mark.skipif(_kernels.kernels is None, reason="the compiled kernels are not installed")
 @settings(max_examples=15)
-@given(cell=st.sampled_from(list(CELLS)), lengths=st.lists(st.integers(1, 8), min_size=2, max_size=5))
+@given(
+    cell=st.sampled_from([cell for cell in CELLS if cell != "mlstm"]),  # which has no kernel
+    lengths=st.lists(st.integers(1, 8), min_size=2, max_size=5),
+)
 def test_batch_mates_do_not_matter_to_a_bit_on_the_kernels(cell: str, lengths: list[int]) -> None:
-    if _kernels.kernels is None or cell in ("mlstm",):
-        return
     model = make(cell=cell, pooling="last+max")
     engine, sequences = Engine(*lower(model)), draw(model, lengths)
     whole = engine.run(sequences)

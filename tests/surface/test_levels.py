@@ -112,10 +112,12 @@ def test_imports_run_downward_only() -> None:
     assert broken_edges() == BREAKS
 
 
-@pytest.mark.parametrize(("room", "path"), modules(), ids=lambda v: v if isinstance(v, str) else v.name)
+@pytest.mark.parametrize(
+    ("room", "path"),
+    [(room, path) for room, path in modules() if room in RUNTIME],
+    ids=lambda v: v if isinstance(v, str) else v.name,
+)
 def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
-    if room not in RUNTIME:
-        return
     for name in imports(path):
         top = name.split(".")[0]
         allowed = BASE | EXTRA.get(room, set())

@@ -132,6 +132,7 @@ def test_the_command_says_what_fixed_point_changes(bundles: dict[str, Path], tmp
     assert shown.exit_code == 0
     report = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert report["activations"] == "fixed"
+    assert (report["difference"] is None) == (check.compiler() is None)
     if report["difference"] is not None:
         assert f"Fixed point changes 0 of {report['sequences']} answers" in shown.output
 
