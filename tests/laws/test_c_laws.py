@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_program_laws import LANGUAGES, MORE_CELLS, language, make, shaken, with_cell
+from tests.laws.models import LANGUAGES, MORE_CELLS, language, make, shaken, with_cell
 from torch import nn
 
 from rekur.cells import CELLS, make_cell

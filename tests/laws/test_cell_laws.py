@@ -5,84 +5,44 @@ Axes: B batch, T time, D input features, H hidden, O output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import CATALOG, Make, variants
 from torch import Tensor
 
-from rekur.cells import (
-    CELLS,
-    GRU,
-    LSTM,
-    MLSTM,
-    SLSTM,
-    Cell,
-    Elman,
-    GRUResetBefore,
-    LayerNorm,
-    LinearCell,
-    MinGRU,
-    PeepholeLSTM,
-    RecurrentDropout,
-    Residual,
-    State,
-    Zoneout,
-    make_cell,
-)
+from rekur.cells import CELLS, LinearCell, State
 from rekur.scan import scan
 from rekur.scan.loop import loop
 
-Make = Callable[[int, int], Cell]
 torch.set_num_threads(1)
 
 
-class Leaky(Cell):
-    """A cell as a user writes it: step alone."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = 0.9 * state[0] + 0.1 * torch.tanh(self.mix(x))
-        return h, (h,)
-
-
-def from_catalog(name: str) -> Make:
-    return lambda d, h: make_cell(name, d, h)
-
-
-MADE: dict[str, Make] = {
-    **{name: from_catalog(name) for name in CELLS},
-    "lstm projected": lambda d, h: LSTM(d, h, proj_size=h // 2),
-    "gru without bias": lambda d, h: GRU(d, h, bias=False),
-    "slstm with heads": lambda d, h: SLSTM(d, h, num_heads=2),
-    "mlstm with heads": lambda d, h: MLSTM(d, h, num_heads=2),
-    "a user's": Leaky,
-    "layer norm elman": lambda d, h: LayerNorm(Elman(d, h)),
-    "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
-    "layer norm lstm projected": lambda d, h: LayerNorm(LSTM(d, h, proj_size=h // 2, bias=False)),
-    "layer norm peephole": lambda d, h: LayerNorm(PeepholeLSTM(d, h)),
-    "layer norm gru": lambda d, h: LayerNorm(GRU(d, h)),
-    "dropout elman": lambda d, h: RecurrentDropout(Elman(d, h), 0.5),
-    "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h, proj_size=h // 2), 0.5),
-    "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
-    "dropout slstm": lambda d, h: RecurrentDropout(SLSTM(d, h), 0.5),
-    "zoneout gru": lambda d, h: Zoneout(GRU(d, h), 0.2),
-    "zoneout lstm": lambda d, h: Zoneout(LSTM(d, h), 0.1, memory=0.5),
-    "zoneout a user's": lambda d, h: Zoneout(Leaky(d, h), 0.2),
-    "residual mlstm": lambda d, h: Residual(MLSTM(d, h)),
-    "residual mingru": lambda d, h: Residual(MinGRU(d, h)),
-    "all of them": lambda d, h: Residual(Zoneout(RecurrentDropout(LayerNorm(LSTM(d, h)), 0.5), 0.1, memory=0.3)),
-}
-
+MADE = CATALOG | variants(
+    "lstm projected",
+    "gru without bias",
+    "slstm with heads",
+    "mlstm with heads",
+    "a user's",
+    "layer norm rnn",
+    "layer norm lstm",
+    "layer norm lstm projected",
+    "layer norm peephole",
+    "layer norm gru",
+    "dropout rnn",
+    "dropout lstm projected",
+    "dropout reset before",
+    "dropout slstm",
+    "zoneout gru",
+    "zoneout lstm",
+    "zoneout a user's",
+    "residual mlstm",
+    "residual mingru",
+    "all of them",
+)
 every_cell = pytest.mark.parametrize("make", MADE.values(), ids=MADE.keys())
 quick = settings(max_examples=6, deadline=None)
 sizes = st.fixed_dictionaries(
@@ -226,7 +186,7 @@ LINEAR = [name for name, cell in CELLS.items() if issubclass(cell, LinearCell)]
 @quick
 @given(drawn=sizes)
 def test_linear_form_is_recur(name: str, drawn: dict[str, int]) -> None:
-    case = Case(from_catalog(name), drawn)
+    case = Case(CATALOG[name], drawn)
     assert isinstance(case.cell, LinearCell)
     y, (last,) = loop(case.cell, case.x, case.state, None)
     projected = case.cell.project(case.x)
@@ -282,11 +242,11 @@ def test_saved_weights_load(make: Make) -> None:
     assert torch.equal(first(x)[0], second(x)[0])
 
 
-@pytest.mark.parametrize("make", [MADE[name] for name in ("dropout elman", "dropout lstm", "dropout reset before")])
+@pytest.mark.parametrize("name", ["dropout rnn", "dropout lstm projected", "dropout reset before"])
 @quick
 @given(drawn=sizes)
-def test_recurrent_dropout_by_hand_is_the_loop(make: Make, drawn: dict[str, int]) -> None:
-    case = Case(make, drawn)
+def test_recurrent_dropout_by_hand_is_the_loop(name: str, drawn: dict[str, int]) -> None:
+    case = Case(MADE[name], drawn)
     by_hand, defined = case.leaves(), case.leaves()
     y, after = scan(case.cell, by_hand[0], by_hand[1], path="bptt")
     expected, expected_after = loop(case.cell, defined[0], defined[1], None)

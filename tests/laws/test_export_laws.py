@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_program_laws import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
+from tests.laws.models import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import RekurError

@@ -16,20 +16,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import CATALOG, Make, variants, variants_in_evaluation
 from torch import Tensor
 
 from rekur.cells import (
     GRU,
     LSTM,
-    RGLRU,
     SLSTM,
     Cell,
     Elman,
     GRUResetBefore,
     LayerNorm,
-    LinearCell,
-    MinGRU,
-    MinLSTM,
     PeepholeLSTM,
     RecurrentDropout,
     Zoneout,
@@ -41,45 +38,24 @@ if not native.available():
     pytest.skip("the compiled kernels are not installed", allow_module_level=True)
 
 
-class Fading(LinearCell):
-    """A linear cell as a user writes it, of an input that it weighs number by number."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.decay = torch.nn.Parameter(torch.linspace(-0.9, 0.9, hidden_size))
-        self.gain = torch.nn.Parameter(torch.linspace(1.0, 2.0, hidden_size))
-
-    def project(self, x: Tensor) -> Tensor:
-        return x.amax(-1, keepdim=True) * self.gain
-
-    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        return self.decay, projected
-
-
-MADE: dict[str, Callable[[int, int], Cell]] = {
-    "rnn": Elman,
-    "rnn relu": lambda d, h: Elman(d, h, nonlinearity="relu"),
-    "lstm": LSTM,
-    "gru": GRU,
-    "gru without bias": lambda d, h: GRU(d, h, bias=False),
-    "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h), 0.5),
-    "mingru": MinGRU,
-    "mingru without bias": lambda d, h: MinGRU(d, h, bias=False),
-    "minlstm": MinLSTM,
-    "rg-lru": RGLRU,
-    "a user's linear": Fading,
-    "slstm": SLSTM,
-    "dropout slstm of two heads": lambda d, h: RecurrentDropout(SLSTM(d, 2 * h, num_heads=2), 0.5),
-    "lstm projected": lambda d, h: LSTM(d, h + 3, proj_size=h),
-    "peephole": PeepholeLSTM,
-    "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
-    "layer norm rnn": lambda d, h: LayerNorm(Elman(d, h)),
-    "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
-    "layer norm peephole": lambda d, h: LayerNorm(PeepholeLSTM(d, h)),
-    "dropout layer norm gru": lambda d, h: RecurrentDropout(LayerNorm(GRU(d, h)), 0.5),
-    "zoneout gru": lambda d, h: Zoneout(GRU(d, h), 0.2).eval(),
-    "zoneout layer norm lstm": lambda d, h: Zoneout(LayerNorm(LSTM(d, h)), 0.1, memory=0.3).eval(),
-}
+NO_KERNEL = "mlstm"
+MADE = (
+    {name: make for name, make in CATALOG.items() if name != NO_KERNEL}
+    | variants(
+        "gru without bias",
+        "mingru without bias",
+        "lstm projected",
+        "a user's linear without matrix",
+        "dropout lstm",
+        "dropout slstm with heads",
+        "dropout reset before",
+        "layer norm rnn",
+        "layer norm lstm",
+        "layer norm peephole",
+        "dropout layer norm gru",
+    )
+    | variants_in_evaluation("zoneout gru", "zoneout layer norm lstm")
+)
 ZONED: dict[str, Callable[[int, int], Any]] = {
     "rnn": lambda d, h: Zoneout(Elman(d, h), 0.4),
     "gru": lambda d, h: Zoneout(RecurrentDropout(GRU(d, h), 0.5), 0.3),
@@ -111,7 +87,7 @@ def same_bits(left: list[Tensor], right: list[Tensor]) -> None:
 @given(size=sizes, lengths=lengths_of, threads=st.integers(1, 3), seed=st.integers(0, 99))
 @torch.no_grad()
 def test_a_row_alone_is_that_row_in_any_batch(
-    make: Callable[[int, int], Cell], size: tuple[int, int], lengths: list[int], threads: int, seed: int
+    make: Make, size: tuple[int, int], lengths: list[int], threads: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
     cell = make(*size).eval()
@@ -132,7 +108,7 @@ def test_a_row_alone_is_that_row_in_any_batch(
 @given(size=sizes, batch_size=batches, cuts=st.sets(st.integers(1, 8)), seed=st.integers(0, 99))
 @torch.no_grad()
 def test_chunks_and_single_steps_are_the_whole(
-    make: Callable[[int, int], Cell], size: tuple[int, int], batch_size: int, cuts: set[int], seed: int
+    make: Make, size: tuple[int, int], batch_size: int, cuts: set[int], seed: int
 ) -> None:
     torch.manual_seed(seed)
     cell = make(*size).eval()
@@ -157,7 +133,7 @@ def off(got: Tensor, wanted: Tensor) -> float:
 @quick
 @given(size=sizes, lengths=lengths_of, threads=st.integers(1, 2), seed=st.integers(0, 99))
 def test_single_precision_is_near_the_loop_in_double(
-    make: Callable[[int, int], Cell], size: tuple[int, int], lengths: list[int], threads: int, seed: int
+    make: Make, size: tuple[int, int], lengths: list[int], threads: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
     cell = make(*size)
@@ -218,7 +194,7 @@ def test_tensors_of_a_library_that_has_no_exchange_of_pointers(name: str, monkey
 @pytest.mark.parametrize("lengths", [None, torch.tensor([4, 0, 6, 1, 6])])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradients_are_the_same_however_inputs_and_gradients_lie(
-    make: Callable[[int, int], Cell], lengths: Tensor | None, reverse: bool
+    make: Make, lengths: Tensor | None, reverse: bool
 ) -> None:
     torch.manual_seed(0)
     cell = make(3, 4).double()
@@ -285,7 +261,7 @@ def test_both_directions_at_once_are_one_after_the_other(
 
 @every_cell
 @torch.no_grad()
-def test_nan_stays_in_the_row_that_has_it(make: Callable[[int, int], Cell]) -> None:
+def test_nan_stays_in_the_row_that_has_it(make: Make) -> None:
     cell = make(5, 33).eval()
     x = torch.randn(7, 6, 5)
     clean, _ = scan(cell, x, path="native")
@@ -325,7 +301,7 @@ def test_layers_keep_a_row_in_any_batch() -> None:
 @pytest.mark.parametrize("make", list(ZONED.values()), ids=list(ZONED))
 @pytest.mark.parametrize("lengths", [None, torch.tensor([6, 0, 3, 5])], ids=["whole", "ragged"])
 def test_zoneout_that_stays_with_the_same_units_is_the_loop(
-    make: Callable[[int, int], Cell], lengths: Tensor | None, threads: int, monkeypatch: pytest.MonkeyPatch
+    make: Make, lengths: Tensor | None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     cell = make(5, 19).double()

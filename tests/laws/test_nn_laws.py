@@ -10,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import Leaky
 from torch import Tensor
 
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell
 from rekur.cells.catalog import CELLS
 from rekur.cells.lstm import LSTM
 from rekur.cells.wrap import LayerNorm, RecurrentDropout, Residual, Zoneout
@@ -22,21 +23,6 @@ from rekur.nn.attention import AdditiveAttention, Attention, DotAttention, Multi
 torch.set_num_threads(1)
 D, H = 3, 4
 NAN = float("nan")
-
-
-class Leaky(Cell):
-    """A cell as a user writes it: step alone."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = 0.9 * state[0] + 0.1 * torch.tanh(self.mix(x))
-        return h, (h,)
 
 
 def wrapped(input_size: int) -> Cell:

@@ -6,52 +6,30 @@ Axes: B batch, T time, D input features, H hidden.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import CATALOG, Make, variants
 from torch import Tensor
 
-from rekur.cells import CELLS, GRU, LSTM, SLSTM, Cell, LayerNorm, MinGRU, RecurrentDropout, Residual, State, make_cell
+from rekur.cells import CELLS, LSTM, Cell, State
 from rekur.nn import Recurrent
 from rekur.nn.stack import detach_state
 from rekur.scan import runnable, scan
 
-Make = Callable[[int, int], Cell]
-
-
-class Slow(Cell):
-    """A cell as a user writes it, with a small change added to a large memory."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = 0.999 * state[0] + 0.001 * self.mix(x)
-        return h, (h,)
-
-
-def from_catalog(name: str) -> Make:
-    return lambda d, h: make_cell(name, d, h)
-
-
-MADE: dict[str, Make] = {
-    **{name: from_catalog(name) for name in CELLS},
-    "lstm projected": lambda d, h: LSTM(d, h + 1, proj_size=h),
-    "a user's": Slow,
-    "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h), 0.5),
-    "dropout slstm": lambda d, h: RecurrentDropout(SLSTM(d, h), 0.5),
-    "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
-    "layer norm gru": lambda d, h: LayerNorm(GRU(d, h)),
-    "residual mingru": lambda d, h: Residual(MinGRU(d, h)),
-}
+MADE = CATALOG | variants(
+    "lstm projected",
+    "a user's slow",
+    "dropout lstm",
+    "dropout slstm",
+    "layer norm lstm",
+    "layer norm gru",
+    "residual mingru",
+)
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

@@ -12,139 +12,30 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import (
+    LANGUAGES,
+    MORE_CELLS,
+    OPTIONS,
+    VOCABULARY,
+    Leaky,
+    language,
+    made_of,
+    make,
+    shaken,
+    with_cell,
+)
 from tests.stepped import language_step
 from torch import Tensor, nn
 
 from rekur import _kernels
-from rekur.cells import (
-    CELLS,
-    GRU,
-    LSTM,
-    Cell,
-    Elman,
-    LayerNorm,
-    MinGRU,
-    PeepholeLSTM,
-    RecurrentDropout,
-    Residual,
-    Zoneout,
-    make_cell,
-)
+from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
 from rekur.errors import InputError, NotStreamableError
-from rekur.models import LanguageNetwork, LanguageSpec, SequenceModel, SequenceSpec, build, build_language
+from rekur.models import SequenceModel
 from rekur.nn import Recurrent
-from rekur.nn.ngram import frequent_runs
 from rekur.program import Engine, Program
 from rekur.ship import live_model, lower, program_files
 
-VOCABULARY, CLOSE = 11, 1e-5
-
-#: cells with something around them, and options that no specification has
-MORE_CELLS: dict[str, Any] = {
-    "lstm projected": lambda d: LSTM(d, 6, proj_size=6 - 1),
-    "lstm without bias": lambda d: LSTM(d, 6, bias=False),
-    "gru without bias": lambda d: GRU(d, 6, bias=False),
-    "reset before without bias": lambda d: make_cell("gru_reset_before", d, 6, bias=False),
-    "slstm of heads": lambda d: make_cell("slstm", d, 6, num_heads=3),
-    "slstm without bias": lambda d: make_cell("slstm", d, 6, bias=False),
-    "mlstm of heads": lambda d: make_cell("mlstm", d, 6, num_heads=2),
-    "rglru without bias": lambda d: make_cell("rglru", d, 6, bias=False),
-    "normalised lstm": lambda d: LayerNorm(LSTM(d, 6)),
-    "normalised peepholes": lambda d: LayerNorm(PeepholeLSTM(d, 6)),
-    "normalised gru": lambda d: LayerNorm(GRU(d, 6), eps=1e-3),
-    "normalised gru without bias": lambda d: LayerNorm(GRU(d, 6, bias=False)),
-    "normalised rnn": lambda d: LayerNorm(Elman(d, 6)),
-    "zoneout lstm": lambda d: Zoneout(LSTM(d, 6), 0.2, 0.4),
-    "zoneout of h alone": lambda d: Zoneout(LSTM(d, 6), 0.2, 0.0),
-    "zoneout gru": lambda d: Zoneout(RecurrentDropout(LayerNorm(GRU(d, 6)), 0.5), 0.3),
-    "zoneout mingru": lambda d: Zoneout(MinGRU(d, 6), 0.3),
-    "residual gru": lambda d: Residual(GRU(d, 6)),
-    "residual rnn": lambda d: Residual(Zoneout(Elman(d, 6, nonlinearity="relu"), 0.1)),
-}
-
-
-#: any options of a model, drawn; see `made_of`
-OPTIONS: dict[str, Any] = {
-    "cell": st.sampled_from(list(CELLS)),
-    "pooling": st.lists(st.sampled_from(["last", "mean", "max", "attention"]), min_size=1, max_size=3, unique=True),
-    "num_layers": st.integers(1, 2),
-    "discrete": st.booleans(),
-    "bidirectional": st.booleans(),
-    "norm": st.booleans(),
-    "residual": st.booleans(),
-    "kernel_size": st.integers(0, 4),
-}
-#: language networks of every softmax, with tables that two ops share and without
-LANGUAGES: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "layers": {
-        "cell": "lstm",
-        "num_layers": 2,
-        "residual": True,
-        "norm": True,
-        "tied": True,
-        "recurrent_dropout": 0.2,
-    },
-    "tied": {"tied": True, "embedding_size": 6, "softmax": "sampled", "samples": 4},
-    "projected": {"tied": True, "softmax": "sampled", "samples": 4},
-    "clusters": {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (8, 20)},
-    "tied clusters": {
-        "softmax": "adaptive",
-        "vocabulary_size": 40,
-        "cutoffs": (8, 20),
-        "tied": True,
-        "embedding_size": 6,
-    },
-    "projected clusters": {"softmax": "adaptive", "vocabulary_size": 40, "cutoffs": (11,), "tied": True},
-    "pairs": {"ngrams": (2,)},
-    "ngrams": {"ngrams": (2, 4)},
-    "recall": {"recall": (2,), "recall_slots": 4},
-    "recall and runs": {"recall": (2, 3), "recall_slots": 64, "ngrams": (3,), "tied": True, "embedding_size": 6},
-}
-
-
-@pytest.fixture(params=["kernels", "numpy"])
-def paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a test on the compiled kernels and without them."""
-    if request.param == "numpy":
-        monkeypatch.setattr(_kernels, "kernels", None)
-    elif _kernels.kernels is None:
-        pytest.skip("the compiled kernels are not installed")
-
-
-def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Return a model in evaluation whose every weight is drawn anew: none is zero or one by its beginnings."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return model.eval()
-
-
-def make(seed: int = 0, **options: Any) -> SequenceModel:
-    """Return a small model of these options."""
-    discrete = options.setdefault("discrete", True)
-    options = {"cell": "gru", "hidden_size": 6, "embedding_size": 5, "output_size": 3, **options}
-    spec = SequenceSpec(input_size=VOCABULARY if discrete else 4, **options)
-    model = shaken(build(spec, seed=seed), seed)
-    assert isinstance(model, SequenceModel)
-    return model
-
-
-def made_of(seed: int = 0, **options: Any) -> SequenceModel:
-    """Return a model of options drawn from ``OPTIONS``."""
-    residual = options["residual"] and options["num_layers"] > 1
-    return make(seed, **{**options, "residual": residual, "pooling": "+".join(options["pooling"])})
-
-
-def with_cell(name: str, bidirectional: bool = False) -> SequenceModel:
-    """Return a small model of two layers of one of ``MORE_CELLS``."""
-    torch.manual_seed(0)
-    cell = MORE_CELLS[name]
-    model = make(hidden_size=cell(5).output_size, bidirectional=bidirectional)
-    model.recurrent = Recurrent(cell, 5, cell(5).hidden_size, num_layers=2, bidirectional=bidirectional)
-    shaken(model, 1)
-    return model
+CLOSE = 1e-5
 
 
 def draw(model: SequenceModel, lengths: list[int], seed: int = 0) -> list[np.ndarray[Any, Any]]:
@@ -255,22 +146,6 @@ def test_batch_mates_do_not_matter_to_a_bit_on_the_kernels(cell: str, lengths: l
         np.testing.assert_array_equal(engine.run([sequence])[0], scores)
 
 
-def language(**options: Any) -> LanguageNetwork:
-    """Return a small language network of these options, which knows the runs that are frequent in a random text."""
-    text = torch.randint(1, VOCABULARY, (400,), generator=torch.Generator().manual_seed(1))
-    runs = (
-        frequent_runs(text, torch.tensor([0]), options["ngrams"], min_count=2, most=99) if "ngrams" in options else ()
-    )
-    rows = tuple(len(keys) + 1 for keys in runs)
-    sizes = {"vocabulary_size": VOCABULARY, "hidden_size": 6, "embedding_size": 5}
-    network = build_language(LanguageSpec(**{**sizes, "ngram_rows": rows, **options}), seed=0)
-    if network.ngram_embedding is not None:
-        assert min(rows) > 1
-        network.ngram_embedding.know(runs)
-    shaken(network)
-    return network
-
-
 @pytest.mark.usefixtures("paths")
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_language_networks(name: str) -> None:
@@ -330,21 +205,6 @@ def test_a_program_that_reads_from_the_end_does_not_run_live() -> None:
         "program: got 'one that reads from the end'; expected a causal one. "
         "Run whole sequences, or train a model that reads forward only."
     )
-
-
-class Leaky(Cell):
-    """A cell as a user writes it."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = nn.Linear(input_size, hidden_size)
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        h = 0.9 * state[0] + 0.1 * self.mix(x)
-        return h, (h,)
 
 
 @pytest.mark.parametrize(

@@ -5,104 +5,67 @@ Axes: B batch, T time, D input features, H hidden, O output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.models import CATALOG, Make, variants, variants_in_evaluation
 from torch import Tensor
 
 from rekur.cells import (
-    CELLS,
     GRU,
     LSTM,
     Cell,
     Elman,
     GRUResetBefore,
     LayerNorm,
-    LinearCell,
     MinGRU,
     PeepholeLSTM,
     RecurrentDropout,
-    Residual,
     State,
     Zoneout,
-    make_cell,
 )
 from rekur.scan import reverse_rows, runnable, scan
 
-Make = Callable[[int, int], Cell]
 torch.set_num_threads(1)
 
 
-class Leaky(Cell):
-    """A cell as a user writes it: step alone."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = 0.9 * state[0] + 0.1 * torch.tanh(self.mix(x))
-        return h, (h,)
-
-
-class Sliding(LinearCell):
-    """A linear cell as a user writes it."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-        self.decay = torch.nn.Parameter(torch.full((hidden_size,), 0.5))
-
-    def project(self, x: Tensor) -> Tensor:
-        return self.mix(x)
-
-    def linear_form(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        return self.decay, projected
-
-    def readout(self, h: Tensor, projected: Tensor) -> Tensor:
-        return torch.tanh(h) * projected
-
-
-def from_catalog(name: str) -> Make:
-    return lambda d, h: make_cell(name, d, h)
-
-
-MADE: dict[str, Make] = {
-    **{name: from_catalog(name) for name in CELLS},
-    "lstm projected": lambda d, h: LSTM(d, h + 1, proj_size=h),
-    "lstm without bias": lambda d, h: LSTM(d, h, bias=False),
-    "gru without bias": lambda d, h: GRU(d, h, bias=False),
-    "reset before without bias": lambda d, h: GRUResetBefore(d, h, bias=False),
-    "a user's": Leaky,
-    "dropout elman": lambda d, h: RecurrentDropout(Elman(d, h), 0.5),
-    "dropout gru": lambda d, h: RecurrentDropout(GRU(d, h), 0.5),
-    "dropout reset before": lambda d, h: RecurrentDropout(GRUResetBefore(d, h), 0.5),
-    "dropout plain lstm": lambda d, h: RecurrentDropout(LSTM(d, h), 0.5),
-    "dropout lstm": lambda d, h: RecurrentDropout(LSTM(d, h + 1, proj_size=h), 0.5),
-    "dropout peephole": lambda d, h: RecurrentDropout(PeepholeLSTM(d, h), 0.5),
-    "a user's linear": Sliding,
-    "layer norm lstm": lambda d, h: LayerNorm(LSTM(d, h)),
-    "zoneout gru in evaluation": lambda d, h: Zoneout(GRU(d, h), 0.2).eval(),
-    "residual mingru": lambda d, h: Residual(MinGRU(d, h)),
-    "layer norm elman": lambda d, h: LayerNorm(Elman(d, h, nonlinearity="relu")),
-    "layer norm gru": lambda d, h: LayerNorm(GRU(d, h)),
-    "layer norm gru without bias": lambda d, h: LayerNorm(GRU(d, h, bias=False)),
-    "layer norm lstm projected": lambda d, h: LayerNorm(LSTM(d, h + 1, proj_size=h, bias=False)),
-    "layer norm peephole": lambda d, h: LayerNorm(PeepholeLSTM(d, h)),
-    "dropout layer norm gru": lambda d, h: RecurrentDropout(LayerNorm(GRU(d, h)), 0.5),
-    "dropout layer norm lstm": lambda d, h: RecurrentDropout(LayerNorm(LSTM(d, h)), 0.5),
-    "zoneout elman in evaluation": lambda d, h: Zoneout(Elman(d, h), 0.2).eval(),
-    "zoneout lstm in evaluation": lambda d, h: Zoneout(LSTM(d, h + 1, proj_size=h), 0.1, memory=0.5).eval(),
-    "zoneout reset before in evaluation": lambda d, h: Zoneout(GRUResetBefore(d, h), 0.3).eval(),
-    "zoneout layer norm peephole in evaluation": lambda d, h: Zoneout(LayerNorm(PeepholeLSTM(d, h)), 0.0, 0.4).eval(),
-}
+MADE = (
+    CATALOG
+    | variants(
+        "lstm projected",
+        "lstm without bias",
+        "gru without bias",
+        "reset before without bias",
+        "a user's",
+        "dropout rnn",
+        "dropout gru",
+        "dropout reset before",
+        "dropout lstm",
+        "dropout lstm projected",
+        "dropout peephole",
+        "a user's linear",
+        "layer norm lstm",
+        "residual mingru",
+        "layer norm relu",
+        "layer norm gru",
+        "layer norm gru without bias",
+        "layer norm lstm projected",
+        "layer norm peephole",
+        "dropout layer norm gru",
+        "dropout layer norm lstm",
+    )
+    | variants_in_evaluation(
+        "zoneout rnn",
+        "zoneout gru",
+        "zoneout lstm projected",
+        "zoneout reset before",
+        "zoneout layer norm peephole",
+    )
+)
 
 
 def paths() -> Iterator[Any]:

@@ -6,8 +6,6 @@ Axes: B batch, T time, D input features, H hidden.
 from __future__ import annotations
 
 import errno
-import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.parity.keras_process import run_keras
 
 from rekur import LanguageModel, Regressor
 from rekur.cells import GRU, LayerNorm, Zoneout, make_cell
@@ -121,17 +120,12 @@ np.savez(folder / "found.npz", **found)
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Array]]:
     """Return a folder of models that were written for Keras, and what Keras gives with them: file -> outputs."""
-    if importlib.util.find_spec("keras") is None or importlib.util.find_spec("h5py") is None:
-        pytest.skip("keras is not installed")
     folder = tmp_path_factory.mktemp("files")
     np.save(folder / "x.npy", X)
     for name in STACKS:
         for ending in ("keras", "h5"):
             write_keras(made(name)[0], folder / f"{name}-written.{ending}")
-    command = [sys.executable, "-c", KERAS, str(folder)]
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    run_keras("-c", KERAS, str(folder))
     with np.load(folder / "found.npz") as file:
         return folder, dict(file)
 

@@ -9,8 +9,6 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.parity.keras_process import run_keras
 
 from rekur.errors import DataError
 from rekur.nn import Recurrent
@@ -148,20 +147,10 @@ model.save_weights(folder + "/alone.weights.h5")
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of models that Keras saved, each with what it gives."""
-    if importlib.util.find_spec("keras") is None or importlib.util.find_spec("h5py") is None:
-        pytest.skip("keras is not installed")
     folder = tmp_path_factory.mktemp("keras")
     np.save(folder / "x.npy", X)
-    run_python(["-c", BUILD, str(folder)], {})
+    run_keras("-c", BUILD, str(folder))
     return folder
-
-
-def run_python(arguments: list[str], environment: dict[str, str]) -> str:
-    """Return what a Python process with Keras on PyTorch writes."""
-    given = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", **environment}
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=given)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout
 
 
 def outputs(layers: dict[str, LayerWeights]) -> Array:
@@ -314,16 +303,17 @@ def test_other_classes_of_models(saved: Path, tmp_path: Path) -> None:
 def test_every_layer_that_the_tests_of_keras_call(tmp_path: Path) -> None:
     """Its own tests pass with each layer saved, read and run with rekur.nn beside; what is refused is told by name."""
     spec = importlib.util.find_spec("keras")
-    if spec is None or spec.origin is None or importlib.util.find_spec("h5py") is None:
+    if spec is None or spec.origin is None:
         pytest.skip("keras is not installed")
     files = sorted(Path(spec.origin).parent.glob("src/layers/rnn/*_test.py"))
     if not files:
         pytest.skip("this Keras comes without its tests")
     told = tmp_path / "told.json"
     plugin = ["-p", "keras_calls", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path)]
-    run_python(
-        ["-W", "ignore", "-m", "pytest", "-q", *plugin, *map(str, files)],
-        {"KERAS_CALLS": str(told), "PYTHONPATH": str(Path(__file__).parent)},
+    run_keras(
+        *["-W", "ignore", "-m", "pytest", "-q", *plugin, *map(str, files)],
+        KERAS_CALLS=str(told),
+        PYTHONPATH=str(Path(__file__).parent),
     )
     result = json.loads(told.read_text())
     assert set(result["read"]) == {"SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"}

@@ -5,10 +5,7 @@ Axes: B batch, T time, D input features, H hidden.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.parity.keras_process import run_keras
 
 from rekur.cells import make_cell
 from rekur.errors import DataError, InputError, MissingDependencyError, ShapeError
@@ -179,14 +177,9 @@ for name, layer in odd.items():
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of models that Keras saved, each with what it gives."""
-    if importlib.util.find_spec("keras") is None or importlib.util.find_spec("h5py") is None:
-        pytest.skip("keras is not installed")
     folder = tmp_path_factory.mktemp("keras")
     np.save(folder / "x.npy", X)
-    command = [sys.executable, "-c", KERAS, str(folder)]
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    run_keras("-c", KERAS, str(folder))
     return folder
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from tests.laws.models import Leaky
 
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell
 from rekur.cells.elman import Elman
 from rekur.cells.gru import GRU
 from rekur.cells.lstm import LSTM
@@ -17,20 +17,6 @@ from rekur.errors import InputError, NotStreamableError, ShapeError
 from rekur.nn import Bidirectional, Layer, Recurrent, RecurrentOutput
 
 torch.set_num_threads(1)
-
-
-class Leaky(Cell):
-    def __init__(self, input_size: int, hidden_size: int, leak_rate: float = 0.1) -> None:
-        super().__init__(input_size, hidden_size)
-        self.mix = torch.nn.Linear(input_size, hidden_size)
-        self.leak_rate = leak_rate
-
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = (1 - self.leak_rate) * state[0] + self.leak_rate * torch.tanh(self.mix(x))
-        return h, (h,)
 
 
 def cells_of(layers: Recurrent) -> list[Cell]:
