@@ -335,6 +335,56 @@ def test_trouble_after_the_new_bundle_is_in_place_says_so(here, monkeypatch):
     assert (aside / "notes.txt").exists()
 
 
+# Two processes that save one folder at the same moment, again and again; each waits a little before it renames.
+RACE = """
+import os, shutil, sys, time
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_bundle_saving import InputError, number, write
+
+def save(value, overwrite, start):
+    os.read(start, 1)  # until nobody holds the other end any more
+    sys.addaudithook(lambda event, arguments: time.sleep(0.005) if event == "os.rename" else None)
+    try:
+        write("m", value, overwrite=overwrite)
+        os._exit(0)
+    except InputError:
+        os._exit(2)
+    except BaseException:
+        os._exit(3)
+
+for turn in range(6):
+    for overwrite in (False, True):
+        start, held = os.pipe()
+        children = []
+        for value in (2 * turn, 2 * turn + 1):
+            child = os.fork()
+            if not child:
+                os.close(held)
+                save(value, overwrite, start)
+            children.append(child)
+        os.close(start)
+        os.close(held)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(*codes, number("m") - 2 * turn, *sorted(path.name for path in Path().iterdir()))
+    shutil.rmtree("m")
+"""
+
+
+@needs_posix
+def test_two_processes_that_save_one_folder_leave_a_whole_bundle_of_one_of_them(here):
+    code = RACE.format(paths=PATHS)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert len(rows) == 12
+    for new, replaced in zip(rows[::2], rows[1::2], strict=True):
+        codes = ["0", "2"] if new[2] == "0" else ["2", "0"]
+        assert new == [*codes, new[2], "m"]
+        assert (replaced[:2], replaced[3:]) == (["0", "0"], ["m"])
+        assert replaced[2] in ("0", "1")
+
+
 # ---- what others left ----------------------------------------------------------------------------------------
 
 
