@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.profiles import register_profiles
 
-settings.register_profile("rekur", deadline=None, max_examples=20, derandomize=True, print_blob=True)
-settings.load_profile("rekur")
+register_profiles()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run the tests that take long")
+    parser.addoption("--slow", action="store_true", help="also run the tests that take long, with all examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw all examples with ``--slow``; ``--hypothesis-profile`` says otherwise."""
+    settings.load_profile("full" if config.getoption("--slow") else "quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

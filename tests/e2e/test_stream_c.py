@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from conftest import Run
 from rekur.cli.main import main
@@ -103,7 +104,7 @@ def test_lines(program: Path, bundles: dict[str, Path], cli: Run) -> None:
 PIECES = ["1", "-2.5", "3e-1", "", "NA", "nan", "?", "x", "1_0", "0x1", "1e", "inf", "1 2", " 4 ", "+.5", "[", "]"]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(st.sampled_from(PIECES), max_size=3), separator=st.sampled_from([",", ";", "\t", " ", ", ", ",\t"])
 )

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import MORE_CELLS, language, make, shaken, with_cell
+from tests.profiles import draws
 from torch import nn
 
 from rekur.cells import CELLS, make_cell
@@ -267,7 +268,7 @@ def test_weights_that_are_too_large_are_refused() -> None:
         lower_to_c(program, weights | {"head.weight": np.full((3, 6), 2e6, np.float32)}, FIXED)
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(
     rows=st.integers(1, 5),
     columns=st.integers(1, 3000),

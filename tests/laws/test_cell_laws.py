@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import CATALOG, Make, variants
+from tests.profiles import draws
 from torch import Tensor
 
 from rekur.cells import CELLS, LinearCell, State
@@ -44,7 +45,7 @@ MADE = CATALOG | variants(
     "all of them",
 )
 every_cell = pytest.mark.parametrize("make", MADE.values(), ids=MADE.keys())
-quick = settings(max_examples=6, deadline=None)
+quick = draws(6)
 sizes = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**31),
@@ -157,7 +158,7 @@ def test_padding_and_batch_mates_are_inert(make: Make, drawn: dict[str, int], da
 
 
 @every_cell
-@settings(max_examples=3, deadline=None)
+@draws(3)
 @given(seed=st.integers(0, 2**31))
 def test_gradients_are_those_of_finite_differences(make: Make, seed: int) -> None:
     drawn = {"seed": seed, "input_size": 2, "hidden_size": 2, "batch_size": 2, "steps": 3}

@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.decode import Sampler, generate, generate_all
 from rekur.features import TextFeatures
 
-quick = settings(max_examples=20, deadline=None)
+quick = draws(20)
 
 TEXT = "the quick brown fox jumps over the lazy dog, and it did so again and again"
 FEATURES = {kind: TextFeatures(kind).fit([TEXT]) for kind in ("char", "word", "byte")}
@@ -237,7 +238,7 @@ def stopped_by_hand(text, stops, keep):
     return text, False
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(st.lists(st.text("ab ", max_size=4), min_size=1, max_size=8), stop_lists, st.booleans())
 def test_a_text_ends_at_the_first_stop_string_however_it_is_cut_into_tokens(pieces, stops, keep):
     features, model = Spelled(pieces), Counter(len(pieces) + 2)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
+from tests.profiles import draws
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import RekurError
@@ -88,7 +89,7 @@ def test_learned_states(cell: str, bidirectional: bool) -> None:
     agree(program, weights)
 
 
-@settings(max_examples=12)
+@draws(12)
 @given(**OPTIONS, precision=st.sampled_from(PRECISIONS))
 def test_an_export_is_its_program(precision: str, **options: Any) -> None:
     agree(*in_precision(*lower(made_of(**options)), precision))

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.features import Features, SeriesFeatures, SymbolFeatures, TextFeatures, cut, load
 
@@ -63,7 +64,7 @@ def check_live(features: Features, item: Any, events: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("features", FITTED, ids=IDS)
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 10_000), max_size=8))
 @example(text="don't", cuts=[3, 4])
 @example(text="3.5 3. 3.x", cuts=[1, 2, 5, 9])
@@ -79,7 +80,7 @@ def test_text_any_cut_is_the_whole(features: TextFeatures, text: str, cuts: list
 CUTTERS = [cut.words(), cut.words(lines=True), cut.spaced(lines=True), cut.pieces()]
 
 
-@settings(max_examples=50, deadline=None)
+@draws(50)
 @given(text=TEXTS)
 def test_pieces_are_the_whole_text_and_tokens_are_bounded(text: str) -> None:
     assert "".join(cut.pieces().cut(text)) == text
@@ -91,7 +92,7 @@ def test_pieces_are_the_whole_text_and_tokens_are_bounded(text: str) -> None:
 
 
 @pytest.mark.parametrize("cutter", CUTTERS, ids=["words", "words and lines", "spaces", "pieces"])
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(text=TEXTS)
 def test_what_is_held_back_is_bounded(cutter: cut.Cutter, text: str) -> None:
     rest = ""
@@ -101,7 +102,7 @@ def test_what_is_held_back_is_bounded(cutter: cut.Cutter, text: str) -> None:
 
 
 @pytest.mark.parametrize("cutter", CUTTERS, ids=["words", "words and lines", "spaces", "pieces"])
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(text=TEXTS)
 def test_what_is_certain_and_the_rest_are_the_whole(cutter: cut.Cutter, text: str) -> None:
     certain, rest = cutter.cut_certain(text)
@@ -112,7 +113,7 @@ def test_what_is_certain_and_the_rest_are_the_whole(cutter: cut.Cutter, text: st
 
 
 @pytest.mark.parametrize("features", FITTED, ids=IDS)
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(numbers=st.lists(st.integers(0, 10_000), max_size=40), cuts=st.lists(st.integers(0, 10_000), max_size=6))
 @example(numbers=list(range(2, 300)), cuts=list(range(0, 300, 7)))
 def test_decoding_in_parts_is_decoding_the_whole(features: TextFeatures, numbers: list[int], cuts: list[int]) -> None:
@@ -124,14 +125,14 @@ def test_decoding_in_parts_is_decoding_the_whole(features: TextFeatures, numbers
 
 
 @pytest.mark.parametrize("tokens", ["char", "byte", "bpe"])
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(text=TEXTS)
 def test_a_text_comes_back_as_it_was(tokens: str, text: str) -> None:
     known = TextFeatures(tokens).fit([text or "a"] * 2)
     assert known.decode(known.transform(text)) == cut.whole_characters(text)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(words=st.lists(st.sampled_from(["a", "b.", ",", "@-@", "=", "\n", '"']), max_size=30))
 def test_words_cut_at_spaces_come_back_with_single_spaces(words: list[str]) -> None:
     features = TextFeatures("word", words="spaces").fit(['a b. , @-@ = \n "'])
@@ -151,7 +152,7 @@ SYMBOLS = [
 
 
 @pytest.mark.parametrize("features", SYMBOLS, ids=repr)
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(
     text=st.text(st.one_of(st.sampled_from("aAbBcCdACGT->  \n\u3000ßµ"), st.characters()), max_size=30),
     cuts=st.lists(st.integers(0, 10_000), max_size=6),
@@ -161,7 +162,7 @@ def test_symbols_any_cut_is_the_whole(features: SymbolFeatures, text: str, cuts:
     check_live(features, text, list(text))
 
 
-@settings(max_examples=20, deadline=None)
+@draws(20)
 @given(codes=st.lists(st.sampled_from(["in", "out", "x", 3, 44])), cuts=st.lists(st.integers(0, 99), max_size=4))
 def test_lists_of_codes_any_cut_is_the_whole(codes: list[Any], cuts: list[int]) -> None:
     features = SymbolFeatures().fit([["in", "out", 3]])
@@ -179,7 +180,7 @@ SERIES_OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", SERIES_OPTIONS, ids=str)
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(
     rows=st.lists(st.lists(NUMBERS, min_size=2, max_size=2), max_size=12),
     cuts=st.lists(st.integers(0, 99), max_size=4),
@@ -192,7 +193,7 @@ def test_series_any_cut_is_the_whole(options: dict[str, Any], rows: list[Any], c
     check_live(features, array, list(array))
 
 
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(values=st.lists(NUMBERS, max_size=12), cuts=st.lists(st.integers(0, 99), max_size=4))
 def test_one_channel_any_cut_is_the_whole(values: list[Any], cuts: list[int]) -> None:
     features = SeriesFeatures().fit([[1, None, 2, 4]])
@@ -200,7 +201,7 @@ def test_one_channel_any_cut_is_the_whole(values: list[Any], cuts: list[int]) ->
     check_live(features, values, values)
 
 
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(
     items=st.lists(st.lists(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2), min_size=1), min_size=1),
 )

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 from tests.ways_in import PACKERS
 
 from rekur.data import open_source, open_texts
@@ -66,7 +67,7 @@ def piped(content: bytes, cuts: list[int]) -> int:
     return reading
 
 
-@settings(max_examples=30)
+@draws(30)
 @given(
     rows=ROWS,
     format=st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "fasta"]),

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 from tests.stepped import language_step
 from torch import Tensor
 from torch.utils import _pytree
@@ -91,7 +92,7 @@ seeds = st.integers(0, 1000)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds, cuts=st.sets(st.integers(1, 8)), reset=st.booleans())
 def test_chunks_with_the_state_carried_are_the_whole(
     cell: str, options: dict[str, Any], seed: int, cuts: set[int], reset: bool
@@ -114,7 +115,7 @@ def test_chunks_with_the_state_carried_are_the_whole(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds)
 def test_one_chunk_has_the_gradient_of_all_steps_one_after_the_other(
     cell: str, options: dict[str, Any], seed: int
@@ -134,7 +135,7 @@ def test_one_chunk_has_the_gradient_of_all_steps_one_after_the_other(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds, dropped=st.booleans())
 def test_steps_give_the_distribution_of_the_whole(cell: str, options: dict[str, Any], seed: int, dropped: bool) -> None:
     if dropped and cell in WITH_PRODUCT:
@@ -155,7 +156,7 @@ def test_steps_give_the_distribution_of_the_whole(cell: str, options: dict[str, 
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds, mode=st.sampled_from(["any", "first", "every"]))
 def test_documents_inside_a_chunk_are_documents_alone(cell: str, options: dict[str, Any], seed: int, mode: str) -> None:
     network = make(cell, **options)
@@ -185,7 +186,7 @@ def test_documents_inside_a_chunk_are_documents_alone(cell: str, options: dict[s
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds, steps=st.integers(1, 9), reset=st.booleans())
 def test_computing_twice_changes_nothing_but_memory(
     cell: str, options: dict[str, Any], seed: int, steps: int, reset: bool
@@ -207,7 +208,7 @@ def test_computing_twice_changes_nothing_but_memory(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@settings(max_examples=3)
+@draws(3)
 @given(options=options(), seed=seeds)
 def test_what_is_not_to_be_predicted_counts_nothing(cell: str, options: dict[str, Any], seed: int) -> None:
     network = make(cell, **{**options, "samples": V}).train()

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import CATALOG, Make, variants, variants_in_evaluation
+from tests.profiles import draws
 from torch import Tensor
 
 from rekur.cells import (
@@ -70,7 +71,7 @@ every_cell = pytest.mark.parametrize("make", list(MADE.values()), ids=list(MADE)
 sizes = st.tuples(st.integers(1, 9) | st.sampled_from([31, 33, 64, 70]), st.integers(1, 40) | st.just(130))
 batches = st.integers(1, 20) | st.sampled_from([33, 64])
 lengths_of = st.lists(st.integers(0, 9), min_size=1, max_size=20)
-quick = settings(max_examples=15, deadline=None)
+quick = draws(15)
 
 
 def rows(values: tuple[Tensor, ...], index: Any) -> list[Tensor]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import Leaky
+from tests.profiles import draws
 from torch import Tensor
 
 from rekur.cells.base import Cell
@@ -81,7 +82,7 @@ def gradients(of: torch.nn.Module | Tensor, output: Tensor, weight: Tensor) -> l
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8)
+@draws(8)
 @given(options=options_of_a_stack(), lengths=ragged, extra=st.integers(0, 3))
 def test_padding_is_inert_even_nan(kind: str, options: dict[str, Any], lengths: list[int], extra: int) -> None:
     layers = make(kind, **options)
@@ -100,7 +101,7 @@ def test_padding_is_inert_even_nan(kind: str, options: dict[str, Any], lengths: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8)
+@draws(8)
 @given(options=options_of_a_stack(), lengths=ragged, data=st.data())
 def test_batch_mates_and_their_order_do_not_matter(
     kind: str, options: dict[str, Any], lengths: list[int], data: st.DataObject
@@ -121,7 +122,7 @@ def test_batch_mates_and_their_order_do_not_matter(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8)
+@draws(8)
 @given(seed=st.integers(0, 99), lengths=ragged)
 def test_reversal_respects_lengths(kind: str, seed: int, lengths: list[int]) -> None:
     """The backward half of a row is the forward pass over that row turned round, and nothing else."""
@@ -143,7 +144,7 @@ def test_reversal_respects_lengths(kind: str, seed: int, lengths: list[int]) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8)
+@draws(8)
 @given(options=options_of_a_stack(causal=True), steps=st.integers(1, 6), data=st.data())
 def test_steps_and_chunks_give_the_whole(kind: str, options: dict[str, Any], steps: int, data: st.DataObject) -> None:
     layers = make(kind, **options)
@@ -171,7 +172,7 @@ def test_steps_and_chunks_give_the_whole(kind: str, options: dict[str, Any], ste
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=5)
+@draws(5)
 @given(options=options_of_a_stack(causal=True), lengths=ragged, data=st.data())
 def test_ragged_chunks_give_the_whole(
     kind: str, options: dict[str, Any], lengths: list[int], data: st.DataObject

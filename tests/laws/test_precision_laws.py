@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import CATALOG, Make, variants
+from tests.profiles import draws
 from torch import Tensor
 
 from rekur.cells import CELLS, LSTM, Cell, State
@@ -41,7 +42,7 @@ def paths() -> Iterator[Any]:
 
 every_path = pytest.mark.parametrize(("make", "path"), list(paths()))
 every_half = pytest.mark.parametrize("half", list(HALVES.values()), ids=list(HALVES))
-quick = settings(max_examples=5, deadline=None)
+quick = draws(5)
 # oneDNN says that it leaves an LSTM with a projection to PyTorch; that it does is not ours to judge
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import (
     LANGUAGES,
@@ -24,8 +24,9 @@ from tests.laws.models import (
     shaken,
     with_cell,
 )
+from tests.profiles import draws
 from tests.stepped import language_step
-from torch import Tensor, nn
+from torch import Tensor
 
 from rekur import _kernels
 from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
@@ -125,7 +126,7 @@ def test_learned_states(bidirectional: bool) -> None:
     agree(model, [4, 1, 6])
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(**OPTIONS, lengths=st.lists(st.integers(0, 14), min_size=1, max_size=5), dropout=st.sampled_from([0.0, 0.4]))
 def test_a_program_is_its_model(lengths: list[int], dropout: float, **options: Any) -> None:
     product = options["cell"] not in ("mingru", "minlstm", "rglru", "mlstm")
@@ -133,7 +134,7 @@ def test_a_program_is_its_model(lengths: list[int], dropout: float, **options: A
 
 
 @pytest.mark.skipif(_kernels.kernels is None, reason="the compiled kernels are not installed")
-@settings(max_examples=15)
+@draws(15)
 @given(
     cell=st.sampled_from([cell for cell in CELLS if cell != "mlstm"]),  # which has no kernel
     lengths=st.lists(st.integers(1, 8), min_size=2, max_size=5),

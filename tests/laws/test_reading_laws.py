@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.data import Columns, as_sequences, examples, from_memory, open_source
 from rekur.data.groups import sortable
@@ -53,7 +54,7 @@ def live_value(piece: str) -> float:
     return float("nan") if missing else float(value)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(PIECES, min_size=1, max_size=5))
 @example(pieces=["1_0", "2"])
 @example(pieces=["1", "", "3"])
@@ -78,7 +79,7 @@ def test_texts_of_numbers_read_alike_in_cells_lists_and_live(pieces: list[str], 
         assert live == [[None if value is None else float(np.float32(value))] for value in from_list]
 
 
-@settings(max_examples=30, deadline=None)
+@draws(30)
 @given(rows=st.lists(st.tuples(*2 * [st.one_of(st.none(), st.integers(-99, 99))]), min_size=1, max_size=5))
 def test_missing_values_are_missing_however_they_are_given(rows: list[tuple[int | None, int | None]]) -> None:
     torch = pytest.importorskip("torch")
@@ -120,7 +121,7 @@ TIMES = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(times=st.lists(TIMES, min_size=1, max_size=6), row_limit=st.sampled_from([0, 3, 100]))
 def test_rows_are_ordered_by_the_exact_time(times: list[str], row_limit: int, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
@@ -133,7 +134,7 @@ def test_rows_are_ordered_by_the_exact_time(times: list[str], row_limit: int, tm
     assert bool(told) == (len(set(exact)) < len(exact))
 
 
-@settings(max_examples=100, deadline=None)
+@draws(100)
 @given(
     a=st.one_of(
         st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.decimals(-(10**30), 10**30, places=9)
@@ -150,7 +151,7 @@ def numbers_between(least: int, most: int) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(least, most), min_size=1, max_size=5, unique=True)
 
 
-@settings(max_examples=30, deadline=None)
+@draws(30)
 @given(
     ids=numbers_between(0, 2**64 - 1) | numbers_between(-(2**63), 2**63 - 1) | numbers_between(-(2**63), 2**64 - 1),
     kind=st.sampled_from(["csv", "list", "pandas", "parquet"]),

@@ -13,8 +13,9 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.profiles import draws
 from torch import Tensor
 
 import rekur.nn.recall as recall_module
@@ -48,7 +49,7 @@ def by_hand(ids: Tensor, orders: tuple[int, ...], resets: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-@settings(max_examples=60)
+@draws(60)
 @given(
     orders=ORDERS,
     batch=st.integers(1, 3),
@@ -85,7 +86,7 @@ def test_it_finds_what_dictionaries_find(
     assert torch.equal(torch.cat(parts, 1), by_hand(ids, orders, resets))
 
 
-@settings(max_examples=40)
+@draws(40)
 @given(
     orders=ORDERS,
     slots=st.sampled_from([2, 16, 4096]),
@@ -110,7 +111,7 @@ def test_the_kernel_gives_what_torch_gives(
     assert torch.equal(new.memory, wanted_new.memory)
 
 
-@settings(max_examples=30)
+@draws(30)
 @given(orders=ORDERS, slots=st.sampled_from([2, 16, 4096]), tokens=st.integers(2, 12), seed=st.integers(0, 2**31))
 def test_a_program_recalls_what_the_network_does(orders: tuple[int, ...], slots: int, tokens: int, seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 from torch import Tensor, nn
 
 from rekur.errors import CheckpointError, LockedError
@@ -123,7 +124,7 @@ def go(
     return digest(model), rows, result, listener.texts
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(
     stop=st.integers(1, 20),
     again=st.integers(1, 20),

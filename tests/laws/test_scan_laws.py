@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import CATALOG, Make, variants, variants_in_evaluation
+from tests.profiles import draws
 from torch import Tensor
 
 from rekur.cells import (
@@ -76,7 +77,7 @@ def paths() -> Iterator[Any]:
 
 every_cell = pytest.mark.parametrize("make", list(MADE.values()), ids=list(MADE))
 every_path = pytest.mark.parametrize(("make", "path"), list(paths()))
-quick = settings(max_examples=6, deadline=None)
+quick = draws(6)
 
 
 @pytest.fixture(autouse=True, scope="module")

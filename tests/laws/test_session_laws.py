@@ -6,14 +6,15 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 from tests.stepped import Stepped
 
 from rekur.features import SeriesFeatures, SymbolFeatures, TextFeatures
 from rekur.runtime import Session, read_bundle, write_bundle
 
-quick = settings(max_examples=12, deadline=None)
+quick = draws(12)
 KINDS = ("word", "char", "byte", "bpe", "symbols", "series")
 HIDDEN = 5
 

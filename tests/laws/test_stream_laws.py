@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.data import StreamBatches, encode_texts, evaluation_chunks, fitting_batch_size, open_texts, texts_in_memory
 from rekur.data.streams import Chunk
@@ -56,7 +57,7 @@ def check_chunk(chunk: Chunk, text: Text, reset: bool) -> None:
     np.testing.assert_array_equal(chunk.resets if chunk.resets is not None else np.zeros_like(real), begins)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(drawn=streams(), epoch=st.integers(0, 3))
 def test_every_token_is_a_target_once_an_epoch(drawn: tuple[Text, dict[str, Any]], epoch: int) -> None:
     text, options = drawn
@@ -75,7 +76,7 @@ def test_every_token_is_a_target_once_an_epoch(drawn: tuple[Text, dict[str, Any]
         assert batches.longest <= options["chunk_length"]
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(drawn=streams(), epoch=st.integers(0, 3))
 def test_each_row_goes_on_where_it_stood(drawn: tuple[Text, dict[str, Any]], epoch: int) -> None:
     text, options = drawn
@@ -85,7 +86,7 @@ def test_each_row_goes_on_where_it_stood(drawn: tuple[Text, dict[str, Any]], epo
         np.testing.assert_array_equal(after.x[~begins, 0], before.targets[~begins, -1])
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(drawn=streams(), epoch=st.integers(0, 3), start=st.integers(0, 30))
 def test_the_seed_and_the_epoch_decide_and_a_start_skips(
     drawn: tuple[Text, dict[str, Any]], epoch: int, start: int
@@ -102,7 +103,7 @@ def test_the_seed_and_the_epoch_decide_and_a_start_skips(
             np.testing.assert_array_equal(left, right)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(drawn=streams(), epoch=st.integers(0, 3), size=st.integers(1, 4))
 def test_the_rows_of_all_processes_are_those_of_one(drawn: tuple[Text, dict[str, Any]], epoch: int, size: int) -> None:
     text, options = drawn
@@ -117,7 +118,7 @@ def test_the_rows_of_all_processes_are_those_of_one(drawn: tuple[Text, dict[str,
             np.testing.assert_array_equal(joined, getattr(chunk, name))
 
 
-@settings(max_examples=80, deadline=None)
+@draws(80)
 @given(
     text=texts(),
     reset=st.booleans(),
@@ -150,14 +151,14 @@ def check_evaluation_chunk(chunk: Chunk, text: Text, reset: bool) -> None:
         np.testing.assert_array_equal(chunk.resets[counted], begins[counted])
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(text=texts(), reset=st.booleans(), chunk_length=st.integers(1, 12))
 def test_one_row_of_evaluation_is_the_text_in_order(text: Text, reset: bool, chunk_length: int) -> None:
     chunks = list(evaluation_chunks(*text, reset=reset, chunk_length=chunk_length))
     assert np.concatenate([chunk.targets[0] for chunk in chunks]).tolist() == text.ids.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(text=texts(), rows=st.integers(2, 9), context=st.integers(1, 12))
 def test_each_part_is_warmed_up_on_the_tokens_before_it(text: Text, rows: int, context: int) -> None:
     chunk = next(evaluation_chunks(*text, reset=False, rows=rows, context=context, chunk_length=1000))
@@ -172,7 +173,7 @@ def test_each_part_is_warmed_up_on_the_tokens_before_it(text: Text, rows: int, c
 ITEMS = st.lists(st.text(st.sampled_from("ab \n.é漢\u2028"), max_size=30), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(items=ITEMS, tokens=st.sampled_from(["char", "word", "byte"]), spill=st.sampled_from([0, 20, 10**6]))
 def test_encoded_texts_are_the_documents_behind_one_another(items: list[str], tokens: str, spill: int) -> None:
     features = TextFeatures(tokens).fit(["a b. é 漢\n"])
@@ -191,7 +192,7 @@ def test_encoded_texts_are_the_documents_behind_one_another(items: list[str], to
     assert ("on disk" in repr(encoded)) == (4 * len(encoded.ids) > spill)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     files=st.lists(st.lists(st.sampled_from(["a", "b", " ", "\n", "\n", "\r\n", "\u2028"]), max_size=40).map("".join)),
     document=st.sampled_from(["file", "line", "blank"]),

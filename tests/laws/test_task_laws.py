@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur import Classifier, Regressor
 from rekur.data import Corpus
@@ -76,7 +77,7 @@ def shares(prediction: Any) -> list[float]:
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=4)
+@draws(4)
 @given(seed=st.integers(0, 10**6), cuts=st.lists(st.integers(0, 30), max_size=6))
 def test_live_is_batch_at_every_prefix(kind: str, cell: str, pooling: str, seed: int, cuts: list[int]) -> None:
     model = fitted(kind, cell, pooling, kernel_size=3 if cell == "gru" else 0)
@@ -92,7 +93,7 @@ def test_live_is_batch_at_every_prefix(kind: str, cell: str, pooling: str, seed:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=5)
+@draws(5)
 @given(seed=st.integers(0, 10**6), place=st.integers(0, 20))
 def test_a_live_state_goes_through_bytes_in_the_middle(kind: str, seed: int, place: int) -> None:
     model = fitted(kind, "lstm", "last+mean+max")
@@ -142,7 +143,7 @@ def test_one_seed_is_one_model(cell: str) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=4)
+@draws(4)
 @given(seed=st.integers(0, 10**6), order=st.permutations(range(6)))
 def test_a_prediction_does_not_depend_on_its_batch_mates(
     kind: str, bidirectional: bool, seed: int, order: list[int]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.cells import make_cell
 from rekur.errors import DataError, InputError, ShapeError
@@ -271,7 +272,7 @@ def test_weights_that_nodes_make(kind: str, way: str, letter: str) -> None:
         same(read_nodes(model)["layer"], from_node(kind, arrays, {**more, **options}))
 
 
-@settings(max_examples=15)
+@draws(15)
 @given(kind=st.sampled_from(KINDS), data=st.data())
 def test_any_chain_of_nodes_gives_what_runtime_runs(kind: str, data: st.DataObject) -> None:
     direction = data.draw(st.sampled_from(["forward", "reverse", "bidirectional"]))

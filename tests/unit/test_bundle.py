@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tests.profiles import draws
 
 import rekur
 from rekur._tensors import NO_PICKLES, flaw, pack, unpack
@@ -21,7 +22,7 @@ from rekur.errors import BundleError, InputError
 from rekur.features import TextFeatures
 from rekur.runtime import layout, read_bundle, write_bundle
 
-quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = draws(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 AGAIN = "It was changed or damaged after it was saved; copy the bundle again from where it came."
 CONFIG = {"task": "classify", "model": {"cell": "gru", "hidden_size": 3}, "labels": ["bad", "good", "ну"]}
 WEIGHTS = {"head.weight": np.arange(6, dtype=np.float32).reshape(3, 2), "step": np.array(7)}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.errors import InputError, ShapeError
 from rekur.program import Engine, Input, Op, Program, State, Weight, check_weights, costs
@@ -361,7 +362,7 @@ def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 JUNK = [None, True, -1, 0, 7, 2**70, 0.5, "", "h", "table", [], [1], ["input"], {}, {"a": 1}]
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(place=st.sampled_from(places(json.loads(small().to_json()))), junk=st.sampled_from(JUNK))
 def test_whatever_stands_in_a_program_it_runs_or_is_refused(place: tuple[Any, ...], junk: Any) -> None:
     check_junk(place, junk)

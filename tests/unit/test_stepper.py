@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.profiles import draws
 
 from rekur._stepper import GATES, StepLayer, Stepper
 from rekur._stepper import stepper as module
@@ -158,7 +159,7 @@ def test_threads_and_blocks_of_rows_change_no_bit(precision: Any) -> None:
 
 
 @native
-@settings(max_examples=25, deadline=None)
+@draws(25)
 @given(
     kind=st.sampled_from(KINDS),
     inputs=st.integers(1, 40),
