@@ -11,7 +11,7 @@ demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/1_digits.py
 
 test: lint docs node_modules/.ready
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(SLOW),--slow)
+	REKUR_SITE=site $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(SLOW),--slow)
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .

@@ -1,8 +1,9 @@
 """Every code block of the README and of docs/ runs, page by page, in a folder of its own.
 
-Python blocks of a page share one namespace, as a reader would type them; shell blocks run in bash, with the ``rekur``
-of this environment. A block that installs or calls make is not run; what it names must exist. A ``text`` block is what
-the block before it prints: each of its lines must be there, in order, whatever the numbers.
+Python blocks of a page share one namespace, as a reader would type them. Shell blocks run in bash, with the command of
+this environment, or without ``--slow`` with one that does the same and starts at once. A block that installs or calls
+make is not run; what it names must exist. A ``text`` block is what the block before it prints: each of its lines must
+be there, in order, whatever the numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import pkgutil
 import re
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.docs import forking
 
 import rekur
 
@@ -50,11 +54,31 @@ def test_every_block_says_what_it_is() -> None:
     assert unknown == set()
 
 
+@pytest.fixture(scope="session")
+def quick(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """Yield a folder with a ``rekur`` that starts at once; None with ``--slow``, which runs the real one."""
+    if request.config.getoption("--slow") or not hasattr(os, "fork"):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("quick")
+    (folder / "rekur").write_text(forking.script(folder / "socket"), encoding="utf-8")
+    (folder / "rekur").chmod(0o755)
+    command = [sys.executable, forking.__file__, str(folder / "socket")]
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) as server:
+        while not (folder / "socket").exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield folder
+        server.terminate()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_runs(page: Path, quick: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    signals = "kill" in page.read_text(encoding="utf-8")  # they are for the command itself
+    programs = [*([quick] if quick and not signals else []), Path(sys.executable).parent]
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, programs), os.environ["PATH"]]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("COLUMNS", "80")
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -140,7 +164,9 @@ def test_the_page_of_programs_lists_every_op() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built pages; the build is strict, so a broken link fails it."""
+    """Return the built pages: those that REKUR_SITE names, or new ones; a broken link fails the build."""
+    if "REKUR_SITE" in os.environ:
+        return ROOT / os.environ["REKUR_SITE"]
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

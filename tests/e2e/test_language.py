@@ -87,8 +87,9 @@ def test_a_text_becomes_a_bundle(
         assert again.json[name] == pytest.approx(done.json["metrics"][name], abs=1e-4)
 
 
-def test_fit_tells_how_it_goes(rekur: Run, book: Path, tmp_path: Path) -> None:
-    done = rekur("fit", "language", book.name, "--out", tmp_path / "m", *TINY, "--epochs", "2", cwd=book.parent)
+def test_fit_tells_how_it_goes(cli: Run, book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(book.parent)
+    done = cli("fit", "language", book.name, "--out", tmp_path / "m", *TINY, "--epochs", "2")
     assert done.code == 0
     assert "tokens to train on" in done.err
     assert "of memory" in done.err

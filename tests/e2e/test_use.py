@@ -17,9 +17,9 @@ from rekur.cli.main import COMMANDS
 
 
 def test_evaluate_shows_scores_classes_and_a_report(
-    rekur: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+    cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
 ) -> None:
-    done = rekur("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "page.html")
+    done = cli("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "page.html")
     assert (done.code, done.err) == (0, "")
     for wanted in ("48 items", "accuracy", "log loss", "Each class", "precision", "good", "bad"):
         assert wanted in done.out
@@ -143,12 +143,13 @@ def test_every_command_answers_in_json(cli: Run, files: dict[str, Path]) -> None
         assert isinstance(done.json, dict)
 
 
-def test_cells_and_doctor_are_legible_at_80_columns(rekur: Run) -> None:
+def test_cells_and_doctor_are_legible_at_80_columns(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     for words in (("cells",), ("doctor",)):
-        done = rekur(*words)
+        done = cli(*words)
         assert (done.code, done.err) == (0, "")
         assert max(len(line.rstrip()) for line in done.out.splitlines()) <= 80
-    cells = rekur("cells", "lstm", "--hidden-size", "64", "--input-size", "3")
+    cells = cli("cells", "lstm", "--hidden-size", "64", "--input-size", "3")
     assert "h = o ⊙ tanh c" in cells.out
     assert "multiply-adds a step" in cells.out
 

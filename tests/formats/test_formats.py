@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 import rekur
+from rekur.cli.main import main
 
 HERE = Path(__file__).parent
 ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith("language"))
@@ -91,12 +90,13 @@ def test_a_language_model_says_and_writes_what_it_did(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(HERE.glob("v*/killed")), ids=lambda path: path.parent.name)
-def test_a_training_that_was_killed_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_a_training_that_was_killed_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, tmp_path / "killed")
     shutil.copy(folder.with_suffix(".csv"), tmp_path)
-    command = [sys.executable, "-m", "rekur", "resume", "killed"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert "Going on after step" in done.stdout + done.stderr
+    assert main(["resume", "killed"]) == 0
+    assert "Going on after step" in capfd.readouterr().err
     rekur.load(tmp_path / "killed")
