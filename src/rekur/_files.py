@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import socket
 import sys
@@ -157,7 +156,7 @@ def staging_path(target: Path, kind: str = _PARTIAL) -> Path:
     """Return a new hidden path beside a target; its name says which process uses it."""
     process = os.getpid()
     owner = f"{_machine()}-{process}-{_start_of(process) or 0}"
-    return target.parent / f".{_short(target.name)}.{kind}-{owner}-{secrets.token_hex(4)}"
+    return target.parent / f".{_short(target.name)}.{kind}-{owner}-{os.urandom(4).hex()}"
 
 
 def sweep(target: Path, own_files: OwnFiles = lambda folder: None) -> None:
