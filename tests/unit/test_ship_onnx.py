@@ -81,7 +81,7 @@ def test_the_manifest(bundle: Path, tmp_path: Path) -> None:
     assert (manifest["opset"], manifest["ir_version"]) == (18, 8)
     assert manifest["fingerprint"] == saved.fingerprint
     assert manifest["features"] == saved.features().to_dict()
-    assert manifest["targets"] == {"labels": ["down", "up"], "multi_label": False}
+    assert manifest["targets"] == {"kind": "label", "labels": ["down", "up"], "multi_label": False}
     assert manifest["checked"]["tolerance"] == 1e-5
     assert manifest["checked"]["difference"] <= 1e-5
     assert manifest["smallest_batch"] == {"sequence": 0, "step": 1}
