@@ -105,7 +105,8 @@ def of_texts(model: Any, train: Texts, part: Texts) -> list[Rival]:
 
 def plain_pytorch(train: Texts, valid: Texts, part: Texts, seconds: float) -> Rival:
     """Return a plain PyTorch model of characters, nn.LSTM 2 × 256, trained for so long and chosen on ``valid``."""
-    whole, *others = ("".join(piece for _, piece in text.pieces()) for text in (train, valid, part))
+    parts = (train, valid) if part is valid else (train, valid, part)
+    whole, *others = ("".join(piece for _, piece in text.pieces()) for text in parts)
     numbers = {letter: number for number, letter in enumerate(sorted(set(whole)))}
     ids, *held_out = (torch.tensor([numbers.get(letter, 0) for letter in text]) for text in (whole, *others))
     torch.manual_seed(0)
@@ -117,12 +118,18 @@ def plain_pytorch(train: Texts, valid: Texts, part: Texts, seconds: float) -> Ri
     state: Any = None
 
     @torch.no_grad()
-    def losses() -> tuple[float, ...]:
-        outputs = [head(layers(embed(text[None, :-1]))[0][0]) for text in held_out]
-        pairs = zip(outputs, held_out, strict=True)
-        return tuple(float(functional.cross_entropy(output, text[1:])) for output, text in pairs)
+    def loss_of(text: torch.Tensor) -> float:
+        total, state = 0.0, None
+        for inputs, targets in zip(text[:-1].split(1024), text[1:].split(1024), strict=True):
+            y, state = layers(embed(inputs[None]), state)
+            total += float(functional.cross_entropy(head(y[0]), targets, reduction="sum"))
+        return total / (len(text) - 1)
 
-    best = losses()
+    def losses() -> tuple[float, ...]:
+        """Return the loss on the validation part, by which weights are chosen, and on the part that is scored."""
+        return tuple(loss_of(text) for text in held_out)
+
+    best: tuple[float, ...] = (math.inf,)
     while (spent := time.monotonic() - began) < seconds:
         if at + 129 > streams.shape[1]:
             at, state = 0, None
@@ -137,6 +144,6 @@ def plain_pytorch(train: Texts, valid: Texts, part: Texts, seconds: float) -> Ri
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         at += 128
-    loss = min(best, losses())[1]
+    loss = min(best, losses())[-1]
     scores = {"loss": loss, "perplexity": math.exp(loss), "bits_per_character": loss / math.log(2)}
     return Rival("plain PyTorch, nn.LSTM 2 × 256, the same time", scores, time.monotonic() - began)
