@@ -25,8 +25,8 @@ def digits() -> tuple[list[Any], Any]:
 
 
 def paragraphs() -> tuple[list[str], list[str]]:
-    """Return paragraphs of Python's manual and the names of the pages that they stand on, one of the six longest."""
-    pages = sorted(topics, key=lambda name: -len(topics[name]))[:6]
+    """Return paragraphs of Python's manual and the names of the pages that they stand on, one of the three longest."""
+    pages = sorted(topics, key=lambda name: -len(topics[name]))[:3]
     rows = [(text, page) for page in pages for text in topics[page].split("\n\n") if 40 < len(text) < 600]
     order = np.random.default_rng(0).permutation(len(rows))
     return [rows[index][0] for index in order], [rows[index][1] for index in order]
@@ -35,17 +35,17 @@ def paragraphs() -> tuple[list[str], list[str]]:
 def test_digits_are_told_apart() -> None:
     items, labels = digits()
     model = Classifier(baseline=False).fit(items[:300], labels[:300])
-    assert model.score(items[300:], labels[300:]) > 0.85
+    assert model.score(items[300:], labels[300:]) > 0.87
 
 
 def test_ink_is_weighed() -> None:
     items, _ = digits()
     ink = [float(item[:4].sum() - item[4:].sum()) for item in items]
     model = Regressor(baseline=False).fit(items[:200], ink[:200])
-    assert model.score(items[300:], ink[300:]) > 0.6
+    assert model.score(items[300:], ink[300:]) > 0.8
 
 
 def test_paragraphs_are_told_apart_by_their_words() -> None:
     texts, pages = paragraphs()
     model = Classifier(baseline=False).fit(texts[:400], pages[:400])
-    assert model.score(texts[400:], pages[400:]) > 0.6
+    assert model.score(texts[400:], pages[400:]) > 0.7
