@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.profiles import draws
 
 from rekur.models.heads import Head, LabelHead, NumberHead
 
@@ -42,7 +43,7 @@ cases = given(seed=st.integers(0, 2**31), count=st.integers(0, 30), weighted=st.
 
 
 @each
-@settings(max_examples=25)
+@draws(25)
 @cases
 def test_the_loss_of_training_is_the_mean_of_the_terms(make: Any, seed: int, count: int, weighted: bool) -> None:
     draw = np.random.default_rng(seed)
@@ -59,7 +60,7 @@ def test_the_loss_of_training_is_the_mean_of_the_terms(make: Any, seed: int, cou
 
 
 @each
-@settings(max_examples=25)
+@draws(25)
 @cases
 def test_no_other_constant_output_is_better_than_the_guess(make: Any, seed: int, count: int, weighted: bool) -> None:
     draw = np.random.default_rng(seed)

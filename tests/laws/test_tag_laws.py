@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.decode import GreedyTags, Transitions, legal_transitions, viterbi
 from rekur.errors import InputError, ShapeError
 from rekur.metrics import SCHEMES, Scheme, detect_scheme
 
-many = settings(max_examples=150, deadline=None)
+many = draws(150)
 
 MARKING = [scheme for scheme in SCHEMES.values() if scheme.has_spans]
 #: whole numbers, so that sums are exact and ties occur, and what cannot be

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.profiles import draws
 
 from rekur.metrics import METRICS
 from rekur.targets import KINDS, LabelTarget, NumberTarget, Target, restore_target
@@ -58,7 +59,7 @@ seeds = given(seed=st.integers(0, 2**31), count=st.integers(0, 40))
 
 
 @each
-@settings(max_examples=25)
+@draws(25)
 @seeds
 def test_records_of_parts_are_those_of_the_whole(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
@@ -74,7 +75,7 @@ def test_records_of_parts_are_those_of_the_whole(name: str, seed: int, count: in
 
 
 @each
-@settings(max_examples=25)
+@draws(25)
 @seeds
 def test_every_number_that_is_told_comes_from_the_score(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
@@ -94,7 +95,7 @@ def test_every_number_that_is_told_comes_from_the_score(name: str, seed: int, co
 
 
 @each
-@settings(max_examples=25)
+@draws(25)
 @seeds
 def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
@@ -108,7 +109,7 @@ def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
 
 
 @each
-@settings(max_examples=10)
+@draws(10)
 @seeds
 def test_saved_is_as_learned(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
