@@ -349,9 +349,13 @@ def test_bad_input(bundles: dict[str, Path], tmp_path: Path, cli: Run) -> None:
             "tolerance: got 0.0; expected a number above 0.",
         ),
         (("--to", "onnx", "--out", tmp_path / "y", "--tolerance", "1e-30"), 1, "expected at most 1e-30."),
-        (("--to", "onnxx", "--out", tmp_path / "y"), 2, "'onnxx' is not"),
-        (("--to", "onnx"), 2, "Missing option '--out'"),
-        (("--to", "onnx", "--out", tmp_path / "y", "--precision", "int4"), 2, "'int4' is not one of"),
+        (("--to", "onnxx", "--out", tmp_path / "y"), 2, "--to: got 'onnxx'; expected one of 'onnx', 'c'."),
+        (("--to", "onnx"), 2, "--out: got nothing; expected the path of a folder."),
+        (
+            ("--to", "onnx", "--out", tmp_path / "y", "--precision", "int4"),
+            2,
+            "--precision: got 'int4'; expected one of 'float32',",
+        ),
         (
             ("--to", "c", "--out", tmp_path / "y", "--precision", "bfloat16"),
             2,
