@@ -221,10 +221,13 @@ CRASH = """
 import os, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
+from rekur import _files
 from test_bundle_saving import SaveError, number, write
 
 how, count, step = {how!r}, 0, 0
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.scandir", "os.listdir", "shutil.rmtree")
+flush = _files.flush
+_files.flush = lambda path: flush(path) if step else None  # the disk is slow: only the child waits for it
 
 def hook(event, arguments):
     global count
