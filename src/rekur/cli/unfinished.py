@@ -189,17 +189,18 @@ def _remove(folder: Path) -> None:
 def _no_run(out: Path) -> str:
     parent = out.parent
     begin = "A run is begun by `rekur fit … --out DIR`."
-    if out.is_file():
-        return describe("folder", str(out), "the folder of a run that was stopped (this is a file)", begin)
     if not out.is_dir():
         near = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
         models = [name for name in near if re.fullmatch(re.escape(out.name) + "-[0-9]+", name)]
         models = [str(parent / name) for name in models if (parent / name / "config.json").is_file()]
         if models:
             hint = f"A model that could not be saved there may be {sorted(models)[-1]}."
+        elif out.is_file():
+            hint = begin
         else:
             hint = did_you_mean(out.name, near).replace("'", f"'{parent}/" if parent != Path() else "'", 1)
-        return describe("folder", str(out), "the folder of a run that was stopped (there is no such folder)", hint)
+        why = "this is a file" if out.is_file() else "there is no such folder"
+        return describe("folder", str(out), f"the folder of a run that was stopped ({why})", hint)
     if (out / "config.json").is_file():
         fix = f"To use its model: rekur evaluate {out} FILE. To train again: rekur fit … --overwrite"
         return describe("folder", str(out), "a run that was stopped (this one is finished)", fix)

@@ -1,14 +1,21 @@
 """Programs: a trained model as a list of ops over named weights and named state, and its engine; no PyTorch."""
 
-from rekur.program.costs import Cost, costs
-from rekur.program.draw import draw_sequences
-from rekur.program.engine import Engine
-from rekur.program.live import Live
-from rekur.program.many import Many
-from rekur.program.ops import Op, State
-from rekur.program.program import Input, Program, Weight
-from rekur.program.quantised import dequantise, in_precision, quantise
-from rekur.program.stored_weights import check_weights
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekur._lazy import lazily
+
+if TYPE_CHECKING:
+    from rekur.program.draw import draw_sequences
+    from rekur.program.engine import Engine
+    from rekur.program.live import Live
+    from rekur.program.many import Many
+    from rekur.program.ops import Op, State
+    from rekur.program.program import Input, Program, Weight
+    from rekur.program.quantised import dequantise, in_precision, quantise
+    from rekur.program.step_costs import Cost, costs
+    from rekur.program.stored_weights import check_weights
 
 __all__ = [
     "Cost",
@@ -27,3 +34,19 @@ __all__ = [
     "in_precision",
     "quantise",
 ]
+
+#: a bundle is read, and options are checked, without the engine
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "draw": "draw_sequences",
+        "engine": "Engine",
+        "live": "Live",
+        "many": "Many",
+        "ops": "Op State",
+        "program": "Input Program Weight",
+        "quantised": "dequantise in_precision quantise",
+        "step_costs": "Cost costs",
+        "stored_weights": "check_weights",
+    },
+)
