@@ -35,11 +35,11 @@ from rich.table import Table
 import quality_rivals
 from quality_data import CLASSIFY, LANGUAGE, REGRESS, DataSet
 from rekur import Classifier, LanguageModel, Regressor
+from rekur.metrics import METRICS
 from timing import Report, console, finish, machine
 
 #: share of the time that training itself gets; the rest is for reading and scoring, which takes words longer
 TRAINING = {"char": 0.93, "word": 0.90}
-LARGER_IS_BETTER = ("accuracy", "macro_f1", "r2")
 REKUR = "rekur"
 
 
@@ -183,13 +183,13 @@ def goal_words(data: DataSet, score: float) -> str:
     """Return the goal, and whether it is reached."""
     if data.goal is None:
         return ""
-    reached = score >= data.goal if data.metric in LARGER_IS_BETTER else score <= data.goal
+    reached = score >= data.goal if METRICS[data.metric].larger_is_better else score <= data.goal
     return f"goal {data.goal:g} " + ("[green]reached[/green]" if reached else "[red]missed[/red]")
 
 
 def rival_words(data: DataSet, ours: float, rival: float) -> str:
     """Return by how much rekur wins or loses."""
-    lead = ours - rival if data.metric in LARGER_IS_BETTER else rival - ours
+    lead = ours - rival if METRICS[data.metric].larger_is_better else rival - ours
     if lead == 0:
         return "equal"
     return f"[red]rekur loses by {-lead:.4f}[/red]" if lead < 0 else f"[green]rekur wins by {lead:.4f}[/green]"

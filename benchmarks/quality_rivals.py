@@ -43,25 +43,25 @@ class Rival(NamedTuple):
 
 def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
     """Return the estimator's own baseline and, where it reads the items in another way, a scikit-learn pipeline."""
-    train_items, train_targets = _items(model, train)
-    items, targets = _items(model, part)
-    parts = (train_items, train_targets, items, targets)
-    scores = baseline_scores(model.features_, *parts, model.answers_.metrics)
+    (train_items, train_labels), (items, labels) = _read(train), _read(part)
+    target = model.target_
+    train_targets = target.encode_items(train_labels, train.name)
+    scores = baseline_scores(model.features_, train_items, train_targets, items, labels, target)
     rivals = [Rival(scores["name"], scores, scores["seconds"])]
     pipeline = _pipeline(model.features_.kind, train_items, is_class=model.task == "classify")
     if pipeline is not None:
         began = time.monotonic()
         name, predict = pipeline
         outputs = predict(train_items, train_targets, items)
-        scores = model.answers_.metrics(outputs.astype(np.float32), targets)
+        scores = target.score(target.records(outputs.astype(np.float32), labels))
         rivals.append(Rival(name, scores, time.monotonic() - began))
     return rivals
 
 
-def _items(model: Any, corpus: Corpus) -> tuple[list[Any], np.ndarray[Any, Any]]:
-    """Return the items of a corpus and their targets (N,), as the model has them."""
-    items, labels = zip(*((example.item, example.label) for example in corpus), strict=True)
-    return list(items), model.answers_.encode(list(labels), corpus.name)
+def _read(corpus: Corpus) -> tuple[list[Any], list[Any]]:
+    """Return the items of a corpus and their labels."""
+    pairs = [(example.item, example.label) for example in corpus]
+    return [item for item, _ in pairs], [label for _, label in pairs]
 
 
 def _pipeline(kind: str, items: list[Any], *, is_class: bool) -> tuple[str, Callable[..., Any]] | None:
