@@ -22,7 +22,7 @@ from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveErr
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class How:
-    """Options of one training that concern its output: the folder, and what is printed.
+    """Options for the output of one training: the folder, and what is printed.
 
     Attributes:
         out: folder of the bundle.

@@ -192,7 +192,7 @@ class Conll(ColumnSource):
                 yield number, text
 
     def _cut(self, text: str) -> list[str]:
-        """Return the fields of a line; at tabs, where these cut it into as many as the file has."""
+        """Return the fields of a line, cut at tabs if that gives the file's number of columns, else at blanks too."""
         at_tabs = [field.strip(" ") for field in text.rstrip(" \t").split("\t")]
         return at_tabs if len(at_tabs) == self._width else _BLANKS.split(text.strip(" \t"))
 

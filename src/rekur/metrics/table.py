@@ -1,4 +1,4 @@
-"""The table of metrics: the unit in which a loss of each is counted, which way is better, and how much may be lost."""
+"""The table of metrics: for each, the unit of a loss, whether larger is better, and the loss that is tolerated."""
 
 from __future__ import annotations
 

@@ -23,8 +23,9 @@ from rekur.targets.labels import labels_of, plain
 
 #: labels up to which plain Python is faster than an array
 _FEW = 32
-#: types of labels that JSON keeps
-_TYPES = {"str", "int", "float", "bool"}
+#: types of labels that JSON keeps, and their names
+_PLAIN = (str, int, float, bool)
+_TYPES = {kind.__name__ for kind in _PLAIN}
 #: characters that often stand between several labels of a cell
 SEPARATORS = ",;|/\t"
 
@@ -107,6 +108,10 @@ class LabelTarget(Target):
 
     def encode(self, label: Any) -> Any:
         """Return the number of the label, or with ``multi_label`` flags (K,)."""
+        if not self.multi_label and type(label) in _PLAIN:
+            number = self._index.get(label)
+            if number is not None:
+                return number
         numbers = [self._number(each) for each in labels_of(label, multi_label=self.multi_label)]
         if not self.multi_label:
             return numbers[0]

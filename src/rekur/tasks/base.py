@@ -328,7 +328,7 @@ class SequenceEstimator(Answering, Estimator):
             )
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what is read: texts, arrays (N, T) and (N, T, D), with NaN for missing numbers."""
+        """Return scikit-learn's tags: X may be texts or arrays (N, T) and (N, T, D), where NaN is a missing number."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         tags.input_tags.string = tags.input_tags.allow_nan = True

@@ -109,7 +109,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             bayes_start(network.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what is read, and whether an item may have several labels."""
+        """Return scikit-learn's tags: the inputs, and whether an item may have several labels."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = self.multi_label
         return tags

@@ -350,7 +350,7 @@ class LanguageModel(Writing, Estimator):
         return step_function(self.model_)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what is read: a list of texts, without targets."""
+        """Return scikit-learn's tags: X is a list of texts, and there is no y."""
         tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array, tags.input_tags.two_d_array, tags.input_tags.string = True, False, True
         tags.target_tags.required = False

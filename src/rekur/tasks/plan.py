@@ -120,11 +120,11 @@ class FitPlan(Stateless):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""
         rows, target = self._valid.rows, self.measure.target
-        own = np.arange(self._place.rank, len(rows), self._place.size)
+        indices = np.arange(self._place.rank, len(rows), self._place.size)
         # of fewer items than processes, some look at one that does not count
-        part = self.measure.items(model, self._valid, rows[own if len(own) else slice(1)])
+        part = self.measure.items(model, self._valid, rows[indices if len(indices) else slice(1)])
         every = np.zeros((len(rows), part.shape[1]))
-        every[own] = part[: len(own)]
+        every[indices] = part[: len(indices)]
         terms, records = split_terms(add_up(every))
         scores = target.score(records)
         loss = float(terms[:, 0].sum() / terms[:, 1].sum())

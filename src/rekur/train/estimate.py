@@ -28,7 +28,7 @@ from rekur.train.waiting import Waiting
 
 #: seconds that measuring time may take at most, and the share of the run after which there is enough of it
 _SECONDS, _SHARE = 2.0, 0.02
-#: steps that are measured at least, of ten times as many or more; the first ones of a busy machine tell little
+#: fewest steps that are measured of a run of ten times as many or more; one step of a busy machine tells little
 _STEPS = 4
 #: how long an evaluation is, in training batches of an epoch
 _EVALUATION = 0.1
