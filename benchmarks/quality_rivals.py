@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from rekur.data import Corpus, Texts, encode_texts
 from rekur.metrics import language_scores
-from rekur.tasks.baseline import baseline_scores
-from rekur.tasks.language_recipe import BASELINE_ORDER
-from rekur.tasks.ngram import NGram
+from rekur.tasks.base.baseline import baseline_scores
+from rekur.tasks.language.language_recipe import BASELINE_ORDER
+from rekur.tasks.language.ngram import NGram
 
 
 class Rival(NamedTuple):

@@ -18,7 +18,7 @@ from rekur import Classifier, LanguageModel
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.features import TextFeatures
 from rekur.models import LanguageSpec, build_language
-from rekur.tasks.language_plan import LanguagePlan
+from rekur.tasks.language.language_plan import LanguagePlan
 from rekur.train import History, TrainOptions, train
 from rekur.train.world import current
 

@@ -12,7 +12,7 @@ from tests.e2e.test_resume import interrupt_after, weights
 
 from rekur import LanguageModel
 from rekur.cells import CELLS
-from rekur.tasks import language_recipe
+from rekur.tasks.language import language_recipe
 
 SENTENCES = "The cat sat on the mat. The dog ran to the log.\nA bird sang in the tree.\n"
 

@@ -76,7 +76,7 @@ def test_stopping_while_data_are_read_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("where", ["rekur.tasks.base.baseline_scores", "rekur.tasks.estimator.write_bundle"])
+@pytest.mark.parametrize("where", ["rekur.tasks.base.items.baseline_scores", "rekur.tasks.base.estimator.write_bundle"])
 def test_stopping_once_training_has_ended_leaves_something_to_go_on_with(
     where: str, cli: Run, files: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -8,8 +8,8 @@ import torch
 
 from rekur.errors import DivergedError, InputError
 from rekur.models import LanguageSpec, build_language
-from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
-from rekur.tasks.language_plan import run
+from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache, run_adapting
+from rekur.tasks.language.language_plan import run
 
 SIZE = 30
 LEARNING = DynamicEvaluation(learning_rate=1e-2, steps=10)

@@ -12,8 +12,8 @@ import torch
 from rekur.data import Corpus, Encoded, Example, Ragged
 from rekur.metrics import share_interval
 from rekur.tasks import Classifier
-from rekur.tasks.recipe import RULES, Facts, fill
-from rekur.tasks.start import bayes_start, log_count_ratios
+from rekur.tasks.base.recipe import RULES, Facts, fill
+from rekur.tasks.classify.naive_bayes import bayes_start, log_count_ratios
 
 
 def facts(**changes: Any) -> Facts:

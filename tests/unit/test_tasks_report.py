@@ -14,7 +14,7 @@ from rekur import Classifier
 from rekur.errors import SaveError
 from rekur.study import model_plots, write_report
 from rekur.study.figures import calibration, confusion, learning_curves
-from rekur.tasks.early import long_item_warning
+from rekur.tasks.base.early import long_item_warning
 
 
 def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def check_options(request: Request, searched: Collection[str] = ()) -> None:
     Raises:
         InputError: the message names the option.
     """
-    from rekur.tasks.option_values import check_items_values, check_language_values
+    from rekur.tasks.base.option_values import check_items_values, check_language_values
 
     options = request.options
     _refuse_both("steps", "epochs", options, searched)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rekur._lazy import lazily
 
 if TYPE_CHECKING:
-    from rekur.tasks.adapt import DynamicEvaluation, NeuralCache
-    from rekur.tasks.base import SequenceEstimator
-    from rekur.tasks.classify import Classifier
-    from rekur.tasks.estimator import Estimator
-    from rekur.tasks.language import LanguageModel
+    from rekur.tasks.base.estimator import Estimator
+    from rekur.tasks.base.items import SequenceEstimator
+    from rekur.tasks.classify.classifier import Classifier
+    from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache
+    from rekur.tasks.language.language_model import LanguageModel
     from rekur.tasks.loading import TASKS, load
-    from rekur.tasks.regress import Regressor
+    from rekur.tasks.regress.regressor import Regressor
 
 __all__ = [
     "TASKS",
@@ -31,12 +31,12 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "adapt": "DynamicEvaluation NeuralCache",
-        "base": "SequenceEstimator",
-        "classify": "Classifier",
-        "estimator": "Estimator",
-        "language": "LanguageModel",
+        "language.adapt": "DynamicEvaluation NeuralCache",
+        "base.items": "SequenceEstimator",
+        "classify.classifier": "Classifier",
+        "base.estimator": "Estimator",
+        "language.language_model": "LanguageModel",
         "loading": "TASKS load",
-        "regress": "Regressor",
+        "regress.regressor": "Regressor",
     },
 )

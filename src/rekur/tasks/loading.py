@@ -12,10 +12,10 @@ import torch
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
-from rekur.tasks.classify import Classifier
-from rekur.tasks.estimator import Estimator
-from rekur.tasks.language import LanguageModel
-from rekur.tasks.regress import Regressor
+from rekur.tasks.base.estimator import Estimator
+from rekur.tasks.classify.classifier import Classifier
+from rekur.tasks.language.language_model import LanguageModel
+from rekur.tasks.regress.regressor import Regressor
 from rekur.train import History, TrainResult
 
 #: every task by the name that bundles and the command line use

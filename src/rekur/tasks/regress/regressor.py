@@ -16,7 +16,7 @@ from rekur.data.memory import plain_labels
 from rekur.models.heads import NumberHead
 from rekur.targets import NumberTarget
 from rekur.targets.labels import numbers_of, weights_of
-from rekur.tasks.base import SequenceEstimator
+from rekur.tasks.base.items import SequenceEstimator
 
 
 class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
-from rekur.tasks.recipe import TRAIN_OPTIONS
+from rekur.tasks.base.recipe import TRAIN_OPTIONS
 
 MODEL_OPTIONS = (
     "cell",

@@ -23,13 +23,13 @@ from rekur.models.heads import Head
 from rekur.runtime import Answering, Session
 from rekur.ship import live_model
 from rekur.targets import Target, restore_target
-from rekur.tasks import recipe
-from rekur.tasks.baseline import baseline_scores
-from rekur.tasks.early import check_model_size, check_options, long_item_warning
-from rekur.tasks.estimator import Estimator
-from rekur.tasks.guess import guess_of_items
-from rekur.tasks.plan import FitPlan, Measure, Monitor, run, split_terms
-from rekur.tasks.prepared import PreparedItems
+from rekur.tasks.base import recipe
+from rekur.tasks.base.baseline import baseline_scores
+from rekur.tasks.base.early import check_model_size, check_options, long_item_warning
+from rekur.tasks.base.estimator import Estimator
+from rekur.tasks.base.guess import guess_of_items
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run, split_terms
+from rekur.tasks.base.prepared import PreparedItems
 from rekur.train import Reporter
 
 #: validation items below which scores are said to tell little
@@ -39,7 +39,7 @@ FEW_TO_VALIDATE = 4
 class SequenceEstimator(Answering, Estimator):
     """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
 
-    Options that are None are chosen from the training data by the rules in ``rekur.tasks.recipe``; after ``fit``
+    Options that are None are chosen from the training data by the rules in ``rekur.tasks.base.recipe``; after ``fit``
     what was chosen stands in ``chosen_``.
 
     Args:

@@ -20,8 +20,8 @@ from rekur.data import StreamBatches, Tokens, evaluation_chunks
 from rekur.models import LanguageNetwork, LanguageSpec, LanguageState, build_language
 from rekur.models.language import detach
 from rekur.nn.ngram import frequent_runs
-from rekur.tasks import language_recipe as recipe
-from rekur.tasks.early import check_model_size
+from rekur.tasks.base.early import check_model_size
+from rekur.tasks.language import language_recipe as recipe
 
 #: parts that a validation text is cut into during training, and tokens that each reads before its own
 ROWS, CONTEXT = 32, 128

@@ -19,9 +19,9 @@ from rekur.models import SequenceModel
 from rekur.models.heads import LabelHead
 from rekur.targets import LabelTarget
 from rekur.targets.labels import weights_of
-from rekur.tasks.base import SequenceEstimator
-from rekur.tasks.plan import Monitor
-from rekur.tasks.start import bayes_start
+from rekur.tasks.base.items import SequenceEstimator
+from rekur.tasks.base.plan import Monitor
+from rekur.tasks.classify.naive_bayes import bayes_start
 
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200

@@ -7,9 +7,9 @@ from typing import Any
 
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import TextFeatures
-from rekur.tasks import language_recipe as recipe
-from rekur.tasks.early import check_machine
-from rekur.tasks.option_values import check_language_values
+from rekur.tasks.base.early import check_machine
+from rekur.tasks.base.option_values import check_language_values
+from rekur.tasks.language import language_recipe as recipe
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -20,15 +20,15 @@ from rekur.metrics import language_scores
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
 from rekur.runtime import Writing, documents
 from rekur.ship import step_function
-from rekur.tasks import language_recipe as recipe
-from rekur.tasks.adapt import DynamicEvaluation, NeuralCache, run_adapting
-from rekur.tasks.estimator import Estimator
-from rekur.tasks.guess import Guess
-from rekur.tasks.held_out import hold_out, is_shorter
-from rekur.tasks.language_checks import check_options, check_vocabulary
-from rekur.tasks.language_plan import LanguagePlan, new_network, parts_of, run
-from rekur.tasks.ngram import NGram
-from rekur.tasks.prepared import PreparedText
+from rekur.tasks.base.estimator import Estimator
+from rekur.tasks.base.guess import Guess
+from rekur.tasks.base.prepared import PreparedText
+from rekur.tasks.language import language_recipe as recipe
+from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache, run_adapting
+from rekur.tasks.language.held_out import hold_out, is_shorter
+from rekur.tasks.language.language_checks import check_options, check_vocabulary
+from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
+from rekur.tasks.language.ngram import NGram
 from rekur.train import Reporter
 from rekur.train.world import current
 
@@ -41,7 +41,7 @@ class LanguageModel(Writing, Estimator):
 
     It is trained by truncated back-propagation through time: the text is cut into a few long streams, the streams
     into chunks; the state goes from chunk to chunk, the gradient does not. Options that are None are chosen by the
-    rules in ``rekur.tasks.language_recipe``.
+    rules in ``rekur.tasks.language.language_recipe``.
 
     Args:
         tokens: what is predicted: ``char`` (Unicode characters), ``byte``, ``word`` or ``bpe`` (byte pairs).

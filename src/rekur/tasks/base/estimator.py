@@ -24,10 +24,10 @@ from rekur.features import Features
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
 from rekur.ship import program_files
-from rekur.tasks.card import card
-from rekur.tasks.early import announce
-from rekur.tasks.prepared import Prepared
-from rekur.tasks.recipe import TRAIN_OPTIONS
+from rekur.tasks.base.card import card
+from rekur.tasks.base.early import announce
+from rekur.tasks.base.prepared import Prepared
+from rekur.tasks.base.recipe import TRAIN_OPTIONS
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
 from rekur.train.world import current
 

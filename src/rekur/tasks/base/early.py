@@ -15,8 +15,8 @@ from rekur.cells import RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models import count_parameters
 from rekur.models.making import making
-from rekur.tasks import recipe
-from rekur.tasks.option_values import check_items_values, check_precision
+from rekur.tasks.base import recipe
+from rekur.tasks.base.option_values import check_items_values, check_precision
 from rekur.train import Reporter, TrainOptions
 from rekur.train.estimate import check_weights, describe_estimate, estimate, refuse_what_cannot_fit
 

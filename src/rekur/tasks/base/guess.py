@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rekur.data import Encoded
 from rekur.errors import DivergedError
 from rekur.metrics import METRICS
-from rekur.tasks.plan import Measure
+from rekur.tasks.base.plan import Measure
 from rekur.train import Reporter, TrainOptions, TrainResult
 from rekur.train.loop import how_to_calm
 

@@ -15,7 +15,8 @@ from rekur.features import FEATURES, TextFeatures, make_features
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.spec import SequenceSpec
 from rekur.program.cells import KINDS as CELLS
-from rekur.tasks import language_recipe, recipe
+from rekur.tasks.base import recipe
+from rekur.tasks.language import language_recipe
 from rekur.train.options import TrainOptions
 
 KINDS = ("auto", "text", "series", "symbols")

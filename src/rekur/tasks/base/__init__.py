@@ -1,0 +1,1 @@
+"""What every task shares: the contract, the fit driver, batches, saving, loading, announcements, rivals."""

@@ -1,0 +1,1 @@
+"""Classify: one label, or several, for a whole sequence."""

@@ -1,0 +1,1 @@
+"""Language: the probability of the next token."""

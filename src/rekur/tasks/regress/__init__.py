@@ -1,0 +1,1 @@
+"""Regress: one number for a whole sequence."""
