@@ -24,8 +24,8 @@ from torch import nn
 
 from rekur.decode import Sampler, StepFunction, generate, generate_all
 from rekur.features import TextFeatures
+from rekur.lower import step_function
 from rekur.models import LanguageSpec, build_language
-from rekur.ship import step_function
 
 VOCABULARY, EMBEDDING, HIDDEN, LAYERS = 65, 64, 256, 2
 TORCH = {"lstm": nn.LSTM, "gru": nn.GRU}

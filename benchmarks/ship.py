@@ -41,10 +41,10 @@ import torch
 import rekur
 import ship_int8
 from rekur.cells import CELLS
+from rekur.lower import lower
 from rekur.models import SequenceModel, SequenceSpec, build
 from rekur.program import Engine
 from rekur.runtime import Session
-from rekur.ship import lower
 from ship_rivals import OnnxModel, TorchModel, c_step_seconds, why_no_c
 from timing import (
     CLOCKS,

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rekur
+from rekur.export.c import export_c
+from rekur.export.c.check import build, run
 from rekur.runtime import read_bundle
-from rekur.ship.c import export_c
-from rekur.ship.c.check import build, run
 from ship_int8 import DATA, Parts, part_of, root
 from timing import Report, fill_in, finish, machine, print_rows, shared_options
 

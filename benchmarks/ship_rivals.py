@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rekur.export.c.check import build, compiler, run
 from rekur.models import SequenceModel
-from rekur.ship.c.check import build, compiler, run
 
 Array = np.ndarray[Any, Any]
 
@@ -114,7 +114,7 @@ class OnnxModel:
     def __init__(self, folder: Path) -> None:
         from onnxruntime import InferenceSession, SessionOptions
 
-        from rekur.ship import export_onnx
+        from rekur.export import export_onnx
 
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -180,7 +180,7 @@ def why_no_c() -> str:
 
 def c_step_seconds(folder: Path, turns: int) -> Iterator[float]:
     """Yield the seconds of one step of the exported C with its scores, at -O3, anew at each turn."""
-    from rekur.ship import export_c
+    from rekur.export import export_c
 
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "c"

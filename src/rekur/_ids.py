@@ -1,6 +1,6 @@
 """Token ids: the reserved ones, and the keys of runs of ids.
 
-The key of a run is a 64-bit hash. ``native/runs.h`` and ``ship/c/parts/rows.c`` compute the same one.
+The key of a run is a 64-bit hash. ``native/runs.h`` and ``export/c/parts/rows.c`` compute the same one.
 """
 
 from __future__ import annotations

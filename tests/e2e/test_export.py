@@ -19,8 +19,8 @@ import pytest
 from conftest import Run
 from rekur import Regressor, load
 from rekur.cli.main import main
+from rekur.export import export_onnx
 from rekur.runtime import read_bundle, write_quantised
-from rekur.ship import export_onnx
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

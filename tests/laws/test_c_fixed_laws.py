@@ -18,18 +18,18 @@ from torch import nn
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import InputError
+from rekur.export.c import check
+from rekur.export.c.fixed import REFUSED, FixedConstants, Matrix, kind_of, long_of, tables
+from rekur.export.c.fixed_api import fixed_functions
+from rekur.export.c.fixed_ops import KNOWN
+from rekur.export.c.parts import assemble
+from rekur.export.c.source import Extra, Lowered, Style, lower_to_c
+from rekur.export.c.write import header, source
+from rekur.lower import lower
 from rekur.nn import Recurrent
 from rekur.program import Engine, Input, Op, Program, State, Weight, draw_sequences
 from rekur.program.cells import KINDS
 from rekur.program.rules import BODY, HEAD, POOL
-from rekur.ship import lower
-from rekur.ship.c import check
-from rekur.ship.c.fixed import REFUSED, FixedConstants, Matrix, kind_of, long_of, tables
-from rekur.ship.c.fixed_api import fixed_functions
-from rekur.ship.c.fixed_ops import KNOWN
-from rekur.ship.c.parts import assemble
-from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c
-from rekur.ship.c.write import header, source
 
 LENGTHS = (5, 0, 12, 1, 30, 200)
 FIXED = Style("m", precision="int8", activations="fixed")

@@ -15,13 +15,13 @@ from torch import nn
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import InputError, NotStreamableError
+from rekur.export.c import check
+from rekur.export.c.constants import identifier
+from rekur.export.c.source import Extra, Lowered, Style, lower_to_c
+from rekur.export.c.write import header, source
+from rekur.lower import lower
 from rekur.nn import Recurrent
 from rekur.program import Engine, draw_sequences, in_precision, quantise
-from rekur.ship import lower
-from rekur.ship.c import check
-from rekur.ship.c.constants import identifier
-from rekur.ship.c.source import Extra, Lowered, Style, lower_to_c
-from rekur.ship.c.write import header, source
 
 LENGTHS = (5, 0, 12, 1, 30)
 

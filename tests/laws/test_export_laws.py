@@ -18,12 +18,12 @@ from tests.profiles import draws
 
 from rekur.cells import CELLS, make_cell
 from rekur.errors import RekurError
+from rekur.export.onnx import check_models, make_models
+from rekur.lower import lower
 from rekur.models import SequenceModel
 from rekur.nn import Recurrent
 from rekur.program import Engine, Input, Op, Program, State, Weight, in_precision, quantise
 from rekur.program.ops import SMALL
-from rekur.ship import lower
-from rekur.ship.to_onnx import check_models, make_models
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -31,10 +31,10 @@ from torch import Tensor
 from rekur import _kernels
 from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
 from rekur.errors import InputError, NotStreamableError
+from rekur.lower import live_model, lower, program_files
 from rekur.models import SequenceModel
 from rekur.nn import Recurrent
 from rekur.program import Engine, Program
-from rekur.ship import live_model, lower, program_files
 
 CLOSE = 1e-5
 

@@ -21,11 +21,11 @@ from torch import Tensor
 import rekur.nn.recall as recall_module
 from rekur._kernels import kernels
 from rekur.errors import InputError
+from rekur.lower import lower
 from rekur.models import LanguageSpec, build_language
 from rekur.nn import Recall
 from rekur.nn.ngram import run_keys
 from rekur.program import Engine
-from rekur.ship import lower
 
 ORDERS = st.lists(st.integers(2, 6), min_size=1, max_size=3, unique=True).map(tuple)
 

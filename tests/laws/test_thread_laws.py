@@ -15,9 +15,9 @@ import pytest
 from tests.laws.models import VOCABULARY
 
 import rekur
+from rekur.lower import lower
 from rekur.models import SequenceSpec, build
 from rekur.program import Engine
-from rekur.ship import lower
 
 THREADS, ROUNDS = 4, 3
 FORMATS = Path(__file__).parents[1] / "formats" / "v1"

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from rekur.errors import DataError
+from rekur.export.weights import read_keras, to_stack
 from rekur.nn import Recurrent
-from rekur.ship.weights import read_keras, to_stack
 
 CLASSES = (keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
 told: dict[str, Any] = {"read": Counter(), "refused": Counter(), "differences": []}

@@ -21,12 +21,7 @@ from tests.parity.keras_process import run_keras
 from rekur import LanguageModel, Regressor
 from rekur.cells import GRU, LayerNorm, Zoneout, make_cell
 from rekur.errors import InputError, MissingDependencyError, SaveError, ShapeError
-from rekur.models import SequenceSpec, build
-from rekur.nn import Recurrent
-from rekur.program import dequantise
-from rekur.runtime import Bundle, read_bundle, write_quantised
-from rekur.ship import lower
-from rekur.ship.weights import (
+from rekur.export.weights import (
     LayerWeights,
     from_bundle,
     from_stack,
@@ -40,6 +35,11 @@ from rekur.ship.weights import (
     write_keras,
     write_nodes,
 )
+from rekur.lower import lower
+from rekur.models import SequenceSpec, build
+from rekur.nn import Recurrent
+from rekur.program import dequantise
+from rekur.runtime import Bundle, read_bundle, write_quantised
 
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).normal(size=(3, 7, 4)).astype(np.float32)
@@ -95,7 +95,7 @@ def same(one: LayerWeights, other: LayerWeights) -> None:
 KERAS = """
 import pathlib, sys, numpy as np, keras
 from keras import layers as L
-from rekur.ship.weights import read_keras, write_keras
+from rekur.export.weights import read_keras, write_keras
 folder = pathlib.Path(sys.argv[1])
 x = np.load(folder / "x.npy")
 found = {}
@@ -423,7 +423,7 @@ def test_from_a_bundle_to_files_without_torch(walks: tuple[Any, Path], tmp_path:
         pytest.importorskip(package)
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['keras'] = None\n"
-        "from rekur.ship.weights import from_bundle, read_keras, write_keras, write_nodes\n"
+        "from rekur.export.weights import from_bundle, read_keras, write_keras, write_nodes\n"
         f"layers = from_bundle({str(walks[1])!r})\n"
         "write_keras(layers, 'a.keras'); write_keras(layers, 'a.h5'); write_nodes(layers, 'a.onnx')\n"
         "print(list(read_keras('a.keras')))"

@@ -19,8 +19,8 @@ import torch
 from tests.parity.keras_process import run_keras
 
 from rekur.errors import DataError
+from rekur.export.weights import LayerWeights, read_keras, to_stack
 from rekur.nn import Recurrent
-from rekur.ship.weights import LayerWeights, read_keras, to_stack
 
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)

@@ -18,8 +18,7 @@ from tests.profiles import draws
 
 from rekur.cells import make_cell
 from rekur.errors import DataError, InputError, ShapeError
-from rekur.nn import Layer, Recurrent
-from rekur.ship.weights import (
+from rekur.export.weights import (
     LayerWeights,
     from_node,
     read_nodes,
@@ -29,6 +28,7 @@ from rekur.ship.weights import (
     to_torch,
     write_nodes,
 )
+from rekur.nn import Layer, Recurrent
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")

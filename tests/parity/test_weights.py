@@ -17,12 +17,8 @@ from tests.parity.keras_process import run_keras
 
 from rekur.cells import make_cell
 from rekur.errors import DataError, InputError, MissingDependencyError, ShapeError
-from rekur.models import SequenceSpec, build
-from rekur.nn import Recurrent
-from rekur.program import dequantise, in_precision
-from rekur.ship import lower
-from rekur.ship.to_onnx import make_models
-from rekur.ship.weights import (
+from rekur.export.onnx import make_models
+from rekur.export.weights import (
     LayerWeights,
     from_keras,
     from_node,
@@ -35,6 +31,10 @@ from rekur.ship.weights import (
     to_stack,
     to_torch,
 )
+from rekur.lower import lower
+from rekur.models import SequenceSpec, build
+from rekur.nn import Recurrent
+from rekur.program import dequantise, in_precision
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 X = np.random.default_rng(0).normal(size=(3, 7, 4)).astype(np.float32)

@@ -43,15 +43,8 @@ RUNTIME = {
 }
 LABORATORY = {"cells": 1, "scan": 1, "nn": 2, "models": 3, "train": 4, "lower": 5, "tasks": 6, "study": 7}
 LEVELS = {**RUNTIME, **LABORATORY, "cli": 8, "__main__": 9}
-#: files of a folder that holds two rooms: those that lower a trained model belong to the lab, the rest exports programs
-LOWERING = {f"ship/{name}.py" for name in ("builder", "layers", "live", "lower_cell", "lowering", "saved", "scores")}
 #: edges that go up or sideways today, as (file, module); the list may only become shorter
-BREAKS = [
-    ("check/proofs.py", "rekur.tasks"),
-    ("ship/__init__.py", "rekur.ship.live"),
-    ("ship/__init__.py", "rekur.ship.lowering"),
-    ("ship/__init__.py", "rekur.ship.saved"),
-]
+BREAKS = [("check/proofs.py", "rekur.tasks")]
 LAB = {"torch", "lightning_fabric", "sklearn", "tokenizers", "matplotlib"}
 #: the base install may import these and the standard library, nothing else, except through ``_check.need``
 BASE = {"numpy", "safetensors", "click", "rich", "rekur"}
@@ -66,10 +59,7 @@ def modules() -> list[tuple[str, Path]]:
 
 def room_of(path: Path) -> str:
     """Return the room of a file."""
-    file = path.relative_to(SOURCE)
-    if file.parts[0] == "ship":
-        return "lower" if file.as_posix() in LOWERING else "export"
-    return file.parts[0].removesuffix(".py")
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> set[str]:
@@ -127,7 +117,7 @@ def test_the_runtime_half_knows_no_torch(room: str, path: Path) -> None:
 def test_importing_rekur_and_its_runtime_half_imports_no_lab_package() -> None:
     code = (
         "import sys, rekur, rekur.features, rekur.data, rekur.decode, rekur.metrics, rekur.program, rekur.runtime\n"
-        "import rekur.check, rekur.cli.main, rekur.cli.data, rekur.cli.export, rekur.ship.c\n"
+        "import rekur.check, rekur.cli.main, rekur.cli.data, rekur.cli.export, rekur.export.c\n"
         f"print(sorted(set({sorted(LAB)!r}) & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -27,9 +27,15 @@ NAMES = {
         "Continuation Draws Event GreedyTags PromptReader Sample Sampler StepFunction Transitions Writer generate "
         "generate_all legal_transitions viterbi"
     ),
+    "rekur.export": "CExport export_c export_onnx",
+    "rekur.export.weights": (
+        "LayerWeights from_bundle from_keras from_node from_stack from_torch read_keras read_nodes to_keras to_node "
+        "to_stack to_torch write_keras write_nodes"
+    ),
     "rekur.features": (
         "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures load make_features restore"
     ),
+    "rekur.lower": "live_model lower program_files step_function",
     "rekur.metrics": (
         "METRICS Metric SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
         "classification_scores detect_scheme language_scores multilabel_scores regression_scores share_interval "
@@ -52,11 +58,6 @@ NAMES = {
         "check_writable documents load read_bundle runner score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
-    "rekur.ship": ("CExport export_c export_onnx live_model lower program_files step_function"),
-    "rekur.ship.weights": (
-        "LayerWeights from_bundle from_keras from_node from_stack from_torch read_keras read_nodes to_keras to_node "
-        "to_stack to_torch write_keras write_nodes"
-    ),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
     "rekur.targets": "KINDS LabelTarget NumberTarget Prediction Target restore_target",
     "rekur.tasks": (

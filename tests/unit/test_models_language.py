@@ -12,11 +12,11 @@ from tests.stepped import language_step
 
 from rekur.cells import CELLS
 from rekur.errors import InputError
+from rekur.lower import step_function
 from rekur.models import LanguageSpec, build_language
 from rekur.models.language import detach
 from rekur.scan import native
 from rekur.scan import run as scan_run
-from rekur.ship import step_function
 
 V = 11
 X = torch.tensor([[0, 5, 3, 7, 2], [0, 2, 2, 9, 10]])

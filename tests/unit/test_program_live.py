@@ -11,6 +11,7 @@ import torch
 from rekur import _kernels
 from rekur.cells import CELLS
 from rekur.errors import InputError
+from rekur.lower import lower
 from rekur.models import LanguageSpec, SequenceSpec, build, build_language
 from rekur.nn.ngram import run_keys
 from rekur.program import Engine, Live
@@ -18,7 +19,6 @@ from rekur.program import engine as engines
 from rekur.program import plain as plain_cells
 from rekur.program.live_native import NativeLive
 from rekur.program.ops import op_arrays
-from rekur.ship import lower
 
 pytestmark = pytest.mark.skipif(_kernels.kernels is None, reason="the compiled kernels are not installed")
 

@@ -15,6 +15,7 @@ from safetensors.torch import load as load_torch
 
 from rekur._tensors import unpack
 from rekur.errors import InputError
+from rekur.lower import lower
 from rekur.models import SequenceModel, SequenceSpec, build
 from rekur.program import (
     Engine,
@@ -29,7 +30,6 @@ from rekur.program import (
     quantise,
 )
 from rekur.program.stored_weights import pack_weights
-from rekur.ship import lower
 
 Array = np.ndarray[Any, Any]
 BOTH = pytest.mark.parametrize("precision", ["int8", "bfloat16"])

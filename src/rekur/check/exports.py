@@ -11,11 +11,11 @@ from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject
 from rekur.errors import SaveError
-from rekur.ship.c.check import compiler, outputs
-from rekur.ship.c.source import Extra, Style, lower_to_c
-from rekur.ship.c.write import header, source
-from rekur.ship.to_onnx.check import open_models
-from rekur.ship.to_onnx.models import make_models
+from rekur.export.c.check import compiler, outputs
+from rekur.export.c.source import Extra, Style, lower_to_c
+from rekur.export.c.write import header, source
+from rekur.export.onnx.check import open_models
+from rekur.export.onnx.models import make_models
 
 #: most steps of a sequence to run one by one
 _STEPS = 300

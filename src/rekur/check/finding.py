@@ -12,7 +12,7 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check.subject import Subject
 from rekur.errors import RekurError
-from rekur.ship.difference import differences
+from rekur.export.difference import differences
 
 
 class NotApplicable(Exception):

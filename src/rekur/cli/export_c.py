@@ -33,10 +33,10 @@ def to_c(
         data: files of items to hold it against the model on.
         reading: how to read them: columns, ways of reading and options of texts, each name -> value.
         as_json: print what ``manifest.json`` says.
-        options: as :func:`rekur.ship.c.export_c` takes them; None for the usual.
+        options: as :func:`rekur.export.c.export_c` takes them; None for the usual.
     """
+    from rekur.export.c import export_c
     from rekur.runtime import read_bundle
-    from rekur.ship.c import export_c
 
     saved = read_bundle(bundle)
     options = {name: value for name, value in options.items() if value is not None}

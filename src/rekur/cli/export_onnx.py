@@ -17,10 +17,10 @@ def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
         bundle: the saved model.
         out: where to write.
         as_json: print what was written as JSON.
-        options: as :func:`rekur.ship.export_onnx` takes them; None for the usual.
+        options: as :func:`rekur.export.export_onnx` takes them; None for the usual.
     """
+    from rekur.export import export_onnx
     from rekur.runtime import read_bundle
-    from rekur.ship import export_onnx
 
     saved = read_bundle(bundle)
     done = export_onnx(saved, out, **{name: value for name, value in options.items() if value is not None})

@@ -21,9 +21,9 @@ from rekur import _check
 from rekur._version import __version__
 from rekur.errors import InputError, NotFittedError, describe, printable
 from rekur.features import Features
+from rekur.lower import program_files
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
-from rekur.ship import program_files
 from rekur.tasks.base.card import card
 from rekur.tasks.base.early import announce
 from rekur.tasks.base.prepared import Prepared

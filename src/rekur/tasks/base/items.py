@@ -18,10 +18,10 @@ from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features, make_features, restore
+from rekur.lower import live_model
 from rekur.models import SequenceModel, SequenceSpec, build
 from rekur.models.heads import Head
 from rekur.runtime import Answering, Session
-from rekur.ship import live_model
 from rekur.targets import Target, restore_target
 from rekur.tasks.base import recipe
 from rekur.tasks.base.baseline import baseline_scores

@@ -16,10 +16,10 @@ from rekur.data.overlap import shared_texts
 from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
+from rekur.lower import step_function
 from rekur.metrics import language_scores
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
 from rekur.runtime import Writing, documents
-from rekur.ship import step_function
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.guess import Guess
 from rekur.tasks.base.prepared import PreparedText

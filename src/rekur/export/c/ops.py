@@ -1,0 +1,290 @@
+"""The ops of a program as calls of C functions.
+
+Axes: D numbers of a row that is read, O numbers of a row that is written, K steps of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rekur.export.c.constants import Array, Constants, Names
+from rekur.export.c.section import Register, Section, at
+from rekur.program import Op, Program
+from rekur.program.ops import SCALE
+
+
+@dataclass
+class Model:
+    """The data that the ops of an export share.
+
+    Attributes:
+        program: the exported program.
+        weights: name -> array; int8 arrays have scales.
+        constants: the arrays of the export.
+        fields: the C names of states.
+        shared: weights stored column by column for products, even if their rows are also looked up.
+    """
+
+    program: Program
+    weights: Mapping[str, Array]
+    constants: Constants
+    fields: Names
+    shared: frozenset[str]
+
+    def matrix(self, op: Op, role: str) -> str:
+        """Return the C expression of a weight for products."""
+        name = op.weights[role]
+        array = self.weights[name]
+        if array.ndim == 3:  # the numbers of a step side by side, step after step
+            array = np.ascontiguousarray(array.transpose(0, 2, 1))
+        return f"&{self.constants.matrix(name, array, self._scales(name))}"
+
+    def table(self, op: Op, role: str) -> tuple[str, str]:
+        """Return the C names of a weight for lookups, and of the scales of its rows."""
+        name = op.weights[role]
+        return self.constants.table(name, self.weights[name], self._scales(name))
+
+    def vector(self, op: Op, role: str) -> str:
+        """Return the C name of a weight as a vector; NULL without one."""
+        if role not in op.weights:
+            return "NULL"
+        name = op.weights[role]
+        values, scales = self.weights[name].reshape(-1), self._scales(name)
+        if scales is not None:  # the one row of an attention's scores
+            values = np.asarray(values * scales, np.float32)
+        return self.constants.array(name, values)
+
+    def _scales(self, name: str) -> Array | None:
+        return self.weights[name + SCALE] if self.program.weights[name].dtype == "int8" else None
+
+    def state(self, op: Op, role: str) -> str:
+        """Return the C expression of a state."""
+        return f"state->{self.fields.of(op.state[role])}"
+
+    def width(self, name: str) -> int:
+        """Return the size of a register's row."""
+        return {"input": self.program.input.size, **{op.writes: op.size for _, op in self.program.ops()}}[name]
+
+
+def start(section: Section, y: str, bias: str, size: int) -> None:
+    """Start sums from a bias, or from zeros."""
+    if bias == "NULL":
+        section.call("zero", y, size)
+    else:
+        section.call("copy", y, bias, size)
+
+
+def _embed(model: Model, section: Section, op: Op) -> None:
+    token = section.read(op.reads[0])
+    if op.weights["table"] not in model.shared:
+        table, scales = model.table(op, "table")
+        if not scales:
+            section.alias(op, f"({table} + {token} * {op.size})")
+            return
+    y = section.write(op)
+    section.call("zero", y, op.size)
+    name, arguments = _vector(model, op, token, op.size)
+    section.call(name, y, *arguments)
+
+
+def _vector(model: Model, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
+    """Return the part that adds a row of an op's table to an array, and its arguments after that array."""
+    if op.weights["table"] in model.shared:
+        return "add_row", [model.matrix(op, "table"), row, size]
+    table, scales = model.table(op, "table")
+    pointer = f"{table} + {row} * {size}"
+    return ("add_scaled", [pointer, f"{scales}[{row}]", size]) if scales else ("add", [pointer, size])
+
+
+def _recall(model: Model, section: Section, op: Op) -> None:
+    y, size = section.write(op), op.size // len(op.options["orders"])
+    name, arguments = _vector(model, op, "row", size)
+    section.call("zero", y, op.size)
+    section.uses |= {"recall", name}
+    section.lines += recalled(model, section, op, f"{name}({y} + {{}}, {', '.join(map(str, arguments))});")
+
+
+def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
+    """Return the lines that look up the followers of the last tokens, and add their vectors.
+
+    Args:
+        model: the data that the ops of an export share.
+        section: the section of the lines.
+        op: the op.
+        add: the call that adds a row, with ``{}`` for the offset of each order.
+    """
+    token, history, memory = section.read(op.reads[0]), model.state(op, "before"), model.state(op, "memory")
+    orders, slots = op.options["orders"], op.options["slots"]
+    keep, size = max(orders), op.size // len(orders)
+    lines = ["{", f"    int32_t window[{keep + 1}];", "    int row, i;"]
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        window[i] = {history}[i];", "    }"]
+    lines.append(f"    window[{keep}] = {token};")
+    for index, order in enumerate(orders):
+        lines.append(f"    row = recall({memory} + {index * slots}, {slots}, window + {keep + 1}, {order});")
+        lines.append(f"    {add.format(index * size)}")
+    lines += [f"    for (i = 0; i < {keep}; ++i) {{", f"        {history}[i] = window[i + 1];", "    }", "}"]
+    return lines
+
+
+def _ngrams(model: Model, section: Section, op: Op) -> None:
+    token, history, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    keep = max(op.options["orders"]) - 1
+    section.call("zero", y, op.size)
+    section.uses.add("mix_key")
+    lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
+    for back in range(1, keep + 1):
+        lines.append(f"    key = mix_key(key ^ (uint64_t){history}[{keep - back}]);")
+        if back + 1 in op.options["orders"]:
+            lines += [f"    {line}" for line in _run_of_tokens(model, section, op, back + 1, y)]
+    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {history}[i] = {history}[i + 1];", "    }"]
+    section.lines += [*lines, f"    {history}[{keep - 1}] = {token};", "}"]
+
+
+def _run_of_tokens(model: Model, section: Section, op: Op, order: int, y: str) -> list[str]:
+    """Return the lines that add the vector of the n-gram of an order."""
+    table, scales = model.table(op, f"table_{order}")
+    runs = op.weights[f"runs_{order}"]
+    row = "0"
+    if len(model.weights[runs]):
+        section.uses.add("find_key")
+        row = f"find_key({model.constants.array(runs, model.weights[runs])}, {len(model.weights[runs])}, key)"
+    section.uses.add("add_scaled" if scales else "add")
+    vector = f"{table} + row * {op.size}"
+    called = f"add_scaled({y}, {vector}, {scales}[row], {op.size});" if scales else f"add({y}, {vector}, {op.size});"
+    return [f"row = {row};", called]
+
+
+def _conv(model: Model, section: Section, op: Op) -> None:
+    x, y, width = section.read(op.reads[0]), section.write(op), model.width(op.reads[0])
+    steps, matrix = model.weights[op.weights["weight"]].shape[2] - 1, model.matrix(op, "weight")
+    start(section, y, model.vector(op, "bias"), op.size)
+    if steps:
+        window = model.state(op, "before")
+        section.call("add_product", y, matrix, 0, op.size, 0, steps * width, window)
+        section.call("add_product", y, matrix, 0, op.size, steps * width, width, x)
+        section.call("shift", window, x, steps, width)
+    else:
+        section.call("add_product", y, matrix, 0, op.size, 0, width, x)
+
+
+def _affine(model: Model, section: Section, op: Op) -> None:
+    x, y = section.read(op.reads[0]), section.write(op)
+    start(section, y, model.vector(op, "bias"), op.size)
+    first = op.options.get("rows", [0])[0]
+    section.call("add_product", y, model.matrix(op, "weight"), first, op.size, 0, model.width(op.reads[0]), x)
+
+
+def _activation(model: Model, section: Section, op: Op) -> None:
+    section.call(f"apply_{op.options['function']}", section.update(op), op.size)
+
+
+def _layer_norm(model: Model, section: Section, op: Op) -> None:
+    y = section.update(op)
+    section.call("normalise", y, op.size, number(op.options["epsilon"]), model.vector(op, "gain"))
+    section.call("add", y, model.vector(op, "bias"), op.size)
+
+
+def _add(model: Model, section: Section, op: Op) -> None:
+    other = section.read(op.reads[1])
+    section.call("add", section.update(op), other, op.size)
+
+
+def _concat(model: Model, section: Section, op: Op) -> None:
+    y, offset = section.write(op), 0
+    for name in op.reads:
+        section.call("copy", at(y, offset), section.read(name), model.width(name))
+        offset += model.width(name)
+
+
+def _softmax(model: Model, section: Section, op: Op) -> None:
+    section.call(op.kind, section.update(op), op.size)
+
+
+def _clusters(model: Model, section: Section, op: Op) -> None:
+    first, *inside = op.reads
+    y, levels = section.write(op), section.read(first)
+    frequent = offset = model.width(first) - len(inside)
+    section.call("copy", y, levels, frequent)
+    for index, name in enumerate(inside):
+        log_mass = f"({levels})[{frequent + index}]"
+        section.call("cluster", at(y, offset), section.read(name), log_mass, model.width(name))
+        offset += model.width(name)
+
+
+def _padding(model: Model, section: Section, op: Op) -> None:
+    x, y = section.read(op.reads[0]), section.write(op)
+    if x != at(y, 1):
+        section.call("copy", at(y, 1), x, op.size - 1)
+    section.lines.append(f"({y})[0] = -FLT_MAX;")
+
+
+def number(value: float) -> str:
+    """Return a number as a C literal of type float.
+
+    Example:
+        >>> number(1e-5), number(2)
+        ('9.99999975e-06f', '2.0f')
+    """
+    text = f"{float(np.float32(value)):.9g}"
+    return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+# ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def take(model: Model, section: Section, op: Op) -> None:
+    """Add a step to a pool's state."""
+    x = section.read(op.reads[0])
+    if op.kind == "last":
+        if not is_state(section.registers[op.reads[0]]):
+            section.call("copy", model.state(op, "last"), x, op.size)
+    elif op.kind == "mean":
+        section.call("take_mean", model.state(op, "mean"), model.state(op, "count"), x, op.size)
+    elif op.kind == "max":
+        section.call("take_largest", model.state(op, "largest"), model.state(op, "count"), x, op.size)
+    else:
+        hidden = model.weights[op.weights["weight"]].shape[0]
+        y = section.scratch(hidden)
+        start(section, y, model.vector(op, "bias"), hidden)
+        section.call("add_product", y, model.matrix(op, "weight"), 0, hidden, 0, op.size, x)
+        section.call("apply_tanh", y, hidden)
+        section.uses.add("inner")
+        score = f"inner({model.vector(op, 'score')}, {y}, {hidden})"
+        states = (model.state(op, role) for role in ("total", "mass", "top"))
+        section.call("attend", *states, score, x, op.size)
+
+
+def is_state(register: Register) -> bool:
+    """Return whether a register is a state itself, so that a pool of the last step need not copy it."""
+    return register.begins_zero
+
+
+def result(model: Model, section: Section, op: Op, last: Register | None) -> None:
+    """Set a pool's register to its result so far; ``last`` is the register that already holds it, if any."""
+    if op.kind == "attention":
+        section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
+    elif last is not None:
+        section.alias(op, last.pointer)
+    else:
+        section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
+
+
+OPS: dict[str, Callable[[Model, Section, Op], None]] = {
+    "embed": _embed,
+    "ngrams": _ngrams,
+    "recall": _recall,
+    "conv": _conv,
+    "affine": _affine,
+    "activation": _activation,
+    "layer_norm": _layer_norm,
+    "add": _add,
+    "concat": _concat,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "clusters": _clusters,
+    "padding": _padding,
+}

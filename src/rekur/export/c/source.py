@@ -1,0 +1,287 @@
+"""A program as a C header and a C source: a state, and functions that take a step and read the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rekur.errors import InputError, NotStreamableError, describe
+from rekur.export.c import fixed, fixed_cells, fixed_ops
+from rekur.export.c.constants import Array, Constants, Names
+from rekur.export.c.ops import OPS, Model, result, take
+from rekur.export.c.parts import assemble
+from rekur.export.c.recurrent import recur
+from rekur.export.c.section import Register, Section
+from rekur.program import Op, Program, State, costs, in_precision
+
+PRECISIONS = ("float32", "int8")
+ACTIVATIONS = ("exact", "table", "fixed")
+
+
+@dataclass(frozen=True)
+class Style:
+    """The form of a program in C.
+
+    Args:
+        name: the prefix of its functions, its state and its files.
+        precision: of matrices and tables: ``float32``, or ``int8`` with a scale for each row.
+        activations: ``exact``; ``table`` for tanh and sigmoid by a table of 16-bit numbers; or ``fixed`` for a whole
+            step in fixed point.
+    """
+
+    name: str
+    precision: str = "float32"
+    activations: str = "exact"
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a step is in fixed point."""
+        return self.activations == "fixed"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants of parts to use."""
+        return (self.precision, "table" if self.activations == "table" else "exact")
+
+
+@dataclass
+class Extra:
+    """The code around the program in an export: raw input, labels.
+
+    Attributes:
+        members: of the state: (C type, name, length); length 0 for a scalar.
+        reset: statements that reset the members.
+        declarations: of public functions.
+        definitions: of public functions.
+        uses: parts that the functions call.
+        variants: of these parts.
+        macros: definitions that these parts need.
+        preamble: code that these parts need.
+    """
+
+    members: list[tuple[str, str, int]] = field(default_factory=list)
+    reset: list[str] = field(default_factory=list)
+    declarations: str = ""
+    definitions: str = ""
+    uses: set[str] = field(default_factory=set)
+    variants: tuple[str, ...] = ()
+    macros: str = ""
+    preamble: str = ""
+
+    def add(self, other: Extra) -> None:
+        """Add the public functions of another extra."""
+        self.declarations += other.declarations
+        self.definitions += other.definitions
+        self.uses |= other.uses
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The program as C code.
+
+    Attributes:
+        program: the program, in the precision of the style.
+        weights: its weights: name -> array.
+        style: its form.
+        constants: its arrays.
+        step: the code of a step.
+        read: the code that reads the output.
+        fields: members of the state: (type, name, length, initial value).
+        narrow: length of a second buffer of 16-bit numbers.
+    """
+
+    program: Program
+    weights: Mapping[str, Array]
+    style: Style
+    constants: Constants
+    step: Section
+    read: Section
+    fields: tuple[tuple[str, str, int, str], ...]
+    narrow: int = 0
+
+    @property
+    def buffer(self) -> int:
+        """Length of the activation buffer."""
+        return max(self.step.size, self.read.size)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of all buffers; fixed point has one more, for scores before their conversion to float."""
+        return 4 * self.buffer + 2 * self.narrow + (4 * self.program.output_size if self.style.fixed else 0)
+
+    @property
+    def multiply_adds(self) -> tuple[int, int]:
+        """Multiply-adds of a step, and of reading the output."""
+        op_costs = costs(self.program)
+        head = sum(cost.multiply_adds for cost in op_costs if cost.part == "head")
+        return sum(cost.multiply_adds for cost in op_costs) - head, head
+
+
+def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
+    """Return a causal program as C code, with its weights in the precision of the style.
+
+    Raises:
+        NotStreamableError: a step of the program needs a later one.
+        InputError: the style is int8 and the program is bfloat16, or int8 only in part.
+    """
+    if not program.causal:
+        fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
+        raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
+    program, weights = in_precision(program, weights, style.precision)
+    if style.precision == "int8":
+        _check_whole(program)
+    if style.fixed:
+        return _lower_fixed(program, weights, style)
+    multiplied = {op.weights["weight"] for _, op in program.ops() if op.kind == "affine"}
+    model = Model(program, weights, Constants(), Names(), frozenset(multiplied))
+    step = _step(model, _FLOAT)
+    read, elided = _read(model, step, _FLOAT)
+    fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
+    if "tangent_table" in assemble(step.uses | read.uses, style.variants)[1]:
+        points = np.tanh(np.arange(257) / 32) * 32767
+        model.constants.array("tangent_table", np.rint(points).astype(np.int16))
+    return Lowered(program, weights, style, model.constants, step, read, fields)
+
+
+def _lower_fixed(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
+    fixed.check_known(program, fixed_ops.KNOWN)
+    model = fixed.FixedModel(program, weights, fixed.FixedConstants(), Names())
+    step = _step(model, _FIXED)
+    read, elided = _read(model, step, _FIXED)
+    fields = tuple(_fixed_field(model, slot) for slot in program.state if slot.name not in elided)
+    used = assemble(step.uses | read.uses, style.variants)[1]
+    for name, values in fixed.tables().items():
+        if name in used:
+            model.constants.array(name, values)
+    return Lowered(program, weights, style, model.constants, step, read, fields, model.narrow + model.narrow % 2)
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """The functions that write ops.
+
+    Attributes:
+        ops: op kind -> the function that writes it.
+        recur: writes a cell.
+        take: adds a step to a pool.
+        result: reads a pool.
+        give: copies a register to the output.
+        copy: the part that copies a row.
+    """
+
+    ops: Mapping[str, Callable[[Any, Section, Op], None]]
+    recur: Callable[[Any, Section, Op], None]
+    take: Callable[[Any, Section, Op], None]
+    result: Callable[[Any, Section, Op, Register | None], None]
+    give: Callable[[Any, Section, str], object]
+    copy: str
+
+
+def _give(model: Model, section: Section, name: str) -> None:
+    section.call("copy", "output", section.read(name), model.width(name))
+
+
+def _give_fixed(model: fixed.FixedModel, section: Section, name: str) -> None:
+    fixed.read_wide(model, section, name, "output")
+
+
+_FLOAT = _Dialect(OPS, recur, take, result, _give, "copy")
+_FIXED = _Dialect(fixed_ops.OPS, fixed_cells.recur, fixed_ops.take, fixed_ops.result, _give_fixed, "fixed_copy")
+
+
+def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
+    program = model.program
+    ops = (*program.body, *program.pool)
+    inputs = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
+    section = Section(ops, inputs, {}, dialect.copy)
+    for number, op in enumerate(ops):
+        if number < len(program.body):
+            section.begin(number, op, _said(op))
+            (dialect.recur if op.kind == "recur" else dialect.ops[op.kind])(model, section, op)
+        else:
+            section.begin(number, op, f"{op.kind} of {op.reads[0]}")
+            dialect.take(model, section, op)
+    return section
+
+
+def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
+    """Return the code that reads the output, and the states that are not needed."""
+    program = model.program
+    ops = (*program.pool, *program.head)
+    section = Section(ops, {}, _homes(program), dialect.copy)
+    elided = set()
+    for number, op in enumerate(ops):
+        section.begin(number, op, _said(op))
+        if number < len(program.pool):
+            source = step.registers[op.reads[0]]
+            last_row = source if op.kind == "last" and source.begins_zero else None
+            if last_row is not None:
+                elided.add(op.state["last"])
+            dialect.result(model, section, op, last_row)
+        else:
+            dialect.ops[op.kind](model, section, op)
+    if not program.head and section.registers[program.output].pointer != "output":
+        dialect.give(model, section, program.output)
+    return section, elided
+
+
+def _homes(program: Program) -> dict[str, str]:
+    """Return the registers of the head that can be written directly to the output."""
+    made = {op.writes: op for op in program.head}
+    read = [name for op in (*program.head, *program.pool) for name in op.reads]
+    homes: dict[str, str] = {}
+    name, pointer = program.output, "output"
+    while name in made:
+        homes[name] = pointer
+        op = made[name]
+        if op.kind == "padding":
+            pointer = "output + 1"
+        elif op.kind not in ("activation", "layer_norm", "softmax", "log_softmax", "add"):
+            break
+        name = op.reads[0]
+        if read.count(name) > 1:
+            break
+    return homes
+
+
+def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
+    size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
+    if slot.dtype == "int64":
+        return _whole_type(model.program, slot), name, size, "0"
+    if isinstance(slot.begins, str):
+        array = model.weights[slot.begins].astype(np.float32).reshape(-1)
+        return "float", name, size, f"{model.constants.array(slot.begins, array)}[i]"
+    return "float", name, size, f"{float(np.float32(slot.begins)):.9g}f" if slot.begins else "0.0f"
+
+
+def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, str]:
+    size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
+    if slot.dtype == "int64":
+        return _whole_type(model.program, slot), name, size, "0"
+    kind = model.states[slot.name]
+    if isinstance(slot.begins, str):
+        return kind.type, name, size, f"{model.begins_with(slot.begins, kind)}[i]"
+    return kind.type, name, size, str(round(slot.begins * 2**kind.bits))
+
+
+def _whole_type(program: Program, slot: State) -> str:
+    """Return the C type of a state of whole numbers: tokens, the memory of followers, or counts."""
+    roles = {name: role for _, op in program.ops() for role, name in op.state.items()}
+    return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
+
+
+def _said(op: Op) -> str:
+    words = [op.kind, *(str(op.options[name]) for name in ("cell", "function", "rows") if name in op.options)]
+    return f"{' '.join(words)} of {', '.join(op.reads)}"
+
+
+def _check_whole(program: Program) -> None:
+    """Check that every matrix is int8: the functions of an export accept one type."""
+    starts = {slot.begins for slot in program.state}
+    for name, weight in program.weights.items():
+        if len(weight.shape) > 1 and weight.dtype != "int8" and name not in starts:
+            fix = "Export it in float32."
+            raise InputError(describe(f"type of the weight '{name}'", weight.dtype, "'int8', as other matrices", fix))

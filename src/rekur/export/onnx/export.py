@@ -1,0 +1,113 @@
+"""A bundle as a folder of ONNX models with a manifest and two runners."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rekur import _check
+from rekur._check import need
+from rekur.errors import InputError, describe
+from rekur.export.folder import MANIFEST, check_folder, write_folder
+from rekur.export.onnx.check import TOLERANCE, Found, check_models
+from rekur.export.onnx.graph import LARGEST
+from rekur.export.onnx.manifest import FORMAT, make_manifest
+from rekur.export.onnx.models import make_models
+from rekur.program import Engine, in_precision
+from rekur.runtime import Bundle, read_bundle, runner
+from rekur.runtime.layout import render
+
+#: programs that run an export without Rekur
+RUNNERS = ("run.py", "run.mjs")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that was written.
+
+    Args:
+        folder: its folder.
+        files: name -> size in bytes.
+        found: the largest difference from the model's own scores.
+        tolerance: the largest accepted difference.
+        causal: whether it has a graph of single steps.
+        precision: of the matrices: ``float32``, ``int8`` or ``bfloat16``.
+    """
+
+    folder: Path
+    files: dict[str, int]
+    found: Found
+    tolerance: float
+    causal: bool
+    precision: str
+
+
+def export_onnx(
+    bundle: Bundle | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
+    tolerance: float = TOLERANCE,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a bundle as ONNX models, whole or not at all, after comparing their scores with the engine's.
+
+    The folder gets ``sequence.onnx`` (input, lengths -> scores), ``step.onnx`` if the model reads forward only
+    (one step and the state -> scores and the next state), ``manifest.json``, and the runners ``run.py`` and
+    ``run.mjs``, which need only ONNX Runtime.
+
+    Args:
+        bundle: a bundle, or its folder.
+        folder: the folder of the export.
+        precision: of the matrices: ``float32``, ``int8`` with a scale for each row, or ``bfloat16``; by default that of
+            the bundle. In memory ONNX Runtime holds float32 in any case.
+        tolerance: the largest accepted difference from the engine, which runs the same weights; relative for scores
+            above 1.
+        overwrite: replace an export; default False.
+
+    Returns:
+        the export.
+
+    Raises:
+        InputError: the folder is taken, or the bundle has no program, or a program of another low precision.
+        RekurError: the models differ by more than the tolerance; nothing is written.
+        SaveError: the disk is full, or there is no permission to write.
+        MissingDependencyError: ``onnx`` or ``onnxruntime`` is not installed.
+
+    Example:
+        >>> export_onnx("runs/reviews", "exports/reviews").found.difference  # doctest: +SKIP
+        2.1e-07
+    """
+    _check.tolerance("tolerance", tolerance)
+    runtime = need("onnxruntime", "export", "rekur export --to onnx")
+    need("onnx", "export", "rekur export --to onnx")
+    target = check_folder(folder, FORMAT, overwrite=overwrite)
+    saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    runner(saved)  # checks that features, program and answers belong to one model
+    program, weights = in_precision(*saved.program(), precision)
+    size = sum(array.nbytes for array in weights.values())
+    if size > LARGEST:
+        raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
+    engine = Engine(program, weights)
+    models = make_models(program, weights, {"fingerprint": saved.fingerprint})
+    measured = check_models(models, engine, tolerance)
+    begin = engine.initial_state() if program.causal else []
+    manifest = make_manifest(
+        program,
+        models,
+        features=saved.features().to_dict(),
+        targets=saved.config.get("targets", {}),
+        fingerprint=saved.fingerprint,
+        states=dict(zip([slot.name for slot in program.state], begin, strict=False)),
+        measured=measured,
+        tolerance=tolerance,
+        runtime=runtime.__version__,
+    )
+    files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
+    manifest["files"] = sorted([*files, MANIFEST, *RUNNERS])
+    files[MANIFEST] = render(manifest)
+    files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
+    write_folder(target, files, FORMAT, overwrite=overwrite)
+    sizes = {name: len(content) for name, content in files.items()}
+    return Exported(Path(folder), sizes, measured, tolerance, program.causal, program.precision)

@@ -1,0 +1,109 @@
+"""The data that the nodes of a program's ops share: the graph, the weights, the state, and the mask of padding.
+
+Axes: T time, B sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.export.onnx.graph import Graph, Value
+from rekur.export.onnx.matrix import Matrix
+from rekur.program import Op, Program
+from rekur.program.ops import SCALE
+
+
+class Frame:
+    """A graph of a program: of whole sequences, or of a single step with the state as input and output.
+
+    Args:
+        graph: the graph of the nodes.
+        program: the program.
+        weights: name -> array.
+        live: whether the graph is of a single step.
+    """
+
+    def __init__(self, graph: Graph, program: Program, weights: Mapping[str, Array], *, live: bool) -> None:
+        self.graph, self.program, self.weights, self.live = graph, program, weights, live
+        self.lengths = None
+        #: name -> the state after the step
+        self.after: dict[str, Value] = {}
+        #: register -> numbers of a row
+        self.sizes = {op.writes: op.size for _, op in program.ops()}
+        source = program.input
+        dtype, more = ("int64", ()) if source.kind == "tokens" else ("float32", (source.size,))
+        if live:
+            source_value = graph.input("input", dtype, ("batch", *more))
+            self._state = {
+                slot.name: graph.input(f"state.{slot.name}", slot.dtype, ("batch", *slot.shape))
+                for slot in program.state
+            }
+            self.input = source_value.unsqueeze(0)
+            return
+        source_value = graph.input("input", dtype, ("batch", "time", *more))
+        lengths = graph.input("lengths", "int64", ("batch",))
+        #: the shapes (B,) and (B, T) of the input before filling
+        self._sizes_given = (
+            graph.node("Shape", lengths),
+            graph.node("Shape", source_value, **({"end": 2} if more else {})),
+        )
+        turned = self._filled(source_value, len(more)).transpose(1, 0, *((2,) if more else ()))
+        self.steps = graph.node("Shape", turned, start=0, end=1)
+        self.rows = graph.node("Shape", turned, start=1, end=2)
+        none = np.zeros(1, np.int64)
+        self.lengths = graph.node("Slice", graph.node("Concat", lengths, none, axis=0), none, self.rows)
+        times = graph.node("Range", *(np.array(0, np.int64), self.steps.squeeze(0), np.array(1, np.int64)))
+        self.there = graph.node("Less", times.unsqueeze(1), self.lengths)
+        #: (T, B, 1): true for real steps, false for padding
+        self.mask = self.there.unsqueeze(2)
+        # values in the padding, such as NaN or an invalid token, reach no node
+        zero = np.zeros((), dtype)
+        self.input = graph.node("Where", self.mask if more else self.there, turned, zero)
+
+    def begins(self, name: str) -> Array:
+        """Return the initial state, without an axis for sequences."""
+        slot = next(slot for slot in self.program.state if slot.name == name)
+        if isinstance(slot.begins, str):
+            return self.weights[slot.begins].astype(slot.dtype)
+        return np.full(slot.shape, slot.begins, slot.dtype)
+
+    def state(self, name: str) -> Value:
+        """Return the state before a step (B, …)."""
+        if self.live:
+            return self._state[name]
+        first = self.begins(name)
+        shape = self.graph.node("Concat", self.rows, np.array(first.shape, np.int64), axis=0)
+        same = first.size and (first == first.flat[0]).all()
+        return self.graph.node("Expand", first.reshape(-1)[:1].copy() if same else first, shape)
+
+    def _filled(self, value: Value, more: int) -> Value:
+        """Return the input (B, T, …) with a dummy row if B = 0, and a dummy step if T = 0.
+
+        ONNX Runtime ends the process at a GRU or LSTM over no row, and at a loop over no step.
+        """
+        graph, (_, sizes) = self.graph, self._sizes_given
+        missing = graph.node("Equal", sizes, np.zeros(2, np.int64)).cast("int64")
+        behind = [np.zeros(more, np.int64)] if more else []
+        ends = graph.node("Concat", np.zeros(2 + more, np.int64), missing, *behind, axis=0)
+        return graph.node("Pad", value, ends, np.zeros((), "float32" if more else "int64"))
+
+    def as_given(self, value: Value, axes: int) -> Value:
+        """Return outputs (B, …) or (B, T, …) without the dummy row and step."""
+        if self.live:
+            return value
+        return self.graph.node("Slice", value, np.zeros(axes, np.int64), self._sizes_given[axes - 1])
+
+    def weight(self, op: Op, role: str) -> Value:
+        """Return a weight of an op as float32."""
+        name = op.weights[role]
+        return self.graph.matrix(name, self.matrix(name))
+
+    def matrix(self, name: str) -> Matrix:
+        """Return a weight as the program stores it."""
+        numbers = self.weights[name]
+        if self.program.weights[name].dtype != "int8":
+            return Matrix(numbers)
+        return Matrix(numbers, self.weights[name + SCALE].reshape(-1, *[1] * (numbers.ndim - 1)))

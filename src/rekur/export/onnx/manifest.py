@@ -1,0 +1,161 @@
+"""The manifest of an export: everything else that a runner needs, as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rekur._ids import START, UNKNOWN
+from rekur._version import __version__
+from rekur.export.onnx.check import Found
+from rekur.export.onnx.graph import IR_VERSION, OPSET
+from rekur.export.onnx.models import Models
+from rekur.features import restore
+from rekur.program import Program, State
+
+FORMAT, VERSION = "rekur-onnx", 1
+
+
+def make_manifest(
+    program: Program,
+    models: Models,
+    *,
+    features: Mapping[str, Any],
+    targets: Mapping[str, Any],
+    fingerprint: str,
+    states: Mapping[str, Any],
+    measured: Found,
+    tolerance: float,
+    runtime: str,
+) -> dict[str, Any]:
+    """Return the manifest as plain JSON.
+
+    Args:
+        program: the exported program.
+        models: its ONNX models.
+        features: from :meth:`rekur.features.Features.to_dict`.
+        targets: labels, or mean and scale, from the bundle's config.
+        fingerprint: of the bundle.
+        states: name -> the initial values of a state.
+        measured: the largest difference from the engine.
+        tolerance: the largest accepted difference.
+        runtime: the version of ONNX Runtime that ran the models.
+    """
+    checked = {
+        "difference": measured.difference,
+        "where": measured.where,
+        "tolerance": tolerance,
+        "onnxruntime": runtime,
+    }
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "rekur": __version__,
+        "task": program.task,
+        "fingerprint": fingerprint,
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        "checked": checked,
+        "precision": program.precision,
+        "input": {"kind": program.input.kind, "size": program.input.size},
+        "reading": reading(features, program.task),
+        "prediction": prediction(targets),
+        "graphs": {name: _ports(model) for name, model in models.items()},
+        # a batch of whole sequences may be empty; ONNX Runtime ends the process at an empty batch of single steps
+        "smallest_batch": {name: int(name == "step") for name in models},
+        "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
+        "targets": dict(targets),
+        "features": dict(features),
+    }
+
+
+def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
+    """Return how the runners read raw items: bytes, characters, letters and rows; all other items are tokens.
+
+    Args:
+        features: from :meth:`rekur.features.Features.to_dict`.
+        task: the task; language models read a start token, padding (0), before a text.
+
+    Returns:
+        the ``kind``; for characters the number of each (null for skipped ones); for rows means and scales, how missing
+        values are replaced (``hold``: by the previous value, or by ``fill`` at the start; ``zero``: by 0 after scaling;
+        ``error``: they are refused), and the channels with an indicator of missing values.
+
+    Example:
+        >>> from rekur.features import SymbolFeatures, TextFeatures
+        >>> numbers = reading(SymbolFeatures().fit(["AC"]).to_dict())["numbers"]
+        >>> numbers["A"], numbers["c"], numbers[" "]
+        (2, 3, None)
+        >>> reading(TextFeatures("word").fit(["a b"]).to_dict())["why"]
+        'words are cut by rekur.features; give token numbers'
+    """
+    options, learnt = features["options"], features["learnt"]
+    if features["kind"] == "series":
+        mean, scale, indicated = learnt["mean"], learnt["scale"], learnt["indicated"]
+        missing = {"missing": options["missing"], "fill": mean, "indicated": indicated, "indicators": len(indicated)}
+        if not options["standardise"]:
+            mean, scale = len(mean) * [0.0], len(mean) * [1.0]
+        return {"kind": "rows", "mean": mean, "scale": scale, **missing}
+    begin = {"begin": [START] if task == "language" else [], "max_length": options["max_length"]}
+    tokens = learnt["form"] if features["kind"] == "symbols" else learnt["tokens"]
+    if tokens == "byte" and not options["lowercase"] and options["digits"] != "zero":
+        return {"kind": "bytes", **begin}
+    if tokens in ("char", "letters"):
+        return {"kind": "characters", **begin, "numbers": _numbers(features)}
+    plural = {"word": "words", "bpe": "byte pairs", "byte": "folded bytes"}.get(tokens, tokens)
+    return {"kind": "tokens", "why": f"{plural} are cut by rekur.features; give token numbers", **begin}
+
+
+def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the token of every character in the vocabulary, also after folding; None for skipped characters."""
+    transform = restore({**features, "options": {**features["options"], "max_length": None}}).transform
+    vocabulary = set(features["learnt"]["vocabulary"])
+    letters = features["kind"] == "symbols"
+    numbers: dict[str, int | None] = {}
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if letters and character.isspace():
+            numbers[character] = None
+        elif vocabulary & {character, character.lower(), character.upper()} or character.isdecimal():
+            token = int(transform(character)[0])
+            if token != UNKNOWN:
+                numbers[character] = token
+    return numbers
+
+
+def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how scores become a prediction: labels and their probabilities, a number, or the next token.
+
+    Args:
+        targets: from the bundle's config.
+
+    Example:
+        >>> prediction({"target_mean": 2.0, "target_scale": 0.5})
+        {'kind': 'number', 'mean': 2.0, 'scale': 0.5}
+    """
+    if "labels" in targets:
+        labels = targets["labels"]
+        told = {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": labels}
+        if any(isinstance(label, int) and abs(label) >= 2**53 for label in labels):
+            told["names"] = [str(label) for label in labels]  # JavaScript rounds such large numbers
+        return told
+    if "target_mean" in targets:
+        return {"kind": "number", "mean": targets["target_mean"], "scale": targets["target_scale"]}
+    return {"kind": "token"}
+
+
+def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:
+    begins = states[slot.name].tolist() if isinstance(slot.begins, str) else slot.begins
+    return {"shape": list(slot.shape), "dtype": slot.dtype, "begins": begins}
+
+
+def _ports(model: Any) -> dict[str, Any]:
+    """Return the names, types and axes of the inputs and outputs of a graph."""
+    both = {"inputs": model.graph.input, "outputs": model.graph.output}
+    return {side: {port.name: _port(port) for port in ports} for side, ports in both.items()}
+
+
+def _port(port: Any) -> dict[str, Any]:
+    tensor = port.type.tensor_type
+    axes = [axis.dim_param or axis.dim_value for axis in tensor.shape.dim]
+    return {"dtype": {1: "float32", 7: "int64"}[tensor.elem_type], "axes": axes}

@@ -1,0 +1,114 @@
+"""Pools as ONNX operators: over whole sequences at once, and as the update of a running state.
+
+Axes: T time, B sequences, D numbers of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from rekur.export.onnx.frame import Frame
+from rekur.export.onnx.graph import Value
+from rekur.program import Op
+
+_LOWEST = float(np.finfo(np.float32).min)
+
+
+def pool(frame: Frame, op: Op, x: Value) -> Value:
+    """Return the output of a pool (B, D): over whole sequences (T, B, D), or over its state and one step (1, B, D)."""
+    if frame.live:
+        return LIVE[op.kind](frame, op, x.squeeze(0))
+    return WHOLE[op.kind](frame, op, x)
+
+
+def _some(frame: Frame, row: Value) -> Value:
+    """Return rows (B, D), zeros for sequences without a step."""
+    some = frame.graph.node("Greater", frame.lengths, np.array(0, np.int64))
+    return frame.graph.node("Where", some.unsqueeze(1), row, 0.0)
+
+
+def _last(frame: Frame, op: Op, x: Value) -> Value:
+    graph, lengths = frame.graph, frame.lengths
+    ones = np.array(1, np.int64)
+    last = graph.node("Max", graph.node("Sub", lengths, ones), np.array(0, np.int64))
+    rows = graph.node("Range", np.array(0, np.int64), frame.rows.squeeze(0), ones)
+    places = graph.node("Concat", last.unsqueeze(1), rows.unsqueeze(1), axis=1)
+    return _some(frame, graph.node("GatherND", x, places))
+
+
+def _ends(frame: Frame, op: Op, x: Value) -> Value:
+    half = op.size // 2
+    first = x.slice(0, 1, 0).squeeze(0).slice(half, None, 1)
+    return frame.graph.node("Concat", _last(frame, op, x.slice(0, half, 2)), _some(frame, first), axis=1)
+
+
+def _mean(frame: Frame, op: Op, x: Value) -> Value:
+    total = frame.graph.node("Where", frame.mask, x, 0.0).reduce("Sum", 0)
+    steps = frame.graph.node("Max", frame.lengths, np.array(1, np.int64))
+    return total / steps.cast("float32").unsqueeze(1)
+
+
+def _max(frame: Frame, op: Op, x: Value) -> Value:
+    return _some(frame, frame.graph.node("Where", frame.mask, x, _LOWEST).reduce("Max", 0))
+
+
+def _scores(frame: Frame, op: Op, x: Value) -> Value:
+    weight, bias, score = (frame.weight(op, role) for role in ("weight", "bias", "score"))
+    return (x @ frame.graph.turned(weight) + bias).apply("Tanh") @ frame.graph.turned(score)
+
+
+def _attention(frame: Frame, op: Op, x: Value) -> Value:
+    graph = frame.graph
+    scores = graph.node("Where", frame.mask, _scores(frame, op, x), _LOWEST)
+    shares = graph.node("Softmax", scores, axis=0)
+    return graph.node("Where", frame.mask, shares * x, 0.0).reduce("Sum", 0)
+
+
+def _next_last(frame: Frame, op: Op, x: Value) -> Value:
+    frame.after[op.state["last"]] = x
+    return x
+
+
+def _counted(frame: Frame, op: Op) -> tuple[Value, Value]:
+    """Return the count of steps (B, 1) including this one, and whether there was an earlier one."""
+    graph, count = frame.graph, frame.state(op.state["count"])
+    frame.after[op.state["count"]] = now = graph.node("Add", count, np.array(1, np.int64))
+    return now, graph.node("Greater", count, np.array(0, np.int64))
+
+
+def _next_mean(frame: Frame, op: Op, x: Value) -> Value:
+    count, _ = _counted(frame, op)
+    mean = frame.state(op.state["mean"])
+    frame.after[op.state["mean"]] = now = mean + (x - mean) / count.cast("float32")
+    return now
+
+
+def _next_max(frame: Frame, op: Op, x: Value) -> Value:
+    _, begun = _counted(frame, op)
+    larger = frame.graph.node("Max", frame.state(op.state["largest"]), x)
+    frame.after[op.state["largest"]] = now = frame.graph.node("Where", begun, larger, x)
+    return now
+
+
+def _next_attention(frame: Frame, op: Op, x: Value) -> Value:
+    graph, score = frame.graph, _scores(frame, op, x)
+    total, mass, top = (frame.state(op.state[role]) for role in ("total", "mass", "top"))
+    begun = graph.node("Greater", mass, 0.0)
+    now = graph.node("Where", begun, graph.node("Max", top, score), score)
+    decay = graph.node("Where", begun, (graph.node("Where", begun, top, now) - now).apply("Exp"), 0.0)
+    share = (score - now).apply("Exp")
+    total, mass = total * decay + share * x, mass * decay + share
+    frame.after |= {op.state["total"]: total, op.state["mass"]: mass, op.state["top"]: now}
+    return total / mass
+
+
+Emit = Callable[[Frame, Op, Value], Value]
+WHOLE: Mapping[str, Emit] = MappingProxyType(
+    {"last": _last, "ends": _ends, "mean": _mean, "max": _max, "attention": _attention}
+)
+LIVE: Mapping[str, Emit] = MappingProxyType(
+    {"last": _next_last, "mean": _next_mean, "max": _next_max, "attention": _next_attention}
+)

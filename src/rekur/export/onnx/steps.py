@@ -1,0 +1,231 @@
+"""The ops of a body and a head as ONNX operators.
+
+Axes: T time, B sequences, D numbers of a row that is read, O of one that is written, V tokens, K steps of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from rekur._ids import SPREAD
+from rekur._tensors import Array
+from rekur.export.onnx.frame import Frame
+from rekur.export.onnx.graph import Value
+from rekur.export.onnx.recur import recur
+from rekur.program import Op
+
+_FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    name = op.weights["table"]
+    return frame.graph.rows(name, frame.matrix(name), reads[0])
+
+
+def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    weight = frame.weight(op, "weight")
+    if "rows" in op.options:
+        first, end = op.options["rows"]
+        matrix = weight.slice(first, end, 0).transpose(1, 0)
+    else:
+        matrix = frame.graph.turned(weight)
+    product = reads[0] @ matrix
+    return product + frame.weight(op, "bias") if "bias" in op.weights else product
+
+
+def _activation(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return reads[0].apply(_FUNCTIONS[op.options["function"]])
+
+
+def _layer_norm(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    gain, bias = frame.weight(op, "gain"), frame.weight(op, "bias")
+    epsilon = op.options["epsilon"]
+    return frame.graph.node("LayerNormalization", reads[0], gain, bias, axis=-1, epsilon=epsilon)
+
+
+def _add(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return reads[0] + reads[1]
+
+
+def _concat(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return frame.graph.node("Concat", *reads, axis=-1)
+
+
+def _softmax(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return frame.graph.node("Softmax", reads[0], axis=-1)
+
+
+def _log_softmax(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return frame.graph.node("LogSoftmax", reads[0], axis=-1)
+
+
+def _clusters(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    first, *inside = reads
+    frequent = op.size - sum(frame.sizes[name] for name in op.reads[1:])
+    head, *each = first.split(frequent, *(len(inside) * [1]))
+    parts = [part + log_mass for part, log_mass in zip(inside, each, strict=True)]
+    return frame.graph.node("Concat", head, *parts, axis=-1)
+
+
+def _padding(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    ends = np.array([1, 0], np.int64)
+    return frame.graph.node("Pad", reads[0], ends, -np.inf, np.array([-1], np.int64))
+
+
+def _with_earlier(frame: Frame, name: str, x: Value) -> Value:
+    """Return steps with the window of earlier steps in front, along time, and update the window."""
+    keep = frame.begins(name).shape[0]
+    window = frame.state(name)
+    axes = (1, 0) if frame.begins(name).ndim == 1 else (1, 0, 2)
+    joined = frame.graph.node("Concat", window.transpose(*axes), x, axis=0)
+    if frame.live:
+        frame.after[name] = joined.slice(-keep, None, 0).transpose(*axes)
+    return joined
+
+
+def _conv(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    x = reads[0]
+    if "before" in op.state:
+        x = _with_earlier(frame, op.state["before"], x)
+    weight, bias = frame.weight(op, "weight"), frame.weight(op, "bias")
+    return frame.graph.node("Conv", x.transpose(1, 2, 0), weight, bias).transpose(2, 0, 1)
+
+
+def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    graph, orders, name = frame.graph, op.options["orders"], op.state["before"]
+    keep = max(orders) - 1
+    joined = _with_earlier(frame, name, reads[0])
+    key, total = _mix(reads[0]), None
+    for back in range(1, max(orders)):
+        key = _mix(graph.node("BitwiseXor", key, joined.slice(keep - back, -back, 0)))
+        order = back + 1
+        if order in orders:
+            vectors = _vectors_of(frame, op, order, key)
+            total = vectors if total is None else total + vectors
+    return reads[0] if total is None else total
+
+
+def _recall(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    """Store each step's token as the follower of the run before it, then look up the follower of the run it ends."""
+    graph, keep, slots = frame.graph, max(op.options["orders"]), op.options["slots"]
+    joined = _with_earlier(frame, op.state["before"], reads[0])
+    window = [reads[0], *(joined.slice(keep - back, -back, 0) for back in range(1, keep + 1))]
+    followers, memories = [], []
+    for index, order in enumerate(op.options["orders"]):
+        read, written = _run_key(window[:order]), _run_key(window[1 : order + 1])
+        entries = graph.node("BitwiseOr", _shift(_mark(written), 32, "LEFT"), reads[0])
+        reads_at, writes_at = (_bits(_shift(key, 12, "RIGHT"), slots - 1) for key in (read, written))
+        if frame.live:
+            memory = graph.node("Gather", frame.state(op.state["memory"]), np.array(index, np.int64), axis=1)
+            turned = [value.transpose(1, 0) for value in (writes_at, entries, reads_at)]
+            memory = graph.node("ScatterElements", memory, turned[0], turned[1], axis=1)
+            seen = graph.node("GatherElements", memory, turned[2], axis=1).transpose(1, 0)
+            memories.append(memory.unsqueeze(1))
+        else:
+            seen = _latest(frame, entries, writes_at, reads_at)
+        same = graph.node("Equal", _shift(seen, 32, "RIGHT"), _mark(read))
+        followers.append(graph.node("Where", same, _bits(seen, 0xFFFFFFFF), np.array(0, np.int64)).unsqueeze(-1))
+    if memories:
+        frame.after[op.state["memory"]] = graph.node("Concat", *memories, axis=1)
+    name = op.weights["table"]
+    rows = graph.rows(name, frame.matrix(name), graph.node("Concat", *followers, axis=-1))
+    return rows.reshape(0, 0, op.size)
+
+
+def _latest(frame: Frame, entries: Value, writes: Value, reads: Value) -> Value:
+    """Return the entry that each step reads (T, B), 0 for an empty slot; compare each step with all earlier ones."""
+    graph, none = frame.graph, np.array(-1, np.int64)
+    times = graph.node("Range", np.array(0, np.int64), frame.steps.squeeze(0), np.array(1, np.int64))
+    earlier = graph.node("LessOrEqual", times.unsqueeze(0), times.unsqueeze(1)).unsqueeze(2)
+    same = graph.node("And", graph.node("Equal", writes.unsqueeze(0), reads.unsqueeze(1)), earlier)
+    last = graph.node("Where", same, times.unsqueeze(0, 2), none).reduce("Max", 1)
+    entry = graph.node("GatherElements", entries, graph.node("Max", last, np.array(0, np.int64)), axis=0)
+    return graph.node("Where", graph.node("Less", last, np.array(0, np.int64)), np.array(0, np.int64), entry)
+
+
+def _run_key(tokens: list[Value]) -> Value:
+    """Return a 64-bit key for runs of tokens, the last token first."""
+    key = _mix(tokens[0])
+    for token in tokens[1:]:
+        key = _mix(key.graph.node("BitwiseXor", key, token))
+    return key
+
+
+def _mark(key: Value) -> Value:
+    return _shift(key, 33, "RIGHT")
+
+
+def _bits(value: Value, mask: int) -> Value:
+    return value.graph.node("BitwiseAnd", value, np.array(mask, np.int64))
+
+
+def _shift(value: Value, places: int, direction: str) -> Value:
+    """Return numbers with their bits shifted, filled with 0."""
+    graph = value.graph
+    moved = graph.node("BitShift", value.cast("uint64"), np.array(places, np.uint64), direction=direction)
+    return moved.cast("int64")
+
+
+def _mix(key: Value) -> Value:
+    """Return 64-bit hashes of keys; multiplication wraps around."""
+    graph = key.graph
+    spread = np.array(SPREAD, np.int64)
+    key = graph.node("Mul", key, spread)
+    return graph.node("Mul", graph.node("BitwiseXor", key, _shift(key, 29, "RIGHT")), spread)
+
+
+def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
+    """Return the vector of each run by a lookup in buckets of keys; unknown runs get row 0 of the table."""
+    graph, name = frame.graph, op.weights[f"table_{order}"]
+    table, run_keys = frame.matrix(name), frame.weights[op.weights[f"runs_{order}"]]
+    if not len(run_keys):
+        return graph.rows(name, table, graph.node("Sub", key, key))
+    places, starts, most = _buckets(run_keys)
+    # repeat the last key so that every lookup reads a whole bucket; the vector of unknown runs is the table's last row
+    keys, none = run_keys[np.append(places, places[-1:].repeat(most))], np.array(len(places), np.int32)
+    rows_of = np.append(places + 1, 0)
+    bucket = graph.node("BitwiseAnd", key, np.array(len(starts) - 1, np.int64))
+    first = graph.node("Gather", graph.weight(f"{op.writes}.starts_{order}", starts), bucket, axis=0)
+    near = graph.node("Add", first.unsqueeze(-1), np.arange(most, dtype=np.int32))
+    there = graph.node("Gather", graph.weight(f"{op.writes}.keys_{order}", keys), near, axis=0)
+    same = graph.node("Equal", there, key.unsqueeze(-1))
+    row = graph.node("Where", same, near, none).reduce("Min", -1)
+    return graph.rows(f"{name}.by_bucket", table.map(lambda rows: rows[rows_of]), row)
+
+
+def _buckets(run_keys: Array) -> tuple[Array, Array, int]:
+    """Sort keys into buckets by their last bits, one or two keys in each on average.
+
+    Returns:
+        the indices of the keys, bucket by bucket; the start of each bucket; the size of the largest bucket.
+    """
+    _, places = np.unique(run_keys, return_index=True)
+    count = 1 << (len(places).bit_length() - 1)
+    buckets = run_keys[places] & np.int64(count - 1)
+    sizes = np.bincount(buckets, minlength=count)
+    starts = np.cumsum(sizes) - sizes
+    return places[np.argsort(buckets, kind="stable")], starts.astype(np.int32), int(sizes.max())
+
+
+Emit = Callable[[Frame, Op, list[Value]], Value]
+STEPS: Mapping[str, Emit] = MappingProxyType(
+    {
+        "embed": _embed,
+        "ngrams": _ngrams,
+        "recall": _recall,
+        "conv": _conv,
+        "recur": recur,
+        "affine": _affine,
+        "activation": _activation,
+        "layer_norm": _layer_norm,
+        "add": _add,
+        "concat": _concat,
+        "softmax": _softmax,
+        "log_softmax": _log_softmax,
+        "clusters": _clusters,
+        "padding": _padding,
+    }
+)

@@ -1,7 +1,0 @@
-"""Programs as ONNX models, compared with the engine before they are written."""
-
-from rekur.ship.to_onnx.check import Found, check_models
-from rekur.ship.to_onnx.export import Exported, export_onnx
-from rekur.ship.to_onnx.models import make_models
-
-__all__ = ["Exported", "Found", "check_models", "export_onnx", "make_models"]
