@@ -30,6 +30,7 @@ RUNTIME = {
     "_schemes": -1,
     "_tensors": -1,
     "_version": -1,
+    "_options": 0,
     "_stepper": 1,
     "data": 1,
     "decode": 1,
