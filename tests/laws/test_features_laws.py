@@ -12,7 +12,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.profiles import draws
 
-from rekur.features import Features, SeriesFeatures, SymbolFeatures, TextFeatures, cut, load
+from rekur.features import (
+    FEATURES,
+    Features,
+    SeriesFeatures,
+    SymbolFeatures,
+    TextFeatures,
+    WordFeatures,
+    cut,
+    load,
+)
 
 # Characters at which tokens begin, end, grow or are folded in a special way, besides all others.
 SPECIAL = "aZé 'ʼ’-.,3٣_!\n\t\u00a0\u200b\u200d\ufeff\u0301\ufe0f\u20e3漢カ❤👩🏽🇫🇷\ud83dİΣßक्ष\u2010①❶"
@@ -214,7 +223,43 @@ def test_moments_do_not_depend_on_how_steps_are_shared_out(items: list[Any]) -> 
     assert (features.scale_[np.ptp(rows, axis=0) == 0] == 1).all()
 
 
-EVERY: list[Features] = [*FITTED, *SYMBOLS, SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]])]
+WORDS = [
+    WordFeatures(min_count=1).fit([["The", "cat's", "3.14"], ["the", "end"]]),
+    WordFeatures(fold_case=False, prefixes=0, suffixes=2, shape=False, buckets=7).fit([["a", "a", "B"]]),
+    WordFeatures(min_count=1, prefixes=3, suffixes=0, max_vocabulary=3).fit([["漢字", "é"]]),
+]
+WORD = st.text(st.one_of(st.sampled_from("aZé3-.漢İΣß\ud83d"), st.characters()), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("features", WORDS, ids=repr)
+@draws(40)
+@given(
+    words=st.lists(st.one_of(st.sampled_from(["The", "cat's", "a"]), WORD.filter(lambda word: not word.isspace()))),
+    cuts=st.lists(st.integers(0, 10_000), max_size=6),
+)
+def test_words_any_cut_is_the_whole(features: WordFeatures, words: list[str], cuts: list[int]) -> None:
+    check_live(features, words, parts_of(words, cuts))
+    check_live(features, words, words)
+    ids = features.transform(words)
+    assert ids.shape == (len(words), len(features.sizes))
+    assert (ids > 0).all()
+    assert (ids < features.sizes).all()
+    alone = [WordFeatures.from_dict(features.to_dict()).transform([word]) for word in words]
+    np.testing.assert_array_equal(np.concatenate([ids[:0], *alone]), ids)
+
+
+EVERY: list[Features] = [*FITTED, *SYMBOLS, SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]]), *WORDS]
+
+
+def test_every_kind_is_listed() -> None:
+    assert {features.kind for features in EVERY} == set(FEATURES)
+
+
+def item_for(features: Features) -> Any:
+    """Return an item of four steps or more that the features take."""
+    if isinstance(features, WordFeatures):
+        return ["The", "cat's", "unseen", "3.14", "漢"]
+    return [[0.3, None], [0.1, 5]] if isinstance(features, SeriesFeatures) else "The cat's 3.14 ACGTaa->b a"
 
 
 @pytest.mark.parametrize("features", EVERY, ids=repr)
@@ -224,7 +269,7 @@ def test_saved_is_loaded(features: Features, tmp_path: Any) -> None:
     assert type(loaded) is type(features)
     assert loaded.size == features.size
     assert json.dumps(loaded.to_dict()) == json.dumps(features.to_dict())
-    item = [[0.3, None], [0.1, 5]] if isinstance(features, SeriesFeatures) else "The cat's 3.14 ACGTaa->b a"
+    item = item_for(features)
     np.testing.assert_array_equal(loaded.transform(item), features.transform(item))
     again = tmp_path / "again"
     again.mkdir()
@@ -234,8 +279,8 @@ def test_saved_is_loaded(features: Features, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("features", EVERY, ids=repr)
 def test_copy_and_reset(features: Features) -> None:
-    is_series = isinstance(features, SeriesFeatures)
-    head, tail = ([[1, 2], [3, None]], [[None, 1]]) if is_series else ("The ca->", "t's->")
+    item = item_for(features)
+    head, tail = item[: len(item) // 2], item[len(item) // 2 :]
     stream = features.stream()
     first = stream.push(head)
     twin = stream.copy()
@@ -254,6 +299,7 @@ def test_only_training_items_are_learnt_from() -> None:
         before = json.dumps(features.to_dict())
         stream = features.stream()
         item: Any = [[9e3, None]] * 3 if isinstance(features, SeriesFeatures) else "unseen Unseen UNSEEN"
+        item = item.split() if isinstance(features, WordFeatures) else item
         features.transform(item)
         stream.push(item)
         assert json.dumps(features.to_dict()) == before

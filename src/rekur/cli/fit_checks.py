@@ -59,7 +59,8 @@ def _check_kind(kind: str, options: Mapping[str, Any]) -> None:
     """Raise for an option that has no effect on items of a kind."""
     from rekur.features import FEATURES
 
-    taken = {name: set(inspect.signature(features).parameters) for name, features in FEATURES.items()}
+    names_of = {name: inspect.signature(features).parameters for name, features in FEATURES.items()}
+    taken = {name: set(names) for name, names in names_of.items() if name != "words"}
     features: Mapping[str, Any] = options.get("feature_options", {})
     kinds = {name: [each for each, names in taken.items() if name in names] for name in features}
     for name, value in {**options, **features}.items():

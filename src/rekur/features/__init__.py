@@ -16,6 +16,7 @@ from rekur.features.saved import damaged, field
 from rekur.features.series import SeriesFeatures
 from rekur.features.symbols import SymbolFeatures
 from rekur.features.text import TextFeatures
+from rekur.features.words import WordFeatures
 
 __all__ = [
     "FEATURES",
@@ -24,6 +25,7 @@ __all__ = [
     "SeriesFeatures",
     "SymbolFeatures",
     "TextFeatures",
+    "WordFeatures",
     "load",
     "make_features",
     "restore",
@@ -31,7 +33,7 @@ __all__ = [
 
 #: every kind of features by its name
 FEATURES: Mapping[str, type[Features]] = MappingProxyType(
-    {cls.kind: cls for cls in (TextFeatures, SeriesFeatures, SymbolFeatures)}
+    {cls.kind: cls for cls in (TextFeatures, SeriesFeatures, SymbolFeatures, WordFeatures)}
 )
 
 
@@ -39,7 +41,7 @@ def make_features(kind: str, **options: Any) -> Features:
     """Return new features of a kind, not fitted yet.
 
     Args:
-        kind: ``"text"``, ``"series"`` or ``"symbols"``.
+        kind: ``"text"``, ``"series"``, ``"symbols"`` or ``"words"``.
         options: what the class of that kind takes.
 
     Raises:

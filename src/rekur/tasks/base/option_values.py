@@ -111,7 +111,7 @@ def _check_features(kind: str, options: Mapping[str, Any]) -> None:
     if kind != "auto":
         make_features(kind, **options)
         return
-    names = sorted({name for features in FEATURES.values() for name in inspect.signature(features).parameters})
+    names = sorted({name for items in KINDS[1:] for name in inspect.signature(FEATURES[items]).parameters})
     _check.no_unknown("feature option", options, names)
 
 

@@ -1,0 +1,314 @@
+"""Lists of words as columns of ids: the word itself, its beginnings and ends, and its shape.
+
+Axes: T tokens, C columns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur import _check
+from rekur._ids import RESERVED, mix
+from rekur._values import is_row, members
+from rekur.errors import InputError, OptionError, describe
+from rekur.features import cut
+from rekur.features.base import VERSION, Features, FeatureStream, Phrase, check_items, check_state, type_of
+from rekur.features.saved import check_head, damaged, field, texts
+from rekur.features.vocabulary import Vocabulary
+
+_OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets")
+#: the longest prefix or suffix
+LONGEST_AFFIX = 8
+#: characters of a shape; a longer word is cut
+_LONGEST_SHAPE = 24
+#: words whose ids are remembered; a word is looked up in a tenth of the time that its ids take to make
+_MOST_REMEMBERED = 1 << 17
+
+Columns = NDArray[np.int32]
+
+
+class WordFeatures(Features):
+    """Lists of tokens as columns of ids, int32 (T, C).
+
+    The first column is the word: 0 padding, 1 unknown, then by frequency, then alphabetically. The other columns are
+    hashes in [2, ``buckets``): of the first 1, 2, … characters, of the last 1, 2, … characters, and of the shape, in
+    which capitals are ``X``, other letters ``x`` and digits ``d``, and runs of more than two are cut. They say
+    something of words that training lacks. A word shorter than a prefix or suffix counts as it stands.
+
+    Args:
+        fold_case: read capitals as small letters in all columns but the shape.
+        max_vocabulary: the most word ids V, padding and unknown included; None for no bound.
+        min_count: how often a word must occur in training to be known.
+        prefixes: longest prefix, in [0, 8]; one column for each length from 1 on.
+        suffixes: longest suffix, in [0, 8].
+        shape: add a column for the shape.
+        buckets: ids of each hashed column, in [3, 2**20].
+
+    Attributes:
+        vocabulary_: the known words.
+        known_share_: the share in [0, 1] of training words that are known.
+
+    Example:
+        >>> features = WordFeatures(min_count=1, prefixes=0, suffixes=2).fit([["The", "cat"], ["the", "end"]])
+        >>> features.columns
+        ('word', 'suffix 1', 'suffix 2', 'shape')
+        >>> features.transform(["The", "bat"])[:, 0].tolist()
+        [2, 1]
+        >>> bool((features.transform(["bat"])[0, 1:] == features.transform(["cat"])[0, 1:]).all())
+        True
+    """
+
+    kind: ClassVar[str] = "words"
+    is_discrete = True
+
+    def __init__(
+        self,
+        *,
+        fold_case: bool = True,
+        max_vocabulary: int | None = None,
+        min_count: int = 2,
+        prefixes: int = 4,
+        suffixes: int = 4,
+        shape: bool = True,
+        buckets: int = 5000,
+    ) -> None:
+        self.fold_case = _check.flag("fold_case", fold_case)
+        low = RESERVED + 1
+        self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
+        self.min_count = _check.whole("min_count", min_count, 1)
+        self.prefixes = _check.whole("prefixes", prefixes, 0, LONGEST_AFFIX)
+        self.suffixes = _check.whole("suffixes", suffixes, 0, LONGEST_AFFIX)
+        self.shape = _check.flag("shape", shape)
+        self.buckets = _check.whole("buckets", buckets, low, 2**20)
+        self._vocabulary: Vocabulary | None = None
+
+    def __repr__(self) -> str:
+        options = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
+        return f"WordFeatures({', '.join(option for option in options if not option.endswith('=None'))})"
+
+    @property
+    def size(self) -> int:
+        """Number of word ids V, padding and unknown included."""
+        return self._fitted().size
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The name of each column, (C,)."""
+        prefixes = [f"prefix {length}" for length in range(1, self.prefixes + 1)]
+        suffixes = [f"suffix {length}" for length in range(1, self.suffixes + 1)]
+        return ("word", *prefixes, *suffixes, *(["shape"] if self.shape else []))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of ids of each column, (C,)."""
+        return (self.size, *[self.buckets] * (len(self.columns) - 1))
+
+    @property
+    def vocabulary_(self) -> tuple[str, ...]:
+        """The known words in the order of their ids, from 2 on."""
+        return self._fitted().tokens
+
+    def fit(self, items: Iterable[Any]) -> Self:
+        """Learn the vocabulary from training items, in one pass.
+
+        Args:
+            items: lists of words.
+
+        Raises:
+            InputError: an item is no list of words, or there is no word.
+            OptionError: no word occurs ``min_count`` times.
+        """
+        counts: Counter[str] = Counter()
+        for number, item in enumerate(check_items(items), start=1):
+            counts.update(map(self._fold, check_words(item, f"item {number}")))
+        if not counts:
+            fix = "Check that the right column was read."
+            raise InputError(describe("items", Phrase("no word"), "lists of words to learn from", fix))
+        vocabulary = Vocabulary.from_counts(counts, max_size=self.max_vocabulary, min_count=self.min_count)
+        if not vocabulary.tokens:
+            most = max(counts.values())
+            expected = f"a number of times that some word occurs in training, at most {most}"
+            raise OptionError(
+                describe("min_count", self.min_count, expected, f"Use min_count={most} (--min-count {most}).")
+            )
+        self._settle(vocabulary, vocabulary.share_known(counts))
+        return self
+
+    def transform(self, item: Any) -> Columns:
+        """Return the ids of the words of an item, int32 (T, C)."""
+        self._fitted()
+        return self._ids(check_words(item, "item"))
+
+    def context(self, item: Any) -> list[str]:
+        """Return the words of an item, one a step."""
+        return check_words(item, "item")
+
+    def stream(self) -> WordStream:
+        """Return a new live sequence."""
+        self._fitted()
+        return WordStream(self)
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return (subject, text) pairs that tell a person how words are read."""
+        vocabulary = self._fitted()
+        shown = ", ".join(vocabulary.tokens[:12]) + (", …" if len(vocabulary.tokens) > 12 else "")
+        lengths = [
+            f"{name} of 1 to {longest} characters" if longest > 1 else f"{name} of 1 character"
+            for name, longest in (("prefixes", self.prefixes), ("suffixes", self.suffixes))
+            if longest
+        ]
+        hashed = " and ".join([*lengths, *(["shape"] if self.shape else [])])
+        return [
+            ("capitals", "read as small letters, but for the shape" if self.fold_case else "kept"),
+            ("vocabulary", f"{len(vocabulary.tokens):,}: {shown}"),
+            ("known", f"{100 * self.known_share_:.1f} % of the words in training"),
+            *([("parts of words", f"{hashed}, hashed into {self.buckets:,} ids each")] if hashed else []),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that was learned, as plain JSON."""
+        learned = {"known": self.known_share_, "vocabulary": list(self.vocabulary_)}
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learned}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return the features that :meth:`to_dict` described.
+
+        Raises:
+            BundleError: a field is missing or damaged, or the version is newer than this one.
+        """
+        checked = check_head(saved, cls.kind)
+        options, learned = field(checked, "options", dict), field(checked, "learnt", dict)
+        if set(options) != set(_OPTIONS):
+            raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
+        features = cls(**options)
+        features._settle(Vocabulary(texts(learned, "vocabulary")), field(learned, "known", float))
+        return features
+
+    def _settle(self, vocabulary: Vocabulary, known_share: float) -> None:
+        self._vocabulary, self.known_share_ = vocabulary, known_share
+        self._remembered: dict[str, bytes] = {}
+
+    def _fitted(self) -> Vocabulary:
+        if self._vocabulary is None:
+            raise self._not_fitted()
+        return self._vocabulary
+
+    def _fold(self, word: str) -> str:
+        word = cut.whole_characters(word)
+        return word.lower() if self.fold_case else word
+
+    def _ids(self, words: list[str]) -> Columns:
+        """Return the ids of words, (T, C)."""
+        rows = self._remembered
+        unseen = [word for word in dict.fromkeys(words) if word not in rows]
+        if unseen:
+            made = dict(zip(unseen, map(bytes, self._make_ids(unseen)), strict=True))
+            if len(rows) + len(made) <= _MOST_REMEMBERED:
+                rows.update(made)
+            else:
+                rows = rows | made
+        ids = np.frombuffer(b"".join([rows[word] for word in words]), np.int32)
+        return ids.reshape(len(words), len(self.columns)).copy()
+
+    def _make_ids(self, words: list[str]) -> Columns:
+        folded = [self._fold(word) for word in words]
+        columns: list[NDArray[Any]] = [self._fitted().ids(folded)]
+        if self.prefixes:
+            columns += self._hashes([word[: self.prefixes] for word in folded], self.prefixes)
+        if self.suffixes:
+            columns += self._hashes([word[: -self.suffixes - 1 : -1] for word in folded], self.suffixes)
+        if self.shape:
+            columns.append(self._hashes(list(map(shape_of, words)), _LONGEST_SHAPE)[-1])
+        return np.stack(columns, axis=1).astype(np.int32)
+
+    def _hashes(self, parts: list[str], longest: int) -> list[NDArray[np.int64]]:
+        """Return a column for each length from 1 on: hashes of the first characters of texts, in [2, buckets)."""
+        codes = np.zeros((len(parts), longest), np.int64)
+        for row, part in enumerate(parts):
+            codes[row, : len(part)] = [ord(character) for character in part]
+        keys, columns = np.zeros(len(parts), np.int64), []
+        for length in range(longest):
+            keys = np.where(codes[:, length] > 0, mix(keys + codes[:, length]), keys)
+            columns.append(RESERVED + (keys & 0x7FFFFFFF) % (self.buckets - RESERVED))
+        return columns
+
+
+class WordStream(FeatureStream):
+    """A live sequence of words: each is certain at once."""
+
+    def __init__(self, features: WordFeatures) -> None:
+        self._features = features
+
+    def push(self, event: Any) -> Columns:
+        """Take the next word, or a list of words, and return their ids, int32 (T, C)."""
+        return self._features._ids(check_words([event] if isinstance(event, str) else event, "event"))
+
+    def pending(self) -> Columns:
+        """Return no ids, int32 (0, C)."""
+        return np.empty((0, len(self._features.columns)), np.int32)
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the kind of the stream; nothing else is remembered."""
+        return {"kind": self._features.kind}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Check a state of :meth:`get_state`."""
+        check_state(state, self._features.kind, {})
+
+
+def check_words(item: Any, thing: str) -> list[str]:
+    """Return an item as a list of words.
+
+    Args:
+        item: a list, a tuple or an array of texts; may be empty.
+        thing: the name of the item in messages.
+
+    Raises:
+        InputError: it is no list, or an entry is no text or blank.
+
+    Example:
+        >>> check_words(("Ada", "left"), "item")
+        ['Ada', 'left']
+    """
+    if not is_row(item):
+        fix = "Put its words into a list." if isinstance(item, str) else ""
+        raise InputError(describe(thing, item if isinstance(item, str) else type_of(item), "a list of words", fix))
+    words = list(members(item))
+    for number, word in enumerate(words, start=1):
+        if type(word) is not str:
+            if not isinstance(word, str):
+                got = Phrase("nothing") if word is None else type_of(word)
+                raise InputError(describe(f"{thing}, word {number}", got, "a text"))
+            words[number - 1] = str(word)
+        if not word or word.isspace():
+            expected = "one character or more that is no blank"
+            raise InputError(describe(f"{thing}, word {number}", word, expected))
+    return words
+
+
+def shape_of(word: str) -> str:
+    """Return the shape of a word: capitals are ``X``, other letters ``x``, digits ``d``, at most two in a row.
+
+    Example:
+        >>> shape_of("iPhone"), shape_of("2,000"), shape_of("U.S.")
+        ('xXxx', 'd,dd', 'X.X.')
+    """
+    shape = ""
+    for character in word[: 4 * _LONGEST_SHAPE]:
+        if character.isalpha():
+            character = "X" if character.isupper() else "x"
+        elif character.isdigit():
+            character = "d"
+        if not shape.endswith(2 * character):
+            shape += character
+    return shape[:_LONGEST_SHAPE]
