@@ -44,7 +44,7 @@ def changed(saved: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ),
         (
             changed(WORDS, "kind", "audio"),
-            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols'. "
+            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols', 'words'. "
             "It may be of a newer Rekur: pip install --upgrade rekur",
         ),
         (
