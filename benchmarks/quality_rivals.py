@@ -45,7 +45,7 @@ def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
     """Return the estimator's own baseline and, where it reads the items in another way, a scikit-learn pipeline."""
     (train_items, train_labels), (items, labels) = _read(train), _read(part)
     target = model.target_
-    train_targets = target.encode_items(train_labels, train.name)
+    train_targets = target.encode_items(train_labels, name=train.name)
     scores = baseline_scores(model.features_, train_items, train_targets, items, labels, target)
     rivals = [Rival(scores["name"], scores, scores["seconds"])]
     pipeline = _pipeline(model.features_.kind, train_items, is_class=model.task == "classify")

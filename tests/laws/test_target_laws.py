@@ -99,13 +99,42 @@ def test_every_number_that_is_told_comes_from_the_score(name: str, seed: int, co
 @seeds
 def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
-    encoded = target.encode_items(labels, "labels")
+    encoded = target.encode_items(labels)
     for row, label in enumerate(labels):
         np.testing.assert_array_equal(target.encode(label), encoded[row])
         np.testing.assert_array_equal(target.decode(outputs[row]), target.decode(outputs)[row])
         answer, presented = target.answer(outputs[row]), target.present(target.decode(outputs[row]))
         assert answer == pytest.approx(presented) if isinstance(answer, float) else answer.label == presented.label
     assert len(target.values(outputs)) == len(labels)
+
+
+@each
+@draws(25)
+@seeds
+def test_the_stream_of_outputs_in_pieces_gives_the_prediction_of_the_whole(name: str, seed: int, count: int) -> None:
+    (_, target), outputs = case(name, seed, count)
+    draw = np.random.default_rng(seed)
+    cuts = np.sort(draw.integers(0, len(outputs) + 1, 3))
+    stream, pieces = target.stream(), []
+    for piece in np.split(outputs, cuts):
+        pieces.append(stream.push(piece, {"row": len(piece)})[0])
+        state, stream = stream.get_state(), target.stream()
+        stream.set_state(state)
+    pieces.append(stream.finish()[0])
+    whole = outputs if target.per_step else outputs[-1]
+    np.testing.assert_array_equal(target.join(pieces), target.decode(whole))
+
+
+@each
+@draws(25)
+@seeds
+def test_the_record_of_a_prediction_is_that_of_its_outputs(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    predictions = [target.decode(row) for row in outputs]
+    records = target.records(outputs, labels, [None] * len(labels))
+    np.testing.assert_array_equal(target.records_of_predictions(predictions, labels), records)
+    for prediction, label, record in zip(predictions, labels, records, strict=True):
+        np.testing.assert_array_equal(target.record(prediction, label, None), record)
 
 
 @each
@@ -123,7 +152,7 @@ def test_saved_is_as_learned(name: str, seed: int, count: int) -> None:
 @each
 def test_perfect_outputs_have_perfect_scores(name: str) -> None:
     (labels, target), _ = case(name, 3, 30)
-    encoded = target.encode_items(labels, "labels")
+    encoded = target.encode_items(labels)
     if isinstance(target, NumberTarget):
         outputs = encoded[:, None]
     elif encoded.ndim == 2:

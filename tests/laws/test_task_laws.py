@@ -198,21 +198,22 @@ def test_numbers_live_are_numbers_of_the_whole() -> None:
 
 
 def test_a_store_on_disk_gives_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rekur.data import Ragged, ragged
+    from rekur.data import Ragged, encoded
 
     class OnDisk:
         made: list[Any] = []  # noqa: RUF012
 
         @classmethod
-        def from_iter(cls, arrays: Any) -> Any:
-            cls.made.append(Ragged.from_iter(arrays, spill_bytes=0))
-            return cls.made[-1]
+        def from_named(cls, items: Any) -> Any:
+            named = Ragged.from_named(items, spill_bytes=0)
+            cls.made.extend(named.values())
+            return named
 
     for kind in ("word", "series"):
         X, y = data(kind)
         usual = classifier(kind).fit(X, y)
         with monkeypatch.context() as patch:
-            patch.setattr(ragged, "Ragged", OnDisk)
+            patch.setattr(encoded, "Ragged", OnDisk)
             spilled = classifier(kind).fit(X, y)
         assert all(store.is_spilled for store in OnDisk.made)
         assert np.array_equal(usual.scores(X), spilled.scores(X))

@@ -18,8 +18,8 @@ NAMES = {
     ),
     "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
-        "Chunk Columns Corpus Description Encoded Example LengthBuckets Ragged Row Source Split StreamBatches "
-        "Texts Tokens as_sequences channels choose_rows collate describe encode_items encode_texts "
+        "Chunk Columns Corpus Description EncodedItems Example LengthBuckets Ragged Row Source Split "
+        "StreamBatches Texts Tokens as_sequences channels choose_rows collate describe encode_items encode_texts "
         "evaluation_chunks examples fitting_batch_size from_memory item_key open_source open_texts "
         "read_labels split texts_in_memory"
     ),
@@ -33,7 +33,7 @@ NAMES = {
         "to_stack to_torch write_keras write_nodes"
     ),
     "rekur.features": (
-        "FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load make_features "
+        "Encoded FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load make_features "
         "restore"
     ),
     "rekur.lower": "live_model lower program_files step_function",
@@ -60,7 +60,7 @@ NAMES = {
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
-    "rekur.targets": "KINDS LabelTarget NumberTarget Prediction Target restore_target",
+    "rekur.targets": "KINDS LabelTarget NumberTarget Prediction Target TargetStream join_contexts restore_target",
     "rekur.tasks": (
         "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"
     ),

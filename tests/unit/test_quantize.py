@@ -104,7 +104,7 @@ def test_several_labels_and_both_directions(made: Path, tmp_path: Path) -> None:
     after = rekur.load(made / "several")
     loss = score_loss(before, after, Corpus.from_lists(items, labels))
     assert loss.score == "micro_f1"
-    predicted, truth = before.predict(items), before.target_.encode_items(labels, "y").astype(int)
+    predicted, truth = before.predict(items), before.target_.encode_items(labels).astype(int)
     assert loss.before == loss.after == pytest.approx(f1_score(truth, predicted, average="micro"))
     assert (loss.lost, loss.interval) == (0, (0, 0))
     rows = "".join(f"{text}\t{','.join(names)}\n" for text, names in zip(items, labels, strict=True))

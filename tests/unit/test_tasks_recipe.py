@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rekur.data import Corpus, Encoded, Example, Ragged
+from rekur.data import Corpus, EncodedItems, Example, Ragged
 from rekur.metrics import share_interval
 from rekur.tasks import Classifier
 from rekur.tasks.base.recipe import RULES, Facts, fill
@@ -20,9 +20,9 @@ def facts(**changes: Any) -> Facts:
     return Facts(**{"items": 8530, "steps": "words", "size": 9000, "outputs": 2, **changes})
 
 
-def encoded(rows: list[int], targets: list[int]) -> Encoded:
+def encoded(rows: list[int], targets: list[int]) -> EncodedItems:
     steps = Ragged.from_iter(np.array(s, np.int32) for s in ([2, 3, 3], [2], [3, 4], [4, 4, 4]))
-    return Encoded({"steps": steps}, np.array(targets), np.array(rows))
+    return EncodedItems({"steps": steps}, np.array(targets), np.array(rows))
 
 
 def test_the_ratios_are_those_of_their_formula_over_training_rows_only() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from tests.unit.test_train import Line, line_model, options
 from torch import nn
 
-from rekur.data import Encoded, Ragged
+from rekur.data import EncodedItems, Ragged
 from rekur.errors import CheckpointError, InputError
 from rekur.train import Checkpoints, History, Lines, Silent, train
 from rekur.train.world import World, add_up, by_first, current, gather, is_loss
@@ -256,7 +256,7 @@ def test_without_a_number_they_come_by_time(tmp_path: Path, monkeypatch: pytest.
 def test_a_fingerprint_sees_every_value_and_the_order() -> None:
     def of(items: list[list[int]], targets: list[int], rows: list[int]) -> str:
         steps = Ragged.from_iter(np.array(item, dtype=np.int32) for item in items)
-        return Encoded({"steps": steps}, np.array(targets), np.array(rows)).fingerprint()
+        return EncodedItems({"steps": steps}, np.array(targets), np.array(rows)).fingerprint()
 
     base = of([[1, 2], [3]], [0, 1], [0, 1])
     assert of([[1, 2], [3]], [0, 1], [0, 1]) == base

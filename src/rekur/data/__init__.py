@@ -8,8 +8,9 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.data.batch import LengthBuckets, collate
-    from rekur.data.corpus import Corpus, Encoded, choose_rows, read_labels
+    from rekur.data.corpus import Corpus, choose_rows, read_labels
     from rekur.data.description import Description, describe
+    from rekur.data.encoded import EncodedItems
     from rekur.data.example import Columns, Example, channels, examples
     from rekur.data.memory import as_sequences, from_memory
     from rekur.data.ragged import Ragged, encode_items
@@ -24,7 +25,7 @@ __all__ = [
     "Columns",
     "Corpus",
     "Description",
-    "Encoded",
+    "EncodedItems",
     "Example",
     "LengthBuckets",
     "Ragged",
@@ -58,8 +59,9 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "batch": "LengthBuckets collate",
-        "corpus": "Corpus Encoded choose_rows read_labels",
+        "corpus": "Corpus choose_rows read_labels",
         "description": "Description describe",
+        "encoded": "EncodedItems",
         "example": "Columns Example channels examples",
         "memory": "as_sequences from_memory",
         "ragged": "Ragged encode_items",

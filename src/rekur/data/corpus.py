@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
+from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
-from rekur.data.ragged import Ragged, Transforms, encode_items
+from rekur.data.ragged import Ragged
 from rekur.data.splitting import item_key, split
 from rekur.errors import DataError, InputError, OptionError, describe, printable
-
-Ints = NDArray[np.int64]
 
 _ITEM = re.compile(r"^item [0-9]+(?:, |: )")
 
@@ -95,20 +93,20 @@ class Corpus:
         """Return the items, or those of the chosen examples; they can be read again and again."""
         return _Items(self, chosen)
 
-    def steps(self, features: Transforms) -> Ragged:
-        """Return the steps of every item, on disk where they are many."""
+    def encode(self, features: Encodes) -> tuple[dict[str, Ragged], list[Any]]:
+        """Return the inputs of all items by name, on disk where they are many, and their contexts (N,)."""
         with self.naming_the_place():
-            return encode_items(self.items(), features)
+            return encode_all(self.items(), features)
 
-    def blocks(self, features: Transforms, size: int = 4096) -> Iterator[Ragged]:
-        """Yield the steps of the items, ``size`` items at a time."""
+    def blocks(self, features: Encodes, size: int = 4096) -> Iterator[tuple[dict[str, Ragged], list[Any]]]:
+        """Yield inputs by name and contexts of the items, ``size`` items at a time."""
         items = iter(self.items())
         while True:
             with self.naming_the_place():
-                steps = encode_items(islice(items, size), features)
-            if not len(steps):
+                inputs, contexts = encode_all(islice(items, size), features)
+            if not contexts:
                 return
-            yield steps
+            yield inputs, contexts
 
     @classmethod
     def from_lists(
@@ -144,47 +142,6 @@ class _Items:
         for number, example in enumerate(self._corpus):
             if self._chosen is None or self._chosen[number]:
                 yield example.item
-
-
-@dataclasses.dataclass
-class Encoded:
-    """Items as steps, with their targets.
-
-    Attributes:
-        inputs: name -> what the network reads of all items, ragged.
-        targets: one row an item; class numbers (N,), flags (N, K) or numbers (N,).
-        rows: the items that count here; several views share one store.
-        labels: the labels of all items as they were read.
-    """
-
-    inputs: Mapping[str, Ragged]
-    targets: NDArray[Any]
-    rows: Ints
-    labels: Sequence[Any] = ()
-
-    @property
-    def steps(self) -> Ragged:
-        """The only input of all items."""
-        (steps,) = self.inputs.values()
-        return steps
-
-    @property
-    def lengths(self) -> Ints:
-        """Steps of each item that counts here."""
-        return np.asarray(self.steps.lengths[self.rows])
-
-    @property
-    def truth(self) -> NDArray[Any]:
-        """Targets of the items that count here."""
-        return np.asarray(self.targets[self.rows])
-
-    def fingerprint(self) -> str:
-        """Return a sha256 of the steps and targets of the items that count here, in their order."""
-        digest = hashlib.sha256(self.lengths.tobytes())
-        digest.update(np.ascontiguousarray(self.truth).tobytes())
-        for row in self.rows:
-            digest.update(np.ascontiguousarray(self.steps[int(row)]).tobytes())
-        return digest.hexdigest()
 
 
 class Labels(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data.corpus import Encoded
+from rekur.data.encoded import EncodedItems
 from rekur.data.streams import Tokens
 
 #: how many stretches of a validation text are looked up in the training text, and the share that gives a warning
@@ -21,7 +21,7 @@ _STRETCHES, _SHARE = 1000, 0.1
 _BLOCK = 2**20
 
 
-def shared_items(train: Encoded, valid: Encoded) -> str | None:
+def shared_items(train: EncodedItems, valid: EncodedItems) -> str | None:
     """Return a warning if validation items are training items too, else None.
 
     Items are equal if a model reads the same steps from them.
@@ -71,7 +71,7 @@ def _share(noun: str, count: int, total: int) -> str:
     return _warning(f"{share} are training {noun}s too" if count > 1 else f"{share} is a training {noun} too")
 
 
-def _items(encoded: Encoded) -> Iterator[bytes]:
+def _items(encoded: EncodedItems) -> Iterator[bytes]:
     for row in encoded.rows:
         steps = np.ascontiguousarray(encoded.steps[int(row)])
         yield hashlib.blake2b(steps.tobytes(), digest_size=16).digest()

@@ -6,7 +6,7 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
@@ -72,23 +72,52 @@ class Ragged:
 
         Args:
             arrays: rows (T_i,) of whole numbers, or (T_i, D) of numbers, all of one type and one D.
-            spill_bytes: beyond so many bytes the rows go to a file; 0 or more.
+            spill_bytes: above this number of bytes the rows go to a file; 0 or more.
             folder: where that file is made; ``None`` is the system's folder for temporary files.
 
         Raises:
             ShapeError: for a row of another width or type than the first.
             SaveError: if the temporary file cannot be written.
         """
+        named = cls.from_named(({"": row} for row in arrays), spill_bytes, folder)
+        return named[""] if named else cls(np.empty(0, np.float32), np.zeros(1, np.int64))
+
+    @classmethod
+    def from_named(
+        cls,
+        items: Iterable[Mapping[str, Array]],
+        spill_bytes: int = SPILL_BYTES,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> dict[str, Self]:
+        """Gather several rows an item, one item at a time; return the rows of each name.
+
+        Args:
+            items: name -> row, as for :meth:`from_iter`; every item has the same names.
+            spill_bytes: above this number of bytes the rows of a name go to a file; 0 or more.
+            folder: where that file is made.
+
+        Example:
+            >>> rows = Ragged.from_named([{"steps": np.array([4, 5])}, {"steps": np.array([6])}])
+            >>> rows["steps"].lengths.tolist()
+            [2, 1]
+        """
         whole("spill_bytes", spill_bytes, low=0)
-        gathered = _Gathered(spill_bytes, folder)
+        gathered: dict[str, _Gathered] = {}
         try:
-            for row in arrays:
-                gathered.add(np.array(row))  # a copy: the giver may write to its own again
-            values = gathered.finish()
+            for item in items:
+                for name, row in item.items():
+                    if name not in gathered:
+                        gathered[name] = _Gathered(spill_bytes, folder)
+                    gathered[name].add(np.array(row))  # a copy: the giver may write to its own again
+            return {name: cls._of(rows) for name, rows in gathered.items()}
         except BaseException:
-            gathered.drop()
+            for rows in gathered.values():
+                rows.drop()
             raise
-        lengths = np.asarray(gathered.lengths, dtype=np.int64)
+
+    @classmethod
+    def _of(cls, gathered: _Gathered) -> Self:
+        values, lengths = gathered.finish(), np.asarray(gathered.lengths, dtype=np.int64)
         rows = cls(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
         rows._file = gathered.file
         return rows

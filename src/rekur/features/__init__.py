@@ -11,7 +11,7 @@ from typing import Any
 
 from rekur import _check
 from rekur.errors import BundleError, InputError, describe, did_you_mean
-from rekur.features.base import FILE_NAME, Features, FeatureStream, Phrase, type_of
+from rekur.features.base import FILE_NAME, Encoded, Features, FeatureStream, Phrase, type_of
 from rekur.features.saved import damaged, field
 from rekur.features.series import SeriesFeatures
 from rekur.features.symbols import SymbolFeatures
@@ -20,6 +20,7 @@ from rekur.features.words import WordFeatures
 
 __all__ = [
     "FEATURES",
+    "Encoded",
     "FeatureStream",
     "Features",
     "SeriesFeatures",

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,19 @@ Steps = NDArray[Any]
 #: the file that :meth:`Features.save` writes, and the version of what stands in it
 FILE_NAME = "features.json"
 VERSION = 1
+
+
+class Encoded(NamedTuple):
+    """An item as its network reads it, with what the network never sees.
+
+    Attributes:
+        inputs: name -> steps: int32 (T,) token numbers, int32 (T, C) columns of numbers, or float32 (T, D) values.
+        context: what decoding, showing and scoring need of the item: a list with one entry a step, such as a word and
+            its place; a dict for the item, such as its scale; or None.
+    """
+
+    inputs: dict[str, Steps]
+    context: Any = None
 
 
 class FeatureStream(ABC):
@@ -79,6 +92,10 @@ class Features(ABC):
     @abstractmethod
     def transform(self, item: Any) -> Steps:
         """Return the steps of one whole item: int32 (T,) or float32 (T, D)."""
+
+    def encode(self, item: Any) -> Encoded:
+        """Return the inputs of one whole item by name, and its context: one input ``steps``, and no context."""
+        return Encoded({"steps": self.transform(item)})
 
     @abstractmethod
     def stream(self) -> FeatureStream:

@@ -47,7 +47,7 @@ class Answering(ABC):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the prediction for each item, (N,): its most probable label, or its number in the unit of the data;
         with ``multi_label`` flags (N, K)."""
-        return self.target_.values(self.scores(X))
+        return np.asarray(self.target_.values(self.scores(X)))
 
     def present(self, X: Any) -> list[Any]:
         """Return the prediction of each item as a session gives it: of a classifier with all probabilities."""
@@ -88,14 +88,15 @@ class Answering(ABC):
         """
         corpus = corpus.by_name(self._channels())
         labels = data.read_labels(corpus)
-        self.target_.encode_items(labels.values, corpus.name, labels.place_of)  # refuses labels before anything is run
+        self.target_.check_labels(labels.values, corpus.name, labels.place_of)
         records: list[NDArray[np.float64]] = []
         first = 0
-        for steps in corpus.blocks(self.features_):
+        for inputs, contexts in corpus.blocks(self.features_):
+            (steps,) = inputs.values()
             if odd is not None:
                 odd.add(None, steps)
-            outputs = self.outputs_of_steps(steps)
-            records.append(self.target_.records(outputs, labels.values[first : first + len(steps)]))
+            outputs, part = self.outputs_of_steps(steps), labels.values[first : first + len(steps)]
+            records.append(self.target_.records(outputs, part, contexts))
             first += len(steps)
         return np.concatenate(records)
 

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 from rekur._lazy import lazily
 
 if TYPE_CHECKING:
-    from rekur.targets.base import Target
+    from rekur.targets.base import Target, TargetStream, join_contexts
     from rekur.targets.kinds import KINDS, restore_target
     from rekur.targets.label import LabelTarget, Prediction
     from rekur.targets.number import NumberTarget
 
-__all__ = ["KINDS", "LabelTarget", "NumberTarget", "Prediction", "Target", "restore_target"]
+__all__ = [
+    "KINDS",
+    "LabelTarget",
+    "NumberTarget",
+    "Prediction",
+    "Target",
+    "TargetStream",
+    "join_contexts",
+    "restore_target",
+]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "base": "Target",
+        "base": "Target TargetStream join_contexts",
         "kinds": "KINDS restore_target",
         "label": "LabelTarget Prediction",
         "number": "NumberTarget",

@@ -1,10 +1,11 @@
-"""The contract of a target.
+"""The contract of a target, and of its stream.
 
-Axes: N items, K outputs of a step, S numbers of a record.
+Axes: N items, T steps, K outputs of a step, S numbers of a record.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
@@ -12,22 +13,85 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur.data.ragged import Ragged
 from rekur.errors import InputError
+from rekur.features.base import Features
 
 #: the name in messages of an item with this number, from 0
 PlaceOf = Callable[[int], str]
+Outputs = NDArray[Any]
 Records = NDArray[np.float64]
 
 
+class TargetStream(ABC):
+    """One prediction from outputs that come in pieces.
+
+    For every way to cut the outputs of an item, the pieces that :meth:`push` and :meth:`finish` return, joined by
+    :meth:`Target.join`, are the prediction of the whole.
+    """
+
+    @abstractmethod
+    def push(self, outputs: Outputs, context: Any = None) -> tuple[Any, Any]:
+        """Take the next outputs (R, K), R >= 0, and what became known of the context.
+
+        Returns:
+            the piece of the prediction that is certain now, None if there is none, and its context.
+        """
+
+    def finish(self) -> tuple[Any, Any]:
+        """Return what was held back, once no more outputs follow, and its context."""
+        return None, None
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """Return everything remembered, as plain JSON and arrays."""
+
+    @abstractmethod
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` returned."""
+
+
+class LastRow(TargetStream):
+    """The last row of outputs so far is the prediction.
+
+    Args:
+        target: decodes a row (K,).
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target, self._context = target, None
+
+    def push(self, outputs: Outputs, context: Any = None) -> tuple[Any, Any]:
+        """Return the prediction of the last of these rows; None without rows."""
+        self._context = join_contexts(self._context, context)
+        if not len(outputs):
+            return None, None
+        return self._target.decode(outputs[-1], self._context), self._context
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the context so far."""
+        return {"context": copy.deepcopy(self._context)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put the context back."""
+        self._context = copy.deepcopy(state["context"])
+
+
 class Target(ABC):
-    """What outputs mean: how labels become arrays, outputs become predictions, and both become records.
+    """The meaning of outputs: labels to arrays, outputs to predictions, and both to records.
 
     A *record* is the row of numbers that an item contributes to scores; metrics are made of records and of nothing
-    else, so that they can be gathered over processes, resampled for intervals and paired for comparisons.
+    else, so that they can be gathered over processes, resampled for intervals and paired for comparisons. The
+    *context* of an item is what its features remember of it for decoding, showing and scoring.
+
+    A subclass defines :meth:`decode` where an item has one row of outputs (K,), and :meth:`stream` where it has one
+    output a step (T, K).
     """
 
     #: the name of the kind, which is saved
     kind: ClassVar[str]
+    #: whether an item has one output a step, (T, K), and not one row, (K,)
+    per_step: ClassVar[bool] = False
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
     #: the metric that selects, stops, compares and heads tables; a name in :data:`rekur.metrics.METRICS`
@@ -37,12 +101,15 @@ class Target(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, labels: Sequence[Any], *, place_of: PlaceOf | None = None, **options: Any) -> Self:
+    def learn(
+        cls, labels: Sequence[Any], features: Features | None = None, *, place_of: PlaceOf | None = None, **options: Any
+    ) -> Self:
         """Return the target that training labels teach.
 
         Args:
             labels: one an item.
-            place_of: how messages name an item.
+            features: fitted on the items; None to check only what the labels say by themselves.
+            place_of: the name of an item in messages; warnings are given only with it.
             options: of the kind.
 
         Raises:
@@ -52,28 +119,37 @@ class Target(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """The number of outputs K."""
+        """The number of outputs K of a row."""
 
     @property
     def output_names(self) -> list[str]:
         """The name of each output, (K,); empty if they have none."""
         return []
 
+    # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
+
     @abstractmethod
-    def encode(self, label: Any) -> Any:
-        """Return what the loss compares the outputs of an item with: a number, or an array.
+    def encode(self, label: Any, context: Any = None) -> Any:
+        """Return what the loss compares the outputs of an item with: a number, an array, or one row a step (T, …).
 
         Raises:
             InputError: the label is not one that the model can give.
         """
 
-    def encode_items(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> NDArray[Any]:
-        """Return the encoded labels of items, (N, …).
+    def encode_items(
+        self,
+        labels: Sequence[Any],
+        contexts: Sequence[Any] | None = None,
+        name: str = "labels",
+        place_of: PlaceOf | None = None,
+    ) -> NDArray[Any] | Ragged:
+        """Return the encoded labels of items: an array (N, …), or ragged rows (T, …) of a target of steps.
 
         Args:
             labels: one an item.
+            contexts: one an item; None if the features give none.
             name: of the labels in messages.
-            place_of: how messages name an item instead.
+            place_of: the name of an item in messages, instead.
 
         Raises:
             InputError: as for :meth:`encode`.
@@ -81,35 +157,89 @@ class Target(ABC):
         encoded = []
         for row, label in enumerate(labels):
             try:
-                encoded.append(self.encode(label))
+                encoded.append(self.encode(label, contexts[row] if contexts else None))
             except InputError as error:
                 raise InputError(f"{place_of(row) if place_of else name}: {error}") from None
-        return np.asarray(encoded)
+        return Ragged.from_iter(encoded) if self.per_step else np.asarray(encoded)
+
+    def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
+        """Raise for a label that the model cannot give, before any item is encoded or run.
+
+        Raises:
+            InputError: as for :meth:`encode`, as far as it is known without contexts.
+        """
+        if not self.per_step:
+            self.encode_items(labels, None, name, place_of)
+
+    # ── predictions ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def stream(self) -> TargetStream:
+        """Return a new stream: outputs in, pieces of a prediction out. Here the last row of outputs holds."""
+        return LastRow(self)
+
+    def decode(self, outputs: Outputs, context: Any = None) -> Any:
+        """Return the prediction of an item from its outputs: all that its stream returns, joined."""
+        stream = self.stream()
+        return self.join([stream.push(outputs, context)[0], stream.finish()[0]])
+
+    def join(self, pieces: Sequence[Any]) -> Any:
+        """Return the prediction that pieces add up to: lists and texts are joined, else the last piece holds.
+
+        Pieces that are None say nothing; None is returned if all do.
+        """
+        pieces = [piece for piece in pieces if piece is not None]
+        if pieces and isinstance(pieces[0], list):
+            return [entry for piece in pieces for entry in piece]
+        if pieces and isinstance(pieces[0], str):
+            return "".join(pieces)
+        return pieces[-1] if pieces else None
 
     @abstractmethod
-    def decode(self, outputs: NDArray[Any]) -> Any:
-        """Return the prediction of an item from its outputs (K,), or of items from (N, K)."""
+    def present(self, prediction: Any, context: Any = None) -> Any:
+        """Return a prediction, or a piece of one with its context, as a person reads it."""
+
+    def answer(self, outputs: Outputs, context: Any = None) -> Any:
+        """Return what a person reads from the outputs of an item: ``present(decode(outputs))``."""
+        return self.present(self.decode(outputs, context), context)
+
+    def values(self, outputs: Sequence[Any] | Outputs, contexts: Sequence[Any] | None = None) -> Any:
+        """Return predictions as ``predict`` of scikit-learn does, from the outputs of items."""
+        return [self.decode(each, contexts[row] if contexts else None) for row, each in enumerate(outputs)]
+
+    # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def present(self, prediction: Any) -> Any:
-        """Return the prediction of an item as a person reads it."""
-
-    def answer(self, outputs: NDArray[Any]) -> Any:
-        """Return what a person reads from the outputs (K,) of an item: ``present(decode(outputs))``."""
-        return self.present(self.decode(outputs))
-
-    @abstractmethod
-    def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return predictions as ``predict`` of scikit-learn does, from outputs (N, K)."""
-
-    @abstractmethod
-    def records(self, outputs: NDArray[Any], labels: Sequence[Any]) -> Records:
-        """Return the records (N, S) of items.
+    def record(self, prediction: Any, label: Any, context: Any = None) -> Records:
+        """Return the record of an item, (S,), or (R, S) where R, which depends on the label alone, may be above 1.
 
         Args:
-            outputs: of the items, (N, K).
-            labels: their labels as they were read.
+            prediction: as :meth:`decode` returns it.
+            label: as it was read.
+            context: of the item.
         """
+
+    def records(
+        self, outputs: Sequence[Any] | Outputs, labels: Sequence[Any], contexts: Sequence[Any] | None = None
+    ) -> Records:
+        """Return the records of items one after the other, (N, S) where each has one row.
+
+        Args:
+            outputs: of the items: an array (N, K), or one (T, K) an item for a target of steps.
+            labels: their labels as they were read.
+            contexts: one an item; None if the features give none.
+        """
+        predictions = [self.decode(each, contexts[row] if contexts else None) for row, each in enumerate(outputs)]
+        return self.records_of_predictions(predictions, labels, contexts)
+
+    def records_of_predictions(
+        self, predictions: Sequence[Any], labels: Sequence[Any], contexts: Sequence[Any] | None = None
+    ) -> Records:
+        """Return the records of items whose predictions are known, such as those of a rival."""
+        rows = [
+            np.atleast_2d(self.record(prediction, labels[row], contexts[row] if contexts else None))
+            for row, prediction in enumerate(predictions)
+        ]
+        return np.ascontiguousarray(np.concatenate(rows), np.float64)
 
     @abstractmethod
     def score(self, records: Records) -> dict[str, float]:
@@ -119,6 +249,8 @@ class Target(ABC):
     def report(self, records: Records) -> dict[str, Any]:
         """Return all that is told of records, as plain JSON: how many items, :meth:`score`, intervals and tables."""
 
+    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return what was learned, as plain JSON."""
@@ -127,3 +259,15 @@ class Target(ABC):
     @abstractmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return the target that :meth:`to_dict` described."""
+
+
+def join_contexts(first: Any, second: Any) -> Any:
+    """Return the context of two pieces that follow each other: lists are joined, of dicts the later one holds.
+
+    Example:
+        >>> join_contexts(["a"], ["b"]), join_contexts({"scale": 1.0}, None)
+        (['a', 'b'], {'scale': 1.0})
+    """
+    if isinstance(first, list) and isinstance(second, list):
+        return first + second
+    return first if second is None else second

@@ -17,6 +17,7 @@ from rekur._numbers import counted
 from rekur.data.example import warn
 from rekur.data.label_forms import alike_labels, label_form
 from rekur.errors import InputError, describe, did_you_mean
+from rekur.features.base import Features
 from rekur.metrics.scores import class_records, class_report, class_scores, flag_records, flag_report, flag_scores
 from rekur.targets.base import PlaceOf, Records, Target
 from rekur.targets.labels import labels_of, plain
@@ -72,7 +73,13 @@ class LabelTarget(Target):
 
     @classmethod
     def learn(
-        cls, labels: Sequence[Any], *, place_of: PlaceOf | None = None, multi_label: bool = False, **options: Any
+        cls,
+        labels: Sequence[Any],
+        features: Features | None = None,
+        *,
+        place_of: PlaceOf | None = None,
+        multi_label: bool = False,
+        **options: Any,
     ) -> Self:
         """Return the target that training labels teach; labels that may be one class by mistake are told.
 
@@ -84,7 +91,7 @@ class LabelTarget(Target):
         if place_of is not None and (alike := alike_labels(texts)):
             warn(alike)
         joined = next((label for label in texts if any(mark in label for mark in SEPARATORS)), None)
-        if joined is not None and multi_label and max(map(len, labels)) == 1:
+        if place_of is not None and joined is not None and multi_label and max(map(len, labels)) == 1:
             fix = "If such cells hold several, name what separates them: label_separator."
             warn(f"No item has more than one label, and a label is {joined!r}. {fix}")
         values = sorted(counts, key=lambda value: (str(type(value)), value))
@@ -106,7 +113,7 @@ class LabelTarget(Target):
         """The labels as text."""
         return list(self._names)
 
-    def encode(self, label: Any) -> Any:
+    def encode(self, label: Any, context: Any = None) -> Any:
         """Return the number of the label, or with ``multi_label`` flags (K,)."""
         if not self.multi_label and type(label) in _PLAIN:
             number = self._index.get(label)
@@ -119,9 +126,15 @@ class LabelTarget(Target):
         flags[numbers] = 1
         return flags
 
-    def encode_items(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> NDArray[Any]:
+    def encode_items(
+        self,
+        labels: Sequence[Any],
+        contexts: Sequence[Any] | None = None,
+        name: str = "labels",
+        place_of: PlaceOf | None = None,
+    ) -> NDArray[Any]:
         """Return the number of each label, int64 (N,), or with ``multi_label`` flags, float32 (N, K)."""
-        encoded = super().encode_items(labels, name, place_of)
+        encoded = np.asarray(super().encode_items(labels, contexts, name, place_of))
         return encoded.reshape(len(labels), self.size) if self.multi_label else encoded.astype(np.int64)
 
     def true_labels(self, labels: Sequence[Any], name: str) -> list[set[Any]]:
@@ -141,7 +154,7 @@ class LabelTarget(Target):
                 raise InputError(f"{name}[{row}]: {error}") from None
         return sets
 
-    def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+    def decode(self, outputs: NDArray[Any], context: Any = None) -> NDArray[np.float64]:
         """Return the probability of every label (…, K)."""
         wide = outputs.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # outputs of a model that diverged
@@ -150,7 +163,7 @@ class LabelTarget(Target):
             wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
             return np.asarray(wide / wide.sum(axis=-1, keepdims=True))
 
-    def present(self, prediction: NDArray[np.float64]) -> Prediction:
+    def present(self, prediction: NDArray[np.float64], context: Any = None) -> Prediction:
         """Return the label with its probability, and those of all others."""
         shares = prediction.tolist()
         largest = max(shares)
@@ -159,7 +172,7 @@ class LabelTarget(Target):
             label = [name for name, share in zip(self._labels, shares, strict=True) if share >= 0.5]
         return Prediction(label, largest, dict(zip(self._names, shares, strict=True)))
 
-    def answer(self, outputs: NDArray[Any]) -> Prediction:
+    def answer(self, outputs: NDArray[Any], context: Any = None) -> Prediction:
         """Return the prediction of an item; of few labels in less time than it takes to make an array."""
         if not self._quick:
             return self.present(self.decode(outputs))
@@ -171,21 +184,31 @@ class LabelTarget(Target):
         largest = max(shares)
         return Prediction(self._labels[shares.index(largest)], largest, dict(zip(self._names, shares, strict=True)))
 
-    def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
+    def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> NDArray[Any]:
         """Return the most probable label of each item, (N,); with ``multi_label`` flags (N, K)."""
         shares = self.decode(outputs)
         if self.multi_label:
             return np.asarray((shares >= 0.5).astype(np.int64))
         return np.asarray(self.classes[shares.argmax(axis=1)])
 
-    def records(self, outputs: NDArray[Any], labels: Sequence[Any]) -> Records:
-        """Return the records of items.
+    def record(self, prediction: NDArray[np.float64], label: Any, context: Any = None) -> Records:
+        """Return the record of an item, (S,)."""
+        return np.asarray(self.records_of_predictions(prediction[None], [label])[0])
+
+    def records(self, outputs: Any, labels: Sequence[Any], contexts: Sequence[Any] | None = None) -> Records:
+        """Return the records of items, see :meth:`records_of_predictions`."""
+        return self.records_of_predictions(self.decode(outputs), labels)
+
+    def records_of_predictions(
+        self, predictions: Any, labels: Sequence[Any], contexts: Sequence[Any] | None = None
+    ) -> Records:
+        """Return the records of items with the probabilities (N, K).
 
         (N, 4) with class, predicted class, its probability and nats; with ``multi_label`` (N, 2K + 1) with true
         labels, predicted labels and nats a label.
         """
-        truth = self.encode_items(labels, "labels").astype(np.int64)
-        return (flag_records if self.multi_label else class_records)(truth, self.decode(outputs))
+        truth = self.encode_items(labels).astype(np.int64)
+        return (flag_records if self.multi_label else class_records)(truth, np.asarray(predictions))
 
     def score(self, records: Records) -> dict[str, float]:
         """Return the metrics of a classifier."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur.errors import InputError, describe
+from rekur.features.base import Features
 from rekur.metrics.scores import number_records, number_report, number_scores
 from rekur.targets.base import PlaceOf, Records, Target
 from rekur.targets.labels import numbers_of
@@ -45,7 +46,9 @@ class NumberTarget(Target):
         self.mean, self.scale = mean, scale
 
     @classmethod
-    def learn(cls, labels: Sequence[Any], *, place_of: PlaceOf | None = None, **options: Any) -> Self:
+    def learn(
+        cls, labels: Sequence[Any], features: Features | None = None, *, place_of: PlaceOf | None = None, **options: Any
+    ) -> Self:
         """Return the target that training labels teach.
 
         Raises:
@@ -76,11 +79,17 @@ class NumberTarget(Target):
         """One output."""
         return 1
 
-    def encode(self, label: Any) -> np.float32:
+    def encode(self, label: Any, context: Any = None) -> np.float32:
         """Return the number, standardised."""
-        return np.float32(self.encode_items([label], "label")[0])
+        return np.float32(self.encode_items([label], name="label")[0])
 
-    def encode_items(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> NDArray[Any]:
+    def encode_items(
+        self,
+        labels: Sequence[Any],
+        contexts: Sequence[Any] | None = None,
+        name: str = "labels",
+        place_of: PlaceOf | None = None,
+    ) -> NDArray[Any]:
         """Return the numbers, standardised (N,)."""
         with np.errstate(over="ignore"):
             standardised = (numbers_of(labels, name, place_of) - self.mean) / self.scale
@@ -91,25 +100,35 @@ class NumberTarget(Target):
             raise InputError(f"{place_of(row) if place_of else name}: " + describe("label", labels[row], expected))
         return standardised.astype(np.float32)
 
-    def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+    def decode(self, outputs: NDArray[Any], context: Any = None) -> NDArray[np.float64]:
         """Return the number of an item, an array of no axes, or those of items (N,)."""
         return np.asarray(self.mean + self.scale * outputs[..., 0].astype(np.float64))
 
-    def present(self, prediction: NDArray[np.float64]) -> float:
+    def present(self, prediction: NDArray[np.float64], context: Any = None) -> float:
         """Return the number."""
         return float(prediction)
 
-    def answer(self, outputs: NDArray[Any]) -> float:
+    def answer(self, outputs: NDArray[Any], context: Any = None) -> float:
         """Return the number, without the making of arrays."""
         return float(self.mean + self.scale * float(outputs[0]))
 
-    def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+    def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> NDArray[np.float64]:
         """Return the number of each item, (N,)."""
         return self.decode(outputs)
 
-    def records(self, outputs: NDArray[Any], labels: Sequence[Any]) -> Records:
+    def record(self, prediction: Any, label: Any, context: Any = None) -> Records:
+        """Return the record of an item, (2,): label, prediction."""
+        return np.asarray(self.records_of_predictions(np.array([prediction]), [label])[0])
+
+    def records(self, outputs: Any, labels: Sequence[Any], contexts: Sequence[Any] | None = None) -> Records:
         """Return the records (N, 2): label, prediction."""
-        return number_records(numbers_of(labels, "labels"), self.decode(outputs))
+        return self.records_of_predictions(self.decode(outputs), labels)
+
+    def records_of_predictions(
+        self, predictions: Any, labels: Sequence[Any], contexts: Sequence[Any] | None = None
+    ) -> Records:
+        """Return the records (N, 2) of items with these numbers (N,)."""
+        return number_records(numbers_of(labels, "labels"), np.asarray(predictions))
 
     def score(self, records: Records) -> dict[str, float]:
         """Return rmse and mae in the unit of the data, and r2."""

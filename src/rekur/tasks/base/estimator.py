@@ -133,6 +133,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.history_ = history or History()
         self.chosen_ = self._choose(prepared)
         self.model_ = self._make_network(prepared, begun)
+        self._check_outputs()
         plan, what = self._make_plan(prepared)
         if checkpoints is not None:
             checkpoints.identify(
@@ -145,6 +146,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
         self._report(prepared, plan, reporter)
         return self
+
+    def _check_outputs(self) -> None:
+        """Raise if the target needs one output a step and the network gives one row an item, or the reverse."""
+        target, gives_steps = getattr(self, "target_", None), getattr(self.model_, "per_step", False)
+        if target is not None and target.per_step != gives_steps:
+            rows = ("one row of outputs an item", "one output a step")
+            fix = "Read every step and use no pool." if target.per_step else "Pool the steps of an item."
+            expected = f"{rows[target.per_step]}, which the target '{target.kind}' needs"
+            raise InputError(f"network: got {rows[gives_steps]}; expected {expected}. {fix}")
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data import Encoded
+from rekur.data import EncodedItems
 from rekur.errors import DivergedError
 from rekur.metrics import METRICS
 from rekur.tasks.base.plan import Measure
@@ -79,8 +79,8 @@ def guess_of_items(
     measure: Measure,
     terms: NDArray[np.float64],
     records: NDArray[np.float64],
-    train_set: Encoded,
-    valid_set: Encoded,
+    train_set: EncodedItems,
+    valid_set: EncodedItems,
 ) -> Guess:
     """Return the comparison of a model with the guess that its head makes of the training targets.
 
@@ -94,7 +94,7 @@ def guess_of_items(
     head, target = measure.head, measure.target
     guess = head.guess(train_set.truth)
 
-    def guessed(items: Encoded) -> NDArray[np.float64]:
+    def guessed(items: EncodedItems) -> NDArray[np.float64]:
         return np.broadcast_to(guess, (len(items.rows), len(guess)))
 
     def losses(terms: NDArray[np.float64]) -> NDArray[np.float64]:

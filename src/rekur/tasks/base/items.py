@@ -5,6 +5,7 @@ Axes: N items, K outputs, S numbers of a record.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._numbers import counted
-from rekur.data import Corpus, Encoded, choose_rows, read_labels
+from rekur.data import Corpus, EncodedItems, choose_rows, read_labels
 from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
@@ -159,19 +160,22 @@ class SequenceEstimator(Answering, Estimator):
     # ── what a task defines ──────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> Target:
+    def _learn_target(
+        self, labels: list[Any], features: Features | None, place_of: Callable[[int], str] | None = None
+    ) -> Target:
         """Return the target that training labels teach.
 
         Args:
             labels: one an item.
+            features: fitted; None only checks the labels.
             place_of: how messages name an item.
         """
 
     @abstractmethod
-    def _make_head(self, train_set: Encoded) -> Head:
+    def _make_head(self, train_set: EncodedItems) -> Head:
         """Return the head with the loss of these training items."""
 
-    def _start(self, network: SequenceModel, train_set: Encoded) -> None:
+    def _start(self, network: SequenceModel, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
 
     def _monitor(self, items: int) -> Monitor:
@@ -209,28 +213,25 @@ class SequenceEstimator(Answering, Estimator):
 
     def _prepare(self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None) -> PreparedItems:
         valid = None if valid is None else valid.by_name(corpus.channels)
-        train_labels = read_labels(corpus)
-        labels, place_of = train_labels.values, train_labels.place_of
-        chosen = self._learn_from(train_labels, hold_out=valid is None)
+        labels = read_labels(corpus)
+        valid_labels = labels if valid is None else read_labels(valid)
+        chosen = self._choose_rows(labels, hold_out=valid is None)
         if begun is not None:
             self._restore_targets(begun["reads"]["targets"])
         if valid is not None:
-            valid_labels = read_labels(valid)
-            valid_targets = self.target_.encode_items(valid_labels.values, valid.name, valid_labels.place_of)
+            self.target_.check_labels(valid_labels.values, valid.name, valid_labels.place_of)
         if begun is not None:
             self.features_ = restore(begun["reads"]["features"])
         else:
             self.features_ = self._new_features(corpus)
             with corpus.naming_the_place():
                 self.features_.fit(corpus.items(chosen))
-        inputs = {"steps": corpus.steps(self.features_)}
-        targets = self.target_.encode_items(labels, corpus.name, place_of)
-        train_set = Encoded(inputs, targets, np.flatnonzero(chosen), labels)
+            self.target_ = self._learn_target(_of_rows(labels.values, chosen), self.features_)
+        train_set = self._encode(corpus, labels, np.flatnonzero(chosen))
         if valid is None:
-            valid_set = Encoded(inputs, targets, np.flatnonzero(~chosen), labels)
+            valid_set = dataclasses.replace(train_set, rows=np.flatnonzero(~chosen))
         else:
-            rows = np.arange(len(valid_targets))
-            valid_set = Encoded({"steps": valid.steps(self.features_)}, valid_targets, rows, valid_labels.values)
+            valid_set = self._encode(valid, valid_labels, np.arange(len(valid_labels.values)))
         return PreparedItems(
             notes=self._notes(train_set, valid_set, held_out=valid is None),
             reads={"features": self.features_.to_dict(), "targets": self.target_.to_dict()},
@@ -240,17 +241,23 @@ class SequenceEstimator(Answering, Estimator):
             valid_items=corpus.items(~chosen) if valid is None else valid.items(),
         )
 
-    def _learn_from(self, labels: Labels, *, hold_out: bool) -> NDArray[np.bool_]:
-        """Learn the target, and return True for each example to train on, False for those that are held out."""
+    def _encode(self, corpus: Corpus, labels: Labels, rows: NDArray[np.int64]) -> EncodedItems:
+        """Return all items of a corpus, encoded, with those that count."""
+        inputs, contexts = corpus.encode(self.features_)
+        targets = self.target_.encode_items(labels.values, contexts, corpus.name, labels.place_of)
+        return EncodedItems(inputs, targets, rows, labels.values, contexts)
+
+    def _choose_rows(self, labels: Labels, *, hold_out: bool) -> NDArray[np.bool_]:
+        """Return True for each example to train on, False for those that are held out; raise for useless labels."""
         values = labels.values
         # what all labels cannot teach, a part cannot: said before anything is cut
-        self.target_ = self._learn_target(values, labels.place_of)
+        self.target_ = self._learn_target(values, None, labels.place_of)
         if not hold_out:
             return np.ones(len(values), dtype=bool)
         stratified = self.task == "classify"
         chosen = choose_rows(values, labels.keys, self.valid_fraction, self.seed, stratified=stratified)
         try:
-            self.target_ = self._learn_target([label for label, use in zip(values, chosen, strict=True) if use])
+            self._learn_target(_of_rows(values, chosen), None)
         except InputError as error:
             raise InputError(
                 f"examples: got {len(values)}; expected more, since with {int((~chosen).sum())} held out for "
@@ -263,7 +270,7 @@ class SequenceEstimator(Answering, Estimator):
         named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         return make_features(kind, **{**named, **(self.feature_options or {})})
 
-    def _notes(self, train_set: Encoded, valid_set: Encoded, *, held_out: bool) -> list[str]:
+    def _notes(self, train_set: EncodedItems, valid_set: EncodedItems, *, held_out: bool) -> list[str]:
         """Return what a person is told of the items before the training."""
         lengths = np.concatenate([train_set.lengths, valid_set.lengths])
         notes = [
@@ -359,3 +366,8 @@ class SequenceEstimator(Answering, Estimator):
 
     def _restore_targets(self, saved: dict[str, Any]) -> None:
         self.target_ = restore_target(saved, self.task)
+
+
+def _of_rows(values: list[Any], chosen: NDArray[np.bool_]) -> list[Any]:
+    """Return the chosen of these values."""
+    return [value for value, use in zip(values, chosen, strict=True) if use]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rekur.data import Encoded, LengthBuckets, Ragged, collate
+from rekur.data import EncodedItems, LengthBuckets, Ragged, collate
 from rekur.models.heads import Head
 from rekur.targets import Target
 from rekur.train import Stateless
@@ -47,13 +47,13 @@ class Measure:
     head: Head
     target: Target
 
-    def items(self, model: nn.Module, items: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def items(self, model: nn.Module, items: EncodedItems, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return loss, weight in the mean loss, and record of these rows of items, (N, 2 + S); outputs are not kept."""
 
         def measured(outputs: NDArray[Any], part: NDArray[np.int64]) -> NDArray[np.float64]:
-            labels = [items.labels[row] for row in part]
-            terms = self.head.terms(outputs, items.targets[part])
-            return np.column_stack([terms, self.target.records(outputs, labels)])
+            terms = self.head.terms(outputs, np.asarray(items.targets_of(part)))
+            records = self.target.records(outputs, items.labels_of(part), items.contexts_of(part))
+            return np.column_stack([terms, records])
 
         return run(model, items.steps, rows, measured)
 
@@ -78,8 +78,8 @@ class FitPlan(Stateless):
     def __init__(
         self,
         measure: Measure,
-        train_set: Encoded,
-        valid_set: Encoded,
+        train_set: EncodedItems,
+        valid_set: EncodedItems,
         *,
         monitor: Monitor,
         batch_size: int,
@@ -101,7 +101,7 @@ class FitPlan(Stateless):
             self._counted = len(own)
             rows = self._train.rows[own if len(own) else picked[:1]]
             x, lengths = collate(self._train.steps, rows)
-            yield torch.from_numpy(x), torch.from_numpy(lengths), _tensor(self._train.targets[rows])
+            yield torch.from_numpy(x), torch.from_numpy(lengths), _tensor(np.asarray(self._train.targets_of(rows)))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rekur.data import Encoded, Tokens
+from rekur.data import EncodedItems, Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class PreparedItems(Prepared):
         valid_items: the latter.
     """
 
-    train: Encoded
-    valid: Encoded
+    train: EncodedItems
+    valid: EncodedItems
     train_items: Iterable[Any]
     valid_items: Iterable[Any]
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
-from rekur.data import Encoded
+from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
+from rekur.features import Features
 from rekur.models import SequenceModel
 from rekur.models.heads import LabelHead
 from rekur.targets import LabelTarget
@@ -78,8 +79,10 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> LabelTarget:
-        return LabelTarget.learn(labels, place_of=place_of, multi_label=self.multi_label)
+    def _learn_target(
+        self, labels: list[Any], features: Features | None, place_of: Callable[[int], str] | None = None
+    ) -> LabelTarget:
+        return LabelTarget.learn(labels, features, place_of=place_of, multi_label=self.multi_label)
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -88,7 +91,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _make_head(self, train_set: Encoded) -> LabelHead:
+    def _make_head(self, train_set: EncodedItems) -> LabelHead:
         targets, count = train_set.truth, self.target_.size
         weight = None
         if self.class_weight == "balanced":
@@ -104,7 +107,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         # the standard error of a share of 0.9; one-standard-error rule, Breiman et al. 1984
         return Monitor(f"valid_{self.target_.decides}", True, 0.3 / math.sqrt(items))
 
-    def _start(self, network: SequenceModel, train_set: Encoded) -> None:
+    def _start(self, network: SequenceModel, train_set: EncodedItems) -> None:
         if self.chosen_["bayes_start"] and network.embedding is not None:
             bayes_start(network.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rekur._ids import PADDING
-from rekur.data import Encoded
+from rekur.data import EncodedItems
 
 
 @torch.no_grad()
-def bayes_start(weight: Tensor, train_set: Encoded, classes: int, scale: float) -> None:
+def bayes_start(weight: Tensor, train_set: EncodedItems, classes: int, scale: float) -> None:
     r"""Write the naive-Bayes log-count ratios of the training items into the first columns of an embedding.
 
     .. math:: r_{vk} = \log \frac{(n_{vk} + 1) / (N_k + 2)}{(n_v - n_{vk} + 1) / (N - N_k + 2)}
@@ -39,7 +39,7 @@ def bayes_start(weight: Tensor, train_set: Encoded, classes: int, scale: float) 
     weight[:, : columns.shape[1]] = scale * torch.from_numpy(columns).to(weight)
 
 
-def log_count_ratios(train_set: Encoded, vocabulary_size: int, classes: int) -> NDArray[np.float64]:
+def log_count_ratios(train_set: EncodedItems, vocabulary_size: int, classes: int) -> NDArray[np.float64]:
     """Return the ratios (V, K); zero for padding."""
     counts = np.zeros((vocabulary_size, classes))
     sizes = np.zeros(classes)

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from rekur.data import Encoded
+from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
+from rekur.features import Features
 from rekur.models.heads import NumberHead
 from rekur.targets import NumberTarget
 from rekur.targets.labels import numbers_of, weights_of
@@ -61,8 +62,10 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
         return float(r2_score(truth, predicted, sample_weight=weights_of(sample_weight, len(truth))))
 
-    def _learn_target(self, labels: list[Any], place_of: Callable[[int], str] | None = None) -> NumberTarget:
-        return NumberTarget.learn(labels, place_of=place_of)
+    def _learn_target(
+        self, labels: list[Any], features: Features | None, place_of: Callable[[int], str] | None = None
+    ) -> NumberTarget:
+        return NumberTarget.learn(labels, features, place_of=place_of)
 
     @property
     def target_mean_(self) -> float:
@@ -74,5 +77,5 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         """Standard deviation of the training targets."""
         return self.target_.scale
 
-    def _make_head(self, train_set: Encoded) -> NumberHead:
+    def _make_head(self, train_set: EncodedItems) -> NumberHead:
         return NumberHead(self.target_.scale)

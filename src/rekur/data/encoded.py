@@ -1,0 +1,114 @@
+"""Items as their network reads them: named inputs, targets and contexts.
+
+Axes: N items, T steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.data.ragged import Ragged
+
+Ints = NDArray[np.int64]
+
+
+class EncodedItem(Protocol):
+    """One item: its inputs by name, and its context."""
+
+    @property
+    def inputs(self) -> Mapping[str, NDArray[Any]]: ...
+    @property
+    def context(self) -> Any: ...
+
+
+class Encodes(Protocol):
+    """What turns an item into inputs and a context; ``rekur.features`` do."""
+
+    def encode(self, item: Any, /) -> EncodedItem: ...
+
+
+def encode_all(items: Iterable[Any], features: Encodes) -> tuple[dict[str, Ragged], list[Any]]:
+    """Return the inputs of items by name, on disk where they are many, and their contexts (N,)."""
+    contexts: list[Any] = []
+
+    def inputs() -> Iterable[Mapping[str, NDArray[Any]]]:
+        for item in items:
+            encoded = features.encode(item)
+            contexts.append(encoded.context)
+            yield encoded.inputs
+
+    return Ragged.from_named(inputs()), contexts
+
+
+@dataclasses.dataclass
+class EncodedItems:
+    """Items as named inputs, with targets and contexts.
+
+    Attributes:
+        inputs: name -> ragged input of all items.
+        targets: what the loss compares outputs with: class numbers (N,), flags (N, K), numbers (N,), or where there
+            is an output at each step one row (T, …) an item, ragged.
+        rows: the items that count here; several views share one store.
+        labels: the labels of all items as they were read.
+        contexts: what decoding, showing and scoring need of each item; empty if they need nothing.
+    """
+
+    inputs: Mapping[str, Ragged]
+    targets: NDArray[Any] | Ragged
+    rows: Ints
+    labels: Sequence[Any] = ()
+    contexts: Sequence[Any] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def steps(self) -> Ragged:
+        """The only input of all items."""
+        (steps,) = self.inputs.values()
+        return steps
+
+    @property
+    def first(self) -> Ragged:
+        """The first input of all items, whose steps say how long an item is."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def lengths(self) -> Ints:
+        """Steps of each item that counts here."""
+        return np.asarray(self.first.lengths[self.rows])
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """Targets of the items that count here; those of steps stand one after the other."""
+        if not isinstance(self.targets, Ragged):
+            return np.asarray(self.targets[self.rows])
+        rows = [self.targets[int(row)] for row in self.rows]
+        return np.concatenate(rows) if rows else np.asarray(self.targets.values[:0])
+
+    def targets_of(self, rows: Ints) -> NDArray[Any] | Ragged:
+        """Return the targets of the items with these numbers, in this order."""
+        return self.targets.take(rows) if isinstance(self.targets, Ragged) else np.asarray(self.targets[rows])
+
+    def labels_of(self, rows: Ints) -> list[Any]:
+        """Return the labels of the items with these numbers, in this order."""
+        return [self.labels[row] for row in rows]
+
+    def contexts_of(self, rows: Ints) -> list[Any]:
+        """Return the contexts of the items with these numbers, in this order; None for each without one."""
+        return [self.contexts[row] if len(self.contexts) else None for row in rows]
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of the lengths, targets and inputs of the items that count here, in their order."""
+        digest = hashlib.sha256(self.lengths.tobytes())
+        digest.update(np.ascontiguousarray(self.truth).tobytes())
+        for ragged in self.inputs.values():
+            for row in self.rows:
+                digest.update(np.ascontiguousarray(ragged[int(row)]).tobytes())
+        return digest.hexdigest()

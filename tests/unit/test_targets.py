@@ -1,0 +1,166 @@
+"""A target with one output a step gets encoding, decoding and records of many items from the base class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pytest
+
+from rekur import Regressor
+from rekur.data import Corpus, EncodedItems, Ragged
+from rekur.errors import InputError
+from rekur.features import Encoded, SeriesFeatures
+from rekur.targets import Target, TargetStream, join_contexts
+
+
+class Signs(Target):
+    """The sign of each step; the words of the context are shown beside it, one output later than they come."""
+
+    kind = "signs"
+    per_step = True
+    decides = "accuracy"
+    followed = ("accuracy",)
+    size = 1
+
+    @classmethod
+    def learn(cls, labels: Sequence[Any], features: Any = None, **options: Any) -> Self:
+        return cls()
+
+    def encode(self, label: Any, context: Any = None) -> Any:
+        if context is not None and len(context) != len(label):
+            raise InputError(f"label: got {len(label)} signs; expected {len(context)}, one a step.")
+        return np.array(label, np.float32)
+
+    def stream(self) -> TargetStream:
+        return _Late()
+
+    def present(self, prediction: Any, context: Any = None) -> Any:
+        return list(zip(prediction, context, strict=True)) if context else prediction
+
+    def record(self, prediction: Any, label: Any, context: Any = None) -> Any:
+        hits = sum(ours == theirs for ours, theirs in zip(prediction, label, strict=True))
+        return np.array([hits, len(label)])
+
+    def score(self, records: Any) -> dict[str, float]:
+        return {"accuracy": float(records[:, 0].sum() / records[:, 1].sum())}
+
+    def report(self, records: Any) -> dict[str, Any]:
+        return {"items": len(records), **self.score(records)}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        return cls()
+
+
+class _Late(TargetStream):
+    """Holds the newest sign back until the next one."""
+
+    def __init__(self) -> None:
+        self._held: list[int] = []
+
+    def push(self, outputs: Any, context: Any = None) -> tuple[Any, Any]:
+        signs = [*self._held, *np.sign(outputs[:, 0]).astype(int).tolist()]
+        self._held = signs[-1:]
+        return signs[:-1], None
+
+    def finish(self) -> tuple[Any, Any]:
+        return self._held, None
+
+    def get_state(self) -> dict[str, Any]:
+        return {"held": self._held}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._held = list(state["held"])
+
+
+OUTPUTS = [np.array([[1.0], [-2.0], [3.0]]), np.array([[-1.0]])]
+LABELS = [[1, -1, -1], [-1]]
+
+
+def test_the_prediction_of_steps_is_all_that_the_stream_gives() -> None:
+    target = Signs()
+    assert target.decode(OUTPUTS[0]) == [1, -1, 1]
+    assert target.answer(OUTPUTS[0], ["a", "b", "c"]) == [(1, "a"), (-1, "b"), (1, "c")]
+    assert target.values(OUTPUTS) == [[1, -1, 1], [-1]]
+
+
+def test_records_of_steps_are_one_row_an_item() -> None:
+    records = Signs().records(OUTPUTS, LABELS)
+    assert records.tolist() == [[2, 3], [1, 1]]
+    assert records.dtype == np.float64
+
+
+def test_labels_of_steps_are_ragged_and_read_their_context() -> None:
+    target = Signs()
+    encoded = target.encode_items(LABELS, [["a", "b", "c"], ["d"]])
+    assert isinstance(encoded, Ragged)
+    assert encoded[0].tolist() == [1, -1, -1]
+    with pytest.raises(InputError, match=r"line 2: label: got 1 signs; expected 2, one a step\."):
+        target.encode_items(LABELS, [["a", "b", "c"], ["d", "e"]], "file", lambda row: f"line {row + 1}")
+    target.check_labels(LABELS, "file")
+
+
+def test_pieces_are_joined() -> None:
+    target = Signs()
+    assert target.join([None, [1], None, [2, 3]]) == [1, 2, 3]
+    assert target.join(["a", "b"]) == "ab"
+    assert target.join([1.0, None, 2.0]) == 2.0
+    assert target.join([None]) is None
+    assert join_contexts(None, ["a"]) == ["a"]
+    assert join_contexts({"scale": 1}, {"scale": 2}) == {"scale": 2}
+
+
+class Marked(SeriesFeatures):
+    """Series with two inputs and a word for each step."""
+
+    def encode(self, item: Any) -> Encoded:
+        steps = self.transform(item)
+        return Encoded({"steps": steps, "ids": np.arange(2 * len(steps)).reshape(-1, 2)}, [f"{row}" for row in steps])
+
+
+def test_a_corpus_is_encoded_with_all_inputs_and_contexts() -> None:
+    series = [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]]
+    corpus = Corpus.from_lists(series, None)
+    features = Marked().fit(corpus.items())
+    inputs, contexts = corpus.encode(features)
+    assert list(inputs) == ["steps", "ids"]
+    assert inputs["ids"][2].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert [len(context) for context in contexts] == [2, 1, 3]
+    plain, nothing = corpus.encode(SeriesFeatures().fit(corpus.items()))
+    assert list(plain) == ["steps"]
+    assert nothing == [None] * 3
+    blocks = list(corpus.blocks(features, 2))
+    assert [len(part) for _, part in blocks] == [2, 1]
+    np.testing.assert_array_equal(blocks[1][0]["ids"].values, inputs["ids"][2])
+
+
+def test_encoded_items_have_ragged_targets_and_every_input_in_their_fingerprint() -> None:
+    steps = Ragged.from_iter([np.array([5, 6]), np.array([7])])
+    targets = Ragged.from_iter([np.array([1, 0]), np.array([1])])
+    items = EncodedItems({"steps": steps, "more": steps}, targets, np.array([1, 0]), ["b", "a"], [["x", "y"], ["z"]])
+    assert items.truth.tolist() == [1, 1, 0]
+    assert items.contexts_of(items.rows) == [["z"], ["x", "y"]]
+    assert items.lengths.tolist() == [1, 2]
+    other = Ragged.from_iter([np.array([5, 6]), np.array([8])])
+    changed = EncodedItems({"steps": steps, "more": other}, targets, items.rows)
+    assert changed.fingerprint() != items.fingerprint()
+    assert changed.contexts_of(items.rows) == [None, None]
+
+
+def test_a_network_of_one_row_an_item_is_refused_for_a_target_of_steps() -> None:
+    class Model(Regressor):
+        def _learn_target(self, labels: Any, features: Any, place_of: Any = None) -> Any:
+            return Signs()
+
+        def _make_plan(self, prepared: Any) -> Any:
+            raise AssertionError("refused before any plan is made")
+
+    series = [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]] * 4
+    labels = [[1, 1], [1], [1, 1, 1]] * 4
+    with pytest.raises(InputError, match="network: got one row of outputs an item; expected one output a step"):
+        Model(hidden_size=4).fit_corpus(Corpus.from_lists(series, labels))
