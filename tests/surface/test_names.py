@@ -33,8 +33,8 @@ NAMES = {
         "to_stack to_torch write_keras write_nodes"
     ),
     "rekur.features": (
-        "Encoded FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load make_features "
-        "restore"
+        "Encoded FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load "
+        "make_features restore"
     ),
     "rekur.lower": "live_model lower program_files step_function",
     "rekur.metrics": (
