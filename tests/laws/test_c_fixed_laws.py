@@ -29,7 +29,7 @@ from rekur.lower import lower
 from rekur.nn import Recurrent
 from rekur.program import Engine, Input, Op, Program, State, Weight, draw_sequences
 from rekur.program.cells import KINDS
-from rekur.program.rules import BODY, HEAD, POOL
+from rekur.program.rules import RULES
 
 LENGTHS = (5, 0, 12, 1, 30, 200)
 FIXED = Style("m", precision="int8", activations="fixed")
@@ -129,7 +129,7 @@ def hand_made(
     states = tuple(State(name, (1,), "int64") if name == "count" else State(name, (4,)) for name in names)
     states += tuple(State(name, (2, 4)) for inner in body for name in inner.state.values())
     shapes = {name: Weight(array.shape) for name, array in arrays.items()}
-    agree(Program("regress", Input("rows", 4), shapes, states, body, (op,), head), arrays, tolerance, size)
+    agree(Program.of("regress", Input("rows", 4), shapes, states, (*body, op, *head)), arrays, tolerance, size)
 
 
 @needs_compiler
@@ -167,7 +167,7 @@ def test_a_mean_of_thirty_thousand_steps_does_not_drift(pool: str, monkeypatch: 
     state = (State("total", (4,)), State("mass", (1,)), State("top", (1,)))
     arrays = {"w": drawn(3, 4), "b": drawn(3), "s": drawn(1, 3)}
     shapes = {name: Weight(array.shape) for name, array in arrays.items()}
-    agree(Program("regress", Input("rows", 4), shapes, state, (), (op,), ()), arrays, 2e-3)
+    agree(Program.of("regress", Input("rows", 4), shapes, state, (op,)), arrays, 2e-3)
 
 
 @pytest.mark.parametrize(("gain", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (2e4, "20000.0")])
@@ -176,7 +176,7 @@ def test_a_vector_that_fixed_point_cannot_hold_is_refused(gain: float, shown: st
     last = Op("last", ("norm",), "pool", 4, state={"last": "last"})
     arrays = {"g": np.full(4, gain, np.float32), "s": drawn(4)}
     shapes = {name: Weight(array.shape) for name, array in arrays.items()}
-    program = Program("regress", Input("rows", 4), shapes, (State("last", (4,)),), (norm,), (last,), ())
+    program = Program.of("regress", Input("rows", 4), shapes, (State("last", (4,)),), (norm, last))
     with pytest.raises(InputError, match=rf"a number of the weight 'g': got {shown}; expected numbers between"):
         lower_to_c(program, arrays, FIXED)
 
@@ -200,7 +200,7 @@ def test_numbers_that_are_too_large_stop_at_the_end_of_the_range(tmp_path: Path)
     op = Op("affine", ("pool",), "scores", 1, {"weight": "w"})
     state = (State("last", (4,)),)
     last = Op("last", ("input",), "pool", 4, state={"last": "last"})
-    program = Program("regress", Input("rows", 4), {"w": Weight((1, 4))}, state, (), (last,), (op,))
+    program = Program.of("regress", Input("rows", 4), {"w": Weight((1, 4))}, state, (last, op))
     sources = written(lower_to_c(program, {"w": np.full((1, 4), 3000, np.float32)}, FIXED))
     for name, text in {**sources, "harness.c": check.harness("m", program)}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -241,8 +241,7 @@ def test_cells_that_are_refused_say_why(cell: str) -> None:
 def test_every_cell_and_op_of_a_program_is_written_or_refused() -> None:
     assert {*WRITTEN, *REFUSED} == set(KINDS)
     assert not set(WRITTEN) & set(REFUSED)
-    causal = {*BODY, *POOL, *HEAD} - {"ends", "recur"}
-    assert causal == KNOWN
+    assert set(RULES) - {"ends", "recur", "shift"} == KNOWN
 
 
 def test_states_take_half_where_they_are_bounded() -> None:
@@ -294,7 +293,7 @@ def test_a_row_that_is_cut_in_pieces() -> None:
     last = Op("last", ("input",), "pool", wide, state={"last": "last"})
     head = Op("affine", ("pool",), "scores", 2, {"weight": "w"})
     shapes, state = {"w": Weight((2, wide))}, (State("last", (wide,)),)
-    lowered = agree(Program("regress", Input("rows", wide), shapes, state, (), (last,), (head,)), arrays, 3e-3, 0.5)
+    lowered = agree(Program.of("regress", Input("rows", wide), shapes, state, (last, head)), arrays, 3e-3, 0.5)
     assert sum("fixed_add_wide_product" in line for line in lowered.read.lines) == 3
     assert lowered.narrow == 516
 

@@ -179,7 +179,7 @@ def hand_made(*head: Op, body: tuple[Op, ...] = (), state: tuple[State, ...] = (
     arrays = {name: np.asarray(array, np.float32) for name, array in weights.items()}
     shapes = {name: Weight(array.shape) for name, array in arrays.items()}
     states = (*state, State("last", (4,)))
-    agree(Program("regress", Input("rows", 4), shapes, states, body, (last,), head), arrays, 2e-6)
+    agree(Program.of("regress", Input("rows", 4), shapes, states, (*body, last, *head)), arrays, 2e-6)
 
 
 RNG = np.random.default_rng(0)

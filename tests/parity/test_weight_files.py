@@ -300,11 +300,12 @@ def test_the_directions_of_a_program(
     model = walker(cell="gru", bidirectional=len(turned) == 2)
     saved = read_bundle(model.save(tmp_path / "walks"))
     program, weights = saved.program()
-    places = [place for place, op in enumerate(program.body) if op.kind == "recur"]
-    body = list(program.body)
-    for place, back in zip(places, turned, strict=True):
-        body[place] = replace(body[place], options={**body[place].options, "reverse": back})
-    monkeypatch.setattr(Bundle, "program", lambda self: (replace(program, body=tuple(body)), weights))
+    ops = list(program.main.ops)
+    indices = [index for index, op in enumerate(ops) if op.kind == "recur"]
+    for index, back in zip(indices, turned, strict=True):
+        ops[index] = replace(ops[index], options={**ops[index].options, "reverse": back})
+    other = replace(program, parts={"main": replace(program.main, ops=tuple(ops))})
+    monkeypatch.setattr(Bundle, "program", lambda self: (other, weights))
     if expected is None:
         with pytest.raises(
             InputError, match=r"directions of layer\.0\w*: got '.*wards, .*'; expected one, or forwards"

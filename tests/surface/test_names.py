@@ -51,7 +51,7 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op Program State Weight check_weights costs dequantise draw_sequences "
+        "Cost Engine Input Live Many Op Part Program State Weight check_weights costs dequantise draw_sequences "
         "in_precision quantise"
     ),
     "rekur.runtime": (

@@ -33,14 +33,14 @@ def small() -> Program:
             {"cell": "gru", "hidden": 4},
         ),
     )
-    return Program(
+    return Program.of(
         "classify",
         Input("tokens", 7),
         {name: Weight(shape) for name, shape in shapes.items()},
         (State("h", (4,)), State("last", (4,))),
-        body,
-        (Op("last", ("layer",), "last", 4, state={"last": "last"}),),
         (
+            *body,
+            Op("last", ("layer",), "last", 4, state={"last": "last"}),
             Op("affine", ("last",), "logits", 2, {"weight": "out", "bias": "out_bias"}),
             Op("softmax", ("logits",), "shares", 2),
         ),
@@ -75,11 +75,11 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("format", "other", "format of the program: got 'other'; expected 'rekur-program'."),
         (
             "version",
-            2,
-            "version of the program: got 2; expected a whole number from 1 to 1. "
+            3,
+            "version of the program: got 3; expected a whole number from 1 to 2. "
             "It was written by a newer Rekur: pip install -U rekur.",
         ),
-        ("version", "1", "version of the program: got '1'; expected a whole number from 1 to 1."),
+        ("version", "1", "version of the program: got '1'; expected a whole number from 1 to 2."),
         ("state", None, "field of the program: got 'none'; expected the field 'state'."),
         (
             "heads",
@@ -91,7 +91,7 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "input.kind",
             "token",
-            "kind of the input: got 'token'; expected one of 'tokens', 'rows'. Did you mean 'tokens'?",
+            "kind of the input: got 'token'; expected one of 'tokens', 'rows', 'ids'. Did you mean 'tokens'?",
         ),
         ("input.size", 0, "size of the input: got 0; expected a whole number of 1 or more."),
         ("body", {}, "body of the program: got 'dict'; expected a list of ops."),
@@ -266,7 +266,7 @@ def test_steps_that_cannot_be(steps: Any, text: str) -> None:
 
 def test_a_number_that_is_not_finite() -> None:
     last = Op("last", ("input",), "last", 2, state={"last": "last"})
-    engine = Engine(Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ()), {})
+    engine = Engine(Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), (last,)), {})
     with pytest.raises(InputError) as error:
         engine.run([[[1.0, 2.0]], [[1.0, float("nan")]]])
     assert str(error.value) == "a number of sequences[1]: got nan; expected finite numbers."
@@ -318,7 +318,7 @@ def test_clusters_give_the_probabilities_of_all_tokens() -> None:
     )
     last = Op("last", ("input",), "last", 1, state={"last": "last"})
     shapes = {name: Weight(array.shape) for name, array in weights.items()}
-    engine = Engine(Program("language", Input("rows", 1), shapes, (State("last", (1,)),), (), (last,), head), weights)
+    engine = Engine(Program.of("language", Input("rows", 1), shapes, (State("last", (1,)),), (last, *head)), weights)
     np.testing.assert_allclose(np.exp(engine.run([[[1.0]]])[0]), [0.0, 0.5, 0.3, 0.18, 0.02], rtol=1e-5)
 
 
@@ -388,7 +388,7 @@ def check_junk(place: tuple[Any, ...], junk: Any) -> None:
 def test_a_pool_writes_no_register_of_the_body() -> None:
     last = Op("last", ("input",), "input", 2, state={"last": "last"})
     with pytest.raises(InputError) as caught:
-        Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
+        Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), (last,))
     assert str(caught.value) == (
-        "pool[0].writes: got 'input'; expected a register of no op of the body. Each op writes its own register."
+        "pool[0].writes: got 'input'; expected a register that no op before it writes. Each op writes its own register."
     )

@@ -37,14 +37,16 @@ BOTH = pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 
 def small() -> Program:
     """Return rows -> affine -> last, whose state begins with a weight, -> scores of rows of the first's matrix."""
-    return Program(
+    return Program.of(
         "regress",
         Input("rows", 2),
         {"w": Weight((4, 2)), "b": Weight((4,)), "begin": Weight((4,)), "v": Weight((3, 4))},
         (State("last", (4,), begins="begin"),),
-        (Op("affine", ("input",), "first", 4, {"weight": "w", "bias": "b"}),),
-        (Op("last", ("first",), "last", 4, state={"last": "last"}),),
-        (Op("affine", ("last",), "scores", 2, {"weight": "v"}, options={"rows": [1, 3]}),),
+        (
+            Op("affine", ("input",), "first", 4, {"weight": "w", "bias": "b"}),
+            Op("last", ("first",), "last", 4, state={"last": "last"}),
+            Op("affine", ("last",), "scores", 2, {"weight": "v"}, options={"rows": [1, 3]}),
+        ),
     )
 
 
@@ -85,7 +87,7 @@ def test_how_far_a_weight_is_off(rows: Array) -> None:
     op = Op("affine", ("input",), "y", size, {"weight": "w"})
     last = Op("last", ("y",), "last", size, state={"last": "last"})
     state = (State("last", (size,)),)
-    program = Program("regress", Input("rows", width), {"w": Weight(rows.shape)}, state, (op,), (last,), ())
+    program = Program.of("regress", Input("rows", width), {"w": Weight(rows.shape)}, state, (op, last))
     for precision in ("int8", "bfloat16"):
         _, found = dequantise(*quantise(program, {"w": rows}, precision))
         off = np.abs(found["w"].astype(float) - rows)

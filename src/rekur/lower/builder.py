@@ -24,7 +24,7 @@ class Builder:
         self._names = names
         self.arrays: Arrays = {}
         self.state: list[State] = []
-        self.parts: dict[str, list[Op]] = {"body": [], "pool": [], "head": []}
+        self.ops: list[Op] = []
 
     def weight(self, tensor: Tensor) -> str:
         """Add a weight of the model and return its name."""
@@ -46,21 +46,20 @@ class Builder:
         self.state.append(State(name, shape, dtype, begins))
         return name
 
-    def add(self, part: str, op: Op) -> str:
+    def add(self, op: Op) -> str:
         """Add an op and return the register that it writes."""
-        self.parts[part].append(op)
+        self.ops.append(op)
         return op.writes
 
-    def affine(self, part: str, reads: str, writes: str, linear: nn.Linear) -> str:
+    def affine(self, reads: str, writes: str, linear: nn.Linear) -> str:
         """Add the op of a linear layer."""
         weights = self.weights({"weight": linear.weight, "bias": linear.bias})
-        return self.add(part, Op("affine", (reads,), writes, linear.out_features, weights))
+        return self.add(Op("affine", (reads,), writes, linear.out_features, weights))
 
     def program(self, task: str, source: Input) -> Program:
         """Return the program."""
         weights = {name: Weight(array.shape, str(array.dtype)) for name, array in self.arrays.items()}
-        parts = {name: tuple(ops) for name, ops in self.parts.items()}
-        return Program(task, source, weights, tuple(self.state), **parts)
+        return Program.of(task, source, weights, tuple(self.state), tuple(self.ops))
 
 
 def builder_of(model: nn.Module) -> Builder:

@@ -23,15 +23,15 @@ def lower_join(building: Builder, around: str | None, reads: str, norm: nn.Modul
         reads: the register that holds the layer's output.
         norm: the layer's ``torch.nn.LayerNorm``, or None.
     """
-    size = building.parts["body"][-1].size
+    size = building.ops[-1].size
     if norm is not None:
         if not isinstance(norm, nn.LayerNorm) or norm.bias is None:
             raise InputError(describe(f"normalisation of {reads}", type(norm).__name__, "LayerNorm with gain and bias"))
         weights = building.weights({"gain": norm.weight, "bias": norm.bias})
         options = {"epsilon": norm.eps}
-        reads = building.add("body", Op("layer_norm", (reads,), f"{reads}.norm", size, weights, options=options))
+        reads = building.add(Op("layer_norm", (reads,), f"{reads}.norm", size, weights, options=options))
     if around is not None:
-        reads = building.add("body", Op("add", (reads, around), f"{reads}.sum", size))
+        reads = building.add(Op("add", (reads, around), f"{reads}.sum", size))
     return reads
 
 
@@ -55,13 +55,13 @@ def lower_layer(building: Builder, reads: str, name: str, layer: Layer) -> str:
     state = _cell_state(building, name, lowered, layer)
     options = {**lowered.to_json(), **({"reverse": True} if layer.reverse else {})}
     inner = f"{name}.cell" if around else name
-    written = building.add("body", Op("recur", (reads,), inner, lowered.output, weights, state, options))
+    written = building.add(Op("recur", (reads,), inner, lowered.output, weights, state, options))
     if not around:
         return written
     if shortcut is not None:
         weights = {"weight": building.weight(shortcut)}
-        reads = building.add("body", Op("affine", (reads,), f"{name}.shortcut", lowered.output, weights))
-    return building.add("body", Op("add", (written, reads), name, lowered.output))
+        reads = building.add(Op("affine", (reads,), f"{name}.shortcut", lowered.output, weights))
+    return building.add(Op("add", (written, reads), name, lowered.output))
 
 
 def _cell_state(building: Builder, name: str, cell: ProgramCell, layer: Layer) -> dict[str, str]:

@@ -53,33 +53,33 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     register = "input"
     if model.embedding is not None:
         weights = {"table": building.weight(model.embedding.weight)}
-        register = building.add("body", Op("embed", (register,), "embedding", spec.embedding_size, weights))
+        register = building.add(Op("embed", (register,), "embedding", spec.embedding_size, weights))
     if model.conv is not None:
         register = _conv(building, register, model.conv)
     register = _stack(building, register, model.recurrent)
     register = _pool(building, register, model.pool)
-    building.affine("head", register, "scores", model.head)
+    building.affine(register, "scores", model.head)
     return building.program(task, source), building.arrays
 
 
 def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
     building, spec = builder_of(model), model.spec
     weights = {"table": building.weight(model.embedding.weight)}
-    register = building.add("body", Op("embed", ("input",), "embedding", spec.embedding_size, weights))
+    register = building.add(Op("embed", ("input",), "embedding", spec.embedding_size, weights))
     if model.ngram_embedding is not None:
         runs = _ngrams(building, model.ngram_embedding)
-        register = building.add("body", Op("add", (register, runs), "encoded", spec.embedding_size))
+        register = building.add(Op("add", (register, runs), "encoded", spec.embedding_size))
     if model.recall is not None:
         recalled = _recall(building, model.recall, weights, spec.embedding_size)
         size = spec.embedding_size * (1 + len(spec.recall))
-        register = building.add("body", Op("concat", (register, recalled), "recalled", size))
+        register = building.add(Op("concat", (register, recalled), "recalled", size))
     for index, layer in enumerate(model.recurrent_layers()):
         written = lower_layer(building, register, f"layer.{index}", layer)
         norm = model.norms[index] if model.norms else None
         register = lower_join(building, register if spec.residual and index else None, written, norm)
-    size = building.parts["body"][-1].size
+    size = building.ops[-1].size
     state = {"last": building.remember("last", (size,))}
-    register = building.add("pool", Op("last", (register,), "last", size, state=state))
+    register = building.add(Op("last", (register,), "last", size, state=state))
     lower_scores(building, register, model)
     return building.program(task, Input("tokens", spec.vocabulary_size)), building.arrays
 
@@ -91,7 +91,7 @@ def _recall(building: Builder, recall: Recall, weights: dict[str, str], size: in
         "memory": building.remember("recall.memory", (len(orders), recall.slots), "int64"),
     }
     options = {"orders": orders, "slots": recall.slots}
-    return building.add("body", Op("recall", ("input",), "recall", size * len(orders), weights, state, options))
+    return building.add(Op("recall", ("input",), "recall", size * len(orders), weights, state, options))
 
 
 def _ngrams(building: Builder, grams: NGramEmbedding) -> str:
@@ -101,7 +101,7 @@ def _ngrams(building: Builder, grams: NGramEmbedding) -> str:
         weights[f"runs_{order}"] = building.weight(grams.get_buffer(f"runs_{order}"))
     state = {"before": building.remember("ngrams.before", (max(grams.orders) - 1,), "int64")}
     options = {"orders": list(grams.orders)}
-    return building.add("body", Op("ngrams", ("input",), "ngrams", grams.size, weights, state, options))
+    return building.add(Op("ngrams", ("input",), "ngrams", grams.size, weights, state, options))
 
 
 def _conv(building: Builder, reads: str, conv: CausalConv) -> str:
@@ -109,9 +109,9 @@ def _conv(building: Builder, reads: str, conv: CausalConv) -> str:
     state = {}
     if conv.kernel_size > 1:
         state["before"] = building.remember("conv.before", (conv.kernel_size - 1, conv.input_size))
-    written = building.add("body", Op("conv", (reads,), "conv", conv.output_size, weights, state))
+    written = building.add(Op("conv", (reads,), "conv", conv.output_size, weights, state))
     options = {"function": "relu"}
-    return building.add("body", Op("activation", (written,), "conv.relu", conv.output_size, options=options))
+    return building.add(Op("activation", (written,), "conv.relu", conv.output_size, options=options))
 
 
 def _stack(building: Builder, reads: str, stack: Recurrent) -> str:
@@ -120,7 +120,7 @@ def _stack(building: Builder, reads: str, stack: Recurrent) -> str:
         if isinstance(layer, Bidirectional):
             ahead = lower_layer(building, reads, f"{name}.ahead", layer.forward_layer)
             back = lower_layer(building, reads, f"{name}.back", layer.backward_layer)
-            written = building.add("body", Op("concat", (ahead, back), name, layer.output_size))
+            written = building.add(Op("concat", (ahead, back), name, layer.output_size))
         elif isinstance(layer, Layer):
             written = lower_layer(building, reads, name, layer)
         else:
@@ -134,21 +134,21 @@ def _pool(building: Builder, reads: str, pool: Pool) -> str:
     if not isinstance(pool, JoinedPool):
         return _one_pool(building, reads, pool)
     parts = [_one_pool(building, reads, part) for part in pool.pools if isinstance(part, Pool)]
-    return building.add("head", Op("concat", tuple(parts), "pooled", pool.output_size))
+    return building.add(Op("concat", tuple(parts), "pooled", pool.output_size))
 
 
 def _one_pool(building: Builder, reads: str, pool: Pool) -> str:
     size, remember = pool.size, building.remember
     if isinstance(pool, LastPool):
         if pool.bidirectional:
-            return building.add("pool", Op("ends", (reads,), "ends", size))
-        return building.add("pool", Op("last", (reads,), "last", size, state={"last": remember("last", (size,))}))
+            return building.add(Op("ends", (reads,), "ends", size))
+        return building.add(Op("last", (reads,), "last", size, state={"last": remember("last", (size,))}))
     if isinstance(pool, MeanPool):
         state = {"mean": remember("mean", (size,)), "count": remember("mean.count", (1,), "int64")}
-        return building.add("pool", Op("mean", (reads,), "mean", size, state=state))
+        return building.add(Op("mean", (reads,), "mean", size, state=state))
     if isinstance(pool, MaxPool):
         state = {"largest": remember("max", (size,)), "count": remember("max.count", (1,), "int64")}
-        return building.add("pool", Op("max", (reads,), "max", size, state=state))
+        return building.add(Op("max", (reads,), "max", size, state=state))
     if isinstance(pool, AttentionPool):
         roles = {"weight": pool.hidden.weight, "bias": pool.hidden.bias, "score": pool.score.weight}
         state = {
@@ -156,6 +156,6 @@ def _one_pool(building: Builder, reads: str, pool: Pool) -> str:
             "mass": remember("attention.mass", (1,)),
             "top": remember("attention.top", (1,)),
         }
-        return building.add("pool", Op("attention", (reads,), "attention", size, building.weights(roles), state))
+        return building.add(Op("attention", (reads,), "attention", size, building.weights(roles), state))
     expected = "a pool of rekur.nn: last, mean, max, attention, or several of them joined"
     raise InputError(describe("pool", type(pool).__name__, expected, "No program has an op for it."))

@@ -31,33 +31,33 @@ def lower_scores(building: Builder, reads: str, model: LanguageNetwork) -> None:
 def _full(building: Builder, reads: str, head: FullSoftmax, table: Tensor) -> None:
     if head.weight is not None:
         weights = building.weights({"weight": head.weight, "bias": head.bias})
-        _padded(building, building.add("head", Op("affine", (reads,), "tokens", len(head.bias), weights)))
+        _padded(building, building.add(Op("affine", (reads,), "tokens", len(head.bias), weights)))
         return
     if head.projection is not None:
-        reads = building.affine("head", reads, "projected", head.projection)
+        reads = building.affine(reads, "projected", head.projection)
     size = len(head.bias)
     weights = {"weight": building.weight(table), **building.weights({"bias": head.bias})}
     options = {"rows": [1, size + 1]}  # the first row is padding's
-    _padded(building, building.add("head", Op("affine", (reads,), "tokens", size, weights, options=options)))
+    _padded(building, building.add(Op("affine", (reads,), "tokens", size, weights, options=options)))
 
 
 def _adaptive(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor) -> None:
     inside = [_cluster(building, reads, head, table, index) for index in range(len(head.sizes))]
     weights = building.weights({"weight": head.cluster_weight, "bias": head.cluster_bias})
-    clusters = building.add("head", Op("affine", (reads,), "clusters", len(head.cluster_bias), weights))
+    clusters = building.add(Op("affine", (reads,), "clusters", len(head.cluster_bias), weights))
     size = head.sizes[0] + len(head.cluster_bias)
-    joined = building.add("head", Op("concat", (inside[0], clusters), "first", size))
-    levels = [building.add("head", Op("log_softmax", (joined,), "first.log", size))]
+    joined = building.add(Op("concat", (inside[0], clusters), "first", size))
+    levels = [building.add(Op("log_softmax", (joined,), "first.log", size))]
     for index, register in enumerate(inside[1:], start=1):
-        levels.append(building.add("head", Op("log_softmax", (register,), f"{register}.log", head.sizes[index])))
-    _padded(building, building.add("head", Op("clusters", tuple(levels), "tokens", sum(head.sizes))))
+        levels.append(building.add(Op("log_softmax", (register,), f"{register}.log", head.sizes[index])))
+    _padded(building, building.add(Op("clusters", tuple(levels), "tokens", sum(head.sizes))))
 
 
 def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor, index: int) -> str:
     """Add the scores of the tokens of one cluster, and return the register that holds them."""
     projection = head.projections[index]
     if isinstance(projection, nn.Linear):
-        reads = building.affine("head", reads, f"cluster.{index}.projected", projection)
+        reads = building.affine(reads, f"cluster.{index}.projected", projection)
     options: dict[str, list[int]] = {}
     if len(head.weights):
         weights = building.weights({"weight": head.weights[index]})
@@ -65,9 +65,9 @@ def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor
         start = 1 + sum(head.sizes[:index])
         weights, options = {"weight": building.weight(table)}, {"rows": [start, start + head.sizes[index]]}
     weights |= building.weights({"bias": head.biases[index]})
-    return building.add("head", Op("affine", (reads,), f"cluster.{index}", head.sizes[index], weights, options=options))
+    return building.add(Op("affine", (reads,), f"cluster.{index}", head.sizes[index], weights, options=options))
 
 
 def _padded(building: Builder, reads: str) -> None:
-    size = building.parts["head"][-1].size
-    building.add("head", Op("padding", (reads,), "scores", size + 1))
+    size = building.ops[-1].size
+    building.add(Op("padding", (reads,), "scores", size + 1))

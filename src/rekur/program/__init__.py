@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rekur.program.live import Live
     from rekur.program.many import Many
     from rekur.program.ops import Op, State
-    from rekur.program.program import Input, Program, Weight
+    from rekur.program.parts import Input, Part, Weight
+    from rekur.program.program import Program
     from rekur.program.quantised import dequantise, in_precision, quantise
     from rekur.program.step_costs import Cost, costs
     from rekur.program.stored_weights import check_weights
@@ -24,6 +25,7 @@ __all__ = [
     "Live",
     "Many",
     "Op",
+    "Part",
     "Program",
     "State",
     "Weight",
@@ -44,7 +46,8 @@ __getattr__, __dir__ = lazily(
         "live": "Live",
         "many": "Many",
         "ops": "Op State",
-        "program": "Input Program Weight",
+        "parts": "Input Part Weight",
+        "program": "Program",
         "quantised": "dequantise in_precision quantise",
         "step_costs": "Cost costs",
         "stored_weights": "check_weights",

@@ -30,7 +30,7 @@ def draw_sequences(
     Example:
         >>> from rekur.program import Input, Op, State
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
-        >>> program = Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
+        >>> program = Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), (last,))
         >>> [x.shape for x in draw_sequences(program, [3, 0])]
         [(3, 2), (0, 2)]
     """

@@ -19,9 +19,10 @@ from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
 from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
+from rekur.program.parts import INPUT
 from rekur.program.plain import Packs
 from rekur.program.pools import POOLS
-from rekur.program.program import INPUT, Program
+from rekur.program.program import Program
 from rekur.program.quantised import dequantise
 from rekur.program.stages import STAGES, StateArrays
 
@@ -51,7 +52,7 @@ class Engine:
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
         >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
         >>> state = (State("last", (2,)),)
-        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> program = Program.of("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (last, head))
         >>> engine = Engine(program, {"w": np.ones((1, 2), np.float32)})
         >>> engine.run([np.ones((3, 2)), np.zeros((0, 2))]).tolist()
         [[2.0], [0.0]]
@@ -66,6 +67,7 @@ class Engine:
         self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.body]
         self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.head]
+        self._output = program.output
         self._mine = threading.local()
         self._packs: Packs = {}
         self._begin = {
@@ -87,7 +89,7 @@ class Engine:
         """
         checked = [self._checked(f"sequences[{index}]", x) for index, x in enumerate(sequences)]
         lengths = np.array([len(x) for x in checked], np.int64)
-        pooled = [np.zeros((len(checked), op.size), np.float32) for op in self.program.pool]
+        pooled = [np.zeros((len(checked), stage.op.size), np.float32) for stage in self._pool]
         for rows in _blocks(lengths):
             packed = Packed(lengths[rows])
             state = self._beginning(packed.rows)
@@ -120,7 +122,7 @@ class Engine:
             registers = self._steps(x, packed, arrays)
             for stage in self._pool:
                 stage.take(registers[stage.op.reads[0]], packed, arrays)
-            outputs = self._finish([registers[op.reads[0]] for op in self.program.pool])
+            outputs = self._finish([registers[stage.op.reads[0]] for stage in self._pool])
         return outputs, [arrays[name][0] for name in self._begin]
 
     def initial_state(self) -> list[Array]:
@@ -210,10 +212,10 @@ class Engine:
         return registers
 
     def _finish(self, pooled: list[Array]) -> Array:
-        registers = {op.writes: array for op, array in zip(self.program.pool, pooled, strict=True)}
+        registers = {stage.op.writes: array for stage, array in zip(self._pool, pooled, strict=True)}
         for stage in self._head:
             registers[stage.op.writes] = stage.rows([registers[name] for name in stage.op.reads])
-        return registers[self.program.output]
+        return registers[self._output]
 
     def _stacked(self, state: Sequence[Array]) -> StateArrays:
         """Return name -> state with a batch axis of 1."""

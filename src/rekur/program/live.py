@@ -14,8 +14,9 @@ from rekur.program import arithmetic
 from rekur.program.cells_numpy import NumpyCell
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
+from rekur.program.parts import INPUT
 from rekur.program.plain import Packs, stepper_of
-from rekur.program.program import INPUT, Program
+from rekur.program.program import Program
 from rekur.program.stages import STAGES, Recurrent, Stage
 
 _ONE = Packed([1])
@@ -239,7 +240,7 @@ class Live:
         >>> from rekur.program import Engine, Input, State
         >>> mean = Op("mean", ("input",), "mean", 1, state={"mean": "mean", "count": "count"})
         >>> state = (State("mean", (1,)), State("count", (1,), "int64"))
-        >>> live = Engine(Program("regress", Input("rows", 1), {}, state, (), (mean,), ()), {}).live()
+        >>> live = Engine(Program.of("regress", Input("rows", 1), {}, state, (mean,)), {}).live()
         >>> for number in (1.0, 2.0, 6.0):
         ...     live.step(np.array([number], np.float32))
         >>> live.read().tolist()
@@ -253,7 +254,7 @@ class Live:
         begin: Mapping[str, Array],
         packs: Packs,
     ) -> None:
-        self._program, self._begin = program, begin
+        self._output, self._begin = program.output, begin
         arrays = iter(weights)
         self._body = [_part(op, next(arrays), packs) for op in program.body]
         self._pool = [_Pool(op, next(arrays)) for op in program.pool]
@@ -278,7 +279,7 @@ class Live:
         registers = {part.op.writes: part.read() for part in self._pool}
         for step, reads, writes in self._reads:
             registers[writes] = step([registers[name] for name in reads])
-        return registers[self._program.output].copy()
+        return registers[self._output].copy()
 
     def get_state(self) -> dict[str, Array]:
         """Return copies of the state by name, in the program's order."""

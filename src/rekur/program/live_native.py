@@ -17,8 +17,9 @@ from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
 from rekur.program.ops import Op
+from rekur.program.parts import INPUT
 from rekur.program.plain import Packs, stepper_of
-from rekur.program.program import INPUT, Program
+from rekur.program.program import Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
 _KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))

@@ -13,9 +13,10 @@ from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
+from rekur.program.parts import INPUT
 from rekur.program.plain import Packs, stepper_of
 from rekur.program.pools import POOLS
-from rekur.program.program import INPUT, Program
+from rekur.program.program import Program
 from rekur.program.stages import STAGES, Recurrent, Stage, StateArrays
 
 
@@ -36,7 +37,7 @@ class Many:
         >>> from rekur.program import Engine, Input, State
         >>> mean = Op("mean", ("input",), "mean", 1, state={"mean": "mean", "count": "count"})
         >>> state = (State("mean", (1,)), State("count", (1,), "int64"))
-        >>> many = Engine(Program("regress", Input("rows", 1), {}, state, (), (mean,), ()), {}).many()
+        >>> many = Engine(Program.of("regress", Input("rows", 1), {}, state, (mean,)), {}).many()
         >>> many.read(many.step(np.array([[2.0], [5.0]], np.float32), many.initial_state(2))).tolist()
         [[2.0], [5.0]]
     """
@@ -44,7 +45,7 @@ class Many:
     def __init__(
         self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array], packs: Packs
     ) -> None:
-        self._program, self._begin = program, begin
+        self._output, self._begin = program.output, begin
         arrays = iter(weights)
         self._body = [_stage(op, next(arrays), packs) for op in program.body]
         self._pool = [POOLS[op.kind](op, next(arrays), 1) for op in program.pool]
@@ -76,7 +77,7 @@ class Many:
         registers = {pool.op.writes: pool.read(state) for pool in self._pool}
         for stage in self._head:
             registers[stage.op.writes] = stage.rows([registers[name] for name in stage.op.reads])
-        return registers[self._program.output]
+        return registers[self._output]
 
 
 class _Affine(Stage):

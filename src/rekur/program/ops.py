@@ -74,7 +74,7 @@ class Op:
     """One op of a program.
 
     Args:
-        kind: a name in ``BODY``, ``POOL`` or ``HEAD`` of :mod:`rekur.program.rules`.
+        kind: a name in ``RULES`` of :mod:`rekur.program.rules`.
         reads: its input registers.
         writes: its output register.
         size: size of an output row.
@@ -90,11 +90,6 @@ class Op:
     weights: Mapping[str, str] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def causal(self) -> bool:
-        """Whether its output at a step does not depend on later steps."""
-        return self.kind != "ends" and not self.options.get("reverse", False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the op as a flat JSON object."""
@@ -205,7 +200,8 @@ def op_arrays(op: Op, weights: Mapping[str, Array]) -> dict[str, Array]:
     """
     arrays = {role: weights[name] for role, name in op.weights.items()}
     if "rows" in op.options:
-        arrays["weight"] = arrays["weight"][slice(*op.options["rows"])]
+        role = "table" if op.kind == "embed" else "weight"
+        arrays[role] = arrays[role][slice(*op.options["rows"])]
     return arrays
 
 

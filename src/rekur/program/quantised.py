@@ -14,7 +14,8 @@ from rekur._check import choice
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.ops import SCALE, SMALL
-from rekur.program.program import Program, Weight
+from rekur.program.parts import Weight
+from rekur.program.program import Program
 from rekur.program.stored_weights import check_weights
 
 _LARGEST = np.float32(127)
@@ -41,7 +42,7 @@ def quantise(program: Program, weights: Mapping[str, Array], precision: str) -> 
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
         >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
         >>> state = (State("last", (2,)),)
-        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> program = Program.of("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (last, head))
         >>> small, weights = quantise(program, {"w": np.array([[1.27, 0.5]], np.float32)}, "int8")
         >>> weights["w"].tolist(), round(float(weights["w.scale"][0]), 6)
         ([[127, 50]], 0.01)
@@ -88,7 +89,7 @@ def in_precision(
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
         >>> head = Op("affine", ("last",), "scores", 1, {"weight": "w"})
         >>> state = (State("last", (2,)),)
-        >>> program = Program("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (), (last,), (head,))
+        >>> program = Program.of("regress", Input("rows", 2), {"w": Weight((1, 2))}, state, (last, head))
         >>> small, weights = in_precision(program, {"w": np.ones((1, 2), np.float32)}, "int8")
         >>> small.precision, in_precision(small, weights, "float32")[0].precision
         ('int8', 'float32')
@@ -117,7 +118,7 @@ def dequantise(program: Program, weights: Mapping[str, Array]) -> tuple[Program,
         >>> from rekur.program import Input, Op, State
         >>> mean = Op("mean", ("input",), "mean", 1, state={"mean": "mean", "count": "count"})
         >>> state = (State("mean", (1,)), State("count", (1,), "int64"))
-        >>> program = Program("regress", Input("rows", 1), {}, state, (), (mean,), ())
+        >>> program = Program.of("regress", Input("rows", 1), {}, state, (mean,))
         >>> dequantise(program, {}) == (program, {})
         True
     """

@@ -1,57 +1,24 @@
-"""The ops that a program may have: their inputs, weights, options, states and outputs.
+"""The ops that a program may have. One row for each says what it reads, gives, remembers and costs, and if it streams.
 
-Axes: D size of an input row, O size of an output row, K steps of a window, V tokens.
+Axes: D size of an input row, O size of an output row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rekur._check import choice, flag, no_unknown, number
-from rekur._check import whole as whole_number
+from rekur._check import choice, no_unknown
 from rekur.errors import InputError, describe
+from rekur.program import op_checks as checks
 from rekur.program.cells import Shape, cell_from
+from rekur.program.op_checks import OpCheck, Register
 from rekur.program.ops import Op, Widths
 
-#: functions of an activation
-FUNCTIONS = ("relu", "tanh", "sigmoid")
-
-
-@dataclass(frozen=True)
-class OpCheck:
-    """The data that a rule checks.
-
-    Attributes:
-        path: path of the op in the program, for messages.
-        op: the op.
-        reads: size of each input row; 0 for tokens.
-        widths: the weights and states.
-        vocabulary: size of the vocabulary, if the input is tokens.
-    """
-
-    path: str
-    op: Op
-    reads: tuple[int, ...]
-    widths: Widths
-    vocabulary: int
-
-    def weight(self, role: str) -> Shape:
-        """Return the shape of a weight by its role."""
-        return self.widths.weight(self.path, self.op, role)
-
-    def expect(self, role: str, shape: Shape) -> None:
-        """Check the shape of a weight by its role."""
-        self.widths.expect(self.path, self.op, role, shape)
-
-    def remembers(self, shapes: Mapping[str, Shape], whole: Sequence[str] = ()) -> None:
-        """Check the op's state."""
-        self.widths.remembers(self.path, self.op, shapes, whole)
-
-    def wrong(self, name: str, got: object, expected: str) -> InputError:
-        """Return the error for an invalid option."""
-        return InputError(describe(f"{self.path}.{name}", got, expected))
+#: what an op may read -> kinds of registers
+_TAKES = {"ids": ("ids",), "steps": ("steps",), "numbers": ("steps", "row")}
 
 
 @dataclass(frozen=True)
@@ -59,238 +26,186 @@ class Rule:
     """The rule for ops of one kind.
 
     Args:
-        size: checks the op's options, weights and state, and returns the size of an output row.
-        weights: the roles of its weights.
+        size: checks the op's options and weights, and returns the size O of an output row.
+        weights: the roles of its weights; ``*`` if ``size`` checks them.
         options: the names of its options.
         reads: the number of input registers; 0 for one or more.
-        tokens: whether it reads tokens.
+        takes: what they hold: ``ids``, ``steps``, or ``numbers`` (steps or a row).
+        gives: what it writes: ``steps``, ``row``, or ``same`` as it reads.
+        remembers: returns the shape of each of its states, by role.
+        whole: the states that hold whole numbers.
+        streams: whether an output needs no later step.
+        multiply_adds: of a step, from the op, D of its first input, and the shapes of its weights.
+        rows_read: rows of a weight that a step reads, from the op and the role; None for all.
+        delays: the option that says how many steps the output is behind the input; empty if it is not.
     """
 
     size: Callable[[OpCheck], int]
     weights: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     reads: int = 1
-    tokens: bool = False
+    takes: str = "numbers"
+    gives: str = "same"
+    remembers: Callable[[OpCheck], Mapping[str, Shape]] = lambda check: {}
+    whole: tuple[str, ...] = ()
+    streams: Callable[[Op], bool] = lambda op: True
+    multiply_adds: Callable[[Op, int, list[Shape]], int] = lambda op, size, shapes: 0
+    rows_read: Callable[[Op, str], int | None] = lambda op, role: None
+    delays: str = ""
 
 
-def apply_rule(
-    path: str, op: Op, registers: Mapping[str, int], rules: Mapping[str, Rule], widths: Widths, vocabulary: int
-) -> int:
-    """Check an op and return the size of an output row.
+def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Widths) -> Register:
+    """Check an op and return the type of the register that it writes.
 
     Args:
         path: path of the op in the program, for messages.
         op: the op.
-        registers: register that it may read -> size of a row, 0 for tokens.
-        rules: the ops that this part of a program may have.
+        registers: the types of the registers that it may read.
         widths: the weights and states of the program.
-        vocabulary: size of the vocabulary, if the input is tokens.
     """
-    rule = rules[choice(f"{path}.op", op.kind, rules)]
+    rule = RULES[choice(f"{path}.op", op.kind, RULES)]
     no_unknown(f"option of {path} ({op.kind})", op.options, rule.options)
     if "*" not in rule.weights:
         no_unknown(f"weight of {path} ({op.kind})", op.weights, rule.weights)
     if len(op.reads) != rule.reads and (rule.reads or not op.reads):
         expected = f"{rule.reads} of them" if rule.reads else "one or more"
         raise InputError(describe(f"registers that {path} ({op.kind}) reads", len(op.reads), expected))
-    sizes = []
-    for name in op.reads:
-        if name not in registers:
-            expected = "a register that an op before it writes"
-            names = ", ".join(f"'{register}'" for register in registers)
-            raise InputError(describe(f"{path}.reads", name, expected, f"Those are {names}."))
-        sizes.append(registers[name])
-        if (registers[name] == 0) != rule.tokens:
-            expected = "tokens" if rule.tokens else "rows of numbers"
-            raise InputError(describe(f"{path}.reads", name, f"a register that holds {expected}"))
-    return rule.size(OpCheck(path, op, tuple(sizes), widths, vocabulary))
+    check = OpCheck(path, op, tuple(_read(path, name, rule, registers) for name in op.reads), widths)
+    first = check.registers[0]
+    if any((other.kind, other.delay) != (first.kind, first.delay) for other in check.registers):
+        expected = "registers of one type, with the same look-ahead"
+        raise InputError(describe(f"{path}.reads", ", ".join(op.reads), expected))
+    size = rule.size(check)
+    states = rule.remembers(check)
+    widths.remembers(path, op, states, rule.whole)
+    if first.delay and (states or rule.gives == "row"):
+        fix = "A shift comes after all ops that remember."
+        raise InputError(describe(f"{path}.reads", op.reads[0], "a register without look-ahead", fix))
+    kind = first.kind if rule.gives == "same" else rule.gives
+    return Register(kind, size, delay=first.delay + (op.options[rule.delays] if rule.delays else 0))
 
 
-def _embed(check: OpCheck) -> int:
-    shape = check.weight("table")
-    if len(shape) != 2 or shape[0] != check.vocabulary:
-        check.expect("table", (check.vocabulary, check.op.size))
-    check.remembers({})
-    return shape[1]
+def _read(path: str, name: str, rule: Rule, registers: Mapping[str, Register]) -> Register:
+    """Return the type of a register that an op reads, after checking it."""
+    if name not in registers:
+        expected = "a register that an op before it writes"
+        names = ", ".join(f"'{register}'" for register in registers)
+        raise InputError(describe(f"{path}.reads", name, expected, f"Those are {names}."))
+    kind = registers[name].kind
+    if kind not in _TAKES[rule.takes]:
+        expected = "tokens" if rule.takes == "ids" else "rows of numbers"
+        expected += ", one for each step" if kind == "row" else ""
+        raise InputError(describe(f"{path}.reads", name, f"a register that holds {expected}"))
+    return registers[name]
 
 
-def _orders(check: OpCheck) -> list[int]:
-    orders = check.op.options.get("orders")
-    if not isinstance(orders, list) or not orders or len(set(map(str, orders))) < len(orders):
-        raise check.wrong("orders", orders, "a list of different whole numbers of 2 or more")
-    return [whole_number(f"{check.path}.orders", order, low=2, high=16) for order in orders]
+def _of_matrices(op: Op, size: int, shapes: list[Shape]) -> int:
+    return sum(math.prod(shape) for shape in shapes if len(shape) > 1)
 
 
-def _recall(check: OpCheck) -> int:
-    orders, shape = _orders(check), check.weight("table")
-    if len(shape) != 2 or shape[0] != check.vocabulary:
-        check.expect("table", (check.vocabulary, check.op.size // len(orders)))
-    slots = whole_number(f"{check.path}.slots", check.op.options.get("slots"), low=2, high=2**20)
-    if slots & (slots - 1):
-        raise check.wrong("slots", slots, "a power of 2")
-    check.remembers({"before": (max(orders),), "memory": (len(orders), slots)}, whole=("before", "memory"))
-    return len(orders) * shape[1]
+def _of_cell(op: Op, size: int, shapes: list[Shape]) -> int:
+    return cell_from(op.options, size, op.size).multiply_adds()
 
 
-def _ngrams(check: OpCheck) -> int:
-    orders = _orders(check)
-    for order in orders:
-        table = check.weight(f"table_{order}")
-        check.expect(f"table_{order}", (table[0], check.op.size))
-        check.expect(f"runs_{order}", (table[0] - 1,))
-    allowed = [f"{role}_{order}" for order in orders for role in ("table", "runs")]
-    no_unknown(f"weight of {check.path} (ngrams)", check.op.weights, allowed)
-    check.remembers({"before": (max(orders) - 1,)}, whole=("before",))
-    return check.op.size
+def _one_run(op: Op, role: str) -> int:
+    return 1 if role.startswith("table") else 0
 
 
-def _conv(check: OpCheck) -> int:
-    shape = check.weight("weight")
-    if len(shape) != 3 or shape[1] != check.reads[0]:
-        check.expect("weight", (check.op.size, check.reads[0], max(len(shape), 1)))
-    check.expect("bias", shape[:1])
-    check.remembers({"before": (shape[2] - 1, shape[1])} if shape[2] > 1 else {})
-    return shape[0]
-
-
-def _same(check: OpCheck) -> int:
-    check.remembers({})
-    return check.reads[0]
-
-
-def _activation(check: OpCheck) -> int:
-    choice(f"{check.path}.function", check.op.options.get("function"), FUNCTIONS)
-    return _same(check)
-
-
-def _affine(check: OpCheck) -> int:
-    shape = check.weight("weight")
-    if len(shape) != 2 or shape[1] != check.reads[0]:
-        check.expect("weight", (shape[0] if shape else check.op.size, check.reads[0]))
-    rows = check.op.options.get("rows", [0, shape[0]])
-    if not isinstance(rows, list) or len(rows) != 2:
-        raise check.wrong("rows", rows, "the first row and the one after the last")
-    first = whole_number(f"{check.path}.rows[0]", rows[0], low=0, high=shape[0] - 1)
-    size = whole_number(f"{check.path}.rows[1]", rows[1], low=first + 1, high=shape[0]) - first
-    if "bias" in check.op.weights:
-        check.expect("bias", (size,))
-    check.remembers({})
-    return size
-
-
-def _layer_norm(check: OpCheck) -> int:
-    number(f"{check.path}.epsilon", check.op.options.get("epsilon"), 0)
-    for role in ("gain", "bias"):
-        check.expect(role, (check.reads[0],))
-    return _same(check)
-
-
-def _add(check: OpCheck) -> int:
-    if check.reads[0] != check.reads[1]:
-        raise check.wrong("reads", list(check.reads), "two registers of the same size")
-    return _same(check)
-
-
-def _concat(check: OpCheck) -> int:
-    check.remembers({})
-    return sum(check.reads)
-
-
-def _padding(check: OpCheck) -> int:
-    check.remembers({})
-    return check.reads[0] + 1
-
-
-def _clusters(check: OpCheck) -> int:
-    check.remembers({})
-    first, *inside = check.reads
-    if not inside or first <= len(inside):
-        raise check.wrong("reads", list(check.reads), "the tokens and clusters of the first level, then each cluster")
-    return first - len(inside) + sum(inside)
-
-
-def _recur(check: OpCheck) -> int:
-    op = check.op
-    if "cell" not in op.options:
-        raise check.wrong("cell", "none", "the name of a cell")
-    flag(f"{check.path}.reverse", op.options.get("reverse", False))
-    cell = cell_from(op.options, check.reads[0], op.size)
-    shapes = cell.shapes()
-    no_unknown(f"weight of {check.path} (recur)", op.weights, shapes)
-    for role, shape in shapes.items():
-        if role in op.weights or role in cell.required():
-            check.expect(role, shape)
-    check.remembers(cell.state())
-    return cell.output
-
-
-def _last(check: OpCheck) -> int:
-    check.remembers({"last": (check.reads[0],)})
-    return check.reads[0]
-
-
-def _ends(check: OpCheck) -> int:
-    if check.reads[0] % 2:
-        raise check.wrong("reads", check.reads[0], "a register of an even number of numbers")
-    return _same(check)
-
-
-def _mean(check: OpCheck) -> int:
-    check.remembers({"mean": (check.reads[0],), "count": (1,)}, whole=("count",))
-    return check.reads[0]
-
-
-def _max(check: OpCheck) -> int:
-    check.remembers({"largest": (check.reads[0],), "count": (1,)}, whole=("count",))
-    return check.reads[0]
-
-
-def _attention(check: OpCheck) -> int:
-    size = check.reads[0]
-    shape = check.weight("weight")
-    if len(shape) != 2 or shape[1] != size:
-        check.expect("weight", (size, size))
-    check.expect("bias", shape[:1])
-    check.expect("score", (1, shape[0]))
-    check.remembers({"total": (size,), "mass": (1,), "top": (1,)})
-    return size
-
-
-_SHARED = {
-    "affine": Rule(_affine, ("weight", "bias"), ("rows",)),
-    "activation": Rule(_activation, options=("function",)),
-    "layer_norm": Rule(_layer_norm, ("gain", "bias"), ("epsilon",)),
-    "add": Rule(_add, reads=2),
-    "concat": Rule(_concat, reads=0),
-}
-#: ops that map steps to steps
-BODY: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "embed": Rule(_embed, ("table",), tokens=True),
-        "ngrams": Rule(_ngrams, ("*",), ("orders",), tokens=True),
-        "recall": Rule(_recall, ("table",), ("orders", "slots"), tokens=True),
-        "conv": Rule(_conv, ("weight", "bias")),
-        "recur": Rule(_recur, ("*",), ("cell", "hidden", "heads", "norm", "stay", "reverse")),
-        **_SHARED,
-    }
-)
-#: ops that reduce all steps to one row
-POOL: Mapping[str, Rule] = MappingProxyType(
-    {
-        "last": Rule(_last),
-        "ends": Rule(_ends),
-        "mean": Rule(_mean),
-        "max": Rule(_max),
-        "attention": Rule(_attention, ("weight", "bias", "score")),
-    }
-)
-#: ops on the rows of the pool
-HEAD: Mapping[str, Rule] = MappingProxyType(
-    {
-        "softmax": Rule(_same),
-        "log_softmax": Rule(_same),
-        "clusters": Rule(_clusters, reads=0),
-        "padding": Rule(_padding),
-        **_SHARED,
+        "embed": Rule(
+            checks.embed,
+            ("table",),
+            ("column", "rows"),
+            takes="ids",
+            gives="steps",
+            rows_read=lambda op, role: 1,
+        ),
+        "ngrams": Rule(
+            checks.ngrams,
+            ("*",),
+            ("orders",),
+            takes="ids",
+            gives="steps",
+            remembers=checks.ngrams_state,
+            whole=("before",),
+            rows_read=_one_run,
+        ),
+        "recall": Rule(
+            checks.recall,
+            ("table",),
+            ("orders", "slots"),
+            takes="ids",
+            gives="steps",
+            remembers=checks.recall_state,
+            whole=("before", "memory"),
+            rows_read=lambda op, role: len(op.options["orders"]),
+        ),
+        "conv": Rule(
+            checks.conv,
+            ("weight", "bias"),
+            takes="steps",
+            gives="steps",
+            remembers=checks.conv_state,
+            multiply_adds=_of_matrices,
+        ),
+        "recur": Rule(
+            checks.recur,
+            ("*",),
+            ("cell", "hidden", "heads", "norm", "stay", "reverse"),
+            takes="steps",
+            gives="steps",
+            remembers=checks.recur_state,
+            streams=lambda op: not op.options.get("reverse", False),
+            multiply_adds=_of_cell,
+        ),
+        "shift": Rule(
+            checks.shift,
+            options=("steps",),
+            takes="steps",
+            gives="steps",
+            remembers=lambda check: {"seen": (1,)},
+            whole=("seen",),
+            delays="steps",
+        ),
+        "last": Rule(checks.same, takes="steps", gives="row", remembers=lambda check: {"last": (check.size,)}),
+        "ends": Rule(checks.ends, takes="steps", gives="row", streams=lambda op: False),
+        "mean": Rule(
+            checks.same,
+            takes="steps",
+            gives="row",
+            remembers=lambda check: {"mean": (check.size,), "count": (1,)},
+            whole=("count",),
+        ),
+        "max": Rule(
+            checks.same,
+            takes="steps",
+            gives="row",
+            remembers=lambda check: {"largest": (check.size,), "count": (1,)},
+            whole=("count",),
+        ),
+        "attention": Rule(
+            checks.attention,
+            ("weight", "bias", "score"),
+            takes="steps",
+            gives="row",
+            remembers=lambda check: {"total": (check.size,), "mass": (1,), "top": (1,)},
+            multiply_adds=_of_matrices,
+        ),
+        "softmax": Rule(checks.same),
+        "log_softmax": Rule(checks.same),
+        "clusters": Rule(checks.clusters, reads=0),
+        "padding": Rule(checks.padding),
+        "affine": Rule(
+            checks.affine,
+            ("weight", "bias"),
+            ("rows",),
+            multiply_adds=lambda op, size, shapes: op.size * size,
+            rows_read=lambda op, role: op.size,
+        ),
+        "activation": Rule(checks.activation, options=("function",)),
+        "layer_norm": Rule(checks.layer_norm, ("gain", "bias"), ("epsilon",)),
+        "add": Rule(checks.add, reads=2),
+        "concat": Rule(checks.concat, reads=0),
     }
 )

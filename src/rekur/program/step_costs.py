@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from rekur.program.cells import cell_from
 from rekur.program.ops import SCALE, Op
 from rekur.program.program import Program
+from rekur.program.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class Cost:
     """The cost of one op at each step.
 
     Args:
-        part: ``body``, ``pool`` or ``head``; the head runs only when a prediction is read.
+        part: ``body``, ``pool`` or ``head``; the head, on rows of the pool, runs only when a prediction is read.
         op: the op.
         multiply_adds: one for each weight of a matrix, plus those of a matrix memory.
         weight_bytes: bytes of weights that a step reads, in the program's precision.
@@ -35,39 +34,23 @@ def costs(program: Program) -> list[Cost]:
     Example:
         >>> from rekur.program import Input, Op, Program, State
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
-        >>> costs(Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ()))[0].state_bytes
+        >>> costs(Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), (last,)))[0].state_bytes
         8
     """
-    sizes = {"input": program.input.size}
     states = {slot.name: slot.bytes for slot in program.state}
-    listed = []
-    for part, op in program.ops():
-        state_bytes = sum(states[name] for name in op.state.values())
-        listed.append(Cost(part, op, _multiply_adds(program, op, sizes), _weight_bytes(program, op), state_bytes))
-        sizes[op.writes] = op.size
-    return listed
+    return [_cost(program, part, op, states) for part, op in program.ops()]
 
 
-def _multiply_adds(program: Program, op: Op, sizes: dict[str, int]) -> int:
-    if op.kind == "recur":
-        return cell_from(op.options, sizes[op.reads[0]], op.size).multiply_adds()
-    if op.kind in ("embed", "ngrams", "recall", "layer_norm"):
-        return 0
-    if op.kind == "affine":
-        return op.size * sizes[op.reads[0]]
+def _cost(program: Program, part: str, op: Op, states: dict[str, int]) -> Cost:
+    rule = RULES[op.kind]
     shapes = [program.weights[name].shape for name in op.weights.values()]
-    return sum(math.prod(shape) for shape in shapes if len(shape) > 1)
-
-
-def _weight_bytes(program: Program, op: Op) -> int:
-    if op.kind == "embed":
-        return _bytes(program, op.weights["table"], 1)
-    if op.kind == "recall":
-        return _bytes(program, op.weights["table"], len(op.options["orders"]))
-    if op.kind == "ngrams":
-        return sum(_bytes(program, op.weights[f"table_{order}"], 1) for order in op.options["orders"])
-    rows = op.size if op.kind == "affine" else None
-    return sum(_bytes(program, name, rows) for name in op.weights.values())
+    return Cost(
+        part,
+        op,
+        rule.multiply_adds(op, program.types[op.reads[0]].size, shapes),
+        sum(_bytes(program, name, rule.rows_read(op, role)) for role, name in op.weights.items()),
+        sum(states[name] for name in op.state.values()),
+    )
 
 
 def _bytes(program: Program, name: str, rows: int | None) -> int:

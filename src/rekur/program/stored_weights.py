@@ -30,7 +30,7 @@ def check_weights(program: Program, weights: Mapping[str, Array]) -> dict[str, A
         >>> head = Op("affine", ("last",), "scores", 3, {"weight": "w"})
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
         >>> state = (State("last", (2,)),)
-        >>> program = Program("regress", Input("rows", 2), {"w": Weight((3, 2))}, state, (), (last,), (head,))
+        >>> program = Program.of("regress", Input("rows", 2), {"w": Weight((3, 2))}, state, (last, head))
         >>> check_weights(program, {"w": np.zeros((2, 3), np.float32)})
         Traceback (most recent call last):
         rekur.errors.ShapeError: shape of the weight 'w': got (2, 3); expected (3, 2), as the program says.

@@ -100,7 +100,7 @@ def step_times(engines: Sequence[Engine]) -> list[float] | None:
     Example:
         >>> from rekur.program import Input, Op, Program, State
         >>> last = Op("last", ("input",), "last", 2, state={"last": "last"})
-        >>> program = Program("regress", Input("rows", 2), {}, (State("last", (2,)),), (), (last,), ())
+        >>> program = Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), (last,))
         >>> [0 < seconds < 1 for seconds in step_times([Engine(program, {})])]
         [True]
     """
