@@ -6,6 +6,8 @@ Axes: N items, K outputs, S numbers of a record.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.profiles import draws
 
-from rekur.metrics import METRICS
-from rekur.targets import KINDS, LabelTarget, NumberTarget, Target, restore_target
+from rekur.metrics import METRICS, SCHEMES
+from rekur.targets import KINDS, LabelTarget, NumberTarget, TagsTarget, Target, restore_target
 
 
 class Case(NamedTuple):
@@ -40,13 +42,44 @@ def _numbers(draw: np.random.Generator, count: int) -> Case:
     return Case(values, NumberTarget.learn(values))
 
 
+def _tags(draw: np.random.Generator, count: int) -> Case:
+    sentences = [["N", "V", "D"], *[draw.choice(["N", "V", "D"], draw.integers(0, 9)).tolist() for _ in range(count)]]
+    return Case(sentences, TagsTarget.learn(sentences))
+
+
+def _entities(scheme: str, *, exact: bool) -> Callable[[np.random.Generator, int], Case]:
+    def make(draw: np.random.Generator, count: int) -> Case:
+        sentences = [SCHEMES[scheme].tags([(0, 3, "A"), (3, 4, "A"), (5, 7, "B")], 8)]
+        for length in draw.integers(0, 9, count):
+            ends = np.unique(draw.integers(0, length + 1, 4)).tolist()
+            spans = [(start, end, str(draw.choice(["A", "B"]))) for start, end in pairwise(ends) if draw.random() < 0.7]
+            sentences.append(SCHEMES[scheme].tags(spans, length))
+        return Case(sentences, TagsTarget.learn(sentences, exact=exact))
+
+    return make
+
+
 #: name -> kind of target and what makes a case of it
-CASES = {"classes": ("label", _classes), "several": ("label", _several), "numbers": ("number", _numbers)}
+CASES = {
+    "classes": ("label", _classes),
+    "several": ("label", _several),
+    "numbers": ("number", _numbers),
+    "tags": ("tags", _tags),
+    "entities of BIO1": ("tags", _entities("BIO1", exact=False)),
+    "entities of BIO2": ("tags", _entities("BIO2", exact=False)),
+    "entities of BIO2, exact": ("tags", _entities("BIO2", exact=True)),
+    "entities of BILOU": ("tags", _entities("BILOU", exact=False)),
+    "entities of IO, exact": ("tags", _entities("IO", exact=True)),
+}
 
 
-def case(name: str, seed: int, count: int) -> tuple[Case, np.ndarray[Any, Any]]:
+def case(name: str, seed: int, count: int) -> tuple[Case, Any]:
+    """Return a case and the outputs of its items: (N, K), or a list with (T, K) an item."""
     draw = np.random.default_rng(seed)
     made = CASES[name][1](draw, count)
+    if made.target.per_step:
+        sizes = [(len(label), made.target.size) for label in made.labels]
+        return made, [draw.normal(0, 2, size).astype(np.float32) for size in sizes]
     return made, draw.normal(0, 2, (len(made.labels), made.target.size)).astype(np.float32)
 
 
@@ -102,8 +135,11 @@ def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
     encoded = target.encode_items(labels)
     for row, label in enumerate(labels):
         np.testing.assert_array_equal(target.encode(label), encoded[row])
-        np.testing.assert_array_equal(target.decode(outputs[row]), target.decode(outputs)[row])
         answer, presented = target.answer(outputs[row]), target.present(target.decode(outputs[row]))
+        if target.per_step:
+            assert answer == presented
+            continue
+        np.testing.assert_array_equal(target.decode(outputs[row]), target.decode(outputs)[row])
         assert answer == pytest.approx(presented) if isinstance(answer, float) else answer.label == presented.label
     assert len(target.values(outputs)) == len(labels)
 
@@ -114,6 +150,7 @@ def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
 def test_the_stream_of_outputs_in_pieces_gives_the_prediction_of_the_whole(name: str, seed: int, count: int) -> None:
     (_, target), outputs = case(name, seed, count)
     draw = np.random.default_rng(seed)
+    outputs = outputs[-1] if target.per_step else outputs
     cuts = np.sort(draw.integers(0, len(outputs) + 1, 3))
     stream, pieces = target.stream(), []
     for piece in np.split(outputs, cuts):
@@ -153,8 +190,11 @@ def test_saved_is_as_learned(name: str, seed: int, count: int) -> None:
 def test_perfect_outputs_have_perfect_scores(name: str) -> None:
     (labels, target), _ = case(name, 3, 30)
     encoded = target.encode_items(labels)
+    outputs: Any
     if isinstance(target, NumberTarget):
         outputs = encoded[:, None]
+    elif target.per_step:
+        outputs = [np.eye(target.size)[encoded[row]] * 40 for row in range(len(labels))]
     elif encoded.ndim == 2:
         outputs = 40 * encoded - 20
     else:

@@ -17,7 +17,16 @@ from rekur._ids import RESERVED, mix
 from rekur._values import is_row, members
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import cut
-from rekur.features.base import VERSION, Features, FeatureStream, Phrase, check_items, check_state, type_of
+from rekur.features.base import (
+    VERSION,
+    Encoded,
+    Features,
+    FeatureStream,
+    Phrase,
+    check_items,
+    check_state,
+    type_of,
+)
 from rekur.features.saved import check_head, damaged, field, texts
 from rekur.features.vocabulary import Vocabulary
 
@@ -144,9 +153,11 @@ class WordFeatures(Features):
         self._fitted()
         return self._ids(check_words(item, "item"))
 
-    def context(self, item: Any) -> list[str]:
-        """Return the words of an item, one a step."""
-        return check_words(item, "item")
+    def encode(self, item: Any) -> Encoded:
+        """Return the ids of the words of an item as the input ``steps``, and its words as context."""
+        self._fitted()
+        words = check_words(item, "item")
+        return Encoded({"steps": self._ids(words)}, words)
 
     def stream(self) -> WordStream:
         """Return a new live sequence."""

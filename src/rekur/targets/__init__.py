@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from rekur.targets.kinds import KINDS, restore_target
     from rekur.targets.label import LabelTarget, Prediction
     from rekur.targets.number import NumberTarget
+    from rekur.targets.tags import Tag, TagsTarget
 
 __all__ = [
     "KINDS",
     "LabelTarget",
     "NumberTarget",
     "Prediction",
+    "Tag",
+    "TagsTarget",
     "Target",
     "TargetStream",
     "join_contexts",
@@ -30,5 +33,6 @@ __getattr__, __dir__ = lazily(
         "kinds": "KINDS restore_target",
         "label": "LabelTarget Prediction",
         "number": "NumberTarget",
+        "tags": "Tag TagsTarget",
     },
 )

@@ -7,9 +7,10 @@ from typing import Any
 from rekur.targets.base import Target
 from rekur.targets.label import LabelTarget
 from rekur.targets.number import NumberTarget
+from rekur.targets.tags import TagsTarget
 
 #: kind -> its class
-KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget)}
+KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget, TagsTarget)}
 #: task -> kind of its target, for bundles that do not state it
 _KIND_OF_TASK = {"classify": "label", "regress": "number"}
 

@@ -1,0 +1,401 @@
+"""A tag for each step, such that every tag may follow the one before it.
+
+Axes: N items, T steps, K outputs of a step, S numbers of a record.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._numbers import counted
+from rekur._schemes import OUTSIDE, SCHEMES, Scheme, detect_scheme
+from rekur.data.example import warn
+from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
+from rekur.errors import InputError
+from rekur.features.base import Features
+from rekur.metrics.spans import HITS, PREDICTED, RIGHT, TOKENS, TRUE, tag_record, tag_scores
+from rekur.metrics.stats import score_interval
+from rekur.targets.base import Outputs, PlaceOf, Records, Target, TargetStream, join_contexts
+from rekur.targets.labels import tags_of
+
+#: the encoded label of a step whose tag training lacks; no loss is made of it
+UNSEEN = -1
+#: tags that messages name
+_FEW = 32
+#: schemes whose tags do not say where a span ends
+_WITHOUT_ENDS = ("BIO1", "BIO2", "IO")
+
+
+class Tag(NamedTuple):
+    """The predicted tag of a step.
+
+    Attributes:
+        name: the tag, as labels have it.
+        probability: of the tag, in [0, 1].
+    """
+
+    name: Any
+    probability: float
+
+
+class TagsTarget(Target):
+    """A tag for each step.
+
+    Where tags mark spans, the outputs are the tags of BIOES, or of BIO2 if tags are decoded left to right and the
+    labels do not say where spans end; predictions and records have the scheme of the labels. Tags that may not follow
+    each other are never predicted.
+
+    Args:
+        tags: the tag of each output, (K,): those of ``inner`` where tags mark spans, else the labels.
+        scheme: of the labels.
+        inner: scheme of the outputs.
+        exact: decode by Viterbi's algorithm, which needs the whole item; else from left to right.
+
+    Example:
+        >>> target = TagsTarget.learn([["B-PER", "I-PER", "O"]])
+        >>> target.tags
+        ['O', 'B-PER', 'I-PER']
+        >>> [tag.name for tag in target.decode(np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 3.0]]))]
+        ['O', 'O']
+        >>> TagsTarget.learn([["B-PER", "I-PER", "O"]], exact=True).tags
+        ['O', 'B-PER', 'I-PER', 'E-PER', 'S-PER']
+    """
+
+    kind = "tags"
+    per_step = True
+    label_type = "tags"
+
+    def __init__(self, tags: Sequence[Any], *, scheme: Scheme, inner: Scheme, exact: bool) -> None:
+        self.tags, self.scheme, self.inner, self.exact = list(tags), scheme, inner, exact
+        #: the scheme of the labels, and after :meth:`learn` what speaks for it
+        self.scheme_note = scheme.name
+        self.decides = "entity_f1" if scheme.has_spans else "accuracy"
+        self.followed = ("accuracy", "entity_f1") if scheme.has_spans else ("accuracy",)
+        self._index = {tag: number for number, tag in enumerate(self.tags)}
+        self.transitions: Transitions = legal_transitions([str(tag) for tag in self.tags], inner)
+        self._parsed = [inner.parse(tag) for tag in self.tags] if inner.has_spans else []
+        groups = [self._group(number) for number in range(len(self.tags))]
+        #: columns of outputs such that those of one group stand together, and where each group starts
+        self._order = np.argsort(np.array(groups), kind="stable")
+        self._starts = np.flatnonzero(np.diff(np.array(groups)[self._order], prepend=-1))
+        self._group_of = np.unique(groups, return_inverse=True)[1]
+
+    @classmethod
+    def learn(
+        cls,
+        labels: Sequence[Any],
+        features: Features | None = None,
+        *,
+        place_of: PlaceOf | None = None,
+        exact: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Return the target that training labels teach; the scheme of entity tags is detected and told.
+
+        Raises:
+            InputError: a label is no list of tags, tags have several types, there are fewer than two different ones,
+                or they mark spans in no way that is known.
+        """
+        rows = [tags_of(label, place_of(row) if place_of else "label") for row, label in enumerate(labels)]
+        types = {type(tag).__name__ for tags in rows for tag in tags}
+        if len(types) > 1:
+            expected = "tags of one type: text or whole numbers"
+            raise InputError(f"labels: got tags of the types {' and '.join(sorted(types))}; expected {expected}.")
+        names = sorted({tag for tags in rows for tag in tags})
+        if len(names) < 2:
+            only = f"only the tag {names[0]!r}" if names else "no tags"
+            raise InputError(
+                f"labels: got {only} in {counted(len(rows), 'training example')}; expected at least two different "
+                "ones. Choose another label column."
+            )
+        if types != {"str"}:
+            target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
+            target.scheme_note = "none: tags are whole numbers and are taken as classes"
+            return target
+        choice = detect_scheme(rows)
+        scheme, odd = choice.scheme, ""
+        if not scheme.has_spans:
+            target = cls(names, scheme=scheme, inner=scheme, exact=exact)
+        else:
+            inner = SCHEMES["BIO2" if scheme.name in _WITHOUT_ENDS and not exact else "BIOES"]
+            kinds = {scheme.parse(name)[1] for name in names if name != OUTSIDE}
+            target = cls(inner.tag_set(kinds, outside=OUTSIDE in names), scheme=scheme, inner=inner, exact=exact)
+            odd = f"; {counted(choice.irregular, 'span')} not as the scheme has them" if choice.irregular else ""
+        target.scheme_note = f"{choice}{odd}"
+        return target
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return (subject, text) pairs that tell a person how tags are read."""
+        if not self.scheme.has_spans:
+            return [("tags", f"{self.size:,}: {_shown(self.tags)}"), ("scheme", self.scheme_note)]
+        kinds = sorted({label for letter, label in self._parsed if letter != OUTSIDE})
+        return [("labels of spans", f"{len(kinds):,}: {_shown(kinds)}"), ("scheme", self.scheme_note)]
+
+    @property
+    def size(self) -> int:
+        """The number of outputs K of a step."""
+        return len(self.tags)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The tag of each output as text."""
+        return [str(tag) for tag in self.tags]
+
+    # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def encode(self, label: Any, context: Any = None) -> NDArray[np.int64]:
+        """Return the number of each tag, int64 (T,); -1 for a tag that training lacks.
+
+        Raises:
+            InputError: the label is no list of tags, has not one for each step, or a tag is none of the scheme.
+        """
+        tags = tags_of(label, "label")
+        if isinstance(context, list) and len(context) != len(tags):
+            got = f"{counted(len(context), 'token')} and {counted(len(tags), 'tag')}"
+            raise InputError(f"tokens and tags: got {got}; expected one tag a token.")
+        if self.scheme.has_spans:
+            tags = self.inner.tags(self.scheme.spans(tags), len(tags))
+        return np.array([self._index.get(tag, UNSEEN) for tag in tags], np.int64)
+
+    def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
+        """Raise for a label that is no list of tags of the scheme; tell tags that training lacks."""
+        seen = {tag for tag in self.tags if not self.scheme.has_spans}
+        kinds = {kind for _, kind in self._parsed}
+        first: dict[Any, str] = {}
+        counts = Counter[Any]()
+        for row, label in enumerate(labels):
+            item = place_of(row) if place_of else name
+            try:
+                tags = tags_of(label, "label")
+                unseen = [tag for tag in tags if not self._is_known(tag, seen, kinds)]
+            except InputError as error:
+                raise InputError(f"{item}: {error}") from None
+            counts.update(unseen)
+            first |= {tag: item for tag in unseen if tag not in first}
+        if first and place_of is not None:
+            tag, item = next(iter(first.items()))
+            more = f"; {counted(len(first) - 1, 'more such tag')}" if len(first) > 1 else ""
+            times = counted(counts[tag], "time")
+            warn(f"{item}: the tag {tag!r} ({times}) is not among those of training, and counts as missed{more}.")
+
+    def _is_known(self, tag: Any, seen: set[Any], kinds: set[str]) -> bool:
+        if not self.scheme.has_spans:
+            return tag in seen
+        letter, kind = self.scheme.parse(tag)
+        return OUTSIDE in self._index if letter == OUTSIDE else kind in kinds
+
+    # ── predictions ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def stream(self) -> TagStream:
+        """Return a new stream: left to right at once, or by Viterbi's algorithm at the end."""
+        return TagStream(self)
+
+    def decode(self, outputs: Outputs, context: Any = None) -> list[Tag]:
+        """Return a tag for each step from the outputs (T, K) of an item."""
+        rows = _finite(outputs)
+        if self.exact:
+            path = viterbi(rows, self.transitions)
+        else:
+            greedy = GreedyTags(self.transitions)
+            path = np.concatenate([greedy.push(rows), greedy.finish()])
+        return self.tags_of_path(path, rows)
+
+    def join(self, pieces: Sequence[Any]) -> list[Tag]:
+        """Return the tags that pieces add up to."""
+        return [tag for piece in pieces if piece is not None for tag in piece]
+
+    def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> list[Tag]:
+        """Return the tags, in the scheme of the labels, of numbers of outputs.
+
+        Args:
+            path: the number of each step's output, (T,).
+            rows: the outputs, (T, K).
+            previous: the number of the step before them; -1 at the start of an item.
+        """
+        if not len(path):
+            return []
+        shares = np.exp(rows - rows.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        if len(self._starts) < self.size:
+            shares = np.add.reduceat(shares[:, self._order], self._starts, axis=1)
+            chosen = self._group_of[path]
+        else:
+            chosen = path
+        probabilities = shares[np.arange(len(path)), chosen].tolist()
+        numbers = path.tolist()
+        names = map(self._name, numbers, [previous, *numbers[:-1]])
+        return [Tag(name, min(1.0, share)) for name, share in zip(names, probabilities, strict=True)]
+
+    def present(self, prediction: Sequence[Tag], context: Any = None) -> dict[str, Any]:
+        """Return ``tokens`` where the context has them, ``tags``, ``probabilities``, and ``spans`` where tags mark
+        them.
+
+        A span counts in tokens; its probability is the product of those of its tags.
+        """
+        tags = [tag.name for tag in prediction]
+        probabilities = [tag.probability for tag in prediction]
+        tokens = list(context) if isinstance(context, list) else None
+        presented: dict[str, Any] = {} if tokens is None else {"tokens": tokens}
+        presented |= {"tags": tags, "probabilities": probabilities}
+        if self.scheme.has_spans:
+            presented["spans"] = [
+                {
+                    "start": start,
+                    "end": end,
+                    "label": label,
+                    **({} if tokens is None else {"text": " ".join(tokens[start:end])}),
+                    "probability": float(np.prod(probabilities[start:end])),
+                }
+                for start, end, label in self.scheme.spans(tags)
+            ]
+        return presented
+
+    def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
+        """Return the tags of each item."""
+        return [[tag.name for tag in self.decode(each)] for each in outputs]
+
+    # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def record(self, prediction: Sequence[Tag], label: Any, context: Any = None) -> Records:
+        """Return the record of an item, (8,); see :func:`rekur.metrics.tag_record`."""
+        truth = tags_of(label, "label")
+        if len(truth) != len(prediction):
+            got = f"{counted(len(prediction), 'token')} and {counted(len(truth), 'tag')}"
+            raise InputError(f"tokens and tags: got {got}; expected one tag a token.")
+        return tag_record([tag.name for tag in prediction], truth, self.scheme).astype(np.float64)
+
+    def records_of_predictions(
+        self, predictions: Sequence[Any], labels: Sequence[Any], contexts: Sequence[Any] | None = None
+    ) -> Records:
+        """Return the records of items whose predictions are known, (N, 8)."""
+        rows = [self.record(prediction, label) for prediction, label in zip(predictions, labels, strict=True)]
+        return np.array(rows, np.float64).reshape(len(rows), 8)
+
+    def score(self, records: Records) -> dict[str, float]:
+        """Return ``accuracy`` of tokens and ``sentence_accuracy``, and where tags mark spans those of entities."""
+        return tag_scores(records.astype(np.int64), has_spans=self.scheme.has_spans)
+
+    def report(self, records: Records) -> dict[str, Any]:
+        """Return the number of items and tokens, the scores, and the intervals of accuracy and entity F1."""
+        scores: dict[str, Any] = {"items": len(records), "tokens": int(records[:, TOKENS].sum())}
+        for name, value in self.score(records).items():
+            scores[name] = value
+            if name in ("accuracy", "entity_f1") and len(records):
+                hits, totals = ([RIGHT], [TOKENS]) if name == "accuracy" else ([HITS, HITS], [PREDICTED, TRUE])
+                share = _ratio(records[:, hits].sum(axis=1), records[:, totals].sum(axis=1))
+                scores[f"{name}_interval"] = score_interval(share, len(records))
+        return scores
+
+    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tags, both schemes, and whether decoding is exact."""
+        return {"tags": self.tags, "scheme": self.scheme.name, "inner": self.inner.name, "exact": self.exact}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return the target that :meth:`to_dict` described."""
+        scheme, inner = SCHEMES[saved["scheme"]], SCHEMES[saved["inner"]]
+        return cls(saved["tags"], scheme=scheme, inner=inner, exact=saved["exact"])
+
+    def _name(self, number: int, previous: int) -> Any:
+        """Return the tag, in the scheme of the labels, of an output after another."""
+        if not self._parsed or self._parsed[number][0] == OUTSIDE:
+            return self.tags[number]
+        letter, label = self._parsed[number]
+        begins = letter in "BS"
+        if self.scheme.name in ("BIO1", "IO"):
+            follows = previous >= 0 and self._parsed[previous][0] != OUTSIDE and self._parsed[previous][1] == label
+            name = "B" if self.scheme.name == "BIO1" and begins and follows else "I"
+        elif self.scheme.name == "BIO2":
+            name = "B" if begins else "I"
+        else:
+            name = self.scheme.letters["BIES".index(letter)]
+        return f"{name}-{label}" if label else name
+
+    def _group(self, number: int) -> int:
+        """Return the lowest number of an output that means the same tag to a reader of the labels' scheme."""
+        if not self._parsed or self.scheme.name not in _WITHOUT_ENDS or self._parsed[number][0] == OUTSIDE:
+            return number
+        letter, label = self._parsed[number]
+        alike = ("BS", "IE") if self.scheme.name == "BIO2" else ("BIES",)
+        letters = next(letters for letters in alike if letter in letters)
+        return min(k for k, parsed in enumerate(self._parsed) if parsed[0] in letters and parsed[1] == label)
+
+
+class TagStream(TargetStream):
+    """Tags from outputs that come in pieces; contexts wait for the tags of their steps.
+
+    Args:
+        target: the target.
+    """
+
+    def __init__(self, target: TagsTarget) -> None:
+        self._target = target
+        self._greedy = GreedyTags(target.transitions)
+        self._rows = np.empty((0, target.size))
+        self._context: Any = None
+        self._previous = -1
+
+    def push(self, outputs: Outputs, context: Any = None) -> tuple[list[Tag] | None, Any]:
+        """Take the next outputs (R, K); return the tags that will not change, and their context."""
+        rows = _finite(outputs)
+        self._rows = np.concatenate([self._rows, rows])
+        self._context = join_contexts(self._context, context)
+        return (None, None) if self._target.exact else self._take(self._greedy.push(rows))
+
+    def finish(self) -> tuple[list[Tag] | None, Any]:
+        """Return the tags that were held back."""
+        exact = self._target.exact
+        return self._take(viterbi(self._rows, self._target.transitions) if exact else self._greedy.finish())
+
+    def _take(self, path: NDArray[np.int64]) -> tuple[list[Tag] | None, Any]:
+        count, context = len(path), self._context
+        if not count:
+            return None, None
+        tags = self._target.tags_of_path(path, self._rows[:count], self._previous)
+        self._rows, self._previous = self._rows[count:], int(path[-1])
+        if isinstance(context, list):
+            context, self._context = context[:count], context[count:]
+        return tags, context
+
+    def get_state(self) -> dict[str, Any]:
+        """Return outputs and contexts that wait, and the tag before them."""
+        return {
+            "greedy": self._greedy.get_state(),
+            "rows": self._rows.copy(),
+            "context": copy.deepcopy(self._context),
+            "previous": self._previous,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` returned."""
+        self._greedy.set_state(state["greedy"])
+        self._rows = np.array(state["rows"], np.float64).reshape(-1, self._target.size)
+        self._context, self._previous = copy.deepcopy(state["context"]), int(state["previous"])
+
+
+def _finite(outputs: Outputs) -> NDArray[np.float64]:
+    """Return outputs as float64 without NaN and infinities, which a model that diverged gives."""
+    return np.nan_to_num(np.asarray(outputs, np.float64), nan=-1e30, posinf=1e30, neginf=-1e30)
+
+
+def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> Any:
+    """Return a function from indices to the share of sums; 0 for no denominator."""
+
+    def share(index: NDArray[np.intp]) -> float:
+        total = denominators[index].sum()
+        return float(numerators[index].sum() / total) if total else 0.0
+
+    return share
+
+
+def _shown(names: Sequence[Any]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(map(str, names[:_FEW])) + more

@@ -1,0 +1,217 @@
+"""Tags of steps: schemes, decoding, what is told of a sentence, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rekur._schemes import SCHEMES
+from rekur.errors import DataWarning, InputError
+from rekur.targets import Tag, TagsTarget
+
+BIO2 = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
+
+
+def sure(target: TagsTarget, label: list[Any]) -> np.ndarray[Any, Any]:
+    """Return outputs that say each tag of a label with certainty, (T, K)."""
+    return np.eye(target.size)[target.encode(label)] * 40
+
+
+@pytest.mark.parametrize(
+    ("labels", "exact", "scheme", "inner"),
+    [
+        (BIO2, False, "BIO2", "BIO2"),
+        (BIO2, True, "BIO2", "BIOES"),
+        ([["I-PER", "O", "I-LOC", "B-LOC"]], True, "BIO1", "BIOES"),
+        ([["I-PER", "O", "I-LOC", "I-LOC"]], False, "IO", "BIO2"),
+        ([["B-PER", "L-PER", "O", "U-LOC"]], False, "BILOU", "BIOES"),
+        ([["B-PER", "E-PER", "S-LOC"]], False, "BIOES", "BIOES"),
+        ([["N", "V"]], True, "none", "none"),
+        ([[0, 1, 5]], False, "none", "none"),
+    ],
+)
+def test_outputs_have_a_scheme_of_their_own_and_predictions_that_of_the_labels(
+    labels: list[Any], exact: bool, scheme: str, inner: str
+) -> None:
+    target = TagsTarget.learn(labels, exact=exact)
+    assert (target.scheme.name, target.inner.name, target.exact) == (scheme, inner, exact)
+    for label in labels:
+        prediction = target.decode(sure(target, label))
+        assert [tag.name for tag in prediction] == label
+        assert all(type(tag.name) is type(labels[0][0]) for tag in prediction)
+        assert [tag.probability for tag in prediction] == pytest.approx([1.0] * len(label))
+
+
+def test_spans_of_labels_that_the_scheme_does_not_allow_are_learned_as_they_are_read() -> None:
+    target = TagsTarget.learn([*BIO2, *BIO2, ["O", "I-PER", "O"]], exact=True)
+    assert target.scheme_note == "BIO2: 4 of 5 spans begin with B-; 1 span not as the scheme has them"
+    assert target.encode(["O", "I-PER"]).tolist() == target.encode(["O", "B-PER"]).tolist()
+
+
+def test_what_is_told() -> None:
+    assert TagsTarget.learn(BIO2).describe() == [
+        ("labels of spans", "2: LOC, PER"),
+        ("scheme", "BIO2: 2 of 2 spans begin with B-"),
+    ]
+    assert TagsTarget.learn([[0, 1, 5]]).describe() == [
+        ("tags", "3: 0, 1, 5"),
+        ("scheme", "none: tags are whole numbers and are taken as classes"),
+    ]
+    assert TagsTarget.learn([["I-A", "O"]]).describe()[1] == ("scheme", "BIO1 or IO: tags have I- and no B-")
+
+
+def test_the_best_tags_that_may_follow_each_other() -> None:
+    target = TagsTarget.learn(BIO2, exact=True)
+    number = {tag: k for k, tag in enumerate(target.tags)}
+    outputs = np.zeros((2, target.size))
+    outputs[0, number["O"]] = 1.0
+    outputs[0, number["B-PER"]] = 0.9
+    outputs[1, number["E-PER"]] = 5.0
+    assert [tag.name for tag in target.decode(outputs)] == ["B-PER", "I-PER"]
+    greedy = TagsTarget.learn(BIO2)
+    number = {tag: k for k, tag in enumerate(greedy.tags)}
+    outputs = np.zeros((2, greedy.size))
+    outputs[0, number["O"]] = 1.0
+    outputs[1, number["I-PER"]], outputs[1, number["B-LOC"]] = 5.0, 1.0
+    assert [tag.name for tag in greedy.decode(outputs)] == ["O", "B-LOC"]
+
+
+def test_the_probability_of_a_tag_is_that_of_all_outputs_that_mean_it() -> None:
+    target = TagsTarget.learn(BIO2, exact=True)
+    outputs = np.full((1, target.size), -50.0)
+    number = {tag: k for k, tag in enumerate(target.tags)}
+    outputs[0, [number["B-PER"], number["S-PER"]]] = 0.0
+    assert target.decode(outputs) == [Tag("B-PER", pytest.approx(1.0))]
+    one = TagsTarget.learn([["I-A", "O"]], exact=True)
+    outputs = np.log(np.array([[0.2, 0.3, 0.1, 0.1, 0.3]]))
+    assert one.decode(outputs) == [Tag("I-A", pytest.approx(0.8))]
+
+
+def test_what_a_person_reads() -> None:
+    target = TagsTarget.learn(BIO2, exact=True)
+    words = ["Ada", "Byron", "left"]
+    presented = target.answer(sure(target, BIO2[0]), words)
+    assert list(presented) == ["tokens", "tags", "probabilities", "spans"]
+    assert (presented["tokens"], presented["tags"]) == (words, BIO2[0])
+    (span,) = presented["spans"]
+    assert span == {"start": 0, "end": 2, "label": "PER", "text": "Ada Byron", "probability": pytest.approx(1.0)}
+    assert list(target.present(target.decode(sure(target, BIO2[0])))) == ["tags", "probabilities", "spans"]
+    plain = TagsTarget.learn([["N", "V"]])
+    assert list(plain.answer(sure(plain, ["N"]), ["dog"])) == ["tokens", "tags", "probabilities"]
+    assert target.answer(np.empty((0, target.size)), []) == {"tokens": [], "tags": [], "probabilities": [], "spans": []}
+
+
+def test_contexts_wait_for_the_tags_of_their_steps() -> None:
+    target = TagsTarget.learn([["B-A", "E-A", "S-A", "O"]])
+    stream = target.stream()
+    outputs = sure(target, ["B-A", "E-A", "O"])
+    assert stream.push(outputs[:0], ["New"]) == (None, None)
+    assert stream.push(outputs[:1], ["York"]) == (None, None)
+    tags, words = stream.push(outputs[1:2], [])
+    assert ([tag.name for tag in tags or []], words) == (["B-A", "E-A"], ["New", "York"])
+    assert stream.push(outputs[2:], ["."])[1] == ["."]
+    assert stream.finish() == (None, None)
+    exact = TagsTarget.learn(BIO2, exact=True).stream()
+    assert exact.push(np.zeros((2, 9)), ["a", "b"]) == (None, None)
+    assert exact.finish()[1] == ["a", "b"]
+
+
+def test_scores_are_made_in_the_scheme_of_the_labels() -> None:
+    target = TagsTarget.learn(BIO2, exact=True)
+    prediction = [Tag("B-PER", 1.0), Tag("I-PER", 1.0), Tag("O", 1.0)]
+    loose = target.record(prediction, ["I-PER", "I-PER", "O"])
+    report = target.report(loose[None])
+    assert (report["items"], report["tokens"]) == (1, 3)
+    assert (report["entity_f1"], report["entity_f1_strict"], report["sentence_accuracy"]) == (1.0, 0.0, 0.0)
+    assert report["accuracy"] == pytest.approx(2 / 3)
+    assert report["accuracy_interval"][0] < 2 / 3 < report["accuracy_interval"][1]
+    assert target.decides == "entity_f1"
+    assert TagsTarget.learn([["N", "V"]]).decides == "accuracy"
+
+
+def test_no_item_has_no_records() -> None:
+    target = TagsTarget.learn(BIO2)
+    assert target.records([], []).shape == (0, 8)
+    assert target.report(target.records([], []))["entity_f1"] == 0.0
+
+
+def test_a_tag_that_training_lacks_counts_as_missed() -> None:
+    target = TagsTarget.learn([["B-PER", "O"], ["O", "O"]])
+    labels = [["B-PER", "O"], ["O", "B-ORG"]]
+    with pytest.warns(DataWarning) as caught:
+        target.check_labels(labels, "y", lambda row: f"line {3 * row + 1}")
+    assert str(caught[0].message) == (
+        "line 4: the tag 'B-ORG' (1 time) is not among those of training, and counts as missed."
+    )
+    assert target.encode(labels[1]).tolist() == [0, -1]
+    predictions = [[Tag("B-PER", 1.0), Tag("O", 1.0)], [Tag("O", 1.0), Tag("O", 1.0)]]
+    scores = target.score(target.records_of_predictions(predictions, labels))
+    assert (scores["accuracy"], scores["entity_recall"]) == (0.75, 0.5)
+    plain = TagsTarget.learn([["N", "V"]])
+    assert plain.encode(["X", "N"]).tolist() == [-1, 0]
+    with pytest.warns(DataWarning, match=r"the tag 'X' \(2 times\).*; 1 more such tag\."):
+        plain.check_labels([["X", "X"], ["Y"]], "y", lambda row: f"line {row}")
+
+
+def test_outputs_of_a_model_that_diverged() -> None:
+    for exact in (False, True):
+        target = TagsTarget.learn(BIO2, exact=exact)
+        tags = target.decode(np.full((3, target.size), np.nan, np.float32))
+        assert target.scheme.spans([tag.name for tag in tags], strict=True) == target.scheme.spans(
+            [tag.name for tag in tags]
+        )
+        assert target.decode(np.full((1, target.size), np.inf))
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (["O O"], "item 1: got 'O O'; expected a list of tags."),
+        ([["O"], 5], "item 2: got an int; expected a list of tags."),
+        ([["O", None]], "item 1, tag 2: got nothing; expected a text of one character or more, or a whole number."),
+        ([["O", ""]], "item 1, tag 2: got ''; expected a text of one character or more, or a whole number."),
+        ([["O", 0.5]], "item 1, tag 2: got 0.5; expected a text of one character or more, or a whole number."),
+        ([["O", 1]], "labels: got tags of the types int and str; expected tags of one type: text or whole numbers."),
+        (
+            [["O", "O"], []],
+            "labels: got only the tag 'O' in 2 training examples; expected at least two different ones. "
+            "Choose another label column.",
+        ),
+        (
+            [[]],
+            "labels: got no tags in 1 training example; expected at least two different ones. "
+            "Choose another label column.",
+        ),
+    ],
+)
+def test_labels_that_teach_nothing(labels: list[Any], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TagsTarget.learn(labels, place_of=lambda row: f"item {row + 1}")
+    assert str(caught.value) == text
+
+
+def test_labels_that_do_not_fit_their_words() -> None:
+    target = TagsTarget.learn(BIO2)
+    text = "tokens and tags: got 3 tokens and 2 tags; expected one tag a token."
+    with pytest.raises(InputError) as caught:
+        target.encode(["O", "O"], ["a", "b", "c"])
+    assert str(caught.value) == text
+    with pytest.raises(InputError) as caught:
+        target.record([Tag("O", 1.0)] * 3, ["O", "O"])
+    assert str(caught.value) == text
+
+
+def test_tags_of_another_scheme_are_refused_by_name() -> None:
+    target = TagsTarget.learn(BIO2)
+    with pytest.raises(InputError, match=r"^line 7: tag: got 'S-PER'; expected 'O' or a label behind B-, I-"):
+        target.check_labels([["O"], ["S-PER"]], "y", lambda row: f"line {6 + row}")
+
+
+def test_tags_without_o() -> None:
+    target = TagsTarget.learn([["B-A", "I-A", "B-B"]], exact=True)
+    assert "O" not in target.tags
+    outputs = np.random.default_rng(0).normal(size=(9, target.size))
+    tags = [tag.name for tag in target.decode(outputs)]
+    assert sum(end - start for start, end, _ in SCHEMES["BIO2"].spans(tags)) == 9
