@@ -147,13 +147,11 @@ class TagsTarget(Target):
         """The tag of each output as text."""
         return [str(tag) for tag in self.tags]
 
-    # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
-
     def encode(self, label: Any, context: Any = None) -> NDArray[np.int64]:
         """Return the number of each tag, int64 (T,); -1 for a tag that training lacks.
 
         Raises:
-            InputError: the label is no list of tags, has not one for each step, or a tag is none of the scheme.
+            InputError: the label is no list with a tag for each step, or a tag is not in the scheme.
         """
         tags = tags_of(label, "label")
         if isinstance(context, list) and len(context) != len(tags):
@@ -165,7 +163,7 @@ class TagsTarget(Target):
 
     def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
         """Raise for a label that is no list of tags of the scheme; tell tags that training lacks."""
-        seen = {tag for tag in self.tags if not self.scheme.has_spans}
+        seen = set() if self.scheme.has_spans else set(self.tags)
         kinds = {kind for _, kind in self._parsed}
         first: dict[Any, str] = {}
         counts = Counter[Any]()
