@@ -20,8 +20,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import nn
 from torch.nn import functional
 
+from rekur._ids import UNKNOWN
 from rekur.data import Corpus, Texts, encode_texts
-from rekur.metrics import language_scores
+from rekur.metrics import text_records, text_report
 from rekur.tasks.base.baseline import baseline_scores
 from rekur.tasks.language.language_recipe import BASELINE_ORDER
 from rekur.tasks.language.ngram import NGram
@@ -99,7 +100,8 @@ def of_texts(model: Any, train: Texts, part: Texts) -> list[Rival]:
     order, size = BASELINE_ORDER[model.tokens], model.features_.size
     counted = NGram(order, size).fit(np.asarray(encode_texts(train, model.features_).ids))
     tokens = encode_texts(part, model.features_)
-    scores = language_scores(counted.nats(np.asarray(tokens.ids)).astype(np.float32), tokens)
+    nats = counted.nats(np.asarray(tokens.ids)).astype(np.float32)
+    scores = text_report(text_records(nats, tokens.ids == UNKNOWN, tokens.stretches))
     return [Rival(f"{order}-gram", scores, time.monotonic() - began)]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import rekur
 from rekur._stepper import PRECISIONS, StepLayer, Stepper
 from rekur.data import Columns, Corpus, examples, open_source, open_texts
-from rekur.runtime import read_bundle, runner, score_loss, write_quantised
+from rekur.runtime import model_of, read_bundle, score_loss, write_quantised
 from rekur.runtime.compare import bytes_of, step_times
 from ship_rivals import OnnxModel
 from timing import Figure, take_turns
@@ -59,7 +59,7 @@ def quantised(folder: Path, seconds: float, repeats: int, onnx: bool) -> Iterato
         trained = model(time_limit=seconds, seed=0, baseline=False).fit_corpus(parts.train, parts.valid)
         before = read_bundle(trained.save(folder / name))
         after = write_quantised(before, folder / f"{name}-int8", "int8")
-        models = runner(before, threads=1), runner(after, threads=1)
+        models = model_of(before, threads=1), model_of(after, threads=1)
         loss = score_loss(*models, parts.test)
         sizes = [bytes_of(bundle) for bundle in (before, after)]
         times = step_times([model.engine for model in models])

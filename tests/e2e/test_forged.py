@@ -17,7 +17,7 @@ from tests.e2e.conftest import Run
 from rekur._tensors import pack
 from rekur.errors import BundleError, InputError
 from rekur.program.stored_weights import pack_weights
-from rekur.runtime import layout, read_bundle, runner
+from rekur.runtime import layout, model_of, read_bundle
 from rekur.tasks import load
 
 Change = Callable[[Any], None]
@@ -113,7 +113,7 @@ def test_features_of_another_model_are_refused(bundles: dict[str, Path], tmp_pat
         shutil.copytree(bundles[source] / "features", bundle / "features")
         forged(bundle, tmp_path / "m", "metrics.json", lambda _: None)
         with pytest.raises(BundleError, match="features that give"):
-            runner(read_bundle(tmp_path / "m"))
+            model_of(read_bundle(tmp_path / "m"))
 
 
 @pytest.mark.parametrize("size", [2**28, 5, 0, -1, 10**20, "x", None])
@@ -154,14 +154,14 @@ def test_bits_of_bfloat16_that_are_not_finite_are_refused(
     weights[name].flat[0] = 0xFF80
     (tmp_path / "m" / "program.safetensors").write_bytes(pack_weights(program, weights))
     with pytest.raises(BundleError, match=f"'{name}' with NaN"):
-        runner(read_bundle(forged(tmp_path / "m", tmp_path / "n", "metrics.json", lambda _: None)))
+        model_of(read_bundle(forged(tmp_path / "m", tmp_path / "n", "metrics.json", lambda _: None)))
 
 
 def test_a_state_begins_with_numbers_of_its_type(bundles: dict[str, Path], tmp_path: Path) -> None:
     change = put("state", "layer.0.h", "begins", value=1e39)
     bundle = forged(bundles["walks"], tmp_path / "m", "program.json", change)
     with pytest.raises(InputError, match=r"begins of the state 'layer\.0\.h': got 1e\+39"):
-        runner(read_bundle(bundle))
+        model_of(read_bundle(bundle))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

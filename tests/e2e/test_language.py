@@ -182,7 +182,7 @@ def test_one_text_is_written_with_its_prompt(cli: Run, models: dict[str, Path]) 
 def test_a_text_appears_while_it_is_drawn(
     cli: Run, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import rekur.runtime.writing as language
+    import rekur.decode
 
     shown: list[str] = []
 
@@ -191,7 +191,7 @@ def test_a_text_appears_while_it_is_drawn(
             shown.append(capfd.readouterr().out)
             yield event
 
-    monkeypatch.setattr(language, "generate", watched)
+    monkeypatch.setattr(rekur.decode, "generate", watched)
     cli("generate", models["char"], "--prompt", "The ", "--max-tokens", "10", "--seed", "1")
     assert shown[0] == "The "
     assert sum(bool(part) for part in shown) >= 9

@@ -31,10 +31,12 @@ from torch import Tensor
 from rekur import _kernels
 from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
 from rekur.errors import InputError, NotStreamableError
-from rekur.lower import live_model, lower, program_files
+from rekur.features import TextFeatures
+from rekur.lower import lower, program_files, runtime_model
 from rekur.models import SequenceModel
 from rekur.nn import Recurrent
 from rekur.program import Engine, Program
+from rekur.targets import LabelTarget
 
 CLOSE = 1e-5
 
@@ -226,7 +228,12 @@ def test_a_program_that_reads_from_the_end_does_not_run_live() -> None:
 def test_what_cannot_be_lowered_is_said(cell: Any, text: str) -> None:
     model = make()
     model.recurrent = Recurrent(cell, 5, 6)
-    for needs_a_program in (lower, lambda m: live_model(m, "classify", ""), lambda m: program_files(m, {}, "classify")):
+    features, target = TextFeatures("byte"), LabelTarget(["a", "b"], multi_label=False)
+    for needs_a_program in (
+        lower,
+        lambda m: runtime_model(m, "classify", features, target, ""),
+        lambda m: program_files(m, {}, "classify"),
+    ):
         with pytest.raises(InputError) as error:
             needs_a_program(model)
         assert str(error.value) == text

@@ -84,7 +84,8 @@ def case(name: str, seed: int, count: int) -> tuple[Case, Any]:
 
 
 def test_every_kind_has_a_case() -> None:
-    assert {kind for kind, _ in CASES.values()} == set(KINDS)
+    # the records of the next token need contexts: test_next_laws.py
+    assert {kind for kind, _ in CASES.values()} | {"next"} == set(KINDS)
 
 
 each = pytest.mark.parametrize("name", CASES)

@@ -36,11 +36,11 @@ NAMES = {
         "Encoded FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load "
         "make_features restore"
     ),
-    "rekur.lower": "live_model lower program_files step_function",
+    "rekur.lower": "lower program_files runtime_model step_function",
     "rekur.metrics": (
         "METRICS Metric SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
-        "classification_scores detect_scheme language_scores multilabel_scores regression_scores share_interval "
-        "tag_record tag_scores"
+        "classification_scores detect_scheme multilabel_scores regression_scores share_interval "
+        "tag_record tag_scores text_records text_report text_scores"
     ),
     "rekur.models": (
         "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec build build_language count_parameters"
@@ -55,13 +55,14 @@ NAMES = {
         "in_precision quantise"
     ),
     "rekur.runtime": (
-        "Answering Bundle LanguagePredictor Predictor ProgramModel ProgramSteps ScoreLoss Session StepModel Writing "
-        "check_writable documents load read_bundle runner score_loss write_bundle write_quantised"
+        "Bundle GenerationMixin Model PredictionMixin ProgramSteps ScoreLoss Session StepModel check_writable "
+        "documents load model_of read_bundle score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
     "rekur.targets": (
-        "KINDS LabelTarget NumberTarget Prediction Tag TagsTarget Target TargetStream join_contexts restore_target"
+        "KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target TargetStream join_contexts "
+        "restore_target"
     ),
     "rekur.tasks": (
         "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"

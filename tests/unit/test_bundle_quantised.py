@@ -15,7 +15,7 @@ from rekur import Classifier, load, tasks
 from rekur.cli.main import app
 from rekur.errors import BundleError, InputError
 from rekur.program import Engine, dequantise
-from rekur.runtime import ProgramModel, Session, layout, read_bundle, write_bundle, write_quantised
+from rekur.runtime import Session, layout, model_of, read_bundle, write_bundle, write_quantised
 
 TEXTS = ["a fine film", "a bad film", "fine", "so bad a film was never made"] * 5
 LABELS = ["good", "bad", "good", "bad"] * 5
@@ -45,7 +45,7 @@ def test_what_is_written_runs_and_is_small(model: Path, tmp_path: Path, precisio
     scores = Engine(*again.program()).run(steps)
     np.testing.assert_array_equal(scores, Engine(*dequantise(*small.program())).run(steps))
     np.testing.assert_allclose(scores, Engine(*bundle.program()).run(steps), atol=0.02)
-    session = Session(ProgramModel.of(again), again.features(), np.asarray)
+    session = Session(model_of(again), again.features(), np.asarray)
     for event in ("a fine", " fi", "lm"):
         found = session.push(event)
     np.testing.assert_allclose(found, scores[0], atol=1e-5)

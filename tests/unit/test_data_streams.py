@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rekur.data import StreamBatches, encode_texts, evaluation_chunks, texts_in_memory
+from rekur.data import StreamBatches, Texts, encode_texts, evaluation_chunks, texts_in_memory
 from rekur.errors import InputError
 from rekur.features import TextFeatures
 
@@ -57,6 +58,34 @@ def test_equal_texts_have_equal_fingerprints() -> None:
     ]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
+
+
+@pytest.mark.parametrize("tokens", ["char", "byte", "word"])
+def test_stretches_are_those_of_the_text_however_it_comes(tokens: str) -> None:
+    draw = np.random.default_rng(0)
+    texts = ["".join(draw.choice(list("ab é\n"), size)) for size in (1, 16, 17, 33, 700, 7001)]
+    features = TextFeatures(tokens).fit(texts)
+    whole = encode_texts(texts_in_memory(texts), features)
+    pieces = [(number, text[at : at + 5]) for number, text in enumerate(texts) for at in range(0, len(text), 5)]
+    cut = encode_texts(Texts("pieces", lambda: iter(pieces)), features)
+    np.testing.assert_array_equal(cut.ids, whole.ids)
+    np.testing.assert_array_equal(cut.stretches, whole.stretches)
+    characters = iter("".join(texts))
+    for count, length, size in whole.stretches.tolist():
+        part = "".join(islice(characters, length))
+        assert size == len(part.encode())
+        assert count == len(part if tokens == "char" else part.encode()) or tokens == "word"
+    assert next(characters, None) is None
+    assert whole.stretches[:, 0].sum() == len(whole)
+    assert whole.stretches[:, 1].tolist()[:6] == [1, 16, 16, 1, 16, 16]
+    assert whole.stretches[:, 1].tolist()[-2:] == [64, 25]
+
+
+def test_many_documents_are_a_stretch_each() -> None:
+    features = TextFeatures("char").fit(["ab"])
+    few, many = (encode_texts(texts_in_memory(["ab" * 20] * count), features) for count in (19, 20))
+    assert few.stretches.tolist() == [[16] * 3, [16] * 3, [8] * 3] * 19
+    assert many.stretches.tolist() == [[40, 40, 40]] * 20
 
 
 def test_a_text_of_unknown_size_spills_to_disk() -> None:

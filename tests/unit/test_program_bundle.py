@@ -16,7 +16,7 @@ from rekur import Classifier, LanguageModel, Regressor
 from rekur.cli.main import app
 from rekur.errors import BundleError, NotStreamableError
 from rekur.program import Engine, Program
-from rekur.runtime import ProgramModel, Session, read_bundle, write_bundle
+from rekur.runtime import Session, model_of, read_bundle, write_bundle
 
 TEXTS = ["a fine film", "a bad film", "fine", "so bad a film was never made"] * 5
 LABELS = ["good", "bad", "good", "bad"] * 5
@@ -42,12 +42,12 @@ def test_the_program_of_a_bundle_scores_as_its_model(saved: tuple[Classifier, Pa
 def test_a_session_on_the_program_is_a_session_on_the_model(saved: tuple[Classifier, Path]) -> None:
     model, folder = saved
     bundle = read_bundle(folder)
-    ours, theirs = Session(ProgramModel.of(bundle), bundle.features(), np.asarray), model.stream()
+    ours, theirs = Session(model_of(bundle), bundle.features(), np.asarray), model.stream()
     theirs._present = np.asarray
     for event in ("a fine", " fi", "lm, ", "nev", "er bad"):
         np.testing.assert_allclose(ours.push(event), theirs.push(event), atol=1e-5)
     kept, ahead = ours.get_state(), ours.push(" and so on")
-    again = Session.restore(kept, ProgramModel.of(bundle), bundle.features(), np.asarray)
+    again = Session.restore(kept, model_of(bundle), bundle.features(), np.asarray)
     np.testing.assert_array_equal(again.push(" and so on"), ahead)
 
 
@@ -61,7 +61,7 @@ def test_rows_of_numbers(tmp_path: Path) -> None:
     found = Engine(program, weights).run([bundle.features().transform(walk) for walk in walks])
     np.testing.assert_allclose(found, model.scores(walks), atol=1e-5)
     with pytest.raises(NotStreamableError):
-        ProgramModel.of(bundle)
+        model_of(bundle).live()
 
 
 def test_language_models(tmp_path: Path) -> None:

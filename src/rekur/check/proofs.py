@@ -18,7 +18,7 @@ from rekur.check.subject import Subject, drawn_like
 from rekur.data import Ragged
 from rekur.program import Engine, quantise
 from rekur.program.ops import SCALE
-from rekur.runtime import LanguagePredictor, ProgramModel, Session, layout, read_bundle
+from rekur.runtime import Session, layout, read_bundle
 
 _WHOLE_ONLY = "the model needs whole sequences, and has no steps"
 #: sizes of chunks of a sequence
@@ -71,8 +71,8 @@ def stream(subject: Subject) -> Iterator[Pair]:
     """Push each raw item in pieces into a live session, saved and restored on the way, and predict the whole."""
     _need_steps(subject)
     if not subject.items:
-        raise NotApplicable("a language model has no sessions" if _is_language(subject) else "it needs DATA")
-    model, features = ProgramModel.of(subject.bundle), subject.bundle.features()
+        raise NotApplicable("a language model has no sessions" if _is_next(subject) else "it needs DATA")
+    model, features = subject.model, subject.model.features_
     rng = np.random.default_rng(0)
     for name, item, expected in zip(subject.names, subject.items, subject.whole, strict=True):
         session = Session(model, features, np.asarray)
@@ -176,8 +176,8 @@ def _need_steps(subject: Subject) -> None:
         raise NotApplicable(_WHOLE_ONLY)
 
 
-def _is_language(subject: Subject) -> bool:
-    return isinstance(subject.runner, LanguagePredictor)
+def _is_next(subject: Subject) -> bool:
+    return subject.model.target_.kind == "next"
 
 
 def _steps_of(subject: Subject, engine: Engine, how: str) -> Iterator[Pair]:
@@ -205,12 +205,12 @@ def _places(weight: Array) -> tuple[str, ...]:
 
 
 def _axes(subject: Subject) -> tuple[str, ...]:
-    return ("token",) if _is_language(subject) else ("score",)
+    return ("token",) if _is_next(subject) else ("score",)
 
 
 def _in_engine(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
     """Return the function that scores sequences on the engine; of a language model each token."""
-    return _scores_by(subject.runner)
+    return _scores_by(subject.model)
 
 
 def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
@@ -226,7 +226,7 @@ def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
 
 def _scores_by(model: Any) -> Callable[[list[Array]], Sequence[Array]]:
     def scores(sequences: list[Array]) -> Sequence[Array]:
-        if model.task != "language":
+        if model.target_.kind != "next":
             rows: Array = model.outputs_of_steps(Ragged.from_iter(sequences))
             return list(rows)
         lengths = [len(x) for x in sequences]

@@ -17,7 +17,7 @@ from rekur._tensors import Array
 from rekur.data import encode_texts
 from rekur.errors import InputError, describe
 from rekur.program import Engine, Program, draw_sequences
-from rekur.runtime import Bundle, LanguagePredictor, Predictor, runner
+from rekur.runtime import Bundle, Model, model_of
 
 #: lengths of random sequences
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
@@ -47,9 +47,9 @@ class Subject:
         return self.bundle.program()
 
     @cached_property
-    def runner(self) -> Predictor | LanguagePredictor:
-        """The runner of the model."""
-        return runner(self.bundle)
+    def model(self) -> Model:
+        """The model that runs the bundle."""
+        return model_of(self.bundle)
 
     @cached_property
     def engine(self) -> Engine:
@@ -63,8 +63,8 @@ class Subject:
 
     @cached_property
     def scores(self) -> list[str]:
-        """The label of each score; empty unless the model is a classifier."""
-        return self.runner.target_.output_names if isinstance(self.runner, Predictor) else []
+        """The name of each output; empty if they have none."""
+        return self.model.target_.output_names
 
 
 def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
@@ -90,7 +90,7 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
         sequences = draw_sequences(program, LENGTHS[:items], padding=False)
         return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [])
     features = bundle.features()
-    if program.task == "language":
+    if bundle.target(features).kind == "next":
         sequences = list(islice(_pieces(encode_texts(data, features)), items))
         return Subject(bundle, [f"piece {n} of the text" for n in range(len(sequences))], sequences, [])
     examples = list(islice(iter(data), items))

@@ -45,14 +45,14 @@ def command(
     """
     from rekur.check import CHECKS, check_bundle, subject_of
     from rekur.cli.saved import data_for
-    from rekur.runtime import read_bundle, runner
+    from rekur.runtime import model_of, read_bundle
 
     _check.whole("--items", items, low=1)
     if tolerance is not None:
         _check.tolerance("--tolerance", tolerance)
     columns, reading = split_input(values)
     model, data = read_bundle(bundle), None
-    saved = runner(model)
+    saved = model_of(model)
     if files:
         given = {"document": document}
         data, _ = data_for(saved, files, columns, reading, given, need_label=False)

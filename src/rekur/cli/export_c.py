@@ -71,18 +71,19 @@ def to_c(
 def _items(bundle: Any, files: Sequence[str], reading: tuple[Any, ...]) -> tuple[list[Any], str]:
     """Return the first items of files, read as at training, and what to say of them."""
     from rekur.cli.saved import data_for
-    from rekur.runtime import runner
+    from rekur.runtime import model_of
 
-    task: Any = runner(bundle)
+    task: Any = model_of(bundle)
     data, name = data_for(task, files, *reading, option="--data", need_label=False)
-    if task.task == "language":
+    is_text = task.target_.kind == "next"
+    if is_text:
         lines = (line for _, piece in data.pieces() for line in piece.splitlines() if line.strip())
         items = list(islice(lines, ITEMS + 1))
     else:
         items = list(islice(_read(data, task.features_), ITEMS + 1))
     if not items:
         raise InputError(describe(f"items of {name}", "none", "one or more that are not empty"))
-    kind = "lines" if task.task == "language" else "items"
+    kind = "lines" if is_text else "items"
     if len(items) > ITEMS:
         return items[:ITEMS], f"the first {ITEMS:,} {kind} of {name}, which has more"
     return items, f"all {len(items):,} {kind} of {name}"

@@ -16,7 +16,7 @@ from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
 from rekur.metrics import METRICS
-from rekur.runtime import check_writable, read_bundle, runner, write_quantised
+from rekur.runtime import check_writable, model_of, read_bundle, write_quantised
 from rekur.runtime.compare import ScoreLoss, bytes_of, score_loss, step_times
 
 #: unit of a loss -> how scores are written
@@ -60,17 +60,19 @@ def command(
     if tolerance is not None:
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
-    original = runner(source)
+    original = model_of(source)
     corpus, name = data_for(original, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as trial:
         made = write_quantised(source, Path(trial) / "bundle", precision)
-        small = runner(made)
+        small = model_of(made)
         loss = score_loss(original, small, corpus)
         allowed = METRICS[loss.score].tolerance if tolerance is None else tolerance
         sizes = {"before": bytes_of(source), "after": bytes_of(made)}
     times = step_times([original.engine, small.engine])
     if not as_json:
-        show.table(f"{bundle} in {precision}, on {name}: {loss.items:,} {_items(loss)}", *_rows(loss, sizes, times))
+        show.table(
+            f"{bundle} in {precision}, on {name}: {loss.items:,} {original.target_.counted}", *_rows(loss, sizes, times)
+        )
     _refuse_loss(loss, allowed, precision)
     names = [Path(name_of(file)).name for file in data]
     scores = {"precision": precision, "data": names, "tolerance": allowed, **loss.to_dict()}
@@ -101,10 +103,6 @@ def _refuse_loss(loss: ScoreLoss, allowed: float, precision: str) -> None:
         other = "Try --precision bfloat16, or allow" if precision == "int8" else "Allow"
         fix = f"Nothing was written. {other} more with --tolerance."
         raise ToleranceError(f"{loss.score}: got {got}; expected at most {allowed:g}. {fix}")
-
-
-def _items(loss: ScoreLoss) -> str:
-    return "tokens" if loss.score == "loss" else "items"
 
 
 def _between(loss: ScoreLoss) -> str:

@@ -123,7 +123,7 @@ def data_for(
         option: by what the files were given, for messages.
         need_label: whether every example must have a label.
     """
-    if task.task == "language":
+    if task.target_.kind == "next":
         from rekur.cli.language import texts_for
 
         texts = texts_for(task, files, {**columns, **reading, "document": others["document"]})

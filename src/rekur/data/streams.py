@@ -22,6 +22,8 @@ from rekur.errors import InputError, describe
 Ids = NDArray[np.int64]
 
 _HASHED = 2**22
+#: documents from which on each is a stretch; else stretches of a document, an even number, and their shortest length
+MANY_DOCUMENTS, MOST_STRETCHES, SHORTEST_STRETCH = 20, 200, 16
 
 
 class TextStream(Protocol):
@@ -55,8 +57,7 @@ class Tokens:
     Args:
         rows: the token numbers, int32, in any rows; they are taken behind one another.
         starts: where each document begins.
-        characters: size of the text.
-        size: the same in bytes.
+        stretches: tokens, characters and bytes of each stretch of the text, int64 (R, 3).
 
     Attributes:
         ids: int32 (N,), all documents behind one another.
@@ -64,14 +65,17 @@ class Tokens:
         characters: Unicode characters of the text.
         bytes: its size in UTF-8.
         unknown: how many of the tokens are unknown.
+        stretches: as the argument. Of 20 documents or more each is one stretch; fewer are cut, each into up to 200
+            stretches of equally many characters, but for the last. The cuts depend on the text alone; a token belongs
+            to the stretch that completes it.
         fingerprint: sha256 of ids and starts, in hexadecimal; equal texts have equal ones.
     """
 
-    def __init__(self, rows: Ragged, starts: Ids, characters: int, size: int) -> None:
+    def __init__(self, rows: Ragged, starts: Ids, stretches: Ids) -> None:
         self._rows = rows  # holds the temporary file
         self.ids = np.asarray(rows.values, dtype=np.int32)
-        self.starts = starts
-        self.characters, self.bytes = characters, size
+        self.starts, self.stretches = starts, stretches
+        self.characters, self.bytes = (int(total) for total in stretches[:, 1:].sum(axis=0))
         digest, self.unknown = hashlib.sha256(starts.astype("<i8").tobytes()), 0
         for start in range(0, len(self.ids), _HASHED):
             part = self.ids[start : start + _HASHED]
@@ -105,34 +109,97 @@ def encode_texts(texts: Pieces, features: Encoder, *, spill_bytes: int = SPILL_B
         >>> tokens.ids.tolist(), tokens.starts.tolist(), tokens.characters, tokens.bytes
         ([99, 100, 197, 171], [0, 2], 3, 4)
     """
-    characters = size = 0
-    lengths = array("q")
+    lengths, stretches = array("q"), _Stretches()
 
     def counted(ids: NDArray[Any]) -> NDArray[np.int32]:
         lengths[-1] += len(ids)
         return np.asarray(ids, dtype=np.int32)
 
     def parts() -> Iterator[NDArray[np.int32]]:
-        nonlocal characters, size
         current, stream = -1, features.stream()
         for document, piece in texts.pieces():
             if document != current:
                 if lengths:
-                    yield counted(stream.pending())
+                    yield counted(stretches.end(stream.pending()))
                     stream.reset()
                 current = document
                 lengths.append(0)
-            characters += len(piece)
-            size += len(piece) if piece.isascii() else len(piece.encode("utf-8", "surrogatepass"))
-            yield counted(stream.push(piece))
+                stretches.begin()
+            for part in stretches.cut(piece):
+                yield counted(stretches.add(part, stream.push(part)))
         if lengths:
-            yield counted(stream.pending())
+            yield counted(stretches.end(stream.pending()))
 
     rows = Ragged.from_iter(parts(), spill_bytes)
     if not len(rows.values):
         raise InputError(f"{texts.name}: got no token; expected text to learn from.")
     each = np.asarray(lengths, dtype=np.int64)
-    return Tokens(rows, (np.cumsum(each) - each)[each > 0], characters, size)
+    return Tokens(rows, (np.cumsum(each) - each)[each > 0], stretches.sizes())
+
+
+class _Stretches:
+    """Tokens, characters and bytes of the stretches of documents whose text comes in pieces.
+
+    Stretches begin short. Where a document has too many, neighbours are joined and further ones are twice as long.
+    """
+
+    def __init__(self) -> None:
+        self._documents: list[list[list[int]]] = []  # while they are few
+        self._sizes = array("q")  # of whole documents, once they are many
+        self._is_many = False
+
+    def begin(self) -> None:
+        """Begin a document."""
+        if self._is_many:
+            self._sizes.extend((0, 0, 0))
+            return
+        if len(self._documents) == MANY_DOCUMENTS - 1:
+            self._is_many = True
+            for rows in self._documents:
+                self._sizes.extend(map(sum, zip(*rows, strict=True)))
+            self.begin()
+            return
+        self._documents.append([])
+        self._length, self._room = SHORTEST_STRETCH, 0
+
+    def cut(self, piece: str) -> Iterator[str]:
+        """Yield a piece of the document in parts, each of one stretch; :meth:`add` takes each before the next."""
+        start = 0
+        while start < len(piece):
+            if not self._is_many and not self._room:
+                self._begin_stretch()
+            end = len(piece) if self._is_many else start + self._room
+            yield piece[start:end]
+            start = end
+
+    def add(self, part: str, ids: NDArray[Any]) -> NDArray[Any]:
+        """Take a part and the tokens that it completes; they are returned."""
+        size = len(part) if part.isascii() else len(part.encode("utf-8", "surrogatepass"))
+        row = self._sizes if self._is_many else self._documents[-1][-1]
+        for column, count in ((-3, len(ids)), (-2, len(part)), (-1, size)):
+            row[column] += count
+        self._room -= len(part)
+        return ids
+
+    def end(self, ids: NDArray[Any]) -> NDArray[Any]:
+        """Take the last tokens of the document; they are returned."""
+        row = self._sizes if self._is_many else self._documents[-1][-1]
+        row[-3] += len(ids)
+        return ids
+
+    def sizes(self) -> Ids:
+        """Return tokens, characters and bytes of each stretch, (R, 3)."""
+        rows = self._sizes if self._is_many else [row for rows in self._documents for row in rows]
+        return np.asarray(rows, dtype=np.int64).reshape(-1, 3)
+
+    def _begin_stretch(self) -> None:
+        rows = self._documents[-1]
+        if len(rows) == MOST_STRETCHES:
+            pairs = zip(rows[::2], rows[1::2], strict=True)
+            rows[:] = [[a + b for a, b in zip(*pair, strict=True)] for pair in pairs]
+            self._length *= 2
+        rows.append([0, 0, 0])
+        self._room = self._length
 
 
 class Chunk(NamedTuple):

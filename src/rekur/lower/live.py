@@ -5,35 +5,43 @@ from __future__ import annotations
 from rekur._kernels import processors
 from rekur.decode import StepFunction
 from rekur.errors import NotStreamableError
+from rekur.features.base import Features
 from rekur.lower.lowering import lower
 from rekur.models import LanguageNetwork, SequenceModel
 from rekur.program import Engine
-from rekur.runtime import ProgramModel, ProgramSteps, StepModel
-from rekur.runtime.program_model import NEEDS_WHOLE
+from rekur.runtime import Model, ProgramSteps
+from rekur.runtime.live_program import NEEDS_WHOLE
+from rekur.targets import Target
 
 
-def live_model(model: SequenceModel, task: str, fingerprint: str) -> StepModel:
-    """Return the model that a session steps.
+def runtime_model(network: SequenceModel, task: str, features: Features, target: Target, fingerprint: str) -> Model:
+    """Return a trained network as a model that runs live.
 
     Args:
-        model: the trained model.
+        network: the trained network.
         task: its task.
-        fingerprint: of the saved model; saved states belong to it alone.
+        features: turn an item into steps.
+        target: the meaning of the outputs.
+        fingerprint: of the saved model; saved states of sessions belong to it alone.
 
     Raises:
-        NotStreamableError: the model reads the sequence from both ends.
-        InputError: a part of the model has no op, such as a custom cell.
+        NotStreamableError: the network reads the sequence from both ends.
+        InputError: a part of the network has no op, such as a custom cell.
 
     Example:
         >>> import numpy as np
+        >>> from rekur.features import TextFeatures
         >>> from rekur.models import SequenceSpec, build
-        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
-        >>> live_model(build(spec, seed=0), "classify", "").live().scores(np.array([4, 5])).shape
+        >>> from rekur.targets import LabelTarget
+        >>> features, target = TextFeatures("byte"), LabelTarget(["a", "b", "c"], multi_label=False)
+        >>> spec = SequenceSpec(discrete=True, input_size=258, output_size=3, cell="gru", hidden_size=8)
+        >>> model = runtime_model(build(spec, seed=0), "classify", features, target, "")
+        >>> model.live().scores(np.array([4, 5])).shape
         (3,)
     """
-    if not model.streams:
+    if not network.streams:
         raise NotStreamableError(NEEDS_WHOLE)
-    return ProgramModel(Engine(*lower(model, task), threads=processors()), fingerprint)
+    return Model(*lower(network, task), features, target, fingerprint=fingerprint)
 
 
 def step_function(network: LanguageNetwork) -> StepFunction:

@@ -8,7 +8,7 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
-    from rekur.metrics.language import Scored, language_scores
+    from rekur.metrics.language import Scored, text_records, text_report, text_scores
     from rekur.metrics.scores import (
         calibration_curve,
         calibration_error,
@@ -32,12 +32,14 @@ __all__ = [
     "calibration_error",
     "classification_scores",
     "detect_scheme",
-    "language_scores",
     "multilabel_scores",
     "regression_scores",
     "share_interval",
     "tag_record",
     "tag_scores",
+    "text_records",
+    "text_report",
+    "text_scores",
 ]
 
 #: the table alone is read without NumPy
@@ -45,7 +47,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
-        "language": "Scored language_scores",
+        "language": "Scored text_records text_report text_scores",
         "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",
         "spans": "tag_record tag_scores",
         "stats": "bootstrap_interval share_interval",

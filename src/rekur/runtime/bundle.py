@@ -23,6 +23,8 @@ from rekur.program.stored_weights import check_weights
 from rekur.runtime import layout
 from rekur.runtime.content import check_content
 from rekur.runtime.layout import COPY_AGAIN, damaged
+from rekur.targets import Target, restore_target
+from rekur.targets.kinds import KIND_OF_TASK
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -144,6 +146,20 @@ class Bundle:
             if name.startswith(f"{layout.FEATURES}/"):
                 self.read(name)
         return rekur.features.load(self.folder / layout.FEATURES)
+
+    def target(self, features: Features) -> Target:
+        """Return the target, as it was saved.
+
+        Args:
+            features: of the same bundle; bundles of an earlier Rekur do not state how many tokens follow each other.
+
+        Raises:
+            BundleError: the kind of the target is not known.
+        """
+        saved: dict[str, Any] = self.config["targets"]
+        if "kind" not in saved and self.task not in KIND_OF_TASK:
+            raise BundleError(f"{self.folder}: " + describe("task", self.task, f"one of {', '.join(KIND_OF_TASK)}"))
+        return restore_target({"size": features.size, **saved}, self.task)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``history.jsonl``: one an evaluation."""

@@ -1,6 +1,6 @@
 """What a bundle loses against the one it was made from: the score on the same data, bytes, the time of a step.
 
-Axes: N items or tokens.
+Axes: N records.
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from rekur.data import encode_texts
 from rekur.metrics import METRICS, bootstrap_interval
-from rekur.metrics.language import BLOCKS
 from rekur.program import Engine, draw_sequences
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
-from rekur.runtime.language_predictor import LanguagePredictor, nats
-from rekur.runtime.predictor import Predictor
+from rekur.runtime.model import Model
 
 _ROUNDS, _STEPS = 7, 200
 
@@ -36,7 +31,7 @@ class ScoreLoss:
         before: the score of the first model.
         after: the score of the second.
         lost: by how much the second is worse; below 0 where it is better.
-        interval: its 95 % interval, from pairs of items drawn again.
+        interval: its 95 % interval, from pairs of items, or of stretches of text, drawn again.
         items: how many items, or tokens.
     """
 
@@ -53,7 +48,7 @@ class ScoreLoss:
         return asdict(self)
 
 
-def score_loss(before: Predictor | LanguagePredictor, after: Predictor | LanguagePredictor, data: Any) -> ScoreLoss:
+def score_loss(before: Model, after: Model, data: Any) -> ScoreLoss:
     """Return how much worse a model scores than the one that it was made from, on the same data.
 
     Args:
@@ -72,20 +67,19 @@ def score_loss(before: Predictor | LanguagePredictor, after: Predictor | Languag
         >>> score_loss(*models, Corpus.from_lists(["a fine film"], ["good"])).lost  # doctest: +SKIP
         0.0
     """
-    if isinstance(before, LanguagePredictor) and isinstance(after, LanguagePredictor):
-        return _of_texts(before, after, data)
-    if not (isinstance(before, Predictor) and isinstance(after, Predictor)):
+    target = before.target_
+    if after.target_.kind != target.kind:
         raise TypeError("before and after are models of different tasks")
     records = [model.records_of(data) for model in (before, after)]
-    target, items = before.target_, len(records[0])
+    count = len(records[0])
 
     def scores(rows: Any) -> tuple[float, float]:
         old, new = (target.score(part[rows])[target.decides] for part in records)
         return old, new
 
     metric, (old, new) = METRICS[target.decides], scores(slice(None))
-    ends = bootstrap_interval(lambda rows: metric.lost(*scores(rows)), items)
-    return ScoreLoss(target.decides, metric.unit, old, new, metric.lost(old, new), ends, items)
+    ends = bootstrap_interval(lambda rows: metric.lost(*scores(rows)), count)
+    return ScoreLoss(target.decides, metric.unit, old, new, metric.lost(old, new), ends, target.count(records[0]))
 
 
 def step_times(engines: Sequence[Engine]) -> list[float] | None:
@@ -131,16 +125,3 @@ def bytes_of(bundle: Bundle) -> dict[str, int]:
     sizes = {name: (bundle.folder / name).stat().st_size for name in bundle.config["files"]}
     weights = sum(size for name, size in sizes.items() if name in (layout.WEIGHTS, layout.PROGRAM_WEIGHTS))
     return {"weights": weights, "bundle": sum(sizes.values()) + (bundle.folder / layout.CONFIG).stat().st_size}
-
-
-def _of_texts(before: LanguagePredictor, after: LanguagePredictor, data: Any) -> ScoreLoss:
-    tokens = encode_texts(data, before.features_)
-    reset = bool(before.bundle.config["targets"]["reset"])
-    old, new = (nats(model.engine, tokens.ids, tokens.starts, reset=reset) for model in (before, after))
-    more = new.astype(np.float64) - old
-    # tokens that follow one another are not independent: stretches of the text are compared
-    blocks = [float(block.mean()) for block in np.array_split(more, min(BLOCKS, len(more)))]
-    lost = float(more.mean())
-    error = 1.96 * float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks)) if len(blocks) > 1 else math.inf
-    first, second = (float(each.mean(dtype=np.float64)) for each in (old, new))
-    return ScoreLoss("loss", "nats", first, second, lost, (lost - error, lost + error), len(more))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rekur.data.example import Columns
-from rekur.errors import BundleError
+from rekur.errors import BundleError, describe
 from rekur.features.base import Features
 from rekur.program.program import Program
 from rekur.runtime.layout import damaged
+from rekur.targets import KINDS, Target
+from rekur.targets.kinds import KIND_OF_TASK
 
 _FIX = "It was changed after it was saved, or written by another version of Rekur; do not trust it."
 _LISTS = ("series", "values", "label")
@@ -34,30 +36,37 @@ def check_content(path: Path, config: Mapping[str, Any]) -> None:
     _check_columns(path, config.get("columns", {}))
     if "training" in config and not isinstance(config["training"].get("chosen", {}), dict):
         raise _wrong(path, "training.chosen", config["training"]["chosen"], "an object")
-    checks = {"classify": _check_labels, "regress": _check_scale, "language": _check_reset}
-    if config["task"] in checks and "targets" in config:
-        checks[config["task"]](path, config["targets"])
+    targets = config.get("targets")
+    if targets is not None:
+        kind = targets.get("kind", KIND_OF_TASK.get(config["task"]))
+        if "kind" in targets and (not isinstance(kind, str) or kind not in KINDS):
+            raise _wrong(path, "targets.kind", kind, f"one of {', '.join(KINDS)}")
+        checks = {"label": _check_labels, "number": _check_scale, "next": _check_next}
+        if kind in checks:
+            checks[kind](path, targets)
 
 
-def check_match(folder: Path, features: Features, program: Program, outputs: int) -> None:
-    """Raise unless features, program and answers are those of one model.
+def check_match(folder: Path, features: Features, program: Program, target: Target) -> None:
+    """Raise unless features, program and target are those of one model.
 
     Args:
         folder: the bundle, for the message.
-        features: what turns an item into steps.
-        program: what turns steps into scores.
-        outputs: how many scores the answers take.
+        features: turn an item into steps.
+        program: turns steps into outputs.
+        target: the meaning of the outputs.
 
     Raises:
         BundleError: sizes differ; the text has both.
     """
+    if target.kind == "next" and features.kind != "text":
+        raise BundleError(f"{folder}: " + describe("features", features.kind, "'text' for a language model"))
     reads = f"{'tokens of' if features.is_discrete else 'rows of'} {features.size}"
     takes = f"{program.input.kind} of {program.input.size}"
     if reads != takes:
         raise damaged(folder, f"features that give {reads}", f"{takes}, which the program reads", _FIX)
-    if program.output_size != outputs:
+    if program.output_size != target.size:
         got = f"a program that gives {program.output_size} scores"
-        raise damaged(folder, got, f"{outputs}, as many as config.json names answers", _FIX)
+        raise damaged(folder, got, f"{target.size}, as many as config.json names answers", _FIX)
 
 
 def _check_columns(path: Path, columns: Mapping[str, Any]) -> None:
@@ -94,7 +103,10 @@ def _check_scale(path: Path, targets: Mapping[str, Any]) -> None:
             raise _wrong(path, f"targets.{name}", value, "a number" + (" above 0" if name == "target_scale" else ""))
 
 
-def _check_reset(path: Path, targets: Mapping[str, Any]) -> None:
+def _check_next(path: Path, targets: Mapping[str, Any]) -> None:
+    size = targets.get("size", 1)  # bundles of an earlier Rekur do not state it
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise _wrong(path, "targets.size", size, "a whole number above 0")
     if not isinstance(targets.get("reset"), bool):
         raise _wrong(path, "targets.reset", targets.get("reset"), "true or false")
 

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from rekur.targets.base import Target, TargetStream, join_contexts
     from rekur.targets.kinds import KINDS, restore_target
     from rekur.targets.label import LabelTarget, Prediction
+    from rekur.targets.next import NextTarget
     from rekur.targets.number import NumberTarget
     from rekur.targets.tags import Tag, TagsTarget
 
 __all__ = [
     "KINDS",
     "LabelTarget",
+    "NextTarget",
     "NumberTarget",
     "Prediction",
     "Tag",
@@ -32,6 +34,7 @@ __getattr__, __dir__ = lazily(
         "base": "Target TargetStream join_contexts",
         "kinds": "KINDS restore_target",
         "label": "LabelTarget Prediction",
+        "next": "NextTarget",
         "number": "NumberTarget",
         "tags": "Tag TagsTarget",
     },

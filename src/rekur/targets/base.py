@@ -92,6 +92,8 @@ class Target(ABC):
     kind: ClassVar[str]
     #: whether an item has one output a step, (T, K), and not one row, (K,)
     per_step: ClassVar[bool] = False
+    #: the unit of :meth:`count`, in the plural
+    counted: ClassVar[str] = "items"
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
     #: the metric that selects, stops, compares and heads tables; a name in :data:`rekur.metrics.METRICS`
@@ -240,6 +242,10 @@ class Target(ABC):
             for row, prediction in enumerate(predictions)
         ]
         return np.ascontiguousarray(np.concatenate(rows), np.float64)
+
+    def count(self, records: Records) -> int:
+        """Return the number of items, or of tokens, that the records hold; :attr:`counted` names them."""
+        return len(records)
 
     @abstractmethod
     def score(self, records: Records) -> dict[str, float]:

@@ -6,13 +6,14 @@ from typing import Any
 
 from rekur.targets.base import Target
 from rekur.targets.label import LabelTarget
+from rekur.targets.next import NextTarget
 from rekur.targets.number import NumberTarget
 from rekur.targets.tags import TagsTarget
 
 #: kind -> its class
-KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget, TagsTarget)}
+KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget, NextTarget, TagsTarget)}
 #: task -> kind of its target, for bundles that do not state it
-_KIND_OF_TASK = {"classify": "label", "regress": "number"}
+KIND_OF_TASK = {"classify": "label", "regress": "number", "language": "next"}
 
 
 def restore_target(saved: dict[str, Any], task: str) -> Target:
@@ -26,5 +27,4 @@ def restore_target(saved: dict[str, Any], task: str) -> Target:
         >>> restore_target({"labels": ["bad", "good"], "multi_label": False}, "classify").size
         2
     """
-    kind = saved["kind"] if "kind" in saved else _KIND_OF_TASK[task]
-    return KINDS[kind].from_dict(saved)
+    return KINDS[saved["kind"] if "kind" in saved else KIND_OF_TASK[task]].from_dict(saved)

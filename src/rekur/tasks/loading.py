@@ -45,7 +45,9 @@ def load(folder: str | Path) -> Any:
     """
     bundle = read_bundle(folder)
     bundle.refuse_program_alone()
-    config = bundle.config
+    features = bundle.features()
+    # bundles of language models of an earlier Rekur do not state the number of tokens
+    config = {**bundle.config, "targets": {"size": features.size, **bundle.config.get("targets", {})}}
     if config["task"] not in TASKS:
         raise BundleError(f"{bundle.folder}: " + describe("task", config["task"], f"one of {', '.join(TASKS)}"))
     weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights().items()}
@@ -61,7 +63,7 @@ def load(folder: str | Path) -> Any:
             f"{bundle.folder}: config.json: got {what}; expected what Rekur {__version__} writes. "
             f"It was written by Rekur {config['rekur']}; use that version, or train again."
         ) from error
-    task.features_ = bundle.features()
+    task.features_ = features
     task.model_.load_state_dict(weights)
     task.model_.eval()
     task.history_ = History()

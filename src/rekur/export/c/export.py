@@ -28,7 +28,7 @@ from rekur.export.c.write import header, source, state_bytes
 from rekur.export.folder import MANIFEST, check_folder, write_folder
 from rekur.features import Features
 from rekur.program import Engine, Program, draw_sequences
-from rekur.runtime import Bundle, read_bundle, runner
+from rekur.runtime import Bundle, model_of, read_bundle
 
 #: largest accepted difference of exact code, and of code with rounded weights or activations
 CLOSE, ROUNDED = 1e-5, 0.25
@@ -121,7 +121,7 @@ def export_c(
         520
     """
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    runner(saved)  # checks that features, program and answers belong to one model
+    model_of(saved)  # checks that features, program and target belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     model = _Source(saved, saved.features(), *saved.program())
     saved_precision = "int8" if model.program.precision == "int8" else "float32"

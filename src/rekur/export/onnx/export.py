@@ -15,7 +15,7 @@ from rekur.export.onnx.graph import LARGEST
 from rekur.export.onnx.manifest import FORMAT, make_manifest
 from rekur.export.onnx.models import make_models
 from rekur.program import Engine, in_precision
-from rekur.runtime import Bundle, read_bundle, runner
+from rekur.runtime import Bundle, model_of, read_bundle
 from rekur.runtime.layout import render
 
 #: programs that run an export without Rekur
@@ -84,7 +84,7 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    runner(saved)  # checks that features, program and answers belong to one model
+    model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:

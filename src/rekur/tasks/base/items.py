@@ -19,10 +19,10 @@ from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features, make_features, restore
-from rekur.lower import live_model
+from rekur.lower import runtime_model
 from rekur.models import SequenceModel, SequenceSpec, build
 from rekur.models.heads import Head
-from rekur.runtime import Answering, Session
+from rekur.runtime import PredictionMixin, Session
 from rekur.targets import Target, restore_target
 from rekur.tasks.base import recipe
 from rekur.tasks.base.baseline import baseline_scores
@@ -37,7 +37,7 @@ from rekur.train import Reporter
 FEW_TO_VALIDATE = 4
 
 
-class SequenceEstimator(Answering, Estimator):
+class SequenceEstimator(PredictionMixin, Estimator):
     """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
 
     Options that are None are chosen from the training data by the rules in ``rekur.tasks.base.recipe``; after ``fit``
@@ -353,8 +353,8 @@ class SequenceEstimator(Answering, Estimator):
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
-        model = live_model(self.model_, self.task, getattr(self, "fingerprint_", ""))
-        return Session(model, self.features_, self.target_.answer)
+        fingerprint = getattr(self, "fingerprint_", "")
+        return runtime_model(self.model_, self.task, self.features_, self.target_, fingerprint).stream()
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,9 +17,10 @@ from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
 from rekur.lower import step_function
-from rekur.metrics import language_scores
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
-from rekur.runtime import Writing, documents
+from rekur.runtime import GenerationMixin, documents
+from rekur.runtime.generation import records_of_tokens
+from rekur.targets import NextTarget
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.guess import Guess
 from rekur.tasks.base.prepared import PreparedText
@@ -33,7 +34,7 @@ from rekur.train import Reporter
 from rekur.train.world import current
 
 
-class LanguageModel(Writing, Estimator):
+class LanguageModel(GenerationMixin, Estimator):
     r"""A recurrent network that says how probable the next token of a text is.
 
     .. math:: p(x_1, \dots, x_T) = \prod_t p(x_t \mid h_{t-1}), \qquad
@@ -110,7 +111,7 @@ class LanguageModel(Writing, Estimator):
     task: ClassVar[str] = "language"
     steps_option: ClassVar[str] = "chunk_length"
     run_options = recipe.RUN_OPTIONS
-    reset_: bool
+    target_: NextTarget
     features_: TextFeatures
     model_: LanguageNetwork
 
@@ -235,7 +236,8 @@ class LanguageModel(Writing, Estimator):
             notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[self.tokens]))
         if valid_set is None:
             notes.append(recipe.by_heart_note(len(train_set)))
-        self.reset_ = len(train_set.starts) > 1 if self.reset is None else self.reset
+        reset = len(train_set.starts) > 1 if self.reset is None else self.reset
+        self.target_ = NextTarget(self.features_.size, reset=reset)
         return PreparedText(
             notes=[note for note in notes if note is not None],
             reads={"features": self.features_.to_dict()},
@@ -246,12 +248,12 @@ class LanguageModel(Writing, Estimator):
 
     def _choose(self, prepared: PreparedText) -> dict[str, Any]:
         text, options = prepared.train, self.get_params(deep=False)
-        documents = len(text.starts) if self.reset_ else 1
+        documents = len(text.starts) if self.target_.reset else 1
         facts = recipe.Facts.of(self.tokens, len(text.ids), self.features_.size, options, documents)
         return recipe.fill(options, facts)
 
     def _make_network(self, prepared: PreparedText, begun: dict[str, Any] | None) -> LanguageNetwork:
-        return new_network(self.chosen_, prepared.train, self.features_.size, self.reset_, begun)
+        return new_network(self.chosen_, prepared.train, self.features_.size, self.target_.reset, begun)
 
     def _make_plan(self, prepared: PreparedText) -> tuple[LanguagePlan, str]:
         world, text = current(), prepared.train
@@ -264,9 +266,9 @@ class LanguageModel(Writing, Estimator):
             seed=self.seed,
             rank=world.rank,
             size=world.size,
-            reset=self.reset_,
+            reset=self.target_.reset,
         )
-        plan = LanguagePlan(self.model_, streams, prepared.valid, reset=self.reset_, by_heart=prepared.by_heart)
+        plan = LanguagePlan(self.model_, streams, prepared.valid, reset=self.target_.reset, by_heart=prepared.by_heart)
         validated = "" if prepared.by_heart else f", {len(prepared.valid.ids):,} to validate on"
         return plan, f"{len(text.ids):,} tokens to train on{validated}; vocabulary of {self.features_.size:,}"
 
@@ -300,8 +302,8 @@ class LanguageModel(Writing, Estimator):
         # a text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts
         train_set, valid_set, by_heart = prepared.train, prepared.valid, prepared.by_heart
         rows = parts_of(self.model_, len(valid_set.ids))
-        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.reset_, rows=rows)
-        scores = language_scores(each, valid_set)
+        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.target_.reset, rows=rows)
+        scores = self._report_of(each, valid_set)
         counts = np.bincount(train_set.ids, minlength=self.features_.size) + 1.0
         nats = np.log(counts.sum() / counts)
         Guess(
@@ -319,7 +321,7 @@ class LanguageModel(Writing, Estimator):
         if self.baseline and self.result_.stopped != "interrupted":
             order = recipe.BASELINE_ORDER[self.tokens]
             counted = NGram(order, self.features_.size).fit(train_set.ids)
-            scores = language_scores(counted.nats(np.asarray(valid_set.ids)).astype(np.float32), valid_set)
+            scores = self._report_of(counted.nats(np.asarray(valid_set.ids)).astype(np.float32), valid_set)
             self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
 
     def evaluate_corpus(
@@ -333,20 +335,21 @@ class LanguageModel(Writing, Estimator):
             cache: expect again what followed when the outputs were alike. With either of the two the scores are
                 those of a model that learns from the test text, and say so under ``adapted``.
         """
-        tokens = encode_texts(corpus, self.features_)
         if dynamic is None and cache is None:
-            return self._scores_of(tokens)
-        found = run_adapting(self.model_, tokens.ids, tokens.starts, reset=self.reset_, dynamic=dynamic, cache=cache)
+            return super().evaluate_corpus(corpus)
+        tokens, reset = encode_texts(corpus, self.features_), self.target_.reset
+        adapted = run_adapting(self.model_, tokens.ids, tokens.starts, reset=reset, dynamic=dynamic, cache=cache)
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
-        return {**language_scores(found.each, tokens), "adapted": used}
+        return {**self._report_of(adapted.each, tokens), "adapted": used}
+
+    def _report_of(self, nats: NDArray[Any], tokens: Tokens) -> dict[str, Any]:
+        return self.target_.report(records_of_tokens(self.target_, nats, tokens))
 
     def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         return run(self.model_, ids, starts, reset=reset)
 
-    def _resets(self) -> bool:
-        return self.reset_
-
-    def _step_function(self) -> StepFunction:
+    def step_function(self) -> StepFunction:
+        """Return the function that scores the next token of many texts side by side, on the native engine."""
         return step_function(self.model_)
 
     def __sklearn_tags__(self) -> Any:
@@ -362,10 +365,10 @@ class LanguageModel(Writing, Estimator):
         return -float(scores["nats"]) / max(1, int(scores["characters"]))
 
     def _target_state(self) -> dict[str, Any]:
-        return {"reset": self.reset_}
+        return {"kind": self.target_.kind, **self.target_.to_dict()}
 
     def _restore_targets(self, saved: dict[str, Any]) -> None:
-        self.reset_ = bool(saved["reset"])
+        self.target_ = NextTarget.from_dict(saved)
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build_language(LanguageSpec.from_dict(spec))

@@ -1,62 +1,24 @@
-"""A saved program as what a session steps: no PyTorch."""
+"""One live sequence of a program; no PyTorch."""
 
 from __future__ import annotations
 
 from rekur._tensors import Array
 from rekur.features.base import Steps
 from rekur.program import Engine
-from rekur.runtime.bundle import Bundle
 
 #: steps that are run one by one; more go through the engine at once
 _SHORT = 8
-
-
 NEEDS_WHOLE = (
     "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
     "whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
 )
 
 
-class ProgramModel:
-    """A program for :class:`rekur.runtime.Session`: a ``StepModel`` on the engine.
-
-    Args:
-        engine: what runs the program; it must be causal.
-        fingerprint: of the bundle, to which saved states are bound.
-
-    Raises:
-        NotStreamableError: a step of the program needs a later one.
-
-    Example:
-        >>> from rekur.runtime import Session, read_bundle
-        >>> bundle = read_bundle("runs/reviews")  # doctest: +SKIP
-        >>> session = Session(ProgramModel.of(bundle), bundle.features(), list)  # doctest: +SKIP
-    """
-
-    def __init__(self, engine: Engine, fingerprint: str) -> None:
-        engine.initial_state()
-        self._engine, self.fingerprint = engine, fingerprint
-
-    @classmethod
-    def of(cls, bundle: Bundle, *, threads: int = 1) -> ProgramModel:
-        """Return the live model of a bundle.
-
-        Args:
-            bundle: as ``read_bundle`` returned it.
-            threads: most threads of the kernels.
-        """
-        return cls(Engine(*bundle.program(), threads=threads), bundle.fingerprint)
-
-    def live(self) -> LiveProgram:
-        """Return a new sequence."""
-        return LiveProgram(self._engine)
-
-
 class LiveProgram:
-    """One sequence of a program that stays in place; a step allocates next to nothing.
+    """One sequence of a causal program; a step allocates next to nothing.
 
     Args:
-        engine: what runs the program.
+        engine: runs the program.
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""A saved language model that writes and scores texts, on the engine; no PyTorch.
+"""A program of the next token on the engine: the nats of a text, and its step function; no PyTorch.
 
 Axes: B texts side by side, T tokens, V vocabulary.
 """
@@ -12,52 +12,10 @@ from numpy.typing import NDArray
 
 from rekur._tensors import Array
 from rekur.data import evaluation_chunks
-from rekur.decode import StepFunction
-from rekur.errors import BundleError, describe
-from rekur.features import TextFeatures
 from rekur.program import Engine
-from rekur.runtime.bundle import Bundle
-from rekur.runtime.content import check_match
-from rekur.runtime.saved_model import SavedModel
-from rekur.runtime.writing import Writing
 
 #: scores that are kept at once
 _SCORES = 1 << 23
-
-
-class LanguagePredictor(Writing, SavedModel):
-    """A language model as it was saved.
-
-    Args:
-        bundle: as :func:`rekur.runtime.read_bundle` returned it.
-        threads: most threads of the kernels; None for all processors.
-
-    Attributes:
-        bundle: the bundle.
-        task: ``language``.
-        features_: what turns text into tokens.
-
-    Example:
-        >>> import rekur
-        >>> rekur.load("runs/shakespeare").generate("ROMEO:", seed=0)[0].text  # doctest: +SKIP
-    """
-
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
-        super().__init__(bundle, threads=threads)
-        features = bundle.features()
-        if not isinstance(features, TextFeatures):
-            raise BundleError(f"{bundle.folder}: " + describe("features", features.kind, "'text' for a language model"))
-        check_match(bundle.folder, features, self.engine.program, features.size)
-        self.features_ = features
-
-    def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
-        return nats(self.engine, ids, starts, reset=reset)
-
-    def _step_function(self) -> StepFunction:
-        return ProgramSteps(self.engine)
-
-    def _resets(self) -> bool:
-        return bool(self.bundle.config["targets"]["reset"])
 
 
 class ProgramSteps:

@@ -1,11 +1,14 @@
-"""What every language model can do with texts, whatever computes the scores; no PyTorch."""
+"""Texts scored and drawn token by token, whatever computes the outputs; no PyTorch.
+
+Axes: N tokens.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,32 +17,32 @@ from rekur._values import scalar
 from rekur.data import Tokens, encode_texts, texts_in_memory
 from rekur.data.example import warn_of_a_file
 from rekur.data.streams import Pieces
-from rekur.decode import Event, Sample, Sampler, StepFunction, generate
 from rekur.errors import InputError, describe
-from rekur.features import TextFeatures
-from rekur.metrics import Scored, language_scores
+from rekur.metrics.language import Scored
+from rekur.targets import NextTarget
+
+if TYPE_CHECKING:
+    from rekur.decode import Event, Sample, Sampler, StepFunction
 
 
-class Writing(ABC):
-    """Texts in, their probability out, and texts that go on; whoever inherits runs the tokens.
+class GenerationMixin(ABC):
+    """Scores texts and continues them; the class that inherits runs the tokens.
 
     Attributes:
-        features_: what turns text into tokens.
+        features_: turn a text into tokens.
+        target_: the next token.
     """
 
-    features_: TextFeatures
+    features_: Any
+    target_: Any
 
     @abstractmethod
     def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         """Return the negative log-probability of every token (N,), in nats."""
 
     @abstractmethod
-    def _step_function(self) -> StepFunction:
-        """Return what scores the next token of many texts side by side."""
-
-    @abstractmethod
-    def _resets(self) -> bool:
-        """Return whether the state begins anew with each document."""
+    def step_function(self) -> StepFunction:
+        """Return the function that scores the next token of many texts side by side."""
 
     def evaluate(self, X: Any) -> dict[str, Any]:
         """Return all metrics on texts, as plain JSON; see :meth:`evaluate_corpus`."""
@@ -47,10 +50,17 @@ class Writing(ABC):
 
     def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
         """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON."""
-        return self._scores_of(encode_texts(corpus, self.features_))
+        report: dict[str, Any] = self.target_.report(self.records_of(corpus))
+        return report
 
-    def _scores_of(self, tokens: Tokens) -> dict[str, Any]:
-        return language_scores(self.nats_of_tokens(tokens.ids, tokens.starts, reset=self._resets()), tokens)
+    def records_of(self, corpus: Pieces) -> NDArray[np.float64]:
+        """Return the records of the stretches of texts, (R, 5); see :class:`rekur.targets.NextTarget`.
+
+        With 20 documents or more each is a stretch.
+        """
+        tokens = encode_texts(corpus, self.features_)
+        nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
+        return records_of_tokens(self.target_, nats, tokens)
 
     def log_probabilities(self, X: Any) -> list[Scored]:
         """Return how probable each text is, with the probability of every token given those before it.
@@ -99,6 +109,8 @@ class Writing(ABC):
         Raises:
             InputError: an option is out of range, or the prompt has characters that are not known.
         """
+        from rekur.decode import Sampler
+
         sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty, seed)
         events = self.generate_events(prompt, sampler, samples=samples, max_tokens=max_tokens, stop=stop)
         done = [event.sample for event in events if event.sample is not None]
@@ -106,7 +118,20 @@ class Writing(ABC):
 
     def generate_events(self, prompt: str, sampler: Sampler, **options: Any) -> Iterator[Event]:
         """Yield what is drawn as it is drawn; see :func:`rekur.decode.generate`."""
-        return generate(self._step_function(), self.features_, prompt=prompt, sampler=sampler, **options)
+        from rekur.decode import generate
+
+        return generate(self.step_function(), self.features_, prompt=prompt, sampler=sampler, **options)
+
+
+def records_of_tokens(target: NextTarget, nats: NDArray[Any], tokens: Tokens) -> NDArray[np.float64]:
+    """Return the records of the stretches of a text, (R, 5).
+
+    Args:
+        target: the next token.
+        nats: the negative log-probability of every token, (N,).
+        tokens: the text.
+    """
+    return target.record(-nats, None, {"tokens": tokens.ids, "stretches": tokens.stretches})
 
 
 def documents(X: Any) -> list[str]:

@@ -1,6 +1,6 @@
-"""What everything that answers questions about whole sequences can do, whatever computes the scores; no PyTorch.
+"""Predictions for items and their evaluation, whatever computes the outputs; no PyTorch.
 
-Axes: N items, K scores.
+Axes: N items, K outputs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rekur.runtime.odd_items import OddItems
 from rekur.targets import Target
 
 
-class Answering(ABC):
-    """Items in, predictions and metrics out; whoever inherits says how items become scores.
+class PredictionMixin(ABC):
+    """Predicts and evaluates items; the class that inherits says how steps become outputs.
 
     Attributes:
-        features_: what turns an item into steps.
-        target_: what the scores mean.
+        features_: turn an item into steps.
+        target_: the meaning of the outputs.
     """
 
     features_: Features

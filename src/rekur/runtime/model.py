@@ -1,0 +1,245 @@
+"""The model that runs without PyTorch: features, a program on the engine, and a target.
+
+Axes: N items, T steps or tokens, K outputs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._kernels import processors
+from rekur._tensors import Array
+from rekur.errors import BundleError, InputError, NotStreamableError, describe
+from rekur.features.base import Features
+from rekur.program import Engine, Program
+from rekur.runtime.bundle import Bundle, read_bundle
+from rekur.runtime.content import check_match
+from rekur.runtime.generation import GenerationMixin
+from rekur.runtime.live_program import NEEDS_WHOLE, LiveProgram
+from rekur.runtime.prediction import PredictionMixin
+from rekur.runtime.session import Session
+from rekur.targets import LabelTarget, NextTarget, Target
+
+if TYPE_CHECKING:
+    from rekur.decode import StepFunction
+
+#: items that are run at once
+_ITEMS = 256
+
+
+class Model(PredictionMixin, GenerationMixin):
+    """A trained model that predicts, evaluates, runs live and generates text, as far as its target can.
+
+    A target of labels or numbers has ``predict``, ``present`` and ``scores``; the next token has
+    ``log_probabilities`` and ``generate``. Another method is refused by name.
+
+    Args:
+        program: the program.
+        weights: its weights, name -> array.
+        features: turn an item into steps.
+        target: the meaning of the outputs.
+        threads: most threads of the kernels; None for all processors.
+        bundle: the bundle that holds them all; None for a model that is not saved.
+        fingerprint: of the bundle; saved states of sessions belong to it.
+
+    Attributes:
+        bundle: as the argument.
+        engine: runs the program.
+        task: the name of the task, such as ``classify``.
+        features_: as the argument.
+        target_: as the argument.
+        label_type: how labels are read from a file: ``class``, ``classes`` or ``number``.
+
+    Example:
+        >>> import rekur
+        >>> rekur.load("runs/reviews").predict(["a fine film"])  # doctest: +SKIP
+        array(['good'], dtype='<U4')
+        >>> rekur.load("runs/shakespeare").generate("ROMEO:", seed=0)[0].text  # doctest: +SKIP
+    """
+
+    target_: Target
+
+    def __init__(
+        self,
+        program: Program,
+        weights: Mapping[str, Array],
+        features: Features,
+        target: Target,
+        *,
+        threads: int | None = None,
+        bundle: Bundle | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        self.engine = Engine(program, weights, threads=processors() if threads is None else threads)
+        self.task, self.features_, self.target_ = program.task, features, target
+        self.bundle, self.fingerprint = bundle, fingerprint
+        self.label_type = target.label_type
+        self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
+
+    @property
+    def columns_(self) -> Mapping[str, Any]:
+        """How the training files were read."""
+        columns: dict[str, Any] = {} if self.bundle is None else self.bundle.config.get("columns", {})
+        return columns
+
+    @property
+    def metrics_(self) -> dict[str, Any]:
+        """The validation scores, with a baseline beside them."""
+        return {} if self.bundle is None else self.bundle.metrics
+
+    # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each class, (N, K), in the order of ``classes_``.
+
+        Raises:
+            InputError: the model does not give classes.
+        """
+        return self._classes().decode(self.scores(X))
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, in order; (K,)."""
+        return self._classes().classes
+
+    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
+        if self.target_.kind == NextTarget.kind:
+            raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
+        parts = [
+            self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])
+            for start in range(0, len(steps), _ITEMS)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
+
+    # ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
+        from rekur.runtime.text_steps import nats
+
+        self._need_next()
+        return nats(self.engine, ids, starts, reset=reset)
+
+    def step_function(self) -> StepFunction:
+        """Return the function that scores the next token of many texts side by side.
+
+        Raises:
+            InputError: the model does not predict the next token.
+        """
+        from rekur.runtime.text_steps import ProgramSteps
+
+        self._need_next()
+        return ProgramSteps(self.engine)
+
+    # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
+        """Return all metrics on items with labels, or on texts, as plain JSON.
+
+        Args:
+            X: items; for the next token a text or texts.
+            y: a label for each item; none for the next token.
+
+        Raises:
+            InputError: an item or a label cannot be used.
+        """
+        labels = () if self.target_.kind == NextTarget.kind else (y,)
+        report: dict[str, Any] = self._methods.evaluate(self, X, *labels)
+        return report
+
+    def evaluate_corpus(self, corpus: Any) -> dict[str, Any]:
+        """Return all metrics on the examples of a corpus, or on texts that are read in pieces, as plain JSON."""
+        report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus)
+        return report
+
+    def records_of(self, corpus: Any, *options: Any) -> NDArray[np.float64]:
+        """Return the records of a corpus, or of texts that are read in pieces; see :class:`rekur.targets.Target`."""
+        records: NDArray[np.float64] = self._methods.records_of(self, corpus, *options)
+        return records
+
+    # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stream(self) -> Session[Any]:
+        """Return a live session: push raw events, get the prediction so far.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        return Session(self, self.features_, self.target_.answer)
+
+    def live(self) -> LiveProgram:
+        """Return a new sequence of the program.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        if not self.engine.program.causal:
+            raise NotStreamableError(NEEDS_WHOLE)
+        return LiveProgram(self.engine)
+
+    def _classes(self) -> LabelTarget:
+        if not isinstance(self.target_, LabelTarget):
+            raise self._refusal("one of the task classify", "predict gives the numbers.")
+        return self.target_
+
+    def _need_next(self) -> None:
+        if self.target_.kind != NextTarget.kind:
+            raise self._refusal("one of the task language", "Use predict or present.")
+
+    def _refusal(self, expected: str, fix: str) -> InputError:
+        return InputError(describe("model", f"one of the task {self.task}", expected, fix))
+
+    def __repr__(self) -> str:
+        return f"Model({self.task if self.bundle is None else f'{self.bundle.folder}, {self.task}'})"
+
+
+def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+    """Return the model that a bundle holds, ready to predict, evaluate, generate and stream, without PyTorch.
+
+    What it takes to train on stands in the bundle too: :func:`rekur.tasks.load` returns that.
+
+    Args:
+        folder: the bundle.
+        threads: most threads of the kernels; None for all processors.
+
+    Raises:
+        BundleError: the folder is missing, damaged, from a newer version, no bundle of Rekur's, or it has no program.
+
+    Example:
+        >>> from rekur import Classifier, load
+        >>> import tempfile
+        >>> texts, labels = ["aa b", "aa", "c dd", "c"] * 4, [0, 0, 1, 1] * 4
+        >>> model = Classifier(epochs=1, hidden_size=4, baseline=False).fit(texts, labels)
+        >>> load(model.save(tempfile.mkdtemp() + "/small")).predict(["aa b"]).shape
+        (1,)
+    """
+    return model_of(read_bundle(folder), threads=threads)
+
+
+def model_of(bundle: Bundle, *, threads: int | None = None) -> Model:
+    """Return the model of a bundle.
+
+    Args:
+        bundle: as :func:`rekur.runtime.read_bundle` returned it.
+        threads: most threads of the kernels; None for all processors.
+
+    Raises:
+        BundleError: its parts are not those of one model.
+    """
+    try:
+        program, weights = bundle.program()
+        features = bundle.features()
+        target = bundle.target(features)
+        check_match(bundle.folder, features, program, target)
+        fingerprint = bundle.fingerprint
+        return Model(program, weights, features, target, threads=threads, bundle=bundle, fingerprint=fingerprint)
+    except (KeyError, TypeError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+        raise BundleError(
+            f"{bundle.folder}: config.json: got {got}; expected what Rekur {bundle.config['rekur']} writes. "
+            "Copy the whole folder again, or train again."
+        ) from error
