@@ -73,6 +73,8 @@ class LanguageNetwork(nn.Module):
         (torch.Size([1, 3]), torch.Size([1, 3, 8]))
     """
 
+    #: there is an output at every step
+    per_step = True
     #: no step needs a later one
     streams = True
 
