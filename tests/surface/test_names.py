@@ -43,7 +43,8 @@ NAMES = {
         "tag_record tag_scores text_records text_report text_scores"
     ),
     "rekur.models": (
-        "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec build build_language count_parameters"
+        "Encoder EncoderSpec LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec TaggerSpec build "
+        "build_language count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 from rekur._lazy import lazily
 
 if TYPE_CHECKING:
+    from rekur.models.encoder import Encoder
+    from rekur.models.encoder_spec import EncoderSpec, TaggerSpec
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_parameters
     from rekur.models.spec import SequenceSpec
 
 __all__ = [
+    "Encoder",
+    "EncoderSpec",
     "LanguageNetwork",
     "LanguageSpec",
     "LanguageState",
     "SequenceModel",
     "SequenceSpec",
+    "TaggerSpec",
     "build",
     "build_language",
     "count_parameters",
@@ -27,6 +32,8 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "encoder": "Encoder",
+        "encoder_spec": "EncoderSpec TaggerSpec",
         "language": "LanguageNetwork LanguageState build_language",
         "language_spec": "LanguageSpec",
         "sequence": "SequenceModel build count_parameters",

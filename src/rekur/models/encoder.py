@@ -1,0 +1,139 @@
+"""The encoder from a sequence to one vector a step: embed, convolve, recur.
+
+Axes: B batch, T time, C columns of ids, D input features, E embedding, O outputs of the recurrent stack.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rekur.cells import Cell, RecurrentDropout, make_cell
+from rekur.errors import InputError, describe
+from rekur.models.encoder_spec import EncoderSpec
+from rekur.nn import CausalConv, Embedding, Recurrent
+
+
+class ColumnEmbedding(nn.Module):
+    """A learned vector for each id of each column, joined to one vector a step; id 0 is padding and gives zeros.
+
+    Args:
+        sizes: number of ids of each column, (C,).
+        size: size of a vector of the first column.
+        part_size: size of a vector of every other column.
+        token_dropout: probability in training that an id of the first column is read as unknown (id 1).
+
+    Example:
+        >>> embedding = ColumnEmbedding((10, 6, 6), 4, 2)
+        >>> embedding(torch.tensor([[[5, 2, 3], [0, 0, 0]]])).shape
+        torch.Size([1, 2, 8])
+    """
+
+    offsets: Tensor
+    limits: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], size: int, part_size: int, *, token_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.words = Embedding(sizes[0], size, token_dropout=token_dropout)
+        self.parts = Embedding(sum(sizes[1:]), part_size) if len(sizes) > 1 else None
+        self.output_size = size + part_size * (len(sizes) - 1)
+        starts = list(accumulate(sizes[1:-1], initial=0)) if len(sizes) > 1 else []
+        self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
+        self.register_buffer("limits", torch.tensor(sizes[1:], dtype=torch.int64), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the vectors (B, T, E) of ids (B, T, C).
+
+        Raises:
+            InputError: an id is outside of its column's range.
+        """
+        words: Tensor = self.words(ids[..., 0])
+        if self.parts is None:
+            return words
+        parts = ids[..., 1:]
+        if ids.device.type == "cpu":
+            self._check_range(parts)
+        vectors = self.parts(parts + self.offsets) * (parts > 0).unsqueeze(-1)
+        return torch.cat([words, vectors.flatten(-2)], dim=-1)
+
+    def _check_range(self, parts: Tensor) -> None:
+        outside = (parts < 0) | (parts >= self.limits)
+        if bool(outside.any()):
+            column = int(outside.flatten(0, -2).any(dim=0).nonzero()[0])
+            value = int(parts[..., column][outside[..., column]][0])
+            expected = f"a whole number in [0, {int(self.limits[column])})"
+            raise InputError(describe(f"id in column {column + 2}", value, expected))
+
+
+class Encoder(nn.Module):
+    r"""Embed ids or take rows of numbers, convolve, recur.
+
+    .. math:: y = \mathrm{recur}(\mathrm{conv}(\max(0, W\,\mathrm{embed}(x) + b)))
+
+    Args:
+        spec: the specification.
+
+    Example:
+        >>> spec = EncoderSpec(columns=(10, 6), cell="gru", hidden_size=8, bidirectional=True)
+        >>> Encoder(spec)(torch.tensor([[[4, 5], [5, 2], [0, 0]]]), torch.tensor([2])).shape
+        torch.Size([1, 3, 16])
+    """
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        width = spec.input_size
+        self.embedding: ColumnEmbedding | None = None
+        if spec.columns:
+            sizes = (spec.embedding_size, spec.part_size)
+            self.embedding = ColumnEmbedding(spec.columns, *sizes, token_dropout=spec.token_dropout)
+            width = self.embedding.output_size
+        self.projection: nn.Linear | None = None
+        if spec.projection_size:
+            self.projection = nn.Linear(width, spec.projection_size)
+            width = spec.projection_size
+        self.conv: CausalConv | None = None
+        if spec.kernel_size:
+            self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
+            width = self.conv.output_size
+        self.recurrent = Recurrent(
+            lambda size: make_spec_cell(spec, size),
+            width,
+            spec.hidden_size,
+            num_layers=spec.num_layers,
+            bidirectional=spec.bidirectional,
+            dropout=spec.dropout if spec.num_layers > 1 else 0.0,
+            residual=spec.residual,
+            norm=spec.norm,
+        )
+        self.output_size = self.recurrent.output_size
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the outputs (B, T, O) for ids (B, T, C) or rows of numbers (B, T, D) of lengths (B,)."""
+        spec = self.spec
+        if self.embedding is not None:
+            x = self.embedding(x)
+        x = locked_dropout(x, spec.input_dropout, training=self.training)
+        if self.projection is not None:
+            x = locked_dropout(functional.relu(self.projection(x)), spec.input_dropout, training=self.training)
+        if self.conv is not None:
+            x = functional.relu(self.conv(x))
+        output: Tensor = self.recurrent(x, lengths=lengths).output
+        return output
+
+
+def make_spec_cell(spec: EncoderSpec, input_size: int) -> Cell:
+    """Return a new cell of a specification."""
+    cell = make_cell(spec.cell, input_size, spec.hidden_size)
+    return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
+
+
+def locked_dropout(x: Tensor, probability: float, *, training: bool) -> Tensor:
+    """Return x (B, T, E) with features dropped for whole sequences in training; the others are scaled up."""
+    if not (training and probability):
+        return x
+    keep = 1.0 - probability
+    return x * x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(keep) / keep
