@@ -59,7 +59,8 @@ class Subject:
     @cached_property
     def whole(self) -> Array:
         """The scores (N, K) of all sequences, run together."""
-        return self.engine.run(self.sequences)
+        scores: Array = self.engine.run(self.sequences)
+        return scores
 
     @cached_property
     def scores(self) -> list[str]:

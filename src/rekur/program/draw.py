@@ -17,9 +17,10 @@ from rekur.program.program import Program
 def draw_sequences(
     program: Program, lengths: Sequence[int], seed: int | np.random.Generator = 0, *, padding: bool = True
 ) -> list[Array]:
-    """Return random sequences for a program: rows (T, D) of standard normal numbers, or token numbers (T,).
+    """Return random sequences for a program: rows (T, D) of standard normal numbers, or ids (T,) or
+    (T, C).
 
-    The second half of tokens repeats the first.
+    The second half of ids repeats the first.
 
     Args:
         program: the program.
@@ -37,9 +38,10 @@ def draw_sequences(
     rng, size = np.random.default_rng(seed), program.input.size
     if program.input.kind == "rows":
         return [rng.normal(size=(length, size)).astype(np.float32) for length in lengths]
-    first = PADDING if padding else min(UNKNOWN, size - 1)
-    drawn = [rng.integers(first, size, size=length) for length in lengths]
+    columns = program.input.register.columns
+    first = [PADDING if padding else min(UNKNOWN, size - 1) for size in columns]
+    drawn = [rng.integers(first, columns, size=(length, len(columns))) for length in lengths]
     for ids in drawn:
         half = len(ids) // 2
         ids[half : 2 * half] = ids[:half]  # so that recall has something to look up
-    return drawn
+    return [ids[:, 0] for ids in drawn] if program.input.kind == "tokens" else drawn

@@ -25,6 +25,7 @@ from rekur.program.pools import POOLS
 from rekur.program.program import Program
 from rekur.program.quantised import dequantise
 from rekur.program.stages import STAGES, StateArrays
+from rekur.program.stepwise import LiveSteps, stepwise
 
 # steps of all sequences that run at once, so that memory does not grow with the number of sequences
 _STEPS_AT_ONCE = 1 << 15
@@ -67,27 +68,28 @@ class Engine:
         self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.body]
         self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.pool]
         self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.head]
-        self._output = program.output
+        self._output, self._per_step = program.output, program.per_step
         self._mine = threading.local()
         self._packs: Packs = {}
-        self._begin = {
-            slot.name: self._weights[slot.begins].astype(slot.dtype)
-            if isinstance(slot.begins, str)
-            else np.full(slot.shape, slot.begins, slot.dtype)
-            for slot in program.state
-        }
+        self._begin = self._first(program)
 
-    def run(self, sequences: Sequence[Any]) -> Array:
-        """Return the output (B, K) of whole sequences; each output depends on its own sequence alone.
+    def run(self, sequences: Sequence[Any]) -> Any:
+        """Return the output of whole sequences; each output depends on its own sequence alone.
 
         Args:
-            sequences: token numbers (T,) or rows (T, D), of any lengths including 0.
+            sequences: token numbers (T,), ids (T, C) or rows (T, D), of any lengths including 0.
+
+        Returns:
+            an array (B, K); for a program with an output at every step a list of one array (T, K) a sequence, to the
+            bit as :meth:`live` gives it, if the program is causal.
 
         Raises:
             ShapeError: a sequence has another shape.
             InputError: a token is not in the vocabulary, or a number is not finite.
         """
         checked = [self._checked(f"sequences[{index}]", x) for index, x in enumerate(sequences)]
+        if self._per_step:
+            return self._run_each(checked)
         lengths = np.array([len(x) for x in checked], np.int64)
         pooled = [np.zeros((len(checked), stage.op.size), np.float32) for stage in self._pool]
         for rows in _blocks(lengths):
@@ -99,14 +101,14 @@ class Engine:
         return self._finish(pooled)
 
     def run_steps(self, sequence: Any, state: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
-        """Return the output after each step of a sequence (T, K), if the program's pool takes the last step.
+        """Return the output after each step of a sequence (T, K), if the pool takes the last step or there is none.
 
         Args:
-            sequence: token numbers (T,) or rows (T, D).
+            sequence: token numbers (T,), ids (T, C) or rows (T, D).
             state: the state before the sequence, from :meth:`initial_state` or this method; by default the initial one.
 
         Returns:
-            the outputs, and the state after the last step.
+            the outputs, which with a look-ahead come late, and the state after the last step.
 
         Raises:
             InputError: the program's pool reads more than the last step, or the sequence is invalid.
@@ -116,6 +118,10 @@ class Engine:
             raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
         x = self._checked("sequence", sequence)
         arrays = self._beginning(1) if state is None else self._stacked(state)
+        if self._per_step:
+            live = self._live_here()
+            live.set_state({name: array[0] for name, array in arrays.items()})
+            return live.advance(x), list(live.get_state().values())
         outputs = np.zeros((0, self.program.output_size), np.float32)
         if len(x):
             packed = Packed([len(x)])
@@ -146,6 +152,7 @@ class Engine:
             ShapeError: steps or state have another shape.
             InputError: a token is not in the vocabulary, or a number is not finite.
         """
+        self._refuse_every_step()
         arrays = self._stacked(state)
         x = self._checked("steps", steps)
         if 0 < len(x) <= _SHORT:
@@ -154,27 +161,26 @@ class Engine:
             self._advance([x], Packed([len(x)]), arrays)
         return [arrays[name][0] for name in self._begin]
 
-    def live(self) -> Live | NativeLive:
+    def live(self) -> Live | NativeLive | LiveSteps:
         """Return the fastest runner of one sequence, step by step.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        if runs_native(self.program):
-            return NativeLive(self.program, ops, self._begin, self._packs)
-        return Live(self.program, ops, self._begin, self._packs)
+        program, ops = self._stepwise()
+        runner = (NativeLive if runs_native(program) else Live)(program, ops, self._first(program), self._packs)
+        return LiveSteps(self.program, runner) if self._per_step else runner
 
     def many(self) -> Many:
-        """Return a runner of a batch of sequences, one step of each at a time.
+        """Return a runner of a batch of sequences, one step of each at a time; with a look-ahead outputs come late.
 
         Raises:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        ops = [op_arrays(op, self._weights) for _, op in self.program.ops()]
-        return Many(self.program, ops, self._begin, self._packs)
+        program, ops = self._stepwise()
+        return Many(program, ops, self._first(program), self._packs)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.
@@ -183,17 +189,57 @@ class Engine:
             NotStreamableError: a step of the program needs a later one.
             ShapeError: the state has another shape.
         """
+        self._refuse_every_step()
         arrays = self._stacked(state)
         return np.asarray(self._finish([stage.read(arrays) for stage in self._pool])[0])
 
     def _advance_shortly(self, x: Array, arrays: StateArrays) -> list[Array]:
-        """Return the state after a few steps, run one by one without packing; each thread has its own buffers."""
-        live: Live | NativeLive | None = getattr(self._mine, "live", None)
-        if live is None:
-            live = self._mine.live = self.live()
+        """Return the state after a few steps, run one by one without packing."""
+        live = self._live_here()
         live.set_state({name: array[0] for name, array in arrays.items()})
         live.advance(x)
         return list(live.get_state().values())
+
+    def _live_here(self) -> Live | NativeLive | LiveSteps:
+        """Return the runner of this thread, with buffers of its own."""
+        live: Live | NativeLive | LiveSteps | None = getattr(self._mine, "live", None)
+        if live is None:
+            live = self._mine.live = self.live()
+        return live
+
+    def _stepwise(self) -> tuple[Program, list[dict[str, Array]]]:
+        """Return the program that a runner of single steps runs, and the weights of its ops by role."""
+        program = stepwise(self.program) if self._per_step else self.program
+        return program, [op_arrays(op, self._weights) for _, op in program.ops()]
+
+    def _first(self, program: Program) -> dict[str, Array]:
+        """Return the initial state of a program by name."""
+        return {
+            slot.name: self._weights[slot.begins].astype(slot.dtype)
+            if isinstance(slot.begins, str)
+            else np.full(slot.shape, slot.begins, slot.dtype)
+            for slot in program.state
+        }
+
+    def _run_each(self, sequences: list[Array]) -> list[Array]:
+        """Return one array of outputs (T, K) a sequence."""
+        if self.program.causal:
+            live = self._live_here()
+            outputs = []
+            for x in sequences:
+                live.reset()
+                outputs.append(np.concatenate([live.advance(x), live.finish()]))
+            return outputs
+        lengths = np.array([len(x) for x in sequences], np.int64)
+        outputs = [np.zeros((0, self.program.output_size), np.float32) for _ in sequences]
+        for rows in _blocks(lengths):
+            packed = Packed(lengths[rows])
+            joined = np.concatenate([sequences[row] for row in rows[packed.order]])
+            steps = self._steps(joined[packed.by_time], packed, self._beginning(packed.rows))[self._output]
+            each = np.split(steps[packed.by_row], packed.starts[1:])
+            for row, array in zip(rows[packed.order], each, strict=True):
+                outputs[row] = array
+        return outputs
 
     def _beginning(self, rows: int) -> StateArrays:
         return {name: np.repeat(array[None], rows, axis=0) for name, array in self._begin.items()}
@@ -229,6 +275,11 @@ class Engine:
                 raise ShapeError(describe(f"state '{name}'", got, f"{begin.dtype} {begin.shape}"))
         return {name: array[None] for name, array in zip(self._begin, state, strict=True)}
 
+    def _refuse_every_step(self) -> None:
+        if self._per_step:
+            fix = "Take the outputs of run_steps, or of a live program."
+            raise InputError(describe("program", "one with an output at every step", "one with a pool", fix))
+
     def _refuse_unless_causal(self) -> None:
         if not self.program.causal:
             fix = "Run whole sequences, or train a model that reads forward only."
@@ -248,6 +299,8 @@ class Engine:
                 wrong = array[(array < 0) | (array >= source.size)][0]
                 raise InputError(describe(f"a token of {thing}", wrong, f"a whole number in [0, {source.size})"))
             return array.astype(np.int64)
+        if source.kind == "ids":
+            return _checked_ids(thing, array, source.columns)
         if array.ndim != 2 or array.shape[1] != source.size or array.dtype.kind not in "fiu":
             got = f"{array.dtype} {array.shape}"
             raise ShapeError(describe(thing, got, f"numbers (T, {source.size}), a row a step"))
@@ -257,6 +310,18 @@ class Engine:
             wrong = array[~np.isfinite(array)][0]
             raise InputError(describe(f"a number of {thing}", wrong, "finite numbers"))
         return array
+
+
+def _checked_ids(thing: str, ids: Array, columns: tuple[int, ...]) -> Array:
+    if ids.ndim != 2 or ids.shape[1] != len(columns) or (ids.size and ids.dtype.kind not in "iu"):
+        got = f"{ids.dtype} {ids.shape}"
+        raise ShapeError(describe(thing, got, f"whole numbers (T, {len(columns)}), one of each column a step"))
+    for column, size in enumerate(columns):
+        wrong = ids[(ids[:, column] < 0) | (ids[:, column] >= size), column]
+        if len(wrong):
+            expected = f"a whole number in [0, {size})"
+            raise InputError(describe(f"an id of {thing} in column {column}", wrong[0], expected))
+    return np.ascontiguousarray(ids, np.int64)
 
 
 def _blocks(lengths: Array) -> Iterator[Array]:

@@ -48,7 +48,8 @@ class Part:
 
 class _Embed(Part):
     def step(self, reads: list[Array]) -> Array:
-        return np.asarray(self.weights["table"][reads[0]])
+        ids = reads[0]
+        return np.asarray(self.weights["table"][ids[self.op.options.get("column", 0)] if np.ndim(ids) else ids])
 
 
 class _Affine(Part):
@@ -100,7 +101,7 @@ class _OfTokens(Part):
         self._stage, self._state = STAGES[op.kind](op, weights, 1), dict[str, Array]()
 
     def step(self, reads: list[Array]) -> Array:
-        return np.asarray(self._stage.run([np.atleast_1d(reads[0])], _ONE, self._state)[0])
+        return np.asarray(self._stage.run([np.asarray(reads[0])[None]], _ONE, self._state)[0])
 
     def get(self) -> dict[str, Array]:
         return {name: array[0].copy() for name, array in self._state.items()}
@@ -255,6 +256,7 @@ class Live:
         packs: Packs,
     ) -> None:
         self._output, self._begin = program.output, begin
+        self._none = np.zeros((0, program.output_size), np.float32)
         arrays = iter(weights)
         self._body = [_part(op, next(arrays), packs) for op in program.body]
         self._pool = [_Pool(op, next(arrays)) for op in program.pool]
@@ -264,15 +266,20 @@ class Live:
         self.set_state(begin)
 
     def step(self, x: Array) -> None:
-        """Take one step, unchecked: a token number, or a row (D,) of float32."""
+        """Take one step, unchecked: an id, ids (C,), or a row (D,) of float32."""
         registers = {INPUT: x}
         for step, reads, writes in self._steps:
             registers[writes] = step([registers[name] for name in reads])
 
-    def advance(self, steps: Array) -> None:
-        """Take several steps, unchecked: token numbers (T,), or rows (T, D) of float32."""
+    def advance(self, steps: Array) -> Array:
+        """Take several steps, unchecked: ids (T,) or (T, C), or rows (T, D) of float32; return no outputs (0, K)."""
         for x in steps:
             self.step(x)
+        return self._none
+
+    def finish(self) -> Array:
+        """Return the output (1, K): the sequence ends here."""
+        return self.read()[None]
 
     def read(self) -> Array:
         """Return the output (K,) as if the sequence ended here, as a new array."""

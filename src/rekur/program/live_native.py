@@ -33,7 +33,8 @@ def runs_native(program: Program) -> bool:
     Args:
         program: a causal program.
     """
-    return _kernels.kernels is not None and all(op.kind in _KNOWN for _, op in program.ops())
+    all_native = program.input.kind != "ids" and all(op.kind in _KNOWN for _, op in program.ops())
+    return _kernels.kernels is not None and all_native
 
 
 class NativeLive:
@@ -72,6 +73,7 @@ class NativeLive:
         native = _kernels.kernels.Live(sizes, self._vocabulary, parts["body"], parts["pool"], parts["head"])
         self._step, self._advance, self._read = native.step, native.advance, native.read
         self._size = program.output_size
+        self._none = np.zeros((0, self._size), np.float32)
         self.set_state(begin)
 
     def step(self, x: Any) -> None:
@@ -83,8 +85,8 @@ class NativeLive:
         if not self._step(x):
             self._step_with_care(x)
 
-    def advance(self, steps: Array) -> None:
-        """Take several steps: token numbers (T,), or rows (T, D) of float32.
+    def advance(self, steps: Array) -> Array:
+        """Take several steps: token numbers (T,), or rows (T, D) of float32; return no outputs (0, K).
 
         Raises:
             InputError: a step is neither.
@@ -92,6 +94,11 @@ class NativeLive:
         if not self._advance(steps):
             for x in steps:
                 self.step(x)
+        return self._none
+
+    def finish(self) -> Array:
+        """Return the output (1, K): the sequence ends here."""
+        return self.read()[None]
 
     def read(self) -> Array:
         """Return the output (K,) as if the sequence ended here, as a new array."""

@@ -136,7 +136,7 @@ def recall_state(check: OpCheck) -> Mapping[str, Shape]:
 
 def ngrams(check: OpCheck) -> int:
     """Check embeddings of runs of tokens; return O."""
-    orders = check.orders
+    orders, _ = check.orders, check.vocabulary
     for order in orders:
         table = check.weight(f"table_{order}")
         check.expect(f"table_{order}", (table[0], check.op.size))

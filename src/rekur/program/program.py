@@ -74,10 +74,8 @@ class Program:
         widths.check_all_used()
         object.__setattr__(self, "_types", types)
         if self.delay and not self.causal:
-            fix = "A model that reads both ways sees every later step."
-            raise InputError(
-                describe("op 'shift'", "one beside an op that reads from the end", "a causal program", fix)
-            )
+            expected = "a causal one: what reads from the end needs no look-ahead"
+            raise InputError(describe("program with a 'shift'", "one that reads from the end", expected))
 
     @classmethod
     def of(

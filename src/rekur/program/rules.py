@@ -124,7 +124,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ngrams": Rule(
             checks.ngrams,
             ("*",),
-            ("orders",),
+            ("orders", "column"),
             takes="ids",
             gives="steps",
             remembers=checks.ngrams_state,
@@ -134,7 +134,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "recall": Rule(
             checks.recall,
             ("table",),
-            ("orders", "slots"),
+            ("orders", "slots", "column"),
             takes="ids",
             gives="steps",
             remembers=checks.recall_state,

@@ -41,12 +41,17 @@ class Stage:
         """Return the outputs for independent rows (N, O)."""
         raise NotImplementedError
 
+    def ids(self, reads: list[Array]) -> Array:
+        """Return the ids (N,) of the column that the op reads."""
+        ids = reads[0]
+        return ids if ids.ndim == 1 else ids[:, self.op.options.get("column", 0)]
+
 
 class Embed(Stage):
-    """A vector for each token."""
+    """A vector for each id."""
 
     def rows(self, reads: list[Array]) -> Array:
-        return np.asarray(self.weights["table"][reads[0]])
+        return np.asarray(self.weights["table"][self.ids(reads)])
 
 
 class Affine(Stage):
@@ -141,7 +146,7 @@ class NGrams(Stage):
     """The sum of the vectors of the n-grams that end at each step."""
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
-        ids, orders, name = reads[0], self.op.options["orders"], self.op.state["before"]
+        ids, orders, name = self.ids(reads), self.op.options["orders"], self.op.state["before"]
         ids = ids.astype(np.int64)
         key = _ids.mix(ids)
         total = np.zeros((len(ids), self.op.size), np.float32)
@@ -164,7 +169,7 @@ class Recall(Stage):
     """For each step and order, the vector of the token that followed the last occurrence of the run ending there."""
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
-        ids, orders, slots = reads[0].astype(np.int64), self.op.options["orders"], self.op.options["slots"]
+        ids, orders, slots = self.ids(reads).astype(np.int64), self.op.options["orders"], self.op.options["slots"]
         history, memory = (state[self.op.state[role]] for role in ("before", "memory"))
         window = [_back(ids, history, packed, back) for back in range(max(orders) + 1)]
         followers, new_memory = np.empty((len(ids), len(orders)), np.int64), memory.copy()
@@ -201,7 +206,15 @@ class Recurrent(Stage):
         return y if mirrored is None else y[mirrored]
 
 
+class Shift(Stage):
+    """The same rows: what reads the output leaves out as many of the first ones as it looks ahead."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        return reads[0]
+
+
 STAGES: dict[str, type[Stage]] = {
+    "shift": Shift,
     "embed": Embed,
     "ngrams": NGrams,
     "recall": Recall,
