@@ -42,7 +42,7 @@ import rekur
 import ship_int8
 from rekur.cells import CELLS
 from rekur.lower import lower
-from rekur.models import SequenceModel, SequenceSpec, build
+from rekur.models import Batch, SequenceModel, SequenceSpec, build
 from rekur.program import Engine
 from rekur.runtime import Session
 from ship_rivals import OnnxModel, TorchModel, c_step_seconds, why_no_c
@@ -108,7 +108,7 @@ def agreement() -> dict[str, Any]:
         x = [draw.normal(size=(length, 5)).astype(np.float32) for length in (1, 7, 30, 100)]
         ours = Engine(*lower(model)).run(x)
         with torch.inference_mode():
-            theirs = torch.cat([model(torch.from_numpy(one)[None], torch.tensor([len(one)])) for one in x])
+            theirs = torch.cat([model(Batch.of(torch.from_numpy(one)[None], torch.tensor([len(one)])))[0] for one in x])
         found[cell] = float(np.abs(ours - theirs.numpy()).max())
     return {"section": "agree", "difference": found}
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.profiles import draws
 
-from rekur.models.heads import Head, LabelHead, NumberHead
+from rekur.data import Ragged
+from rekur.models.heads import Head, LabelHead, NumberHead, StepsHead
 
 Made = tuple[Head, int, NDArray[Any]]
 
@@ -90,3 +91,32 @@ def test_smoothing_is_of_training_alone() -> None:
     smoothed = float(head.loss(torch.from_numpy(outputs), torch.from_numpy(targets)))
     plain = float(head.terms(outputs, targets)[0, 0])
     assert smoothed == pytest.approx(plain + 0.1 * 3.0, abs=1e-6)
+
+
+@draws(25)
+@given(seed=st.integers(0, 2**31), lengths=st.lists(st.integers(0, 5), min_size=1, max_size=6), weighted=st.booleans())
+def test_the_loss_of_steps_is_that_of_all_real_steps(seed: int, lengths: list[int], weighted: bool) -> None:
+    draw = np.random.default_rng(seed)
+    lengths[0] += 1
+    weight = draw.uniform(0.2, 3, 3) if weighted else None
+    single = LabelHead(3, weight=weight)
+    head = StepsHead(single)
+    targets = Ragged.from_iter([draw.integers(0, 3, length) for length in lengths])
+    outputs = [draw.normal(0, 2, (length, 3)) for length in lengths]
+    padded = np.full((len(lengths), max(lengths), 3), np.nan)  # padding must not enter the loss
+    numbers = np.zeros(padded.shape[:2], np.int64)
+    for item, length in enumerate(lengths):
+        padded[item, :length], numbers[item, :length] = outputs[item], targets[item]
+    terms = head.terms(outputs, targets)
+    assert terms.shape == (len(lengths), 2)
+    for item in range(len(lengths)):
+        one = head.terms(outputs[item : item + 1], targets.take([item]))
+        np.testing.assert_array_equal(one[0], terms[item])
+    if weight is None:
+        np.testing.assert_array_equal(terms[:, 1], lengths)
+    packed = torch.from_numpy(np.concatenate(outputs)).float()
+    wide, labels, sizes = torch.from_numpy(padded).float(), torch.from_numpy(numbers), torch.tensor(lengths)
+    loss = head.loss(wide, labels, sizes)
+    assert float(loss) == float(head.loss(packed, labels, sizes))
+    assert float(loss) == float(single.loss(packed, torch.from_numpy(np.asarray(targets.values))))
+    assert float(loss) == pytest.approx(terms[:, 0].sum() / terms[:, 1].sum(), rel=1e-5, abs=1e-6)

@@ -33,7 +33,7 @@ from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
 from rekur.errors import InputError, NotStreamableError
 from rekur.features import TextFeatures
 from rekur.lower import lower, program_files, runtime_model
-from rekur.models import SequenceModel
+from rekur.models import Batch, SequenceModel
 from rekur.nn import Recurrent
 from rekur.program import Engine, Program
 from rekur.targets import LabelTarget
@@ -57,7 +57,7 @@ def scores_of(model: SequenceModel, sequences: list[np.ndarray[Any, Any]]) -> np
     for row, sequence in enumerate(sequences):
         x[row, : len(sequence)] = torch.from_numpy(sequence)
     with torch.no_grad():
-        return np.asarray(model(x, lengths).numpy())
+        return np.asarray(model(Batch.of(x, lengths))[0].numpy())
 
 
 def lowered(model: SequenceModel) -> Engine:

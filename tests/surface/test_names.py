@@ -43,8 +43,8 @@ NAMES = {
         "tag_record tag_scores text_records text_report text_scores"
     ),
     "rekur.models": (
-        "Encoder EncoderSpec LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec TaggerSpec build "
-        "build_language count_parameters"
+        "Batch Encoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec "
+        "TaggerSpec build build_language count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "

@@ -9,7 +9,7 @@ import torch
 
 from rekur.cells import CELLS
 from rekur.errors import InputError
-from rekur.models import SequenceSpec, build, count_parameters
+from rekur.models import Batch, SequenceModel, SequenceSpec, build, count_parameters
 
 LENGTHS = torch.tensor([5, 2, 0, 1])
 
@@ -26,18 +26,24 @@ def inputs(discrete: bool) -> torch.Tensor:
     return torch.randn(4, 5, 9, generator=random)
 
 
+def outputs(model: SequenceModel, x: torch.Tensor, lengths: torch.Tensor = LENGTHS) -> torch.Tensor:
+    scores, loss = model(Batch.of(x, lengths))
+    assert loss is None
+    return scores
+
+
 @pytest.mark.parametrize("discrete", [True, False])
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_gives_scores_that_padding_does_not_touch(cell: str, discrete: bool) -> None:
     model = build(spec(cell=cell, discrete=discrete), seed=0).eval()
     x = inputs(discrete)
     with torch.no_grad():
-        scores = model(x, LENGTHS)
+        scores = outputs(model, x)
         assert scores.shape == (4, 3)
         other = x.clone()
         other[1, 2:] = 7
-        torch.testing.assert_close(model(other, LENGTHS), scores, rtol=0, atol=1e-6)
-        torch.testing.assert_close(model(x[3:, :1], LENGTHS[3:]), scores[3:], rtol=0, atol=1e-6)
+        torch.testing.assert_close(outputs(model, other), scores, rtol=0, atol=1e-6)
+        torch.testing.assert_close(outputs(model, x[3:, :1], LENGTHS[3:]), scores[3:], rtol=0, atol=1e-6)
 
 
 def test_a_seed_decides_the_weights_and_leaves_the_global_state_alone() -> None:
@@ -54,8 +60,8 @@ def test_noise_is_for_training_only() -> None:
     model = build(spec(**loud), seed=0)
     x = inputs(True)
     with torch.no_grad():
-        assert not torch.equal(model.train()(x, LENGTHS), model(x, LENGTHS))
-        assert torch.equal(model.eval()(x, LENGTHS), model(x, LENGTHS))
+        assert not torch.equal(outputs(model.train(), x), outputs(model, x))
+        assert torch.equal(outputs(model.eval(), x), outputs(model, x))
 
 
 def test_parameters_by_hand() -> None:

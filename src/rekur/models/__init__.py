@@ -9,6 +9,7 @@ from rekur._lazy import lazily
 if TYPE_CHECKING:
     from rekur.models.encoder import Encoder
     from rekur.models.encoder_spec import EncoderSpec, TaggerSpec
+    from rekur.models.batch import Batch, ItemNetwork
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_parameters
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Encoder",
     "EncoderSpec",
+    "Batch",
+    "ItemNetwork",
     "LanguageNetwork",
     "LanguageSpec",
     "LanguageState",
@@ -34,6 +37,7 @@ __getattr__, __dir__ = lazily(
     {
         "encoder": "Encoder",
         "encoder_spec": "EncoderSpec TaggerSpec",
+        "batch": "Batch ItemNetwork",
         "language": "LanguageNetwork LanguageState build_language",
         "language_spec": "LanguageSpec",
         "sequence": "SequenceModel build count_parameters",

@@ -1,12 +1,13 @@
 """Heads: the loss that belongs to a kind of target, in training and on items that are evaluated.
 
-Axes: B batch, N items, K outputs.
+Axes: B batch, T time, N items, K outputs, R real steps of all items.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from rekur.data.ragged import Ragged
 
 Floats = NDArray[np.float64]
 
@@ -26,11 +29,17 @@ class Head(ABC):
     guess_name: ClassVar[str]
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of outputs (B, K) in training."""
+    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the mean loss of outputs (B, K) in training.
+
+        Args:
+            outputs: float32.
+            targets: as the target encoded them.
+            lengths: the real steps of each item, which matter to a head of steps.
+        """
 
     @abstractmethod
-    def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Floats:
+    def terms(self, outputs: Any, targets: Any) -> Floats:
         """Return the loss of each item times its weight, and its weight in the mean loss, (N, 2)."""
 
     @abstractmethod
@@ -70,7 +79,7 @@ class LabelHead(Head):
         self._in_training = None if weight is None else torch.tensor(weight, dtype=torch.float32)
         self._weight = np.ones(size) if self._in_training is None else self._in_training.double().numpy()
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the mean loss of outputs (B, K) for label numbers (B,), or flags (B, K)."""
         weight = None if self._in_training is None else self._in_training.to(outputs.device)
         if self.multi_label:
@@ -109,7 +118,7 @@ class NumberHead(Head):
     def __init__(self, scale: float) -> None:
         self._scale = scale
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the mean squared error of outputs (B, 1) for numbers (B,)."""
         return functional.mse_loss(outputs[:, 0], targets)
 
@@ -126,3 +135,58 @@ class NumberHead(Head):
     def shown(self, loss: float) -> float:
         """Return a mean squared error as the root of it, in the unit of the data."""
         return self._scale * math.sqrt(loss)
+
+
+class StepsHead(Head):
+    r"""The loss of another head at every real step of all items.
+
+    .. math:: \mathcal{L} = \frac{1}{\sum_i T_i} \sum_i \sum_{t \le T_i} \ell(o_{it}, y_{it})
+
+    Args:
+        head: of a single step, such as :class:`LabelHead`.
+
+    Example:
+        >>> head = StepsHead(LabelHead(2))
+        >>> head.loss(torch.zeros(2, 3, 2), torch.zeros(2, 3, dtype=torch.int64), torch.tensor([3, 1]))
+        tensor(0.6931)
+    """
+
+    loss_name, guess_name = "log loss", "the shares of the training steps"
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+
+    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the mean loss over the real steps.
+
+        Args:
+            outputs: padded (B, T, K), or those of the real steps alone, (R, K).
+            targets: padded (B, T, …).
+            lengths: the real steps of each item, (B,); None if outputs and targets are those of real steps alone.
+        """
+        if lengths is None:
+            return self.head.loss(outputs, targets)
+        real = torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]
+        return self.head.loss(outputs[real] if outputs.dim() == 3 else outputs, targets[real])
+
+    def terms(self, outputs: Sequence[NDArray[Any]], targets: Ragged) -> Floats:
+        """Return the summed loss of the steps of each item, and the sum of their weights, (N, 2).
+
+        Args:
+            outputs: one (T, K) an item.
+            targets: one row (T, …) an item.
+        """
+        terms = [self.head.terms(rows, targets[item]).sum(axis=0) for item, rows in enumerate(outputs)]
+        return np.reshape(terms, (-1, 2)).astype(np.float64)
+
+    def guess(self, targets: NDArray[Any]) -> Floats:
+        """Return the outputs (K,) that are best at every step.
+
+        Args:
+            targets: those of the steps of all items, one after the other, (R, …).
+        """
+        return self.head.guess(targets)
+
+    def shown(self, loss: float) -> float:
+        """Return a mean loss as ``loss_name`` calls it."""
+        return self.head.shown(loss)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur.cells import Cell, RecurrentDropout, make_cell
+from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(ItemNetwork):
     r"""Embed (or add noise), recur, pool, score.
 
     .. math:: z = W\,\mathrm{dropout}(\mathrm{pool}(\mathrm{recur}(\mathrm{embed}(x)))) + b
@@ -25,8 +26,9 @@ class SequenceModel(nn.Module):
 
     Example:
         >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
-        >>> SequenceModel(spec)(torch.tensor([[4, 5, 0]]), torch.tensor([2])).shape
-        torch.Size([1, 3])
+        >>> outputs, loss = SequenceModel(spec)(Batch.of(torch.tensor([[4, 5, 0]]), torch.tensor([2])))
+        >>> outputs.shape, loss
+        (torch.Size([1, 3]), None)
     """
 
     def __init__(self, spec: SequenceSpec) -> None:
@@ -54,13 +56,13 @@ class SequenceModel(nn.Module):
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(self.pool.output_size, spec.output_size)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def outputs(self, batch: Batch) -> Tensor:
         """Return the scores (B, K) of token numbers (B, T) or rows of numbers (B, T, D) of lengths (B,)."""
-        encoded = self.encode(x)
+        encoded = self.encode(batch.steps)
         if self.conv is not None:
             encoded = functional.relu(self.conv(encoded))
-        output = self.recurrent(encoded, lengths=lengths).output
-        scores: Tensor = self.head(self.dropout(self.pool(output, lengths)))
+        output = self.recurrent(encoded, lengths=batch.lengths).output
+        scores: Tensor = self.head(self.dropout(self.pool(output, batch.lengths)))
         return scores
 
     def encode(self, x: Tensor) -> Tensor:

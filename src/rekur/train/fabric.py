@@ -31,7 +31,7 @@ def make_fabric(model: nn.Module, options: TrainOptions, place: World) -> Any:
     how: dict[str, Any] = {"accelerator": options.accelerator, "precision": options.precision}
     if place.size == 1:  # whatever a cluster's variables say
         with _without_greeting():
-            return Fabric(devices=1, plugins=[LightningEnvironment()], **how)
+            return _with_exact_targets(Fabric(devices=1, plugins=[LightningEnvironment()], **how))
     if "SLURM_STEP_NUM_TASKS" in os.environ and "SLURM_NTASKS_PER_NODE" not in os.environ:
         fix = f"Add --ntasks-per-node={place.local}."
         raise InputError(describe("SLURM", place.size, "tasks that are given as so many a node", fix))
@@ -42,6 +42,19 @@ def make_fabric(model: nn.Module, options: TrainOptions, place: World) -> Any:
         if not connected():
             atexit.register(disconnect)  # before the interpreter ends, lest the threads of the connection outlive it
         fabric.launch()
+    return _with_exact_targets(fabric)
+
+
+def _with_exact_targets(fabric: Any) -> Any:
+    """Return the Fabric, changed so that a mixed precision does not round the field ``targets`` of a batch."""
+    convert = fabric._precision.convert_input
+
+    def convert_input(data: Any) -> Any:
+        (args, _), (converted, named) = data, convert(data)
+        pairs = zip(converted, args, strict=True)
+        return tuple(new._replace(targets=old.targets) if hasattr(old, "targets") else new for new, old in pairs), named
+
+    fabric._precision.convert_input = convert_input
     return fabric
 
 

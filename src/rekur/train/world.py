@@ -13,7 +13,6 @@ from rekur.errors import RekurError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 Value = TypeVar("Value")
 
@@ -88,15 +87,15 @@ def add_up(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(total.cpu().numpy())
 
 
-def gather(values: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Return what each process gave, in the order of their numbers; alone, a list of one."""
+def gather(value: Value) -> list[Value]:
+    """Return the value of each process, in the order of their numbers; alone, a list of one."""
     if not _together():
-        return [values]
+        return [value]
     from torch import distributed
 
-    found: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(found, values)
-    return found
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
 
 
 def by_first(act: Callable[[], Value]) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from rekur.data import EncodedItems
 from rekur.errors import DivergedError
 from rekur.metrics import METRICS
-from rekur.tasks.base.plan import Measure
+from rekur.tasks.base.plan import Measure, Measured
 from rekur.train import Reporter, TrainOptions, TrainResult
 from rekur.train.loop import how_to_calm
 
@@ -75,43 +76,38 @@ class Guess:
             reporter.say(f"{compared[0].upper()}{compared[1:]}. {fix}")
 
 
-def guess_of_items(
-    measure: Measure,
-    terms: NDArray[np.float64],
-    records: NDArray[np.float64],
-    train_set: EncodedItems,
-    valid_set: EncodedItems,
-) -> Guess:
+def guess_of_items(measure: Measure, measured: Measured, train_set: EncodedItems, valid_set: EncodedItems) -> Guess:
     """Return the comparison of a model with the guess that its head makes of the training targets.
 
     Args:
         measure: of the model's outputs.
-        terms: loss and weight of each validation item, (N, 2).
-        records: their records, (N, S).
+        measured: of the validation items by the model.
         train_set: the guess is made from its targets.
         valid_set: the validation items.
     """
     head, target = measure.head, measure.target
     guess = head.guess(train_set.truth)
 
-    def guessed(items: EncodedItems) -> NDArray[np.float64]:
-        return np.broadcast_to(guess, (len(items.rows), len(guess)))
+    def guessed(items: EncodedItems) -> Any:
+        if target.per_step:
+            return [np.broadcast_to(guess, (length, len(guess))) for length in items.lengths.tolist()]
+        return np.broadcast_to(guess, (len(items), len(guess)))
 
     def losses(terms: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(terms[:, 0] / terms[:, 1].mean())
 
+    by_guess = measure.of_outputs(guessed(valid_set), valid_set, valid_set.rows)
     more_hits, decides = False, target.decides
     if METRICS[decides].larger_is_better:
-        truth = [valid_set.labels[row] for row in valid_set.rows]
-        guessed_score = target.score(target.records(guessed(valid_set), truth))[decides]
-        more_hits = target.score(records)[decides] > guessed_score
+        more_hits = target.score(measured.records)[decides] > target.score(by_guess.records)[decides]
+    training = losses(head.terms(guessed(train_set), train_set.targets_of(train_set.rows)))
     return Guess(
         name=head.guess_name,
         measure=head.loss_name,
         split="validation items",
-        model=losses(terms),
-        guess=losses(head.terms(guessed(valid_set), valid_set.truth)),
-        training=float(losses(head.terms(guessed(train_set), train_set.truth)).mean()),
+        model=losses(measured.terms),
+        guess=losses(by_guess.terms),
+        training=float(training.mean()),
         shown=head.shown,
         more_hits=more_hits,
     )

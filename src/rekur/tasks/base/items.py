@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from rekur.tasks.base.baseline import baseline_scores
 from rekur.tasks.base.early import check_model_size, check_options, long_item_warning
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.guess import guess_of_items
-from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run, split_terms
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.train import Reporter
 
@@ -299,8 +299,9 @@ class SequenceEstimator(PredictionMixin, Estimator):
 
     def _make_plan(self, prepared: PreparedItems) -> tuple[FitPlan, str]:
         train_set, valid_set = prepared.train, prepared.valid
+        head = self.model_.criterion = self._make_head(train_set)
         plan = FitPlan(
-            Measure(self._make_head(train_set), self.target_),
+            Measure(head, self.target_),
             train_set,
             valid_set,
             monitor=self._monitor(len(valid_set.rows)),
@@ -320,10 +321,10 @@ class SequenceEstimator(PredictionMixin, Estimator):
         train_set, valid_set, measure = prepared.train, prepared.valid, plan.measure
         if len(valid_set.rows) < FEW_TO_VALIDATE:
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set.rows), 'item')} to validate on.")
-        terms, records = split_terms(measure.items(self.model_, valid_set, valid_set.rows))
-        guess = guess_of_items(measure, terms, records, train_set, valid_set)
+        measured = plan.measured(self.model_)
+        guess = guess_of_items(measure, measured, train_set, valid_set)
         guess.check(self.result_, self._train_options(), reporter)
-        self.metrics_ = {"split": "validation", **self.target_.report(records)}
+        self.metrics_ = {"split": "validation", **self.target_.report(measured.records)}
         if self.baseline and self.result_.stopped != "interrupted":
             self.metrics_["baseline"] = baseline_scores(
                 self.features_,
@@ -345,7 +346,8 @@ class SequenceEstimator(PredictionMixin, Estimator):
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
-        return run(self.model_, steps, np.arange(len(steps)))
+        items = EncodedItems({"steps": steps}, np.empty(0), np.arange(len(steps)))
+        return cast(NDArray[Any], run(self.model_, items))
 
     def stream(self) -> Session[Any]:
         """Return a live session: push raw events, get the prediction so far.

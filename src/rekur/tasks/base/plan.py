@@ -1,29 +1,33 @@
 """What the training loop asks of a task: batches, a loss, an evaluation.
 
-Axes: B batch, T time, D input features, N items, K outputs, S numbers of a record.
+Axes: N items, T steps, K outputs, S numbers of a record.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rekur.data import EncodedItems, LengthBuckets, Ragged, collate
+from rekur.data import EncodedItems, LengthBuckets
+from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.heads import Head
 from rekur.targets import Target
 from rekur.train import Stateless
-from rekur.train.world import add_up, current
+from rekur.train.footprint import to_device
+from rekur.train.world import current, gather
 
-Batch = tuple[Tensor, Tensor, Tensor]
 #: items of one batch where no gradient is kept
 EVALUATION_BATCH = 256
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Monitor(NamedTuple):
@@ -40,27 +44,69 @@ class Monitor(NamedTuple):
     tolerance: float
 
 
+class Measured(NamedTuple):
+    """What was measured of N items.
+
+    Attributes:
+        terms: the loss of each item, and its weight in the mean loss, (N, 2).
+        records: of all items one after the other, (R, S).
+        items: the number of the item of each record, from 0, (R,).
+    """
+
+    terms: Floats
+    records: Floats
+    items: Ints
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.terms[:, 0].sum() / self.terms[:, 1].sum())
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Ints, Measured]]) -> Measured:
+        """Return parts as one, in the order of the items.
+
+        Args:
+            parts: the numbers of the items of a part, (n,), and what was measured of them.
+        """
+        numbers = np.concatenate([part for part, _ in parts])
+        items = np.concatenate([part[measured.items] for part, measured in parts])
+        terms = np.concatenate([measured.terms for _, measured in parts])
+        records = np.concatenate([measured.records for _, measured in parts])
+        order = np.argsort(items, kind="stable")
+        return cls(terms[np.argsort(numbers, kind="stable")], records[order], items[order])
+
+
 @dataclass(frozen=True)
 class Measure:
-    """What is measured of outputs: the loss by a head, and the records of a target."""
+    """Measures outputs: their loss by a head, and the records of a target."""
 
     head: Head
     target: Target
 
-    def items(self, model: nn.Module, items: EncodedItems, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return loss, weight in the mean loss, and record of these rows of items, (N, 2 + S); outputs are not kept."""
+    def of_model(self, model: ItemNetwork, items: EncodedItems, rows: Ints) -> Measured:
+        """Return the measures of these rows of items, in this order; outputs live no longer than their block."""
+        blocks = outputs_in_blocks(model, items, rows)
+        return Measured.joined(
+            [(numbers, self.of_outputs(outputs, items, rows[numbers])) for numbers, outputs in blocks]
+        )
 
-        def measured(outputs: NDArray[Any], part: NDArray[np.int64]) -> NDArray[np.float64]:
-            terms = self.head.terms(outputs, np.asarray(items.targets_of(part)))
-            records = self.target.records(outputs, items.labels_of(part), items.contexts_of(part))
-            return np.column_stack([terms, records])
+    def of_outputs(self, outputs: Any, items: EncodedItems, rows: Ints) -> Measured:
+        """Return the measures of outputs of these rows of items.
 
-        return run(model, items.steps, rows, measured)
-
-
-def split_terms(measured: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the two parts of what was measured: loss and weight (N, 2), and records (N, S)."""
-    return measured[:, :2], measured[:, 2:]
+        Args:
+            outputs: an array (n, K), or one (T, K) an item.
+            items: the store of all items.
+            rows: the numbers of the items, (n,).
+        """
+        labels, contexts = items.labels_of(rows), items.contexts_of(rows)
+        terms = self.head.terms(outputs, items.targets_of(rows))
+        if not self.target.per_step:
+            return Measured(terms, self.target.records(outputs, labels, contexts), np.arange(len(rows)))
+        each = zip(outputs, labels, contexts, strict=True)
+        parts = [self.target.records([output], [label], [context]) for output, label, context in each]
+        numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return Measured(terms, np.concatenate(parts), numbers)
 
 
 class FitPlan(Stateless):
@@ -90,26 +136,26 @@ class FitPlan(Stateless):
         self.steps_per_epoch = self.evaluate_every = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
-        self._counted = 0
+        self._counted, self._per_step = 0, measure.target.per_step
         self.monitor, self.larger_is_better, self.tolerance = monitor
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield this process's part of the batches (x, lengths, targets) of one epoch, from number ``start`` on."""
+        """Yield this process's part of the batches of one epoch, from number ``start`` on."""
         for picked in itertools.islice(self._buckets.epoch(epoch), start, None):
             # of a batch with fewer items than processes, some get one that does not count
-            own = picked[self._place.rank :: self._place.size]
-            self._counted = len(own)
-            rows = self._train.rows[own if len(own) else picked[:1]]
-            x, lengths = collate(self._train.steps, rows)
-            yield torch.from_numpy(x), torch.from_numpy(lengths), _tensor(np.asarray(self._train.targets_of(rows)))
+            part = picked[self._place.rank :: self._place.size]
+            rows = self._train.rows[part if len(part) else picked[:1]]
+            batch = Batch.of_items(self._train, rows)
+            self._counted = int(batch.lengths.sum() if self._per_step else len(rows)) if len(part) else 0
+            yield batch
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
-        x, lengths, targets = batch
-        return self.measure.head.loss(model(x, lengths), targets)
+        _, loss = model(batch)
+        return cast(Tensor, loss)
 
     def weight(self, batch: Batch) -> float:
-        """Return the number of items of the batch yielded last that count here."""
+        """Return the number of items, or of steps, of the batch yielded last that count here."""
         return float(self._counted)
 
     def largest_batch(self) -> tuple[int, int]:
@@ -119,46 +165,56 @@ class FitPlan(Stateless):
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""
-        rows, target = self._valid.rows, self.measure.target
-        indices = np.arange(self._place.rank, len(rows), self._place.size)
-        # of fewer items than processes, some look at one that does not count
-        part = self.measure.items(model, self._valid, rows[indices if len(indices) else slice(1)])
-        every = np.zeros((len(rows), part.shape[1]))
-        every[indices] = part[: len(indices)]
-        terms, records = split_terms(add_up(every))
-        scores = target.score(records)
-        loss = float(terms[:, 0].sum() / terms[:, 1].sum())
-        return {"valid_loss": loss, **{f"valid_{name}": scores[name] for name in target.followed}}
+        measured = self.measured(cast(ItemNetwork, model))
+        scores, followed = self.measure.target.score(measured.records), self.measure.target.followed
+        return {"valid_loss": measured.loss, **{f"valid_{name}": scores[name] for name in followed}}
+
+    def measured(self, model: ItemNetwork) -> Measured:
+        """Return the measures of all validation items; of several processes each makes a part."""
+        rows = self._valid.rows
+        numbers = np.arange(self._place.rank, len(rows), self._place.size)
+        parts = [(numbers, self.measure.of_model(model, self._valid, rows[numbers]))] if len(numbers) else []
+        return Measured.joined([part for parts in gather(parts) for part in parts])
 
 
-def run(
-    model: nn.Module,
-    steps: Ragged,
-    rows: NDArray[np.int64],
-    measure: Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]] = lambda outputs, rows: outputs,
-) -> NDArray[Any]:
-    """Return the outputs (N, K) of these rows, or measures of them, in their order; without gradients.
+def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> Iterator[tuple[Ints, Any]]:
+    """Yield outputs block by block, without gradients.
 
     Args:
-        model: takes (x, lengths); it is put into evaluation mode.
-        steps: the items.
+        model: it is put into evaluation mode.
+        items: the store of all items.
         rows: numbers of the N items wanted.
-        measure: outputs (n, K) and the numbers of their items (n,) -> one row an item.
+
+    Yields:
+        the places of the items of a block in ``rows``, (n,), and their outputs: an array (n, K), or one (T, K) an item.
     """
     model.eval()
     device = next(model.parameters()).device
-    parts = []
-    order = np.argsort(-steps.lengths[rows], kind="stable")  # longest first: memory runs out at once or never
+    order = np.argsort(-items.first.lengths[rows], kind="stable")  # longest first: memory runs out at once or never
     for start in range(0, len(order), EVALUATION_BATCH):
-        picked = order[start : start + EVALUATION_BATCH]
-        x, lengths = collate(steps, rows[picked])
+        places = order[start : start + EVALUATION_BATCH]
+        batch = Batch.of_items(items, rows[places], targets=False)
         with torch.no_grad():
-            outputs = model(torch.from_numpy(x).to(device), torch.from_numpy(lengths).to(device))
-        parts.append(measure(outputs.float().cpu().numpy(), rows[picked]))
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return np.asarray(np.concatenate(parts)[back])
+            outputs, _ = model(to_device(batch, device))
+        array = outputs.float().cpu().numpy()
+        yield places, _of_items(array, batch.lengths.tolist()) if model.per_step else array
 
 
-def _tensor(array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
+def _of_items(outputs: NDArray[Any], lengths: list[int]) -> list[NDArray[Any]]:
+    """Return the outputs (T, K) of each item, from padded (B, T, K) or packed ones (R, K)."""
+    if outputs.ndim == 2:
+        return np.split(outputs, np.cumsum(lengths)[:-1])
+    return [rows[:length] for rows, length in zip(outputs, lengths, strict=True)]
+
+
+def run(model: ItemNetwork, items: EncodedItems) -> Any:
+    """Return the outputs of items in their order, without gradients: an array (N, K), or one (T, K) an item."""
+    places, outputs = [], []
+    for part, block in outputs_in_blocks(model, items, items.rows):
+        places.append(part)
+        outputs.append(block)
+    back = np.argsort(np.concatenate(places), kind="stable")
+    if not model.per_step:
+        return np.concatenate(outputs)[back]
+    flat = [rows for block in outputs for rows in block]
+    return [flat[index] for index in back]

@@ -1,0 +1,94 @@
+"""A batch of items as one record, and what every network of items does with it.
+
+Axes: B batch, T time, C columns, D input features, K outputs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rekur.data.batch import collate
+from rekur.data.encoded import EncodedItems
+from rekur.data.ragged import Ragged
+from rekur.models.heads import Head
+
+
+class Batch(NamedTuple):
+    """Items that are run together.
+
+    Attributes:
+        inputs: name -> padded steps: token numbers, int64 (B, T); columns of them, int64 (B, T, C); or numbers, float32
+            (B, T, D).
+        lengths: the real steps of each item, int64 (B,).
+        targets: what a loss compares the outputs with, (B,) or (B, K), or padded (B, T, …) where there is an output at
+            each step; None without a loss.
+
+    Example:
+        >>> Batch.of(torch.tensor([[4, 5, 0]]), torch.tensor([2])).steps.shape
+        torch.Size([1, 3])
+    """
+
+    inputs: dict[str, Tensor]
+    lengths: Tensor
+    targets: Tensor | None = None
+
+    @classmethod
+    def of(cls, steps: Tensor, lengths: Tensor, targets: Tensor | None = None) -> Self:
+        """Return the batch of the only input ``steps``."""
+        return cls({"steps": steps}, lengths, targets)
+
+    @classmethod
+    def of_items(cls, items: EncodedItems, rows: NDArray[np.int64], *, targets: bool = True) -> Self:
+        """Return the batch of the items with these numbers (B,).
+
+        Args:
+            items: the store of all items.
+            rows: which of them, in this order.
+            targets: take their targets too.
+        """
+        padded = {name: collate(ragged, rows) for name, ragged in items.inputs.items()}
+        lengths = next(lengths for _, lengths in padded.values())
+        inputs = {name: torch.from_numpy(steps) for name, (steps, _) in padded.items()}
+        return cls(inputs, torch.from_numpy(lengths), _tensor(items.targets, rows) if targets else None)
+
+    @property
+    def steps(self) -> Tensor:
+        """The only input."""
+        (steps,) = self.inputs.values()
+        return steps
+
+
+def _tensor(targets: NDArray[Any] | Ragged, rows: NDArray[np.int64]) -> Tensor:
+    """Return the targets of these items, padded where they are ragged."""
+    chosen = collate(targets, rows)[0] if isinstance(targets, Ragged) else targets[rows]
+    return torch.from_numpy(np.ascontiguousarray(chosen))
+
+
+class ItemNetwork(nn.Module):
+    """A network of items: :meth:`outputs` of a batch, and their loss where the batch has targets.
+
+    Attributes:
+        criterion: the head whose loss is computed in :meth:`forward`; None computes none.
+    """
+
+    #: whether it gives one output a step, (B, T, K) or packed (R, K), and not one row an item, (B, K)
+    per_step: ClassVar[bool] = False
+    criterion: Head | None = None
+
+    @abstractmethod
+    def outputs(self, batch: Batch) -> Tensor:
+        """Return the outputs of a batch: (B, K), or with ``per_step`` padded (B, T, K) or packed (R, K)."""
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return the outputs of a batch, and their mean loss; None without targets or criterion."""
+        outputs = self.outputs(batch)
+        if batch.targets is None or self.criterion is None:
+            return outputs, None
+        with torch.autocast(outputs.device.type, enabled=False):  # losses are summed in full precision
+            return outputs, self.criterion.loss(outputs.float(), batch.targets, batch.lengths)
