@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from rekur._lazy import lazily
 
 if TYPE_CHECKING:
+    from rekur.models.batch import Batch, ItemNetwork
     from rekur.models.encoder import Encoder
     from rekur.models.encoder_spec import EncoderSpec, TaggerSpec
-    from rekur.models.batch import Batch, ItemNetwork
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_parameters
     from rekur.models.spec import SequenceSpec
 
 __all__ = [
+    "Batch",
     "Encoder",
     "EncoderSpec",
-    "Batch",
     "ItemNetwork",
     "LanguageNetwork",
     "LanguageSpec",
