@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
+from tests.laws.programs import TAGGERS, tagger
 from tests.profiles import draws
 
 from rekur.cells import CELLS, make_cell
@@ -87,6 +88,24 @@ def test_learned_states(cell: str, bidirectional: bool) -> None:
     program, weights = lower(model)
     assert any(isinstance(slot.begins, str) for slot in program.state)
     agree(program, weights)
+
+
+@draws(12)
+@given(**TAGGERS, bidirectional=st.booleans(), precision=st.sampled_from(PRECISIONS))
+def test_outputs_at_every_step(precision: str, bidirectional: bool, **options: Any) -> None:
+    if bidirectional:
+        options["delay"] = 0
+    program, weights = tagger(**options, bidirectional=bidirectional)
+    models = agree(*in_precision(program, weights, precision))
+    assert [output.name for output in models["sequence"].graph.output] == ["scores"]
+    facts = {fact.key: fact.value for fact in models["sequence"].metadata_props}
+    assert facts.get("delay", "0") == str(program.delay)
+
+
+def test_columns_of_ids_before_a_pool() -> None:
+    for precision in PRECISIONS:
+        agree(*in_precision(*tagger(pool="last"), precision))
+    agree(*tagger(pool="ends", bidirectional=True))
 
 
 @draws(12)

@@ -13,7 +13,7 @@ from rekur.cli.options import BUNDLE, JSON, with_options
 from rekur.program import Cost, Program, costs
 from rekur.runtime import read_bundle
 
-_INNER = ("cell", "function", "orders", "reverse")
+_INNER = ("cell", "function", "orders", "column", "steps", "reverse")
 
 
 @click.command("program")
@@ -49,10 +49,16 @@ def command(bundle: Path, as_json: bool) -> None:
     ]
     whole = [f"{total:,}" for total in _totals(op_costs).values()]
     head = ("part", "op", "reads", "writes", "size", "mul-adds", "read", "kept")
-    kind = "tokens of" if program.input.kind == "tokens" else "rows of"
+    show.table(_title(program), head, [*rows, ["", "all", "", "", "", *whole]])
+
+
+def _title(program: Program) -> str:
+    source = program.input
+    of = " + ".join(map(str, source.columns)) if source.columns else source.size
     live = "runs live" if program.causal else "needs whole sequences"
-    title = f"{program.task}, {kind} {program.input.size}, {program.precision}, {live}; read and kept in bytes"
-    show.table(title, head, [*rows, ["", "all", "", "", "", *whole]])
+    live += f" {program.delay} steps late" if program.delay else ""
+    outputs = ", an output at every step" if program.per_step else ""
+    return f"{program.task}, {source.kind} of {of}{outputs}, {program.precision}, {live}; read and kept in bytes"
 
 
 def _name(cost: Cost) -> str:
@@ -82,13 +88,14 @@ def _as_json(program: Program, costs: list[Cost]) -> dict[str, Any]:
         for cost in costs
     ]
     state = {slot.name: slot.to_json() for slot in program.state}
-    source = {"kind": program.input.kind, "size": program.input.size}
     return {
         "task": program.task,
-        "input": source,
+        "input": program.input.to_json(),
         "precision": program.precision,
         "causal": program.causal,
         "output_size": program.output_size,
+        "per_step": program.per_step,
+        "delay": program.delay,
         **_totals(costs),
         "ops": ops,
         "state": state,

@@ -122,31 +122,35 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, {"input": x, "lengths": lengths}), strict=True))
     where = f"sequence.onnx, {len(sequences)} sequences of up to {shape[1]} steps"
-    worst = _compare(outputs["scores"], engine.run(sequences), f"{where}, scores")
-    if "steps" in outputs:
+    whole, each, worst = engine.run(sequences), "steps", Found(0.0, "nowhere")
+    if engine.program.per_step:
+        each = "scores"
+    else:
+        worst = _compare(outputs["scores"], whole, f"{where}, scores")
+    if each in outputs:
         for row, sequence in enumerate(sequences):
             expected = np.zeros((shape[1], engine.program.output_size), np.float32)
-            expected[: len(sequence)] = engine.run_steps(sequence)[0]
-            worst = _larger(worst, _compare(outputs["steps"][row], expected, f"{where}, steps of sequence {row}"))
+            expected[: len(sequence)] = whole[row] if each == "scores" else engine.run_steps(sequence)[0]
+            worst = _larger(worst, _compare(outputs[each][row], expected, f"{where}, {each} of sequence {row}"))
     return worst
 
 
 def _check_nothing(session: Any, engine: Engine, batch: int, length: int) -> Found:
     """Check a batch without sequences, or with sequences without steps."""
-    source = engine.program.input
-    dtype, more = (np.int64, ()) if source.kind == "tokens" else (np.float32, (source.size,))
-    x = np.zeros((batch, length, *more), dtype)
+    source, per_step = engine.program.input, engine.program.per_step
+    more = () if source.kind == "tokens" else (source.size,)
+    x = np.zeros((batch, length, *more), np.float32 if source.kind == "rows" else np.int64)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, {"input": x, "lengths": np.zeros(batch, np.int64)}), strict=True))
-    sizes = {"scores": (batch,), "steps": (batch, length)}
+    sizes = {"scores": (batch, length) if per_step else (batch,), "steps": (batch, length)}
     for name, array in outputs.items():
         expected = (*sizes[name], engine.program.output_size)
         if array.shape != expected:
             raise RekurError(
                 f"sequence.onnx, {batch} sequences of 0 steps, {name}: got {array.shape}; expected {expected}."
             )
-    if batch == 0:
-        return Found(0.0, "nowhere")
+    if batch == 0 or per_step:
+        return Found(float(any(array.any() for array in outputs.values() if per_step)), "sequence.onnx, padding")
     expected_scores = engine.run(list(x[:, :0]))
     return _compare(outputs["scores"], expected_scores, f"sequence.onnx, {batch} sequences of 0 steps, scores")
 
@@ -164,14 +168,25 @@ def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Genera
             outputs = dict(zip(names, session.run(names, {"input": x, **state}), strict=True))
             state = {f"state.{slot}": outputs[f"next.{slot}"] for slot in slots}
         parts = [sequence[begin : begin + chunk] for sequence in sequences]
-        states = [engine.advance(part, state_before) for part, state_before in zip(parts, states, strict=True)]
+        scores, states = _advanced(engine, parts, states)
         begin += chunk
         where = f"step.onnx, {batch} sequences after {begin} steps"
-        scores = np.stack([engine.read(state_after) for state_after in states])
+        if engine.program.delay >= begin:
+            continue
         worst = _larger(worst, _compare(outputs["scores"], scores, f"{where}, scores"))
         for slot, *arrays in zip(slots, *states, strict=True):
             worst = _larger(worst, _compare(outputs[f"next.{slot}"], np.stack(arrays), f"{where}, next.{slot}"))
     return worst
+
+
+def _advanced(engine: Engine, parts: list[Array], states: list[list[Array]]) -> tuple[Array, list[list[Array]]]:
+    """Return the output (B, K) of the engine after further steps of each sequence, and the states."""
+    if engine.program.per_step:
+        stepped = [engine.run_steps(part, state) for part, state in zip(parts, states, strict=True)]
+        last = [rows[-1:] for rows, _ in stepped]
+        return np.concatenate(last), [state for _, state in stepped]
+    states = [engine.advance(part, state) for part, state in zip(parts, states, strict=True)]
+    return np.stack([engine.read(state) for state in states]), states
 
 
 def _compare(actual: Array, reference: Array, where: str) -> Found:

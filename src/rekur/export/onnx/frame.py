@@ -28,13 +28,15 @@ class Frame:
 
     def __init__(self, graph: Graph, program: Program, weights: Mapping[str, Array], *, live: bool) -> None:
         self.graph, self.program, self.weights, self.live = graph, program, weights, live
+        #: steps of each sequence, with those of a look-ahead
         self.lengths = None
         #: name -> the state after the step
         self.after: dict[str, Value] = {}
         #: register -> numbers of a row
         self.sizes = {op.writes: op.size for _, op in program.ops()}
-        source = program.input
-        dtype, more = ("int64", ()) if source.kind == "tokens" else ("float32", (source.size,))
+        source, self._delay = program.input, program.delay
+        self._dtype = dtype = "float32" if source.kind == "rows" else "int64"
+        more = () if source.kind == "tokens" else (source.size,)
         if live:
             source_value = graph.input("input", dtype, ("batch", *more))
             self._state = {
@@ -57,11 +59,13 @@ class Frame:
         self.lengths = graph.node("Slice", graph.node("Concat", lengths, none, axis=0), none, self.rows)
         times = graph.node("Range", *(np.array(0, np.int64), self.steps.squeeze(0), np.array(1, np.int64)))
         self.there = graph.node("Less", times.unsqueeze(1), self.lengths)
-        #: (T, B, 1): true for real steps, false for padding
+        #: (T, B, 1): true for real steps, false for padding and for the steps of a look-ahead
         self.mask = self.there.unsqueeze(2)
         # values in the padding, such as NaN or an invalid token, reach no node
         zero = np.zeros((), dtype)
         self.input = graph.node("Where", self.mask if more else self.there, turned, zero)
+        if self._delay:
+            self.lengths = graph.node("Add", self.lengths, np.array(self._delay, np.int64))
 
     def begins(self, name: str) -> Array:
         """Return the initial state, without an axis for sequences."""
@@ -80,15 +84,30 @@ class Frame:
         return self.graph.node("Expand", first.reshape(-1)[:1].copy() if same else first, shape)
 
     def _filled(self, value: Value, more: int) -> Value:
-        """Return the input (B, T, …) with a dummy row if B = 0, and a dummy step if T = 0.
+        """Return the input (B, T, …) with a dummy row if B = 0, a dummy step if T = 0, and the steps of the look-ahead.
 
         ONNX Runtime ends the process at a GRU or LSTM over no row, and at a loop over no step.
         """
         graph, (_, sizes) = self.graph, self._sizes_given
         missing = graph.node("Equal", sizes, np.zeros(2, np.int64)).cast("int64")
+        if self._delay:
+            missing = graph.node("Add", missing, np.array([0, self._delay], np.int64))
         behind = [np.zeros(more, np.int64)] if more else []
         ends = graph.node("Concat", np.zeros(2 + more, np.int64), missing, *behind, axis=0)
-        return graph.node("Pad", value, ends, np.zeros((), "float32" if more else "int64"))
+        return graph.node("Pad", value, ends, np.zeros((), self._dtype))
+
+    def each_step(self, value: Value) -> Value:
+        """Return outputs (T, B, K) as (B, T, K), with zeros in the padding and without the steps of the look-ahead."""
+        mask = self.mask
+        if self._delay:
+            value, mask = value.slice(self._delay, None, 0), mask.slice(0, -self._delay, 0)
+        return self.as_given(self.graph.node("Where", mask, value, 0.0).transpose(1, 0, 2), 2)
+
+    def ids(self, op: Op, value: Value) -> Value:
+        """Return the ids (T, B) of the column that an op reads."""
+        if self.program.input.kind != "ids":
+            return value
+        return self.graph.node("Gather", value, np.array(op.options.get("column", 0), np.int64), axis=2)
 
     def as_given(self, value: Value, axes: int) -> Value:
         """Return outputs (B, …) or (B, T, …) without the dummy row and step."""

@@ -58,7 +58,7 @@ def make_manifest(
         "ir_version": IR_VERSION,
         "checked": checked,
         "precision": program.precision,
-        "input": {"kind": program.input.kind, "size": program.input.size},
+        "input": program.input.to_json(),
         "reading": reading(features, program.task),
         "prediction": prediction(targets),
         "graphs": {name: _ports(model) for name, model in models.items()},

@@ -15,11 +15,11 @@ from rekur.program import Program, check_weights
 
 _SEQUENCE = (
     "Scores of a batch of sequences, which may be empty. input: {input}, padded at the end with any values; lengths: "
-    "number of real steps of each; scores: one row a sequence{steps}."
+    "number of real steps of each; scores: {scores}."
 )
 _STEP = (
     "One step of a batch of one sequence or more, with its state. input: {input}; state.NAME: the state, at first the "
-    "values in the manifest; scores: as if the sequences ended here; next.NAME: the state for the next step."
+    "values in the manifest; scores: {scores}; next.NAME: the state for the next step."
 )
 
 
@@ -50,6 +50,8 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
     """
     arrays = check_weights(program, weights)
     metadata = {"rekur": __version__, "task": program.task, "precision": program.precision, **(facts or {})}
+    if program.delay:
+        metadata["delay"] = str(program.delay)
     models = {"sequence": _sequence(program, arrays, metadata)}
     if program.causal:
         models["step"] = _step(program, arrays, metadata)
@@ -62,36 +64,43 @@ Models = dict[str, Any]
 def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=False)
-    registers = _scored(frame)
-    steps = program.causal and program.every_step
-    if steps:
-        each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
-        each = graph.node("Where", frame.mask, each, 0.0).transpose(1, 0, 2)
-        graph.output("steps", frame.as_given(each, 2), "float32", ("batch", "time", program.output_size))
-    more = "; steps: one row after each step, zeros in the padding" if steps else ""
-    text = _SEQUENCE.format(input=_describe(program, "(batch, time)"), steps=more)
+    registers, said, size = _body(frame), "one row a sequence", program.output_size
+    if program.per_step:
+        said = "one row a step, zeros in the padding"
+        graph.output("scores", frame.each_step(registers[program.output]), "float32", ("batch", "time", size))
+    else:
+        graph.output("scores", frame.as_given(_pooled(frame, registers), 1), "float32", ("batch", size))
+        if program.causal and program.every_step:
+            each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
+            said += "; steps: one row after each step, zeros in the padding"
+            graph.output("steps", frame.each_step(each), "float32", ("batch", "time", size))
+    text = _SEQUENCE.format(input=_describe(program, "(batch, time)"), scores=said)
     return graph.model("sequence", text, {**facts, "graph": "sequence"})
 
 
 def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=True)
-    _scored(frame)
+    registers, said = _body(frame), "as if the sequences ended here"
+    if program.per_step:
+        scores = registers[program.output].squeeze(0)
+        said = f"those of the step {program.delay} steps before, once it is there" if program.delay else "of the step"
+    else:
+        scores = _pooled(frame, registers)
+    graph.output("scores", scores, "float32", ("batch", program.output_size))
     for slot in program.state:
         graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
-    text = _STEP.format(input=_describe(program, "(batch)"))
+    text = _STEP.format(input=_describe(program, "(batch)"), scores=said)
     return graph.model("step", text, {**facts, "graph": "step"})
 
 
-def _scored(frame: Frame) -> dict[str, Value]:
-    """Add all nodes up to the scores, and return the registers of the body."""
-    registers, pooled = _body(frame), {}
+def _pooled(frame: Frame, registers: Mapping[str, Value]) -> Value:
+    """Return the output (B, K) of pool and head for the registers of the body."""
+    pooled = {}
     for op in frame.program.pool:
         frame.graph.place = op.writes
         pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
-    scores = frame.as_given(_head(frame, pooled), 1)
-    frame.graph.output("scores", scores, "float32", ("batch", frame.program.output_size))
-    return registers
+    return _head(frame, pooled)
 
 
 def _body(frame: Frame) -> dict[str, Value]:
@@ -114,4 +123,7 @@ def _describe(program: Program, axes: str) -> str:
     size = program.input.size
     if program.input.kind == "tokens":
         return f"token numbers in [0, {size}) {axes}"
+    if program.input.kind == "ids":
+        limits = ", ".join(map(str, program.input.columns))
+        return f"ids below {limits} {axes[:-1]}, {size})"
     return f"rows of {size} numbers {axes[:-1]}, {size})"

@@ -21,8 +21,19 @@ _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    name = op.weights["table"]
-    return frame.graph.rows(name, frame.matrix(name), reads[0])
+    name, ids = op.weights["table"], frame.ids(op, reads[0])
+    if "rows" in op.options and op.options["rows"][0]:
+        ids = frame.graph.node("Add", ids, np.array(op.options["rows"][0], np.int64))
+    return frame.graph.rows(name, frame.matrix(name), ids)
+
+
+def _shift(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    """Return the same rows: the outputs of the first steps are left out at the end."""
+    if frame.live:
+        seen = op.state["seen"]
+        longer = frame.graph.node("Add", frame.state(seen), np.array(1, np.int64))
+        frame.after[seen] = frame.graph.node("Min", longer, np.array(op.options["steps"], np.int64))
+    return reads[0]
 
 
 def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -96,28 +107,29 @@ def _conv(frame: Frame, op: Op, reads: list[Value]) -> Value:
 
 def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
     graph, orders, name = frame.graph, op.options["orders"], op.state["before"]
-    keep = max(orders) - 1
-    joined = _with_earlier(frame, name, reads[0])
-    key, total = _mix(reads[0]), None
+    keep, ids = max(orders) - 1, frame.ids(op, reads[0])
+    joined = _with_earlier(frame, name, ids)
+    key, total = _mix(ids), None
     for back in range(1, max(orders)):
         key = _mix(graph.node("BitwiseXor", key, joined.slice(keep - back, -back, 0)))
         order = back + 1
         if order in orders:
             vectors = _vectors_of(frame, op, order, key)
             total = vectors if total is None else total + vectors
-    return reads[0] if total is None else total
+    return ids if total is None else total
 
 
 def _recall(frame: Frame, op: Op, reads: list[Value]) -> Value:
     """Store each step's token as the follower of the run before it, then look up the follower of the run it ends."""
     graph, keep, slots = frame.graph, max(op.options["orders"]), op.options["slots"]
-    joined = _with_earlier(frame, op.state["before"], reads[0])
-    window = [reads[0], *(joined.slice(keep - back, -back, 0) for back in range(1, keep + 1))]
+    ids = frame.ids(op, reads[0])
+    joined = _with_earlier(frame, op.state["before"], ids)
+    window = [ids, *(joined.slice(keep - back, -back, 0) for back in range(1, keep + 1))]
     followers, memories = [], []
     for index, order in enumerate(op.options["orders"]):
         read, written = _run_key(window[:order]), _run_key(window[1 : order + 1])
-        entries = graph.node("BitwiseOr", _shift(_mark(written), 32, "LEFT"), reads[0])
-        reads_at, writes_at = (_bits(_shift(key, 12, "RIGHT"), slots - 1) for key in (read, written))
+        entries = graph.node("BitwiseOr", _move_bits(_mark(written), 32, "LEFT"), ids)
+        reads_at, writes_at = (_bits(_move_bits(key, 12, "RIGHT"), slots - 1) for key in (read, written))
         if frame.live:
             memory = graph.node("Gather", frame.state(op.state["memory"]), np.array(index, np.int64), axis=1)
             turned = [value.transpose(1, 0) for value in (writes_at, entries, reads_at)]
@@ -126,7 +138,7 @@ def _recall(frame: Frame, op: Op, reads: list[Value]) -> Value:
             memories.append(memory.unsqueeze(1))
         else:
             seen = _latest(frame, entries, writes_at, reads_at)
-        same = graph.node("Equal", _shift(seen, 32, "RIGHT"), _mark(read))
+        same = graph.node("Equal", _move_bits(seen, 32, "RIGHT"), _mark(read))
         followers.append(graph.node("Where", same, _bits(seen, 0xFFFFFFFF), np.array(0, np.int64)).unsqueeze(-1))
     if memories:
         frame.after[op.state["memory"]] = graph.node("Concat", *memories, axis=1)
@@ -155,14 +167,14 @@ def _run_key(tokens: list[Value]) -> Value:
 
 
 def _mark(key: Value) -> Value:
-    return _shift(key, 33, "RIGHT")
+    return _move_bits(key, 33, "RIGHT")
 
 
 def _bits(value: Value, mask: int) -> Value:
     return value.graph.node("BitwiseAnd", value, np.array(mask, np.int64))
 
 
-def _shift(value: Value, places: int, direction: str) -> Value:
+def _move_bits(value: Value, places: int, direction: str) -> Value:
     """Return numbers with their bits shifted, filled with 0."""
     graph = value.graph
     moved = graph.node("BitShift", value.cast("uint64"), np.array(places, np.uint64), direction=direction)
@@ -174,7 +186,7 @@ def _mix(key: Value) -> Value:
     graph = key.graph
     spread = np.array(SPREAD, np.int64)
     key = graph.node("Mul", key, spread)
-    return graph.node("Mul", graph.node("BitwiseXor", key, _shift(key, 29, "RIGHT")), spread)
+    return graph.node("Mul", graph.node("BitwiseXor", key, _move_bits(key, 29, "RIGHT")), spread)
 
 
 def _vectors_of(frame: Frame, op: Op, order: int, key: Value) -> Value:
@@ -214,6 +226,7 @@ Emit = Callable[[Frame, Op, list[Value]], Value]
 STEPS: Mapping[str, Emit] = MappingProxyType(
     {
         "embed": _embed,
+        "shift": _shift,
         "ngrams": _ngrams,
         "recall": _recall,
         "conv": _conv,
