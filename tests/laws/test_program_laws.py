@@ -33,9 +33,9 @@ from rekur.cells import CELLS, GRU, Residual, Zoneout, make_cell
 from rekur.errors import InputError, NotStreamableError
 from rekur.features import TextFeatures
 from rekur.lower import lower, program_files, runtime_model
-from rekur.models import Batch, SequenceModel
+from rekur.models import Batch, Encoder, EncoderSpec, SequenceModel
 from rekur.nn import Recurrent
-from rekur.program import Engine, Program
+from rekur.program import Engine, Program, draw_sequences
 from rekur.targets import LabelTarget
 
 CLOSE = 1e-5
@@ -237,3 +237,57 @@ def test_what_cannot_be_lowered_is_said(cell: Any, text: str) -> None:
         with pytest.raises(InputError) as error:
             needs_a_program(model)
         assert str(error.value) == text
+
+
+class Steps(torch.nn.Module):
+    """An encoder and a linear layer at every step."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.encoder = Encoder(spec)
+        self.head = torch.nn.Linear(self.encoder.output_size, 3)
+
+
+def stepped(columns: tuple[int, ...], **options: Any) -> Steps:
+    """Return a network with random weights."""
+    source: dict[str, Any] = {"columns": columns} if columns else {"input_size": 4}
+    network = Steps(EncoderSpec(**{"cell": "gru", "hidden_size": 6, **source, **options}))
+    shaken(network, 0)
+    return network.eval()
+
+
+@pytest.mark.usefixtures("paths")
+@draws(12)
+@given(
+    columns=st.sampled_from([(9,), (9, 5, 4), ()]),
+    cell=st.sampled_from(["gru", "lstm", "mingru", "slstm"]),
+    bidirectional=st.booleans(),
+    projection_size=st.sampled_from([0, 5]),
+    kernel_size=st.sampled_from([0, 3]),
+    num_layers=st.integers(1, 2),
+    residual=st.booleans(),
+    norm=st.booleans(),
+)
+def test_a_network_with_an_output_at_every_step(columns: tuple[int, ...], **options: Any) -> None:
+    options["residual"] = options["residual"] and options["num_layers"] > 1
+    network = stepped(columns, **options, embedding_size=7, part_size=3, dropout=0.2, token_dropout=0.2)
+    program, weights = lower(network)
+    assert (program.task, program.per_step, program.causal) == ("tag", True, not options["bidirectional"])
+    assert Program.from_json(program.to_json()) == program
+    sequences = draw_sequences(program, [5, 0, 12, 1])
+    for x, outputs in zip(sequences, Engine(program, weights).run(sequences), strict=True):
+        with torch.no_grad():
+            encoded = network.encoder(torch.from_numpy(x)[None], torch.tensor([len(x)])) if len(x) else None
+            wanted = np.zeros((0, 3)) if encoded is None else network.head(encoded)[0].numpy()
+        np.testing.assert_allclose(outputs, wanted, atol=CLOSE, rtol=CLOSE)
+
+
+def test_tables_that_hold_zeros_for_padding_are_shared_with_the_model() -> None:
+    network = stepped((9, 5, 4))
+    saved = {name: value.numpy() for name, value in network.state_dict().items()}
+    assert "program.safetensors" in program_files(network, saved, "tag")
+    assert network.encoder.embedding is not None
+    assert network.encoder.embedding.parts is not None
+    with torch.no_grad():
+        network.encoder.embedding.parts.weight[network.encoder.embedding.offsets] = 0
+    assert list(program_files(network, saved, "tag")) == ["program.json"]

@@ -5,23 +5,30 @@ Lowering names every weight as the model does, so that a program and a saved mod
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
 from rekur.errors import InputError, describe
 from rekur.lower.builder import Arrays, Builder, builder_of
 from rekur.lower.layers import lower_join, lower_layer
 from rekur.lower.scores import lower_scores
-from rekur.models import LanguageNetwork, SequenceModel
+from rekur.models import Encoder, EncoderSpec, LanguageNetwork, SequenceModel
+from rekur.models.encoder import ColumnEmbedding
 from rekur.nn import Bidirectional, CausalConv, Layer, NGramEmbedding, Recurrent
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
 
 
-def lower(model: SequenceModel | LanguageNetwork, task: str = "") -> tuple[Program, Arrays]:
+def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
     """Return the program of a trained model, and its weights.
 
     Args:
         model: the model, which is not changed; dropout is left out.
-        task: its task; by default ``classify``, or ``language`` for a language network.
+        task: its task; by default ``classify``, ``language`` for a language network, or ``tag`` for a network with an
+            output at every step.
 
     Returns:
         the program and name -> array. The program's output is the model's scores; for a language network those of the
@@ -44,7 +51,60 @@ def lower(model: SequenceModel | LanguageNetwork, task: str = "") -> tuple[Progr
         return _language(model, task or "language")
     if isinstance(model, SequenceModel):
         return _sequence(model, task or "classify")
-    raise InputError(describe("model", type(model).__name__, "a SequenceModel or a LanguageNetwork"))
+    if has_encoder(model):
+        return _stepped(model, task or "tag")
+    expected = "a SequenceModel, a LanguageNetwork, or a network of an encoder and a linear head"
+    raise InputError(describe("model", type(model).__name__, expected))
+
+
+def has_encoder(model: nn.Module) -> bool:
+    """Return whether a model is an encoder and a linear layer at every step, ``model.encoder`` and ``model.head``."""
+    parts = getattr(model, "encoder", None), getattr(model, "head", None)
+    return isinstance(parts[0], Encoder) and isinstance(parts[1], nn.Linear)
+
+
+def _stepped(model: Any, task: str) -> tuple[Program, Arrays]:
+    building, spec = builder_of(model), model.encoder.spec
+    columns = spec.columns
+    register = lower_encoder(building, model.encoder)
+    building.affine(register, "scores", model.head)
+    source = Input("ids", len(columns), columns) if columns else Input("rows", spec.input_size)
+    return building.program(task, source), building.arrays
+
+
+def lower_encoder(building: Builder, encoder: Encoder) -> str:
+    """Add the ops of an encoder, and return the register that holds its outputs."""
+    register = "input"
+    if encoder.embedding is not None:
+        register = _columns(building, encoder.embedding, encoder.spec)
+    if encoder.projection is not None:
+        written = building.affine(register, "projection", encoder.projection)
+        options = {"function": "relu"}
+        register = building.add(Op("activation", (written,), "projection.relu", building.ops[-1].size, options=options))
+    if encoder.conv is not None:
+        register = _conv(building, register, encoder.conv)
+    return _stack(building, register, encoder.recurrent)
+
+
+def _columns(building: Builder, embedding: ColumnEmbedding, spec: EncoderSpec) -> str:
+    words = {"table": building.weight(embedding.words.weight)}
+    names = [building.add(Op("embed", ("input",), "words", spec.embedding_size, words, options={"column": 0}))]
+    if embedding.parts is None:
+        return names[0]
+    table = {"table": _part_table(building, embedding.parts.weight, embedding.offsets)}
+    for column, (first, size) in enumerate(zip(embedding.offsets.tolist(), spec.columns[1:], strict=True), start=1):
+        options = {"column": column, "rows": [first, first + size]}
+        names.append(building.add(Op("embed", ("input",), f"part.{column}", spec.part_size, table, options=options)))
+    return building.add(Op("concat", tuple(names), "embedding", embedding.output_size))
+
+
+def _part_table(building: Builder, weight: Tensor, offsets: Tensor) -> str:
+    """Add the table of all columns but the first, with zeros for id 0 of each."""
+    if not weight[offsets].any():
+        return building.weight(weight)
+    values = np.array(weight.detach().cpu().float().numpy())
+    values[offsets.cpu().numpy()] = 0
+    return building.array("parts", values)
 
 
 def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from rekur._tensors import pack
 from rekur.lower.lowering import lower
-from rekur.models import LanguageNetwork, SequenceModel
 from rekur.runtime.layout import PROGRAM, PROGRAM_WEIGHTS
 
 Array = np.ndarray[Any, Any]
 
 
-def program_files(model: SequenceModel | LanguageNetwork, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
+def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> dict[str, bytes]:
     """Return the files, besides its weights, with which a bundle runs without PyTorch.
 
     Args:
