@@ -180,3 +180,50 @@ def test_a_table_without_a_header_and_labels_that_cannot_be_saved_are_told(tmp_p
     (tmp_path / "a.jsonl").write_text('{"t": "a b", "y": "\\udce9"}\n{"t": "a", "y": "b"}\n')
     label = r"Training refuses classes that cannot be saved as text: 1, such as '\xe9'."
     assert label in describe(open_source(tmp_path / "a.jsonl"), Columns(text="t", label="y")).warnings
+
+
+CONLL = """-DOCSTART- O
+
+Ada B-PER
+left O
+
+Oslo B-LOC
+is O
+fine O
+"""
+
+
+def test_words_and_tags_of_a_conll_file(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text(CONLL, encoding="utf-8")
+    description = describe(open_source(path))
+    assert (description.chosen, description.guessed, description.label_type) == (
+        Columns(text="1", label="2"),
+        True,
+        "tags",
+    )
+    assert description.sequences == 2
+    assert description.lengths == {"words": {"min": 2, "median": 2, "p95": 3, "max": 3}}
+    assert description.classes == {"O": 3, "B-PER": 1, "B-LOC": 1}
+    assert description.warnings == ["Left out, as they are no words: 1 document mark."]
+    assert ("scheme of tags", "BIO2: 2 of 2 spans begin with B-") in description.overview()
+    assert json.loads(json.dumps(description.to_dict()))["scheme"] == description.scheme
+
+
+def test_a_column_of_universal_dependencies_has_to_be_named(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text("1\tAda\tAda\tPROPN\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
+    description = describe(open_source(path))
+    assert description.chosen == Columns(text="form")
+    assert description.question.startswith("Which column is the label? Say --label with one of 'lemma', 'upos', ")
+    assert "sent_id" not in description.question
+    assert describe(open_source(path), Columns(text="form", label="upos")).classes == {"PROPN": 1}
+
+
+def test_lists_of_words_with_tags_of_several_schemes(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"t": ["a", "b", "c"], "y": ["B-X", "Q-X", "O"]}\n', encoding="utf-8")
+    description = describe(open_source(path), Columns(text="t", label="y"), label_type="tags")
+    assert description.scheme == ""
+    (warning,) = description.warnings
+    assert warning.startswith("Training refuses these tags: tag: got 'Q-X'; expected")

@@ -115,17 +115,26 @@ def test_what_is_told() -> None:
         ([["a", ""]], "item 1, word 2: got ''; expected one character or more that is no blank."),
         ([["a", " \t"]], "item 1, word 2: got ' \t'; expected one character or more that is no blank."),
         ([[]], "items: got no word; expected lists of words to learn from. Check that the right column was read."),
-        (
-            [["a", "b"]],
-            "min_count: got 2; expected a number of times that some word occurs in training, at most 1. "
-            "Use min_count=1 (--min-count 1).",
-        ),
     ],
 )
 def test_items_that_cannot_be_learned_from(items: Any, text: str) -> None:
     with pytest.raises(InputError) as caught:
         WordFeatures().fit(items)
     assert str(caught.value) == text
+
+
+def test_words_that_all_occur_once_are_told_apart_by_their_parts() -> None:
+    features = WordFeatures().fit([["a", "b"]])
+    assert features.size == 2
+    ids = features.transform(["a", "b"])
+    assert ids[:, 0].tolist() == [1, 1]
+    assert ids[0].tolist() != ids[1].tolist()
+    with pytest.raises(InputError) as caught:
+        WordFeatures(prefixes=0, suffixes=0, shape=False).fit([["a", "b"]])
+    assert str(caught.value) == (
+        "min_count: got 2; expected a number of times that some word occurs in training, at most 1. "
+        "Use min_count=1 (--min-count 1)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,13 +133,13 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
             "a.dat",
             "x",
             "a.dat: file ending: got '.dat'; expected one of .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt, "
-            ".fa, .fasta, .fna, .faa, .ts. Name its format, as with --format csv.",
+            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conll. Name its format, as with --format csv.",
         ),
         (
             "a.xlsx",
             "x",
             "a.xlsx: file ending: got '.xlsx'; expected one of .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt, "
-            ".fa, .fasta, .fna, .faa, .ts. Save the table as csv (UTF-8).",
+            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conll. Save the table as csv (UTF-8).",
         ),
         # tables
         (
@@ -401,7 +401,7 @@ def test_bad_json_deep_in_a_long_array_is_found_at_once(tmp_path):
         (
             {"format": "cvs"},
             "format: got 'cvs'; expected one of 'csv', 'tsv', 'jsonl', 'json', 'parquet', 'txt', 'fasta', 'ts', "
-            "'folder'. "
+            "'conllu', 'conll', 'folder'. "
             "Did you mean 'csv'?",
         ),
         (

@@ -168,8 +168,8 @@ def test_outputs_of_a_model_that_diverged() -> None:
 @pytest.mark.parametrize(
     ("labels", "text"),
     [
-        (["O O"], "item 1: got 'O O'; expected a list of tags."),
-        ([["O"], 5], "item 2: got an int; expected a list of tags."),
+        (["O O"], "item 1: got 'O O'; expected a list of tags, one a word."),
+        ([["O"], 5], "item 2: got 5; expected a list of tags, one a word."),
         ([["O", None]], "item 1, tag 2: got nothing; expected a text of one character or more, or a whole number."),
         ([["O", ""]], "item 1, tag 2: got ''; expected a text of one character or more, or a whole number."),
         ([["O", 0.5]], "item 1, tag 2: got 0.5; expected a text of one character or more, or a whole number."),

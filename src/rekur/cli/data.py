@@ -15,7 +15,7 @@ from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
 
 @click.command("data")
 @with_options(FILE, *INPUT)
-@click.option("--label-type", type=click.Choice(["class", "classes", "number"]), help="What a label is.")
+@click.option("--label-type", type=click.Choice(["class", "classes", "number", "tags"]), help="What a label is.")
 @JSON
 def command(file: Path, label_type: str | None, as_json: bool, **values: Any) -> None:
     """Show columns, lengths and classes of a file, and what to look at before training.
@@ -35,9 +35,10 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
     source = open_source(opened, **reading)
+    columns = {**source.usual_columns, **columns} if columns else {}
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
-    steps = _steps(source, found.chosen) if found.chosen else []
+    steps = _steps(source, found.chosen, kind=found.label_type or kind) if found.chosen else []
     line = _fit_line(file, found, as_given) if found.chosen and found.chosen.labels() else ""
     running = measure(open_input(opened), encoding=reading.get("encoding")) if source.format == "txt" else None
     if as_json:
@@ -49,7 +50,9 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
         show.table("As running text", ("what", "value"), rows)
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
-    if found.classes:
+    if found.classes and found.label_type == "tags":
+        show.table("Tags", ("tag", "words", "share"), found.class_table())
+    elif found.classes:
         show.table("Classes", ("class", "examples", "share"), found.class_table())
     if any(found.missing.values()):
         show.table("Missing values", ("channel", "share"), found.missing_table())
@@ -67,17 +70,19 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         click.echo(f"To train a language model:\n  {line}")
 
 
-def _steps(source: Any, chosen: Any) -> list[tuple[str, str]]:
+def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:
     """Return what features, fitted on all items, do with one."""
     from rekur.data import Corpus, channels, examples
     from rekur.errors import InputError
     from rekur.features import make_features
 
     unlabelled = dataclasses.replace(chosen, label=None)
-    items = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=_told), source.name).items()
+    is_tags = kind == "tags" or bool(source.usual_columns)
+    reading: dict[str, Any] = {"label_type": "tags"} if is_tags else {}
+    items = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=_told, **reading), source.name).items()
     try:
         options = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
-        return list(make_features(chosen.kind, **options).fit(items).describe())
+        return list(make_features("words" if is_tags else chosen.kind, **options).fit(items).describe())
     except InputError as error:  # the table is still worth seeing
         return [("nothing yet", str(error))]
 
@@ -88,7 +93,8 @@ def _told(text: str) -> None:
 
 def _fit_line(file: Path, found: Any, reading: dict[str, str]) -> str:
     """Return the command that trains on the file, read in the same way."""
-    words = ["rekur", "fit", "regress" if found.label_type == "number" else "classify", str(file)]
+    task = {"number": "regress", "tags": "tag"}.get(found.label_type, "classify")
+    words = ["rekur", "fit", task, str(file)]
     names = ("text", "symbols", "series", "values", "label", "group", "time", "id")
     options = _options({**{name: getattr(found.chosen, name) for name in names}, **reading})
     return shlex.join([*words, *options, "--out", _run_of(file)])

@@ -247,3 +247,56 @@ def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:
     if "" in codes:
         raise CellError(f"{thing}, step {codes.index('') + 1}: got nothing; expected a code. Leave the step out.")
     return codes
+
+
+def words_of(value: Any, thing: str = "words") -> list[str]:
+    """Return a list of words; an empty one where it is missing.
+
+    Raises:
+        CellError: it is no list, or an entry is no text or blank.
+
+    Example:
+        >>> words_of(("Ada", "left"))
+        ['Ada', 'left']
+    """
+    words = _entries(value, thing, "a list of words", 'Cut it into words, as in ["Ada", "left"].')
+    for number, word in enumerate(words, 1):
+        if not isinstance(word, str):
+            raise _bad_entry(f"{thing}, word {number}", word, "a text")
+        if not word.strip(" \t\r\n"):
+            raise _bad_entry(f"{thing}, word {number}", word, "one character or more that is no blank")
+    return [str(word) for word in words]
+
+
+def tags_of(value: Any, thing: str = "tags") -> list[Any]:
+    """Return a list of tags: texts, whole numbers, or True and False; an empty one where it is missing.
+
+    Raises:
+        CellError: it is no list, or an entry is of another type or blank.
+
+    Example:
+        >>> tags_of(["DET", "NOUN"])
+        ['DET', 'NOUN']
+    """
+    tags = _entries(value, thing, "a list of tags, one a word", "")
+    for number, tag in enumerate(tags):
+        tag = tag.item() if isinstance(tag, np.generic) else tag
+        if not isinstance(tag, str | int) or tag == "":
+            expected = "a text of one character or more, or a whole number"
+            raise _bad_entry(f"{thing}, tag {number + 1}", tag, expected)
+        tags[number] = str(tag) if isinstance(tag, str) else tag
+    return tags
+
+
+def _entries(value: Any, thing: str, expected: str, fix: str) -> list[Any]:
+    value = scalar(value)
+    if not isinstance(value, str) and is_missing(value):
+        return []
+    if not is_row(value):
+        raise CellError(describe(thing, value, expected, fix if isinstance(value, str) else ""))
+    return list(members(value))
+
+
+def _bad_entry(thing: str, value: Any, expected: str) -> CellError:
+    is_nothing = not isinstance(value, str) and is_missing(value)
+    return CellError(f"{thing}: got nothing; expected {expected}." if is_nothing else describe(thing, value, expected))

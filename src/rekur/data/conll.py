@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from rekur.data.example import check_column
+from rekur._numbers import counted
 from rekur.data.files import read_lines
 from rekur.data.first_lines import is_json_table
 from rekur.data.inputs import Input
-from rekur.data.source import Row, Source
+from rekur.data.source import Row, Source, Tagged, check_column
 from rekur.errors import InputError, describe
 
 #: the columns of CoNLL-U behind the number of the word
@@ -46,23 +45,6 @@ class Sentence(Row):
         self.lines = lines
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """The words of a sentence with their tags.
-
-    Attributes:
-        words: the words, none empty.
-        tags: a tag for each.
-        lines: the line of each word in the file, from 1.
-        id: what the file calls the sentence, or None.
-    """
-
-    words: list[str]
-    tags: list[str]
-    lines: list[int]
-    id: str | None
-
-
 class ColumnSource(Source):
     """A file with one word a line; a row is a :class:`Sentence`.
 
@@ -82,43 +64,72 @@ class ColumnSource(Source):
         self.name = file.name
         self.left_out = Counter[str]()
 
+    @property
+    def usual_columns(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Return the columns of words and tags by their roles."""
+        label = {"label": self.tag_column} if self.tag_column else {}
+        return {"text": self.word_column, **label}
+
+    def notes(self) -> list[str]:
+        """Return a sentence that says what stands in the file and is no word."""
+        counts = [counted(count, name.removesuffix("s")) for name, count in self.left_out.items()]
+        return [f"Left out, as they are no words: {' and '.join(counts)}."] if counts else []
+
     @abstractmethod
     def rows(self) -> Iterator[Sentence]:
         """Yield each sentence."""
 
-    def tagged(self, words: str | int | None = None, tags: str | int | None = None) -> Iterator[Tagged]:
+    def chosen(self, words: str | int | None = None, tags: str | int | None = None) -> tuple[str, str]:
+        """Return the columns of words and tags, each by default the one that such files have it in.
+
+        Args:
+            words: the column of the words; None is ``word_column``.
+            tags: the column of the tags; None is ``tag_column``.
+
+        Raises:
+            DataError: there is no such column, or none is named and the format has no usual one.
+        """
+        word_column = self.word_column if words is None else str(words)
+        if tags is None and not self.tag_column:
+            others = [name for name in self.columns if name not in (word_column, *self.sentence_columns)]
+            expected = f"one of {', '.join(others)}"
+            raise self.error(describe("label column", "none", expected, "Name it, as with --label upos."))
+        return word_column, self.tag_column if tags is None else str(tags)
+
+    def tagged(self, words: str | int | None = None, tags: str | int | None = "", name: str = "") -> Iterator[Tagged]:
         """Return an iterator over the sentences as words and tags.
 
         Args:
             words: the column of the words, by its name or its number from 1; None is ``word_column``.
-            tags: the column of the tags; None is ``tag_column``.
+            tags: the column of the tags; an empty text is ``tag_column``, None reads none.
+            name: the column with the names of sentences; by default the key of the format.
 
         Raises:
             DataError: there is no such column; when it is reached, a word without a tag.
             InputError: both are one column.
         """
-        word_column = check_column(self, "text", self.word_column if words is None else str(words))
-        if tags is None and not self.tag_column:
-            others = [name for name in self.columns if name not in (word_column, *self.sentence_columns)]
-            expected = f"one of {', '.join(others)}"
-            raise self.error(describe("label column", "none", expected, "Name it, as with --label upos."))
-        tag_column = check_column(self, "label", self.tag_column if tags is None else str(tags))
+        if tags is None:
+            word_column, tag_column = self.word_column if words is None else str(words), ""
+        else:
+            word_column, tag_column = self.chosen(words, None if tags == "" else tags)
         for role, column in (("text", word_column), ("label", tag_column)):
-            if column in self.sentence_columns:
-                raise self.error(describe(f"{role} column", column, "one with a value for each word"))
+            if role == "text" or column:
+                check_column(self, role, column)
+                if column in self.sentence_columns:
+                    raise self.error(describe(f"{role} column", column, "one with a value for each word"))
         if word_column == tag_column:
             raise InputError(describe("label column", tag_column, "another than that of the words"))
         self._check_words(word_column)
-        return self._tagged(word_column, tag_column)
+        return self._tagged(word_column, tag_column, name or self.key)
 
-    def _tagged(self, word_column: str, tag_column: str) -> Iterator[Tagged]:
+    def _tagged(self, word_column: str, tag_column: str, name: str) -> Iterator[Tagged]:
         for row in self.rows():
-            words, tags = row[word_column], row[tag_column]
-            for kind, cells in (("word", words), (tag_column, tags)):
+            words, tags = row[word_column], row[tag_column] if tag_column else None
+            for kind, cells in (("word", words), (tag_column, tags or ())):
                 if None in cells:
                     text = f"{kind}: got '{_MISSING}', which says that it is missing; expected one for each word."
                     raise self.error(text, row.lines[cells.index(None)])
-            yield Tagged(words, tags, row.lines, row.get("sent_id"))
+            yield Tagged(words, tags, row.lines, row.get(name) if name in self.sentence_columns else None)
 
     def _check_words(self, column: str) -> None:
         """Raise where a column can hold no words."""

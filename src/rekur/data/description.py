@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from rekur._numbers import counted
+from rekur._schemes import detect_scheme
 from rekur._values import holds_codes
 from rekur.data.columns import ColumnSummary, summarise
 from rekur.data.example import Columns, Example, examples, expand
 from rekur.data.label_forms import alike_labels
 from rekur.data.source import Source
 from rekur.data.splitting import item_key
-from rekur.errors import printable
+from rekur.errors import InputError, printable
 
 _ITEM_TYPES = ("text", "symbols", "series")
 _LABELLED = ("folder", "ts")  # formats in which the column "label" is the label, whatever it looks like
@@ -40,9 +42,10 @@ class Description:
         question: which column has to be named; empty if none.
         sequences: items: rows, or groups of a long table.
         lengths: for each unit (``characters``, ``words``, ``symbols``, ``steps``): min, median, p95 and max.
-        label_type: ``"class"``, ``"classes"``, ``"number"``, or None without a label.
-        classes: examples in each class, most first.
+        label_type: ``"class"``, ``"classes"``, ``"number"``, ``"tags"``, or None without a label.
+        classes: examples in each class, or words with each tag, most first.
         numbers: min, mean and max of labels that are numbers.
+        scheme: of entity tags, and what speaks for it; empty where the label is not tags.
         unlabelled: items without a label, where there is a label column.
         empty: items without steps.
         duplicates: items that equal an earlier one.
@@ -63,6 +66,7 @@ class Description:
     label_type: str | None = None
     classes: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
+    scheme: str = ""
     unlabelled: int = 0
     empty: int = 0
     duplicates: int = 0
@@ -93,6 +97,7 @@ class Description:
         if self.chosen.labels():
             rows.append(("label", f"{_shown(self.chosen.labels())}{by}"))
         rows.append(("sequences", f"{self.sequences}"))
+        rows += [("scheme of tags", self.scheme)] if self.scheme else []
         for unit, size in self.lengths.items():
             shown = f"min {size['min']}, median {size['median']}, 95 % ≤ {size['p95']}, max {size['max']}"
             rows.append((f"length in {unit}", shown))
@@ -157,8 +162,14 @@ def describe(
     """
     rows, summaries = summarise(source)
     description = Description(source.name, source.format, rows, summaries, columns)
+    if source.usual_columns:
+        label_type = "tags"
     if columns is None:
-        description.chosen, description.question, label_type = _guess(summaries, source.format)
+        if source.usual_columns:
+            description.chosen = Columns(**source.usual_columns)
+            description.question = "" if description.chosen.label else _question_of_tags(summaries, description.chosen)
+        else:
+            description.chosen, description.question, label_type = _guess(summaries, source.format)
         description.guessed = description.chosen is not None
     if description.chosen is not None:
         description.label_type = label_type if description.chosen.labels() else None
@@ -168,9 +179,18 @@ def describe(
         for example in examples(source, description.chosen, **reading, tell=notes.append):
             counts.add(example)
         counts.finish()
+        if description.label_type == "tags":
+            tags = (example.label for example in examples(source, description.chosen, **reading, tell=notes.append))
+            description.scheme, told = _scheme(tags)
+            notes += [*told, *source.notes()]
         description.warnings = notes
     description.warnings = description.warnings + _warnings(description)
     return description
+
+
+def _question_of_tags(columns: list[ColumnSummary], chosen: Columns) -> str:
+    others = [column.name for column in columns if column.distinct is None and column.name != chosen.text]
+    return f"Which column is the label? Say --label with one of {_shown(others)}."
 
 
 def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | None, str, str]:
@@ -244,7 +264,7 @@ class _Counts:
         elif self._description.label_type == "number":
             self._numbers += label if isinstance(label, tuple) else [label]
         else:
-            self._classes.update(label if isinstance(label, tuple) else [label])
+            self._classes.update(label if isinstance(label, tuple | list) else [label])
 
     def finish(self) -> None:
         description = self._description
@@ -267,12 +287,25 @@ class _Counts:
 
 
 def _sizes(item: Any, kind: str) -> dict[str, int]:
+    if kind == "text" and isinstance(item, list):
+        return {"words": len(item)}
     if kind == "text":
         return {"characters": len(item), "words": len(item.split())}
     if kind == "symbols":  # which of the two holds is known after the last item
         codes = item.split() if isinstance(item, str) else item
         return {"symbols": sum(map(len, codes)) if isinstance(item, str) else len(codes), _CODES: len(codes)}
     return {"steps": len(item)}
+
+
+def _scheme(sequences: Iterable[list[Any]]) -> tuple[str, list[str]]:
+    """Return the scheme of entity tags with what speaks for it, and sentences about tags that do not fit."""
+    sequences = ([str(tag) for tag in tags] for tags in sequences)
+    try:
+        choice = detect_scheme(sequences)
+    except InputError as error:
+        return "", [f"Training refuses these tags: {error}"]
+    odd = f"{counted(choice.irregular, 'span')} not as the scheme has them." if choice.irregular else ""
+    return str(choice), [odd] if odd else []
 
 
 def _warnings(description: Description) -> list[str]:
@@ -298,6 +331,19 @@ def _warnings(description: Description) -> list[str]:
         )
     if alike := alike_labels(description.classes):
         warnings.append(alike)
+    if description.label_type != "tags":
+        warnings += _class_warnings(description)
+    for channel, share in description.missing.items():
+        if share == 1:
+            warnings.append(f"The channel '{channel}' has no values.")
+        elif share > 0.5:
+            warnings.append(f"The channel '{channel}' lacks {_percent(share)} of its values.")
+    return warnings
+
+
+def _class_warnings(description: Description) -> list[str]:
+    """Return sentences on classes with few or many examples."""
+    warnings: list[str] = []
     single = [name for name, count in description.classes.items() if count == 1]
     if single:
         warnings.append(f"Classes with one example: {len(single)}, such as '{single[0]}'; none is left to check on.")
@@ -308,11 +354,6 @@ def _warnings(description: Description) -> list[str]:
         )
     if len(description.classes) > _MOST_CLASSES:
         warnings.append(f"There are {len(description.classes)} classes; is the label a number or a name of each row?")
-    for channel, share in description.missing.items():
-        if share == 1:
-            warnings.append(f"The channel '{channel}' has no values.")
-        elif share > 0.5:
-            warnings.append(f"The channel '{channel}' lacks {_percent(share)} of its values.")
     return warnings
 
 

@@ -14,10 +14,10 @@ from rekur._check import choice
 from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
 from rekur.data.cells import series_of, symbols_of, text_of, time_of
 from rekur.data.groups import ROW_LIMIT, Groups
-from rekur.data.source import Repeats, Row, Source, shown_names
-from rekur.errors import DataError, DataWarning, InputError, describe, did_you_mean
+from rekur.data.source import Repeats, Row, Source, Tagged, check_column
+from rekur.errors import DataError, DataWarning, InputError, describe
 
-LABEL_TYPES = ("class", "classes", "number")
+LABEL_TYPES = ("class", "classes", "number", "tags")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,10 @@ class Example:
     """One item with its label.
 
     Attributes:
-        item: str for text; str or a list of str for symbols; float64 (T, D) for series, NaN where missing.
-        label: str, a sorted tuple of str (``classes``), a float or a tuple of floats (``number``), or None.
+        item: str for text; str or a list of str for symbols; float64 (T, D) for series, NaN where missing; a list of
+            str where the label is tags.
+        label: str, a sorted tuple of str (``classes``), a float or a tuple of floats (``number``), a list of tags, or
+            None.
         line: where it begins in the source, from 1.
         id: what the source calls it, or None.
     """
@@ -125,8 +127,8 @@ def examples(
     Args:
         source: rows from a file or from memory.
         columns: which column is what; checked at once, before the first row is read.
-        label_type: ``"class"``, one name; ``"classes"``, a list of names, or text cut at ``label_separator``; or
-            ``"number"``, a finite number.
+        label_type: ``"class"``, one name; ``"classes"``, a list of names, or text cut at ``label_separator``;
+            ``"number"``, a finite number; or ``"tags"``, a list of tags, one for each word of the list in ``text``.
         label_separator: between the names of several classes in a text cell; ``None`` for lists.
         empty: ``"error"`` refuses an item without steps and a missing label; ``"keep"`` gives the item as it is,
             and None for the label.
@@ -145,16 +147,29 @@ def examples(
     """
     choice("label_type", label_type, LABEL_TYPES)
     choice("empty", empty, ("error", "keep"))
+    if label_type == "tags":
+        return _sentences(source, columns, empty)
     reader = _Reader(source, columns, label_type, label_separator, empty, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
 
 
-def check_column(source: Source, role: str, name: str) -> str:
-    """Return the name if the source has such a column, else raise and say which there are."""
-    if name in source.columns:
-        return name
-    expected = f"one of the columns {shown_names(source.columns)}"
-    raise source.error(describe(f"{role} column", name, expected, did_you_mean(name, source.columns)))
+def _sentences(source: Source, columns: Columns, empty: str) -> Iterator[Example]:
+    """Return an iterator over lists of words with their tags."""
+    if columns.text is None or columns.is_long:
+        raise InputError("item columns: got others; expected one with lists of words. Name it: --text tokens.")
+    words = check_column(source, "text", columns.text)
+    tags = next((check_column(source, "label", name) for name in columns.labels()), None)
+    name = check_column(source, "id", columns.id) if columns.id else ""
+    if words == tags:
+        raise source.error(describe("label column", words, "another than that of the words"))
+
+    def example(sentence: Tagged) -> Example:
+        if not sentence.words and empty == "error":
+            fix = "Take the row out, or fill it."
+            raise source.error(f"{words}: got nothing; expected one word or more. {fix}", sentence.lines[0])
+        return Example(sentence.words, sentence.tags, sentence.lines[0], sentence.id)
+
+    return map(example, source.tagged(words, tags, name))
 
 
 class _Reader:

@@ -36,8 +36,10 @@ ENDINGS = {
     ".fna": "fasta",
     ".faa": "fasta",
     ".ts": "ts",
+    ".conllu": "conllu",
+    ".conll": "conll",
 }
-FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt", "fasta", "ts", "folder")
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt", "fasta", "ts", "conllu", "conll", "folder")
 
 _GARBLED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 # What a file begins with when its ending does not tell the truth.

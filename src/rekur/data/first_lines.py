@@ -17,6 +17,7 @@ from rekur.errors import DataError, DataWarning, describe
 _LINES, _LONGEST = 20, 1 << 20
 _TS = re.compile(r"@(?:problemname|timestamps|missing|univariate|dimensions?|equallength|classlabel|targetlabel)\b")
 _FASTA = re.compile(r">\S.*\n\s*[A-Za-z*.\-]+\r?(?:\n|$)")
+_UNIVERSAL = re.compile(r"1(?:-[0-9]+)?(?:\t[^\t]+){9}\r?\n?$")
 _SEPARATOR = re.compile(r'"?sep=', re.IGNORECASE)
 _BLANK_INSIDE = re.compile(r"\S\s+\S")
 _PARQUET = "PAR1"
@@ -92,6 +93,8 @@ def _format(lines: list[str]) -> str | None:
         return "json" if start[0] == "[" else "jsonl"
     if plain and _TS.match(plain[0].strip().lower()):
         return "ts"
+    if plain and _UNIVERSAL.match(plain[0]):
+        return "conllu"
     if _FASTA.match(start):
         return "fasta"
     if _SEPARATOR.match(start):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rekur._check import choice
+from rekur.data.conll import Conll, ConllU
 from rekur.data.delimited import Delimited, check_separator
 from rekur.data.fasta import Fasta
 from rekur.data.files import ENDINGS, FORMATS, check_encoding, check_exists, inner_name, likely_file
@@ -91,6 +92,8 @@ def _source(file: Input, format: str, encoding: str, separator: str | None) -> S
         return JsonRows(file, format, encoding)
     if format == "parquet":
         return Parquet(file)
+    if format in ("conllu", "conll"):
+        return (ConllU if format == "conllu" else Conll)(file, encoding)
     if format == "fasta":
         return Fasta(file, encoding)
     return TimeSeries(file, encoding) if format == "ts" else Lines(file, encoding)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from rekur.errors import DataError
+from rekur._numbers import counted
+from rekur._values import CellError, code_of
+from rekur.data.cells import tags_of, words_of
+from rekur.errors import DataError, describe, did_you_mean
 
 _LONGEST_NAME = 80
 
@@ -27,6 +32,23 @@ class Row(dict[str, Any]):
         self.line = line
 
 
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The words of a sentence with their tags.
+
+    Attributes:
+        words: the words, none empty.
+        tags: a tag for each; None where none are read.
+        lines: where they stand in the source, from 1: the line of each word, or that of the whole row alone.
+        id: the name of the sentence in the source, or None.
+    """
+
+    words: list[str]
+    tags: list[Any] | None
+    lines: list[int]
+    id: str | None
+
+
 class Source(ABC):
     """Rows with named columns, from a file or from memory.
 
@@ -36,6 +58,7 @@ class Source(ABC):
         columns: the names of the columns, in order.
         unit: what a row number counts in messages, ``"line"`` or ``"row"``.
         key: the column that names the rows, where the format has one.
+        usual_columns: the columns of words and tags, by the roles ``text`` and ``label``, where the format has such.
         keeps_digits: whether numbers with a decimal point are read as ``Decimal``, where the format has any; times
             may have more digits than a float holds.
     """
@@ -45,11 +68,40 @@ class Source(ABC):
     columns: list[str]
     unit: str = "line"
     key: str = ""
+    usual_columns: Mapping[str, str] = MappingProxyType({})
     keeps_digits: bool = False
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
         """Read all rows from the first on, holding one (or one block) at a time; may be called again."""
+
+    def tagged(self, words: str, tags: str | None, name: str = "") -> Iterator[Tagged]:
+        """Yield the words and the tags of each row.
+
+        Args:
+            words: a column with lists of words.
+            tags: a column with lists of tags, as long; None reads none.
+            name: a column with the names of sentences; empty for none.
+
+        Raises:
+            DataError: a cell is no list, or two lists differ in length.
+        """
+        for row in self.rows():
+            try:
+                sentence, cells = words_of(row.get(words), words), None
+                if tags is not None:
+                    cells = tags_of(row.get(tags), tags)
+                    if len(cells) != len(sentence):
+                        got = f"{counted(len(sentence), 'word')} and {counted(len(cells), 'tag')}"
+                        raise CellError(f"{words} and {tags}: got {got}; expected one tag a word.")
+                shown = code_of(row.get(name), name) if name else ""
+            except CellError as error:
+                raise self.error(str(error), row.line) from None
+            yield Tagged(sentence, cells, [row.line], shown or None)
+
+    def notes(self) -> list[str]:
+        """Return sentences about what the last whole pass read over."""
+        return []
 
     def error(self, text: str, line: int | None = None) -> DataError:
         """Return the error that says ``text`` about a line of this source; the caller raises it."""
@@ -117,3 +169,11 @@ def check_names(source: Source, names: list[str], line: int | None = None) -> li
             raise source.error(text, line)
         seen.add(name)
     return names
+
+
+def check_column(source: Source, role: str, name: str) -> str:
+    """Return the name if the source has such a column, else raise and say which there are."""
+    if name in source.columns:
+        return name
+    expected = f"one of the columns {shown_names(source.columns)}"
+    raise source.error(describe(f"{role} column", name, expected, did_you_mean(name, source.columns)))

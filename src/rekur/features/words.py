@@ -130,7 +130,7 @@ class WordFeatures(Features):
 
         Raises:
             InputError: an item is no list of words, or there is no word.
-            OptionError: no word occurs ``min_count`` times.
+            OptionError: no word occurs ``min_count`` times, and words have no other column.
         """
         counts: Counter[str] = Counter()
         for number, item in enumerate(check_items(items), start=1):
@@ -139,7 +139,7 @@ class WordFeatures(Features):
             fix = "Check that the right column was read."
             raise InputError(describe("items", Phrase("no word"), "lists of words to learn from", fix))
         vocabulary = Vocabulary.from_counts(counts, max_size=self.max_vocabulary, min_count=self.min_count)
-        if not vocabulary.tokens:
+        if not vocabulary.tokens and len(self.columns) == 1:
             most = max(counts.values())
             expected = f"a number of times that some word occurs in training, at most {most}"
             raise OptionError(

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._values import CellError, is_missing_label, is_row, members, number_of, scalar
+from rekur._values import CellError, is_missing_label, number_of, scalar
 from rekur.data.memory import plain_labels
 from rekur.errors import InputError, describe
-from rekur.features.base import Phrase, type_of
 from rekur.targets.base import PlaceOf
 
 
@@ -100,28 +99,3 @@ def plain(label: Any) -> Any:
     if isinstance(label, np.generic):
         return label if isinstance(label, np.datetime64 | np.timedelta64) else label.item()
     return scalar(label)
-
-
-def tags_of(label: Any, thing: str) -> list[Any]:
-    """Return the label of an item as a list of tags: texts, whole numbers, or True and False.
-
-    Raises:
-        InputError: it is no list, or an entry is of another type or an empty text.
-
-    Example:
-        >>> tags_of(("DET", "NOUN"), "label")
-        ['DET', 'NOUN']
-    """
-    if not is_row(label):
-        raise InputError(describe(thing, label if isinstance(label, str) else type_of(label), "a list of tags"))
-    tags = list(members(label))
-    if set(map(type, tags)) <= {str} and "" not in tags:
-        return tags
-    for number, tag in enumerate(tags):
-        value = tag.item() if isinstance(tag, np.generic) else tag
-        if not isinstance(value, str | int | bool) or value == "":
-            got = Phrase("nothing") if value is None else value
-            expected = "a text of one character or more, or a whole number"
-            raise InputError(describe(f"{thing}, tag {number + 1}", got, expected))
-        tags[number] = str(value) if isinstance(value, str) else value
-    return tags

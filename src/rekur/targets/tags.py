@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, SCHEMES, Scheme, detect_scheme
+from rekur.data.cells import tags_of
 from rekur.data.example import warn
 from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
 from rekur.errors import InputError
@@ -22,7 +23,6 @@ from rekur.features.base import Features
 from rekur.metrics.spans import HITS, PREDICTED, RIGHT, TOKENS, TRUE, tag_record, tag_scores
 from rekur.metrics.stats import score_interval
 from rekur.targets.base import Outputs, PlaceOf, Records, Target, TargetStream, join_contexts
-from rekur.targets.labels import tags_of
 
 #: the encoded label of a step whose tag training lacks; no loss is made of it
 UNSEEN = -1
