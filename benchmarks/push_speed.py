@@ -89,7 +89,7 @@ def measure(name: str, cell: str, case: Case, folder: Path, repeats: int, clock:
     labels = [number % 2 for number in range(ITEMS)]
     model = rekur.load(rekur.Classifier(**options).fit(case.items, labels).save(folder / f"{name}_{cell}"), threads=1)
     session = model.stream()
-    live = [session.push(event).probabilities for event in case.events][-1]
+    live = [session.push(event).tentative.probabilities for event in case.events][-1]
     whole = model.present([case.whole])[0].probabilities
     error = max(abs(live[label] - whole[label]) for label in whole)
     assert error < EXACT, f"{name}, {cell}: live probabilities are off by {error:.1e}"

@@ -113,24 +113,24 @@ def agreement() -> dict[str, Any]:
     return {"section": "agree", "difference": found}
 
 
-def rivals_of(model: rekur.Classifier, folder: Path, onnx: bool) -> dict[str, Session[Any]]:
+def rivals_of(model: rekur.Classifier, folder: Path, onnx: bool) -> dict[str, Session]:
     """Return live sessions of one model on each engine."""
-    parts = (model.features_, model.target_.answer)
+    parts = (model.features_, model.target_)
     rivals = {"rekur": rekur.load(folder).stream(), "torch": Session(TorchModel(model.model_), *parts)}
     if onnx:
         rivals["onnx"] = Session(OnnxModel(folder), *parts)
     return rivals
 
 
-def check(rivals: dict[str, Session[Any]], event: Any) -> None:
+def check(rivals: dict[str, Session], event: Any) -> None:
     """Raise unless all rivals say the same after some events."""
     for _ in range(5):
-        said = {name: session.push(event).probability for name, session in rivals.items()}
+        said = {name: session.push(event).tentative.probability for name, session in rivals.items()}
         for name, value in said.items():
             assert abs(value - said["torch"]) < EXACT, f"{name}: {value} where the model says {said['torch']}"
 
 
-def pushes(name: str, rivals: dict[str, Session[Any]], event: Any, given: argparse.Namespace, repeats: int) -> Any:
+def pushes(name: str, rivals: dict[str, Session], event: Any, given: argparse.Namespace, repeats: int) -> Any:
     """Return the row of one kind of input: microseconds from a raw event to a prediction."""
     check(rivals, event)
     runs: dict[str, Callable[[], object]] = {
@@ -141,11 +141,11 @@ def pushes(name: str, rivals: dict[str, Session[Any]], event: Any, given: argpar
     return {"section": "push", "input": name, "us": {one: 1e6 * taken for one, taken in timed.seconds.items()}}
 
 
-def steps(name: str, rivals: dict[str, Session[Any]], event: Any, given: argparse.Namespace, repeats: int) -> Any:
+def steps(name: str, rivals: dict[str, Session], event: Any, given: argparse.Namespace, repeats: int) -> Any:
     """Return the row of one kind of input: microseconds of the model's part, a step and the scores after it."""
     taken = next(iter(rivals.values()))._features.stream().push(event)[:1]
 
-    def run(session: Session[Any]) -> Callable[[], object]:
+    def run(session: Session) -> Callable[[], object]:
         live, none = session._model.live(), taken[:0]
 
         def once() -> None:

@@ -92,11 +92,11 @@ def watch(model: rekur.Classifier, image: np.ndarray) -> None:
     if console.is_terminal:
         with Live(console=console, refresh_per_second=20) as live:
             for step, value in enumerate(image):
-                live.update(frame(image[: step + 1], session.push([value])))
+                live.update(frame(image[: step + 1], session.push([value]).tentative))
                 time.sleep(0.04)
         return
     for step, value in enumerate(image):
-        prediction = session.push([value])
+        prediction = session.push([value]).tentative
         if step % 8 == 7:
             row = "".join(SHADES[int(v) * 4 // 16] * 2 for v in image[step - 7 : step + 1])
             bar = "█" * round(30 * prediction.probability)

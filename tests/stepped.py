@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rekur.check.raw_outputs import RawOutputs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from rekur.models import LanguageNetwork, LanguageState
+
+
+class Decoded(RawOutputs):
+    """A decoder whose prediction of an item is made of its output (K,) by a function."""
+
+    def __init__(self, decode: Callable[[Any], Any]) -> None:
+        super().__init__(per_step=False)
+        self._decode = decode
+
+    def answer(self, outputs: Any) -> Any:
+        return self._decode(outputs)
 
 
 class Stepped:

@@ -151,7 +151,7 @@ def test_saved_models_run_without_torch_as_they_do_with_it(base: Path, saved: Pa
     code = (
         "import rekur\n"
         "session = rekur.load('gru').stream()\n"
-        "print(session.push('film 1 is ').label, session.push('fine').label)\n"
+        "print(session.push('film 1 is ').label, session.push('fine').tentative.label)\n"
         "print(rekur.load('wear').predict([[[1.0, 1.0]] * 4]).shape)\n"
     )
     alone = run(base / "python", "-c", code, cwd=saved)

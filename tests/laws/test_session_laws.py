@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.profiles import draws
-from tests.stepped import Stepped
+from tests.stepped import Decoded, Stepped
 
 from rekur.features import SeriesFeatures, SymbolFeatures, TextFeatures
-from rekur.runtime import Session, read_bundle, write_bundle
+from rekur.runtime import Session, Update, read_bundle, write_bundle
 
 quick = draws(12)
 KINDS = ("word", "char", "byte", "bpe", "symbols", "series")
 HIDDEN = 5
+RAW = Decoded(lambda scores: scores.tobytes())
 
 
 class Average:
@@ -70,7 +71,7 @@ def whole(kind, events):
 
 
 def make(kind):
-    return Session(Average(fitted(kind)), fitted(kind), lambda scores: scores.tobytes())
+    return Session(Average(fitted(kind)), fitted(kind), RAW)
 
 
 def predict(kind, events):
@@ -97,7 +98,9 @@ def test_live_is_batch_after_every_event(kind, data):
     session = make(kind)
     assert session.prediction() == predict(kind, [])
     for end, event in enumerate(events, 1):
-        assert session.push(event) == predict(kind, events[:end])
+        assert session.push(event) == Update(None, predict(kind, events[:end]))
+        assert session.fork().finish() == Update(predict(kind, events[:end]), None)
+    assert session.finish().final == predict(kind, events)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,7 +125,7 @@ def test_state_out_and_in_goes_on_to_the_same_bits(kind, data):
     session = after(kind, data.draw(pieces(kind)))
     saved = session.get_state()
     features = fitted(kind)
-    again = Session.restore(saved, Average(features), features, lambda scores: scores.tobytes())
+    again = Session.restore(saved, Average(features), features, RAW)
     assert (again.get_state(), again.steps) == (saved, session.steps)
     for event in data.draw(pieces(kind, 3)):
         assert again.push(event) == session.push(event)
@@ -184,7 +187,7 @@ def test_a_session_over_a_bundle_is_one_over_what_was_saved(kind, tmp_path):
     for name, array in read_bundle(tmp_path / "m").weights().items():
         assert array.tobytes() == arrays[name].tobytes()
         setattr(loaded, name, array)
-    live, saved = make(kind), Session(loaded, bundle.features(), lambda scores: scores.tobytes())
+    live, saved = make(kind), Session(loaded, bundle.features(), RAW)
     for event in ([[1.0, 2.0]], [[None, 3.0], [0.1, 0.2]]) if kind == "series" else ("CA", "T G"):
         assert live.push(event) == saved.push(event)
     assert live.get_state() == saved.get_state()

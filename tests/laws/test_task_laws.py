@@ -88,7 +88,8 @@ def test_live_is_batch_at_every_prefix(kind: str, cell: str, pooling: str, seed:
         if not len(piece):
             continue  # an empty event is an event of some features and an error of others
         so_far = so_far + piece
-        live = session.push(piece)
+        live = session.push(piece).tentative
+        assert session.fork().finish().final == live
         np.testing.assert_allclose(shares(live), shares(model.present([so_far])[0]), atol=1e-5)
 
 
@@ -194,7 +195,7 @@ def test_numbers_live_are_numbers_of_the_whole() -> None:
     model = Regressor(epochs=1, hidden_size=4, baseline=False).fit(X, [float(x.sum()) for x in X])
     session = model.stream()
     for t, row in enumerate(X[0], start=1):
-        assert session.push(row) == pytest.approx(model.present([X[0][:t]])[0], abs=1e-5)
+        assert session.push(row).tentative == pytest.approx(model.present([X[0][:t]])[0], abs=1e-5)
 
 
 def test_a_store_on_disk_gives_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:

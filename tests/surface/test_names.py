@@ -56,8 +56,8 @@ NAMES = {
         "in_precision quantise"
     ),
     "rekur.runtime": (
-        "Bundle GenerationMixin Model PredictionMixin ProgramSteps ScoreLoss Session StepModel check_writable "
-        "documents load model_of read_bundle score_loss write_bundle write_quantised"
+        "Bundle GenerationMixin Model PredictionMixin ProgramSteps ScoreLoss Session StepModel Update "
+        "check_writable documents load model_of read_bundle score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),

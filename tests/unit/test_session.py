@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.stepped import Stepped
+from tests.stepped import Decoded, Stepped
 
+from rekur._tensors import pack
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream
-from rekur.runtime import Session
+from rekur.runtime import Session, Update
+from rekur.runtime.session_state import read_state
 
 FRESH = "Push the sequence again into a new session."
 
@@ -95,7 +97,7 @@ def common(scores):
 
 @pytest.fixture
 def session():
-    return Session(Count(), Letters(), common)
+    return Session(Count(), Letters(), Decoded(common))
 
 
 def refused(session, data):
@@ -106,9 +108,9 @@ def refused(session, data):
 
 def test_prediction_counts_what_is_pending_and_state_what_is_certain(session):
     assert session.prediction() == ""
-    assert session.push("b") == "b"
+    assert session.push("b").tentative == "b"
     assert session.steps == 0
-    assert session.push("aa") == "a"
+    assert session.push("aa").tentative == "a"
     assert session.steps == 2
     assert session.state[0].sum() == 2
     assert repr(session) == "Session(model=aaaaaaaaaaaa…, steps=2)"
@@ -121,6 +123,38 @@ def test_an_event_of_no_kind_leaves_the_session_as_it_was(session):
         session.push(3.5)
     assert str(caught.value) == "event: got 3.5; expected text."
     assert session.get_state() == before
+
+
+def test_after_the_end_a_sequence_takes_no_events(session):
+    session.push("abb")
+    assert session.finish() == Update("b", None)
+    assert session.steps == 3
+    for call in (lambda: session.push("f"), session.prediction, session.get_state, session.finish):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value) == (
+            "session: got a call after finish(); expected reset(), which begins another sequence."
+        )
+    session.reset()
+    assert session.push("a") == Update(None, "a")
+
+
+def test_an_update_has_the_attributes_of_its_prediction():
+    assert Update(None, 3 + 4j).imag == Update(3 + 4j, None).imag == 4
+    assert float(Update(None, 2)) == float(Update(2, None)) == 2
+    with pytest.raises(AttributeError):
+        _ = Update(None, 3).label
+
+
+def test_a_state_of_version_1_is_read_with_a_fresh_target(session):
+    session.push("abc")
+    fields, arrays = read_state(session.get_state())
+    del fields["target"]
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    rest = len(text).to_bytes(4, "little") + text + pack("state", {"000000": arrays[0]})
+    session.reset()
+    session.set_state(sealed(1, rest))
+    assert session.push("c").tentative == "c"
 
 
 def test_state_is_a_copy(session):
@@ -137,7 +171,7 @@ def test_reset_forgets_everything(session):
 
 
 def test_a_state_of_another_model_is_refused(session):
-    other = Session(Count("b" * 64), Letters(), common)
+    other = Session(Count("b" * 64), Letters(), Decoded(common))
     assert refused(session, other.get_state()) == (
         "state: got one of the model bbbbbbbbbbbb…; expected one of the model aaaaaaaaaaaa…. "
         f"A state only goes with the weights and features it came from. {FRESH}"
@@ -145,7 +179,7 @@ def test_a_state_of_another_model_is_refused(session):
 
 
 def test_a_state_of_other_shapes_is_refused(session):
-    other = Session(Count(size=300), Letters(), common)
+    other = Session(Count(size=300), Letters(), Decoded(common))
     assert refused(session, other.get_state()) == (f"state: got arrays int64[300]; expected arrays int64[256]. {FRESH}")
 
 
@@ -185,8 +219,8 @@ def sealed(version, rest):
 
 
 def test_a_newer_state_is_refused(session):
-    data = sealed(2, b"whatever comes then")
-    assert refused(session, data) == "state: got version 2; expected version 1 or lower. It needs a newer Rekur."
+    data = sealed(3, b"whatever comes then")
+    assert refused(session, data) == "state: got version 3; expected version 2 or lower. It needs a newer Rekur."
 
 
 @pytest.mark.parametrize(
@@ -226,4 +260,4 @@ def test_a_push_that_was_cut_short_is_not_papered_over(session):
             "session: got 'a push that was cut short'; expected reset(), or set_state() with a state from before it."
         )
     session.set_state(before)
-    assert session.push("c") == "c"
+    assert session.push("c").tentative == "c"

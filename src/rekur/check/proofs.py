@@ -14,6 +14,7 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
+from rekur.check.raw_outputs import RawOutputs
 from rekur.check.subject import Subject, drawn_like
 from rekur.data import Ragged
 from rekur.program import Engine, quantise
@@ -72,16 +73,17 @@ def stream(subject: Subject) -> Iterator[Pair]:
     _need_steps(subject)
     if not subject.items:
         raise NotApplicable("a language model has no sessions" if _is_next(subject) else "it needs DATA")
-    model, features = subject.model, subject.model.features_
+    model = subject.model
+    features, target = model.features_, RawOutputs(per_step=model.target_.per_step)
     rng = np.random.default_rng(0)
     for name, item, expected in zip(subject.names, subject.items, subject.whole, strict=True):
-        session = Session(model, features, np.asarray)
-        prediction = session.prediction()
+        session = Session(model, features, target)
+        outputs = []
         for index, piece in enumerate(_cut(item, rng)):
-            prediction = session.push(piece)
+            outputs.append(session.push(piece).final)
             if index % 2 == 0:
-                session = Session.restore(session.get_state(), model, features, np.asarray)
-        yield Pair(name, prediction, expected)
+                session = Session.restore(session.get_state(), model, features, target)
+        yield Pair(name, target.join([*outputs, session.finish().final]), expected)
 
 
 def saved(subject: Subject) -> Iterator[Pair]:

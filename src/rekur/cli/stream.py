@@ -15,6 +15,7 @@ from rekur._channels import channel_order
 from rekur._values import number_of
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, JSON, with_options
+from rekur.cli.predict import as_row
 from rekur.data.cells import list_in_text
 from rekur.errors import InputError, describe
 
@@ -32,35 +33,77 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     A line is an event: for text a piece of it (with a line end after it, for models that read words), for event codes
     one code, and for numbers one row: with blanks, commas, semicolons or tabs between, as a JSON list, or as a JSON
     object by the names of the channels. NA, NaN, null and ? are missing values, and so is nothing between two commas.
-    An empty line ends the sequence and starts a new one.
+    An empty line ends the sequence and starts a new one. A model with a prediction for every step prints those that
+    are final, and those that would follow if the sequence ended here.
 
     \b
     printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
     tail -f sensor.log | rekur stream runs/wear --json
     """
     from rekur.cli.language import refuse_language
-    from rekur.cli.predict import as_row
     from rekur.runtime import load
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
     if by == "char" and task.features_.kind != "text":
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
-    session = task.stream()
+    session, tell = task.stream(), _teller(task.target_, as_json)
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
     for number, line in enumerate(sys.stdin.buffer, start=1):
         raw = _decoded(line, number).rstrip("\r\n")
         if not raw.strip():
+            tell.end(session)
             session.reset()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
         try:
             for event in _events(task.features_, raw, by):
-                row = as_row(session.push(event))
-                _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
+                tell.update(session, event)
         except InputError as error:
             raise InputError(f"standard input, line {number}: {error}") from None
+    tell.end(session)
+
+
+class _OnePrediction:
+    """Prints the prediction so far after each event."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def update(self, session: Any, event: Any) -> None:
+        row = as_row(session.push(event).prediction)
+        told = {"event": event, "steps": session.steps, **row} if self._as_json else _line(event, row)
+        _tell(told, self._as_json)
+
+    def end(self, session: Any) -> None:
+        """Print nothing: the last prediction was that of the whole."""
+
+
+class _Pieces:
+    """Prints the final and the tentative pieces of a prediction after each event, and the rest at the end."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def update(self, session: Any, event: Any) -> None:
+        self._print({"event": event}, session, session.push(event))
+
+    def end(self, session: Any) -> None:
+        if session.steps:
+            self._print({}, session, session.finish(), finished=True)
+
+    def _print(self, first: dict[str, Any], session: Any, update: Any, **more: Any) -> None:
+        row = {**first, "steps": session.steps, **update._asdict(), **more}
+        if self._as_json:
+            show.as_json_line(row)
+            return
+        parts = [f"{name}: {json.dumps(row[name], ensure_ascii=False)}" for name in ("final", "tentative") if row[name]]
+        _tell("\t".join([_words(first["event"]) if first else "end", *parts]), self._as_json)
+
+
+def _teller(target: Any, as_json: bool) -> _OnePrediction | _Pieces:
+    return _Pieces(as_json) if target.per_step else _OnePrediction(as_json)
 
 
 def _decoded(line: bytes, number: int) -> str:
@@ -77,6 +120,8 @@ def _events(features: Any, raw: str, by: str) -> list[Any]:
         if by == "char":
             return list(raw)
         return [raw if features.tokens_ in ("char", "byte") else raw + "\n"]
+    if features.kind == "words":
+        return [raw.split()]
     if features.kind == "symbols":
         if features.form_ == "letters":
             return list(raw)
@@ -108,13 +153,18 @@ def _named(raw: str, channels: Sequence[str] | None) -> list[Any]:
 
 
 def _line(event: Any, row: dict[str, Any]) -> str:
-    values = [event] if isinstance(event, str) else [one if isinstance(one, str) else f"{one:g}" for one in event]
-    shown = " ".join(values).rstrip("\n")
+    shown = _words(event)
     if "value" in row:
         return f"{shown}\t{row['value']:.6g}"
     bar = "" if isnan(row["probability"]) else "█" * round(20 * row["probability"])
     label = "|".join(map(str, row["label"])) if isinstance(row["label"], list) else row["label"]
     return f"{shown}\t{label}\t{row['probability']:.3f} {bar}"
+
+
+def _words(event: Any) -> str:
+    """Return an event on one line."""
+    values = [event] if isinstance(event, str) else event
+    return " ".join(value if isinstance(value, str) else f"{value:g}" for value in values).rstrip("\n")
 
 
 def _tell(what: Any, as_json: bool) -> None:

@@ -50,6 +50,14 @@ class FeatureStream(ABC):
     def pending(self) -> Steps:
         """Return the steps that would follow if the sequence ended here; changes nothing."""
 
+    def encode(self, event: Any) -> Encoded:
+        """Take one raw event as :meth:`push` does; return the inputs that are now certain, and their context."""
+        return Encoded({"steps": self.push(event)})
+
+    def finish(self) -> Encoded:
+        """Return the inputs of :meth:`pending` by name, and their context; no event follows."""
+        return Encoded({"steps": self.pending()})
+
     @abstractmethod
     def reset(self) -> None:
         """Forget the sequence: what follows is a new one."""

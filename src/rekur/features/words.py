@@ -261,6 +261,15 @@ class WordStream(FeatureStream):
         """Take the next word, or a list of words, and return their ids, int32 (T, C)."""
         return self._features._ids(check_words([event] if isinstance(event, str) else event, "event"))
 
+    def encode(self, event: Any) -> Encoded:
+        """Take the next word, or a list of words; return their ids as the input ``steps``, and the words as context."""
+        words = check_words([event] if isinstance(event, str) else event, "event")
+        return Encoded({"steps": self._features._ids(words)}, words)
+
+    def finish(self) -> Encoded:
+        """Return no ids and no words."""
+        return Encoded({"steps": self.pending()}, [])
+
     def pending(self) -> Columns:
         """Return no ids, int32 (0, C)."""
         return np.empty((0, len(self._features.columns)), np.int32)

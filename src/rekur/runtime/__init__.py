@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rekur.runtime.prediction import PredictionMixin
     from rekur.runtime.quantise import write_quantised
     from rekur.runtime.save import check_writable, write_bundle
-    from rekur.runtime.session import Session, StepModel
+    from rekur.runtime.session import Session, StepModel, Update
     from rekur.runtime.text_steps import ProgramSteps
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "ScoreLoss",
     "Session",
     "StepModel",
+    "Update",
     "check_writable",
     "documents",
     "load",
@@ -47,7 +48,7 @@ __getattr__, __dir__ = lazily(
         "prediction": "PredictionMixin",
         "quantise": "write_quantised",
         "save": "check_writable write_bundle",
-        "session": "Session StepModel",
+        "session": "Session StepModel Update",
         "text_steps": "ProgramSteps",
     },
 )

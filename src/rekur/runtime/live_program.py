@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from rekur._tensors import Array
 from rekur.features.base import Steps
 from rekur.program import Engine
@@ -22,25 +26,40 @@ class LiveProgram:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self._live = engine, engine.live()
-        self._take, self._read = self._live.advance, self._live.read
+        self._engine = engine
+        self._live: Any = engine.live()
+        self._take: Any = self._live.advance
+        self._read: Any = self._live.read
         self._names = [slot.name for slot in engine.program.state]
+        self._is_pooled = not engine.program.per_step
+        self._none = np.zeros((0, engine.program.output_size), np.float32)
 
-    def advance(self, steps: Steps) -> None:
-        """Take the steps (T,) or (T, D)."""
+    def advance(self, steps: Steps) -> Array:
+        """Take the steps (T,), (T, C) or (T, D); return the certain outputs (R, K), none of a pooled program."""
+        if not self._is_pooled:
+            outputs: Array = self._take(steps)
+            return outputs
         if len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
-            return
-        self._take(steps)
+        else:
+            self._take(steps)
+        return self._none
+
+    def finish(self) -> Array:
+        """Return the outputs that follow if the sequence ends here, (R, K)."""
+        if self._is_pooled:
+            return np.asarray(self._read()[None])
+        return np.asarray(self._live.finish())
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
         if not len(pending):
-            return self._read()
+            scores: Array = self._read()
+            return scores
         kept = self._live.get_state()
         try:
             self.advance(pending)
-            return self._live.read()
+            return np.asarray(self._read())
         finally:
             self._live.set_state(kept)
 

@@ -163,13 +163,13 @@ class Model(PredictionMixin, GenerationMixin):
 
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def stream(self) -> Session[Any]:
+    def stream(self) -> Session:
         """Return a live session: push raw events, get the prediction so far.
 
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
-        return Session(self, self.features_, self.target_.answer)
+        return Session(self, self.features_, self.target_)
 
     def live(self) -> LiveProgram:
         """Return a new sequence of the program.

@@ -1,25 +1,50 @@
-"""Sessions: one live sequence of a model. Raw events in, predictions out, the state as plain bytes."""
+"""Sessions: one live sequence of a model. Raw events in, predictions out, the state as plain bytes.
+
+Axes: T steps, R certain outputs, K numbers of an output.
+"""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, Self, TypeVar
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple, Protocol, Self
 
-from rekur._tensors import Array, pack, unpack
+import numpy as np
+
+from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, Steps
+from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, write_state
+from rekur.targets import TargetStream, join_contexts
 
-#: what the session's model predicts
-P = TypeVar("P")
 
-_MAGIC = b"rekur-state\n"
-_VERSION = 1
-#: magic, version (2 bytes), sha256 of all the rest with the version, length of the JSON part (4 bytes)
-_HEAD = len(_MAGIC) + 2 + 32 + 4
-_FRESH = "Push the sequence again into a new session."
+class Update(NamedTuple):
+    """The result of an event.
+
+    The attributes of a prediction, such as ``label``, can be read from the update of a model with one prediction an
+    item; ``float(update)`` is the number of a regressor.
+
+    Attributes:
+        final: the piece of the prediction that will not change; None if there is none.
+        tentative: the piece that :meth:`Session.finish` would add if the sequence ended here; None after the end.
+    """
+
+    final: Any
+    tentative: Any
+
+    @property
+    def prediction(self) -> Any:
+        """The prediction so far of a model with one prediction an item."""
+        return self.final if self.tentative is None else self.tentative
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.prediction, name)
+
+    def __float__(self) -> float:
+        return float(self.prediction)
 
 
 class LiveSequence(Protocol):
@@ -28,17 +53,49 @@ class LiveSequence(Protocol):
     For every cut of the steps into pieces, the state is that which one call with the whole gives.
     """
 
-    def advance(self, steps: Steps, /) -> None:
-        """Take T >= 0 more steps: int32 (T,) token numbers or float32 (T, D) rows."""
+    def advance(self, steps: Steps, /) -> Any:
+        """Take T >= 0 more steps: int32 (T,) or (T, C) ids or float32 (T, D) rows.
+
+        Returns:
+            the outputs that are certain now, (R, K); a model with one output an item may return None.
+        """
 
     def scores(self, pending: Steps, /) -> Array:
-        """Return the scores as if the sequence ended after T >= 0 more steps, which are forgotten again."""
+        """Return the output (K,) as if the sequence ended after T >= 0 more steps, which are forgotten again; of a
+        model with one output an item."""
 
     def get_state(self) -> list[Array]:
         """Return copies of everything that is remembered; always of the same shapes and types."""
 
     def set_state(self, state: list[Array], /) -> None:
         """Take over what :meth:`get_state` returned; it is copied."""
+
+
+class LiveOutputs(LiveSequence, Protocol):
+    """One sequence of a model with an output at every step."""
+
+    def finish(self) -> Array:
+        """Return the outputs that were held back, (R, K): the sequence ends here."""
+
+
+class Decoder(Protocol):
+    """What a session needs of a target; a :class:`rekur.targets.Target` is one."""
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is an output at every step."""
+
+    def answer(self, outputs: Array, /) -> Any:
+        """Return what a person reads from the output (K,) of an item."""
+
+    def stream(self) -> TargetStream:
+        """Return a new stream of outputs."""
+
+    def join(self, pieces: Sequence[Any], /) -> Any:
+        """Return the prediction that pieces add up to."""
+
+    def present(self, prediction: Any, context: Any, /) -> Any:
+        """Return a prediction, or a piece of one with its context, as a person reads it."""
 
 
 class StepModel(Protocol):
@@ -48,54 +105,62 @@ class StepModel(Protocol):
     def fingerprint(self) -> str:
         """A text that changes whenever the weights or the features do, such as a bundle's fingerprint."""
 
-    def live(self) -> LiveSequence:
-        """Return a new sequence."""
+    def live(self) -> Any:
+        """Return a new sequence: a :class:`LiveSequence`, of a model with an output at every step one with
+        ``finish``."""
 
 
-class Session(Generic[P]):
-    """One live sequence of a model.
+class Session:
+    """One live sequence: the streams of features, model and target in a row.
 
-    After any events, the prediction is what the model predicts for the whole they add up to:
-
-        certain, pending = features.stream() after the events
-        live             = model.live(), which has taken the certain steps
-        prediction       = present(live.scores(pending))
-
-    A session belongs to one thread at a time; sessions of one model share nothing that changes.
+    After every event, all final pieces so far and the tentative one add up to what ``predict`` says of the events so
+    far. A session belongs to one thread at a time; sessions of one model share nothing that changes.
 
     Args:
-        model: what is run.
-        features: how raw events become steps; fitted.
-        present: scores -> what the caller gets, such as a label with its probability.
+        model: the model.
+        features: turn raw events into steps; fitted.
+        target: turns outputs into predictions.
 
     Example:
-        >>> session = Session(model, features, present)  # doctest: +SKIP
-        >>> session.push("I have seen")  # doctest: +SKIP
-        Label('good', 0.61)
-        >>> session.push(" better films.")  # doctest: +SKIP
-        Label('bad', 0.83)
+        >>> session = Session(model, features, target)  # doctest: +SKIP
+        >>> session.push("I have seen").tentative  # doctest: +SKIP
+        Prediction('good', 0.61, …)
+        >>> session.push(" better films.").tentative  # doctest: +SKIP
+        Prediction('bad', 0.83, …)
+        >>> session.finish().final  # doctest: +SKIP
+        Prediction('bad', 0.83, …)
     """
 
-    def __init__(self, model: StepModel, features: Features, present: Callable[[Array], P]) -> None:
-        self._model, self._features, self._present = model, features, present
-        self._stream: FeatureStream
+    def __init__(self, model: StepModel, features: Features, target: Decoder) -> None:
+        self._model, self._features, self._target = model, features, target
+        self._answer = target.answer
         self._live = model.live()
         self._begin = self._live.get_state()
+        self._stream: FeatureStream
         self._steps: int
         self._torn: bool
+        self._ended: bool
         self.reset()
+        #: one row of outputs at the end decides, without a context: no copy is needed for the tentative piece
+        self._is_short = not target.per_step and type(self._stream).encode is FeatureStream.encode
 
-    def push(self, event: Any) -> P:
-        """Take one raw event and return the prediction for everything so far.
+    def push(self, event: Any) -> Update:
+        """Take one raw event.
 
         Args:
             event: the next piece of the sequence, as the features take it: text, a row, several rows.
 
+        Returns:
+            what is final by this event, and what would follow if the sequence ended here.
+
         Raises:
-            InputError: the event is not of the kind that the features take; the session is as it was before.
+            InputError: the event is not of the kind that the features take, and the session is as it was before; or
+                the sequence has ended.
         """
-        if self._torn:
-            self._refuse_if_torn()
+        if self._torn or self._ended:
+            self._refuse()
+        if not self._is_short:
+            return Update(self.advance(event), self.prediction())
         stream, live = self._stream, self._live
         steps = stream.push(event)
         if count := len(steps):
@@ -103,41 +168,72 @@ class Session(Generic[P]):
             live.advance(steps)
             self._steps += count
             self._torn = False
-        return self._present(live.scores(stream.pending()))
+        return Update(None, self._answer(live.scores(stream.pending())))
 
-    def advance(self, event: Any) -> None:
-        """Take one raw event without making a prediction.
+    def advance(self, event: Any) -> Any:
+        """Take one raw event without a guess at the rest; return what is final by it, None if nothing is.
 
         Raises:
             InputError: as for :meth:`push`.
         """
-        self._refuse_if_torn()
-        steps = self._stream.push(event)
-        if len(steps):
-            self._torn = True  # an interrupt in the model would leave the features one event ahead of it
-            self._live.advance(steps)
-            self._steps += len(steps)
-            self._torn = False
+        if self._torn or self._ended:
+            self._refuse()
+        encoded = self._stream.encode(event)
+        (steps,) = encoded.inputs.values()
+        if self._is_short and not len(steps):
+            return None
+        self._torn = True  # an interrupt in the model would leave the features one event ahead of it
+        outputs = self._live.advance(steps)
+        self._steps += len(steps)
+        final = None if self._is_short else self._present([self._decoder.push(outputs, encoded.context)])
+        self._torn = False
+        return final
 
-    def prediction(self) -> P:
-        """Return the prediction for everything so far; before any event, that of the initial state."""
-        self._refuse_if_torn()
-        return self._present(self._live.scores(self._stream.pending()))
+    def finish(self) -> Update:
+        """End the sequence: return the rest as final. :meth:`reset` begins another one.
+
+        Raises:
+            InputError: the sequence has ended already.
+        """
+        if self._torn or self._ended:
+            self._refuse()
+        self._torn = True
+        if self._is_short:
+            steps = self._stream.pending()
+            self._live.advance(steps)
+            final = self._answer(self._live.scores(steps[:0]))
+        else:
+            encoded = self._stream.finish()
+            (steps,) = encoded.inputs.values()
+            outputs = np.concatenate([self._live.advance(steps), self._live.finish()])
+            final = self._present([self._decoder.push(outputs, encoded.context), self._decoder.finish()])
+        self._steps += len(steps)
+        self._torn, self._ended = False, True
+        return Update(final, None)
+
+    def prediction(self) -> Any:
+        """Return what :meth:`finish` would add; of a model with one prediction an item, the prediction so far."""
+        if self._torn or self._ended:
+            self._refuse()
+        if self._is_short:
+            return self._answer(self._live.scores(self._stream.pending()))
+        return self.fork().finish().final
 
     def reset(self) -> None:
         """Forget everything: the session is as it was when made."""
         self._live.set_state(self._begin)
-        self._stream = self._features.stream()
+        self._stream, self._decoder = self._features.stream(), self._target.stream()
         self._steps = 0
-        self._torn = False
+        self._torn = self._ended = False
 
-    def fork(self) -> Session[P]:
+    def fork(self) -> Self:
         """Return a second session that goes on from here; neither is influenced by the other."""
         other = copy.copy(self)
         other._live = self._model.live()
         other._live.set_state(self._live.get_state())
-        other._stream = self._features.stream()
+        other._stream, other._decoder = self._features.stream(), self._target.stream()
         other._stream.set_state(copy.deepcopy(self._stream.get_state()))
+        other._decoder.set_state(copy.deepcopy(self._decoder.get_state()))
         return other
 
     @property
@@ -148,22 +244,21 @@ class Session(Generic[P]):
     @property
     def state(self) -> list[Array]:
         """A copy of the model's state after the steps that are certain."""
-        return self._live.get_state()
+        return list(self._live.get_state())
 
     def get_state(self) -> bytes:
         """Return everything that the session remembers, as bytes to be kept anywhere.
 
         The bytes hold JSON and safetensors, a version and a checksum, and go with the weights and features
         that they came from. The same session always gives the same bytes.
+
+        Raises:
+            InputError: the sequence has ended.
         """
-        self._refuse_if_torn()
-        stream = self._stream.get_state()
-        session = {"fingerprint": self._model.fingerprint, "steps": self._steps, "stream": stream}
-        text = json.dumps(session, sort_keys=True, separators=(",", ":")).encode()
-        arrays = pack("state", {f"{index:06d}": array for index, array in enumerate(self._live.get_state())})
-        rest = len(text).to_bytes(4, "little") + text + arrays
-        version = _VERSION.to_bytes(2, "little")
-        return _MAGIC + version + hashlib.sha256(version + rest).digest() + rest
+        if self._torn or self._ended:
+            self._refuse()
+        fields = {"fingerprint": self._model.fingerprint, "steps": self._steps, "stream": self._stream.get_state()}
+        return write_state({**fields, "target": self._decoder.get_state()}, self._live.get_state())
 
     def set_state(self, data: bytes) -> None:
         """Put back what :meth:`get_state` returned, here or in another process; the rest follows bit for bit.
@@ -175,76 +270,51 @@ class Session(Generic[P]):
             InputError: the bytes are not a state, cut short, changed, from a newer Rekur or from another
                 model; the session is as it was before.
         """
-        session, arrays = _open(data)
-        if session.get("fingerprint") != self._model.fingerprint:
-            ours, theirs = self._model.fingerprint[:12], str(session.get("fingerprint"))[:12]
-            fix = f"A state only goes with the weights and features it came from. {_FRESH}"
-            raise _refusal(f"one of the model {theirs}…", f"one of the model {ours}…", fix)
-        state = [arrays[name] for name in sorted(arrays)]
+        fields, state = read_state(data)
+        if fields.get("fingerprint") != self._model.fingerprint:
+            ours, theirs = self._model.fingerprint[:12], str(fields.get("fingerprint"))[:12]
+            fix = f"A state only goes with the weights and features it came from. {FRESH}"
+            raise refusal(f"one of the model {theirs}…", f"one of the model {ours}…", fix)
         live = self._model.live()
-        want, have = _shapes(live.get_state()), _shapes(state)
-        steps, remembered = session.get("steps"), session.get("stream")
+        want, have = shapes(live.get_state()), shapes(state)
+        steps, remembered, decoded = fields.get("steps"), fields.get("stream"), fields.get("target", {})
         if want != have or not isinstance(steps, int) or not isinstance(remembered, dict):
-            raise _refusal(f"arrays {have}", f"arrays {want}", _FRESH)
-        stream = self._features.stream()
+            raise refusal(f"arrays {have}", f"arrays {want}", FRESH)
+        stream, decoder = self._features.stream(), self._target.stream()
         stream.set_state(remembered)
+        if "target" in fields:  # states of version 1 have none
+            try:
+                decoder.set_state(decoded)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise refusal("a state of another target", "that of this target", FRESH) from error
         live.set_state(state)
-        self._live, self._stream, self._steps, self._torn = live, stream, steps, False
+        self._live, self._stream, self._decoder, self._steps = live, stream, decoder, steps
+        self._torn = self._ended = False
 
     @classmethod
-    def restore(cls, data: bytes, model: StepModel, features: Features, present: Callable[[Array], P]) -> Self:
+    def restore(cls, data: bytes, model: StepModel, features: Features, target: Decoder) -> Self:
         """Return a new session that goes on where the one that gave ``data`` stood.
 
         Raises:
             InputError: as for :meth:`set_state`.
         """
-        session = cls(model, features, present)
+        session = cls(model, features, target)
         session.set_state(data)
         return session
 
-    def _refuse_if_torn(self) -> None:
+    def _present(self, pieces: list[tuple[Any, Any]]) -> Any:
+        """Return pieces of a prediction, each with its context, as a person reads them; None without any."""
+        pieces = [(piece, context) for piece, context in pieces if piece is not None]
+        if not pieces:
+            return None
+        context = reduce(join_contexts, [context for _, context in pieces])
+        return self._target.present(self._target.join([piece for piece, _ in pieces]), context)
+
+    def _refuse(self) -> None:
         if self._torn:
             expected = "reset(), or set_state() with a state from before it"
             raise InputError(describe("session", "a push that was cut short", expected))
+        raise InputError("session: got a call after finish(); expected reset(), which begins another sequence.")
 
     def __repr__(self) -> str:
         return f"Session(model={self._model.fingerprint[:12]}…, steps={self._steps})"
-
-
-def _open(data: Any) -> tuple[Mapping[str, Any], dict[str, Array]]:
-    """Return the JSON part and the arrays of a state, or say why it is none."""
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise _refusal(f"a {type(data).__name__}", "the bytes that get_state() returned")
-    data = bytes(data)
-    if data[: len(_MAGIC)] != _MAGIC[: len(data)] or not data:
-        raise _refusal(_said(data), "the bytes that get_state() returned")
-    at = len(_MAGIC)
-    version, checksum, rest = data[at : at + 2], data[at + 2 : at + 34], data[at + 34 :]
-    if len(data) < _HEAD or hashlib.sha256(version + rest).digest() != checksum:
-        expected = "a state with the checksum that it was saved with"
-        raise _refusal(_said(data), expected, f"The bytes were cut short or changed. {_FRESH}")
-    if int.from_bytes(version, "little") > _VERSION:
-        got = f"version {int.from_bytes(version, 'little')}"
-        raise _refusal(got, f"version {_VERSION} or lower", "It needs a newer Rekur.")
-    length = int.from_bytes(rest[:4], "little")
-    try:
-        session = json.loads(rest[4 : 4 + length])
-        arrays = unpack(rest[4 + length :])
-    except (ValueError, RecursionError) as error:
-        raise _refusal(_said(data), "JSON and arrays", _FRESH) from error
-    if not isinstance(session, dict):
-        raise _refusal(_said(data), "JSON and arrays", _FRESH)
-    return session, arrays
-
-
-def _refusal(got: str, expected: str, fix: str = "") -> InputError:
-    text = f"state: got {got}; expected {expected}."
-    return InputError(f"{text} {fix}" if fix else text)
-
-
-def _shapes(state: list[Array]) -> str:
-    return ", ".join(f"{array.dtype}{list(array.shape)}" for array in state) or "none"
-
-
-def _said(data: bytes) -> str:
-    return f"{len(data)} bytes that start with {data[:8].hex(' ')}" if data else "0 bytes"

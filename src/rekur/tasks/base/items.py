@@ -349,7 +349,7 @@ class SequenceEstimator(PredictionMixin, Estimator):
         items = EncodedItems({"steps": steps}, np.empty(0), np.arange(len(steps)))
         return cast(NDArray[Any], run(self.model_, items))
 
-    def stream(self) -> Session[Any]:
+    def stream(self) -> Session:
         """Return a live session: push raw events, get the prediction so far.
 
         Raises:
