@@ -12,7 +12,7 @@ from rekur import Regressor
 from rekur.data import Corpus, EncodedItems, Ragged
 from rekur.errors import InputError
 from rekur.features import Encoded, SeriesFeatures
-from rekur.targets import Target, TargetStream, join_contexts
+from rekur.targets import KINDS, Target, TargetStream, join_contexts
 
 
 class Signs(Target):
@@ -152,14 +152,14 @@ def test_encoded_items_have_ragged_targets_and_every_input_in_their_fingerprint(
     assert changed.contexts_of(items.rows) == [None, None]
 
 
-def test_a_network_of_one_row_an_item_is_refused_for_a_target_of_steps() -> None:
+def test_a_network_of_one_row_an_item_is_refused_for_a_target_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     class Model(Regressor):
-        def _learn_target(self, labels: Any, features: Any, place_of: Any = None) -> Any:
-            return Signs()
+        target = "signs"
 
-        def _make_plan(self, prepared: Any) -> Any:
+        def make_head(self, target: Target, train_set: EncodedItems) -> Any:
             raise AssertionError("refused before any plan is made")
 
+    monkeypatch.setitem(KINDS, "signs", Signs)
     series = [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]] * 4
     labels = [[1, 1], [1], [1, 1, 1]] * 4
     with pytest.raises(InputError, match="network: got one row of outputs an item; expected one output a step"):

@@ -89,9 +89,19 @@ class Corpus:
 
         return Corpus(read, self.name, self._place, list(channels), self._kind)
 
-    def items(self, chosen: NDArray[np.bool_] | None = None) -> Iterable[Any]:
-        """Return the items, or those of the chosen examples; they can be read again and again."""
-        return _Items(self, chosen)
+    def part(self, chosen: NDArray[np.bool_]) -> Corpus:
+        """Return the chosen of the examples, (N,), as a corpus; itself if all are."""
+        if chosen.all():
+            return self
+
+        def read() -> Iterator[Example]:
+            return (example for example, use in zip(self._read(), chosen, strict=True) if use)
+
+        return Corpus(read, self.name, self._place, self.channels, self._kind)
+
+    def items(self) -> Iterable[Any]:
+        """Return the items; they can be read again and again."""
+        return _Items(self)
 
     def encode(self, features: Encodes) -> tuple[dict[str, Ragged], list[Any]]:
         """Return the inputs of all items by name, on disk where they are many, and their contexts (N,)."""
@@ -133,15 +143,14 @@ class Corpus:
 
 
 class _Items:
-    """The items of a corpus, or those of the chosen examples."""
+    """The items of a corpus."""
 
-    def __init__(self, corpus: Corpus, chosen: NDArray[np.bool_] | None) -> None:
-        self._corpus, self._chosen = corpus, chosen
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
 
     def __iter__(self) -> Iterator[Any]:
-        for number, example in enumerate(self._corpus):
-            if self._chosen is None or self._chosen[number]:
-                yield example.item
+        for example in self._corpus:
+            yield example.item
 
 
 class Labels(NamedTuple):

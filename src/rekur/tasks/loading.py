@@ -12,6 +12,7 @@ import torch
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
+from rekur.targets import restore_target
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.classify.classifier import Classifier
 from rekur.tasks.language.language_model import LanguageModel
@@ -90,7 +91,7 @@ def _restored(config: dict[str, Any]) -> Any:
     task: Any = TASKS[config["task"]](**config["options"])
     training = config["training"]
     task.chosen_ = training["chosen"]
-    task._restore_targets(config["targets"])
+    task.target_ = restore_target(config["targets"], task.task)
     task._restore_model(config["model"])
     task.columns_ = config.get("columns", {})
     best = training.get("best_score")

@@ -9,13 +9,12 @@ import platform
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import sklearn.exceptions
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from rekur import _check
 from rekur._version import __version__
@@ -24,11 +23,11 @@ from rekur.features import Features
 from rekur.lower import program_files
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
+from rekur.targets import Target
 from rekur.tasks.base.card import card
-from rekur.tasks.base.early import announce
-from rekur.tasks.base.prepared import Prepared
-from rekur.tasks.base.recipe import TRAIN_OPTIONS
-from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainOptions, TrainResult, train
+from rekur.tasks.base.driver import Course, Stages, fit
+from rekur.tasks.base.task import Task
+from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainResult
 from rekur.train.world import current
 
 
@@ -36,73 +35,27 @@ class UntrainedError(NotFittedError, sklearn.exceptions.NotFittedError):  # type
     """A model was used before ``fit``; the error of scikit-learn's too, so that its tools recognize it."""
 
 
-class Estimator(BaseEstimator):  # type: ignore[misc]
+class Estimator(Task, BaseEstimator):  # type: ignore[misc]
     """A task: its constructor stores options, ``fit`` learns, and what was learnt ends in an underscore."""
 
-    task: ClassVar[str]
-    #: the option that bounds the steps of a row
-    steps_option: ClassVar[str]
-    #: the options that the course of a training depends on
-    run_options: ClassVar[tuple[str, ...]]
-    seed: int
     verbose: bool
     model_: Any
     features_: Features
+    target_: Target
     metrics_: dict[str, Any]
     history_: History
     result_: TrainResult
-    chosen_: dict[str, Any]
     monitor_: tuple[str, bool]
     fingerprint_: str
-
-    @abstractmethod
-    def _target_state(self) -> dict[str, Any]:
-        """Return what was learnt beside features and weights, as plain JSON for the bundle."""
-
-    @abstractmethod
-    def _restore_targets(self, saved: dict[str, Any]) -> None:
-        """Put back what :meth:`_target_state` returned."""
 
     @abstractmethod
     def _restore_model(self, spec: dict[str, Any]) -> None:
         """Make the untrained model of a specification."""
 
-    # ── what a task defines for the driver ───────────────────────────────────────────────────────────────────
-
     @abstractmethod
-    def check_options(self) -> None:
-        """Raise for every option that is wrong whatever the data are."""
+    def make_stages(self) -> Stages:
+        """Return the stages of a training: of whole items, or of streams in chunks."""
 
-    @abstractmethod
-    def _prepare(self, corpus: Any, valid: Any, begun: dict[str, Any] | None) -> Prepared:
-        """Learn features and target from the training items alone, and return both parts as the network reads them.
-
-        Args:
-            corpus: the training data.
-            valid: the validation data; None holds a share of ``corpus`` out.
-            begun: the identity of the run that goes on with other data, whose features and target are taken over.
-        """
-
-    @abstractmethod
-    def _choose(self, prepared: Any) -> dict[str, Any]:
-        """Return all options, those that were left open chosen by the training data."""
-
-    @abstractmethod
-    def _make_network(self, prepared: Any, begun: dict[str, Any] | None) -> nn.Module:
-        """Return the untrained network, set up by the training data."""
-
-    @abstractmethod
-    def _make_plan(self, prepared: Any) -> tuple[Any, str]:
-        """Return the plan of the training, and a description of its data in words."""
-
-    @abstractmethod
-    def _report(self, prepared: Any, plan: Any, reporter: Reporter) -> None:
-        """Score the kept weights, and the baseline beside them, on the validation data: ``metrics_``."""
-
-    # ── the driver ───────────────────────────────────────────────────────────────────────────────────────────
-
-    @torch.inference_mode(False)
-    @torch.enable_grad()
     def fit_corpus(
         self,
         corpus: Any,
@@ -124,37 +77,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             checkpoints: keep the state of the training; see :class:`rekur.train.Checkpoints`.
             on_evaluation: is given the row of each evaluation; training ends where it returns True.
         """
-        reporter = self._reporter(reporter)
-        self.check_options()
-        begun = None if checkpoints is None else checkpoints.begun()
-        prepared = self._prepare(corpus, valid, begun)
-        for note in prepared.notes:
-            reporter.say(note)
-        self.history_ = history or History()
-        self.chosen_ = self._choose(prepared)
-        self.model_ = self._make_network(prepared, begun)
-        self._check_outputs()
-        plan, what = self._make_plan(prepared)
-        if checkpoints is not None:
-            checkpoints.identify(
-                task=self.task,
-                model=self.model_.spec.to_dict(),
-                options={name: self.chosen_[name] for name in self.run_options},
-                data=prepared.fingerprint,
-                reads=prepared.reads,
-            )
-        self._train(plan, what, reporter=reporter, checkpoints=checkpoints, on_evaluation=on_evaluation)
-        self._report(prepared, plan, reporter)
+        course = Course(
+            reporter=self._reporter(reporter),
+            history=history or History(),
+            checkpoints=checkpoints,
+            on_evaluation=on_evaluation,
+        )
+        fit(self, self.make_stages(), corpus, valid, course)
         return self
-
-    def _check_outputs(self) -> None:
-        """Raise if the target needs one output a step and the network gives one row an item, or the reverse."""
-        target, gives_steps = getattr(self, "target_", None), getattr(self.model_, "per_step", False)
-        if target is not None and target.per_step != gives_steps:
-            rows = ("one row of outputs an item", "one output a step")
-            fix = "Read every step and use no pool." if target.per_step else "Pool the steps of an item."
-            expected = f"{rows[target.per_step]}, which the target '{target.kind}' needs"
-            raise InputError(f"network: got {rows[gives_steps]}; expected {expected}. {fix}")
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -180,39 +110,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         super().set_params(**params)
         return self
 
-    def _train(
-        self,
-        plan: Any,
-        what: str,
-        *,
-        reporter: Reporter,
-        checkpoints: Checkpoints | None,
-        on_evaluation: Callable[[dict[str, Any]], bool] | None,
-    ) -> None:
-        """Say in words ``what`` is trained, and train it; all that is random follows from the seed."""
-        self.monitor_ = (plan.monitor, plan.larger_is_better)
-        options = self._train_options()
-        announce(self.model_, plan, options, reporter, what, steps_option=self.steps_option)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.result_ = train(
-                self.model_,
-                plan,
-                options,
-                history=self.history_,
-                reporter=reporter,
-                checkpoints=checkpoints,
-                on_evaluation=on_evaluation,
-            )
-
     def _reporter(self, reporter: Reporter | None) -> Reporter:
         """Return whom to tell; of several processes the first one tells."""
         if current().rank:
             return Silent()
         return reporter or (Lines() if self.verbose else Silent())
-
-    def _train_options(self) -> TrainOptions:
-        return TrainOptions(**{name: self.chosen_[name] for name in TRAIN_OPTIONS})
 
     def save(self, folder: str | Path, *, overwrite: bool = False, carry_over: bool = False) -> Path:
         """Write the model as a bundle: a folder of JSON and safetensors, whole or not at all.
@@ -247,7 +149,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         return {
             "task": self.task,
             "model": self.model_.spec.to_dict(),
-            "targets": self._target_state(),
+            "targets": {"kind": self.target_.kind, **self.target_.to_dict()},
             "options": self.get_params(deep=False),
             "columns": getattr(self, "columns_", {}),
             "training": {

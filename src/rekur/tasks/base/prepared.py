@@ -6,11 +6,12 @@ Axes: N items.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rekur.data import EncodedItems, Tokens
+from rekur.data import Corpus, EncodedItems, Tokens
+from rekur.features import Features, TextFeatures
+from rekur.targets import NextTarget, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +19,14 @@ class Prepared:
     """What every training reads.
 
     Attributes:
+        features: fitted on the training data.
+        target: learnt from them.
         notes: sentences on the data that a person is told before the training.
         reads: how raw items become what the model reads and predicts, plain JSON: features and targets.
     """
 
+    features: Features
+    target: Target
     notes: list[str]
     reads: dict[str, Any]
 
@@ -38,14 +43,14 @@ class PreparedItems(Prepared):
     Attributes:
         train: items to train on.
         valid: items to validate on.
-        train_items: the former as they were read; they can be read again.
-        valid_items: the latter.
+        examples: the former as they were read; they can be read again.
+        valid_examples: the latter.
     """
 
     train: EncodedItems
     valid: EncodedItems
-    train_items: Iterable[Any]
-    valid_items: Iterable[Any]
+    examples: Corpus
+    valid_examples: Corpus
 
     @property
     def fingerprint(self) -> str:
@@ -63,6 +68,8 @@ class PreparedText(Prepared):
         by_heart: nothing was held out, and the text is learnt by heart.
     """
 
+    features: TextFeatures
+    target: NextTarget
     train: Tokens
     valid: Tokens
     by_heart: bool

@@ -6,7 +6,6 @@ Axes: N items, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,13 +14,11 @@ from sklearn.base import ClassifierMixin
 
 from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
-from rekur.features import Features
-from rekur.models import SequenceModel
-from rekur.models.heads import LabelHead
-from rekur.targets import LabelTarget
+from rekur.models.heads import Head, LabelHead
+from rekur.targets import LabelTarget, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base.items import SequenceEstimator
-from rekur.tasks.base.plan import Monitor
+from rekur.tasks.base.task import Monitor
 from rekur.tasks.classify.naive_bayes import bayes_start
 
 #: validation items below which the loss, not the share that is right, decides which weights are kept
@@ -55,6 +52,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "classify"
+    target: ClassVar[str] = "label"
+    stratified: ClassVar[bool] = True
     target_: LabelTarget
 
     def __init__(
@@ -77,22 +76,15 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         """Return how labels are read from a file."""
         return "classes" if self.multi_label else "class"
 
-    # ── targets ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the driver asks ─────────────────────────────────────────────────────────────────────────────────
 
-    def _learn_target(
-        self, labels: list[Any], features: Features | None, place_of: Callable[[int], str] | None = None
-    ) -> LabelTarget:
-        return LabelTarget.learn(labels, features, place_of=place_of, multi_label=self.multi_label)
+    def target_options(self) -> dict[str, Any]:
+        """Return whether an item may have several labels."""
+        return {"multi_label": self.multi_label}
 
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """The labels, in order; (K,)."""
-        return self.target_.classes
-
-    # ── training ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _make_head(self, train_set: EncodedItems) -> LabelHead:
-        targets, count = train_set.truth, self.target_.size
+    def make_head(self, target: Target, train_set: EncodedItems) -> Head:
+        """Return the cross entropy with the weights and the smoothing of the options."""
+        targets, count = train_set.truth, target.size
         weight = None
         if self.class_weight == "balanced":
             frequency = targets.sum(axis=0) if self.multi_label else np.bincount(targets, minlength=count)
@@ -100,16 +92,23 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         smoothing = self.chosen_["label_smoothing"]
         return LabelHead(count, multi_label=self.multi_label, weight=weight, smoothing=smoothing)
 
-    def _monitor(self, items: int) -> Monitor:
+    def make_monitor(self, target: Target, items: int) -> Monitor:
+        """Return the metric that decides, or of few items the loss."""
         # the share that is right says more than the loss, which one sure mistake spoils; of few items it says little
         if items < FEW_ITEMS:
-            return super()._monitor(items)
+            return super().make_monitor(target, items)
         # the standard error of a share of 0.9; one-standard-error rule, Breiman et al. 1984
-        return Monitor(f"valid_{self.target_.decides}", True, 0.3 / math.sqrt(items))
+        return Monitor(f"valid_{target.decides}", True, 0.3 / math.sqrt(items))
 
-    def _start(self, network: SequenceModel, train_set: EncodedItems) -> None:
+    def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
+        """Start the embedding at what counting says of each token."""
         if self.chosen_["bayes_start"] and network.embedding is not None:
-            bayes_start(network.embedding.weight, train_set, len(self.classes_), self.chosen_["bayes_start"])
+            bayes_start(network.embedding.weight, train_set, target.size, self.chosen_["bayes_start"])
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, in order; (K,)."""
+        return self.target_.classes
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the inputs, and whether an item may have several labels."""

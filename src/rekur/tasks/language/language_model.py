@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
-from rekur.data.overlap import shared_texts
+from rekur.data import Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
@@ -22,16 +21,11 @@ from rekur.runtime import GenerationMixin, documents
 from rekur.runtime.generation import records_of_tokens
 from rekur.targets import NextTarget
 from rekur.tasks.base.estimator import Estimator
-from rekur.tasks.base.guess import Guess
-from rekur.tasks.base.prepared import PreparedText
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache, run_adapting
-from rekur.tasks.language.held_out import hold_out, is_shorter
-from rekur.tasks.language.language_checks import check_options, check_vocabulary
-from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
-from rekur.tasks.language.ngram import NGram
-from rekur.train import Reporter
-from rekur.train.world import current
+from rekur.tasks.language.language_checks import check_options
+from rekur.tasks.language.language_plan import run
+from rekur.tasks.language.text_stages import TextStages
 
 
 class LanguageModel(GenerationMixin, Estimator):
@@ -109,6 +103,9 @@ class LanguageModel(GenerationMixin, Estimator):
     """
 
     task: ClassVar[str] = "language"
+    target: ClassVar[str] = "next"
+    reads: ClassVar[str] = "texts"
+    chunk: ClassVar[str] = "chunk_length"
     steps_option: ClassVar[str] = "chunk_length"
     run_options = recipe.RUN_OPTIONS
     target_: NextTarget
@@ -229,100 +226,14 @@ class LanguageModel(GenerationMixin, Estimator):
         """Raise for every option that is wrong whatever the texts are."""
         check_options(self.get_params(deep=False))
 
-    def _prepare(self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None) -> PreparedText:
-        train_set, valid_set = self._encode(corpus, valid, begun)
-        notes = []
-        if valid is not None and valid_set is not None:
-            notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[self.tokens]))
-        if valid_set is None:
-            notes.append(recipe.by_heart_note(len(train_set)))
-        reset = len(train_set.starts) > 1 if self.reset is None else self.reset
-        self.target_ = NextTarget(self.features_.size, reset=reset)
-        return PreparedText(
-            notes=[note for note in notes if note is not None],
-            reads={"features": self.features_.to_dict()},
-            train=train_set,
-            valid=train_set if valid_set is None else valid_set,
-            by_heart=valid_set is None,
-        )
+    def make_stages(self) -> TextStages:
+        """Return the stages of a training on streams in chunks."""
+        return TextStages(self)
 
-    def _choose(self, prepared: PreparedText) -> dict[str, Any]:
-        text, options = prepared.train, self.get_params(deep=False)
-        documents = len(text.starts) if self.target_.reset else 1
-        facts = recipe.Facts.of(self.tokens, len(text.ids), self.features_.size, options, documents)
-        return recipe.fill(options, facts)
-
-    def _make_network(self, prepared: PreparedText, begun: dict[str, Any] | None) -> LanguageNetwork:
-        return new_network(self.chosen_, prepared.train, self.features_.size, self.target_.reset, begun)
-
-    def _make_plan(self, prepared: PreparedText) -> tuple[LanguagePlan, str]:
-        world, text = current(), prepared.train
-        streams = StreamBatches(
-            text.ids,
-            text.starts,
-            batch_size=self.chosen_["batch_size"],
-            chunk_length=self.chosen_["chunk_length"],
-            jitter=self.jitter,
-            seed=self.seed,
-            rank=world.rank,
-            size=world.size,
-            reset=self.target_.reset,
-        )
-        plan = LanguagePlan(self.model_, streams, prepared.valid, reset=self.target_.reset, by_heart=prepared.by_heart)
-        validated = "" if prepared.by_heart else f", {len(prepared.valid.ids):,} to validate on"
-        return plan, f"{len(text.ids):,} tokens to train on{validated}; vocabulary of {self.features_.size:,}"
-
-    def _encode(
-        self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None
-    ) -> tuple[Tokens, Tokens | None]:
-        """Return the training and the validation text as token numbers; the vocabulary is that of the training text.
-
-        Of a text that is too short, nothing is held out, and None is returned for validation.
-        """
-        if valid is None:
-            if self.valid_fraction is None and is_shorter(corpus, recipe.SHORT_CHARACTERS):
-                tokens = self._encode_training(corpus, begun)
-                if len(tokens) < recipe.SHORT:
-                    return tokens, None
-            corpus, valid = hold_out(corpus, self.valid_fraction or recipe.VALID_FRACTION, self.seed)
-        return self._encode_training(corpus, begun), encode_texts(valid, self.features_)
-
-    def _encode_training(self, corpus: Pieces, begun: dict[str, Any] | None) -> Tokens:
-        """Learn the vocabulary of the training text, and return the text as token numbers."""
-        if begun is not None:
-            self.features_ = TextFeatures.from_dict(begun["reads"]["features"])
-        else:
-            options = {**recipe.text_options(self.tokens), **(self.feature_options or {})}
-            self.features_ = TextFeatures(self.tokens, **options)
-            self.features_.fit(piece for _, piece in corpus.pieces())
-        check_vocabulary(self.features_)
-        return encode_texts(corpus, self.features_)
-
-    def _report(self, prepared: PreparedText, plan: LanguagePlan, reporter: Reporter) -> None:
-        # a text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts
-        train_set, valid_set, by_heart = prepared.train, prepared.valid, prepared.by_heart
-        rows = parts_of(self.model_, len(valid_set.ids))
-        each = run(self.model_, valid_set.ids, valid_set.starts, reset=self.target_.reset, rows=rows)
-        scores = self._report_of(each, valid_set)
-        counts = np.bincount(train_set.ids, minlength=self.features_.size) + 1.0
-        nats = np.log(counts.sum() / counts)
-        Guess(
-            name="each token by how often it occurs in the training text",
-            measure="loss",
-            split="training text" if by_heart else "validation text",
-            model=each.astype(np.float64),
-            guess=nats[valid_set.ids],
-            training=float(nats[train_set.ids].mean()),
-        ).check(self.result_, self._train_options(), reporter)
-        if by_heart:
-            self.metrics_ = {"split": "training", **scores, "loss_interval": None, "perplexity_interval": None}
-            return
-        self.metrics_ = {"split": "validation", **scores}
-        if self.baseline and self.result_.stopped != "interrupted":
-            order = recipe.BASELINE_ORDER[self.tokens]
-            counted = NGram(order, self.features_.size).fit(train_set.ids)
-            scores = self._report_of(counted.nats(np.asarray(valid_set.ids)).astype(np.float32), valid_set)
-            self.metrics_["baseline"] = {"name": f"{order}-gram", **scores}
+    def make_features(self, corpus: Any) -> TextFeatures:
+        """Return features of text with the tokens of the options, not fitted yet."""
+        options = {**recipe.text_options(self.tokens), **(self.feature_options or {})}
+        return TextFeatures(self.tokens, **options)
 
     def evaluate_corpus(
         self, corpus: Pieces, *, dynamic: DynamicEvaluation | None = None, cache: NeuralCache | None = None
@@ -363,12 +274,6 @@ class LanguageModel(GenerationMixin, Estimator):
         """Return the mean log-probability of a character, in nats; higher is better, as scikit-learn wants it."""
         scores = self.evaluate(X)
         return -float(scores["nats"]) / max(1, int(scores["characters"]))
-
-    def _target_state(self) -> dict[str, Any]:
-        return {"kind": self.target_.kind, **self.target_.to_dict()}
-
-    def _restore_targets(self, saved: dict[str, Any]) -> None:
-        self.target_ = NextTarget.from_dict(saved)
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build_language(LanguageSpec.from_dict(spec))

@@ -5,17 +5,15 @@ Axes: N items.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
-from rekur.features import Features
-from rekur.models.heads import NumberHead
-from rekur.targets import NumberTarget
+from rekur.models.heads import Head, NumberHead
+from rekur.targets import NumberTarget, Target
 from rekur.targets.labels import numbers_of, weights_of
 from rekur.tasks.base.items import SequenceEstimator
 
@@ -44,6 +42,7 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     task: ClassVar[str] = "regress"
+    target: ClassVar[str] = "number"
     target_: NumberTarget
     label_type = "number"
 
@@ -62,10 +61,9 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
         return float(r2_score(truth, predicted, sample_weight=weights_of(sample_weight, len(truth))))
 
-    def _learn_target(
-        self, labels: list[Any], features: Features | None, place_of: Callable[[int], str] | None = None
-    ) -> NumberTarget:
-        return NumberTarget.learn(labels, features, place_of=place_of)
+    def make_head(self, target: Target, train_set: EncodedItems) -> Head:
+        """Return the squared error of the standardized number."""
+        return NumberHead(cast(NumberTarget, target).scale)
 
     @property
     def target_mean_(self) -> float:
@@ -76,6 +74,3 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     def target_scale_(self) -> float:
         """Standard deviation of the training targets."""
         return self.target_.scale
-
-    def _make_head(self, train_set: EncodedItems) -> NumberHead:
-        return NumberHead(self.target_.scale)

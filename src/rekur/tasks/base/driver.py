@@ -1,0 +1,147 @@
+"""The driver of every training: data, features and target, network, loop, scores, in this order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from rekur.errors import InputError
+from rekur.tasks.base.early import announce
+from rekur.tasks.base.prepared import Prepared
+from rekur.tasks.base.recipe import TRAIN_OPTIONS
+from rekur.tasks.base.task import Task
+from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
+
+
+class Stages(ABC):
+    """The stages of a training that depend on how its data are cut: into whole items, or into chunks of streams."""
+
+    @abstractmethod
+    def prepare(self, corpus: Any, valid: Any, begun: dict[str, Any] | None) -> Prepared:
+        """Learn features and target from the training data alone, and return both parts as the network reads them.
+
+        Args:
+            corpus: the training data.
+            valid: the validation data; None holds a share of ``corpus`` out.
+            begun: the identity of the run that is resumed with other data, whose features and target are taken over.
+        """
+
+    @abstractmethod
+    def choose_options(self, prepared: Any) -> dict[str, Any]:
+        """Return all options, those that were left open chosen by the training data."""
+
+    @abstractmethod
+    def make_network(self, prepared: Any, begun: dict[str, Any] | None) -> nn.Module:
+        """Return the untrained network, set up by the training data."""
+
+    @abstractmethod
+    def make_plan(self, network: Any, prepared: Any) -> tuple[Any, str]:
+        """Return the plan of the training, and a description of its data in words."""
+
+    @abstractmethod
+    def report(self, trained: Trained, prepared: Any, plan: Any, reporter: Reporter) -> dict[str, Any]:
+        """Return the scores of the kept weights on the validation data, with those of a rival."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a training is watched.
+
+    Attributes:
+        reporter: tells a person how it goes.
+        history: takes one row an evaluation.
+        checkpoints: keep the state of the training; None keeps nothing.
+        on_evaluation: is given the row of each evaluation; training ends where it returns True.
+    """
+
+    reporter: Reporter
+    history: History
+    checkpoints: Checkpoints | None = None
+    on_evaluation: Callable[[dict[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network that was trained.
+
+    Attributes:
+        network: it has the kept weights.
+        result: how the training ended.
+        options: of the loop.
+    """
+
+    network: Any
+    result: TrainResult
+    options: TrainOptions
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> None:
+    """Train a task; what was learnt becomes its attributes.
+
+    Args:
+        task: an estimator, a :class:`Task`.
+        stages: of its training.
+        corpus: what to train on.
+        valid: what to validate on; None holds a share of ``corpus`` out.
+        course: how the training is watched.
+    """
+    reporter, checkpoints = course.reporter, course.checkpoints
+    task.check_options()
+    begun = None if checkpoints is None else checkpoints.begun()
+    prepared = stages.prepare(corpus, valid, begun)
+    for note in prepared.notes:
+        reporter.say(note)
+    task.features_, task.target_ = prepared.features, prepared.target
+    task.history_ = course.history
+    task.chosen_ = stages.choose_options(prepared)
+    network = stages.make_network(prepared, begun)
+    _check_outputs(prepared.target, network)
+    task.model_ = network
+    plan, words = stages.make_plan(network, prepared)
+    if checkpoints is not None:
+        checkpoints.identify(
+            task=task.task,
+            model=task.model_.spec.to_dict(),
+            options={name: task.chosen_[name] for name in task.run_options},
+            data=prepared.fingerprint,
+            reads=prepared.reads,
+        )
+    task.monitor_ = (plan.monitor, plan.larger_is_better)
+    options = TrainOptions(**{name: task.chosen_[name] for name in TRAIN_OPTIONS})
+    announce(network, plan, options, reporter, words, steps_option=task.steps_option)
+    task.result_ = _train(task, network, plan, options, course)
+    trained = Trained(network=network, result=task.result_, options=options)
+    task.metrics_ = stages.report(trained, prepared, plan, reporter)
+
+
+def _train(task: Task, network: nn.Module, plan: Any, options: TrainOptions, course: Course) -> TrainResult:
+    """Train a network; everything random follows from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        return train(
+            network,
+            plan,
+            options,
+            history=course.history,
+            reporter=course.reporter,
+            checkpoints=course.checkpoints,
+            on_evaluation=course.on_evaluation,
+        )
+
+
+def _check_outputs(target: Any, network: nn.Module) -> None:
+    """Raise if the target needs one output a step and the network gives one row an item, or the reverse."""
+    gives_steps = bool(getattr(network, "per_step", False))
+    if target.per_step == gives_steps:
+        return
+    rows = ("one row of outputs an item", "one output a step")
+    fix = "Read every step and use no pool." if target.per_step else "Pool the steps of an item."
+    expected = f"{rows[target.per_step]}, which the target '{target.kind}' needs"
+    raise InputError(f"network: got {rows[gives_steps]}; expected {expected}. {fix}")

@@ -1,0 +1,171 @@
+"""The stages of a training on whole items with labels.
+
+Axes: N items.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._numbers import counted
+from rekur.data import Corpus, EncodedItems, choose_rows, read_labels
+from rekur.data.corpus import Labels
+from rekur.data.overlap import shared_items
+from rekur.errors import InputError
+from rekur.features import Features, restore
+from rekur.targets import KINDS, Target, restore_target
+from rekur.tasks.base.baseline import baseline_scores
+from rekur.tasks.base.driver import Stages, Trained
+from rekur.tasks.base.early import long_item_warning
+from rekur.tasks.base.guess import guess_of_items
+from rekur.tasks.base.plan import FitPlan, Measure
+from rekur.tasks.base.prepared import PreparedItems
+from rekur.tasks.base.task import ItemTask
+from rekur.train import Reporter
+
+#: validation items below which scores are said to tell little
+FEW_TO_VALIDATE = 4
+
+
+class ItemStages(Stages):
+    """Items in length buckets, a head's loss, and records of a target.
+
+    Args:
+        task: says examples, features, target, network and head.
+    """
+
+    def __init__(self, task: ItemTask) -> None:
+        self._task = task
+
+    def prepare(self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None) -> PreparedItems:
+        task = self._task
+        corpus = task.examples(corpus)
+        valid = None if valid is None else task.examples(valid).by_name(corpus.channels)
+        labels = read_labels(corpus)
+        valid_labels = labels if valid is None else read_labels(valid)
+        target, chosen = self._check_labels(labels, hold_out=valid is None)
+        if begun is not None:
+            target = restore_target(begun["reads"]["targets"], task.task)
+        if valid is not None:
+            target.check_labels(valid_labels.values, valid.name, valid_labels.place_of)
+        examples = corpus.part(chosen)
+        if begun is not None:
+            features = restore(begun["reads"]["features"])
+        else:
+            features = task.make_features(corpus)
+            with examples.naming_the_place():
+                features.fit(task.features_learn_from(examples))
+            target = self._learn_target(_of_rows(labels.values, chosen), features)
+        train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen))
+        if valid is None:
+            valid_set = dataclasses.replace(train_set, rows=np.flatnonzero(~chosen))
+        else:
+            rows = np.arange(len(valid_labels.values))
+            valid_set = _encode(valid, valid_labels, features, target, rows)
+        return PreparedItems(
+            features=features,
+            target=target,
+            notes=_notes(features, train_set, valid_set, held_out=valid is None),
+            reads={"features": features.to_dict(), "targets": target.to_dict()},
+            train=train_set,
+            valid=valid_set,
+            examples=examples,
+            valid_examples=corpus.part(~chosen) if valid is None else valid,
+        )
+
+    def _learn_target(self, labels: list[Any], features: Features | None, **how: Any) -> Target:
+        return KINDS[self._task.target].learn(labels, features, **how, **self._task.target_options())
+
+    def _check_labels(self, labels: Labels, *, hold_out: bool) -> tuple[Target, NDArray[np.bool_]]:
+        """Return a target that all labels teach, and True for each example to train on, False for those held out.
+
+        Raises:
+            InputError: the labels teach nothing.
+        """
+        task, values = self._task, labels.values
+        # what all labels cannot teach, a part cannot: said before anything is cut
+        target = self._learn_target(values, None, place_of=labels.place_of)
+        if not hold_out:
+            return target, np.ones(len(values), dtype=bool)
+        chosen = choose_rows(values, labels.keys, task.valid_fraction, task.seed, stratified=task.stratified)
+        try:
+            self._learn_target(_of_rows(values, chosen), None)
+        except InputError as error:
+            raise InputError(
+                f"examples: got {len(values)}; expected more, since with {int((~chosen).sum())} held out for "
+                "validation the labels of the others do not differ. Add examples, or give items for validation."
+            ) from error
+        return target, chosen
+
+    def choose_options(self, prepared: PreparedItems) -> dict[str, Any]:
+        return self._task.choose_options(prepared.features, prepared.target, prepared.train)
+
+    def make_network(self, prepared: PreparedItems, begun: dict[str, Any] | None) -> Any:
+        network = self._task.make_network(prepared.features, prepared.target)
+        self._task.start_network(network, prepared.target, prepared.train)
+        return network
+
+    def make_plan(self, network: Any, prepared: PreparedItems) -> tuple[FitPlan, str]:
+        task, train_set, valid_set = self._task, prepared.train, prepared.valid
+        network.criterion = task.make_head(prepared.target, train_set)
+        plan = FitPlan(
+            Measure(network.criterion, prepared.target),
+            train_set,
+            valid_set,
+            monitor=task.make_monitor(prepared.target, len(valid_set)),
+            batch_size=task.chosen_["batch_size"],
+            seed=task.seed,
+        )
+        return plan, (
+            f"{counted(len(train_set), 'item')} to train on, {len(valid_set)} to validate on; "
+            f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
+        )
+
+    def report(self, trained: Trained, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> dict[str, Any]:
+        task, train_set, valid_set = self._task, prepared.train, prepared.valid
+        if len(valid_set) < FEW_TO_VALIDATE:
+            reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
+        measured = plan.measured(trained.network)
+        guess = guess_of_items(plan.measure, measured, train_set, valid_set)
+        guess.check(trained.result, trained.options, reporter)
+        metrics = {"split": "validation", **prepared.target.report(measured.records)}
+        if task.baseline and trained.result.stopped != "interrupted":
+            metrics["baseline"] = baseline_scores(
+                prepared.features,
+                prepared.examples.items(),
+                train_set.truth,
+                prepared.valid_examples.items(),
+                valid_set.labels_of(valid_set.rows),
+                prepared.target,
+            )
+        return metrics
+
+
+def _encode(
+    corpus: Corpus, labels: Labels, features: Features, target: Target, rows: NDArray[np.int64]
+) -> EncodedItems:
+    """Return all examples of a corpus, encoded, with those that count."""
+    inputs, contexts = corpus.encode(features)
+    targets = target.encode_items(labels.values, contexts, corpus.name, labels.place_of)
+    return EncodedItems(inputs, targets, rows, labels.values, contexts)
+
+
+def _notes(features: Features, train_set: EncodedItems, valid_set: EncodedItems, *, held_out: bool) -> list[str]:
+    """Return what a person is told of the items before the training."""
+    lengths = np.concatenate([train_set.lengths, valid_set.lengths])
+    notes = [
+        # letters or codes: it was decided by the items
+        ": ".join(features.describe()[0]) if features.kind == "symbols" else None,
+        long_item_warning(lengths, features.is_discrete),
+        None if held_out else shared_items(train_set, valid_set),
+    ]
+    return [note for note in notes if note is not None]
+
+
+def _of_rows(values: list[Any], chosen: NDArray[np.bool_]) -> list[Any]:
+    """Return the chosen of these values."""
+    return [value for value, use in zip(values, chosen, strict=True) if use]

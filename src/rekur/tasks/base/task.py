@@ -1,0 +1,105 @@
+"""The contract of a task: what a training asks of it.
+
+Axes: N items, K outputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
+
+from rekur.data import Corpus, EncodedItems
+from rekur.features import Features
+from rekur.models import ItemNetwork
+from rekur.models.heads import Head
+from rekur.targets import Target
+
+
+class Monitor(NamedTuple):
+    """The metric that chooses the weights that are kept.
+
+    Attributes:
+        name: a key of an evaluation, such as ``valid_loss``.
+        larger_is_better: whether larger values are better.
+        tolerance: by how much later weights may be worse than the best and are kept all the same.
+    """
+
+    name: str
+    larger_is_better: bool
+    tolerance: float
+
+
+class Task(ABC):
+    """What the driver of trainings asks of every task."""
+
+    #: the name in bundles and on the command line
+    task: ClassVar[str]
+    #: the kind of the target, a name in :data:`rekur.targets.KINDS`
+    target: ClassVar[str]
+    #: the data that feed it: ``items`` with labels, or ``texts``
+    reads: ClassVar[str] = "items"
+    #: the option with the steps of a chunk, where streams are cut in chunks that carry their state; None: whole items
+    chunk: ClassVar[str | None] = None
+    #: the option that bounds the steps of a row
+    steps_option: ClassVar[str]
+    #: the options that the course of a training depends on
+    run_options: ClassVar[tuple[str, ...]]
+    seed: int
+    baseline: bool
+    valid_fraction: Any
+    chosen_: dict[str, Any]
+
+    @abstractmethod
+    def check_options(self) -> None:
+        """Raise for every option that is wrong whatever the data are."""
+
+    @abstractmethod
+    def make_features(self, corpus: Any) -> Features:
+        """Return new features, not fitted yet.
+
+        Args:
+            corpus: the examples, which say what an item is where the options leave it open.
+        """
+
+    def target_options(self) -> dict[str, Any]:
+        """Return what the target learns with beside labels and features."""
+        return {}
+
+    def decoding_options(self) -> dict[str, Any]:
+        """Return how outputs are searched for predictions; nothing where they are decoded at once."""
+        return {}
+
+
+class ItemTask(Task):
+    """A task that reads whole items with labels."""
+
+    #: whether each label is to be in training and in validation by its share
+    stratified: ClassVar[bool] = False
+
+    def examples(self, corpus: Corpus) -> Corpus:
+        """Return the examples of a corpus, in training and in evaluation: its own."""
+        return corpus
+
+    def features_learn_from(self, examples: Corpus) -> Iterable[Any]:
+        """Return what the features learn from: the items of the training examples."""
+        return examples.items()
+
+    @abstractmethod
+    def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
+        """Return all options, those that were left open chosen by the training items."""
+
+    @abstractmethod
+    def make_network(self, features: Features, target: Target) -> ItemNetwork:
+        """Return an untrained network of the options in ``chosen_``."""
+
+    @abstractmethod
+    def make_head(self, target: Target, train_set: EncodedItems) -> Head:
+        """Return the head whose loss is trained."""
+
+    def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
+        """Set up a new network by the training items; by default nothing."""
+
+    def make_monitor(self, target: Target, items: int) -> Monitor:
+        """Return what chooses the weights that are kept, by the number of validation items."""
+        return Monitor("valid_loss", False, 0.0)

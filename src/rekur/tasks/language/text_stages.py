@@ -1,0 +1,157 @@
+"""The stages of a training on texts: streams in chunks that carry their state.
+
+Axes: N tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from rekur.data import StreamBatches, Tokens, encode_texts
+from rekur.data.overlap import shared_texts
+from rekur.data.streams import Pieces
+from rekur.features import TextFeatures
+from rekur.models import LanguageNetwork
+from rekur.runtime.generation import records_of_tokens
+from rekur.targets import NextTarget
+from rekur.tasks.base.driver import Stages, Trained
+from rekur.tasks.base.guess import Guess
+from rekur.tasks.base.prepared import PreparedText
+from rekur.tasks.language import language_recipe as recipe
+from rekur.tasks.language.held_out import hold_out, is_shorter
+from rekur.tasks.language.language_checks import check_vocabulary
+from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
+from rekur.tasks.language.ngram import NGram
+from rekur.train import Reporter
+from rekur.train.world import current
+
+
+class TextTask(Protocol):
+    """A task of texts as its stages see it."""
+
+    seed: int
+    baseline: bool
+    valid_fraction: float | None
+    tokens: str
+    reset: bool | None
+    jitter: float
+    chosen_: dict[str, Any]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+    def make_features(self, corpus: Any) -> TextFeatures: ...
+
+
+class TextStages(Stages):
+    """Contiguous streams of tokens, the loss of the next one, and records of stretches of the text.
+
+    Args:
+        task: the language model.
+    """
+
+    def __init__(self, task: TextTask) -> None:
+        self._task = task
+
+    def prepare(self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None) -> PreparedText:
+        task = self._task
+        features, train_set, valid_set = self._encode(corpus, valid, begun)
+        notes = []
+        if valid is not None and valid_set is not None:
+            notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[task.tokens]))
+        if valid_set is None:
+            notes.append(recipe.by_heart_note(len(train_set)))
+        reset = len(train_set.starts) > 1 if task.reset is None else task.reset
+        return PreparedText(
+            features=features,
+            target=NextTarget(features.size, reset=reset),
+            notes=[note for note in notes if note is not None],
+            reads={"features": features.to_dict()},
+            train=train_set,
+            valid=train_set if valid_set is None else valid_set,
+            by_heart=valid_set is None,
+        )
+
+    def _encode(
+        self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None
+    ) -> tuple[TextFeatures, Tokens, Tokens | None]:
+        """Return the features, and the training and the validation text as token numbers.
+
+        The vocabulary is that of the training text. Of a text that is too short, nothing is held out, and None is
+        returned for validation.
+        """
+        task = self._task
+        if valid is None:
+            if task.valid_fraction is None and is_shorter(corpus, recipe.SHORT_CHARACTERS):
+                features, tokens = self._encode_training(corpus, begun)
+                if len(tokens) < recipe.SHORT:
+                    return features, tokens, None
+            corpus, valid = hold_out(corpus, task.valid_fraction or recipe.VALID_FRACTION, task.seed)
+        features, tokens = self._encode_training(corpus, begun)
+        return features, tokens, encode_texts(valid, features)
+
+    def _encode_training(self, corpus: Pieces, begun: dict[str, Any] | None) -> tuple[TextFeatures, Tokens]:
+        """Learn the vocabulary of the training text, and return the text as token numbers."""
+        if begun is not None:
+            features = TextFeatures.from_dict(begun["reads"]["features"])
+        else:
+            features = self._task.make_features(corpus)
+            features.fit(piece for _, piece in corpus.pieces())
+        check_vocabulary(features)
+        return features, encode_texts(corpus, features)
+
+    def choose_options(self, prepared: PreparedText) -> dict[str, Any]:
+        text, options = prepared.train, self._task.get_params(deep=False)
+        documents = len(text.starts) if prepared.target.reset else 1
+        facts = recipe.Facts.of(self._task.tokens, len(text.ids), prepared.features.size, options, documents)
+        return recipe.fill(options, facts)
+
+    def make_network(self, prepared: PreparedText, begun: dict[str, Any] | None) -> LanguageNetwork:
+        target = prepared.target
+        return new_network(self._task.chosen_, prepared.train, target.size, target.reset, begun)
+
+    def make_plan(self, network: LanguageNetwork, prepared: PreparedText) -> tuple[LanguagePlan, str]:
+        world, text, target = current(), prepared.train, prepared.target
+        streams = StreamBatches(
+            text.ids,
+            text.starts,
+            batch_size=self._task.chosen_["batch_size"],
+            chunk_length=self._task.chosen_["chunk_length"],
+            jitter=self._task.jitter,
+            seed=self._task.seed,
+            rank=world.rank,
+            size=world.size,
+            reset=target.reset,
+        )
+        plan = LanguagePlan(network, streams, prepared.valid, reset=target.reset, by_heart=prepared.by_heart)
+        validated = "" if prepared.by_heart else f", {len(prepared.valid.ids):,} to validate on"
+        return plan, f"{len(text.ids):,} tokens to train on{validated}; vocabulary of {target.size:,}"
+
+    def report(
+        self, trained: Trained, prepared: PreparedText, plan: LanguagePlan, reporter: Reporter
+    ) -> dict[str, Any]:
+        # a text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts
+        train_set, valid_set, by_heart, target = prepared.train, prepared.valid, prepared.by_heart, prepared.target
+        rows = parts_of(trained.network, len(valid_set.ids))
+        each = run(trained.network, valid_set.ids, valid_set.starts, reset=target.reset, rows=rows)
+        scores = target.report(records_of_tokens(target, each, valid_set))
+        counts = np.bincount(train_set.ids, minlength=target.size) + 1.0
+        nats = np.log(counts.sum() / counts)
+        Guess(
+            name="each token by how often it occurs in the training text",
+            measure="loss",
+            split="training text" if by_heart else "validation text",
+            model=each.astype(np.float64),
+            guess=nats[valid_set.ids],
+            training=float(nats[train_set.ids].mean()),
+        ).check(trained.result, trained.options, reporter)
+        if by_heart:
+            return {"split": "training", **scores, "loss_interval": None, "perplexity_interval": None}
+        metrics = {"split": "validation", **scores}
+        if self._task.baseline and trained.result.stopped != "interrupted":
+            order = recipe.BASELINE_ORDER[self._task.tokens]
+            counted = NGram(order, target.size).fit(train_set.ids)
+            nats_of_ngrams = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
+            scores = target.report(records_of_tokens(target, nats_of_ngrams, valid_set))
+            metrics["baseline"] = {"name": f"{order}-gram", **scores}
+        return metrics
