@@ -44,7 +44,7 @@ NAMES = {
     ),
     "rekur.models": (
         "Batch Encoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec "
-        "TaggerSpec build build_language count_parameters"
+        "TagNetwork TaggerSpec build build_language build_tagger count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "

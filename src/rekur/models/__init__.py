@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_parameters
     from rekur.models.spec import SequenceSpec
+    from rekur.models.tagger import TagNetwork, build_tagger
 
 __all__ = [
     "Batch",
@@ -25,9 +26,11 @@ __all__ = [
     "LanguageState",
     "SequenceModel",
     "SequenceSpec",
+    "TagNetwork",
     "TaggerSpec",
     "build",
     "build_language",
+    "build_tagger",
     "count_parameters",
 ]
 
@@ -42,5 +45,6 @@ __getattr__, __dir__ = lazily(
         "language_spec": "LanguageSpec",
         "sequence": "SequenceModel build count_parameters",
         "spec": "SequenceSpec",
+        "tagger": "TagNetwork build_tagger",
     },
 )

@@ -42,6 +42,9 @@ class ColumnEmbedding(nn.Module):
         self.output_size = size + part_size * (len(sizes) - 1)
         starts = list(accumulate(sizes[1:-1], initial=0)) if len(sizes) > 1 else []
         self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
+        if self.parts is not None:
+            with torch.no_grad():  # id 0 of every column is padding
+                self.parts.weight[self.offsets] = 0
         self.register_buffer("limits", torch.tensor(sizes[1:], dtype=torch.int64), persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
