@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.models import MORE_CELLS, language, make, shaken, with_cell
+from tests.laws.programs import TAGGERS, tagger
 from tests.profiles import draws
 from torch import nn
 
@@ -27,7 +28,7 @@ from rekur.export.c.source import Extra, Lowered, Style, lower_to_c
 from rekur.export.c.write import header, source
 from rekur.lower import lower
 from rekur.nn import Recurrent
-from rekur.program import Engine, Input, Op, Program, State, Weight, draw_sequences
+from rekur.program import Engine, Input, Op, Program, State, Weight, draw_sequences, in_precision
 from rekur.program.cells import KINDS
 from rekur.program.rules import RULES
 
@@ -54,8 +55,9 @@ def agree(program: Program, weights: dict[str, Any], tolerance: float = 1e-3, si
         sequences = [np.float32(size) * x for x in sequences]
     lowered = lower_to_c(program, weights, FIXED)
     found = check.outputs(written(lowered), "m", program, sequences)
-    wanted = Engine(lowered.program, lowered.weights).run(sequences)
-    assert check.largest_difference(found, wanted) <= tolerance
+    wanted = Engine(*in_precision(program, weights, "int8")).run(sequences)
+    pairs = zip(found, wanted, strict=True) if program.per_step else [(found, wanted)]
+    assert max(check.largest_difference(*pair) for pair in pairs) <= tolerance
     return lowered
 
 
@@ -75,6 +77,14 @@ def test_every_cell_with_everything_around_it(cell: str) -> None:
 @pytest.mark.parametrize("cell", WRITTEN)
 def test_every_cell_on_rows_of_numbers(cell: str) -> None:
     model_agrees(make(cell=cell, discrete=False), 2e-4)
+
+
+@needs_compiler
+@draws(8)
+@given(**TAGGERS)
+def test_outputs_at_every_step(**options: Any) -> None:
+    lowered = agree(*tagger(**options), 2e-3)
+    assert (lowered.per_step, lowered.delay) == (True, options["delay"])
 
 
 @needs_compiler

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 from tests.laws.models import LANGUAGES, MORE_CELLS, language, make, shaken, with_cell
+from tests.laws.programs import TAGGERS, tagger
+from tests.profiles import draws
 from torch import nn
 
 from rekur.cells import CELLS, make_cell
@@ -76,6 +80,20 @@ def test_language_networks(name: str) -> None:
     agree(language(**LANGUAGES[name]), PLAIN, SMALL)
 
 
+@pytest.mark.parametrize("style", [PLAIN, SMALL, Style("m", activations="table")], ids=["plain", "int8", "table"])
+@draws(6)
+@given(**TAGGERS)
+def test_outputs_at_every_step(style: Style, **options: Any) -> None:
+    program, weights = tagger(**options)
+    lowered = lower_to_c(program, weights, style)
+    sequences = draw_sequences(program, LENGTHS)
+    found = check.outputs(written(lowered), style.name, program, sequences)
+    engine = Engine(*in_precision(program, weights, style.precision))
+    for outputs, wanted in zip(found, engine.run(sequences), strict=True):
+        assert check.largest_difference(outputs, wanted) <= (1e-5 if style.activations == "exact" else 5e-3)
+    assert ("#define M_DELAY" in written(lowered)["m.h"]) == bool(program.delay)
+
+
 def test_int8_numbers_are_written_as_the_program_has_them() -> None:
     program, weights = quantise(*lower(make(kernel_size=2, pooling="last+attention")), "int8")
     small = lower_to_c(program, weights, SMALL)
@@ -117,6 +135,9 @@ def test_a_program_that_reads_from_the_end_is_refused() -> None:
         "program: got 'one that reads from the end'; expected a causal one. "
         "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
     )
+    with pytest.raises(NotStreamableError) as same:
+        lower_to_c(*tagger(bidirectional=True), PLAIN)
+    assert str(same.value) == str(error.value)
 
 
 def test_only_what_is_used_is_written() -> None:

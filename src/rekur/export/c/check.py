@@ -43,51 +43,47 @@ def compiler() -> str | None:
 
 
 def harness(name: str, program: Program) -> str:
-    """Return a C program that reads sequences of steps and writes the output of each.
+    """Return a C program that reads sequences of steps and writes the output of each, or of each of their steps.
 
-    A sequence is its number of steps, then the steps; -1 ends the input.
+    A sequence is its number of steps, then the steps, with those of a look-ahead; -1 ends the input.
     """
-    if program.input.kind == "tokens":
-        variables, read, step = "int token;", 'scanf("%d", &token) != 1', f"{name}_step(&state, (int32_t)token);"
-    else:
-        size = program.input.size
-        variables = f"static float x[{size}]; int i;"
-        read = f"!numbers(x, {size})"
-        step = f"{name}_step(&state, x);"
-    numbers = """
-static int numbers(float *x, int size)
-{
-    int i;
-    for (i = 0; i < size; ++i) {
-        if (scanf("%f", x + i) != 1) {
-            return 0;
-        }
-    }
-    return 1;
-}
-"""
-    upper = name.upper()
-    return f"""#include <stdio.h>
+    source, upper = program.input, name.upper()
+    kind, scan = ("float", '"%f"') if source.kind == "rows" else ("int32_t", '"%" SCNd32')
+    argument = "x[0]" if source.kind == "tokens" else "x"
+    numbers = 1 if source.kind == "tokens" else source.size
+    each = f"if (++count > {program.delay}) {{ write(&state); }}" if program.per_step else ""
+    return f"""#include <inttypes.h>
+#include <stdio.h>
 #include "{name}.h"
-{numbers if program.input.kind == "rows" else ""}
+
+static void write(const {name}_state *state)
+{{
+    static float output[{upper}_OUTPUT];
+    int k;
+    {name}_read(state, output);
+    for (k = 0; k < {upper}_OUTPUT; ++k) {{
+        printf("%.9g%c", (double)output[k], k + 1 < {upper}_OUTPUT ? ' ' : '\\n');
+    }}
+}}
+
 int main(void)
 {{
     static {name}_state state;
-    static float output[{upper}_OUTPUT];
-    {variables.replace(" int i;", "")}
-    int steps, k;
+    static {kind} x[{numbers}];
+    int steps, count, i;
     while (scanf("%d", &steps) == 1 && steps >= 0) {{
         {name}_init(&state);
+        count = 0;
         while (steps-- > 0) {{
-            if ({read}) {{
-                return 1;
+            for (i = 0; i < {numbers}; ++i) {{
+                if (scanf({scan}, x + i) != 1) {{
+                    return 1;
+                }}
             }}
-            {step}
+            {name}_step(&state, {argument});
+            {each}
         }}
-        {name}_read(&state, output);
-        for (k = 0; k < {upper}_OUTPUT; ++k) {{
-            printf("%.9g%c", (double)output[k], k + 1 < {upper}_OUTPUT ? ' ' : '\\n');
-        }}
+        {"(void)count;" if each else "write(&state); (void)count;"}
     }}
     return 0;
 }}
@@ -148,22 +144,26 @@ def run(binary: Path, stdin: bytes, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def outputs(sources: dict[str, str], name: str, program: Program, sequences: Sequence[Array]) -> Array:
-    """Return the outputs (B, K) of an export for whole sequences.
+def outputs(sources: dict[str, str], name: str, program: Program, sequences: Sequence[Array]) -> Any:
+    """Return the outputs (B, K) of an export for whole sequences; for outputs at every step one (T, K) a sequence.
 
     Args:
         sources: file -> text, including the header and the source.
         name: of the export.
         program: the exported program.
-        sequences: token numbers (T,) or rows (T, D).
+        sequences: token numbers (T,), ids (T, C) or rows (T, D).
     """
+    ahead = [np.concatenate([x, np.zeros((program.delay, *x.shape[1:]), x.dtype)]) for x in sequences]
     with scratch() as folder:
         for file in (f"{name}.h", f"{name}.c"):
             (folder / file).write_text(sources[file], encoding="utf-8")
         (folder / "harness.c").write_text(harness(name, program), encoding="utf-8")
         binary = build(folder, [f"{name}.c", "harness.c"], "harness")
-        written = run(binary, "".join(map(_line, sequences)).encode() + b"-1\n")
-    return numbers_of(written, (len(sequences), program.output_size))
+        written = run(binary, "".join(map(_line, ahead)).encode() + b"-1\n")
+    if not program.per_step:
+        return numbers_of(written, (len(sequences), program.output_size))
+    ends = np.cumsum([len(x) for x in sequences])
+    return np.split(numbers_of(written, (ends[-1], program.output_size)), ends[:-1])
 
 
 def numbers_of(written: str, shape: tuple[int, ...]) -> Array:

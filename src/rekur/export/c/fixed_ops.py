@@ -24,7 +24,7 @@ from rekur.export.c.fixed import (
     start,
     update,
 )
-from rekur.export.c.ops import recalled
+from rekur.export.c.ops import id_of, recalled, row_of
 from rekur.export.c.section import Register, Section, at
 from rekur.program import Op
 
@@ -42,7 +42,7 @@ def _bias(model: FixedModel, op: Op) -> str:
 def _embed(model: FixedModel, section: Section, op: Op) -> None:
     table, y = model.matrix(op, "table"), section.write(op)
     section.call("fixed_zero", y, op.size)
-    section.call("fixed_add_row", y, f"&{table.name}", section.read(op.reads[0]), op.size, table.bits - WIDE)
+    section.call("fixed_add_row", y, f"&{table.name}", row_of(model, section, op), op.size, table.bits - WIDE)
     _bound(model, op, float(np.abs(model.floats(op, "table")).max()))
 
 
@@ -56,7 +56,7 @@ def _recall(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _ngrams(model: FixedModel, section: Section, op: Op) -> None:
-    token, history, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    token, history, y = id_of(model, section, op), model.state(op, "before"), section.write(op)
     keep, bound = max(op.options["orders"]) - 1, 0.0
     section.call("fixed_zero", y, op.size)
     section.uses |= {"mix_key", "fixed_add_row"}

@@ -78,8 +78,26 @@ def start(section: Section, y: str, bias: str, size: int) -> None:
         section.call("copy", y, bias, size)
 
 
+def id_of(model: Any, section: Section, op: Op) -> str:
+    """Return the C expression of the id that an op reads.
+
+    Args:
+        model: the data that the ops of an export share.
+        section: the section of the op.
+        op: the op.
+    """
+    name = section.read(op.reads[0])
+    return f"{name}[{op.options.get('column', 0)}]" if model.program.input.kind == "ids" else name
+
+
+def row_of(model: Any, section: Section, op: Op) -> str:
+    """Return the C expression of the row that an embedding looks up; the arguments are those of :func:`id_of`."""
+    first = op.options.get("rows", [0])[0]
+    return f"({id_of(model, section, op)} + {first})" if first else id_of(model, section, op)
+
+
 def _embed(model: Model, section: Section, op: Op) -> None:
-    token = section.read(op.reads[0])
+    token = row_of(model, section, op)
     if op.weights["table"] not in model.shared:
         table, scales = model.table(op, "table")
         if not scales:
@@ -117,7 +135,7 @@ def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
         op: the op.
         add: the call that adds a row, with ``{}`` for the offset of each order.
     """
-    token, history, memory = section.read(op.reads[0]), model.state(op, "before"), model.state(op, "memory")
+    token, history, memory = id_of(model, section, op), model.state(op, "before"), model.state(op, "memory")
     orders, slots = op.options["orders"], op.options["slots"]
     keep, size = max(orders), op.size // len(orders)
     lines = ["{", f"    int32_t window[{keep + 1}];", "    int row, i;"]
@@ -131,7 +149,7 @@ def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
 
 
 def _ngrams(model: Model, section: Section, op: Op) -> None:
-    token, history, y = section.read(op.reads[0]), model.state(op, "before"), section.write(op)
+    token, history, y = id_of(model, section, op), model.state(op, "before"), section.write(op)
     keep = max(op.options["orders"]) - 1
     section.call("zero", y, op.size)
     section.uses.add("mix_key")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from rekur.export.c.parts import assemble
 from rekur.export.c.recurrent import recur
 from rekur.export.c.section import Register, Section
 from rekur.program import Op, Program, State, costs, in_precision
+from rekur.program.stepwise import stepwise
 
 PRECISIONS = ("float32", "int8")
 ACTIVATIONS = ("exact", "table", "fixed")
@@ -91,6 +92,8 @@ class Lowered:
         read: the code that reads the output.
         fields: members of the state: (type, name, length, initial value).
         narrow: length of a second buffer of 16-bit numbers.
+        per_step: whether the output is that of the newest step, and not of the sequence so far.
+        delay: steps by which that output is behind the input.
     """
 
     program: Program
@@ -101,6 +104,8 @@ class Lowered:
     read: Section
     fields: tuple[tuple[str, str, int, str], ...]
     narrow: int = 0
+    per_step: bool = False
+    delay: int = 0
 
     @property
     def buffer(self) -> int:
@@ -131,6 +136,9 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
         raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
     program, weights = in_precision(program, weights, style.precision)
+    if program.per_step:
+        lowered = lower_to_c(stepwise(program), weights, style)
+        return replace(lowered, per_step=True, delay=program.delay)
     if style.precision == "int8":
         _check_whole(program)
     if style.fixed:
@@ -195,7 +203,8 @@ _FIXED = _Dialect(fixed_ops.OPS, fixed_cells.recur, fixed_ops.take, fixed_ops.re
 def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
     program = model.program
     ops = (*program.body, *program.pool)
-    inputs = {"input": Register("token" if program.input.kind == "tokens" else "x", program.input.size, len(ops))}
+    pointer = {"tokens": "token", "ids": "ids", "rows": "x"}[program.input.kind]
+    inputs = {"input": Register(pointer, program.input.size, len(ops))}
     section = Section(ops, inputs, {}, dialect.copy)
     for number, op in enumerate(ops):
         if number < len(program.body):

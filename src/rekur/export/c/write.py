@@ -5,6 +5,7 @@ from __future__ import annotations
 from rekur.export.c.constants import comment
 from rekur.export.c.parts import assemble
 from rekur.export.c.source import Extra, Lowered
+from rekur.program import Input
 
 _SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
 _SIZES |= {"int16_t": 2, "int64_t": 8}
@@ -26,15 +27,10 @@ def _members(lowered: Lowered, extra: Extra) -> list[tuple[str, str, int]]:
 def header(lowered: Lowered, extra: Extra) -> str:
     """Return the C header."""
     program, name, upper = lowered.program, lowered.style.name, lowered.style.name.upper()
-    takes = "int32_t token" if program.input.kind == "tokens" else f"const float x[{program.input.size}]"
+    takes, step_text = _input(program.input)
     step, read = lowered.multiply_adds
     members = "\n".join(_member(*member) for member in _members(lowered, extra))
     size = state_bytes(lowered, extra)
-    step_text = (
-        f"a token, a whole number in [0, {program.input.size})"
-        if program.input.kind == "tokens"
-        else f"a row of {program.input.size} numbers"
-    )
     return f"""/* {name}: a recurrent model, {comment(program.task)}; written by Rekur.
 
    RAM    {size} bytes of state for each stream, {lowered.buffer_bytes} bytes of buffer that all streams share,
@@ -57,7 +53,7 @@ extern "C" {{
 #define {upper}_OUTPUT {program.output_size}
 #define {upper}_STATE_BYTES {size}
 #define {upper}_BUFFER_BYTES {lowered.buffer_bytes}
-
+{_delay(lowered)}
 /* the state of one stream: copy it to fork the stream, store it to continue later */
 typedef struct {{
 {members or "    uint8_t nothing[1];"}
@@ -72,7 +68,7 @@ void {name}_reset({name}_state *state);
 /* take one step: {step_text} */
 void {name}_step({name}_state *state, {takes});
 
-/* write the output for the sequence so far */
+/* write the output {"of the newest step" if lowered.per_step else "for the sequence so far"} */
 void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT]);
 {extra.declarations}
 #ifdef __cplusplus
@@ -80,6 +76,27 @@ void {name}_read(const {name}_state *state, float output[{upper}_OUTPUT]);
 #endif
 
 #endif
+"""
+
+
+def _input(source: Input) -> tuple[str, str]:
+    """Return the C argument of a step, and what it is."""
+    if source.kind == "tokens":
+        return "int32_t token", f"a token, a whole number in [0, {source.size})"
+    if source.kind == "ids":
+        below = ", ".join(map(str, source.columns))
+        return f"const int32_t ids[{source.size}]", f"ids, whole numbers of 0 or more, below {below}"
+    return f"const float x[{source.size}]", f"a row of {source.size} numbers"
+
+
+def _delay(lowered: Lowered) -> str:
+    """Return the definition of the look-ahead; empty without one."""
+    if not lowered.delay:
+        return ""
+    return f"""
+/* the look-ahead in steps: the output is that of the step DELAY steps before, so the first DELAY ones are not valid; at
+   the end of a sequence take DELAY steps of zeros */
+#define {lowered.style.name.upper()}_DELAY {lowered.delay}
 """
 
 
@@ -143,13 +160,11 @@ void {read}
 
 def _signatures(lowered: Lowered) -> tuple[str, str]:
     """Return the C signatures of the functions that take a step and that read the output."""
-    name, size, fixed = lowered.style.name, lowered.program.input.size, lowered.style.fixed
+    name, source, fixed = lowered.style.name, lowered.program.input, lowered.style.fixed
     output = f"output[{name.upper()}_OUTPUT])"
-    step = f"{name}_step({name}_state *state, const float x[{size}])"
-    if lowered.program.input.kind == "tokens":
-        step = f"{name}_step({name}_state *state, int32_t token)"
-    elif fixed:
-        step = f"{name}_step_fixed({name}_state *state, const int32_t x[{size}])"
+    step = f"{name}_step({name}_state *state, {_input(source)[0]})"
+    if fixed and source.kind == "rows":
+        step = f"{name}_step_fixed({name}_state *state, const int32_t x[{source.size}])"
     read = (
         f"{name}_scores(const {name}_state *state, int32_t"
         if fixed
