@@ -200,3 +200,11 @@ def test_sequences_that_cannot_be_used(items, kind, error, expected):
     with pytest.raises(error) as caught:
         as_sequences(items, kind)
     assert str(caught.value) == expected
+
+
+def test_lists_of_words():
+    assert as_sequences([("Ada", "left"), np.array(["NA"]), []], "words") == [["Ada", "left"], ["NA"], []]
+    for item, got in ((["a", 5], "X[0], word 2: got 5"), ("a b", "X[0]: got 'a b'"), ([""], "X[0], word 1: got ''")):
+        with pytest.raises(InputError) as caught:
+            as_sequences([item], "words")
+        assert str(caught.value).startswith(f"{got}; expected ")

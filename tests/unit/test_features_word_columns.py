@@ -76,6 +76,16 @@ def test_a_stream_takes_a_word_or_a_list() -> None:
         stream.push(5)
 
 
+def test_the_context_of_a_step_is_its_word() -> None:
+    features = WordFeatures().fit(SENTENCES)
+    encoded = features.encode(["the", "Dog"])
+    assert encoded.context == ["the", "Dog"]
+    np.testing.assert_array_equal(encoded.inputs["steps"], features.transform(["the", "Dog"]))
+    stream = features.stream()
+    assert [stream.encode(event).context for event in ("the", ["Dog", "sat"], [])] == [["the"], ["Dog", "sat"], []]
+    assert stream.finish().inputs["steps"].shape == (0, 10)
+
+
 def test_more_words_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     features = WordFeatures().fit(SENTENCES)
     words = [f"word{number}" for number in range(50)]

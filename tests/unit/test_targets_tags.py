@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_contexts_wait_for_the_tags_of_their_steps() -> None:
     assert ([tag.name for tag in tags or []], words) == (["B-A", "E-A"], ["New", "York"])
     assert stream.push(outputs[2:], ["."])[1] == ["."]
     assert stream.finish() == (None, None)
+    assert json.loads(json.dumps(stream.get_state())) == stream.get_state()
     exact = TagsTarget.learn(BIO2, exact=True).stream()
     assert exact.push(np.zeros((2, 9)), ["a", "b"]) == (None, None)
     assert exact.finish()[1] == ["a", "b"]

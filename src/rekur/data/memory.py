@@ -11,7 +11,7 @@ import numpy as np
 from rekur._channels import by_name
 from rekur._check import need
 from rekur._values import CellError, as_array, is_missing, is_row, scalar
-from rekur.data.cells import series_of, symbols_of, text_of
+from rekur.data.cells import series_of, symbols_of, text_of, words_of
 from rekur.data.parquet import rows_of
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, ShapeError, describe
@@ -221,13 +221,15 @@ def as_sequences(
     Args:
         items: a list of texts, of lists of codes, or of series (T,) or (T, D) that may differ in T; or an array or
             a tensor (N, T) or (N, T, D). A series may be a data frame with a column a channel.
-        kind: ``"text"``, ``"symbols"`` or ``"series"``; ``None`` takes it from the first item that is not missing:
+        kind: ``"text"``, ``"symbols"``, ``"series"`` or ``"words"``; ``None`` takes it from the first item that is not
+            missing:
             text for str, symbols for a list of str, else series.
         name: what the items are called in messages.
         channels: the names of the channels; series with names are put into their order.
 
     Returns:
-        str for text; str or a list of str for symbols; float64 (T, D) for series, all with one D.
+        str for text; str or a list of str for symbols; float64 (T, D) for series, all with one D; a list of str for
+        words.
 
     Raises:
         InputError: for something that is no list of sequences; it names the first bad item, from 0.
@@ -241,7 +243,7 @@ def as_sequences(
     if len(items) == 0:
         raise InputError(f"{name}: got 0 sequences; expected 1 or more.")
     kind = kind or kind_of(items)
-    read = {"text": text_of, "symbols": symbols_of, "series": series_of}[kind]
+    read = {"text": text_of, "symbols": symbols_of, "series": series_of, "words": words_of}[kind]
     sequences: list[Any] = []
     width = 0
     for i, item in enumerate(items):

@@ -285,6 +285,10 @@ class WordStream(FeatureStream):
         """Check a state of :meth:`get_state`."""
         check_state(state, self._features.kind, {})
 
+    @staticmethod
+    def _words(event: Any) -> list[str]:
+        return check_words([event] if isinstance(event, str) else event, "event")
+
 
 def check_words(item: Any, thing: str) -> list[str]:
     """Return an item as a list of words.

@@ -364,10 +364,10 @@ class TagStream(TargetStream):
         return tags, context
 
     def get_state(self) -> dict[str, Any]:
-        """Return outputs and contexts that wait, and the tag before them."""
+        """Return outputs and contexts that wait, and the tag before them, as plain JSON."""
         return {
             "greedy": self._greedy.get_state(),
-            "rows": self._rows.copy(),
+            "rows": self._rows.tolist(),
             "context": copy.deepcopy(self._context),
             "previous": self._previous,
         }
