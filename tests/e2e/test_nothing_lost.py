@@ -412,7 +412,7 @@ def test_an_error_of_any_kind_leaves_no_lock(
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("a fault")
 
-    monkeypatch.setattr("rekur.data.corpus.encode_items", fail)
+    monkeypatch.setattr("rekur.data.corpus.encode_all", fail)
     with pytest.raises(IndexError):
         cli(*fit(files, tmp_path / "a" / "m", "--tensorboard", tmp_path / "board"))
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def interrupt(*_: Any, **__: Any) -> None:
 def test_stopping_while_data_are_read_writes_nothing(
     cli: Run, files: dict[str, Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("rekur.data.corpus.encode_items", interrupt)
+    monkeypatch.setattr("rekur.data.corpus.encode_all", interrupt)
     words = ("--epochs", "1", "--hidden-size", "4", "--quiet", "--json")
     done = cli("fit", "classify", files["reviews"], *REVIEWS, "--out", tmp_path / "m", *words)
     text = f"stopped before a model could be saved; {tmp_path}/m was left as it was."

@@ -79,8 +79,8 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], source: str) -> It
     for chunk in stream:
         names, items = zip(*chunk, strict=True)
         try:
-            steps = task.steps_of(list(items))
-            predictions = task.present_steps(steps)
+            steps, contexts = task.encode(list(items))
+            predictions = task.present_steps(steps, contexts)
         except InputError as error:
             raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
         odd.add(items, steps)
@@ -103,6 +103,8 @@ def _first_refused(task: Any, chunk: list[tuple[Any, Any]]) -> Any:
 
 def as_row(prediction: Any) -> dict[str, Any]:
     """Return a prediction as plain JSON."""
+    if isinstance(prediction, dict):
+        return prediction
     return prediction._asdict() if hasattr(prediction, "_asdict") else {"value": prediction}
 
 
@@ -112,7 +114,8 @@ def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
 
 def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
     for number, row in enumerate(rows):
-        row.pop("probabilities", None)
+        for name in ("probabilities", "spans"):
+            row.pop(name, None)
         if number == 0:
             yield list(row)
         yield [_cell(name, value) for name, value in row.items()]

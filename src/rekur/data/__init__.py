@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rekur.data.encoded import EncodedItems
     from rekur.data.example import Columns, Example, channels, examples
     from rekur.data.memory import as_sequences, from_memory
-    from rekur.data.ragged import Ragged, encode_items
+    from rekur.data.ragged import Ragged
     from rekur.data.read import open_source
     from rekur.data.source import Row, Source
     from rekur.data.splitting import Split, item_key, split
@@ -40,7 +40,6 @@ __all__ = [
     "choose_rows",
     "collate",
     "describe",
-    "encode_items",
     "encode_texts",
     "evaluation_chunks",
     "examples",
@@ -64,7 +63,7 @@ __getattr__, __dir__ = lazily(
         "encoded": "EncodedItems",
         "example": "Columns Example channels examples",
         "memory": "as_sequences from_memory",
-        "ragged": "Ragged encode_items",
+        "ragged": "Ragged",
         "read": "open_source",
         "source": "Row Source",
         "splitting": "Split item_key split",

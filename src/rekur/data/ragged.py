@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,6 @@ SPILL_BYTES = 256 * 2**20
 _CHUNK_BYTES, _CHUNK_ROWS = 2**20, 4096
 
 Array = NDArray[np.generic]
-
-
-class Transforms(Protocol):
-    """What turns an item into steps; ``rekur.features`` do."""
-
-    def transform(self, item: Any) -> NDArray[Any]: ...
 
 
 class Ragged:
@@ -245,8 +239,3 @@ class _Gathered:
     def drop(self) -> None:
         if self.file is not None:
             self.file.remove()
-
-
-def encode_items(items: Iterable[Any], features: Transforms) -> Ragged:
-    """Return the steps of every item, on disk where they are many."""
-    return Ragged.from_iter(features.transform(item) for item in items)

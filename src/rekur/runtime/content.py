@@ -60,8 +60,13 @@ def check_match(folder: Path, features: Features, program: Program, target: Targ
     """
     if target.kind == "next" and features.kind != "text":
         raise BundleError(f"{folder}: " + describe("features", features.kind, "'text' for a language model"))
-    reads = f"{'tokens of' if features.is_discrete else 'rows of'} {features.size}"
-    takes = f"{program.input.kind} of {program.input.size}"
+    source = program.input
+    if source.kind == "ids":
+        sizes = getattr(features, "sizes", (features.size,))
+        reads, takes = f"ids of {', '.join(map(str, sizes))}", f"ids of {', '.join(map(str, source.columns))}"
+    else:
+        reads = f"{'tokens of' if features.is_discrete else 'rows of'} {features.size}"
+        takes = f"{source.kind} of {source.size}"
     if reads != takes:
         raise damaged(folder, f"features that give {reads}", f"{takes}, which the program reads", _FIX)
     if program.output_size != target.size:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur._ids import START
 from rekur._tensors import Array
 from rekur.features.base import Steps
 from rekur.program import Engine
@@ -70,3 +71,39 @@ class LiveProgram:
     def set_state(self, state: list[Array]) -> None:
         """Take over what :meth:`get_state` returned; it is copied."""
         self._live.set_state(dict(zip(self._names, state, strict=True)))
+
+
+class LiveTokens:
+    """One text of a program of the next token: the log-probability of each token as it comes.
+
+    Args:
+        engine: runs the program.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._sequence = LiveProgram(engine)
+        self._last = np.array([START], np.int64)
+
+    def advance(self, tokens: Steps) -> Array:
+        """Take tokens (T,); return the log-probability of each given those before it, (T, 1)."""
+        outputs = np.empty((len(tokens), 1), np.float32)
+        for row, token in enumerate(tokens):
+            self._sequence.advance(self._last)
+            scores = self._sequence.scores(self._last[:0])
+            largest = scores.max()
+            outputs[row] = scores[token] - largest - np.log(np.exp(scores - largest).sum())
+            self._last[0] = token
+        return outputs
+
+    def finish(self) -> Array:
+        """Return nothing: no output is held back, (0, 1)."""
+        return np.empty((0, 1), np.float32)
+
+    def get_state(self) -> list[Array]:
+        """Return copies of the program's state and of the last token."""
+        return [*self._sequence.get_state(), self._last.copy()]
+
+    def set_state(self, state: list[Array]) -> None:
+        """Take over what :meth:`get_state` returned; it is copied."""
+        self._sequence.set_state(state[:-1])
+        self._last = state[-1].copy()

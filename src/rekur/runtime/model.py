@@ -20,7 +20,7 @@ from rekur.program import Engine, Program
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
-from rekur.runtime.live_program import NEEDS_WHOLE, LiveProgram
+from rekur.runtime.live_program import NEEDS_WHOLE, LiveProgram, LiveTokens
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
@@ -107,13 +107,15 @@ class Model(PredictionMixin, GenerationMixin):
         """The labels, in order; (K,)."""
         return self._classes().classes
 
-    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
+    def outputs_of_steps(self, steps: Any) -> Any:
         if self.target_.kind == NextTarget.kind:
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
         parts = [
             self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])
             for start in range(0, len(steps), _ITEMS)
         ]
+        if self.target_.per_step:
+            return [rows for part in parts for rows in part]
         return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
 
     # ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -164,22 +166,22 @@ class Model(PredictionMixin, GenerationMixin):
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream(self) -> Session:
-        """Return a live session: push raw events, get the prediction so far.
+        """Return a live session: push raw events, get what is final and what is tentative.
 
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
         return Session(self, self.features_, self.target_)
 
-    def live(self) -> LiveProgram:
-        """Return a new sequence of the program.
+    def live(self) -> LiveProgram | LiveTokens:
+        """Return a new sequence of the program; of the next token one that takes tokens and gives their probability.
 
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
         if not self.engine.program.causal:
             raise NotStreamableError(NEEDS_WHOLE)
-        return LiveProgram(self.engine)
+        return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 
     def _classes(self) -> LabelTarget:
         if not isinstance(self.target_, LabelTarget):

@@ -41,6 +41,8 @@ class OddItems:
         """Take items with their steps; None for items where only the steps are there."""
         for row in range(len(steps)):
             ids = steps[row]
+            if self._known is not None and ids.ndim == 2:  # the first column has the words
+                ids = ids[:, 0]
             self.items += 1
             if len(ids) == 0 or (items is not None and _is_blank(items[row])):
                 self.empty += 1

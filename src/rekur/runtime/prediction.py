@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import data
+from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
 from rekur.features.base import Features
 from rekur.runtime.odd_items import OddItems
@@ -31,31 +32,45 @@ class PredictionMixin(ABC):
     target_: Target
 
     @abstractmethod
-    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
-        """Return the outputs (N, K) of items that are steps already."""
+    def outputs_of_steps(self, steps: Any) -> Any:
+        """Return the outputs of items that are steps already, (N, K); for a target of steps one (T, K) an item."""
 
-    def scores(self, X: Any) -> NDArray[Any]:
-        """Return the model's raw scores (N, K) of a list of items, in their order."""
+    def scores(self, X: Any) -> Any:
+        """Return the model's raw outputs for a list of items, in their order.
+
+        Returns:
+            (N, K); for a target of steps one array (T, K) an item.
+        """
         warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
-        return self.outputs_of_steps(self.steps_of(X))
+        return self.outputs_of_steps(self.encode(X)[0])
 
-    def steps_of(self, X: Any) -> data.Ragged:
-        """Return the steps of a list of items, in their order."""
+    def encode(self, X: Any) -> tuple[data.Ragged, list[Any]]:
+        """Return the steps of a list of items, in their order, and the context of each."""
         items = data.as_sequences(X, self.features_.kind, channels=self._channels())
-        return data.encode_items(items, self.features_)
+        inputs, contexts = encode_all(items, self.features_)
+        (steps,) = inputs.values()
+        return steps, contexts
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the prediction for each item, (N,): its most probable label, or its number in the unit of the data;
-        with ``multi_label`` flags (N, K)."""
-        return np.asarray(self.target_.values(self.scores(X)))
+    def predict(self, X: Any) -> Any:
+        """Return the prediction for each item.
+
+        Returns:
+            (N,), the most probable label, or the number in the unit of the data; with ``multi_label`` flags (N, K); of
+            a tagger one list of tags an item.
+        """
+        warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
+        steps, contexts = self.encode(X)
+        values = self.target_.values(self.outputs_of_steps(steps), contexts)
+        return values if self.target_.per_step else np.asarray(values)
 
     def present(self, X: Any) -> list[Any]:
         """Return the prediction of each item as a session gives it: of a classifier with all probabilities."""
-        return self.present_steps(self.steps_of(X))
+        return self.present_steps(*self.encode(X))
 
-    def present_steps(self, steps: data.Ragged) -> list[Any]:
-        """Return the same for items that are steps already."""
-        return [self.target_.answer(row) for row in self.outputs_of_steps(steps)]
+    def present_steps(self, steps: data.Ragged, contexts: Sequence[Any]) -> list[Any]:
+        """Return the same for items that are steps already, with their contexts."""
+        outputs = self.outputs_of_steps(steps)
+        return [self.target_.answer(each, context) for each, context in zip(outputs, contexts, strict=True)]
 
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
         """Return all metrics on items with labels, as plain JSON.
