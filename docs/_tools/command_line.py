@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from rekur.cli.fit_options import TaskCommand
 from rekur.cli.main import app
 
 PAGE = Path(__file__).parents[1] / "reference" / "command-line.md"
@@ -59,19 +60,20 @@ def _sections(command: click.Command, context: click.Context) -> list[str]:
 
 
 def _section(command: click.Command, context: click.Context) -> str:
-    """Return a command's heading, help, examples and table of options."""
+    """Return a command's heading, help, examples and tables of options."""
     text, _, examples = inspect.cleandoc(command.help or "").partition("\n\b\n")
     depth = "##" if context.parent is None or context.parent.parent is None else "###"
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     lines = [f"{depth} {context.command_path}", "", f"`{usage}`", "", text.strip(), ""]
     if examples:
         lines += ["```sh", examples.replace("\\\\", "\\").strip(), "```", ""]
-    rows = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
-    shown = [row for row in rows if row is not None]
-    if shown:
-        lines += ["| option | meaning |", "| --- | --- |"]
-        lines += [f"| `{_cell(name)}` | {_cell(meaning)} |" for name, meaning in shown]
-        lines.append("")
+    groups = command.groups if isinstance(command, TaskCommand) else {"": command.params}
+    for title, params in groups.items():
+        rows = [option.get_help_record(context) for option in params if isinstance(option, click.Option)]
+        if shown := [row for row in rows if row is not None]:
+            lines += [f"| {title} option".replace("  ", " ") + " | meaning |", "| --- | --- |"]
+            lines += [f"| `{_cell(name)}` | {_cell(meaning)} |" for name, meaning in shown]
+            lines.append("")
     return "\n".join(lines)
 
 

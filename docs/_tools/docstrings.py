@@ -1,7 +1,9 @@
-"""A griffe extension: turn the reStructuredText of docstrings (math, roles) into what Markdown shows."""
+"""A griffe extension: the reStructuredText of docstrings (math, roles) as Markdown, and the options of estimators."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import textwrap
 from typing import Any
@@ -16,13 +18,35 @@ _LITERAL = re.compile(r"``([^`]+)``")
 _EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
 
 
+#: decorators that insert the options of a class into its docstring
+_GENERATE = {"rekur._options.documented", "rekur._options.options"}
+
+
 class Docstrings(griffe.Extension):
     """Rewrites every docstring as it is collected."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite the docstring of one object."""
+        if isinstance(obj, griffe.Class) and {each.callable_path for each in obj.decorators} & _GENERATE:
+            _generate(obj)
         if obj.docstring is not None:
             obj.docstring.value = markdown(obj.docstring.value)
+
+
+def _generate(cls: griffe.Class) -> None:
+    """Give a class the docstring and the constructor that its options give it when it is imported."""
+    made = getattr(importlib.import_module(cls.module.path), cls.name)
+    cls.docstring = griffe.Docstring(inspect.getdoc(made) or "", parent=cls)
+    parameters = [
+        griffe.Parameter(
+            each.name,
+            annotation=str(each.annotation),
+            kind=griffe.ParameterKind.keyword_only,
+            default=repr(each.default),
+        )
+        for each in inspect.signature(made).parameters.values()
+    ]
+    cls.set_member("__init__", griffe.Function("__init__", parameters=griffe.Parameters(*parameters)))
 
 
 def markdown(text: str) -> str:

@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "LanguageModel", "Regressor", "__version__", "cells", "load", "nn", "scan", "tasks"]
 
-_FROM = {**dict.fromkeys(("Classifier", "LanguageModel", "Regressor"), "rekur.tasks"), "load": "rekur.runtime"}
 _ROOMS = ("cells", "nn", "scan", "tasks")
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that ``import rekur`` stays quick and free of PyTorch."""
-    if name in _ROOMS or name in _FROM:
-        import importlib
+    import importlib
 
-        if name != "load":
-            from rekur._check import need
+    if name == "load":
+        return importlib.import_module("rekur.runtime").load
+    row = None
+    if name not in _ROOMS and not name.startswith("_"):
+        row = importlib.import_module("rekur.tasks.catalog").row_of(name)
+    if row is not None or name in _ROOMS:
+        from rekur._check import need
 
-            need("torch", "train", f"rekur.{name}")
-        module = importlib.import_module(_FROM.get(name, f"rekur.{name}"))
-        return module if name in _ROOMS else getattr(module, name)
+        need("torch", "train", f"rekur.{name}")
+        return importlib.import_module(f"rekur.{name}") if row is None else row.estimator_class()
     raise AttributeError(f"module 'rekur' has no attribute '{name}'")
 
 

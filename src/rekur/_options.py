@@ -12,7 +12,7 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rekur._check import no_unknown
@@ -31,6 +31,7 @@ class Option:
     Attributes:
         group: the heading of ``--help`` under which it stands, one of ``GROUPS``.
         help: one sentence for the command line and the documentation.
+        flag_help: the sentence for the command line, if it differs.
         details: sentences for the documentation alone.
         flag: the flag; by default ``--`` and the name with hyphens.
         negative: the flag for False; if the default is True there is no other.
@@ -38,7 +39,8 @@ class Option:
         parse: text -> value; raises ValueError with the text ``got …; expected ….``.
         choices: the values that the command line takes.
         check: (name, value) -> raises for a value that is out of range; it is not asked for None.
-        search: the default range of a search, as ``--space`` takes it; no range if empty.
+        search: the default range of a search, as ``--space`` takes it; empty for an option that is searched only if a
+            range is given, None for one that cannot be searched.
         kinds: the kinds of items on which the option has an effect; all if empty.
         needs: an option that must not be empty for this one to have an effect.
         members: the class of the options that a dict of options holds.
@@ -50,6 +52,7 @@ class Option:
 
     group: str
     help: str
+    flag_help: str = ""
     details: str = ""
     flag: str = ""
     negative: str = ""
@@ -57,7 +60,7 @@ class Option:
     parse: Callable[[str], Any] | None = None
     choices: tuple[str, ...] = ()
     check: Callable[[str, Any], Any] | None = None
-    search: str = ""
+    search: str | None = ""
     kinds: tuple[str, ...] = ()
     needs: str = ""
     members: type | None = None
@@ -78,42 +81,17 @@ class Option:
         return [self.negative] if self.default is True else [f"{flag}/{self.negative}"]
 
 
-def option(
-    *,
-    default: Any,
-    group: str,
-    help: str,
-    details: str = "",
-    flag: str = "",
-    negative: str = "",
-    metavar: str = "",
-    parse: Callable[[str], Any] | None = None,
-    choices: tuple[str, ...] = (),
-    check: Callable[[str, Any], Any] | None = None,
-    search: str = "",
-    kinds: tuple[str, ...] = (),
-    needs: str = "",
-    members: type | None = None,
-    shell: bool = True,
-) -> Any:
-    """Return the field of an option; the arguments are the attributes of :class:`Option`."""
-    described = Option(
-        group=group,
-        help=help,
-        details=details,
-        flag=flag,
-        negative=negative,
-        metavar=metavar,
-        parse=parse,
-        choices=choices,
-        check=check,
-        search=search,
-        kinds=kinds,
-        needs=needs,
-        members=members,
-        shell=shell,
-    )
-    return dataclasses.field(default=default, metadata={_KEY: described})
+def option(group: str, help: str, *, default: Any, **described: Any) -> Any:
+    """Return the field of an option.
+
+    Args:
+        group: the heading of ``--help`` under which it stands, one of ``GROUPS``.
+        help: one sentence for the command line and the documentation.
+        default: the value that is used if none is set; None where a recipe chooses.
+        described: further attributes of :class:`Option`.
+    """
+    metadata = {_KEY: Option(group=group, help=help, **described)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 _SAME: Any = object()
@@ -167,7 +145,7 @@ def _refuse_others(cls: type) -> None:
 
 def _naming_unknown(cls: Any) -> Callable[..., None]:
     """Return the constructor of a class, which suggests the right name for an unknown option."""
-    construct, names = cls.__init__, [field.name for field in dataclasses.fields(cls)]
+    construct, names = cls.__init__, sorted(field.name for field in dataclasses.fields(cls))
 
     @functools.wraps(construct)
     def __init__(self: Any, **values: Any) -> None:
@@ -203,6 +181,19 @@ def _types(hint: Any) -> tuple[type, ...]:
     return tuple(typing.get_origin(part) or part for part in parts)
 
 
+def values_set(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values without each None that lets a recipe choose."""
+    described = options_of(cls)
+    none = type(None)
+    return {name: value for name, value in values.items() if value is not None or none not in described[name].types}
+
+
+def names_in(cls: type, record: type) -> tuple[str, ...]:
+    """Return the options of a class that a dataclass has as fields too, in the order of its fields."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return tuple(field.name for field in dataclasses.fields(record) if field.name in names)
+
+
 def documented(cls: Class) -> Class:
     """Insert ``Args`` with every option into the docstring of a class, before its attributes and its example.
 
@@ -227,7 +218,8 @@ def _entry(described: Option) -> str:
     """Return what the docstring of a class says of an option."""
     names = " | ".join("None" if each is type(None) else each.__name__ for each in described.types)
     allowed = f"One of {', '.join(map(repr, described.choices))}." if described.choices else ""
-    default = "" if described.default is None else f"Default: {described.default!r}."
+    silent = described.default is None or "default" in described.help
+    default = "" if silent else f"Default: {described.default!r}."
     sentences = " ".join(filter(None, (described.help, described.details, allowed, default)))
     text = f"{described.name} ({names}): {sentences}"
     return textwrap.fill(text, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False)

@@ -2,52 +2,76 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
+import re
+import subprocess
+import sys
 from typing import Any
 
 import click
 import pytest
 
 from rekur import Classifier, LanguageModel, Regressor
-from rekur.cli.fit_options import FEATURE_NAMES, LANGUAGE, SHARED, TEXT_FEATURE_NAMES
+from rekur._options import options_of
 from rekur.cli.main import COMMANDS, app
 from rekur.decode import Sampler
+from rekur.errors import InputError
 from rekur.features import FEATURES
+from rekur.study.space import default_space
+from rekur.tasks.catalog import CATALOG
 
 INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
-OUTPUT = "--out --valid --overwrite --checkpoint-every --tensorboard --quiet"
+OUTPUT = "--out --overwrite --checkpoint-every --tensorboard --quiet --json"
 FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
 MODEL = (
-    "--cell --hidden-size --num-layers --bidirectional --embedding-size --kernel-size --pooling "
-    "--token-dropout --input-dropout --input-noise --dropout --recurrent-dropout --residual --norm"
+    "--cell --hidden-size --num-layers --embedding-size --input-dropout --dropout --recurrent-dropout --residual --norm"
 )
+ITEM_MODEL = "--bidirectional --kernel-size --pooling --token-dropout --input-noise"
 TRAINING = (
     "--epochs --steps --batch-size --learning-rate --weight-decay --schedule --warmup --clip --patience --average "
-    "--valid-fraction --seed --precision --accelerator --time-limit --no-baseline"
+    "--seed --precision --accelerator --time-limit --no-baseline"
 )
-CLASSIFY = "--multi-label --class-weight --label-smoothing --bayes-start"
 TEXTS = "--text --document --encoding"
 LANGUAGE_MODEL = (
-    "--tokens --cell --hidden-size --num-layers --embedding-size --ngrams --ngram-rows --ngram-dropout "
-    "--recall --recall-slots --tied --softmax --row-dropout --input-dropout --dropout --output-dropout "
-    "--weight-dropout --recurrent-dropout --activation-regularisation "
-    "--temporal-regularisation --residual --norm --reset --chunk-length --jitter --checkpoint-steps"
+    "--ngrams --ngram-rows --ngram-dropout --recall --recall-slots --tied --softmax --row-dropout --output-dropout "
+    "--weight-dropout --activation-regularisation --temporal-regularisation"
 )
+LANGUAGE_TRAINING = "--reset --chunk-length --jitter --checkpoint-steps"
 TEXT_FEATURES = "--lowercase --digits --words --max-vocabulary --min-count"
-SEARCH = "--out --trials --space --valid --trial-time-limit --ray --ray-address --ray-processors --ray-gpus --quiet"
+SEARCH = "--trials --space --trial-time-limit --ray --ray-address --ray-processors --ray-gpus"
+SEARCH_OUTPUT = "--out --quiet --json"
+#: the options of each task by group, in the order of ``--help``
+TASK_OPTIONS = {
+    "classify": {
+        "data": f"{INPUT} --valid --valid-fraction {FEATURES_OF} --multi-label",
+        "model": f"{MODEL} {ITEM_MODEL} --bayes-start",
+        "training": f"{TRAINING} --class-weight --label-smoothing",
+    },
+    "regress": {
+        "data": f"{INPUT} --valid --valid-fraction {FEATURES_OF}",
+        "model": f"{MODEL} {ITEM_MODEL}",
+        "training": TRAINING,
+    },
+    "language": {
+        "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES}",
+        "model": f"{MODEL} {LANGUAGE_MODEL}",
+        "training": f"{TRAINING} {LANGUAGE_TRAINING}",
+    },
+}
+FILES = {"classify": "FILE", "regress": "FILE", "language": "FILE..."}
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
     "fit": "",
-    "fit classify": f"FILE {INPUT} {OUTPUT} {FEATURES_OF} {MODEL} {TRAINING} {CLASSIFY} --json",
-    "fit regress": f"FILE {INPUT} {OUTPUT} {FEATURES_OF} {MODEL} {TRAINING} --json",
-    "fit language": f"FILE... {TEXTS} {OUTPUT} {LANGUAGE_MODEL} {TEXT_FEATURES} {TRAINING} --json",
+    **{f"fit {task}": f"{FILES[task]} {' '.join(groups.values())} {OUTPUT}" for task, groups in TASK_OPTIONS.items()},
     "tune": "",
-    "tune classify": f"FILE {INPUT} {SEARCH} {FEATURES_OF} {MODEL} {TRAINING} {CLASSIFY} --json",
-    "tune regress": f"FILE {INPUT} {SEARCH} {FEATURES_OF} {MODEL} {TRAINING} --json",
-    "tune language": f"FILE... {TEXTS} {SEARCH} {LANGUAGE_MODEL} {TEXT_FEATURES} {TRAINING} --json",
+    **{
+        f"tune {task}": f"{FILES[task]} {' '.join(groups.values())} {SEARCH} {SEARCH_OUTPUT}"
+        for task, groups in TASK_OPTIONS.items()
+    },
     "resume": "DIR --accept-changed-data --quiet --json",
     "evaluate": f"BUNDLE FILE... {INPUT} --document --dynamic --cache --report --json",
     "predict": f"BUNDLE FILE {INPUT} --item --json",
@@ -67,16 +91,15 @@ OPTIONS = {
     "completion": "SHELL",
 }
 
-#: options of an estimator that the command line sets by itself, and the ones of its own that are not passed on
-BY_ITSELF = {"kind", "feature_options", "verbose", "baseline"}
-OF_ITS_OWN = {"no_baseline"}
+#: options of an estimator that the command line sets
+SET_BY_COMMAND = {"kind", "feature_options", "verbose"}
 
 
 def command(path: str) -> click.Command:
     first, *rest = path.split()
     found: Any = importlib.import_module(f"rekur.cli.{first}").command
     for name in rest:
-        found = found.commands[name]
+        found = found.get_command(click.Context(found), name)
     return found
 
 
@@ -92,7 +115,7 @@ def test_options(path: str) -> None:
 def test_every_command_is_in_the_table() -> None:
     assert list(app.list_commands(click.Context(app))) == list(COMMANDS)
     groups = ("fit", "tune")
-    inner = {f"{group} {name}" for group in groups for name in command(group).commands}  # type: ignore[attr-defined]
+    inner = {f"{group} {row.name}" for group in groups for row in CATALOG.values() if not row.preview}
     assert set(OPTIONS) == {*COMMANDS, *inner}
 
 
@@ -104,16 +127,64 @@ def test_every_option_is_explained(path: str) -> None:
             assert parameter.help.endswith("."), parameter.name
 
 
-@pytest.mark.parametrize(
-    ("path", "estimator"), [("fit classify", Classifier), ("fit regress", Regressor), ("fit language", LanguageModel)]
-)
-def test_fit_takes_what_the_estimator_takes(path: str, estimator: Any) -> None:
-    around = f"{INPUT if path != 'fit language' else TEXTS} {OUTPUT}".replace("--format", "").split()
-    features = FEATURE_NAMES if path != "fit language" else TEXT_FEATURE_NAMES
-    names = {spelled(parameter): parameter.name for parameter in command(path).params}
-    own = {name for option, name in names.items() if option not in (*around, "FILE", "FILE...", "--json", "--format")}
-    by_itself = BY_ITSELF if path != "fit language" else BY_ITSELF - {"kind"}
-    assert (own - set(features) - OF_ITS_OWN) | by_itself == set(estimator().get_params())
+@pytest.mark.parametrize("command_name", ["fit", "tune"])
+@pytest.mark.parametrize("task", TASK_OPTIONS)
+def test_help_has_the_options_by_group(command_name: str, task: str) -> None:
+    found = command(f"{command_name} {task}")
+    text = found.get_help(click.Context(found, info_name="rekur"))
+    sections = dict(re.findall(r"^(\w+) options:\n((?:  .*\n?)+)", text, re.MULTILINE))
+    groups = {**TASK_OPTIONS[task], "output": f"{OUTPUT} --help"}
+    if command_name == "tune":
+        groups = {**TASK_OPTIONS[task], "search": SEARCH, "output": f"{SEARCH_OUTPUT} --help"}
+    assert list(sections) == [group.capitalize() for group in groups]
+    for group, flags in groups.items():
+        assert re.findall(r"^  (--[\w-]+)", sections[group.capitalize()], re.MULTILINE) == flags.split()
+
+
+@pytest.mark.parametrize("task", CATALOG)
+def test_fit_takes_what_the_estimator_takes(task: str) -> None:
+    options = options_of(CATALOG[task].options_class())
+    assert set(options) == set(CATALOG[task].estimator_class()().get_params())
+    names = {parameter.name for parameter in command(f"fit {task}").params}
+    features = next(set(options_of(each.members)) for each in options.values() if each.members is not None)
+    assert set(options) - names == SET_BY_COMMAND & set(options)
+    assert features <= names
+    assert features <= {name for kind in FEATURES.values() for name in inspect.signature(kind).parameters}
+
+
+@pytest.mark.parametrize("task", CATALOG)
+def test_options_of_the_catalog_stand_in_classes_of_options(task: str) -> None:
+    estimator, options = CATALOG[task].estimator_class(), CATALOG[task].options_class()
+    assert issubclass(estimator, options)
+    assert list(options_of(estimator)) == list(options_of(options))
+    assert list(inspect.signature(estimator).parameters) == list(inspect.signature(options).parameters)
+    for cls in (estimator, options):
+        documentation = inspect.getdoc(cls) or ""
+        for name, described in options_of(cls).items():
+            assert described.help.endswith("."), name
+            assert documentation.count(f"\n    {name} (") == 1, name
+        for base in cls.__mro__:  # an option in a class that is not decorated is a field that no constructor takes
+            assert not [name for name, value in vars(base).items() if isinstance(value, dataclasses.Field)]
+
+
+@pytest.mark.parametrize("task", CATALOG)
+def test_default_ranges_are_ranges_of_valid_values(task: str) -> None:
+    options = CATALOG[task].options_class()
+    for kind in ("text", "symbols", "series"):
+        for name, dimension in default_space(task, kind).items():
+            for value in dimension.ends():
+                options.check_values({name: value})
+
+
+@pytest.mark.parametrize("task", CATALOG)
+def test_parsers_and_choices_give_values_that_are_checked(task: str) -> None:
+    options = CATALOG[task].options_class()
+    for name, described in options_of(options).items():
+        for choice in described.choices:
+            options.check_values({name: choice})
+        if described.check is not None:
+            with pytest.raises(InputError, match=rf"^{name}: got "):
+                options.check_values({name: object()})
 
 
 @pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit language"])
@@ -121,16 +192,6 @@ def test_defaults_stand_in_the_estimators_alone(path: str) -> None:
     values = command(path).make_context("fit", ["FILE", "--out", "DIR"]).params
     given = {name: value for name, value in values.items() if value not in (None, (), False)}
     assert set(given) in ({"file", "out"}, {"files", "out"})
-
-
-def test_feature_options_are_those_of_the_features() -> None:
-    known = {name for features in FEATURES.values() for name in inspect.signature(features).parameters}
-    assert {*FEATURE_NAMES, *TEXT_FEATURE_NAMES} <= known
-
-
-def test_shared_options_are_shared() -> None:
-    assert len(SHARED) == len(f"{FEATURES_OF} {MODEL} {TRAINING}".split())
-    assert len(LANGUAGE) == len(f"{LANGUAGE_MODEL} {TEXT_FEATURES} {TRAINING}".split())
 
 
 def test_drawing_takes_what_the_sampler_takes() -> None:
@@ -145,12 +206,24 @@ def test_drawing_takes_what_the_sampler_takes() -> None:
     assert {name: drawing[name].default for name in given} == given
 
 
-def test_estimators_store_what_they_are_given_and_nothing_else() -> None:
-    for estimator in (Classifier, LanguageModel, Regressor):
-        assert set(vars(estimator())) == set(estimator().get_params())
+@pytest.mark.parametrize("task", CATALOG)
+def test_estimators_store_what_they_are_given_and_nothing_else(task: str) -> None:
+    estimator = CATALOG[task].estimator_class()()
+    assert set(vars(estimator)) == set(estimator.get_params())
 
 
-def test_both_estimators_share_their_defaults() -> None:
+def test_the_tasks_of_items_share_their_defaults() -> None:
     a, b = Classifier().get_params(), Regressor().get_params()
     assert {name: a[name] for name in b} == b
-    assert set(a) - set(b) == {name.lstrip("-").replace("-", "_") for name in CLASSIFY.split()}
+    assert set(a) - set(b) == {"multi_label", "class_weight", "label_smoothing", "bayes_start"}
+
+
+@pytest.mark.parametrize("words", [[], ["fit"], ["fit", "classify"], ["tune", "language"]])
+def test_help_imports_neither_torch_nor_scikit_learn(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom rekur.cli.app import main\n"
+        f"main({[*words, '--help']!r})\n"
+        "print(sorted({'torch', 'sklearn', 'optuna'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"

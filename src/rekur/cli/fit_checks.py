@@ -8,18 +8,10 @@ from typing import Any
 
 import click
 
+from rekur._options import Option, options_of
 from rekur.cli.request import Request
 from rekur.errors import InputError, describe
-
-#: options that have an effect on some kinds of items alone, and those kinds; features say it of their own options
-_ONLY_FOR = {
-    "embedding_size": ("text", "symbols"),
-    "token_dropout": ("text", "symbols"),
-    "bayes_start": ("text", "symbols"),
-    "input_noise": ("series",),
-}
-#: options of a language model that have an effect only if a list is not empty
-_NEEDS = {"ngram_rows": "ngrams", "ngram_dropout": "ngrams", "recall_slots": "recall"}
+from rekur.tasks.catalog import CATALOG
 
 
 def check_options(request: Request, searched: Collection[str] = ()) -> None:
@@ -32,21 +24,19 @@ def check_options(request: Request, searched: Collection[str] = ()) -> None:
     Raises:
         InputError: the message names the option.
     """
-    from rekur.tasks.base.option_values import check_items_values, check_language_values
-
-    options = request.options
+    options, options_class = request.options, CATALOG[request.task].options_class()
+    described = options_of(options_class)
     _refuse_both("steps", "epochs", options, searched)
     if request.valid:
         _refuse_both("valid_fraction", "valid", {**options, "valid": request.valid}, searched)
-    if request.task == "language":
-        _check_lists(options)
-        check_language_values(options)
-        return
-    _check_kind(options["kind"], options)
-    if options.get("residual") and options.get("num_layers", 1) == 1 and "num_layers" not in searched:
+    _check_needs(described, options)
+    if kinds_read := getattr(options_class, "item_kinds", ()):
+        _check_kind(options["kind"], kinds_read, described, options)
+    layers = options.get("num_layers", described["num_layers"].default if "num_layers" in described else None)
+    if options.get("residual") and layers == 1 and "num_layers" not in searched:
         fix = "Add --num-layers 2."
         raise InputError(f"--residual: got it with one layer; expected two layers or more. {fix}")
-    check_items_values(options)
+    options_class.check_values(options)
 
 
 def _refuse_both(name: str, other: str, options: Mapping[str, Any], searched: Collection[str]) -> None:
@@ -55,27 +45,30 @@ def _refuse_both(name: str, other: str, options: Mapping[str, Any], searched: Co
         raise InputError(f"{_spelled(name)} and {_spelled(other)}: got both; expected one of them.")
 
 
-def _check_kind(kind: str, options: Mapping[str, Any]) -> None:
+def _check_kind(
+    kind: str, kinds_read: Collection[str], described: Mapping[str, Option], options: Mapping[str, Any]
+) -> None:
     """Raise for an option that has no effect on items of a kind."""
     from rekur.features import FEATURES
 
-    names_of = {name: inspect.signature(features).parameters for name, features in FEATURES.items()}
-    taken = {name: set(names) for name, names in names_of.items() if name != "words"}
+    taken = {name: set(inspect.signature(FEATURES[name]).parameters) for name in kinds_read}
     features: Mapping[str, Any] = options.get("feature_options", {})
     kinds = {name: [each for each, names in taken.items() if name in names] for name in features}
     for name, value in {**options, **features}.items():
-        fitting = kinds.get(name) or _ONLY_FOR.get(name, (kind,))
+        limited = described[name].kinds if name in described else ()
+        fitting = kinds.get(name) or limited or (kind,)
         has_effect = name in features or value not in (0, False)
         if kind not in fitting and has_effect:
             fix = f"It is for {' and '.join(fitting)}."
             raise InputError(describe(_spelled(name, value), value, f"none for {kind}", fix))
 
 
-def _check_lists(options: Mapping[str, Any]) -> None:
-    for name, needed in _NEEDS.items():
-        if options.get(name) and options.get(needed) == []:
-            expected = f"none without {_spelled(needed)}"
-            raise InputError(describe(_spelled(name), options[name], expected, f"Name some with {_spelled(needed)}."))
+def _check_needs(described: Mapping[str, Option], options: Mapping[str, Any]) -> None:
+    """Raise for an option whose effect depends on a list that is empty."""
+    for name, each in described.items():
+        if each.needs and options.get(name) and options.get(each.needs) == []:
+            expected, fix = f"none without {_spelled(each.needs)}", f"Name some with {_spelled(each.needs)}."
+            raise InputError(describe(_spelled(name), options[name], expected, fix))
 
 
 def _spelled(name: str, value: Any = True) -> str:

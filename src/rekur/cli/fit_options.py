@@ -1,19 +1,48 @@
-"""The options of ``rekur fit``: one for each option of the estimators, whose defaults they leave alone."""
+"""``rekur fit TASK`` and ``rekur tune TASK``: commands and requests made from the options of a row of the catalog."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rekur.cli.options import NUMBER, WHOLE, InputFile
+from rekur._options import GROUPS, Option, options_of
+from rekur.cli.options import (
+    FILE,
+    FILES,
+    INPUT,
+    JSON,
+    NUMBER,
+    TEXTS,
+    WHOLE,
+    InputFile,
+    Parsed,
+    refuse_labels_between,
+    split_input,
+    split_texts,
+    with_options,
+)
+from rekur.cli.prepare import need_columns
+from rekur.cli.request import Request
+from rekur.cli.wrong_use import check_words, is_word, refuse_dash
+from rekur.errors import InputError, describe, did_you_mean
+from rekur.tasks.catalog import CATALOG, Row
 
 _FOLDER = click.Path(path_type=Path)
-_FILE = InputFile()
 
-_OUT = click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved.")
-_RUN = (
+VALID_ITEMS = click.option(
+    "--valid", type=InputFile(), metavar="FILE", help="Validation items; by default a share of FILE."
+)
+VALID_TEXTS = click.option(
+    "--valid", multiple=True, metavar="FILE", help="Validation text; by default a share of FILE. Repeat for more."
+)
+OUTPUT = (
+    click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved."),
     click.option("--overwrite", is_flag=True, help="Replace a model that is saved there, or begin a run anew."),
     click.option(
         "--checkpoint-every",
@@ -23,165 +52,228 @@ _RUN = (
     ),
     click.option("--tensorboard", type=_FOLDER, metavar="DIR", help="Also write TensorBoard event files there."),
     click.option("--quiet", is_flag=True, help="Show no progress; warnings are still shown."),
-)
-OUTPUT = (
-    _OUT,
-    click.option("--valid", type=_FILE, metavar="FILE", help="Validation items; by default a share of FILE."),
-    *_RUN,
-)
-TEXT_OUTPUT = (
-    _OUT,
-    click.option(
-        "--valid", multiple=True, metavar="FILE", help="Validation text; by default a share of FILE. Repeat for more."
-    ),
-    *_RUN,
+    JSON,
 )
 
-
-class _Numbers(click.ParamType[Any]):
-    """Whole numbers with commas between."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Return ``2,3`` as [2, 3], and nothing as []."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return [int(part) for part in value.split(",") if part.strip()]
-        except ValueError:
-            self.fail(f"got '{value}'; expected whole numbers such as 2,3.", parameter, context)
+Decorator = Callable[..., Any]
 
 
-def _names(rows: tuple[tuple[str, Any, str], ...]) -> tuple[str, ...]:
-    return tuple(option.split("/")[0].lstrip("-").replace("-", "_") for option, _, _ in rows)
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """How the command line names the files of a kind of reading.
 
-
-def _make(option: str, kind: Any, text: str) -> Any:
-    if kind is None:
-        return click.option(option, is_flag=True, default=None, help=text)
-    return click.option(option, type=kind, default=None, help=text)
-
-
-NUMBERS = _Numbers()
-
-#: option, type, help; what is not given stays as the estimator has it
-_FEATURES = (
-    ("--tokens", click.Choice(["auto", "word", "char", "byte", "bpe"]), "What a step of a text is."),
-    ("--lowercase/--keep-case", None, "Fold upper case; by default for words only."),
-    ("--max-vocabulary", WHOLE, "Most entries of a vocabulary; the rest is unknown."),
-    ("--min-count", WHOLE, "Times that a token must occur to enter the vocabulary."),
-    ("--max-length", WHOLE, "Steps after which a sequence is cut; by default never."),
-    ("--missing", click.Choice(["hold", "zero", "error"]), "What stands for a missing number."),
-    ("--codes/--letters", None, "Read symbols as codes with blanks between, or as letters; by default as they look."),
-)
-_MODEL = (
-    ("--cell", str, "A cell of `rekur cells`; lstm by default."),
-    ("--hidden-size", WHOLE, "Hidden units of each layer and direction."),
-    ("--num-layers", WHOLE, "Layers on top of each other."),
-    ("--bidirectional", None, "Read from both ends; such a model cannot run live."),
-    ("--embedding-size", WHOLE, "Values that a token is turned into."),
-    ("--kernel-size", WHOLE, "Steps that a causal convolution before the recurrent layers sees; 0 for none."),
-    ("--pooling", str, "last, mean, max, attention, or several joined by +."),
-    ("--token-dropout", NUMBER, "Chance that a token is read as unknown."),
-    ("--input-dropout", NUMBER, "Chance that an input feature is off for a whole sequence."),
-    ("--input-noise", NUMBER, "Noise added to standardised numbers."),
-    ("--dropout", NUMBER, "Chance that a value is off between layers and before the scores."),
-    ("--recurrent-dropout", NUMBER, "Chance that a hidden value is off on its way to the next step."),
-    ("--residual", None, "Add each layer's input to its output."),
-    ("--norm", None, "Layer norm after each layer."),
-)
-_TRAINING = (
-    ("--epochs", WHOLE, "Passes over the training items at most."),
-    ("--steps", WHOLE, "Steps of the optimiser at most, instead of --epochs."),
-    ("--batch-size", WHOLE, "Items a step; of a language model, streams side by side."),
-    ("--learning-rate", NUMBER, "The highest rate of AdamW."),
-    ("--weight-decay", NUMBER, "Weight decay of AdamW."),
-    ("--schedule", click.Choice(["cosine", "linear", "constant"]), "How the rate falls."),
-    ("--warmup", NUMBER, "Share of all steps in which the rate rises."),
-    ("--clip", NUMBER, "Largest norm of all gradients together; 0 for none."),
-    ("--patience", WHOLE, "Evaluations without a better score before training stops; 0 for never."),
-    ("--average", NUMBER, "Decay of the running average of the weights; 0 for none."),
-    ("--valid-fraction", NUMBER, "Share kept for validation where --valid is not given."),
-    ("--seed", WHOLE, "Of everything random."),
-    ("--precision", click.Choice(["32-true", "bf16-mixed", "16-mixed"]), "Arithmetic of training."),
-    ("--accelerator", click.Choice(["auto", "cpu", "cuda", "mps"]), "Where to train."),
-    ("--time-limit", str, "End in good order after so long, such as 90s, 3m or 1h."),
-    ("--no-baseline", None, "Do not score a baseline beside the model."),
-)
-_CLASSIFY = (
-    ("--multi-label", None, "An item may have several labels; they stand in a list, or between --label-separator."),
-    ("--class-weight", click.Choice(["balanced"]), "Weight classes by the inverse of their frequency."),
-    ("--label-smoothing", NUMBER, "Share of the target spread over all classes."),
-    ("--bayes-start", NUMBER, "Start the embedding of words at so many times their log-count ratios; 0 for none."),
-)
-
-_TEXT_FEATURES = (
-    ("--lowercase/--keep-case", None, "Fold upper case; by default cases are kept."),
-    ("--digits", click.Choice(["keep", "zero"]), "Read every digit as 0, or keep them; by default they are kept."),
-    ("--words", click.Choice(["auto", "marks", "spaces"]), "Where words end: at marks, or at spaces only."),
-    ("--max-vocabulary", WHOLE, "Most entries of a vocabulary; the rest is unknown."),
-    ("--min-count", WHOLE, "Times that a token must occur to enter the vocabulary."),
-)
-_LANGUAGE = (
-    ("--tokens", click.Choice(["char", "byte", "word", "bpe"]), "What is predicted; characters by default."),
-    ("--cell", str, "A cell of `rekur cells`; lstm by default."),
-    ("--hidden-size", WHOLE, "Hidden units of each layer."),
-    ("--num-layers", WHOLE, "Layers on top of each other."),
-    ("--embedding-size", WHOLE, "Values that a token is turned into."),
-    ("--ngrams", NUMBERS, "Lengths of the runs of tokens that have vectors of their own, such as 2,3."),
-    ("--ngram-rows", WHOLE, "Rows of each of their tables."),
-    ("--ngram-dropout", NUMBER, "Chance that the vector of a run of tokens is zeros."),
-    ("--recall", NUMBERS, "Lengths of the runs of tokens of which is recalled what followed them last, such as 3,5."),
-    ("--recall-slots", WHOLE, "How many runs of each length are remembered; a power of 2."),
-    ("--tied/--not-tied", None, "The output layer uses the embedding's weights."),
-    ("--softmax", str, "full, adaptive (frequent tokens first) or sampled (a part of the vocabulary in training)."),
-    ("--row-dropout", NUMBER, "Chance that a token's vector is zeros wherever it stands."),
-    ("--input-dropout", NUMBER, "Chance that an input feature is off for a whole chunk."),
-    ("--dropout", NUMBER, "The same between layers."),
-    ("--output-dropout", NUMBER, "The same before the output layer."),
-    ("--weight-dropout", NUMBER, "Chance that a recurrent weight is off for a whole chunk."),
-    ("--recurrent-dropout", NUMBER, "Chance that a hidden value is off on its way to the next step."),
-    ("--activation-regularisation", NUMBER, "Weight of the squared outputs in the loss."),
-    ("--temporal-regularisation", NUMBER, "Weight of their squared changes from step to step in the loss."),
-    ("--residual", None, "Add each layer's input to its output."),
-    ("--norm", None, "Layer norm after each layer."),
-    ("--reset/--no-reset", None, "Begin every document with a fresh state; by default where there are several."),
-    ("--chunk-length", WHOLE, "Steps that the gradient goes back."),
-    ("--jitter", NUMBER, "By how large a share chunks differ in length."),
-    ("--checkpoint-steps", WHOLE, "Keep states every so many steps only and compute the rest twice, to save memory."),
-)
-
-FEATURE_NAMES = _names(_FEATURES)
-TEXT_FEATURE_NAMES = _names(_TEXT_FEATURES)
-SHARED = tuple(_make(*row) for row in (*_FEATURES, *_MODEL, *_TRAINING))
-CLASSIFY = tuple(_make(*row) for row in _CLASSIFY)
-LANGUAGE = tuple(_make(*row) for row in (*_LANGUAGE, *_TEXT_FEATURES, *_TRAINING))
-
-
-def estimator_options(values: dict[str, Any], feature_names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the estimator's options that were given on the command line."""
-    given = {name: value for name, value in values.items() if value is not None}
-    features = {name: given.pop(name) for name in feature_names if name in given}
-    if "time_limit" in given:
-        given["time_limit"] = seconds(given["time_limit"])
-    if given.pop("no_baseline", False):
-        given["baseline"] = False
-    return {**given, "feature_options": features}
-
-
-def seconds(text: str) -> float:
-    """Return a duration such as ``90s``, ``3m`` or ``1h`` in seconds.
-
-    Example:
-        >>> seconds("3m")
-        180.0
+    Attributes:
+        argument: the argument with the training files.
+        columns: the options that say how they are read.
+        valid: the option with the validation files of ``rekur fit``.
     """
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
-    try:
-        return float(number) * units[unit]
-    except ValueError:
-        raise click.BadParameter(
-            f"got '{text}'; expected a duration such as 90s, 3m or 1h.", param_hint="--time-limit"
-        ) from None
+
+    argument: Decorator
+    columns: tuple[Decorator, ...]
+    valid: Decorator
+
+
+FILES_OF = {"items": Files(FILE, INPUT, VALID_ITEMS), "texts": Files(FILES, TEXTS, VALID_TEXTS)}
+
+
+def click_option(described: Option) -> click.Option:
+    """Return the option of the command line; without it the estimator's default holds."""
+    if bool in described.types:
+        one_way: dict[str, Any] = {"is_flag": True, "flag_value": not described.default}
+        both = {} if described.negative and described.default is not True else one_way
+        return click.Option(
+            [*described.flags(), described.name], default=None, help=described.flag_help or described.help, **both
+        )
+    types: dict[type, Any] = {int: WHOLE, float: NUMBER, str: str}
+    kind: Any = next((types[each] for each in described.types if each in types), None)
+    if described.choices:
+        kind = click.Choice(described.choices)
+    elif described.parse is not None:
+        kind = Parsed(described.metavar.lower() or "text", described.parse)
+    return click.Option([*described.flags(), described.name], type=kind, default=None, help=described.help)
+
+
+def shell_options(options: type) -> dict[str, Option]:
+    """Return the options that the command line has, by name, with the members of options that hold several."""
+    described: dict[str, Option] = {}
+    for name, each in options_of(options).items():
+        if each.members is not None:
+            described |= options_of(each.members)
+        elif each.shell:
+            described[name] = each
+    return described
+
+
+class TaskCommand(click.Command):
+    """A command whose ``--help`` has its options in groups.
+
+    Args:
+        row: the task.
+        groups: heading -> parameters; those of the heading ``""`` are arguments.
+        run: takes the row and the values; returns the exit code.
+        help: what the command does.
+    """
+
+    def __init__(
+        self, row: Row, groups: dict[str, list[click.Parameter]], run: Callable[[Row, dict[str, Any]], int], help: str
+    ) -> None:
+        params = [param for group in groups.values() for param in group]
+        super().__init__(row.name, params=params, callback=lambda **values: run(row, values), help=help)
+        self.groups = groups
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each group."""
+        last = list(self.groups)[-1]
+        for title, params in self.groups.items():
+            asked = self.get_help_option(ctx) if title == last else None
+            records = [
+                each.get_help_record(ctx)
+                for each in (*params, *([asked] if asked else []))
+                if isinstance(each, click.Option)
+            ]
+            if rows := [record for record in records if record is not None]:
+                with formatter.section(f"{title.capitalize()} options"):
+                    formatter.write_dl(rows)
+
+
+class CatalogGroup(click.Group):
+    """A group with a command for each row of the catalog, which is made when it is asked for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of a task; the error names the tasks."""
+        if is_word(args[0]) and args[0] not in CATALOG:
+            refuse_dash(ctx, args[0])
+            names = self.list_commands(ctx)
+            fix = did_you_mean(args[0], names)
+            if not fix and _looks_like_file(args[0]):
+                fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
+            raise click.UsageError(describe("TASK", args[0], f"one of {', '.join(names)}", fix), ctx)
+        name, command, words = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            check_words(ctx, name, command, words)
+        return name, command, words
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names of the tasks, whose options are not imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.short_help_of(CATALOG[name])) for name in self.list_commands(ctx)])
+
+    def short_help_of(self, row: Row) -> str:
+        """Return what the command of a row does, in a sentence."""
+        raise NotImplementedError
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the tasks that are whole."""
+        return [row.name for row in CATALOG.values() if not row.preview]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a task."""
+        return self.make(CATALOG[cmd_name]) if cmd_name in CATALOG else None
+
+    def make(self, row: Row) -> TaskCommand:
+        """Return the command of a row."""
+        raise NotImplementedError
+
+
+def _looks_like_file(word: str) -> bool:
+    return word == "-" or any(mark in word for mark in "./*?") or os.path.exists(word)
+
+
+def task_command(
+    row: Row, run: Callable[[Row, dict[str, Any]], int], help: str, *, data: Sequence[Decorator], **more: Any
+) -> TaskCommand:
+    """Return the command of a task with its options by group.
+
+    Args:
+        row: the task.
+        run: takes the row and the values of the command; returns the exit code.
+        help: what the command does.
+        data: options of the command that stand with the data.
+        more: further groups of options of the command.
+    """
+    described, files = shell_options(row.options_class()), FILES_OF[row.reads]
+    groups = {"": parameters(files.argument), "data": parameters(*files.columns, *data)}
+    for title in GROUPS:
+        ours = [click_option(each) for each in described.values() if each.group == title]
+        groups[title] = [*groups.get(title, []), *ours]
+    for title, decorators in more.items():
+        groups[title] = parameters(*decorators)
+    return TaskCommand(row, groups, run, help)
+
+
+def parameters(*decorators: Decorator) -> list[click.Parameter]:
+    """Return the parameters that click's decorators make."""
+
+    def command() -> None:
+        """Hold the parameters."""
+
+    made: list[click.Parameter] = getattr(with_options(*decorators)(command), "__click_params__", [])
+    return made[::-1]
+
+
+def sentences(first: str, rest: str) -> str:
+    """Return the help of a command: its first sentence, and what follows."""
+    return f"{first}\n\n{inspect.cleandoc(rest)}".strip()
+
+
+def take_files(row: Row, values: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Take the training and the validation files out of the values of a command."""
+    valid = values.pop("valid") or ()
+    valid = [valid] if isinstance(valid, str | Path) else valid
+    files = [values.pop("file")] if "file" in values else values.pop("files")
+    return [str(file) for file in files], [str(file) for file in valid]
+
+
+def make_request(
+    row: Row, files: list[str], valid: list[str], values: dict[str, Any], searched: Iterable[str] = (), **kept: Any
+) -> Request:
+    """Return the request of a training.
+
+    Args:
+        row: the task.
+        files: the training files.
+        valid: the validation files.
+        values: columns, options of reading and options of the estimator; None for those that were not given.
+        searched: options that a search varies, whose names are checked.
+        kept: further attributes of the request.
+    """
+    described = options_of(row.options_class())
+    columns: dict[str, Any] = {}
+    set_here: dict[str, Any] = {}
+    if row.reads == "texts":
+        reading = split_texts(values)
+        _check_names(searched, set(values))
+    else:
+        from rekur.data import Columns
+
+        columns, reading = split_input(values)
+        _check_names(searched, set(values))
+        need_columns(columns, Path(files[0]))
+        if len(valid) > 1:
+            raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
+        refuse_labels_between(row, reading)
+        if "label_separator" in reading and "multi_label" in described:
+            values["multi_label"] = True
+        set_here["kind"] = Columns(**columns).kind
+    options = {**set_here, **estimator_options(row.options_class(), values)}
+    return Request(task=row.name, files=files, valid=valid, columns=columns, reading=reading, options=options, **kept)
+
+
+def estimator_options(options: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the estimator's options that were given on the command line."""
+    chosen = {name: value for name, value in values.items() if value is not None}
+    for name, each in options_of(options).items():
+        if each.members is not None:
+            members = options_of(each.members)
+            chosen[name] = {member: chosen.pop(member) for member in members if member in chosen}
+    return chosen
+
+
+def _check_names(names: Iterable[str], allowed: Collection[str]) -> None:
+    """Raise unless every searched option is one of ``rekur fit``, which repeats the best trial."""
+    for name in names:
+        if name not in allowed:
+            hint = did_you_mean(name, allowed) or "To see them: rekur fit TASK --help"
+            raise InputError(f"--space: got '{name}'; expected the name of an option of rekur fit. {hint}")

@@ -27,7 +27,7 @@ def fit_line(task: str, files: list[str], given: dict[str, Any], best: Any, out:
             continue
         for one in value if isinstance(value, tuple) else [value]:
             if isinstance(one, bool):
-                words += option.opts if one else option.secondary_opts
+                words += option.opts if one == option.flag_value else option.secondary_opts
             else:
                 words += [option.opts[0], ",".join(map(str, one)) if isinstance(one, list) else str(one)]
     words += ["--time-limit", f"{limit:.6g}s"] if limit else []

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from rekur.cli.wrong_use import check_words, is_word, refuse_dash
-from rekur.errors import InputError, describe, did_you_mean, printable
+from rekur.errors import InputError, describe, printable
+from rekur.tasks.catalog import Row
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -52,6 +52,25 @@ def _wrong(value: str, expected: str) -> str:
     return describe("", value, expected).removeprefix(": ")
 
 
+class Parsed(click.ParamType[Any]):
+    """A value that a parser makes of a text.
+
+    Args:
+        name: its type in ``--help``.
+        parse: text -> value; raises ValueError with a text that begins with ``got``.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value that a text stands for."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 WHOLE, NUMBER = _Whole(), _Number()
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
@@ -77,29 +96,6 @@ DOCUMENT = click.option(
     help="What a document is: a file, a line, or what stands between blank lines; by default a file, or a row.",
 )
 ENCODING = click.option("--encoding", default=None, metavar="NAME", help="The file's encoding; by default utf-8.")
-
-
-class Tasks(click.Group):
-    """A group with a command for each task, which names the tasks where none of them is given."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if is_word(args[0]) and args[0] not in self.commands:
-            refuse_dash(ctx, args[0])
-            names = list(self.commands)
-            fix = did_you_mean(args[0], names)
-            if not fix and _looks_like_file(args[0]):
-                fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
-            raise click.UsageError(describe("TASK", args[0], f"one of {', '.join(names)}", fix), ctx)
-        name, command, words = super().resolve_command(ctx, args)
-        if name is not None and command is not None:
-            check_words(ctx, name, command, words)
-        return name, command, words
-
-
-def _looks_like_file(word: str) -> bool:
-    return word == "-" or any(mark in word for mark in "./*?") or os.path.exists(word)
 
 
 #: how files of text are read
@@ -171,11 +167,11 @@ def _mark(separator: str | None) -> str | None:
     return "\t" if separator in ("tab", "\\t") else separator
 
 
-def refuse_labels_between(task: str, reading: dict[str, Any]) -> None:
+def refuse_labels_between(row: Row, reading: dict[str, Any]) -> None:
     """Raise if several labels in a cell are asked for where a label is a number."""
-    if task == "regress" and "label_separator" in reading:
+    if row.target == "number" and "label_separator" in reading:
         fix = "Several labels of one item are names: rekur fit classify."
-        raise InputError(describe("--label-separator", reading["label_separator"], "none for regress", fix))
+        raise InputError(describe("--label-separator", reading["label_separator"], f"none for {row.name}", fix))
 
 
 def split_texts(values: dict[str, Any]) -> dict[str, Any]:

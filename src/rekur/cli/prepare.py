@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rekur.cli.request import Request
 from rekur.data.inputs import is_stream
 from rekur.errors import InputError
+from rekur.tasks.catalog import CATALOG
 
 
 class Data(NamedTuple):
@@ -26,7 +27,7 @@ class Data(NamedTuple):
 
 def open_data(request: Request) -> Data:
     """Return the data of the files of a request; raise now if columns are wrong, or the beginning of a file is."""
-    return _open_texts(request) if request.task == "language" else _open_items(request)
+    return {"items": _open_items, "texts": _open_texts}[CATALOG[request.task].reads](request)
 
 
 def open_files(request: Request) -> Data | None:
@@ -49,8 +50,7 @@ def _open_items(request: Request) -> Data:
     from rekur.data import Columns
 
     columns = written_out(request.source(request.files[0]), request.columns, request.reading)
-    classes = "classes" if request.options.get("multi_label") else "class"
-    label_type = "number" if request.task == "regress" else classes
+    label_type: str = getattr(CATALOG[request.task].options_class()(**request.options), "label_type", "class")
     train, valid = (
         [corpus_of(request.source(file), request.columns, request.reading, label_type=label_type) for file in files]
         for files in (request.files, request.valid)

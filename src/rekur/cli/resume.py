@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rekur import _check
-from rekur.cli import fit, run_options, training, unfinished
+from rekur.cli import run_options, training, unfinished
 from rekur.cli.copies import kept_copies
 from rekur.cli.options import JSON, with_options
 from rekur.cli.prepare import open_files
@@ -31,10 +31,10 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     run = folder / unfinished.CHECKPOINTS / unfinished.RUN
-    run_options.check_inputs(request, run, list(fit.command.commands))
+    run_options.check_inputs(request, run)
+    request = run_options.checked(request, run)
     data = open_files(request)
     _check.need("torch", "train", "rekur resume")
-    request = run_options.checked(request, run)
     if accept_changed_data and request.chosen is not None:
         # what rules chose from the data of then must not be chosen anew from those of now
         chosen = {name: value for name, value in request.chosen.items() if name != "verbose"}

@@ -7,14 +7,18 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from rekur._options import options_of
 from rekur.cli.request import Request
 from rekur.errors import CheckpointError, describe, did_you_mean
+from rekur.tasks.catalog import CATALOG
 
 #: options by the names that they had in earlier versions -> by those of now
 OLD_NAMES: dict[str, str] = {}
 
-_OF_TABLES = ("format", "encoding", "separator", "label_separator")
-_OF_TEXTS = ("column", "document", "encoding")
+_READING = {
+    "items": ("format", "encoding", "separator", "label_separator"),
+    "texts": ("column", "document", "encoding"),
+}
 _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
 
@@ -28,32 +32,27 @@ def checked(request: Request, file: Path) -> Request:
     Raises:
         CheckpointError: it has an option that this version does not know; the message names the file.
     """
-    from rekur.tasks import TASKS
-
-    estimator: Any = TASKS[request.task]
     options = _renamed(request.options)
     chosen = None if request.chosen is None else _renamed(request.chosen)
-    names = estimator._get_param_names()
+    names = options_of(CATALOG[request.task].options_class())
     _check_names(file, "option", options, names)
     _check_names(file, "chosen option", chosen or {}, names)
     return dataclasses.replace(request, options=options, chosen=chosen)
 
 
-def check_inputs(request: Request, file: Path, tasks: Collection[str]) -> None:
+def check_inputs(request: Request, file: Path) -> None:
     """Raise for a task, a column or an option of reading that this version does not know; PyTorch is not imported.
 
     Args:
         request: what ``run.json`` says.
         file: that file.
-        tasks: the names of tasks.
     """
     from rekur.data import Columns
 
-    if request.task not in tasks:
-        raise _unknown(file, "task", request.task, tasks)
+    if request.task not in CATALOG:
+        raise _unknown(file, "task", request.task, CATALOG)
     _check_names(file, "column", request.columns, [field.name for field in dataclasses.fields(Columns)])
-    reading = _OF_TEXTS if request.task == "language" else _OF_TABLES
-    _check_names(file, "option of reading", request.reading, reading)
+    _check_names(file, "option of reading", request.reading, _READING[CATALOG[request.task].reads])
 
 
 def _check_names(file: Path, thing: str, options: Mapping[str, Any], allowed: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from rekur.cli.request import Request
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
 from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveError, describe
+from rekur.tasks.catalog import CATALOG
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -261,7 +262,7 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
 
 def _next(task: Any, out: Path) -> list[str]:
     """Return the commands for which the model is there now."""
-    if task.task == "language":
+    if CATALOG[task.task].target == "next":
         return [f"rekur evaluate {out} TEST_FILE", f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
     live = [f"rekur stream {out}"] if task.model_.streams else []
     return [f"rekur evaluate {out} TEST_FILE", f"rekur predict {out} FILE", *live]

@@ -223,9 +223,11 @@ def _no_such_option(context: click.Context, word: str) -> str:
 def _relatives(context: click.Context) -> Iterator[tuple[str, list[str]]]:
     """Yield path and options of the commands of a group, or of the other commands of the same group."""
     above = context if isinstance(context.command, click.Group) else context.parent
-    if above is not None and isinstance(above.command, click.Group):
-        for name, command in above.command.commands.items():
-            if command is not context.command:
+    # the commands of rekur itself are not all imported for a suggestion
+    if above is not None and above.parent is not None and isinstance(above.command, click.Group):
+        for name in above.command.list_commands(above):
+            command = above.command.get_command(above, name)
+            if command is not None and name != context.command.name:
                 yield f"{above.command_path} {name}", _option_names(command)
 
 

@@ -23,6 +23,7 @@ from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
 from rekur.study.trials import CSV, best_first, check_csv, write_csv
 from rekur.tasks import TASKS, load
+from rekur.tasks.catalog import CATALOG
 
 Say = Callable[[str], None]
 
@@ -168,7 +169,7 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
     """Return the data for ``fit_corpus``."""
     if X is None or isinstance(X, Corpus) or hasattr(X, "pieces"):
         return X
-    if task == "language":
+    if CATALOG[task].reads == "texts":
         return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
     return Corpus.from_lists(X, y, name, kind=kind, channels=channels)
 

@@ -1,23 +1,21 @@
-"""The space of a search: ranges and choices of a task's options, by default or from the user."""
+"""The space of a search: ranges and choices of a task's options, by default those that the options state."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rekur._options import options_of
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.features import FEATURES
-from rekur.tasks import TASKS
+from rekur.tasks.catalog import CATALOG
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-#: options that affect the comparison of trials, or where and how long they run
-UNSEARCHED = {"kind", "feature_options", "multi_label", "class_weight", "valid_fraction", "seed", "accelerator"}
-UNSEARCHED |= {"time_limit", "baseline", "verbose"}
 FORMS = "NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C"
 
 
@@ -119,31 +117,6 @@ class Choices:
 Dimension = Range | Choices
 Space = dict[str, Dimension]
 
-_RATES: Space = {"learning_rate": Range(5e-4, 1e-2, log=True), "weight_decay": Range(1e-4, 0.1, log=True)}
-_ONE_ANSWER: Space = {
-    "cell": Choices(("lstm", "gru", "mingru")),
-    "hidden_size": Range(32, 256, whole=True, step=32),
-    "num_layers": Range(1, 2, whole=True),
-    "dropout": Range(0.0, 0.7),
-    "input_dropout": Range(0.0, 0.5),
-    "batch_size": Choices((16, 32, 64, 128)),
-    **_RATES,
-}
-_LANGUAGE: Space = {
-    "cell": Choices(("lstm", "gru")),
-    "hidden_size": Range(128, 512, whole=True, step=64),
-    "num_layers": Range(1, 3, whole=True),
-    "input_dropout": Range(0.0, 0.5),
-    "dropout": Range(0.0, 0.5),
-    "output_dropout": Range(0.0, 0.5),
-    "weight_dropout": Range(0.0, 0.5),
-    "batch_size": Choices((16, 32, 64)),
-    "chunk_length": Choices((64, 128, 256)),
-    **_RATES,
-}
-_TOKENS: Space = {"embedding_size": Choices((32, 64, 128)), "token_dropout": Range(0.0, 0.4)}
-_NUMBERS: Space = {"input_noise": Range(0.0, 0.3)}
-
 
 def default_space(task: str, kind: str) -> Space:
     """Return the default space of a task.
@@ -156,9 +129,12 @@ def default_space(task: str, kind: str) -> Space:
         >>> print(default_space("classify", "text")["learning_rate"])
         0.0005:0.01:log
     """
-    if task == "language":
-        return dict(_LANGUAGE)
-    return {**_ONE_ANSWER, **(_NUMBERS if kind == "series" else _TOKENS)}
+    described = options_of(CATALOG[task].options_class())
+    return {
+        name: _dimension(name, each.search, _names(each.types))
+        for name, each in described.items()
+        if each.search and (not each.kinds or kind in each.kinds)
+    }
 
 
 def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]], fixed: Mapping[str, Any]) -> Space:
@@ -199,27 +175,23 @@ def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]]
     return space
 
 
-def option_types(task: str, kind: str) -> dict[str, str]:
-    """Return the searchable options of a task and of its features, with their declared types.
-
-    For a language model ``tokens`` cannot be searched: its scores are per token.
-    """
-    bases = [base for base in reversed(TASKS[task].__mro__) if "__init__" in vars(base) and base is not object]
-    types: dict[str, str] = {}
-    features = [FEATURES[kind]] if kind in FEATURES and task != "language" else []
-    for base in (*bases, *features):
-        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
-        types |= {p.name: str(p.annotation) for p in parameters if p.kind is not p.VAR_KEYWORD}
-    unsearched = UNSEARCHED | ({"tokens"} if task == "language" else set())
-    return {name: declared for name, declared in types.items() if name not in unsearched and _scalar(declared)}
+def option_types(task: str, kind: str) -> dict[str, set[str]]:
+    """Return the searchable options of a task and of its features, with the names of their types."""
+    described = options_of(CATALOG[task].options_class())
+    types = {name: _names(each.types) for name, each in described.items() if each.search is not None}
+    if "kind" in described and kind in FEATURES:
+        parameters = inspect.signature(FEATURES[kind]).parameters.values()
+        types |= {each.name: {part.strip() for part in str(each.annotation).split("|")} for each in parameters}
+    return {name: names for name, names in types.items() if names & {"int", "float", "bool", "str"}}
 
 
-def _scalar(declared: str) -> bool:
-    return {"int", "float", "bool", "str"} & {part.strip() for part in declared.split("|")} != set()
+def _names(types: Iterable[type]) -> set[str]:
+    return {"None" if each is type(None) else each.__name__ for each in types}
 
 
-def _hint(name: str, task: str, types: Mapping[str, str]) -> str:
-    if name in UNSEARCHED or (name, task) == ("tokens", "language"):
+def _hint(name: str, task: str, types: Mapping[str, set[str]]) -> str:
+    described = options_of(CATALOG[task].options_class())
+    if name in described and described[name].search is None:
         return "It decides what trials are compared on, or how they run: fix it as an option."
     return did_you_mean(name, types) or f"To see all options: rekur tune {task} --help"
 
@@ -228,10 +200,9 @@ def _text(values: Any) -> str:
     return values if isinstance(values, str) else ",".join(map(str, values))
 
 
-def _dimension(name: str, values: str | Sequence[Any], declared: str) -> Dimension:
-    """Return the user's range or choices for one option."""
+def _dimension(name: str, values: str | Sequence[Any], kinds: set[str]) -> Dimension:
+    """Return the range or choices of one option, whose types have these names."""
     thing = f"space {name}"
-    kinds = {part.strip() for part in declared.split("|")}
     if isinstance(values, str) and ":" in values:
         return _range(thing, values, kinds)
     listed = [part.strip() for part in values.split(",")] if isinstance(values, str) else list(values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rekur._lazy import lazily
+from rekur.tasks.catalog import TASKS, row_of
 
 if TYPE_CHECKING:
     from rekur.tasks.base.estimator import Estimator
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rekur.tasks.classify.classifier import Classifier
     from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache
     from rekur.tasks.language.language_model import LanguageModel
-    from rekur.tasks.loading import TASKS, load
+    from rekur.tasks.loading import load
     from rekur.tasks.regress.regressor import Regressor
 
 __all__ = [
@@ -27,16 +28,22 @@ __all__ = [
     "load",
 ]
 
-#: options are checked without PyTorch
-__getattr__, __dir__ = lazily(
+_find, _ = lazily(
     __name__,
     {
         "language.adapt": "DynamicEvaluation NeuralCache",
         "base.items": "SequenceEstimator",
-        "classify.classifier": "Classifier",
         "base.estimator": "Estimator",
-        "language.language_model": "LanguageModel",
-        "loading": "TASKS load",
-        "regress.regressor": "Regressor",
+        "loading": "load",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Import an estimator of the catalog, or another public name, when it is first used."""
+    row = row_of(name)
+    return _find(name) if row is None else row.estimator_class()
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

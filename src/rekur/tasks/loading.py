@@ -13,14 +13,8 @@ from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
 from rekur.targets import restore_target
-from rekur.tasks.base.estimator import Estimator
-from rekur.tasks.classify.classifier import Classifier
-from rekur.tasks.language.language_model import LanguageModel
-from rekur.tasks.regress.regressor import Regressor
+from rekur.tasks.catalog import TASKS
 from rekur.train import History, TrainResult
-
-#: every task by the name that bundles and the command line use
-TASKS: dict[str, type[Estimator]] = {"classify": Classifier, "regress": Regressor, "language": LanguageModel}
 
 
 def load(folder: str | Path) -> Any:

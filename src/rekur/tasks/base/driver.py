@@ -12,8 +12,8 @@ from torch import nn
 
 from rekur.errors import InputError
 from rekur.tasks.base.early import announce
+from rekur.tasks.base.options import TRAIN_OPTIONS
 from rekur.tasks.base.prepared import Prepared
-from rekur.tasks.base.recipe import TRAIN_OPTIONS
 from rekur.tasks.base.task import Task
 from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
 

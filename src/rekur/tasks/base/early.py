@@ -15,8 +15,7 @@ from rekur.cells import RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models import count_parameters
 from rekur.models.making import making
-from rekur.tasks.base import recipe
-from rekur.tasks.base.option_values import check_items_values, check_precision
+from rekur.tasks.base.options import TRAIN_OPTIONS, check_precision
 from rekur.train import Reporter, TrainOptions
 from rekur.train.estimate import check_weights, describe_estimate, estimate, refuse_what_cannot_fit
 
@@ -25,15 +24,14 @@ LONG_STEPS, LONG_RATIO = 5_000, 20
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raise for every option of a task of items that is wrong whatever the data are.
+    """Raise for every option of a task of items that its cell or this machine cannot have.
 
     Args:
-        options: name -> value of every option.
+        options: name -> value of every option; each is in its range.
 
     Raises:
-        InputError: an option is out of range, not known, or not possible on this machine.
+        InputError: the message names the option.
     """
-    check_items_values(options)
     _check_recurrent_dropout(options["cell"], options["recurrent_dropout"])
     check_machine(options["accelerator"], options["precision"])
 
@@ -70,7 +68,7 @@ def check_model_size(make: Callable[[Any], nn.Module], spec: Any, chosen: Mappin
         spec: what it is made of.
         chosen: all options of the training.
     """
-    options = TrainOptions(**{name: chosen[name] for name in recipe.TRAIN_OPTIONS})
+    options = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS})
     check_weights(lambda hidden: make(dataclasses.replace(spec, hidden_size=hidden)), spec.hidden_size, options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import platform
@@ -38,7 +37,6 @@ class UntrainedError(NotFittedError, sklearn.exceptions.NotFittedError):  # type
 class Estimator(Task, BaseEstimator):  # type: ignore[misc]
     """A task: its constructor stores options, ``fit`` learns, and what was learnt ends in an underscore."""
 
-    verbose: bool
     model_: Any
     features_: Features
     target_: Target
@@ -85,20 +83,6 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
         )
         fit(self, self.make_stages(), corpus, valid, course)
         return self
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        """Return the names of all options, those of the task and the shared ones."""
-        names: set[str] = set()
-        for base in cls.__mro__:
-            if "__init__" in vars(base) and issubclass(base, Estimator):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-                names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-        return sorted(names)
-
-    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        _check.no_unknown(f"{type(self).__name__} option", options, self._get_param_names())
-        return options
 
     def set_params(self, **params: Any) -> Self:
         """Set options by name, as in scikit-learn.

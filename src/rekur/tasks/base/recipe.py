@@ -12,38 +12,6 @@ from numpy.typing import NDArray
 
 from rekur.features import Features
 
-MODEL_OPTIONS = (
-    "cell",
-    "hidden_size",
-    "num_layers",
-    "bidirectional",
-    "embedding_size",
-    "kernel_size",
-    "pooling",
-    "token_dropout",
-    "input_dropout",
-    "input_noise",
-    "dropout",
-    "recurrent_dropout",
-    "residual",
-    "norm",
-)
-TRAIN_OPTIONS = (
-    "epochs",
-    "steps",
-    "learning_rate",
-    "weight_decay",
-    "schedule",
-    "warmup",
-    "clip",
-    "patience",
-    "average",
-    "seed",
-    "precision",
-    "accelerator",
-    "time_limit",
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Facts:

@@ -14,6 +14,7 @@ from rekur.features import Features
 from rekur.models import ItemNetwork
 from rekur.models.heads import Head
 from rekur.targets import Target
+from rekur.tasks.base.options import SharedOptions
 
 
 class Monitor(NamedTuple):
@@ -30,7 +31,7 @@ class Monitor(NamedTuple):
     tolerance: float
 
 
-class Task(ABC):
+class Task(SharedOptions, ABC):
     """What the driver of trainings asks of every task."""
 
     #: the name in bundles and on the command line
@@ -45,9 +46,6 @@ class Task(ABC):
     steps_option: ClassVar[str]
     #: the options that the course of a training depends on
     run_options: ClassVar[tuple[str, ...]]
-    seed: int
-    baseline: bool
-    valid_fraction: Any
     chosen_: dict[str, Any]
 
     @abstractmethod
@@ -76,6 +74,7 @@ class ItemTask(Task):
 
     #: whether each label is to be in training and in validation by its share
     stratified: ClassVar[bool] = False
+    valid_fraction: float
 
     def examples(self, corpus: Corpus) -> Corpus:
         """Return the examples of a corpus, in training and in evaluation: its own."""

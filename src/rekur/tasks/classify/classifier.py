@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
+from rekur._options import documented
 from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
 from rekur.models.heads import Head, LabelHead
@@ -20,23 +21,18 @@ from rekur.targets.labels import weights_of
 from rekur.tasks.base.items import SequenceEstimator
 from rekur.tasks.base.task import Monitor
 from rekur.tasks.classify.naive_bayes import bayes_start
+from rekur.tasks.classify.options import ClassifyOptions
 
 #: validation items below which the loss, not the share that is right, decides which weights are kept
 FEW_ITEMS = 200
 
 
-class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+@documented
+class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     r"""A recurrent network that gives a sequence its label.
 
     .. math:: p = \mathrm{softmax}(z), \qquad
         \mathcal{L} = -\sum_k w_k \left((1-\varepsilon)\,[k=y] + \varepsilon / K\right) \log p_k
-
-    Args:
-        multi_label: an item may have any number of labels, each judged by itself (sigmoid in place of softmax).
-        class_weight: weight of a class in the loss: ``balanced`` for the inverse of its frequency, None for 1.
-        label_smoothing: share :math:`\varepsilon` of the target spread over all classes, in [0, 1).
-        bayes_start: times the naive-Bayes log-count ratios with which the embedding of words starts; 0 for none.
-        options: the options of every task, see :class:`rekur.tasks.SequenceEstimator`.
 
     Attributes:
         classes_: the labels, in order; (K,).
@@ -55,26 +51,6 @@ class Classifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     target: ClassVar[str] = "label"
     stratified: ClassVar[bool] = True
     target_: LabelTarget
-
-    def __init__(
-        self,
-        *,
-        multi_label: bool = False,
-        class_weight: str | None = None,
-        label_smoothing: float | None = None,
-        bayes_start: float | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**self._check_options(options))
-        self.multi_label = multi_label
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.bayes_start = bayes_start
-
-    @property
-    def label_type(self) -> str:  # type: ignore[override]
-        """Return how labels are read from a file."""
-        return "classes" if self.multi_label else "class"
 
     # ── what the driver asks ─────────────────────────────────────────────────────────────────────────────────
 

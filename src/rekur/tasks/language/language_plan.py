@@ -22,6 +22,7 @@ from rekur.models.language import detach
 from rekur.nn.ngram import frequent_runs
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.language import language_recipe as recipe
+from rekur.tasks.language.options import MODEL_OPTIONS
 
 #: parts that a validation text is cut into during training, and tokens that each reads before its own
 ROWS, CONTEXT = 32, 128
@@ -125,7 +126,7 @@ def new_network(
     if begun is not None:
         return build_language(LanguageSpec.from_dict(begun["model"]), seed=chosen["seed"])
     ids = torch.from_numpy(np.asarray(text.ids[: recipe.MOST_COUNTED]))
-    options = {name: chosen[name] for name in recipe.MODEL_OPTIONS}
+    options = {name: chosen[name] for name in MODEL_OPTIONS}
     runs: tuple[Tensor, ...] = ()
     if options["ngrams"]:
         begins = torch.from_numpy(text.starts if reset else text.starts[:1])

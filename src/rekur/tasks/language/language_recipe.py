@@ -5,35 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rekur.tasks.base.recipe import TRAIN_OPTIONS
+from rekur.errors import InputError, OptionError, describe
 
-MODEL_OPTIONS = (
-    "cell",
-    "hidden_size",
-    "num_layers",
-    "embedding_size",
-    "ngrams",
-    "ngram_dropout",
-    "recall",
-    "recall_slots",
-    "tied",
-    "softmax",
-    "row_dropout",
-    "input_dropout",
-    "dropout",
-    "output_dropout",
-    "weight_dropout",
-    "recurrent_dropout",
-    "activation_regularisation",
-    "temporal_regularisation",
-    "residual",
-    "norm",
-    "checkpoint_steps",
-)
-#: what a run that is resumed must have in common with the one that was begun
-RUN_OPTIONS = (*TRAIN_OPTIONS, "tokens", "batch_size", "chunk_length", "jitter", "reset")
+if TYPE_CHECKING:
+    from rekur.features import TextFeatures
 
 #: padding, unknown and two that can be told apart
 FEWEST_TOKENS = 4
@@ -112,6 +89,23 @@ def cutoffs(size: int) -> tuple[int, ...]:
         ((2000, 10000), (100,))
     """
     return tuple(place for place in (2_000, 10_000, 50_000) if place < size) or (max(2, size // 4),)
+
+
+def check_vocabulary(features: TextFeatures) -> None:
+    """Raise if there is nothing to tell apart in a text."""
+    if features.size < FEWEST_TOKENS:
+        most, least = features.max_vocabulary, features.min_count
+        if most is not None and most < FEWEST_TOKENS:
+            expected = f"{FEWEST_TOKENS} or more: padding, the unknown, and two tokens to tell apart"
+            raise OptionError(describe("max_vocabulary", most, expected, "It counts all four (--max-vocabulary)."))
+        if least is not None and features.known_share_ < 1:
+            expected = "a number of times that two tokens or more occur in the text"
+            raise OptionError(describe("min_count", least, expected, "Use a smaller one (--min-count)."))
+        fix = "With one symbol there is nothing to predict; check that the right text was read."
+        if features.tokens_ in ("word", "bpe"):
+            fix += " To read it letter by letter: tokens='char' (--tokens char)."
+        only = features.vocabulary_[0]
+        raise InputError(f"text: got only the symbol {only!r}; expected at least two different ones. {fix}")
 
 
 def _letters(facts: Facts) -> bool:

@@ -21,7 +21,6 @@ from rekur.tasks.base.guess import Guess
 from rekur.tasks.base.prepared import PreparedText
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.held_out import hold_out, is_shorter
-from rekur.tasks.language.language_checks import check_vocabulary
 from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
 from rekur.tasks.language.ngram import NGram
 from rekur.train import Reporter
@@ -97,7 +96,7 @@ class TextStages(Stages):
         else:
             features = self._task.make_features(corpus)
             features.fit(piece for _, piece in corpus.pieces())
-        check_vocabulary(features)
+        recipe.check_vocabulary(features)
         return features, encode_texts(corpus, features)
 
     def choose_options(self, prepared: PreparedText) -> dict[str, Any]:

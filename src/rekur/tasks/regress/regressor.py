@@ -10,23 +10,23 @@ from typing import Any, ClassVar, cast
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from rekur._options import documented
 from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
 from rekur.models.heads import Head, NumberHead
 from rekur.targets import NumberTarget, Target
 from rekur.targets.labels import numbers_of, weights_of
 from rekur.tasks.base.items import SequenceEstimator
+from rekur.tasks.regress.options import RegressOptions
 
 
-class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
+@documented
+class Regressor(RegressOptions, RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     r"""A recurrent network that gives a sequence a number.
 
     .. math:: \hat y = \mu + \sigma z, \qquad \mathcal{L} = \left(z - \frac{y - \mu}{\sigma}\right)^2
 
     with the mean :math:`\mu` and the standard deviation :math:`\sigma` of the training targets.
-
-    Args:
-        options: the options of every task, see :class:`rekur.tasks.SequenceEstimator`.
 
     Attributes:
         target_mean_: mean of the training targets, in the unit of the data.
@@ -44,10 +44,6 @@ class Regressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     task: ClassVar[str] = "regress"
     target: ClassVar[str] = "number"
     target_: NumberTarget
-    label_type = "number"
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**self._check_options(options))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R² of the predictions.
