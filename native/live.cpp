@@ -9,10 +9,14 @@ namespace {
 // Sizes were checked when the program was made; arrays are checked again here, as they come.
 class Live {
 public:
-    // sizes: of every register, the first that of the input, 0 where that is a token of a vocabulary; ops: dicts.
+    // sizes: of every register, the first that of the input, 0 where that is ids; vocabulary: of a token, else 0;
+    // columns: the vocabulary of each id of a step, none for tokens and rows; ops: dicts.
     Live(const std::vector<int64_t>& sizes, int64_t vocabulary, const nb::list& body, const nb::list& pool,
-         const nb::list& head)
-        : vocabulary_(vocabulary), kept_(nb::make_tuple(body, pool, head)) {
+         const nb::list& head, const std::vector<int64_t>& columns)
+        : columns_(columns.empty() ? std::vector<int64_t>{vocabulary} : columns),
+          ids_(columns_.size()),
+          kind_(!columns.empty() ? Input::ids : vocabulary > 0 ? Input::token : Input::row),
+          kept_(nb::make_tuple(body, pool, head)) {
         for (const int64_t size : sizes) registers_.emplace_back(static_cast<size_t>(size));
         for (nb::handle one : body) body_.push_back(make(nb::cast<nb::dict>(one), false));
         for (nb::handle one : pool) {
@@ -28,15 +32,21 @@ public:
     Live(const Live&) = delete;
     Live& operator=(const Live&) = delete;
 
-    // Takes a token number or a float32 row; false, and nothing changed, where it is not as it should be.
+    // Takes a token number, int64 ids (C,) or a float32 row; false, and nothing changed, where it is not as it should be.
     bool step(nb::handle x) {
-        if (vocabulary_ > 0) {
+        if (kind_ == Input::token) {
             const int64_t token = PyLong_CheckExact(x.ptr()) ? PyLong_AsLongLong(x.ptr()) : -1;
-            if (token < 0 || token >= vocabulary_) {
+            if (token < 0 || token >= columns_[0]) {
                 PyErr_Clear();
                 return false;
             }
-            token_ = token;
+            ids_[0] = token;
+        } else if (kind_ == Input::ids) {
+            const NumpyArray* given = plain_array(numpy_, x.ptr(), numpy_.int64, 1);
+            if (!given || given->sizes[0] != static_cast<Py_ssize_t>(ids_.size())) return false;
+            const auto* ids = reinterpret_cast<const int64_t*>(given->data);
+            if (!valid(ids)) return false;
+            std::copy(ids, ids + ids_.size(), ids_.begin());
         } else {
             std::vector<float>& row = registers_[0];
             const float* from = row_data(numpy_, x.ptr(), static_cast<int64_t>(row.size()));
@@ -47,22 +57,25 @@ public:
         return true;
     }
 
-    // Takes int64 token numbers (T,) or float32 rows (T, D), as step() does one after another.
+    // Takes int64 token numbers (T,), int64 ids (T, C) or float32 rows (T, D), as step() does one after another.
     bool advance(nb::handle x) {
-        const bool tokens = vocabulary_ > 0;
-        const NumpyArray* given = plain_array(numpy_, x.ptr(), tokens ? numpy_.int64 : numpy_.float32, tokens ? 1 : 2);
+        const bool tokens = kind_ != Input::row;
+        const int axes = kind_ == Input::token ? 1 : 2;
+        const NumpyArray* given = plain_array(numpy_, x.ptr(), tokens ? numpy_.int64 : numpy_.float32, axes);
         std::vector<float>& row = registers_[0];
-        if (!given || (!tokens && given->sizes[1] != static_cast<Py_ssize_t>(row.size()))) return false;
-        const auto* numbers = reinterpret_cast<const int64_t*>(given->data);
+        const size_t width = tokens ? ids_.size() : row.size();
+        if (!given || (axes == 2 && given->sizes[1] != static_cast<Py_ssize_t>(width))) return false;
+        const auto* ids = reinterpret_cast<const int64_t*>(given->data);
         const auto* rows = reinterpret_cast<const float*>(given->data);
         for (Py_ssize_t t = 0; tokens && t < given->sizes[0]; ++t) {
-            if (numbers[t] < 0 || numbers[t] >= vocabulary_) return false;
+            if (!valid(ids + static_cast<size_t>(t) * width)) return false;
         }
         for (Py_ssize_t t = 0; t < given->sizes[0]; ++t) {
+            const size_t from = static_cast<size_t>(t) * width;
             if (tokens) {
-                token_ = numbers[t];
+                std::copy(ids + from, ids + from + width, ids_.begin());
             } else {
-                std::memcpy(row.data(), rows + static_cast<size_t>(t) * row.size(), row.size() * sizeof(float));
+                std::memcpy(row.data(), rows + from, width * sizeof(float));
             }
             for (LiveOp& op : body_) op.run(op);
         }
@@ -79,6 +92,15 @@ public:
     }
 
 private:
+    enum class Input { token, ids, row };
+
+    bool valid(const int64_t* ids) const {
+        for (size_t column = 0; column < columns_.size(); ++column) {
+            if (ids[column] < 0 || ids[column] >= columns_[column]) return false;
+        }
+        return true;
+    }
+
     std::vector<float>& at(int64_t number) { return registers_.at(static_cast<size_t>(number)); }
 
     LiveOp make(const nb::dict& values, bool pool) {
@@ -95,7 +117,9 @@ private:
         }
         if (op.reads.empty()) throw std::invalid_argument(kind + ": got no reads; expected a register or more.");
         op.depth = given.has("depth") ? given.whole("depth") : op.widths[0];
-        op.token = &token_;
+        const int64_t column = given.has("column") ? given.whole("column") : 0;
+        op.token = &ids_.at(static_cast<size_t>(column));
+        op.vocabulary = columns_.at(static_cast<size_t>(column));
         op.epsilon = given.has("epsilon") ? nb::cast<float>(values["epsilon"]) : 0.0f;
         const int64_t hidden = given.has("hidden") ? given.whole("hidden") : 0;
         const int64_t rows = hidden ? hidden : op.size;
@@ -103,7 +127,7 @@ private:
         if (kind == "ngrams" || kind == "recall") take_runs(op, given, kind == "ngrams");
         const bool table = kind == "embed" || kind == "recall";
         const int64_t width = kind == "recall" ? op.size / static_cast<int64_t>(op.runs.size()) : op.size;
-        op.weight = given.array<const float>("weight", vector ? op.size : table ? vocabulary_ * width : rows * op.depth);
+        op.weight = given.array<const float>("weight", vector ? op.size : table ? op.vocabulary * width : rows * op.depth);
         op.bias = given.array<const float>("bias", rows);
         op.more = given.array<const float>("score", hidden);
         op.state = given.array<float>("state", pool ? op.size : op.depth - op.widths[0]);
@@ -119,7 +143,6 @@ private:
 
     // The lengths of the runs of tokens that an op looks at, with what is known of them.
     void take_runs(LiveOp& op, const Given& given, bool vectors) {
-        op.vocabulary = vocabulary_;
         if (!given.has("orders")) throw std::invalid_argument("orders: got none; expected one or more.");
         for (const int64_t order : given.list("orders")) {
             if (order < 2 || order > 16) throw std::invalid_argument("orders: expected numbers from 2 to 16.");
@@ -152,7 +175,7 @@ private:
         bool whole = op.size > 0 && op.depth >= op.widths[0];
         whole = whole && (!(matrix || attends) || op.weight) && (!pool || op.state) && (!counted || op.count);
         whole = whole && (!attends || (op.more && op.mass && op.top && !op.scratch.empty()));
-        whole = whole && (kind != "layer_norm" || op.bias) && (!tokens || vocabulary_ > 0);
+        whole = whole && (kind != "layer_norm" || op.bias) && (!tokens || op.vocabulary > 0);
         whole = whole && (kind != "recall" || op.size % static_cast<int64_t>(op.runs.size()) == 0);
         whole = whole && (kind != "conv" || op.depth == op.widths[0] || op.state);
         whole = whole && (kind != "add" || (op.reads.size() == 2 && op.widths[1] == op.size && op.widths[0] == op.size));
@@ -172,7 +195,8 @@ private:
     }
 
     NumpyTypes numpy_ = NumpyTypes::find();
-    int64_t vocabulary_, token_ = 0;
+    std::vector<int64_t> columns_, ids_;  // of a step: the vocabulary of each id, and the ids
+    Input kind_;
     nb::object kept_;  // the arrays and steppers live as long as this does
     std::vector<std::vector<float>> registers_;
     std::vector<LiveOp> body_, head_;
@@ -182,9 +206,11 @@ private:
 
 void bind_live(nb::module_& m) {
     using namespace nb::literals;
-    nb::class_<Live>(m, "Live")
-        .def(nb::init<const std::vector<int64_t>&, int64_t, const nb::list&, const nb::list&, const nb::list&>(),
-             "sizes"_a, "vocabulary"_a, "body"_a, "pool"_a, "head"_a)
+    nb::class_<Live> live(m, "Live");
+    live.attr("INPUTS") = nb::make_tuple("tokens", "ids", "rows");
+    live.def(nb::init<const std::vector<int64_t>&, int64_t, const nb::list&, const nb::list&, const nb::list&,
+                      const std::vector<int64_t>&>(),
+             "sizes"_a, "vocabulary"_a, "body"_a, "pool"_a, "head"_a, "columns"_a = std::vector<int64_t>())
         .def("step", &Live::step, "x"_a.none())
         .def("advance", &Live::advance, "x"_a.none())
         .def("read", &Live::read, "output"_a);

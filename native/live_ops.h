@@ -46,6 +46,7 @@ void affine(const LiveOp& op, const float* weight, const float* bias, const floa
     select().step.affine(weight, bias, x, y, rows, op.depth);
 }
 
+// A row of the table for the id of the op's column.
 void embed(LiveOp& op) {
     std::memcpy(op.out, op.weight + *op.token * op.size, static_cast<size_t>(op.size) * sizeof(float));
 }

@@ -23,6 +23,8 @@ from rekur.program.program import Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
 _KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))
+#: kinds of input of kernels that do not say which they have
+_FIRST_INPUTS = ("tokens", "rows")
 #: role of a pool's state -> its name in the kernels
 _STATE_ROLES = {"last": "state", "mean": "state", "largest": "state", "total": "state"}
 
@@ -33,8 +35,9 @@ def runs_native(program: Program) -> bool:
     Args:
         program: a causal program.
     """
-    all_native = program.input.kind != "ids" and all(op.kind in _KNOWN for _, op in program.ops())
-    return _kernels.kernels is not None and all_native
+    if _kernels.kernels is None or program.input.kind not in getattr(_kernels.kernels.Live, "INPUTS", _FIRST_INPUTS):
+        return False
+    return all(op.kind in _KNOWN for _, op in program.ops())
 
 
 class NativeLive:
@@ -60,9 +63,10 @@ class NativeLive:
         self._state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
-        tokens = program.input.kind == "tokens"
-        self._sizes = sizes = [0 if tokens else program.input.size]
-        self._vocabulary = program.input.size if tokens else 0
+        source = program.input
+        self._sizes = sizes = [source.size if source.kind == "rows" else 0]
+        self._vocabulary = source.size if source.kind == "tokens" else 0
+        self._columns = source.columns
         arrays = iter(weights)
         parts: dict[str, list[dict[str, Any]]] = {"body": [], "pool": [], "head": []}
         for part, op in program.ops():
@@ -70,26 +74,28 @@ class NativeLive:
             self._places[op.writes] = len(sizes)
             parts[part][-1]["writes"] = len(sizes)
             sizes.append(op.size)
-        native = _kernels.kernels.Live(sizes, self._vocabulary, parts["body"], parts["pool"], parts["head"])
+        columns = {"columns": list(self._columns)} if self._columns else {}
+        sections = (parts["body"], parts["pool"], parts["head"])
+        native = _kernels.kernels.Live(sizes, self._vocabulary, *sections, **columns)
         self._step, self._advance, self._read = native.step, native.advance, native.read
         self._size = program.output_size
         self._none = np.zeros((0, self._size), np.float32)
         self.set_state(begin)
 
     def step(self, x: Any) -> None:
-        """Take one step: a token number, or a row (D,) of float32.
+        """Take one step: a token number, ids (C,), or a row (D,) of float32.
 
         Raises:
-            InputError: the step is neither.
+            InputError: the step is none of them.
         """
         if not self._step(x):
             self._step_with_care(x)
 
     def advance(self, steps: Array) -> Array:
-        """Take several steps: token numbers (T,), or rows (T, D) of float32; return no outputs (0, K).
+        """Take several steps: token numbers (T,), ids (T, C), or rows (T, D) of float32; return no outputs (0, K).
 
         Raises:
-            InputError: a step is neither.
+            InputError: a step is none of them.
         """
         if not self._advance(steps):
             for x in steps:
@@ -126,9 +132,11 @@ class NativeLive:
 
     def _step_with_care(self, x: Any) -> None:
         """Take a step of another type, such as a NumPy integer, after converting it."""
-        exact: Any = int(x) if self._vocabulary else np.ascontiguousarray(x, np.float32)
+        exact: Any = int(x) if self._vocabulary else np.ascontiguousarray(x, np.int64 if self._columns else np.float32)
         if not self._step(exact):
             expected = f"a whole number in [0, {self._vocabulary})" if self._vocabulary else "a row of the input's size"
+            if self._columns:
+                expected = f"whole numbers of 0 or more, below {', '.join(map(str, self._columns))}"
             raise InputError(describe("step", x, expected))
 
     def _described(self, op: Op, weights: Mapping[str, Array]) -> dict[str, Any]:
@@ -138,6 +146,8 @@ class NativeLive:
             return {**fields, "op": op.options["function"]}
         if op.kind == "recur":
             return {**fields, **self._cell(op, weights)}
+        if self._columns:
+            fields["column"] = op.options.get("column", 0)
         if op.kind == "embed":
             return {**fields, "weight": np.ascontiguousarray(weights["table"])}
         if op.kind in ("ngrams", "recall"):

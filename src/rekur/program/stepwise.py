@@ -103,7 +103,7 @@ class LiveSteps:
     """
 
     def __init__(self, program: Program, runner: Live | NativeLive) -> None:
-        self._runner, self._delay, self._size = runner, program.delay, program.output_size
+        self.runner, self._delay, self._size = runner, program.delay, program.output_size
         source = program.input
         self._zeros = np.zeros(
             (self._delay,) if source.kind == "tokens" else (self._delay, source.size),
@@ -119,7 +119,7 @@ class LiveSteps:
         Returns:
             one row a step (R, K), later by the program's delay.
         """
-        runner, to_skip = self._runner, max(0, self._delay - self._seen)
+        runner, to_skip = self.runner, max(0, self._delay - self._seen)
         rows = np.empty((max(0, len(steps) - to_skip), self._size), np.float32)
         for index in range(len(steps)):
             runner.advance(steps[index : index + 1])
@@ -130,12 +130,12 @@ class LiveSteps:
 
     def step(self, x: Any) -> None:
         """Take one step, unchecked: an id, ids (C,), or a row (D,) of float32; :meth:`read` returns its output."""
-        self._runner.step(x)
+        self.runner.step(x)
         self._seen = min(self._delay, self._seen + 1)
 
     def read(self) -> Array:
         """Return the output (K,) that the newest step made certain: that of the step ``delay`` steps before."""
-        return self._runner.read()
+        return self.runner.read()
 
     def finish(self) -> Array:
         """Return the outputs of the last steps (R, K): the sequence ends here; :meth:`reset` begins another one."""
@@ -143,17 +143,17 @@ class LiveSteps:
 
     def get_state(self) -> dict[str, Array]:
         """Return copies of the state by name, in the program's order."""
-        state = self._runner.get_state()
+        state = self.runner.get_state()
         state |= {name: np.array([self._seen], np.int64) for name in self._counters}
         return {name: state[name] for name in self._names}
 
     def set_state(self, state: Mapping[str, Array]) -> None:
         """Copy a state from :meth:`get_state`."""
-        self._runner.reset()
-        self._runner.set_state(self._runner.get_state() | {name: state[name] for name in self._names})
+        self.runner.reset()
+        self.runner.set_state(self.runner.get_state() | {name: state[name] for name in self._names})
         self._seen = min((int(state[name][0]) for name in self._counters), default=0)
 
     def reset(self) -> None:
         """Return to the initial state."""
-        self._runner.reset()
+        self.runner.reset()
         self._seen = 0
