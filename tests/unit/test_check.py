@@ -15,17 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tests.laws.programs import tagger
 
-from rekur import Classifier, LanguageModel, Regressor
+from rekur import Classifier, LanguageModel, Regressor, tasks
 from rekur._tensors import pack
 from rekur.check import CHECKS, Check, NotApplicable, Pair, check_bundle, exports, proofs, subject_of
 from rekur.cli.main import app, main
 from rekur.data import Corpus
+from rekur.features import WordFeatures
 from rekur.features.text import TextFeatures
 from rekur.models import SequenceModel
 from rekur.program import Engine, live, quantise
 from rekur.program.quantised import dequantise
 from rekur.runtime import Bundle, layout, read_bundle, write_bundle, write_quantised
+from rekur.targets import TagsTarget
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 12, "baseline": False}
 TEXTS = ["a fine film", "a bad film", "fine", "so bad a film was never made", "never", "a film of films"]
@@ -55,7 +58,36 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def findings(folder: Path, data: Any = None) -> dict[str, bool | None]:
     """Return what each proof finds."""
-    return {finding.name: finding.holds for finding in check_bundle(subject_of(read_bundle(folder), data))}
+    subject = subject_of(read_bundle(folder), data, load_trained=tasks.load)
+    return {finding.name: finding.holds for finding in check_bundle(subject)}
+
+
+def test_without_a_loader_nothing_runs_in_pytorch(made: Path) -> None:
+    proofs_in_torch = [check for check in CHECKS if "PyTorch" in check.name]
+    for finding in check_bundle(subject_of(read_bundle(made / "reviews")), proofs_in_torch):
+        assert finding.holds is None
+        assert finding.where == "subject_of was not given load_trained, such as rekur.tasks.load"
+
+
+WORDS = [["the", "old", "engine", "saw", "Ada"], ["Ada", "saw"], ["the", "engine", "at", "Turin"] * 4]
+
+
+@pytest.mark.parametrize(("delay", "bidirectional"), [(0, False), (2, False), (0, True)])
+def test_a_program_with_an_output_at_every_step(tmp_path: Path, delay: int, bidirectional: bool) -> None:
+    features = WordFeatures(min_count=1, prefixes=0, suffixes=2, buckets=7).fit(WORDS)
+    program, weights = tagger(features.sizes, delay=delay, bidirectional=bidirectional)
+    target = TagsTarget.learn([["A", "D", "N", "V"]])
+    files = {layout.PROGRAM: program.to_json().encode(), layout.PROGRAM_WEIGHTS: pack("weights", weights)}
+    config = {"task": "tag", "targets": {"kind": target.kind, **target.to_dict()}}
+    write_bundle(tmp_path / "tags", config, {}, features, {}, [], "card", files=files)
+    subject = subject_of(read_bundle(tmp_path / "tags"), Corpus.from_lists(WORDS, None, kind="words"))
+    found = {finding.name: (finding.holds, finding.where) for finding in check_bundle(subject)}
+    assert {name for name, (holds, _) in found.items() if holds is False} == set(), found
+    whole_only = LIVE | {"C"} if bidirectional else set()
+    assert {name for name, (holds, _) in found.items() if holds is None} == whole_only | {
+        "PyTorch",
+        "padding in PyTorch",
+    }
 
 
 def failing(folder: Path) -> set[str]:

@@ -33,19 +33,23 @@ def onnx(subject: Subject) -> Iterator[Pair]:
     for row, x in zip(padded, subject.sequences, strict=True):
         row[: len(x)] = x
     (scores,) = sessions["sequence"].run(["scores"], {"input": padded, "lengths": lengths})
+    program = subject.saved[0]
     for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
-        yield Pair(name, row, expected)
+        yield Pair(name, row[: len(expected)] if program.per_step else row, expected)
     if "step" not in sessions:
         return
-    slots = [slot.name for slot in subject.saved[0].state]
+    slots = [slot.name for slot in program.state]
     outputs_of_step = ["scores", *(f"next.{slot}" for slot in slots)]
     for name, whole in zip(subject.names, subject.sequences, strict=True):
         x = np.asarray(whole[:_STEPS]).astype(padded.dtype)
         state = [array[None] for array in subject.engine.initial_state()]
-        for step in x:
+        rows = [np.zeros((0, program.output_size), np.float32)]
+        for step in [*x, *np.zeros((program.delay, *x.shape[1:]), x.dtype)]:
             inputs = {f"state.{slot}": array for slot, array in zip(slots, state, strict=True)}
             scores, *state = sessions["step"].run(outputs_of_step, {"input": step[None], **inputs})
-        yield Pair(f"{name}, after {len(x)} steps", scores[0], subject.engine.run([x])[0])
+            rows.append(scores)
+        outputs_of_steps = np.concatenate(rows)[program.delay :] if program.per_step else rows[-1][0]
+        yield Pair(f"{name}, after {len(x)} steps", outputs_of_steps, subject.engine.run([x])[0])
 
 
 def c(subject: Subject) -> Iterator[Pair]:
@@ -67,4 +71,4 @@ def c(subject: Subject) -> Iterator[Pair]:
 
 
 def _input_type(x: Array) -> type:
-    return np.int64 if x.ndim == 1 else np.float32
+    return np.int64 if x.dtype.kind in "iu" else np.float32

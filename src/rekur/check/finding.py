@@ -26,7 +26,8 @@ class Pair(NamedTuple):
         where: their owner, such as ``item 3``.
         found: the result of one way.
         wanted: the result of the other way, of the same shape.
-        axes: names of the axes, such as ``("step", "score")``; an index of a score is shown as its label.
+        axes: names of the axes, such as ``("row", "column")``; an index of a score is shown as its label. An array
+            of scores with two axes has steps first.
     """
 
     where: str
@@ -114,8 +115,9 @@ def _largest(pair: Pair, scores: Sequence[str]) -> tuple[float, str]:
     apart = differences(pair.found, pair.wanted)
     apart[np.isnan(pair.found) & np.isnan(pair.wanted)] = 0
     index = np.unravel_index(int(apart.argmax()), apart.shape)
+    axes = ("step", *pair.axes) if pair.axes == ("score",) and len(index) == 2 else pair.axes
     named = [
         f"{axis} '{scores[at]}'" if axis == "score" and at < len(scores) else f"{axis} {at}"
-        for axis, at in zip(pair.axes, map(int, index), strict=True)
+        for axis, at in zip(axes, map(int, index), strict=True)
     ]
     return float(apart[index]), ", ".join([pair.where, *named])

@@ -6,7 +6,7 @@ To add a proof, write a function and add it to ``CHECKS``.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,10 +56,8 @@ def chunks(subject: Subject) -> Iterator[Pair]:
     engine = subject.engine
     for name, x, expected in zip(subject.names, subject.sequences, subject.whole, strict=True):
         for size in _CHUNKS:
-            state = engine.initial_state()
-            for start in range(0, len(x), size):
-                state = engine.advance(x[start : start + size], state)
-            yield Pair(f"{name} in chunks of {size}", engine.read(state), expected)
+            parts = [x[start : start + size] for start in range(0, len(x), size)]
+            yield Pair(f"{name} in chunks of {size}", _in_chunks(engine, parts), expected)
 
 
 def steps(subject: Subject) -> Iterator[Pair]:
@@ -72,7 +70,7 @@ def stream(subject: Subject) -> Iterator[Pair]:
     """Push each raw item in pieces into a live session, saved and restored on the way, and predict the whole."""
     _need_steps(subject)
     if not subject.items:
-        raise NotApplicable("a language model has no sessions" if _is_next(subject) else "it needs DATA")
+        raise NotApplicable("pieces of a text are no items" if _is_next(subject) else "it needs DATA")
     model = subject.model
     features, target = model.features_, RawOutputs(per_step=model.target_.per_step)
     rng = np.random.default_rng(0)
@@ -104,18 +102,17 @@ def saved(subject: Subject) -> Iterator[Pair]:
 
 def pytorch(subject: Subject) -> Iterator[Pair]:
     """Run the sequences on the engine and on the model in PyTorch."""
-    run = _in_torch(subject)
-    for name, row, expected in zip(
-        subject.names, _in_engine(subject)(subject.sequences), run(subject.sequences), strict=True
-    ):
-        yield Pair(name, row, expected, _axes(subject))
+    trained = _trained(subject)
+    found, expected = _scores(subject.model, subject.sequences), _scores(trained, subject.sequences)
+    for name, row, right in zip(subject.names, found, expected, strict=True):
+        yield Pair(name, row, right, _axes(subject))
 
 
 def pytorch_padding(subject: Subject) -> Iterator[Pair]:
     """Run each sequence in PyTorch alone and in a padded batch."""
-    run = _in_torch(subject)
-    for name, x, together in zip(subject.names, subject.sequences, run(subject.sequences), strict=True):
-        yield Pair(name, together, run([x])[0], _axes(subject))
+    trained = _trained(subject)
+    for name, x, together in zip(subject.names, subject.sequences, _scores(trained, subject.sequences), strict=True):
+        yield Pair(name, together, _scores(trained, [x])[0], _axes(subject))
 
 
 def int8(subject: Subject) -> Iterator[Pair]:
@@ -184,13 +181,29 @@ def _is_next(subject: Subject) -> bool:
 
 def _steps_of(subject: Subject, engine: Engine, how: str) -> Iterator[Pair]:
     """Yield an engine's output after single steps, and after the whole."""
-    live = engine.live()
+    live: Any = engine.live()
     for name, whole in zip(subject.names, subject.sequences, strict=True):
         x = whole[:_STEPS]
         live.reset()
-        for step in x:
-            live.step(step)
-        yield Pair(f"{name}{how}, after {len(x)} steps", live.read(), engine.run([x])[0])
+        if engine.program.per_step:
+            rows = [live.advance(x[step : step + 1]) for step in range(len(x))]
+            outputs = np.concatenate([*rows, live.finish()])
+        else:
+            for step in x:
+                live.step(step)
+            outputs = live.read()
+        yield Pair(f"{name}{how}, after {len(x)} steps", outputs, engine.run([x])[0])
+
+
+def _in_chunks(engine: Engine, parts: list[Array]) -> Array:
+    """Return the output of a sequence that is run part by part with carried state."""
+    if engine.program.per_step:
+        live: Any = engine.live()
+        return np.concatenate([*[live.advance(part) for part in parts], live.finish()])
+    state = engine.initial_state()
+    for part in parts:
+        state = engine.advance(part, state)
+    return engine.read(state)
 
 
 def _cut(item: Any, rng: np.random.Generator) -> Iterator[Any]:
@@ -210,30 +223,23 @@ def _axes(subject: Subject) -> tuple[str, ...]:
     return ("token",) if _is_next(subject) else ("score",)
 
 
-def _in_engine(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
-    """Return the function that scores sequences on the engine; of a language model each token."""
-    return _scores_by(subject.model)
-
-
-def _in_torch(subject: Subject) -> Callable[[list[Array]], Sequence[Array]]:
-    """Return the function that scores sequences in PyTorch."""
+def _trained(subject: Subject) -> Any:
+    """Return the model in PyTorch."""
     if importlib.util.find_spec("torch") is None:
         raise NotApplicable("PyTorch is not installed")
+    if subject.load_trained is None:
+        raise NotApplicable("subject_of was not given load_trained, such as rekur.tasks.load")
     if layout.WEIGHTS not in subject.bundle.config["files"]:
         raise NotApplicable(f"the bundle holds a program of {subject.bundle.quantised} weights alone")
-    from rekur.tasks import load
-
-    return _scores_by(load(subject.bundle.folder))
+    return subject.load_trained(subject.bundle.folder)
 
 
-def _scores_by(model: Any) -> Callable[[list[Array]], Sequence[Array]]:
-    def scores(sequences: list[Array]) -> Sequence[Array]:
-        if model.target_.kind != "next":
-            rows: Array = model.outputs_of_steps(Ragged.from_iter(sequences))
-            return list(rows)
-        lengths = [len(x) for x in sequences]
-        starts = np.cumsum([0, *lengths[:-1]])
-        each = model.nats_of_tokens(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)
-        return np.split(each, starts[1:])
-
-    return scores
+def _scores(model: Any, sequences: list[Array]) -> Sequence[Array]:
+    """Return the outputs of sequences; of the next token the nats of each token."""
+    if model.target_.kind != "next":
+        outputs: Sequence[Array] = model.outputs_of_steps(Ragged.from_iter(sequences))
+        return list(outputs)
+    lengths = [len(x) for x in sequences]
+    starts = np.cumsum([0, *lengths[:-1]])
+    nats = model.nats_of_tokens(np.concatenate(sequences).astype(np.int32), starts.astype(np.int64), reset=True)
+    return np.split(nats, starts[1:])

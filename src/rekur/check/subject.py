@@ -5,10 +5,11 @@ Axes: T time, D numbers of a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,14 @@ class Subject:
         names: the name of each sequence in tables.
         sequences: input of the model: token numbers (T,) or rows (T, D).
         items: the raw items of the sequences; empty for random ones and for pieces of a text.
+        load_trained: returns the model in PyTorch from the folder of a bundle; None for no proofs in PyTorch.
     """
 
     bundle: Bundle
     names: list[str]
     sequences: list[Array]
     items: list[Any]
+    load_trained: Callable[[Path], Any] | None = None
 
     @cached_property
     def saved(self) -> tuple[Program, dict[str, Array]]:
@@ -57,10 +60,9 @@ class Subject:
         return Engine(*self.saved)
 
     @cached_property
-    def whole(self) -> Array:
-        """The scores (N, K) of all sequences, run together."""
-        scores: Array = self.engine.run(self.sequences)
-        return scores
+    def whole(self) -> Any:
+        """The outputs of all sequences, run together: (N, K), or one (T, K) a sequence with an output at every step."""
+        return self.engine.run(self.sequences)
 
     @cached_property
     def scores(self) -> list[str]:
@@ -68,7 +70,9 @@ class Subject:
         return self.model.target_.output_names
 
 
-def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
+def subject_of(
+    bundle: Bundle, data: Any = None, items: int = 32, *, load_trained: Callable[[Path], Any] | None = None
+) -> Subject:
     """Return a saved model with sequences to run it on.
 
     Args:
@@ -76,6 +80,8 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
         data: a :class:`rekur.data.Corpus`, or for a language model texts from :func:`rekur.data.open_texts`; None draws
             random sequences.
         items: most items, or pieces of a text.
+        load_trained: returns the model in PyTorch from the folder of a bundle, as :func:`rekur.tasks.load` does; None
+            for no proofs in PyTorch.
 
     Raises:
         BundleError: the bundle has no program.
@@ -89,11 +95,11 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
     program, _ = bundle.program()
     if data is None:
         sequences = draw_sequences(program, LENGTHS[:items], padding=False)
-        return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [])
+        return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [], load_trained)
     features = bundle.features()
     if bundle.target(features).kind == "next":
         sequences = list(islice(_pieces(encode_texts(data, features)), items))
-        return Subject(bundle, [f"piece {n} of the text" for n in range(len(sequences))], sequences, [])
+        return Subject(bundle, [f"piece {n} of the text" for n in range(len(sequences))], sequences, [], load_trained)
     examples = list(islice(iter(data), items))
     if not examples:
         raise InputError(describe("data", "no items", "one item or more"))
@@ -102,7 +108,7 @@ def subject_of(bundle: Bundle, data: Any = None, items: int = 32) -> Subject:
         with data.naming_the_place():
             sequences.append(features.transform(example.item))
     names = [f"item {n} (line {example.line})" for n, example in enumerate(examples)]
-    return Subject(bundle, names, sequences, [example.item for example in examples])
+    return Subject(bundle, names, sequences, [example.item for example in examples], load_trained)
 
 
 def drawn_like(subject: Subject, length: int) -> Array:
