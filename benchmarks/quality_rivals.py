@@ -21,9 +21,10 @@ from torch import nn
 from torch.nn import functional
 
 from rekur._ids import UNKNOWN
-from rekur.data import Corpus, Texts, encode_texts
+from rekur.data import Corpus, EncodedItems, Texts, encode_texts
 from rekur.metrics import text_records, text_report
-from rekur.tasks.base.baseline import baseline_scores
+from rekur.runtime.rivals import rival_records
+from rekur.tasks.base.linear_rival import fit_linear_rival
 from rekur.tasks.language.language_recipe import BASELINE_ORDER
 from rekur.tasks.language.ngram import NGram
 
@@ -43,12 +44,14 @@ class Rival(NamedTuple):
 
 
 def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
-    """Return the estimator's own baseline and, where it reads the items in another way, a scikit-learn pipeline."""
+    """Return the estimator's own rival and, where it reads the items in another way, a scikit-learn pipeline."""
     (train_items, train_labels), (items, labels) = _read(train), _read(part)
     target = model.target_
     train_targets = target.encode_items(train_labels, name=train.name)
-    scores = baseline_scores(model.features_, train_items, train_targets, items, labels, target)
-    rivals = [Rival(scores["name"], scores, scores["seconds"])]
+    began = time.monotonic()
+    linear = fit_linear_rival(_encoded(model, train, train_labels, train_targets), target)
+    records = rival_records(linear, _encoded(model, part, labels, np.empty(0)), target)
+    rivals = [Rival(linear.name, target.score(records), time.monotonic() - began)]
     pipeline = _pipeline(model.features_.kind, train_items, is_class=model.task == "classify")
     if pipeline is not None:
         began = time.monotonic()
@@ -57,6 +60,12 @@ def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
         scores = target.score(target.records(outputs.astype(np.float32), labels))
         rivals.append(Rival(name, scores, time.monotonic() - began))
     return rivals
+
+
+def _encoded(model: Any, corpus: Corpus, labels: list[Any], targets: Any) -> EncodedItems:
+    """Return the items of a corpus as the network reads them."""
+    inputs, contexts = corpus.encode(model.features_)
+    return EncodedItems(inputs, targets, np.arange(len(labels)), labels, contexts)
 
 
 def _read(corpus: Corpus) -> tuple[list[Any], list[Any]]:

@@ -32,6 +32,8 @@ BUNDLE_FILES = [
     "model.safetensors",
     "program.json",
 ]
+#: files of a bundle whose training fitted a small rival
+RIVAL_FILES = ["rival.json", "rival.safetensors"]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, SMALL, WALKS, Run
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, RIVAL_FILES, SMALL, WALKS, Run
 
 FITS = {
     "words": ("classify", "reviews", REVIEWS),
@@ -33,12 +33,14 @@ def test_every_kind_of_file_becomes_a_bundle(name: str, cli: Run, files: dict[st
     assert len(done.out.splitlines()) == 1
     assert set(done.json) == {"bundle", "stopped", "seconds", "metrics"}
     assert done.json["stopped"] == "finished"
-    assert done.json["metrics"]["baseline"]["name"]
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == BUNDLE_FILES
+    assert done.json["metrics"]["rival"]["name"]
+    assert done.json["metrics"]["baseline"] == done.json["metrics"]["rival"]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [*BUNDLE_FILES, *RIVAL_FILES]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     again = cli("evaluate", tmp_path / "m", files[file], "--json")
     assert (again.code, again.err) == (0, "")
     assert again.json["items"] >= 24
+    assert again.json["rival"]["name"] == done.json["metrics"]["rival"]["name"]
 
 
 def test_fit_in_a_process_of_its_own_tells_how_it_goes(rekur: Run, files: dict[str, Path], tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_evaluate_and_fit(cli: Run, bundles: dict[str, Path], files: dict[str, P
     scores = cli("evaluate", bundles[name], files[file], *columns, "--json").json
     assert not missing(f"bundle file {SCORES[kind]}", scores)
     metrics = json.loads((bundles[name] / "metrics.json").read_text(encoding="utf-8"))
-    assert not missing(f"split baseline {SCORES[kind]}", metrics)
-    assert not missing(RIVALS[kind], metrics["baseline"])
+    assert not missing(f"split rival {SCORES[kind]}", metrics)
+    assert not missing(RIVALS[kind], metrics["rival"])
 
 
 @each

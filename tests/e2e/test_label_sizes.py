@@ -32,7 +32,7 @@ def test_the_unit_of_labels_changes_nothing_but_the_unit(unit: float, tmp_path: 
     plain, other = (rekur.Regressor(**FEW).fit(SERIES, LABELS * factor) for factor in (1.0, unit))
     for name in ("rmse", "mae"):
         assert other.metrics_[name] / unit == pytest.approx(plain.metrics_[name], rel=1e-5)
-        assert other.metrics_["baseline"][name] / unit == pytest.approx(plain.metrics_["baseline"][name], rel=1e-5)
+        assert other.metrics_["rival"][name] / unit == pytest.approx(plain.metrics_["rival"][name], rel=1e-5)
     assert other.metrics_["r2"] == pytest.approx(plain.metrics_["r2"], abs=1e-5)
     other.save(tmp_path / "m")
     np.testing.assert_allclose(rekur.load(tmp_path / "m").predict(SERIES) / unit, plain.predict(SERIES), rtol=1e-4)

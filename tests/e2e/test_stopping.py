@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, WALKS, Run, environment, write_table
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, RIVAL_FILES, WALKS, Run, environment, write_table
 
 from rekur.tasks import load
 
@@ -76,7 +76,9 @@ def test_stopping_while_data_are_read_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("where", ["rekur.tasks.base.items.baseline_scores", "rekur.tasks.base.estimator.write_bundle"])
+@pytest.mark.parametrize(
+    "where", ["rekur.tasks.base.items.fit_linear_rival", "rekur.tasks.base.estimator.write_bundle"]
+)
 def test_stopping_once_training_has_ended_leaves_something_to_go_on_with(
     where: str, cli: Run, files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -89,7 +91,7 @@ def test_stopping_once_training_has_ended_leaves_something_to_go_on_with(
     assert (done.code, done.err, done.json) == (130, f"rekur: {text}\n", {"error": text, "exit_code": 130})
     done = cli("resume", out, "--json")
     assert (done.code, done.json["stopped"], "epoch" in done.err) == (0, "finished", False)
-    assert sorted(path.name for path in out.iterdir()) == BUNDLE_FILES
+    assert sorted(path.name for path in out.iterdir()) == [*BUNDLE_FILES, *RIVAL_FILES]
 
 
 @pytest.mark.slow

@@ -243,13 +243,13 @@ def test_the_baseline_is_made_once_and_stands_beside_the_winner(tmp_path: Path, 
     from rekur.tasks.base import item_stages as base
 
     made: list[int] = []
-    score = base.baseline_scores
-    monkeypatch.setattr(base, "baseline_scores", lambda *a, **k: made.append(1) or score(*a, **k))
+    fit = base.fit_linear_rival
+    monkeypatch.setattr(base, "fit_linear_rival", lambda *a, **k: made.append(1) or fit(*a, **k))
     found = found_in(tmp_path / "s", 4, options={**QUICK, "baseline": True}, space={"learning_rate": "0.02:0.05"})
     assert found.best is not None
     assert not found.best.defaults
     assert made == [1]
-    assert "accuracy" in load(found.bundle).metrics_["baseline"]
+    assert "accuracy" in load(found.bundle).metrics_["rival"]
     assert load(found.bundle).get_params()["baseline"] is True
 
 

@@ -14,6 +14,7 @@ from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
+from rekur.runtime.rivals import rival_metrics
 
 
 @click.command("evaluate")
@@ -53,6 +54,8 @@ def command(
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
     metrics = task.evaluate_corpus(corpus, **adapting)
+    if "rival" not in metrics and (rival := rival_metrics(task.metrics_).get("name")):
+        click.echo(f"{rival}, whose validation scores the bundle has, is not kept in it: not scored.", err=True)
     failed: dict[str, Any] = {}
     if report is not None:
         title = f"{bundle.name} on {Path(name_of(files[0])).name}"

@@ -19,6 +19,7 @@ from rich.table import Table
 from rekur._numbers import counted, shown, shown_interval
 from rekur.cli import streams
 from rekur.metrics.table import METRICS
+from rekur.runtime.rivals import rival_metrics
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
@@ -125,16 +126,16 @@ Rows = tuple[list[str], list[list[Any]]]
 
 
 def score_rows(metrics: dict[str, Any]) -> Rows:
-    """Return the headline scores, with their intervals and those of the baseline where there are any."""
-    names, baseline = [name for name in METRICS if name in metrics], metrics.get("baseline") or {}
+    """Return the headline scores, with their intervals and those of the rival where there are any."""
+    names, rival = [name for name in METRICS if name in metrics], rival_metrics(metrics)
     columns = [[name.replace("_", " ") for name in names], [metrics[name] for name in names]]
     head, intervals = ["score", "this model"], [metrics.get(f"{name}_interval") for name in names]
     if any(intervals):
         head.append("95 % interval")
         columns.append([shown_interval(ends) for ends in intervals])
-    if baseline:
-        head.append(baseline["name"])
-        columns.append([baseline.get(name) for name in names])
+    if rival:
+        head.append(rival["name"])
+        columns.append([rival.get(name) for name in names])
     return head, [list(row) for row in zip(*columns, strict=True)]
 
 

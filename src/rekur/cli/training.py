@@ -240,7 +240,8 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         ended = {"bundle": str(out) if is_saved else None, "stopped": result.stopped, "seconds": result.seconds}
         resume = {"resume": f"rekur resume {how.out}"} if goes_on else {}
         error = {"error": saved.reason, "exit_code": SaveError.exit_code} if saved.reason else {}
-        show.as_json({**ended, "metrics": metrics, **resume, **error})
+        rival = {"baseline": metrics["rival"]} if "rival" in metrics else {}
+        show.as_json({**ended, "metrics": {**metrics, **rival}, **resume, **error})
         return
     if is_saved:
         show.table(f"Scores on {show.size(metrics, metrics['split'])}", *show.score_rows(metrics))

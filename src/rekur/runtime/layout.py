@@ -25,6 +25,10 @@ HISTORY = "history.jsonl"
 CARD = "README.md"
 PROGRAM = "program.json"
 PROGRAM_WEIGHTS = "program.safetensors"
+#: a plain model whose scores stand beside the model's, where it is small
+RIVAL = "rival.json"
+RIVAL_ARRAYS = "rival.safetensors"
+RIVAL_FILES = (RIVAL, RIVAL_ARRAYS)
 #: where training keeps what it needs to resume; it may stand in the folder before the bundle does
 CHECKPOINTS = "checkpoints"
 #: what training is going on, or was stopped, there

@@ -22,6 +22,7 @@ from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
 from rekur.runtime.live_program import NEEDS_WHOLE, LiveProgram, LiveTokens
 from rekur.runtime.prediction import PredictionMixin
+from rekur.runtime.rivals import Rival, read_rival
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
 
@@ -79,6 +80,7 @@ class Model(PredictionMixin, GenerationMixin):
         self.task, self.features_, self.target_ = program.task, features, target
         self.bundle, self.fingerprint = bundle, fingerprint
         self.label_type = target.label_type
+        self._rival: Rival | None = None
         self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
 
     @property
@@ -89,8 +91,14 @@ class Model(PredictionMixin, GenerationMixin):
 
     @property
     def metrics_(self) -> dict[str, Any]:
-        """The validation scores, with a baseline beside them."""
+        """The validation scores, with those of a rival beside them."""
         return {} if self.bundle is None else self.bundle.metrics
+
+    def rival(self) -> Rival | None:
+        """Return the rival that the bundle holds; None without one."""
+        if self._rival is None and self.bundle is not None:
+            self._rival = read_rival(self.bundle, self.target_)
+        return self._rival
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 

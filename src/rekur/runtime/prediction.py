@@ -6,7 +6,7 @@ Axes: N items, K outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
 from rekur.features.base import Features
 from rekur.runtime.odd_items import OddItems
+from rekur.runtime.rivals import Rival, rival_records
 from rekur.targets import Target
 
 
@@ -34,6 +35,10 @@ class PredictionMixin(ABC):
     @abstractmethod
     def outputs_of_steps(self, steps: Any) -> Any:
         """Return the outputs of items that are steps already, (N, K); for a target of steps one (T, K) an item."""
+
+    def rival(self) -> Rival | None:
+        """Return the plain model that is scored on the same items; None without one."""
+        return getattr(self, "rival_", None)
 
     def scores(self, X: Any) -> Any:
         """Return the model's raw outputs for a list of items, in their order.
@@ -82,12 +87,18 @@ class PredictionMixin(ABC):
         return self.evaluate_corpus(data.Corpus.from_lists(X, y, kind=kind, channels=channels))
 
     def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
-        """Return all metrics on the examples of a corpus, as plain JSON."""
-        odd = OddItems(self.features_)
-        records = self.records_of(corpus, odd)
+        """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept."""
+        odd, rival, records, others = OddItems(self.features_), self.rival(), [], []
+        for items in self._blocks(corpus, odd):
+            records.append(self._records(items))
+            if rival is not None:
+                others.append(rival_records(rival, items, self.target_))
         if told := odd.sentence(corpus.name):
             warn(told)
-        return self.target_.report(records)
+        report = self.target_.report(np.concatenate(records))
+        if rival is not None:
+            report["rival"] = {"name": rival.name, **self.target_.score(np.concatenate(others))}
+        return report
 
     def records_of(self, corpus: data.Corpus, odd: OddItems | None = None) -> NDArray[np.float64]:
         """Return the record of each example of a corpus, (N, S); see :class:`rekur.targets.Target`.
@@ -101,19 +112,25 @@ class PredictionMixin(ABC):
         Raises:
             InputError: an item or a label cannot be used.
         """
+        return np.concatenate([self._records(items) for items in self._blocks(corpus, odd)])
+
+    def _records(self, items: data.EncodedItems) -> NDArray[np.float64]:
+        return self.target_.records(self.outputs_of_steps(items.steps), items.labels, items.contexts)
+
+    def _blocks(self, corpus: data.Corpus, odd: OddItems | None) -> Iterator[data.EncodedItems]:
+        """Yield the examples of a corpus, encoded, block by block."""
         corpus = corpus.by_name(self._channels())
         labels = data.read_labels(corpus)
         self.target_.check_labels(labels.values, corpus.name, labels.place_of)
-        records: list[NDArray[np.float64]] = []
         first = 0
         for inputs, contexts in corpus.blocks(self.features_):
-            (steps,) = inputs.values()
+            last = first + len(contexts)
+            rows = np.arange(len(contexts))
+            items = data.EncodedItems(inputs, np.empty(0), rows, labels.values[first:last], contexts)
             if odd is not None:
-                odd.add(None, steps)
-            outputs, part = self.outputs_of_steps(steps), labels.values[first : first + len(steps)]
-            records.append(self.target_.records(outputs, part, contexts))
-            first += len(steps)
-        return np.concatenate(records)
+                odd.add(None, items.steps)
+            yield items
+            first = last
 
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""

@@ -66,6 +66,7 @@ def write_quantised(
         files={
             layout.PROGRAM: program.to_json().encode(),
             layout.PROGRAM_WEIGHTS: pack_weights(program, weights),
+            **{name: bundle.read(name) for name in layout.RIVAL_FILES if name in bundle.config["files"]},
         },
         overwrite=overwrite,
         carry_over=carry_over,

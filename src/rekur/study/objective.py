@@ -143,7 +143,7 @@ def _tell_end(outcome: Outcome, task: Any) -> None:
     result = task.result_
     outcome.chosen = dict(task.chosen_)
     outcome.ended = result.stopped
-    outcome.baseline = task.metrics_.get("baseline")
+    outcome.baseline = task.metrics_.get("rival")
     if result.stopped in ("pruned", "interrupted"):
         outcome.state = "pruned" if result.stopped == "pruned" else "stopped"
     elif math.isfinite(result.best_score):

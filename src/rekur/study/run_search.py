@@ -155,8 +155,8 @@ def _finish(driver: Driver) -> SearchResult:
     baseline = driver.baseline_for(result.best)
     if baseline is not None:
         model = load(result.bundle)
-        if "baseline" not in model.metrics_:  # it is the same for all trials, and was computed once
-            model.metrics_["baseline"] = baseline
+        if "rival" not in model.metrics_:  # it is the same for all trials, and was computed once
+            model.metrics_["rival"] = baseline
             model.save(result.bundle, overwrite=True)
     write_search_report(result)
     return result

@@ -12,6 +12,7 @@ import torch
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
+from rekur.runtime.rivals import read_rival
 from rekur.targets import restore_target
 from rekur.tasks.catalog import TASKS
 from rekur.train import History, TrainResult
@@ -64,6 +65,7 @@ def load(folder: str | Path) -> Any:
     task.history_ = History()
     task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
+    task.rival_ = read_rival(bundle, task.target_)
     task.fingerprint_ = bundle.fingerprint
     return task
 

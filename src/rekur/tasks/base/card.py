@@ -8,6 +8,7 @@ from typing import Any
 from rekur._numbers import shown, shown_interval
 from rekur.features import Features
 from rekur.metrics import METRICS
+from rekur.runtime.rivals import rival_metrics
 
 
 def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapping[str, Any]) -> str:
@@ -70,14 +71,14 @@ def _uses(name: str, task: str, live: bool) -> list[str]:
 
 
 def _table(metrics: Mapping[str, Any]) -> list[str]:
-    baseline = metrics.get("baseline", {})
+    rival = rival_metrics(metrics)
     rows = [
-        "| | this model | 95 % interval | " + baseline.get("name", "baseline") + " |",
+        "| | this model | 95 % interval | " + rival.get("name", "rival") + " |",
         "| --- | --- | --- | --- |",
     ]
     for key in METRICS:
         if key in metrics:
             between = shown_interval(metrics.get(f"{key}_interval"))
-            other = shown(baseline[key]) if key in baseline else ""
+            other = shown(rival[key]) if key in rival else ""
             rows.append(f"| {key.replace('_', ' ')} | {shown(metrics[key])} | {between} | {other} |")
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from rekur.errors import InputError
+from rekur.runtime.rivals import Rival
 from rekur.tasks.base.early import announce
 from rekur.tasks.base.options import TRAIN_OPTIONS
 from rekur.tasks.base.prepared import Prepared
@@ -45,7 +47,14 @@ class Stages(ABC):
 
     @abstractmethod
     def report(self, trained: Trained, prepared: Any, plan: Any, reporter: Reporter) -> dict[str, Any]:
-        """Return the scores of the kept weights on the validation data, with those of a rival."""
+        """Return the scores of the kept weights on the validation data."""
+
+    @abstractmethod
+    def score_rival(self, prepared: Any) -> tuple[Rival | None, dict[str, Any]]:
+        """Return a rival that is fitted on the training data, and its name and scores on the validation data.
+
+        A rival that no bundle can hold is returned as None; without any, there are no scores.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +127,13 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     announce(network, plan, options, reporter, words, steps_option=task.steps_option)
     task.result_ = _train(task, network, plan, options, course)
     trained = Trained(network=network, result=task.result_, options=options)
-    task.metrics_ = stages.report(trained, prepared, plan, reporter)
+    task.rival_, task.metrics_ = None, stages.report(trained, prepared, plan, reporter)
+    if task.baseline and task.result_.stopped != "interrupted":
+        began = time.monotonic()
+        task.rival_, scores = stages.score_rival(prepared)
+        if scores:
+            name, seconds = scores.pop("name"), round(time.monotonic() - began, 2)
+            task.metrics_["rival"] = {"name": name, "seconds": seconds, **scores}
 
 
 def _train(task: Task, network: nn.Module, plan: Any, options: TrainOptions, course: Course) -> TrainResult:

@@ -22,6 +22,7 @@ from rekur.features import Features
 from rekur.lower import program_files
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
+from rekur.runtime.rivals import Rival, rival_files
 from rekur.targets import Target
 from rekur.tasks.base.card import card
 from rekur.tasks.base.driver import Course, Stages, fit
@@ -41,6 +42,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
     features_: Features
     target_: Target
     metrics_: dict[str, Any]
+    rival_: Rival | None
     history_: History
     result_: TrainResult
     monitor_: tuple[str, bool]
@@ -120,7 +122,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
             metrics=self.metrics_,
             history_rows=self.history_.rows,
             card=card(printable(folder.name), config, self.features_, self.metrics_),
-            files=program_files(self.model_, weights, self.task),
+            files={**program_files(self.model_, weights, self.task), **rival_files(self.rival_)},
             overwrite=overwrite,
             carry_over=carry_over,
         )

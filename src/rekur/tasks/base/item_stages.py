@@ -17,8 +17,8 @@ from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features, restore
+from rekur.runtime.rivals import Rival, rival_records
 from rekur.targets import KINDS, Target, restore_target
-from rekur.tasks.base.baseline import baseline_scores
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
 from rekur.tasks.base.guess import guess_of_items
@@ -74,7 +74,6 @@ class ItemStages(Stages):
             train=train_set,
             valid=valid_set,
             examples=examples,
-            valid_examples=corpus.part(~chosen) if valid is None else valid,
         )
 
     def _learn_target(self, labels: list[Any], features: Features | None, **how: Any) -> Target:
@@ -126,23 +125,21 @@ class ItemStages(Stages):
         )
 
     def report(self, trained: Trained, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> dict[str, Any]:
-        task, train_set, valid_set = self._task, prepared.train, prepared.valid
+        train_set, valid_set = prepared.train, prepared.valid
         if len(valid_set) < FEW_TO_VALIDATE:
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
         measured = plan.measured(trained.network)
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)
         guess.check(trained.result, trained.options, reporter)
-        metrics = {"split": "validation", **prepared.target.report(measured.records)}
-        if task.baseline and trained.result.stopped != "interrupted":
-            metrics["baseline"] = baseline_scores(
-                prepared.features,
-                prepared.examples.items(),
-                train_set.truth,
-                prepared.valid_examples.items(),
-                valid_set.labels_of(valid_set.rows),
-                prepared.target,
-            )
-        return metrics
+        return {"split": "validation", **prepared.target.report(measured.records)}
+
+    def score_rival(self, prepared: PreparedItems) -> tuple[Rival | None, dict[str, Any]]:
+        target, valid_set = prepared.target, prepared.valid
+        rival = self._task.make_rival(prepared.examples, prepared.train, target)
+        if rival is None:
+            return None, {}
+        scores = target.score(rival_records(rival, valid_set, target))
+        return rival, {"name": rival.name, "items": len(valid_set), **scores}
 
 
 def _encode(

@@ -16,12 +16,14 @@ from rekur.features import Features, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
 from rekur.runtime import PredictionMixin, Session
+from rekur.runtime.rivals import Rival
 from rekur.targets import Target
 from rekur.tasks.base import recipe
 from rekur.tasks.base.driver import Stages
 from rekur.tasks.base.early import check_model_size, check_options
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.item_stages import ItemStages
+from rekur.tasks.base.linear_rival import fit_linear_rival
 from rekur.tasks.base.options import MODEL_OPTIONS, TRAIN_OPTIONS, ItemOptions
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.task import ItemTask
@@ -98,6 +100,10 @@ class SequenceEstimator(ItemOptions, PredictionMixin, ItemTask, Estimator):
         )
         check_model_size(build, spec, self.chosen_)
         return build(spec, seed=self.seed)
+
+    def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
+        """Return a linear model of the training items."""
+        return fit_linear_rival(train_set, target)
 
     def kind_of(self, corpus: Corpus) -> str:
         """Return the kind of the items of a corpus: ``text``, ``series`` or ``symbols``."""

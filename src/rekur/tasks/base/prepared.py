@@ -44,13 +44,11 @@ class PreparedItems(Prepared):
         train: items to train on.
         valid: items to validate on.
         examples: the former as they were read; they can be read again.
-        valid_examples: the latter.
     """
 
     train: EncodedItems
     valid: EncodedItems
     examples: Corpus
-    valid_examples: Corpus
 
     @property
     def fingerprint(self) -> str:

@@ -13,6 +13,7 @@ from rekur.data import Corpus, EncodedItems
 from rekur.features import Features
 from rekur.models import ItemNetwork
 from rekur.models.heads import Head
+from rekur.runtime.rivals import Rival
 from rekur.targets import Target
 from rekur.tasks.base.options import SharedOptions
 
@@ -98,6 +99,16 @@ class ItemTask(Task):
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
+
+    def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
+        """Return a plain model of the training items, whose scores stand beside the network's; None for none.
+
+        Args:
+            examples: the training examples as they were read.
+            train_set: the same, encoded.
+            target: learnt from them.
+        """
+        return None
 
     def make_monitor(self, target: Target, items: int) -> Monitor:
         """Return what chooses the weights that are kept, by the number of validation items."""

@@ -15,6 +15,7 @@ from rekur.data.streams import Pieces
 from rekur.features import TextFeatures
 from rekur.models import LanguageNetwork
 from rekur.runtime.generation import records_of_tokens
+from rekur.runtime.rivals import Rival
 from rekur.targets import NextTarget
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.guess import Guess
@@ -31,7 +32,6 @@ class TextTask(Protocol):
     """A task of texts as its stages see it."""
 
     seed: int
-    baseline: bool
     valid_fraction: float | None
     tokens: str
     reset: bool | None
@@ -129,7 +129,6 @@ class TextStages(Stages):
     def report(
         self, trained: Trained, prepared: PreparedText, plan: LanguagePlan, reporter: Reporter
     ) -> dict[str, Any]:
-        # a text that was learnt by heart has neither an interval nor a baseline: its scores say nothing of other texts
         train_set, valid_set, by_heart, target = prepared.train, prepared.valid, prepared.by_heart, prepared.target
         rows = parts_of(trained.network, len(valid_set.ids))
         each = run(trained.network, valid_set.ids, valid_set.starts, reset=target.reset, rows=rows)
@@ -144,13 +143,15 @@ class TextStages(Stages):
             guess=nats[valid_set.ids],
             training=float(nats[train_set.ids].mean()),
         ).check(trained.result, trained.options, reporter)
-        if by_heart:
+        if by_heart:  # its scores say nothing of other texts
             return {"split": "training", **scores, "loss_interval": None, "perplexity_interval": None}
-        metrics = {"split": "validation", **scores}
-        if self._task.baseline and trained.result.stopped != "interrupted":
-            order = recipe.BASELINE_ORDER[self._task.tokens]
-            counted = NGram(order, target.size).fit(train_set.ids)
-            nats_of_ngrams = counted.nats(np.asarray(valid_set.ids)).astype(np.float32)
-            scores = target.report(records_of_tokens(target, nats_of_ngrams, valid_set))
-            metrics["baseline"] = {"name": f"{order}-gram", **scores}
-        return metrics
+        return {"split": "validation", **scores}
+
+    def score_rival(self, prepared: PreparedText) -> tuple[Rival | None, dict[str, Any]]:
+        # a text that was learnt by heart has no rival: its scores say nothing of other texts
+        if prepared.by_heart:
+            return None, {}
+        order, target, valid_set = recipe.BASELINE_ORDER[self._task.tokens], prepared.target, prepared.valid
+        counts = NGram(order, target.size).fit(prepared.train.ids)
+        nats = counts.nats(np.asarray(valid_set.ids)).astype(np.float32)
+        return None, {"name": f"{order}-gram", **target.report(records_of_tokens(target, nats, valid_set))}

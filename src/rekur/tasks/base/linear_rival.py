@@ -1,0 +1,75 @@
+"""The rival of items: the plain model that a careful person would try first, fitted on the training items.
+
+Text and symbols: TF-IDF of runs of tokens with logistic regression (ridge for numbers). Series: the same linear
+models on the mean, spread, ends and extremes of each channel.
+
+Axes: N items, F numbers that are made of an item, M rows of weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from rekur.data import EncodedItems
+from rekur.runtime.rivals import GramVectors, LinearRival, SummaryVectors, Vectors, grams_of, summary_of
+from rekur.targets import Target
+
+#: the rival is fitted on at most this number of training items, evenly spread
+MOST_ITEMS = 20_000
+#: a bias with which a label is certain, or certainly absent
+_CERTAIN = 50.0
+
+
+def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
+    """Return the linear model of training items.
+
+    Args:
+        train_set: the items, and their targets: class numbers (N,), flags (N, K) or standardized numbers (N,).
+        target: the meaning of the network's outputs.
+    """
+    rows = train_set.rows[:: max(1, -(-len(train_set) // MOST_ITEMS))]
+    truth, steps = np.asarray(train_set.targets_of(rows)), train_set.first
+    items = (steps[int(row)] for row in rows)
+    vectors: Vectors
+    if steps.values.dtype.kind in "iu":
+        tfidf = TfidfVectorizer(analyzer=grams_of, min_df=1, sublinear_tf=True)
+        table = tfidf.fit_transform(items)
+        vectors, name = GramVectors(_padded(tfidf.vocabulary_), tfidf.idf_), "TF-IDF of 1- to 3-grams"
+    else:
+        scaler = StandardScaler()
+        table = scaler.fit_transform(np.stack([summary_of(item) for item in items]))
+        vectors, name = SummaryVectors(scaler.mean_, scaler.scale_), "summary statistics"
+    if target.kind == "number":
+        ridge = Ridge(alpha=1.0).fit(table, truth)
+        bias = np.atleast_1d(ridge.intercept_)
+        return LinearRival(f"{name} + ridge regression", target, vectors, np.atleast_2d(ridge.coef_), bias)
+    weights, bias, classes = _of_labels(table, truth)
+    return LinearRival(f"{name} + logistic regression", target, vectors, weights, bias, classes)
+
+
+def _of_labels(table: Any, truth: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """Return weights (M, F), bias (M,) and the numbers of the classes, which are None for flags."""
+    if truth.ndim == 1:
+        model = LogisticRegression(C=10.0, max_iter=2000).fit(table, truth)
+        return model.coef_, model.intercept_, model.classes_.astype(np.int64)
+    weights = np.zeros((truth.shape[1], table.shape[1]))
+    bias = np.where(truth.mean(axis=0) > 0.5, _CERTAIN, -_CERTAIN).astype(np.float64)
+    for row, flags in enumerate(truth.T):
+        if flags.min() < flags.max():  # else all items have the label, or none has
+            single = LogisticRegression(C=10.0, max_iter=2000).fit(table, flags)
+            weights[row], bias[row] = single.coef_[0], single.intercept_[0]
+    return weights, bias, None
+
+
+def _padded(vocabulary: dict[tuple[int, ...], int]) -> NDArray[np.int32]:
+    """Return the runs of tokens in the order of their columns, padded with -1, (F, 3)."""
+    grams = np.full((len(vocabulary), 3), -1, np.int32)
+    for gram, column in vocabulary.items():
+        grams[column, : len(gram)] = gram
+    return grams

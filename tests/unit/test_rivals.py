@@ -1,0 +1,157 @@
+"""Rivals: a linear model predicts without scikit-learn as with it, is kept in a bundle, and is scored again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import rekur
+from rekur import Classifier, Regressor
+from rekur.data import EncodedItems, Ragged
+from rekur.errors import BundleError
+from rekur.runtime import rivals
+from rekur.runtime.rivals import grams_of, rival_files, rival_metrics, rival_records, summary_of
+from rekur.targets import LabelTarget, NumberTarget
+from rekur.tasks.base.linear_rival import fit_linear_rival
+
+SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "embedding_size": 4}
+WORDS = ["good", "great", "fine", "bad", "dull", "poor", "film", "plot"]
+
+
+def texts(count: int = 60) -> tuple[list[str], list[str]]:
+    draw = np.random.default_rng(0)
+    items = [" ".join(draw.choice(WORDS, 6)) for _ in range(count)]
+    return items, ["up" if "good" in item else "down" if "bad" in item else "so so" for item in items]
+
+
+def tokens(count: int, seed: int) -> list[Any]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(2, 9, int(draw.integers(0, 9))) for _ in range(count)]
+
+
+def series(count: int, seed: int) -> list[Any]:
+    draw = np.random.default_rng(seed)
+    return [draw.normal(0, 1, (int(draw.integers(0, 6)), 2)).astype(np.float32) for _ in range(count)]
+
+
+def encoded(items: list[Any], targets: Any = None, labels: Any = ()) -> EncodedItems:
+    targets = np.empty(0) if targets is None else np.asarray(targets)
+    return EncodedItems({"steps": Ragged.from_iter(items)}, targets, np.arange(len(items)), labels)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_tokens_and_labels_are_scored_as_by_scikit_learn(classes: int) -> None:
+    train, test = tokens(80, 0), tokens(30, 1)
+    truth = np.array([int(item.sum()) % classes if len(item) else 0 for item in train])
+    target = LabelTarget(list("abcd")[: classes + 1], multi_label=False)  # the last label has no training item
+    rival = fit_linear_rival(encoded(train, truth), target)
+    theirs = make_pipeline(
+        TfidfVectorizer(analyzer=grams_of, sublinear_tf=True), LogisticRegression(C=10.0, max_iter=2000)
+    ).fit(train, truth)
+    ours = np.asarray(rival.predictions(encoded(test)))
+    np.testing.assert_allclose(ours[:, :classes], theirs.predict_proba(test), atol=1e-6)
+    assert ours[:, classes].max() < 1e-6
+
+
+def test_flags_are_scored_apart_and_those_of_all_or_no_items_are_certain() -> None:
+    train = tokens(60, 0)
+    flags = np.array([[4 in item, True, False] for item in train], np.float32)
+    rival = fit_linear_rival(encoded(train, flags), LabelTarget(list("abc"), multi_label=True))
+    shares = np.asarray(rival.predictions(encoded(tokens(20, 1))))
+    np.testing.assert_allclose(shares[:, 1:], [[1.0, 0.0]] * 20, atol=1e-5)
+    model = make_pipeline(
+        TfidfVectorizer(analyzer=grams_of, sublinear_tf=True), LogisticRegression(C=10, max_iter=2000)
+    )
+    theirs = model.fit(train, flags[:, 0]).predict_proba(tokens(20, 1))[:, 1]
+    np.testing.assert_allclose(shares[:, 0], theirs, atol=1e-6)
+
+
+def test_series_and_numbers_are_scored_as_by_scikit_learn() -> None:
+    train, test = series(50, 0), series(20, 1)
+    truth = np.array([float(item.sum()) for item in train])
+    target = NumberTarget(1.0, 2.0)
+    rival = fit_linear_rival(encoded(train, truth.astype(np.float32)), target)
+    theirs = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
+    theirs.fit(np.stack([summary_of(item) for item in train]), truth.astype(np.float32))
+    guess = theirs.predict(np.stack([summary_of(item) for item in test]))
+    np.testing.assert_allclose(rival.predictions(encoded(test)), 1.0 + 2.0 * guess, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bundle_keeps_its_rival_and_evaluate_scores_it_on_the_same_items(tmp_path: Path) -> None:
+    X, y = texts()
+    model = Classifier(**SMALL).fit(X, y, X_valid=X[:20], y_valid=y[:20])
+    scores = model.metrics_["rival"]
+    assert (scores["name"], scores["items"]) == ("TF-IDF of 1- to 3-grams + logistic regression", 20)
+    small = rekur.load(model.save(tmp_path / "m"))
+    assert json.loads((tmp_path / "m" / "metrics.json").read_text())["rival"] == scores
+    again = small.evaluate(X[:20], y[:20])
+    assert {name: value for name, value in again["rival"].items() if name != "name"} == {
+        name: value for name, value in scores.items() if name in again and name != "items"
+    }
+    trained = rekur.tasks.load(tmp_path / "m")
+    assert trained.evaluate(X, y)["rival"] == small.evaluate(X, y)["rival"] == model.evaluate(X, y)["rival"]
+    trained.save(tmp_path / "copy")
+    for name in ("rival.json", "rival.safetensors"):
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "m" / name).read_bytes()
+
+
+def test_a_number_has_a_rival_too_and_records_are_those_of_its_target(tmp_path: Path) -> None:
+    X = series(40, 3)
+    model = Regressor(**SMALL).fit(X, [float(len(item)) for item in X])
+    assert model.rival_ is not None
+    items = encoded(X[:5], labels=[1.0] * 5)
+    records = rival_records(model.rival_, items, model.target_)
+    assert records[:, 0].tolist() == [1.0] * 5
+    loaded = rekur.load(model.save(tmp_path / "m")).rival()
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded.predictions(items), model.rival_.predictions(items))
+
+
+def test_a_large_rival_or_none_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = texts()
+    model = Classifier(**SMALL).fit(X, y)
+    assert set(rival_files(model.rival_)) == {"rival.json", "rival.safetensors"}
+    monkeypatch.setattr(rivals, "MOST_BYTES", 1000)
+    assert rival_files(model.rival_) == rival_files(None) == {}
+    small = rekur.load(model.save(tmp_path / "m"))
+    assert "rival" not in small.evaluate(X, y)
+    assert "rival" in small.metrics_
+    alone = Classifier(**SMALL, baseline=False).fit(X, y)
+    assert alone.rival_ is None
+    assert "rival" not in alone.metrics_
+
+
+def test_metrics_of_an_earlier_version_name_the_rival_baseline() -> None:
+    assert rival_metrics({"baseline": {"name": "x"}}) == rival_metrics({"rival": {"name": "x"}}) == {"name": "x"}
+    assert rival_metrics({}) == {}
+
+
+@pytest.mark.parametrize("text", ['{"kind": "other"}', '{"kind": "linear"}', "[]"])
+def test_a_rival_that_this_version_cannot_read_is_refused(text: str, tmp_path: Path) -> None:
+    X, y = texts()
+    model = Classifier(**SMALL).fit(X, y)
+    model.rival_ = _Odd(text)
+    with pytest.raises(BundleError, match=r"rival\.json: got a rival without"):
+        rekur.load(model.save(tmp_path / "m")).evaluate(X, y)
+
+
+class _Odd(rivals.Rival):
+    kind = "odd"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def predictions(self, items: EncodedItems) -> Any:
+        raise NotImplementedError
+
+    def to_saved(self) -> Any:
+        saved = json.loads(self._text)
+        return (saved if isinstance(saved, dict) else {"kind": saved}), {}
