@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, SMALL, Run, dead_path, environment
+from tests.e2e.conftest import BUNDLE_FILES, REVIEWS, RIVAL_FILES, SMALL, Run, dead_path, environment
 
 from rekur.cli import saving
 from rekur.runtime import read_bundle
@@ -448,7 +448,7 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next(
     assert cli("evaluate", tmp_path / "m", files["reviews"], "--report", tmp_path / "r.html").code == 0
     assert cli("export", tmp_path / "m", "--to", "c", "--out", tmp_path / "c").code == 0
     assert names(tmp_path) == ["c", "m", "r.html"]
-    assert names(tmp_path / "m") == sorted([*BUNDLE_FILES, "notes.txt"])
+    assert names(tmp_path / "m") == sorted([*BUNDLE_FILES, *RIVAL_FILES, "notes.txt"])
 
 
 def test_a_search_leaves_no_lock_and_is_not_blocked(

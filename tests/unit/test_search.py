@@ -240,7 +240,7 @@ def test_given_validation_items_are_those_that_count(tmp_path: Path) -> None:
 
 
 def test_the_baseline_is_made_once_and_stands_beside_the_winner(tmp_path: Path, monkeypatch: Any) -> None:
-    from rekur.tasks.base import item_stages as base
+    from rekur.tasks.base import items as base
 
     made: list[int] = []
     fit = base.fit_linear_rival
