@@ -1,0 +1,162 @@
+"""A task that is added as one folder and one row of the catalog has every command, without a word elsewhere."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import SMALL, Run, cli, write_lines
+from tests.unit.new_tasks import ROWS, ShareTarget
+
+from rekur import load
+from rekur.targets.kinds import KINDS
+from rekur.tasks.catalog import CATALOG
+
+__all__ = ["cli"]
+
+
+@pytest.fixture(autouse=True)
+def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add the rows of the two tasks, and the target that one of them brings."""
+    monkeypatch.setitem(KINDS, ShareTarget.kind, ShareTarget)
+    for row in ROWS:
+        monkeypatch.setitem(CATALOG, row.name, row)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One file of each task's labels; the first item is an item to push."""
+    folder, draw = tmp_path_factory.mktemp("data"), random.Random(0)
+    rows: dict[str, list[Any]] = {"spot": [], "share": []}
+    for number in range(40):
+        steps = [[number % 2 + draw.gauss(0, 0.1), draw.gauss(0, 1)] for _ in range(draw.randint(3, 6))]
+        rows["spot"].append({"x": steps, "y": ("low", "high")[number % 2]})
+        rows["share"].append({"x": steps, "y": 0.2 + 0.6 * (number % 2)})
+    return {task: write_lines(folder / f"{task}.jsonl", lines) for task, lines in rows.items()}
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Path]:
+    return {}
+
+
+def probability(prediction: Any) -> Any:
+    """Return the number in a prediction of either task."""
+    return getattr(prediction, "probabilities", {"high": prediction})["high"]
+
+
+TASKS = pytest.mark.parametrize("task", [row.name for row in ROWS])
+COLUMNS = ("--series", "x", "--label", "y")
+
+
+@pytest.fixture
+def bundle(task: str, cli: Run, data: dict[str, Path], tmp_path_factory: Any, trained: dict[str, Path]) -> Path:
+    """A bundle of the task, trained by the command line once."""
+    if task not in trained:
+        out = tmp_path_factory.mktemp("runs") / task
+        done = cli("fit", task, data[task], *COLUMNS, "--out", out, *SMALL)
+        assert done.code == 0, done.err
+        trained[task] = out
+    return trained[task]
+
+
+@TASKS
+def test_fit_lists_it_with_its_options(task: str, cli: Run) -> None:
+    assert f"Learn to {task}." in cli("fit", "--help").out
+    text = cli("fit", task, "--help").out
+    assert "--hidden-size" in text
+    assert ("--doubt" in text) == (task == "spot")
+    assert task in cli("tune", "--help").out
+
+
+@TASKS
+def test_the_bundle_says_what_it_is(task: str, bundle: Path) -> None:
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert f"task *{task}*" in card
+    metrics = json.loads((bundle / "metrics.json").read_text(encoding="utf-8"))
+    assert ("accuracy" if task == "spot" else "mae") in metrics
+    assert (bundle / "program.json").exists()
+
+
+@TASKS
+def test_the_commands_of_saved_models(task: str, bundle: Path, data: dict[str, Path], cli: Run, tmp_path: Path) -> None:
+    scores = cli("evaluate", bundle, data[task], "--json")
+    assert scores.code == 0, scores.err
+    assert 0 <= scores.json["accuracy" if task == "spot" else "mae"] <= 1
+    rows = cli("predict", bundle, data[task], "--json")
+    assert rows.code == 0, rows.err
+    assert len(rows.out.splitlines()) == 40
+    first = json.loads(data[task].read_text(encoding="utf-8").splitlines()[0])["x"]
+    lines = "".join(json.dumps(step) + "\n" for step in first)
+    streamed = cli("stream", bundle, "--json", stdin=lines.encode())
+    assert streamed.code == 0, streamed.err
+    assert len(streamed.out.splitlines()) >= len(first)
+    for words in (("check", bundle, data[task]), ("program", bundle)):
+        done = cli(*words)
+        assert done.code == 0, (words, done.out, done.err)
+    done = cli(
+        "quantize",
+        bundle,
+        "--data",
+        data[task],
+        "--precision",
+        "bfloat16",
+        "--tolerance",
+        "5",
+        "--out",
+        tmp_path / "small",
+    )
+    assert done.code == 0, done.err
+    assert cli("evaluate", tmp_path / "small", data[task]).code == 0
+
+
+@TASKS
+def test_live_equals_whole(task: str, bundle: Path, data: dict[str, Path]) -> None:
+    model = load(bundle)
+    for line in data[task].read_text(encoding="utf-8").splitlines()[:5]:
+        steps = json.loads(line)["x"]
+        session = model.stream()
+        for step in steps:
+            tentative = session.push(step).tentative
+        whole = model.present([steps])[0]
+        assert probability(tentative) == pytest.approx(probability(whole), abs=1e-6)
+        assert probability(session.finish().final) == pytest.approx(probability(whole), abs=1e-6)
+
+
+@TASKS
+@pytest.mark.parametrize("form", ["onnx", "c"])
+def test_exports(task: str, form: str, bundle: Path, cli: Run, tmp_path: Path) -> None:
+    if form == "c" and shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+    done = cli("export", bundle, "--to", form, "--out", tmp_path / "export")
+    assert done.code == 0, done.err
+
+
+@TASKS
+def test_resume(task: str, cli: Run, data: dict[str, Path], tmp_path: Path) -> None:
+    words = ("fit", task, data[task], *COLUMNS, "--out", tmp_path / "run", "--hidden-size", "6", "--quiet")
+    done = cli(*words, "--epochs", "2", "--checkpoint-every", "1")
+    assert done.code == 0, done.err
+    more = cli("resume", tmp_path / "run", "--epochs", "3", "--quiet")
+    assert more.code in (0, 2), more.err
+
+
+@TASKS
+def test_tune(task: str, cli: Run, data: dict[str, Path], tmp_path: Path) -> None:
+    words = ("tune", task, data[task], *COLUMNS, "--trials", "2", "--out", tmp_path / "search", "--epochs", "1")
+    done = cli(*words, "--space", "hidden_size=4,6", "--quiet")
+    assert done.code == 0, done.err
+
+
+@TASKS
+def test_options_are_checked_and_named(task: str, cli: Run, data: dict[str, Path], tmp_path: Path) -> None:
+    refused = cli("fit", task, data[task], *COLUMNS, "--out", tmp_path / "run", "--doubt", "2")
+    assert refused.code == 2
+    assert "doubt" in refused.err
+    assert not (tmp_path / "run").exists()
