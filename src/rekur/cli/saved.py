@@ -28,14 +28,21 @@ def corpus_of(
         file: the file, or ``-`` for standard input.
         columns: which column is what, as ``rekur.data.Columns`` takes it.
         reading: format, encoding, separator and label_separator, as far as they were given.
-        label_type: ``class``, ``classes`` or ``number``.
+        label_type: ``class``, ``classes``, ``number`` or ``tags``.
         empty: ``error`` or ``keep``, for items without steps and missing labels.
         once: they are read in one pass, so that a pipe is not copied.
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
-    chosen = Columns(**columns)
     source = open_source(file, once=once, **how)
+    if label_type == "tags":  # a file with a word a line has a usual column of words, and one of tags
+        usual = {role: name for role, name in source.usual_columns.items() if role == "text" or empty == "error"}
+        columns = {**usual, **columns}
+        if "text" not in columns:
+            raise InputError("--text: got none; expected the column with the lists of words. Name it.")
+        if source.usual_columns and empty == "error" and "label" not in columns:
+            raise source.error(describe("--label", "none", "the column with the tags", "Name it, as with --label upos."))
+    chosen = Columns(**columns)
 
     def read() -> Any:
         return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
@@ -81,15 +88,17 @@ def corpus_for(
     if any(name in columns for name in _ITEMS):
         trained = {name: value for name, value in trained.items() if name not in _ITEMS}
     chosen = {**trained, **columns}
-    _check_kind(task.features_.kind, chosen)
+    if task.features_.kind != "words":
+        _check_kind(task.features_.kind, chosen)
     how = {"label_separator": task.columns_.get("label_separator"), **reading}
     if not need_label:
         how.pop("label_separator")
-    if need_label and "label" not in chosen:
+    if need_label and "label" not in chosen and task.label_type != "tags":
         raise InputError("--label: got none; expected the column with the right answers. Name it.")
     if not need_label:
         chosen.pop("label", None)
-    label_type, empty = (task.label_type, "error") if need_label else ("class", "keep")
+    unlabelled = "tags" if task.features_.kind == "words" else "class"
+    label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     try:
         corpus = corpus_of(file, chosen, how, label_type=label_type, empty=empty, once=once)
     except DataError as error:
