@@ -10,7 +10,7 @@ import pytest
 import rekur
 
 NAMES = {
-    "rekur": "Classifier LanguageModel Regressor __version__ cells load nn scan tasks",
+    "rekur": "Classifier LanguageModel Regressor Tagger __version__ cells load nn scan tasks",
     "rekur.cells": (
         "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
@@ -66,7 +66,7 @@ NAMES = {
         "restore_target"
     ),
     "rekur.tasks": (
-        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS load"
+        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS Tagger load"
     ),
     "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }

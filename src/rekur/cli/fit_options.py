@@ -250,13 +250,14 @@ def make_request(
 
         columns, reading = split_input(values)
         _check_names(searched, set(values))
-        need_columns(columns, Path(files[0]))
+        need_columns(columns, Path(files[0]), row)
         if len(valid) > 1:
             raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
         refuse_labels_between(row, reading)
         if "label_separator" in reading and "multi_label" in described:
             values["multi_label"] = True
-        set_here["kind"] = Columns(**columns).kind
+        if "kind" in described:
+            set_here["kind"] = Columns(**columns).kind
     options = {**set_here, **estimator_options(row.options_class(), values)}
     return Request(task=row.name, files=files, valid=valid, columns=columns, reading=reading, options=options, **kept)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rekur.cli.request import Request
 from rekur.data.inputs import is_stream
 from rekur.errors import InputError
-from rekur.tasks.catalog import CATALOG
+from rekur.tasks.catalog import CATALOG, Row
 
 
 class Data(NamedTuple):
@@ -35,8 +35,10 @@ def open_files(request: Request) -> Data | None:
     return None if any(map(is_stream, (*request.files, *request.valid))) else open_data(request)
 
 
-def need_columns(columns: dict[str, Any], file: Path) -> None:
-    """Raise unless the columns of the item and of the label are named."""
+def need_columns(columns: dict[str, Any], file: Path, row: Row) -> None:
+    """Raise unless the columns of the item and of the label are named; files of tags may have usual ones."""
+    if row.target == "tags":
+        return
     fix = f"To see what {file} holds: rekur data {file}"
     if not any(columns.get(name) for name in ("text", "symbols", "series", "values")):
         thing = "--text, --symbols, --series or --values"
@@ -55,7 +57,9 @@ def _open_items(request: Request) -> Data:
         [corpus_of(request.source(file), request.columns, request.reading, label_type=label_type) for file in files]
         for files in (request.files, request.valid)
     )
-    if not Columns(**request.columns).is_long:  # of a long table the first item may end in the last row
+    if (
+        label_type == "tags" or not Columns(**request.columns).is_long
+    ):  # of a long table the first item may end in the last row
         for corpus in (*train, *valid):
             next(iter(corpus), None)
     trained = {"columns": columns, "label_separator": request.reading.get("label_separator")}

@@ -8,6 +8,7 @@ from typing import Any
 from rekur.data import Columns, Corpus, channels, examples, open_source
 from rekur.data.example import expand
 from rekur.data.inputs import Input, Location, name_of
+from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
 
 _ITEMS = ("text", "symbols", "series", "values")
@@ -34,15 +35,10 @@ def corpus_of(
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
+    chosen = None if label_type == "tags" else Columns(**columns)
     source = open_source(file, once=once, **how)
-    if label_type == "tags":  # a file with a word a line has a usual column of words, and one of tags
-        usual = {role: name for role, name in source.usual_columns.items() if role == "text" or empty == "error"}
-        columns = {**usual, **columns}
-        if "text" not in columns:
-            raise InputError("--text: got none; expected the column with the lists of words. Name it.")
-        if source.usual_columns and empty == "error" and "label" not in columns:
-            raise source.error(describe("--label", "none", "the column with the tags", "Name it, as with --label upos."))
-    chosen = Columns(**columns)
+    if chosen is None:
+        chosen = _columns_of_tags(source, columns, need_label=empty == "error")
 
     def read() -> Any:
         return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
@@ -50,6 +46,18 @@ def corpus_of(
     read()
     place = f", {source.unit} {{line}}"
     return Corpus(read, source.name, place, channels(source, chosen), chosen.kind)
+
+
+def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: bool) -> Columns:
+    """Return the columns of words and tags: those that are named, else the usual ones of the format."""
+    usual = {role: name for role, name in source.usual_columns.items() if role == "text" or need_label}
+    columns = {**usual, **columns}
+    if "text" not in columns:
+        raise InputError("--text: got none; expected the column with the lists of words. Name it.")
+    if "label" not in columns and need_label:
+        fix = "Name it, as with --label upos." if source.format == "conllu" else "Name it."
+        raise InputError(f"--label: got none; expected the column with the tags. {fix}")
+    return Columns(**columns)
 
 
 def written_out(file: Location | Input, columns: dict[str, Any], reading: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ Axes: N items, F numbers that a rival makes of an item, M rows of weights, K out
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from rekur._tensors import Array, pack, unpack
 from rekur.data import EncodedItems
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
-from rekur.targets import Target
+from rekur.targets import Tag, TagsTarget, Target
 
 #: a rival is kept in a bundle up to so large a size of its files in bytes
 MOST_BYTES = 5_000_000
@@ -220,10 +220,101 @@ def _sigmoid(values: Floats) -> Floats:
         return np.asarray(1.0 / (1.0 + np.exp(-values)))
 
 
+# ── tags ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: the longest ending of a word, and the occurrences in training up to which a word speaks for its ending
+_LONGEST_ENDING, _RARE = 3, 10
+
+
+class FrequentTags(Rival):
+    """The most frequent tag of each word in training.
+
+    A word that training lacks gets the tag of its small letters, else that of its last three, two or one characters,
+    else the most frequent tag of all. Of equally frequent tags the first in training counts.
+
+    Args:
+        tables: what speaks for a tag -> (tag, share of the words for which it speaks): words, words in small letters,
+            and endings.
+        target: of the network; its scheme holds for the rival too.
+    """
+
+    kind = "frequent tags"
+    name = "most frequent tag of the word or of its ending"
+
+    def __init__(self, tables: Sequence[Mapping[str, Sequence[Any]]], target: TagsTarget) -> None:
+        self._tables, self._scheme = tables, target.scheme
+
+    @classmethod
+    def fit(cls, sentences: Iterable[tuple[Sequence[str], Sequence[Any]]], target: TagsTarget) -> Self:
+        """Return the rival of training sentences.
+
+        Args:
+            sentences: words and tags of each; read once.
+            target: of the network.
+
+        Example:
+            >>> labels = [["V", "N"]]
+            >>> rival = FrequentTags.fit([(["walked", "home"], labels[0])], TagsTarget.learn(labels))
+            >>> [tag.name for tag in rival.tags_of(["home", "talked"])]
+            ['N', 'V']
+        """
+        words: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+        folded: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+        endings: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+        for sentence, tags in sentences:
+            for word, tag in zip(sentence, tags, strict=True):
+                words[word][tag] += 1
+        for word, counts in words.items():
+            small = word.lower()
+            folded[small].update(counts)
+            endings[""].update(counts)
+            if counts.total() <= _RARE:  # words that training lacks are like rare ones
+                for length in range(1, min(_LONGEST_ENDING, len(small)) + 1):
+                    endings[small[-length:]].update(counts)
+        return cls([_most_frequent(each) for each in (words, folded, endings)], target)
+
+    def tags_of(self, words: Sequence[str]) -> list[Tag]:
+        """Return a tag for each word, so that tags may follow each other."""
+        tags = [Tag(*self._best(word)) for word in words]
+        if not self._scheme.has_spans:
+            return tags
+        names = self._scheme.tags(self._scheme.spans([tag.name for tag in tags]), len(tags))
+        return [Tag(name, tag.probability) for name, tag in zip(names, tags, strict=True)]
+
+    def predictions(self, items: EncodedItems) -> Sequence[Any]:
+        """Return the tags of each sentence; its words are its context."""
+        return [self.tags_of(words) for words in items.contexts_of(items.rows)]
+
+    def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the tables."""
+        return {"tables": list(self._tables)}, {}
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
+        """Return the rival that :meth:`to_saved` described."""
+        return cls(saved["tables"], cast(TagsTarget, target))
+
+    def _best(self, word: str) -> Sequence[Any]:
+        words, folded, endings = self._tables
+        small = word.lower()
+        best = words.get(word) or folded.get(small)
+        if best is None:
+            lengths = range(min(_LONGEST_ENDING, len(small)), 0, -1)
+            of_endings = (endings.get(small[-length:]) for length in lengths)
+            best = next((each for each in of_endings if each is not None), endings[""])
+        return best
+
+
+def _most_frequent(counts: Mapping[str, Counter[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the most frequent tag of each key, with its share."""
+    pairs = ((key, tags.most_common(1)[0], tags.total()) for key, tags in counts.items())
+    return {key: (tag, round(count / total, 4)) for key, (tag, count), total in pairs}
+
+
 # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #: every kind of rival that a bundle can hold
-RIVALS: dict[str, type[Rival]] = {LinearRival.kind: LinearRival}
+RIVALS: dict[str, type[Rival]] = {each.kind: each for each in (LinearRival, FrequentTags)}
 
 
 def rival_files(rival: Rival | None) -> dict[str, bytes]:

@@ -128,6 +128,10 @@ class Target(ABC):
         """The name of each output, (K,); empty if they have none."""
         return []
 
+    def notes(self) -> list[str]:
+        """Return sentences that a person is told of the labels before a training."""
+        return []
+
     # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod

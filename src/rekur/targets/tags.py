@@ -116,7 +116,7 @@ class TagsTarget(Target):
             )
         if types != {"str"}:
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
-            target.scheme_note = "none: tags are whole numbers and are taken as classes"
+            target.scheme_note = f"none: tags are whole numbers and are taken as classes: {_shown(names)}"
             return target
         choice = detect_scheme(rows)
         scheme, odd = choice.scheme, ""
@@ -130,12 +130,9 @@ class TagsTarget(Target):
         target.scheme_note = f"{choice}{odd}"
         return target
 
-    def describe(self) -> list[tuple[str, str]]:
-        """Return (subject, text) pairs that tell a person how tags are read."""
-        if not self.scheme.has_spans:
-            return [("tags", f"{self.size:,}: {_shown(self.tags)}"), ("scheme", self.scheme_note)]
-        kinds = sorted({label for letter, label in self._parsed if letter != OUTSIDE})
-        return [("labels of spans", f"{len(kinds):,}: {_shown(kinds)}"), ("scheme", self.scheme_note)]
+    def notes(self) -> list[str]:
+        """Return a sentence with the scheme of the tags and what speaks for it."""
+        return [f"tags: {self.scheme_note}"]
 
     @property
     def size(self) -> int:

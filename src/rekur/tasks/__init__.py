@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rekur.tasks.language.language_model import LanguageModel
     from rekur.tasks.loading import load
     from rekur.tasks.regress.regressor import Regressor
+    from rekur.tasks.tag.tagger import Tagger
 
 __all__ = [
     "TASKS",
@@ -25,6 +26,7 @@ __all__ = [
     "NeuralCache",
     "Regressor",
     "SequenceEstimator",
+    "Tagger",
     "load",
 ]
 

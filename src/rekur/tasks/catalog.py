@@ -84,6 +84,15 @@ CATALOG: dict[str, Row] = {
             target="number",
         ),
         Row(
+            name="tag",
+            help="Learn to give every word of a sentence its tag.",
+            tune_help="Search for the options that tag best.",
+            options="rekur.tasks.tag.options:TagOptions",
+            estimator="rekur.tasks.tag.tagger:Tagger",
+            target="tags",
+            preview=True,
+        ),
+        Row(
             name="language",
             help="Learn to predict text: character by character, byte by byte, word by word or by byte pairs.",
             tune_help="Search for the options that predict text best.",

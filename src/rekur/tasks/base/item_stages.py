@@ -69,7 +69,7 @@ class ItemStages(Stages):
         return PreparedItems(
             features=features,
             target=target,
-            notes=_notes(features, train_set, valid_set, held_out=valid is None),
+            notes=[*target.notes(), *_notes(features, train_set, valid_set, held_out=valid is None)],
             reads={"features": features.to_dict(), "targets": target.to_dict()},
             train=train_set,
             valid=valid_set,

@@ -29,14 +29,11 @@ from rekur.tasks.base.plan import run
 from rekur.tasks.base.task import ItemTask
 
 
-@documented
-class SequenceEstimator(ItemOptions, PredictionMixin, ItemTask, Estimator):
-    """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
+class ItemEstimator(PredictionMixin, ItemTask, Estimator):
+    """The shared part of the tasks that read whole items with labels; scikit-learn's conventions hold."""
 
-    Options that are None are chosen from the training data by the rules in ``rekur.tasks.base.recipe``; after ``fit``
-    what was chosen stands in ``chosen_``.
-    """
-
+    #: the kind of the items; ``auto`` decides by the first that is not missing
+    kind: Any
     steps_option = "max_length"
     run_options = (*TRAIN_OPTIONS, "batch_size")
 
@@ -75,6 +72,34 @@ class SequenceEstimator(ItemOptions, PredictionMixin, ItemTask, Estimator):
         """Return the stages of a training on whole items."""
         return ItemStages(self)
 
+    def kind_of(self, corpus: Corpus) -> str:
+        """Return the kind of the items of a corpus: ``text``, ``series`` or ``symbols``."""
+        return corpus.kind if self.kind == "auto" else self.kind
+
+    # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
+        items = EncodedItems({"steps": steps}, np.empty(0), np.arange(len(steps)))
+        return cast(NDArray[Any], run(self.model_, items))
+
+    def stream(self) -> Session:
+        """Return a live session: push raw events, get the prediction so far.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        fingerprint = getattr(self, "fingerprint_", "")
+        return runtime_model(self.model_, self.task, self.features_, self.target_, fingerprint).stream()
+
+
+@documented
+class SequenceEstimator(ItemOptions, ItemEstimator):
+    """The shared part of :class:`Classifier` and :class:`Regressor`; scikit-learn's conventions hold.
+
+    Options that are None are chosen from the training data by the rules in ``rekur.tasks.base.recipe``; after ``fit``
+    what was chosen stands in ``chosen_``.
+    """
+
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of the kind of the items, not fitted yet."""
         kind = self.kind_of(corpus)
@@ -105,10 +130,6 @@ class SequenceEstimator(ItemOptions, PredictionMixin, ItemTask, Estimator):
         """Return a linear model of the training items."""
         return fit_linear_rival(train_set, target)
 
-    def kind_of(self, corpus: Corpus) -> str:
-        """Return the kind of the items of a corpus: ``text``, ``series`` or ``symbols``."""
-        return corpus.kind if self.kind == "auto" else self.kind
-
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: X may be texts or arrays (N, T) and (N, T, D), where NaN is a missing number."""
         tags = super().__sklearn_tags__()
@@ -116,23 +137,6 @@ class SequenceEstimator(ItemOptions, PredictionMixin, ItemTask, Estimator):
         tags.input_tags.string = tags.input_tags.allow_nan = True
         tags.target_tags.required = True
         return tags
-
-    # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
-        items = EncodedItems({"steps": steps}, np.empty(0), np.arange(len(steps)))
-        return cast(NDArray[Any], run(self.model_, items))
-
-    def stream(self) -> Session:
-        """Return a live session: push raw events, get the prediction so far.
-
-        Raises:
-            NotStreamableError: the model reads the sequence from both ends.
-        """
-        fingerprint = getattr(self, "fingerprint_", "")
-        return runtime_model(self.model_, self.task, self.features_, self.target_, fingerprint).stream()
-
-    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build(SequenceSpec.from_dict(spec))

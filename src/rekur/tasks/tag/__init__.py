@@ -1,0 +1,1 @@
+"""Tag: a tag for every word of a sentence."""

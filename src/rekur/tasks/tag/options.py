@@ -1,0 +1,139 @@
+"""The options of a tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from rekur import _check
+from rekur._options import names_in, option, options, override, values_set
+from rekur.features.words import LONGEST_AFFIX, WordFeatures
+from rekur.models.encoder_spec import TaggerSpec
+from rekur.tasks.base.options import SharedOptions, check_share
+
+
+@options
+class WordFeatureOptions:
+    """The options of features of lists of words."""
+
+    fold_case: bool | None = option(
+        default=None,
+        group="data",
+        help="Read capitals as small letters in all but the shape of a word; by default yes.",
+        negative="--keep-case",
+    )
+    max_vocabulary: int | None = option(
+        default=None,
+        group="data",
+        help="Most entries of a vocabulary; the rest is unknown.",
+    )
+    min_count: int | None = option(
+        default=None,
+        group="data",
+        help="Times that a word must occur to enter the vocabulary; 2 by default.",
+    )
+    prefixes: int | None = option(
+        default=None,
+        group="data",
+        help=f"Longest beginning of a word that is read by itself, 0 to {LONGEST_AFFIX}; 4 by default.",
+    )
+    suffixes: int | None = option(
+        default=None,
+        group="data",
+        help=f"Longest end of a word that is read by itself, 0 to {LONGEST_AFFIX}; 4 by default.",
+    )
+    shape: bool | None = option(
+        default=None,
+        group="data",
+        help="Read the shape of a word, such as Xxx of Ada; by default yes.",
+        negative="--no-shape",
+    )
+    buckets: int | None = option(
+        default=None,
+        group="data",
+        help="Ids into which each part of words is hashed; 5000 by default.",
+    )
+
+
+@options
+class TagOptions(SharedOptions):
+    """Options of :class:`rekur.Tagger`."""
+
+    #: how labels are read from a file
+    label_type: ClassVar[str] = "tags"
+    #: the kind of items
+    kind: ClassVar[str] = "words"
+    fit_help: ClassVar[str] = """
+    \b
+    rekur fit tag en_ewt-ud-train.conllu --label upos --valid en_ewt-ud-dev.conllu --out runs/upos
+    rekur fit tag entities.conll --out runs/entities
+    rekur fit tag slots.jsonl --text tokens --label slots --out runs/slots
+    """
+    tune_help: ClassVar[str] = """
+    \b
+    rekur tune tag slots.jsonl --text tokens --label slots --trials 30 --out runs/search
+    """
+
+    feature_options: dict[str, Any] | None = option(
+        default=None,
+        group="data",
+        help='Options of the features, such as ``{"suffixes": 3}``; see :class:`rekur.features.WordFeatures`.',
+        members=WordFeatureOptions,
+        search=None,
+    )
+    valid_fraction: float = override(
+        SharedOptions, "valid_fraction", default=0.1, check=partial(check_share, "sentences")
+    )
+    cell: str = override(SharedOptions, "cell", default="gru", help="A cell of `rekur cells`; gru by default.")
+    num_layers: int = override(SharedOptions, "num_layers", default=2)
+    bidirectional: bool = option(
+        default=True,
+        group="model",
+        help="Read sentences from both ends; such a model cannot run live.",
+        flag_help="Read sentences from left to right only, so that the model can run live.",
+        negative="--causal",
+        check=_check.flag,
+        search=None,
+    )
+    embedding_size: int | None = override(
+        SharedOptions, "embedding_size", kinds=(), help="Values that a word is turned into.", search="64,96,128"
+    )
+    part_size: int | None = option(
+        default=None,
+        group="model",
+        help="Values that each part of a word is turned into.",
+        search="16,32,48",
+    )
+    projection_size: int | None = option(
+        default=None,
+        group="model",
+        help="Size of a layer between words and recurrence; 0 for none.",
+        search="128,256,384",
+    )
+    kernel_size: int = option(
+        default=0,
+        group="model",
+        help="Steps that a causal convolution before the recurrent layers sees; 0 for none.",
+    )
+    token_dropout: float | None = option(
+        default=None,
+        group="model",
+        help="Chance that a word is read as unknown; its parts stay.",
+        search="0:0.5",
+    )
+    warmup: float = override(SharedOptions, "warmup", default=0.1)
+
+    @classmethod
+    def check_values(cls, values: Mapping[str, Any]) -> None:
+        """Raise for each value that is out of range, whatever the data and the machine are."""
+        super().check_values(values)
+        features = _check.names("feature_options", values.get("feature_options"))
+        _check.no_unknown("feature option", features, [*_FEATURE_OPTIONS])
+        WordFeatures(**{name: value for name, value in features.items() if value is not None})
+        sizes = {"cell": "gru", "hidden_size": 1, **values_set(cls, values)}
+        TaggerSpec(columns=(2,), output_size=2, **{name: sizes[name] for name in MODEL_OPTIONS if name in sizes})
+
+
+MODEL_OPTIONS = names_in(TagOptions, TaggerSpec)
+_FEATURE_OPTIONS = names_in(WordFeatureOptions, WordFeatureOptions)

@@ -1,0 +1,75 @@
+"""The defaults of a tagger: options that were left open, by rules on the number of words and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Facts(NamedTuple):
+    """The facts that the rules look at.
+
+    Attributes:
+        sentences: number of training sentences.
+        words: number of their words.
+    """
+
+    sentences: int
+    words: int
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.int64]) -> Facts:
+        """Return the facts of a training set with sentences of these lengths."""
+        return cls(len(lengths), int(lengths.sum()))
+
+
+#: words that a training reads, all passes together, where the bounds of passes allow it
+_BUDGET = 1_400_000
+_FEWEST_PASSES, _MOST_PASSES = 5, 60
+#: words of a batch, about
+_WORDS_A_BATCH = 1000
+#: batches of a pass at least, where there are sentences enough
+_BATCHES_A_PASS = 30
+#: words from which on the largest model pays
+_MANY_WORDS, _SOME_WORDS = 40_000, 8_000
+
+
+def _batch_size(facts: Facts) -> int:
+    """A power of two from 8 to 128."""
+    by_words = _WORDS_A_BATCH * facts.sentences / max(1, facts.words)
+    wanted = min(by_words, facts.sentences / _BATCHES_A_PASS)
+    return int(min(128, max(8, 2 ** round(math.log2(max(1.0, wanted))))))
+
+
+def _epochs(facts: Facts) -> int:
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_BUDGET / max(1, facts.words)))))
+
+
+def _hidden_size(facts: Facts) -> int:
+    return 192 if facts.words >= _MANY_WORDS else 128 if facts.words >= _SOME_WORDS else 96
+
+
+RULES: dict[str, Callable[[Facts], Any]] = {
+    "hidden_size": _hidden_size,
+    "embedding_size": lambda facts: 96,
+    "part_size": lambda facts: 32,
+    "projection_size": lambda facts: 256,
+    "token_dropout": lambda facts: 0.25,
+    "input_dropout": lambda facts: 0.3,
+    "dropout": lambda facts: 0.4,
+    "batch_size": _batch_size,
+    "epochs": _epochs,
+    "learning_rate": lambda facts: 3e-3,
+    "weight_decay": lambda facts: 1e-2,
+    "patience": lambda facts: max(8, _epochs(facts) // 2),
+    "average": lambda facts: 0.99,
+}
+
+
+def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the options with every one that is None and has a rule replaced by its value."""
+    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}

@@ -1,0 +1,131 @@
+"""Tag: a tag for every word of a sentence.
+
+Axes: N sentences, K outputs of a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+
+from rekur._options import documented
+from rekur.data import Corpus, EncodedItems
+from rekur.data.memory import plain_labels
+from rekur.features import Features, WordFeatures
+from rekur.models import ItemNetwork, TaggerSpec, build_tagger
+from rekur.models.heads import Head
+from rekur.models.tagger import TagsHead
+from rekur.runtime.rivals import FrequentTags, Rival
+from rekur.targets import TagsTarget, Target
+from rekur.tasks.base.early import check_model_size
+from rekur.tasks.base.items import ItemEstimator
+from rekur.tasks.base.task import Monitor
+from rekur.tasks.tag import recipe
+from rekur.tasks.tag.options import MODEL_OPTIONS, TagOptions
+
+#: words to validate on below which the loss decides which weights are kept, and not the share of right ones
+FEW_WORDS = 2000
+
+
+@documented
+class Tagger(TagOptions, ItemEstimator):
+    r"""A recurrent network that gives every word of a sentence a tag.
+
+    .. math:: p_t = \mathrm{softmax}(z_t), \qquad \mathcal{L} = -\frac{1}{T} \sum_t \log p_{t, y_t}
+
+    A word is read as itself, by its beginnings and ends, and by its shape. Tags may be classes, such as parts of
+    speech, or mark spans, such as entities in BIO or BIOES; tags that may not follow each other are never predicted.
+
+    Attributes:
+        metrics_: scores of the kept weights on the validation sentences, with a rival beside them.
+        history_: one row an evaluation.
+        chosen_: the options as they were used.
+
+    Example:
+        >>> sentences = [["Ada", "left", "Oslo"], ["Oslo", "is", "fine"]] * 8
+        >>> tags = [["B-PER", "O", "B-LOC"], ["B-LOC", "O", "O"]] * 8
+        >>> model = Tagger(epochs=2, hidden_size=8, baseline=False).fit(sentences, tags)
+        >>> [len(row) for row in model.predict([["Ada", "is", "fine"], ["Oslo"]])]
+        [3, 1]
+    """
+
+    task: ClassVar[str] = "tag"
+    target: ClassVar[str] = "tags"
+    target_: TagsTarget
+    steps_option: ClassVar[str] = "longest_sentence"
+
+    def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
+        """Train on sentences and their tags.
+
+        Args:
+            X: sentences: lists of words.
+            y: a list of tags for each, one a word.
+            X_valid: sentences to validate on; by default a share of the training sentences.
+            y_valid: their tags.
+
+        Returns:
+            self.
+
+        Raises:
+            InputError: a sentence, a tag or an option cannot be used; the text says which and why.
+        """
+        return super().fit(X, y, X_valid=X_valid, y_valid=y_valid)
+
+    def make_features(self, corpus: Corpus) -> Features:
+        """Return features of words, not fitted yet."""
+        options = self.feature_options or {}
+        return WordFeatures(**{name: value for name, value in options.items() if value is not None})
+
+    def target_options(self) -> dict[str, Any]:
+        """Return whether tags are decoded exactly, which needs whole sentences."""
+        return {"exact": self.bidirectional}
+
+    def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
+        """Return all options, those that were left open chosen by the rules of ``rekur.tasks.tag.recipe``."""
+        return recipe.fill(self.get_params(deep=False), recipe.Facts.of(train_set.lengths))
+
+    def make_network(self, features: Features, target: Target) -> ItemNetwork:
+        """Return an untrained encoder with a linear layer at every step.
+
+        Raises:
+            InputError: it does not fit into memory; said before any weight is made.
+        """
+        spec = TaggerSpec(
+            columns=cast(WordFeatures, features).sizes,
+            output_size=target.size,
+            **{name: self.chosen_[name] for name in MODEL_OPTIONS},
+        )
+        check_model_size(build_tagger, spec, self.chosen_)
+        return build_tagger(spec, seed=self.seed)
+
+    def make_head(self, target: Target, train_set: EncodedItems) -> Head:
+        """Return the cross entropy of the tag of every word."""
+        return TagsHead(target.size)
+
+    def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival:
+        """Return the most frequent tag of each word of the training sentences."""
+        return FrequentTags.fit(((example.item, example.label) for example in examples), cast(TagsTarget, target))
+
+    def make_monitor(self, target: Target, items: int) -> Monitor:
+        """Return the metric that decides for a tagger; of few sentences it says little, and the loss decides."""
+        if items * 20 < FEW_WORDS:
+            return super().make_monitor(target, items)
+        return Monitor(f"valid_{target.decides}", True, 0.0)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of words with the right tag.
+
+        Args:
+            X: sentences.
+            y: their tags, as for ``fit``; one that training lacks counts as missed.
+            sample_weight: weights of the sentences, (N,).
+        """
+        predicted = self.predict(X)
+        truth = [list(label) for label in plain_labels(y, "y", count=len(predicted))]
+        weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        right = [sum(a == b for a, b in zip(*pair, strict=True)) for pair in zip(predicted, truth, strict=True)]
+        return float(weights @ right / (weights @ [len(label) for label in truth]))
+
+    def _restore_model(self, spec: dict[str, Any]) -> None:
+        self.model_ = build_tagger(TaggerSpec.from_dict(spec))

@@ -1,0 +1,219 @@
+"""``rekur fit tag`` on every kind of file that it reads, and what its models say."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rekur
+from conftest import Run, replaced, write_lines
+
+SMALL = ("--epochs", "12", "--hidden-size", "12", "--projection-size", "16", "--learning-rate", "0.01", "--quiet")
+PEOPLE, PLACES = ("Ada", "Emile", "Mary", "Otto"), ("Oslo", "Lyon", "Turku", "Bern")
+TAGS_OF = {"Ada": "PROPN", "left": "VERB", "in": "ADP", ".": "PUNCT"}
+
+
+def sentence(rng: random.Random) -> tuple[list[str], list[str], list[str]]:
+    """Return words, parts of speech and entities of a random sentence."""
+    words, pos, entities = [], [], []
+    for label in rng.choices(["PER", "LOC", "", ""], k=rng.randint(2, 4)):
+        if label == "PER":
+            count = rng.randint(1, 2)
+            words += rng.choices(PEOPLE, k=count)
+            pos += ["PROPN"] * count
+            entities += ["B-PER", "I-PER"][:count]
+        elif label == "LOC":
+            words.append(rng.choice(PLACES))
+            pos.append("PROPN")
+            entities.append("B-LOC")
+        words.append(rng.choice(["left", "visited", "likes"]))
+        pos.append("VERB")
+        entities.append("O")
+    return [*words, "."], [*pos, "PUNCT"], [*entities, "O"]
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same sentences as CoNLL-U, CoNLL and JSON lines."""
+    folder, rng = tmp_path_factory.mktemp("tagged"), random.Random(0)
+    sentences = [sentence(rng) for _ in range(120)]
+    universal = "".join(
+        "".join(
+            f"{n}\t{word}\t{word}\t{pos}\t_\t_\t0\tdep\t_\t_\n"
+            for n, (word, pos) in enumerate(zip(words, parts, strict=True), 1)
+        )
+        + "\n"
+        for words, parts, _ in sentences
+    )
+    (folder / "a.conllu").write_text(universal, encoding="utf-8")
+    columns = "".join(
+        "".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n" for words, _, tags in sentences
+    )
+    (folder / "a.conll").write_text(columns, encoding="utf-8")
+    rows = [{"tokens": words, "slots": tags} for words, _, tags in sentences]
+    return {
+        "conllu": folder / "a.conllu",
+        "conll": folder / "a.conll",
+        "jsonl": write_lines(folder / "a.jsonl", rows),
+    }
+
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "conllu": ("--label", "upos"),
+    "conll": (),
+    "jsonl": ("--text", "tokens", "--label", "slots"),
+}
+
+
+@pytest.fixture(scope="session")
+def taggers(tagged: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small tagger of each file."""
+    from rekur.cli.main import main
+
+    folder = tmp_path_factory.mktemp("taggers")
+    for name, file in tagged.items():
+        assert main(["fit", "tag", str(file), *OPTIONS[name], *SMALL, "--out", str(folder / name)]) == 0
+    return {name: folder / name for name in tagged}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_fit_evaluate_and_predict(cli: Run, taggers: dict[str, Path], tagged: dict[str, Path], name: str) -> None:
+    metrics = json.loads((taggers[name] / "metrics.json").read_text(encoding="utf-8"))
+    decides = "accuracy" if name == "conllu" else "entity_f1"
+    assert metrics[decides] > 0.8
+    assert {"accuracy", "sentence_accuracy", "tokens", "accuracy_interval"} < metrics.keys()
+    assert ("entity_f1_strict" in metrics) == (name != "conllu")
+    scores = cli("evaluate", taggers[name], tagged[name], "--json").json
+    assert scores["items"] == 120
+    assert scores[decides] > 0.8
+    rows = [json.loads(line) for line in cli("predict", taggers[name], tagged[name], "--json").out.splitlines()]
+    assert len(rows) == 120
+    for row in rows:
+        assert len(row["tokens"]) == len(row["tags"]) == len(row["probabilities"])
+        assert all(0 < probability <= 1 for probability in row["probabilities"])
+        for span in row.get("spans", []):
+            assert span["text"] == " ".join(row["tokens"][span["start"] : span["end"]])
+            assert row["tags"][span["start"]] == f"B-{span['label']}"
+
+
+def test_a_loaded_model_says_what_the_command_does(taggers: dict[str, Path], tagged: dict[str, Path], cli: Run) -> None:
+    rows = [json.loads(line) for line in cli("predict", taggers["jsonl"], tagged["jsonl"], "--json").out.splitlines()]
+    sentences = [row["tokens"] for row in rows]
+    model: Any = rekur.load(taggers["jsonl"])
+    assert model.predict(sentences) == [row["tags"] for row in rows]
+    from rekur.tasks import load
+
+    network = load(taggers["jsonl"])
+    assert network.predict(sentences) == [row["tags"] for row in rows]
+    truth = [json.loads(line)["slots"] for line in tagged["jsonl"].read_text(encoding="utf-8").splitlines()]
+    assert model.evaluate(sentences, truth)["entity_f1"] == pytest.approx(
+        network.evaluate(sentences, truth)["entity_f1"]
+    )
+    right = sum(a == b for tags, row in zip(truth, rows, strict=True) for a, b in zip(tags, row["tags"], strict=True))
+    assert network.score(sentences, truth) == pytest.approx(right / sum(map(len, truth)))
+
+
+def test_a_preview_says_so(cli: Run, tagged: dict[str, Path], tmp_path: Path) -> None:
+    done = cli("fit", "tag", tagged["conll"], *replaced(SMALL, "--epochs", "1"), "--out", tmp_path / "m")
+    assert "tag is a preview" in done.err
+    assert "tag" not in cli("--help").out
+
+
+@pytest.mark.parametrize("words", [("check",), ("export", "--to", "onnx", "--out", "never")])
+def test_commands_that_cannot_run_a_tagger_yet_say_so(
+    cli: Run, taggers: dict[str, Path], words: tuple[str, ...]
+) -> None:
+    done = cli(words[0], taggers["conll"], *words[1:])
+    assert done.code == 2
+    assert done.err.strip() == (
+        f"rekur: bundle: got 'a model of the task tag'; expected one of another task, since `rekur {words[0]}` cannot "
+        f"run a preview yet. To use it: rekur predict {taggers['conll']} FILE"
+    )
+
+
+def test_the_rival_stands_beside_the_tagger(cli: Run, taggers: dict[str, Path], tagged: dict[str, Path]) -> None:
+    metrics = json.loads((taggers["conllu"] / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["rival"]["name"] == "most frequent tag of the word or of its ending"
+    assert metrics["rival"]["accuracy"] == 1.0
+    scores = cli("evaluate", taggers["conllu"], tagged["conllu"], "--json").json
+    assert scores["rival"]["accuracy"] == 1.0
+
+
+def test_a_causal_tagger_says_live_what_it_says_of_the_whole(tagged: dict[str, Path], tmp_path: Path, cli: Run) -> None:
+    options = replaced(SMALL, "--epochs", "4")
+    assert cli("fit", "tag", tagged["conll"], *options, "--causal", "--out", tmp_path / "m").code == 0
+    model: Any = rekur.load(tmp_path / "m")
+    words = ["Ada", "Mary", "visited", "Oslo", "."]
+    session = model.stream()
+    pieces = [session.push(word) for word in words]
+    tags = [tag for piece in pieces if piece.final for tag in piece.final["tags"]]
+    rest = session.finish().final
+    assert [*tags, *(rest["tags"] if rest else [])] == model.predict([words])[0]
+
+
+def test_options_of_words_and_their_ranges(cli: Run, tagged: dict[str, Path], tmp_path: Path) -> None:
+    words = ("fit", "tag", tagged["conll"], *replaced(SMALL, "--epochs", "1"), "--out", tmp_path / "m")
+    done = cli(*words, "--prefixes", "9")
+    assert (done.code, done.err.strip()) == (2, "rekur: prefixes: got 9; expected a whole number in [0, 8].")
+    assert cli(*words, "--prefixes", "0", "--suffixes", "2", "--no-shape", "--keep-case").code == 0
+    saved = json.loads((tmp_path / "m" / "features" / "features.json").read_text(encoding="utf-8"))
+    assert saved["options"] | {"prefixes": 0, "suffixes": 2, "shape": False, "fold_case": False} == saved["options"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "text"),
+    [
+        (
+            "Ada B-PER\nleft\n",
+            (),
+            "a.conll, line 2: columns: got 1; expected 2, as in line 1. Add the missing columns.",
+        ),
+        ("Ada O\nleft O\n", (), "labels: got only the tag 'O' in 1 training example; expected at least two different"),
+        (
+            "Ada B-PER\nleft O\n",
+            ("--label", "7"),
+            "a.conll: label column: got '7'; expected one of the columns '1', '2'.",
+        ),
+        ("Ada B-PER\nleft Q-X\nin O\n", (), "tag: got 'Q-X'; expected 'O' or a label behind B-,"),
+    ],
+)
+def test_bad_conll_files(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, options: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.conll").write_text(content, encoding="utf-8")
+    done = cli("fit", "tag", "a.conll", *options, *SMALL, "--out", "m")
+    assert done.code == 2
+    assert f"rekur: {text}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "text"),
+    [
+        (
+            [{"t": ["a"], "y": ["O"]}, {"t": ["a", "b"], "y": ["X"]}],
+            ("--text", "t", "--label", "y"),
+            "a.jsonl, line 2: t and y",
+        ),
+        (
+            [{"t": ["a"], "y": ["O"]}, {"t": [], "y": []}],
+            ("--text", "t", "--label", "y"),
+            "a.jsonl, line 2: t: got nothing",
+        ),
+        ([{"t": "a b", "y": ["O"]}], ("--text", "t", "--label", "y"), "a.jsonl, line 1: t: got 'a b'; expected a list"),
+        ([{"t": ["a"], "y": ["O"]}], ("--text", "t"), "--label: got none; expected the column with the tags."),
+        ([{"t": ["a"], "y": ["O"]}], (), "--text: got none; expected the column with the lists of words."),
+    ],
+)
+def test_bad_lists(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[Any], options: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lines(Path("a.jsonl"), rows)
+    done = cli("fit", "tag", "a.jsonl", *options, *SMALL, "--out", "m")
+    assert done.code == 2
+    assert f"rekur: {text}" in done.err
