@@ -38,7 +38,7 @@ def texts(seed: int, count: int = 300) -> list[str]:
 def tokens_in_c(features: Features, items: list[str], folder: Path) -> list[list[int]]:
     """Return the tokens that the C code makes of texts that come in pieces of any size."""
     constants, style = Constants(), Style("m")
-    extra = raw_input(features, style, constants, "classify")
+    extra = raw_input(features, style, constants, scores_tokens=False)
     parts, _ = assemble(extra.uses, (*style.variants, *extra.variants))
     members = "".join(f"    {kind} {name}{f'[{size}]' if size else ''};\n" for kind, name, size in extra.members)
     resets = "".join(f"    {line}\n" for line in extra.reset)

@@ -21,6 +21,7 @@ from rekur.lower import lower
 from rekur.models import SequenceSpec, build
 from rekur.program import Engine
 from rekur.runtime import read_bundle, write_quantised
+from rekur.targets import LabelTarget, NextTarget
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -314,14 +315,14 @@ def test_numbers_of_characters_are_those_of_the_features(features: Any) -> None:
 
 
 def test_what_language_models_read_first() -> None:
-    assert reading(TextFeatures("byte").to_dict(), "language")["begin"] == [0]
+    assert reading(TextFeatures("byte").to_dict(), scores_tokens=True)["begin"] == [0]
 
 
 def test_what_scores_become() -> None:
-    assert prediction({"labels": [1, 2], "multi_label": True}) == {"kind": "sigmoid", "labels": [1, 2]}
-    large = prediction({"labels": [5, 2**64 - 1], "multi_label": False})
+    assert prediction(LabelTarget([1, 2], multi_label=True)) == {"kind": "sigmoid", "labels": [1, 2]}
+    large = prediction(LabelTarget([5, 2**64 - 1], multi_label=False))
     assert large["names"] == ["5", "18446744073709551615"]
-    assert prediction({"reset": True}) == {"kind": "token"}
+    assert prediction(NextTarget(5, reset=True)) == {"kind": "token"}
 
 
 def test_graphs_of_sequences_do_not_look_at_padding(bundle: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def load_language(bundle: Path) -> Any:
     from rekur.runtime import load
 
     task = load(bundle)
-    if task.task != "language":
+    if task.target_.kind != "next":
         fix = f"To use it: rekur predict {bundle} FILE"
         raise InputError(describe("bundle", str(bundle), f"a language model (this one's task is {task.task})", fix))
     return task
@@ -26,7 +26,7 @@ def load_language(bundle: Path) -> Any:
 
 def refuse_language(task: Any, bundle: Path, command: str) -> None:
     """Raise if a model that says what comes next is asked for an answer."""
-    if task.task == "language":
+    if task.target_.kind == "next":
         fix = f"To let it write: rekur generate {bundle}. To see how probable texts are: rekur score {bundle} FILE"
         raise InputError(
             describe("bundle", str(bundle), f"a model that `rekur {command}` can use, no language model", fix)

@@ -29,6 +29,7 @@ from rekur.export.folder import MANIFEST, check_folder, write_folder
 from rekur.features import Features
 from rekur.program import Engine, Program, draw_sequences
 from rekur.runtime import Bundle, model_of, read_bundle
+from rekur.targets import NextTarget, Target
 
 #: largest accepted difference of exact code, and of code with rounded weights or activations
 CLOSE, ROUNDED = 1e-5, 0.25
@@ -65,6 +66,7 @@ class _Source:
 
     bundle: Bundle
     features: Features
+    target: Target
     program: Program
     weights: dict[str, Array]
 
@@ -121,9 +123,9 @@ def export_c(
         520
     """
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    model_of(saved)  # checks that features, program and target belong to one model
+    running = model_of(saved)  # checks that features, program and target belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
-    model = _Source(saved, saved.features(), *saved.program())
+    model = _Source(saved, running.features_, running.target_, *saved.program())
     saved_precision = "int8" if model.program.precision == "int8" else "float32"
     style = _style(_named(name, saved.folder), saved_precision if precision is None else precision, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
@@ -165,17 +167,16 @@ def _named(name: str | None, folder: Path) -> str:
 
 def _make(model: _Source, style: Style) -> _Made:
     lowered, features = lower_to_c(model.program, model.weights, style), model.features
-    targets = model.bundle.config.get("targets", {})
+    is_next = isinstance(model.target, NextTarget)
     why_not = unsupported(features)
-    extra = Extra() if why_not else raw_input(features, style, lowered.constants, lowered.program.task)
-    extra.add(answers(lowered.program.task, targets, style))
+    extra = Extra() if why_not else raw_input(features, style, lowered.constants, scores_tokens=is_next)
+    extra.add(answers(model.target, style))
     if style.fixed:
         extra.add(fixed_functions(lowered.program, style))
-    several = bool(targets.get("multi_label"))
     sources = {
         f"{style.name}.h": header(lowered, extra),
         f"{style.name}.c": source(lowered, extra),
-        "main.c": main_program(lowered, features, extra, several),
+        "main.c": main_program(lowered, features, extra, model.target),
         "Makefile": makefile(style.name),
     }
     return _Made(lowered, extra, sources, why_not)
@@ -243,14 +244,14 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
     engine = Engine(model.program, model.weights)
     sequences = draw_sequences(lowered.program, _LENGTHS)
     if made.why_not:  # the code reads steps instead of raw input
-        sequences += _steps(lowered, features, items)
+        sequences += _steps(model, items)
     outputs = check.outputs(made.sources, style.name, lowered.program, sequences)
     rounds = style.precision == "int8" and model.program.precision != "int8"
     reference = Engine(lowered.program, lowered.weights) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]
-        steps = _steps(lowered, features, raw)
+        steps = _steps(model, raw)
         tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered)))
     code = max(check.largest_difference(out, reference.run(steps)) for steps, out in tested)
     whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
@@ -268,10 +269,10 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
     return proof
 
 
-def _steps(lowered: Lowered, features: Features, items: Sequence[Any]) -> list[Array]:
+def _steps(model: _Source, items: Sequence[Any]) -> list[Array]:
     """Return the steps of items; those of a language model begin with the token 0."""
-    steps = [features.transform(item) for item in items]
-    if lowered.program.task != "language":
+    steps = [model.features.transform(item) for item in items]
+    if not isinstance(model.target, NextTarget):
         return steps
     return [np.concatenate([[0], tokens]) if len(tokens) else tokens for tokens in steps]
 

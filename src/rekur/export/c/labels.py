@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rekur._ids import PADDING, RESERVED, UNKNOWN
 from rekur.export.c.constants import quoted
 from rekur.export.c.source import Extra, Style
+from rekur.targets import LabelTarget, NextTarget, NumberTarget, Target
 
 
-def answers(task: str, targets: Mapping[str, Any], style: Style) -> Extra:
-    """Return the public functions that interpret the output.
+def answers(target: Target, style: Style) -> Extra:
+    """Return the public functions that interpret the output; none for a target that C does not know.
 
     Args:
-        task: the model's task.
-        targets: of the bundle's config: labels, or mean and scale of the number; empty if unknown.
+        target: the meaning of the output.
         style: the form of the export.
     """
-    if task == "classify" and "labels" in targets:
-        return _classes([str(label) for label in targets["labels"]], bool(targets.get("multi_label")), style)
-    if task == "regress" and "target_mean" in targets:
-        return _value(float(targets["target_mean"]), float(targets["target_scale"]), style)
-    return _tokens(style) if task == "language" else Extra()
+    if isinstance(target, LabelTarget):
+        return _classes(target.output_names, target.multi_label, style)
+    if isinstance(target, NumberTarget):
+        return _value(float(target.mean), float(target.scale), style)
+    return _tokens(style) if isinstance(target, NextTarget) else Extra()
 
 
 def _classes(labels: list[str], several: bool, style: Style) -> Extra:

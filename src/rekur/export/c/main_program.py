@@ -10,6 +10,7 @@ from rekur.export.c.main_reading import READ_COUNT, READ_LINE, READ_MISSING, REA
 from rekur.export.c.raw import token_texts
 from rekur.export.c.source import Extra, Lowered
 from rekur.features import Features, SymbolFeatures, TextFeatures
+from rekur.targets import LabelTarget, NextTarget, Target
 
 _STEPS = """    a line is a sequence of steps as numbers, and one output is written for it;
     between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets"""
@@ -33,21 +34,21 @@ _CUT = """        if (!begin_numbers(text)) {
 """
 
 
-def main_program(lowered: Lowered, features: Features | None, extra: Extra, multi_label: bool) -> str:
+def main_program(lowered: Lowered, features: Features | None, extra: Extra, target: Target) -> str:
     """Return the C program.
 
     Args:
         lowered: the program.
         features: of the raw input; None if main.c reads only steps.
         extra: the code around the program.
-        multi_label: whether an item may have several labels.
+        target: the meaning of the output.
     """
-    name, task = lowered.style.name, lowered.program.task
-    sampling = _sampling(name, features) if task == "language" and features is not None else ""
+    name, is_next = lowered.style.name, isinstance(target, NextTarget)
+    sampling = _sampling(name, features) if is_next and features is not None else ""
     if f"{name}_push" not in extra.declarations:
         loop, usage, reading = _step_loop(lowered), _STEPS, READ_NUMBERS
     elif isinstance(features, TextFeatures | SymbolFeatures):
-        loop, usage, reading = _text_loop(name, features), _text_usage(name, task, features), ""
+        loop, usage, reading = _text_loop(name, features), _text_usage(name, features, scores_tokens=is_next), ""
     else:
         loop, usage, reading = _row_loop(name), _ROWS, READ_NUMBERS + READ_MISSING
     reading += READ_COUNT if "refuse_count" in loop else ""
@@ -65,7 +66,7 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, mult
 #include "{name}.h"
 
 {READ_LINE}{reading}
-{_telling(lowered, extra, multi_label)}{sampling}
+{_telling(lowered, extra, target)}{sampling}
 int main(int argc, char **argv)
 {{
     if (argc > 1{others}) {{
@@ -77,9 +78,10 @@ int main(int argc, char **argv)
 """
 
 
-def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
+def _telling(lowered: Lowered, extra: Extra, target: Target) -> str:
     """Return the function that writes the prediction of a state."""
-    name, upper, task = lowered.style.name, lowered.style.name.upper(), lowered.program.task
+    name, upper = lowered.style.name, lowered.style.name.upper()
+    multi_label = isinstance(target, LabelTarget) and target.multi_label
     if f"{name}_label" in extra.declarations:
         names = f"""    for (k = 0; k < {upper}_OUTPUT; ++k) {{
         if (probabilities[k] >= 0.5f) {{
@@ -101,7 +103,7 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
         body = f"""    {name}_read(state, output);
     printf("%.9g\\n", {name}_value(output));
 """
-    elif task == "language" and f"{name}_push" in extra.declarations:
+    elif isinstance(target, NextTarget) and f"{name}_push" in extra.declarations:
         return f"""static void tell(const {name}_state *state)
 {{
     printf("%.9g\\n", state->log_probability);
@@ -123,13 +125,13 @@ def _telling(lowered: Lowered, extra: Extra, multi_label: bool) -> str:
 """
 
 
-def _text_usage(name: str, task: str, features: Any) -> str:
+def _text_usage(name: str, features: Any, *, scores_tokens: bool) -> str:
     if _one_code(features):
         return "    a line is one code, after which a prediction is written; an empty line begins anew"
-    written = "its log-probability" if task == "language" else "its prediction"
+    written = "its log-probability" if scores_tokens else "its prediction"
     rows = [f"    {name}                             a line is a whole sequence, and {written} is written"]
     rows += [f"    {name} stream                      a line is an event; an empty line begins anew"]
-    if task == "language":
+    if scores_tokens:
         rows += [f"    {name} sample TOKENS [SEED [TEMPERATURE]]   writes a text of TOKENS tokens"]
     return "\n".join(rows)
 

@@ -47,14 +47,14 @@ def unsupported(features: Features) -> str:
     return ""
 
 
-def raw_input(features: Features, style: Style, constants: Constants, task: str) -> Extra:
+def raw_input(features: Features, style: Style, constants: Constants, *, scores_tokens: bool) -> Extra:
     """Return the code that reads raw input: ``NAME_push`` and, for input in pieces, ``NAME_finish``.
 
     Args:
         features: fitted features that :func:`unsupported` accepts.
         style: the form of the export.
         constants: of the export; tables are added.
-        task: the model's task; a language model adds up the log-probability of its input.
+        scores_tokens: whether the log-probability of the input is added up.
     """
     if isinstance(features, SeriesFeatures):
         return _series(features, style, constants)
@@ -65,7 +65,7 @@ def raw_input(features: Features, style: Style, constants: Constants, task: str)
         variants = _text(features, extra, constants, macros)
     else:
         variants = _symbols(features, extra, constants, macros)  # type: ignore[arg-type]
-    _token_taker(extra, style, longest, task)
+    _token_taker(extra, style, longest, scores_tokens)
     extra.variants = variants
     extra.reset += [f"state->{name} = 0;" for _, name, _ in extra.members]
     extra.macros = "".join(f"#define {name} {value}\n" for name, value in macros.items())
@@ -151,12 +151,12 @@ def _words(vocabulary: tuple[str, ...], constants: Constants, macros: dict[str, 
     macros["WORDS"] = len(vocabulary)
 
 
-def _token_taker(extra: Extra, style: Style, longest: int | None, task: str) -> None:
+def _token_taker(extra: Extra, style: Style, longest: int | None, scores_tokens: bool) -> None:
     """Add the function that passes a token to the model: length limit, log-probability, step."""
     name, lines = style.name, list[str]()
     if longest is not None:
         lines += [f"if (state->text_tokens >= {longest}u) {{", "    return;", "}"]
-    if task == "language":
+    if scores_tokens:
         extra.members.append(("double", "log_probability", 0))
         lines += [f"static {name.upper()}_THREAD float scores[{name.upper()}_OUTPUT];"]
         lines += ["if (state->text_tokens == 0) {", f"    {name}_step(state, {START});", "}"]

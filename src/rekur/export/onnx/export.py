@@ -84,7 +84,7 @@ def export_onnx(
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    model_of(saved)  # checks that features, program and target belong to one model
+    running = model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
@@ -96,7 +96,8 @@ def export_onnx(
     manifest = make_manifest(
         program,
         models,
-        features=saved.features().to_dict(),
+        features=running.features_.to_dict(),
+        target=running.target_,
         targets=saved.config.get("targets", {}),
         fingerprint=saved.fingerprint,
         states=dict(zip([slot.name for slot in program.state], begin, strict=False)),

@@ -13,6 +13,7 @@ from rekur.export.onnx.graph import IR_VERSION, OPSET
 from rekur.export.onnx.models import Models
 from rekur.features import restore
 from rekur.program import Program, State
+from rekur.targets import LabelTarget, NextTarget, NumberTarget, Target
 
 FORMAT, VERSION = "rekur-onnx", 1
 
@@ -22,6 +23,7 @@ def make_manifest(
     models: Models,
     *,
     features: Mapping[str, Any],
+    target: Target,
     targets: Mapping[str, Any],
     fingerprint: str,
     states: Mapping[str, Any],
@@ -35,7 +37,8 @@ def make_manifest(
         program: the exported program.
         models: its ONNX models.
         features: from :meth:`rekur.features.Features.to_dict`.
-        targets: labels, or mean and scale, from the bundle's config.
+        target: the meaning of the scores.
+        targets: the target as the bundle's config has it.
         fingerprint: of the bundle.
         states: name -> the initial values of a state.
         measured: the largest difference from the engine.
@@ -59,8 +62,8 @@ def make_manifest(
         "checked": checked,
         "precision": program.precision,
         "input": program.input.to_json(),
-        "reading": reading(features, program.task),
-        "prediction": prediction(targets),
+        "reading": reading(features, scores_tokens=target.kind == "next"),
+        "prediction": prediction(target),
         "graphs": {name: _ports(model) for name, model in models.items()},
         # a batch of whole sequences may be empty; ONNX Runtime ends the process at an empty batch of single steps
         "smallest_batch": {name: int(name == "step") for name in models},
@@ -70,12 +73,12 @@ def make_manifest(
     }
 
 
-def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
+def reading(features: Mapping[str, Any], *, scores_tokens: bool = False) -> dict[str, Any]:
     """Return how the runners read raw items: bytes, characters, letters and rows; all other items are tokens.
 
     Args:
         features: from :meth:`rekur.features.Features.to_dict`.
-        task: the task; language models read a start token, padding (0), before a text.
+        scores_tokens: whether a start token, padding (0), is read before a text, as language models do.
 
     Returns:
         the ``kind``; for characters the number of each (null for skipped ones); for rows means and scales, how missing
@@ -97,7 +100,7 @@ def reading(features: Mapping[str, Any], task: str = "") -> dict[str, Any]:
         if not options["standardise"]:
             mean, scale = len(mean) * [0.0], len(mean) * [1.0]
         return {"kind": "rows", "mean": mean, "scale": scale, **missing}
-    begin = {"begin": [START] if task == "language" else [], "max_length": options["max_length"]}
+    begin = {"begin": [START] if scores_tokens else [], "max_length": options["max_length"]}
     tokens = learnt["form"] if features["kind"] == "symbols" else learnt["tokens"]
     if tokens == "byte" and not options["lowercase"] and options["digits"] != "zero":
         return {"kind": "bytes", **begin}
@@ -123,25 +126,27 @@ def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
     return numbers
 
 
-def prediction(targets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how scores become a prediction: labels and their probabilities, a number, or the next token.
+def prediction(target: Target) -> dict[str, Any]:
+    """Return how scores become a prediction: labels and their probabilities, a number, the next token, or by name.
 
     Args:
-        targets: from the bundle's config.
+        target: the meaning of the scores.
 
     Example:
-        >>> prediction({"target_mean": 2.0, "target_scale": 0.5})
+        >>> prediction(NumberTarget(2.0, 0.5))
         {'kind': 'number', 'mean': 2.0, 'scale': 0.5}
     """
-    if "labels" in targets:
-        labels = targets["labels"]
-        told = {"kind": "sigmoid" if targets.get("multi_label") else "softmax", "labels": labels}
+    if isinstance(target, LabelTarget):
+        labels = target.to_dict()["labels"]
+        told = {"kind": "sigmoid" if target.multi_label else "softmax", "labels": labels}
         if any(isinstance(label, int) and abs(label) >= 2**53 for label in labels):
             told["names"] = [str(label) for label in labels]  # JavaScript rounds such large numbers
         return told
-    if "target_mean" in targets:
-        return {"kind": "number", "mean": targets["target_mean"], "scale": targets["target_scale"]}
-    return {"kind": "token"}
+    if isinstance(target, NumberTarget):
+        return {"kind": "number", "mean": target.mean, "scale": target.scale}
+    if isinstance(target, NextTarget):
+        return {"kind": "token"}
+    return {"kind": target.kind, "names": target.output_names}
 
 
 def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:
