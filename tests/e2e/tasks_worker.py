@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.unit.new_tasks import ROWS as NEW_TASKS
+from tests.unit.new_tasks import ShareTarget
 
 from rekur import Classifier, LanguageModel
+from rekur._options import options_of
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.features import TextFeatures
 from rekur.models import LanguageSpec, build_language
+from rekur.targets.kinds import KINDS
+from rekur.tasks.catalog import CATALOG, Row
 from rekur.tasks.language.language_plan import LanguagePlan
 from rekur.train import History, TrainOptions, train
 from rekur.train.world import current
@@ -70,9 +75,38 @@ def characters() -> Any:
     return model.history_.rows
 
 
+def items_of(row: Row) -> tuple[Any, ...]:
+    """Return the data of a task of the catalog, by what it reads and the kind of its target."""
+    texts = sentences(31)
+    labels: dict[str, Any] = {
+        "label": [text[-1] in "aei" for text in texts],
+        "number": [float(sum(map(ord, text))) for text in texts],
+        "share": [text.count("a") / len(text) for text in texts],
+    }
+    if row.reads == "texts":
+        return (sentences(150),)
+    if row.target == "tags":
+        words = [text.split()[: 1 + number % 8] for number, text in enumerate(texts)]
+        return words, [[word[-1] for word in item] for item in words]
+    return texts, labels[row.target]
+
+
+def task_of_the_catalog(row: Row) -> Any:
+    """Train a task of the catalog; batches of items do not divide evenly."""
+    KINDS.setdefault(ShareTarget.kind, ShareTarget)
+    described = options_of(row.options_class())
+    quiet = {name: 0.0 for name in described if name.endswith(("dropout", "noise"))}
+    options = {**quiet, "hidden_size": 5, "epochs": 2, "baseline": False}
+    options["batch_size"] = 4 if row.reads == "texts" else 7
+    model = row.estimator_class()(**options)
+    model.fit(*items_of(row))
+    return model.history_.rows
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     done = {"rare words": rare_words(), "classes": classes(), "characters": characters()}
+    done |= {f"task {row.name}": task_of_the_catalog(row) for row in (*CATALOG.values(), *NEW_TASKS)}
     for rows in done.values():
         for row in rows:
             del row["seconds"]

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import environment
+from tests.unit.new_tasks import ROWS as NEW_TASKS
+
+from rekur.tasks.catalog import CATALOG
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -72,7 +75,8 @@ def test_the_tasks_take_the_course_of_one_process(tmp_path: Path) -> None:
         assert "Initializing distributed" not in done.stderr.decode()
         courses.append(json.loads((tmp_path / "out.json").read_text(encoding="utf-8")))
     one, two = courses
-    assert list(one) == list(two) == ["rare words", "classes", "characters"]
+    tasks = [f"task {name}" for name in (*CATALOG, *(row.name for row in NEW_TASKS))]
+    assert list(one) == list(two) == ["rare words", "classes", "characters", *tasks]
     for name, rows in one.items():
         assert len(rows) == len(two[name]) >= 1
         for row, other in zip(rows, two[name], strict=True):
