@@ -90,13 +90,16 @@ def test_a_language_model_says_and_writes_what_it_did(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(HERE.glob("v*/killed")), ids=lambda path: path.parent.name)
-def test_a_training_that_was_killed_goes_on(
+def test_a_training_that_an_earlier_version_began_is_refused_by_its_format(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, tmp_path / "killed")
     shutil.copy(folder.with_suffix(".csv"), tmp_path)
-    assert main(["resume", "killed"]) == 0
-    assert "Going on after step" in capfd.readouterr().err
-    rekur.load(tmp_path / "killed")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["resume", "killed"]) == 2
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert "got a checkpoint of format 1, by Rekur" in told
+    assert told.endswith("Resume with the version that began the run, or begin anew.")
+    assert [path for path in before if not path.exists()] == []

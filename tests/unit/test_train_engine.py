@@ -185,18 +185,21 @@ def test_another_model_is_refused(model: nn.Module, text: str, tmp_path: Path) -
     )
 
 
-def test_a_checkpoint_of_a_later_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as later:
-        later.setattr("rekur.train.checkpoint.FORMAT", 2)
-        later.setattr("rekur.train.checkpoint.__version__", "9.9")
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_checkpoint_of_another_format_is_refused(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr("rekur.train.checkpoint.FORMAT", number)
+        other.setattr("rekur.train.checkpoint.__version__", "9.9")
         go(tmp_path, line_model(), Line())
     from rekur import __version__
 
     with pytest.raises(CheckpointError) as caught:
         go(tmp_path, line_model(), Line(), resume=True)
     assert str(caught.value) == (
-        f"{tmp_path}/step-00000095: got a checkpoint of Rekur 9.9; expected one of {__version__} or before. "
-        "Go on with the version that began the run."
+        f"{tmp_path}/step-00000095: got a checkpoint of format {number}, by Rekur 9.9; expected format 2, which Rekur "
+        f"{__version__} reads. Resume with the version that began the run, or begin anew."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -87,6 +88,13 @@ class Features(ABC):
     kind: ClassVar[str]
     #: True where steps are token numbers in [0, size), False where they are rows of ``size`` numbers
     is_discrete: ClassVar[bool]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments with which these features were made."""
+        names = list(inspect.signature(type(self)).parameters)
+        values = {name: getattr(self, name) for name in names}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @property
     @abstractmethod

@@ -81,6 +81,14 @@ class ItemNetwork(nn.Module):
     per_step: ClassVar[bool] = False
     criterion: Head | None = None
 
+    def numbering(self) -> dict[str, str]:
+        """Return what numbers the rows or columns of each weight: ``features``, ``target`` or ``both``.
+
+        Such a weight means something else with other features or another target; one that is not named is independent
+        of them. Here all weights depend on both.
+        """
+        return dict.fromkeys(dict(self.named_parameters()), "both")
+
     @abstractmethod
     def outputs(self, batch: Batch) -> Tensor:
         """Return the outputs of a batch: (B, K), or with ``per_step`` padded (B, T, K) or packed (R, K)."""
@@ -92,3 +100,19 @@ class ItemNetwork(nn.Module):
             return outputs, None
         with torch.autocast(outputs.device.type, enabled=False):  # losses are summed in full precision
             return outputs, self.criterion.loss(outputs.float(), batch.targets, batch.lengths)
+
+
+def numbers_of_ends(network: nn.Module, first: str) -> dict[str, str]:
+    """Return the numbering of a network whose first weights read features and whose ``head`` gives the outputs.
+
+    Args:
+        network: its other weights are independent of features and target.
+        first: how the names of the first weights begin.
+
+    Example:
+        >>> numbers_of_ends(nn.ModuleDict({"embedding": nn.Embedding(5, 2), "head": nn.Linear(2, 3)}), "embedding.")
+        {'embedding.weight': 'features', 'head.weight': 'target', 'head.bias': 'target'}
+    """
+    names = [name for name, _ in network.named_parameters()]
+    reads = {name: "features" for name in names if name.startswith(first)}
+    return {**reads, **{name: "target" for name in names if name.startswith("head.")}}

@@ -114,6 +114,13 @@ class Encoder(nn.Module):
         )
         self.output_size = self.recurrent.output_size
 
+    @property
+    def first_weights(self) -> str:
+        """How the names of the weights begin that read ids or rows of numbers."""
+        parts = {"embedding": self.embedding, "projection": self.projection, "conv": self.conv}
+        first = next((name for name, part in parts.items() if part is not None), "recurrent.layers.0")
+        return f"{first}."
+
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the outputs (B, T, O) for ids (B, T, C) or rows of numbers (B, T, D) of lengths (B,)."""
         spec = self.spec

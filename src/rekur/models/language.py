@@ -163,6 +163,14 @@ class LanguageNetwork(nn.Module):
         layers = tuple(layer.initial_state(batch_size, device=device) for layer in self.recurrent_layers())
         return LanguageState(last_ids, recall, layers)
 
+    def numbering(self) -> dict[str, str]:
+        """Return what numbers the rows of weights: the vocabulary, or the runs of tokens in a buffer."""
+        names = [name for name, _ in self.named_parameters()]
+        numbers = {name: "features" for name in names if name.startswith(("embedding.", "head."))}
+        orders = self.spec.ngrams or ()
+        tables = [name for name in names if name.startswith("ngram_embedding.")]
+        return {**numbers, **{name: f"ngram_embedding.runs_{n}" for name, n in zip(tables, orders, strict=True)}}
+
     def start_bias(self, counts: Tensor) -> None:
         """Initialize the output bias with the frequency of each token, from counts (V,) plus one."""
         self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur.cells import Cell, RecurrentDropout, make_cell
-from rekur.models.batch import Batch, ItemNetwork
+from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
@@ -79,6 +79,11 @@ class SequenceModel(ItemNetwork):
             mask = encoded.new_empty(encoded.shape[0], 1, encoded.shape[2]).bernoulli_(keep)
             encoded = encoded * mask / keep
         return encoded
+
+    def numbering(self) -> dict[str, str]:
+        """Return the weights that read the steps, and those that give the scores."""
+        first = "recurrent.layers.0." if self.conv is None else "conv."
+        return numbers_of_ends(self, first if self.embedding is None else "embedding.")
 
     @property
     def streams(self) -> bool:

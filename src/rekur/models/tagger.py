@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rekur.data.ragged import Ragged
-from rekur.models.batch import Batch, ItemNetwork
+from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
 from rekur.models.encoder import Encoder, locked_dropout
 from rekur.models.encoder_spec import TaggerSpec
 from rekur.models.heads import Floats, LabelHead, StepsHead
@@ -54,6 +54,10 @@ class TagNetwork(ItemNetwork):
         encoded = self.encoder(batch.steps, batch.lengths)
         scores: Tensor = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
         return scores
+
+    def numbering(self) -> dict[str, str]:
+        """Return the weights that read the steps, and those that give the scores."""
+        return numbers_of_ends(self, f"encoder.{self.encoder.first_weights}")
 
     @property
     def streams(self) -> bool:

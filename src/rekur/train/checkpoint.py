@@ -20,7 +20,7 @@ from rekur.errors import CheckpointError, InputError, SaveError, describe
 from rekur.train.lock import FolderLock
 from rekur.train.world import current
 
-FORMAT = 1
+FORMAT = 2
 STATE, TENSORS = "state.json", "tensors.safetensors"
 #: seconds between two checkpoints where no number of steps is given
 SECONDS = 120.0
@@ -118,6 +118,7 @@ class Checkpoints:
         options: dict[str, Any],
         data: str,
         reads: dict[str, Any] | None = None,
+        prior: str = "",
     ) -> None:
         """Say what run this is; only a run that is the same may go on from these checkpoints.
 
@@ -126,23 +127,24 @@ class Checkpoints:
             model: the specification of the model, plain JSON.
             options: what the course of the training depends on, plain JSON.
             data: a fingerprint of the data.
-            reads: how raw items become what the model reads and predicts, plain JSON: features and targets.
+            reads: how raw items become inputs and predictions, plain JSON: features and targets.
+            prior: the fingerprint of the bundle that it starts from; empty for none.
         """
-        said = {"task": task, "model": model, "reads": reads or {}, "options": options, "data": data}
+        said = {"task": task, "model": model, "reads": reads or {}, "options": options, "data": data, "prior": prior}
         self.identity = json.loads(json.dumps(said))
 
     def begun(self) -> dict[str, Any] | None:
-        """Return the identity of the run that is gone on with on changed data; None where there is no such run.
+        """Return the identity of the resumed run if its features are to be taken; None if they are learnt again.
 
-        With other data a vocabulary would come out in another order, and the weights would mean other tokens: what was
-        learnt from the first data has to be taken over.
+        With other data a vocabulary would come out in another order, and the weights would mean other tokens; and
+        those of a bundle that the run started from cannot be learnt from its data.
         """
-        if not (self.resume and self.accept_changed_data):
+        if not self.resume:
             return None
         for path in reversed(self._found()):
             try:
-                found: dict[str, Any] = _read_state(path)["identity"]
-                return found
+                identity: dict[str, Any] = _read_state(path)["identity"]
+                return identity if self.accept_changed_data or identity["prior"] else None
             except _Damaged:
                 continue
         return None
@@ -284,10 +286,10 @@ def _read_state(path: Path) -> dict[str, Any]:
         if _sha256_of(str(outer["state"])) != outer["sha256"]:
             raise _Damaged(f"{STATE} was changed")
         state: dict[str, Any] = json.loads(outer["state"])
-        if state["format"] > FORMAT:
+        if state["format"] != FORMAT:
             raise CheckpointError(
-                f"{path}: got a checkpoint of Rekur {state['rekur']}; expected one of {__version__} or before. "
-                "Go on with the version that began the run."
+                f"{path}: got a checkpoint of format {state['format']}, by Rekur {state['rekur']}; expected format "
+                f"{FORMAT}, which Rekur {__version__} reads. Resume with the version that began the run, or begin anew."
             )
         if _sha256(path / TENSORS) != state["sha256"]:
             raise _Damaged(f"{TENSORS} was changed or cut off")

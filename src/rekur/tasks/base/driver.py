@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from rekur.runtime.rivals import Rival
 from rekur.tasks.base.early import announce
 from rekur.tasks.base.options import TRAIN_OPTIONS
 from rekur.tasks.base.prepared import Prepared
+from rekur.tasks.base.prior import Prior
 from rekur.tasks.base.task import Task
 from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
 
@@ -24,13 +26,14 @@ class Stages(ABC):
     """The stages of a training that depend on how its data are cut: into whole items, or into chunks of streams."""
 
     @abstractmethod
-    def prepare(self, corpus: Any, valid: Any, begun: dict[str, Any] | None) -> Prepared:
+    def prepare(self, corpus: Any, valid: Any, prior: Prior | None) -> Prepared:
         """Learn features and target from the training data alone, and return both parts as the network reads them.
 
         Args:
             corpus: the training data.
             valid: the validation data; None holds a share of ``corpus`` out.
-            begun: the identity of the run that is resumed with other data, whose features and target are taken over.
+            prior: the run that is resumed with other data, whose features and target are taken; or the bundle whose
+                features are taken if their kind and options are equal.
         """
 
     @abstractmethod
@@ -38,7 +41,7 @@ class Stages(ABC):
         """Return all options, those that were left open chosen by the training data."""
 
     @abstractmethod
-    def make_network(self, prepared: Any, begun: dict[str, Any] | None) -> nn.Module:
+    def make_network(self, prepared: Any, prior: Prior | None) -> nn.Module:
         """Return the untrained network, set up by the training data."""
 
     @abstractmethod
@@ -66,12 +69,14 @@ class Course:
         history: takes one row an evaluation.
         checkpoints: keep the state of the training; None keeps nothing.
         on_evaluation: is given the row of each evaluation; training ends where it returns True.
+        start_from: the bundle that training starts from; None for none.
     """
 
     reporter: Reporter
     history: History
     checkpoints: Checkpoints | None = None
     on_evaluation: Callable[[dict[str, Any]], bool] | None = None
+    start_from: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +108,18 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     """
     reporter, checkpoints = course.reporter, course.checkpoints
     task.check_options()
-    begun = None if checkpoints is None else checkpoints.begun()
-    prepared = stages.prepare(corpus, valid, begun)
+    prior = _prior(task.task, course)
+    prepared = stages.prepare(corpus, valid, prior)
     for note in prepared.notes:
         reporter.say(note)
     task.features_, task.target_ = prepared.features, prepared.target
     task.history_ = course.history
     task.chosen_ = stages.choose_options(prepared)
-    network = stages.make_network(prepared, begun)
+    network = stages.make_network(prepared, prior)
     _check_outputs(prepared.target, network)
+    if prior is not None and not prior.resumed:
+        taken = prior.give(network, prepared.features, prepared.target)
+        reporter.say(prior.sentence(taken, has_features=prepared.features.to_dict() == prior.features))
     task.model_ = network
     plan, words = stages.make_plan(network, prepared)
     if checkpoints is not None:
@@ -121,6 +129,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
             options={name: task.chosen_[name] for name in task.run_options},
             data=prepared.fingerprint,
             reads=prepared.reads,
+            prior="" if prior is None else prior.fingerprint,
         )
     task.monitor_ = (plan.monitor, plan.larger_is_better)
     options = TrainOptions(**{name: task.chosen_[name] for name in TRAIN_OPTIONS})
@@ -134,6 +143,14 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
         if scores:
             name, seconds = scores.pop("name"), round(time.monotonic() - began, 2)
             task.metrics_["rival"] = {"name": name, "seconds": seconds, **scores}
+
+
+def _prior(task: str, course: Course) -> Prior | None:
+    """Return the run that is resumed where its features cannot be learnt again, or the bundle that is started from."""
+    identity = None if course.checkpoints is None else course.checkpoints.begun()
+    if identity is not None:
+        return Prior.of_run(identity, task)
+    return None if course.start_from is None else Prior.of_bundle(course.start_from)
 
 
 def _train(task: Task, network: nn.Module, plan: Any, options: TrainOptions, course: Course) -> TrainResult:

@@ -65,6 +65,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
         history: History | None = None,
         checkpoints: Checkpoints | None = None,
         on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
+        start_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on data that are read in passes, such as files larger than memory.
 
@@ -76,12 +77,16 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
             history: takes one row an evaluation.
             checkpoints: keep the state of the training; see :class:`rekur.train.Checkpoints`.
             on_evaluation: is given the row of each evaluation; training ends where it returns True.
+            start_from: a bundle to start from. Its features are taken if their kind and options are equal, and a
+                weight if its name, its shape and what numbers its rows are equal; the target is learnt anew. The
+                reporter is told what was taken.
         """
         course = Course(
             reporter=self._reporter(reporter),
             history=history or History(),
             checkpoints=checkpoints,
             on_evaluation=on_evaluation,
+            start_from=start_from,
         )
         fit(self, self.make_stages(), corpus, valid, course)
         return self

@@ -16,14 +16,15 @@ from rekur.data import Corpus, EncodedItems, choose_rows, read_labels
 from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
-from rekur.features import Features, restore
+from rekur.features import Features
 from rekur.runtime.rivals import Rival, rival_records
-from rekur.targets import KINDS, Target, restore_target
+from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
 from rekur.tasks.base.guess import guess_of_items
 from rekur.tasks.base.plan import FitPlan, Measure
 from rekur.tasks.base.prepared import PreparedItems
+from rekur.tasks.base.prior import Prior
 from rekur.tasks.base.task import ItemTask
 from rekur.train import Reporter
 
@@ -41,24 +42,25 @@ class ItemStages(Stages):
     def __init__(self, task: ItemTask) -> None:
         self._task = task
 
-    def prepare(self, corpus: Corpus, valid: Corpus | None, begun: dict[str, Any] | None) -> PreparedItems:
+    def prepare(self, corpus: Corpus, valid: Corpus | None, prior: Prior | None) -> PreparedItems:
         task = self._task
         corpus = task.examples(corpus)
         valid = None if valid is None else task.examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
         target, chosen = self._check_labels(labels, hold_out=valid is None)
-        if begun is not None:
-            target = restore_target(begun["reads"]["targets"], task.task)
+        if prior is not None and prior.resumed:
+            target = prior.target
         if valid is not None:
             target.check_labels(valid_labels.values, valid.name, valid_labels.place_of)
         examples = corpus.part(chosen)
-        if begun is not None:
-            features = restore(begun["reads"]["features"])
+        features = task.make_features(corpus)
+        if prior is not None and (earlier := prior.features_like(features)) is not None:
+            features = earlier
         else:
-            features = task.make_features(corpus)
             with examples.naming_the_place():
                 features.fit(task.features_learn_from(examples))
+        if prior is None or not prior.resumed:
             target = self._learn_target(_of_rows(labels.values, chosen), features)
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen))
         if valid is None:
@@ -70,7 +72,7 @@ class ItemStages(Stages):
             features=features,
             target=target,
             notes=[*target.notes(), *_notes(features, train_set, valid_set, held_out=valid is None)],
-            reads={"features": features.to_dict(), "targets": target.to_dict()},
+            reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,
             valid=valid_set,
             examples=examples,
@@ -103,7 +105,7 @@ class ItemStages(Stages):
     def choose_options(self, prepared: PreparedItems) -> dict[str, Any]:
         return self._task.choose_options(prepared.features, prepared.target, prepared.train)
 
-    def make_network(self, prepared: PreparedItems, begun: dict[str, Any] | None) -> Any:
+    def make_network(self, prepared: PreparedItems, prior: Prior | None) -> Any:
         network = self._task.make_network(prepared.features, prepared.target)
         self._task.start_network(network, prepared.target, prepared.train)
         return network

@@ -5,6 +5,7 @@ Axes: N items, K outputs, S numbers of a record.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self, cast
 
 import numpy as np
@@ -39,7 +40,15 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
 
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        X_valid: Any = None,
+        y_valid: Any = None,
+        start_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Train on items and their labels.
 
         Args:
@@ -47,6 +56,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
             y: one label each.
             X_valid: items to validate on; by default a share of the training items.
             y_valid: their labels.
+            start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
 
         Returns:
             self.
@@ -58,9 +68,10 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         kind = None if self.kind == "auto" else self.kind
         corpus = Corpus.from_lists(X, y, kind=kind)
         if X_valid is None and y_valid is None:
-            return self.fit_corpus(corpus)
+            return self.fit_corpus(corpus, start_from=start_from)
         kind, channels = self.kind_of(corpus), corpus.channels
-        return self.fit_corpus(corpus, Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels))
+        valid = Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
+        return self.fit_corpus(corpus, valid, start_from=start_from)
 
     def check_options(self) -> None:
         """Raise for every option that is wrong whatever the data are."""

@@ -5,6 +5,7 @@ Axes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -66,13 +67,16 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
     features_: TextFeatures
     model_: LanguageNetwork
 
-    def fit(self, X: Any, y: None = None, *, X_valid: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: None = None, *, X_valid: Any = None, start_from: str | os.PathLike[str] | None = None
+    ) -> Self:
         """Train on texts.
 
         Args:
             X: a text, or a list of texts, each a document.
             y: unused; here because scikit-learn's pipelines give it.
             X_valid: texts to validate on; by default a share of the training text is held out.
+            start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
 
         Returns:
             self.
@@ -81,7 +85,7 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
             InputError: a text or an option cannot be used; the message says which and why.
         """
         valid = None if X_valid is None else texts_in_memory(documents(X_valid), name="X_valid")
-        return self.fit_corpus(texts_in_memory(documents(X), name="X"), valid)
+        return self.fit_corpus(texts_in_memory(documents(X), name="X"), valid, start_from=start_from)
 
     def check_options(self) -> None:
         """Raise for every option that is wrong whatever the texts are."""

@@ -6,7 +6,7 @@ Axes: B streams, T time, N tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class LanguagePlan:
 
 
 def new_network(
-    chosen: dict[str, Any], text: Tokens, vocabulary_size: int, reset: bool, begun: dict[str, Any] | None = None
+    chosen: dict[str, Any], text: Tokens, vocabulary_size: int, reset: bool, earlier: Mapping[str, Any] | None = None
 ) -> LanguageNetwork:
     """Return an untrained network that knows how frequent tokens are, and which runs of them.
 
@@ -121,10 +121,11 @@ def new_network(
         text: the training text.
         vocabulary_size: number of token numbers V.
         reset: whether a run of tokens never reaches from one document into the next.
-        begun: the run that is resumed on other texts; its weights already hold frequencies. None for a new run.
+        earlier: the specification of the run that is resumed on other texts, whose weights already hold frequencies;
+            None for a new run.
     """
-    if begun is not None:
-        return build_language(LanguageSpec.from_dict(begun["model"]), seed=chosen["seed"])
+    if earlier is not None:
+        return build_language(LanguageSpec.from_dict(dict(earlier)), seed=chosen["seed"])
     ids = torch.from_numpy(np.asarray(text.ids[: recipe.MOST_COUNTED]))
     options = {name: chosen[name] for name in MODEL_OPTIONS}
     runs: tuple[Tensor, ...] = ()

@@ -20,6 +20,7 @@ from rekur.targets import NextTarget
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.guess import Guess
 from rekur.tasks.base.prepared import PreparedText
+from rekur.tasks.base.prior import Prior
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.held_out import hold_out, is_shorter
 from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
@@ -52,27 +53,28 @@ class TextStages(Stages):
     def __init__(self, task: TextTask) -> None:
         self._task = task
 
-    def prepare(self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None) -> PreparedText:
+    def prepare(self, corpus: Pieces, valid: Pieces | None, prior: Prior | None) -> PreparedText:
         task = self._task
-        features, train_set, valid_set = self._encode(corpus, valid, begun)
+        features, train_set, valid_set = self._encode(corpus, valid, prior)
         notes = []
         if valid is not None and valid_set is not None:
             notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[task.tokens]))
         if valid_set is None:
             notes.append(recipe.by_heart_note(len(train_set)))
         reset = len(train_set.starts) > 1 if task.reset is None else task.reset
+        target = NextTarget(features.size, reset=reset)
         return PreparedText(
             features=features,
-            target=NextTarget(features.size, reset=reset),
+            target=target,
             notes=[note for note in notes if note is not None],
-            reads={"features": features.to_dict()},
+            reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,
             valid=train_set if valid_set is None else valid_set,
             by_heart=valid_set is None,
         )
 
     def _encode(
-        self, corpus: Pieces, valid: Pieces | None, begun: dict[str, Any] | None
+        self, corpus: Pieces, valid: Pieces | None, prior: Prior | None
     ) -> tuple[TextFeatures, Tokens, Tokens | None]:
         """Return the features, and the training and the validation text as token numbers.
 
@@ -82,19 +84,19 @@ class TextStages(Stages):
         task = self._task
         if valid is None:
             if task.valid_fraction is None and is_shorter(corpus, recipe.SHORT_CHARACTERS):
-                features, tokens = self._encode_training(corpus, begun)
+                features, tokens = self._encode_training(corpus, prior)
                 if len(tokens) < recipe.SHORT:
                     return features, tokens, None
             corpus, valid = hold_out(corpus, task.valid_fraction or recipe.VALID_FRACTION, task.seed)
-        features, tokens = self._encode_training(corpus, begun)
+        features, tokens = self._encode_training(corpus, prior)
         return features, tokens, encode_texts(valid, features)
 
-    def _encode_training(self, corpus: Pieces, begun: dict[str, Any] | None) -> tuple[TextFeatures, Tokens]:
+    def _encode_training(self, corpus: Pieces, prior: Prior | None) -> tuple[TextFeatures, Tokens]:
         """Learn the vocabulary of the training text, and return the text as token numbers."""
-        if begun is not None:
-            features = TextFeatures.from_dict(begun["reads"]["features"])
+        features = self._task.make_features(corpus)
+        if prior is not None and isinstance(earlier := prior.features_like(features), TextFeatures):
+            features = earlier
         else:
-            features = self._task.make_features(corpus)
             features.fit(piece for _, piece in corpus.pieces())
         recipe.check_vocabulary(features)
         return features, encode_texts(corpus, features)
@@ -105,9 +107,10 @@ class TextStages(Stages):
         facts = recipe.Facts.of(self._task.tokens, len(text.ids), prepared.features.size, options, documents)
         return recipe.fill(options, facts)
 
-    def make_network(self, prepared: PreparedText, begun: dict[str, Any] | None) -> LanguageNetwork:
+    def make_network(self, prepared: PreparedText, prior: Prior | None) -> LanguageNetwork:
         target = prepared.target
-        return new_network(self._task.chosen_, prepared.train, target.size, target.reset, begun)
+        earlier = prior.model if prior is not None and prior.resumed else None
+        return new_network(self._task.chosen_, prepared.train, target.size, target.reset, earlier)
 
     def make_plan(self, network: LanguageNetwork, prepared: PreparedText) -> tuple[LanguagePlan, str]:
         world, text, target = current(), prepared.train, prepared.target

@@ -1,0 +1,137 @@
+"""What an earlier run or bundle already knows: features, target and weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from rekur._numbers import counted
+from rekur._tensors import Array
+from rekur.features import Features, restore
+from rekur.runtime import read_bundle
+from rekur.targets import Target, restore_target
+
+
+class Taken(NamedTuple):
+    """The weights of a network that is trained from an earlier one.
+
+    Attributes:
+        taken: names of the weights of the earlier network.
+        new: names of the others.
+    """
+
+    taken: list[str]
+    new: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What an earlier run or bundle knows.
+
+    Attributes:
+        name: of it in messages.
+        features: as they were saved.
+        target: as it was saved.
+        model: the specification of the network.
+        weights: name -> array; None for a run that is resumed, whose checkpoint has them.
+        fingerprint: of the bundle, or of that from which the run started; empty if it started from none.
+    """
+
+    name: str
+    features: Mapping[str, Any]
+    target: Target
+    model: Mapping[str, Any]
+    weights: Mapping[str, Array] | None
+    fingerprint: str = ""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it is a run that is resumed: everything is taken from it."""
+        return self.weights is None
+
+    @classmethod
+    def of_run(cls, identity: Mapping[str, Any], task: str) -> Prior:
+        """Return what the run with this identity knows, see :meth:`rekur.train.Checkpoints.identify`."""
+        reads = identity["reads"]
+        target = restore_target(reads["targets"], task)
+        return cls(
+            name="the run",
+            features=reads["features"],
+            target=target,
+            model=identity["model"],
+            weights=None,
+            fingerprint=identity["prior"],
+        )
+
+    @classmethod
+    def of_bundle(cls, folder: str | os.PathLike[str]) -> Prior:
+        """Return what a bundle knows.
+
+        Raises:
+            BundleError: the folder holds no bundle, or one without a model for PyTorch.
+        """
+        bundle = read_bundle(folder)
+        features, config = bundle.features(), bundle.config
+        return cls(
+            name=str(folder),
+            features=features.to_dict(),
+            target=bundle.target(features),
+            model=config["model"],
+            weights=bundle.weights(),
+            fingerprint=bundle.fingerprint,
+        )
+
+    def features_like(self, new: Features) -> Features | None:
+        """Return its features where they can stand for new ones; None where new ones are to be fitted.
+
+        Args:
+            new: not fitted; those of a bundle are taken if kind and options are equal.
+        """
+        features = restore(self.features)
+        alike = type(features) is type(new) and features.options == new.options
+        return features if self.resumed or alike else None
+
+    def give(self, network: nn.Module, features: Features, target: Target) -> Taken:
+        """Copy weights into a new network: those with an equal name, shape and numbering of rows.
+
+        Args:
+            network: untrained; its method ``numbering`` says what numbers the rows of a weight.
+            features: of the new network.
+            target: of the new network.
+        """
+        weights = self.weights or {}
+        same = {
+            "features": features.to_dict() == self.features,
+            "target": (target.kind, target.output_names) == (self.target.kind, self.target.output_names),
+        }
+        same["both"] = same["features"] and same["target"]
+        for name, buffer in network.named_buffers():
+            same[name] = name in weights and np.array_equal(weights[name], buffer.numpy())
+        numbering: Mapping[str, str] = network.numbering()  # type: ignore[operator]
+        taken = Taken([], [])
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                earlier, numbers = weights.get(name), numbering.get(name)
+                if earlier is None or earlier.shape != tuple(weight.shape) or not (numbers is None or same[numbers]):
+                    taken.new.append(name)
+                    continue
+                weight.copy_(torch.from_numpy(np.array(earlier)))
+                taken.taken.append(name)
+        return taken
+
+    def sentence(self, taken: Taken, *, has_features: bool) -> str:
+        """Return in words which weights were taken and which are new.
+
+        Args:
+            taken: by :meth:`give`.
+            has_features: whether its features were taken.
+        """
+        features = "features" if has_features else "no features"
+        new = f"; new: {', '.join(taken.new)}" if taken.new else ""
+        return f"From {self.name}: {features} and {counted(len(taken.taken), 'weight')} taken{new}."
