@@ -138,8 +138,8 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         return build(spec, seed=self.seed)
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
-        """Return a linear model of the training items."""
-        return fit_linear_rival(train_set, target)
+        """Return a linear model of the training items where the target is labels or numbers; else None."""
+        return fit_linear_rival(train_set, target) if target.kind in ("label", "number") else None
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: X may be texts or arrays (N, T) and (N, T, D), where NaN is a missing number."""

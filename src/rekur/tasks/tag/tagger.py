@@ -5,6 +5,7 @@ Axes: N sentences, K outputs of a step.
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -55,7 +56,15 @@ class Tagger(TagOptions, ItemEstimator):
     target_: TagsTarget
     steps_option: ClassVar[str] = "longest_sentence"
 
-    def fit(self, X: Any, y: Any, *, X_valid: Any = None, y_valid: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        X_valid: Any = None,
+        y_valid: Any = None,
+        start_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Train on sentences and their tags.
 
         Args:
@@ -63,6 +72,7 @@ class Tagger(TagOptions, ItemEstimator):
             y: a list of tags for each, one a word.
             X_valid: sentences to validate on; by default a share of the training sentences.
             y_valid: their tags.
+            start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
 
         Returns:
             self.
@@ -70,7 +80,7 @@ class Tagger(TagOptions, ItemEstimator):
         Raises:
             InputError: a sentence, a tag or an option cannot be used; the text says which and why.
         """
-        return super().fit(X, y, X_valid=X_valid, y_valid=y_valid)
+        return super().fit(X, y, X_valid=X_valid, y_valid=y_valid, start_from=start_from)
 
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of words, not fitted yet."""
