@@ -123,7 +123,43 @@ def test_a_preview_says_so(cli: Run, tagged: dict[str, Path], tmp_path: Path) ->
     assert "tag" not in cli("--help").out
 
 
-@pytest.mark.parametrize("words", [("check",), ("export", "--to", "onnx", "--out", "never")])
+def test_a_tagger_is_checked_and_made_smaller(
+    cli: Run, taggers: dict[str, Path], tagged: dict[str, Path], tmp_path: Path
+) -> None:
+    done = cli("check", taggers["conll"], tagged["conll"], "--json")
+    assert done.code == 0, done.err
+    idle = {check["name"] for check in done.json["checks"] if check["holds"] is None}
+    assert (done.json["holds"], idle) == (True, {"chunks", "steps", "stream", "C"})
+    data = ("--data", tagged["conll"], "--out", tmp_path / "small", "--tolerance", "100")
+    done = cli("quantize", taggers["conll"], *data, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["score"], done.json["unit"]) == ("entity_f1", "points")
+    done = cli("stream", taggers["conll"], stdin=b"Ada\n")
+    assert done.code == 2
+    assert "(rekur fit tag --causal)" in done.err
+
+
+def test_a_causal_tagger_streams_what_is_final(cli: Run, tagged: dict[str, Path], tmp_path: Path) -> None:
+    options = replaced(SMALL, "--epochs", "1")
+    assert cli("fit", "tag", tagged["conll"], *options, "--causal", "--out", tmp_path / "m").code == 0
+    done = cli("stream", tmp_path / "m", "--json", stdin=b"Ada visited\nOslo\n\nMary\n")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row.get("steps") for row in rows] == [2, 3, 3, None, 1, 1]
+    assert [row.get("event") for row in rows] == [["Ada", "visited"], ["Oslo"], None, None, ["Mary"], None]
+    assert rows[3] == {"reset": True}
+    assert [row.get("finished") for row in rows] == [None, None, True, None, None, True]
+    for pieces, words in ((rows[:3], ["Ada", "visited", "Oslo"]), (rows[4:], ["Mary"])):
+        finals = [row["final"] for row in pieces if row["final"]]
+        assert [word for final in finals for word in final["tokens"]] == words
+        tags = [tag for final in finals for tag in final["tags"]]
+        assert tags == rekur.load(tmp_path / "m").predict([words])[0]
+    shown = cli("stream", tmp_path / "m", stdin=b"Ada visited\n").out.splitlines()
+    assert shown[0].startswith('Ada visited\tfinal: {"tokens": ["Ada", "visited"]')
+    assert shown[-1].startswith("end")
+
+
+@pytest.mark.parametrize("words", [("export", "--to", "onnx", "--out", "never")])
 def test_commands_that_cannot_run_a_tagger_yet_say_so(
     cli: Run, taggers: dict[str, Path], words: tuple[str, ...]
 ) -> None:

@@ -30,8 +30,8 @@ BRIDGES = [
     Bridge(
         "cli/preview.py",
         "refuse_preview",
-        ("cli/check.py", "cli/export.py"),
-        "check and export run models with an output at every step",
+        ("cli/export.py",),
+        "exports read words and say tags",
     ),
 ]
 

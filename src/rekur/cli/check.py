@@ -44,7 +44,6 @@ def command(
     rekur check runs/shakespeare test.txt
     """
     from rekur.check import CHECKS, check_bundle, subject_of
-    from rekur.cli.preview import refuse_preview
     from rekur.cli.saved import data_for
     from rekur.runtime import model_of, read_bundle
 
@@ -52,7 +51,6 @@ def command(
     if tolerance is not None:
         _check.tolerance("--tolerance", tolerance)
     columns, reading = split_input(values)
-    refuse_preview(bundle, "check")
     model, data = read_bundle(bundle), None
     saved = model_of(model)
     if files:

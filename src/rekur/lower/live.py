@@ -10,7 +10,7 @@ from rekur.lower.lowering import lower
 from rekur.models import LanguageNetwork, SequenceModel
 from rekur.program import Engine
 from rekur.runtime import Model, ProgramSteps
-from rekur.runtime.live_program import NEEDS_WHOLE
+from rekur.runtime.live_program import needs_whole
 from rekur.targets import Target
 
 
@@ -40,7 +40,7 @@ def runtime_model(network: SequenceModel, task: str, features: Features, target:
         (3,)
     """
     if not network.streams:
-        raise NotStreamableError(NEEDS_WHOLE)
+        raise NotStreamableError(needs_whole(task, per_step=target.per_step))
     return Model(*lower(network, task), features, target, fingerprint=fingerprint)
 
 

@@ -13,10 +13,20 @@ from rekur.program import Engine
 
 #: steps that are run one by one; more go through the engine at once
 _SHORT = 8
-NEEDS_WHOLE = (
-    "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
-    "whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional)."
-)
+
+
+def needs_whole(task: str, *, per_step: bool) -> str:
+    """Return why a model that reads from both ends cannot run live, and how to train one that can.
+
+    Args:
+        task: its task.
+        per_step: whether it has an output at every step, so that reading from both ends is the default.
+    """
+    how = f"rekur fit {task} --causal" if per_step else "rekur fit without --bidirectional"
+    return (
+        "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
+        f"whole sequence. Train again with bidirectional=False ({how})."
+    )
 
 
 class LiveProgram:

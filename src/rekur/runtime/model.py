@@ -20,7 +20,7 @@ from rekur.program import Engine, Program
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
-from rekur.runtime.live_program import NEEDS_WHOLE, LiveProgram, LiveTokens
+from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rivals import Rival, read_rival
 from rekur.runtime.session import Session
@@ -188,7 +188,7 @@ class Model(PredictionMixin, GenerationMixin):
             NotStreamableError: the model reads the sequence from both ends.
         """
         if not self.engine.program.causal:
-            raise NotStreamableError(NEEDS_WHOLE)
+            raise NotStreamableError(needs_whole(self.task, per_step=self.target_.per_step))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 
     def _classes(self) -> LabelTarget:
