@@ -35,6 +35,7 @@ class Tagger:
         bidirectional: also read from the end.
         head: ops behind the product with the classes.
         pool: a pool in place of an output at every step.
+        classes: numbers of an output.
         seed: of the weights.
     """
 
@@ -47,6 +48,7 @@ class Tagger:
         bidirectional: bool = False,
         head: tuple[str, ...] = (),
         pool: str = "",
+        classes: int = CLASSES,
         seed: int = 0,
     ) -> None:
         self._random = np.random.default_rng(seed)
@@ -64,8 +66,8 @@ class Tagger:
             reads = self._add("shift", (reads,), "later", size, state={"seen": (1,)}, options={"steps": delay})
         if pool:
             reads = self._add(pool, (reads,), pool, size, state={"last": (size,)} if pool == "last" else {})
-        weights = {"weight": self._weight("classes", CLASSES, size), "bias": self._weight("classes.bias", CLASSES)}
-        reads = self._add("affine", (reads,), "scores", CLASSES, weights)
+        weights = {"weight": self._weight("classes", classes, size), "bias": self._weight("classes.bias", classes)}
+        reads = self._add("affine", (reads,), "scores", classes, weights)
         for kind in head:
             reads = self._headed(kind, reads)
         source = Input("ids", len(columns), columns) if columns else Input("rows", 4)

@@ -114,12 +114,13 @@ class LiveSteps:
         self._seen = 0
 
     def advance(self, steps: Array) -> Array:
-        """Take steps, unchecked: ids (T,) or (T, C), or rows (T, D) of float32; return the outputs that are certain.
+        """Take steps, unchecked: ids (T,) or (T, C), or rows (T, D); return the outputs that are certain.
 
         Returns:
             one row a step (R, K), later by the program's delay.
         """
         runner, to_skip = self.runner, max(0, self._delay - self._seen)
+        steps = np.ascontiguousarray(steps, self._zeros.dtype)
         rows = np.empty((max(0, len(steps) - to_skip), self._size), np.float32)
         for index in range(len(steps)):
             runner.advance(steps[index : index + 1])

@@ -27,12 +27,13 @@ from rekur.export.c.trial import raw_outputs, trial_items
 from rekur.export.c.write import header, source, state_bytes
 from rekur.export.folder import MANIFEST, check_folder, write_folder
 from rekur.features import Features
-from rekur.program import Engine, Program, draw_sequences
+from rekur.program import Engine, Program, draw_sequences, in_precision
 from rekur.runtime import Bundle, model_of, read_bundle
 from rekur.targets import NextTarget, Target
 
 #: largest accepted difference of exact code, and of code with rounded weights or activations
 CLOSE, ROUNDED = 1e-5, 0.25
+_EACH_STEP = "outputs are read after each step; give steps"
 _LESS_ROUNDED = "Choose float32 and exact activations, or a larger tolerance (--tolerance)."
 _LAST_BITS = "Such scores depend on the last bits of their terms; a larger tolerance (--tolerance) accepts them."
 #: largest accepted difference of 16-bit fixed point
@@ -168,7 +169,7 @@ def _named(name: str | None, folder: Path) -> str:
 def _make(model: _Source, style: Style) -> _Made:
     lowered, features = lower_to_c(model.program, model.weights, style), model.features
     is_next = isinstance(model.target, NextTarget)
-    why_not = unsupported(features)
+    why_not = unsupported(features) or (_EACH_STEP if lowered.per_step else "")
     extra = Extra() if why_not else raw_input(features, style, lowered.constants, scores_tokens=is_next)
     extra.add(answers(model.target, style))
     if style.fixed:
@@ -192,7 +193,9 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
         "name": style.name,
         "bundle": saved.fingerprint,
         "task": program.task,
-        "input": {"kind": program.input.kind, "size": program.input.size},
+        "input": program.input.to_json(),
+        "per_step": lowered.per_step,
+        "delay": lowered.delay,
         "raw_input": made.why_not or "yes",
         "precision": style.precision,
         "activations": style.activations,
@@ -242,22 +245,23 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
         return proof
     lowered, style, features = made.lowered, made.lowered.style, model.features
     engine = Engine(model.program, model.weights)
-    sequences = draw_sequences(lowered.program, _LENGTHS)
+    sequences = draw_sequences(model.program, _LENGTHS)
     if made.why_not:  # the code reads steps instead of raw input
         sequences += _steps(model, items)
-    outputs = check.outputs(made.sources, style.name, lowered.program, sequences)
+    outputs = check.outputs(made.sources, style.name, model.program, sequences)
     rounds = style.precision == "int8" and model.program.precision != "int8"
-    reference = Engine(lowered.program, lowered.weights) if rounds else engine
+    reference = Engine(*in_precision(model.program, model.weights, "int8")) if rounds else engine
     tested = [(sequences, outputs)]
     if not made.why_not:
         raw = [*trial_items(features), *items]
         steps = _steps(model, raw)
         tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered)))
-    code = max(check.largest_difference(out, reference.run(steps)) for steps, out in tested)
-    whole = max(check.largest_difference(out, engine.run(steps)) for steps, out in tested)
+    pairs = [(_joined(out), _joined(reference.run(steps)), _joined(engine.run(steps))) for steps, out in tested]
+    code = max(check.largest_difference(out, expected) for out, expected, _ in pairs)
+    whole = max(check.largest_difference(out, exact) for out, _, exact in pairs)
     proof |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
     if style.fixed and lowered.program.output_size > 1:
-        other = [np.argmax(out, axis=1) != np.argmax(reference.run(steps), axis=1) for steps, out in tested]
+        other = [np.argmax(out, axis=1) != np.argmax(expected, axis=1) for out, expected, _ in pairs]
         proof["changed_answers"] = int(np.concatenate(other).sum())
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
@@ -267,6 +271,11 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
         proof["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)
     return proof
+
+
+def _joined(outputs: Any) -> Array:
+    """Return outputs (B, K); those at every step one below the other."""
+    return np.concatenate(outputs) if isinstance(outputs, list) else np.asarray(outputs)
 
 
 def _steps(model: _Source, items: Sequence[Any]) -> list[Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rekur._ids import PADDING, RESERVED, UNKNOWN
 from rekur.export.c.constants import quoted
 from rekur.export.c.source import Extra, Style
-from rekur.targets import LabelTarget, NextTarget, NumberTarget, Target
+from rekur.targets import LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
 
 
 def answers(target: Target, style: Style) -> Extra:
@@ -17,6 +17,8 @@ def answers(target: Target, style: Style) -> Extra:
     """
     if isinstance(target, LabelTarget):
         return _classes(target.output_names, target.multi_label, style)
+    if isinstance(target, TagsTarget):
+        return _classes(target.output_names, False, style)
     if isinstance(target, NumberTarget):
         return _value(float(target.mean), float(target.scale), style)
     return _tokens(style) if isinstance(target, NextTarget) else Extra()

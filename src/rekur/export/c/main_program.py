@@ -12,7 +12,7 @@ from rekur.export.c.source import Extra, Lowered
 from rekur.features import Features, SymbolFeatures, TextFeatures
 from rekur.targets import LabelTarget, NextTarget, Target
 
-_STEPS = """    a line is a sequence of steps as numbers, and one output is written for it;
+_STEPS = """    a line is a sequence of steps as numbers, and {written};
     between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets"""
 _ROWS = """    a line is a row of numbers, and an empty line begins anew;
     between numbers stand blanks, or commas, semicolons or tabs, or the line is a list in brackets;
@@ -46,7 +46,10 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, targ
     name, is_next = lowered.style.name, isinstance(target, NextTarget)
     sampling = _sampling(name, features) if is_next and features is not None else ""
     if f"{name}_push" not in extra.declarations:
-        loop, usage, reading = _step_loop(lowered), _STEPS, READ_NUMBERS
+        written = "one output is written for it"
+        if lowered.per_step:
+            written = "the output of each step is written on a line of its own"
+        loop, usage, reading = _step_loop(lowered), _STEPS.format(written=written), READ_NUMBERS
     elif isinstance(features, TextFeatures | SymbolFeatures):
         loop, usage, reading = _text_loop(name, features), _text_usage(name, features, scores_tokens=is_next), ""
     else:
@@ -220,23 +223,44 @@ def _row_loop(name: str) -> str:
 
 def _step_loop(lowered: Lowered) -> str:
     """Return the loop over lines that are whole sequences of steps: token numbers, or the numbers of rows."""
-    name, size = lowered.style.name, lowered.program.input.size
-    if lowered.program.input.kind == "tokens":
+    name, source = lowered.style.name, lowered.program.input
+    size = source.size
+    declared, begin, end, argument = "", "", "", "(int32_t)value"
+    if source.kind == "tokens":
         wrong = f"!(value >= 0.0 && value < {size}.0) || value != (double)(int32_t)value"
-        declared, begin, end = "", "", ""
-        expected, taken = f"a token, a whole number in [0, {size - 1}]", f"{name}_step(&state, (int32_t)value);"
+        expected = f"a token, a whole number in [0, {size - 1}]"
+    elif source.kind == "ids":
+        limits = ", ".join(f"{column}.0" for column in source.columns)
+        declared = f"    static int32_t x[{size}];\n    static const double limits[{size}] = {{{limits}}};\n"
+        wrong = "!(value >= 0.0 && value < limits[count]) || value != (double)(int32_t)value"
+        expected = f"an id, a whole number of 0 or more, below {', '.join(map(str, source.columns))}"
     else:
+        declared = f"    static float x[{size}];\n"
         wrong, expected = "!(value >= -FLT_MAX && value <= FLT_MAX)", "a number"
-        declared, begin = f"    static float x[{size}];\n", "        int count = 0;\n"
-        taken = f"""x[count++] = (float)value;
+    tell = f"""if (++steps > {lowered.delay}) {{
+                    tell(&state);
+                }}"""
+    taken = f"{name}_step(&state, (int32_t)value);"
+    if source.kind != "tokens":
+        begin, argument = "        int count = 0;\n", "x"
+        kind = "int32_t" if source.kind == "ids" else "float"
+        taken = f"""x[count++] = ({kind})value;
             if (count == {size}) {{
                 {name}_step(&state, x);
                 count = 0;
+                {tell if lowered.per_step else ""}
             }}"""
         end = f"""        if (count != 0) {{
             return refuse_count(number, count, {size});
         }}
 """
+    elif lowered.per_step:
+        taken += f" {tell}"
+    if lowered.per_step:
+        begin += "        long steps = 0;\n" + ("        int ahead;\n" if lowered.delay else "")
+        end += _flush(lowered, argument)
+    else:
+        end += "        tell(&state);\n"
     return f"""    static {name}_state state;
 {declared}    size_t length;
     long number = 0;
@@ -249,8 +273,22 @@ def _step_loop(lowered: Lowered) -> str:
             }}
             {taken}
         }}
-{end}        tell(&state);
-    }}
+{end}    }}
+"""
+
+
+def _flush(lowered: Lowered, argument: str) -> str:
+    """Return the code that takes the steps of a look-ahead at the end of a line, and tells their outputs."""
+    if not lowered.delay:
+        return ""
+    zeros = "value = 0.0;" if argument != "x" else "memset(x, 0, sizeof x);"
+    return f"""        {zeros}
+        for (ahead = 0; ahead < {lowered.delay}; ++ahead) {{
+            {lowered.style.name}_step(&state, {argument});
+            if (++steps > {lowered.delay}) {{
+                tell(&state);
+            }}
+        }}
 """
 
 

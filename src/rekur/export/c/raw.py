@@ -11,7 +11,7 @@ from rekur._ids import PADDING, RESERVED, START
 from rekur.export.c.characters import KINDS, class_table, folded, hashes_of, runs_of, spaces
 from rekur.export.c.constants import Constants, comment
 from rekur.export.c.source import Extra, Style
-from rekur.features import Features, SeriesFeatures, SymbolFeatures, TextFeatures
+from rekur.features import Features, SeriesFeatures, SymbolFeatures, TextFeatures, WordFeatures
 from rekur.features.cut import LONGEST
 
 _TEXT_MEMBERS = [("uint32_t", "text_code", 0), ("uint32_t", "text_least", 0), ("uint8_t", "text_left", 0)]
@@ -26,6 +26,8 @@ def unsupported(features: Features) -> str:
         ''
     """
     saved = features.to_dict()["options"]
+    if isinstance(features, WordFeatures):
+        return "words are cut into columns by rekur.features; give rows of ids"
     if isinstance(features, TextFeatures):
         if features.tokens_ == "bpe":
             return "byte pairs need tables of merges that are larger than most models; give the numbers of tokens"

@@ -43,6 +43,8 @@ def readme(report: dict[str, Any], raw: bool, why_not: str, answers: str) -> str
     more = _doubles(name) if raw and report["input"]["kind"] == "rows" else ""
     if why_not:
         more = f"\nRaw input cannot be given: {why_not}. Give steps to `{name}_step`.\n"
+    if report["per_step"]:
+        more += _each_step(name, upper, report)
     table = "".join(f"| {quantity} | {size} |\n" for quantity, size in rows)
     return f"""# {name}
 
@@ -73,8 +75,9 @@ The buffer is shared: use the model from one thread at a time, or compile with `
 
 def _loop(name: str, report: dict[str, Any], raw: bool) -> str:
     if not raw:
-        step = "token" if report["input"]["kind"] == "tokens" else "row"
-        return f"{name}_step(&state, {step}); /* for each step */"
+        step = {"tokens": "token", "ids": "ids"}.get(report["input"]["kind"], "row")
+        then = ", then read its output" if report["per_step"] else ""
+        return f"{name}_step(&state, {step}); /* for each step{then} */"
     if report["input"]["kind"] == "rows":
         return f"{name}_push(&state, row); /* for each row of raw numbers */"
     return f"{name}_push(&state, text, length); /* for each piece of the text, in UTF-8 */\n{name}_finish(&state);"
@@ -84,6 +87,19 @@ def _doubles(name: str) -> str:
     return f"""
 `{name}_push` scales rows in double precision, as training does. Where a device computes that in software, and it takes
 too long, give `{name}_step` rows that are scaled already.
+"""
+
+
+def _each_step(name: str, upper: str, report: dict[str, Any]) -> str:
+    late = ""
+    if report["delay"]:
+        late = (
+            f" It comes {report['delay']} steps late ({upper}_DELAY): the first {report['delay']} are not valid, and a"
+        )
+        late += f" sequence ends with {report['delay']} steps of zeros."
+    return f"""
+`{name}_read` gives the output of one step, so read it after each.{late} Outputs are as the model gives them: of tags it
+is left to the caller which may follow which.
 """
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from rekur._ids import START, UNKNOWN
 from rekur._version import __version__
 from rekur.export.onnx.check import Found
@@ -13,7 +15,7 @@ from rekur.export.onnx.graph import IR_VERSION, OPSET
 from rekur.export.onnx.models import Models
 from rekur.features import restore
 from rekur.program import Program, State
-from rekur.targets import LabelTarget, NextTarget, NumberTarget, Target
+from rekur.targets import LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
 
 FORMAT, VERSION = "rekur-onnx", 1
 
@@ -62,6 +64,7 @@ def make_manifest(
         "checked": checked,
         "precision": program.precision,
         "input": program.input.to_json(),
+        "delay": program.delay,
         "reading": reading(features, scores_tokens=target.kind == "next"),
         "prediction": prediction(target),
         "graphs": {name: _ports(model) for name, model in models.items()},
@@ -94,6 +97,8 @@ def reading(features: Mapping[str, Any], *, scores_tokens: bool = False) -> dict
         'words are cut by rekur.features; give token numbers'
     """
     options, learnt = features["options"], features["learnt"]
+    if features["kind"] == "words":
+        return {"kind": "ids", "why": "words are cut into columns by rekur.features; give rows of ids"}
     if features["kind"] == "series":
         mean, scale, indicated = learnt["mean"], learnt["scale"], learnt["indicated"]
         missing = {"missing": options["missing"], "fill": mean, "indicated": indicated, "indicators": len(indicated)}
@@ -127,7 +132,7 @@ def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def prediction(target: Target) -> dict[str, Any]:
-    """Return how scores become a prediction: labels and their probabilities, a number, the next token, or by name.
+    """Return how scores become a prediction: labels and their probabilities, a number, tags, the next token, or names.
 
     Args:
         target: the meaning of the scores.
@@ -136,6 +141,8 @@ def prediction(target: Target) -> dict[str, Any]:
         >>> prediction(NumberTarget(2.0, 0.5))
         {'kind': 'number', 'mean': 2.0, 'scale': 0.5}
     """
+    if isinstance(target, TagsTarget):
+        return _tags(target)
     if isinstance(target, LabelTarget):
         labels = target.to_dict()["labels"]
         told = {"kind": "sigmoid" if target.multi_label else "softmax", "labels": labels}
@@ -147,6 +154,52 @@ def prediction(target: Target) -> dict[str, Any]:
     if isinstance(target, NextTarget):
         return {"kind": "token"}
     return {"kind": target.kind, "names": target.output_names}
+
+
+def _tags(target: TagsTarget) -> dict[str, Any]:
+    """Return the name of each output, and which may follow which; of outputs that share a group probabilities add up.
+
+    ``renamed`` has (previous output, output, name) where an output has another name than at the start.
+    """
+    transitions, numbers = target.transitions, range(target.size)
+    first = _names_after(target, -1)
+    renamed = []
+    if target.scheme.has_spans:
+        renamed = [
+            [previous, number, name]
+            for previous in numbers
+            for number, name in enumerate(_names_after(target, previous))
+            if name != first[number]
+        ]
+    return {
+        "kind": "tags",
+        "exact": target.exact,
+        "names": first,
+        "renamed": renamed,
+        "groups": _groups(target),
+        "first": np.flatnonzero(transitions.first).tolist(),
+        "last": np.flatnonzero(transitions.last).tolist(),
+        "next": None if transitions.is_free else [np.flatnonzero(row).tolist() for row in transitions.legal],
+    }
+
+
+def _names_after(target: TagsTarget, previous: int) -> list[Any]:
+    """Return the name of each output behind another one; -1 at the start."""
+    numbers, size = np.arange(target.size), target.size
+    if previous < 0:
+        return [target.tags_of_path(numbers[n : n + 1], np.zeros((1, size)))[0].name for n in range(size)]
+    path = np.stack([np.full(size, previous), numbers], axis=1).reshape(-1)
+    return [tag.name for tag in target.tags_of_path(path, np.zeros((2 * size, size)))[1::2]]
+
+
+def _groups(target: TagsTarget) -> list[int]:
+    """Return for each output the lowest one that means the same tag to a reader of the labels' scheme."""
+    certain = 1e3 * np.eye(target.size)
+    groups = []
+    for number in range(target.size):
+        tags = target.tags_of_path(np.full(target.size, number), certain)
+        groups.append(next(other for other, tag in enumerate(tags) if tag.probability > 0.5))
+    return groups
 
 
 def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:

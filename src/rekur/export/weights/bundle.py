@@ -13,6 +13,7 @@ from rekur.export.weights.layer import GATES, LayerWeights
 from rekur.program import Op, Program, dequantise
 from rekur.program.cells import cell_from
 from rekur.program.ops import op_arrays
+from rekur.program.stepwise import stepwise
 from rekur.runtime import Bundle, read_bundle
 
 _OTHERS = "torch.nn, Keras and ONNX"
@@ -23,7 +24,7 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
     """Return the recurrent layers of a saved model, from the input on, by their names: ``layer.0`` and so on.
 
     Stacked, they are the part of the model between its input (the features, or an embedding or convolution of them) and
-    its pooling. 8-bit and 16-bit weights are converted to float32.
+    its pooling, or its scores of each step. 8-bit and 16-bit weights are converted to float32.
 
     Args:
         bundle: a bundle, or its folder.
@@ -65,7 +66,8 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
         previous = name
     if not layers:
         raise InputError(describe(f"{saved.folder}: recurrent layers", "none", "one or more"))
-    _follows(program, saved.folder, previous, program.body[-1].writes)
+    body = (stepwise(program) if program.per_step else program).body
+    _follows(program, saved.folder, previous, body[-1].writes)
     return layers
 
 

@@ -1,12 +1,12 @@
 // Runs the exported model beside this file; it needs only ONNX Runtime: npm install onnxruntime-node
 //
-//   node run.mjs "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
+//   node run.mjs "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers, of ids or of rows
 //   node run.mjs --live "a text"                        step by step with carried state: one line for each step
 //   node run.mjs -- "--live"                            everything after -- is an item
 //
 // In a browser: const model = await load(ort, async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer()))
 // It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN in a row marks a
-// missing value. Give items of other models as token numbers: "reading" in manifest.json says which.
+// missing value. Give items of other models as token numbers, or as rows of ids: "reading" in manifest.json says which.
 
 export async function load(ort, bytesOf) {
   const about = JSON.parse(new TextDecoder().decode(await bytesOf("manifest.json"))), graphs = {};
@@ -19,13 +19,16 @@ export async function load(ort, bytesOf) {
 export class Model {
   constructor(about, graphs, tensor) {
     Object.assign(this, { about, graphs, tensor });
-    [this.dtype, this.row] = about.input.kind === "rows" ? ["float32", [about.input.size]] : ["int64", []];
+    this.dtype = about.input.kind === "rows" ? "float32" : "int64";
+    this.row = about.input.kind === "tokens" ? [] : [about.input.size];
+    this.perStep = about.prediction.kind === "tags";
   }
 
-  /** Return the steps of an item: token numbers, or rows; throw if the model cannot read it. */
+  /** Return the steps of an item: token numbers, or rows of ids or numbers; throw if the model cannot read it. */
   read(item) {
     const how = this.about.reading, size = this.about.input.size;
     if (how.kind === "rows") return this.scaled(rowsOf(item, how.mean.length));
+    if (how.kind === "ids") return idsOf(item, this.about.input.columns, how.why);
     if (typeof item === "string") {
       if (how.kind === "tokens") throw new Error(`${how.why}, such as [4, 2, 7]`);
       const text = [...item].map((c) => (/^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c));
@@ -54,14 +57,16 @@ export class Model {
     });
   }
 
-  /** Return the scores of sequences of steps, a row each. */
+  /** Return the scores of sequences of steps, a row each; of tags a row for each of their steps. */
   async run(sequences) {
     const lengths = sequences.map((steps) => steps.length), axes = [sequences.length, Math.max(1, ...lengths), ...this.row];
     const padding = (steps) => Array((axes[1] - steps.length) * (this.row[0] ?? 1)).fill(0);
     const input = this.tensor(this.dtype, sequences.flatMap((steps) => [...steps.flat(), ...padding(steps)]), axes);
     const given = { input, lengths: this.tensor("int64", lengths, [lengths.length]) };
-    const { data, dims } = (await this.graphs.sequence.run(given, ["scores"])).scores;
-    return sequences.map((_, row) => [...data.slice(row * dims[1], (row + 1) * dims[1])]);
+    const { data, dims } = (await this.graphs.sequence.run(given, ["scores"])).scores, width = dims.at(-1);
+    const rowAt = (row) => [...data.slice(row * width, (row + 1) * width)];
+    if (!this.perStep) return sequences.map((_, row) => rowAt(row));
+    return sequences.map((steps, row) => steps.map((_, step) => rowAt(row * dims[1] + step)));
   }
 
   /** Return the state before the first step of one sequence. */
@@ -82,6 +87,10 @@ export class Model {
   /** Return the prediction that scores stand for. */
   present(scores) {
     const { kind, mean, scale, ...told } = this.about.prediction, labels = told.names ?? told.labels;
+    if (kind === "tags") {
+      const tags = new Tags(this.about.prediction);
+      return toldTags([...scores.flatMap((row) => tags.push(row)), ...tags.finish()]);
+    }
     const top = Math.max(...scores);
     if (kind === "number") return { value: mean + scale * scores[0] };
     const powers = scores.map((s) => Math.exp(s - top)), sum = powers.reduce((a, b) => a + b, 0);
@@ -91,6 +100,84 @@ export class Model {
     const label = kind === "sigmoid" ? labels.filter((_, k) => shares[k] >= 0.5) : labels[best];
     return { label, probability, probabilities: Object.fromEntries(labels.map((name, k) => [name, shares[k]])) };
   }
+}
+
+/** The tags of a sequence: from left to right, or at its end the best sequence. */
+class Tags {
+  constructor(how) {
+    Object.assign(this, { how, rows: [], path: [], given: 0 });
+    const size = how.names.length, flags = (numbers) => how.names.map((_, k) => numbers.includes(k));
+    this.legal = how.next === null ? Array(size).fill(Array(size).fill(true)) : how.next.map(flags);
+    [this.first, this.last] = [flags(how.first), flags(how.last)];
+    this.renamed = new Map(how.renamed.map(([before, number, name]) => [`${before},${number}`, name]));
+  }
+
+  /** Take the scores of a step; return the tags and their probabilities that will not change. */
+  push(row) {
+    this.rows.push(row);
+    if (this.how.exact) return [];
+    this.path.push(best(row, this.path.length ? this.legal[this.path.at(-1)] : this.first));
+    return this.taken(this.path.length - (this.last[this.path.at(-1)] ? 0 : 1));
+  }
+
+  /** Return the tags that are left: the sequence ends here. */
+  finish() {
+    const { path, last } = this;
+    if (this.how.exact && this.rows.length) this.path = this.bestPath();
+    else if (path.length && !last[path.at(-1)]) {
+      const legal = path.length > 1 ? this.legal[path.at(-2)] : this.first;
+      path[path.length - 1] = best(this.rows.at(-1), last.map((may, k) => may && legal[k]));
+    }
+    return this.taken(this.path.length);
+  }
+
+  /** Return the legal path with the highest total score. */
+  bestPath() {
+    const pointers = [];
+    let total = this.rows[0].map((score, k) => (this.first[k] ? score : -Infinity));
+    for (const row of this.rows.slice(1)) {
+      const top = Math.max(...total);
+      const pointer = row.map((_, k) => best(total, this.legal.map((following) => following[k])));
+      total = row.map((score, k) => (this.legal[pointer[k]][k] ? total[pointer[k]] - top : -Infinity) + score);
+      pointers.push(pointer);
+    }
+    const path = [best(total, this.last)];
+    for (const pointer of pointers.reverse()) path.push(pointer[path.at(-1)]);
+    return path.reverse();
+  }
+
+  taken(end) {
+    const tags = [], { groups, names } = this.how;
+    for (let step = this.given; step < end; step += 1) {
+      const number = this.path[step], before = step ? this.path[step - 1] : -1, top = Math.max(...this.rows[step]);
+      const powers = this.rows[step].map((s) => Math.exp(s - top)), sum = powers.reduce((a, b) => a + b, 0);
+      const share = powers.filter((_, k) => groups[k] === groups[number]).reduce((a, b) => a + b, 0) / sum;
+      tags.push([this.renamed.get(`${before},${number}`) ?? names[number], Math.min(1, share)]);
+    }
+    this.given = Math.max(this.given, end);
+    return tags;
+  }
+}
+
+/** Return the place of the largest allowed score, the first of equal ones. */
+function best(scores, allowed) {
+  const may = scores.map((score, k) => (allowed[k] ? score : -Infinity));
+  return Math.max(may.indexOf(Math.max(...may)), 0);
+}
+
+/** Return tags as a prediction. */
+const toldTags = (tags) => ({ tags: tags.map(([name]) => name), probabilities: tags.map(([, share]) => share) });
+
+/** Return the rows of ids of an item. */
+function idsOf(item, columns, why) {
+  if (!Array.isArray(item)) throw new Error(`${why}, such as ${JSON.stringify([columns.map(() => 1)])}`);
+  const fits = (row) => row.every((id, k) => Number.isInteger(id) && id >= 0 && id < columns[k]);
+  for (const row of item)
+    if (!Array.isArray(row) || row.length !== columns.length || !fits(row))
+      throw new Error(
+        `got ${shown(row)}; expected rows of ${columns.length} ids, of 0 or more and below ${columns.join(", ")}.`,
+      );
+  return item;
 }
 
 /** Return the rows of a series, NaN where a value is missing. */
@@ -112,12 +199,27 @@ function shown(value) {
 /** Return the item that a word of the command line stands for. */
 export function parsed(model, text) {
   const { kind } = model.about.reading;
-  if (kind !== "rows" && !(kind === "tokens" && text.trimStart().startsWith("["))) return text;
+  if (kind !== "rows" && kind !== "ids" && !(kind === "tokens" && text.trimStart().startsWith("["))) return text;
   try {
     return JSON.parse(text.replace(/\bNaN\b/g, "null"));
   } catch {
-    throw new Error(`got ${shown(text)}; expected JSON such as ${kind === "rows" ? "[[0.5, null]]" : "[4, 2, 7]"}.`);
+    const example = { rows: "[[0.5, null]]", ids: "[[4, 2], [7, 3]]" }[kind] ?? "[4, 2, 7]";
+    throw new Error(`got ${shown(text)}; expected JSON such as ${example}.`);
   }
+}
+
+/** Yield the tags that each step makes certain, and at the end the rest. */
+async function* liveTags(model, steps) {
+  const tags = new Tags(model.about.prediction), { delay } = model.about, late = [];
+  const ahead = Array(delay).fill(model.row.length ? Array(model.row[0]).fill(0) : 0);
+  let state = model.begin(), scores;
+  for (const [number, step] of [...steps, ...ahead].entries()) {
+    [scores, state] = await model.step(step, state);
+    const certain = number >= delay ? tags.push(scores) : [];
+    if (number < steps.length) yield toldTags(certain);
+    else late.push(...certain);
+  }
+  yield toldTags([...late, ...tags.finish()]);
 }
 
 /** Write a prediction for each item, and return the exit code. */
@@ -154,6 +256,10 @@ async function main(words, readFile) {
   }
   for (const scores of options.length ? [] : await model.run(sequences)) console.log(JSON.stringify(model.present(scores)));
   for (const steps of options.length ? sequences : []) {
+    if (model.perStep) {
+      for await (const prediction of liveTags(model, steps)) console.log(JSON.stringify(prediction));
+      continue;
+    }
     let state = model.begin(), scores;
     for (const step of steps) {
       [scores, state] = await model.step(step, state);

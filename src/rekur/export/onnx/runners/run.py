@@ -1,11 +1,11 @@
 """Runs the exported model beside this file; it needs only NumPy and ONNX Runtime.
 
-    python run.py "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers or of rows
+    python run.py "a text" "[[0.5, null], [0.1, 0.2]]"   items: texts, or JSON of token numbers, of ids or of rows
     python run.py --live "a text"                        step by step with carried state: one line for each step
     python run.py -- "--live"                            everything after -- is an item
 
 It reads texts of bytes, characters and letters, and rows of numbers, which it scales; null or NaN in a row marks a
-missing value. Give items of other models as token numbers: "reading" in manifest.json says which.
+missing value. Give items of other models as token numbers, or as rows of ids: "reading" in manifest.json says which.
 """
 
 import json
@@ -29,12 +29,13 @@ class Model:
     def __init__(self, folder: Path) -> None:
         self.about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.graphs = {name: InferenceSession(str(folder / f"{name}.onnx")) for name in self.about["graphs"]}
-        of_rows, size = self.about["input"]["kind"] == "rows", self.about["input"]["size"]
-        self.dtype: Any = np.float32 if of_rows else np.int64
-        self.row: tuple[int, ...] = (size,) if of_rows else ()
+        kind, size = self.about["input"]["kind"], self.about["input"]["size"]
+        self.dtype: Any = np.float32 if kind == "rows" else np.int64
+        self.row: tuple[int, ...] = () if kind == "tokens" else (size,)
+        self.per_step = self.about["prediction"]["kind"] == "tags"
 
     def read(self, item: Any) -> Any:
-        """Return the steps of an item: token numbers (T,), or rows (T, D).
+        """Return the steps of an item: token numbers (T,), ids (T, C), or rows (T, D).
 
         Raises:
             ValueError: the model cannot read the item.
@@ -42,6 +43,8 @@ class Model:
         how, size = self.about["reading"], self.about["input"]["size"]
         if how["kind"] == "rows":
             return self._scaled(rows_of(item, len(how["mean"])))
+        if how["kind"] == "ids":
+            return ids_of(item, self.about["input"]["columns"], how["why"])
         if isinstance(item, str):
             if how["kind"] == "tokens":
                 raise ValueError(f"{how['why']}, such as [4, 2, 7]")
@@ -72,12 +75,13 @@ class Model:
         return steps
 
     def run(self, sequences: list[Any]) -> Any:
-        """Return the scores (B, K) of sequences of steps."""
+        """Return the scores (B, K) of sequences of steps; of tags one (T, K) a sequence."""
         lengths = np.array([len(steps) for steps in sequences], np.int64)
         x = np.zeros((len(sequences), max([1, *lengths]), *self.row), self.dtype)
         for row, steps in zip(x, sequences, strict=True):
             row[: len(steps)] = steps
-        return self.graphs["sequence"].run(["scores"], {"input": x, "lengths": lengths})[0]
+        scores = self.graphs["sequence"].run(["scores"], {"input": x, "lengths": lengths})[0]
+        return [rows[:length] for rows, length in zip(scores, lengths, strict=True)] if self.per_step else scores
 
     def begin(self, batch: int = 1) -> dict[str, Any]:
         """Return the initial state."""
@@ -95,8 +99,11 @@ class Model:
         return scores, dict(zip(state, states, strict=True))
 
     def present(self, scores: Any) -> dict[str, Any]:
-        """Return the prediction for scores (K,)."""
+        """Return the prediction for scores (K,); of tags (T, K)."""
         how, wide = self.about["prediction"], scores.astype(np.float64)
+        if how["kind"] == "tags":
+            tags = Tags(how)
+            return told([*(tag for row in wide for tag in tags.push(row)), *tags.finish()])
         if how["kind"] == "number":
             return {"value": how["mean"] + how["scale"] * wide[0]}
         with np.errstate(over="ignore"):
@@ -108,6 +115,79 @@ class Model:
         each = list(zip(how["labels"], shares.tolist(), strict=True))
         label = [name for name, share in each if share >= 0.5] if how["kind"] == "sigmoid" else each[best][0]
         return {"label": label, "probability": each[best][1], "probabilities": {str(k): share for k, share in each}}
+
+
+class Tags:
+    """The tags of a sequence: from left to right, or at its end the best sequence."""
+
+    def __init__(self, how: dict[str, Any]) -> None:
+        self.how, self.rows, self.path, self.n_final = how, list[Any](), list[int](), 0
+        size = len(how["names"])
+        self.legal = np.ones((size, size), bool)
+        for number, following in enumerate(how["next"] or []):
+            self.legal[number] = np.isin(np.arange(size), following)
+        self.first, self.last = (np.isin(np.arange(size), how[name]) for name in ("first", "last"))
+        self.renamed = {(previous, number): name for previous, number, name in how["renamed"]}
+
+    def push(self, row: Any) -> list[tuple[Any, float]]:
+        """Take the scores (K,) of a step; return the tags and their probabilities that will not change."""
+        self.rows.append(row)
+        if self.how["exact"]:
+            return []
+        legal = self.legal[self.path[-1]] if self.path else self.first
+        self.path.append(int(np.where(legal, row, -np.inf).argmax()))
+        return self._taken(len(self.path) - (not self.last[self.path[-1]]))
+
+    def finish(self) -> list[tuple[Any, float]]:
+        """Return the tags that are left: the sequence ends here."""
+        if self.how["exact"] and self.rows:
+            self.path = self._best()
+        elif self.path and not self.last[self.path[-1]]:
+            legal = self.last & (self.legal[self.path[-2]] if len(self.path) > 1 else self.first)
+            self.path[-1] = int(np.where(legal, self.rows[-1], -np.inf).argmax())
+        return self._taken(len(self.path))
+
+    def _best(self) -> list[int]:
+        """Return the legal path with the highest total score."""
+        links, pointers = np.where(self.legal.T, 0.0, -np.inf), []
+        total = np.where(self.first, self.rows[0], -np.inf)
+        for row in self.rows[1:]:
+            sums = links + (total - total.max())
+            pointers.append(sums.argmax(axis=1))
+            total = sums.max(axis=1) + row
+        path = [int(np.where(self.last, total, -np.inf).argmax())]
+        for pointer in reversed(pointers):
+            path.append(int(pointer[path[-1]]))
+        return path[::-1]
+
+    def _taken(self, end: int) -> list[tuple[Any, float]]:
+        tags = []
+        for step in range(self.n_final, end):
+            number, previous = self.path[step], self.path[step - 1] if step else -1
+            powers = np.exp(self.rows[step] - self.rows[step].max())
+            alike = np.equal(self.how["groups"], self.how["groups"][number])
+            name = self.renamed.get((previous, number), self.how["names"][number])
+            tags.append((name, min(1.0, float(powers[alike].sum() / powers.sum()))))
+        self.n_final = max(self.n_final, end)
+        return tags
+
+
+def told(tags: list[tuple[Any, float]]) -> dict[str, Any]:
+    """Return tags as a prediction."""
+    return {"tags": [name for name, _ in tags], "probabilities": [share for _, share in tags]}
+
+
+def ids_of(item: Any, columns: list[int], why: str) -> Any:
+    """Return the ids (T, C) of an item."""
+    rows = item.tolist() if hasattr(item, "tolist") else item
+    if isinstance(rows, str) or not isinstance(rows, list):
+        raise ValueError(f"{why}, such as {[[1] * len(columns)]}")
+    for row in rows:
+        whole = isinstance(row, list) and len(row) == len(columns) and all(type(number) is int for number in row)
+        if not whole or not all(0 <= number < size for number, size in zip(row, columns, strict=True)):
+            limits = ", ".join(map(str, columns))
+            raise ValueError(f"got {shown(row)}; expected rows of {len(columns)} ids, of 0 or more and below {limits}.")
+    return np.array(rows, np.int64).reshape(-1, len(columns))
 
 
 def rows_of(item: Any, width: int) -> Any:
@@ -141,11 +221,11 @@ def shown(value: Any) -> str:
 def parsed(model: Model, text: str) -> Any:
     """Return the item in an argument of the command line."""
     kind = model.about["reading"]["kind"]
-    if kind == "rows" or (kind == "tokens" and text.lstrip().startswith("[")):
+    if kind in ("rows", "ids") or (kind == "tokens" and text.lstrip().startswith("[")):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            example = "[[0.5, null]]" if kind == "rows" else "[4, 2, 7]"
+            example = {"rows": "[[0.5, null]]", "ids": "[[4, 2], [7, 3]]"}.get(kind, "[4, 2, 7]")
             raise ValueError(f"got {shown(text)}; expected JSON such as {example}.") from None
     return text
 
@@ -178,11 +258,32 @@ def main(words: list[str]) -> int:
     for scores in [] if options else model.run(sequences):
         print(json.dumps(model.present(scores)))
     for steps in sequences if options else []:
-        state = model.begin()
-        for step in steps:
-            scores, state = model.step(step[None], state)
-            print(json.dumps(model.present(scores[0])))
+        for prediction in live_tags(model, steps) if model.per_step else live(model, steps):
+            print(json.dumps(prediction))
     return 0
+
+
+def live(model: Model, steps: Any) -> Any:
+    """Yield the prediction after each step."""
+    state = model.begin()
+    for step in steps:
+        scores, state = model.step(step[None], state)
+        yield model.present(scores[0])
+
+
+def live_tags(model: Model, steps: Any) -> Any:
+    """Yield the tags that each step makes certain, and at the end the rest."""
+    state, tags, delay = model.begin(), Tags(model.about["prediction"]), model.about["delay"]
+    ahead = np.zeros((delay, *model.row), model.dtype)
+    late = []
+    for number, step in enumerate(np.concatenate([steps, ahead])):
+        scores, state = model.step(step[None], state)
+        certain = tags.push(scores[0].astype(np.float64)) if number >= delay else []
+        if number < len(steps):
+            yield told(certain)
+        else:
+            late += certain
+    yield told([*late, *tags.finish()])
 
 
 if __name__ == "__main__":
