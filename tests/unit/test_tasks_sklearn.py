@@ -124,7 +124,7 @@ def test_probabilities_sum_to_one() -> None:
         ([3, 10], "i"),
         (["no", "yes"], "U"),
         ([False, True], "b"),
-        ([0.5, 2.0], "f"),
+        ([1.0, 2.0], "f"),
         ([np.int64(3), np.int64(10)], "i"),
         ([np.str_("no"), np.str_("yes")], "U"),
     ],
@@ -149,6 +149,11 @@ def test_labels_keep_their_type_through_save_and_load(labels: list[Any], kind: s
             "text, whole numbers, numbers or True and False.",
         ),
         ([1, None], "X[1]: label: got None; expected a label for every item. Give it one, or leave it out."),
+        (
+            [0.5, 2.0],
+            "labels: got 0.5; expected text, whole numbers, or True and False. Unknown label type: continuous. "
+            "Learn numbers with rekur.Regressor, or give classes as text.",
+        ),
         ([1.0, float("nan")], "X[1]: label: got nan; expected a label for every item. Give it one, or leave it out."),
         ([1, [2]], "X[1]: label: got [2]; expected one label. For several labels an item, use multi_label=True."),
         (
@@ -185,6 +190,9 @@ def test_a_misspelt_option() -> None:
         ({"bidirectional": "yes"}, "bidirectional: got 'yes'; expected True or False."),
         ({"baseline": 1}, "baseline: got 1; expected True or False."),
         ({"class_weight": "equal"}, "class_weight: got 'equal'; expected one of 'balanced'."),
+        ({"class_weight": {}}, "class_weight: got {}; expected 'balanced', or a weight for one label or more."),
+        ({"class_weight": {1: -1}}, "class_weight of 1: got -1; expected a number above 0."),
+        ({"class_weight": {2: 3.0}}, "class_weight: got '2'; expected one of '0', '1'."),
         ({"label_smoothing": 1}, "label_smoothing: got 1; expected a number in [0, 1)."),
         (
             {"cell": "mingru", "recurrent_dropout": 0.2},
@@ -251,6 +259,45 @@ def test_class_weight_and_label_smoothing_change_the_loss() -> None:
         )
     ]
     assert len(set(losses)) == 3
+
+
+def test_class_weights_of_a_dict(tmp_path: Path) -> None:
+    """They count as the same weights of ``balanced`` do, survive JSON, and are 1 for classes without one."""
+    labels = ["no"] * 18 + ["yes"] * 6
+
+    def losses(weights: Any) -> list[Any]:
+        model = Classifier(**SMALL, class_weight=weights).fit(TEXTS, labels, X_valid=TEXTS, y_valid=labels)
+        return [row["train_loss"] for row in model.history_.rows]
+
+    balanced = {"no": 24 / (2 * 18), "yes": 24 / (2 * 6)}
+    assert losses(balanced) == losses("balanced")
+    assert losses({"yes": 1.0}) == losses({"no": 1.0, "yes": 1.0})
+    assert losses({"yes": 3.0}) != losses({"yes": 1.0})
+    model = Classifier(**SMALL, class_weight={1: 3.0}).fit(TEXTS, LABELS)
+    loaded = load(model.save(tmp_path / "m"))
+    assert np.array_equal(clone(loaded).fit(TEXTS, LABELS).scores(TEXTS), model.scores(TEXTS))
+
+
+@pytest.mark.parametrize("estimator", [Classifier, Regressor])
+def test_weights_of_items_count_in_the_loss(estimator: Any) -> None:
+    def scores(weights: Any, X: Any = TEXTS, y: Any = LABELS) -> Any:
+        return estimator(**SMALL).fit(X, y, weights).scores(TEXTS)
+
+    # an item of weight 0 teaches nothing, and only ratios count
+    kept = scores(None, TEXTS[4:], LABELS[4:])
+    np.testing.assert_allclose(scores([0.0] * 4 + [2.0] * 20), kept, rtol=1e-5, atol=1e-6)
+    weights = [1.0, 5.0] * 12
+    assert not np.allclose(scores(weights), scores(None), rtol=1e-3)
+    np.testing.assert_allclose(scores([4 * weight for weight in weights]), scores(weights), rtol=1e-5, atol=1e-6)
+    for wrong, text in (([1.0], "sample_weight: got 1; expected 24, one for each item."), ([-1.0] * 24, "got -1.0; ")):
+        with pytest.raises(InputError) as caught:
+            scores(wrong)
+        assert text in str(caught.value)
+
+
+def test_weights_of_items_in_a_search() -> None:
+    search = GridSearchCV(Classifier(**SMALL), {"hidden_size": [4, 5]}, cv=2)
+    assert search.fit(TEXTS, LABELS, sample_weight=[1.0, 2.0] * 12).best_params_["hidden_size"] in (4, 5)
 
 
 TAGS = [["up"], ["down", "odd"], [], ["up", "odd"]] * 6

@@ -29,9 +29,16 @@ def fit_line(task: str, files: list[str], given: dict[str, Any], best: Any, out:
             if isinstance(one, bool):
                 words += option.opts if one == option.flag_value else option.secondary_opts
             else:
-                words += [option.opts[0], ",".join(map(str, one)) if isinstance(one, list) else str(one)]
+                words += [option.opts[0], _spelled(one)]
     words += ["--time-limit", f"{limit:.6g}s"] if limit else []
     return shlex.join([*words, "--out", f"{out}-best"])
+
+
+def _spelled(value: Any) -> str:
+    """Return the value of an option as the command line takes it."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={number}" for key, number in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def show_result(result: Any, out: Path, line: str, as_json: bool) -> None:

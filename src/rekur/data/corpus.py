@@ -99,6 +99,15 @@ class Corpus:
 
         return Corpus(read, self.name, self._place, self.channels, self._kind)
 
+    def weighted(self, weights: NDArray[np.float64]) -> Corpus:
+        """Return the examples with these weights, (N,), as a corpus; those of weight 0 are left out."""
+
+        def read() -> Iterator[Example]:
+            pairs = zip(self._read(), weights.tolist(), strict=True)
+            return (dataclasses.replace(example, weight=weight) for example, weight in pairs if weight)
+
+        return Corpus(read, self.name, self._place, self.channels, self._kind)
+
     def items(self) -> Iterable[Any]:
         """Return the items; they can be read again and again."""
         return _Items(self)
@@ -160,11 +169,13 @@ class Labels(NamedTuple):
         values: the labels.
         keys: bytes for each item, equal for equal items.
         place_of: the number of an example, from 0 -> its name in messages.
+        weights: of the examples, (N,).
     """
 
     values: list[Any]
     keys: list[bytes]
     place_of: Callable[[int], str]
+    weights: NDArray[np.float64]
 
 
 def read_labels(corpus: Corpus) -> Labels:
@@ -173,15 +184,16 @@ def read_labels(corpus: Corpus) -> Labels:
     Raises:
         InputError: there is no example, or a label cannot be saved as text.
     """
-    labels, keys, lines = [], [], array("q")
+    labels, keys, lines, weights = [], [], array("q"), array("d")
     for example in corpus:
         _check_characters(example.label, corpus.place_of(example.line))
         labels.append(example.label)
         keys.append(item_key(example.item))
         lines.append(example.line)
+        weights.append(example.weight)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
-    return Labels(labels, keys, lambda number: corpus.place_of(lines[number]))
+    return Labels(labels, keys, lambda number: corpus.place_of(lines[number]), np.array(weights))
 
 
 def _check_characters(label: Any, place: str) -> None:

@@ -57,6 +57,7 @@ class EncodedItems:
         rows: the items that count here; several views share one store.
         labels: the labels of all items as they were read.
         contexts: what decoding, showing and scoring need of each item; empty if they need nothing.
+        weights: how much each item counts in the loss, with a mean of 1 in training, (N,); None for 1.
     """
 
     inputs: Mapping[str, Ragged]
@@ -64,6 +65,7 @@ class EncodedItems:
     rows: Ints
     labels: Sequence[Any] = ()
     contexts: Sequence[Any] = ()
+    weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,6 +110,8 @@ class EncodedItems:
         """Return a sha256 of the lengths, targets and inputs of the items that count here, in their order."""
         digest = hashlib.sha256(self.lengths.tobytes())
         digest.update(np.ascontiguousarray(self.truth).tobytes())
+        if self.weights is not None:
+            digest.update(np.ascontiguousarray(self.weights[self.rows]).tobytes())
         for ragged in self.inputs.values():
             for row in self.rows:
                 digest.update(np.ascontiguousarray(ragged[int(row)]).tobytes())

@@ -93,12 +93,14 @@ class Example:
             None.
         line: where it begins in the source, from 1.
         id: what the source calls it, or None.
+        weight: how much it counts in the loss of a training, above 0.
     """
 
     item: Any
     label: Any
     line: int
     id: str | None
+    weight: float = 1.0
 
 
 def warn(text: str) -> None:

@@ -140,6 +140,8 @@ def as_list(items: Any, name: str, expected: str = "a list of sequences") -> Any
         fix = "Put it into a list." if isinstance(items, str | Iterator) else ""
         if isinstance(items, str) and os.path.isfile(items):
             fix = "It is the name of a file: read it with rekur.data.open_source and rekur.data.examples."
+        if hasattr(items, "toarray"):
+            fix = "A sparse matrix is read by its toarray()."
         if hasattr(items, "columns"):
             fix = "For texts, give one column. For one series in a row, give frame.to_numpy(); for frames, a list."
         raise InputError(describe(name, type(items).__name__, expected, fix))
@@ -166,6 +168,8 @@ def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None,
         [18446744073709551615]
     """
     no_list = isinstance(labels, str | bytes | Mapping | Set) or hasattr(labels, "columns")
+    if not no_list and hasattr(labels, "__array__") and not hasattr(labels, "__iter__"):
+        labels = as_array(labels, name)
     if no_list or not hasattr(labels, "__iter__") or getattr(labels, "ndim", 1) == 0:
         raise InputError(describe(name, type(labels).__name__, "a list of labels, one for each item"))
     if hasattr(labels, "detach"):

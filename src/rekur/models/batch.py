@@ -28,6 +28,7 @@ class Batch(NamedTuple):
         lengths: the real steps of each item, int64 (B,).
         targets: what a loss compares the outputs with, (B,) or (B, K), or padded (B, T, …) where there is an output at
             each step; None without a loss.
+        weights: how much each item counts in the loss, float32 (B,); None for 1.
 
     Example:
         >>> Batch.of(torch.tensor([[4, 5, 0]]), torch.tensor([2])).steps.shape
@@ -37,6 +38,7 @@ class Batch(NamedTuple):
     inputs: dict[str, Tensor]
     lengths: Tensor
     targets: Tensor | None = None
+    weights: Tensor | None = None
 
     @classmethod
     def of(cls, steps: Tensor, lengths: Tensor, targets: Tensor | None = None) -> Self:
@@ -55,7 +57,8 @@ class Batch(NamedTuple):
         padded = {name: collate(ragged, rows) for name, ragged in items.inputs.items()}
         lengths = next(lengths for _, lengths in padded.values())
         inputs = {name: torch.from_numpy(steps) for name, (steps, _) in padded.items()}
-        return cls(inputs, torch.from_numpy(lengths), _tensor(items.targets, rows) if targets else None)
+        weights = None if items.weights is None else torch.from_numpy(items.weights[rows].astype(np.float32))
+        return cls(inputs, torch.from_numpy(lengths), _tensor(items.targets, rows) if targets else None, weights)
 
     @property
     def steps(self) -> Tensor:
@@ -99,7 +102,7 @@ class ItemNetwork(nn.Module):
         if batch.targets is None or self.criterion is None:
             return outputs, None
         with torch.autocast(outputs.device.type, enabled=False):  # losses are summed in full precision
-            return outputs, self.criterion.loss(outputs.float(), batch.targets, batch.lengths)
+            return outputs, self.criterion.loss(outputs.float(), batch.targets, batch.lengths, batch.weights)
 
 
 def numbers_of_ends(network: nn.Module, first: str) -> dict[str, str]:

@@ -29,13 +29,16 @@ class Head(ABC):
     guess_name: ClassVar[str]
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean loss of outputs (B, K) in training.
 
         Args:
             outputs: float32.
             targets: as the target encoded them.
             lengths: the real steps of each item, which matter to a head of steps.
+            weights: how much each item counts, with a mean of 1 over all training items, (B,); None for 1.
         """
 
     @abstractmethod
@@ -79,13 +82,22 @@ class LabelHead(Head):
         self._in_training = None if weight is None else torch.tensor(weight, dtype=torch.float32)
         self._weight = np.ones(size) if self._in_training is None else self._in_training.double().numpy()
 
-    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean loss of outputs (B, K) for label numbers (B,), or flags (B, K)."""
         weight = None if self._in_training is None else self._in_training.to(outputs.device)
+        reduction = "mean" if weights is None else "none"
         if self.multi_label:
             smooth = targets * (1 - self.smoothing) + self.smoothing / 2
-            return functional.binary_cross_entropy_with_logits(outputs, smooth, weight=weight)
-        return functional.cross_entropy(outputs, targets, weight=weight, label_smoothing=self.smoothing)
+            each = functional.binary_cross_entropy_with_logits(outputs, smooth, weight=weight, reduction=reduction)
+            return each if weights is None else (each.mean(dim=1) * weights).mean()
+        smoothing = self.smoothing
+        each = functional.cross_entropy(outputs, targets, weight=weight, reduction=reduction, label_smoothing=smoothing)
+        if weights is None:
+            return each
+        total = len(targets) if weight is None else weight[targets].sum()  # as the mean without weights
+        return (each * weights).sum() / total
 
     def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Floats:
         """Return the loss of each item times its weight, without smoothing, and its weight, (N, 2)."""
@@ -118,9 +130,13 @@ class NumberHead(Head):
     def __init__(self, scale: float) -> None:
         self._scale = scale
 
-    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean squared error of outputs (B, 1) for numbers (B,)."""
-        return functional.mse_loss(outputs[:, 0], targets)
+        if weights is None:
+            return functional.mse_loss(outputs[:, 0], targets)
+        return ((outputs[:, 0] - targets).square() * weights).mean()
 
     def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Floats:
         """Return the squared error of each item, and the weight 1, (N, 2)."""
@@ -156,18 +172,22 @@ class StepsHead(Head):
     def __init__(self, head: Head) -> None:
         self.head = head
 
-    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean loss over the real steps.
 
         Args:
             outputs: padded (B, T, K), or those of the real steps alone, (R, K).
             targets: padded (B, T, …).
             lengths: the real steps of each item, (B,); None if outputs and targets are those of real steps alone.
+            weights: how much each item counts at each of its steps, (B,), or each of the real steps alone, (R,).
         """
         if lengths is None:
-            return self.head.loss(outputs, targets)
+            return self.head.loss(outputs, targets, weights=weights)
         real = torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]
-        return self.head.loss(outputs[real] if outputs.dim() == 3 else outputs, targets[real])
+        of_steps = None if weights is None else weights[:, None].expand(real.shape)[real]
+        return self.head.loss(outputs[real] if outputs.dim() == 3 else outputs, targets[real], weights=of_steps)
 
     def terms(self, outputs: Sequence[NDArray[Any]], targets: Ragged) -> Floats:
         """Return the summed loss of the steps of each item, and the sum of their weights, (N, 2).

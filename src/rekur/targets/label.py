@@ -95,6 +95,9 @@ class LabelTarget(Target):
             fix = "If such cells hold several, name what separates them: label_separator."
             warn(f"No item has more than one label, and a label is {joined!r}. {fix}")
         values = sorted(counts, key=lambda value: (str(type(value)), value))
+        if broken := [value for value in values if isinstance(value, float) and not value.is_integer()]:
+            fix = "Unknown label type: continuous. Learn numbers with rekur.Regressor, or give classes as text."
+            raise InputError(describe("labels", broken[0], "text, whole numbers, or True and False", fix))
         if len(values) < (1 if multi_label else 2):
             only = f"only the label {values[0]!r}" if values else "no labels"
             raise InputError(

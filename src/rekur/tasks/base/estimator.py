@@ -141,10 +141,10 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
             "task": self.task,
             "model": self.model_.spec.to_dict(),
             "targets": {"kind": self.target_.kind, **self.target_.to_dict()},
-            "options": self.get_params(deep=False),
+            "options": _with_text_keys(self.get_params(deep=False)),
             "columns": getattr(self, "columns_", {}),
             "training": {
-                "chosen": self.chosen_,
+                "chosen": _with_text_keys(self.chosen_),
                 "best_epoch": result.best_epoch,
                 "best_score": result.best_score if math.isfinite(result.best_score) else None,
                 "stopped": result.stopped,
@@ -170,3 +170,11 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
+
+
+def _with_text_keys(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options as JSON has them: the keys of a dict, such as labels, are text."""
+    return {
+        name: {str(key): inner for key, inner in value.items()} if isinstance(value, dict) else value
+        for name, value in options.items()
+    }

@@ -63,6 +63,8 @@ class ItemStages(Stages):
         if prior is None or not prior.resumed:
             target = self._learn_target(_of_rows(labels.values, chosen), features)
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen))
+        if (labels.weights != 1).any():
+            train_set.weights = labels.weights / labels.weights[chosen].mean()
         if valid is None:
             valid_set = dataclasses.replace(train_set, rows=np.flatnonzero(~chosen))
         else:

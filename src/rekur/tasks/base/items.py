@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
+from rekur.data.memory import plain_labels
+from rekur.errors import InputError, describe
 from rekur.features import Features, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rivals import Rival
 from rekur.targets import Target
+from rekur.targets.labels import weights_of
 from rekur.tasks.base import recipe
 from rekur.tasks.base.driver import Stages
 from rekur.tasks.base.early import check_model_size, check_options
@@ -44,6 +47,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         X_valid: Any = None,
         y_valid: Any = None,
@@ -54,6 +58,8 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         Args:
             X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes, or an array (N, T[, D]).
             y: one label each.
+            sample_weight: how much each item counts in the loss, (N,), 0 or more; an item of weight 0 is left out.
+                Metrics and the baseline count every other item once.
             X_valid: items to validate on; by default a share of the training items.
             y_valid: their labels.
             start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
@@ -67,6 +73,11 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         self.check_options()
         kind = None if self.kind == "auto" else self.kind
         corpus = Corpus.from_lists(X, y, kind=kind)
+        if y is None:
+            fix = "y should be a 1d array, such as ['good', 'bad']."
+            raise InputError(describe("y", None, "a list of labels, one for each item", fix))
+        if (weights := weights_of(sample_weight, len(plain_labels(y, "y")))) is not None:
+            corpus = corpus.weighted(weights)
         if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus, start_from=start_from)
         kind, channels = self.kind_of(corpus), corpus.channels

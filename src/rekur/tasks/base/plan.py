@@ -88,6 +88,8 @@ class Measure:
         """
         labels, contexts = items.labels_of(rows), items.contexts_of(rows)
         terms = self.head.terms(outputs, items.targets_of(rows))
+        if items.weights is not None:
+            terms = terms * items.weights[rows, None]
         if not self.target.per_step:
             return Measured(terms, self.target.records(outputs, labels, contexts), np.arange(len(rows)))
         each = zip(outputs, labels, contexts, strict=True)

@@ -6,12 +6,14 @@ Axes: N items, K classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
+from rekur import _check
 from rekur._options import documented
 from rekur.data import EncodedItems
 from rekur.data.memory import plain_labels
@@ -65,6 +67,8 @@ class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: 
         if self.class_weight == "balanced":
             frequency = targets.sum(axis=0) if self.multi_label else np.bincount(targets, minlength=count)
             weight = len(targets) / (count * np.maximum(frequency.astype(np.float64), 1.0))
+        elif self.class_weight is not None:
+            weight = _weights_of_classes(self.class_weight, target.output_names)
         smoothing = self.chosen_["label_smoothing"]
         return LabelHead(count, multi_label=self.multi_label, weight=weight, smoothing=smoothing)
 
@@ -110,3 +114,19 @@ class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: 
         truth = self.target_.true_labels(plain_labels(y, "y", count=len(predicted)), "y")
         right = [set(labels) == true_labels for labels, true_labels in zip(predicted, truth, strict=True)]
         return float(np.average(right, weights=weights_of(sample_weight, len(right))))
+
+
+def _weights_of_classes(weights: Any, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the weight of each class, (K,); 1 where none is set.
+
+    Args:
+        weights: label -> weight; JSON and the command line have labels as text.
+        names: the classes as text.
+
+    Raises:
+        InputError: a label was not seen in training.
+    """
+    by_name = {str(label): float(weight) for label, weight in weights.items()}
+    for label in by_name:
+        _check.choice("class_weight", label, names)
+    return np.array([by_name.get(name, 1.0) for name in names])

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rekur import _check
-from rekur._options import option, options
+from rekur._options import option, options, pairs
+from rekur.errors import InputError, describe
 from rekur.tasks.base.options import TOKEN_KINDS, ItemOptions
+
+
+def class_weights(text: str) -> str | dict[str, float]:
+    """Return ``balanced`` as it is, and the weights of labels as a dict.
+
+    Example:
+        >>> class_weights("spam=2,ham=0.5")
+        {'spam': 2.0, 'ham': 0.5}
+    """
+    if "=" not in text:
+        return text
+    try:
+        return {label: float(weight) for label, weight in pairs(text).items()}
+    except ValueError:
+        raise ValueError(f"got '{text}'; expected balanced, or weights of labels such as spam=2,ham=0.5.") from None
+
+
+def _check_class_weight(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        _check.choice(name, value, ("balanced",))
+        return
+    if not value:
+        raise InputError(describe(name, value, "'balanced', or a weight for one label or more"))
+    for label, weight in value.items():
+        _check.positive(f"{name} of {label!r}", weight)
 
 
 @options
@@ -43,12 +70,14 @@ class ClassifyOptions(ItemOptions):
         kinds=TOKEN_KINDS,
         check=partial(_check.number, low=0),
     )
-    class_weight: str | None = option(
+    class_weight: str | dict[Any, float] | None = option(
         "training",
-        "Weight classes by the inverse of their frequency.",
+        "Weight classes by the inverse of their frequency (balanced), or as given; others by 1.",
         default=None,
-        choices=("balanced",),
-        check=partial(_check.choice, allowed=("balanced",)),
+        details="In Python ``balanced``, or a dict of labels with their weights.",
+        parse=class_weights,
+        metavar="balanced|LABEL=WEIGHT,...",
+        check=_check_class_weight,
         search=None,
     )
     label_smoothing: float | None = option(
