@@ -56,7 +56,7 @@ class FeatureStream(ABC):
         return Encoded({"steps": self.push(event)})
 
     def finish(self) -> Encoded:
-        """Return the inputs of :meth:`pending` by name, and their context; no event follows."""
+        """Return the inputs of :meth:`pending` by name, and their context; changes nothing."""
         return Encoded({"steps": self.pending()})
 
     @abstractmethod

@@ -43,6 +43,7 @@ class LiveProgram:
         self._read: Any = self._live.read
         self._names = [slot.name for slot in engine.program.state]
         self._is_pooled = not engine.program.per_step
+        self._delay = engine.program.delay
         self._none = np.zeros((0, engine.program.output_size), np.float32)
 
     def advance(self, steps: Steps) -> Array:
@@ -61,6 +62,18 @@ class LiveProgram:
         if self._is_pooled:
             return np.asarray(self._read()[None])
         return np.asarray(self._live.finish())
+
+    def rest(self, pending: Steps) -> Array:
+        """Return the outputs (R, K) that follow if the sequence ends after these steps, which are forgotten again."""
+        if self._is_pooled:
+            return self.scores(pending)[None]
+        if not len(pending) and not self._delay:
+            return self._none
+        state = self._live.get_state()
+        try:
+            return np.concatenate([self._take(pending), self._live.finish()])
+        finally:
+            self._live.set_state(state)
 
     def scores(self, pending: Steps) -> Array:
         """Return the scores (K,) as if the sequence ended after these steps, which are forgotten again."""
@@ -108,6 +121,16 @@ class LiveTokens:
     def finish(self) -> Array:
         """Return nothing: no output is held back, (0, 1)."""
         return np.empty((0, 1), np.float32)
+
+    def rest(self, pending: Steps) -> Array:
+        """Return the log-probabilities of these tokens, (R, 1), which are forgotten again."""
+        if not len(pending):
+            return self.finish()
+        state = self.get_state()
+        try:
+            return self.advance(pending)
+        finally:
+            self.set_state(state)
 
     def get_state(self) -> list[Array]:
         """Return copies of the program's state and of the last token."""

@@ -77,6 +77,9 @@ class LiveOutputs(LiveSequence, Protocol):
     def finish(self) -> Array:
         """Return the outputs that were held back, (R, K): the sequence ends here."""
 
+    def rest(self, pending: Steps, /) -> Array:
+        """Return the outputs that would follow if the sequence ended after T >= 0 more steps, which are forgotten."""
+
 
 class Decoder(Protocol):
     """What a session needs of a target; a :class:`rekur.targets.Target` is one."""
@@ -106,8 +109,7 @@ class StepModel(Protocol):
         """A text that changes whenever the weights or the features do, such as a bundle's fingerprint."""
 
     def live(self) -> Any:
-        """Return a new sequence: a :class:`LiveSequence`, of a model with an output at every step one with
-        ``finish``."""
+        """Return a new sequence: a :class:`LiveSequence`, or :class:`LiveOutputs` with an output at every step."""
 
 
 class Session:
@@ -217,7 +219,12 @@ class Session:
             self._refuse()
         if self._is_short:
             return self._answer(self._live.scores(self._stream.pending()))
-        return self.fork().finish().final
+        encoded = self._stream.finish()
+        (steps,) = encoded.inputs.values()
+        outputs = self._live.rest(steps)
+        decoder = self._target.stream()
+        decoder.set_state(self._decoder.get_state())
+        return self._present([decoder.push(outputs, encoded.context), decoder.finish()])
 
     def reset(self) -> None:
         """Forget everything: the session is as it was when made."""
