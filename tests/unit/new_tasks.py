@@ -119,9 +119,11 @@ class ShareHead(Head):
 
     loss_name, guess_name = "log loss", "the mean share of the training items"
 
-    def loss(self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean loss of outputs (B, 1) for shares (B,)."""
-        return functional.binary_cross_entropy_with_logits(outputs[:, 0], targets)
+        return functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, weight=weights)
 
     def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
         """Return the loss of each item, and the weight 1, (N, 2)."""
