@@ -52,10 +52,10 @@ def test_spans_of_labels_that_the_scheme_does_not_allow_are_learned_as_they_are_
 
 
 def test_what_is_told() -> None:
-    assert TagsTarget.learn(BIO2).notes() == ["tags: BIO2: 2 of 2 spans begin with B-"]
-    numbers = "tags: none: tags are whole numbers and are taken as classes: 0, 1, 5"
+    assert TagsTarget.learn(BIO2).notes() == ["scheme of tags: BIO2: 2 of 2 spans begin with B-"]
+    numbers = "scheme of tags: none: tags are whole numbers and are taken as classes: 0, 1, 5"
     assert TagsTarget.learn([[0, 1, 5]]).notes() == [numbers]
-    assert TagsTarget.learn([["I-A", "O"]]).notes() == ["tags: BIO1 or IO: tags have I- and no B-"]
+    assert TagsTarget.learn([["I-A", "O"]]).notes() == ["scheme of tags: BIO1 or IO: tags have I- and no B-"]
 
 
 def test_the_best_tags_that_may_follow_each_other() -> None:

@@ -132,7 +132,7 @@ class TagsTarget(Target):
 
     def notes(self) -> list[str]:
         """Return a sentence with the scheme of the tags and what speaks for it."""
-        return [f"tags: {self.scheme_note}"]
+        return [f"scheme of tags: {self.scheme_note}"]
 
     @property
     def size(self) -> int:

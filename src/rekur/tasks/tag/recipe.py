@@ -41,8 +41,8 @@ _MANY_WORDS, _SOME_WORDS = 40_000, 8_000
 def _batch_size(facts: Facts) -> int:
     """A power of two from 8 to 128."""
     by_words = _WORDS_A_BATCH * facts.sentences / max(1, facts.words)
-    wanted = min(by_words, facts.sentences / _BATCHES_A_PASS)
-    return int(min(128, max(8, 2 ** round(math.log2(max(1.0, wanted))))))
+    batch = min(by_words, facts.sentences / _BATCHES_A_PASS)
+    return int(min(128, max(8, 2 ** round(math.log2(max(1.0, batch))))))
 
 
 def _epochs(facts: Facts) -> int:
