@@ -253,3 +253,91 @@ def test_bad_lists(
     done = cli("fit", "tag", "a.jsonl", *options, *SMALL, "--out", "m")
     assert done.code == 2
     assert f"rekur: {text}" in done.err
+
+
+RANGES = """\
+1\tVamos\tir\tVERB\t_\t_\t0\tdep\t_\t_
+2-3\tal\t_\t_\t_\t_\t_\t_\t_\t_
+2\ta\ta\tADP\t_\t_\t0\tdep\t_\t_
+3\tel\tel\tDET\t_\t_\t0\tdep\t_\t_
+3.1\tgran\t_\tADJ\t_\t_\t_\t_\t_\t_
+4\tmar\tmar\tNOUN\t_\t_\t0\tdep\t_\t_
+
+1\tAna\tAna\tPROPN\t_\t_\t0\tdep\t_\t_
+2\tbebe\tbeber\tVERB\t_\t_\t0\tdep\t_\t_
+
+"""
+
+
+def test_ranges_and_empty_nodes_are_no_words_and_told(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.conllu").write_text(RANGES, encoding="utf-8")
+    words = [word for word in replaced(SMALL, "--epochs", "1") if word != "--quiet"]
+    done = cli("fit", "tag", "a.conllu", "--label", "upos", *words, "--valid", "a.conllu", "--out", "m")
+    assert done.code == 0
+    assert "a.conllu: Left out, as they are no words: 1 multi-word range and 1 empty node.\n" in done.err
+    config = json.loads(Path("m/config.json").read_text(encoding="utf-8"))
+    assert config["targets"]["tags"] == ["ADP", "DET", "NOUN", "PROPN", "VERB"]
+    rows = [json.loads(line) for line in cli("predict", "m", "a.conllu", "--json").out.splitlines()]
+    assert [row["tokens"] for row in rows] == [["Vamos", "a", "el", "mar"], ["Ana", "bebe"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "note", "tags"),
+    [
+        (
+            "EU NNP I-MISC\nArt NNP B-MISC\nof IN O\n\nAda NNP I-PER\nLee NNP I-PER\n\n",
+            "BIO1: 3 of 3 spans begin with I-, or with B- after another of their label",
+            {"I-MISC", "B-MISC", "O", "I-PER"},
+        ),
+        ("Lyon X I-LOC\nest X O\n\nLa X I-ORG\nBanque X I-ORG\n\n", "BIO1 or IO: tags have I- and no B-", set()),
+        ("a X B-PER\nb X L-PER\nc X U-LOC\nd X O\n\na X O\n\n", "BILOU: tags have L- and U-", set()),
+        ("a X B-NAME\nb X M-NAME\nc X E-NAME\nd X O\n\na X O\n\n", "BMES: tags have M- and E-", set()),
+    ],
+)
+def test_schemes_are_told_and_tags_come_out_in_them(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, note: str, tags: set[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.conll").write_text(content, encoding="utf-8")
+    words = [word for word in replaced(SMALL, "--epochs", "40") if word != "--quiet"]
+    done = cli("fit", "tag", "a.conll", *words, "--valid", "a.conll", "--no-baseline", "--out", "m")
+    assert done.code == 0
+    assert f"scheme of tags: {note}\n" in done.err
+    said = {
+        tag for line in cli("predict", "m", "a.conll", "--json").out.splitlines() for tag in json.loads(line)["tags"]
+    }
+    read = {line.split(" ")[2] for line in content.splitlines() if line}
+    assert said <= read
+    assert tags <= read
+
+
+def test_a_tag_that_only_validation_has_is_told_and_counts_as_missed(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.conll").write_text("Ada B-PER\nleft O\n\nOslo O\n\n" * 4, encoding="utf-8")
+    Path("valid.conll").write_text("Ada B-PER\nleft O\n\nAcme B-ORG\nleft O\n\n", encoding="utf-8")
+    done = cli("fit", "tag", "train.conll", *SMALL, "--valid", "valid.conll", "--no-baseline", "--out", "m")
+    assert done.code == 0
+    assert "valid.conll, line 4: the tag 'B-ORG' (1 time) is not among those of training" in done.err
+    metrics = json.loads(Path("m/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["accuracy"] <= 0.75
+    assert metrics["entity_recall"] <= 0.5
+
+
+def test_numbers_as_tags_are_classes_and_told(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"tokens": ["Ada", "left", "Oslo"], "ner": [1, 0, 5]}, {"tokens": ["all", "fine"], "ner": [0, 0]}] * 4
+    write_lines(Path("a.jsonl"), rows)
+    words = [word for word in replaced(SMALL, "--epochs", "1") if word != "--quiet"]
+    done = cli(
+        "fit", "tag", "a.jsonl", "--text", "tokens", "--label", "ner", *words, "--valid", "a.jsonl", "--out", "m"
+    )
+    assert done.code == 0
+    assert "scheme of tags: none: tags are whole numbers and are taken as classes: 0, 1, 5\n" in done.err
+    row = json.loads(cli("predict", "m", "a.jsonl", "--json").out.splitlines()[0])
+    assert set(row) == {"item", "tokens", "tags", "probabilities"}
+    assert all(isinstance(tag, int) for tag in row["tags"])

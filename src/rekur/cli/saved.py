@@ -45,7 +45,7 @@ def corpus_of(
 
     read()
     place = f", {source.unit} {{line}}"
-    return Corpus(read, source.name, place, channels(source, chosen), chosen.kind)
+    return Corpus(read, source.name, place, channels(source, chosen), chosen.kind, source.notes)
 
 
 def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: bool) -> Columns:

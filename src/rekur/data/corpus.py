@@ -33,6 +33,7 @@ class Corpus:
         place: an example's place in messages, with ``{line}`` for where it begins.
         channels: names of the channels of a series, where they have any.
         kind: what an item is, ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
+        notes: returns sentences about the last whole pass.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Corpus:
         place: str = ", line {line}",
         channels: Sequence[str] | None = None,
         kind: str | None = None,
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         self._read, self._place, self._line, self._kind = read, place, 0, kind
+        self.notes = notes
         self.name, self.channels = name, channels
 
     @property

@@ -73,7 +73,11 @@ class ItemStages(Stages):
         return PreparedItems(
             features=features,
             target=target,
-            notes=[*target.notes(), *_notes(features, train_set, valid_set, held_out=valid is None)],
+            notes=[
+                *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
+                *target.notes(),
+                *_notes(features, train_set, valid_set, held_out=valid is None),
+            ],
             reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,
             valid=valid_set,
