@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,16 +162,30 @@ def test_a_causal_tagger_streams_what_is_final(cli: Run, tagged: dict[str, Path]
     assert shown[-1].startswith("end")
 
 
-@pytest.mark.parametrize("words", [("export", "--to", "onnx", "--out", "never")])
-def test_commands_that_cannot_run_a_tagger_yet_say_so(
-    cli: Run, taggers: dict[str, Path], words: tuple[str, ...]
-) -> None:
-    done = cli(words[0], taggers["conll"], *words[1:])
+def test_a_tagger_is_exported(cli: Run, taggers: dict[str, Path], tagged: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    done = cli("export", taggers["conll"], "--to", "onnx", "--out", tmp_path / "onnx", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["causal"], done.json["checked"]["difference"] < 1e-5) == (False, True)
+    features = rekur.load(taggers["conll"]).features_
+    item = json.dumps(features.transform(["Ada", "visited", "Oslo", "."]).tolist())
+    told = subprocess.run([sys.executable, tmp_path / "onnx" / "run.py", item], capture_output=True, check=True)
+    wanted = rekur.load(taggers["conll"]).predict([["Ada", "visited", "Oslo", "."]])
+    assert [json.loads(told.stdout)["tags"]] == wanted
+    done = cli("export", taggers["conll"], "--to", "c", "--out", tmp_path / "never")
     assert done.code == 2
-    assert done.err.strip() == (
-        f"rekur: bundle: got 'a model of the task tag'; expected one of another task, since `rekur {words[0]}` cannot "
-        f"run a preview yet. To use it: rekur predict {taggers['conll']} FILE"
-    )
+    assert done.err.startswith("rekur: program: got 'one that reads from the end'; expected a causal one.")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_causal_tagger_is_written_as_c(cli: Run, tagged: dict[str, Path], tmp_path: Path) -> None:
+    options = replaced(SMALL, "--epochs", "1")
+    assert cli("fit", "tag", tagged["conll"], *options, "--causal", "--out", tmp_path / "m").code == 0
+    done = cli("export", tmp_path / "m", "--to", "c", "--data", tagged["conll"], "--out", tmp_path / "c", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["per_step"], done.json["items"]) == (True, 120)
+    assert done.json["difference"] <= 1e-5
+    assert done.json["raw_input"] == "words are cut into columns by rekur.features; give rows of ids"
 
 
 def test_the_rival_stands_beside_the_tagger(cli: Run, taggers: dict[str, Path], tagged: dict[str, Path]) -> None:

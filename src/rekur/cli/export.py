@@ -12,7 +12,6 @@ import click
 from rekur.cli.export_c import to_c
 from rekur.cli.export_onnx import to_onnx
 from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, WHOLE, split_input, with_options
-from rekur.cli.preview import refuse_preview
 from rekur.errors import InputError, describe
 
 #: form -> what writes it
@@ -72,5 +71,4 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
                 value = " ".join(value) if isinstance(value, tuple) else value
                 expected, fix = "none with --to onnx", "Leave it out, or export --to c."
                 raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, fix))
-    refuse_preview(bundle, "export")
     FORMS[form](bundle, out=out, **values)
