@@ -10,6 +10,7 @@ import pytest
 
 from rekur._schemes import SCHEMES
 from rekur.errors import DataWarning, InputError
+from rekur.metrics import share_interval
 from rekur.targets import Tag, TagsTarget
 
 BIO2 = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
@@ -126,6 +127,20 @@ def test_scores_are_made_in_the_scheme_of_the_labels() -> None:
     assert report["accuracy_interval"][0] < 2 / 3 < report["accuracy_interval"][1]
     assert target.decides == "entity_f1"
     assert TagsTarget.learn([["N", "V"]]).decides == "accuracy"
+
+
+def test_the_interval_of_accuracy_is_about_that_of_as_many_tokens() -> None:
+    target, draw = TagsTarget.learn([["N", "V"]]), np.random.default_rng(0)
+    labels = [draw.choice(["N", "V"], 20).tolist() for _ in range(400)]
+    wrong = {"N": "V", "V": "N"}
+    rows = []
+    for label in labels:
+        tags = [wrong[tag] if draw.random() < 0.1 else tag for tag in label]
+        rows.append(target.record([Tag(tag, 1.0) for tag in tags], label))
+    report = target.report(np.stack(rows))
+    width = np.ptp(report["accuracy_interval"])
+    tokens = np.ptp(share_interval(report["accuracy"] * 8000, 8000))
+    assert 0.7 * tokens < width < 1.4 * tokens
 
 
 def test_no_item_has_no_records() -> None:

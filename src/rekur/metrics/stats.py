@@ -31,16 +31,22 @@ def share_interval(right: float, count: float) -> tuple[float, float]:
 
 
 def score_interval(
-    score: Callable[[NDArray[np.intp]], float], count: int, *, resamples: int = 100, seed: int = 0
+    score: Callable[[NDArray[np.intp]], float],
+    count: int,
+    *,
+    units: int | None = None,
+    resamples: int = 100,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return the 95 % interval of a score in [0, 1] that is not a share, such as F1, by :func:`share_interval`.
 
-    It is the interval of a share with the same variance, over N items or fewer. The variance of the score comes from
-    resampling the items. If the score is a share of items, the result is the interval of that share.
+    It is the interval of a share with the same variance, over as many units or fewer. The variance of the score comes
+    from resampling the items. If the score is a share of items, the result is the interval of that share.
 
     Args:
         score: item indices -> score.
         count: number of items N; at least 1.
+        units: number of what the score is a share of, such as all tokens of the items; N by default.
         resamples: number of resamples.
         seed: of the draws.
 
@@ -52,7 +58,7 @@ def score_interval(
     """
     value, random = score(np.arange(count)), np.random.default_rng(seed)
     varies = float(np.var([score(random.integers(0, count, count)) for _ in range(resamples)]))
-    as_good = min(count, max(1.0, value * (1 - value) / varies)) if varies else count
+    as_good = min(units or count, max(1.0, value * (1 - value) / varies)) if varies else count
     return share_interval(value * as_good, as_good)
 
 

@@ -14,8 +14,8 @@ from rekur.features.base import Features
 class OddItems:
     """Counts items that are empty or unknown, so that it is told how many predictions say nothing.
 
-    Text and symbols are unknown where a token is, and no token with a letter or digit is known; a series is empty
-    where all its values are missing.
+    Text and symbols are unknown where a token is, and no token with a letter or digit is known; words of which parts
+    are read are never unknown. A series is empty where all its values are missing.
 
     Args:
         features: what made the steps.
@@ -32,7 +32,8 @@ class OddItems:
     def __init__(self, features: Features) -> None:
         self.items = self.empty = self.unknown = 0
         self._known: Any = None  # token number -> whether it is a known word, letter or code
-        if features.is_discrete:
+        # of an unknown word, its parts are known
+        if features.is_discrete and len(getattr(features, "columns", ("word",))) == 1:
             names = getattr(features, "vocabulary_", None)
             words = [features.kind == "symbols" or any(map(str.isalnum, name)) for name in names or ()]
             self._known = np.array([False] * (UNKNOWN + 1) + words)

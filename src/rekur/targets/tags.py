@@ -284,7 +284,8 @@ class TagsTarget(Target):
             if name in ("accuracy", "entity_f1") and len(records):
                 hits, totals = ([RIGHT], [TOKENS]) if name == "accuracy" else ([HITS, HITS], [PREDICTED, TRUE])
                 share = _ratio(records[:, hits].sum(axis=1), records[:, totals].sum(axis=1))
-                scores[f"{name}_interval"] = score_interval(share, len(records))
+                units = int(records[:, TOKENS if name == "accuracy" else TRUE].sum())
+                scores[f"{name}_interval"] = score_interval(share, len(records), units=units)
         return scores
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
