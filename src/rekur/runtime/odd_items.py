@@ -14,8 +14,8 @@ from rekur.features.base import Features
 class OddItems:
     """Counts items that are empty or unknown, so that it is told how many predictions say nothing.
 
-    Text and symbols are unknown where a token is, and no token with a letter or digit is known; words of which parts
-    are read are never unknown. A series is empty where all its values are missing.
+    Text and symbols are unknown where a token is, and no token with a letter or digit is known; words that are
+    read with their parts are never unknown. A series is empty where all its values are missing.
 
     Args:
         features: what made the steps.
