@@ -257,3 +257,29 @@ def test_two_runs_in_one_folder(cli: Run, files: dict[str, Path], book: Path, tm
             child.kill()
             child.communicate()
     assert (out / "checkpoints" / "run.json").is_file()
+
+
+def test_a_run_that_starts_from_a_bundle_goes_on_without_it(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    """What the run took from the bundle is in its checkpoint: the bundle may be gone, and the result is the same."""
+    words = ("fit", "regress", files["walks"], "--series", "x", "--label", "wear", *SMALL, "--steps", "14")
+    assert cli(*words, "--out", tmp_path / "first", "--seed", "5", "--quiet").code == 0
+    done = cli(*words, "--from", tmp_path / "first", "--out", tmp_path / "whole")
+    assert done.code == 0
+    assert f"From {tmp_path / 'first'}: features and " in done.err
+    assert cli(*words, "--out", tmp_path / "fresh", "--quiet").code == 0
+    assert weights(tmp_path / "fresh") != weights(tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        interrupt_after(monkeypatch, 8)
+        stopped = cli(*words, "--from", tmp_path / "first", "--out", tmp_path / "m", "--quiet")
+    assert stopped.code == 130
+    shutil.rmtree(tmp_path / "first")
+    assert cli("resume", tmp_path / "m", "--quiet").code == 0
+    assert weights(tmp_path / "m") == weights(tmp_path / "whole")
+
+
+def test_a_bundle_to_start_from_that_is_none(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    words = ("fit", "classify", files["walks"], *WALKS, "--from", tmp_path / "none", "--out", tmp_path / "m")
+    done = cli(*words)
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert str(tmp_path / "none") in done.err
+    assert not (tmp_path / "m").exists()

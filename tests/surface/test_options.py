@@ -66,7 +66,10 @@ FILES = {"classify": "FILE", "regress": "FILE", "language": "FILE..."}
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
     "fit": "",
-    **{f"fit {task}": f"{FILES[task]} {' '.join(groups.values())} {OUTPUT}" for task, groups in TASK_OPTIONS.items()},
+    **{
+        f"fit {task}": f"{FILES[task]} {' '.join(groups.values())} --from {OUTPUT}"
+        for task, groups in TASK_OPTIONS.items()
+    },
     "tune": "",
     **{
         f"tune {task}": f"{FILES[task]} {' '.join(groups.values())} {SEARCH} {SEARCH_OUTPUT}"
@@ -134,6 +137,7 @@ def test_help_has_the_options_by_group(command_name: str, task: str) -> None:
     text = found.get_help(click.Context(found, info_name="rekur"))
     sections = dict(re.findall(r"^(\w+) options:\n((?:  .*\n?)+)", text, re.MULTILINE))
     groups = {**TASK_OPTIONS[task], "output": f"{OUTPUT} --help"}
+    groups["training"] += " --from"
     if command_name == "tune":
         groups = {**TASK_OPTIONS[task], "search": SEARCH, "output": f"{SEARCH_OUTPUT} --help"}
     assert list(sections) == [group.capitalize() for group in groups]

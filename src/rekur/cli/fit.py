@@ -12,6 +12,7 @@ from rekur.cli.copies import kept_copies
 from rekur.cli.fit_options import (
     FILES_OF,
     OUTPUT,
+    START_FROM,
     CatalogGroup,
     TaskCommand,
     make_request,
@@ -28,7 +29,7 @@ class _Fit(CatalogGroup):
 
     def make(self, row: Row) -> TaskCommand:
         text = sentences(f"{row.help}{' (preview)' if row.preview else ''}", row.options_class().fit_help)
-        return task_command(row, _fit, text, data=[FILES_OF[row.reads].valid], output=OUTPUT)
+        return task_command(row, _fit, text, data=[FILES_OF[row.reads].valid], training=[START_FROM], output=OUTPUT)
 
 
 @click.group("fit", cls=_Fit, subcommand_metavar="TASK ...")

@@ -55,6 +55,14 @@ OUTPUT = (
     JSON,
 )
 
+START_FROM = click.option(
+    "--from",
+    "start_from",
+    type=_FOLDER,
+    metavar="BUNDLE",
+    help="Start from a saved model: its features if their options are equal, and its weights where they fit.",
+)
+
 Decorator = Callable[..., Any]
 
 
@@ -191,7 +199,7 @@ def task_command(
         run: takes the row and the values of the command; returns the exit code.
         help: what the command does.
         data: options of the command that stand with the data.
-        more: further groups of options of the command.
+        more: group -> further options of the command, which stand at its end.
     """
     described, files = shell_options(row.options_class()), FILES_OF[row.reads]
     groups = {"": parameters(files.argument), "data": parameters(*files.columns, *data)}
@@ -199,7 +207,7 @@ def task_command(
         ours = [click_option(each) for each in described.values() if each.group == title]
         groups[title] = [*groups.get(title, []), *ours]
     for title, decorators in more.items():
-        groups[title] = parameters(*decorators)
+        groups[title] = [*groups.get(title, []), *parameters(*decorators)]
     return TaskCommand(row, groups, run, help)
 
 

@@ -30,6 +30,7 @@ class How:
         overwrite: replace a bundle or an unfinished run.
         quiet: show no progress.
         as_json: print the scores as JSON.
+        start_from: the bundle from which the training starts; a resumed run knows what it took from it.
         resume: go on from the newest checkpoint.
         accept_changed_data: although files are not what they were.
     """
@@ -38,6 +39,7 @@ class How:
     overwrite: bool
     quiet: bool
     as_json: bool
+    start_from: Path | None = None
     resume: bool = False
     accept_changed_data: bool = False
 
@@ -47,7 +49,7 @@ def take_how(values: dict[str, Any]) -> tuple[How, dict[str, Any]]:
     every, board = values.pop("checkpoint_every"), values.pop("tensorboard")
     if every is not None:
         _check.whole("checkpoint_every", every, low=1)
-    how = How(**{name: values.pop(name) for name in ("out", "overwrite", "quiet", "as_json")})
+    how = How(**{name: values.pop(name) for name in ("out", "overwrite", "quiet", "as_json", "start_from")})
     return how, {"every": every or 0, "board": None if board is None else str(board)}
 
 
@@ -90,6 +92,10 @@ def check_start(request: Request, how: How) -> Data | None:
     """
     check_folder(how, [*request.files, *request.valid])
     check_options(request)
+    if how.start_from is not None:
+        from rekur.runtime import read_bundle
+
+        read_bundle(how.start_from).refuse_program_alone()
     _history(request, how.out)
     return open_files(request)
 
@@ -128,7 +134,14 @@ def _train(request: Request, how: How, chief: bool, data: Data) -> tuple[Any, sa
     begun_at = checkpoints.last()
     try:
         reporter = _reporter(how.quiet or not chief)
-        task.fit_corpus(data.train, data.valid, reporter=reporter, history=history, checkpoints=checkpoints)
+        task.fit_corpus(
+            data.train,
+            data.valid,
+            reporter=reporter,
+            history=history,
+            checkpoints=checkpoints,
+            start_from=how.start_from,
+        )
         history.close()
         if chief:
             saved = _save(task, how, absolute, there)
