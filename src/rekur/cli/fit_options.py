@@ -97,8 +97,14 @@ def click_option(described: Option) -> click.Option:
     if described.choices:
         kind = click.Choice(described.choices)
     elif described.parse is not None:
-        kind = Parsed(described.metavar.lower() or "text", described.parse)
-    return click.Option([*described.flags(), described.name], type=kind, default=None, help=described.help)
+        kind = Parsed("text", described.parse)
+    return click.Option(
+        [*described.flags(), described.name],
+        type=kind,
+        default=None,
+        metavar=described.metavar or None,
+        help=described.help,
+    )
 
 
 def shell_options(options: type) -> dict[str, Option]:
