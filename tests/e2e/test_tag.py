@@ -14,6 +14,7 @@ import pytest
 
 import rekur
 from conftest import Run, replaced, write_lines
+from rekur.errors import InputError
 
 SMALL = ("--epochs", "12", "--hidden-size", "12", "--projection-size", "16", "--learning-rate", "0.01", "--quiet")
 PEOPLE, PLACES = ("Ada", "Emile", "Mary", "Otto"), ("Oslo", "Lyon", "Turku", "Bern")
@@ -175,6 +176,39 @@ def test_a_tagger_is_exported(cli: Run, taggers: dict[str, Path], tagged: dict[s
     done = cli("export", taggers["conll"], "--to", "c", "--out", tmp_path / "never")
     assert done.code == 2
     assert done.err.startswith("rekur: program: got 'one that reads from the end'; expected a causal one.")
+
+
+def test_a_tag_that_waits_for_later_words(cli: Run, tmp_path: Path) -> None:
+    """Tags that depend on the next word alone are found with a look-ahead of one word; live they come one word late."""
+    rng = random.Random(0)
+    sentences = [rng.choices(["Ada", "Oslo", "left", "the"], k=rng.randint(2, 7)) for _ in range(160)]
+    tags = [["name" if after in ("Ada", "Oslo") else "other" for after in [*words[1:], ""]] for words in sentences]
+    model = rekur.Tagger(epochs=12, hidden_size=12, bidirectional=False, look_ahead=1, seed=0).fit(sentences, tags)
+    model.save(tmp_path / "m")
+    saved: Any = rekur.load(tmp_path / "m")
+    assert saved.evaluate(sentences, tags)["accuracy"] > 0.98
+    session = saved.stream()
+    for words, wanted in zip(sentences[:10], saved.predict(sentences[:10]), strict=True):
+        session.reset()
+        finals = [session.push([word]).final for word in words]
+        assert [final and final["tokens"] for final in finals] == [None, *([word] for word in words[:-1])]
+        finals = [*finals[1:], session.finish().final]
+        assert [tag for final in finals for tag in final["tags"]] == wanted
+    with pytest.raises(InputError) as error:
+        rekur.Tagger(look_ahead=1).fit(sentences, tags)
+    assert str(error.value) == (
+        "look_ahead: got 1; expected 0 with bidirectional=True, which sees every later step. "
+        "Say bidirectional=False (--causal), or leave it out."
+    )
+    rows = [{"tokens": words, "tags": row} for words, row in zip(sentences, tags, strict=True)]
+    data = write_lines(tmp_path / "a.jsonl", rows)
+    columns = ("--text", "tokens", "--label", "tags")
+    done = cli("check", tmp_path / "m", data, *columns, "--json")
+    assert (done.code, done.json["holds"]) == (0, True), done.err
+    options = replaced(SMALL, "--epochs", "1")
+    other = ("--causal", "--look-ahead", "2", "--out", tmp_path / "other")
+    done = cli("fit", "tag", data, *columns, *options, *other)
+    assert done.code == 0, done.err
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

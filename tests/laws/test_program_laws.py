@@ -267,18 +267,23 @@ def stepped(columns: tuple[int, ...], **options: Any) -> Steps:
     num_layers=st.integers(1, 2),
     residual=st.booleans(),
     norm=st.booleans(),
+    look_ahead=st.integers(0, 3),
 )
 def test_a_network_with_an_output_at_every_step(columns: tuple[int, ...], **options: Any) -> None:
     options["residual"] = options["residual"] and options["num_layers"] > 1
+    options["look_ahead"] *= not options["bidirectional"]
     network = stepped(columns, **options, embedding_size=7, part_size=3, dropout=0.2, token_dropout=0.2)
     program, weights = lower(network)
     assert (program.task, program.per_step, program.causal) == ("tag", True, not options["bidirectional"])
+    assert program.delay == options["look_ahead"]
     assert Program.from_json(program.to_json()) == program
     sequences = draw_sequences(program, [5, 0, 12, 1])
+    padding = np.nan if sequences[0].dtype == np.float32 else 1
     for x, outputs in zip(sequences, Engine(program, weights).run(sequences), strict=True):
+        padded = np.concatenate([x, np.full((2, *x.shape[1:]), padding, x.dtype)])
         with torch.no_grad():
-            encoded = network.encoder(torch.from_numpy(x)[None], torch.tensor([len(x)])) if len(x) else None
-            wanted = np.zeros((0, 3)) if encoded is None else network.head(encoded)[0].numpy()
+            encoded = network.encoder(torch.from_numpy(padded)[None], torch.tensor([len(x)]))
+            wanted = network.head(encoded)[0, : len(x)].numpy()
         np.testing.assert_allclose(outputs, wanted, atol=CLOSE, rtol=CLOSE)
 
 

@@ -83,7 +83,12 @@ def lower_encoder(building: Builder, encoder: Encoder) -> str:
         register = building.add(Op("activation", (written,), "projection.relu", building.ops[-1].size, options=options))
     if encoder.conv is not None:
         register = _conv(building, register, encoder.conv)
-    return _stack(building, register, encoder.recurrent)
+    register = _stack(building, register, encoder.recurrent)
+    steps = encoder.spec.look_ahead
+    if not steps:
+        return register
+    state = {"seen": building.remember("ahead.seen", (1,), "int64")}
+    return building.add(Op("shift", (register,), "ahead", encoder.output_size, state=state, options={"steps": steps}))
 
 
 def _columns(building: Builder, embedding: ColumnEmbedding, spec: EncoderSpec) -> str:

@@ -72,9 +72,11 @@ class ColumnEmbedding(nn.Module):
 
 
 class Encoder(nn.Module):
-    r"""Embed ids or take rows of numbers, convolve, recur.
+    r"""Embed ids or take rows of numbers, convolve, recur; with a look-ahead k the output of t is that of t + k.
 
-    .. math:: y = \mathrm{recur}(\mathrm{conv}(\max(0, W\,\mathrm{embed}(x) + b)))
+    .. math:: y_t = \mathrm{recur}(\mathrm{conv}(\max(0, W\,\mathrm{embed}(x) + b)))_{t+k}
+
+    A look-ahead reads the input on as k steps of zeros.
 
     Args:
         spec: the specification.
@@ -124,6 +126,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the outputs (B, T, O) for ids (B, T, C) or rows of numbers (B, T, D) of lengths (B,)."""
         spec = self.spec
+        if spec.look_ahead:
+            x, lengths = _read_on(x, lengths, spec.look_ahead)
         if self.embedding is not None:
             x = self.embedding(x)
         x = locked_dropout(x, spec.input_dropout, training=self.training)
@@ -132,7 +136,14 @@ class Encoder(nn.Module):
         if self.conv is not None:
             x = functional.relu(self.conv(x))
         output: Tensor = self.recurrent(x, lengths=lengths).output
-        return output
+        return output[:, spec.look_ahead :]
+
+
+def _read_on(x: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Return sequences (B, T, …) with zeros behind their ends, and lengths with as many steps more."""
+    x = functional.pad(x, (0, 0, 0, steps))
+    real = torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+    return torch.where(real.unsqueeze(-1), x, x.new_zeros(())), lengths + steps
 
 
 def make_spec_cell(spec: EncoderSpec, input_size: int) -> Cell:

@@ -6,7 +6,10 @@ import dataclasses
 from typing import Any, Self
 
 from rekur import _check
-from rekur.errors import InputError
+from rekur.errors import InputError, describe
+
+#: most steps of a look-ahead
+MOST_LOOK_AHEAD = 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class EncoderSpec:
         part_size: size of the vector of an id of every other column, such as a suffix; 1 or more.
         projection_size: size of a layer with a rectifier between embedding and recurrence; 0 for none.
         kernel_size: width in steps of a causal convolution before the recurrent layers; 0 for no convolution.
+        look_ahead: later steps that an output has seen; live it comes as many steps late. 0 with ``bidirectional``.
         token_dropout: of an id of the first column, which is read as unknown.
         input_dropout: of a feature, for a whole sequence.
         dropout: of a value between layers.
@@ -44,6 +48,7 @@ class EncoderSpec:
     part_size: int = 32
     projection_size: int = 0
     kernel_size: int = 0
+    look_ahead: int = 0
     token_dropout: float = 0.0
     input_dropout: float = 0.0
     dropout: float = 0.0
@@ -64,6 +69,11 @@ class EncoderSpec:
         for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         _check.steps_seen("kernel_size", self.kernel_size, low=0)
+        _check.whole("look_ahead", self.look_ahead, low=0, high=MOST_LOOK_AHEAD)
+        if self.look_ahead and self.bidirectional:
+            expected = "0 with bidirectional=True, which sees every later step"
+            fix = "Say bidirectional=False (--causal), or leave it out."
+            raise InputError(describe("look_ahead", self.look_ahead, expected, fix))
         for name in ("bidirectional", "residual", "norm"):
             _check.flag(name, getattr(self, name))
 

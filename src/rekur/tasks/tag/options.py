@@ -116,6 +116,12 @@ class TagOptions(SharedOptions):
         group="model",
         help="Steps that a causal convolution before the recurrent layers sees; 0 for none.",
     )
+    look_ahead: int = option(
+        default=0,
+        group="model",
+        help="Later words that a tag waits for; live it comes as many words late. Needs a model that reads forward.",
+        search=None,
+    )
     token_dropout: float | None = option(
         default=None,
         group="model",
