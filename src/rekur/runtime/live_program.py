@@ -48,14 +48,11 @@ class LiveProgram:
 
     def advance(self, steps: Steps) -> Array:
         """Take the steps (T,), (T, C) or (T, D); return the certain outputs (R, K), none of a pooled program."""
-        if not self._is_pooled:
-            outputs: Array = self._take(steps)
-            return outputs
-        if len(steps) > _SHORT:
+        if self._is_pooled and len(steps) > _SHORT:
             self.set_state(self._engine.advance(steps, self.get_state()))
-        else:
-            self._take(steps)
-        return self._none
+            return self._none
+        outputs: Array = self._take(steps)
+        return outputs
 
     def finish(self) -> Array:
         """Return the outputs that follow if the sequence ends here, (R, K)."""

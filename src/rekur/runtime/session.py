@@ -140,8 +140,8 @@ class Session:
         self._begin = self._live.get_state()
         self._stream: FeatureStream
         self._steps: int
-        self._torn: bool
-        self._ended: bool
+        #: why no event is taken: ``torn`` by an interrupt in the model, or ``ended``
+        self._closed: str
         self.reset()
         #: one row of outputs at the end decides, without a context: no copy is needed for the tentative piece
         self._is_short = not target.per_step and type(self._stream).encode is FeatureStream.encode
@@ -159,17 +159,17 @@ class Session:
             InputError: the event is not of the kind that the features take, and the session is as it was before; or
                 the sequence has ended.
         """
-        if self._torn or self._ended:
+        if self._closed:
             self._refuse()
         if not self._is_short:
             return Update(self.advance(event), self.prediction())
         stream, live = self._stream, self._live
         steps = stream.push(event)
         if count := len(steps):
-            self._torn = True
+            self._closed = "torn"
             live.advance(steps)
             self._steps += count
-            self._torn = False
+            self._closed = ""
         return Update(None, self._answer(live.scores(stream.pending())))
 
     def advance(self, event: Any) -> Any:
@@ -178,17 +178,17 @@ class Session:
         Raises:
             InputError: as for :meth:`push`.
         """
-        if self._torn or self._ended:
+        if self._closed:
             self._refuse()
         encoded = self._stream.encode(event)
         (steps,) = encoded.inputs.values()
         if self._is_short and not len(steps):
             return None
-        self._torn = True  # an interrupt in the model would leave the features one event ahead of it
+        self._closed = "torn"  # an interrupt in the model would leave the features one event ahead of it
         outputs = self._live.advance(steps)
         self._steps += len(steps)
         final = None if self._is_short else self._present([self._decoder.push(outputs, encoded.context)])
-        self._torn = False
+        self._closed = ""
         return final
 
     def finish(self) -> Update:
@@ -197,9 +197,9 @@ class Session:
         Raises:
             InputError: the sequence has ended already.
         """
-        if self._torn or self._ended:
+        if self._closed:
             self._refuse()
-        self._torn = True
+        self._closed = "torn"
         if self._is_short:
             steps = self._stream.pending()
             self._live.advance(steps)
@@ -210,12 +210,12 @@ class Session:
             outputs = np.concatenate([self._live.advance(steps), self._live.finish()])
             final = self._present([self._decoder.push(outputs, encoded.context), self._decoder.finish()])
         self._steps += len(steps)
-        self._torn, self._ended = False, True
+        self._closed = "ended"
         return Update(final, None)
 
     def prediction(self) -> Any:
         """Return what :meth:`finish` would add; of a model with one prediction an item, the prediction so far."""
-        if self._torn or self._ended:
+        if self._closed:
             self._refuse()
         if self._is_short:
             return self._answer(self._live.scores(self._stream.pending()))
@@ -231,7 +231,7 @@ class Session:
         self._live.set_state(self._begin)
         self._stream, self._decoder = self._features.stream(), self._target.stream()
         self._steps = 0
-        self._torn = self._ended = False
+        self._closed = ""
 
     def fork(self) -> Self:
         """Return a second session that goes on from here; neither is influenced by the other."""
@@ -262,7 +262,7 @@ class Session:
         Raises:
             InputError: the sequence has ended.
         """
-        if self._torn or self._ended:
+        if self._closed:
             self._refuse()
         fields = {"fingerprint": self._model.fingerprint, "steps": self._steps, "stream": self._stream.get_state()}
         return write_state({**fields, "target": self._decoder.get_state()}, self._live.get_state())
@@ -296,7 +296,7 @@ class Session:
                 raise refusal("a state of another target", "that of this target", FRESH) from error
         live.set_state(state)
         self._live, self._stream, self._decoder, self._steps = live, stream, decoder, steps
-        self._torn = self._ended = False
+        self._closed = ""
 
     @classmethod
     def restore(cls, data: bytes, model: StepModel, features: Features, target: Decoder) -> Self:
@@ -318,7 +318,7 @@ class Session:
         return self._target.present(self._target.join([piece for piece, _ in pieces]), context)
 
     def _refuse(self) -> None:
-        if self._torn:
+        if self._closed == "torn":
             expected = "reset(), or set_state() with a state from before it"
             raise InputError(describe("session", "a push that was cut short", expected))
         raise InputError("session: got a call after finish(); expected reset(), which begins another sequence.")
