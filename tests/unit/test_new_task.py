@@ -148,6 +148,20 @@ def test_resume(task: str, cli: Run, data: dict[str, Path], tmp_path: Path) -> N
 
 
 @TASKS
+def test_a_training_starts_from_a_bundle(
+    task: str, bundle: Path, cli: Run, data: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("fit", task, data[task], *COLUMNS, "--out", tmp_path / "run", *SMALL[:-1])
+    done = cli(*words, "--from", bundle)
+    assert done.code == 0, done.err
+    assert f"{bundle}: " in done.err
+    assert "weights taken" in done.err
+    absent = cli(*words, "--overwrite", "--from", tmp_path / "none")
+    assert (absent.code, absent.out) == (2, "")
+    assert str(tmp_path / "none") in absent.err
+
+
+@TASKS
 def test_tune(task: str, cli: Run, data: dict[str, Path], tmp_path: Path) -> None:
     words = ("tune", task, data[task], *COLUMNS, "--trials", "2", "--out", tmp_path / "search", "--epochs", "1")
     done = cli(*words, "--space", "hidden_size=4,6", "--quiet")

@@ -53,16 +53,16 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "## Use",
         "",
         "```sh",
-        *_uses(name, task, live),
+        *_uses(name, config["targets"]["kind"], live),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _uses(name: str, task: str, live: bool) -> list[str]:
-    """Return the commands that a person tries first."""
-    if task == "language":
+def _uses(name: str, kind: str, live: bool) -> list[str]:
+    """Return the commands that a person tries first, by the kind of the target."""
+    if kind == "next":
         return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
     return [
         f"rekur predict {name} FILE",
