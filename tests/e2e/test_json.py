@@ -86,3 +86,21 @@ def test_quantize(
     )
     assert not missing(keys, told)
     assert (told["score"], told["unit"]) == (score, unit)
+
+
+def test_evaluate_says_where_a_rival_is_not_kept(
+    cli: Run, bundles: dict[str, Path], files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, file, columns = CASES["wear"]
+    words = ("evaluate", bundles["wear"], files[file], *columns, "--json")
+    kept = cli(*words)
+    assert (kept.err, kept.json["rival"]["name"]) == ("", "summary statistics + ridge regression")
+    monkeypatch.setattr("rekur.runtime.rivals.MOST_BYTES", 10)
+    fit = ("fit", "regress", files[file], *columns, "--hidden-size", "4", "--epochs", "1", "--quiet")
+    assert cli(*fit, "--out", tmp_path / "m").code == 0
+    other = cli("evaluate", tmp_path / "m", *words[2:])
+    assert "rival" not in other.json
+    told = (
+        "summary statistics + ridge regression, whose validation scores the bundle has, is not kept in it: not scored."
+    )
+    assert other.err == f"{told}\n"

@@ -89,17 +89,36 @@ def test_a_language_model_says_and_writes_what_it_did(path: Path) -> None:
         assert model.generate(answers["prompt"], max_tokens=20, **options)[0].text == answers[drawn]
 
 
-@pytest.mark.parametrize("folder", sorted(HERE.glob("v*/killed")), ids=lambda path: path.parent.name)
-def test_a_training_that_an_earlier_version_began_is_refused_by_its_format(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the copy of a killed training beside its data, in the current folder."""
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(folder, tmp_path / "killed")
     shutil.copy(folder.with_suffix(".csv"), tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    return Path(shutil.copytree(folder, tmp_path / "killed"))
+
+
+@pytest.mark.parametrize("version", ["v2"])
+def test_a_training_that_was_killed_goes_on(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed = copied(HERE / version / "killed", tmp_path, monkeypatch)
+    assert main(["resume", "killed"]) == 0
+    assert "Going on after step" in capfd.readouterr().err
+    rekur.load(killed)
+
+
+@pytest.mark.parametrize("version", ["v1"])
+def test_a_training_that_an_earlier_version_began_is_refused_by_its_format(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed = copied(HERE / version / "killed", tmp_path, monkeypatch)
+    before = sorted(killed.rglob("*"))
     assert main(["resume", "killed"]) == 2
     told = capfd.readouterr().err.splitlines()[-1]
     assert "got a checkpoint of format 1, by Rekur" in told
     assert told.endswith("Resume with the version that began the run, or begin anew.")
     assert [path for path in before if not path.exists()] == []
+
+
+def test_every_killed_training_is_tried() -> None:
+    assert {folder.parent.name for folder in HERE.glob("v*/killed")} == {"v1", "v2"}
