@@ -187,15 +187,11 @@ def test_outputs_of_a_model_that_diverged() -> None:
         ([["O", 0.5]], "item 1, tag 2: got 0.5; expected a text of one character or more, or a whole number."),
         ([["O", 1]], "labels: got tags of the types int and str; expected tags of one type: text or whole numbers."),
         (
-            [["O", "O"], []],
+            [["O", "O"], ["O"]],
             "labels: got only the tag 'O' in 2 training examples; expected at least two different ones. "
             "Choose another label column.",
         ),
-        (
-            [[]],
-            "labels: got no tags in 1 training example; expected at least two different ones. "
-            "Choose another label column.",
-        ),
+        ([["O"], []], "item 2: got a sentence without words; expected one word or more. Take the sentence out."),
     ],
 )
 def test_labels_that_teach_nothing(labels: list[Any], text: str) -> None:

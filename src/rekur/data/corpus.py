@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
+from rekur._numbers import counted
 from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
@@ -150,8 +151,18 @@ class Corpus:
         labels = (
             [None] * len(items) if y is None else plain_labels(y, name.replace("X", "y"), count=len(items), items=name)
         )
+        if kind == "words" and y is not None:
+            _check_counts(items, labels, name)
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name, "[{line}]", named, kind)
+
+
+def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str) -> None:
+    """Raise unless each sentence has as many tags as words."""
+    for row, (words, tags) in enumerate(zip(items, labels, strict=True)):
+        if isinstance(tags, list | tuple) and len(tags) != len(words):
+            got = f"{counted(len(words), 'word')} and {counted(len(tags), 'tag')}"
+            raise InputError(f"{name}[{row}]: got {got}; expected one tag a word.")
 
 
 class _Items:

@@ -99,10 +99,13 @@ class TagsTarget(Target):
         """Return the target that training labels teach; the scheme of entity tags is detected and told.
 
         Raises:
-            InputError: a label is no list of tags, tags have several types, there are fewer than two different ones,
-                or they mark spans in no way that is known.
+            InputError: a label is no list of tags, tags have several types or mark spans in an unknown way, or there
+                are fewer than two different ones.
         """
         rows = [tags_of(label, place_of(row) if place_of else "label") for row, label in enumerate(labels)]
+        if place_of is not None and [] in rows:
+            text = "got a sentence without words; expected one word or more. Take the sentence out."
+            raise InputError(f"{place_of(rows.index([]))}: {text}")
         types = {type(tag).__name__ for tags in rows for tag in tags}
         if len(types) > 1:
             expected = "tags of one type: text or whole numbers"

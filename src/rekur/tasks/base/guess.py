@@ -94,7 +94,7 @@ def guess_of_items(measure: Measure, measured: Measured, train_set: EncodedItems
         return np.broadcast_to(guess, (len(items), len(guess)))
 
     def losses(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(terms[:, 0] / terms[:, 1].mean())
+        return np.asarray(terms[:, 0] / (terms[:, 1].mean() or 1.0))
 
     by_guess = measure.of_outputs(guessed(valid_set), valid_set, valid_set.rows)
     more_hits, decides = False, target.decides

@@ -46,8 +46,9 @@ class Measured(NamedTuple):
 
     @property
     def loss(self) -> float:
-        """The mean loss."""
-        return float(self.terms[:, 0].sum() / self.terms[:, 1].sum())
+        """The mean loss; 0 where no term has a weight."""
+        weight = float(self.terms[:, 1].sum())
+        return float(self.terms[:, 0].sum()) / weight if weight else 0.0
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[Ints, Measured]]) -> Measured:

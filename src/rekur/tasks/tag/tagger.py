@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar, Self, cast
 
-import numpy as np
-
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
-from rekur.data.memory import plain_labels
 from rekur.features import Features, WordFeatures
+from rekur.metrics.spans import RIGHT, TOKENS
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
 from rekur.models.heads import Head
 from rekur.models.tagger import TagsHead
 from rekur.runtime.rivals import FrequentTags, Rival
 from rekur.targets import TagsTarget, Target
+from rekur.targets.labels import weights_of
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.base.items import ItemEstimator
 from rekur.tasks.base.task import Monitor
@@ -133,11 +132,12 @@ class Tagger(TagOptions, ItemEstimator):
             y: their tags, as for ``fit``; one that training lacks counts as missed.
             sample_weight: weights of the sentences, (N,).
         """
-        predicted = self.predict(X)
-        truth = [list(label) for label in plain_labels(y, "y", count=len(predicted))]
-        weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        right = [sum(a == b for a, b in zip(*pair, strict=True)) for pair in zip(predicted, truth, strict=True)]
-        return float(weights @ right / (weights @ [len(label) for label in truth]))
+        records = self.records_of(Corpus.from_lists(X, y, kind=self.kind))
+        weights = weights_of(sample_weight, len(records))
+        right, words = records[:, RIGHT], records[:, TOKENS]
+        if weights is None:
+            return float(right.sum() / words.sum())
+        return float(weights @ right / (weights @ words))
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build_tagger(TaggerSpec.from_dict(spec))

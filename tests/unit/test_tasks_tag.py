@@ -1,0 +1,137 @@
+"""Taggers in Python: what they learn and say, messages, options left open, and their rival."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import rekur
+from rekur import Tagger
+from rekur.data import EncodedItems, Ragged
+from rekur.errors import InputError, NotStreamableError
+from rekur.runtime.rivals import FrequentTags
+from rekur.targets import TagsTarget
+from rekur.tasks.tag import recipe
+
+SENTENCES = [["Ada", "left", "Oslo"], ["Oslo", "is", "fine"], ["Ada", "is", "fine"], ["fine"]] * 6
+TAGS = [["B-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["B-PER", "O", "O"], ["O"]] * 6
+SMALL: dict[str, Any] = {"hidden_size": 8, "projection_size": 16, "learning_rate": 0.02, "epochs": 30, "dropout": 0.0}
+SMALL |= {"token_dropout": 0.0, "input_dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return Tagger(**SMALL).fit(SENTENCES, TAGS, X_valid=SENTENCES[:4], y_valid=TAGS[:4])
+
+
+def test_a_tagger_learns_and_is_scored(tagger: Tagger) -> None:
+    assert tagger.predict(SENTENCES[:4]) == TAGS[:4]
+    assert tagger.score(SENTENCES, TAGS) == tagger.evaluate(SENTENCES, TAGS)["accuracy"] == 1.0
+    wrong = [["O"] * len(tags) for tags in TAGS[:2]]
+    assert tagger.score(SENTENCES[:2], wrong) == pytest.approx(3 / 6)
+    assert tagger.score(SENTENCES[:2], wrong, sample_weight=[1, 0]) == pytest.approx(1 / 3)
+    (presented,) = tagger.present([["Ada", "left"]])
+    assert [span["text"] for span in presented["spans"]] == ["Ada"]
+    assert tagger.predict([[]]) == [[]]
+
+
+def test_saved_is_loaded(tagger: Tagger, tmp_path: Path) -> None:
+    folder = tagger.save(tmp_path / "m")
+    for model in (rekur.load(folder), rekur.tasks.load(folder)):
+        assert model.predict(SENTENCES[:4]) == TAGS[:4]
+        assert model.evaluate(SENTENCES, TAGS)["entity_f1_strict"] == 1.0
+    assert repr(clone(tagger)) == repr(tagger)
+
+
+def test_only_a_causal_tagger_runs_live(tagger: Tagger) -> None:
+    with pytest.raises(NotStreamableError, match="rekur fit tag --causal"):
+        tagger.stream()
+    causal = Tagger(**SMALL | {"epochs": 1}, bidirectional=False, baseline=False).fit(SENTENCES, TAGS)
+    assert causal.target_.exact is False
+    assert causal.stream().push("Ada").final["tokens"] == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "tags", "text"),
+    [
+        (["a b"], [["O", "O"]], "X[0]: got 'a b'; expected a list of words. Cut it into words"),
+        ([["a", "b"]], [["O"]], "X[0]: got 2 words and 1 tag; expected one tag a word."),
+        ([["a"], []], [["O"], []], "X[1]: got a sentence without words; expected one word or more. Take the sentence"),
+        ([["a"], ["b"]], [["O"], ["O"]], "labels: got only the tag 'O' in 2 training examples; expected at least two"),
+        ([["a"], ["b"]], ["O", "B"], "X[0]: got 'O'; expected a list of tags, one a word."),
+        ([["a"], ["b"]], [["O"]], "y: got 1 labels; expected one for each of the 2 items in X."),
+    ],
+)
+def test_sentences_that_cannot_be_learned_from(sentences: Any, tags: Any, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Tagger(epochs=1).fit(sentences, tags)
+    assert str(caught.value).startswith(text)
+
+
+def test_sentences_that_cannot_be_scored(tagger: Tagger) -> None:
+    for score in (tagger.score, tagger.evaluate):
+        with pytest.raises(InputError) as caught:
+            score([["a", "b"]], [["O"]])
+        assert str(caught.value) == "X[0]: got 2 words and 1 tag; expected one tag a word."
+    with pytest.raises(
+        InputError, match=r"^X\[1\]: tag: got 'Q-X'; expected 'O' or a label behind B-, I-, as in BIO2\."
+    ):
+        tagger.evaluate([["a"], ["b"]], [["O"], ["Q-X"]])
+
+
+def test_validation_whose_tags_training_lacks(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="is not among those of training"):
+        model = Tagger(**SMALL | {"epochs": 1}, baseline=False).fit(
+            SENTENCES, TAGS, X_valid=[["a"]], y_valid=[["B-ORG"]]
+        )
+    assert model.metrics_["accuracy"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("feature_options", {"prefix": 1}, "feature option: got 'prefix'; expected one of 'fold_case', "),
+        ("feature_options", {"prefixes": 9}, "prefixes: got 9; expected a whole number in [0, 8]."),
+        ("token_dropout", 1.0, "token_dropout: got 1.0; expected a number in [0, 1)."),
+        ("part_size", 0, "part_size: got 0; expected a whole number of 1 or more."),
+        ("projection_size", -1, "projection_size: got -1; expected a whole number of 0 or more."),
+        ("bidirectional", 1, "bidirectional: got 1; expected True or False."),
+    ],
+)
+def test_options_out_of_range(option: str, value: Any, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Tagger(**{option: value}).fit(SENTENCES, TAGS)
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "words", "batch_size", "epochs", "hidden_size"),
+    [(12_544, 204_577, 64, 7, 192), (3_394, 62_730, 64, 22, 192), (100, 900, 8, 60, 96), (1, 1, 8, 60, 96)],
+)
+def test_options_left_open(sentences: int, words: int, batch_size: int, epochs: int, hidden_size: int) -> None:
+    facts = recipe.Facts(sentences, words)
+    chosen = recipe.fill({"batch_size": None, "epochs": None, "hidden_size": None, "dropout": 0.1}, facts)
+    assert chosen == {"batch_size": batch_size, "epochs": epochs, "hidden_size": hidden_size, "dropout": 0.1}
+
+
+def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> None:
+    pairs = [(["walked", "home"], ["V", "N"]), (["Home", "talked"], ["N", "V"])]
+    rival = FrequentTags.fit(pairs, TagsTarget.learn([tags for _, tags in pairs]))
+    assert [tag.name for tag in rival.tags_of(["HOME", "jumped", "zz"])] == ["N", "V", "V"]
+    assert all(0 < tag.probability <= 1 for tag in rival.tags_of(["HOME", "jumped", "zz"]))
+    spans = [(["New", "York"], ["B-LOC", "I-LOC"]), (["York"], ["I-LOC"]), (["x"], ["O"])]
+    target = TagsTarget.learn([tags for _, tags in spans])
+    rival = FrequentTags.fit(spans, target)
+    assert [tag.name for tag in rival.tags_of(["York", "York", "x", "York"])] == ["B-LOC", "I-LOC", "O", "B-LOC"]
+    facts, arrays = rival.to_saved()
+    again = FrequentTags.from_saved(json.loads(json.dumps(facts)), arrays, target)
+    contexts = [["York", "zz"], []]
+    steps = Ragged.from_iter([np.zeros((len(words), 1), np.int32) for words in contexts])
+    items = EncodedItems({"steps": steps}, np.empty(0), np.arange(2), contexts=contexts)
+    assert again.predictions(items) == rival.predictions(items)
+    assert again.predictions(items)[1] == []
