@@ -72,7 +72,12 @@ OF_TEXTS: dict[str, str] = {}
     ("estimator", "exceptions"),
     [
         pytest.param(Classifier(epochs=8, **ITEMS), OF_CLASSIFIERS, id="classifier", marks=pytest.mark.slow),
-        pytest.param(Regressor(epochs=20, **ITEMS), OF_REGRESSORS, id="regressor", marks=pytest.mark.slow),
+        pytest.param(
+            Regressor(epochs=20, pooling="last", kernel_size=10, **{**ITEMS, "hidden_size": 32, "learning_rate": 0.02}),
+            OF_REGRESSORS,
+            id="regressor",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(OfArrays(epochs=1, hidden_size=8, **QUICK), OF_TEXTS, id="language model"),
     ],
 )
