@@ -177,6 +177,15 @@ def test_pieces_are_as_many_as_steps_and_late_by_the_look_ahead() -> None:
     assert counts == [(1, 1), (1, 0), (0, 1)]
 
 
+def test_a_piece_has_no_spans_which_it_may_cut() -> None:
+    model = MODELS["entities by Viterbi"]
+    session = model.stream()
+    session.push(WORDS[:3])
+    assert set(session.finish().final) == {"tokens", "tags", "probabilities"}
+    steps, contexts = model.encode([WORDS])
+    assert set(model.present_steps(steps, contexts)[0]) == {"tokens", "tags", "probabilities", "spans"}
+
+
 def test_states_of_targets_are_plain() -> None:
     session = MODELS["entities by Viterbi"].stream()
     session.push(WORDS[:3])

@@ -41,9 +41,9 @@ class RawOutputs:
         pieces = [piece for piece in pieces if piece is not None]
         return np.concatenate(pieces) if self.per_step else pieces[-1]
 
-    def present(self, prediction: Any, context: Any) -> Any:
+    def present_piece(self, piece: Any, context: Any) -> Any:
         """Return the outputs."""
-        return prediction
+        return piece
 
 
 class _RawStream(TargetStream):

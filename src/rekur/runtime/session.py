@@ -97,8 +97,8 @@ class Decoder(Protocol):
     def join(self, pieces: Sequence[Any], /) -> Any:
         """Return the prediction that pieces add up to."""
 
-    def present(self, prediction: Any, context: Any, /) -> Any:
-        """Return a prediction, or a piece of one with its context, as a person reads it."""
+    def present_piece(self, piece: Any, context: Any, /) -> Any:
+        """Return a piece of a prediction, with its context, as a person reads it."""
 
 
 class StepModel(Protocol):
@@ -315,7 +315,7 @@ class Session:
         if not pieces:
             return None
         context = reduce(join_contexts, [context for _, context in pieces])
-        return self._target.present(self._target.join([piece for piece, _ in pieces]), context)
+        return self._target.present_piece(self._target.join([piece for piece, _ in pieces]), context)
 
     def _refuse(self) -> None:
         if self._closed == "torn":

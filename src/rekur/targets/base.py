@@ -202,7 +202,11 @@ class Target(ABC):
 
     @abstractmethod
     def present(self, prediction: Any, context: Any = None) -> Any:
-        """Return a prediction, or a piece of one with its context, as a person reads it."""
+        """Return a prediction as a person reads it."""
+
+    def present_piece(self, piece: Any, context: Any = None) -> Any:
+        """Return a piece of a prediction, with its context, as a session gives it; here as a whole prediction."""
+        return self.present(piece, context)
 
     def answer(self, outputs: Outputs, context: Any = None) -> Any:
         """Return what a person reads from the outputs of an item: ``present(decode(outputs))``."""

@@ -254,6 +254,12 @@ class TagsTarget(Target):
             ]
         return presented
 
+    def present_piece(self, piece: Sequence[Tag], context: Any = None) -> dict[str, Any]:
+        """Return the same without ``spans``, which a piece may cut."""
+        presented = self.present(piece, context)
+        presented.pop("spans", None)
+        return presented
+
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
         """Return the tags of each item."""
         return [[tag.name for tag in self.decode(each)] for each in outputs]
