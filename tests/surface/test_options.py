@@ -223,11 +223,11 @@ def test_the_tasks_of_items_share_their_defaults() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["fit"], ["fit", "classify"], ["tune", "language"]])
-def test_help_imports_neither_torch_nor_scikit_learn(words: list[str]) -> None:
+def test_help_imports_neither_numpy_nor_torch_nor_scikit_learn(words: list[str]) -> None:
     code = (
         "import sys\nfrom rekur.cli.app import main\n"
         f"main({[*words, '--help']!r})\n"
-        "print(sorted({'torch', 'sklearn', 'optuna'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'torch', 'sklearn', 'optuna'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"

@@ -19,7 +19,6 @@ from rich.table import Table
 from rekur._numbers import counted, shown, shown_interval
 from rekur.cli import streams
 from rekur.metrics.table import METRICS
-from rekur.runtime.rivals import rival_metrics
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
@@ -127,6 +126,8 @@ Rows = tuple[list[str], list[list[Any]]]
 
 def score_rows(metrics: dict[str, Any]) -> Rows:
     """Return the headline scores, with their intervals and those of the rival where there are any."""
+    from rekur.runtime.rivals import rival_metrics  # with NumPy, which --help need not wait for
+
     names, rival = [name for name in METRICS if name in metrics], rival_metrics(metrics)
     columns = [[name.replace("_", " ") for name in names], [metrics[name] for name in names]]
     head, intervals = ["score", "this model"], [metrics.get(f"{name}_interval") for name in names]
