@@ -236,29 +236,21 @@ class TagsTarget(Target):
 
         A span counts in tokens; its probability is the product of those of its tags.
         """
-        tags = [tag.name for tag in prediction]
-        probabilities = [tag.probability for tag in prediction]
-        tokens = list(context) if isinstance(context, list) else None
-        presented: dict[str, Any] = {} if tokens is None else {"tokens": tokens}
-        presented |= {"tags": tags, "probabilities": probabilities}
+        presented = self.present_piece(prediction, context)
         if self.scheme.has_spans:
+            tokens, probabilities = presented.get("tokens"), presented["probabilities"]
             presented["spans"] = [
-                {
-                    "start": start,
-                    "end": end,
-                    "label": label,
-                    **({} if tokens is None else {"text": " ".join(tokens[start:end])}),
-                    "probability": float(np.prod(probabilities[start:end])),
-                }
-                for start, end, label in self.scheme.spans(tags)
+                {"start": start, "end": end, "label": label}
+                | ({} if tokens is None else {"text": " ".join(tokens[start:end])})
+                | {"probability": float(np.prod(probabilities[start:end]))}
+                for start, end, label in self.scheme.spans(presented["tags"])
             ]
         return presented
 
     def present_piece(self, piece: Sequence[Tag], context: Any = None) -> dict[str, Any]:
         """Return the same without ``spans``, which a piece may cut."""
-        presented = self.present(piece, context)
-        presented.pop("spans", None)
-        return presented
+        tokens = {"tokens": list(context)} if isinstance(context, list) else {}
+        return {**tokens, "tags": [tag.name for tag in piece], "probabilities": [tag.probability for tag in piece]}
 
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
         """Return the tags of each item."""
