@@ -103,8 +103,8 @@ def saved(subject: Subject) -> Iterator[Pair]:
 def pytorch(subject: Subject) -> Iterator[Pair]:
     """Run the sequences on the engine and on the model in PyTorch."""
     trained = _trained(subject)
-    found, expected = _scores(subject.model, subject.sequences), _scores(trained, subject.sequences)
-    for name, row, right in zip(subject.names, found, expected, strict=True):
+    ours, expected = _scores(subject.model, subject.sequences), _scores(trained, subject.sequences)
+    for name, row, right in zip(subject.names, ours, expected, strict=True):
         yield Pair(name, row, right, _axes(subject))
 
 

@@ -81,7 +81,7 @@ class Program:
     def of(
         cls, task: str, source: Input, weights: Mapping[str, Weight], state: tuple[State, ...], ops: tuple[Op, ...]
     ) -> Self:
-        """Return a program of one list of ops, the last of which writes the output.
+        """Return a program of one list of ops; the last one writes the output.
 
         Args:
             task: such as ``classify``.

@@ -34,14 +34,14 @@ class ProgramSteps:
 
     def step(self, ids: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
         """Return the scores (B, V) of what follows one more token of each text, (B,), and the state."""
-        after = self._many.step(ids, state)
-        return self._many.read(after), after
+        state = self._many.step(ids, state)
+        return self._many.read(state), state
 
     def read(self, ids: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
         """Return the scores (1, V) of what follows T >= 1 more tokens of one text, (T,), and the state."""
-        after = self._engine.advance(ids, [array[0] for array in state.values()])
-        found = {name: array[None] for name, array in zip(state, after, strict=True)}
-        return self._many.read(found), found
+        arrays = self._engine.advance(ids, [array[0] for array in state.values()])
+        state = {name: array[None] for name, array in zip(state, arrays, strict=True)}
+        return self._many.read(state), state
 
     def select(self, state: dict[str, Array], rows: Array) -> dict[str, Array]:
         """Return the state of some of the texts, (k,), each as often as it is asked for."""
@@ -57,7 +57,7 @@ def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset:
         starts: where each document begins.
         reset: whether the state begins anew with each document.
     """
-    found = np.zeros(len(ids), np.float32)
+    nats = np.zeros(len(ids), np.float32)
     state = engine.initial_state()
     steps = max(1, _SCORES // engine.program.output_size)
     for chunk in evaluation_chunks(ids, starts, reset=reset, chunk_length=steps):
@@ -69,5 +69,5 @@ def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset:
             top = scores.max(axis=1, initial=-np.inf)
             sums = np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top
             targets = chunk.targets[0, first:last]
-            found[chunk.places[0, first:last]] = sums - scores[np.arange(len(targets)), targets]
-    return found
+            nats[chunk.places[0, first:last]] = sums - scores[np.arange(len(targets)), targets]
+    return nats

@@ -54,9 +54,9 @@ def load(folder: str | Path) -> Any:
     except BundleError:
         raise
     except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
         raise BundleError(
-            f"{bundle.folder}: config.json: got {what}; expected what Rekur {__version__} writes. "
+            f"{bundle.folder}: config.json: got {problem}; expected what Rekur {__version__} writes. "
             f"It was written by Rekur {config['rekur']}; use that version, or train again."
         ) from error
     task.features_ = features
@@ -72,10 +72,10 @@ def load(folder: str | Path) -> Any:
 
 def _refuse_other_weights(folder: Path, model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Raise unless the weights have the names and the shapes of the model's."""
-    wanted, given = ({name: tuple(w.shape) for name, w in of.items()} for of in (model.state_dict(), weights))
-    for name in (*wanted, *given):
-        if wanted.get(name) != given.get(name):
-            other = f"{name}: {given.get(name, 'none')} instead of {wanted.get(name, 'none')}"
+    expected, saved = ({name: tuple(w.shape) for name, w in each.items()} for each in (model.state_dict(), weights))
+    for name in (*expected, *saved):
+        if expected.get(name) != saved.get(name):
+            other = f"{name}: {saved.get(name, 'none')} instead of {expected.get(name, 'none')}"
             raise BundleError(
                 f"{folder}: got weights that do not fit the model in config.json ({other}); "
                 "expected those of one save. Copy the whole folder again."

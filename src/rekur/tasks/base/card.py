@@ -42,7 +42,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "",
         "## Input",
         "",
-        *[f"- {what}: {how}" for what, how in features.describe()],
+        *[f"- {name}: {text}" for name, text in features.describe()],
         "",
         "## Training",
         "",

@@ -73,25 +73,25 @@ def check_model_size(make: Callable[[Any], nn.Module], spec: Any, chosen: Mappin
 
 
 def announce(
-    model: nn.Module, plan: Any, options: TrainOptions, reporter: Reporter, what: str, *, steps_option: str
+    model: nn.Module, plan: Any, options: TrainOptions, reporter: Reporter, data: str, *, steps_option: str
 ) -> None:
-    """Say what is going to be trained, how long it will take and how much memory; refuse what does not fit.
+    """Tell the size of a training, its time and its memory, and refuse one that does not fit.
 
     Args:
         model: before training.
         plan: its batches and loss.
         options: how it will be trained.
         reporter: whom to tell.
-        what: what is going to be trained, in words.
+        data: the data, in words.
         steps_option: the option that bounds the steps of a row.
 
     Raises:
         InputError: it does not fit into memory; the message has the number that would.
     """
-    found = estimate(model, plan, options)
-    refuse_what_cannot_fit(found, steps_option=steps_option)
-    reporter.say(f"{count_parameters(model):,} weights; {what}")
-    reporter.say(f"training takes {describe_estimate(found)}")
+    estimated = estimate(model, plan, options)
+    refuse_what_cannot_fit(estimated, steps_option=steps_option)
+    reporter.say(f"{count_parameters(model):,} weights; {data}")
+    reporter.say(f"training takes {describe_estimate(estimated)}")
 
 
 def long_item_warning(lengths: NDArray[np.int64], discrete: bool) -> str | None:

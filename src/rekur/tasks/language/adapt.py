@@ -158,7 +158,7 @@ def run_adapting(
 class _Learner:
     """The weights on their way, and where they come from."""
 
-    #: share of the squared gradients so far that is kept at an update, and what is added to their root
+    #: decay of the average of squared gradients, and the number added to its root
     BETA, EPSILON = 0.99, 1e-8
 
     def __init__(self, model: nn.Module, how: DynamicEvaluation) -> None:
@@ -206,37 +206,36 @@ class _Memory:
         Args:
             nats: those of the model, (T,).
             outputs: what predicted each target, (T, O).
-            targets: the tokens, (T,); 0 where there is none.
+            targets: the tokens, (T,); 0 is padding.
         """
         real = targets != PADDING
-        known, values = outputs[real], targets[real]
-        before = 0
+        queries, tokens, nats_of_model = outputs[real], targets[real], nats[real]
+        keys, values, first = queries, tokens, 0
         if self._outputs is not None and self._followed is not None:
-            before = len(self._followed)
-            known, values = torch.cat([self._outputs, known]), torch.cat([self._followed, values])
+            keys, values = torch.cat([self._outputs, queries]), torch.cat([self._followed, tokens])
+            first = len(self._followed)
         window, share = self._cache.window, self._cache.share
-        place = torch.arange(before, len(values), device=values.device)[:, None]
-        other = torch.arange(len(values), device=values.device)[None]
-        alike = self._cache.theta * (known[before:] @ known.T)
-        alike = alike.masked_fill((other >= place) | (other < place - window), -math.inf)
-        found = alike.masked_fill(values[None] != values[before:, None], -math.inf)
-        own = nats[real]
-        log_cached = torch.logsumexp(found, 1) - torch.logsumexp(alike, 1)
-        mixed = -torch.logaddexp(math.log1p(-share) - own, math.log(share) + log_cached)
-        after = nats.clone()
+        row = torch.arange(first, len(values), device=values.device)[:, None]
+        column = torch.arange(len(values), device=values.device)[None]
+        alike = self._cache.theta * (queries @ keys.T)
+        alike = alike.masked_fill((column >= row) | (column < row - window), -math.inf)
+        same_token = alike.masked_fill(values[None] != tokens[:, None], -math.inf)
+        log_cached = torch.logsumexp(same_token, 1) - torch.logsumexp(alike, 1)
+        mixed = -torch.logaddexp(math.log1p(-share) - nats_of_model, math.log(share) + log_cached)
+        result = nats.clone()
         # the first token of all has nothing before it: the model predicts it alone
-        after[real] = torch.where(place[:, 0] > 0, mixed, own)
-        self._outputs, self._followed = known[-window:], values[-window:]
-        return after
+        result[real] = torch.where(row[:, 0] > 0, mixed, nats_of_model)
+        self._outputs, self._followed = keys[-window:], values[-window:]
+        return result
 
 
 @contextmanager
 def _kept(model: nn.Module) -> Iterator[None]:
     """Put the weights back afterwards, bit for bit."""
-    kept = [(weight, weight.detach().clone()) for weight in model.parameters()]
+    copies = [(weight, weight.detach().clone()) for weight in model.parameters()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for weight, before in kept:
-                weight.copy_(before)
+            for weight, copy in copies:
+                weight.copy_(copy)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rekur.data.streams import Pieces
 from rekur.errors import InputError
 
-#: from so many documents on, whole ones are held out; of fewer, the end of the text is
+#: fewest documents of which whole ones are held out; with fewer, the end of the text is
 MANY_DOCUMENTS = 20
 
 
@@ -68,7 +68,7 @@ def hold_out(texts: Pieces, fraction: float, seed: int) -> tuple[Part, Part]:
     """Return texts to train on and texts to validate on.
 
     Of twenty documents or more, whole ones are held out, drawn at random; of fewer, the end of the text, from the
-    beginning of a line on where there is one near. Documents that are equal stay on one side.
+    beginning of a line on, if one is near. Documents that are equal stay on one side.
 
     Args:
         texts: all of them; read twice.
@@ -104,8 +104,8 @@ def hold_out(texts: Pieces, fraction: float, seed: int) -> tuple[Part, Part]:
     return train, valid
 
 
-def _draw(sizes: NDArray[np.int64], marks: list[bytes], wanted: float, seed: int) -> NDArray[np.bool_]:
-    """Return which documents are held out, so that about ``wanted`` characters are."""
+def _draw(sizes: NDArray[np.int64], marks: list[bytes], characters: float, seed: int) -> NDArray[np.bool_]:
+    """Return which documents are held out, so that about ``characters`` characters are."""
     order = np.random.default_rng(seed).permutation(len(sizes))
     held = np.zeros(len(sizes), dtype=bool)
     equal: dict[bytes, list[int]] = {}
@@ -113,7 +113,7 @@ def _draw(sizes: NDArray[np.int64], marks: list[bytes], wanted: float, seed: int
         equal.setdefault(mark, []).append(document)
     taken = 0
     for document in order:
-        if taken >= wanted:
+        if taken >= characters:
             break
         if not held[document]:
             held[equal[marks[document]]] = True
@@ -121,13 +121,13 @@ def _draw(sizes: NDArray[np.int64], marks: list[bytes], wanted: float, seed: int
     return held
 
 
-def _line_start(texts: Pieces, wanted: int, total: int) -> int:
-    """Return where the first line after ``wanted`` characters begins, or ``wanted`` itself where none does soon."""
+def _line_start(texts: Pieces, start: int, total: int) -> int:
+    """Return where the first line after ``start`` characters begins, or ``start`` itself if none begins soon."""
     seen = 0
     for _, piece in texts.pieces():
-        if seen + len(piece) > wanted:
-            found = piece.find("\n", max(0, wanted - seen)) + 1
-            place = seen + found if found else wanted
-            return place if place < total and place - wanted <= max(1000, total // 100) else wanted
+        if seen + len(piece) > start:
+            offset = piece.find("\n", max(0, start - seen)) + 1
+            line = seen + offset if offset else start
+            return line if line < total and line - start <= max(1000, total // 100) else start
         seen += len(piece)
-    return wanted
+    return start

@@ -88,7 +88,7 @@ def cutoffs(size: int) -> tuple[int, ...]:
         >>> cutoffs(33_000), cutoffs(400)
         ((2000, 10000), (100,))
     """
-    return tuple(place for place in (2_000, 10_000, 50_000) if place < size) or (max(2, size // 4),)
+    return tuple(border for border in (2_000, 10_000, 50_000) if border < size) or (max(2, size // 4),)
 
 
 def check_vocabulary(features: TextFeatures) -> None:

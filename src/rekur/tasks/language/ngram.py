@@ -65,9 +65,8 @@ class NGram:
             contexts, pairs = _keys(ids, length)
             seen, kinds = _look_up(contexts, counts.contexts, counts.seen, counts.kinds)
             (hits,) = _look_up(pairs, counts.pairs, counts.pair_seen)
-            known = seen > 0
             mixed = (hits + kinds * probability) / np.maximum(seen + kinds, 1)
-            probability = np.where(known, mixed, probability)
+            probability = np.where(seen > 0, mixed, probability)
         return np.asarray(-np.log(probability))
 
     def _count(self, ids: Ints, length: int) -> _Counts:
@@ -83,9 +82,9 @@ def _keys(ids: Ints, length: int) -> tuple[Keys, Keys]:
     wide = ids.astype(np.uint64) + np.uint64(1)
     contexts = np.full(len(ids), length + 1, dtype=np.uint64)
     for back in range(length, 0, -1):
-        before = np.zeros(len(ids), dtype=np.uint64)
-        before[back:] = wide[: len(ids) - back] if back < len(ids) else before[back:]
-        contexts = _mix(contexts, before)
+        shifted = np.zeros(len(ids), dtype=np.uint64)
+        shifted[back:] = wide[: len(ids) - back] if back < len(ids) else shifted[back:]
+        contexts = _mix(contexts, shifted)
     return contexts, _mix(contexts, wide)
 
 
@@ -95,8 +94,8 @@ def _mix(key: Keys, value: Keys) -> Keys:
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 
 
-def _look_up(wanted: Keys, known: Keys, *values: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return each table's value for the wanted keys, 0 for those that are not known."""
-    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    found = known[place] == wanted
-    return [np.where(found, value[place], 0) for value in values]
+def _look_up(keys: Keys, table: Keys, *values: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the values of keys, 0 for those that the sorted table does not hold."""
+    rows = np.minimum(np.searchsorted(table, keys), len(table) - 1)
+    present = table[rows] == keys
+    return [np.where(present, value[rows], 0) for value in values]
