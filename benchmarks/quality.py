@@ -33,9 +33,9 @@ import torch
 from rich.table import Table
 
 import quality_rivals
-from quality_data import CLASSIFY, LANGUAGE, REGRESS, DataSet
-from rekur import Classifier, LanguageModel, Regressor
+from quality_data import CLASSIFY, LANGUAGE, REGRESS, TAG, DataSet
 from rekur.metrics import METRICS
+from rekur.tasks.catalog import CATALOG
 from timing import Report, console, finish, machine
 
 #: share of the time that training itself gets; the rest is for reading and scoring, which takes words longer
@@ -47,22 +47,21 @@ class Task(NamedTuple):
     """What is trained, how it is scored, against whom, and on what.
 
     Attributes:
-        estimator: its class.
-        metrics: the scores that become rows.
+        metrics: the scores that become rows, where the target has them.
         rivals: trained model, training part and scored part -> rivals.
         data_sets: in the order of the table.
     """
 
-    estimator: Callable[..., Any]
     metrics: tuple[str, ...]
     rivals: Callable[..., list[quality_rivals.Rival]]
     data_sets: tuple[DataSet, ...]
 
 
 TASKS = {
-    "classify": Task(Classifier, ("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
-    "regress": Task(Regressor, ("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
-    "language": Task(LanguageModel, ("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
+    "classify": Task(("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
+    "regress": Task(("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
+    "tag": Task(("accuracy", "entity_f1", "sentence_accuracy"), quality_rivals.of_items, TAG),
+    "language": Task(("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
 }
 
 
@@ -81,8 +80,8 @@ def main() -> None:
     parser.set_defaults(markdown=None)
     options = parser.parse_args()
     task, began, report = TASKS[options.task], time.perf_counter(), Report()
-    if options.task != "language" and (options.plain or options.share != 1):
-        parser.error(f"--plain and --share: got the task {options.task}; expected language")
+    if CATALOG[options.task].reads != "texts" and (options.plain or options.share != 1):
+        parser.error(f"--plain and --share: got the task {options.task}; expected one that reads texts")
     if options.seeds < 1:
         parser.error(f"--seeds: got {options.seeds}; expected 1 or more")
     names = [data.name for data in task.data_sets]
@@ -108,10 +107,10 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
     """Return the rows of one data set: a model for each seed and its rivals, on the same items."""
     split = "test" if options.test else "valid"
     train, valid = data.load(root, "train"), data.load(root, "valid")
-    models = {}
+    models, estimator = {}, CATALOG[options.task].estimator_class()
     for seed in range(1 if options.quick else options.seeds):
         began = time.monotonic()
-        model = task.estimator(seed=seed, baseline=False, **fit_options(data, options)).fit_corpus(train, valid)
+        model = estimator(seed=seed, baseline=False, **fit_options(data, options)).fit_corpus(train, valid)
         models[seed] = model, time.monotonic() - began
         history = f"best of {len(model.history_.rows)} evaluations: {model.result_.best_epoch}"
         score = f"valid {data.metric} {model.metrics_[data.metric]:.4f}"
@@ -127,19 +126,22 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
 
     for seed, (model, seconds) in models.items():
         scores = model.evaluate_corpus(part)
-        add(REKUR, seed, {**{name: scores[name] for name in task.metrics}, **data.more_scores(model)}, seconds)
+        chosen = {name: scores[name] for name in task.metrics if name in scores}
+        add(REKUR, seed, {**chosen, **data.more_scores(model)}, seconds)
     rivals = task.rivals(models[0][0], train, part)
     if options.plain and data.options["tokens"] == "char":
         rivals.append(quality_rivals.plain_pytorch(train, valid, part, fit_options(data, options)["time_limit"]))
     for rival in rivals:
-        add(rival.name, None, {name: rival.scores[name] for name in task.metrics}, rival.seconds)
+        add(
+            rival.name, None, {name: rival.scores[name] for name in task.metrics if name in rival.scores}, rival.seconds
+        )
     return found
 
 
 def fit_options(data: DataSet, options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the estimator: those of the data set, the time of a text, and what is to be tried."""
     chosen = dict(data.options)
-    if options.task == "language":
+    if CATALOG[options.task].reads == "texts":
         chosen["time_limit"] = 60 * data.minutes * options.share * TRAINING[chosen["tokens"]]
     for name, _, value in (entry.partition("=") for entry in options.set):
         try:

@@ -70,6 +70,21 @@ def table(**columns: Any) -> Read:
     return read
 
 
+def tagged(label: str) -> Read:
+    """Return a reader of sentences with a tag for every word.
+
+    Args:
+        label: the column of the tags.
+    """
+
+    def read(path: Path, part: str) -> Corpus:
+        source = open_source(path)
+        chosen = Columns(**{**source.usual_columns, "label": label})
+        return Corpus(lambda: examples(source, chosen, label_type="tags"), str(path))
+
+    return read
+
+
 def every_fifth(**columns: Any) -> Read:
     """Return a reader that validates on every fifth training example of a class."""
     whole = table(**columns)
@@ -163,6 +178,11 @@ CLASSIFY = (
 REGRESS = (
     DataSet("daily_temperatures", "univariate_classics/daily-min-temperatures.csv", daily_temperatures, "rmse", 5),
     DataSet("beijing_pm25", "beijing_pm25/pollution.csv", pm25, "rmse", 15),
+)
+_EWT = "ud_english_ewt/en_ewt-ud-{part}.conllu"
+TAG = (
+    DataSet("ud_english_ewt", _EWT, tagged("upos"), "accuracy", 5, 0.95, files={"valid": _EWT.format(part="dev")}),
+    DataSet("wnut17_ner", "wnut17_ner/{part}.conll", tagged("2"), "entity_f1", 5),
 )
 LANGUAGE = (
     DataSet("tiny_shakespeare", "tiny_shakespeare/{part}.txt", texts("file"), "loss", 3, 1.54, _CHARS),

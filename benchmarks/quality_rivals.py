@@ -24,7 +24,6 @@ from rekur._ids import UNKNOWN
 from rekur.data import Corpus, EncodedItems, Texts, encode_texts
 from rekur.metrics import text_records, text_report
 from rekur.runtime.rivals import rival_records
-from rekur.tasks.base.linear_rival import fit_linear_rival
 from rekur.tasks.language.language_recipe import BASELINE_ORDER
 from rekur.tasks.language.ngram import NGram
 
@@ -47,24 +46,25 @@ def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
     """Return the estimator's own rival and, where it reads the items in another way, a scikit-learn pipeline."""
     (train_items, train_labels), (items, labels) = _read(train), _read(part)
     target = model.target_
-    train_targets = target.encode_items(train_labels, name=train.name)
     began = time.monotonic()
-    linear = fit_linear_rival(_encoded(model, train, train_labels, train_targets), target)
-    records = rival_records(linear, _encoded(model, part, labels, np.empty(0)), target)
-    rivals = [Rival(linear.name, target.score(records), time.monotonic() - began)]
-    pipeline = _pipeline(model.features_.kind, train_items, is_class=model.task == "classify")
+    train_set = _encoded(model, train, train_labels, target)
+    rival = model.make_rival(train, train_set, target)
+    records = rival_records(rival, _encoded(model, part, labels), target)
+    rivals = [Rival(rival.name, target.score(records), time.monotonic() - began)]
+    pipeline = _pipeline(model.features_.kind, train_items, is_class=target.kind == "label")
     if pipeline is not None:
         began = time.monotonic()
         name, predict = pipeline
-        outputs = predict(train_items, train_targets, items)
+        outputs = predict(train_items, train_set.targets, items)
         scores = target.score(target.records(outputs.astype(np.float32), labels))
         rivals.append(Rival(name, scores, time.monotonic() - began))
     return rivals
 
 
-def _encoded(model: Any, corpus: Corpus, labels: list[Any], targets: Any) -> EncodedItems:
-    """Return the items of a corpus as the network reads them."""
+def _encoded(model: Any, corpus: Corpus, labels: list[Any], target: Any = None) -> EncodedItems:
+    """Return the items of a corpus as the network reads them, with their targets where a target is given."""
     inputs, contexts = corpus.encode(model.features_)
+    targets = np.empty(0) if target is None else target.encode_items(labels, contexts, name=corpus.name)
     return EncodedItems(inputs, targets, np.arange(len(labels)), labels, contexts)
 
 
@@ -75,7 +75,9 @@ def _read(corpus: Corpus) -> tuple[list[Any], list[Any]]:
 
 
 def _pipeline(kind: str, items: list[Any], *, is_class: bool) -> tuple[str, Callable[..., Any]] | None:
-    """Return name and prediction (N, K) of a pipeline for such items; None for series of different lengths."""
+    """Return name and prediction (N, K) of a pipeline; None for words and for series of different lengths."""
+    if kind == "words":
+        return None
     if kind == "series":
         if len({len(item) for item in items}) > 1:
             return None
