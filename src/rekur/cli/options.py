@@ -168,9 +168,9 @@ def _mark(separator: str | None) -> str | None:
 
 
 def refuse_labels_between(row: Row, reading: dict[str, Any]) -> None:
-    """Raise if several labels in a cell are asked for where a label is a number."""
-    if row.target == "number" and "label_separator" in reading:
-        fix = "Several labels of one item are names: rekur fit classify."
+    """Raise if several labels in a cell are asked for where a label is a number or a list of tags."""
+    fixes = {"number": "Several labels of one item are names: rekur fit classify.", "tags": "Put tags into a list."}
+    if "label_separator" in reading and (fix := fixes.get(row.target)):
         raise InputError(describe("--label-separator", reading["label_separator"], f"none for {row.name}", fix))
 
 

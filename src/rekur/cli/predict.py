@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -123,6 +124,9 @@ def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
 
 def _cell(name: str, value: Any) -> Any:
     if isinstance(value, list):
-        return "|".join(str(one) for one in value)
+        texts = [str(entry) for entry in value]
+        joined = "|".join(texts)
+        is_ambiguous = joined.count("|") >= len(texts) > 0 or joined.startswith('["')
+        return json.dumps(value, ensure_ascii=False) if is_ambiguous else joined
     digits = 6 if name == "probability" else 9  # nine keep every bit of a 32-bit number
     return f"{value:.{digits}g}" if isinstance(value, float) else value

@@ -22,7 +22,8 @@ def runtime_model(network: SequenceModel, task: str, features: Features, target:
         task: its task.
         features: turn an item into steps.
         target: the meaning of the outputs.
-        fingerprint: of the saved model; saved states of sessions belong to it alone.
+        fingerprint: of the saved model; saved states of sessions belong to it alone. Empty for a model
+            that is not saved.
 
     Raises:
         NotStreamableError: the network reads the sequence from both ends.

@@ -5,8 +5,10 @@ Axes: N items, T steps or tokens, K outputs.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from rekur.program import Engine, Program
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
+from rekur.runtime.layout import fingerprint_of
 from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rivals import Rival, read_rival
@@ -46,7 +49,7 @@ class Model(PredictionMixin, GenerationMixin):
         target: the meaning of the outputs.
         threads: most threads of the kernels; None for all processors.
         bundle: the bundle that holds them all; None for a model that is not saved.
-        fingerprint: of the bundle; saved states of sessions belong to it.
+        fingerprint: of the bundle; saved states of sessions belong to it. Empty for that of a model that is not saved.
 
     Attributes:
         bundle: as the argument.
@@ -78,10 +81,21 @@ class Model(PredictionMixin, GenerationMixin):
     ) -> None:
         self.engine = Engine(program, weights, threads=processors() if threads is None else threads)
         self.task, self.features_, self.target_ = program.task, features, target
-        self.bundle, self.fingerprint = bundle, fingerprint
+        self.bundle, self._weights, self._fingerprint = bundle, weights, fingerprint
         self.label_type = target.label_type
         self._rival: Rival | None = None
         self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the bundle; of a model that is not saved, the sha256 of its program, weights, features and target."""
+        if self._fingerprint:
+            return self._fingerprint
+        program = self.engine.program
+        sums = {name: hashlib.sha256(self._weights[name].tobytes()).hexdigest() for name in program.weights}
+        target = {"kind": self.target_.kind, **self.target_.to_dict()}
+        meaning = {"features": self.features_.to_dict(), "target": target}
+        return fingerprint_of({"program": program.to_json(), "weights": sums, **meaning})
 
     @property
     def columns_(self) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ from rekur.data.memory import plain_labels
 from rekur.errors import InputError, describe
 from rekur.targets.base import PlaceOf
 
+#: weights above it are divided by the largest of them, so that sums of weighted errors are finite
+_LARGEST_WEIGHT = 1e100
+
 
 def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
     """Return the labels of one item as plain Python values.
@@ -91,7 +94,8 @@ def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
         wrong = [value for value, weight in zip(values, weights, strict=True) if not weight >= 0]
         got = wrong[0] if wrong else "only zeros"
         raise InputError(f"sample_weight: got {got}; expected numbers of 0 or more, not all of them 0.")
-    return weights
+    largest = weights.max()
+    return weights / largest if largest > _LARGEST_WEIGHT else weights  # only ratios count; sums are to be finite
 
 
 def plain(label: Any) -> Any:

@@ -121,6 +121,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
         taken = prior.give(network, prepared.features, prepared.target)
         reporter.say(prior.sentence(taken, has_features=prepared.features.to_dict() == prior.features))
     task.model_ = network
+    vars(task).pop("fingerprint_", None)  # it was of the model that is replaced
     plan, words = stages.make_plan(network, prepared)
     if checkpoints is not None:
         checkpoints.identify(
