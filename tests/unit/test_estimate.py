@@ -219,6 +219,8 @@ def test_where_no_batch_is_small_enough_the_steps_that_would_fit_are_said(monkey
         "memory: got about 81.0 GB for batch_size 2 × 1 000 000 steps; expected at most 21.0 GB, what this machine "
         "has free. Even batch_size=1 would not fit; chunk_length=500000 with batch_size=1 would."
     )
+    with pytest.raises(InputError, match="items of 500000 steps with batch_size=1 would"):
+        refuse_what_cannot_fit(found, steps_option="")
 
 
 def test_where_nothing_helps_but_a_smaller_model_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,3 +112,9 @@ def test_a_model_has_the_plots_that_its_scores_allow(tmp_path: Path) -> None:
 )
 def test_one_very_long_item_is_pointed_out(lengths: list[int], discrete: bool, text: str | None) -> None:
     assert long_item_warning(np.array(lengths), discrete) == text
+
+
+def test_no_option_is_named_that_the_task_lacks() -> None:
+    text = long_item_warning(np.array([30] * 9 + [9_000]), True, "")
+    assert text is not None
+    assert text.endswith("time and memory grow with the longest. Cut it before training.")

@@ -122,7 +122,7 @@ def refuse_what_cannot_fit(found: Estimate, *, steps_option: str = "max_length")
 
     Args:
         found: what it will take.
-        steps_option: the option that bounds the steps of a row, as the user knows it.
+        steps_option: the option that bounds the steps of a row, as the user knows it; empty for none.
 
     Raises:
         InputError: it does not fit.
@@ -132,7 +132,8 @@ def refuse_what_cannot_fit(found: Estimate, *, steps_option: str = "max_length")
     if found.rows_that_fit:
         fix = f"batch_size={found.rows_that_fit} would fit."
     elif found.steps_that_fit:
-        fix = f"Even batch_size=1 would not fit; {steps_option}={found.steps_that_fit} with batch_size=1 would."
+        fitting = f"{steps_option}={found.steps_that_fit}" if steps_option else f"items of {found.steps_that_fit} steps"
+        fix = f"Even batch_size=1 would not fit; {fitting} with batch_size=1 would."
     else:
         fix = "No batch is small enough: make the model smaller."
     steps = f"{found.steps:,}".replace(",", " ")

@@ -83,7 +83,7 @@ def announce(
         options: how it will be trained.
         reporter: whom to tell.
         data: the data, in words.
-        steps_option: the option that bounds the steps of a row.
+        steps_option: the option that bounds the steps of a row; empty for none.
 
     Raises:
         InputError: it does not fit into memory; the message has the number that would.
@@ -94,12 +94,13 @@ def announce(
     reporter.say(f"training takes {describe_estimate(estimated)}")
 
 
-def long_item_warning(lengths: NDArray[np.int64], discrete: bool) -> str | None:
+def long_item_warning(lengths: NDArray[np.int64], discrete: bool, steps_option: str = "max_length") -> str | None:
     """Return a warning where one item is far longer than the middle one, or None.
 
     Args:
         lengths: steps of every item, (N,).
-        discrete: True for tokens, which an option can cut.
+        discrete: True for tokens, False for series, which no option cuts.
+        steps_option: the option that cuts items of tokens; empty for none.
 
     Example:
         >>> long_item_warning(np.array([10, 12, 9]), True) is None
@@ -108,7 +109,9 @@ def long_item_warning(lengths: NDArray[np.int64], discrete: bool) -> str | None:
     longest, middle = int(lengths.max()), int(np.median(lengths))
     if longest <= max(LONG_STEPS, LONG_RATIO * middle):
         return None
-    fix = f"Cut items with --max-length {max(100, 4 * middle)}." if discrete else "Cut the series before training."
+    fix = "Cut it before training." if discrete else "Cut the series before training."
+    if discrete and steps_option:
+        fix = f"Cut items with --{steps_option.replace('_', '-')} {max(100, 4 * middle)}."
     return (
         f"warning: the longest item has {longest:,} steps, the middle one {middle:,}; "
         f"time and memory grow with the longest. {fix}"

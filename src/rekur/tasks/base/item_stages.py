@@ -76,7 +76,7 @@ class ItemStages(Stages):
             notes=[
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
                 *target.notes(),
-                *_notes(features, train_set, valid_set, held_out=valid is None),
+                *_notes(features, train_set, valid_set, held_out=valid is None, steps_option=self._task.steps_option),
             ],
             reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,
@@ -159,13 +159,15 @@ def _encode(
     return EncodedItems(inputs, targets, rows, labels.values, contexts)
 
 
-def _notes(features: Features, train_set: EncodedItems, valid_set: EncodedItems, *, held_out: bool) -> list[str]:
+def _notes(
+    features: Features, train_set: EncodedItems, valid_set: EncodedItems, *, held_out: bool, steps_option: str
+) -> list[str]:
     """Return what a person is told of the items before the training."""
     lengths = np.concatenate([train_set.lengths, valid_set.lengths])
     notes = [
         # letters or codes: it was decided by the items
         ": ".join(features.describe()[0]) if features.kind == "symbols" else None,
-        long_item_warning(lengths, features.is_discrete),
+        long_item_warning(lengths, features.is_discrete, steps_option),
         None if held_out else shared_items(train_set, valid_set),
     ]
     return [note for note in notes if note is not None]

@@ -43,7 +43,7 @@ class Task(SharedOptions, ABC):
     reads: ClassVar[str] = "items"
     #: the option with the steps of a chunk, where streams are cut in chunks that carry their state; None: whole items
     chunk: ClassVar[str | None] = None
-    #: the option that bounds the steps of a row
+    #: the option that bounds the steps of a row; empty for none
     steps_option: ClassVar[str]
     #: the options that the course of a training depends on
     run_options: ClassVar[tuple[str, ...]]

@@ -53,7 +53,7 @@ class Tagger(TagOptions, ItemEstimator):
     task: ClassVar[str] = "tag"
     target: ClassVar[str] = "tags"
     target_: TagsTarget
-    steps_option: ClassVar[str] = "longest_sentence"
+    steps_option: ClassVar[str] = ""
 
     def fit(
         self,
