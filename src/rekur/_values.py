@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Set
+from collections.abc import Container, Set
 from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
@@ -74,14 +74,20 @@ def is_missing(value: Any) -> bool:
     return held is not value and is_missing(held)
 
 
-def is_missing_label(value: Any) -> bool:
+def is_missing_label(value: Any, labels: Container[Any] = ()) -> bool:
     """Return whether a label is missing: as :func:`is_missing`, and for texts such as ``NA``, ``N/A`` and ``null``.
+
+    Args:
+        value: the label.
+        labels: those of a trained model, which are never missing.
 
     Example:
         >>> is_missing_label("N/A"), is_missing_label("no")
         (True, False)
     """
-    return value.strip().lower() in MISSING if isinstance(value, str) else is_missing(value)
+    if isinstance(value, str):
+        return value.strip().lower() in MISSING and value.strip() not in labels
+    return is_missing(value)
 
 
 def number_of(value: Any, thing: str = "value") -> float:

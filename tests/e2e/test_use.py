@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.conftest import Run, write_table
@@ -14,6 +15,7 @@ from tests.e2e.conftest import Run, write_table
 from rekur import Classifier, __version__
 from rekur._kernels import kernels
 from rekur.cli.main import COMMANDS
+from rekur.targets import LabelTarget
 
 
 def test_evaluate_shows_scores_classes_and_a_report(
@@ -205,6 +207,7 @@ def test_no_command_shows_the_help_once(cli: Run) -> None:
 LONG = """
 import rekur
 from pathlib import Path
+from typing import Any
 
 
 def resident():
@@ -232,3 +235,21 @@ def test_a_session_of_a_million_events_keeps_its_size(tmp_path: Path) -> None:
     assert steps == 1_000_000
     assert state_bytes <= 16  # the number of steps is written out
     assert pages <= 256  # a mebibyte
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_class_of_a_trained_model_is_no_missing_value(multi_label: bool, cli: Run, tmp_path: Path) -> None:
+    texts, names = [f"film {number}" for number in range(20)], ["some", "more"] * 10
+    labels: list[Any] = [[name] for name in names] if multi_label else names
+    model = Classifier(epochs=1, hidden_size=4, multi_label=multi_label, baseline=False).fit(texts, labels)
+    model.columns_ = {"columns": {"text": "text", "label": "kind"}, "label_separator": ";" if multi_label else None}
+    model.target_ = LabelTarget(["none", "some"], multi_label=multi_label)  # as earlier versions learned it
+    model.save(tmp_path / "m")
+    table = write_table(tmp_path / "t.csv", ("text", "kind"), [("good film", "some"), ("bad film", "none")])
+    done = cli("evaluate", tmp_path / "m", table, "--json")
+    assert done.code == 0, done.err
+    assert done.json["items"] == 2
+    table.write_text("text,kind\ngood film,null\n", encoding="utf-8")
+    refused = cli("evaluate", tmp_path / "m", table)
+    assert refused.code == 2
+    assert "'null'" in refused.err

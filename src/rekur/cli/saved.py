@@ -20,6 +20,7 @@ def corpus_of(
     reading: dict[str, Any],
     *,
     label_type: str,
+    labels: Sequence[str] = (),
     empty: str = "error",
     once: bool = False,
 ) -> Corpus:
@@ -30,6 +31,7 @@ def corpus_of(
         columns: which column is what, as ``rekur.data.Columns`` takes it.
         reading: format, encoding, separator and label_separator, as far as they were given.
         label_type: ``class``, ``classes``, ``number`` or ``tags``.
+        labels: the classes of a trained model.
         empty: ``error`` or ``keep``, for items without steps and missing labels.
         once: they are read in one pass, so that a pipe is not copied.
     """
@@ -41,7 +43,9 @@ def corpus_of(
         chosen = _columns_of_tags(source, columns, need_label=empty == "error")
 
     def read() -> Any:
-        return examples(source, chosen, label_type=label_type, label_separator=label_separator, empty=empty)
+        return examples(
+            source, chosen, label_type=label_type, label_separator=label_separator, labels=labels, empty=empty
+        )
 
     read()
     place = f", {source.unit} {{line}}"
@@ -108,7 +112,8 @@ def corpus_for(
     unlabelled = "tags" if task.features_.kind == "words" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     try:
-        corpus = corpus_of(file, chosen, how, label_type=label_type, empty=empty, once=once)
+        names = task.target_.output_names
+        corpus = corpus_of(file, chosen, how, label_type=label_type, labels=names, empty=empty, once=once)
     except DataError as error:
         if chosen == columns or " column: got " not in str(error):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,7 @@ def examples(
     label_type: str = "class",
     label_separator: str | None = None,
     empty: str = "error",
+    labels: Container[str] = (),
     row_limit: int = ROW_LIMIT,
     tell: Callable[[str], None] = warn,
 ) -> Iterator[Example]:
@@ -134,6 +135,7 @@ def examples(
         label_separator: between the names of several classes in a text cell; ``None`` for lists.
         empty: ``"error"`` refuses an item without steps and a missing label; ``"keep"`` gives the item as it is,
             and None for the label.
+        labels: classes of a trained model; one that reads like a missing value, such as ``none``, is a label.
         row_limit: rows of a long table that are gathered in memory; more are sorted on disk.
         tell: is given a sentence where rows of a sequence have equal times; by default a warning.
 
@@ -151,7 +153,7 @@ def examples(
     choice("empty", empty, ("error", "keep"))
     if label_type == "tags":
         return _sentences(source, columns, empty)
-    reader = _Reader(source, columns, label_type, label_separator, empty, tell)
+    reader = _Reader(source, columns, label_type, label_separator, empty, labels, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
 
 
@@ -184,9 +186,10 @@ class _Reader:
         label_type: str,
         separator: str | None,
         empty: str,
+        trained_labels: Container[str],
         tell: Callable[[str], None],
     ) -> None:
-        self._source, self._columns, self._tell = source, columns, tell
+        self._source, self._columns, self._trained_labels, self._tell = source, columns, trained_labels, tell
         self._label_type, self._separator, self._keeps_empty = label_type, separator, empty == "keep"
         role = next(r for r in ("text", "symbols", "series", "values") if getattr(columns, r))
         self._items = expand(source, role, columns.items())
@@ -301,7 +304,7 @@ class _Reader:
             return None
         cells = [row.get(name) for name in self._labels]
         for name, cell in zip(self._labels, cells, strict=True):
-            if is_missing_label(cell) or (_is_empty_list(cell) and self._label_type != "classes"):
+            if is_missing_label(cell, self._trained_labels) or (_is_empty_list(cell) and self._label_type != "classes"):
                 if self._keeps_empty:
                     return None
                 raise CellError(_no_label(name, cell))
@@ -334,7 +337,7 @@ class _Reader:
             raise CellError(describe(name, cell, "a list of classes"))
         parts = [part for part in cell if not is_missing(part)]
         for part in parts:
-            if is_missing_label(part):
+            if is_missing_label(part, self._trained_labels):
                 raise CellError(_no_label(name, part))
         return tuple(sorted({code_of(part, name) for part in parts}))
 

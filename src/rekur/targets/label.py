@@ -122,7 +122,8 @@ class LabelTarget(Target):
             number = self._index.get(label)
             if number is not None:
                 return number
-        numbers = [self._number(each) for each in labels_of(label, multi_label=self.multi_label)]
+        present = labels_of(label, multi_label=self.multi_label, labels=self._index)
+        numbers = [self._number(each) for each in present]
         if not self.multi_label:
             return numbers[0]
         flags = np.zeros(self.size, np.float32)
@@ -149,7 +150,7 @@ class LabelTarget(Target):
         sets: list[set[Any]] = []
         for row, label in enumerate(labels):
             try:
-                sets.append(set(labels_of(label, multi_label=self.multi_label)))
+                sets.append(set(labels_of(label, multi_label=self.multi_label, labels=self._index)))
                 for each in sets[-1]:
                     if each not in self._index and type(each) is not type(self._labels[0]):
                         self._number(each)

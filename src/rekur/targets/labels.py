@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from math import isinf, isnan
 from typing import Any
 
@@ -18,8 +18,8 @@ from rekur.targets.base import PlaceOf
 _LARGEST_WEIGHT = 1e100
 
 
-def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
-    """Return the labels of one item as plain Python values.
+def labels_of(label: Any, *, multi_label: bool, labels: Container[Any] = ()) -> list[Any]:
+    """Return the labels of one item as plain Python values; those of a model, ``labels``, are never missing.
 
     Raises:
         InputError: it has no label, or one of the wrong type.
@@ -27,7 +27,7 @@ def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
     if multi_label:
         if not isinstance(label, list | tuple | set | frozenset | np.ndarray):
             raise InputError(describe("label", label, "a list of labels, since multi_label is on"))
-        values = [_present(each) for each in label]
+        values = [_present(each, labels) for each in label]
         # the same number twice: a row of flags and no list of labels
         if isinstance(label, np.ndarray) or (len(set(values)) < len(values) and not isinstance(values[0], str)):
             fix = "From flags: [[name for name, on in zip(names, row) if on] for row in y]."
@@ -37,13 +37,13 @@ def labels_of(label: Any, *, multi_label: bool) -> list[Any]:
     if hasattr(label, "__iter__") and not isinstance(label, str | bytes):
         fix = "For several labels an item, use multi_label=True."
         raise InputError(describe("label", label, "one label", fix))
-    return [_present(label)]
+    return [_present(label, labels)]
 
 
-def _present(label: Any) -> Any:
+def _present(label: Any, labels: Container[Any]) -> Any:
     """Return a label as a plain Python value, unless it is missing."""
     label = plain(label)
-    if is_missing_label(label):
+    if is_missing_label(label, labels):
         fix = "Give it one, or leave it out."
         if isinstance(label, str) and label.strip():
             fix = f"'{label}' stands for a missing value; if it is a class, give it another name."
