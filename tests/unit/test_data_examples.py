@@ -335,7 +335,7 @@ def test_rows_that_cannot_be_used(tmp_path, text, columns, expected):
             [{"x": "a", "y": "b"}],
             {"label_type": "clases"},
             {"text": "x", "label": "y"},
-            "label_type: got 'clases'; expected one of 'class', 'classes', 'number'. Did you mean 'classes'?",
+            "label_type: got 'clases'; expected one of 'class', 'classes', 'number', 'tags'. Did you mean 'classes'?",
         ),
         (
             [{"x": "a", "y": "b"}],

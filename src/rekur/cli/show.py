@@ -22,6 +22,8 @@ from rekur.metrics.table import METRICS
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
+#: characters of the first column of a table that are not folded in a narrow terminal
+_NAME_WIDTH = 20
 _NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -38,8 +40,13 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     cells = [[_cell(value) for value in row] for row in rows]
     numeric = [bool(cells) and all(_is_number(row[k]) for row in cells) for k in range(len(head))]
     out = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name, right in zip(head, numeric, strict=True):
-        out.add_column(name, justify="right" if right else "left", overflow="fold")
+    # the names of rows stay whole where there is any room
+    widths: list[int | None] = [
+        min(_NAME_WIDTH, max((len(row[0]) for row in cells), default=0)),
+        *[None] * (len(head) - 1),
+    ]
+    for name, right, width in zip(head, numeric, widths, strict=True):
+        out.add_column(name, justify="right" if right else "left", overflow="fold", min_width=width)
     for row in cells:
         out.add_row(*[escape(cell) for cell in row])
     to = console(err=err)
