@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.e2e.conftest import Run
 
-from conftest import Run
 from rekur import Regressor, load
 from rekur.cli.main import main
 from rekur.export import export_onnx

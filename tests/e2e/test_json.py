@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from conftest import REVIEWS, WALKS, Run
+from tests.e2e.conftest import REVIEWS, WALKS, Run
 
 #: metrics of ``evaluate`` by kind of prediction, with what stands beside them
 SCORES = {

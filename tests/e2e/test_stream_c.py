@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.e2e.conftest import Run
 from tests.profiles import draws
 
-from conftest import Run
 from rekur.cli.main import main
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

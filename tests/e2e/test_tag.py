@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import Run, replaced, write_lines
 
 import rekur
-from conftest import Run, replaced, write_lines
 from rekur.errors import InputError
 
 SMALL = ("--epochs", "12", "--hidden-size", "12", "--projection-size", "16", "--learning-rate", "0.01", "--quiet")

@@ -109,6 +109,15 @@ def test_another_size_is_new_and_the_rest_is_taken(bundle: Path) -> None:
     assert {"embedding.weight", "head.weight"} <= same
 
 
+def test_a_bundle_of_which_nothing_fits_is_a_warning(bundle: Path) -> None:
+    listener, draw = Listener(), np.random.default_rng(0)
+    series = [draw.normal(n % 2, 0.1, (3, 2)) for n in range(20)]
+    model = Classifier(**{**STILL, "hidden_size": 3, "bayes_start": None})
+    data = rekur.data.Corpus.from_lists(series, ["ab"[n % 2] for n in range(20)])
+    model.fit_corpus(data, data, reporter=listener, start_from=bundle)
+    assert f"warning: nothing of {bundle} fits this model: everything is new." in listener.said
+
+
 def test_a_number_in_another_unit_keeps_its_scores(tmp_path: Path) -> None:
     series = [np.random.default_rng(n).normal(0, 1, (3, 2)) for n in range(30)]
     options = {name: value for name, value in STILL.items() if name != "bayes_start"}

@@ -23,7 +23,7 @@ from rekur.tasks.catalog import CATALOG
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class How:
-    """Options for the output of one training: the folder, and what is printed.
+    """Where a training writes, what it prints, and what it starts from.
 
     Attributes:
         out: folder of the bundle.

@@ -14,6 +14,7 @@ from torch.nn import functional
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.encoder_spec import EncoderSpec
+from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent
 
 
@@ -146,7 +147,7 @@ def _read_on(x: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return torch.where(real.unsqueeze(-1), x, x.new_zeros(())), lengths + steps
 
 
-def make_spec_cell(spec: EncoderSpec, input_size: int) -> Cell:
+def make_spec_cell(spec: EncoderSpec | SequenceSpec, input_size: int) -> Cell:
     """Return a new cell of a specification."""
     cell = make_cell(spec.cell, input_size, spec.hidden_size)
     return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
+from rekur.models.encoder import make_spec_cell
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
@@ -43,7 +43,7 @@ class SequenceModel(ItemNetwork):
             self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
             width = self.conv.output_size
         self.recurrent = Recurrent(
-            lambda size: _cell(spec, size),
+            lambda size: make_spec_cell(spec, size),
             width,
             spec.hidden_size,
             num_layers=spec.num_layers,
@@ -89,11 +89,6 @@ class SequenceModel(ItemNetwork):
     def streams(self) -> bool:
         """True if no step needs a later one, so that the model can run live."""
         return not self.spec.bidirectional
-
-
-def _cell(spec: SequenceSpec, input_size: int) -> Cell:
-    cell = make_cell(spec.cell, input_size, spec.hidden_size)
-    return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
 
 
 def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:

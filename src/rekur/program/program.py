@@ -137,7 +137,7 @@ class Program:
 
     @property
     def delay(self) -> int:
-        """Steps by which the output is behind the input live; the input is read on as so many steps of zeros."""
+        """Delay of a live output in steps; after the last input step as many steps of zeros follow."""
         return self.types[self.output].delay
 
     @property

@@ -1,4 +1,4 @@
-"""The ops that a program may have. One row for each says what it reads, gives, remembers and costs, and if it streams.
+"""The rules of the ops of programs: inputs, output, state, cost and delay of each, and whether it runs live.
 
 Axes: D size of an input row, O size of an output row.
 """

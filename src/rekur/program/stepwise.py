@@ -1,4 +1,4 @@
-"""Programs with an output at every step, live: as programs with a pool of the last step that are read after each step.
+"""Live runs of programs with an output at every step: the same program with a pool of the last step, read after each.
 
 Axes: T time, C columns of ids, D numbers of a step, K numbers of an output.
 """

@@ -125,8 +125,8 @@ def fingerprint_of(config: Mapping[str, Any]) -> str:
         >>> fingerprint_of({"b": 1, "a": 2}) == fingerprint_of({"a": 2, "b": 1, "fingerprint": "any"})
         True
     """
-    kept = {key: value for key, value in config.items() if key != "fingerprint"}
-    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    content = {key: value for key, value in config.items() if key != "fingerprint"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -77,12 +77,12 @@ class LiveProgram:
         if not len(pending):
             scores: Array = self._read()
             return scores
-        kept = self._live.get_state()
+        state = self._live.get_state()
         try:
             self.advance(pending)
             return np.asarray(self._read())
         finally:
-            self._live.set_state(kept)
+            self._live.set_state(state)
 
     def get_state(self) -> list[Array]:
         """Return copies of everything that is remembered."""

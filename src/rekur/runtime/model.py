@@ -188,7 +188,7 @@ class Model(PredictionMixin, GenerationMixin):
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream(self) -> Session:
-        """Return a live session: push raw events, get what is final and what is tentative.
+        """Return a live session, which takes raw events and returns final and tentative pieces of a prediction.
 
         Raises:
             NotStreamableError: the model reads the sequence from both ends.

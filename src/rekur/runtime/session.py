@@ -153,7 +153,7 @@ class Session:
             event: the next piece of the sequence, as the features take it: text, a row, several rows.
 
         Returns:
-            what is final by this event, and what would follow if the sequence ended here.
+            the piece that this event made final, and the tentative piece.
 
         Raises:
             InputError: the event is not of the kind that the features take, and the session is as it was before; or
@@ -173,7 +173,7 @@ class Session:
         return Update(None, self._answer(live.scores(stream.pending())))
 
     def advance(self, event: Any) -> Any:
-        """Take one raw event without a guess at the rest; return what is final by it, None if nothing is.
+        """Take one raw event and return the piece that it made final, None for none, without a tentative one.
 
         Raises:
             InputError: as for :meth:`push`.

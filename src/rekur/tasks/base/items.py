@@ -56,8 +56,8 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         """Train on items and their labels.
 
         Args:
-            X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes, or an array (N, T[, D]).
-            y: one label each.
+            X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes or words, or an array (N, T[, D]).
+            y: one label each; of a tagger a list with a tag for each word.
             sample_weight: how much each item counts in the loss, (N,), 0 or more; an item of weight 0 is left out.
                 Metrics and the baseline count every other item once.
             X_valid: items to validate on; by default a share of the training items.

@@ -132,6 +132,8 @@ class Prior:
             taken: by :meth:`give`.
             has_features: whether its features were taken.
         """
+        if not taken.taken and not has_features:
+            return f"warning: nothing of {self.name} fits this model: everything is new."
         features = "features" if has_features else "no features"
         new = f"; new: {', '.join(taken.new)}" if taken.new else ""
         return f"From {self.name}: {features} and {counted(len(taken.taken), 'weight')} taken{new}."

@@ -5,8 +5,7 @@ Axes: N sentences, K outputs of a step.
 
 from __future__ import annotations
 
-import os
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
@@ -54,34 +53,6 @@ class Tagger(TagOptions, ItemEstimator):
     target: ClassVar[str] = "tags"
     target_: TagsTarget
     steps_option: ClassVar[str] = ""
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_valid: Any = None,
-        y_valid: Any = None,
-        start_from: str | os.PathLike[str] | None = None,
-    ) -> Self:
-        """Train on sentences and their tags.
-
-        Args:
-            X: sentences: lists of words.
-            y: a list of tags for each, one a word.
-            sample_weight: how much each sentence counts in the loss, (N,), 0 or more; one of weight 0 is left out.
-            X_valid: sentences to validate on; by default a share of the training sentences.
-            y_valid: their tags.
-            start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
-
-        Returns:
-            self.
-
-        Raises:
-            InputError: a sentence, a tag or an option cannot be used; the text says which and why.
-        """
-        return super().fit(X, y, sample_weight, X_valid=X_valid, y_valid=y_valid, start_from=start_from)
 
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of words, not fitted yet."""
