@@ -20,9 +20,8 @@ from rekur.data.example import warn
 from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
 from rekur.errors import InputError
 from rekur.features.base import Features
-from rekur.metrics.spans import HITS, PREDICTED, RIGHT, TOKENS, TRUE, tag_record, tag_scores
-from rekur.metrics.stats import score_interval
-from rekur.targets.base import Outputs, PlaceOf, Records, Target, TargetStream, join_contexts
+from rekur.targets.base import Outputs, PlaceOf, TargetStream, join_contexts
+from rekur.targets.tag_scores import TagScores
 
 #: the encoded label of a step whose tag training lacks; no loss is made of it
 UNSEEN = -1
@@ -44,7 +43,7 @@ class Tag(NamedTuple):
     probability: float
 
 
-class TagsTarget(Target):
+class TagsTarget(TagScores):
     """A tag for each step.
 
     Where tags mark spans, the outputs are the tags of BIOES, or of BIO2 if tags are decoded left to right and the
@@ -256,39 +255,6 @@ class TagsTarget(Target):
         """Return the tags of each item."""
         return [[tag.name for tag in self.decode(each)] for each in outputs]
 
-    # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def record(self, prediction: Sequence[Tag], label: Any, context: Any = None) -> Records:
-        """Return the record of an item, (8,); see :func:`rekur.metrics.tag_record`."""
-        truth = tags_of(label, "label")
-        if len(truth) != len(prediction):
-            got = f"{counted(len(prediction), 'token')} and {counted(len(truth), 'tag')}"
-            raise InputError(f"tokens and tags: got {got}; expected one tag a token.")
-        return tag_record([tag.name for tag in prediction], truth, self.scheme).astype(np.float64)
-
-    def records_of_predictions(
-        self, predictions: Sequence[Any], labels: Sequence[Any], contexts: Sequence[Any] | None = None
-    ) -> Records:
-        """Return the records of items whose predictions are known, (N, 8)."""
-        rows = [self.record(prediction, label) for prediction, label in zip(predictions, labels, strict=True)]
-        return np.array(rows, np.float64).reshape(len(rows), 8)
-
-    def score(self, records: Records) -> dict[str, float]:
-        """Return ``accuracy`` of tokens and ``sentence_accuracy``, and where tags mark spans those of entities."""
-        return tag_scores(records.astype(np.int64), has_spans=self.scheme.has_spans)
-
-    def report(self, records: Records) -> dict[str, Any]:
-        """Return the number of items and tokens, the scores, and the intervals of accuracy and entity F1."""
-        scores: dict[str, Any] = {"items": len(records), "tokens": int(records[:, TOKENS].sum())}
-        for name, value in self.score(records).items():
-            scores[name] = value
-            if name in ("accuracy", "entity_f1") and len(records):
-                hits, totals = ([RIGHT], [TOKENS]) if name == "accuracy" else ([HITS, HITS], [PREDICTED, TRUE])
-                share = _ratio(records[:, hits].sum(axis=1), records[:, totals].sum(axis=1))
-                units = int(records[:, TOKENS if name == "accuracy" else TRUE].sum())
-                scores[f"{name}_interval"] = score_interval(share, len(records), units=units)
-        return scores
-
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def to_dict(self) -> dict[str, Any]:
@@ -381,16 +347,6 @@ class TagStream(TargetStream):
 def _finite(outputs: Outputs) -> NDArray[np.float64]:
     """Return outputs as float64 without NaN and infinities, which a model that diverged gives."""
     return np.nan_to_num(np.asarray(outputs, np.float64), nan=-1e30, posinf=1e30, neginf=-1e30)
-
-
-def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> Any:
-    """Return a function from indices to the share of sums; 0 for no denominator."""
-
-    def share(index: NDArray[np.intp]) -> float:
-        total = denominators[index].sum()
-        return float(numerators[index].sum() / total) if total else 0.0
-
-    return share
 
 
 def _shown(names: Sequence[Any]) -> str:
