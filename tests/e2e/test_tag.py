@@ -293,7 +293,7 @@ def test_bad_conll_files(
         ),
         ([{"t": "a b", "y": ["O"]}], ("--text", "t", "--label", "y"), "a.jsonl, line 1: t: got 'a b'; expected a list"),
         ([{"t": ["a"], "y": ["O"]}], ("--text", "t"), "--label: got none; expected the column with the tags."),
-        ([{"t": ["a"], "y": ["O"]}], (), "--text: got none; expected the column with the lists of words."),
+        ([{"t": ["a"], "y": ["O"]}], (), "--text: got none; expected the column with the words."),
     ],
 )
 def test_bad_lists(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
-    stream: Iterable[tuple[Any, Any]] = [(text, text) for text in items]
+    stream: Iterable[tuple[Any, Any, Any]] = [(text, text, None) for text in items]
     source, arriving = "--item", False
     if file is None:
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
@@ -62,39 +63,43 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         from rekur.data.inputs import is_stream
 
         corpus = corpus_for(task, file, columns, reading, need_label=False, once=True)
-        stream = ((e.id if e.id is not None else n, e.item) for n, e in enumerate(corpus, start=1))
+        stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
         source, arriving = f"{corpus.name}, item", is_stream(file)
     rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source)
     if as_json:
-        for row in rows:
+        for row, _ in rows:
             show.as_json_line(row)
         return
-    _write_csv(rows)
+    show.as_csv(_cells(rows))
 
 
-def _rows(task: Any, stream: Iterator[list[tuple[Any, Any]]], source: str) -> Iterator[dict[str, Any]]:
+#: a prediction as plain JSON, and where the steps of its item stand in a long table
+Rows = Iterator[tuple[dict[str, Any], Any]]
+
+
+def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str) -> Rows:
     from rekur.data.example import warn
     from rekur.runtime.odd_items import OddItems
 
     odd = OddItems(task.features_)
     for chunk in stream:
-        names, items = zip(*chunk, strict=True)
+        names, items, lines = zip(*chunk, strict=True)
         try:
             steps, contexts = task.encode(list(items))
             predictions = task.present_steps(steps, contexts)
         except InputError as error:
             raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
         odd.add(items, steps)
-        for name, prediction in zip(names, predictions, strict=True):
-            yield {"item": name, **as_row(prediction)}
+        for name, prediction, where in zip(names, predictions, lines, strict=True):
+            yield {"item": name, **as_row(prediction)}, where
         sys.stdout.flush()
     if told := odd.sentence(source.removesuffix(", item")):
         warn(told)
 
 
-def _first_refused(task: Any, chunk: list[tuple[Any, Any]]) -> Any:
+def _first_refused(task: Any, chunk: list[tuple[Any, Any, Any]]) -> Any:
     """Return the name of the first item that the features cannot read."""
-    for name, item in chunk:
+    for name, item, _ in chunk:
         try:
             task.features_.transform(item)
         except InputError:
@@ -109,12 +114,32 @@ def as_row(prediction: Any) -> dict[str, Any]:
     return prediction._asdict() if hasattr(prediction, "_asdict") else {"value": prediction}
 
 
-def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
-    show.as_csv(_cells(rows))
+def _cells(rows: Rows) -> Iterator[list[Any]]:
+    """Yield the cells of a CSV: a row an item; of a long table with a prediction for each step a row a step."""
+    first = next(rows, None)
+    if first is None:
+        return
+    rows = chain([first], rows)
+    yield from _cells_of_items(rows) if first[1] is None else _cells_of_steps(rows)
 
 
-def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
-    for number, row in enumerate(rows):
+def _cells_of_steps(rows: Rows) -> Iterator[list[Any]]:
+    """Yield the cells of each step, in the order of the table."""
+    steps: list[tuple[int, list[Any]]] = []
+    names = {"tokens": "token", "tags": "tag", "probabilities": "probability"}
+    for row, lines in rows:
+        names = {column: name for column, name in names.items() if column in row}
+        columns = [row[column] for column in names]
+        cells = [[row["item"], *each] for each in zip(*columns, strict=True)]
+        steps.extend(zip(lines.tolist(), cells, strict=True))
+    head = ["item", *names.values()]
+    yield head
+    for _, values in sorted(steps):
+        yield [_cell(name, value) for name, value in zip(head, values, strict=True)]
+
+
+def _cells_of_items(rows: Rows) -> Iterator[list[Any]]:
+    for number, (row, _) in enumerate(rows):
         for name in ("probabilities", "spans"):
             row.pop(name, None)
         if number == 0:

@@ -49,7 +49,7 @@ def need_columns(columns: dict[str, Any], file: Path, row: Row) -> None:
 
 def _open_items(request: Request) -> Data:
     from rekur.cli.saved import corpus_of, written_out
-    from rekur.data import Columns
+    from rekur.data.chosen_columns import is_long
 
     columns = written_out(request.source(request.files[0]), request.columns, request.reading)
     label_type: str = getattr(CATALOG[request.task].options_class()(**request.options), "label_type", "class")
@@ -57,9 +57,7 @@ def _open_items(request: Request) -> Data:
         [corpus_of(request.source(file), request.columns, request.reading, label_type=label_type) for file in files]
         for files in (request.files, request.valid)
     )
-    if (
-        label_type == "tags" or not Columns(**request.columns).is_long
-    ):  # of a long table the first item may end in the last row
+    if not is_long(request.columns):  # of a long table the first item may end in the last row
         for corpus in (*train, *valid):
             next(iter(corpus), None)
     trained = {"columns": columns, "label_separator": request.reading.get("label_separator")}

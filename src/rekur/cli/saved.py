@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rekur.data import Columns, Corpus, channels, examples, open_source
-from rekur.data.example import expand
+from rekur.data.chosen_columns import expand
 from rekur.data.inputs import Input, Location, name_of
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
@@ -56,8 +56,8 @@ def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: boo
     """Return the columns of words and tags: those that are named, else the usual ones of the format."""
     usual = {role: name for role, name in source.usual_columns.items() if role == "text" or need_label}
     columns = {**usual, **columns}
-    if "text" not in columns:
-        raise InputError("--text: got none; expected the column with the lists of words. Name it.")
+    if not any(columns.get(name) for name in _ITEMS):
+        raise InputError("--text: got none; expected the column with the words. Name it.")
     if "label" not in columns and need_label:
         fix = "Name it, as with --label upos." if source.format == "conllu" else "Name it."
         raise InputError(f"--label: got none; expected the column with the tags. {fix}")

@@ -8,10 +8,11 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.data.batch import LengthBuckets, collate
+    from rekur.data.chosen_columns import Columns, channels
     from rekur.data.corpus import Corpus, choose_rows, read_labels
     from rekur.data.description import Description, describe
     from rekur.data.encoded import EncodedItems
-    from rekur.data.example import Columns, Example, channels, examples
+    from rekur.data.example import Example, examples
     from rekur.data.memory import as_sequences, from_memory
     from rekur.data.ragged import Ragged
     from rekur.data.read import open_source
@@ -61,7 +62,8 @@ __getattr__, __dir__ = lazily(
         "corpus": "Corpus choose_rows read_labels",
         "description": "Description describe",
         "encoded": "EncodedItems",
-        "example": "Columns Example channels examples",
+        "chosen_columns": "Columns channels",
+        "example": "Example examples",
         "memory": "as_sequences from_memory",
         "ragged": "Ragged",
         "read": "open_source",

@@ -13,8 +13,9 @@ import numpy as np
 from rekur._numbers import counted
 from rekur._schemes import detect_scheme
 from rekur._values import holds_codes
+from rekur.data.chosen_columns import Columns, expand
 from rekur.data.columns import ColumnSummary, summarise
-from rekur.data.example import Columns, Example, examples, expand
+from rekur.data.example import Example, examples
 from rekur.data.label_forms import alike_labels
 from rekur.data.source import Source
 from rekur.data.splitting import item_key

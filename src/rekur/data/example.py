@@ -4,82 +4,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur._check import choice
 from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
-from rekur.data.cells import series_of, symbols_of, text_of, time_of
-from rekur.data.groups import ROW_LIMIT, Groups
+from rekur.data.cells import series_of, symbols_of, text_of
+from rekur.data.chosen_columns import Columns, expand
+from rekur.data.groups import ROW_LIMIT, gather
 from rekur.data.source import Repeats, Row, Source, Tagged, check_column
+from rekur.data.step_labels import labelled_steps
 from rekur.errors import DataError, DataWarning, InputError, describe
 
 LABEL_TYPES = ("class", "classes", "number", "tags")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Columns:
-    """Which column is what. Exactly one of ``text``, ``symbols``, ``series`` and ``values`` is given.
-
-    A *long table* has one row an event: ``group`` names the sequence a row belongs to and ``time`` orders the
-    rows inside it. Without ``group``, all rows of a table with ``time``, or with a list for ``series``, are one
-    sequence. In a list of columns, ``"a..d"`` stands for all columns from a to d.
-
-    Attributes:
-        text: the text of an item; in a long table, one text an event, joined by blanks.
-        symbols: letters, or codes with blanks between, or a list of codes; in a long table, one code an event.
-        series: one column with whole series (nested lists, or text with the numbers of one channel), or a list of
-            number columns of a long table, the channels.
-        values: number columns of a wide table, one row an item: its steps in order, one channel.
-        label: the column with the label; several for several numbers.
-        group: the column that names the sequence, in a long table.
-        time: the column with a number or an ISO date that orders the rows of a sequence.
-        id: the column that names the item in results; in a long table the group does where it is not given.
-    """
-
-    text: str | None = None
-    symbols: str | None = None
-    series: str | Sequence[str] | None = None
-    values: Sequence[str] | None = None
-    label: str | Sequence[str] | None = None
-    group: str | None = None
-    time: str | None = None
-    id: str | None = None
-
-    def __post_init__(self) -> None:
-        roles = ("text", "symbols", "series", "values")
-        given = [role for role in roles if getattr(self, role) not in (None, "", [], ())]
-        if len(given) != 1:
-            got = " and ".join(given) or "none"
-            raise InputError(f"item columns: got {got}; expected one of text, symbols, series and values.")
-        if self.values is not None and (self.group is not None or self.time is not None):
-            fix = "Name the channels with series."
-            raise InputError(f"values: got them with group or time; expected a table with one row an item. {fix}")
-
-    @property
-    def kind(self) -> str:
-        """What an item is: ``"text"``, ``"symbols"`` or ``"series"``."""
-        return "text" if self.text else "symbols" if self.symbols else "series"
-
-    @property
-    def is_long(self) -> bool:
-        """Whether a row is an event and not an item."""
-        listed = self.series is not None and not isinstance(self.series, str)
-        return listed or self.group is not None or self.time is not None
-
-    def items(self) -> list[str]:
-        """Return the columns of the item."""
-        given = self.text or self.symbols or self.series or self.values or ()
-        return [given] if isinstance(given, str) else list(given)
-
-    def labels(self) -> list[str]:
-        """Return the columns of the label, maybe none."""
-        if self.label is None:
-            return []
-        return [self.label] if isinstance(self.label, str) else list(self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +35,7 @@ class Example:
         line: where it begins in the source, from 1.
         id: what the source calls it, or None.
         weight: how much it counts in the loss of a training, above 0.
+        lines: where each of its steps stands in the source, from 1, (T,); None where they stand in one row.
     """
 
     item: Any
@@ -101,6 +43,7 @@ class Example:
     line: int
     id: str | None
     weight: float = 1.0
+    lines: NDArray[np.int64] | None = None
 
 
 def warn(text: str) -> None:
@@ -152,6 +95,9 @@ def examples(
     choice("label_type", label_type, LABEL_TYPES)
     choice("empty", empty, ("error", "keep"))
     if label_type == "tags":
+        if columns.is_long:
+            items = labelled_steps(source, columns, row_limit=row_limit, tell=tell)
+            return (Example(each.steps, each.labels, int(each.lines[0]), each.name, lines=each.lines) for each in items)
         return _sentences(source, columns, empty)
     reader = _Reader(source, columns, label_type, label_separator, empty, labels, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
@@ -159,7 +105,7 @@ def examples(
 
 def _sentences(source: Source, columns: Columns, empty: str) -> Iterator[Example]:
     """Return an iterator over lists of words with their tags."""
-    if columns.text is None or columns.is_long:
+    if columns.text is None:
         raise InputError("item columns: got others; expected one with lists of words. Name it: --text tokens.")
     words = check_column(source, "text", columns.text)
     tags = next((check_column(source, "label", name) for name in columns.labels()), None)
@@ -225,42 +171,23 @@ class _Reader:
             yield Example(item, label, line, self._id(row))
 
     def long(self, row_limit: int) -> Iterator[Example]:
-        numbers: dict[str, int] = {}
-        heads: list[tuple[Any, int, str | None]] = []  # label, line and id of each group
-        groups = Groups(row_limit)
-        try:
-            time_kind = ""
-            self._source.keeps_digits = self._columns.time is not None
-            for row in self._source.rows():
-                try:
-                    name = self._group(row)
-                    kind, time = time_of(row.get(self._columns.time), "time") if self._columns.time else ("", row.line)
-                    payload, label = self._event(row), self._label(row)
-                except CellError as error:
-                    raise self._source.error(str(error), row.line) from None
-                if kind != (time_kind or kind):
-                    raise self._source.error(f"time: got a {kind}; expected a {time_kind}, as above.", row.line)
-                time_kind = kind
-                number = numbers.setdefault(name, len(numbers))
-                if number == len(heads):
-                    heads.append((label, row.line, self._id(row) or name or None))
-                elif label != heads[number][0]:
-                    raise self._changed_label(label, heads[number], name, row.line)
-                groups.add(number, time, row.line, payload)
-            for number, payloads in groups:
-                label, line, shown = heads[number]
-                item = self._joined(payloads)
-                self._check_item(item, line)
-                yield Example(item, label, line, shown)
-            if groups.ties:
-                rows = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
-                first = f"{self._source.unit} {groups.first_tie}"
-                self._tell(
-                    f"{self._source.name}: {rows} the time of a row before in the same sequence, first in {first}; "
-                    "equal times keep the order of the file."
-                )
-        finally:
-            groups.close()
+        heads: dict[str, tuple[Any, int, str | None]] = {}  # label, line and id of each group
+
+        def payload(row: Row, name: str) -> bytes:
+            event, label = self._event(row), self._label(row)
+            head = heads.get(name)
+            if head is None:
+                heads[name] = (label, row.line, self._id(row) or name or None)
+            elif label != head[0]:
+                raise self._changed_label(label, head, name, row.line)
+            return event
+
+        group, time = self._columns.group, self._columns.time
+        for sequence in gather(self._source, payload, group=group, time=time, row_limit=row_limit, tell=self._tell):
+            label, line, shown = heads[sequence.name]
+            item = self._joined(sequence.payloads)
+            self._check_item(item, line)
+            yield Example(item, label, line, shown)
 
     def _item(self, row: Row) -> Any:
         name = self._items[0]
@@ -287,14 +214,6 @@ class _Reader:
             return np.frombuffer(b"".join(payloads)).reshape(len(payloads), len(self._items)).copy()
         events = [payload.decode("utf-8", errors="surrogatepass") for payload in payloads]
         return " ".join(events) if self._columns.kind == "text" else events
-
-    def _group(self, row: Row) -> str:
-        if self._columns.group is None:
-            return ""
-        name = code_of(row.get(self._columns.group), "group")
-        if not name:
-            raise CellError("group: got nothing; expected the name of a sequence in every row.")
-        return name
 
     def _id(self, row: Row) -> str | None:
         return code_of(row.get(self._columns.id), "id") or None if self._columns.id else None
@@ -354,7 +273,7 @@ class _Reader:
     def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
         unit = self._source.unit
         where = f"as in {unit} {head[1]}" + (f" of group '{name}'" if name else "")
-        fix = "All rows of a sequence have one label."
+        fix = "All rows of a sequence have one label, unless label_type is 'tags'."
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
 
 
@@ -367,33 +286,3 @@ def _no_label(name: str, cell: Any) -> str:
 
 def _is_empty_list(cell: Any) -> bool:
     return isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0
-
-
-def channels(source: Source, columns: Columns) -> list[str] | None:
-    """Return the names of the channels of a series where columns are channels, as in a long table; else None.
-
-    Example:
-        >>> from rekur.data.memory import from_memory
-        >>> table = from_memory({"who": ["a"], "x": [1], "y": [2]})
-        >>> channels(table, Columns(series=["x..y"], group="who"))
-        ['x', 'y']
-    """
-    if columns.series is None or not columns.is_long:
-        return None
-    return expand(source, "series", columns.items())
-
-
-def expand(source: Source, role: str, names: list[str]) -> list[str]:
-    """Return the columns after checking each; ``a..d`` stands for all from a to d."""
-    columns: list[str] = []
-    for name in names:
-        first, dots, last = name.partition("..")
-        if dots and name not in source.columns:
-            start, end = (source.columns.index(check_column(source, role, end)) for end in (first, last))
-            if end < start:
-                expected = "a column and one that stands behind it"
-                raise source.error(describe(f"{role} columns", name, expected, f"Write '{last}..{first}'."))
-            columns += source.columns[start : end + 1]
-        else:
-            columns.append(check_column(source, role, name))
-    return columns

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from rekur.data.cells import Time
+from rekur._values import CellError, code_of
+from rekur.data.cells import Time, time_of
+from rekur.data.source import Row, Source
 
 ROW_LIMIT = 500_000
 
@@ -73,6 +76,86 @@ class Groups:
         self._base.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
         self._rows.clear()
         self._limit = min(self._limit, 10_000)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The rows of one sequence of a long table.
+
+    Attributes:
+        name: its value in the column ``group``; empty without such a column.
+        line: of its first row in the source, from 1.
+        payloads: what was made of each row, ordered by time, else as the rows stand in the source.
+    """
+
+    name: str
+    line: int
+    payloads: list[bytes]
+
+
+def gather(
+    source: Source,
+    payload: Callable[[Row, str], bytes],
+    *,
+    group: str | None,
+    time: str | None,
+    row_limit: int,
+    tell: Callable[[str], None],
+) -> Iterator[Sequence]:
+    """Yield the sequences of a long table in the order of their first rows.
+
+    Args:
+        source: one row a step.
+        payload: makes bytes of a row and of the name of its sequence; a CellError is raised with the place of the row.
+        group: the column that names the sequence; None puts all rows into one.
+        time: the column that orders the rows of a sequence; None keeps the order of the source.
+        row_limit: rows that are held in memory; more are sorted on disk.
+        tell: is given a sentence where rows of a sequence have equal times.
+
+    Raises:
+        DataError: a cell of the group or the time is empty or cannot be read, or times are of two kinds.
+    """
+    numbers: dict[str, int] = {}
+    lines: list[int] = []
+    time_kind = ""
+    source.keeps_digits = time is not None
+    groups = Groups(row_limit)
+    try:
+        for row in source.rows():
+            try:
+                name = _group_of(row, group)
+                kind, when = time_of(row.get(time), "time") if time else ("", row.line)
+                made = payload(row, name)
+            except CellError as error:
+                raise source.error(str(error), row.line) from None
+            if kind != (time_kind or kind):
+                raise source.error(f"time: got a {kind}; expected a {time_kind}, as above.", row.line)
+            time_kind = kind
+            number = numbers.setdefault(name, len(numbers))
+            if number == len(lines):
+                lines.append(row.line)
+            groups.add(number, when, row.line, made)
+        names = list(numbers)
+        for number, payloads in groups:
+            yield Sequence(names[number], lines[number], payloads)
+        if groups.ties:
+            rows = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
+            tell(
+                f"{source.name}: {rows} the time of a row before in the same sequence, first in {source.unit} "
+                f"{groups.first_tie}; equal times keep the order of the file."
+            )
+    finally:
+        groups.close()
+
+
+def _group_of(row: Row, column: str | None) -> str:
+    if column is None:
+        return ""
+    name = code_of(row.get(column), "group")
+    if not name:
+        fix = "Write it in each row."
+        raise CellError(f"group: got nothing; expected the name of a sequence in every row. {fix}")
+    return name
 
 
 def sortable(number: Time) -> bytes:

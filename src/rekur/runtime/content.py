@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rekur.data.example import Columns
+from rekur.data.chosen_columns import Columns
 from rekur.errors import BundleError, describe
 from rekur.features.base import Features
 from rekur.program.program import Program
