@@ -180,7 +180,7 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
     assert (done.code, done.err) == (
         2,
         "rekur: labels: got only the number 3 in 8 training examples; expected numbers that differ. "
-        "Choose another label column.\n",
+        "Choose another label column, or add examples with other numbers.\n",
     )
 
 

@@ -82,3 +82,12 @@ def test_training_again_makes_another_model(tmp_path: Path) -> None:
 def test_weights_of_any_finite_size_give_a_score() -> None:
     model = trained(0)
     assert model.score(X, Y, sample_weight=[1e308] * 20) == pytest.approx(model.score(X, Y))
+
+
+def test_options_of_parts_that_are_not_read(cli: Run, file: str) -> None:
+    bare = ("--prefixes", "0", "--suffixes", "0", "--no-shape")
+    for words in (("--part-size", "8"), ("--buckets", "50")):
+        for command in ("fit", "tune"):
+            done = cli(command, "tag", file, "--text", "tokens", "--label", "tags", *bare, *words, "--out", "m")
+            expected = "none without parts of words: beginnings, ends or the shape."
+            assert (done.code, done.err) == (2, f"rekur: {words[0]}: got {words[1]}; expected {expected}\n")

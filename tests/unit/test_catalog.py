@@ -72,6 +72,19 @@ def test_options_import_neither_torch_nor_scikit_learn() -> None:
     assert out.stdout.splitlines()[-1] == "[]"
 
 
+def test_help_of_every_task_imports_no_numbers() -> None:
+    """Neither PyTorch nor scikit-learn nor NumPy: help is there at once."""
+    code = (
+        "import sys\nfrom rekur.cli.main import main\nfrom rekur.tasks.catalog import CATALOG\n"
+        "for name in CATALOG:\n"
+        "    for command in ('fit', 'tune'):\n"
+        "        main([command, name, '--help'])\n"
+        "        heavy = {'torch', 'sklearn', 'numpy', 'optuna'} & set(sys.modules)\n"
+        "        assert not heavy, (command, name, heavy)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
 def test_a_preview_is_not_named_but_works(toy: Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--help"], ["fit", "--help"], ["tune", "--help"]):
         main(words)

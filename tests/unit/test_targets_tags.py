@@ -189,9 +189,9 @@ def test_outputs_of_a_model_that_diverged() -> None:
         (
             [["O", "O"], ["O"]],
             "labels: got only the tag 'O' in 2 training examples; expected at least two different ones. "
-            "Choose another label column.",
+            "Choose another label column, or add examples with other tags.",
         ),
-        ([["O"], []], "item 2: got a sentence without words; expected one word or more. Take the sentence out."),
+        ([["O"], []], "item 2: got no tags; expected one tag or more. Take the sentence out."),
     ],
 )
 def test_labels_that_teach_nothing(labels: list[Any], text: str) -> None:

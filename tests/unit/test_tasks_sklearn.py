@@ -148,14 +148,14 @@ def test_labels_keep_their_type_through_save_and_load(labels: list[Any], kind: s
             "labels: got labels of the type int and str; expected labels of one type: "
             "text, whole numbers, numbers or True and False.",
         ),
-        ([1, None], "X[1]: label: got None; expected a label for every item. Give it one, or leave it out."),
+        ([1, None], "y[1]: label: got None; expected a label for every item. Give it one, or leave it out."),
         (
             [0.5, 2.0],
             "labels: got 0.5; expected text, whole numbers, or True and False. Unknown label type: continuous. "
             "Learn numbers with rekur.Regressor, or give classes as text.",
         ),
-        ([1.0, float("nan")], "X[1]: label: got nan; expected a label for every item. Give it one, or leave it out."),
-        ([1, [2]], "X[1]: label: got [2]; expected one label. For several labels an item, use multi_label=True."),
+        ([1.0, float("nan")], "y[1]: label: got nan; expected a label for every item. Give it one, or leave it out."),
+        ([1, [2]], "y[1]: label: got [2]; expected one label. For several labels an item, use multi_label=True."),
         (
             [7, 7],
             "labels: got only the label 7 in 24 training examples; expected at least two different ones. "
@@ -224,7 +224,7 @@ def test_a_label_that_was_never_seen() -> None:
     with pytest.raises(InputError) as caught:
         model.evaluate(TEXTS[:2], ["no", "yess"])
     assert str(caught.value) == (
-        "X[1]: label: got 'yess'; expected one of the labels seen in training, 'no', 'yes'. Did you mean 'yes'?"
+        "y[1]: label: got 'yess'; expected one of the labels seen in training, 'no', 'yes'. Did you mean 'yes'?"
     )
 
 
@@ -322,10 +322,10 @@ def test_several_labels_an_item(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "text"),
     [
-        (["up"] * 24, "X[0]: label: got 'up'; expected a list of labels, since multi_label is on."),
+        (["up"] * 24, "y[0]: label: got 'up'; expected a list of labels, since multi_label is on."),
         (
             np.eye(2, dtype=int).repeat(12, axis=0),
-            "X[0]: label: got [1 0]; expected a list of labels, not a row of numbers. "
+            "y[0]: label: got [1 0]; expected a list of labels, not a row of numbers. "
             "From flags: [[name for name, on in zip(names, row) if on] for row in y].",
         ),
     ],

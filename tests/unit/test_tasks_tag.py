@@ -12,11 +12,15 @@ from sklearn.base import clone
 
 import rekur
 from rekur import Tagger
+from rekur._options import options_of
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError, NotStreamableError
+from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
+from rekur.study.space import make_space
 from rekur.targets import TagsTarget
 from rekur.tasks.tag import recipe
+from rekur.tasks.tag.options import WordFeatureOptions
 
 SENTENCES = [["Ada", "left", "Oslo"], ["Oslo", "is", "fine"], ["Ada", "is", "fine"], ["fine"]] * 6
 TAGS = [["B-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["B-PER", "O", "O"], ["O"]] * 6
@@ -60,10 +64,10 @@ def test_only_a_causal_tagger_runs_live(tagger: Tagger) -> None:
     ("sentences", "tags", "text"),
     [
         (["a b"], [["O", "O"]], "X[0]: got 'a b'; expected a list of words. Cut it into words"),
-        ([["a", "b"]], [["O"]], "X[0]: got 2 words and 1 tag; expected one tag a word."),
-        ([["a"], []], [["O"], []], "X[1]: got a sentence without words; expected one word or more. Take the sentence"),
+        ([["a", "b"]], [["O"]], "y[0]: got 1 tag; expected 2, one for each word of X[0]."),
+        ([["a"], []], [["O"], []], "y[1]: got no tags; expected one tag or more. Take the sentence out."),
         ([["a"], ["b"]], [["O"], ["O"]], "labels: got only the tag 'O' in 2 training examples; expected at least two"),
-        ([["a"], ["b"]], ["O", "B"], "X[0]: got 'O'; expected a list of tags, one a word."),
+        ([["a"], ["b"]], ["O", "B"], "y[0]: got 'O'; expected a list of tags, one a word."),
         ([["a"], ["b"]], [["O"]], "y: got 1 labels; expected one for each of the 2 items in X."),
     ],
 )
@@ -77,9 +81,9 @@ def test_sentences_that_cannot_be_scored(tagger: Tagger) -> None:
     for score in (tagger.score, tagger.evaluate):
         with pytest.raises(InputError) as caught:
             score([["a", "b"]], [["O"]])
-        assert str(caught.value) == "X[0]: got 2 words and 1 tag; expected one tag a word."
+        assert str(caught.value) == "y[0]: got 1 tag; expected 2, one for each word of X[0]."
     with pytest.raises(
-        InputError, match=r"^X\[1\]: tag: got 'Q-X'; expected 'O' or a label behind B-, I-, as in BIO2\."
+        InputError, match=r"^y\[1\]: tag: got 'Q-X'; expected 'O' or a label behind B-, I-, as in BIO2\."
     ):
         tagger.evaluate([["a"], ["b"]], [["O"], ["Q-X"]])
 
@@ -135,3 +139,22 @@ def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> 
     items = EncodedItems({"steps": steps}, np.empty(0), np.arange(2), contexts=contexts)
     assert again.predictions(items) == rival.predictions(items)
     assert again.predictions(items)[1] == []
+
+
+@pytest.mark.parametrize("name", ["part_size", "buckets"])
+def test_options_of_parts_need_parts(name: str) -> None:
+    words = {"prefixes": 0, "suffixes": 0, "shape": False}
+    features = {**words, **({"buckets": 50} if name == "buckets" else {})}
+    options = {"feature_options": features, **({} if name == "buckets" else {"part_size": 50})}
+    with pytest.raises(InputError) as caught:
+        Tagger(**options).fit(SENTENCES, TAGS)
+    assert str(caught.value) == f"{name}: got 50; expected none without parts of words: beginnings, ends or the shape."
+    assert name not in make_space("tag", "words", {}, {"feature_options": words})
+    with pytest.raises(InputError, match=r"^space part_size: got '8,16'; expected no range without parts of words"):
+        make_space("tag", "words", {"part_size": "8,16"}, {"feature_options": words})
+    assert "part_size" in make_space("tag", "words", {}, {"feature_options": {"prefixes": 0}})
+
+
+def test_the_help_of_affixes_says_the_longest() -> None:
+    members = options_of(WordFeatureOptions)
+    assert all(f"0 to {LONGEST_AFFIX};" in members[name].help for name in ("prefixes", "suffixes"))

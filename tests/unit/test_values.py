@@ -239,10 +239,10 @@ def missing_labels() -> list[Any]:
 
 @pytest.mark.parametrize("number", range(7))
 def test_missing_labels_are_refused_with_their_item(number: int) -> None:
-    with pytest.raises(InputError, match=r"X\[1\]: label: got .*; expected a label for every item"):
+    with pytest.raises(InputError, match=r"y\[1\]: label: got .*; expected a label for every item"):
         rekur.Classifier(**SMALL).fit(TEXTS, missing_labels()[number])
     numeric = ["1" if isinstance(value, str) and value == "x" else value for value in missing_labels()[number]]
-    with pytest.raises(InputError, match=r"X\[1\]: label: got .*; expected a finite number"):
+    with pytest.raises(InputError, match=r"y\[1\]: label: got .*; expected a finite number"):
         rekur.Regressor(**SMALL).fit(TEXTS, numeric)
 
 
@@ -266,7 +266,7 @@ def test_labels_that_are_none(labels: Any, text: str) -> None:
 
 def test_numbers_to_learn_that_are_none() -> None:
     for label in (10**400, 1j, "1_0", "x", [1.0]):
-        with pytest.raises(InputError, match=r"X\[0\]: label: got .* expected a finite number for every item"):
+        with pytest.raises(InputError, match=r"y\[0\]: label: got .* expected a finite number for every item"):
             rekur.Regressor(**SMALL).fit(SERIES, [label] * 20)
     with pytest.raises(InputError, match=r"labels: got 1.9e\+301; expected numbers up to 1e\+300"):
         rekur.Regressor(**SMALL).fit(SERIES, [1e300 * i for i in range(20)])
@@ -289,7 +289,7 @@ def test_an_unknown_label_is_named_with_its_item_and_the_nearest() -> None:
     with pytest.raises(InputError) as caught:
         model.evaluate(TEXTS[:2], [1, "1"])
     assert str(caught.value) == (
-        "X[1]: label: got '1'; expected one of the labels seen in training, 0, 1. "
+        "y[1]: label: got '1'; expected one of the labels seen in training, 0, 1. "
         "It is of the type str; the labels are of the type int."
     )
 
@@ -327,8 +327,8 @@ def test_scores_read_labels_as_fit_does() -> None:
             ([1], "sample_weight: got 1; expected 20, one for each item."),
             ("a" * 20, "sample_weight: got 'str'"),
             ([0] * 20, "sample_weight: got only zeros"),
-            ([1] * 19 + [-1], "sample_weight: got -1; expected numbers of 0 or more"),
-            ([1] * 19 + [np.nan], "sample_weight: got nan; expected numbers of 0 or more"),
+            ([1] * 19 + [-1], "sample_weight[19]: got -1; expected a number of 0 or more"),
+            ([1] * 19 + [np.nan], "sample_weight[19]: got nan; expected a number of 0 or more"),
         ):
             with pytest.raises(InputError) as caught:
                 model.score(TEXTS, y, weights)
@@ -365,13 +365,13 @@ def test_several_labels_of_any_container() -> None:
         ([1, 0, 0], "expected a list of labels, not a row of numbers."),
         ([["a"]], "expected one name or number."),
     ):
-        with pytest.raises(InputError, match=r"X\[0\]: label: got ") as caught:
+        with pytest.raises(InputError, match=r"y\[0\]: label: got ") as caught:
             rekur.Classifier(multi_label=True, **SMALL).fit(TEXTS, [label, *tags[1:]])
         assert text in str(caught.value)
 
 
 def test_infinite_classes_are_refused_before_training() -> None:
-    with pytest.raises(InputError, match=r"X\[0\]: label: got inf; expected a finite number, or text"):
+    with pytest.raises(InputError, match=r"y\[0\]: label: got inf; expected a finite number, or text"):
         rekur.Classifier(**SMALL).fit(TEXTS, [float("inf"), 1.0] * 10)
 
 

@@ -36,6 +36,10 @@ def check_options(request: Request, searched: Collection[str] = ()) -> None:
     if options.get("residual") and layers == 1 and "num_layers" not in searched:
         fix = "Add --num-layers 2."
         raise InputError(f"--residual: got it with one layer; expected two layers or more. {fix}")
+    for name, needed in options_class.without_effect(options).items():
+        value = {**options, **options.get("feature_options", {})}.get(name)
+        if value is not None:
+            raise InputError(describe(_spelled(name), value, f"none without {needed}"))
     options_class.check_values(options)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
 from rekur._numbers import counted
+from rekur.data.cells import tags_of
 from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
@@ -35,6 +36,7 @@ class Corpus:
         channels: names of the channels of a series, where they have any.
         kind: what an item is, ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
         notes: returns sentences about the last whole pass.
+        labels: what to call the labels in messages where they stand apart from the items, such as ``"y"``.
     """
 
     def __init__(
@@ -45,10 +47,11 @@ class Corpus:
         channels: Sequence[str] | None = None,
         kind: str | None = None,
         notes: Callable[[], list[str]] = list,
+        labels: str = "",
     ) -> None:
         self._read, self._place, self._line, self._kind = read, place, 0, kind
         self.notes = notes
-        self.name, self.channels = name, channels
+        self.name, self.channels, self._labels = name, channels, labels or name
 
     @property
     def kind(self) -> str:
@@ -76,6 +79,10 @@ class Corpus:
         """Return the name in messages of the example that begins in a line."""
         return f"{self.name}{self._place.format(line=line)}"
 
+    def place_of_label(self, line: int) -> str:
+        """Return the name in messages of the label of the example that begins in a line."""
+        return f"{self._labels}{self._place.format(line=line)}"
+
     def by_name(self, channels: Sequence[str] | None) -> Corpus:
         """Return the same examples with the channels of series in this order; itself if names are unknown.
 
@@ -91,7 +98,7 @@ class Corpus:
                 item = example.item[:, order] if len(example.item) else example.item
                 yield dataclasses.replace(example, item=item)
 
-        return Corpus(read, self.name, self._place, list(channels), self._kind)
+        return self._of(read, channels)
 
     def part(self, chosen: NDArray[np.bool_]) -> Corpus:
         """Return the chosen of the examples, (N,), as a corpus; itself if all are."""
@@ -101,7 +108,7 @@ class Corpus:
         def read() -> Iterator[Example]:
             return (example for example, use in zip(self._read(), chosen, strict=True) if use)
 
-        return Corpus(read, self.name, self._place, self.channels, self._kind)
+        return self._of(read, self.channels)
 
     def weighted(self, weights: NDArray[np.float64]) -> Corpus:
         """Return the examples with these weights, (N,), as a corpus; those of weight 0 are left out."""
@@ -110,7 +117,12 @@ class Corpus:
             pairs = zip(self._read(), weights.tolist(), strict=True)
             return (dataclasses.replace(example, weight=weight) for example, weight in pairs if weight)
 
-        return Corpus(read, self.name, self._place, self.channels, self._kind)
+        return self._of(read, self.channels)
+
+    def _of(self, read: Callable[[], Iterable[Example]], channels: Sequence[str] | None) -> Corpus:
+        """Return other examples of the same data as a corpus."""
+        names = None if channels is None else list(channels)
+        return Corpus(read, self.name, self._place, names, self._kind, labels=self._labels)
 
     def items(self) -> Iterable[Any]:
         """Return the items; they can be read again and again."""
@@ -132,6 +144,16 @@ class Corpus:
             yield inputs, contexts
 
     @classmethod
+    def labelled(cls, X: Any, y: Any, name: str = "X", **options: Any) -> Corpus:
+        """Return the corpus of items ``X`` with labels ``y``; see :meth:`from_lists`.
+
+        Raises:
+            InputError: there are no labels.
+        """
+        X = as_list(X, name)
+        return cls.from_lists(X, plain_labels(y, name.replace("X", "y")), name, **options)
+
+    @classmethod
     def from_lists(
         cls, X: Any, y: Any, name: str = "X", *, kind: str | None = None, channels: Sequence[str] | None = None
     ) -> Corpus:
@@ -140,7 +162,7 @@ class Corpus:
         Args:
             X: items, as :func:`~rekur.data.memory.as_sequences` takes them.
             y: their labels.
-            name: what ``X`` is called in messages.
+            name: what ``X`` is called in messages, with an X; the labels have the same name with a y.
             kind: ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
             channels: the names of the channels; None takes those of the first series that has any.
         """
@@ -148,21 +170,21 @@ class Corpus:
         kind = kind or kind_of(X)
         named = channels or (first_names(X) if kind == "series" else None)
         items = as_sequences(X, kind, name=name, channels=named)
-        labels = (
-            [None] * len(items) if y is None else plain_labels(y, name.replace("X", "y"), count=len(items), items=name)
-        )
+        labels_name = name.replace("X", "y")
+        labels = [None] * len(items) if y is None else plain_labels(y, labels_name, count=len(items), items=name)
         if kind == "words" and y is not None:
-            _check_counts(items, labels, name)
+            _check_counts(items, labels, name, labels_name)
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
-        return cls(lambda: examples, name, "[{line}]", named, kind)
+        return cls(lambda: examples, name, "[{line}]", named, kind, labels=labels_name)
 
 
-def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str) -> None:
+def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels_name: str) -> None:
     """Raise unless each sentence has as many tags as words."""
-    for row, (words, tags) in enumerate(zip(items, labels, strict=True)):
-        if isinstance(tags, list | tuple) and len(tags) != len(words):
-            got = f"{counted(len(words), 'word')} and {counted(len(tags), 'tag')}"
-            raise InputError(f"{name}[{row}]: got {got}; expected one tag a word.")
+    for row, (words, label) in enumerate(zip(items, labels, strict=True)):
+        tags = tags_of(label, f"{labels_name}[{row}]")
+        if len(tags) != len(words):
+            expected = f"{len(words)}, one for each word of {name}[{row}]"
+            raise InputError(f"{labels_name}[{row}]: got {counted(len(tags), 'tag')}; expected {expected}.")
 
 
 class _Items:
@@ -182,7 +204,7 @@ class Labels(NamedTuple):
     Attributes:
         values: the labels.
         keys: bytes for each item, equal for equal items.
-        place_of: the number of an example, from 0 -> its name in messages.
+        place_of: the number of an example, from 0 -> the name of its label in messages.
         weights: of the examples, (N,).
     """
 
@@ -200,14 +222,14 @@ def read_labels(corpus: Corpus) -> Labels:
     """
     labels, keys, lines, weights = [], [], array("q"), array("d")
     for example in corpus:
-        _check_characters(example.label, corpus.place_of(example.line))
+        _check_characters(example.label, corpus.place_of_label(example.line))
         labels.append(example.label)
         keys.append(item_key(example.item))
         lines.append(example.line)
         weights.append(example.weight)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
-    return Labels(labels, keys, lambda number: corpus.place_of(lines[number]), np.array(weights))
+    return Labels(labels, keys, lambda number: corpus.place_of_label(lines[number]), np.array(weights))
 
 
 def _check_characters(label: Any, place: str) -> None:

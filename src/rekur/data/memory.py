@@ -171,7 +171,9 @@ def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None,
     if not no_list and hasattr(labels, "__array__") and not hasattr(labels, "__iter__"):
         labels = as_array(labels, name)
     if no_list or not hasattr(labels, "__iter__") or getattr(labels, "ndim", 1) == 0:
-        raise InputError(describe(name, type(labels).__name__, "a list of labels, one for each item"))
+        fix = f"{name} should be a 1d array with a label for each item." if labels is None else ""
+        got = None if labels is None else type(labels).__name__
+        raise InputError(describe(name, got, "a list of labels, one for each item", fix))
     if hasattr(labels, "detach"):
         labels = as_array(labels, name)
     is_date = getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")  # tolist() makes numbers of them

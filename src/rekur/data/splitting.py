@@ -139,8 +139,10 @@ def _too_alike(labels: Sequence[Any], strata: Sequence[Hashable], keys: Sequence
     if len(classes) > 2 and len(classes) == count and all(map(_is_number, classes)):
         fix = "They look like numbers; to predict a number: rekur fit regress (Regressor)."
         return f"labels: got {count} different ones in {count} examples; expected classes with 2 or more. {fix}"
-    got = f"{count} in {len(classes)} class{'es' * (len(classes) != 1)}"
     fix = "Add examples, or give a file for validation."
+    if len(classes) == 1:
+        return f"examples: got {count}; expected 2 or more that differ, to hold one out for validation. {fix}"
+    got = f"{count} in {len(classes)} classes"
     return f"examples: got {got}; expected a class with 2 or more different items. {fix}"
 
 

@@ -84,7 +84,7 @@ class PredictionMixin(ABC):
             InputError: a label was never seen in training.
         """
         kind, channels = self.features_.kind, self._channels()
-        return self.evaluate_corpus(data.Corpus.from_lists(X, y, kind=kind, channels=channels))
+        return self.evaluate_corpus(data.Corpus.labelled(X, y, kind=kind, channels=channels))
 
     def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept."""

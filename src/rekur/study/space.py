@@ -154,6 +154,7 @@ def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]]
         >>> str(space["cell"]), str(space["dropout"]), "hidden_size" in space
         ('lstm,gru', '0:0.5', False)
     """
+    idle = CATALOG[task].options_class().without_effect(fixed)
     fixed = {**{name: value for name, value in fixed.items() if value is not None}, **fixed.get("feature_options", {})}
     types = option_types(task, kind)
     chosen: Space = {}
@@ -167,8 +168,10 @@ def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]]
             raise InputError(
                 describe(f"space {name}", _text(values), f"no range, since it is fixed at {fixed[name]}", fix)
             )
+        if name in idle:
+            raise InputError(describe(f"space {name}", _text(values), f"no range without {idle[name]}"))
         chosen[name] = _dimension(name, values, types[name])
-    usual = {name: dimension for name, dimension in default_space(task, kind).items() if name not in fixed}
+    usual = {name: each for name, each in default_space(task, kind).items() if name not in (*fixed, *idle)}
     space = {**usual, **chosen}
     if not space:
         raise InputError("space: got no option to search, since all are fixed; expected one or more. Fix fewer.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import numbers
+from collections.abc import Container, Mapping, Sequence
 from math import isinf, isnan
 from typing import Any
 
@@ -79,22 +80,40 @@ def numbers_of(labels: Sequence[Any], name: str, place_of: PlaceOf | None = None
 
 
 def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
-    """Return the weights of ``count`` items (N,) for a score; None for None.
+    """Return the weights of ``count`` items (N,); None where all are equal, as of a single number.
+
+    Args:
+        sample_weight: one number of 0 or more for each item, or one for all; None for none.
+        count: the number of items.
 
     Raises:
-        InputError: they are not one number of 0 or more for each item, or all of them are 0.
+        InputError: there is another number of weights, one is no finite number of 0 or more, or all of them are 0.
+
+    Example:
+        >>> weights_of([1, 0.5], 2), weights_of(3.0, 2)
+        (array([1. , 0.5]), None)
     """
     if sample_weight is None:
         return None
-    values = plain_labels(sample_weight, "sample_weight")
-    if len(values) != count:
-        raise InputError(describe("sample_weight", len(values), f"{count}, one for each item"))
-    weights = np.array([number_of(value, "sample_weight") for value in values])
-    if not (weights >= 0).all() or not weights.any():
-        wrong = [value for value, weight in zip(values, weights, strict=True) if not weight >= 0]
-        got = wrong[0] if wrong else "only zeros"
-        raise InputError(f"sample_weight: got {got}; expected numbers of 0 or more, not all of them 0.")
+    sample_weight = plain(sample_weight)
+    if isinstance(sample_weight, numbers.Real):
+        each, names = [sample_weight], ["sample_weight"]
+    elif isinstance(sample_weight, str | bytes | Mapping) or not hasattr(sample_weight, "__iter__"):
+        expected = "a number, or a list of numbers, one for each item"
+        raise InputError(describe("sample_weight", type(sample_weight).__name__, expected))
+    else:
+        each = plain_labels(sample_weight, "sample_weight")
+        names = [f"sample_weight[{row}]" for row in range(len(each))]
+        if len(each) != count:
+            raise InputError(describe("sample_weight", len(each), f"{count}, one for each item"))
+    weights = np.array([number_of(weight, name) for weight, name in zip(each, names, strict=True)])
+    for row in np.flatnonzero(~(weights >= 0)):
+        raise InputError(describe(names[row], each[row], "a number of 0 or more"))
+    if not weights.any():
+        raise InputError("sample_weight: got only zeros; expected numbers of 0 or more, not all of them 0.")
     largest = weights.max()
+    if largest == weights.min():
+        return None
     return weights / largest if largest > _LARGEST_WEIGHT else weights  # only ratios count; sums are to be finite
 
 

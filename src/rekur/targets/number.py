@@ -61,7 +61,7 @@ class NumberTarget(Target):
         if low == high:
             raise InputError(
                 f"labels: got only the number {low:g} in {counted(len(values), 'training example')}; "
-                "expected numbers that differ. Choose another label column."
+                "expected numbers that differ. Choose another label column, or add examples with other numbers."
             )
         if largest > LARGEST_LABEL or high - low < SMALLEST_SPREAD:
             got = f"{largest:g}" if largest > LARGEST_LABEL else f"numbers that differ by {high - low:g} at most"

@@ -103,7 +103,7 @@ class TagsTarget(TagScores):
         """
         rows = [tags_of(label, place_of(row) if place_of else "label") for row, label in enumerate(labels)]
         if place_of is not None and [] in rows:
-            text = "got a sentence without words; expected one word or more. Take the sentence out."
+            text = "got no tags; expected one tag or more. Take the sentence out."
             raise InputError(f"{place_of(rows.index([]))}: {text}")
         types = {type(tag).__name__ for tags in rows for tag in tags}
         if len(types) > 1:
@@ -114,7 +114,7 @@ class TagsTarget(TagScores):
             only = f"only the tag {names[0]!r}" if names else "no tags"
             raise InputError(
                 f"labels: got {only} in {counted(len(rows), 'training example')}; expected at least two different "
-                "ones. Choose another label column."
+                "ones. Choose another label column, or add examples with other tags."
             )
         if types != {"str"}:
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)

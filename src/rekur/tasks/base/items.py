@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
-from rekur.data.memory import plain_labels
-from rekur.errors import InputError, describe
 from rekur.features import Features, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
@@ -72,16 +70,13 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         """
         self.check_options()
         kind = None if self.kind == "auto" else self.kind
-        corpus = Corpus.from_lists(X, y, kind=kind)
-        if y is None:
-            fix = "y should be a 1d array, such as ['good', 'bad']."
-            raise InputError(describe("y", None, "a list of labels, one for each item", fix))
-        if (weights := weights_of(sample_weight, len(plain_labels(y, "y")))) is not None:
+        corpus = Corpus.labelled(X, y, kind=kind)
+        if (weights := weights_of(sample_weight, len(X))) is not None:
             corpus = corpus.weighted(weights)
         if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus, start_from=start_from)
         kind, channels = self.kind_of(corpus), corpus.channels
-        valid = Corpus.from_lists(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
+        valid = Corpus.labelled(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
         return self.fit_corpus(corpus, valid, start_from=start_from)
 
     def check_options(self) -> None:

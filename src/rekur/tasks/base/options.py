@@ -160,8 +160,21 @@ class SharedOptions:
         for name, each in described.items():
             if each.check is not None and name in chosen:
                 each.check(name, chosen[name])
+        for name, needed in cls.without_effect(values).items():
+            value = {**values, **(values.get("feature_options") or {})}.get(name)
+            if value is not None:
+                raise InputError(describe(name, value, f"none without {needed}"))
         training = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS if name in chosen})
         check_precision(training.precision, training.accelerator == "cpu")
+
+    @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the options that have no effect beside others, and what each of them needs, in words.
+
+        Args:
+            values: option -> value; those of ``feature_options`` may have any value.
+        """
+        return {}
 
 
 TRAIN_OPTIONS = names_in(SharedOptions, TrainOptions)

@@ -54,7 +54,7 @@ class Regressor(RegressOptions, RegressorMixin, SequenceEstimator):  # type: ign
             sample_weight: weights of the items, (N,).
         """
         predicted = self.predict(X)
-        truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y")
+        truth = numbers_of(plain_labels(y, "y", count=len(predicted)), "y", lambda row: f"y[{row}]")
         return float(r2_score(truth, predicted, sample_weight=weights_of(sample_weight, len(truth))))
 
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:

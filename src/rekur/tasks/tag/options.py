@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rekur import _check
 from rekur._options import names_in, option, options, override, values_set
-from rekur.features.words import LONGEST_AFFIX, WordFeatures
 from rekur.models.encoder_spec import TaggerSpec
 from rekur.tasks.base.options import SharedOptions, check_share
+
+if TYPE_CHECKING:
+    from rekur.features.words import WordFeatures
 
 
 @options
@@ -36,12 +38,12 @@ class WordFeatureOptions:
     prefixes: int | None = option(
         default=None,
         group="data",
-        help=f"Longest beginning of a word that is read by itself, 0 to {LONGEST_AFFIX}; 4 by default.",
+        help="Longest beginning of a word that is read by itself, 0 to 8; 4 by default.",
     )
     suffixes: int | None = option(
         default=None,
         group="data",
-        help=f"Longest end of a word that is read by itself, 0 to {LONGEST_AFFIX}; 4 by default.",
+        help="Longest end of a word that is read by itself, 0 to 8; 4 by default.",
     )
     shape: bool | None = option(
         default=None,
@@ -133,12 +135,27 @@ class TagOptions(SharedOptions):
     @classmethod
     def check_values(cls, values: Mapping[str, Any]) -> None:
         """Raise for each value that is out of range, whatever the data and the machine are."""
+        _features_of(values)
         super().check_values(values)
-        features = _check.names("feature_options", values.get("feature_options"))
-        _check.no_unknown("feature option", features, [*_FEATURE_OPTIONS])
-        WordFeatures(**{name: value for name, value in features.items() if value is not None})
         sizes = {"cell": "gru", "hidden_size": 1, **values_set(cls, values)}
         TaggerSpec(columns=(2,), output_size=2, **{name: sizes[name] for name in MODEL_OPTIONS if name in sizes})
+
+    @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the options of the parts of words, where no part is read."""
+        features = _features_of(values)
+        if features.prefixes or features.suffixes or features.shape:
+            return {}
+        return dict.fromkeys(("part_size", "buckets"), "parts of words: beginnings, ends or the shape")
+
+
+def _features_of(values: Mapping[str, Any]) -> WordFeatures:
+    """Return the features that options describe; raise for one that is unknown or out of range."""
+    from rekur.features.words import WordFeatures  # imports NumPy, which --help need not wait for
+
+    features = _check.names("feature_options", values.get("feature_options"))
+    _check.no_unknown("feature option", features, [*_FEATURE_OPTIONS])
+    return WordFeatures(**{name: value for name, value in features.items() if value is not None})
 
 
 MODEL_OPTIONS = names_in(TagOptions, TaggerSpec)

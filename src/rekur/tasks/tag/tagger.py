@@ -103,7 +103,7 @@ class Tagger(TagOptions, ItemEstimator):
             y: their tags, as for ``fit``; one that training lacks counts as missed.
             sample_weight: weights of the sentences, (N,).
         """
-        records = self.records_of(Corpus.from_lists(X, y, kind=self.kind))
+        records = self.records_of(Corpus.labelled(X, y, kind=self.kind))
         weights = weights_of(sample_weight, len(records))
         right, words = records[:, RIGHT], records[:, TOKENS]
         if weights is None:
