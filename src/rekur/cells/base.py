@@ -14,6 +14,8 @@ from rekur._check import size
 from rekur.errors import InputError, ShapeError, describe
 
 State = tuple[Tensor, ...]
+#: the output of a step and the next state
+Stepped = tuple[Tensor, State]
 
 # the methods that a hand-written scan replaces; the linear scans call linear_form and readout instead
 _REPLACED = frozenset({"step", "project", "recur", "product", "combine"})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rekur._check import choice
-from rekur.cells.base import State
+from rekur.cells.base import State, Stepped
 from rekur.cells.forms import GatedCell, Read, as_it_is
 
 _NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
@@ -61,12 +61,7 @@ class Elman(GatedCell):
         self.nonlinearity = choice("nonlinearity", nonlinearity, _NONLINEARITIES)
         self.squash = _NONLINEARITIES[self.nonlinearity]
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         h = self.squash(from_input + from_state)
         return h, (h,)
 

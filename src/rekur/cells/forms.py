@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rekur._check import choice, flag
 from rekur.cells import _init
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell, State, Stepped
 
 Read = Callable[[Tensor], Tensor]
 
@@ -23,6 +23,42 @@ Read = Callable[[Tensor], Tensor]
 def as_it_is(memory: Tensor) -> Tensor:
     """Return the memory itself: how a cell reads its memory when nothing normalises it."""
     return memory
+
+
+class Weighted(nn.Module):
+    """The weights of a cell, which begin as ``init`` says: "rekur" (:meth:`reset_rekur`) or "torch" (±1/√H)."""
+
+    hidden_size: int
+    bias: bool
+    init: str
+
+    def make_weights(self, shapes: Mapping[str, tuple[int, ...] | None], *, bias: bool, init: str) -> None:
+        """Make the parameters and give them their first values.
+
+        Args:
+            shapes: name -> shape of each parameter, in order; None for one that is absent.
+            bias: whether the cell has biases.
+            init: "rekur" or "torch".
+        """
+        self.bias = flag("bias", bias)
+        self.init = choice("init", init, _init.INITS)
+        for name, shape in shapes.items():
+            self.register_parameter(name, None if shape is None else nn.Parameter(torch.empty(shape)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Give every parameter its first value again."""
+        if self.init == "torch":
+            _init.uniform_like_torch(self, self.hidden_size)
+        else:
+            self.reset_rekur()
+
+    def reset_rekur(self) -> None:
+        """Give every parameter its first value by init="rekur"."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.bias else ", bias=False")
 
 
 class ProductCell(Cell):
@@ -38,9 +74,7 @@ class ProductCell(Cell):
         """Return the product of the recurrent weights with the state, biases included."""
         raise NotImplementedError
 
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         """Return the output and the next state from the two products.
 
         Args:
@@ -55,7 +89,7 @@ class ProductCell(Cell):
         return self.combine(projected, self.product(state), state)
 
 
-class GatedCell(ProductCell):
+class GatedCell(Weighted, ProductCell):
     r"""A :class:`ProductCell` with the weights of :math:`G` gates, named and laid out as in PyTorch's cells.
 
     .. math:: u_t = W_{ih} x_t + b_{ih}, \quad v_t = W_{hh} h_{t-1} + b_{hh}
@@ -110,27 +144,20 @@ class GatedCell(ProductCell):
         more: Mapping[str, tuple[int, ...] | None] = MappingProxyType({}),
     ) -> None:
         super().__init__(input_size, hidden_size, output_size)
-        self.bias = flag("bias", bias)
-        self.init = choice("init", init, _init.INITS)
         rows = self.num_gates * self.hidden_size
         columns = self.output_size if recurrent_size is None else recurrent_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, self.input_size))
-        self.weight_hh = nn.Parameter(torch.empty(rows, columns))
         biases = {"bias_ih": (rows,) if bias else None, "bias_hh": (rows,) if bias else None}
-        for name, shape in {**biases, **more}.items():
-            self.register_parameter(name, None if shape is None else nn.Parameter(torch.empty(shape)))
+        shapes = {"weight_ih": (rows, self.input_size), "weight_hh": (rows, columns), **biases, **more}
         self.forget_bias = forget_bias
-        self.reset_parameters()
+        self.make_weights(shapes, bias=bias, init=init)
 
-    def reset_parameters(self) -> None:
-        """Give every parameter its first value again."""
-        if self.init == "torch":
-            _init.uniform_like_torch(self, self.hidden_size)
-        else:
-            self.reset_rekur()
+    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the size of h, which is the output, and of the further tensors that :attr:`state_names` names."""
+        if not self.state_names:
+            return super().state_sizes()
+        return ((self.output_size,), *((self.hidden_size,) for _ in self.state_names[1:]))
 
     def reset_rekur(self) -> None:
-        """Give every parameter its first value by init="rekur"."""
         _init.xavier_blocks(self.weight_ih, self.hidden_size)
         _init.orthogonal_blocks(self.weight_hh, self.hidden_size)
         _init.zeros(self.bias_ih, self.bias_hh)
@@ -142,9 +169,6 @@ class GatedCell(ProductCell):
 
     def product(self, state: State) -> Tensor:
         return F.linear(state[0], self.weight_hh, self.bias_hh)
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.bias else ", bias=False")
 
 
 # what a subclass may replace that changes the form

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rekur.cells.base import State
+from rekur.cells.base import State, Stepped
 from rekur.cells.forms import GatedCell, Read, as_it_is
 
 
@@ -51,12 +51,7 @@ class GRU(GatedCell):
     equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W x + b + r ⊙ (U h' + c))\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
     reference = "Cho et al. 2014, arXiv:1406.1078"
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         input_reset, input_update, input_new = from_input.chunk(3, dim=-1)
         state_reset, state_update, state_new = from_state.chunk(3, dim=-1)
         r = torch.sigmoid(input_reset + state_reset)
@@ -103,9 +98,6 @@ class GRUResetBefore(GatedCell):
     equations = "r, z = σ(W x + b + U h' + c)\nn = tanh(W x + b + U (r ⊙ h') + c)\nh = (1 - z) ⊙ n + z ⊙ h'\ny = h"
     reference = "Cho et al. 2014, arXiv:1406.1078"
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),)
-
     def product(self, state: State) -> Tensor:
         """Return the products of the two gates and, as third block, the h that the third product will see."""
         split = 2 * self.hidden_size
@@ -113,9 +105,7 @@ class GRUResetBefore(GatedCell):
         gates = F.linear(state[0], self.weight_hh[:split], gates_bias)
         return torch.cat([gates, state[0]], dim=-1)
 
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         input_reset, input_update, input_new = from_input.chunk(3, dim=-1)
         state_reset, state_update, seen = from_state.chunk(3, dim=-1)
         split = 2 * self.hidden_size

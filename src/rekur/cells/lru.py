@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rekur._check import choice, flag
 from rekur.cells import _init
-from rekur.cells.forms import LinearCell
+from rekur.cells.forms import LinearCell, Weighted
 
 SHARPNESS = 8.0  # c in the paper
 _SLOWEST, _FASTEST = 0.999, 0.9  # the range of σ(Λ)^c at the start
 
 
-class RGLRU(LinearCell):
+class RGLRU(Weighted, LinearCell):
     r"""Real-gated linear recurrent unit: a decay per unit, which the recurrence gate can only slow down.
 
     .. math::
@@ -60,28 +59,24 @@ class RGLRU(LinearCell):
     weight_in: nn.Parameter | None
     weight_ih: nn.Parameter
     bias_ih: nn.Parameter | None
+    decay: nn.Parameter
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True, init: str = "rekur") -> None:
         super().__init__(input_size, hidden_size)
-        self.bias = flag("bias", bias)
-        self.init = choice("init", init, _init.INITS)
         size = self.hidden_size
-        widen = nn.Parameter(torch.empty(size, self.input_size)) if self.input_size != size else None
-        self.register_parameter("weight_in", widen)
-        self.weight_ih = nn.Parameter(torch.empty(2 * size, size))
-        self.register_parameter("bias_ih", nn.Parameter(torch.empty(2 * size)) if bias else None)
-        self.decay = nn.Parameter(torch.empty(size))
-        self.reset_parameters()
+        widen = (size, self.input_size) if self.input_size != size else None
+        biases = (2 * size,) if bias else None
+        shapes = {"weight_in": widen, "weight_ih": (2 * size, size), "bias_ih": biases, "decay": (size,)}
+        self.make_weights(shapes, bias=bias, init=init)
+
+    def reset_rekur(self) -> None:
+        _init.xavier_blocks(self.weight_ih, self.hidden_size)
+        _init.zeros(self.bias_ih)
+        if self.weight_in is not None:
+            nn.init.xavier_uniform_(self.weight_in)
 
     def reset_parameters(self) -> None:
-        """Give every parameter its first value again."""
-        if self.init == "torch":
-            _init.uniform_like_torch(self, self.hidden_size)
-        else:
-            _init.xavier_blocks(self.weight_ih, self.hidden_size)
-            _init.zeros(self.bias_ih)
-            if self.weight_in is not None:
-                nn.init.xavier_uniform_(self.weight_in)
+        super().reset_parameters()
         with torch.no_grad():
             # in float16 or bfloat16 the largest would be 1, and its logit infinite
             wide = torch.promote_types(self.decay.dtype, torch.float32)
@@ -110,6 +105,3 @@ class RGLRU(LinearCell):
         # the slope of a square root at 0 is infinite; a gate that is shut to the last digit has none
         scale = torch.sqrt(left.clamp_min(torch.finfo(left.dtype).tiny))
         return torch.exp(log_a), scale * (i * v)
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.bias else ", bias=False")

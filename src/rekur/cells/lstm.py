@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rekur import _check
 from rekur._check import whole
 from rekur.cells import _init
-from rekur.cells.base import State
+from rekur.cells.base import State, Stepped
 from rekur.cells.forms import GatedCell, Read, as_it_is
 from rekur.errors import InputError, describe
 
@@ -89,12 +89,7 @@ class LSTM(GatedCell):
         if self.weight_hr is not None:
             nn.init.xavier_uniform_(self.weight_hr)
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.output_size,), (self.hidden_size,))
-
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         write, keep, new, show = (from_input + from_state).chunk(4, dim=-1)
         i, f, g, o = torch.sigmoid(write), torch.sigmoid(keep), torch.tanh(new), torch.sigmoid(show)
         c = f * state[1] + i * g
@@ -178,12 +173,7 @@ class PeepholeLSTM(GatedCell):
         super().reset_rekur()
         _init.zeros(self.weight_ci, self.weight_cf, self.weight_co)
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,), (self.hidden_size,))
-
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         write, keep, new, show = (from_input + from_state).chunk(4, dim=-1)
         before = state[1]
         i = torch.sigmoid(write + self.weight_ci * before)

@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rekur._check import choice, flag
 from rekur.cells import _init
-from rekur.cells.forms import LinearCell
+from rekur.cells.forms import LinearCell, Weighted
 
 
-class _MinimalCell(LinearCell):
+class _MinimalCell(Weighted, LinearCell):
     """A linear cell with one input product for all gates: ``weight_ih`` (G·H, D) and ``bias_ih`` (G·H)."""
 
     num_gates: ClassVar[int]
@@ -36,28 +35,18 @@ class _MinimalCell(LinearCell):
         forget_bias: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
-        self.bias = flag("bias", bias)
-        self.init = choice("init", init, _init.INITS)
         self.forget_bias = _init.check_forget_bias(forget_bias, 1.0, init=init, bias=bias)
         rows = self.num_gates * self.hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, self.input_size))
-        self.register_parameter("bias_ih", nn.Parameter(torch.empty(rows)) if bias else None)
-        self.reset_parameters()
+        shapes = {"weight_ih": (rows, self.input_size), "bias_ih": (rows,) if bias else None}
+        self.make_weights(shapes, bias=bias, init=init)
 
-    def reset_parameters(self) -> None:
-        """Give every parameter its first value again."""
-        if self.init == "torch":
-            _init.uniform_like_torch(self, self.hidden_size)
-        else:
-            _init.xavier_blocks(self.weight_ih, self.hidden_size)
-            _init.zeros(self.bias_ih)
-            _init.fill_block(self.bias_ih, 0, self.hidden_size, self.keeping * self.forget_bias)
+    def reset_rekur(self) -> None:
+        _init.xavier_blocks(self.weight_ih, self.hidden_size)
+        _init.zeros(self.bias_ih)
+        _init.fill_block(self.bias_ih, 0, self.hidden_size, self.keeping * self.forget_bias)
 
     def project(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight_ih, self.bias_ih)
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.bias else ", bias=False")
 
 
 class MinGRU(_MinimalCell):

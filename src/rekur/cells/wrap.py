@@ -8,13 +8,15 @@ Axes: B batch, T time, D input features, G gates, H hidden, O output.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rekur._check import number
 from rekur.cells import _init
-from rekur.cells.base import Cell, State
+from rekur.cells.base import Cell, State, Stepped
 from rekur.cells.forms import GatedCell, ProductCell, Read, as_it_is
 from rekur.errors import InputError, describe
 
@@ -39,14 +41,8 @@ class Wrapper(Cell):
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         return self.cell.state_sizes()
 
-    def initial_state(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> State:
-        return self.cell.initial_state(batch_size, device=device, dtype=dtype)
+    def initial_state(self, batch_size: int, **where: Any) -> State:
+        return self.cell.initial_state(batch_size, **where)
 
     def project(self, x: Tensor) -> Tensor:
         return self.cell.project(x)
@@ -120,9 +116,7 @@ class LayerNorm(ProductCell, Wrapper):
     def product(self, state: State) -> Tensor:
         return self._normalise(F.linear(state[0], self.cell.weight_hh), self.gain_hh, self.cell.bias_hh)
 
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         if self.gain_c is None:
             return self.cell.combine(from_input, from_state, state)
         return self.cell.combine(from_input, from_state, state, self._read)
@@ -188,14 +182,8 @@ class RecurrentDropout(Wrapper):
         sizes = self.cell.state_sizes()
         return (*sizes, sizes[0])
 
-    def initial_state(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> State:
-        state = self.cell.initial_state(batch_size, device=device, dtype=dtype)
+    def initial_state(self, batch_size: int, **where: Any) -> State:
+        state = self.cell.initial_state(batch_size, **where)
         mask = torch.ones_like(state[0])
         if self.training:
             mask = mask.bernoulli_(1 - self.dropout) / (1 - self.dropout)

@@ -6,16 +6,16 @@ Axes: B batch, T time, D input features, H hidden, K heads, E = H/K units of a h
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rekur import _check
-from rekur._check import choice, flag
 from rekur.cells import _init
-from rekur.cells.base import Cell, State
-from rekur.cells.forms import GatedCell, Read, as_it_is
+from rekur.cells.base import Cell, State, Stepped
+from rekur.cells.forms import GatedCell, Read, Weighted, as_it_is
 from rekur.errors import InputError, describe
 
 
@@ -94,17 +94,8 @@ class SLSTM(GatedCell):
         super().reset_rekur()
         _init.orthogonal_blocks(self.weight_hh, self.weight_hh.shape[1])
 
-    def state_sizes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.hidden_size,),) * 4
-
-    def initial_state(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> State:
-        h, c, n, m = super().initial_state(batch_size, device=device, dtype=dtype)
+    def initial_state(self, batch_size: int, **where: Any) -> State:
+        h, c, n, m = super().initial_state(batch_size, **where)
         return h, c, n, m.fill_(torch.finfo(m.dtype).min / 2)
 
     def product(self, state: State) -> Tensor:
@@ -114,9 +105,7 @@ class SLSTM(GatedCell):
         v = torch.einsum("gkij,bkj->bgki", weight, h).flatten(-3)
         return v if self.bias_hh is None else v + self.bias_hh
 
-    def combine(
-        self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is
-    ) -> tuple[Tensor, State]:
+    def combine(self, from_input: Tensor, from_state: Tensor, state: State, read: Read = as_it_is) -> Stepped:
         log_i, keep, new, show = (from_input + from_state).chunk(4, dim=-1)
         _, c_before, n_before, m_before = state
         log_f, z, o = F.logsigmoid(keep), torch.tanh(new), torch.sigmoid(show)
@@ -131,7 +120,7 @@ class SLSTM(GatedCell):
         return super().extra_repr() + ("" if self.num_heads == 1 else f", num_heads={self.num_heads}")
 
 
-class MLSTM(Cell):
+class MLSTM(Weighted, Cell):
     r"""LSTM with a matrix for a memory: values are stored along keys and found by a query.
 
     .. math::
@@ -195,19 +184,12 @@ class MLSTM(Cell):
         head_size = _head_size(hidden_size, num_heads)
         super().__init__(input_size, hidden_size)
         self.num_heads, self.head_size = num_heads, head_size
-        self.bias = flag("bias", bias)
-        self.init = choice("init", init, _init.INITS)
         self.forget_bias = _init.check_forget_bias(forget_bias, 3.0, init=init, bias=bias)
         rows = 4 * self.hidden_size + 2 * num_heads
-        self.weight_ih = nn.Parameter(torch.empty(rows, self.input_size))
-        self.register_parameter("bias_ih", nn.Parameter(torch.empty(rows)) if bias else None)
-        self.reset_parameters()
+        shapes = {"weight_ih": (rows, self.input_size), "bias_ih": (rows,) if bias else None}
+        self.make_weights(shapes, bias=bias, init=init)
 
-    def reset_parameters(self) -> None:
-        """Give every parameter its first value again."""
-        if self.init == "torch":
-            _init.uniform_like_torch(self, self.hidden_size)
-            return
+    def reset_rekur(self) -> None:
         split = 4 * self.hidden_size
         _init.xavier_blocks(self.weight_ih[:split], self.hidden_size)
         _init.xavier_blocks(self.weight_ih[split:], self.num_heads)
