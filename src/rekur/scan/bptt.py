@@ -10,11 +10,13 @@ Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input feat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rekur.scan.differentiable import gradients_again
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
 from rekur.scan.jobs import Work, run
@@ -191,39 +193,17 @@ def backward(
     if all(g is None for g in grads):
         return [None] * len(inputs.needed)
     if torch.is_grad_enabled() or seen_gradients(grads):
-        return _differentiable_gradients(family, plan, (inputs.x, *inputs.operands), grads, inputs.needed)
+        tensors = (inputs.x, *inputs.operands)
+        return gradients_again(partial(_steps, family, plan), tensors, inputs.needed, grads)
     if not unchanged:  # the outputs were overwritten: compute them again
         results, saved = yield from family.evaluate(plan, inputs.x, inputs.operands, keep=True)
         inputs = inputs._replace(y=results[0], saved=saved)
     return (yield from family.gradients(plan, inputs, grads))
 
 
-def _differentiable_gradients(
-    family: Family,
-    plan: Plan,
-    tensors: Sequence[Tensor | None],
-    grads: Sequence[Tensor | None],
-    needed: Sequence[bool],
-) -> list[Tensor | None]:
-    """Return the gradients by running the steps again in operations of PyTorch.
-
-    They can be differentiated again if needed, and ``grads`` may belong to many backward passes at once.
-    """
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Views: if one operand was computed from another, only its direct effect belongs to it.
-        views = [None if t is None else t.view_as(t) for t in tensors]
-        results = _steps(family, plan, views[0], Operands(*views[1:]))  # type: ignore[arg-type]
-    pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
-    leaves = [v for v, need in zip(views, needed, strict=True) if v is not None and need]
-    gradients = iter(
-        torch.autograd.grad([r for r, _ in pairs], leaves, [g for _, g in pairs], create_graph=again, allow_unused=True)
-    )
-    return [next(gradients) if v is not None and need else None for v, need in zip(views, needed, strict=True)]
-
-
-def _steps(family: Family, plan: Plan, x: Tensor, operands: Operands) -> list[Tensor]:
+def _steps(family: Family, plan: Plan, x: Tensor, *tensors: Tensor | None) -> list[Tensor]:
     """Return the results of a family's ``evaluate``, in differentiable operations."""
+    operands = Operands(*tensors)  # type: ignore[arg-type]
     rows = operands.rows(plan)
     packed = plan.pack(plan.layout(x)) @ operands.w_x.t()
     if operands.bias is not None:

@@ -34,7 +34,7 @@ class ElmanFamily(Packed):
     saved = ()
 
     def __init__(self, nonlinearity: str) -> None:
-        self.is_tanh = nonlinearity == "tanh"
+        self.equations, self.is_tanh = nonlinearity, nonlinearity == "tanh"
         self.name = f"rnn_{nonlinearity}"
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
@@ -59,9 +59,3 @@ class ElmanFamily(Packed):
             here.mul_(factor)
         others = recurrent_gradients(plan, operands, outputs, d_outputs, needs_mask=ran.needs_mask)
         return Backward([(d_outputs, 0)], others)
-
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        total = torch.addmm(projected, seen, operands.w_h.t())
-        return (torch.tanh(total) if self.is_tanh else torch.relu(total)), None

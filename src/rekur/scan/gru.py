@@ -35,7 +35,7 @@ class GRUFamily(Packed):
     in the backward pass all four are the same gradient times a precomputed factor.
     """
 
-    name = "gru"
+    name = equations = "gru"
     saved = (4,)
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
@@ -85,21 +85,11 @@ class GRUFamily(Packed):
             others["b_hn"] = to_m.sum(0)
         return Backward([(d_gates[:, : 2 * size], 0), (to_n, 2 * size)], others)
 
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        x_r, x_z, x_n = projected.chunk(3, 1)
-        h_r, h_z, h_n = (seen @ operands.w_h.t()).chunk(3, 1)
-        if operands.b_hn is not None:
-            h_n = h_n + operands.b_hn
-        n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
-        return n + torch.sigmoid(x_z + h_z) * (h - n), None
-
 
 class GRUResetBeforeFamily(Packed):
     r""":math:`n = \tanh(W_n x_t + b + U_n (r \odot h_{t-1}))`, :math:`h_t = n + z \odot (h_{t-1} - n)`."""
 
-    name = "gru_reset_before"
+    name = equations = "gru_reset_before"
     saved = (3,)
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forward:
@@ -162,12 +152,3 @@ class GRUResetBeforeFamily(Packed):
             into = torch.mul(d_h[t], update[t], out=d_h0) if t == 0 else going_on[t - 1].addcmul_(d_h[t], update[t])
             into.add_(d_seen[t]) if mask is None else into.addcmul_(d_seen[t], mask)
         return d_h0, all_d_seen
-
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        size = h.shape[1]
-        x_rz, x_n = projected[:, : 2 * size], projected[:, 2 * size :]
-        r, z = torch.sigmoid(torch.addmm(x_rz, seen, operands.w_h[: 2 * size].t())).chunk(2, 1)
-        n = torch.tanh(torch.addmm(x_n, r * seen, operands.w_h[2 * size :].t()))
-        return n + z * (h - n), None

@@ -12,12 +12,14 @@ K steps of a chunk.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rekur.scan import native_linear
+from rekur.scan.differentiable import gradients_again, recurrence
 from rekur.scan.gather import put, take
 from rekur.scan.plan import Plan, whole_plan
 from rekur.scan.precision import full_precision, project
@@ -93,7 +95,7 @@ class _Linear(torch.autograd.Function):
         a, b, h0, h = ctx.saved_tensors
         plan = ctx.plan
         if torch.is_grad_enabled() or seen_gradients((grad,)):
-            return None, None, *_differentiable_gradients(plan, a, b, h0, grad)
+            return None, None, *gradients_again(partial(_steps, plan), (a, b, h0), ctx.needs_input_grad[2:], (grad,))
         d = _solve_back(ctx.method, plan, a, grad)
         return None, None, d * plan.shifted(h0, h), d, a[: plan.rows] * d[: plan.rows]
 
@@ -162,16 +164,6 @@ def _associative(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     return b
 
 
-def _differentiable_gradients(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Return gradients that can be differentiated again, by running the steps again in operations of PyTorch."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        inputs = [a.view_as(a), b.view_as(b), h0.view_as(h0)]
-        h, outputs = inputs[2], []
-        for a_t, b_t in zip(plan.each(inputs[0]), plan.each(inputs[1]), strict=True):
-            h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
-            outputs.append(h)
-        all_h = torch.cat(outputs)
-    leaves = [t for t in inputs if t.requires_grad]
-    gradients = iter(torch.autograd.grad(all_h, leaves, grad, create_graph=again))
-    return tuple(next(gradients) if t.requires_grad else None for t in inputs)
+def _steps(plan: Plan, a: Tensor, b: Tensor, h0: Tensor) -> list[Tensor]:
+    """Return [h] (N, H) in differentiable operations."""
+    return [torch.cat(recurrence(h0, plan.each(a), plan.each(b)))]

@@ -11,11 +11,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from rekur.scan.differentiable import gated_step
 from rekur.scan.operands import (
     Backward,
     Forward,
     Operands,
     Ran,
+    Stepped,
     add_product,
     masks_of,
     project_into,
@@ -133,18 +135,12 @@ class LSTMFamily(Packed):
             if peepholes is not None:
                 d_c[t].add_((d_ifg[t][:, :2] * peepholes[1:]).sum(1))
 
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        c_before, peepholes = cast(Tensor, c), operands.peepholes
-        o, i, f, g = torch.addmm(projected, seen, operands.w_h.t()).chunk(4, 1)
+    def step(self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None) -> Stepped:
+        size, peepholes = projected.shape[1] // 4, operands.peepholes
         if peepholes is not None:
-            i, f = i + c_before * peepholes[1], f + c_before * peepholes[2]
-        new_c = torch.sigmoid(f) * c_before + torch.sigmoid(i) * torch.tanh(g)
-        if peepholes is not None:
-            o = o + new_c * peepholes[0]
-        hidden = torch.sigmoid(o) * torch.tanh(new_c)
-        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), new_c
+            peepholes = peepholes.roll(-1, 0)
+        ordered = operands._replace(w_h=operands.w_h.roll(-size, 0), peepholes=peepholes)
+        return gated_step("lstm", ordered, projected.roll(-size, 1), h, seen, c)
 
 
 def _slopes(gates: Tensor, c_before: Tensor, tanh_cells: Tensor) -> tuple[Tensor, Tensor]:

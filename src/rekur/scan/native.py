@@ -9,18 +9,18 @@ Axes: B batch, T time, N real steps of the batch, D input features, H hidden, K 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rekur._kernels import kernels
+from rekur.scan.differentiable import gated_step
 from rekur.scan.jobs import Work
-from rekur.scan.operands import BackwardInputs, Family, Operands, Results, project_into
+from rekur.scan.operands import BackwardInputs, Family, Operands, Results, Stepped, project_into
 from rekur.scan.plan import Plan
 from rekur.scan.precision import weight_of
 
@@ -60,7 +60,7 @@ class NativeLayer:
         arguments = self._arguments(plan, x, operands, y)
         arguments |= {"keep": keep, "bias": whole(operands.bias), "bias_h": whole(operands.bias_h)}
         arguments |= dict(zip(("h_last", "c_last"), states, strict=False))
-        yield _job("forward", x, arguments | _saved_by_name(saved))
+        yield kernel("forward", x)(arguments | _saved_by_name(saved))
         return Results([y, *states], saved)
 
     def gradients(
@@ -86,7 +86,7 @@ class NativeLayer:
         values = self._arguments(plan, x, operands, inputs.y)
         values |= {"d_y": None if d_y is None else strided(d_y), "d_last": whole(d_h)}
         values |= {_GRADIENTS[name]: tensor for name, tensor in gradients.items()}
-        yield _job("backward", x, values | _saved_by_name(inputs.saved))
+        yield kernel("backward", x)(values | _saved_by_name(inputs.saved))
         return [gradients.get(name) for name in ("x", *Operands._fields)]
 
     def _arguments(self, plan: Plan, x: Tensor, operands: Operands, y: Tensor) -> dict[str, Any]:
@@ -110,24 +110,9 @@ class NativeLayer:
             "mask": whole(operands.mask),
         }
 
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def step(self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None) -> Stepped:
         """Return the next output and cells in differentiable operations; ``seen`` is the masked h."""
-        if self.kind == "slstm":
-            return _exponential_step(operands, projected, seen, cast(Tensor, c))
-        product = F.linear(seen, operands.w_h, operands.bias_h)
-        if self.kind == "gru":
-            x_r, x_z, x_n = projected.chunk(3, 1)
-            h_r, h_z, h_n = product.chunk(3, 1)
-            n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
-            return n + torch.sigmoid(x_z + h_z) * (h - n), None
-        total = projected + product
-        if self.kind != "lstm":
-            return (torch.tanh(total) if self.kind == "tanh" else torch.relu(total)), None
-        i, f, g, o = total.chunk(4, 1)
-        new_c = torch.sigmoid(f) * cast(Tensor, c) + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(new_c), new_c
+        return gated_step(self.kind, operands, projected, h, seen, c)
 
 
 #: x or an operand -> the kernels' name of its gradient
@@ -160,29 +145,9 @@ def _like_input(x: Tensor, size: int) -> Tensor:
     return empty(x, batch * steps, size).view(batch, steps, size)
 
 
-def _job(which: str, x: Tensor, values: dict[str, Any]) -> Any:
-    precision = "single" if x.dtype == torch.float32 else "double"
-    return getattr(kernels, f"{which}_{precision}")(values)
-
-
-def _exponential_step(operands: Operands, projected: Tensor, seen: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    products = [inner @ weight.flatten(0, 1).t() for weight, inner in _each_head(operands, seen)]
-    gates = torch.cat([torch.unflatten(product, 1, (4, -1)) for product in products], 2).flatten(1)
-    total = projected + gates if operands.bias_h is None else projected + gates + operands.bias_h
-    log_i, forget, new, show = total.chunk(4, 1)
-    memory, weights, largest = cells.chunk(3, 1)
-    log_f = F.logsigmoid(forget) + largest
-    m = torch.maximum(log_f, log_i)
-    i, f = torch.exp(log_i - m), torch.exp(log_f - m)
-    memory, weights = f * memory + i * torch.tanh(new), f * weights + i
-    return torch.sigmoid(show) * (memory / weights), torch.cat([memory, weights, m], 1)
-
-
-def _each_head(operands: Operands, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield for each head its weights (4, E, E) and its part (…, E) of ``outputs`` (…, H)."""
-    heads = operands.h0.shape[1] // operands.w_h.shape[1]
-    weights = torch.unflatten(operands.w_h, 0, (4, heads, -1))
-    return zip(weights.unbind(1), outputs.chunk(heads, -1), strict=True)
+def kernel(name: str, like: Tensor) -> Any:
+    """Return the kernel of that name for the dtype of ``like``."""
+    return getattr(kernels, f"{name}_{'single' if like.dtype == torch.float32 else 'double'}")
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -261,8 +226,7 @@ def empty(like: Tensor, rows: int, columns: int) -> Tensor:
     """Return new memory (rows, columns) of the dtype of ``like``, from the kernels' own store if it is large."""
     if rows * columns < _LARGE:
         return like.new_empty(rows, columns)
-    make = kernels.empty_single if like.dtype == torch.float32 else kernels.empty_double
-    made: Tensor = make(rows * columns).view(rows, columns)
+    made: Tensor = kernel("empty", like)(rows * columns).view(rows, columns)
     return made.fill_(math.nan) if torch.are_deterministic_algorithms_enabled() else made
 
 

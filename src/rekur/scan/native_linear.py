@@ -12,6 +12,7 @@ Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input feat
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rekur._kernels import kernels
 from rekur.scan import native
+from rekur.scan.differentiable import gradients_again, recurrence
 from rekur.scan.operands import project_into
 from rekur.scan.plan import Plan
 from rekur.scan.precision import full_precision, is_mixed, project
@@ -168,7 +169,8 @@ class _Scan(torch.autograd.Function):
             native.empty(gates, gates.shape[0], h0.shape[1]),
             torch.empty_like(h0, memory_format=torch.contiguous_format),
         )
-        _call("forward", _arrays(form, plan, FormOperands(gates, value, decay, h0), outputs=h, last=last))
+        arrays = _arrays(form, plan, FormOperands(gates, value, decay, h0), outputs=h, last=last)
+        native.kernel("linear_forward", h0)(arrays, torch.get_num_threads())
         ctx.form, ctx.plan = form, plan
         ctx.save_for_backward(gates, value, decay, h0, h)
         ctx.set_materialize_grads(False)
@@ -181,7 +183,8 @@ class _Scan(torch.autograd.Function):
         if d_h is None and d_last is None:
             return (None,) * 6
         if torch.is_grad_enabled() or seen_gradients((d_h, d_last)):
-            return None, None, *_differentiable_gradients(ctx.form, ctx.plan, operands, d_h, d_last)
+            run = partial(_steps, ctx.form, ctx.plan)
+            return None, None, *gradients_again(run, operands, ctx.needs_input_grad[2:], (d_h, d_last))
         return None, None, *_gradients(ctx.form, ctx.plan, operands, h, d_h, d_last)
 
 
@@ -195,7 +198,8 @@ def _gradients(
     d_h0 = torch.zeros_like(h0) if d_last is None else d_last.clone()
     d_h0 = d_h0.contiguous()
     arrays = _arrays(form, plan, operands, outputs=h, d_outputs=native.whole(d_h), d_h=d_h0, d_decay=d_decay)
-    _call("backward", {**arrays, **_strided("d_gates", "d_value", d_gates, d_value, h.shape[1])})
+    arrays |= _strided("d_gates", "d_value", d_gates, d_value, h.shape[1])
+    native.kernel("linear_backward", h0)(arrays, torch.get_num_threads())
     return d_gates, d_value, d_decay, d_h0
 
 
@@ -234,34 +238,13 @@ def _strided(of_gates: str, of_value: str, gates: Tensor, value: Tensor | None, 
     }
 
 
-def _call(which: str, arguments: dict[str, Any]) -> None:
-    precision = "single" if arguments["h0"].dtype == torch.float32 else "double"
-    getattr(kernels, f"linear_{which}_{precision}")(arguments, torch.get_num_threads())
-
-
-def _differentiable_gradients(
-    form: Form, plan: Plan, operands: FormOperands, d_h: Tensor | None, d_last: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    """Return gradients that can be differentiated again, by running the steps again in operations of PyTorch."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Views: if one operand was computed from another, only its direct effect belongs to it.
-        views = FormOperands(*(None if t is None else t.view_as(t) for t in operands))  # type: ignore[arg-type]
-        pair = form.pair(*(t for t in views[:3] if t is not None))
-        if plan.index is None:
-            steps = [t.view(plan.batch_size, plan.steps, -1).unbind(1) for t in pair]
-        else:
-            steps = [tuple(plan.each(t)) for t in pair]
-        h, outputs = views.h0, []
-        for a_t, b_t in zip(*steps, strict=True):
-            h = torch.addcmul(b_t, a_t, h[: a_t.shape[0]])
-            outputs.append(h)
-        all_h = torch.stack(outputs, 1).flatten(0, 1) if plan.index is None else torch.cat(outputs)
-        last = outputs[-1] if plan.index is None else plan.at_last(all_h)
-    pairs = [(r, d) for r, d in ((all_h, d_h), (last, d_last)) if d is not None]
-    leaves = [t for t in views if t is not None and t.requires_grad]
-    grads = torch.autograd.grad(
-        [r for r, _ in pairs], leaves, [d for _, d in pairs], create_graph=again, allow_unused=True
-    )
-    gradients = iter(grads)
-    return tuple(next(gradients) if t is not None and t.requires_grad else None for t in views)
+def _steps(form: Form, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return h of all steps and after each row's last, in differentiable operations."""
+    operands = FormOperands(*tensors)  # type: ignore[arg-type]
+    a, b = form.pair(*(t for t in operands[:3] if t is not None))
+    if plan.index is None:
+        a_rows, b_rows = (t.view(plan.batch_size, plan.steps, -1) for t in (a, b))
+        outputs = recurrence(operands.h0, a_rows.unbind(1), b_rows.unbind(1))
+        return torch.stack(outputs, 1).flatten(0, 1), outputs[-1]
+    h = torch.cat(recurrence(operands.h0, plan.each(a), plan.each(b)))
+    return h, plan.at_last(h)

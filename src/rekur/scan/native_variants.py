@@ -9,16 +9,15 @@ Axes: B batch, R non-empty rows, T time, N real steps of the batch, D input feat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from rekur._kernels import kernels
 from rekur.scan import native
 from rekur.scan.bptt import Prepared, both_biases, gru_operands
-from rekur.scan.operands import Backward, Forward, Operands, Ran, masked, product_gradients
+from rekur.scan.differentiable import gated_step
+from rekur.scan.operands import Backward, Forward, Operands, Ran, Stepped, masked, product_gradients
 from rekur.scan.packed import Packed
 from rekur.scan.plan import Plan
 
@@ -265,71 +264,11 @@ class NativeVariant(Packed):
         }
 
     def _call(self, which: str, arguments: dict[str, Any], **more: Tensor | None) -> None:
-        precision = "single" if arguments["y"].dtype == torch.float32 else "double"
-        run = getattr(kernels, f"variant_{which}_{precision}")
-        run({**arguments, **more}, torch.get_num_threads())
+        native.kernel(f"variant_{which}", arguments["y"])({**arguments, **more}, torch.get_num_threads())
 
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        if self.equations == "gru_reset_before":
-            return _zoned(h, _reset_before(operands, projected, h, seen), operands.stay_h, self.stay_h), None
-        from_state = seen @ operands.w_h.t()
-        if self.epsilon:
-            projected = _plus(self._normalise(projected, operands.gain_x), operands.b_norm)
-            from_state = self._normalise(from_state, operands.gain_h)
-        if self.equations == "lstm":
-            new_h, memory = self._lstm(operands, projected + from_state, cast(Tensor, c))
-            c = _zoned(cast(Tensor, c), memory, operands.stay_c, self.stay_c)
-        elif self.equations == "gru":
-            new_h = _gru(operands, projected, from_state, h)
-        else:
-            new_h = (torch.tanh if self.equations == "tanh" else torch.relu)(projected + from_state)
-        return _zoned(h, new_h, operands.stay_h, self.stay_h), c
-
-    def _normalise(self, rows: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
-        """Normalize rows; a GRU's two gates and its candidate form separate groups."""
-        size = rows.shape[1] // 3
-        groups = torch.split(rows, [2 * size, size], 1) if self.equations == "gru" else [rows]
-        even = torch.cat([F.layer_norm(group, group.shape[1:], eps=self.epsilon) for group in groups], 1)
-        return _plus(even * cast(Tensor, gain), bias)
-
-    def _lstm(self, operands: Operands, total: Tensor, c_before: Tensor) -> tuple[Tensor, Tensor]:
-        i, f, g, o = total.chunk(4, 1)
-        peepholes = operands.peepholes
-        if peepholes is not None:
-            i, f = i + peepholes[0] * c_before, f + peepholes[1] * c_before
-        new_c = torch.sigmoid(f) * c_before + torch.sigmoid(i) * torch.tanh(g)
-        if peepholes is not None:
-            o = o + peepholes[2] * new_c
-        read = new_c if operands.gain_c is None else self._normalise(new_c, operands.gain_c, operands.bias_c)
-        hidden = torch.sigmoid(o) * torch.tanh(read)
-        return (hidden if operands.w_hr is None else hidden @ operands.w_hr.t()), new_c
-
-
-def _plus(tensor: Tensor, bias: Tensor | None) -> Tensor:
-    return tensor if bias is None else tensor + bias
-
-
-def _zoned(old: Tensor, new: Tensor, stay: Tensor | None, rate: float) -> Tensor:
-    if stay is not None:
-        return stay * old + (1 - stay) * new
-    return new + rate * (old - new) if rate else new
-
-
-def _gru(operands: Operands, projected: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
-    x_r, x_z, x_n = projected.chunk(3, 1)
-    h_r, h_z, h_n = from_state.chunk(3, 1)
-    n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * _plus(h_n, operands.b_hn))
-    return n + torch.sigmoid(x_z + h_z) * (h - n)
-
-
-def _reset_before(operands: Operands, projected: Tensor, h: Tensor, seen: Tensor) -> Tensor:
-    size = h.shape[1]
-    x_rz, x_n = projected[:, : 2 * size], projected[:, 2 * size :]
-    r, z = torch.sigmoid(torch.addmm(x_rz, seen, operands.w_h[: 2 * size].t())).chunk(2, 1)
-    n = torch.tanh(torch.addmm(x_n, r * seen, operands.w_h[2 * size :].t()))
-    return n + z * (h - n)
+    def step(self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None) -> Stepped:
+        options = {"epsilon": self.epsilon, "stay_h": self.stay_h, "stay_c": self.stay_c}
+        return gated_step(self.equations, operands, projected, h, seen, c, **options)
 
 
 def _reset_gradients(

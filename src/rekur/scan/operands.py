@@ -118,6 +118,10 @@ Forwards = Forward | Work[Forward]
 Backwards = Backward | Work[Backward]
 
 
+#: the next output and cells
+Stepped = tuple[Tensor, Tensor | None]
+
+
 class Results(NamedTuple):
     """[y, h] or [y, h, c]: outputs (B, T, P), states (B, …) after each row's last step; and tensors for backward."""
 
@@ -165,9 +169,7 @@ class Family(Protocol):
     ) -> Work[list[Tensor | None]]:
         """Compute the gradients of x and of all operands; those that are not needed may be None."""
 
-    def step(
-        self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def step(self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None) -> Stepped:
         """Return the next output and cells in differentiable operations; ``seen`` is the masked h."""
 
 

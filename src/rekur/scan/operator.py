@@ -136,9 +136,7 @@ def _scan_backward(
     plan = _plan(x, lengths, reverse)
     named = Operands(*operands)  # type: ignore[arg-type]
     if plan is None:
-        gradients = [
-            torch.zeros_like(t) for t in _fake_backward(family, x, lengths, reverse, operands, y, saved, grads, needed)
-        ]
+        gradients = [torch.zeros_like(t) for t in _fake_backward(family, x, lengths, reverse, operands, needed)]
         for index, grad in zip((1 + Operands._fields.index(name) for name in ("h0", "c0")), grads[1:], strict=False):
             if needed[index]:  # the states pass through unchanged
                 gradients[index] = grad.contiguous().clone()
@@ -156,16 +154,9 @@ def _owned(gradient: Tensor) -> Tensor:
 
 @_scan_backward.register_fake
 def _fake_backward(
-    family: str,
-    x: Tensor,
-    lengths: Tensor | None,
-    reverse: bool,
-    operands: Sequence[Tensor | None],
-    y: Tensor,
-    saved: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    needed: Sequence[bool],
+    family: str, x: Tensor, lengths: Any, reverse: bool, operands: Sequence[Tensor | None], *rest: Any
 ) -> list[Tensor]:
+    *_, needed = rest
     pairs = zip([x, *operands], needed, strict=True)
     return [
         x.new_empty(0) if t is None or not need else torch.empty_like(t, memory_format=torch.contiguous_format)
@@ -214,17 +205,9 @@ def _flops(family: str, x: Any, lengths: Any, reverse: bool, keep: bool, *operan
 
 @register_flop_formula(torch.ops.rekur.scan_backward)
 def _flops_backward(
-    family: str,
-    x: Any,
-    lengths: Any,
-    reverse: bool,
-    operands: Sequence[Any],
-    y: Any,
-    saved: Any,
-    grads: Any,
-    needed: Sequence[bool],
-    **more: Any,
+    family: str, x: Any, lengths: Any, reverse: bool, operands: Sequence[Any], *rest: Any, **more: Any
 ) -> int:
     """Return the floating-point operations of the backward products, including the padding."""
+    *_, needed = rest
     steps, (of_x, *others) = _work(operands, x)
     return int(2 * steps * (of_x * sum(needed[:2]) + 2 * sum(others)))

@@ -10,13 +10,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rekur.scan.differentiable import gated_step
 from rekur.scan.jobs import Work, done
-from rekur.scan.operands import Backward, BackwardInputs, Backwards, Forwards, Operands, Ran, Results
+from rekur.scan.operands import Backward, BackwardInputs, Backwards, Forwards, Operands, Ran, Results, Stepped
 from rekur.scan.plan import Plan
 
 
 class Packed:
-    """A family of cells whose steps are packed, run, and unpacked."""
+    """A family of cells whose steps are packed, run, and unpacked.
+
+    Attributes:
+        equations: as in :func:`rekur.scan.differentiable.gated_step`.
+    """
+
+    equations: str
 
     def forward(self, plan: Plan, packed: Tensor, operands: Operands, outputs: Tensor, *, keep: bool) -> Forwards:
         """Run all steps of ``packed`` (N, D) into ``outputs`` (N, P); ``keep`` saves tensors for backward."""
@@ -25,6 +32,10 @@ class Packed:
     def backward(self, plan: Plan, operands: Operands, ran: Ran) -> Backwards:
         """Return all gradients; those in ``ran`` are overwritten. States and mask of ``operands`` are (R, …)."""
         raise NotImplementedError
+
+    def step(self, operands: Operands, projected: Tensor, h: Tensor, seen: Tensor, c: Tensor | None) -> Stepped:
+        """Return the next output and cells in differentiable operations; ``seen`` is the masked h."""
+        return gated_step(self.equations, operands, projected, h, seen, c)
 
     def evaluate(self, plan: Plan, x: Tensor, operands: Operands, *, keep: bool) -> Work[Results]:
         """Compute the outputs (B, T, P), the states after each row's last step, and the tensors for backward."""
