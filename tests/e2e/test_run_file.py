@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Run
 
-from rekur.cli import run_options
-
 RUN: dict[str, Any] = {
     "rekur": "0.1.0",
     "task": "classify",
@@ -66,14 +64,6 @@ def test_what_is_not_known_is_named(field: str, value: Any, named: str, resumed:
     done = resumed(**{field: value})
     assert (done.code, named in done.json["error"]) == (2, True), done.err
     assert "Traceback" not in done.err
-
-
-def test_an_old_name_of_an_option_is_understood(resumed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(run_options.OLD_NAMES, "units", "hidden_size")
-    options = {**RUN["options"], "baseline": False}
-    assert resumed(options=options).code == 0
-    done = resumed(options={"units": options.pop("hidden_size"), **options})
-    assert done.code == 0
 
 
 def test_options_are_set_by_names_that_there_are() -> None:

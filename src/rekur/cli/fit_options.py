@@ -16,11 +16,11 @@ from rekur.cli.options import (
     FILE,
     FILES,
     INPUT,
+    INPUT_FILE,
     JSON,
     NUMBER,
     TEXTS,
     WHOLE,
-    InputFile,
     Parsed,
     refuse_labels_between,
     split_input,
@@ -36,7 +36,7 @@ from rekur.tasks.catalog import CATALOG, Row
 _FOLDER = click.Path(path_type=Path)
 
 VALID_ITEMS = click.option(
-    "--valid", type=InputFile(), metavar="FILE", help="Validation items; by default a share of FILE."
+    "--valid", type=INPUT_FILE, metavar="FILE", help="Validation items; by default a share of FILE."
 )
 VALID_TEXTS = click.option(
     "--valid", multiple=True, metavar="FILE", help="Validation text; by default a share of FILE. Repeat for more."

@@ -11,7 +11,7 @@ import click
 
 from rekur.cli import show, streams
 from rekur.cli.language import load_language
-from rekur.cli.options import BUNDLE, JSON, NUMBER, WHOLE, InputFile, with_options
+from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, NUMBER, WHOLE, with_options
 from rekur.cli.texts import read_whole, warn_of_files
 
 #: what stands between samples
@@ -21,7 +21,7 @@ BETWEEN = "─" * 40
 @click.command("generate")
 @with_options(BUNDLE)
 @click.option("--prompt", metavar="TEXT", help="What the text begins with; - reads it from standard input.")
-@click.option("--prompt-file", type=InputFile(), metavar="FILE", help="The same, from a file.")
+@click.option("--prompt-file", type=INPUT_FILE, metavar="FILE", help="The same, from a file.")
 @click.option("--max-tokens", type=WHOLE, default=200, show_default=True, help="Tokens to draw at most.")
 @click.option("--samples", type=WHOLE, default=1, show_default=True, help="Texts to draw, all in one batch.")
 @click.option("--temperature", type=NUMBER, help="Below 1 the likely becomes likelier; 0 takes the likeliest always.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,42 +13,6 @@ from rekur.errors import InputError, describe, printable
 from rekur.tasks.catalog import Row
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _Whole(click.ParamType[Any]):
-    """A whole number; its range is checked where it is used."""
-
-    name = "integer"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Return the number that a text holds."""
-        if not isinstance(value, str):
-            return value
-        if not re.fullmatch(r"\s*[+-]?[0-9]{1,4000}\s*", value):
-            self.fail(_wrong(value, "a whole number"), parameter, context)
-        return int(value)
-
-
-class _Number(click.ParamType[Any]):
-    """A number; its range is checked where it is used."""
-
-    name = "float"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Return the number that a text holds."""
-        if not isinstance(value, str):
-            return value
-        try:
-            if value.isascii() and "_" not in value:
-                return float(value)
-        except ValueError:
-            pass
-        self.fail(_wrong(value, "a number"), parameter, context)
-
-
-def _wrong(value: str, expected: str) -> str:
-    """Return the message for a bad value, without the name of its option."""
-    return describe("", value, expected).removeprefix(": ")
 
 
 class Parsed(click.ParamType[Any]):
@@ -71,23 +34,38 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-WHOLE, NUMBER = _Whole(), _Number()
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"\s*[+-]?[0-9]{1,4000}\s*", text):
+        raise ValueError(_wrong(text, "a whole number"))
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        if text.isascii() and "_" not in text:
+            return float(text)
+    except ValueError:
+        pass
+    raise ValueError(_wrong(text, "a number"))
+
+
+def _wrong(value: str, expected: str) -> str:
+    """Return the message for a bad value, without the name of its option."""
+    return describe("", value, expected).removeprefix(": ")
+
+
+def _input_file(text: str) -> Path:
+    path = Path(text)
+    return path.absolute() if path == Path("-") and text != "-" else path
+
+
+#: numbers, whose range is checked where they are used
+WHOLE, NUMBER = Parsed("integer", _whole), Parsed("float", _number)
+#: a file to read; ``-`` is standard input, and ``./-`` the file of that name
+INPUT_FILE = Parsed("file", _input_file)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
-
-
-class InputFile(click.ParamType[Path]):
-    """A file to read; ``-`` is standard input, and ``./-`` the file of that name."""
-
-    name = "file"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
-        """Return the path, which is ``-`` for standard input alone."""
-        path = Path(value)
-        return path.absolute() if path == Path("-") and os.fspath(value) != "-" else path
-
-
-FILE = click.argument("file", type=InputFile())
+FILE = click.argument("file", type=INPUT_FILE)
 
 FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 DOCUMENT = click.option(

@@ -13,7 +13,7 @@ import click
 
 from rekur.cli import show
 from rekur.cli.arriving import chunks
-from rekur.cli.options import BUNDLE, INPUT, JSON, InputFile, split_input, with_options
+from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
 from rekur.cli.texts import warn_of_files
 from rekur.errors import InputError, describe
 
@@ -23,7 +23,7 @@ CHUNK = 1024
 
 @click.command("predict")
 @with_options(BUNDLE)
-@click.argument("file", type=InputFile(), required=False)
+@click.argument("file", type=INPUT_FILE, required=False)
 @with_options(*INPUT)
 @click.option("--item", "items", multiple=True, metavar="TEXT", help="Predict this text; may be repeated.")
 @JSON

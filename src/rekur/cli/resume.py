@@ -31,8 +31,7 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     run = folder / unfinished.CHECKPOINTS / unfinished.RUN
-    run_options.check_inputs(request, run)
-    request = run_options.checked(request, run)
+    run_options.check_names(request, run)
     data = open_files(request)
     _check.need("torch", "train", "rekur resume")
     if accept_changed_data and request.chosen is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,6 @@ from rekur.cli.request import Request
 from rekur.errors import CheckpointError, describe, did_you_mean
 from rekur.tasks.catalog import CATALOG
 
-#: options by the names that they had in earlier versions -> by those of now
-OLD_NAMES: dict[str, str] = {}
-
 _READING = {
     "items": ("format", "encoding", "separator", "label_separator"),
     "texts": ("column", "document", "encoding"),
@@ -22,43 +19,32 @@ _READING = {
 _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
 
-def checked(request: Request, file: Path) -> Request:
-    """Return the request with the current names of its options.
+def check_names(request: Request, file: Path) -> None:
+    """Raise for a task, a column or an option that this version does not know; PyTorch is not imported.
 
     Args:
         request: what ``run.json`` says.
         file: that file.
 
     Raises:
-        CheckpointError: it has an option that this version does not know; the message names the file.
-    """
-    options = _renamed(request.options)
-    chosen = None if request.chosen is None else _renamed(request.chosen)
-    names = options_of(CATALOG[request.task].options_class())
-    _check_names(file, "option", options, names)
-    _check_names(file, "chosen option", chosen or {}, names)
-    return dataclasses.replace(request, options=options, chosen=chosen)
-
-
-def check_inputs(request: Request, file: Path) -> None:
-    """Raise for a task, a column or an option of reading that this version does not know; PyTorch is not imported.
-
-    Args:
-        request: what ``run.json`` says.
-        file: that file.
+        CheckpointError: the message names the file.
     """
     from rekur.data import Columns
 
     if request.task not in CATALOG:
         raise _unknown(file, "task", request.task, CATALOG)
-    _check_names(file, "column", request.columns, [field.name for field in dataclasses.fields(Columns)])
-    _check_names(file, "option of reading", request.reading, _READING[CATALOG[request.task].reads])
-
-
-def _check_names(file: Path, thing: str, options: Mapping[str, Any], allowed: Collection[str]) -> None:
-    for name in options:
-        if name not in allowed:
-            raise _unknown(file, thing, name, allowed)
+    row = CATALOG[request.task]
+    options = options_of(row.options_class())
+    allowed: dict[str, tuple[Iterable[str], Collection[str]]] = {
+        "column": (request.columns, [field.name for field in dataclasses.fields(Columns)]),
+        "option of reading": (request.reading, _READING[row.reads]),
+        "option": (request.options, options),
+        "chosen option": (request.chosen or {}, options),
+    }
+    for thing, (names, expected) in allowed.items():
+        for name in names:
+            if name not in expected:
+                raise _unknown(file, thing, name, expected)
 
 
 def check_kinds(request: Request, file: Path) -> None:
@@ -87,10 +73,6 @@ def check_kinds(request: Request, file: Path) -> None:
 
 def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {OLD_NAMES.get(name, name): value for name, value in options.items()}
 
 
 def _unknown(file: Path, thing: str, name: str, allowed: Collection[str]) -> CheckpointError:

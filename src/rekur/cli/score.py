@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from rekur.cli import show
 from rekur.cli.arriving import chunks
 from rekur.cli.language import load_language
-from rekur.cli.options import BUNDLE, JSON, InputFile, with_options
+from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, with_options
 from rekur.cli.texts import read_files, read_lines, warn_of_files
 from rekur.data.inputs import is_stream, name_of
 from rekur.errors import InputError, describe
@@ -24,7 +24,7 @@ CHUNK = 64
 
 @click.command("score")
 @with_options(BUNDLE)
-@click.argument("file", type=InputFile(), required=False)
+@click.argument("file", type=INPUT_FILE, required=False)
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Score this text; may be repeated.")
 @click.option("--by", type=click.Choice(["line", "file"]), default="line", show_default=True, help="What a text is.")
 @click.option("--tokens", "each", is_flag=True, help="Show every token's.")

@@ -20,10 +20,9 @@ from rekur._version import __version__
 from rekur.cli.request import Request
 from rekur.cli.run_options import check_kinds
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean
+from rekur.train.checkpoint_files import STATE, checkpoints_in, remove
 
 CHECKPOINTS, RUN = "checkpoints", "run.json"
-#: files of a checkpoint
-PARTS = ("state.json", "tensors.safetensors")
 
 
 def write_request(request: Request, out: Path) -> None:
@@ -35,8 +34,8 @@ def write_request(request: Request, out: Path) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in _checkpoints(out):
-            _remove(path)
+        for path in checkpoints_in(folder):
+            remove(path)
         _write(folder / RUN, content)
     except OSError as error:
         fix = "Choose another folder, or make room."
@@ -107,7 +106,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def is_unfinished(out: Path) -> bool:
     """Return whether a folder holds a run that can be resumed."""
-    return (out / CHECKPOINTS / RUN).is_file() and bool(_checkpoints(out))
+    return (out / CHECKPOINTS / RUN).is_file() and bool(checkpoints_in(out / CHECKPOINTS))
 
 
 def refuse_foreign(out: Path, overwrite: bool) -> None:
@@ -123,8 +122,8 @@ def refuse_foreign(out: Path, overwrite: bool) -> None:
             fix = "Move it away, or choose another folder."
             raise InputError(describe("file", str(run), "one that `rekur fit` wrote (another file is there)", fix))
         return
-    for folder in _checkpoints(out):
-        if not (overwrite and _has_keys(folder / PARTS[0], "sha256", "state")):
+    for folder in checkpoints_in(out / CHECKPOINTS):
+        if not (overwrite and _has_keys(folder / STATE, "sha256", "state")):
             expected = f"a folder without '{CHECKPOINTS}/{folder.name}', which is of no run of `rekur fit`"
             raise InputError(describe("folder", str(out), expected, "Move it away, or choose another folder."))
 
@@ -147,7 +146,7 @@ def forget(out: Path) -> None:
     from rekur._files import sweep
 
     for path in (out / CHECKPOINTS).glob("step-*"):
-        _remove(path)
+        remove(path)
     sweep(out / CHECKPOINTS / RUN)
     with contextlib.suppress(OSError):
         (out / CHECKPOINTS / RUN).unlink()
@@ -170,20 +169,6 @@ def note_saved(out: Path, folder: Path) -> None:
             _write(file, content)
         except OSError:  # a full disk has no room for another file, but often some behind the end of this one
             _write_over(file, json.dumps(content, indent=1), old)
-
-
-def _checkpoints(out: Path) -> list[Path]:
-    """Return the folders of checkpoints; one that holds other files alone is none."""
-    folders = (out / CHECKPOINTS).glob("step-*")
-    return [folder for folder in folders if any((folder / name).exists() for name in PARTS)]
-
-
-def _remove(folder: Path) -> None:
-    for name in PARTS:
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _no_run(out: Path) -> str:

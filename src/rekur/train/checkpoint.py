@@ -17,11 +17,11 @@ from torch import Tensor
 from rekur._files import staged_folder, sweep
 from rekur._version import __version__
 from rekur.errors import CheckpointError, InputError, SaveError, describe
+from rekur.train.checkpoint_files import STATE, TENSORS, checkpoints_in, own_files, remove
 from rekur.train.lock import FolderLock
 from rekur.train.world import current
 
 FORMAT = 2
-STATE, TENSORS = "state.json", "tensors.safetensors"
 #: seconds between two checkpoints where no number of steps is given
 SECONDS = 120.0
 #: how many are kept: if the newest turns out to be damaged, there is the one before
@@ -100,7 +100,7 @@ class Checkpoints:
         for leftover in self.folder.glob(".step-*.partial-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for leftover in list(self.folder.glob(".step-*.*-*")):
-            sweep(self.folder / leftover.name[1:].partition(".")[0], _own_files)
+            sweep(self.folder / leftover.name[1:].partition(".")[0], own_files)
         for leftover in self.folder.glob("step-*"):
             with contextlib.suppress(OSError):
                 leftover.rmdir()  # one that was being removed; any other is not empty
@@ -141,7 +141,7 @@ class Checkpoints:
         """
         if not self.resume:
             return None
-        for path in reversed(self._found()):
+        for path in reversed(checkpoints_in(self.folder)):
             try:
                 identity: dict[str, Any] = _read_state(path)["identity"]
                 return identity if self.accept_changed_data or identity["prior"] else None
@@ -161,7 +161,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it is of another task, model, options or data; or every one is damaged.
         """
-        found, flaws = self._found(), list[str]()
+        found, flaws = checkpoints_in(self.folder), list[str]()
         for path in reversed(found):
             try:
                 state = _read_state(path)
@@ -181,7 +181,7 @@ class Checkpoints:
 
     def last(self) -> Path | None:
         """Return the folder of the newest checkpoint, whole or not; None if there is none."""
-        return next(reversed(self._found()), None)
+        return next(reversed(checkpoints_in(self.folder)), None)
 
     def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Write one, whole or not at all, and remove those that are not kept.
@@ -191,11 +191,11 @@ class Checkpoints:
         """
         self._saved_at = time.monotonic()
         if not self.resume:
-            self._remove(self._found())
+            _remove_all(checkpoints_in(self.folder))
             self.resume = True
         target = self.folder / f"step-{step:08d}"
         try:
-            with staged_folder(target, _own_files, "checkpoint") as staging:
+            with staged_folder(target, own_files, "checkpoint") as staging:
                 save_file(_separate(tensors), staging / TENSORS)
                 head = {"format": FORMAT, "rekur": __version__, "identity": self.identity, **state}
                 head["sha256"] = _sha256(staging / TENSORS)
@@ -203,9 +203,9 @@ class Checkpoints:
                 (staging / STATE).write_text(json.dumps({"sha256": _sha256_of(text), "state": text}), encoding="utf-8")
         except (InputError, OSError, SafetensorError) as error:
             raise self._cannot_save(error) from error
-        self._remove([path for path in self._damaged if path != target])
+        _remove_all([path for path in self._damaged if path != target])
         self._damaged.clear()
-        self._remove(self._found()[:-KEPT])
+        _remove_all(checkpoints_in(self.folder)[:-KEPT])
 
     def hold(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Hold the state of a training that has ended, so that :meth:`keep` can save it if what follows fails."""
@@ -221,12 +221,6 @@ class Checkpoints:
         if self._held is not None:
             held, self._held = self._held, None
             self.save(*held)
-
-    def _found(self) -> list[Path]:
-        """Return all checkpoints, the newest last; a folder that holds something else under such a name is none."""
-        paths = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
-        paths = [path for path in paths if (path / STATE).exists() or (path / TENSORS).exists()]
-        return sorted(paths, key=lambda path: int(path.name[5:]))
 
     def _check(self, path: Path, state: dict[str, Any]) -> bool:
         """Return whether the data have changed; raise if the run is another one."""
@@ -248,10 +242,6 @@ class Checkpoints:
             changed = True
         return changed
 
-    def _remove(self, paths: list[Path]) -> None:
-        for path in paths:
-            _remove(path)
-
     def _cannot_save(self, error: Exception) -> SaveError:
         # safetensors says "Error while serializing: I/O error: No space left on device (os error 28)"
         reason = getattr(error, "strerror", None) or str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
@@ -262,18 +252,9 @@ class Checkpoints:
         )
 
 
-def _own_files(folder: Path) -> tuple[str, ...] | None:
-    """Return the files of the checkpoint in a folder; None without a checkpoint."""
-    return (STATE, TENSORS) if any((folder / name).exists() for name in (STATE, TENSORS)) else None
-
-
-def _remove(path: Path) -> None:
-    """Remove a checkpoint, whole or damaged; what somebody else put into its folder stays, and the folder with it."""
-    for name in (STATE, TENSORS):
-        with contextlib.suppress(OSError):
-            (path / name).unlink()
-    with contextlib.suppress(OSError):
-        path.rmdir()
+def _remove_all(paths: list[Path]) -> None:
+    for path in paths:
+        remove(path)
 
 
 class _Damaged(Exception):

@@ -133,9 +133,7 @@ class Guard:
     def set_state(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Take over from the guard that gave these."""
         self.rescues_left, self.rate_scale = numbers["rescues_left"], numbers["rate_scale"]
-        self._seen = numbers["seen"]
-        # checkpoints of the first format have neither; good steps were then counted by ``seen`` alone
-        self.applied, self._kept_at = numbers.get("applied", self._seen), numbers.get("kept_at", self._seen)
+        self._seen, self.applied, self._kept_at = numbers["seen"], numbers["applied"], numbers["kept_at"]
         self._usual, self._first = float.fromhex(numbers["usual"]), float.fromhex(numbers["first"])
         self._weights = under("model/", tensors)
         restored = optimiser_state(under("optimiser/", tensors), self.optimiser)

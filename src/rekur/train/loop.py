@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, cast
@@ -14,15 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from rekur.errors import DivergedError, SaveError, WorkerError
-from rekur.train import snapshot, world
+from rekur.train import world
 from rekur.train.checkpoint import Checkpoints
-from rekur.train.fabric import make_fabric
-from rekur.train.guard import Guard
 from rekur.train.history import History
-from rekur.train.optim import WeightAverage, copy_weights, make_optimiser, rate_at
+from rekur.train.optim import WeightAverage, copy_weights, rate_at
 from rekur.train.options import TrainOptions
 from rekur.train.plan import Plan
 from rekur.train.progress import Reporter, Silent
+from rekur.train.snapshot import RunState
 from rekur.train.stopping import StopRequest
 from rekur.train.waiting import Waiting
 
@@ -115,7 +113,7 @@ def how_to_calm(options: TrainOptions) -> str:
     return "Lower the learning rate, or look for extreme values in the data."
 
 
-class _Run:
+class _Run(RunState):
     """One call of :func:`train`."""
 
     def __init__(
@@ -128,26 +126,12 @@ class _Run:
         checkpoints: Checkpoints | None,
         on_evaluation: Callable[[dict[str, Any]], bool] | None,
     ) -> None:
-        self.plan, self.options, self.history, self.reporter = plan, options, history, reporter
-        self.checkpoints, self.on_evaluation, self.plain = checkpoints, on_evaluation, model
-        self.place = world.current()
-        self.fabric = make_fabric(model, options, self.place)
-        self.model, self.optimiser = self.fabric.setup(model, make_optimiser(model, options))
-        self.guard = Guard(model, self.optimiser, rescues=options.rescues)
-        self.average = WeightAverage(model, options.average)
+        super().__init__(model, plan, options, reporter)
+        self.history, self.checkpoints, self.on_evaluation = history, checkpoints, on_evaluation
         self.total = options.steps or plan.steps_per_epoch * options.epochs
-        self.done, self.epoch, self.batch = 0, 1, 0
-        if self.place.size > 1:
-            self.seed_anew()
-        self.best: dict[str, Tensor] | None = None
-        self.best_epoch, self.best_score = 0, -math.inf
-        self.stale = 0
-        self.events: list[str] = []
-        self.losses: list[float] = []
-        self.rows: list[dict[str, Any]] = []
-        self.began, self.clock = time.monotonic(), 0.0
         self.stop, self.waiting = StopRequest(), Waiting()
-        self.ended, self.settled = "", False
+        #: whether the last step is done, and evaluated where that was due
+        self.settled = False
         self.unsaved: set[str] = set()
         if checkpoints is not None and checkpoints.resume:
             self._go_on(checkpoints)
@@ -168,7 +152,7 @@ class _Run:
             self.reporter.finish()
         if self.checkpoints is not None and stopped not in ("interrupted", "diverged"):
             self.ended = stopped
-            self.checkpoints.hold(self.done, *snapshot.take(self))
+            self.checkpoints.hold(self.done, *self.take())
         if self.best is not None:
             self.plain.load_state_dict(self.best)
         elif self.events and stopped in ("diverged", "finished", "time limit"):
@@ -189,15 +173,6 @@ class _Run:
         self.reporter.start(
             self.total, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
         )
-
-    @property
-    def seconds(self) -> float:
-        """The time that the run has taken so far."""
-        return time.monotonic() - self.began
-
-    def seed_anew(self) -> None:
-        """Draw from now on what no other process draws, nor this one at another step."""
-        torch.manual_seed(self.options.seed + 1_000_003 * self.place.rank + 7_919 * self.done)
 
     def _steps(self) -> Stopped:
         if self.ended:
@@ -361,7 +336,7 @@ class _Run:
     def _save(self) -> None:
         checkpoints = self.checkpoints
         if checkpoints is not None:
-            state, tensors = snapshot.take(self)
+            state, tensors = self.take()
             self._attempt("checkpoint", lambda: world.by_first(lambda: checkpoints.save(self.done, state, tensors)))
 
     def _attempt(self, what: str, write: Callable[[], None]) -> None:
@@ -381,6 +356,6 @@ class _Run:
         if found is None:
             self.reporter.say("No checkpoint was written yet: training begins anew.")
             return
-        snapshot.restore(self, found)
+        self.restore(found)
         self._attempt("history", lambda: world.by_first(lambda: self.history.restore(self.rows)))
         self.reporter.say(f"Going on after step {self.done} of {self.total}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,41 +16,37 @@ from rekur._numbers import shown
 MOST_LINES = 24
 
 
-class Reporter(Protocol):
-    """What the training loop tells."""
-
-    def start(
-        self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
-    ) -> None: ...
-
-    def step(self, done: int, loss: float) -> None: ...
-
-    def evaluated(self, row: dict[str, Any], *, best: bool) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-class Silent:
-    """Tells nothing."""
+class Reporter:
+    """What the training loop tells; here to nobody."""
 
     def start(
         self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
     ) -> None:
-        """Do nothing."""
+        """Begin a run.
+
+        Args:
+            total_steps: steps that it has at most.
+            evaluations: how often it is evaluated at most.
+            by_epoch: whether an evaluation is named by its epoch, or by its step.
+            time_limit: seconds that it has at most; 0 for no limit.
+            done: steps that were done before, where a run is gone on with.
+        """
 
     def step(self, done: int, loss: float) -> None:
-        """Do nothing."""
+        """Tell that ``done`` steps are done."""
 
     def evaluated(self, row: dict[str, Any], *, best: bool) -> None:
-        """Do nothing."""
+        """Tell the row of an evaluation, and whether it is the best so far."""
 
     def say(self, text: str) -> None:
-        """Do nothing."""
+        """Tell a sentence."""
 
     def finish(self) -> None:
-        """Do nothing."""
+        """End a run."""
+
+
+class Silent(Reporter):
+    """Tells nothing."""
 
 
 class Lasting:
@@ -101,7 +97,7 @@ class Lasting:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
 
-class Lines:
+class Lines(Reporter):
     """Lines for some twenty of the evaluations, with the time left; a moving bar too where there is a terminal.
 
     Args:
@@ -122,15 +118,6 @@ class Lines:
     def start(
         self, total_steps: int, evaluations: int, *, by_epoch: bool = True, time_limit: float = 0.0, done: int = 0
     ) -> None:
-        """Begin a run.
-
-        Args:
-            total_steps: steps that it has at most.
-            evaluations: how often it is evaluated at most.
-            by_epoch: whether an evaluation is named by its epoch, or by its step.
-            time_limit: seconds that it has at most; 0 for no limit.
-            done: steps that were done before, where a run is gone on with.
-        """
         self._total, self._evaluations, self._by_epoch = total_steps, evaluations, by_epoch
         self._limit, self._before, self._count = time_limit, done, 0
         self._began = self._told = time.monotonic()
