@@ -6,8 +6,8 @@ Axes: B batch, T time, D input features, O output features of one direction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rekur.cells.base import State, not_scriptable
@@ -21,15 +21,9 @@ from rekur.scan.check import check_input
 
 def not_streamable() -> NotStreamableError:
     """Return the error for a request to run both directions one step at a time."""
-    return NotStreamableError(
-        describe(
-            "bidirectional",
-            True,
-            "False for a layer that runs one step at a time",
-            "The backward direction starts at the end: call the layer on whole sequences, or train a model with "
-            "bidirectional=False.",
-        )
-    )
+    fix = "The backward direction starts at the end: call the layer on whole sequences, or train a model with "
+    expected = "False for a layer that runs one step at a time"
+    return NotStreamableError(describe("bidirectional", True, expected, f"{fix}bidirectional=False."))
 
 
 class Bidirectional(nn.Module):
@@ -56,28 +50,17 @@ class Bidirectional(nn.Module):
             got = f"reverse={forward_layer.reverse} and reverse={backward_layer.reverse}"
             raise InputError(f"directions: got {got}; expected a forward layer and a backward layer.")
         if forward_layer.input_size != backward_layer.input_size:
-            raise InputError(
-                describe(
-                    "input_size of the backward layer",
-                    backward_layer.input_size,
-                    f"{forward_layer.input_size}, that of the forward layer",
-                )
-            )
+            expected = f"{forward_layer.input_size}, that of the forward layer"
+            raise InputError(describe("input_size of the backward layer", backward_layer.input_size, expected))
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.input_size = forward_layer.input_size
         self.output_size = forward_layer.output_size + backward_layer.output_size
 
-    def initial_state(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> tuple[State, State]:
-        """Return the initial states of both directions."""
-        ahead = self.forward_layer.initial_state(batch_size, device=device, dtype=dtype)
-        back = self.backward_layer.initial_state(batch_size, device=device, dtype=dtype)
+    def initial_state(self, batch_size: int, **where: Any) -> tuple[State, State]:
+        """Return the initial states of both directions; ``where`` is as for :meth:`Layer.initial_state`."""
+        layers = (self.forward_layer, self.backward_layer)
+        ahead, back = (layer.initial_state(batch_size, **where) for layer in layers)
         return ahead, back
 
     def forward(

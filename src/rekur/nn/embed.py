@@ -101,9 +101,8 @@ class Embedding(nn.Module):
             InputError: the ids are not int32 or int64, or outside [0, V).
         """
         if ids.dtype not in (torch.int32, torch.int64):
-            raise InputError(
-                describe("dtype of ids", ids.dtype, "torch.int32 or torch.int64", "Ids are whole numbers.")
-            )
+            expected = "torch.int32 or torch.int64"
+            raise InputError(describe("dtype of ids", ids.dtype, expected, "Ids are whole numbers."))
         if ids.device.type == "cpu" and ids.numel():
             self._check_range(ids)
         if self.training and self.token_dropout:
@@ -118,14 +117,9 @@ class Embedding(nn.Module):
     def _check_range(self, ids: Tensor) -> None:
         lowest, highest = (int(value) for value in torch.aminmax(ids))
         if lowest < 0 or highest >= self.vocabulary_size:
-            raise InputError(
-                describe(
-                    "token id",
-                    lowest if lowest < 0 else highest,
-                    f"a whole number in [0, {self.vocabulary_size})",
-                    "Was the text read with the vocabulary that this model was made for?",
-                )
-            )
+            expected = f"a whole number in [0, {self.vocabulary_size})"
+            fix = "Was the text read with the vocabulary that this model was made for?"
+            raise InputError(describe("token id", lowest if lowest < 0 else highest, expected, fix))
 
     @classmethod
     def from_vectors(

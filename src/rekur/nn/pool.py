@@ -112,14 +112,8 @@ class LastPool(Pool):
 
     def state_sizes(self) -> tuple[tuple[int, ...], ...]:
         if self.bidirectional:
-            raise NotStreamableError(
-                describe(
-                    "bidirectional",
-                    True,
-                    "False for a pool that runs live",
-                    "The backward half needs the whole sequence.",
-                )
-            )
+            fix = "The backward half needs the whole sequence."
+            raise NotStreamableError(describe("bidirectional", True, "False for a pool that runs live", fix))
         return ((self.size,),)
 
     def update(self, y: Tensor, state: State) -> State:

@@ -128,21 +128,15 @@ class Recurrent(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(layer.output_size) for layer in layers if norm)
         self.output_size = size
 
-    def initial_state(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> StackState:
-        """Return the initial state: ``state[layer][direction]``, tensors (B, …)."""
-        states: list[tuple[State, ...]] = []
-        for layer in self._layers():
-            if isinstance(layer, Bidirectional):
-                states.append(layer.initial_state(batch_size, device=device, dtype=dtype))
-            else:
-                states.append((layer.initial_state(batch_size, device=device, dtype=dtype),))
-        return tuple(states)
+    def initial_state(self, batch_size: int, **where: Any) -> StackState:
+        """Return the initial state: ``state[layer][direction]``, tensors (B, …).
+
+        Args:
+            batch_size: rows B.
+            where: as for :meth:`Layer.initial_state`.
+        """
+        states: list[Any] = [layer.initial_state(batch_size, **where) for layer in self._layers()]
+        return tuple(states) if self.bidirectional else tuple((state,) for state in states)
 
     def forward(self, x: Tensor, state: StackState | None = None, lengths: Lengths | None = None) -> RecurrentOutput:
         """Run all layers over whole sequences, or over the next chunk of them.
@@ -268,24 +262,13 @@ def _check_has_effect(num_layers: int, dropout: float, residual: bool) -> None:
     if num_layers > 1:
         return
     if dropout:
-        raise InputError(
-            describe(
-                "dropout",
-                dropout,
-                "0 with num_layers=1, as it acts between layers",
-                "Use num_layers=2 or more; rekur.cells.wrap.RecurrentDropout around the cell; or torch.nn.Dropout "
-                "on the output.",
-            )
-        )
+        fix = "Use num_layers=2 or more; rekur.cells.wrap.RecurrentDropout around the cell; or torch.nn.Dropout on the "
+        expected = "0 with num_layers=1, as it acts between layers"
+        raise InputError(describe("dropout", dropout, expected, f"{fix}output."))
     if residual:
-        raise InputError(
-            describe(
-                "residual",
-                True,
-                "False with num_layers=1, as it adds a layer's input from the second layer on",
-                "Use num_layers=2 or more, or rekur.cells.wrap.Residual around the cell.",
-            )
-        )
+        expected = "False with num_layers=1, as it adds a layer's input from the second layer on"
+        fix = "Use num_layers=2 or more, or rekur.cells.wrap.Residual around the cell."
+        raise InputError(describe("residual", True, expected, fix))
 
 
 def _cell_maker(
