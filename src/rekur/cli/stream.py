@@ -94,7 +94,7 @@ class _Pieces:
             self._print({}, session, session.finish(), finished=True)
 
     def _print(self, first: dict[str, Any], session: Any, update: Any, **more: Any) -> None:
-        row = {**first, "steps": session.steps, **update._asdict(), **more}
+        row = {**first, "steps": session.steps, "final": update.final, "tentative": update.tentative, **more}
         if self._as_json:
             show.as_json_line(row)
             return

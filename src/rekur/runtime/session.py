@@ -6,9 +6,10 @@ Axes: T steps, R certain outputs, K numbers of an output.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, writ
 from rekur.targets import TargetStream, join_contexts
 
 
-class Update(NamedTuple):
+@dataclasses.dataclass(slots=True)  # of the ways to hold two values, the fastest to make
+class Update:
     """The result of an event.
 
     The attributes of a prediction, such as ``label``, can be read from the update of a model with one prediction an
@@ -64,21 +66,18 @@ class LiveSequence(Protocol):
         """Return the output (K,) as if the sequence ended after T >= 0 more steps, which are forgotten again; of a
         model with one output an item."""
 
+    def finish(self) -> Array:
+        """Return the outputs that were held back, (R, K): the sequence ends here; of a model with one output a step."""
+
+    def rest(self, pending: Steps, /) -> Array:
+        """Return the outputs that would follow if the sequence ended after T >= 0 more steps, which are forgotten; of
+        a model with one output a step."""
+
     def get_state(self) -> list[Array]:
         """Return copies of everything that is remembered; always of the same shapes and types."""
 
     def set_state(self, state: list[Array], /) -> None:
         """Take over what :meth:`get_state` returned; it is copied."""
-
-
-class LiveOutputs(LiveSequence, Protocol):
-    """One sequence of a model with an output at every step."""
-
-    def finish(self) -> Array:
-        """Return the outputs that were held back, (R, K): the sequence ends here."""
-
-    def rest(self, pending: Steps, /) -> Array:
-        """Return the outputs that would follow if the sequence ended after T >= 0 more steps, which are forgotten."""
 
 
 class Decoder(Protocol):
@@ -109,7 +108,7 @@ class StepModel(Protocol):
         """A text that changes whenever the weights or the features do, such as a bundle's fingerprint."""
 
     def live(self) -> Any:
-        """Return a new sequence: a :class:`LiveSequence`, or :class:`LiveOutputs` with an output at every step."""
+        """Return a new sequence, a :class:`LiveSequence`."""
 
 
 class Session:
