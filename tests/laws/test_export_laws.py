@@ -133,7 +133,7 @@ def test_a_table_that_two_ops_share_is_kept_once(name: str, precision: str) -> N
 @pytest.mark.parametrize("known", [0, 1, 2, 33])
 def test_runs_of_tokens_of_which_few_are_known(known: int) -> None:
     program, weights = lower(language(ngrams=(2,)))
-    op = next(op for op in program.body if op.kind == "ngrams")
+    op = next(op for op in program.main.ops if op.kind == "ngrams")
     table, runs = op.weights["table_2"], op.weights["runs_2"]
     weights |= {table: weights[table][: known + 1], runs: weights[runs][:known]}
     shapes = {name: replace(program.weights[name], shape=weights[name].shape) for name in (table, runs)}

@@ -18,7 +18,7 @@ import pytest
 import torch
 from tests.parity.keras_process import run_keras
 
-from rekur import LanguageModel, Regressor
+from rekur import LanguageModel, Regressor, Tagger
 from rekur.cells import GRU, LayerNorm, Zoneout, make_cell
 from rekur.errors import InputError, MissingDependencyError, SaveError, ShapeError
 from rekur.export.weights import (
@@ -388,6 +388,17 @@ def test_layers_of_a_bundle_that_no_other_library_has(options: dict[str, Any], t
     with pytest.raises(InputError) as error:
         from_bundle(folder)
     assert str(error.value).startswith(f"{folder}: {text}")
+
+
+def test_the_layers_of_a_tagger(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**SMALL, "num_layers": 1, "bidirectional": False, "look_ahead": 1}
+    words = [["a"] * count + ["b"] for count in range(1, 12)]
+    tags = [[word.upper() for word in item] for item in words]
+    folder = Tagger(**options).fit(words, tags).save(tmp_path / "plain")
+    assert list(from_bundle(folder)) == ["layer.0"]
+    folder = Tagger(**options, norm=True).fit(words, tags).save(tmp_path / "normed")
+    with pytest.raises(InputError, match=r"what follows layer\.0: got 'layer_norm'; expected nothing"):
+        from_bundle(folder)
 
 
 @pytest.mark.parametrize(

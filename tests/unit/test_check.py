@@ -341,7 +341,7 @@ def test_faults_of_exports_are_found(name: str, made: Path) -> None:
     assert check.on(subject).holds is True
 
     program, weights = subject.saved
-    last = next(op for _, op in reversed(program.ops()) if op.kind == "affine").weights["weight"]
+    last = next(op for op in reversed(program.main.ops) if op.kind == "affine").weights["weight"]
     subject.__dict__["saved"] = program, {**weights, last: weights[last] * np.float32(1.01)}
     found = check.on(subject)
     assert found.holds is False

@@ -107,7 +107,7 @@ def test_the_command_shows_the_program(saved: tuple[Classifier, Path]) -> None:
         assert word in shown.output
     told = json.loads(CliRunner().invoke(app, ["program", str(folder), "--json"]).output)
     program, _ = read_bundle(folder).program()
-    assert [op["op"] for op in told["ops"]] == [op.kind for _, op in program.ops()]
+    assert [op["op"] for op in told["ops"]] == [op.kind for op in program.main.ops]
     assert told["multiply_adds"] == sum(op["multiply_adds"] for op in told["ops"]) > 0
     assert told["state_bytes"] == sum(slot.bytes for slot in program.state)
     assert Program.from_json((folder / "program.json").read_bytes()) == program

@@ -175,9 +175,10 @@ def test_a_pool_gives_its_output_at_the_end() -> None:
 def test_what_remembers_stays_in_the_body_of_the_stepwise_form() -> None:
     program, _ = tagger(delay=2, head=("layer_norm", "activation"))
     other = stepwise(program)
-    assert [op.kind for op in other.body] == ["embed", "embed", "embed", "concat", "recur"]
-    assert [op.reads for op in other.pool] == [("ahead",)]
-    assert [op.kind for op in other.head] == ["affine", "layer_norm", "activation"]
+    on_steps = ["embed", "embed", "embed", "concat", "recur"]
+    assert [op.kind for op in other.main.ops] == [*on_steps, "last", "affine", "layer_norm", "activation"]
+    assert other.main.ops[5].reads == ("ahead",)
+    assert [op.kind for op in other.main.ops if other.reads_rows(op)] == ["affine", "layer_norm", "activation"]
     assert [slot.name for slot in other.state] == ["ahead.h", "ahead.last"]
     recurrent, _ = tagger(columns=())
     cut = Program.of(
@@ -187,7 +188,7 @@ def test_what_remembers_stays_in_the_body_of_the_stepwise_form() -> None:
         recurrent.state,
         recurrent.main.ops[:1],
     )
-    assert (stepwise(cut).output, stepwise(cut).head) == ("ahead.last", ())
+    assert stepwise(cut).output == stepwise(cut).main.ops[-1].writes == "ahead.last"
 
 
 def test_what_a_step_of_columns_costs() -> None:

@@ -18,7 +18,6 @@ from rekur.program import Engine, Live
 from rekur.program import engine as engines
 from rekur.program import plain as plain_cells
 from rekur.program.live_native import NativeLive
-from rekur.program.ops import op_arrays
 
 pytestmark = pytest.mark.skipif(_kernels.kernels is None, reason="the compiled kernels are not installed")
 
@@ -73,8 +72,7 @@ def both(name: str) -> tuple[Engine, NativeLive, Live]:
     engine = Engine(program, weights)
     native = engine.live()
     assert isinstance(native, NativeLive)
-    ops = [op_arrays(op, weights) for _, op in program.ops()]
-    return engine, native, Live(program, ops, dict(zip(native.get_state(), engine.initial_state(), strict=True)), {})
+    return engine, native, Live(program, weights, {})
 
 
 def steps_of(engine: Engine, count: int) -> list[Any]:

@@ -66,15 +66,7 @@ def live_of(delay: int = 0) -> tuple[NativeLive, Live]:
     """Return a sequence of columns of ids on the kernels, and one in NumPy."""
     program, weights = tagger(delay=delay, kernel_size=3, head=("log_softmax",))
     stepped = stepwise(program)
-    arrays = [
-        {
-            role: weights[name][slice(*op.options["rows"])] if "rows" in op.options else weights[name]
-            for role, name in op.weights.items()
-        }
-        for _, op in stepped.ops()
-    ]
-    begin = {slot.name: np.zeros(slot.shape, slot.dtype) for slot in stepped.state}
-    return NativeLive(stepped, arrays, begin, {}), Live(stepped, arrays, begin, {})
+    return NativeLive(stepped, weights, {}), Live(stepped, weights, {})
 
 
 def test_columns_of_ids_are_the_same_on_the_kernels_and_in_numpy() -> None:

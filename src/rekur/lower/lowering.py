@@ -42,7 +42,7 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
         >>> from rekur.program import Engine
         >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, cell="gru", hidden_size=8)
         >>> program, weights = lower(build(spec, seed=0))
-        >>> [op.kind for _, op in program.ops()]
+        >>> [op.kind for op in program.main.ops]
         ['embed', 'recur', 'last', 'affine']
         >>> Engine(program, weights).run([[4, 5], [6]]).shape
         (2, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,12 @@ from rekur.errors import InputError, NotStreamableError, ShapeError, describe
 from rekur.program.live import Live
 from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
-from rekur.program.ops import op_arrays
+from rekur.program.op_list import OpList, initial_state, make_stage
 from rekur.program.packed import Packed
-from rekur.program.parts import INPUT
 from rekur.program.plain import Packs
-from rekur.program.pools import POOLS
 from rekur.program.program import Program
 from rekur.program.quantised import dequantise
-from rekur.program.stages import STAGES, StateArrays
+from rekur.program.stages import StateArrays
 from rekur.program.stepwise import LiveSteps, stepwise
 
 # steps of all sequences that run at once, so that memory does not grow with the number of sequences
@@ -65,13 +64,11 @@ class Engine:
         self.program = program
         self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
         _, self._weights = dequantise(program, weights)
-        self._body = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.body]
-        self._pool = [POOLS[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.pool]
-        self._head = [STAGES[op.kind](op, op_arrays(op, self._weights), self.threads) for op in program.head]
-        self._output, self._per_step = program.output, program.per_step
+        self._ops = OpList(program, self._weights, partial(make_stage, threads=self.threads))
+        self._per_step = program.per_step
         self._mine = threading.local()
         self._packs: Packs = {}
-        self._begin = self._first(program)
+        self._begin = initial_state(program, self._weights)
 
     def run(self, sequences: Sequence[Any]) -> Any:
         """Return the output of whole sequences; each output depends on its own sequence alone.
@@ -91,14 +88,13 @@ class Engine:
         if self._per_step:
             return self._run_each(checked)
         lengths = np.array([len(x) for x in checked], np.int64)
-        pooled = [np.zeros((len(checked), stage.op.size), np.float32) for stage in self._pool]
+        pooled = {pool.op.writes: np.zeros((len(checked), pool.op.size), np.float32) for pool in self._ops.pools}
         for rows in _blocks(lengths):
             packed = Packed(lengths[rows])
-            state = self._beginning(packed.rows)
-            self._advance([checked[row] for row in rows[packed.order]], packed, state)
-            for into, stage in zip(pooled, self._pool, strict=True):
-                into[rows[packed.order]] = stage.read(state)
-        return self._finish(pooled)
+            registers = self._run(checked, rows, packed)
+            for name, into in pooled.items():
+                into[rows[packed.order]] = registers[name]
+        return self._ops.output(pooled)
 
     def run_steps(self, sequence: Any, state: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
         """Return the output after each step of a sequence (T, K), if the pool takes the last step or there is none.
@@ -114,7 +110,7 @@ class Engine:
             InputError: the program's pool reads more than the last step, or the sequence is invalid.
         """
         if not (self.program.every_step and self.program.causal):
-            got = "+".join(op.kind for op in self.program.pool)
+            got = "+".join(pool.op.kind for pool in self._ops.pools)
             raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
         x = self._checked("sequence", sequence)
         arrays = self._beginning(1) if state is None else self._stacked(state)
@@ -124,11 +120,8 @@ class Engine:
             return live.advance(x), list(live.get_state().values())
         outputs = np.zeros((0, self.program.output_size), np.float32)
         if len(x):
-            packed = Packed([len(x)])
-            registers = self._steps(x, packed, arrays)
-            for stage in self._pool:
-                stage.take(registers[stage.op.reads[0]], packed, arrays)
-            outputs = self._finish([registers[stage.op.reads[0]] for stage in self._pool])
+            registers = self._ops.run(x, Packed([len(x)]), arrays)
+            outputs = self._ops.output({pool.op.writes: registers[pool.op.reads[0]] for pool in self._ops.pools})
         return outputs, [arrays[name][0] for name in self._begin]
 
     def initial_state(self) -> list[Array]:
@@ -158,7 +151,7 @@ class Engine:
         if 0 < len(x) <= _SHORT:
             return self._advance_shortly(x, arrays)
         if len(x):
-            self._advance([x], Packed([len(x)]), arrays)
+            self._ops.run(x, Packed([len(x)]), arrays)
         return [arrays[name][0] for name in self._begin]
 
     def live(self) -> Live | NativeLive | LiveSteps:
@@ -168,8 +161,8 @@ class Engine:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        program, ops = self._stepwise()
-        runner = (NativeLive if runs_native(program) else Live)(program, ops, self._first(program), self._packs)
+        program = self._stepwise()
+        runner = (NativeLive if runs_native(program) else Live)(program, self._weights, self._packs)
         return LiveSteps(self.program, runner) if self._per_step else runner
 
     def many(self) -> Many:
@@ -179,8 +172,7 @@ class Engine:
             NotStreamableError: a step of the program needs a later one.
         """
         self._refuse_unless_causal()
-        program, ops = self._stepwise()
-        return Many(program, ops, self._first(program), self._packs)
+        return Many(self._stepwise(), self._weights, self._packs)
 
     def read(self, state: Sequence[Array]) -> Array:
         """Return the output (K,) as if the sequence ended here.
@@ -191,7 +183,7 @@ class Engine:
         """
         self._refuse_every_step()
         arrays = self._stacked(state)
-        return np.asarray(self._finish([stage.read(arrays) for stage in self._pool])[0])
+        return np.asarray(self._ops.read(arrays)[0])
 
     def _advance_shortly(self, x: Array, arrays: StateArrays) -> list[Array]:
         """Return the state after a few steps, run one by one without packing."""
@@ -207,19 +199,9 @@ class Engine:
             live = self._mine.live = self.live()
         return live
 
-    def _stepwise(self) -> tuple[Program, list[dict[str, Array]]]:
-        """Return the program that a runner of single steps runs, and the weights of its ops by role."""
-        program = stepwise(self.program) if self._per_step else self.program
-        return program, [op_arrays(op, self._weights) for _, op in program.ops()]
-
-    def _first(self, program: Program) -> dict[str, Array]:
-        """Return the initial state of a program by name."""
-        return {
-            slot.name: self._weights[slot.begins].astype(slot.dtype)
-            if isinstance(slot.begins, str)
-            else np.full(slot.shape, slot.begins, slot.dtype)
-            for slot in program.state
-        }
+    def _stepwise(self) -> Program:
+        """Return the program that a runner of single steps runs."""
+        return stepwise(self.program) if self._per_step else self.program
 
     def _run_each(self, sequences: list[Array]) -> list[Array]:
         """Return one array of outputs (T, K) a sequence."""
@@ -234,8 +216,7 @@ class Engine:
         outputs = [np.zeros((0, self.program.output_size), np.float32) for _ in sequences]
         for rows in _blocks(lengths):
             packed = Packed(lengths[rows])
-            joined = np.concatenate([sequences[row] for row in rows[packed.order]])
-            steps = self._steps(joined[packed.by_time], packed, self._beginning(packed.rows))[self._output]
+            steps = self._run(sequences, rows, packed)[self.program.output]
             each = np.split(steps[packed.by_row], packed.starts[1:])
             for row, array in zip(rows[packed.order], each, strict=True):
                 outputs[row] = array
@@ -244,24 +225,10 @@ class Engine:
     def _beginning(self, rows: int) -> StateArrays:
         return {name: np.repeat(array[None], rows, axis=0) for name, array in self._begin.items()}
 
-    def _advance(self, sequences: list[Array], packed: Packed, state: StateArrays) -> None:
-        """Run body and pool over sequences, the longest first."""
-        joined = sequences[0] if len(sequences) == 1 else np.concatenate(sequences)
-        registers = self._steps(joined if packed.rows == 1 else joined[packed.by_time], packed, state)
-        for stage in self._pool:
-            stage.take(registers[stage.op.reads[0]], packed, state)
-
-    def _steps(self, x: Array, packed: Packed, state: StateArrays) -> dict[str, Array]:
-        registers = {INPUT: x}
-        for stage in self._body:
-            registers[stage.op.writes] = stage.run([registers[name] for name in stage.op.reads], packed, state)
-        return registers
-
-    def _finish(self, pooled: list[Array]) -> Array:
-        registers = {stage.op.writes: array for stage, array in zip(self._pool, pooled, strict=True)}
-        for stage in self._head:
-            registers[stage.op.writes] = stage.rows([registers[name] for name in stage.op.reads])
-        return registers[self._output]
+    def _run(self, sequences: list[Array], rows: Array, packed: Packed) -> dict[str, Array]:
+        """Return the registers after whole sequences, those in ``rows`` in the order of a packed batch."""
+        joined = np.concatenate([sequences[row] for row in rows[packed.order]])
+        return self._ops.run(joined[packed.by_time], packed, self._beginning(packed.rows))
 
     def _stacked(self, state: Sequence[Array]) -> StateArrays:
         """Return name -> state with a batch axis of 1."""

@@ -5,21 +5,25 @@ Axes: D size of an input row, O size of an output row, K steps of a window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.cells_numpy import NumpyCell
-from rekur.program.ops import Op
+from rekur.program.op_list import initial_state
+from rekur.program.ops import Op, op_arrays
 from rekur.program.packed import Packed
 from rekur.program.parts import INPUT
 from rekur.program.plain import Packs, stepper_of
+from rekur.program.pools import POOLS
 from rekur.program.program import Program
 from rekur.program.stages import STAGES, Recurrent, Stage
 
 _ONE = Packed([1])
+#: the step of an op, and its registers
+_Call = tuple[Callable[[list[Array]], Array], tuple[str, ...], str]
 
 
 class Part:
@@ -233,8 +237,7 @@ class Live:
 
     Args:
         program: a causal program.
-        weights: role -> array for each op, in the order of the ops of body, pool and head.
-        begin: the initial state, by name.
+        weights: name -> array, of the program in float32.
         packs: the shared packed weights; missing ones are added.
 
     Example:
@@ -248,22 +251,16 @@ class Live:
         [3.0]
     """
 
-    def __init__(
-        self,
-        program: Program,
-        weights: Sequence[Mapping[str, Array]],
-        begin: Mapping[str, Array],
-        packs: Packs,
-    ) -> None:
-        self._output, self._begin = program.output, begin
+    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs) -> None:
+        self._output, self._begin = program.output, initial_state(program, weights)
         self._none = np.zeros((0, program.output_size), np.float32)
-        arrays = iter(weights)
-        self._body = [_part(op, next(arrays), packs) for op in program.body]
-        self._pool = [_Pool(op, next(arrays)) for op in program.pool]
-        self._head = [_part(op, next(arrays), packs) for op in program.head]
-        self._steps = [(part.step, part.op.reads, part.op.writes) for part in (*self._body, *self._pool)]
-        self._reads = [(part.step, part.op.reads, part.op.writes) for part in self._head]
-        self.set_state(begin)
+        self._parts = [_part(op, op_arrays(op, weights), packs) for op in program.main.ops]
+        self._pools = [part for part in self._parts if isinstance(part, _Pool)]
+        self._steps, self._reads = list[_Call](), list[_Call]()
+        for part in self._parts:
+            calls = self._reads if program.reads_rows(part.op) else self._steps
+            calls.append((part.step, part.op.reads, part.op.writes))
+        self.set_state(self._begin)
 
     def step(self, x: Array) -> None:
         """Take one step, unchecked: an id, ids (C,), or a row (D,) of float32."""
@@ -283,7 +280,7 @@ class Live:
 
     def read(self) -> Array:
         """Return the output (K,) as if the sequence ended here, as a new array."""
-        registers = {part.op.writes: part.read() for part in self._pool}
+        registers = {part.op.writes: part.read() for part in self._pools}
         for step, reads, writes in self._reads:
             registers[writes] = step([registers[name] for name in reads])
         return registers[self._output].copy()
@@ -291,13 +288,13 @@ class Live:
     def get_state(self) -> dict[str, Array]:
         """Return copies of the state by name, in the program's order."""
         state: dict[str, Array] = {}
-        for part in (*self._body, *self._pool):
+        for part in self._parts:
             state |= part.get()
         return {name: state[name] for name in self._begin}
 
     def set_state(self, state: Mapping[str, Array]) -> None:
         """Copy a state from :meth:`get_state`."""
-        for part in (*self._body, *self._pool):
+        for part in self._parts:
             part.put(state)
 
     def reset(self) -> None:
@@ -306,6 +303,8 @@ class Live:
 
 
 def _part(op: Op, weights: Mapping[str, Array], packs: Packs) -> Part:
+    if op.kind in POOLS:
+        return _Pool(op, weights)
     if op.kind != "recur":
         return _PARTS[op.kind](op, weights)
     recurrent = Recurrent(op, weights, 1)

@@ -5,7 +5,7 @@ Axes: D size of an input row, O size of an output row, K scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
-from rekur.program.ops import Op
-from rekur.program.parts import INPUT
+from rekur.program.op_list import initial_state
+from rekur.program.ops import Op, op_arrays
+from rekur.program.parts import INPUT, is_pool
 from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import Program
 
@@ -37,7 +38,8 @@ def runs_native(program: Program) -> bool:
     """
     if _kernels.kernels is None or program.input.kind not in getattr(_kernels.kernels.Live, "INPUTS", _FIRST_INPUTS):
         return False
-    return all(op.kind in _KNOWN for _, op in program.ops())
+    ops = program.main.ops
+    return ops[-1].writes == program.output and all(op.kind in _KNOWN for op in ops)
 
 
 class NativeLive:
@@ -47,19 +49,12 @@ class NativeLive:
 
     Args:
         program: the program.
-        weights: role -> array for each op, in the order of the ops of body, pool and head.
-        begin: the initial state, by name.
+        weights: name -> array, of the program in float32.
         packs: the shared packed weights; missing ones are added.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        weights: Sequence[Mapping[str, Array]],
-        begin: Mapping[str, Array],
-        packs: Packs,
-    ) -> None:
-        self._begin, self._packs = begin, packs
+    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs) -> None:
+        self._begin, self._packs = initial_state(program, weights), packs
         self._state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
@@ -67,20 +62,18 @@ class NativeLive:
         self._sizes = sizes = [source.size if source.kind == "rows" else 0]
         self._vocabulary = source.size if source.kind == "tokens" else 0
         self._columns = source.columns
-        arrays = iter(weights)
-        parts: dict[str, list[dict[str, Any]]] = {"body": [], "pool": [], "head": []}
-        for part, op in program.ops():
-            parts[part].append(self._described(op, next(arrays)))
+        steps, pools, rows = list[Any](), list[Any](), list[Any]()
+        for op in program.main.ops:
+            fields = {**self._described(op, op_arrays(op, weights)), "writes": len(sizes)}
+            (pools if is_pool(op) else rows if program.reads_rows(op) else steps).append(fields)
             self._places[op.writes] = len(sizes)
-            parts[part][-1]["writes"] = len(sizes)
             sizes.append(op.size)
         columns = {"columns": list(self._columns)} if self._columns else {}
-        sections = (parts["body"], parts["pool"], parts["head"])
-        native = _kernels.kernels.Live(sizes, self._vocabulary, *sections, **columns)
+        native = _kernels.kernels.Live(sizes, self._vocabulary, steps, pools, rows, **columns)
         self._step, self._advance, self._read = native.step, native.advance, native.read
         self._size = program.output_size
         self._none = np.zeros((0, self._size), np.float32)
-        self.set_state(begin)
+        self.set_state(self._begin)
 
     def step(self, x: Any) -> None:
         """Take one step: a token number, ids (C,), or a row (D,) of float32.

@@ -5,19 +5,19 @@ Axes: R sequences, D size of an input row, O size of an output row, K scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from rekur._tensors import Array
 from rekur.program import arithmetic
+from rekur.program.op_list import OpList, initial_state, make_stage
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
-from rekur.program.parts import INPUT
 from rekur.program.plain import Packs, stepper_of
-from rekur.program.pools import POOLS
 from rekur.program.program import Program
-from rekur.program.stages import STAGES, Recurrent, Stage, StateArrays
+from rekur.program.stages import Recurrent, Stage, StateArrays
 
 
 class Many:
@@ -29,8 +29,7 @@ class Many:
 
     Args:
         program: a causal program.
-        weights: role -> array for each op, in the order of the ops of body, pool and head.
-        begin: the initial state, by name.
+        weights: name -> array, of the program in float32.
         packs: the shared packed weights; missing ones are added.
 
     Example:
@@ -42,15 +41,9 @@ class Many:
         [[2.0], [5.0]]
     """
 
-    def __init__(
-        self, program: Program, weights: Sequence[Mapping[str, Array]], begin: Mapping[str, Array], packs: Packs
-    ) -> None:
-        self._output, self._begin = program.output, begin
-        arrays = iter(weights)
-        self._body = [_stage(op, next(arrays), packs) for op in program.body]
-        self._pool = [POOLS[op.kind](op, next(arrays), 1) for op in program.pool]
-        self._head = [_stage(op, next(arrays), packs) for op in program.head]
-        self._packed = Packed([1])
+    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs) -> None:
+        self._begin, self._packed = initial_state(program, weights), Packed([1])
+        self._ops = OpList(program, weights, partial(_stage, packs=packs))
 
     def initial_state(self, rows: int) -> StateArrays:
         """Return the initial state of a number of sequences."""
@@ -64,20 +57,13 @@ class Many:
         """Return the state after one more step of each, unchecked: token numbers (R,) or rows (R, D)."""
         if self._packed.rows != len(x):
             self._packed = Packed(np.ones(len(x), np.int64))
-        new_state, registers = dict(state), {INPUT: x}
-        for stage in self._body:
-            reads = [registers[name] for name in stage.op.reads]
-            registers[stage.op.writes] = stage.run(reads, self._packed, new_state)
-        for pool in self._pool:
-            pool.take(registers[pool.op.reads[0]], self._packed, new_state)
+        new_state = dict(state)
+        self._ops.run(x, self._packed, new_state)
         return new_state
 
     def read(self, state: StateArrays) -> Array:
         """Return the outputs (R, K) as if each sequence ended here."""
-        registers = {pool.op.writes: pool.read(state) for pool in self._pool}
-        for stage in self._head:
-            registers[stage.op.writes] = stage.rows([registers[name] for name in stage.op.reads])
-        return registers[self._output]
+        return self._ops.read(state)
 
 
 class _Affine(Stage):
@@ -109,4 +95,4 @@ def _stage(op: Op, weights: Mapping[str, Array], packs: Packs) -> Stage:
     if op.kind == "recur":
         recurrent = Recurrent(op, weights, 1)
         return _Stepped(op, weights, recurrent, packs) if recurrent.cell.plain else recurrent
-    return STAGES[op.kind](op, weights, 1)
+    return make_stage(op, weights)

@@ -5,28 +5,21 @@ Axes: R rows, N packed steps, D numbers of a step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from rekur._tensors import Array
 from rekur.program import arithmetic
-from rekur.program.ops import Op
 from rekur.program.packed import Packed
-from rekur.program.stages import StateArrays
+from rekur.program.stages import Stage, StateArrays
 
 
-class PoolStage:
-    """A pool with its weights.
+class PoolStage(Stage):
+    """A pool with its weights."""
 
-    Args:
-        op: the op.
-        weights: role -> array.
-        threads: most threads of its products.
-    """
-
-    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
-        self.op, self.weights, self.threads = op, weights, threads
+    def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
+        """Return the result of each sequence so far (R, D), after further steps."""
+        self.take(reads[0], packed, state)
+        return self.read(state)
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         """Update ``state`` with further steps (N, D)."""
@@ -57,12 +50,9 @@ class Last(PoolStage):
 class Ends(PoolStage):
     """The first half of the last step, joined with the second half of the first step."""
 
-    def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
-        half = x.shape[1] // 2
-        state[self.op.writes] = np.concatenate([x[packed.last, :half], x[: packed.rows, half:]], axis=1)
-
-    def read(self, state: StateArrays) -> Array:
-        return state[self.op.writes]
+    def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
+        half = reads[0].shape[1] // 2
+        return np.concatenate([reads[0][packed.last, :half], reads[0][: packed.rows, half:]], axis=1)
 
 
 class Mean(PoolStage):

@@ -143,27 +143,11 @@ class Program:
     @property
     def every_step(self) -> bool:
         """Whether one pass yields the output after each step: without a pool, or with pools of the last step alone."""
-        return all(op.kind == "last" for op in self.pool)
+        return all(op.kind == "last" for op in self.main.ops if is_pool(op))
 
-    @property
-    def body(self) -> tuple[Op, ...]:
-        """The ops that write steps."""
-        return tuple(op for op in self.main.ops if self.types[op.writes].kind == "steps")
-
-    @property
-    def pool(self) -> tuple[Op, ...]:
-        """The ops that reduce steps to a row."""
-        return tuple(op for op in self.main.ops if is_pool(op))
-
-    @property
-    def head(self) -> tuple[Op, ...]:
-        """The ops that map rows to a row."""
-        return tuple(op for op in self.main.ops if self.types[op.writes].kind == "row" and not is_pool(op))
-
-    def ops(self) -> list[tuple[str, Op]]:
-        """Return (``body``, ``pool`` or ``head``, op) for every op, in the order in which they run."""
-        sections = {"body": self.body, "pool": self.pool, "head": self.head}
-        return [(name, op) for name, section in sections.items() for op in section]
+    def reads_rows(self, op: Op) -> bool:
+        """Return whether an op reads rows of whole sequences: it runs when the output is read, others at each step."""
+        return self.types[op.reads[0]].kind == "row"
 
     def to_json(self) -> str:
         """Return the program as readable text, of format 1 if that can hold it: one line for each op."""

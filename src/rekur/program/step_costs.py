@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rekur.program.ops import SCALE, Op
+from rekur.program.parts import is_pool
 from rekur.program.program import Program
 from rekur.program.rules import RULES
 
@@ -14,7 +15,8 @@ class Cost:
     """The cost of one op at each step.
 
     Args:
-        part: ``body``, ``pool`` or ``head``; the head, on rows of the pool, runs only when a prediction is read.
+        part: ``body`` (from steps to steps), ``pool`` (from steps to a row) or ``head`` (on rows), which runs only when
+            a prediction is read.
         op: the op.
         multiply_adds: one for each weight of a matrix, plus those of a matrix memory.
         weight_bytes: bytes of weights that a step reads, in the program's precision.
@@ -38,14 +40,14 @@ def costs(program: Program) -> list[Cost]:
         8
     """
     states = {slot.name: slot.bytes for slot in program.state}
-    return [_cost(program, part, op, states) for part, op in program.ops()]
+    return [_cost(program, op, states) for op in program.main.ops]
 
 
-def _cost(program: Program, part: str, op: Op, states: dict[str, int]) -> Cost:
+def _cost(program: Program, op: Op, states: dict[str, int]) -> Cost:
     rule = RULES[op.kind]
     shapes = [program.weights[name].shape for name in op.weights.values()]
     return Cost(
-        part,
+        "pool" if is_pool(op) else "head" if program.reads_rows(op) else "body",
         op,
         rule.multiply_adds(op, program.types[op.reads[0]].size, shapes),
         sum(_bytes(program, name, rule.rows_read(op, role)) for role, name in op.weights.items()),

@@ -32,8 +32,8 @@ def stepwise(program: Program) -> Program:
         >>> from rekur.program import Input, Op, Program, State, Weight
         >>> ops = (Op("affine", ("input",), "scores", 3, {"weight": "w"}),)
         >>> program = Program.of("tag", Input("rows", 2), {"w": Weight((3, 2))}, (), ops)
-        >>> [(part, op.kind) for part, op in stepwise(program).ops()]
-        [('pool', 'last'), ('head', 'affine')]
+        >>> [op.kind for op in stepwise(program).main.ops]
+        ['last', 'affine']
     """
     ops, names = _without_shifts(program)
     output = names.get(program.output, program.output)

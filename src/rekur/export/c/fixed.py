@@ -174,7 +174,7 @@ class FixedModel:
 
     def width(self, name: str) -> int:
         """Return the size of a register's row."""
-        return {"input": self.program.input.size, **{op.writes: op.size for _, op in self.program.ops()}}[name]
+        return self.program.types[name].size
 
     def kind(self, name: str) -> Kind:
         """Return the format of a row."""
@@ -301,7 +301,7 @@ def check_known(program: Program, supported: frozenset[str]) -> None:
         InputError: one has none.
     """
     fix = "Export it with activations='exact' or 'table' (--activations exact)."
-    for _, op in program.ops():
+    for op in program.main.ops:
         if op.kind == "recur" and op.options["cell"] not in _CELLS:
             cell = op.options["cell"]
             expected = f"one of {', '.join(_CELLS)}: {REFUSED[cell]}"

@@ -230,7 +230,7 @@ def result(model: FixedModel, section: Section, op: Op, last: Register | None) -
     if kind.type == "int64_t":
         section.call("fixed_from_long", section.write(op), pointer, op.size)
         return
-    section.registers[op.writes] = Register(pointer, op.size, len(model.program.head) + len(model.program.pool))
+    section.registers[op.writes] = Register(pointer, op.size, len(model.program.main.ops))
     model.kinds[op.writes] = kind
 
 

@@ -67,7 +67,7 @@ class Model:
 
     def width(self, name: str) -> int:
         """Return the size of a register's row."""
-        return {"input": self.program.input.size, **{op.writes: op.size for _, op in self.program.ops()}}[name]
+        return self.program.types[name].size
 
 
 def start(section: Section, y: str, bias: str, size: int) -> None:

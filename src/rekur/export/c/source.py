@@ -16,6 +16,7 @@ from rekur.export.c.parts import assemble
 from rekur.export.c.recurrent import recur
 from rekur.export.c.section import Register, Section
 from rekur.program import Op, Program, State, costs, in_precision
+from rekur.program.parts import INPUT, is_pool
 from rekur.program.stepwise import stepwise
 
 PRECISIONS = ("float32", "int8")
@@ -133,7 +134,8 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         InputError: the style is int8 and the program is bfloat16, or int8 only in part.
     """
     if not program.causal:
-        fix = "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
+        how = "with --causal" if program.per_step else "without --bidirectional"
+        fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."
         raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
     program, weights = in_precision(program, weights, style.precision)
     if program.per_step:
@@ -143,7 +145,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         _check_whole(program)
     if style.fixed:
         return _lower_fixed(program, weights, style)
-    multiplied = {op.weights["weight"] for _, op in program.ops() if op.kind == "affine"}
+    multiplied = {op.weights["weight"] for op in program.main.ops if op.kind == "affine"}
     model = Model(program, weights, Constants(), Names(), frozenset(multiplied))
     step = _step(model, _FLOAT)
     read, elided = _read(model, step, _FLOAT)
@@ -173,7 +175,6 @@ class _Dialect:
 
     Attributes:
         ops: op kind -> the function that writes it.
-        recur: writes a cell.
         take: adds a step to a pool.
         result: reads a pool.
         give: copies a register to the output.
@@ -181,7 +182,6 @@ class _Dialect:
     """
 
     ops: Mapping[str, Callable[[Any, Section, Op], None]]
-    recur: Callable[[Any, Section, Op], None]
     take: Callable[[Any, Section, Op], None]
     result: Callable[[Any, Section, Op, Register | None], None]
     give: Callable[[Any, Section, str], object]
@@ -196,35 +196,33 @@ def _give_fixed(model: fixed.FixedModel, section: Section, name: str) -> None:
     fixed.read_wide(model, section, name, "output")
 
 
-_FLOAT = _Dialect(OPS, recur, take, result, _give, "copy")
-_FIXED = _Dialect(fixed_ops.OPS, fixed_cells.recur, fixed_ops.take, fixed_ops.result, _give_fixed, "fixed_copy")
+_FLOAT = _Dialect({**OPS, "recur": recur}, take, result, _give, "copy")
+_FIXED = _Dialect(
+    {**fixed_ops.OPS, "recur": fixed_cells.recur}, fixed_ops.take, fixed_ops.result, _give_fixed, "fixed_copy"
+)
 
 
 def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
     program = model.program
-    ops = (*program.body, *program.pool)
+    ops = [op for op in program.main.ops if not program.reads_rows(op)]
     pointer = {"tokens": "token", "ids": "ids", "rows": "x"}[program.input.kind]
-    inputs = {"input": Register(pointer, program.input.size, len(ops))}
+    inputs = {INPUT: Register(pointer, program.input.size, len(ops))}
     section = Section(ops, inputs, {}, dialect.copy)
     for number, op in enumerate(ops):
-        if number < len(program.body):
-            section.begin(number, op, _said(op))
-            (dialect.recur if op.kind == "recur" else dialect.ops[op.kind])(model, section, op)
-        else:
-            section.begin(number, op, f"{op.kind} of {op.reads[0]}")
-            dialect.take(model, section, op)
+        section.begin(number, op, _said(op))
+        (dialect.take if is_pool(op) else dialect.ops[op.kind])(model, section, op)
     return section
 
 
 def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
     """Return the code that reads the output, and the states that are not needed."""
     program = model.program
-    ops = (*program.pool, *program.head)
+    ops = [op for op in program.main.ops if program.types[op.writes].kind == "row"]
     section = Section(ops, {}, _homes(program), dialect.copy)
     elided = set()
     for number, op in enumerate(ops):
         section.begin(number, op, _said(op))
-        if number < len(program.pool):
+        if is_pool(op):
             source = step.registers[op.reads[0]]
             last_row = source if op.kind == "last" and source.begins_zero else None
             if last_row is not None:
@@ -232,15 +230,15 @@ def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> 
             dialect.result(model, section, op, last_row)
         else:
             dialect.ops[op.kind](model, section, op)
-    if not program.head and section.registers[program.output].pointer != "output":
+    if section.registers[program.output].pointer != "output":
         dialect.give(model, section, program.output)
     return section, elided
 
 
 def _homes(program: Program) -> dict[str, str]:
-    """Return the registers of the head that can be written directly to the output."""
-    made = {op.writes: op for op in program.head}
-    read = [name for op in (*program.head, *program.pool) for name in op.reads]
+    """Return the registers of rows that can be written directly to the output."""
+    made = {op.writes: op for op in program.main.ops if program.reads_rows(op)}
+    read = [name for op in program.main.ops if program.types[op.writes].kind == "row" for name in op.reads]
     homes: dict[str, str] = {}
     name, pointer = program.output, "output"
     while name in made:
@@ -278,7 +276,7 @@ def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, s
 
 def _whole_type(program: Program, slot: State) -> str:
     """Return the C type of a state of whole numbers: tokens, the memory of followers, or counts."""
-    roles = {name: role for _, op in program.ops() for role, name in op.state.items()}
+    roles = {name: role for op in program.main.ops for role, name in op.state.items()}
     return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
 
 

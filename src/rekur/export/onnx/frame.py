@@ -32,8 +32,6 @@ class Frame:
         self.lengths = None
         #: name -> the state after the step
         self.after: dict[str, Value] = {}
-        #: register -> numbers of a row
-        self.sizes = {op.writes: op.size for _, op in program.ops()}
         source, self._delay = program.input, program.delay
         self._dtype = dtype = "float32" if source.kind == "rows" else "int64"
         more = () if source.kind == "tokens" else (source.size,)

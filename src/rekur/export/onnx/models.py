@@ -12,6 +12,7 @@ from rekur.export.onnx.graph import Graph, Value
 from rekur.export.onnx.pools import pool
 from rekur.export.onnx.steps import STEPS
 from rekur.program import Program, check_weights
+from rekur.program.parts import INPUT, is_pool
 
 _SEQUENCE = (
     "Scores of a batch of sequences, which may be empty. input: {input}, padded at the end with any values; lengths: "
@@ -64,14 +65,16 @@ Models = dict[str, Any]
 def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=False)
-    registers, said, size = _body(frame), "one row a sequence", program.output_size
+    registers, said, size = _registers(frame, {INPUT: frame.input}), "one row a sequence", program.output_size
     if program.per_step:
         said = "one row a step, zeros in the padding"
         graph.output("scores", frame.each_step(registers[program.output]), "float32", ("batch", "time", size))
     else:
-        graph.output("scores", frame.as_given(_pooled(frame, registers), 1), "float32", ("batch", size))
+        graph.output("scores", frame.as_given(registers[program.output], 1), "float32", ("batch", size))
         if program.causal and program.every_step:
-            each = _head(frame, {op.writes: registers[op.reads[0]] for op in program.pool}, "steps/")
+            steps = {name: value for name, value in registers.items() if program.types[name].kind != "row"}
+            steps |= {op.writes: steps[op.reads[0]] for op in program.main.ops if is_pool(op)}
+            each = _registers(frame, steps, "steps/")[program.output]
             said += "; steps: one row after each step, zeros in the padding"
             graph.output("steps", frame.each_step(each), "float32", ("batch", "time", size))
     text = _SEQUENCE.format(input=_describe(program, "(batch, time)"), scores=said)
@@ -81,12 +84,10 @@ def _sequence(program: Program, weights: Mapping[str, Array], facts: dict[str, s
 def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
     graph = Graph()
     frame = Frame(graph, program, weights, live=True)
-    registers, said = _body(frame), "as if the sequences ended here"
+    scores, said = _registers(frame, {INPUT: frame.input})[program.output], "as if the sequences ended here"
     if program.per_step:
-        scores = registers[program.output].squeeze(0)
+        scores = scores.squeeze(0)
         said = f"those of the step {program.delay} steps before, once it is there" if program.delay else "of the step"
-    else:
-        scores = _pooled(frame, registers)
     graph.output("scores", scores, "float32", ("batch", program.output_size))
     for slot in program.state:
         graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
@@ -94,29 +95,14 @@ def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str])
     return graph.model("step", text, {**facts, "graph": "step"})
 
 
-def _pooled(frame: Frame, registers: Mapping[str, Value]) -> Value:
-    """Return the output (B, K) of pool and head for the registers of the body."""
-    pooled = {}
-    for op in frame.program.pool:
-        frame.graph.place = op.writes
-        pooled[op.writes] = pool(frame, op, registers[op.reads[0]])
-    return _head(frame, pooled)
-
-
-def _body(frame: Frame) -> dict[str, Value]:
-    registers = {"input": frame.input}
-    for op in frame.program.body:
-        frame.graph.place = op.writes
-        registers[op.writes] = STEPS[op.kind](frame, op, [registers[name] for name in op.reads])
+def _registers(frame: Frame, registers: dict[str, Value], prefix: str = "") -> dict[str, Value]:
+    """Return all registers, those of steps (T, B, …) and rows (B, …), after adding the ops of the missing ones."""
+    for op in frame.program.main.ops:
+        if op.writes not in registers:
+            frame.graph.place = f"{prefix}{op.writes}"
+            reads = [registers[name] for name in op.reads]
+            registers[op.writes] = (pool if is_pool(op) else STEPS[op.kind])(frame, op, reads)
     return registers
-
-
-def _head(frame: Frame, registers: dict[str, Value], prefix: str = "") -> Value:
-    """Return the output of the head for registers (…, D)."""
-    for op in frame.program.head:
-        frame.graph.place = f"{prefix}{op.writes}"
-        registers[op.writes] = STEPS[op.kind](frame, op, [registers[name] for name in op.reads])
-    return registers[frame.program.output]
 
 
 def _describe(program: Program, axes: str) -> str:

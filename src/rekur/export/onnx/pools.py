@@ -17,11 +17,11 @@ from rekur.program import Op
 _LOWEST = float(np.finfo(np.float32).min)
 
 
-def pool(frame: Frame, op: Op, x: Value) -> Value:
+def pool(frame: Frame, op: Op, reads: list[Value]) -> Value:
     """Return the output of a pool (B, D): over whole sequences (T, B, D), or over its state and one step (1, B, D)."""
     if frame.live:
-        return LIVE[op.kind](frame, op, x.squeeze(0))
-    return WHOLE[op.kind](frame, op, x)
+        return LIVE[op.kind](frame, op, reads[0].squeeze(0))
+    return WHOLE[op.kind](frame, op, reads[0])
 
 
 def _some(frame: Frame, row: Value) -> Value:

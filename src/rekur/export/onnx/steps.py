@@ -1,4 +1,4 @@
-"""The ops of a body and a head as ONNX operators.
+"""The ops that map steps or rows as ONNX operators.
 
 Axes: T time, B sequences, D numbers of a row that is read, O of one that is written, V tokens, K steps of a window.
 """
@@ -75,7 +75,7 @@ def _log_softmax(frame: Frame, op: Op, reads: list[Value]) -> Value:
 
 def _clusters(frame: Frame, op: Op, reads: list[Value]) -> Value:
     first, *inside = reads
-    frequent = op.size - sum(frame.sizes[name] for name in op.reads[1:])
+    frequent = op.size - sum(frame.program.types[name].size for name in op.reads[1:])
     head, *each = first.split(frequent, *(len(inside) * [1]))
     parts = [part + log_mass for part, log_mass in zip(inside, each, strict=True)]
     return frame.graph.node("Concat", head, *parts, axis=-1)

@@ -13,7 +13,7 @@ from rekur.export.weights.layer import GATES, LayerWeights
 from rekur.program import Op, Program, dequantise
 from rekur.program.cells import cell_from
 from rekur.program.ops import op_arrays
-from rekur.program.stepwise import stepwise
+from rekur.program.parts import is_pool
 from rekur.runtime import Bundle, read_bundle
 
 _OTHERS = "torch.nn, Keras and ONNX"
@@ -46,7 +46,7 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     program, weights = dequantise(*saved.program())
     groups: dict[str, list[Op]] = {}
-    for op in program.body:
+    for op in program.main.ops:
         if op.kind == "recur":
             groups.setdefault(op.reads[0], []).append(op)
     layers: dict[str, LayerWeights] = {}
@@ -66,8 +66,10 @@ def from_bundle(bundle: Bundle | str | os.PathLike[str]) -> dict[str, LayerWeigh
         previous = name
     if not layers:
         raise InputError(describe(f"{saved.folder}: recurrent layers", "none", "one or more"))
-    body = (stepwise(program) if program.per_step else program).body
-    _follows(program, saved.folder, previous, body[-1].writes)
+    ahead = {op.writes: op.reads[0] for op in program.main.ops if op.kind == "shift"}
+    for op in program.main.ops:
+        if is_pool(op) or (program.per_step and op.writes == program.output):
+            _follows(program, saved.folder, previous, ahead.get(op.reads[0], op.reads[0]))
     return layers
 
 
@@ -76,14 +78,14 @@ def _output(program: Program, ops: list[Op]) -> str:
     if len(ops) == 1:
         return ops[0].writes
     registers = tuple(op.writes for op in ops)
-    joined = [op.writes for op in program.body if op.kind == "concat" and op.reads == registers]
+    joined = [op.writes for op in program.main.ops if op.kind == "concat" and op.reads == registers]
     return joined[0] if joined else registers[0]
 
 
 def _follows(program: Program, folder: Path, name: str, reads: str) -> None:
     """Raise if an op changes the outputs of a layer before the next layer or the pooling."""
     if reads != name:
-        between = next(op.kind for op in program.body if op.writes == reads)
+        between = next(op.kind for op in program.main.ops if op.writes == reads)
         expected = f"nothing, as in stacked layers of {_OTHERS}"
         raise InputError(describe(f"{folder}: what follows {name}", between, expected, _ARRAYS))
 

@@ -1,0 +1,81 @@
+"""The list of ops of a program, ready to run.
+
+Axes: R rows, N packed steps, K numbers of an output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.program.ops import Op, op_arrays
+from rekur.program.packed import Packed
+from rekur.program.parts import INPUT
+from rekur.program.pools import POOLS, PoolStage
+from rekur.program.program import Program
+from rekur.program.stages import STAGES, Stage, StateArrays
+
+_STAGES = {**STAGES, **POOLS}
+
+
+def make_stage(op: Op, weights: Mapping[str, Array], threads: int = 1) -> Stage:
+    """Return an op ready to run.
+
+    Args:
+        op: the op.
+        weights: role -> array.
+        threads: most threads of its products.
+    """
+    return _STAGES[op.kind](op, weights, threads)
+
+
+class OpList:
+    """The ops of a program: those that read steps run at each step, those that read rows once for an output.
+
+    Args:
+        program: the program.
+        weights: name -> array, of the program.
+        make: returns the stage of an op, from the op and role -> array.
+
+    Attributes:
+        pools: the ops that read steps and write a row.
+    """
+
+    def __init__(
+        self, program: Program, weights: Mapping[str, Array], make: Callable[[Op, Mapping[str, Array]], Stage]
+    ) -> None:
+        stages = [make(op, op_arrays(op, weights)) for op in program.main.ops]
+        self._on_steps = [stage for stage in stages if not program.reads_rows(stage.op)]
+        self._on_rows = [stage for stage in stages if program.reads_rows(stage.op)]
+        self.pools = [stage for stage in stages if isinstance(stage, PoolStage)]
+        self._output = program.output
+
+    def run(self, x: Array, packed: Packed, state: StateArrays) -> dict[str, Array]:
+        """Return the registers after packed steps, (N, …) and for a pool (R, …), and update ``state``."""
+        registers = {INPUT: x}
+        for stage in self._on_steps:
+            registers[stage.op.writes] = stage.run([registers[name] for name in stage.op.reads], packed, state)
+        return registers
+
+    def output(self, registers: Mapping[str, Array]) -> Array:
+        """Return the output (R, K), from the registers of the pools."""
+        rows = dict(registers)
+        for stage in self._on_rows:
+            rows[stage.op.writes] = stage.rows([rows[name] for name in stage.op.reads])
+        return rows[self._output]
+
+    def read(self, state: StateArrays) -> Array:
+        """Return the output (R, K) as if each sequence ended here."""
+        return self.output({pool.op.writes: pool.read(state) for pool in self.pools})
+
+
+def initial_state(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the initial state of a program by name, in the program's order."""
+    return {
+        slot.name: weights[slot.begins].astype(slot.dtype)
+        if isinstance(slot.begins, str)
+        else np.full(slot.shape, slot.begins, slot.dtype)
+        for slot in program.state
+    }
