@@ -40,7 +40,7 @@ NAMES = {
     "rekur.metrics": (
         "METRICS Metric SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
         "classification_scores detect_scheme multilabel_scores regression_scores share_interval "
-        "tag_record tag_scores text_records text_report text_scores"
+        "tag_records tag_report tag_scores text_records text_report text_scores"
     ),
     "rekur.models": (
         "Batch Encoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec "

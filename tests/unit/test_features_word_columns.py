@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -180,3 +181,19 @@ def test_saved_options_that_are_damaged() -> None:
         restore({**saved, "options": {**saved["options"], "prefixes": 99}})
     with pytest.raises(BundleError, match="'options'"):
         restore({**saved, "options": {"prefixes": 1}})
+
+
+def test_words_of_training_are_seen_letter_for_letter_however_rare() -> None:
+    features = WordFeatures(min_count=2).fit([["The", "cat", "the"], ["\ud83dx"]])
+    words = ["The", "the", "THE", "cat", "cats", "\ud83dx"]
+    for each in (features, WordFeatures.from_dict(json.loads(json.dumps(features.to_dict())))):
+        seen = each.seen(words)
+        assert seen is not None
+        assert seen.tolist() == [True, True, False, True, False, True]
+        assert each.seen(None) is None
+    earlier = features.to_dict()
+    del earlier["learnt"]["seen"]
+    assert WordFeatures.from_dict(earlier).seen(words) is None
+    for bad in ("AAA", "?", 5):
+        with pytest.raises(BundleError, match=r"features\.json, 'seen': got "):
+            WordFeatures.from_dict({**earlier, "learnt": {**earlier["learnt"], "seen": bad}})

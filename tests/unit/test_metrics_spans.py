@@ -12,7 +12,8 @@ import pytest
 from rekur.data.conll import Conll
 from rekur.data.inputs import open_input
 from rekur.errors import InputError, ShapeError
-from rekur.metrics import SCHEMES, detect_scheme, tag_record, tag_scores
+from rekur.metrics import SCHEMES, detect_scheme, tag_records, tag_report, tag_scores
+from rekur.metrics.spans import records_by_sentence
 
 #: tags, their spans by the default rule, and by the strict one, as seqeval 1.2.2 has both
 READ: dict[str, list[tuple[str, list[tuple[int, int, str]], list[tuple[int, int, str]]]]] = {
@@ -201,8 +202,8 @@ SCORED = [
 def test_scores_are_those_of_seqeval(
     name: str, true: str, predicted: str, entity: tuple[float, float, float], strict: float, accuracy: float
 ) -> None:
-    record = tag_record(predicted.split(), true.split(), SCHEMES[name])
-    scores = tag_scores(record[None], has_spans=True)
+    records = tag_records(predicted.split(), true.split(), SCHEMES[name])
+    scores = tag_scores(records, has_spans=True)
     names = ("entity_precision", "entity_recall", "entity_f1")
     assert tuple(scores[key] for key in names) == pytest.approx(entity)
     assert (scores["entity_f1_strict"], scores["accuracy"]) == pytest.approx((strict, accuracy))
@@ -214,7 +215,7 @@ def test_scores_of_any_tags_are_those_of_seqeval() -> None:
     assert len(cases) == 160
     for case in cases:
         pairs = zip(case["predicted"], case["true"], strict=True)
-        records = np.stack([tag_record(p.split(), t.split(), SCHEMES[case["scheme"]]) for p, t in pairs])
+        records = np.concatenate([tag_records(p.split(), t.split(), SCHEMES[case["scheme"]]) for p, t in pairs])
         scores = tag_scores(records, has_spans=True)
         names = ("entity_precision", "entity_recall", "entity_f1")
         assert [scores[name] for name in names] == pytest.approx(case.get("default", [scores[name] for name in names]))
@@ -223,8 +224,10 @@ def test_scores_of_any_tags_are_those_of_seqeval() -> None:
 
 def test_records_add_up() -> None:
     """The scores of several sentences are those of their sums, as seqeval's micro averages are."""
-    records = np.stack([tag_record(p.split(), t.split(), SCHEMES["BIO2"]) for n, t, p, *_ in SCORED if n == "BIO2"])
-    assert records.sum(axis=0).tolist() == [7, 11, 10, 18, 25, 5, 9, 9]
+    records = np.concatenate(
+        [tag_records(p.split(), t.split(), SCHEMES["BIO2"]) for n, t, p, *_ in SCORED if n == "BIO2"]
+    )
+    assert records.sum(axis=0).tolist() == [7, 11, 10, 18, 25, 5, 9, 9, 8, 2, 0, 0]
     scores = tag_scores(records, has_spans=True)
     assert scores == {
         "accuracy": 18 / 25,
@@ -239,20 +242,76 @@ def test_records_add_up() -> None:
 
 
 def test_tags_that_mark_no_spans_have_no_scores_of_entities() -> None:
-    records = np.stack([tag_record(["NN", "VB"], ["NN", "NN"]), tag_record([], []), tag_record(["O"], ["O"])])
-    assert records[0].tolist() == [0, 0, 0, 1, 2, 0, 0, 0]
+    records = np.concatenate([tag_records(["NN", "VB"], ["NN", "NN"]), tag_records([], []), tag_records(["O"], ["O"])])
+    assert records[0].tolist() == [0, 0, 0, 1, 2, 0, 0, 0, 1, 0, 0, 0]
     assert tag_scores(records, has_spans=False) == {"accuracy": 2 / 3, "sentence_accuracy": 1 / 2}
+
+
+def test_each_label_has_precision_recall_and_f1() -> None:
+    names = {"PER": 0, "LOC": 1}
+    pairs = [("B-PER I-PER O B-LOC", "B-PER I-PER O O"), ("B-LOC O", "B-LOC O"), ("B-ORG", "B-LOC")]
+    records = np.concatenate([tag_records(p.split(), t.split(), SCHEMES["BIO2"], names=names) for t, p in pairs])
+    report = tag_report(records, list(names), has_spans=True)
+    person, place = report["per_class"]
+    assert person == {"label": "PER", "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+    assert place == {"label": "LOC", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    flat = tag_records(["N", "V", "N", "X"], ["N", "N", "Y", "V"], names={"N": 0, "V": 1})
+    rows = tag_report(flat, ["N", "V"], has_spans=False)["per_class"]
+    assert rows[0] == {"label": "N", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert rows[1] == {"label": "V", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+
+
+def test_seen_and_unseen_words_are_scored_apart() -> None:
+    seen = np.array([True, True, False, False])
+    records = tag_records(["N", "N", "N", "V"], ["N", "V", "N", "N"], seen=seen)
+    scores = tag_scores(records, has_spans=False)
+    assert (scores["seen_accuracy"], scores["unseen_accuracy"], scores["accuracy"]) == (0.5, 0.5, 0.5)
+    assert "unseen_accuracy" not in tag_scores(tag_records(["N"], ["N"], seen=seen[:1]), has_spans=False)
+    assert tag_report(records, [], has_spans=False)["unseen_tokens"] == 2
+
+
+def test_a_long_sentence_has_a_record_for_each_stretch_and_the_scores_of_one() -> None:
+    draw, bio = np.random.default_rng(0), ["B-A", "I-A", "O", "B-B"]
+    truth, predicted = draw.choice(bio, 2500).tolist(), draw.choice(bio, 2500).tolist()
+    records = tag_records(predicted, truth, SCHEMES["BIO2"], names={"A": 0, "B": 1}, seen=draw.random(2500) < 0.5)
+    assert len(records) == 3
+    assert records[:, 4].tolist() == [1000, 1000, 500]
+    spans = [set(SCHEMES["BIO2"].spans(tags)) for tags in (predicted, truth)]
+    assert records.sum(axis=0)[:5].tolist() == [
+        len(spans[0] & spans[1]),
+        *map(len, spans),
+        sum(map(str.__eq__, predicted, truth)),
+        2500,
+    ]
+    whole = records_by_sentence(np.concatenate([records, records[:1], records]))
+    assert whole.tolist() == [records.sum(axis=0).tolist(), records[0].tolist(), records.sum(axis=0).tolist()]
+    report = tag_report(records, ["A", "B"], has_spans=True)
+    assert report["items"] == 1
+    low, high = report["accuracy_interval"]
+    assert high - low < 0.1  # of one sentence, by its stretches
+
+
+def test_every_score_has_an_interval_over_sentences() -> None:
+    draw = np.random.default_rng(0)
+    rows = [draw.choice(["B-A", "O"], (2, 8)).tolist() for _ in range(60)]
+    records = np.concatenate([tag_records(p, t, SCHEMES["BIO2"], seen=draw.random(8) < 0.8) for p, t in rows])
+    report = tag_report(records, [], has_spans=True)
+    scores = tag_scores(records, has_spans=True)
+    assert len(scores) == 8
+    for name, score in scores.items():
+        low, high = report[f"{name}_interval"]
+        assert low < score < high or score == low == 0
 
 
 def test_an_unseen_label_counts_as_wrong() -> None:
     truth, predicted = ["B-PER", "O", "B-ORG", "O"], ["B-PER", "O", "B-LOC", "O"]
-    scores = tag_scores(tag_record(predicted, truth, SCHEMES["BIO2"])[None], has_spans=True)
+    scores = tag_scores(tag_records(predicted, truth, SCHEMES["BIO2"]), has_spans=True)
     assert (scores["accuracy"], scores["entity_recall"]) == (0.75, 0.5)
 
 
 def test_lists_of_different_length() -> None:
     with pytest.raises(ShapeError, match="predicted tags: got 1; expected 2, one a true tag"):
-        tag_record(["O"], ["O", "O"], SCHEMES["BIO2"])
+        tag_records(["O"], ["O", "O"], SCHEMES["BIO2"])
 
 
 def test_entities_of_short_messages(real_data: Path) -> None:

@@ -120,7 +120,7 @@ def test_scores_are_made_in_the_scheme_of_the_labels() -> None:
     target = TagsTarget.learn(BIO2, exact=True)
     prediction = [Tag("B-PER", 1.0), Tag("I-PER", 1.0), Tag("O", 1.0)]
     loose = target.record(prediction, ["I-PER", "I-PER", "O"])
-    report = target.report(loose[None])
+    report = target.report(loose)
     assert (report["items"], report["tokens"]) == (1, 3)
     assert (report["entity_f1"], report["entity_f1_strict"], report["sentence_accuracy"]) == (1.0, 0.0, 0.0)
     assert report["accuracy"] == pytest.approx(2 / 3)
@@ -137,7 +137,7 @@ def test_the_interval_of_accuracy_is_about_that_of_as_many_tokens() -> None:
     for label in labels:
         tags = [wrong[tag] if draw.random() < 0.1 else tag for tag in label]
         rows.append(target.record([Tag(tag, 1.0) for tag in tags], label))
-    report = target.report(np.stack(rows))
+    report = target.report(np.concatenate(rows))
     width = np.ptp(report["accuracy_interval"])
     tokens = np.ptp(share_interval(report["accuracy"] * 8000, 8000))
     assert 0.7 * tokens < width < 1.4 * tokens
@@ -145,7 +145,7 @@ def test_the_interval_of_accuracy_is_about_that_of_as_many_tokens() -> None:
 
 def test_no_item_has_no_records() -> None:
     target = TagsTarget.learn(BIO2)
-    assert target.records([], []).shape == (0, 8)
+    assert target.records([], []).shape == (0, 18)
     assert target.report(target.records([], []))["entity_f1"] == 0.0
 
 

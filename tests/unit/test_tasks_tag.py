@@ -52,6 +52,17 @@ def test_saved_is_loaded(tagger: Tagger, tmp_path: Path) -> None:
     assert repr(clone(tagger)) == repr(tagger)
 
 
+def test_seen_and_unseen_words_and_each_tag_are_told(tagger: Tagger, tmp_path: Path) -> None:
+    model = rekur.load(tagger.save(tmp_path / "m"))
+    for each in (tagger, model):
+        report = each.evaluate([["Ada", "zebra"]], [["B-PER", "B-PER"]])
+        assert (report["items"], report["tokens"], report["unseen_tokens"]) == (1, 2, 1)
+        assert report["seen_accuracy"] == 1.0
+        assert [row["label"] for row in report["per_class"]] == ["LOC", "PER"]
+        assert sum(row["support"] for row in report["per_class"]) == 2
+        assert "unseen_accuracy" not in each.evaluate([["Ada"]], [["B-PER"]])
+
+
 def test_only_a_causal_tagger_runs_live(tagger: Tagger) -> None:
     with pytest.raises(NotStreamableError, match="rekur fit tag --causal"):
         tagger.stream()

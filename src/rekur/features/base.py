@@ -113,6 +113,10 @@ class Features(ABC):
         """Return the inputs of one whole item by name, and its context: one input ``steps``, and no context."""
         return Encoded({"steps": self.transform(item)})
 
+    def seen(self, context: Any) -> NDArray[np.bool_] | None:
+        """Return whether training had the token of each entry of a context, (T,); None if that is not known."""
+        return None
+
     @abstractmethod
     def stream(self) -> FeatureStream:
         """Return a new live sequence."""

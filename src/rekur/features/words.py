@@ -5,6 +5,8 @@ Axes: T tokens, C columns.
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
@@ -95,6 +97,7 @@ class WordFeatures(Features):
         self.shape = _check.flag("shape", shape)
         self.buckets = _check.whole("buckets", buckets, low, 2**20)
         self._vocabulary: Vocabulary | None = None
+        self._seen: NDArray[np.uint32] | None = None
 
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
@@ -132,9 +135,12 @@ class WordFeatures(Features):
             InputError: an item is no list of words, or there is no word.
             OptionError: no word occurs ``min_count`` times, and words have no other column.
         """
-        counts: Counter[str] = Counter()
+        words: Counter[str] = Counter()
         for number, item in enumerate(check_items(items), start=1):
-            counts.update(map(self._fold, check_words(item, f"item {number}")))
+            words.update(check_words(item, f"item {number}"))
+        counts: Counter[str] = Counter()
+        for word, count in words.items():
+            counts[self._fold(word)] += count
         if not counts:
             fix = "Check that the right column was read."
             raise InputError(describe("items", Phrase("no word"), "lists of words to learn from", fix))
@@ -145,7 +151,7 @@ class WordFeatures(Features):
             raise OptionError(
                 describe("min_count", self.min_count, expected, f"Use min_count={most} (--min-count {most}).")
             )
-        self._settle(vocabulary, vocabulary.share_known(counts))
+        self._settle(vocabulary, vocabulary.share_known(counts), np.unique(_marks(words)))
         return self
 
     def transform(self, item: Any) -> Columns:
@@ -158,6 +164,12 @@ class WordFeatures(Features):
         self._fitted()
         words = check_words(item, "item")
         return Encoded({"steps": self._ids(words)}, words)
+
+    def seen(self, context: Any) -> NDArray[np.bool_] | None:
+        """Return whether each word of a context was among the training words, letter for letter, (T,)."""
+        if self._seen is None or not isinstance(context, list):
+            return None
+        return np.isin(_marks(context), self._seen)
 
     def stream(self) -> WordStream:
         """Return a new live sequence."""
@@ -183,7 +195,9 @@ class WordFeatures(Features):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learned, as plain JSON."""
-        learned = {"known": self.known_share_, "vocabulary": list(self.vocabulary_)}
+        learned: dict[str, Any] = {"known": self.known_share_, "vocabulary": list(self.vocabulary_)}
+        if self._seen is not None:
+            learned["seen"] = base64.b64encode(self._seen.tobytes()).decode()
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learned}
 
@@ -199,11 +213,19 @@ class WordFeatures(Features):
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
-        features._settle(Vocabulary(texts(learned, "vocabulary")), field(learned, "known", float))
+        seen = None
+        if "seen" in learned:
+            try:
+                seen = np.frombuffer(base64.b64decode(field(learned, "seen", str), validate=True), "<u4")
+            except ValueError:
+                raise damaged("seen", Phrase("another text"), "32-bit numbers in base64") from None
+        features._settle(Vocabulary(texts(learned, "vocabulary")), field(learned, "known", float), seen)
         return features
 
-    def _settle(self, vocabulary: Vocabulary, known_share: float) -> None:
+    def _settle(self, vocabulary: Vocabulary, known_share: float, seen: NDArray[np.uint32] | None) -> None:
         self._vocabulary, self.known_share_ = vocabulary, known_share
+        #: the marks of all training words, sorted; None in bundles of an earlier Rekur
+        self._seen = seen
         self._remembered: dict[str, bytes] = {}
 
     def _fitted(self) -> Vocabulary:
@@ -288,6 +310,11 @@ class WordStream(FeatureStream):
     @staticmethod
     def _words(event: Any) -> list[str]:
         return check_words([event] if isinstance(event, str) else event, "event")
+
+
+def _marks(words: Iterable[str]) -> NDArray[np.uint32]:
+    """Return a 32-bit mark of each word, which few others share."""
+    return np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words], "<u4")
 
 
 def check_words(item: Any, thing: str) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         multilabel_scores,
         regression_scores,
     )
-    from rekur.metrics.spans import tag_record, tag_scores
+    from rekur.metrics.spans import tag_records, tag_report, tag_scores
     from rekur.metrics.stats import bootstrap_interval, share_interval
     from rekur.metrics.table import METRICS, Metric
 
@@ -35,7 +35,8 @@ __all__ = [
     "multilabel_scores",
     "regression_scores",
     "share_interval",
-    "tag_record",
+    "tag_records",
+    "tag_report",
     "tag_scores",
     "text_records",
     "text_report",
@@ -49,7 +50,7 @@ __getattr__, __dir__ = lazily(
         "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
         "language": "Scored text_records text_report text_scores",
         "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",
-        "spans": "tag_record tag_scores",
+        "spans": "tag_records tag_report tag_scores",
         "stats": "bootstrap_interval share_interval",
         "table": "METRICS Metric",
     },

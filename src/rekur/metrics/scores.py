@@ -73,7 +73,7 @@ def class_report(records: Records, labels: list[str]) -> dict[str, Any]:
         "log_loss": scores["log_loss"],
         "calibration_error": scores["calibration_error"],
         "calibration": calibration_curve(right, records[:, 2]),
-        "per_class": _per_class(labels, confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)),
+        "per_class": per_class(labels, confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)),
         "confusion": confusion.tolist(),
     }
 
@@ -127,7 +127,7 @@ def flag_report(records: Records, labels: list[str]) -> dict[str, Any]:
         "micro_f1_interval": score_interval(lambda index: _micro_f1(truth[index], guess[index]), len(records)),
         "macro_f1": scores["macro_f1"],
         "log_loss": scores["log_loss"],
-        "per_class": _per_class(labels, (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0)),
+        "per_class": per_class(labels, (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0)),
     }
 
 
@@ -229,7 +229,7 @@ def _f1(hits: Ints, predicted: Ints, support: Ints) -> Floats:
     return np.asarray(2 * hits / np.maximum(predicted + support, 1))
 
 
-def _per_class(labels: list[str], hits: Ints, predicted: Ints, support: Ints) -> list[dict[str, Any]]:
+def per_class(labels: list[str], hits: Ints, predicted: Ints, support: Ints) -> list[dict[str, Any]]:
     """Return precision, recall and F1 of each class; 0 instead of a division by zero."""
     precision = hits / np.maximum(predicted, 1)
     recall = hits / np.maximum(support, 1)

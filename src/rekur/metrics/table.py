@@ -44,6 +44,8 @@ METRICS = {
     "log_loss": _NATS,
     "calibration_error": Metric("points", False, 0.3),
     "sentence_accuracy": _SHARE,
+    "seen_accuracy": _SHARE,
+    "unseen_accuracy": _SHARE,
     "entity_precision": _SHARE,
     "entity_recall": _SHARE,
     "entity_f1": _SHARE,

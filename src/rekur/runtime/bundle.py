@@ -151,7 +151,7 @@ class Bundle:
         """Return the target, as it was saved.
 
         Args:
-            features: of the same bundle; bundles of an earlier Rekur do not state how many tokens follow each other.
+            features: of the same bundle.
 
         Raises:
             BundleError: the kind of the target is not known.
@@ -159,7 +159,10 @@ class Bundle:
         saved: dict[str, Any] = self.config["targets"]
         if "kind" not in saved and self.task not in KIND_OF_TASK:
             raise BundleError(f"{self.folder}: " + describe("task", self.task, f"one of {', '.join(KIND_OF_TASK)}"))
-        return restore_target({"size": features.size, **saved}, self.task)
+        # bundles of an earlier Rekur do not state how many tokens follow each other
+        target = restore_target({"size": features.size, **saved}, self.task)
+        target.features = features
+        return target
 
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``history.jsonl``: one an evaluation."""

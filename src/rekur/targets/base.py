@@ -100,6 +100,8 @@ class Target(ABC):
     decides: str
     #: the metrics that are followed during training
     followed: tuple[str, ...]
+    #: fitted on the training items; None where they are unknown
+    features: Features | None = None
 
     @classmethod
     @abstractmethod

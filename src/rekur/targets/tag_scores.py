@@ -1,23 +1,25 @@
 """The records of tagged items, and the scores and reports that are made of them.
 
-Axes: N items, T steps.
+Axes: N items, T steps, R records, K names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rekur._numbers import counted
-from rekur._schemes import Scheme
+from rekur._schemes import OUTSIDE, Scheme
 from rekur.data.cells import tags_of
 from rekur.errors import InputError
-from rekur.metrics.spans import HITS, PREDICTED, RIGHT, TOKENS, TRUE, tag_record, tag_scores
-from rekur.metrics.stats import score_interval
+from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
 from rekur.targets.base import Records, Target
+
+#: names up to which each has its own scores; more make records too wide
+_MOST_NAMES = 300
 
 
 class TagScores(Target):
@@ -26,46 +28,46 @@ class TagScores(Target):
     A prediction is a sequence of tags with a ``name``, one a step.
     """
 
-    #: of the labels
+    #: the tag of each output
+    tags: list[Any]
+    #: of the labels, and of the outputs
     scheme: Scheme
+    inner: Scheme
+
+    @cached_property
+    def names(self) -> dict[Any, int]:
+        """What has precision and recall by itself, with its number: labels of spans, or tags; none if too many."""
+        names = self.tags
+        if self.scheme.has_spans:
+            names = sorted({self.inner.parse(tag)[1] for tag in self.tags if tag != OUTSIDE})
+        return {name: number for number, name in enumerate(names)} if len(names) <= _MOST_NAMES else {}
 
     def record(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Records:
-        """Return the record of an item, (8,); see :func:`rekur.metrics.tag_record`."""
+        """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`."""
         truth = tags_of(label, "label")
         if len(truth) != len(prediction):
             got = f"{counted(len(prediction), 'token')} and {counted(len(truth), 'tag')}"
             raise InputError(f"tokens and tags: got {got}; expected one tag a token.")
-        return tag_record([tag.name for tag in prediction], truth, self.scheme).astype(np.float64)
+        guesses = [tag.name for tag in prediction]
+        seen = None if self.features is None else self.features.seen(context)
+        return tag_records(guesses, truth, self.scheme, names=self.names, seen=seen).astype(np.float64)
 
     def records_of_predictions(
         self, predictions: Sequence[Any], labels: Sequence[Any], contexts: Sequence[Any] | None = None
     ) -> Records:
-        """Return the records of items whose predictions are known, (N, 8)."""
-        rows = [self.record(prediction, label) for prediction, label in zip(predictions, labels, strict=True)]
-        return np.array(rows, np.float64).reshape(len(rows), 8)
+        """Return the records of items whose predictions are known, (R, 12 + 3K)."""
+        if not predictions:
+            return np.zeros((0, COLUMNS + 3 * len(self.names)))
+        return super().records_of_predictions(predictions, labels, contexts)
+
+    def count(self, records: Records) -> int:
+        """Return the number of items."""
+        return int(records[:, SENTENCES].sum())
 
     def score(self, records: Records) -> dict[str, float]:
-        """Return ``accuracy`` of tokens and ``sentence_accuracy``, and where tags mark spans those of entities."""
+        """Return the scores of tokens and sentences, and where tags mark spans those of entities."""
         return tag_scores(records.astype(np.int64), has_spans=self.scheme.has_spans)
 
     def report(self, records: Records) -> dict[str, Any]:
-        """Return the number of items and tokens, the scores, and the intervals of accuracy and entity F1."""
-        scores: dict[str, Any] = {"items": len(records), "tokens": int(records[:, TOKENS].sum())}
-        for name, value in self.score(records).items():
-            scores[name] = value
-            if name in ("accuracy", "entity_f1") and len(records):
-                hits, totals = ([RIGHT], [TOKENS]) if name == "accuracy" else ([HITS, HITS], [PREDICTED, TRUE])
-                share = _ratio(records[:, hits].sum(axis=1), records[:, totals].sum(axis=1))
-                units = int(records[:, TOKENS if name == "accuracy" else TRUE].sum())
-                scores[f"{name}_interval"] = score_interval(share, len(records), units=units)
-        return scores
-
-
-def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> Callable[[NDArray[np.intp]], float]:
-    """Return a function from indices to the share of sums; 0 for no denominator."""
-
-    def share(index: NDArray[np.intp]) -> float:
-        total = denominators[index].sum()
-        return float(numerators[index].sum() / total) if total else 0.0
-
-    return share
+        """Return the scores with their intervals, and those of each name; see :func:`rekur.metrics.tag_report`."""
+        return tag_report(records.astype(np.int64), list(self.names), has_spans=self.scheme.has_spans)

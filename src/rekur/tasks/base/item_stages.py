@@ -62,6 +62,7 @@ class ItemStages(Stages):
                 features.fit(task.features_learn_from(examples))
         if prior is None or not prior.resumed:
             target = self._learn_target(_of_rows(labels.values, chosen), features)
+        target.features = features
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen))
         if (labels.weights != 1).any():
             train_set.weights = labels.weights / labels.weights[chosen].mean()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
 from rekur.features import Features, WordFeatures
-from rekur.metrics.spans import RIGHT, TOKENS
+from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
 from rekur.models.heads import Head
 from rekur.models.tagger import TagsHead
@@ -103,7 +103,7 @@ class Tagger(TagOptions, ItemEstimator):
             y: their tags, as for ``fit``; one that training lacks counts as missed.
             sample_weight: weights of the sentences, (N,).
         """
-        records = self.records_of(Corpus.labelled(X, y, kind=self.kind))
+        records = records_by_sentence(self.records_of(Corpus.labelled(X, y, kind=self.kind)))
         weights = weights_of(sample_weight, len(records))
         right, words = records[:, RIGHT], records[:, TOKENS]
         if weights is None:
