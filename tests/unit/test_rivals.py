@@ -14,12 +14,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import rekur
-from rekur import Classifier, Regressor
-from rekur.data import EncodedItems, Ragged
+from rekur import Classifier, LanguageModel, Regressor
+from rekur.data import EncodedItems, Ragged, texts_in_memory
 from rekur.errors import BundleError
 from rekur.runtime import rivals
+from rekur.runtime.ngram import NGram
 from rekur.runtime.rivals import grams_of, rival_files, rival_metrics, rival_records, summary_of
 from rekur.targets import LabelTarget, NumberTarget
+from rekur.tasks import NeuralCache
 from rekur.tasks.base.linear_rival import fit_linear_rival
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "embedding_size": 4}
@@ -113,6 +115,36 @@ def test_a_number_has_a_rival_too_and_records_are_those_of_its_target(tmp_path: 
     loaded = rekur.load(model.save(tmp_path / "m")).rival()
     assert loaded is not None
     np.testing.assert_array_equal(loaded.predictions(items), model.rival_.predictions(items))
+
+
+def test_the_rival_of_texts_is_kept_and_scored_on_the_same_texts(tmp_path: Path) -> None:
+    train, valid = "the cat sat on the mat. " * 60, "the mat sat on the cat. " * 6
+    model = LanguageModel(hidden_size=4, embedding_size=4, epochs=1, batch_size=4).fit(train, X_valid=valid)
+    scores = model.metrics_["rival"]
+    assert (scores["name"], scores["tokens"]) == ("5-gram", model.metrics_["tokens"])
+    small = rekur.load(model.save(tmp_path / "m"))
+    trained = rekur.tasks.load(tmp_path / "m")
+    again = small.evaluate(valid)["rival"]
+    assert again == {name: scores[name] for name in again}
+    assert {"name", "loss", "perplexity", "bits_per_character"} <= set(again)
+    other = ["a cat on a mat", "dog"]  # tokens that training lacks, and runs that it lacks
+    assert small.evaluate(other)["rival"] == trained.evaluate(other)["rival"] == model.evaluate(other)["rival"]
+    texts_ = texts_in_memory([valid], name="valid")
+    assert trained.evaluate_corpus(texts_, cache=NeuralCache())["rival"] == again
+    trained.save(tmp_path / "copy")
+    for name in ("rival.json", "rival.safetensors"):
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "m" / name).read_bytes()
+
+
+def test_counts_are_kept_in_few_bytes_and_give_the_same() -> None:
+    ids = np.random.default_rng(0).integers(2, 9, 3000)
+    ids[1000:1700] = 4  # a count above 255
+    model, test = NGram(3, 9).fit(ids), np.random.default_rng(1).integers(1, 9, 200)
+    arrays = model.to_arrays()
+    assert (arrays["seen_0"].dtype, arrays["kinds_1"].dtype) == (np.uint16, np.uint8)
+    np.testing.assert_array_equal(NGram.from_arrays(3, 9, arrays).nats(test), model.nats(test))
+    with pytest.raises(ValueError, match="counts that fit each other"):
+        NGram.from_arrays(3, 9, {**arrays, "seen_1": arrays["seen_1"][1:]})
 
 
 def test_a_large_rival_or_none_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

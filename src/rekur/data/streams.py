@@ -68,6 +68,7 @@ class Tokens:
         stretches: as the argument. Of 20 documents or more each is one stretch; fewer are cut, each into up to 200
             stretches of equally many characters, but for the last. The cuts depend on the text alone; a token belongs
             to the stretch that completes it.
+        context: ids and stretches, as the context of one item: all texts.
         fingerprint: sha256 of ids and starts, in hexadecimal; equal texts have equal ones.
     """
 
@@ -75,6 +76,7 @@ class Tokens:
         self._rows = rows  # holds the temporary file
         self.ids = np.asarray(rows.values, dtype=np.int32)
         self.starts, self.stretches = starts, stretches
+        self.context = {"tokens": self.ids, "stretches": stretches}
         self.characters, self.bytes = (int(total) for total in stretches[:, 1:].sum(axis=0))
         digest, self.unknown = hashlib.sha256(starts.astype("<i8").tobytes()), 0
         for start in range(0, len(self.ids), _HASHED):

@@ -19,13 +19,14 @@ from rekur.data.example import warn_of_a_file
 from rekur.data.streams import Pieces
 from rekur.errors import InputError, describe
 from rekur.metrics.language import Scored
+from rekur.runtime.rivals import RivalMixin, rival_records
 from rekur.targets import NextTarget
 
 if TYPE_CHECKING:
     from rekur.decode import Event, Sample, Sampler, StepFunction
 
 
-class GenerationMixin(ABC):
+class GenerationMixin(RivalMixin, ABC):
     """Scores texts and continues them; the class that inherits runs the tokens.
 
     Attributes:
@@ -49,8 +50,20 @@ class GenerationMixin(ABC):
         return self.evaluate_corpus(texts_in_memory(documents(X), name="X"))
 
     def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
-        """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON."""
-        report: dict[str, Any] = self.target_.report(self.records_of(corpus))
+        """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
+
+        The scores of a rival that is kept stand beside them.
+        """
+        tokens = encode_texts(corpus, self.features_)
+        nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
+        return self._report_of(nats, tokens)
+
+    def _report_of(self, nats: NDArray[Any], tokens: Tokens) -> dict[str, Any]:
+        """Return the scores of the tokens of texts with these negative log-probabilities (N,), and of the rival."""
+        report: dict[str, Any] = self.target_.report(records_of_tokens(self.target_, nats, tokens))
+        if (rival := self.rival()) is not None:
+            scores = self.target_.score(rival_records(rival, tokens, self.target_))
+            report["rival"] = {"name": rival.name, **scores}
         return report
 
     def records_of(self, corpus: Pieces) -> NDArray[np.float64]:
@@ -131,7 +144,7 @@ def records_of_tokens(target: NextTarget, nats: NDArray[Any], tokens: Tokens) ->
         nats: the negative log-probability of every token, (N,).
         tokens: the text.
     """
-    return target.record(-nats, None, {"tokens": tokens.ids, "stretches": tokens.stretches})
+    return target.record(-nats, None, tokens.context)
 
 
 def documents(X: Any) -> list[str]:

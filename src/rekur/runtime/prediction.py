@@ -17,11 +17,11 @@ from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
 from rekur.features.base import Features
 from rekur.runtime.odd_items import OddItems
-from rekur.runtime.rivals import Rival, rival_records
+from rekur.runtime.rivals import RivalMixin, rival_records
 from rekur.targets import Target
 
 
-class PredictionMixin(ABC):
+class PredictionMixin(RivalMixin, ABC):
     """Predicts and evaluates items; the class that inherits says how steps become outputs.
 
     Attributes:
@@ -35,10 +35,6 @@ class PredictionMixin(ABC):
     @abstractmethod
     def outputs_of_steps(self, steps: Any) -> Any:
         """Return the outputs of items that are steps already, (N, K); for a target of steps one (T, K) an item."""
-
-    def rival(self) -> Rival | None:
-        """Return the plain model that is scored on the same items; None without one."""
-        return getattr(self, "rival_", None)
 
     def scores(self, X: Any) -> Any:
         """Return the model's raw outputs for a list of items, in their order.

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._tensors import Array, pack, unpack
-from rekur.data import EncodedItems
+from rekur.data import EncodedItems, Tokens
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
+from rekur.runtime.ngram import NGram
 from rekur.targets import Tag, TagsTarget, Target
 
 #: a rival is kept in a bundle up to so large a size of its files in bytes
@@ -34,8 +35,13 @@ class Rival(ABC):
     name: str
 
     @abstractmethod
-    def predictions(self, items: EncodedItems) -> Sequence[Any]:
-        """Return the prediction of each item that counts, as :meth:`rekur.targets.Target.decode` gives it."""
+    def predictions(self, items: Any) -> Sequence[Any]:
+        """Return the prediction of each item that counts, as :meth:`rekur.targets.Target.decode` gives it.
+
+        Args:
+            items: encoded as the network reads them: :class:`rekur.data.EncodedItems`, or of texts
+                :class:`rekur.data.Tokens`, which are one item.
+        """
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]] | None:
         """Return the parts for a bundle, as plain JSON and arrays; None keeps nothing."""
@@ -47,9 +53,20 @@ class Rival(ABC):
         raise NotImplementedError
 
 
-def rival_records(rival: Rival, items: EncodedItems, target: Target) -> Floats:
+class RivalMixin:
+    """A model beside which a rival may stand."""
+
+    def rival(self) -> Rival | None:
+        """Return the plain model that is scored on the same data; None without one."""
+        return getattr(self, "rival_", None)
+
+
+def rival_records(rival: Rival, items: EncodedItems | Tokens, target: Target) -> Floats:
     """Return the records of a rival's predictions for the items that count, one item after the other."""
-    labels, contexts = items.labels_of(items.rows), items.contexts_of(items.rows)
+    if isinstance(items, Tokens):
+        labels, contexts = [None], [items.context]
+    else:
+        labels, contexts = items.labels_of(items.rows), items.contexts_of(items.rows)
     return target.records_of_predictions(rival.predictions(items), labels, contexts)
 
 
@@ -311,10 +328,40 @@ def _most_frequent(counts: Mapping[str, Counter[Any]]) -> dict[str, Sequence[Any
     return {key: (tag, round(count / total, 4)) for key, (tag, count), total in pairs}
 
 
+# ── texts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NGramRival(Rival):
+    """The next token by how often it followed the last few in training; see :class:`rekur.runtime.ngram.NGram`.
+
+    Args:
+        counts: the model.
+    """
+
+    kind = "n-gram"
+
+    def __init__(self, counts: NGram) -> None:
+        self.name, self._counts = f"{counts.order}-gram", counts
+
+    def predictions(self, items: Tokens) -> Sequence[Any]:
+        """Return the log-probabilities of the tokens, (N,), of one item: all texts."""
+        return [-self._counts.nats(items.ids).astype(np.float32)]
+
+    def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the order, the size of the vocabulary, and the counts."""
+        counts = self._counts
+        return {"order": counts.order, "vocabulary_size": counts.vocabulary_size}, counts.to_arrays()
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
+        """Return the rival that :meth:`to_saved` described."""
+        return cls(NGram.from_arrays(saved["order"], saved["vocabulary_size"], arrays))
+
+
 # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #: every kind of rival that a bundle can hold
-RIVALS: dict[str, type[Rival]] = {each.kind: each for each in (LinearRival, FrequentTags)}
+RIVALS: dict[str, type[Rival]] = {each.kind: each for each in (LinearRival, FrequentTags, NGramRival)}
 
 
 def rival_files(rival: Rival | None) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ from rekur import _check
 from rekur._clock import duration
 from rekur._numbers import shown
 from rekur.errors import InputError
-from rekur.study.objective import FEATURE_OPTIONS, Outcome
+from rekur.study.objective import Outcome
 from rekur.study.space import Space
 from rekur.study.study_file import StudyFile
 from rekur.study.trials import Trial, best_first, shown_options
@@ -229,8 +229,6 @@ class Driver:
         options = {name: chosen[name] for name in self.space if chosen.get(name) is not None}
         self.file.set(job.number, options=options)
         self.file.set_params(job.number, options, self.space)
-        if outcome.baseline is not None:
-            self.study.set_user_attr("baseline", outcome.baseline)
 
     def _line(self, number: int, better: bool) -> str:
         trial = self._read(self.file.all()[number])
@@ -258,11 +256,6 @@ class Driver:
     def trials(self) -> list[Trial]:
         """Return the counted trials, in order."""
         return [self._read(frozen) for frozen in self._counted()]
-
-    def baseline_for(self, trial: Trial) -> dict[str, Any] | None:
-        """Return the baseline's scores if they apply to a trial: if it reads items as the defaults do."""
-        baseline: dict[str, Any] | None = self.study.user_attrs.get("baseline")
-        return None if FEATURE_OPTIONS & set(trial.options) else baseline
 
     def importance(self) -> dict[str, float]:
         """Return the share of the scores' variance that each option explains; empty for few trials."""

@@ -33,7 +33,6 @@ class Outcome:
         seconds: duration of the trial.
         ended: why training ended.
         error: the error of a failed trial.
-        baseline: the baseline's scores, if computed.
     """
 
     state: Literal["finished", "pruned", "failed", "stopped"]
@@ -45,7 +44,6 @@ class Outcome:
     seconds: float = 0.0
     ended: str = ""
     error: RekurError | RuntimeError | MemoryError | None = None
-    baseline: dict[str, Any] | None = None
 
     @property
     def cost(self) -> float | None:
@@ -87,7 +85,6 @@ def run_trial(
     watch: Watch,
     *,
     say: Callable[[str], None] | None = None,
-    baseline: bool = False,
     time_limit: float = 0.0,
 ) -> tuple[Outcome, Any]:
     """Run one trial.
@@ -97,14 +94,13 @@ def run_trial(
         tried: the options of this trial.
         watch: receives each evaluation and may end the trial.
         say: receives warnings.
-        baseline: also score the baseline.
         time_limit: most seconds of training, unless the options have a shorter limit; 0 for no limit.
 
     Returns:
         the outcome, and the trained task (None unless the trial finished).
     """
     began = time.monotonic()
-    task = make_task(setting.task, setting.options, {**tried, "baseline": baseline})
+    task = make_task(setting.task, setting.options, {**tried, "baseline": False})
     own_limit, own_baseline = task.time_limit, setting.options.get("baseline", True)
     task.set_params(time_limit=min([limit for limit in (own_limit, time_limit) if limit], default=0.0))
     outcome = Outcome("finished")
@@ -129,7 +125,7 @@ def run_trial(
     outcome.seconds = time.monotonic() - began
     if outcome.error is not None:
         return outcome, None
-    task.set_params(baseline=own_baseline)  # the search scores it once for all trials
+    task.set_params(baseline=own_baseline)  # the search scores that of the winner
     if task.result_.stopped != "time limit":  # a limit that training did not reach is not an option of the model
         task.set_params(time_limit=own_limit)
         task.chosen_["time_limit"] = own_limit
@@ -143,7 +139,6 @@ def _tell_end(outcome: Outcome, task: Any) -> None:
     result = task.result_
     outcome.chosen = dict(task.chosen_)
     outcome.ended = result.stopped
-    outcome.baseline = task.metrics_.get("rival")
     if result.stopped in ("pruned", "interrupted"):
         outcome.state = "pruned" if result.stopped == "pruned" else "stopped"
     elif math.isfinite(result.best_score):

@@ -68,7 +68,7 @@ class Mailbox:
 
 
 def train_remotely(
-    setting: Setting, number: int, options: dict[str, Any], mailbox: Any, baseline: bool, time_limit: float
+    setting: Setting, number: int, options: dict[str, Any], mailbox: Any, time_limit: float
 ) -> tuple[Outcome, Files]:
     """Run one trial on a worker; return its outcome and the files of its model."""
     import ray
@@ -76,7 +76,7 @@ def train_remotely(
     def watch(evaluation: int, cost: float) -> bool:
         return bool(ray.get(mailbox.report.remote(number, evaluation, cost)))
 
-    outcome, task = run_trial(setting, options, watch, baseline=baseline, time_limit=time_limit)
+    outcome, task = run_trial(setting, options, watch, time_limit=time_limit)
     if task is None:
         return outcome, {}
     with tempfile.TemporaryDirectory() as above:
@@ -130,8 +130,7 @@ class _Crowd:
         begun = False
         while room > 0 and (job := self.driver.next()) is not None:
             left = max(1.0, self.driver.left()) if job.defaults and self.driver.has_limit else 0.0
-            baseline = job.defaults and bool(self.setting.options.get("baseline", True))
-            outcome, files = self.train.remote(self.shared, job.number, job.options, self.mailbox, baseline, left)
+            outcome, files = self.train.remote(self.shared, job.number, job.options, self.mailbox, left)
             self.jobs[outcome] = (job, files)
             room, begun = room - 1, True
         return begun

@@ -23,6 +23,7 @@ from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
 from rekur.study.trials import CSV, best_first, check_csv, write_csv
 from rekur.tasks import TASKS, load
+from rekur.tasks.base.driver import fit_rival
 from rekur.tasks.catalog import CATALOG
 
 Say = Callable[[str], None]
@@ -109,11 +110,10 @@ def search(
             run_on_cluster(driver, setting, cluster)
         else:
             _one_after_another(driver, setting)
-        return _finish(driver)
+        return _finish(driver, setting)
 
 
 def _one_after_another(driver: Driver, setting: Setting) -> None:
-    baseline = bool(setting.options.get("baseline", True))
     try:
         while (job := driver.next()) is not None:
             left = max(1.0, driver.left()) if job.defaults and driver.has_limit else 0.0
@@ -122,7 +122,6 @@ def _one_after_another(driver: Driver, setting: Setting) -> None:
                 job.options,
                 partial(driver.watch, job),
                 say=driver.say if job.defaults else None,
-                baseline=baseline and job.defaults,
                 time_limit=left,
             )
             driver.tell(job, outcome, partial(_save, task))
@@ -134,8 +133,8 @@ def _save(task: Any, folder: Path) -> None:
     task.save(folder, overwrite=True)
 
 
-def _finish(driver: Driver) -> SearchResult:
-    """Write the result of a search, and return it."""
+def _finish(driver: Driver, setting: Setting) -> SearchResult:
+    """Write the result of a search, and return it; the best model gets its rival, which trials do without."""
     trials = driver.trials()
     ranked = best_first(trials)
     monitor, larger = driver.monitor
@@ -152,14 +151,19 @@ def _finish(driver: Driver) -> SearchResult:
     write_csv(driver.folder / CSV, trials, list(driver.space))
     if result.best is None:
         return result
-    baseline = driver.baseline_for(result.best)
-    if baseline is not None:
-        model = load(result.bundle)
-        if "rival" not in model.metrics_:  # it is the same for all trials, and was computed once
-            model.metrics_["rival"] = baseline
-            model.save(result.bundle, overwrite=True)
+    if setting.options.get("baseline", True) and driver.ended != "interrupted":
+        with suppress(KeyboardInterrupt):
+            _add_rival(result.bundle, setting)
     write_search_report(result)
     return result
+
+
+def _add_rival(folder: Path, setting: Setting) -> None:
+    """Fit, score and save the rival of a saved model, unless it has one."""
+    model = load(folder)
+    if "rival" not in model.metrics_:
+        fit_rival(model, model.make_stages(), setting.data, setting.valid)
+        model.save(folder, overwrite=True)
 
 
 # ── data, options and folder ─────────────────────────────────────────────────────────────────────────────────────
@@ -171,7 +175,7 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
         return X
     if CATALOG[task].reads == "texts":
         return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
-    return Corpus.from_lists(X, y, name, kind=kind, channels=channels)
+    return Corpus.labelled(X, y, name, kind=kind, channels=channels)
 
 
 def _kind(setting: Setting) -> str:

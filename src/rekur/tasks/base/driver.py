@@ -139,11 +139,30 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     trained = Trained(network=network, result=task.result_, options=options)
     task.rival_, task.metrics_ = None, stages.report(trained, prepared, plan, reporter)
     if task.baseline and task.result_.stopped != "interrupted":
-        began = time.monotonic()
-        task.rival_, scores = stages.score_rival(prepared)
-        if scores:
-            name, seconds = scores.pop("name"), round(time.monotonic() - began, 2)
-            task.metrics_["rival"] = {"name": name, "seconds": seconds, **scores}
+        _score_rival(task, stages, prepared)
+
+
+def fit_rival(task: Any, stages: Stages, corpus: Any, valid: Any) -> None:
+    """Fit and score the rival of a trained task that has none.
+
+    Args:
+        task: an estimator, a :class:`Task`.
+        stages: of its training.
+        corpus: what it was trained on.
+        valid: what it was validated on; None for a share of ``corpus``.
+    """
+    model = task.model_.spec.to_dict()
+    prior = Prior(name="the model", features=task.features_.to_dict(), target=task.target_, model=model, weights=None)
+    _score_rival(task, stages, stages.prepare(corpus, valid, prior))
+
+
+def _score_rival(task: Any, stages: Stages, prepared: Prepared) -> None:
+    """Fit a rival on the training data, and write its scores beside those of the model."""
+    began = time.monotonic()
+    task.rival_, scores = stages.score_rival(prepared)
+    if scores:
+        name, seconds = scores.pop("name"), round(time.monotonic() - began, 2)
+        task.metrics_["rival"] = {"name": name, "seconds": seconds, **scores}
 
 
 def _prior(task: str, course: Course) -> Prior | None:

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._options import documented
-from rekur.data import Tokens, encode_texts, texts_in_memory
+from rekur.data import encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
 from rekur.lower import step_function
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
 from rekur.runtime import GenerationMixin, documents
-from rekur.runtime.generation import records_of_tokens
 from rekur.targets import NextTarget
 from rekur.tasks.base.early import check_machine
 from rekur.tasks.base.estimator import Estimator
@@ -118,9 +117,6 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
         adapted = run_adapting(self.model_, tokens.ids, tokens.starts, reset=reset, dynamic=dynamic, cache=cache)
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
         return {**self._report_of(adapted.each, tokens), "adapted": used}
-
-    def _report_of(self, nats: NDArray[Any], tokens: Tokens) -> dict[str, Any]:
-        return self.target_.report(records_of_tokens(self.target_, nats, tokens))
 
     def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
         return run(self.model_, ids, starts, reset=reset)

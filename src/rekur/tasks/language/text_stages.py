@@ -15,7 +15,8 @@ from rekur.data.streams import Pieces
 from rekur.features import TextFeatures
 from rekur.models import LanguageNetwork
 from rekur.runtime.generation import records_of_tokens
-from rekur.runtime.rivals import Rival
+from rekur.runtime.ngram import NGram
+from rekur.runtime.rivals import NGramRival, Rival, rival_records
 from rekur.targets import NextTarget
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.guess import Guess
@@ -24,7 +25,6 @@ from rekur.tasks.base.prior import Prior
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.held_out import hold_out, is_shorter
 from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
-from rekur.tasks.language.ngram import NGram
 from rekur.train import Reporter
 from rekur.train.world import current
 
@@ -155,6 +155,5 @@ class TextStages(Stages):
         if prepared.by_heart:
             return None, {}
         order, target, valid_set = recipe.BASELINE_ORDER[self._task.tokens], prepared.target, prepared.valid
-        counts = NGram(order, target.size).fit(prepared.train.ids)
-        nats = counts.nats(np.asarray(valid_set.ids)).astype(np.float32)
-        return None, {"name": f"{order}-gram", **target.report(records_of_tokens(target, nats, valid_set))}
+        rival = NGramRival(NGram(order, target.size).fit(prepared.train.ids))
+        return rival, {"name": rival.name, **target.report(rival_records(rival, valid_set, target))}

@@ -1,14 +1,17 @@
-"""The baseline of language models: counts of the last few tokens, smoothed.
+"""The rival of language models: counts of the last few tokens, smoothed.
 
 Axes: N tokens.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rekur._tensors import Array
 
 Ints = NDArray[np.integer]
 Keys = NDArray[np.uint64]
@@ -68,6 +71,31 @@ class NGram:
             mixed = (hits + kinds * probability) / np.maximum(seen + kinds, 1)
             probability = np.where(seen > 0, mixed, probability)
         return np.asarray(-np.log(probability))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Return the counts, in as few bytes as hold them."""
+        return {
+            f"{name}_{length}": array.astype(np.min_scalar_type(array.max()))
+            for length, counts in enumerate(self._counts)
+            for name, array in counts._asdict().items()
+        }
+
+    @classmethod
+    def from_arrays(cls, order: int, vocabulary_size: int, arrays: Mapping[str, Array]) -> Self:
+        """Return the model with the counts that :meth:`to_arrays` returned.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: arrays do not fit each other.
+        """
+        model = cls(order, vocabulary_size)
+        for length in range(order):
+            contexts, seen, kinds, pairs, pair_seen = (arrays[f"{name}_{length}"] for name in _Counts._fields)
+            if not contexts.shape == seen.shape == kinds.shape or pairs.shape != pair_seen.shape or 0 in pairs.shape:
+                raise ValueError("counts that fit each other")
+            seen, kinds, pair_seen = (each.astype(np.int64) for each in (seen, kinds, pair_seen))
+            model._counts.append(_Counts(contexts.astype(np.uint64), seen, kinds, pairs.astype(np.uint64), pair_seen))
+        return model
 
     def _count(self, ids: Ints, length: int) -> _Counts:
         contexts, pairs = _keys(ids, length)
