@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ def test_words_that_hold_the_mark_of_csv_stay_apart(cli: Run, file: str) -> None
     assert cli("fit", "tag", file, *TINY, "--out", "m").code == 0
     sentences = [["a", "b"], ["a|b", "c"], ["|"], ['["a', 'b"]'], ["é|", '"']]
     write_lines(Path("b.jsonl"), [{"tokens": words} for words in sentences])
-    cells = [row["tokens"] for row in csv.DictReader(cli("predict", "m", "b.jsonl").out.splitlines())]
-    assert cells == ["a|b", *(json.dumps(words, ensure_ascii=False) for words in sentences[1:])]
+    rows = list(csv.DictReader(io.StringIO(cli("predict", "m", "b.jsonl").out)))
+    assert [row["token"] for row in rows] == [word for words in sentences for word in words]
+    assert [row["item"] for row in rows] == [str(n) for n, words in enumerate(sentences, 1) for _ in words]
 
 
 def test_a_separator_of_labels_is_refused_for_tags(cli: Run, file: str) -> None:

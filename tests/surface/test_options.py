@@ -77,7 +77,7 @@ OPTIONS = {
     },
     "resume": "DIR --accept-changed-data --quiet --json",
     "evaluate": f"BUNDLE FILE... {INPUT} --document --dynamic --cache --report --json",
-    "predict": f"BUNDLE FILE {INPUT} --item --json",
+    "predict": f"BUNDLE FILE {INPUT} --item --output-format --json",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": "BUNDLE FILE --text --by --tokens --json",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rekur.cli import show
+from rekur.cli import show, streams
 from rekur.cli.arriving import chunks
 from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
 from rekur.cli.texts import warn_of_files
-from rekur.errors import InputError, describe
+from rekur.errors import InputError, describe, did_you_mean
 
 #: items that are read, predicted and written together
 CHUNK = 1024
@@ -26,9 +26,23 @@ CHUNK = 1024
 @click.argument("file", type=INPUT_FILE, required=False)
 @with_options(*INPUT)
 @click.option("--item", "items", multiple=True, metavar="TEXT", help="Predict this text; may be repeated.")
+@click.option(
+    "--output-format",
+    metavar="NAME",
+    help="csv (by default), jsonl (as --json); of words also conll, and where tags mark spans also spans.",
+)
 @JSON
-def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bool, **values: Any) -> None:
+def command(
+    bundle: Path,
+    file: Path | None,
+    items: tuple[str, ...],
+    output_format: str | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
     """Write one row an item: its prediction and how probable it is, as CSV, or as JSON lines with --json.
+
+    Of a model that tags each word or row, CSV has a row for each of them.
 
     A pipe, or - for standard input, is read as it comes: rows are written while it goes on.
 
@@ -37,6 +51,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
     rekur predict runs/reviews --item "a fine film"
     rekur predict runs/reviews new.csv --json | head
     zcat new.csv.gz | rekur predict runs/reviews - --format csv
+    rekur predict runs/entities new.conll --output-format conll > tagged.conll
     """
     if (file is None) == (not items):
         got = "neither" if file is None else "both"
@@ -50,6 +65,7 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
+    output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if items and task.features_.kind == "series":
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
@@ -65,19 +81,33 @@ def command(bundle: Path, file: Path | None, items: tuple[str, ...], as_json: bo
         corpus = corpus_for(task, file, columns, reading, need_label=False, once=True)
         stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
         source, arriving = f"{corpus.name}, item", is_stream(file)
-    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source)
-    if as_json:
-        for row, _ in rows:
-            show.as_json_line(row)
+    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source, output_format)
+    if output_format == "csv":
+        show.as_csv(_cells(rows, task.target_.table))
         return
-    show.as_csv(_cells(rows))
+    for name, prediction, _ in rows:
+        if output_format == "jsonl":
+            show.as_json_line({"item": name, **prediction})
+        else:
+            show.write(prediction)
+            streams.check_reader()
 
 
-#: a prediction as plain JSON, and where the steps of its item stand in a long table
-Rows = Iterator[tuple[dict[str, Any], Any]]
+def _output_format(name: str | None, formats: Sequence[str], as_json: bool) -> str:
+    """Return the format to write."""
+    if name is not None and name not in formats:
+        fix = did_you_mean(name, formats) or "Other formats are for models of other data."
+        raise InputError(describe("--output-format", name, f"one of {', '.join(formats)}", fix))
+    if as_json and name not in (None, "jsonl"):
+        raise InputError(describe("--output-format", name, "jsonl, which --json asks for", "Leave out one of them."))
+    return "jsonl" if as_json else name or formats[0]
 
 
-def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str) -> Rows:
+#: the name of an item, its prediction as plain JSON or as text, and where its steps stand in a long table
+Rows = Iterator[tuple[Any, Any, Any]]
+
+
+def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str) -> Rows:
     from rekur.data.example import warn
     from rekur.runtime.odd_items import OddItems
 
@@ -86,12 +116,18 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str) 
         names, items, lines = zip(*chunk, strict=True)
         try:
             steps, contexts = task.encode(list(items))
-            predictions = task.present_steps(steps, contexts)
+            if output_format in ("csv", "jsonl"):
+                predictions = map(as_row, task.present_steps(steps, contexts))
+            else:
+                predictions = task.formatted_steps(steps, contexts, output_format)
         except InputError as error:
             raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
         odd.add(items, steps)
-        for name, prediction, where in zip(names, predictions, lines, strict=True):
-            yield {"item": name, **as_row(prediction)}, where
+        for name, line in zip(names, lines, strict=True):
+            try:
+                yield name, next(predictions), line
+            except InputError as error:
+                raise InputError(f"{source} {name}: {error}") from error
         sys.stdout.flush()
     if told := odd.sentence(source.removesuffix(", item")):
         warn(told)
@@ -114,37 +150,21 @@ def as_row(prediction: Any) -> dict[str, Any]:
     return prediction._asdict() if hasattr(prediction, "_asdict") else {"value": prediction}
 
 
-def _cells(rows: Rows) -> Iterator[list[Any]]:
-    """Yield the cells of a CSV: a row an item; of a long table with a prediction for each step a row a step."""
-    first = next(rows, None)
-    if first is None:
-        return
-    rows = chain([first], rows)
-    yield from _cells_of_items(rows) if first[1] is None else _cells_of_steps(rows)
-
-
-def _cells_of_steps(rows: Rows) -> Iterator[list[Any]]:
-    """Yield the cells of each step, in the order of the table."""
-    steps: list[tuple[int, list[Any]]] = []
-    names = {"tokens": "token", "tags": "tag", "probabilities": "probability"}
-    for row, lines in rows:
-        names = {column: name for column, name in names.items() if column in row}
-        columns = [row[column] for column in names]
-        cells = [[row["item"], *each] for each in zip(*columns, strict=True)]
-        steps.extend(zip(lines.tolist(), cells, strict=True))
-    head = ["item", *names.values()]
-    yield head
-    for _, values in sorted(steps):
-        yield [_cell(name, value) for name, value in zip(head, values, strict=True)]
-
-
-def _cells_of_items(rows: Rows) -> Iterator[list[Any]]:
-    for number, (row, _) in enumerate(rows):
-        for name in ("probabilities", "spans"):
-            row.pop(name, None)
-        if number == 0:
-            yield list(row)
-        yield [_cell(name, value) for name, value in row.items()]
+def _cells(rows: Rows, table: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[list[Any]]:
+    """Yield the cells of a CSV: names of columns, then one row or more an item; those of a long table in its order."""
+    head: list[str] = []
+    waiting: list[tuple[int, list[Any]]] = []
+    for item, prediction, lines in rows:
+        for step, row in enumerate(table(prediction)):
+            if not head:
+                head = ["item", *row]
+                yield head
+            cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
+            if lines is None:
+                yield cells
+            else:
+                waiting.append((int(lines[step]), cells))
+    yield from (cells for _, cells in sorted(waiting, key=itemgetter(0)))
 
 
 def _cell(name: str, value: Any) -> Any:

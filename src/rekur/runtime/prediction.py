@@ -73,6 +73,12 @@ class PredictionMixin(RivalMixin, ABC):
         outputs = self.outputs_of_steps(steps)
         return [self.target_.answer(each, context) for each, context in zip(outputs, contexts, strict=True)]
 
+    def formatted_steps(self, steps: data.Ragged, contexts: Sequence[Any], output_format: str) -> Iterator[str]:
+        """Yield the predictions of items that are steps already as text; see :attr:`Target.output_formats`."""
+        outputs = self.outputs_of_steps(steps)
+        for each, context in zip(outputs, contexts, strict=True):
+            yield self.target_.formatted(self.target_.decode(each, context), context, output_format)
+
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
         """Return all metrics on items with labels, as plain JSON.
 

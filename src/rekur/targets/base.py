@@ -210,6 +210,32 @@ class Target(ABC):
         """Return a piece of a prediction, with its context, as a session gives it; here as a whole prediction."""
         return self.present(piece, context)
 
+    @property
+    def output_formats(self) -> tuple[str, ...]:
+        """The formats in which predictions can be written; the first is the usual one."""
+        return ("csv", "jsonl")
+
+    def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows that an item has in a table, name -> cell.
+
+        Args:
+            presented: what :meth:`present` returned, as plain JSON.
+        """
+        return [{name: cell for name, cell in presented.items() if name != "probabilities"}]
+
+    def formatted(self, prediction: Any, context: Any, output_format: str) -> str:
+        """Return the prediction of an item as text.
+
+        Args:
+            prediction: as :meth:`decode` returns it.
+            context: of the item.
+            output_format: one of :attr:`output_formats` that is neither csv nor jsonl.
+
+        Raises:
+            InputError: the format cannot hold it.
+        """
+        raise NotImplementedError
+
     def answer(self, outputs: Outputs, context: Any = None) -> Any:
         """Return what a person reads from the outputs of an item: ``present(decode(outputs))``."""
         return self.present(self.decode(outputs, context), context)

@@ -17,13 +17,14 @@ from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
 from rekur.targets.base import Records, Target
+from rekur.targets.tag_formats import conll, text_with_spans, token_rows
 
 #: names up to which each has its own scores; more make records too wide
 _MOST_NAMES = 300
 
 
 class TagScores(Target):
-    """The half of a target of tags that scores: predictions and labels to records, records to scores and reports.
+    """The half of a target of tags that scores and writes: records, scores and reports, and formats of predictions.
 
     A prediction is a sequence of tags with a ``name``, one a step.
     """
@@ -41,6 +42,21 @@ class TagScores(Target):
         if self.scheme.has_spans:
             names = sorted({self.inner.parse(tag)[1] for tag in self.tags if tag != OUTSIDE})
         return {name: number for number, name in enumerate(names)} if len(names) <= _MOST_NAMES else {}
+
+    @property
+    def output_formats(self) -> tuple[str, ...]:
+        """A table with a row a token, JSON lines, and of words CoNLL, and where tags mark spans texts with spans."""
+        of_words = self.features is not None and self.features.kind == "words"
+        formats = ("conll", "spans") if self.scheme.has_spans else ("conll",)
+        return (*super().output_formats, *(formats if of_words else ()))
+
+    def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return a row for each token; see :func:`rekur.targets.tag_formats.token_rows`."""
+        return token_rows(presented)
+
+    def formatted(self, prediction: Any, context: Any, output_format: str) -> str:
+        """Return a tagged item as lines of CoNLL, or as a text with its spans."""
+        return (conll if output_format == "conll" else text_with_spans)(self.present(prediction, context))
 
     def record(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Records:
         """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`."""
