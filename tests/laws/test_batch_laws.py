@@ -56,6 +56,25 @@ def test_no_batch_has_more_steps_than_allowed(lengths, shuffle, epochs, limit, b
         assert in_order == sorted(lengths)
 
 
+@given(
+    lengths=LENGTHS,
+    shuffle=st.booleans(),
+    epochs=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    steps=st.integers(1, 90),
+    seed=SMALL["seed"],
+)
+def test_batches_of_steps_have_equal_sums(lengths, shuffle, epochs, steps, seed):
+    buckets = LengthBuckets(lengths, 1, shuffle=shuffle, seed=seed, batch_steps=steps)
+    short = sum(length for length in lengths if length <= steps)
+    mean = short / max(1, short // steps)
+    for epoch in epochs:
+        batches = [batch.tolist() for batch in buckets.epoch(epoch)]
+        assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+        assert len(batches) == len(buckets)
+        for batch in batches:
+            assert abs(sum(lengths[i] for i in batch) - mean) < steps or max(lengths[i] for i in batch) > steps
+
+
 @given(lengths=LENGTHS, epoch=st.integers(0, 5), **SMALL)
 def test_the_seed_and_the_epoch_decide_the_batches(lengths, epoch, batch_size, window, seed):
     first, second = (LengthBuckets(lengths, batch_size, seed=seed, window=window) for _ in range(2))

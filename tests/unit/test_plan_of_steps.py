@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rekur.data import EncodedItems, Ragged
+from rekur.data import EncodedItems, LengthBuckets, Ragged
 from rekur.models import Batch, ItemNetwork
 from rekur.models.heads import LabelHead, StepsHead
 from rekur.targets import Target, TargetStream
@@ -104,7 +104,8 @@ def items(count: int, seed: int = 0) -> EncodedItems:
 def plan_of(network: Network, train_set: EncodedItems, valid_set: EncodedItems) -> FitPlan:
     network.criterion = StepsHead(LabelHead(2))
     measure = Measure(network.criterion, Parity())
-    return FitPlan(measure, train_set, valid_set, monitor=Monitor("valid_accuracy", True, 0.0), batch_size=8, seed=0)
+    batches = LengthBuckets(train_set.lengths, 8)
+    return FitPlan(measure, train_set, valid_set, monitor=Monitor("valid_accuracy", True, 0.0), batches=batches)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -20,6 +20,8 @@ Indices = NDArray[np.int64]
 
 #: steps of a padded batch at most; far more than what batches of usual rows have
 MAX_STEPS = 200_000
+#: by how much of its length a row is moved at most when rows are sorted, so that batches differ between epochs
+_NOISE = 0.2
 
 
 class LengthBuckets:
@@ -33,6 +35,9 @@ class LengthBuckets:
     of as many as fit, so that one very long row does not pad a whole batch to its length. Each epoch has as many
     batches as the other.
 
+    With ``batch_steps`` a batch has as many rows as hold about so many real steps, so that every batch weighs the same in
+    a loss over steps: all rows are sorted by length, with some noise, and cut into batches of equal sums.
+
     Args:
         lengths: steps in each row, 0 or more.
         batch_size: rows in a batch, 1 or more; one batch of an epoch may hold fewer, and those of very long rows.
@@ -41,6 +46,8 @@ class LengthBuckets:
         window: batches sorted together; more means less padding and less randomness; 1 or more, default 50.
         max_steps: steps of a padded batch at most, rows times the longest, unless one row alone has more; 1 or more,
             default 200 000.
+        batch_steps: real steps of a batch, about, in place of ``batch_size``; rows with more go by themselves; 1 or
+            more, None to count rows.
 
     Example:
         >>> buckets = LengthBuckets([3, 9, 3, 9], batch_size=2, shuffle=False)
@@ -57,6 +64,7 @@ class LengthBuckets:
         seed: int = 0,
         window: int = 50,
         max_steps: int = MAX_STEPS,
+        batch_steps: int | None = None,
     ) -> None:
         self.lengths: Indices = np.asarray(lengths, dtype=np.int64)
         if self.lengths.ndim != 1 or (self.lengths < 0).any():
@@ -66,11 +74,29 @@ class LengthBuckets:
         self.seed = _check.seed("seed", seed)
         self.window = whole("window", window, low=1)
         self.max_steps = whole("max_steps", max_steps, low=1)
-        self._is_long = self.lengths > self.max_steps // self.batch_size
+        self.batch_steps = None if batch_steps is None else whole("batch_steps", batch_steps, low=1)
+        if self.batch_steps is not None:
+            self.max_steps = min(self.max_steps, self.batch_steps)
+        longest = self.max_steps // self.batch_size if self.batch_steps is None else self.max_steps
+        self._is_long = self.lengths > longest
         self._long_sizes = self._sizes(np.sort(self.lengths[self._is_long])[::-1])
+        short = self.lengths[~self._is_long]
+        # of rows no longer than the mean sum of a batch, every batch gets one
+        self._n_short = (
+            -(-len(short) // self.batch_size)
+            if self.batch_steps is None
+            else min(len(short), max(1, int(short.sum()) // self.max_steps))
+        )
 
     def __len__(self) -> int:
-        return -(-int((~self._is_long).sum()) // self.batch_size) + len(self._long_sizes)
+        return self._n_short + len(self._long_sizes)
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The most rows of a batch that has the longest row, and the steps of that row."""
+        longest = max(1, int(self.lengths.max(initial=1)))
+        rows = max(1, self.max_steps // longest)
+        return (rows if self.batch_steps is not None else min(self.batch_size, rows)), longest
 
     def epoch(self, number: int) -> Iterator[Indices]:
         """Yield the batches of an epoch: int64 (B,) row numbers; every row is in one batch.
@@ -88,9 +114,13 @@ class LengthBuckets:
             return iter(self._cut(order[~self._is_long[order]]) + batches)
         random = self._random(number)
         order = random.permutation(len(self.lengths))
-        step = self.window * self.batch_size
         batches = self._cut_long(order[self._is_long[order]])
         order = order[~self._is_long[order]]
+        if self.batch_steps is not None:
+            keys = self.lengths[order] * (1 + _NOISE * random.random(len(order)))
+            batches += self._cut(order[np.argsort(keys, kind="stable")])
+            return (batches[i] for i in random.permutation(len(batches)))
+        step = self.window * self.batch_size
         for start in range(0, len(order), step):
             rows = order[start : start + step]
             batches += self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
@@ -124,8 +154,20 @@ class LengthBuckets:
         return np.split(order, np.cumsum(self._long_sizes)[:-1]) if len(order) else []
 
     def _cut(self, order: Indices) -> list[Indices]:
+        if self.batch_steps is not None:
+            return self._cut_by_steps(order)
         size = self.batch_size
         return [order[start : start + size].astype(np.int64) for start in range(0, len(order), size)]
+
+    def _cut_by_steps(self, order: Indices) -> list[Indices]:
+        """Return batches with equal sums of steps: a row goes where its first step falls."""
+        if not len(order):
+            return []
+        lengths = self.lengths[order]
+        starts = np.cumsum(lengths) - lengths
+        total, count = max(1, int(lengths.sum())), self._n_short
+        batch_of_row = np.minimum(starts * count // total, count - 1)
+        return [rows.astype(np.int64) for rows in np.split(order, np.flatnonzero(np.diff(batch_of_row)) + 1)]
 
 
 def collate(ragged: Ragged, indices: ArrayLike) -> tuple[NDArray[Any], Indices]:

@@ -16,6 +16,7 @@ from rekur.errors import InputError, describe
 from rekur.models.encoder_spec import EncoderSpec
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent
+from rekur.nn.stack import locked_dropout
 
 
 class ColumnEmbedding(nn.Module):
@@ -97,6 +98,9 @@ class Encoder(nn.Module):
             sizes = (spec.embedding_size, spec.part_size)
             self.embedding = ColumnEmbedding(spec.columns, *sizes, token_dropout=spec.token_dropout)
             width = self.embedding.output_size
+        self.replacement: nn.Parameter | None = None
+        if spec.word_dropout:
+            self.replacement = nn.Parameter(torch.randn(width) * spec.part_size**-0.5)
         self.projection: nn.Linear | None = None
         if spec.projection_size:
             self.projection = nn.Linear(width, spec.projection_size)
@@ -112,6 +116,7 @@ class Encoder(nn.Module):
             num_layers=spec.num_layers,
             bidirectional=spec.bidirectional,
             dropout=spec.dropout if spec.num_layers > 1 else 0.0,
+            locked=True,
             residual=spec.residual,
             norm=spec.norm,
         )
@@ -131,6 +136,9 @@ class Encoder(nn.Module):
             x, lengths = _read_on(x, lengths, spec.look_ahead)
         if self.embedding is not None:
             x = self.embedding(x)
+        if self.training and self.replacement is not None:
+            dropped = torch.rand(x.shape[:2], device=x.device) < self.spec.word_dropout
+            x = torch.where(dropped.unsqueeze(-1), self.replacement.to(x.dtype), x)
         x = locked_dropout(x, spec.input_dropout, training=self.training)
         if self.projection is not None:
             x = locked_dropout(functional.relu(self.projection(x)), spec.input_dropout, training=self.training)
@@ -151,11 +159,3 @@ def make_spec_cell(spec: EncoderSpec | SequenceSpec, input_size: int) -> Cell:
     """Return a new cell of a specification."""
     cell = make_cell(spec.cell, input_size, spec.hidden_size)
     return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
-
-
-def locked_dropout(x: Tensor, probability: float, *, training: bool) -> Tensor:
-    """Return x (B, T, E) with features dropped for whole sequences in training; the others are scaled up."""
-    if not (training and probability):
-        return x
-    keep = 1.0 - probability
-    return x * x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(keep) / keep

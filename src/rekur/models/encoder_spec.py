@@ -31,6 +31,7 @@ class EncoderSpec:
         kernel_size: width in steps of a causal convolution before the recurrent layers; 0 for no convolution.
         look_ahead: later steps that an output has seen; live it comes as many steps late. 0 with ``bidirectional``.
         token_dropout: of an id of the first column, which is read as unknown.
+        word_dropout: of a word with all its columns, which is read as a learned vector.
         input_dropout: of a feature, for a whole sequence.
         dropout: of a value between layers.
         recurrent_dropout: of a hidden value on its way to the next step, for a whole sequence.
@@ -50,6 +51,7 @@ class EncoderSpec:
     kernel_size: int = 0
     look_ahead: int = 0
     token_dropout: float = 0.0
+    word_dropout: float = 0.0
     input_dropout: float = 0.0
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
@@ -66,7 +68,7 @@ class EncoderSpec:
             _check.size(name, getattr(self, name))
         _check.size("projection_size", self.projection_size, low=0)
         _check.layers("num_layers", self.num_layers)
-        for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
+        for name in ("token_dropout", "word_dropout", "input_dropout", "dropout", "recurrent_dropout"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         _check.steps_seen("kernel_size", self.kernel_size, low=0)
         _check.whole("look_ahead", self.look_ahead, low=0, high=MOST_LOOK_AHEAD)

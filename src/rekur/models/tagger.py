@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from rekur.data.ragged import Ragged
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
-from rekur.models.encoder import Encoder, locked_dropout
+from rekur.models.encoder import Encoder
 from rekur.models.encoder_spec import TaggerSpec
 from rekur.models.heads import Floats, LabelHead, StepsHead
 from rekur.models.making import making
+from rekur.nn.stack import locked_dropout
 
 
 class TagNetwork(ItemNetwork):

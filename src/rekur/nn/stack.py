@@ -68,6 +68,7 @@ class Recurrent(nn.Module):
         num_layers: L, at least 1.
         bidirectional: whether a second cell in each layer reads each row backwards from its last real step.
         dropout: probability that an output is dropped between layers in training, in [0, 1); needs two layers or more.
+        locked: whether dropout drops the same features at every step of a row.
         residual: whether each layer from the second on adds its input to its output; needs two layers or more.
         norm: whether each layer's output is layer-normalized.
         learned_state: whether the initial states are learned.
@@ -95,6 +96,7 @@ class Recurrent(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        locked: bool = False,
         residual: bool = False,
         norm: bool = False,
         learned_state: bool = False,
@@ -108,6 +110,7 @@ class Recurrent(nn.Module):
         self.num_layers = _check.layers("num_layers", num_layers)
         self.bidirectional = _check.flag("bidirectional", bidirectional)
         self.dropout = _check.number("dropout", dropout, 0, 1, open_high=True)
+        self.locked = _check.flag("locked", locked)
         self.residual = _check.flag("residual", residual)
         _check.flag("norm", norm)
         _check_has_effect(num_layers, dropout, residual)
@@ -227,7 +230,10 @@ class Recurrent(nn.Module):
         if self.norms:
             out = self.norms[index](out)
         if index + 1 < self.num_layers:
-            out = functional.dropout(out, self.dropout, self.training)
+            if self.locked and out.dim() == 3:
+                out = locked_dropout(out, self.dropout, training=self.training)
+            else:
+                out = functional.dropout(out, self.dropout, self.training)
         return out + x if self.residual and index > 0 else out
 
     def _result(self, output: Tensor, state: StackState, lengths: Tensor | None) -> RecurrentOutput:
@@ -244,6 +250,18 @@ class Recurrent(nn.Module):
         values = {"dropout": self.dropout, "residual": self.residual}
         options = "".join(f", {name}={value}" for name, value in values.items() if value)
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{options}"
+
+
+def locked_dropout(x: Tensor, probability: float, *, training: bool) -> Tensor:
+    """Return x (B, T, E) with features dropped for whole sequences in training; the others are scaled up.
+
+    Reference:
+        Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016.
+    """
+    if not (training and probability):
+        return x
+    keep = 1.0 - probability
+    return x * (x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(keep) / keep)
 
 
 def detach_state(state: StackState) -> StackState:

@@ -45,7 +45,7 @@ def log_sigmoid(x: Array) -> Array:
 
 def relu(x: Array) -> Array:
     """Return x if it is above 0 or NaN, else 0."""
-    return np.where(x < 0, np.float32(0), x)
+    return np.asarray(np.maximum(x, np.float32(0)))
 
 
 def tanh(x: Array) -> Array:

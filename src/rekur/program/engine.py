@@ -283,11 +283,12 @@ def _checked_ids(thing: str, ids: Array, columns: tuple[int, ...]) -> Array:
     if ids.ndim != 2 or ids.shape[1] != len(columns) or (ids.size and ids.dtype.kind not in "iu"):
         got = f"{ids.dtype} {ids.shape}"
         raise ShapeError(describe(thing, got, f"whole numbers (T, {len(columns)}), one of each column a step"))
-    for column, size in enumerate(columns):
-        wrong = ids[(ids[:, column] < 0) | (ids[:, column] >= size), column]
-        if len(wrong):
-            expected = f"a whole number in [0, {size})"
-            raise InputError(describe(f"an id of {thing} in column {column}", wrong[0], expected))
+    outside = (ids < 0) | (ids >= columns)
+    if outside.any():
+        column = int(outside.any(axis=0).argmax())
+        expected = f"a whole number in [0, {columns[column]})"
+        value = ids[outside[:, column], column][0]
+        raise InputError(describe(f"an id of {thing} in column {column}", value, expected))
     return np.ascontiguousarray(ids, np.int64)
 
 

@@ -125,8 +125,7 @@ class ItemStages(Stages):
             train_set,
             valid_set,
             monitor=task.make_monitor(prepared.target, len(valid_set)),
-            batch_size=task.chosen_["batch_size"],
-            seed=task.seed,
+            batches=task.make_batches(train_set),
         )
         return plan, (
             f"{counted(len(train_set), 'item')} to train on, {len(valid_set)} to validate on; "

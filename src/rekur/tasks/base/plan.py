@@ -107,8 +107,7 @@ class FitPlan(Stateless):
         train_set: items to train on.
         valid_set: items to validate on.
         monitor: chooses the weights that are kept.
-        batch_size: items a step.
-        seed: of the order of batches.
+        batches: numbers of the training items that are run together.
     """
 
     def __init__(
@@ -118,11 +117,10 @@ class FitPlan(Stateless):
         valid_set: EncodedItems,
         *,
         monitor: Monitor,
-        batch_size: int,
-        seed: int,
+        batches: LengthBuckets,
     ) -> None:
         self.measure, self._train, self._valid, self._place = measure, train_set, valid_set, current()
-        self._buckets = LengthBuckets(train_set.lengths, batch_size, seed=seed)
+        self._buckets = batches
         self.steps_per_epoch = self.evaluate_every = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
@@ -150,8 +148,7 @@ class FitPlan(Stateless):
 
     def largest_batch(self) -> tuple[int, int]:
         """Return the items of the largest batch, and the steps of the longest item."""
-        longest = int(self._train.lengths.max(initial=1))
-        return max(1, min(self._buckets.batch_size, self._buckets.max_steps // longest)), longest
+        return self._buckets.largest
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
-from rekur.data import Corpus, EncodedItems
+from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.features import Features
 from rekur.models import ItemNetwork
 from rekur.models.heads import Head
@@ -99,6 +99,10 @@ class ItemTask(Task):
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
+
+    def make_batches(self, train_set: EncodedItems) -> LengthBuckets:
+        """Return which training items are run together."""
+        return LengthBuckets(train_set.lengths, self.chosen_["batch_size"], seed=self.seed)
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
         """Return a plain model of the training items, whose scores stand beside the network's; None for none.

@@ -130,6 +130,26 @@ class TagOptions(SharedOptions):
         help="Chance that a word is read as unknown; its parts stay.",
         search="0:0.5",
     )
+    word_dropout: float | None = option(
+        default=None,
+        group="model",
+        help="Chance that a word with all its parts is read as a learned vector.",
+        search="0:0.3",
+    )
+    batch_size: int | None = override(
+        SharedOptions,
+        "batch_size",
+        help="Sentences of a batch; by default as many as hold --batch-steps words.",
+        search=None,
+    )
+    batch_steps: int | None = option(
+        default=None,
+        group="training",
+        help="Words of a batch, about, where --batch-size is not given.",
+        check=partial(_check.whole, low=1),
+        search="500,1000,2000",
+    )
+    schedule: str = override(SharedOptions, "schedule", default="linear")
     warmup: float = override(SharedOptions, "warmup", default=0.1)
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -30,19 +29,17 @@ class Facts(NamedTuple):
 #: words that a training reads, all passes together, where the bounds of passes allow it
 _BUDGET = 1_400_000
 _FEWEST_PASSES, _MOST_PASSES = 5, 60
-#: words of a batch, about
-_WORDS_A_BATCH = 1000
+#: words of a batch at most, and sentences of it at least, about
+_MOST_WORDS, _FEWEST_SENTENCES = 1500, 8
 #: batches of a pass at least, where there are sentences enough
 _BATCHES_A_PASS = 30
 #: words from which on the largest model pays
 _MANY_WORDS, _SOME_WORDS = 40_000, 8_000
 
 
-def _batch_size(facts: Facts) -> int:
-    """A power of two from 8 to 128."""
-    by_words = _WORDS_A_BATCH * facts.sentences / max(1, facts.words)
-    batch = min(by_words, facts.sentences / _BATCHES_A_PASS)
-    return int(min(128, max(8, 2 ** round(math.log2(max(1.0, batch))))))
+def _batch_steps(facts: Facts) -> int:
+    few = _FEWEST_SENTENCES * facts.words / max(1, facts.sentences)
+    return int(min(_MOST_WORDS, max(1, few, facts.words / _BATCHES_A_PASS)))
 
 
 def _epochs(facts: Facts) -> int:
@@ -61,7 +58,8 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "token_dropout": lambda facts: 0.25,
     "input_dropout": lambda facts: 0.3,
     "dropout": lambda facts: 0.4,
-    "batch_size": _batch_size,
+    "batch_steps": _batch_steps,
+    "word_dropout": lambda facts: 0.0,
     "epochs": _epochs,
     "learning_rate": lambda facts: 3e-3,
     "weight_decay": lambda facts: 1e-2,

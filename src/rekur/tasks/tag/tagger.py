@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, cast
 
 from rekur._options import documented
-from rekur.data import Corpus, EncodedItems
+from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.features import Features, WordFeatures
 from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
@@ -84,6 +84,13 @@ class Tagger(TagOptions, ItemEstimator):
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:
         """Return the cross entropy of the tag of every word."""
         return TagsHead(target.size)
+
+    def make_batches(self, train_set: EncodedItems) -> LengthBuckets:
+        """Return batches of sentences with about as many words each; with ``batch_size``, of as many sentences."""
+        size, steps = self.chosen_["batch_size"], self.chosen_["batch_steps"]
+        if size is not None:
+            return LengthBuckets(train_set.lengths, size, seed=self.seed)
+        return LengthBuckets(train_set.lengths, 1, seed=self.seed, batch_steps=steps)
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival:
         """Return the most frequent tag of each word of the training sentences."""
