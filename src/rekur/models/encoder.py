@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rekur._ids import RESERVED
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.encoder_spec import EncoderSpec
@@ -27,6 +28,8 @@ class ColumnEmbedding(nn.Module):
         size: size of a vector of the first column.
         part_size: size of a vector of every other column.
         token_dropout: probability in training that an id of the first column is read as unknown (id 1).
+        vector_size: size of a vector of the last column, which training does not change; 0 if it is learned like the
+            others.
 
     Example:
         >>> embedding = ColumnEmbedding((10, 6, 6), 4, 2)
@@ -37,17 +40,36 @@ class ColumnEmbedding(nn.Module):
     offsets: Tensor
     limits: Tensor
 
-    def __init__(self, sizes: tuple[int, ...], size: int, part_size: int, *, token_dropout: float = 0.0) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], size: int, part_size: int, *, token_dropout: float = 0.0, vector_size: int = 0
+    ) -> None:
         super().__init__()
+        parts = sizes[1:-1] if vector_size else sizes[1:]
         self.words = Embedding(sizes[0], size, token_dropout=token_dropout)
-        self.parts = Embedding(sum(sizes[1:]), part_size) if len(sizes) > 1 else None
-        self.output_size = size + part_size * (len(sizes) - 1)
-        starts = list(accumulate(sizes[1:-1], initial=0)) if len(sizes) > 1 else []
+        self.parts = Embedding(sum(parts), part_size) if parts else None
+        self.vectors: nn.Embedding | None = None
+        if vector_size:
+            self.vectors = nn.Embedding(sizes[-1], vector_size, _weight=torch.zeros(sizes[-1], vector_size))
+            self.vectors.weight.requires_grad_(False)
+        self.output_size = size + part_size * len(parts) + vector_size
+        starts = list(accumulate(parts[:-1], initial=0)) if parts else []
         self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
         if self.parts is not None:
             with torch.no_grad():  # id 0 of every column is padding
                 self.parts.weight[self.offsets] = 0
         self.register_buffer("limits", torch.tensor(sizes[1:], dtype=torch.int64), persistent=False)
+
+    @torch.no_grad()
+    def set_vectors(self, vectors: Tensor) -> None:
+        """Set the vectors of the last column, (V - 2, E); those of padding and unknown are zeros.
+
+        They are scaled to a mean square norm of 1, as the learned ones have at first.
+        """
+        if self.vectors is None:
+            raise InputError(describe("vectors", vectors.shape, "none for an embedding with vector_size=0"))
+        norm = float(vectors.square().sum(dim=1).mean().sqrt()) or 1.0
+        self.vectors.weight[:RESERVED] = 0
+        self.vectors.weight[RESERVED:] = vectors / norm
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (B, T, E) of ids (B, T, C).
@@ -56,13 +78,16 @@ class ColumnEmbedding(nn.Module):
             InputError: an id is outside of its column's range.
         """
         words: Tensor = self.words(ids[..., 0])
-        if self.parts is None:
-            return words
-        parts = ids[..., 1:]
-        if ids.device.type == "cpu":
-            self._check_range(parts)
-        vectors = self.parts(parts + self.offsets) * (parts > 0).unsqueeze(-1)
-        return torch.cat([words, vectors.flatten(-2)], dim=-1)
+        others = ids[..., 1:]
+        if ids.device.type == "cpu" and others.shape[-1]:
+            self._check_range(others)
+        joined = [words]
+        if self.parts is not None:
+            parts = others[..., : len(self.offsets)]
+            joined.append((self.parts(parts + self.offsets) * (parts > 0).unsqueeze(-1)).flatten(-2))
+        if self.vectors is not None:
+            joined.append(self.vectors(others[..., -1]))
+        return torch.cat(joined, dim=-1)
 
     def _check_range(self, parts: Tensor) -> None:
         outside = (parts < 0) | (parts >= self.limits)
@@ -96,7 +121,9 @@ class Encoder(nn.Module):
         self.embedding: ColumnEmbedding | None = None
         if spec.columns:
             sizes = (spec.embedding_size, spec.part_size)
-            self.embedding = ColumnEmbedding(spec.columns, *sizes, token_dropout=spec.token_dropout)
+            self.embedding = ColumnEmbedding(
+                spec.columns, *sizes, token_dropout=spec.token_dropout, vector_size=spec.vector_size
+            )
             width = self.embedding.output_size
         self.replacement: nn.Parameter | None = None
         if spec.word_dropout:

@@ -27,6 +27,8 @@ class EncoderSpec:
         bidirectional: also read backwards; such a model cannot run live.
         embedding_size: size of the vector of an id of the first column, such as a word; 1 or more.
         part_size: size of the vector of an id of every other column, such as a suffix; 1 or more.
+        vector_size: size of the trained vectors, never changed, of the ids of the last column; 0 if they have learned
+            ones.
         projection_size: size of a layer with a rectifier between embedding and recurrence; 0 for none.
         kernel_size: width in steps of a causal convolution before the recurrent layers; 0 for no convolution.
         look_ahead: later steps that an output has seen; live it comes as many steps late. 0 with ``bidirectional``.
@@ -47,6 +49,7 @@ class EncoderSpec:
     bidirectional: bool = False
     embedding_size: int = 96
     part_size: int = 32
+    vector_size: int = 0
     projection_size: int = 0
     kernel_size: int = 0
     look_ahead: int = 0
@@ -66,6 +69,9 @@ class EncoderSpec:
         _check.size("input_size", self.input_size, low=0)
         for name in ("hidden_size", "embedding_size", "part_size"):
             _check.size(name, getattr(self, name))
+        _check.size("vector_size", self.vector_size, low=0)
+        if self.vector_size and len(self.columns) < 2:
+            raise InputError(describe("vector_size", self.vector_size, "0 without a second column of ids"))
         _check.size("projection_size", self.projection_size, low=0)
         _check.layers("num_layers", self.num_layers)
         for name in ("token_dropout", "word_dropout", "input_dropout", "dropout", "recurrent_dropout"):

@@ -67,7 +67,9 @@ class WeightAverage:
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages, values = [], []
-        for name, value in model.state_dict().items():
+        for name, value in model.state_dict(keep_vars=True).items():
+            if isinstance(value, nn.Parameter) and not value.requires_grad:
+                continue
             if value.dtype.is_floating_point:
                 averages.append(self.weights[name])
                 values.append(value.detach())

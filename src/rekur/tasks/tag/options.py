@@ -84,6 +84,13 @@ class TagOptions(SharedOptions):
         members=WordFeatureOptions,
         search=None,
     )
+    vectors: str | None = option(
+        "data",
+        "Trained word vectors: a file of GloVe, word2vec or fastText, or glove for those of the extra `vectors`.",
+        default=None,
+        details="The first 100,000 words are taken; they stay in the bundle and are not trained.",
+        search=None,
+    )
     valid_fraction: float = override(
         SharedOptions, "valid_fraction", default=0.1, check=partial(check_share, "sentences")
     )
@@ -150,7 +157,7 @@ class TagOptions(SharedOptions):
         search="500,1000,2000",
     )
     schedule: str = override(SharedOptions, "schedule", default="linear")
-    warmup: float = override(SharedOptions, "warmup", default=0.1)
+    warmup: float = override(SharedOptions, "warmup", default=0.05)
 
     @classmethod
     def check_values(cls, values: Mapping[str, Any]) -> None:

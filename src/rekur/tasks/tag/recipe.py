@@ -26,8 +26,8 @@ class Facts(NamedTuple):
         return cls(len(lengths), int(lengths.sum()))
 
 
-#: words that a training reads, all passes together, where the bounds of passes allow it
-_BUDGET = 1_400_000
+#: passes times the root of the number of words, where the bounds of passes allow it
+_PASSES = 6300
 _FEWEST_PASSES, _MOST_PASSES = 5, 60
 #: words of a batch at most, and sentences of it at least, about
 _MOST_WORDS, _FEWEST_SENTENCES = 1500, 8
@@ -43,7 +43,7 @@ def _batch_steps(facts: Facts) -> int:
 
 
 def _epochs(facts: Facts) -> int:
-    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_BUDGET / max(1, facts.words)))))
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_PASSES / max(1, facts.words) ** 0.5))))
 
 
 def _hidden_size(facts: Facts) -> int:
@@ -64,7 +64,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "learning_rate": lambda facts: 3e-3,
     "weight_decay": lambda facts: 1e-2,
     "patience": lambda facts: max(8, _epochs(facts) // 2),
-    "average": lambda facts: 0.99,
+    "average": lambda facts: 0.995,
 }
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
+import torch
+
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems, LengthBuckets
+from rekur.data.vectors import WordVectors, open_vectors
 from rekur.features import Features, WordFeatures
 from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
@@ -53,11 +56,14 @@ class Tagger(TagOptions, ItemEstimator):
     target: ClassVar[str] = "tags"
     target_: TagsTarget
     steps_option: ClassVar[str] = ""
+    run_options = (*ItemEstimator.run_options, "batch_steps")
+    _vectors: WordVectors | None
 
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of words, not fitted yet."""
-        options = self.feature_options or {}
-        return WordFeatures(**{name: value for name, value in options.items() if value is not None})
+        options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
+        self._vectors = None if self.vectors is None else open_vectors(self.vectors)
+        return WordFeatures(**options, vector_words=() if self._vectors is None else self._vectors.words)
 
     def target_options(self) -> dict[str, Any]:
         """Return whether tags are decoded exactly, which needs whole sentences."""
@@ -76,10 +82,17 @@ class Tagger(TagOptions, ItemEstimator):
         spec = TaggerSpec(
             columns=cast(WordFeatures, features).sizes,
             output_size=target.size,
+            vector_size=0 if self._vectors is None else self._vectors.size,
             **{name: self.chosen_[name] for name in MODEL_OPTIONS},
         )
         check_model_size(build_tagger, spec, self.chosen_)
         return build_tagger(spec, seed=self.seed)
+
+    def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
+        """Give the network the trained vectors."""
+        if self._vectors is not None:
+            network.encoder.embedding.set_vectors(torch.from_numpy(self._vectors.matrix))
+        del self._vectors
 
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:
         """Return the cross entropy of the tag of every word."""
