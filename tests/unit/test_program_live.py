@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ def both(name: str) -> tuple[Engine, NativeLive, Live]:
     engine = Engine(program, weights)
     native = engine.live()
     assert isinstance(native, NativeLive)
-    return engine, native, Live(program, weights, {})
+    with mock.patch.object(_kernels, "kernels", None):
+        return engine, native, Live(program, weights, {})
 
 
 def steps_of(engine: Engine, count: int) -> list[Any]:

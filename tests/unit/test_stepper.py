@@ -20,16 +20,7 @@ KINDS = tuple(GATES)
 PRECISIONS = ("float32", "bfloat16", "int8")
 #: of a whole output after some steps, with weights up to 1/sqrt(H)
 TOLERANCE = {"float32": 2e-6, "bfloat16": 1e-2, "int8": 3e-2}
-native = pytest.mark.skipif(module.kernels is None, reason="installed without the compiled kernels")
-
-
-@pytest.fixture(params=["native", "numpy"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "numpy":
-        monkeypatch.setattr(module, "kernels", None)
-    elif module.kernels is None:
-        pytest.skip("installed without the compiled kernels")
-    return request.param
+pytestmark = pytest.mark.skipif(module.kernels is None, reason="installed without the compiled kernels")
 
 
 def layer(kind: str, inputs: int, hidden: int, seed: int = 0, bias: bool = True) -> StepLayer:
@@ -81,17 +72,16 @@ def run_one(stepper: Stepper, xs: Array, slot: int = 0) -> Array:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("inputs", "hidden"), [(1, 1), (3, 7), (5, 33), (40, 16), (17, 64), (6, 130)])
-def test_values(engine: str, kind: str, precision: Any, inputs: int, hidden: int) -> None:
+def test_values(kind: str, precision: Any, inputs: int, hidden: int) -> None:
     one, xs = layer(kind, inputs, hidden), inputs_of(12, inputs)
     stepper = Stepper([one], precision=precision)
-    assert stepper.native == (engine == "native")
     # an unbounded unit carries its errors on and grows them
     tolerance = TOLERANCE[precision] * (5 if kind == "relu" else 1)
     np.testing.assert_allclose(run_one(stepper, xs), reference([one], xs), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_values_of_layers_of_all_kinds(engine: str, precision: Any) -> None:
+def test_values_of_layers_of_all_kinds(precision: Any) -> None:
     layers = [
         layer("lstm", 9, 20),
         layer("gru", 20, 33),
@@ -105,13 +95,12 @@ def test_values_of_layers_of_all_kinds(engine: str, precision: Any) -> None:
     np.testing.assert_allclose(run_one(stepper, xs, 2), reference(layers, xs), rtol=tolerance, atol=tolerance)
 
 
-def test_values_without_biases(engine: str) -> None:
+def test_values_without_biases() -> None:
     for kind in KINDS:
         one, xs = layer(kind, 4, 9, bias=False), inputs_of(5, 4)
         np.testing.assert_allclose(run_one(Stepper([one]), xs), reference([one], xs), rtol=2e-6, atol=2e-6)
 
 
-@native
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_int8_and_bfloat16_keep_their_bound(kind: str, precision: Any) -> None:
@@ -131,7 +120,7 @@ def test_int8_and_bfloat16_keep_their_bound(kind: str, precision: Any) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden", [1, 7, 33, 96, 130])
-def test_company_changes_no_bit(engine: str, kind: str, precision: Any, hidden: int) -> None:
+def test_company_changes_no_bit(kind: str, precision: Any, hidden: int) -> None:
     layers, rng = [layer(kind, 6, hidden), layer(kind, hidden, 11)], np.random.default_rng(2)
     alone, together, shuffled = (Stepper(layers, slots=40, precision=precision) for _ in range(3))
     xs, slots = inputs_of(6, 37, 6), rng.permutation(40)[:37]
@@ -144,7 +133,6 @@ def test_company_changes_no_bit(engine: str, kind: str, precision: Any, hidden: 
         np.testing.assert_array_equal(got, expected)
 
 
-@native
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_threads_and_blocks_of_rows_change_no_bit(precision: Any) -> None:
     layers, rows = [layer("gru", 20, 48), layer("lstm", 48, 32)], 601
@@ -158,7 +146,6 @@ def test_threads_and_blocks_of_rows_change_no_bit(precision: Any) -> None:
         np.testing.assert_array_equal(first[500], alone.step_one(0, step[500]))
 
 
-@native
 @draws(25)
 @given(
     kind=st.sampled_from(KINDS),
@@ -179,7 +166,6 @@ def of_cell(cell: Any, kind: str) -> StepLayer:
     return StepLayer(kind, *(getattr(cell, name).detach().numpy() for name in names))
 
 
-@native
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("inputs", "hidden"), [(1, 1), (3, 7), (5, 33), (64, 64), (17, 130)])
 def test_bits_of_the_scan(kind: str, inputs: int, hidden: int) -> None:
@@ -202,7 +188,6 @@ def test_bits_of_the_scan(kind: str, inputs: int, hidden: int) -> None:
             np.testing.assert_array_equal(got, expected[slot].numpy())
 
 
-@native
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thousand_steps_carry_the_state(kind: str) -> None:
     one, xs = layer(kind, 3, 24), inputs_of(1000, 3)
@@ -217,7 +202,7 @@ def test_a_thousand_steps_carry_the_state(kind: str) -> None:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_nan_stays_in_its_stream(engine: str, kind: str, precision: Any) -> None:
+def test_nan_stays_in_its_stream(kind: str, precision: Any) -> None:
     layers, xs = [layer(kind, 4, 21), layer(kind, 21, 6)], inputs_of(8, 10, 4)
     clean, other = (Stepper(layers, slots=10, precision=precision) for _ in range(2))
     slots = list(range(10))
@@ -233,7 +218,6 @@ def test_nan_stays_in_its_stream(engine: str, kind: str, precision: Any) -> None
     np.testing.assert_array_equal(other.step_one(3, xs[0, 3]), clean.step_one(3, xs[0, 3]))
 
 
-@native
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_int8_makes_nan_of_a_row_that_is_not_finite(value: float) -> None:
     x = inputs_of(5)
@@ -241,7 +225,7 @@ def test_int8_makes_nan_of_a_row_that_is_not_finite(value: float) -> None:
     assert np.isnan(Stepper([layer("gru", 5, 9)], precision="int8").step_one(0, x)).all()
 
 
-def test_state_reset_copy_and_resize(engine: str) -> None:
+def test_state_reset_copy_and_resize() -> None:
     layers, xs = [layer("lstm", 4, 5), layer("gru", 5, 18)], inputs_of(6, 3, 4)
     stepper = Stepper(layers, slots=3)
     for step in xs:
@@ -265,7 +249,7 @@ def test_state_reset_copy_and_resize(engine: str) -> None:
     np.testing.assert_array_equal(stepper.step_one(0, xs[0, 0]), fresh)
 
 
-def test_a_refused_step_changes_nothing(engine: str) -> None:
+def test_a_refused_step_changes_nothing() -> None:
     stepper = Stepper([layer("gru", 2, 3)], slots=4)
     stepper.step([0, 1, 2, 3], inputs_of(4, 2))
     before = [stepper.get_state(slot)[0] for slot in range(4)]
@@ -276,7 +260,7 @@ def test_a_refused_step_changes_nothing(engine: str) -> None:
     stepper.step([0, 1, 2], inputs_of(3, 2))  # and the refused ones are free
 
 
-def test_inputs_of_any_layout(engine: str) -> None:
+def test_inputs_of_any_layout() -> None:
     one = layer("lstm", 4, 6)
     wide = inputs_of(3, 8)
     expected = Stepper([one], slots=3).step(np.arange(3), np.ascontiguousarray(wide[:, ::2]))
@@ -291,7 +275,7 @@ def test_inputs_of_any_layout(engine: str) -> None:
     assert strided.step([], np.empty((0, 4), np.float32)).shape == (0, 6)
 
 
-def test_step_one_gives_the_same_array_each_time(engine: str) -> None:
+def test_step_one_gives_the_same_array_each_time() -> None:
     stepper, xs = Stepper([layer("gru", 2, 3)]), inputs_of(2, 2)
     first = stepper.step_one(0, xs[0])
     assert stepper.step_one(0, xs[1]) is first
@@ -329,7 +313,7 @@ def test_step_one_gives_the_same_array_each_time(engine: str) -> None:
         (lambda s: s.resize(0), "^slots: got 0; expected a whole number from 1"),
     ],
 )
-def test_errors_of_calls(engine: str, call: Any, text: str) -> None:
+def test_errors_of_calls(call: Any, text: str) -> None:
     stepper = Stepper([layer("gru", 2, 3)], slots=5)
     with pytest.raises(InputError, match=text):
         call(stepper)
@@ -372,7 +356,6 @@ def test_a_shape_is_a_shape_error() -> None:
         Stepper([layer("gru", 2, 3)]).step_one(0, inputs_of(3))
 
 
-@native
 def test_one_thread_at_a_time() -> None:
     """While a long step runs elsewhere, a second call is refused and changes nothing."""
 
@@ -396,7 +379,7 @@ def test_a_twin_has_the_weights_and_states_of_its_own() -> None:
     x = np.ones(3, np.float32)
     alone = first.step_one(0, x).copy()
     second = first.twin(slots=3)
-    assert (second.slots, second.native) == (3, first.native)
+    assert second.slots == 3
     np.testing.assert_array_equal(second.step_one(2, x), alone)
     np.testing.assert_array_equal(second.get_state(0)[0], np.zeros(4))
     kept = first.get_state(0)[0]

@@ -1,7 +1,8 @@
 """Steppers: recurrent layers that run one event at a time, for one stream or ten thousand; no PyTorch.
 
 The weights are packed once. The states of all streams share one arena with a slot for each; a call steps any number of
-slots. With the compiled kernels a step of one slot allocates nothing, takes no lock and wakes no thread.
+slots. A step of one slot allocates nothing, takes no lock and wakes no thread. They need the compiled kernels: without
+them programs run on :class:`rekur.program.cells_numpy.NumpyCell`.
 
 A stream's outputs are the same bits whichever other slots the call steps, and in whichever order. In float32 they also
 equal those of the compiled scan over the whole sequence.
@@ -18,7 +19,6 @@ import numpy as np
 
 from rekur._check import MOST_THREADS
 from rekur._kernels import kernels
-from rekur._stepper.in_numpy import NumpyEngine
 from rekur._tensors import Array
 from rekur.errors import InputError, ShapeError, describe, did_you_mean
 
@@ -70,7 +70,7 @@ class StepLayer:
 
 
 class Engine(Protocol):
-    """The engine of a stepper: the compiled kernels, or NumPy."""
+    """The engine of a stepper, in the compiled kernels."""
 
     @property
     def width(self) -> int:
@@ -160,14 +160,9 @@ class Stepper:
         return int(self._arena.shape[0])
 
     @property
-    def native(self) -> bool:
-        """Whether the compiled kernels run the steps."""
-        return not isinstance(self._engine, NumpyEngine)
-
-    @property
-    def compiled(self) -> Engine | None:
-        """The compiled stepper itself, for other kernels; None if NumPy runs the steps."""
-        return self._engine if self.native else None
+    def compiled(self) -> Engine:
+        """The compiled stepper itself, for other kernels."""
+        return self._engine
 
     def step_one(self, slot: int, x: Array) -> Array:
         """Step one stream, on the fastest path.
@@ -321,7 +316,7 @@ def _engine(layers: tuple[StepLayer, ...], precision: str) -> Engine:
         (layer.kind, np.ascontiguousarray(layer.weight_ih), np.ascontiguousarray(layer.weight_hh), layer.bias())
         for layer in layers
     ]
-    engine: Engine = NumpyEngine(weights, precision) if kernels is None else kernels.Stepper(weights, precision)
+    engine: Engine = kernels.Stepper(weights, precision)
     return engine
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from rekur import _kernels
 from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.op_list import OpList, initial_state, make_stage
@@ -92,7 +93,7 @@ class _Stepped(Stage):
 def _stage(op: Op, weights: Mapping[str, Array], packs: Packs) -> Stage:
     if op.kind == "affine":
         return _Affine(op, weights, 1)
-    if op.kind == "recur":
-        recurrent = Recurrent(op, weights, 1)
-        return _Stepped(op, weights, recurrent, packs) if recurrent.cell.plain else recurrent
-    return make_stage(op, weights)
+    stage = make_stage(op, weights)
+    if isinstance(stage, Recurrent) and stage.cell.plain and _kernels.kernels is not None:
+        return _Stepped(op, weights, stage, packs)
+    return stage

@@ -60,6 +60,8 @@ class NumpyRecur:
     def run(self, x: Array, packed: Packed, state: States) -> tuple[Array, States]:
         """Return the outputs and the state after each row's last step."""
         projected = self._cell.project(x)
+        if packed.steps == 1:
+            return self._cell.step(projected, state)
         outputs = np.empty((packed.total, self._cell.cell.output), np.float32)
         new_state = [array.copy() for array in state]
         for first, active in zip(packed.first.tolist(), packed.active.tolist(), strict=True):
