@@ -20,6 +20,7 @@ from rekur._schemes import SCHEMES
 from rekur.features import TextFeatures, WordFeatures
 from rekur.program import Input, Op, Program, State, Weight
 from rekur.runtime import Model
+from rekur.runtime.session import Update
 from rekur.runtime.session_state import read_state
 from rekur.targets import KINDS, LabelTarget, NextTarget, NumberTarget, TagsTarget
 
@@ -135,7 +136,7 @@ def test_finals_and_the_tentative_piece_are_the_prediction_so_far(name: str, wor
         update = session.push(piece)
         finals.append(update.final)
         seen.append(piece)
-        assert session.fork().finish() == (update.tentative, None)
+        assert session.fork().finish() == Update(update.tentative, None)
         assert_same(joined([*finals, update.tentative]), whole(model, seen))
         if number % 2:
             state = session.get_state()

@@ -25,7 +25,7 @@ from rekur.data import Corpus
 from rekur.features import WordFeatures
 from rekur.features.text import TextFeatures
 from rekur.models import SequenceModel
-from rekur.program import Engine, live, quantise
+from rekur.program import Engine, many, quantise
 from rekur.program.quantised import dequantise
 from rekur.runtime import Bundle, layout, read_bundle, write_bundle, write_quantised
 from rekur.targets import TagsTarget
@@ -143,8 +143,8 @@ def test_a_changed_weight(made: Path, tmp_path: Path) -> None:
 
 def faulty_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rekur.program.engine.runs_native", lambda *given: False)
-    real = live._Stepped.step
-    monkeypatch.setattr(live._Stepped, "step", lambda self, reads: real(self, reads) * np.float32(1.001))
+    real = many._Stepped.run
+    monkeypatch.setattr(many._Stepped, "run", lambda self, *steps: real(self, *steps) * np.float32(1.001))
 
 
 def faulty_carry(monkeypatch: pytest.MonkeyPatch) -> None:
