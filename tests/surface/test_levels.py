@@ -29,6 +29,7 @@ RUNTIME = {
     "_numbers": -1,
     "_schemes": -1,
     "_tensors": -1,
+    "_tokenizer": -1,
     "_version": -1,
     "_options": 0,
     "_stepper": 1,

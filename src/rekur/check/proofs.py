@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rekur._tensors import Array
+from rekur._tokenizer import begins_of
 from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.raw_outputs import RawOutputs
@@ -74,7 +75,10 @@ def stream(subject: Subject) -> Iterator[Pair]:
     model = subject.model
     features, target = model.features_, RawOutputs(per_step=model.target_.per_step)
     rng = np.random.default_rng(0)
-    for name, item, expected in zip(subject.names, subject.items, subject.whole, strict=True):
+    for name, item, x, expected in zip(subject.names, subject.items, subject.sequences, subject.whole, strict=True):
+        context = features.encode(item).context
+        if begins_of(context):
+            (expected,) = model.outputs_of_items([x], [context])
         session = Session(model, features, target)
         outputs = []
         for index, piece in enumerate(_cut(item, rng)):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rekur._tokenizer import USUAL_CUT
 from rekur.data import Columns, Corpus, channels, examples, open_source
 from rekur.data.chosen_columns import expand
+from rekur.data.documents import running_text
 from rekur.data.inputs import Input, Location, name_of
+from rekur.data.plain import Lines
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
 
@@ -23,6 +26,7 @@ def corpus_of(
     labels: Sequence[str] = (),
     empty: str = "error",
     once: bool = False,
+    cut: str | None = None,
 ) -> Corpus:
     """Return the examples of a file; columns are checked now, rows when they are read.
 
@@ -34,11 +38,15 @@ def corpus_of(
         labels: the classes of a trained model.
         empty: ``error`` or ``keep``, for items without steps and missing labels.
         once: they are read in one pass, so that a pipe is not copied.
+        cut: the rule that cuts a file of running text; None where such a file has an item a line.
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
     chosen = None if label_type == "tags" else Columns(**columns)
-    source = open_source(file, once=once, **how)
+    source = open_source(file, once=once, otherwise=None if cut is None else "txt", **how)
+    if cut is not None and isinstance(source, Lines):
+        lines = source.lines
+        return Corpus(lambda: running_text(lines(), cut), source.name, kind="words")
     if chosen is None:
         chosen = _columns_of_tags(source, columns, need_label=empty == "error")
 
@@ -109,11 +117,14 @@ def corpus_for(
         raise InputError("--label: got none; expected the column with the right answers. Name it.")
     if not need_label:
         chosen.pop("label", None)
+    cut = None
+    if task.features_.kind == "words" and not need_label:
+        cut = task.features_.cut or USUAL_CUT
     unlabelled = "tags" if task.features_.kind == "words" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     try:
         names = task.target_.output_names
-        corpus = corpus_of(file, chosen, how, label_type=label_type, labels=names, empty=empty, once=once)
+        corpus = corpus_of(file, chosen, how, label_type=label_type, labels=names, empty=empty, once=once, cut=cut)
     except DataError as error:
         if chosen == columns or " column: got " not in str(error):
             raise
@@ -121,6 +132,9 @@ def corpus_for(
         if known and "series" not in columns and " series column: got " in str(error):
             fix = "Channels are those of training, matched by name; rename the column."
         raise InputError(f"{error} {fix}") from None
+    if cut is not None and corpus.kind == "words":  # running text
+        for role, column in columns.items():
+            raise InputError(describe(f"{role} column", column, "none for running text", "Leave it out."))
     return corpus.by_name(known)
 
 

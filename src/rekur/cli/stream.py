@@ -45,7 +45,8 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
-    if by == "char" and task.features_.kind != "text":
+    is_typed = task.features_.kind == "text" or getattr(task.features_, "cut", None) is not None
+    if by == "char" and not is_typed:
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
     session, tell = task.stream(), _teller(task.target_, as_json)
     if sys.stdin.isatty():
@@ -121,7 +122,9 @@ def _events(features: Any, raw: str, by: str) -> list[Any]:
             return list(raw)
         return [raw if features.tokens_ in ("char", "byte") else raw + "\n"]
     if features.kind == "words":
-        return [raw.split()]
+        if features.cut is None:
+            return [raw.split()]
+        return [*raw, "\n"] if by == "char" else [raw + "\n"]
     if features.kind == "symbols":
         if features.form_ == "letters":
             return list(raw)

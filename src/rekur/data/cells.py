@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._tokenizer import Passage
 from rekur._values import AS_TEXT, CellError, code_of, is_missing, is_row, members, number_of, numbers_in, scalar
+from rekur.data.spans import Span, may_be_spans, spans_of
 from rekur.errors import describe
 
 #: a time in a form that compares exactly
@@ -266,6 +268,24 @@ def words_of(value: Any, thing: str = "words") -> list[str]:
         if not word.strip(" \t\r\n"):
             raise _bad_entry(f"{thing}, word {number}", word, "one character or more that is no blank")
     return [str(word) for word in words]
+
+
+def words_or_text(value: Any, thing: str = "words") -> list[str] | str:
+    """Return a list of words, or a text that is to be cut into words, as it is."""
+    value = scalar(value)
+    return value if isinstance(value, str | Passage) else words_of(value, thing)
+
+
+def spans_of_text(text: str, value: Any, text_name: str = "text", thing: str = "spans") -> list[Span]:
+    """Return the spans that a cell beside a text holds; see :func:`~rekur.data.spans.spans_of`.
+
+    Raises:
+        CellError: it holds none; where it may be tags, the text is to be a list of words.
+    """
+    if may_be_spans(value):
+        return spans_of(value, thing)
+    fix = "Cut it into words, or give its spans as [[start, end, label]] in place of tags."
+    raise CellError(describe(text_name, text, "a list of words", fix))
 
 
 def tags_of(value: Any, thing: str = "tags") -> list[Any]:

@@ -124,6 +124,10 @@ class Corpus:
         names = None if channels is None else list(channels)
         return Corpus(read, self.name, self._place, names, self._kind, labels=self._labels)
 
+    def derived(self, read: Callable[[], Iterable[Example]], notes: Callable[[], list[str]]) -> Corpus:
+        """Return a corpus of examples that are made of these, such as parts of them."""
+        return Corpus(read, self.name, self._place, self.channels, self._kind, notes)
+
     def items(self) -> Iterable[Any]:
         """Return the items; they can be read again and again."""
         return _Items(self)
@@ -181,6 +185,8 @@ class Corpus:
 def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels_name: str) -> None:
     """Raise unless each sentence has as many tags as words."""
     for row, (words, label) in enumerate(zip(items, labels, strict=True)):
+        if isinstance(words, str):
+            continue
         tags = tags_of(label, f"{labels_name}[{row}]")
         if len(tags) != len(words):
             expected = f"{len(words)}, one for each word of {name}[{row}]"

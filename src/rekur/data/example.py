@@ -29,9 +29,9 @@ class Example:
 
     Attributes:
         item: str for text; str or a list of str for symbols; float64 (T, D) for series, NaN where missing; a list of
-            str where the label is tags.
-        label: str, a sorted tuple of str (``classes``), a float or a tuple of floats (``number``), a list of tags, or
-            None.
+            str where the label is tags, and str where it is spans.
+        label: str, a sorted tuple of str (``classes``), a float or a tuple of floats (``number``), a list of tags or
+            of spans, or None.
         line: where it begins in the source, from 1.
         id: what the source calls it, or None.
         weight: how much it counts in the loss of a training, above 0.

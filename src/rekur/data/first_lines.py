@@ -23,12 +23,13 @@ _BLANK_INSIDE = re.compile(r"\S\s+\S")
 _PARQUET = "PAR1"
 
 
-def told_format(file: Input, encoding: str) -> str:
+def told_format(file: Input, encoding: str, otherwise: str | None = None) -> str:
     """Return the format that the first lines of a file have.
 
     Args:
         file: the file; its beginning is read.
         encoding: of the text.
+        otherwise: the format of lines that fit none; None refuses them.
 
     Raises:
         DataError: it is empty, or its lines fit no format, or more than one.
@@ -36,13 +37,13 @@ def told_format(file: Input, encoding: str) -> str:
     lines = _first_lines(file, encoding)
     if not any(line.strip() for line in lines):
         raise DataError("lines: got 0; expected 1 or more.", file.name)
-    format = _format(lines)
+    format = _format(lines) or otherwise
     if format is None:
         expected = "lines from which one format can be told"
         first = next(line for line in lines if line.strip()).rstrip("\r\n")
         fix = "Name the format, as with --format csv, or --format txt for one text a line."
         raise DataError(describe("format", first, expected, fix), file.name)
-    if format == "txt":
+    if format == "txt" and format != otherwise:
         text = "format: got none; its first lines look like one text a line. If they are not, name the format."
         warnings.warn(f"{file.name}: {text}", DataWarning, stacklevel=2)
     return format

@@ -20,6 +20,8 @@ from rekur.errors import describe
 _ROWS_LOOKED_AT = 100
 _BLOCK = 1 << 16
 _LONGEST_TOKEN = 100  # an error this near to the end of what was read may only mean that more must be read
+#: keys of the objects that stand for spans of a text
+_SPAN_KEYS = frozenset(["start", "start_offset", "value"])
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
@@ -177,8 +179,9 @@ def _json_fix(text: str, broken: int, start: int, in_array: bool) -> str:
 
 
 def _wrapped_rows(row: dict[str, Any]) -> str:
-    """Return the key that holds the rows, if the only object of a file holds all of them."""
+    """Return the key that holds the rows, if the only object of a file holds all of them; spans of a text are none."""
     lists = [key for key, value in row.items() if isinstance(value, list)]
-    if len(lists) == 1 and row[lists[0]] and all(isinstance(value, dict) for value in row[lists[0]]):
-        return lists[0]
-    return ""
+    if len(lists) != 1 or not row[lists[0]]:
+        return ""
+    is_rows = all(isinstance(value, dict) and not _SPAN_KEYS & value.keys() for value in row[lists[0]])
+    return lists[0] if is_rows else ""

@@ -11,7 +11,7 @@ import numpy as np
 from rekur._channels import by_name
 from rekur._check import need
 from rekur._values import CellError, as_array, is_missing, is_row, scalar
-from rekur.data.cells import series_of, symbols_of, text_of, words_of
+from rekur.data.cells import series_of, symbols_of, text_of, words_or_text
 from rekur.data.parquet import rows_of
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, ShapeError, describe
@@ -234,8 +234,8 @@ def as_sequences(
         channels: the names of the channels; series with names are put into their order.
 
     Returns:
-        str for text; str or a list of str for symbols; float64 (T, D) for series, all with one D; a list of str for
-        words.
+        str for text; str or a list of str for symbols; float64 (T, D) for series, all with one D; a list of str, or a
+        str that is to be cut into words, for words.
 
     Raises:
         InputError: for something that is no list of sequences; it names the first bad item, from 0.
@@ -249,7 +249,7 @@ def as_sequences(
     if len(items) == 0:
         raise InputError(f"{name}: got 0 sequences; expected 1 or more.")
     kind = kind or kind_of(items)
-    read = {"text": text_of, "symbols": symbols_of, "series": series_of, "words": words_of}[kind]
+    read = {"text": text_of, "symbols": symbols_of, "series": series_of, "words": words_or_text}[kind]
     sequences: list[Any] = []
     width = 0
     for i, item in enumerate(items):
@@ -264,6 +264,13 @@ def as_sequences(
                 raise ShapeError(describe(f"{thing}: channels", sequence.shape[1], f"{width}, as above"))
         sequences.append(sequence)
     return sequences
+
+
+def refuse_texts(items: Sequence[Any], name: str = "X") -> None:
+    """Raise for a text among lists of words."""
+    for row, item in enumerate(items):
+        if isinstance(item, str):
+            raise InputError(describe(f"{name}[{row}]", item, "a list of words", "Put its words into a list."))
 
 
 def kind_of(items: Iterable[Any]) -> str:

@@ -31,6 +31,10 @@ class Lines(Source):
         for number, line in enumerate(read_lines(self._file, self._encoding), 1):
             yield Row({"text": line.rstrip("\r\n")}, number)
 
+    def lines(self) -> Iterator[str]:
+        """Yield each line with its end."""
+        return read_lines(self._file, self._encoding)
+
 
 class ClassFolders(Source):
     """A folder that holds one folder a class, each with ``.txt`` files of one item.

@@ -27,6 +27,7 @@ def open_source(
     encoding: str = "utf-8",
     separator: str | None = None,
     once: bool = False,
+    otherwise: str | None = None,
 ) -> Source:
     """Open a file, or a folder with one folder of .txt files a class, as rows with named columns.
 
@@ -45,6 +46,7 @@ def open_source(
         separator: of csv and tsv, one character or ``"tab"``; ``None`` is what a first line ``sep=`` says, or the
             format's own.
         once: rows are read in one pass, so that a pipe is not copied.
+        otherwise: the format of a file without an ending whose first lines are those of no other; ``None`` refuses it.
 
     Returns:
         a :class:`~rekur.data.source.Source` with ``name``, ``format``, ``columns`` and ``rows()``.
@@ -75,7 +77,7 @@ def open_source(
     if format == "folder":
         raise DataError("folder: got a file; expected a folder with one folder for each class.", str(path))
     file = open_input(path, once=once, movable=format == "parquet")
-    format = format or _format(file, encoding)
+    format = format or _format(file, encoding, otherwise)
     _check_separator(separator, format)
     if format == "parquet" and encoding != "utf-8-sig":
         raise InputError(describe("encoding", encoding, "none for a parquet file", "Its texts are always utf-8."))
@@ -99,11 +101,11 @@ def _source(file: Input, format: str, encoding: str, separator: str | None) -> S
     return TimeSeries(file, encoding) if format == "ts" else Lines(file, encoding)
 
 
-def _format(file: Input, encoding: str) -> str:
+def _format(file: Input, encoding: str, otherwise: str | None) -> str:
     """Return the format that a file's ending names, or its first lines where it has none."""
     ending = inner_name(file).suffix
     if not ending:
-        return told_format(file, encoding)
+        return told_format(file, encoding, otherwise)
     if ending.lower() not in ENDINGS:
         fix = "Name its format, as with --format csv."
         if ending.lower() in (".xlsx", ".xls", ".ods"):

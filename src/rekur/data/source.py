@@ -10,7 +10,7 @@ from typing import Any
 
 from rekur._numbers import counted
 from rekur._values import CellError, code_of
-from rekur.data.cells import tags_of, words_of
+from rekur.data.cells import spans_of_text, tags_of, words_or_text
 from rekur.errors import DataError, describe, did_you_mean
 
 _LONGEST_NAME = 80
@@ -37,14 +37,14 @@ class Tagged:
     """The words of a sentence with their tags.
 
     Attributes:
-        words: the words, none empty.
-        tags: a tag for each; None where none are read.
+        words: the words, none empty; or a text that is to be cut into words.
+        tags: a tag for each word, or the spans of a text as they stand in the source; None where none are read.
         lines: where they stand in the source, from 1: the line of each word, or that of the whole row alone.
         id: the name of the sentence in the source, or None.
     """
 
-    words: list[str]
-    tags: list[Any] | None
+    words: list[str] | str
+    tags: Any
     lines: list[int]
     id: str | None
 
@@ -79,17 +79,19 @@ class Source(ABC):
         """Yield the words and the tags of each row.
 
         Args:
-            words: a column with lists of words.
-            tags: a column with lists of tags, as long; None reads none.
+            words: a column with lists of words, or with texts.
+            tags: a column with lists of tags, as long, or with spans of the texts; None reads none.
             name: a column with the names of sentences; empty for none.
 
         Raises:
-            DataError: a cell is no list, or two lists differ in length.
+            DataError: a cell is neither, or two lists differ in length.
         """
         for row in self.rows():
             try:
-                sentence, cells = words_of(row.get(words), words), None
-                if tags is not None:
+                sentence, cells = words_or_text(row.get(words), words), None
+                if isinstance(sentence, str):
+                    cells = None if tags is None else spans_of_text(sentence, row.get(tags), words, tags)
+                elif tags is not None:
                     cells = tags_of(row.get(tags), tags)
                     if len(cells) != len(sentence):
                         got = f"{counted(len(sentence), 'word')} and {counted(len(cells), 'tag')}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rekur import _check
 from rekur._ids import RESERVED, UNKNOWN, mix
+from rekur._tokenizer import CUTS, Passage, tokenize, words_of
 from rekur._values import is_row, members
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import cut
@@ -30,9 +31,10 @@ from rekur.features.base import (
     type_of,
 )
 from rekur.features.saved import check_head, damaged, field, texts
+from rekur.features.typed import TypedStream
 from rekur.features.vocabulary import Vocabulary
 
-_OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets")
+_OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets", "cut")
 #: the longest prefix or suffix
 LONGEST_AFFIX = 8
 #: characters of a shape; a longer word is cut
@@ -51,6 +53,9 @@ class WordFeatures(Features):
     which capitals are ``X``, other letters ``x`` and digits ``d``, and runs of more than two are cut. They say
     something of words that training lacks. A word shorter than a prefix or suffix counts as it stands.
 
+    A text is cut into tokens and sequences first; see :func:`rekur._tokenizer.tokenize`. The context of a list is its
+    words, that of a text its tokens with their places.
+
     Args:
         fold_case: read capitals as small letters in all columns but the shape.
         max_vocabulary: the most word ids V, padding and unknown included; None for no bound.
@@ -61,6 +66,8 @@ class WordFeatures(Features):
         buckets: ids of each hashed column, in [3, 2**20].
         vector_words: the words, each once, that have a trained vector; they add a last column: 0 padding, 1 a word
             without a vector, then in their order. Other words are looked up in small letters too.
+        cut: the rule that cuts a text into sequences: ``"none"``, ``"line"``, ``"blank"`` or ``"sentence"``; None
+            where items are lists of words.
 
     Attributes:
         vocabulary_: the known words.
@@ -90,6 +97,7 @@ class WordFeatures(Features):
         shape: bool = True,
         buckets: int = 5000,
         vector_words: Sequence[str] = (),
+        cut: str | None = None,
     ) -> None:
         self.fold_case = _check.flag("fold_case", fold_case)
         low = RESERVED + 1
@@ -101,6 +109,7 @@ class WordFeatures(Features):
         self.buckets = _check.whole("buckets", buckets, low, 2**20)
         self.vector_words = tuple(vector_words)
         self._vectors = Vocabulary(self.vector_words)
+        self.cut = None if cut is None else _check.choice("cut", cut, CUTS)
         self._vocabulary: Vocabulary | None = None
         self._seen: NDArray[np.uint32] | None = None
 
@@ -144,7 +153,7 @@ class WordFeatures(Features):
         """
         words: Counter[str] = Counter()
         for number, item in enumerate(check_items(items), start=1):
-            words.update(check_words(item, f"item {number}"))
+            words.update(self._words(item, f"item {number}")[0])
         counts: Counter[str] = Counter()
         for word, count in words.items():
             counts[self._fold(word)] += count
@@ -163,25 +172,23 @@ class WordFeatures(Features):
 
     def transform(self, item: Any) -> Columns:
         """Return the ids of the words of an item, int32 (T, C)."""
-        self._fitted()
-        return self._ids(check_words(item, "item"))
+        return self._ids(self._words(item, "item")[0])
 
     def encode(self, item: Any) -> Encoded:
         """Return the ids of the words of an item as the input ``steps``, and its words as context."""
-        self._fitted()
-        words = check_words(item, "item")
-        return Encoded({"steps": self._ids(words)}, words)
+        words, context = self._words(item, "item")
+        return Encoded({"steps": self._ids(words)}, context)
 
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether each word of a context was among the training words, letter for letter, (T,)."""
         if self._seen is None or not isinstance(context, list):
             return None
-        return np.isin(_marks(context), self._seen)
+        return np.isin(_marks(words_of(context)), self._seen)
 
-    def stream(self) -> WordStream:
-        """Return a new live sequence."""
+    def stream(self) -> FeatureStream:
+        """Return a new live sequence: of words, or of a text that is typed."""
         self._fitted()
-        return WordStream(self)
+        return WordStream(self) if self.cut is None else TypedStream(self.kind, self._ids, self.cut)
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (subject, text) pairs that tell a person how words are read."""
@@ -193,7 +200,9 @@ class WordFeatures(Features):
             if longest
         ]
         hashed = " and ".join([*lengths, *(["shape"] if self.shape else [])])
+        texts = [] if self.cut is None else [("texts", f"cut into tokens, and into sequences by the rule '{self.cut}'")]
         return [
+            *texts,
             ("capitals", "read as small letters, but for the shape" if self.fold_case else "kept"),
             ("vocabulary", f"{len(vocabulary.tokens):,}: {shown}"),
             ("known", f"{100 * self.known_share_:.1f} % of the words in training"),
@@ -220,6 +229,7 @@ class WordFeatures(Features):
         """
         checked = check_head(saved, cls.kind)
         options, learned = field(checked, "options", dict), field(checked, "learnt", dict)
+        options = {"cut": None, **options}  # bundles of an earlier Rekur lack it
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options, vector_words=texts(learned, "vector_words") if "vector_words" in learned else ())
@@ -243,12 +253,23 @@ class WordFeatures(Features):
             raise self._not_fitted()
         return self._vocabulary
 
+    def _words(self, item: Any, thing: str) -> tuple[list[str], list[Any]]:
+        """Return the words of an item, and its context."""
+        if isinstance(item, Passage):
+            return item, list(item.tokens)
+        if isinstance(item, str) and self.cut is not None:
+            tokens = tokenize(item, self.cut)
+            return words_of(tokens), list(tokens)
+        words = check_words(item, thing)
+        return words, words
+
     def _fold(self, word: str) -> str:
         word = cut.whole_characters(word)
         return word.lower() if self.fold_case else word
 
     def _ids(self, words: list[str]) -> Columns:
         """Return the ids of words, (T, C)."""
+        self._fitted()
         rows = self._remembered
         unseen = [word for word in dict.fromkeys(words) if word not in rows]
         if unseen:
@@ -319,10 +340,6 @@ class WordStream(FeatureStream):
     def set_state(self, state: dict[str, Any]) -> None:
         """Check a state of :meth:`get_state`."""
         check_state(state, self._features.kind, {})
-
-    @staticmethod
-    def _words(event: Any) -> list[str]:
-        return check_words([event] if isinstance(event, str) else event, "event")
 
 
 def _marks(words: Iterable[str]) -> NDArray[np.uint32]:

@@ -83,6 +83,8 @@ class Model(PredictionMixin, GenerationMixin):
         self.task, self.features_, self.target_ = program.task, features, target
         self.bundle, self._weights, self._fingerprint = bundle, weights, fingerprint
         self.label_type = target.label_type
+        options = {} if bundle is None else bundle.config.get("options", {})
+        self.bad_spans = str(options.get("bad_spans", self.bad_spans))
         self._rival: Rival | None = None
         self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur import data
+from rekur._tokenizer import begins_of
+from rekur.data.documents import holds_documents, passages
 from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
+from rekur.data.memory import refuse_texts
 from rekur.features.base import Features
 from rekur.runtime.odd_items import OddItems
 from rekur.runtime.rivals import RivalMixin, rival_records
@@ -27,10 +31,12 @@ class PredictionMixin(RivalMixin, ABC):
     Attributes:
         features_: turn an item into steps.
         target_: the meaning of the outputs.
+        bad_spans: ``error`` if an evaluation refuses spans that do not fit their text, ``drop`` if it leaves them out.
     """
 
     features_: Features
     target_: Target
+    bad_spans: str = "error"
 
     @abstractmethod
     def outputs_of_steps(self, steps: Any) -> Any:
@@ -43,11 +49,22 @@ class PredictionMixin(RivalMixin, ABC):
             (N, K); for a target of steps one array (T, K) an item.
         """
         warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
-        return self.outputs_of_steps(self.encode(X)[0])
+        return self.outputs_of_items(*self.encode(X))
+
+    def outputs_of_items(self, steps: Any, contexts: Sequence[Any]) -> Any:
+        """Return the outputs of items that are steps, with their contexts; each sequence of a text by itself."""
+        begins = [begins_of(context) for context in contexts]
+        if not any(begins):
+            return self.outputs_of_steps(steps)
+        parts = (part for row, each in enumerate(begins) for part in np.split(steps[row], each))
+        outputs = iter(self.outputs_of_steps(data.Ragged.from_iter(parts)))
+        return [np.concatenate(list(islice(outputs, len(each) + 1))) for each in begins]
 
     def encode(self, X: Any) -> tuple[data.Ragged, list[Any]]:
         """Return the steps of a list of items, in their order, and the context of each."""
         items = data.as_sequences(X, self.features_.kind, channels=self._channels())
+        if getattr(self.features_, "cut", "") is None:
+            refuse_texts(items)
         inputs, contexts = encode_all(items, self.features_)
         (steps,) = inputs.values()
         return steps, contexts
@@ -57,11 +74,12 @@ class PredictionMixin(RivalMixin, ABC):
 
         Returns:
             (N,), the most probable label, or the number in the unit of the data; with ``multi_label`` flags (N, K); of
-            a tagger one list of tags an item.
+            a tagger one list an item: the tags of words, or of a text the spans, each a dict with ``start``, ``end``,
+            ``label``, ``text`` and ``probability``.
         """
         warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
         steps, contexts = self.encode(X)
-        values = self.target_.values(self.outputs_of_steps(steps), contexts)
+        values = self.target_.values(self.outputs_of_items(steps, contexts), contexts)
         return values if self.target_.per_step else np.asarray(values)
 
     def present(self, X: Any) -> list[Any]:
@@ -70,7 +88,7 @@ class PredictionMixin(RivalMixin, ABC):
 
     def present_steps(self, steps: data.Ragged, contexts: Sequence[Any]) -> list[Any]:
         """Return the same for items that are steps already, with their contexts."""
-        outputs = self.outputs_of_steps(steps)
+        outputs = self.outputs_of_items(steps, contexts)
         return [self.target_.answer(each, context) for each, context in zip(outputs, contexts, strict=True)]
 
     def formatted_steps(self, steps: data.Ragged, contexts: Sequence[Any], output_format: str) -> Iterator[str]:
@@ -117,11 +135,14 @@ class PredictionMixin(RivalMixin, ABC):
         return np.concatenate([self._records(items) for items in self._blocks(corpus, odd)])
 
     def _records(self, items: data.EncodedItems) -> NDArray[np.float64]:
-        return self.target_.records(self.outputs_of_steps(items.steps), items.labels, items.contexts)
+        outputs = self.outputs_of_items(items.steps, items.contexts)
+        return self.target_.records(outputs, items.labels, items.contexts)
 
     def _blocks(self, corpus: data.Corpus, odd: OddItems | None) -> Iterator[data.EncodedItems]:
         """Yield the examples of a corpus, encoded, block by block."""
         corpus = corpus.by_name(self._channels())
+        if (cut := getattr(self.features_, "cut", None)) is not None and holds_documents(corpus):
+            corpus = passages(corpus, cut, self.bad_spans)
         labels = data.read_labels(corpus)
         self.target_.check_labels(labels.values, corpus.name, labels.place_of)
         first = 0

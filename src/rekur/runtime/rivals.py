@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._tensors import Array, pack, unpack
+from rekur._tokenizer import words_of
 from rekur.data import EncodedItems, Tokens
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
@@ -300,7 +301,7 @@ class FrequentTags(Rival):
 
     def predictions(self, items: EncodedItems) -> Sequence[Any]:
         """Return the tags of each sentence; its words are its context."""
-        return [self.tags_of(words) for words in items.contexts_of(items.rows)]
+        return [self.tags_of(words_of(context)) for context in items.contexts_of(items.rows)]
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the tables."""

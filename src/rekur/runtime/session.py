@@ -9,11 +9,13 @@ import copy
 import dataclasses
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from rekur._tensors import Array
+from rekur._tokenizer import begins_of
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, Steps
 from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, write_state
@@ -184,7 +186,7 @@ class Session:
         if self._is_short and not len(steps):
             return None
         self._closed = "torn"  # an interrupt in the model would leave the features one event ahead of it
-        outputs = self._live.advance(steps)
+        outputs = self._run(steps, encoded.context)
         self._steps += len(steps)
         final = None if self._is_short else self._present([self._decoder.push(outputs, encoded.context)])
         self._closed = ""
@@ -206,7 +208,7 @@ class Session:
         else:
             encoded = self._stream.finish()
             (steps,) = encoded.inputs.values()
-            outputs = np.concatenate([self._live.advance(steps), self._live.finish()])
+            outputs = np.concatenate([self._run(steps, encoded.context), self._live.finish()])
             final = self._present([self._decoder.push(outputs, encoded.context), self._decoder.finish()])
         self._steps += len(steps)
         self._closed = "ended"
@@ -220,7 +222,14 @@ class Session:
             return self._answer(self._live.scores(self._stream.pending()))
         encoded = self._stream.finish()
         (steps,) = encoded.inputs.values()
-        outputs = self._live.rest(steps)
+        if begins_of(encoded.context):
+            state = self._live.get_state()
+            try:
+                outputs = np.concatenate([self._run(steps, encoded.context), self._live.finish()])
+            finally:
+                self._live.set_state(state)
+        else:
+            outputs = self._live.rest(steps)
         decoder = self._target.stream()
         decoder.set_state(self._decoder.get_state())
         return self._present([decoder.push(outputs, encoded.context), decoder.finish()])
@@ -307,6 +316,18 @@ class Session:
         session = cls(model, features, target)
         session.set_state(data)
         return session
+
+    def _run(self, steps: Steps, context: Any) -> Any:
+        """Return the outputs that steps made certain; the model begins anew where a sequence of a text begins."""
+        begins = begins_of(context)
+        if not begins:
+            return self._live.advance(steps)
+        outputs = [self._live.advance(steps[: begins[0]])]
+        for start, end in pairwise([*begins, len(steps)]):
+            outputs.append(self._live.finish())
+            self._live.set_state(self._begin)
+            outputs.append(self._live.advance(steps[start:end]))
+        return np.concatenate(outputs)
 
     def _present(self, pieces: list[tuple[Any, Any]]) -> Any:
         """Return pieces of a prediction, each with its context, as a person reads them; None without any."""

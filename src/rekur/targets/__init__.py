@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rekur.targets.label import LabelTarget, Prediction
     from rekur.targets.next import NextTarget
     from rekur.targets.number import NumberTarget
-    from rekur.targets.tags import Tag, TagsTarget
+    from rekur.targets.tag_stream import Tag
+    from rekur.targets.tags import TagsTarget
 
 __all__ = [
     "KINDS",

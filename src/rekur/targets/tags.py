@@ -5,23 +5,25 @@ Axes: N items, T steps, K outputs of a step, S numbers of a record.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, SCHEMES, Scheme, detect_scheme
+from rekur._tokenizer import begins_of, has_places, words_of
 from rekur.data.cells import tags_of
 from rekur.data.example import warn
 from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
 from rekur.errors import InputError
 from rekur.features.base import Features
-from rekur.targets.base import Outputs, PlaceOf, TargetStream, join_contexts
+from rekur.targets.base import Outputs, PlaceOf
 from rekur.targets.tag_scores import TagScores
+from rekur.targets.tag_stream import Tag, TagStream, finite
 
 #: the encoded label of a step whose tag training lacks; no loss is made of it
 UNSEEN = -1
@@ -29,18 +31,6 @@ UNSEEN = -1
 _FEW = 32
 #: schemes whose tags do not say where a span ends
 _WITHOUT_ENDS = ("BIO1", "BIO2", "IO")
-
-
-class Tag(NamedTuple):
-    """The predicted tag of a step.
-
-    Attributes:
-        name: the tag, as labels have it.
-        probability: of the tag, in [0, 1].
-    """
-
-    name: Any
-    probability: float
 
 
 class TagsTarget(TagScores):
@@ -194,8 +184,12 @@ class TagsTarget(TagScores):
         return TagStream(self)
 
     def decode(self, outputs: Outputs, context: Any = None) -> list[Tag]:
-        """Return a tag for each step from the outputs (T, K) of an item."""
-        rows = _finite(outputs)
+        """Return a tag for each step from the outputs (T, K) of an item; each sequence of a text by itself."""
+        rows = finite(outputs)
+        bounds = pairwise([0, *begins_of(context), len(rows)])
+        return [tag for start, end in bounds for tag in self._decode(rows[start:end])]
+
+    def _decode(self, rows: NDArray[np.float64]) -> list[Tag]:
         if self.exact:
             path = viterbi(rows, self.transitions)
         else:
@@ -231,29 +225,50 @@ class TagsTarget(TagScores):
 
     def present(self, prediction: Sequence[Tag], context: Any = None) -> dict[str, Any]:
         """Return ``tokens`` where the context has them, ``tags``, ``probabilities``, and ``spans`` where tags mark
-        them.
+        them; of a text also ``offsets``, the start and the end of each token.
 
-        A span counts in tokens; its probability is the product of those of its tags.
+        A span of a text counts in its characters, another in tokens; its probability is the product of those of its
+        tags.
         """
         presented = self.present_piece(prediction, context)
         if self.scheme.has_spans:
-            tokens, probabilities = presented.get("tokens"), presented["probabilities"]
-            presented["spans"] = [
-                {"start": start, "end": end, "label": label}
-                | ({} if tokens is None else {"text": " ".join(tokens[start:end])})
-                | {"probability": float(np.prod(probabilities[start:end]))}
-                for start, end, label in self.scheme.spans(presented["tags"])
-            ]
+            presented["spans"] = self.spans(prediction, context)
         return presented
+
+    def spans(self, prediction: Sequence[Tag], context: Any = None) -> list[dict[str, Any]]:
+        """Return the spans that tags mark, each with start, end, label, text where it is known, and probability."""
+        entries = context if isinstance(context, list) else []
+        spans = []
+        for first, last, label in self.scheme.spans([tag.name for tag in prediction]):
+            start, end, text = first, last, {}
+            if has_places(context):
+                words = "".join(f"{gap}{word}" for word, _, gap, _ in entries[first:last])[len(entries[first][2]) :]
+                start, text = entries[first][1], {"text": words}
+                end = start + len(words)
+            elif entries:
+                text = {"text": " ".join(entries[first:last])}
+            share = float(np.prod([tag.probability for tag in prediction[first:last]]))
+            spans.append({"start": start, "end": end, "label": label, **text, "probability": share})
+        return spans
 
     def present_piece(self, piece: Sequence[Tag], context: Any = None) -> dict[str, Any]:
         """Return the same without ``spans``, which a piece may cut."""
-        tokens = {"tokens": list(context)} if isinstance(context, list) else {}
+        tokens: dict[str, Any] = {}
+        if isinstance(context, list):
+            tokens["tokens"] = words_of(context)
+            if has_places(context):
+                tokens["offsets"] = [[start, start + len(word)] for word, start, _, _ in context]
         return {**tokens, "tags": [tag.name for tag in piece], "probabilities": [tag.probability for tag in piece]}
 
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
-        """Return the tags of each item."""
-        return [[tag.name for tag in self.decode(each)] for each in outputs]
+        """Return the tags of each item; of a text the spans, where tags mark them, as :meth:`spans` gives them."""
+        values: list[list[Any]] = []
+        for row, each in enumerate(outputs):
+            context = contexts[row] if contexts else None
+            tags = self.decode(each, context)
+            is_text = has_places(context) and self.scheme.has_spans
+            values.append(self.spans(tags, context) if is_text else [tag.name for tag in tags])
+        return values
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,63 +305,6 @@ class TagsTarget(TagScores):
         alike = ("BS", "IE") if self.scheme.name == "BIO2" else ("BIES",)
         letters = next(letters for letters in alike if letter in letters)
         return min(k for k, parsed in enumerate(self._parsed) if parsed[0] in letters and parsed[1] == label)
-
-
-class TagStream(TargetStream):
-    """Tags from outputs that come in pieces; contexts wait for the tags of their steps.
-
-    Args:
-        target: the target.
-    """
-
-    def __init__(self, target: TagsTarget) -> None:
-        self._target = target
-        self._greedy = GreedyTags(target.transitions)
-        self._rows = np.empty((0, target.size))
-        self._context: Any = None
-        self._previous = -1
-
-    def push(self, outputs: Outputs, context: Any = None) -> tuple[list[Tag] | None, Any]:
-        """Take the next outputs (R, K); return the tags that will not change, and their context."""
-        rows = _finite(outputs)
-        self._rows = np.concatenate([self._rows, rows])
-        self._context = join_contexts(self._context, context)
-        return (None, None) if self._target.exact else self._take(self._greedy.push(rows))
-
-    def finish(self) -> tuple[list[Tag] | None, Any]:
-        """Return the tags that were held back."""
-        exact = self._target.exact
-        return self._take(viterbi(self._rows, self._target.transitions) if exact else self._greedy.finish())
-
-    def _take(self, path: NDArray[np.int64]) -> tuple[list[Tag] | None, Any]:
-        count, context = len(path), self._context
-        if not count:
-            return None, None
-        tags = self._target.tags_of_path(path, self._rows[:count], self._previous)
-        self._rows, self._previous = self._rows[count:], int(path[-1])
-        if isinstance(context, list):
-            context, self._context = context[:count], context[count:]
-        return tags, context
-
-    def get_state(self) -> dict[str, Any]:
-        """Return outputs and contexts that wait, and the tag before them, as plain JSON."""
-        return {
-            "greedy": self._greedy.get_state(),
-            "rows": self._rows.tolist(),
-            "context": copy.deepcopy(self._context),
-            "previous": self._previous,
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` returned."""
-        self._greedy.set_state(state["greedy"])
-        self._rows = np.array(state["rows"], np.float64).reshape(-1, self._target.size)
-        self._context, self._previous = copy.deepcopy(state["context"]), int(state["previous"])
-
-
-def _finite(outputs: Outputs) -> NDArray[np.float64]:
-    """Return outputs as float64 without NaN and infinities, which a model that diverged gives."""
-    return np.nan_to_num(np.asarray(outputs, np.float64), nan=-1e30, posinf=1e30, neginf=-1e30)
 
 
 def _shown(names: Sequence[Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rekur import _check
 from rekur._options import names_in, option, options, override, values_set
+from rekur._tokenizer import BAD_SPANS, CUTS
 from rekur.models.encoder_spec import TaggerSpec
 from rekur.tasks.base.options import SharedOptions, check_share
 
@@ -71,12 +72,30 @@ class TagOptions(SharedOptions):
     rekur fit tag en_ewt-ud-train.conllu --label upos --valid en_ewt-ud-dev.conllu --out runs/upos
     rekur fit tag entities.conll --out runs/entities
     rekur fit tag slots.jsonl --text tokens --label slots --out runs/slots
+    rekur fit tag texts.jsonl --text text --label spans --out runs/spans
     """
     tune_help: ClassVar[str] = """
     \b
     rekur tune tag slots.jsonl --text tokens --label slots --trials 30 --out runs/search
     """
 
+    cut: str | None = option(
+        default=None,
+        group="data",
+        help="Rule that cuts texts into sequences: at no place, at line ends, at blank lines, or behind sentences; "
+        "sentence by default.",
+        choices=CUTS,
+        check=partial(_check.choice, allowed=CUTS),
+        search=None,
+    )
+    bad_spans: str = option(
+        default="error",
+        group="data",
+        help="What is done with spans that do not fit the words of their text: refuse them, or leave them out.",
+        choices=BAD_SPANS,
+        check=partial(_check.choice, allowed=BAD_SPANS),
+        search=None,
+    )
     feature_options: dict[str, Any] | None = option(
         default=None,
         group="data",

@@ -10,8 +10,11 @@ from typing import Any, ClassVar, cast
 import torch
 
 from rekur._options import documented
+from rekur._tokenizer import USUAL_CUT, Passage
 from rekur.data import Corpus, EncodedItems, LengthBuckets
+from rekur.data.documents import holds_documents, passages
 from rekur.data.vectors import WordVectors, open_vectors
+from rekur.errors import InputError, describe
 from rekur.features import Features, WordFeatures
 from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
@@ -59,11 +62,22 @@ class Tagger(TagOptions, ItemEstimator):
     run_options = (*ItemEstimator.run_options, "batch_steps")
     _vectors: WordVectors | None
 
+    def examples(self, corpus: Corpus) -> Corpus:
+        """Return sentences with tags; texts with spans are cut into such."""
+        if holds_documents(corpus):
+            return passages(corpus, self.cut or USUAL_CUT, self.bad_spans)
+        for name, default in (("cut", None), ("bad_spans", "error")):
+            if getattr(self, name) != default:
+                raise InputError(describe(name, getattr(self, name), "none for lists of words", "It is for texts."))
+        return corpus
+
     def make_features(self, corpus: Corpus) -> Features:
-        """Return features of words, not fitted yet."""
+        """Return features of words, or of texts that are cut into words, not fitted yet."""
+        first = next(iter(corpus), None)
+        cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
         options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
         self._vectors = None if self.vectors is None else open_vectors(self.vectors)
-        return WordFeatures(**options, vector_words=() if self._vectors is None else self._vectors.words)
+        return WordFeatures(**options, cut=cut, vector_words=() if self._vectors is None else self._vectors.words)
 
     def target_options(self) -> dict[str, Any]:
         """Return whether tags are decoded exactly, which needs whole sentences."""

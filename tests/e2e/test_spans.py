@@ -1,0 +1,149 @@
+"""Taggers of texts with spans: from a file to spans with offsets, in shell and Python, whole and live."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import Run, replaced, write_lines
+
+import rekur
+from rekur import Tagger
+from rekur.errors import InputError
+
+PEOPLE, PLACES = ("Ada", "Emile Zola", "Mary"), ("Oslo", "New York", "Köln")
+SMALL = ("--epochs", "14", "--hidden-size", "12", "--projection-size", "16", "--learning-rate", "0.03", "--quiet")
+SMALL += ("--average", "0", "--dropout", "0", "--input-dropout", "0", "--token-dropout", "0", "--buckets", "100")
+COLUMNS = ("--text", "text", "--label", "spans")
+
+
+def document(rng: random.Random) -> dict[str, Any]:
+    """Return a text of one to three sentences with its spans."""
+    text, spans = "", []
+    for _ in range(rng.randint(1, 3)):
+        for names, label, rest in ((PEOPLE, "PER", " visited "), (PLACES, "LOC", ". ")):
+            name = rng.choice(names)
+            spans.append([len(text), len(text) + len(name), label])
+            text += name + rest
+    return {"text": text.rstrip(), "spans": spans}
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[dict[str, Any]]:
+    rng = random.Random(0)
+    return [document(rng) for _ in range(60)]
+
+
+@pytest.fixture(scope="module")
+def bundle(documents: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal tagger of texts."""
+    from rekur.cli.main import main
+
+    folder = tmp_path_factory.mktemp("spans")
+    file = write_lines(folder / "a.jsonl", documents)
+    options = (*COLUMNS, *SMALL, "--causal", "--look-ahead", "1")
+    assert main(["fit", "tag", str(file), *options, "--out", str(folder / "m")]) == 0
+    return folder / "m"
+
+
+def test_spans_are_learned_and_come_out_with_offsets(
+    cli: Run, bundle: Path, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    file = write_lines(tmp_path / "b.jsonl", documents)
+    assert cli("evaluate", bundle, file, "--json").json["entity_f1"] > 0.95
+    rows = [json.loads(line) for line in cli("predict", bundle, file, "--json").out.splitlines()]
+    model: Any = rekur.load(bundle)
+    texts = [each["text"] for each in documents]
+    assert [row["spans"] for row in rows] == model.predict(texts)
+    assert model.evaluate(texts, model.predict(texts))["entity_f1"] == 1.0
+    for row, text in zip(rows, texts, strict=True):
+        assert [text[start:end] for start, end in row["offsets"]] == row["tokens"]
+        for span in row["spans"]:
+            assert span["text"] == text[span["start"] : span["end"]]
+            assert 0 < span["probability"] <= 1
+
+
+def test_running_text_gives_a_row_a_sequence(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    text = "Ada visited Oslo. Mary visited Köln\r\n\r\nEmile Zola visited New York."
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    outs = [cli("predict", bundle, tmp_path / "a.txt", "--json").out]
+    outs.append(cli("predict", bundle, "-", "--json", stdin=text.encode()).out)
+    assert outs[0] == outs[1]
+    rows = [json.loads(line) for line in outs[0].splitlines()]
+    assert [row["tokens"][0] for row in rows] == ["Ada", "Mary", "Emile"]
+    spans = [span for row in rows for span in row["spans"]]
+    assert [text[span["start"] : span["end"]] for span in spans] == [span["text"] for span in spans]
+    (whole,) = (json.loads(line) for line in cli("predict", bundle, "--item", text, "--json").out.splitlines())
+    assert whole["spans"] == spans
+    done = cli("predict", bundle, tmp_path / "a.txt", "--text", "body")
+    assert done.code == 2
+    assert "text column: got 'body'; expected none for running text." in done.err
+
+
+def test_live_is_whole(bundle: Path, documents: list[dict[str, Any]]) -> None:
+    model: Any = rekur.load(bundle)
+    rng = random.Random(1)
+    odd = ['He left. "Ada" (of Oslo) left.\n\nNew York', "", "x", "A. B. C ", "王小明。😀"]
+    for text in [*(each["text"] for each in documents[:4]), *odd]:
+        session, start, tokens, tags, offsets = model.stream(), 0, [], [], []
+        while start < len(text):
+            size = rng.randint(1, 4)
+            update = session.push(text[start : start + size])
+            start += size
+            final, rest = (
+                piece or {"tokens": [], "tags": [], "offsets": []} for piece in (update.final, update.tentative)
+            )
+            (whole,) = model.present([text[:start]])
+            tokens, tags, offsets = tokens + final["tokens"], tags + final["tags"], offsets + final["offsets"]
+            assert (tokens + rest["tokens"], tags + rest["tags"]) == (whole["tokens"], whole["tags"])
+            assert offsets + rest["offsets"] == whole.get("offsets", [])
+            state = session.get_state()
+            session = model.stream()
+            session.set_state(state)
+
+
+def test_typed_text_at_the_command_line(cli: Run, bundle: Path) -> None:
+    done = cli("stream", bundle, "--json", stdin=b"Ada visited\nOslo.\n\nMary\n")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row.get("event") for row in rows] == ["Ada visited\n", "Oslo.\n", None, None, "Mary\n", None]
+    assert [row["final"] and row["final"]["tokens"] for row in rows[:3]] == [["Ada"], ["visited", "Oslo"], ["."]]
+    events = [
+        json.loads(line)["event"]
+        for line in cli("stream", bundle, "--by", "char", "--json", stdin=b"Ada\n").out.splitlines()[:-1]
+    ]
+    assert events == ["A", "d", "a", "\n"]
+    with pytest.raises(InputError, match=r"^event: got a list; expected the next piece of the text\.$"):
+        rekur.load(bundle).stream().push(["Ada"])  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_check_holds(cli: Run, bundle: Path, documents: list[dict[str, Any]], tmp_path: Path) -> None:
+    done = cli("check", bundle, write_lines(tmp_path / "b.jsonl", documents[:8]), "--json")
+    assert done.code == 0, done.err
+    failed = {check["name"]: check["holds"] for check in done.json["checks"] if check["holds"] is not True}
+    assert failed in ({}, {"ONNX": None})
+
+
+def test_bad_spans_are_refused_or_dropped(cli: Run, documents: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [*documents, {"text": "Ada left", "spans": [[0, 2, "PER"]]}])
+    done = cli("fit", "tag", file, *COLUMNS, *SMALL, "--out", tmp_path / "m")
+    assert done.code == 2
+    assert (
+        f"{file}, line 61: span 1: got [0, 2, PER], 'Ad', which cuts the word 'Ada'; expected whole words." in done.err
+    )
+    options = [option for option in replaced(SMALL, "--epochs", "1") if option != "--quiet"]
+    done = cli("fit", "tag", file, *COLUMNS, *options, "--bad-spans", "drop", "--out", tmp_path / "m")
+    assert done.code == 0, done.err
+    assert f"{file}: Left out, as they do not fit: 1 of " in done.err
+    assert cli("evaluate", tmp_path / "m", file).code == 0
+
+
+def test_options_of_texts_are_refused_for_lists_of_words() -> None:
+    sentences, tags = [["Ada", "left"], ["Oslo", "is"]] * 4, [["B-PER", "O"], ["B-LOC", "O"]] * 4
+    with pytest.raises(InputError, match=r"^cut: got 'line'; expected none for lists of words\. It is for texts\.$"):
+        Tagger(cut="line", epochs=1).fit(sentences, tags)
+    with pytest.raises(InputError, match=r"^bad_spans: got 'skip'; expected one of 'error', 'drop'\."):
+        Tagger(bad_spans="skip").fit(sentences, tags)
