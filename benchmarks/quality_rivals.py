@@ -23,9 +23,9 @@ from torch.nn import functional
 from rekur._ids import UNKNOWN
 from rekur.data import Corpus, EncodedItems, Texts, encode_texts
 from rekur.metrics import text_records, text_report
+from rekur.runtime.ngram import NGram
 from rekur.runtime.rivals import rival_records
 from rekur.tasks.language.language_recipe import BASELINE_ORDER
-from rekur.tasks.language.ngram import NGram
 
 
 class Rival(NamedTuple):
