@@ -131,6 +131,25 @@ def test_every_number_that_is_told_comes_from_the_score(name: str, seed: int, co
 @each
 @draws(25)
 @seeds
+def test_a_weight_is_the_times_that_a_record_stands_there(name: str, seed: int, count: int) -> None:
+    (labels, target), outputs = case(name, seed, count)
+    records = target.records(outputs, labels)
+    times = np.random.default_rng(seed).integers(0, 4, len(records))
+    times[0] = 1
+    repeated = target.score(np.repeat(records, times, axis=0))
+    assert target.score(records, times.astype(np.float64)) == pytest.approx(repeated)
+    assert target.score(records, 0.25 * times) == pytest.approx(repeated)  # only ratios count
+    report = target.weighted_report(records, np.maximum(times, 0.5))
+    assert report["weighted"] is True
+    for key, score in target.score(records, np.maximum(times, 0.5)).items():
+        assert report[key] == score
+        low, high = report.get(f"{key}_interval") or (score, score)
+        assert low <= high
+
+
+@each
+@draws(25)
+@seeds
 def test_one_item_is_read_as_many_are(name: str, seed: int, count: int) -> None:
     (labels, target), outputs = case(name, seed, count)
     encoded = target.encode_items(labels)
@@ -172,7 +191,7 @@ def test_the_record_of_a_prediction_is_that_of_its_outputs(name: str, seed: int,
     records = target.records(outputs, labels, [None] * len(labels))
     np.testing.assert_array_equal(target.records_of_predictions(predictions, labels), records)
     for prediction, label, record in zip(predictions, labels, records, strict=True):
-        np.testing.assert_array_equal(target.record(prediction, label, None), record)
+        np.testing.assert_array_equal(np.atleast_2d(target.record(prediction, label, None)), record[None])
 
 
 @each

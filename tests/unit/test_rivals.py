@@ -15,13 +15,15 @@ from sklearn.preprocessing import StandardScaler
 
 import rekur
 from rekur import Classifier, LanguageModel, Regressor
-from rekur.data import EncodedItems, Ragged, texts_in_memory
+from rekur.data import Corpus, EncodedItems, Ragged, texts_in_memory
 from rekur.errors import BundleError
 from rekur.runtime import rivals
+from rekur.runtime.item_vectors import grams_of, summary_of
 from rekur.runtime.ngram import NGram
-from rekur.runtime.rivals import grams_of, rival_files, rival_metrics, rival_records, summary_of
-from rekur.targets import LabelTarget, NumberTarget
+from rekur.runtime.rivals import FrequentTags, rival_files, rival_metrics, rival_records
+from rekur.targets import LabelTarget, NumberTarget, TagsTarget
 from rekur.tasks import NeuralCache
+from rekur.tasks.base.card import card
 from rekur.tasks.base.linear_rival import fit_linear_rival
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "embedding_size": 4}
@@ -145,6 +147,59 @@ def test_counts_are_kept_in_few_bytes_and_give_the_same() -> None:
     np.testing.assert_array_equal(NGram.from_arrays(3, 9, arrays).nats(test), model.nats(test))
     with pytest.raises(ValueError, match="counts that fit each other"):
         NGram.from_arrays(3, 9, {**arrays, "seen_1": arrays["seen_1"][1:]})
+
+
+WEIGHTS = np.random.default_rng(5).integers(1, 5, 60).astype(float)
+
+
+def test_a_rival_is_fitted_with_the_weights_of_items() -> None:
+    train, test = tokens(60, 0), tokens(30, 1)
+    truth = np.array([int(item.sum()) % 2 if len(item) else 0 for item in train])
+    items = encoded(train, truth)
+    items.weights = WEIGHTS / WEIGHTS.mean()
+    rival = fit_linear_rival(items, LabelTarget(["a", "b"], multi_label=False))
+    table = TfidfVectorizer(analyzer=grams_of, sublinear_tf=True)
+    theirs = LogisticRegression(C=10.0, max_iter=2000).fit(table.fit_transform(train), truth, items.weights)
+    ours = np.asarray(rival.predictions(encoded(test)))
+    np.testing.assert_allclose(ours, theirs.predict_proba(table.transform(test)), atol=1e-6)
+    numbers = encoded(series(60, 2), np.arange(60.0))
+    numbers.weights = items.weights
+    scaler = StandardScaler()
+    rows = np.stack([summary_of(numbers.steps[row]) for row in range(60)])
+    rows = scaler.fit_transform(rows, sample_weight=items.weights)
+    ridge = Ridge(alpha=1.0).fit(rows, np.arange(60.0), items.weights)
+    guesses = fit_linear_rival(numbers, NumberTarget(0.0, 1.0)).predictions(numbers)
+    np.testing.assert_allclose(guesses, ridge.predict(rows), rtol=1e-3, atol=1e-3)
+
+
+def test_scores_of_a_model_and_of_its_rival_are_weighted_alike() -> None:
+    X, y = texts()
+    model = Classifier(**SMALL).fit(X, y, sample_weight=WEIGHTS)
+    assert model.rival_ is not None
+    labels = dict(zip(X, y, strict=True))
+    corpus = Corpus.labelled(X, y, kind="text").weighted(WEIGHTS)
+    prepared = model.make_stages().prepare(corpus, None, None)
+    items = prepared.valid
+    rows = [int(row) for row in items.rows]
+    for metrics, guesses in (
+        (model.metrics_, model.predict_proba([X[row] for row in rows])),
+        (model.metrics_["rival"], model.rival_.predictions(items)),
+    ):
+        right = [model.classes_[np.argmax(guess)] == labels[X[row]] for guess, row in zip(guesses, rows, strict=True)]
+        assert metrics["accuracy"] == pytest.approx(np.average(right, weights=WEIGHTS[rows]))
+    assert model.metrics_["weighted"] is True
+    card_ = card("m", model._config(), model.features_, model.metrics_)
+    assert "Items are weighted by `sample_weight`, for this model and the other alike." in card_
+    assert "weighted" not in Classifier(**SMALL).fit(X, y).metrics_
+    assert "weighted" not in Classifier(**SMALL).fit(X, y, WEIGHTS, X_valid=X, y_valid=y).metrics_
+
+
+def test_the_most_frequent_tag_counts_by_weight() -> None:
+    sentences = [(["so"], ["A"]), (["so"], ["A"]), (["so"], ["B"])]
+    target = TagsTarget.learn([tags for _, tags in sentences])
+    assert FrequentTags.fit(sentences, target).tags_of(["so"])[0].name == "A"
+    (tag,) = FrequentTags.fit(sentences, target, [0.5, 0.5, 2.0]).tags_of(["so"])
+    assert (tag.name, tag.probability) == ("B", 0.6667)
 
 
 def test_a_large_rival_or_none_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ class EncodedItems:
         rows: the items that count here; several views share one store.
         labels: the labels of all items as they were read.
         contexts: what decoding, showing and scoring need of each item; empty if they need nothing.
-        weights: how much each item counts in the loss, with a mean of 1 in training, (N,); None for 1.
+        weights: how much each item counts in the loss and in scores, with a mean of 1 in training, (N,); None for 1.
     """
 
     inputs: Mapping[str, Ragged]
@@ -93,6 +93,14 @@ class EncodedItems:
             return np.asarray(self.targets[self.rows])
         rows = [self.targets[int(row)] for row in self.rows]
         return np.concatenate(rows) if rows else np.asarray(self.targets.values[:0])
+
+    def record_weights(self, records: Sequence[int] | Ints) -> NDArray[np.float64] | None:
+        """Return the weights of records, (R,); None where all count equally.
+
+        Args:
+            records: the place in ``rows`` of the item of each record, (R,).
+        """
+        return None if self.weights is None else np.asarray(self.weights[self.rows][records])
 
     def targets_of(self, rows: Ints) -> NDArray[Any] | Ragged:
         """Return the targets of the items with these numbers, in this order."""

@@ -20,6 +20,8 @@ FEWEST_ITEMS = 5
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 Records = NDArray[np.float64]
+#: how much each record counts, (N,); None for equally much
+Weights = NDArray[np.float64] | None
 
 
 def class_records(truth: Ints, probabilities: Floats) -> Records:
@@ -35,15 +37,15 @@ def class_records(truth: Ints, probabilities: Floats) -> Records:
     return np.column_stack([truth, guess, probabilities[items, guess], nats]).astype(np.float64)
 
 
-def class_scores(records: Records, count: int) -> dict[str, float]:
+def class_scores(records: Records, count: int, weights: Weights = None) -> dict[str, float]:
     """Return accuracy, macro F1, log loss in nats and calibration error of records of ``count`` classes."""
     truth, guess = records[:, 0].astype(np.intp), records[:, 1].astype(np.intp)
     right = truth == guess
     return {
-        "accuracy": float(right.mean()),
-        "macro_f1": _macro_f1(truth, guess, count),
-        "log_loss": 0.0 + float(records[:, 3].mean()),
-        "calibration_error": calibration_error(right, records[:, 2]),
+        "accuracy": float(np.average(right, weights=weights)),
+        "macro_f1": _macro_f1(truth, guess, count, weights),
+        "log_loss": 0.0 + float(np.average(records[:, 3], weights=weights)),
+        "calibration_error": calibration_error(right, records[:, 2], weights=weights),
     }
 
 
@@ -96,15 +98,16 @@ def flag_records(truth: Ints, probabilities: Floats) -> Records:
     return np.column_stack([truth, probabilities >= 0.5, nats]).astype(np.float64)
 
 
-def flag_scores(records: Records) -> dict[str, float]:
+def flag_scores(records: Records, weights: Weights = None) -> dict[str, float]:
     """Return subset accuracy (all labels of an item right), micro and macro F1, and log loss in nats a label."""
     truth, guess = _flags(records)
-    hits, predicted, support = (truth & guess).sum(axis=0), guess.sum(axis=0), truth.sum(axis=0)
+    counts = (truth & guess, guess, truth)
+    hits, predicted, support = (each.sum(axis=0) if weights is None else weights @ each for each in counts)
     return {
-        "subset_accuracy": float((truth == guess).all(axis=1).mean()),
-        "micro_f1": _micro_f1(truth, guess),
+        "subset_accuracy": float(np.average((truth == guess).all(axis=1), weights=weights)),
+        "micro_f1": float(_f1(hits.sum(), predicted.sum(), support.sum())),
         "macro_f1": float(np.mean(_f1(hits, predicted, support))),
-        "log_loss": float(records[:, -1].mean()),
+        "log_loss": float(np.average(records[:, -1], weights=weights)),
     }
 
 
@@ -142,13 +145,14 @@ def number_records(truth: Floats, guess: Floats) -> Records:
     return np.column_stack([truth, guess]).astype(np.float64)
 
 
-def number_scores(records: Records) -> dict[str, float]:
+def number_scores(records: Records, weights: Weights = None) -> dict[str, float]:
     """Return ``rmse`` and ``mae`` in the unit of the data, and ``r2``, the explained share of the variance (0 if the
     truth is constant)."""
     truth, error = records[:, 0], records[:, 1] - records[:, 0]
-    rmse, spread = _root_mean_square(error), _root_mean_square(truth - truth.mean())
+    rmse = _root_mean_square(error, weights)
+    spread = _root_mean_square(truth - np.average(truth, weights=weights), weights)
     share = rmse / spread if spread else 1.0
-    return {"rmse": rmse, "mae": float(np.abs(error).mean()), "r2": 1.0 - share * share}
+    return {"rmse": rmse, "mae": float(np.average(np.abs(error), weights=weights)), "r2": 1.0 - share * share}
 
 
 def number_report(records: Records) -> dict[str, Any]:
@@ -177,11 +181,12 @@ def _flags(records: Records) -> tuple[Ints, Ints]:
     return truth, guess
 
 
-def _macro_f1(truth: Ints, guess: Ints, count: int) -> float:
+def _macro_f1(truth: Ints, guess: Ints, count: int, weights: Weights = None) -> float:
     """Return F1 as scikit-learn's ``f1_score(average="macro")`` over the classes that occur, but fast enough for
     resampling."""
-    hits = np.bincount(truth[truth == guess], minlength=count)
-    twice = np.bincount(truth, minlength=count) + np.bincount(guess, minlength=count)
+    right = truth == guess
+    hits = np.bincount(truth[right], None if weights is None else weights[right], count)
+    twice = np.bincount(truth, weights, count) + np.bincount(guess, weights, count)
     return float((2 * hits[twice > 0] / twice[twice > 0]).mean())
 
 
@@ -190,19 +195,20 @@ def _micro_f1(truth: Ints, guess: Ints) -> float:
     return float(2 * (truth & guess).sum() / both) if both else 0.0
 
 
-def _root_mean_square(values: Floats) -> float:
+def _root_mean_square(values: Floats, weights: Weights = None) -> float:
     """Return the root mean square, computed on scaled numbers so that no square overflows or underflows."""
     unit = float(np.abs(values).max())
-    return unit * float(np.sqrt(((values / unit) ** 2).mean())) if unit else 0.0
+    return unit * float(np.sqrt(np.average((values / unit) ** 2, weights=weights))) if unit else 0.0
 
 
-def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> float:
+def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 10, weights: Weights = None) -> float:
     r"""Return the expected calibration error: :math:`\sum_b \frac{N_b}{N} |\mathrm{acc}_b - \mathrm{conf}_b|`.
 
     Args:
         right: whether each prediction was right, bool (N,).
         confidence: the probability of each prediction, (N,).
         bins: number of equal bins of confidence.
+        weights: of the predictions, (N,); None for equal ones.
 
     Reference: Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv 1706.04599.
 
@@ -210,23 +216,29 @@ def calibration_error(right: NDArray[np.bool_], confidence: Floats, bins: int = 
         >>> calibration_error(np.array([True, False]), np.array([0.5, 0.5]))
         0.0
     """
-    return float(sum(c / len(right) * abs(a - m) for m, a, c in calibration_curve(right, confidence, bins)))
+    total = len(right) if weights is None else weights.sum()
+    return float(sum(c / total * abs(a - m) for m, a, c in calibration_curve(right, confidence, bins, weights)))
 
 
-def calibration_curve(right: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> list[tuple[float, float, int]]:
-    """Return (mean confidence, accuracy, count) of each non-empty bin of confidence."""
+def calibration_curve(
+    right: NDArray[np.bool_], confidence: Floats, bins: int = 10, weights: Weights = None
+) -> list[tuple[float, float, float]]:
+    """Return (mean confidence, accuracy, count or weight) of each non-empty bin of confidence."""
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     rows = []
     for b in range(bins):
         inside = bin_of == b
-        if inside.any():
-            rows.append((float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())))
+        each = None if weights is None else weights[inside]
+        if inside.any() if each is None else each.any():
+            mean, share = (float(np.average(values[inside], weights=each)) for values in (confidence, right))
+            rows.append((mean, share, int(inside.sum()) if each is None else float(each.sum())))
     return rows
 
 
-def _f1(hits: Ints, predicted: Ints, support: Ints) -> Floats:
+def _f1(hits: Any, predicted: Any, support: Any) -> Floats:
     """Return F1 of each class; 0 instead of a division by zero."""
-    return np.asarray(2 * hits / np.maximum(predicted + support, 1))
+    both = np.asarray(predicted + support)
+    return np.asarray(2 * hits / np.where(both > 0, both, 1))
 
 
 def per_class(labels: list[str], hits: Ints, predicted: Ints, support: Ints) -> list[dict[str, Any]]:

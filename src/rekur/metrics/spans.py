@@ -26,7 +26,7 @@ STRETCH = 1000
 #: sentences below which stretches are resampled for intervals
 _FEW = 20
 
-Records = NDArray[np.integer[Any]]
+Records = NDArray[Any]
 
 
 def tag_records(
@@ -108,8 +108,8 @@ class _Share(NamedTuple):
 
     def of(self, rows: Any = slice(None)) -> float:
         """Return the score of some records; 0 for a share of nothing."""
-        whole = int(self.whole[rows].sum())
-        return int(self.part[rows].sum()) / whole if whole else 0.0
+        whole = self.whole[rows].sum().item()
+        return self.part[rows].sum().item() / whole if whole else 0.0
 
 
 def _shares(records: Records, *, has_spans: bool) -> dict[str, _Share]:

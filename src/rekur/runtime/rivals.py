@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from rekur._tokenizer import words_of
 from rekur.data import EncodedItems, Tokens
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
+from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors
 from rekur.runtime.ngram import NGram
 from rekur.targets import Tag, TagsTarget, Target
 
@@ -71,6 +73,16 @@ def rival_records(rival: Rival, items: EncodedItems | Tokens, target: Target) ->
     return target.records_of_predictions(rival.predictions(items), labels, contexts)
 
 
+def rival_scores(rival: Rival, items: EncodedItems, target: Target) -> dict[str, float]:
+    """Return the scores of a rival's predictions for the items that count, each with its weight."""
+    if items.weights is None:
+        return target.score(rival_records(rival, items, target))
+    each = zip(rival.predictions(items), items.labels_of(items.rows), items.contexts_of(items.rows), strict=True)
+    parts = [target.records_of_predictions([guess], [label], [context]) for guess, label, context in each]
+    numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return target.score(np.concatenate(parts), items.record_weights(numbers))
+
+
 def rival_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores of the rival in the metrics of a model, where those of an earlier Rekur say ``baseline``.
 
@@ -82,86 +94,6 @@ def rival_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ── linear models ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Vectors(Protocol):
-    """What makes numbers of an item."""
-
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the numbers of an item times weights (M, F): (M,)."""
-        ...
-
-    def to_saved(self) -> dict[str, Array]:
-        """Return everything learnt, as arrays."""
-        ...
-
-
-class GramVectors:
-    r"""TF-IDF of runs of one to three tokens: :math:`(1 + \log n_g) \cdot \mathrm{idf}_g`, of length 1.
-
-    Args:
-        grams: the known runs in their order, padded with -1, (F, 3).
-        idf: inverse document frequency of each, (F,).
-    """
-
-    def __init__(self, grams: NDArray[np.int32], idf: Floats) -> None:
-        self._grams, self._idf = grams, idf
-        rows = grams.tolist()
-        self._columns = {tuple(token for token in row if token >= 0): column for column, row in enumerate(rows)}
-
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the TF-IDF of the tokens times weights (M, F): (M,)."""
-        counts = Counter(column for gram in grams_of(steps) if (column := self._columns.get(gram)) is not None)
-        columns = np.fromiter(counts, np.int64, len(counts))
-        values = (np.log(np.fromiter(counts.values(), np.float64, len(counts))) + 1.0) * self._idf[columns]
-        length = float(np.sqrt((values**2).sum()))
-        return np.asarray(weights[:, columns] @ (values / length if length else values))
-
-    def to_saved(self) -> dict[str, Array]:
-        """Return the runs and their inverse document frequencies."""
-        return {"grams": self._grams, "idf": self._idf}
-
-
-class SummaryVectors:
-    """Mean, spread, extremes, ends and length of a series, standardized.
-
-    Args:
-        mean: of each number, (F,).
-        scale: the standard deviation of each, (F,).
-    """
-
-    def __init__(self, mean: Floats, scale: Floats) -> None:
-        self._mean, self._scale = mean, scale
-
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the summary of the series times weights (M, F): (M,)."""
-        return np.asarray(weights @ ((summary_of(steps) - self._mean) / self._scale))
-
-    def to_saved(self) -> dict[str, Array]:
-        """Return mean and scale."""
-        return {"mean": self._mean, "scale": self._scale}
-
-
-def grams_of(steps: Array) -> Iterator[tuple[int, ...]]:
-    """Yield the runs of one, two and three token numbers.
-
-    Example:
-        >>> list(grams_of(np.array([4, 5])))
-        [(4,), (5,), (4, 5)]
-    """
-    tokens = (steps if steps.ndim == 1 else steps[:, 0]).tolist()
-    for size in (1, 2, 3):
-        for start in range(len(tokens) - size + 1):
-            yield tuple(tokens[start : start + size])
-
-
-def summary_of(rows: Array) -> Floats:
-    """Return mean, spread, extremes, ends and length of a series (T, D) as one vector."""
-    if len(rows) == 0:
-        rows = np.zeros((1, rows.shape[1]))
-    numbers: NDArray[Any] = rows
-    parts = [numbers.mean(0), numbers.std(0), numbers.min(0), numbers.max(0), numbers[0], numbers[-1], [len(numbers)]]
-    return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
 
 
 class LinearRival(Rival):
@@ -263,12 +195,18 @@ class FrequentTags(Rival):
         self._tables, self._scheme = tables, target.scheme
 
     @classmethod
-    def fit(cls, sentences: Iterable[tuple[Sequence[str], Sequence[Any]]], target: TagsTarget) -> Self:
+    def fit(
+        cls,
+        sentences: Iterable[tuple[Sequence[str], Sequence[Any]]],
+        target: TagsTarget,
+        weights: Iterable[float] | None = None,
+    ) -> Self:
         """Return the rival of training sentences.
 
         Args:
             sentences: words and tags of each; read once.
             target: of the network.
+            weights: how often each sentence counts; None for once.
 
         Example:
             >>> labels = [["V", "N"]]
@@ -279,9 +217,9 @@ class FrequentTags(Rival):
         words: defaultdict[str, Counter[Any]] = defaultdict(Counter)
         folded: defaultdict[str, Counter[Any]] = defaultdict(Counter)
         endings: defaultdict[str, Counter[Any]] = defaultdict(Counter)
-        for sentence, tags in sentences:
+        for (sentence, tags), weight in zip(sentences, repeat(1) if weights is None else weights):  # noqa: B905
             for word, tag in zip(sentence, tags, strict=True):
-                words[word][tag] += 1
+                words[word][tag] += weight  # type: ignore[assignment]
         for word, counts in words.items():
             small = word.lower()
             folded[small].update(counts)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rekur.data.ragged import Ragged
 from rekur.errors import InputError
 from rekur.features.base import Features
+from rekur.metrics.stats import bootstrap_interval, score_interval
+from rekur.metrics.table import METRICS
 
 #: the name in messages of an item with this number, from 0
 PlaceOf = Callable[[int], str]
@@ -284,12 +286,35 @@ class Target(ABC):
         return len(records)
 
     @abstractmethod
-    def score(self, records: Records) -> dict[str, float]:
-        """Return the metrics of any choice of records (N, S), repeated ones too."""
+    def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
+        """Return the metrics of any choice of records (N, S), repeated ones too.
+
+        Args:
+            records: of items.
+            weights: how much each record counts, (N,), 0 or more; None for equally much.
+        """
 
     @abstractmethod
     def report(self, records: Records) -> dict[str, Any]:
         """Return all that is told of records, as plain JSON: how many items, :meth:`score`, intervals and tables."""
+
+    def weighted_report(self, records: Records, weights: NDArray[np.float64]) -> dict[str, Any]:
+        """Return :meth:`report` with weighted scores and intervals; its tables count each record once.
+
+        Args:
+            records: of items, (N, S).
+            weights: how much each record counts, (N,), 0 or more.
+        """
+        scores = self.score(records, weights)
+        report = {**self.report(records), **scores, "weighted": True}
+        for name in scores:
+            if report.get(f"{name}_interval") is not None:
+                report[f"{name}_interval"] = self._weighted_interval(name, records, weights)
+        return report
+
+    def _weighted_interval(self, name: str, records: Records, weights: NDArray[np.float64]) -> tuple[float, float]:
+        interval = score_interval if METRICS[name].unit == "points" else bootstrap_interval
+        return interval(lambda rows: self.score(records[rows], weights[rows])[name], len(records))
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -214,9 +214,9 @@ class LabelTarget(Target):
         truth = self.encode_items(labels).astype(np.int64)
         return (flag_records if self.multi_label else class_records)(truth, np.asarray(predictions))
 
-    def score(self, records: Records) -> dict[str, float]:
+    def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
         """Return the metrics of a classifier."""
-        return flag_scores(records) if self.multi_label else class_scores(records, self.size)
+        return flag_scores(records, weights) if self.multi_label else class_scores(records, self.size, weights)
 
     def report(self, records: Records) -> dict[str, Any]:
         """Return the scores of a classifier; see :func:`rekur.metrics.classification_scores` and

@@ -110,9 +110,9 @@ class NextTarget(Target):
         """Return the number of tokens."""
         return int(records[:, 1].sum())
 
-    def score(self, records: Records) -> dict[str, float]:
+    def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
         """Return loss, perplexity, bits per character and per byte, and the share of unknown tokens."""
-        return text_scores(records)
+        return text_scores(records if weights is None else records * weights[:, None])
 
     def report(self, records: Records) -> dict[str, Any]:
         """Return the size of the text and its scores with intervals; see :func:`rekur.metrics.text_report`."""

@@ -130,9 +130,9 @@ class NumberTarget(Target):
         """Return the records (N, 2) of items with these numbers (N,)."""
         return number_records(numbers_of(labels, "labels"), np.asarray(predictions))
 
-    def score(self, records: Records) -> dict[str, float]:
+    def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
         """Return rmse and mae in the unit of the data, and r2."""
-        return number_scores(records)
+        return number_scores(records, weights)
 
     def report(self, records: Records) -> dict[str, Any]:
         """Return the scores of a regressor; see :func:`rekur.metrics.regression_scores`."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, Scheme
@@ -80,9 +81,10 @@ class TagScores(Target):
         """Return the number of items."""
         return int(records[:, SENTENCES].sum())
 
-    def score(self, records: Records) -> dict[str, float]:
+    def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
         """Return the scores of tokens and sentences, and where tags mark spans those of entities."""
-        return tag_scores(records.astype(np.int64), has_spans=self.scheme.has_spans)
+        counts: NDArray[Any] = records.astype(np.int64) if weights is None else records * weights[:, None]
+        return tag_scores(counts, has_spans=self.scheme.has_spans)
 
     def report(self, records: Records) -> dict[str, Any]:
         """Return the scores with their intervals, and those of each name; see :func:`rekur.metrics.tag_report`."""

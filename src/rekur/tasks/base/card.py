@@ -38,6 +38,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "",
         f"## Scores on the {metrics['split']} {counted} ({metrics[counted]:,})",
         "",
+        *(["Items are weighted by `sample_weight`, for this model and the other alike.", ""] * ("weighted" in metrics)),
         *_table(metrics),
         "",
         "## Input",

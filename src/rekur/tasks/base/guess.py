@@ -99,7 +99,7 @@ def guess_of_items(measure: Measure, measured: Measured, train_set: EncodedItems
     by_guess = measure.of_outputs(guessed(valid_set), valid_set, valid_set.rows)
     more_hits, decides = False, target.decides
     if METRICS[decides].larger_is_better:
-        more_hits = target.score(measured.records)[decides] > target.score(by_guess.records)[decides]
+        more_hits = measure.scores(measured, valid_set)[decides] > measure.scores(by_guess, valid_set)[decides]
     training = losses(head.terms(guessed(train_set), train_set.targets_of(train_set.rows)))
     return Guess(
         name=head.guess_name,

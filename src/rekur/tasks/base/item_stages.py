@@ -17,7 +17,7 @@ from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features
-from rekur.runtime.rivals import Rival, rival_records
+from rekur.runtime.rivals import Rival, rival_scores
 from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
@@ -139,14 +139,18 @@ class ItemStages(Stages):
         measured = plan.measured(trained.network)
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)
         guess.check(trained.result, trained.options, reporter)
-        return {"split": "validation", **prepared.target.report(measured.records)}
+        target, weights = prepared.target, valid_set.record_weights(measured.items)
+        if weights is not None:
+            reporter.say("Scores weigh validation items by sample_weight; those of the rival too.")
+            return {"split": "validation", **target.weighted_report(measured.records, weights)}
+        return {"split": "validation", **target.report(measured.records)}
 
     def score_rival(self, prepared: PreparedItems) -> tuple[Rival | None, dict[str, Any]]:
         target, valid_set = prepared.target, prepared.valid
         rival = self._task.make_rival(prepared.examples, prepared.train, target)
         if rival is None:
             return None, {}
-        scores = target.score(rival_records(rival, valid_set, target))
+        scores = rival_scores(rival, valid_set, target)
         return rival, {"name": rival.name, "items": len(valid_set), **scores}
 
 

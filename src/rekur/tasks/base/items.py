@@ -56,8 +56,9 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         Args:
             X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes or words, or an array (N, T[, D]).
             y: one label each; of a tagger a list with a tag for each word.
-            sample_weight: how much each item counts in the loss, (N,), 0 or more; an item of weight 0 is left out.
-                Metrics and the baseline count every other item once.
+            sample_weight: how much each item counts, (N,), 0 or more, or one number for all; an item of weight 0 is
+                left out. It counts in the loss, in the rival's training, and in the scores of both on the validation
+                items, where they are a share of the training items; items of ``X_valid`` count once each.
             X_valid: items to validate on; by default a share of the training items.
             y_valid: their labels.
             start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.

@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from rekur.data import EncodedItems
-from rekur.runtime.rivals import GramVectors, LinearRival, SummaryVectors, Vectors, grams_of, summary_of
+from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors, grams_of, summary_of
+from rekur.runtime.rivals import LinearRival
 from rekur.targets import Target
 
 #: the rival is fitted on at most this number of training items, evenly spread
@@ -27,13 +28,14 @@ _CERTAIN = 50.0
 
 
 def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
-    """Return the linear model of training items.
+    """Return the linear model of training items; weights of items count in all but the frequencies of TF-IDF.
 
     Args:
         train_set: the items, and their targets: class numbers (N,), flags (N, K) or standardized numbers (N,).
         target: the meaning of the network's outputs.
     """
-    rows = train_set.rows[:: max(1, -(-len(train_set) // MOST_ITEMS))]
+    drawn = np.arange(0, len(train_set), max(1, -(-len(train_set) // MOST_ITEMS)))
+    rows, weights_of_rows = train_set.rows[drawn], train_set.record_weights(drawn)
     truth, steps = np.asarray(train_set.targets_of(rows)), train_set.first
     items = (steps[int(row)] for row in rows)
     vectors: Vectors
@@ -43,26 +45,26 @@ def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         vectors, name = GramVectors(_padded(tfidf.vocabulary_), tfidf.idf_), "TF-IDF of 1- to 3-grams"
     else:
         scaler = StandardScaler()
-        table = scaler.fit_transform(np.stack([summary_of(item) for item in items]))
+        table = scaler.fit_transform(np.stack([summary_of(item) for item in items]), sample_weight=weights_of_rows)
         vectors, name = SummaryVectors(scaler.mean_, scaler.scale_), "summary statistics"
     if target.kind == "number":
-        ridge = Ridge(alpha=1.0).fit(table, truth)
+        ridge = Ridge(alpha=1.0).fit(table, truth, weights_of_rows)
         bias = np.atleast_1d(ridge.intercept_)
         return LinearRival(f"{name} + ridge regression", target, vectors, np.atleast_2d(ridge.coef_), bias)
-    weights, bias, classes = _of_labels(table, truth)
+    weights, bias, classes = _of_labels(table, truth, weights_of_rows)
     return LinearRival(f"{name} + logistic regression", target, vectors, weights, bias, classes)
 
 
-def _of_labels(table: Any, truth: NDArray[Any]) -> tuple[Any, Any, Any]:
+def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any, Any, Any]:
     """Return weights (M, F), bias (M,) and the numbers of the classes, which are None for flags."""
     if truth.ndim == 1:
-        model = LogisticRegression(C=10.0, max_iter=2000).fit(table, truth)
+        model = LogisticRegression(C=10.0, max_iter=2000).fit(table, truth, sample_weight)
         return model.coef_, model.intercept_, model.classes_.astype(np.int64)
     weights = np.zeros((truth.shape[1], table.shape[1]))
     bias = np.where(truth.mean(axis=0) > 0.5, _CERTAIN, -_CERTAIN).astype(np.float64)
     for row, flags in enumerate(truth.T):
         if flags.min() < flags.max():  # else all items have the label, or none has
-            single = LogisticRegression(C=10.0, max_iter=2000).fit(table, flags)
+            single = LogisticRegression(C=10.0, max_iter=2000).fit(table, flags, sample_weight)
             weights[row], bias[row] = single.coef_[0], single.intercept_[0]
     return weights, bias, None
 

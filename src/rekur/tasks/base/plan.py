@@ -72,6 +72,11 @@ class Measure:
     head: Head
     target: Target
 
+    def scores(self, measured: Measured, items: EncodedItems) -> dict[str, float]:
+        """Return the metrics of what was measured of items, each with its weight."""
+        weights = items.record_weights(measured.items)
+        return self.target.score(measured.records, *[] if weights is None else [weights])
+
     def of_model(self, model: ItemNetwork, items: EncodedItems, rows: Ints) -> Measured:
         """Return the measures of these rows of items, in this order; outputs live no longer than their block."""
         blocks = outputs_in_blocks(model, items, rows)
@@ -153,7 +158,7 @@ class FitPlan(Stateless):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""
         measured = self.measured(cast(ItemNetwork, model))
-        scores, followed = self.measure.target.score(measured.records), self.measure.target.followed
+        scores, followed = self.measure.scores(measured, self._valid), self.measure.target.followed
         return {"valid_loss": measured.loss, **{f"valid_{name}": scores[name] for name in followed}}
 
     def measured(self, model: ItemNetwork) -> Measured:

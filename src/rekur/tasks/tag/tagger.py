@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 
 from rekur._options import documented
@@ -121,7 +122,9 @@ class Tagger(TagOptions, ItemEstimator):
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival:
         """Return the most frequent tag of each word of the training sentences."""
-        return FrequentTags.fit(((example.item, example.label) for example in examples), cast(TagsTarget, target))
+        sentences = ((example.item, example.label) for example in examples)
+        weights = train_set.record_weights(np.arange(len(train_set)))
+        return FrequentTags.fit(sentences, cast(TagsTarget, target), weights)
 
     def make_monitor(self, target: Target, items: int) -> Monitor:
         """Return the metric that decides for a tagger; of few sentences it says little, and the loss decides."""
