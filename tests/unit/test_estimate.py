@@ -19,9 +19,8 @@ from rekur.nn.stack import detach_state
 from rekur.train import TrainOptions
 from rekur.train import footprint as measured
 from rekur.train.estimate import Estimate, check_weights, describe_estimate, estimate, refuse_what_cannot_fit
-from rekur.train.footprint import Footprint, first_rows, footprint
+from rekur.train.footprint import Footprint, PeakMemory, first_rows, footprint
 from rekur.train.optim import make_optimiser
-from rekur.train.peak import PeakMemory
 from rekur.train.world import World
 
 CPU = torch.device("cpu")

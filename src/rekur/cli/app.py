@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -19,9 +21,8 @@ from rekur.cli import interrupts
 from rekur.cli.failures import FAULT, Failure, Stopped, failure_of
 from rekur.cli.signals import ending_in_good_order, true_code
 from rekur.cli.streams import ReaderGone, give_up
-from rekur.cli.warned import warnings_as_lines
-from rekur.cli.wrong_use import check_words, is_word, refuse_dash
-from rekur.errors import did_you_mean
+from rekur.cli.wrong_use import CheckedGroup
+from rekur.errors import DataWarning, did_you_mean
 
 #: every command and the module that holds it; a module is imported when its command is asked for
 COMMANDS = {
@@ -44,8 +45,10 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(CheckedGroup):
     """A group whose commands are imported one by one, and which suggests the nearest name."""
+
+    names = COMMANDS
 
     def make_context(self, *words: Any, **more: Any) -> click.Context:
         try:
@@ -72,17 +75,9 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and is_word(args[0]) and args[0] not in COMMANDS:
-            refuse_dash(ctx, args[0])
-            hint = did_you_mean(args[0], COMMANDS) or f"The commands are {', '.join(COMMANDS)}."
-            raise click.UsageError(f"command: got '{args[0]}'; expected one of rekur's commands. {hint}", ctx)
-        name, command, words = super().resolve_command(ctx, args)
-        if name is not None and command is not None:
-            check_words(ctx, name, command, words)
-        return name, command, words
+    def unknown(self, ctx: click.Context, word: str) -> str:
+        hint = did_you_mean(word, COMMANDS) or f"The commands are {', '.join(COMMANDS)}."
+        return f"command: got '{word}'; expected one of rekur's commands. {hint}"
 
 
 @click.command(cls=_Commands, name="rekur", no_args_is_help=True)
@@ -137,3 +132,29 @@ def _tell(failure: Failure, *, as_json: bool) -> None:
         sys.stdout.flush()
     except OSError:  # it is told above, and standard output may be what failed
         give_up()
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Show what readers of data warn of as lines for a person; other warnings stay as they are."""
+    shown: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        others = warnings.showwarning
+
+        def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            text = str(message)
+            if not issubclass(category, DataWarning):
+                others(message, category, *rest, **more)
+            elif text not in shown and not _is_told_elsewhere():
+                shown.add(text)
+                click.echo(f"warning: {text}", err=True)
+
+        warnings.showwarning = show
+        yield
+
+
+def _is_told_elsewhere() -> bool:
+    """Return whether this is one of several processes that train together, and not the first."""
+    world = sys.modules.get("rekur.train.world")  # imported by what trains
+    return world is not None and world.current().rank > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def command(
         data, _ = data_for(saved, files, columns, reading, given, need_label=False)
     elif columns or reading or document:
         raise InputError("FILE: got none; expected one, as it was said how to read it. Name the file.")
-    subject = subject_of(model, data, items, load_trained=_load_trained)
+    subject = subject_of(model, data, items, load_trained=lambda folder: import_module("rekur.tasks").load(folder))
     checks = [replace(one, tolerance=tolerance) if tolerance and one.tolerance else one for one in CHECKS]
     found = list(check_bundle(subject, checks))
     failed = [finding.name for finding in found if finding.holds is False]
@@ -71,13 +72,6 @@ def command(
         show.table(f"{bundle} on {len(subject.sequences)} sequences", *_rows(found))
         click.echo(f"{len(failed)} of these do not hold: {', '.join(failed)}." if failed else "All of these hold.")
     click.get_current_context().exit(1 if failed else 0)
-
-
-def _load_trained(folder: Path) -> Any:
-    """Return the trained model of a bundle in PyTorch, which is imported only then."""
-    from rekur.tasks import load
-
-    return load(folder)
 
 
 def _rows(found: list[Any]) -> show.Rows:

@@ -29,7 +29,7 @@ from rekur.cli.options import (
 )
 from rekur.cli.prepare import need_columns
 from rekur.cli.request import Request
-from rekur.cli.wrong_use import check_words, is_word, refuse_dash
+from rekur.cli.wrong_use import CheckedGroup
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.tasks.catalog import CATALOG, Row
 
@@ -150,24 +150,18 @@ class TaskCommand(click.Command):
                     formatter.write_dl(rows)
 
 
-class CatalogGroup(click.Group):
+class CatalogGroup(CheckedGroup):
     """A group with a command for each row of the catalog, which is made when it is asked for."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of a task; the error names the tasks."""
-        if is_word(args[0]) and args[0] not in CATALOG:
-            refuse_dash(ctx, args[0])
-            names = self.list_commands(ctx)
-            fix = did_you_mean(args[0], names)
-            if not fix and _looks_like_file(args[0]):
-                fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {args[0]} …"
-            raise click.UsageError(describe("TASK", args[0], f"one of {', '.join(names)}", fix), ctx)
-        name, command, words = super().resolve_command(ctx, args)
-        if name is not None and command is not None:
-            check_words(ctx, name, command, words)
-        return name, command, words
+    names = CATALOG
+
+    def unknown(self, ctx: click.Context, word: str) -> str:
+        """Return the message for a word that is no task; it names the tasks."""
+        names = self.list_commands(ctx)
+        fix = did_you_mean(word, names)
+        if not fix and (word == "-" or any(mark in word for mark in "./*?") or os.path.exists(word)):
+            fix = f"What is to be learned comes first: {ctx.command_path} {names[0]} {word} …"
+        return describe("TASK", word, f"one of {', '.join(names)}", fix)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names of the tasks, whose options are not imported."""
@@ -189,10 +183,6 @@ class CatalogGroup(click.Group):
     def make(self, row: Row) -> TaskCommand:
         """Return the command of a row."""
         raise NotImplementedError
-
-
-def _looks_like_file(word: str) -> bool:
-    return word == "-" or any(mark in word for mark in "./*?") or os.path.exists(word)
 
 
 def task_command(

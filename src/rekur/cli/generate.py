@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from rekur.cli import show, streams
-from rekur.cli.language import load_language
 from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, NUMBER, WHOLE, with_options
+from rekur.cli.saved import load_language
 from rekur.cli.texts import read_whole, warn_of_files
 
 #: what stands between samples

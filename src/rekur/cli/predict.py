@@ -13,9 +13,8 @@ import click
 
 from rekur._tokenizer import USUAL_CUT, Passage, tokenize
 from rekur.cli import show, streams
-from rekur.cli.arriving import chunks
 from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
-from rekur.cli.texts import warn_of_files
+from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
 
 #: items that are read, predicted and written together
@@ -61,7 +60,7 @@ def command(
     if items and (names := [*columns, *reading]):
         option = f"--{names[0].replace('_', '-')}"
         raise InputError(f"{option}: got it with --item; expected FILE, which it is about. Leave one of them out.")
-    from rekur.cli.language import refuse_language
+    from rekur.cli.saved import refuse_language
     from rekur.runtime import load
 
     task: Any = load(bundle)

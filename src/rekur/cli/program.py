@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from rekur.cli.options import BUNDLE, JSON, with_options
 from rekur.program import Cost, Program, costs
 from rekur.runtime import read_bundle
 
+_COUNTS = ("multiply_adds", "weight_bytes", "state_bytes")
 _INNER = ("cell", "function", "orders", "column", "steps", "reverse")
 
 
@@ -41,13 +41,11 @@ def command(bundle: Path, as_json: bool) -> None:
             ", ".join(cost.op.reads),
             cost.op.writes,
             cost.op.size,
-            f"{cost.multiply_adds:,}",
-            f"{cost.weight_bytes:,}",
-            f"{cost.state_bytes:,}",
+            *(f"{count:,}" for count in _totals(cost).values()),
         ]
         for cost in op_costs
     ]
-    whole = [f"{total:,}" for total in _totals(op_costs).values()]
+    whole = [f"{total:,}" for total in _totals(*op_costs).values()]
     head = ("part", "op", "reads", "writes", "size", "mul-adds", "read", "kept")
     show.table(_title(program), head, [*rows, ["", "all", "", "", "", *whole]])
 
@@ -68,25 +66,12 @@ def _name(cost: Cost) -> str:
     return " ".join([cost.op.kind, *(str(value) for value in inner)])
 
 
-def _totals(costs: list[Cost]) -> Mapping[str, int]:
-    return {
-        "multiply_adds": sum(cost.multiply_adds for cost in costs),
-        "weight_bytes": sum(cost.weight_bytes for cost in costs),
-        "state_bytes": sum(cost.state_bytes for cost in costs),
-    }
+def _totals(*costs: Cost) -> dict[str, int]:
+    return {name: sum(getattr(cost, name) for cost in costs) for name in _COUNTS}
 
 
 def _as_json(program: Program, costs: list[Cost]) -> dict[str, Any]:
-    ops = [
-        {
-            "part": cost.part,
-            **cost.op.to_json(),
-            "multiply_adds": cost.multiply_adds,
-            "weight_bytes": cost.weight_bytes,
-            "state_bytes": cost.state_bytes,
-        }
-        for cost in costs
-    ]
+    ops = [{"part": cost.part, **cost.op.to_json(), **_totals(cost)} for cost in costs]
     state = {slot.name: slot.to_json() for slot in program.state}
     return {
         "task": program.task,
@@ -96,7 +81,7 @@ def _as_json(program: Program, costs: list[Cost]) -> dict[str, Any]:
         "output_size": program.output_size,
         "per_step": program.per_step,
         "delay": program.delay,
-        **_totals(costs),
+        **_totals(*costs),
         "ops": ops,
         "state": state,
     }

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from rekur import _check
-from rekur.cli import run_options, training, unfinished
+from rekur.cli import training, unfinished
 from rekur.cli.copies import kept_copies
 from rekur.cli.options import JSON, with_options
 from rekur.cli.prepare import open_files
+from rekur.cli.request import check_names
 
 
 @click.command("resume")
@@ -31,7 +32,7 @@ def command(folder: Path, accept_changed_data: bool, quiet: bool, as_json: bool)
     """
     request = unfinished.read_request(folder)
     run = folder / unfinished.CHECKPOINTS / unfinished.RUN
-    run_options.check_names(request, run)
+    check_names(request, run)
     data = open_files(request)
     _check.need("torch", "train", "rekur resume")
     if accept_changed_data and request.chosen is not None:

@@ -11,10 +11,9 @@ import click
 from click.core import ParameterSource
 
 from rekur.cli import show
-from rekur.cli.arriving import chunks
-from rekur.cli.language import load_language
 from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, with_options
-from rekur.cli.texts import read_files, read_lines, warn_of_files
+from rekur.cli.saved import load_language
+from rekur.cli.texts import chunks, read_files, read_lines, warn_of_files
 from rekur.data.inputs import is_stream, name_of
 from rekur.errors import InputError, describe
 

@@ -40,7 +40,7 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
     tail -f sensor.log | rekur stream runs/wear --json
     """
-    from rekur.cli.language import refuse_language
+    from rekur.cli.saved import refuse_language
     from rekur.runtime import load
 
     task: Any = load(bundle)
@@ -48,63 +48,44 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     is_typed = task.features_.kind == "text" or getattr(task.features_, "cut", None) is not None
     if by == "char" and not is_typed:
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
-    session, tell = task.stream(), _teller(task.target_, as_json)
+    session, has_pieces = task.stream(), task.target_.per_step
+
+    def end() -> None:
+        if has_pieces and session.steps:
+            _tell_pieces(session, None, session.finish(), as_json)
+
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
     for number, line in enumerate(sys.stdin.buffer, start=1):
         raw = _decoded(line, number).rstrip("\r\n")
         if not raw.strip():
-            tell.end(session)
+            end()
             session.reset()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
         try:
             for event in _events(task.features_, raw, by):
-                tell.update(session, event)
+                (_tell_pieces if has_pieces else _tell_prediction)(session, event, session.push(event), as_json)
         except InputError as error:
             raise InputError(f"standard input, line {number}: {error}") from None
-    tell.end(session)
+    end()
 
 
-class _OnePrediction:
-    """Prints the prediction so far after each event."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-
-    def update(self, session: Any, event: Any) -> None:
-        row = as_row(session.push(event).prediction)
-        told = {"event": event, "steps": session.steps, **row} if self._as_json else _line(event, row)
-        _tell(told, self._as_json)
-
-    def end(self, session: Any) -> None:
-        """Print nothing: the last prediction was that of the whole."""
+def _tell_prediction(session: Any, event: Any, update: Any, as_json: bool) -> None:
+    """Print the prediction so far."""
+    row = as_row(update.prediction)
+    _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
 
 
-class _Pieces:
-    """Prints the final and the tentative pieces of a prediction after each event, and the rest at the end."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-
-    def update(self, session: Any, event: Any) -> None:
-        self._print({"event": event}, session, session.push(event))
-
-    def end(self, session: Any) -> None:
-        if session.steps:
-            self._print({}, session, session.finish(), finished=True)
-
-    def _print(self, first: dict[str, Any], session: Any, update: Any, **more: Any) -> None:
-        row = {**first, "steps": session.steps, "final": update.final, "tentative": update.tentative, **more}
-        if self._as_json:
-            show.as_json_line(row)
-            return
-        parts = [f"{name}: {json.dumps(row[name], ensure_ascii=False)}" for name in ("final", "tentative") if row[name]]
-        _tell("\t".join([_words(first["event"]) if first else "end", *parts]), self._as_json)
-
-
-def _teller(target: Any, as_json: bool) -> _OnePrediction | _Pieces:
-    return _Pieces(as_json) if target.per_step else _OnePrediction(as_json)
+def _tell_pieces(session: Any, event: Any, update: Any, as_json: bool) -> None:
+    """Print the final and the tentative piece of a prediction; without an event the rest of it."""
+    pieces = {"final": update.final, "tentative": update.tentative}
+    if as_json:
+        first, last = ({}, {"finished": True}) if event is None else ({"event": event}, {})
+        show.as_json_line({**first, "steps": session.steps, **pieces, **last})
+        return
+    parts = [f"{name}: {json.dumps(piece, ensure_ascii=False)}" for name, piece in pieces.items() if piece]
+    _tell("\t".join(["end" if event is None else _words(event), *parts]), as_json)
 
 
 def _decoded(line: bytes, number: int) -> str:

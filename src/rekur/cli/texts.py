@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import queue
 import shlex
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rekur.data import files
 from rekur.data.inputs import Input, Location, is_stream, name_of, open_input
@@ -100,3 +104,49 @@ def measure(file: Input, encoding: str | None = None) -> dict[str, int]:
         "words_between_spaces": words.total(),
         "different_words": len(words),
     }
+
+
+Item = TypeVar("Item")
+
+
+def chunks(items: Iterator[Item], size: int, *, arriving: bool) -> Iterator[list[Item]]:
+    """Yield the items in lists of ``size``; of items that still arrive, lists of those that are there.
+
+    Args:
+        items: what to read.
+        size: the most items of a list.
+        arriving: reading may have to wait; it is done on a thread of its own, a little ahead.
+    """
+    if arriving:
+        yield from _arrived(items, size)
+        return
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def _arrived(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    ready: queue.Queue[Any] = queue.Queue(maxsize=size)
+    end = object()
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for item in items:
+                ready.put(item)
+        except BaseException as error:  # it is raised where the items are used
+            failures.append(error)
+        ready.put(end)
+
+    threading.Thread(target=read, daemon=True).start()
+    more = True
+    while more:
+        chunk = [ready.get()]
+        while chunk[-1] is not end and len(chunk) < size and not ready.empty():
+            chunk.append(ready.get())
+        if chunk[-1] is end:
+            chunk.pop()
+            more = False
+        if chunk:
+            yield chunk
+    if failures:
+        raise failures[0]

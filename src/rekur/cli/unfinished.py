@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur._version import __version__
-from rekur.cli.request import Request
-from rekur.cli.run_options import check_kinds
+from rekur.cli.request import Request, check_kinds
 from rekur.errors import CheckpointError, InputError, SaveError, describe, did_you_mean
 from rekur.train.checkpoint_files import STATE, checkpoints_in, remove
 

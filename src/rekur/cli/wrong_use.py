@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,31 @@ def check_words(parent: click.Context, name: str, command: click.Command, words:
         raise click.UsageError(_superfluous(context, rest[0], words), context)
 
 
-def is_word(text: str) -> bool:
-    """Return whether a word is no option; a hyphen alone names standard input."""
-    return text == "-" or not text.startswith("-")
+class CheckedGroup(click.Group):
+    """A group that checks the words of its commands, and names them where it does not know one.
+
+    Attributes:
+        names: of its commands.
+    """
+
+    names: Collection[str]
+
+    def unknown(self, ctx: click.Context, word: str) -> str:
+        """Return the message for a word that is no command."""
+        raise NotImplementedError
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the command and its words."""
+        # a hyphen alone names standard input, and is no option
+        if args and (args[0] == "-" or not args[0].startswith("-")) and args[0] not in self.names:
+            refuse_dash(ctx, args[0])
+            raise click.UsageError(self.unknown(ctx, args[0]), ctx)
+        name, command, words = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            check_words(ctx, name, command, words)
+        return name, command, words
 
 
 def refuse_dash(context: click.Context, word: str) -> None:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from rekur.runtime.bundle import Bundle, read_bundle
     from rekur.runtime.compare import ScoreLoss, score_loss
     from rekur.runtime.generation import GenerationMixin, documents
+    from rekur.runtime.live_program import ProgramSteps
     from rekur.runtime.model import Model, load, model_of
     from rekur.runtime.prediction import PredictionMixin
     from rekur.runtime.quantise import write_quantised
     from rekur.runtime.save import check_writable, write_bundle
     from rekur.runtime.session import Session, StepModel, Update
-    from rekur.runtime.text_steps import ProgramSteps
 
 __all__ = [
     "Bundle",
@@ -49,6 +49,6 @@ __getattr__, __dir__ = lazily(
         "quantise": "write_quantised",
         "save": "check_writable write_bundle",
         "session": "Session StepModel Update",
-        "text_steps": "ProgramSteps",
+        "live_program": "ProgramSteps",
     },
 )

@@ -145,7 +145,7 @@ class Model(PredictionMixin, GenerationMixin):
     # ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def nats_of_tokens(self, ids: NDArray[Any], starts: NDArray[np.int64], *, reset: bool) -> NDArray[np.float32]:
-        from rekur.runtime.text_steps import nats
+        from rekur.runtime.live_program import nats
 
         self._need_next()
         return nats(self.engine, ids, starts, reset=reset)
@@ -156,7 +156,7 @@ class Model(PredictionMixin, GenerationMixin):
         Raises:
             InputError: the model does not predict the next token.
         """
-        from rekur.runtime.text_steps import ProgramSteps
+        from rekur.runtime.live_program import ProgramSteps
 
         self._need_next()
         return ProgramSteps(self.engine)

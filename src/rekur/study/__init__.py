@@ -3,7 +3,6 @@
 from rekur.study.ray_search import Cluster
 from rekur.study.report import model_plots, write_report
 from rekur.study.run_search import search
-from rekur.study.search_result import SearchResult
-from rekur.study.trials import Trial
+from rekur.study.trials import SearchResult, Trial
 
 __all__ = ["Cluster", "SearchResult", "Trial", "model_plots", "search", "write_report"]

@@ -18,10 +18,9 @@ from rekur.study.objective import Setting, make_task, run_trial
 from rekur.study.ray_search import Cluster, run_on_cluster
 from rekur.study.report import check_report
 from rekur.study.search_report import REPORT, write_search_report
-from rekur.study.search_result import SearchResult
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
-from rekur.study.trials import CSV, best_first, check_csv, write_csv
+from rekur.study.trials import CSV, SearchResult, best_first, check_csv, write_csv
 from rekur.tasks import TASKS, load
 from rekur.tasks.base.driver import fit_rival
 from rekur.tasks.catalog import CATALOG

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from rekur._clock import duration
 from rekur.study.figures import ACCENT, COLOURS, INK, new_figure
 from rekur.study.report import write_report
-from rekur.study.search_result import SearchResult
 from rekur.study.space import Choices, Range
-from rekur.study.trials import Trial, best_first, shown
+from rekur.study.trials import SearchResult, Trial, best_first, shown
 
 #: the page, in the folder of the search
 REPORT = "search.html"

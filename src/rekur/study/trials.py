@@ -1,4 +1,4 @@
-"""The trials of a search: as records, as text, and as a table in a file."""
+"""The trials of a search and its result: as records, as text, and as a table in a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from rekur._files import write_file
 from rekur._paths import check_file
+from rekur.study.space import Space
 
 #: the table, in the folder of a search
 CSV = "trials.csv"
@@ -107,3 +108,33 @@ def check_csv(path: Path) -> None:
 
 def _is_csv(head: bytes) -> bool:
     return head.startswith(",".join(_HEAD).encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """The result of a search.
+
+    Attributes:
+        trials: all trials, in order.
+        best: the best finished trial; None if none has finished.
+        monitor: the compared score.
+        larger_is_better: whether larger scores are better.
+        importance: share of the scores' variance that each option explains; empty for few trials.
+        ended: ``finished``, ``time limit``, ``interrupted`` or ``every combination was tried``.
+        folder: the folder of the search; the best model is in its subfolder ``best``.
+        space: the searched options.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    monitor: str
+    larger_is_better: bool
+    importance: dict[str, float]
+    ended: str
+    folder: Path
+    space: Space
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of the best model."""
+        return self.folder / "best"
