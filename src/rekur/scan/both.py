@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from rekur.scan import native
-from rekur.scan.bptt import Prepared, Unchanged, backward, backward_inputs, no_view
+from rekur.scan.bptt import directions
 from rekur.scan.check import check_input, check_lengths, check_state
 from rekur.scan.choose import choose
-from rekur.scan.jobs import run_beside
 from rekur.scan.layout import BATCH_FIRST, Layout
-from rekur.scan.operands import Family, Operands, Results
 from rekur.scan.plan import Plan, ragged_plan, whole_plan
 from rekur.scan.precision import full_precision, to_weights
 from rekur.scan.run import as_state, prepare_cell, scan
@@ -72,7 +70,7 @@ def scan_both(
                 prepare_cell(cell, "native", inputs, start) for cell, start in zip(cells, states_before, strict=True)
             ]
         if all(plain(operands) for _, operands in prepared):
-            (y, h), (y_back, h_back) = _run(prepared, inputs, plans, layout)
+            (y, h), (y_back, h_back) = directions(prepared, inputs, plans, layout)
             return (y, as_state(h, states_before[0])), (y_back, as_state(h_back, states_before[1]))
     how: Any = {"lengths": lengths, "path": path, "layout": layout}
     return scan(cells[0], x, states[0], **how), scan(cells[1], x, states[1], reverse=True, **how)
@@ -98,59 +96,3 @@ def _plans(cells: tuple[Any, Any], x: Tensor, lengths: Tensor | None, path: str)
         return whole_plan(x.shape[0], x.shape[1]), whole_plan(x.shape[0], x.shape[1], reverse=True)
     ahead = ragged_plan(lengths, x.shape[1], x.device)
     return ahead, ragged_plan(lengths, x.shape[1], x.device, reverse=True)
-
-
-def _run(prepared: list[Prepared], x: Tensor, plans: tuple[Plan, Plan], layout: Layout) -> list[tuple[Tensor, State]]:
-    """Return for each direction its outputs, and the state after the last step that it read."""
-    families = tuple(family for family, _ in prepared)
-    tensors = [t for _, operands in prepared for t in (x, *operands)]
-    with full_precision(x):
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-            results = list(_Both.apply(families, plans, layout, *tensors))  # type: ignore[no-untyped-call]
-        else:
-            with torch.no_grad():
-                both = _evaluate(families, plans, tensors, keep=False)
-                results = [no_view(t) for each in both for t in layout.arrange(each.tensors)]
-    (y, *states), (y_back, *states_back) = _halves(results)
-    return [(y, tuple(states)), (y_back, tuple(states_back))]
-
-
-def _evaluate(
-    families: tuple[Family, ...], plans: tuple[Plan, Plan], tensors: Sequence[Any], *, keep: bool
-) -> tuple[Results, ...]:
-    works = []
-    for family, plan, (x, *operands) in zip(families, plans, _halves(tensors), strict=True):
-        works.append(family.evaluate(plan, x, Operands(*operands), keep=keep))
-    return run_beside(*works)
-
-
-def _halves(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-    return values[: len(values) // 2], values[len(values) // 2 :]
-
-
-class _Both(torch.autograd.Function):
-    """(x, operands) of each direction -> (y, h) or (y, h, cells) of each."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, families: tuple[Family, ...], plans: tuple[Plan, Plan], layout: Layout, *tensors: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        both = _evaluate(families, plans, tensors, keep=True)
-        arranged = [[no_view(t) for t in layout.arrange(each.tensors)] for each in both]
-        ctx.families, ctx.plans, ctx.layout = families, plans, layout
-        ctx.outputs = [Unchanged(outputs) for outputs, *_ in arranged]
-        halves = zip(_halves(tensors), both, strict=True)
-        saved = [(*half, each.tensors[0], *each.saved) for half, each in halves]
-        ctx.save_for_backward(*saved[0], *saved[1])
-        ctx.set_materialize_grads(False)
-        return tuple(t for each in arranged for t in each)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # read once: activation checkpointing allows a single read
-        directions = map(backward_inputs, _halves(saved), _halves(ctx.needs_input_grad[3:]))
-        restored = map(ctx.layout.restore, _halves(grads))
-        with full_precision(saved[0]):
-            works = map(backward, ctx.families, ctx.plans, directions, restored, ctx.outputs)
-            ahead, back = run_beside(*works)
-        return None, None, None, *ahead, *back

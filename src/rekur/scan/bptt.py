@@ -19,10 +19,10 @@ from torch import Tensor
 from rekur.scan.differentiable import gradients_again
 from rekur.scan.elman import ElmanFamily
 from rekur.scan.gru import GRUFamily, GRUResetBeforeFamily
-from rekur.scan.jobs import Work, run
+from rekur.scan.jobs import Work, run_all
 from rekur.scan.layout import BATCH_FIRST, Layout
 from rekur.scan.lstm import LSTMFamily
-from rekur.scan.operands import BackwardInputs, Family, Operands
+from rekur.scan.operands import BackwardInputs, Family, Operands, Results
 from rekur.scan.plan import Plan
 from rekur.scan.precision import full_precision
 from rekur.scan.watch import seen_gradients
@@ -43,17 +43,39 @@ def bptt(prepared: Prepared, x: Tensor, plan: Plan, layout: Layout = BATCH_FIRST
     Returns:
         outputs (B, T, P), zero beyond each row's length, and the state after each row's last step, none of them views.
     """
-    family, operands = prepared
+    (result,) = directions([prepared], x.to(prepared[1].w_h.dtype), (plan,), layout)
+    return result
+
+
+def directions(
+    prepared: Sequence[Prepared], x: Tensor, plans: Sequence[Plan], layout: Layout
+) -> list[tuple[Tensor, State]]:
+    """Run a cell, or two of one kind in parallel, each by its plan; return what :func:`bptt` returns of each."""
+    families = tuple(family for family, _ in prepared)
+    tensors = [t for _, operands in prepared for t in (x, *operands)]
     with full_precision(x):
-        inputs = x.to(operands.w_h.dtype)
-        tensors = (inputs, *operands)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-            y, *states = _Bptt.apply(family, plan, layout, *tensors)  # type: ignore[no-untyped-call]
+            results = _Directions.apply(families, plans, layout, *tensors)  # type: ignore[no-untyped-call]
         else:
             with torch.no_grad():
-                results, _ = run(family.evaluate(plan, inputs, operands, keep=False))
-                y, *states = map(no_view, layout.arrange(results))
-    return y, tuple(states)
+                evaluated = _evaluate(families, plans, tensors, keep=False)
+                results = [no_view(t) for each in evaluated for t in layout.arrange(each.tensors)]
+    return [(y, tuple(states)) for y, *states in _parts(results, len(families))]
+
+
+def _evaluate(
+    families: Sequence[Family], plans: Sequence[Plan], tensors: Sequence[Any], *, keep: bool
+) -> list[Results]:
+    inputs = zip(families, plans, _parts(tensors, len(families)), strict=True)
+    return run_all(
+        [family.evaluate(plan, x, Operands(*operands), keep=keep) for family, plan, (x, *operands) in inputs]
+    )
+
+
+def _parts(values: Sequence[Any], count: int) -> list[Sequence[Any]]:
+    """Return ``count`` parts of equal length."""
+    size = len(values) // count
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def prepare(
@@ -133,27 +155,31 @@ def _output_gate_first(weight: Tensor) -> Tensor:
     return torch.cat([o, i, f, g])
 
 
-class _Bptt(torch.autograd.Function):
-    """(x, operands) -> (y, h) or (y, h, c)."""
+class _Directions(torch.autograd.Function):
+    """(x, operands) of each direction -> (y, h) or (y, h, c) of each."""
 
     @staticmethod
     def forward(
-        ctx: Any, family: Family, plan: Plan, layout: Layout, x: Tensor, *tensors: Tensor | None
+        ctx: Any, families: Sequence[Family], plans: Sequence[Plan], layout: Layout, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
-        results, saved = run(family.evaluate(plan, x, Operands(*tensors), keep=True))  # type: ignore[arg-type]
-        arranged = [no_view(t) for t in layout.arrange(results)]
-        ctx.family, ctx.plan, ctx.layout, ctx.outputs = family, plan, layout, Unchanged(arranged[0])
-        ctx.save_for_backward(x, *tensors, results[0], *saved)
+        evaluated = _evaluate(families, plans, tensors, keep=True)
+        arranged = [[no_view(t) for t in layout.arrange(each.tensors)] for each in evaluated]
+        ctx.families, ctx.plans, ctx.layout = families, plans, layout
+        ctx.outputs = [Unchanged(outputs) for outputs, *_ in arranged]
+        pairs = zip(_parts(tensors, len(families)), evaluated, strict=True)
+        ctx.save_for_backward(*(t for part, each in pairs for t in (*part, each.tensors[0], *each.saved)))
         ctx.set_materialize_grads(False)
-        return tuple(arranged)
+        return tuple(t for each in arranged for t in each)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # read once: activation checkpointing allows a single read
+        count = len(ctx.families)
+        inputs = map(backward_inputs, _parts(saved, count), _parts(ctx.needs_input_grad[3:], count))
+        restored = map(ctx.layout.restore, _parts(grads, count))
         with full_precision(saved[0]):
-            inputs = backward_inputs(saved, ctx.needs_input_grad[3:])
-            work = backward(ctx.family, ctx.plan, inputs, ctx.layout.restore(grads), ctx.outputs)
-            return None, None, None, *run(work)
+            gradients = run_all([*map(backward, ctx.families, ctx.plans, inputs, restored, ctx.outputs)])
+        return None, None, None, *(gradient for each in gradients for gradient in each)
 
 
 def no_view(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ A work yields each job that it needs done, and finally returns its result.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -13,7 +13,6 @@ import torch
 from rekur._kernels import kernels
 
 R = TypeVar("R")
-S = TypeVar("S")
 #: work that gives an R
 Work = Generator[Any, None, R]
 
@@ -34,14 +33,17 @@ def run(work: Work[R]) -> R:
         kernels.run(job, torch.get_num_threads())
 
 
-def run_beside(left: Work[R], right: Work[S]) -> tuple[R, S]:
-    """Return the results of two works; if both yield a job, their first jobs run in parallel."""
+def run_all(works: Sequence[Work[R]]) -> list[R]:
+    """Return the results of one work, or of two; if both yield a job, their first jobs run in parallel."""
+    if len(works) == 1:
+        return [run(works[0])]
+    left, right = works
     (job, first), (other, second) = _begin(left), _begin(right)
     if job is not None and other is not None:
         kernels.run_beside(job, other, torch.get_num_threads())
     elif job is not None or other is not None:
         kernels.run(other if job is None else job, torch.get_num_threads())
-    return (run(left) if first is None else first[0]), (run(right) if second is None else second[0])
+    return [run(left) if first is None else first[0], run(right) if second is None else second[0]]
 
 
 def _begin(work: Work[R]) -> tuple[Any, tuple[R] | None]:

@@ -53,15 +53,11 @@ def linear_scan(cell: Any, x: Tensor, state: State, plan: Plan, method: str) -> 
     with full_precision(x):
         a, b = cell.linear_form(projected)
         h0 = plan.take_rows(state[0])
-        a, b, h0 = _one_dtype(a.expand_as(b), b, h0)
+        dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
+        a, b, h0 = a.expand_as(b).to(dtype), b.to(dtype), h0.to(dtype)
         h = _recurrence(plan, a, b, h0, method) if method == "sequential" else _scan_padded(plan, a, b, h0, method)
         y = plan.unpack(cell.readout(h, projected))
         return plan.restore(y), (plan.put_rows(state[0].to(h.dtype), plan.at_last(h)),)
-
-
-def _one_dtype(a: Tensor, b: Tensor, h0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h0.dtype)
-    return a.to(dtype), b.to(dtype), h0.to(dtype)
 
 
 def _scan_padded(plan: Plan, a: Tensor, b: Tensor, h0: Tensor, method: str) -> Tensor:

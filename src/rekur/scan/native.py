@@ -85,7 +85,7 @@ class NativeLayer:
             gradients["mask"] = torch.zeros_like(cast(Tensor, operands.mask), memory_format=torch.contiguous_format)
         values = self._arguments(plan, x, operands, inputs.y)
         values |= {"d_y": None if d_y is None else strided(d_y), "d_last": whole(d_h)}
-        values |= {_GRADIENTS[name]: tensor for name, tensor in gradients.items()}
+        values |= {f"d_{_KERNEL_NAMES.get(name, name)}": tensor for name, tensor in gradients.items()}
         yield kernel("backward", x)(values | _saved_by_name(inputs.saved))
         return [gradients.get(name) for name in ("x", *Operands._fields)]
 
@@ -115,17 +115,8 @@ class NativeLayer:
         return gated_step(self.kind, operands, projected, h, seen, c)
 
 
-#: x or an operand -> the kernels' name of its gradient
-_GRADIENTS = {
-    "x": "d_x",
-    "w_x": "d_weight_x",
-    "w_h": "d_weight",
-    "bias": "d_bias",
-    "bias_h": "d_bias_h",
-    "h0": "d_h0",
-    "c0": "d_c0",
-    "mask": "d_mask",
-}
+#: operands that have another name in the kernels
+_KERNEL_NAMES = {"w_x": "weight_x", "w_h": "weight"}
 
 
 def _states(operands: Operands) -> list[Tensor]:

@@ -26,6 +26,9 @@ State = tuple[Tensor, ...]
 #: equations -> number of gates of the input product, and of blocks saved for backward
 _GATES = {"tanh": (1, 1), "relu": (1, 1), "lstm": (4, 4), "gru": (3, 4), "gru_reset_before": (3, 3)}
 
+#: operands that have the same name in the kernels
+_SAME_NAMES = ("peepholes", "gain_x", "gain_h", "gain_c", "bias_c", "stay_h", "stay_c", "h0", "mask", "c0")
+
 
 class Nest(NamedTuple):
     """A cell and the wrappers around it, from the inside out; None for a missing wrapper."""
@@ -216,18 +219,9 @@ class NativeVariant(Packed):
     def _from_sums(self, operands: Operands, sums: Tensor, size: int) -> dict[str, Tensor]:
         """Return the gradients of the present operands that the kernels summed over all steps."""
         width = operands.w_x.shape[0]
-        gain_x, gain_h, b_norm, b_hn, gain_c, bias_c, peepholes = torch.split(
-            sums, [width, width, width, size, size, size, 3 * size]
-        )
-        gradients = {
-            "gain_x": gain_x,
-            "gain_h": gain_h,
-            "b_norm": b_norm,
-            "b_hn": b_hn,
-            "gain_c": gain_c,
-            "bias_c": bias_c,
-            "peepholes": peepholes.view(3, size),
-        }
+        sizes = {"gain_x": width, "gain_h": width, "b_norm": width, "b_hn": size, "gain_c": size, "bias_c": size}
+        parts = torch.split(sums, [*sizes.values(), 3 * size])
+        gradients = {**dict(zip(sizes, parts, strict=False)), "peepholes": parts[-1].view(3, size)}
         return {name: value for name, value in gradients.items() if getattr(operands, name) is not None}
 
     def _arguments(self, plan: Plan, operands: Operands, size: int, **more: Any) -> dict[str, Any]:
@@ -237,17 +231,8 @@ class NativeVariant(Packed):
             "weight": operands.w_h,
             "projection": operands.w_hr,
             "bias_m": operands.b_hn,
-            "peepholes": operands.peepholes,
-            "gain_x": operands.gain_x,
-            "gain_h": operands.gain_h,
             "bias_x": operands.b_norm,
-            "gain_c": operands.gain_c,
-            "bias_c": operands.bias_c,
-            "stay_h": operands.stay_h,
-            "stay_c": operands.stay_c,
-            "h0": operands.h0,
-            "mask": operands.mask,
-            "c0": operands.c0,
+            **{name: getattr(operands, name) for name in _SAME_NAMES},
         }
         return {
             "equations": self.equations,

@@ -5,7 +5,7 @@ Axes: B batch, R non-empty rows, N real steps of the batch, D input features, H 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -58,22 +58,18 @@ class Operands(NamedTuple):
 
     def rows(self, plan: Plan) -> Operands:
         """Return the operands with states and mask of the non-empty rows (R, …), and packed stay masks (N, …)."""
-        return self._replace(
-            h0=plan.take_rows(self.h0),
-            c0=None if self.c0 is None else plan.take_rows(self.c0),
-            mask=None if self.mask is None else plan.take_rows(self.mask),
-            stay_h=None if self.stay_h is None else plan.pack(plan.layout(self.stay_h)),
-            stay_c=None if self.stay_c is None else plan.pack(plan.layout(self.stay_c)),
-        )
+        states = {name: plan.take_rows(t) for name, t in self._present("h0", "c0", "mask")}
+        return self._replace(**states, **{n: plan.pack(plan.layout(t)) for n, t in self._present("stay_h", "stay_c")})
 
     def each(self, plan: Plan) -> list[Operands]:
         """Return the result of :meth:`rows` for each step, with stay masks (rows active at that step, …)."""
         steps = [self] * plan.longest
-        for name in ("stay_h", "stay_c"):
-            stay = getattr(self, name)
-            if stay is not None:
-                steps = [o._replace(**{name: at}) for o, at in zip(steps, plan.each(stay), strict=True)]
+        for name, stay in self._present("stay_h", "stay_c"):
+            steps = [o._replace(**{name: at}) for o, at in zip(steps, plan.each(stay), strict=True)]
         return steps
+
+    def _present(self, *names: str) -> Iterator[tuple[str, Tensor]]:
+        return ((name, getattr(self, name)) for name in names if getattr(self, name) is not None)
 
 
 class Forward(NamedTuple):

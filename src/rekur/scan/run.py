@@ -159,7 +159,9 @@ def _run_seen(
         with full_precision(x):
             prepared = prepare_cell(cell, chosen, x, before)
             if seen != "tensor" or passes_through((x, *before, *prepared[1])):
-                return _as_operator(prepared, x, before, lengths, reverse)
+                # one operator, which PyTorch knows the shapes, the gradients and the work of
+                y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
+                return y, as_state(after, before)
     if seen == "compile" and chosen != "loop":
         real = _real_steps(lengths, x)
         if _is_empty(x, real):
@@ -167,14 +169,6 @@ def _run_seen(
         return _run_layers(cell, chosen, x, before, _plan(x, real, reverse))
     real = _real_steps(lengths, x) if lengths is not None and readable(lengths) else lengths
     return _loop(cell, x, before, real, reverse)
-
-
-def _as_operator(
-    prepared: Prepared, x: Tensor, before: State, lengths: Tensor | None, reverse: bool
-) -> tuple[Tensor, State]:
-    """Run as one operator, which PyTorch knows the shapes, the gradients and the work of."""
-    y, after = operate(prepared, x.to(prepared[1].w_h.dtype), lengths, reverse)
-    return y, as_state(after, before)
 
 
 def as_state(after: State, before: State) -> State:

@@ -37,10 +37,8 @@ def vendor(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[Tensor, Stat
     """
     if plan.index is not None and onednn_lstm(cell, x):
         return _lstm_held_at_end(cell, x, state, plan)
-    weights = [cell.weight_ih, cell.weight_hh]
     has_biases = cell.bias_ih is not None
-    if has_biases:
-        weights += [cell.bias_ih, cell.bias_hh]
+    weights = [cell.weight_ih, cell.weight_hh, *_biases(cell)]
     if getattr(cell, "weight_hr", None) is not None:
         weights.append(cell.weight_hr)
     elif x.is_cuda:
@@ -80,16 +78,17 @@ def _lstm_held_at_end(cell: Any, x: Tensor, state: State, plan: Plan) -> tuple[T
     ended = torch.ones(rows * steps, 1, dtype=x.dtype).index_fill_(0, places, 0.0)
     inputs = torch.cat([put(plan.pack(x), places, rows * steps), ended], 1).view(steps, rows, -1)
     gates = torch.tensor([-_SHUT, _SHUT, 0.0, 0.0], dtype=x.dtype).repeat_interleave(cell.hidden_size)
-    weights = [torch.cat([cell.weight_ih, gates[:, None]], 1), cell.weight_hh]
-    has_biases = cell.bias_ih is not None
-    if has_biases:
-        weights += [cell.bias_ih, cell.bias_hh]
+    weights = [torch.cat([cell.weight_ih, gates[:, None]], 1), cell.weight_hh, *_biases(cell)]
     hidden = [plan.take_rows(s).unsqueeze(0) for s in state]
     train = torch.is_grad_enabled() or tracing()
-    out, _, c = torch.lstm(inputs, hidden, weights, has_biases, 1, 0.0, train, False, False)
+    out, _, c = torch.lstm(inputs, hidden, weights, cell.bias_ih is not None, 1, 0.0, train, False, False)
     packed = take(out.flatten(0, 1), places)
     h = plan.put_rows(state[0], plan.at_last(packed))
     return plan.unpack(packed), (h, plan.put_rows(state[1], c.squeeze(0)))
+
+
+def _biases(cell: Any) -> list[Tensor]:
+    return [] if cell.bias_ih is None else [cell.bias_ih, cell.bias_hh]
 
 
 def _function(cell: Any) -> Any:
