@@ -97,7 +97,9 @@ class LayerNorm(ProductCell, Wrapper):
     def __init__(self, cell: Cell, eps: float = 1e-5) -> None:
         super().__init__(cell)
         if not _has_plain_products(cell):
-            raise InputError(describe("cell of LayerNorm", type(cell).__name__, *_plain_products_wanted(cell)))
+            expected = "an Elman, LSTM, PeepholeLSTM, GRU, or a GatedCell that keeps project and product"
+            fix = "To normalise what a layer gives, put torch.nn.LayerNorm behind the layer."
+            raise _refusal("LayerNorm", "LayerNorm(cell), …", cell, expected, fix)
         self.eps = number("eps", eps, low=1e-12)
         groups = self.cell.norm_groups or (self.cell.num_gates,)
         self._group_sizes = [gates * self.hidden_size for gates in groups]
@@ -173,7 +175,9 @@ class RecurrentDropout(Wrapper):
     def __init__(self, cell: Cell, dropout: float) -> None:
         super().__init__(cell)
         if not isinstance(cell, ProductCell):
-            raise InputError(describe("cell of RecurrentDropout", type(cell).__name__, *_product_wanted(cell)))
+            expected = "an Elman, LSTM, PeepholeLSTM, GRU, GRUResetBefore, SLSTM, LayerNorm or another ProductCell"
+            fix = "No product of its state can be masked: drop units between layers instead."
+            raise _refusal("RecurrentDropout", "RecurrentDropout(cell, …)", cell, expected, fix)
         self.dropout = number("dropout", dropout, 0, 1, open_high=True)
         if cell.state_names:
             self.state_names = (*cell.state_names, "mask")
@@ -332,24 +336,13 @@ def _has_plain_products(cell: Cell) -> bool:
     """Tell whether a cell's two products are those of GatedCell: one matrix, one bias each."""
     if not isinstance(cell, GatedCell):
         return False
-    kind = type(cell)
-    return (
-        kind.project is GatedCell.project
-        and kind.product is GatedCell.product
-        and kind.recur is GatedCell.recur
-        and kind.step is GatedCell.step
+    return all(
+        getattr(type(cell), name) is getattr(GatedCell, name) for name in ("project", "product", "recur", "step")
     )
 
 
-def _plain_products_wanted(cell: Cell) -> tuple[str, str]:
-    expected = "an Elman, LSTM, PeepholeLSTM, GRU, or a GatedCell that keeps project and product"
+def _refusal(wrapper: str, call: str, cell: Cell, expected: str, fix: str) -> InputError:
+    """Return the error for a cell around which a wrapper cannot stand; around another wrapper it stands inside."""
     if isinstance(cell, Wrapper):
-        return expected, f"Put LayerNorm inside: {type(cell).__name__}(LayerNorm(cell), …)."
-    return expected, "To normalise what a layer gives, put torch.nn.LayerNorm behind the layer."
-
-
-def _product_wanted(cell: Cell) -> tuple[str, str]:
-    expected = "an Elman, LSTM, PeepholeLSTM, GRU, GRUResetBefore, SLSTM, LayerNorm or another ProductCell"
-    if isinstance(cell, Wrapper):
-        return expected, f"Put RecurrentDropout inside: {type(cell).__name__}(RecurrentDropout(cell, …))."
-    return expected, "No product of its state can be masked: drop units between layers instead."
+        fix = f"Put {wrapper} inside: {type(cell).__name__}({call})."
+    return InputError(describe(f"cell of {wrapper}", type(cell).__name__, expected, fix))

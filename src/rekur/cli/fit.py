@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import click
@@ -23,16 +24,12 @@ from rekur.cli.fit_options import (
 from rekur.tasks.catalog import Row
 
 
-class _Fit(CatalogGroup):
-    def short_help_of(self, row: Row) -> str:
-        return row.help
-
-    def make(self, row: Row) -> TaskCommand:
-        text = sentences(f"{row.help}{' (preview)' if row.preview else ''}", row.options_class().fit_help)
-        return task_command(row, _fit, text, data=[FILES_OF[row.reads].valid], training=[START_FROM], output=OUTPUT)
+def _command(row: Row) -> TaskCommand:
+    text = sentences(f"{row.help}{' (preview)' if row.preview else ''}", row.options_class().fit_help)
+    return task_command(row, _fit, text, data=[FILES_OF[row.reads].valid], training=[START_FROM], output=OUTPUT)
 
 
-@click.group("fit", cls=_Fit, subcommand_metavar="TASK ...")
+@click.group("fit", cls=CatalogGroup, make=_command, summary=attrgetter("help"), subcommand_metavar="TASK ...")
 def command() -> None:
     """Train a model from files of sequences or of text.
 

@@ -151,9 +151,21 @@ class TaskCommand(click.Command):
 
 
 class CatalogGroup(CheckedGroup):
-    """A group with a command for each row of the catalog, which is made when it is asked for."""
+    """A group with a command for each row of the catalog, which is made when it is asked for.
+
+    Args:
+        make: returns the command of a row.
+        summary: returns what the command of a row does, in a sentence.
+        more: as for click's group.
+    """
 
     names = CATALOG
+
+    def __init__(
+        self, *args: Any, make: Callable[[Row], TaskCommand], summary: Callable[[Row], str], **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self.make, self.summary = make, summary
 
     def unknown(self, ctx: click.Context, word: str) -> str:
         """Return the message for a word that is no task; it names the tasks."""
@@ -166,11 +178,7 @@ class CatalogGroup(CheckedGroup):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names of the tasks, whose options are not imported."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self.short_help_of(CATALOG[name])) for name in self.list_commands(ctx)])
-
-    def short_help_of(self, row: Row) -> str:
-        """Return what the command of a row does, in a sentence."""
-        raise NotImplementedError
+            formatter.write_dl([(name, self.summary(CATALOG[name])) for name in self.list_commands(ctx)])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the tasks that are whole."""
@@ -179,10 +187,6 @@ class CatalogGroup(CheckedGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a task."""
         return self.make(CATALOG[cmd_name]) if cmd_name in CATALOG else None
-
-    def make(self, row: Row) -> TaskCommand:
-        """Return the command of a row."""
-        raise NotImplementedError
 
 
 def task_command(

@@ -83,8 +83,6 @@ def command(
         out,
         absolute,
     )
-    if reason:
-        click.echo(f"rekur: {reason} The model is saved in {folder} instead.", err=True)
     code = SaveError.exit_code if reason else 0
     if as_json:
         seconds = None if times is None else {"before": times[0], "after": times[1]}

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+
 from rekur.errors import InputError
 
 #: how many names beside the folder are looked at
@@ -31,7 +33,7 @@ class Saved(NamedTuple):
 
 
 def save(write: Callable[[Path], object], out: Path, absolute: Path) -> Saved:
-    """Save a model where that is possible.
+    """Save a model where that is possible, and tell where, if it is elsewhere.
 
     Args:
         write: saves it in a folder that it is given, whole or not at all.
@@ -48,6 +50,7 @@ def save(write: Callable[[Path], object], out: Path, absolute: Path) -> Saved:
         for folder in _others(absolute):
             with contextlib.suppress(InputError, OSError):
                 write(folder)
+                click.echo(f"rekur: {error} The model is saved in {folder} instead.", err=True)
                 return Saved(folder, str(error))
         raise
 

@@ -125,15 +125,28 @@ def run(request: Request, how: How, data: Data | None = None) -> int:
 def _train(request: Request, how: How, chief: bool, data: Data) -> tuple[Any, saving.Saved]:
     """Train and save; return the trained task, and where its model is."""
     from rekur.tasks import TASKS
+    from rekur.train import Checkpoints
+    from rekur.train.progress import Lines, Warnings
 
     absolute, there = Path(os.path.abspath(how.out)), _bundle_at(how.out)
     task: Any = TASKS[request.task](**request.options)
     task.columns_, saved = data.columns, saving.Saved(how.out, "")
     history = _history(request, how.out)
-    checkpoints = _checkpoints(request, how, task, chief)
+
+    def write_request() -> None:
+        if chief and not how.resume:
+            unfinished.write_request(dataclasses.replace(request, chosen=task.chosen_), how.out)
+
+    checkpoints = Checkpoints(
+        how.out / unfinished.CHECKPOINTS,
+        every=request.every,
+        resume=how.resume,
+        accept_changed_data=how.accept_changed_data,
+        on_identify=write_request,
+    )
     begun_at = checkpoints.last()
     try:
-        reporter = _reporter(how.quiet or not chief)
+        reporter = Warnings() if how.quiet or not chief else Lines()
         task.fit_corpus(
             data.train,
             data.valid,
@@ -184,26 +197,6 @@ def _bundle_at(folder: Path) -> Any:
     return read_json_object(folder / CONFIG).get("fingerprint")
 
 
-def _checkpoints(request: Request, how: How, task: Any, chief: bool) -> Any:
-    from rekur.train import Checkpoints
-
-    class Described(Checkpoints):
-        """Checkpoints that also write the request of the run, once the data are read and training begins."""
-
-        def identify(self, **said: Any) -> None:
-            """Identify the run, and write its request."""
-            super().identify(**said)
-            if chief and not how.resume:
-                unfinished.write_request(dataclasses.replace(request, chosen=task.chosen_), how.out)
-
-    return Described(
-        how.out / unfinished.CHECKPOINTS,
-        every=request.every,
-        resume=how.resume,
-        accept_changed_data=how.accept_changed_data,
-    )
-
-
 def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:
     """Write the bundle if there is a model worth keeping; a run that came to its end leaves nothing else.
 
@@ -217,10 +210,8 @@ def _save(task: Any, how: How, absolute: Path, there: Any) -> saving.Saved:
     if not stopped or task.result_.best_epoch:
         overwrite = how.overwrite and _bundle_at(how.out) == there
         saved = saving.save(lambda folder: task.save(folder, overwrite=overwrite, carry_over=True), how.out, absolute)
-    if saved.reason:
-        click.echo(f"rekur: {saved.reason} The model is saved in {saved.folder} instead.", err=True)
-        if not stopped:
-            unfinished.note_saved(how.out, saved.folder)
+    if saved.reason and not stopped:
+        unfinished.note_saved(how.out, saved.folder)
     elif not stopped:
         unfinished.forget(how.out)
     return saved
@@ -237,12 +228,6 @@ def _left(how: How, checkpoints: Any, chief: bool) -> str:
     if chief:
         unfinished.forget(how.out)
     return f"{how.out} was left as it was."
-
-
-def _reporter(quiet: bool) -> Any:
-    from rekur.train.progress import Lines, Warnings
-
-    return Warnings() if quiet else Lines()
 
 
 def _show(task: Any, how: How, saved: saving.Saved) -> None:

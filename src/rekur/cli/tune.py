@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,12 @@ SEARCH = (
 OUTPUT = (OUT, click.option("--quiet", is_flag=True, help="Show no progress."), JSON)
 
 
-class _Tune(CatalogGroup):
-    def short_help_of(self, row: Row) -> str:
-        return row.tune_help
-
-    def make(self, row: Row) -> TaskCommand:
-        text = sentences(row.tune_help, row.options_class().tune_help)
-        return task_command(row, _tune, text, data=[VALID], search=SEARCH, output=OUTPUT)
+def _command(row: Row) -> TaskCommand:
+    text = sentences(row.tune_help, row.options_class().tune_help)
+    return task_command(row, _tune, text, data=[VALID], search=SEARCH, output=OUTPUT)
 
 
-@click.group("tune", cls=_Tune, subcommand_metavar="TASK ...")
+@click.group("tune", cls=CatalogGroup, make=_command, summary=attrgetter("tune_help"), subcommand_metavar="TASK ...")
 def command() -> None:
     """Try many options of a task, learn from each trial, and keep the best model.
 
@@ -84,14 +81,14 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
     files, valid = take_files(row, values)
     limit, each = values.pop("time_limit") or 0.0, values.pop("trial_time_limit")
     space = _spaces(values.pop("space"))
-    cluster = {name: values.pop(name) for name in ("on_cluster", "ray_address", "ray_processors", "ray_gpus")}
-    if cluster["on_cluster"]:  # workers have a working folder of their own
+    on_cluster = values["on_cluster"]
+    if on_cluster:  # workers have a working folder of their own
         files, valid = (
             [file if is_stream(file) else str(Path(file).absolute()) for file in listed] for listed in (files, valid)
         )
     _check.whole("trials", trials, low=1)
     _check.number("time_limit", limit, 0)
-    ray = _ray_options(**cluster)
+    ray = _ray_options(values)
     _refuse_inputs(out, [*files, *valid])
     request = make_request(row, files, valid, {**values, "time_limit": each}, searched=space)
     check_options(request, searched=space)
@@ -149,16 +146,15 @@ def _spaces(given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _ray_options(
-    on_cluster: bool, ray_address: str | None, ray_processors: float | None, ray_gpus: float | None
-) -> dict[str, Any] | None:
-    """Return the options of the cluster on which trials run in parallel; None for here, one after another."""
-    options = {"address": ray_address, "processors": ray_processors, "gpus": ray_gpus}
-    options = {name: value for name, value in options.items() if value is not None}
-    if options and not on_cluster:
-        name, value = next(iter(options.items()))
+def _ray_options(values: dict[str, Any]) -> dict[str, Any] | None:
+    """Take out the options of the cluster on which trials run in parallel; None for here, one after another."""
+    given = {name: values.pop(f"ray_{name}") for name in ("address", "processors", "gpus")}
+    options = {name: value for name, value in given.items() if value is not None}
+    if values.pop("on_cluster"):
+        return options
+    for name, value in options.items():
         raise InputError(f"--ray-{name}: got {value} without --ray; expected both. Add --ray.")
-    return options if on_cluster else None
+    return None
 
 
 #: options of ``rekur tune`` that ``rekur fit`` does not repeat

@@ -208,20 +208,9 @@ class Recurrent(nn.Module):
     def _check_layers(self, state: Any) -> StackState | None:
         if state is None:
             return None
-        directions = 2 if self.bidirectional else 1
-        if isinstance(state, Tensor) or not isinstance(state, Sequence) or len(state) != self.num_layers:
-            got = "a tensor" if isinstance(state, Tensor) else f"{len(state)} layers"
-            raise ShapeError(
-                f"state: got {got}; expected a tuple with an entry for each of {self.num_layers} layers. "
-                "Give the state of a result, or initial_state(batch_size)."
-            )
+        _check_entries("state", state, self.num_layers, "layers")
         for index, entry in enumerate(state):
-            if isinstance(entry, Tensor) or not isinstance(entry, Sequence) or len(entry) != directions:
-                got = "a tensor" if isinstance(entry, Tensor) else f"{len(entry)} directions"
-                raise ShapeError(
-                    f"state[{index}]: got {got}; expected a tuple with an entry for each of {directions} "
-                    "directions. Give the state of a result, or initial_state(batch_size)."
-                )
+            _check_entries(f"state[{index}]", entry, 2 if self.bidirectional else 1, "directions")
         checked: StackState = tuple(tuple(entry) for entry in state)
         return checked
 
@@ -274,6 +263,14 @@ def detach_state(state: StackState) -> StackState:
         False
     """
     return tuple(tuple(tuple(t.detach() for t in cell) for cell in directions) for directions in state)
+
+
+def _check_entries(thing: str, entries: Any, count: int, noun: str) -> None:
+    if isinstance(entries, Tensor) or not isinstance(entries, Sequence) or len(entries) != count:
+        got = "a tensor" if isinstance(entries, Tensor) else f"{len(entries)} {noun}"
+        expected = f"a tuple with an entry for each of {count} {noun}"
+        fix = "Give the state of a result, or initial_state(batch_size)."
+        raise ShapeError(f"{thing}: got {got}; expected {expected}. {fix}")
 
 
 def _check_has_effect(num_layers: int, dropout: float, residual: bool) -> None:

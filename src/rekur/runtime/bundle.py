@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -314,35 +317,33 @@ def _is_finite(weight: Array) -> bool:
 
 
 def _flaw(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return flaw(file.read(16), path.stat().st_size)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as file:
+        return flaw(file.read(16), path.stat().st_size)
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with _opened(path) as file:
         if path.name == layout.CONFIG and path.stat().st_size > _CONFIG_LIMIT:
             raise damaged(path, f"{path.stat().st_size} bytes", f"{_CONFIG_LIMIT} at most")
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
+        return file.read()
 
 
 def _checksum(path: Path) -> str:
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Give a file of a bundle, open for reading."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> BundleError:
-    if isinstance(error, FileNotFoundError):
+            yield file
+    except FileNotFoundError as error:
         fix = "The bundle is incomplete; copy it again from where it came."
-        return damaged(path, "no such file", f"it in the bundle, as {layout.CONFIG} says", fix)
-    return damaged(path, f"'{error.strerror}'", "a file that can be read", "Check who may read it.")
+        raise damaged(path, "no such file", f"it in the bundle, as {layout.CONFIG} says", fix) from error
+    except OSError as error:
+        raise damaged(path, f"'{error.strerror}'", "a file that can be read", "Check who may read it.") from error
 
 
 def _compare(path: Path, got: str, expected: str) -> None:

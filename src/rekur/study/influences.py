@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -45,20 +46,26 @@ def read_scores(scores: Any) -> Array:
                [1. , 2. ]])
     """
     expected = "a table (variants, seeds) of one variant and one seed or more"
-    try:
+    with _one_length("scores", f"{expected}. Give NaN for a run that failed."):
         numbers = numbers_in(scores, "scores")
         values = _objects(scores) if numbers is None else numbers
-    except InputError:
-        raise
-    except ValueError:
-        text = f"scores: got rows of different lengths; expected {expected}. Give NaN for a run that failed."
-        raise ShapeError(text) from None
     if values.ndim != 2 or not values.size:
         raise ShapeError(describe("shape of scores", values.shape, expected))
     table = _numbers(values) if numbers is None else numbers
     for index in map(tuple, np.argwhere(np.abs(table) > LARGEST_SCORE).tolist()):
         _refuse_score(index, float(table[index]))
     return table
+
+
+@contextmanager
+def _one_length(thing: str, expected: str) -> Iterator[None]:
+    """Turn the error that NumPy raises for rows of different lengths into a ShapeError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError:
+        raise ShapeError(f"{thing}: got rows of different lengths; expected {expected}") from None
 
 
 def _objects(scores: Any) -> NDArray[Any]:
@@ -164,12 +171,8 @@ def _check_length(thing: str, values: Any, length: int, noun: str) -> None:
 
 def _read_run(thing: str, values: Any) -> Array:
     expected = "numbers (items, S) of two items or more"
-    try:
+    with _one_length(thing, f"{expected}."):
         rows = numbers_in(values, thing)
-    except InputError:
-        raise
-    except ValueError:
-        raise ShapeError(f"{thing}: got rows of different lengths; expected {expected}.") from None
     if rows is None:
         raise InputError(f"{thing}: got values that are no numbers; expected {expected}.")
     if rows.ndim != 2 or len(rows) < 2:

@@ -180,10 +180,7 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
 def _kind(setting: Setting) -> str:
     """Return the kind of an item; empty for texts of a language model."""
     task = make_task(setting.task, setting.options, {})
-    if not isinstance(setting.data, Corpus):
-        return ""
-    kind: str = task.kind_of(setting.data)
-    return kind
+    return str(task.kind_of(setting.data)) if isinstance(setting.data, Corpus) else ""
 
 
 def _check_ends(setting: Setting, space: Space) -> None:

@@ -96,17 +96,15 @@ class Choices:
         """Return whether a value could have been drawn."""
         return any(value == option and type(value) is type(option) for option in self.options)
 
-    def ends(self) -> list[Any]:
+    def values(self) -> list[Any]:
         """Return all values."""
         return list(self.options)
+
+    ends = values
 
     def count(self) -> float:
         """Return the number of values."""
         return len(self.options)
-
-    def values(self) -> list[Any]:
-        """Return all values."""
-        return list(self.options)
 
     def __str__(self) -> str:
         return ",".join(
@@ -269,10 +267,6 @@ def _value(thing: str, choice: Any, kinds: set[str]) -> Any:
                 continue
     if "str" in kinds and choice:
         return choice
-    expected = " or ".join(
-        sorted(
-            {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
-            for kind in kinds & {"int", "float", "bool"}
-        )
-    )
+    names = {"float": "a number", "int": "a whole number", "bool": "true or false"}
+    expected = " or ".join(name for kind, name in names.items() if kind in kinds)
     raise InputError(describe(thing, choice, expected or "values with commas between"))

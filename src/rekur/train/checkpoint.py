@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ class Checkpoints:
             run is asked to stop.
         resume: go on from the newest one that is whole; without, those of an earlier run are removed.
         accept_changed_data: go on although the data are not what they were.
+        on_identify: called once the data are read and training begins.
 
     Raises:
         InputError: ``every`` is no whole number of 0 or more.
@@ -79,12 +81,18 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: str | Path, *, every: int = 0, resume: bool = False, accept_changed_data: bool = False
+        self,
+        folder: str | Path,
+        *,
+        every: int = 0,
+        resume: bool = False,
+        accept_changed_data: bool = False,
+        on_identify: Callable[[], object] | None = None,
     ) -> None:
         if not isinstance(every, int) or isinstance(every, bool) or every < 0:
             raise InputError(describe("every", every, "a whole number of 0 or more"))
         self.folder, self.every, self.resume = Path(folder), every, resume
-        self.accept_changed_data = accept_changed_data
+        self.accept_changed_data, self._on_identify = accept_changed_data, on_identify
         self.identity: dict[str, Any] = {}
         self.notes: list[str] = []
         self._held: tuple[int, dict[str, Any], dict[str, Tensor]] | None = None
@@ -132,6 +140,8 @@ class Checkpoints:
         """
         said = {"task": task, "model": model, "reads": reads or {}, "options": options, "data": data, "prior": prior}
         self.identity = json.loads(json.dumps(said))
+        if self._on_identify is not None:
+            self._on_identify()
 
     def begun(self) -> dict[str, Any] | None:
         """Return the identity of the resumed run if its features are to be taken; None if they are learnt again.

@@ -52,13 +52,7 @@ class History:
             SaveError: it could not be written; in memory it is kept.
         """
         self.rows.append(row)
-        try:
-            if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                with self._file.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise _not_written(self._file, error) from error
+        self._write([row], "a")
         if self._writes_board:
             self._add_to_board(row)
 
@@ -71,10 +65,15 @@ class History:
         self.rows = list(rows)
         self.close()
         self._purged = 1 + max((row["step"] for row in rows), default=0)
+        self._write(rows, "w")
+
+    def _write(self, rows: list[Row], mode: str) -> None:
+        if self._file is None:
+            return
         try:
-            if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open(mode, encoding="utf-8") as out:
+                out.write("".join(json.dumps(row) + "\n" for row in rows))
         except OSError as error:
             raise _not_written(self._file, error) from error
 
@@ -133,7 +132,7 @@ class _Events:
 _NUMBERS = itertools.count()
 
 
-def _not_written(path: Path | None, error: OSError) -> SaveError:
+def _not_written(path: Path, error: OSError) -> SaveError:
     fix = "Make room, or choose another folder."
     return SaveError(describe(str(path), error.strerror or str(error), "a place that can be written", fix))
 
