@@ -148,8 +148,8 @@ def _spaces(given: tuple[str, ...]) -> dict[str, str]:
 
 def _ray_options(values: dict[str, Any]) -> dict[str, Any] | None:
     """Take out the options of the cluster on which trials run in parallel; None for here, one after another."""
-    given = {name: values.pop(f"ray_{name}") for name in ("address", "processors", "gpus")}
-    options = {name: value for name, value in given.items() if value is not None}
+    cluster = {name: values.pop(f"ray_{name}") for name in ("address", "processors", "gpus")}
+    options = {name: value for name, value in cluster.items() if value is not None}
     if values.pop("on_cluster"):
         return options
     for name, value in options.items():
