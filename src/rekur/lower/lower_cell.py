@@ -5,22 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from rekur import cells
+from rekur.cells.catalog import CELLS, PRESETS
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.program.cells import KINDS, Cell
 
 Tensors = dict[str, Tensor | None]
-_GATED = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-_FORMS: dict[type[cells.Cell], tuple[str, tuple[str, ...]]] = {
-    cells.LSTM: ("lstm", (*_GATED, "weight_hr")),
-    cells.PeepholeLSTM: ("lstm_peephole", (*_GATED, "weight_ci", "weight_cf", "weight_co")),
-    cells.GRU: ("gru", _GATED),
-    cells.GRUResetBefore: ("gru_reset_before", _GATED),
-    cells.MinGRU: ("mingru", ("weight_ih", "bias_ih")),
-    cells.MinLSTM: ("minlstm", ("weight_ih", "bias_ih")),
-    cells.RGLRU: ("rglru", ("weight_ih", "bias_ih", "weight_in", "decay")),
-    cells.SLSTM: ("slstm", _GATED),
-    cells.MLSTM: ("mlstm", ("weight_ih", "bias_ih")),
-}
 
 
 def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
@@ -40,7 +29,6 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
     """
     stay, epsilon = (0.0, 0.0), 0.0
     more: Tensors = {}
-    roles: tuple[str, ...]
     inner = cell
     if type(inner) is cells.Zoneout:
         names = inner.cell.state_names
@@ -51,11 +39,8 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
         epsilon = inner.eps
         more = {name: getattr(inner, name) for name in ("gain_ih", "gain_hh", "gain_c", "bias_c")}
         inner = inner.cell
-    if type(inner) is cells.Elman:
-        kind, roles = ("rnn" if inner.nonlinearity == "tanh" else "rnn_relu"), _GATED
-    elif type(inner) in _FORMS:
-        kind, roles = _FORMS[type(inner)]
-    else:
+    kind = next((name for name in reversed([*CELLS]) if _is_kind(inner, name)), "")
+    if not kind:
         raise InputError(describe(thing, type(inner).__name__, *_expected(inner)))
     lowered = Cell(
         kind,
@@ -66,7 +51,13 @@ def lower_cell(cell: cells.Cell, thing: str = "cell") -> tuple[Cell, Tensors]:
         norm=epsilon,
         stay=stay,
     )
-    return lowered, {**{role: getattr(inner, role) for role in roles}, **more}
+    return lowered, {role: more[role] if role in more else getattr(inner, role) for role in lowered.shapes()}
+
+
+def _is_kind(cell: cells.Cell, name: str) -> bool:
+    """Return whether a cell is of the catalog's class of a name, with the options that the name stands for."""
+    preset = PRESETS.get(name, {})
+    return type(cell) is CELLS[name] and all(getattr(cell, option) == value for option, value in preset.items())
 
 
 def _expected(cell: cells.Cell) -> tuple[str, str]:

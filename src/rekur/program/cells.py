@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,53 @@ from rekur.errors import InputError, describe
 
 Shape = tuple[int, ...]
 
-#: number of gates in the input weights
-_GATES = {
-    "rnn": 1,
-    "rnn_relu": 1,
-    "lstm": 4,
-    "lstm_peephole": 4,
-    "gru": 3,
-    "gru_reset_before": 3,
-    "mingru": 2,
-    "minlstm": 3,
-    "rglru": 2,
-    "slstm": 4,
-    "mlstm": 4,
-}
+_EXPONENTIALS = "its gates are exponentials without a bound"
+
+
+@dataclass(frozen=True)
+class CellForm:
+    """The form of a cell, for all that runs, lowers, counts and exports it.
+
+    Args:
+        family: cells of a family differ in a function, or in a weight.
+        gates: a letter for each gate, in the order of the rows of the weights.
+        state: a letter for each array of the state: m stabilizes exponential gates, c and C are memories.
+        native: the name of its equations in the kernels of gated cells; empty if they lack it.
+        operator: the ONNX operator with its equations; empty without one.
+        norm: whether its products may be normalized.
+        linear: whether the next state is linear in the old one: scale · state + value, functions of the input alone.
+        unbounded: the reason for which it has no form in fixed point; empty if it has one.
+    """
+
+    family: str
+    gates: str
+    state: str
+    native: str = ""
+    operator: str = ""
+    norm: bool = False
+    linear: bool = False
+    unbounded: str = ""
+
+
 #: every cell that a program may name
-KINDS = tuple(_GATES)
-#: cells whose products may be normalized
-NORMALISED = ("rnn", "rnn_relu", "lstm", "lstm_peephole", "gru")
-_LINEAR = ("mingru", "minlstm", "rglru")
-_WITH_MEMORY = ("lstm", "lstm_peephole")
+FORMS: Mapping[str, CellForm] = MappingProxyType(
+    {
+        "rnn": CellForm("rnn", "h", "h", "tanh", "RNN", norm=True),
+        "rnn_relu": CellForm("rnn", "h", "h", "relu", "RNN", norm=True),
+        "lstm": CellForm("lstm", "ifgo", "hc", "lstm", "LSTM", norm=True),
+        "lstm_peephole": CellForm("lstm", "ifgo", "hc", "lstm", "LSTM", norm=True),
+        "gru": CellForm("gru", "rzn", "h", "gru", "GRU", norm=True),
+        "gru_reset_before": CellForm("gru_reset_before", "rzn", "h", "gru_reset_before", "GRU"),
+        "mingru": CellForm("min", "zh", "h", linear=True),
+        "minlstm": CellForm("min", "fih", "h", linear=True),
+        "rglru": CellForm(
+            "rglru", "ri", "h", linear=True, unbounded="it forgets less at a step than its bits could tell"
+        ),
+        "slstm": CellForm("slstm", "ifzo", "hcnm", "slstm", unbounded=_EXPONENTIALS),
+        "mlstm": CellForm("mlstm", "qkvo", "Cnm", unbounded=_EXPONENTIALS),
+    }
+)
+KINDS = tuple(FORMS)
 #: initial value of the stabilizer of an empty memory
 EMPTY = float(np.finfo(np.float32).min) / 2
 
@@ -78,33 +106,42 @@ class Cell:
             number("stay of the cell", share, 0, 1)
         if self.hidden % self.heads:
             raise InputError(describe("heads of the cell", self.heads, f"a divisor of hidden, {self.hidden}"))
-        if self.heads > 1 and self.kind not in ("slstm", "mlstm"):
+        if self.heads > 1 and "m" not in self.form.state:
             raise InputError(describe("heads of the cell", self.heads, f"1 for the cell '{self.kind}'"))
         if self.output != self.hidden and (self.kind != "lstm" or self.output > self.hidden):
             expected = f"{self.hidden}, as hidden" if self.kind != "lstm" else f"at most {self.hidden}, as hidden"
             raise InputError(describe("output of the cell", self.output, expected))
-        if self.norm and self.kind not in NORMALISED:
+        if self.norm and not self.form.norm:
             raise InputError(describe("norm of the cell", self.norm, f"0 for the cell '{self.kind}'"))
-        if any(self.stay) and self.kind in ("slstm", "mlstm"):
+        if any(self.stay) and "m" in self.form.state:
             raise InputError(describe("stay of the cell", list(self.stay), f"[0, 0] for the cell '{self.kind}'"))
-        if self.stay[1] and self.kind not in _WITH_MEMORY:
+        if self.stay[1] and "c" not in self.form.state:
             raise InputError(describe("stay of the cell", list(self.stay), "0 for c, which this cell lacks"))
+
+    @property
+    def form(self) -> CellForm:
+        """The form of the cell."""
+        return FORMS[self.kind]
 
     @property
     def gates(self) -> int:
         """Number of gates in the rows of the input weights."""
-        return _GATES[self.kind]
+        return len(self.form.gates)
 
     @property
-    def linear(self) -> bool:
-        """Whether the next state is linear in the old one: scale · state + value, both functions of the input alone."""
-        return self.kind in _LINEAR
+    def norm_groups(self) -> tuple[int, ...]:
+        """Sizes of the rows that are normalized together: all, or of a GRU those of r and z, and those of n."""
+        return (2 * self.hidden, self.hidden) if self.kind == "gru" else (self.gates * self.hidden,)
+
+    @property
+    def bare(self) -> bool:
+        """Whether it has its bare equations: no normalization, zoneout or projection."""
+        return not self.norm and not any(self.stay) and self.output == self.hidden
 
     @property
     def plain(self) -> bool:
-        """Whether the stepper has a compiled step for it: bare equations without options."""
-        bare = not self.norm and not any(self.stay) and self.output == self.hidden
-        return bare and self.kind in ("rnn", "rnn_relu", "lstm", "gru")
+        """Whether the stepper has a compiled step for it: bare equations, those of the kernels without peepholes."""
+        return self.bare and self.form.norm and self.kind != "lstm_peephole"
 
     def shapes(self) -> dict[str, Shape]:
         """Return role -> shape for every weight that the cell may have."""
@@ -112,20 +149,20 @@ class Cell:
         if self.kind == "mlstm":
             rows += 2 * self.heads
         width = self.hidden if self.kind == "rglru" else self.input
-        shapes: dict[str, Shape] = {"weight_ih": (rows, width), "bias_ih": (rows,)}
+        shapes: dict[str, Shape] = {"weight_ih": (rows, width)}
         if self.kind == "rglru":
-            shapes |= {"decay": (size,)}
-            return shapes if self.input == size else {**shapes, "weight_in": (size, self.input)}
-        if self.linear or self.kind == "mlstm":
-            return shapes
-        shapes |= {"weight_hh": (rows, self.output // self.heads), "bias_hh": (rows,)}
+            more = {} if self.input == size else {"weight_in": (size, self.input)}
+            return {**shapes, "bias_ih": (rows,), **more, "decay": (size,)}
+        if self.form.linear or self.kind == "mlstm":
+            return {**shapes, "bias_ih": (rows,)}
+        shapes |= {"weight_hh": (rows, self.output // self.heads), "bias_ih": (rows,), "bias_hh": (rows,)}
         if self.output != size:
             shapes["weight_hr"] = (self.output, size)
         if self.kind == "lstm_peephole":
             shapes |= dict.fromkeys(("weight_ci", "weight_cf", "weight_co"), (size,))
         if self.norm:
             shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
-        if self.norm and self.kind in _WITH_MEMORY:
+        if self.norm and "c" in self.form.state:
             shapes |= {"gain_c": (size,), "bias_c": (size,)}
         return shapes
 
@@ -139,11 +176,7 @@ class Cell:
         if self.kind == "mlstm":
             each = self.hidden // heads
             return {"C": (heads, each, each), "n": (heads, each), "m": (heads,)}
-        if self.kind == "slstm":
-            return {"h": size, "c": size, "n": size, "m": size}
-        if self.kind in _WITH_MEMORY:
-            return {"h": (self.output,), "c": size}
-        return {"h": size}
+        return {name: (self.output,) if name == "h" else size for name in self.form.state}
 
     def begins_with(self, name: str) -> float:
         """Return the initial value of an array of the state."""

@@ -37,24 +37,9 @@ class NumpyCell:
 
     def __init__(self, cell: Cell, weights: Mapping[str, Array], product: Product = affine) -> None:
         self.cell, self._weights, self._times = cell, dict(weights), product
-        size = cell.hidden
-        self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
         if cell.kind == "rglru":
             self.log_decay = log_decay(weights["decay"])
-        if cell.kind == "mlstm":
-            self._step = self._mlstm
-        elif cell.linear:
-            self._step = self._linear
-        else:
-            self._step = {
-                "rnn": self._rnn,
-                "rnn_relu": self._rnn,
-                "lstm": self._lstm,
-                "lstm_peephole": self._lstm,
-                "gru": self._gru,
-                "gru_reset_before": self._gru_reset_before,
-                "slstm": self._slstm,
-            }[cell.kind]
+        self._step = getattr(self, "_linear" if cell.form.linear else f"_{cell.form.family}")
 
     def project(self, x: Array) -> Array:
         """Return the input terms (N, P), which need no state, for inputs (N, D)."""
@@ -85,7 +70,7 @@ class NumpyCell:
 
     def _normalised(self, product: Array, which: str) -> Array:
         parts, start = [], 0
-        for size in self._groups:
+        for size in self.cell.norm_groups:
             parts.append(layer_norm(product[:, start : start + size], self.cell.norm))
             start += size
         scaled = np.concatenate(parts, axis=1) * self._weights[f"gain_{which}"]

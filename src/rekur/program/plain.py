@@ -12,9 +12,6 @@ from rekur.program.ops import Op
 #: output register of a cell -> stepper with its packed weights
 Packs = dict[str, Stepper]
 
-#: cell with a compiled step -> its name in the stepper
-_KINDS = {"rnn": "tanh", "rnn_relu": "relu", "lstm": "lstm", "gru": "gru"}
-
 
 def stepper_of(op: Op, cell: Cell, weights: Mapping[str, Array], packs: Packs) -> Stepper:
     """Return a stepper of a plain cell with its own states; the first call packs the weights.
@@ -27,5 +24,5 @@ def stepper_of(op: Op, cell: Cell, weights: Mapping[str, Array], packs: Packs) -
     """
     if op.writes not in packs:
         biases = (weights.get("bias_ih"), weights.get("bias_hh"))
-        packs[op.writes] = Stepper([StepLayer(_KINDS[cell.kind], weights["weight_ih"], weights["weight_hh"], *biases)])
+        packs[op.writes] = Stepper([StepLayer(cell.form.native, weights["weight_ih"], weights["weight_hh"], *biases)])
     return packs[op.writes].twin()

@@ -18,8 +18,6 @@ from rekur.program.cells import Cell
 from rekur.program.cells_numpy import NumpyCell, States, log_decay
 from rekur.program.packed import Packed
 
-_EQUATIONS = {"rnn": "tanh", "rnn_relu": "relu", "lstm_peephole": "lstm"}
-
 
 class Recur(Protocol):
     """A cell that runs over packed steps."""
@@ -36,10 +34,11 @@ def make_recur(cell: Cell, weights: Mapping[str, Array], threads: int = 1) -> Re
         weights: role -> array.
         threads: most threads of a run.
     """
-    if _kernels.kernels is None or cell.kind == "mlstm":
+    has_kernel = cell.form.native or (cell.form.linear and not any(cell.stay))
+    if _kernels.kernels is None or not has_kernel:
         return NumpyRecur(cell, weights, threads)
-    if cell.linear:
-        return NumpyRecur(cell, weights, threads) if any(cell.stay) else NativeLinear(cell, weights, threads)
+    if cell.form.linear:
+        return NativeLinear(cell, weights, threads)
     if cell.plain or cell.kind == "slstm":
         return NativeGated(cell, weights, threads)
     return NativeVariant(cell, weights, threads)
@@ -83,7 +82,6 @@ class NativeGated:
 
     def __init__(self, cell: Cell, weights: Mapping[str, Array], threads: int) -> None:
         self._cell, self._threads = cell, threads
-        self._equations = _EQUATIONS.get(cell.kind, cell.kind)
         self._input, self._bias, self._bias_new = _operands(cell, weights)
         self._weight = np.ascontiguousarray(weights["weight_hh"])
 
@@ -98,7 +96,7 @@ class NativeGated:
         x = np.ascontiguousarray(x)
         kernels.product(x, self._input, self._bias, gates.reshape(-1), gates.shape[1], self._threads)
         arguments: dict[str, Any] = {
-            "kind": self._equations,
+            "kind": self._cell.form.native,
             "first": packed.first,
             "active": packed.active,
             "rows": packed.rows,
@@ -149,7 +147,7 @@ class NativeVariant:
             "bias_c": weights.get("bias_c"),
         }
         self._arguments: dict[str, Any] = {
-            "equations": _EQUATIONS.get(cell.kind, cell.kind),
+            "equations": cell.form.native,
             "hidden": cell.hidden,
             "outputs": cell.output,
             "epsilon": cell.norm,

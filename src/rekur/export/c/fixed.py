@@ -18,6 +18,7 @@ from rekur.errors import InputError, describe
 from rekur.export.c.constants import Array, Constants, Names
 from rekur.export.c.section import Section, at
 from rekur.program import Op, Program
+from rekur.program.cells import FORMS
 from rekur.program.ops import SCALE
 
 #: bits after the point of rows in the buffer and of scores, of states within [-1, 1], and of an LSTM's memory
@@ -28,13 +29,6 @@ LONG, LONG_ENOUGH = 40, 30
 _SUM = 65535
 #: upper limit of a row's scale, so that a product can be shifted down
 _SCALE = 8192.0
-_CELLS = ("rnn", "rnn_relu", "lstm", "lstm_peephole", "gru", "gru_reset_before", "mingru", "minlstm")
-#: cells without a fixed-point form -> the reason
-REFUSED: Mapping[str, str] = {
-    "rglru": "it forgets less at a step than its bits could tell",
-    "slstm": "its gates are exponentials without a bound",
-    "mlstm": "its gates are exponentials without a bound",
-}
 
 
 @dataclass(frozen=True)
@@ -302,9 +296,11 @@ def check_known(program: Program, supported: frozenset[str]) -> None:
     """
     fix = "Export it with activations='exact' or 'table' (--activations exact)."
     for op in program.main.ops:
-        if op.kind == "recur" and op.options["cell"] not in _CELLS:
-            cell = op.options["cell"]
-            expected = f"one of {', '.join(_CELLS)}: {REFUSED[cell]}"
-            raise InputError(describe("cell in fixed point", cell, expected, fix))
-        if op.kind != "recur" and op.kind not in supported:
+        if op.kind == "recur":
+            reason = FORMS[op.options["cell"]].unbounded
+            if reason:
+                bounded = ", ".join(cell for cell, form in FORMS.items() if not form.unbounded)
+                expected = f"one of {bounded}: {reason}"
+                raise InputError(describe("cell in fixed point", op.options["cell"], expected, fix))
+        elif op.kind not in supported:
             raise InputError(describe("op in fixed point", op.kind, f"one of {', '.join(sorted(supported))}", fix))

@@ -20,7 +20,7 @@ def recur(model: FixedModel, section: Section, op: Op) -> None:
     """Add the calls of a step of a cell."""
     cell = cell_from(op.options, model.width(op.reads[0]), op.size)
     bound = bound_of_product(model, op, "weight_ih", "bias_ih", model.bounds.get(op.reads[0]))
-    if cell.linear:
+    if cell.form.linear:
         bound = None if bound is None else max(bound, model.begins(op, "h"))
         kind = long_of(bound)
     elif cell.kind == "rnn_relu" or cell.output != cell.hidden:
@@ -34,16 +34,8 @@ def recur(model: FixedModel, section: Section, op: Op) -> None:
     model.states[op.state["h"]] = kind
     if "c" in op.state:
         model.states[op.state["c"]] = Kind(bits=MEMORY)
-    {
-        "rnn": _rnn,
-        "rnn_relu": _rnn,
-        "lstm": _lstm,
-        "lstm_peephole": _lstm,
-        "gru": _gru,
-        "gru_reset_before": _gru_reset_before,
-        "mingru": _min,
-        "minlstm": _min,
-    }[cell.kind](model, section, op, cell)
+    families = {"rnn": _rnn, "lstm": _lstm, "gru": _gru, "gru_reset_before": _gru_reset_before, "min": _min}
+    families[cell.form.family](model, section, op, cell)
     slot = next(slot for slot in model.program.state if slot.name == op.state["h"])
     section.alias(op, model.state(op, "h"), begins_zero=slot.begins == 0.0)
     model.kinds[op.writes] = kind
@@ -78,7 +70,6 @@ def _normalised_sums(model: FixedModel, section: Section, op: Op, cell: Cell) ->
     rows = cell.gates * cell.hidden
     y = section.scratch(2 * rows)
     z = at(y, rows)
-    groups = (2 * cell.hidden, cell.hidden) if cell.kind == "gru" else (rows,)
     for sums, way in ((y, "ih"), (z, "hh")):
         section.call("fixed_zero", sums, rows)
         if way == "ih":
@@ -87,12 +78,12 @@ def _normalised_sums(model: FixedModel, section: Section, op: Op, cell: Cell) ->
             _add_h(model, section, op, cell, sums, 0, rows)
         gain, bits = model.short(op, f"gain_{way}")
         first = 0
-        for size in groups:
+        for size in cell.norm_groups:
             normalise(section, at(sums, first), size, cell.norm, gain, bits, first)
             first += size
         if f"bias_{way}" in op.weights:
             section.call("fixed_add", sums, _vector(model, op, f"bias_{way}"), rows)
-    section.call("fixed_add", y, z, groups[0])
+    section.call("fixed_add", y, z, cell.norm_groups[0])
     return y
 
 

@@ -6,7 +6,7 @@ Axes: D input features, H hidden, O output, K heads, E = H/K units of a head, G 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -22,21 +22,9 @@ def recur(model: Model, section: Section, op: Op) -> None:
     """Add the calls of a step of a cell."""
     cell = cell_from(op.options, model.width(op.reads[0]), op.size)
     x = section.read(op.reads[0])
-    if cell.kind == "mlstm":
-        _mlstm(model, section, op, cell, x)
+    _FAMILIES[cell.form.family](model, section, op, cell, x)
+    if "h" not in op.state:
         return
-    {
-        "rnn": _rnn,
-        "rnn_relu": _rnn,
-        "lstm": _lstm,
-        "lstm_peephole": _lstm,
-        "gru": _gru,
-        "gru_reset_before": _gru_reset_before,
-        "mingru": _min,
-        "minlstm": _min,
-        "rglru": _rglru,
-        "slstm": _slstm,
-    }[cell.kind](model, section, op, cell, x)
     slot = next(slot for slot in model.program.state if slot.name == op.state["h"])
     section.alias(op, model.state(op, "h"), begins_zero=slot.begins == 0.0)
 
@@ -58,18 +46,17 @@ def _normalised_sums(model: Model, section: Section, op: Op, cell: Cell, x: str)
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(2 * rows)
     z = at(y, rows) if y == "buffer" else f"{y} + {rows}"
-    groups = (2 * cell.hidden, cell.hidden) if cell.kind == "gru" else (rows,)
     for sums, way, width, source in ((y, "ih", cell.input, x), (z, "hh", cell.output, h)):
         section.call("zero", sums, rows)
         section.call("add_product", sums, model.matrix(op, f"weight_{way}"), 0, rows, 0, width, source)
         first = 0
-        for size in groups:
+        for size in cell.norm_groups:
             gain = at(model.vector(op, f"gain_{way}"), first)
             section.call("normalise", at(sums, first), size, number(cell.norm), gain)
             first += size
         if f"bias_{way}" in op.weights:
             section.call("add", sums, model.vector(op, f"bias_{way}"), rows)
-    section.call("add", y, z, groups[0])
+    section.call("add", y, z, cell.norm_groups[0])
     if cell.kind == "gru":
         section.call("copy", z, at(z, 2 * cell.hidden), cell.hidden)
     return y
@@ -214,3 +201,15 @@ def _mlstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
         states = (at(memory, head * each * each), at(n, head * each), at(m, head))
         scale = number(1 / math.sqrt(each))
         section.call("mlstm", at(written, head * each), *states, *parts, *gates, scale, each)
+
+
+_FAMILIES: dict[str, Callable[[Model, Section, Op, Cell, str], None]] = {
+    "rnn": _rnn,
+    "lstm": _lstm,
+    "gru": _gru,
+    "gru_reset_before": _gru_reset_before,
+    "min": _min,
+    "rglru": _rglru,
+    "slstm": _slstm,
+    "mlstm": _mlstm,
+}

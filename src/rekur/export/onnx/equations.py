@@ -31,8 +31,6 @@ class Equations:
 
     def __init__(self, graph: Graph, cell: Cell, names: Mapping[str, str], weights: Mapping[str, Matrix]) -> None:
         self._graph, self._cell, self._names, self._weights = graph, cell, names, weights
-        size = cell.hidden
-        self._groups = (2 * size, size) if cell.kind == "gru" else (cell.gates * size,)
 
     def _weight(self, role: str) -> Value:
         return self._graph.matrix(self._names[role], self._weights[role])
@@ -50,28 +48,18 @@ class Equations:
         cell = self._cell
         if cell.norm:
             return [(self._normalised(self._times(x, "weight_ih"), "ih"), cell.gates * cell.hidden)]
-        if cell.linear:
+        if cell.form.linear:
             return [(value, cell.hidden) for value in self._linear_form(x)]
         more = 2 * cell.heads if cell.kind == "mlstm" else 0
         return [(self._times(x, "weight_ih", "bias_ih"), cell.gates * cell.hidden + more)]
 
     def step(self, streams: list[Value], state: States) -> tuple[Value, States]:
         """Return the output (B, O) and the next state of one step, from its streams (B, P)."""
-        kind = self._cell.kind
-        if self._cell.linear:
-            h = streams[0] * state[0] + streams[1]
-            y, new_state = h, [h]
-        elif kind in ("rnn", "rnn_relu"):
-            h = (streams[0] + self._product(state[0])).apply("Tanh" if kind == "rnn" else "Relu")
-            y, new_state = h, [h]
-        elif kind in ("lstm", "lstm_peephole"):
-            y, new_state = self._lstm(streams[0], state)
-        elif kind == "gru":
-            y, new_state = self._gru(streams[0], state)
-        elif kind == "gru_reset_before":
-            y, new_state = self._gru_reset_before(streams[0], state)
+        if self._cell.form.linear:
+            y = streams[0] * state[0] + streams[1]
+            new_state = [y]
         else:
-            y, new_state = (self._slstm if kind == "slstm" else self._mlstm)(streams[0], state)
+            y, new_state = getattr(self, f"_{self._cell.form.family}")(streams[0], state)
         keep_h, keep_c = self._cell.stay
         if keep_h:
             new_state[0] = y = new_state[0] + (state[0] - new_state[0]) * keep_h
@@ -88,7 +76,8 @@ class Equations:
         gain = self._weights[f"gain_{which}"].numbers
         bias = self._weights[f"bias_{which}"].numbers if f"bias_{which}" in self._names else None
         parts, start = [], 0
-        for part, size in zip(product.split(*self._groups), self._groups, strict=True):
+        groups = self._cell.norm_groups
+        for part, size in zip(product.split(*groups), groups, strict=True):
             rows = slice(start, start + size)
             scale, shift = gain[rows].copy(), None if bias is None else bias[rows].copy()
             parts.append(self._even(part, scale, shift))
@@ -97,6 +86,10 @@ class Equations:
 
     def _even(self, x: Value, gain: Value | Array, bias: Value | Array | None) -> Value:
         return self._graph.node("LayerNormalization", x, gain, bias, axis=-1, epsilon=self._cell.norm)
+
+    def _rnn(self, projected: Value, state: States) -> tuple[Value, States]:
+        h = (projected + self._product(state[0])).apply(self._cell.form.native.capitalize())
+        return h, [h]
 
     def _lstm(self, projected: Value, state: States) -> tuple[Value, States]:
         size, c_before = self._cell.hidden, state[1]

@@ -13,18 +13,10 @@ from rekur.export.onnx.equations import Equations
 from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Axes, Value
 from rekur.export.onnx.matrix import Matrix
+from rekur.export.weights.layer import PEEPHOLES, reorder
+from rekur.export.weights.nodes import gate_order
 from rekur.program import Op
 from rekur.program.cells import Cell, cell_from
-
-#: cell -> operator, and the order of the cell's gates in the operator's weights
-_OPERATORS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "rnn": ("RNN", (0,)),
-    "rnn_relu": ("RNN", (0,)),
-    "lstm": ("LSTM", (0, 3, 1, 2)),  # input, output, forget, cell
-    "lstm_peephole": ("LSTM", (0, 3, 1, 2)),
-    "gru": ("GRU", (1, 0, 2)),  # update, reset, hidden
-    "gru_reset_before": ("GRU", (1, 0, 2)),
-}
 
 
 def recur(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -32,22 +24,14 @@ def recur(frame: Frame, op: Op, reads: list[Value]) -> Value:
     weights = {role: frame.matrix(name) for role, name in op.weights.items()}
     first = weights["weight_in" if "weight_in" in weights else "weight_ih"]
     cell = cell_from(op.options, first.numbers.shape[1], op.size)
-    return (_by_operator if has_operator(cell) else _by_scan)(frame, op, cell, weights, reads[0])
-
-
-def has_operator(cell: Cell) -> bool:
-    """Return whether ONNX has an operator with the equations of a cell."""
-    bare = not cell.norm and not any(cell.stay) and cell.output == cell.hidden
-    return bare and cell.kind in _OPERATORS
+    return (_by_operator if cell.bare and cell.form.operator else _by_scan)(frame, op, cell, weights, reads[0])
 
 
 def _by_operator(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix], x: Value) -> Value:
-    graph, (kind, gates) = frame.graph, _OPERATORS[cell.kind]
+    graph, kind, gates = frame.graph, cell.form.operator, gate_order(cell.kind)
 
     def ordered(role: str) -> Matrix:
-        return weights[role].map(
-            lambda rows: rows.reshape(cell.gates, cell.hidden, -1)[list(gates)].reshape(1, *rows.shape)
-        )
+        return weights[role].map(lambda rows: reorder(rows, gates)[None])
 
     zeros = np.zeros((1, cell.gates * cell.hidden), np.float32)
     biases = [ordered(role).numbers if role in weights else zeros for role in ("bias_ih", "bias_hh")]
@@ -59,7 +43,7 @@ def _by_operator(frame: Frame, op: Op, cell: Cell, weights: Mapping[str, Matrix]
     names = [op.state[role] for role in cell.state()]
     reads += [frame.state(name).unsqueeze(0) if frame.live or frame.begins(name).any() else None for name in names]
     if cell.kind == "lstm_peephole":
-        peeps = np.concatenate([weights[role].numbers for role in ("weight_ci", "weight_co", "weight_cf")])[None]
+        peeps = np.concatenate([weights[role].numbers for role in PEEPHOLES])[None]
         reads += [graph.weight(f"{op.writes}.peepholes", peeps)]
     attributes: dict[str, object] = {"hidden_size": cell.hidden}
     if op.options.get("reverse", False):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ import numpy as np
 from rekur._check import choice, flag
 from rekur._tensors import Array
 from rekur.errors import InputError, ShapeError, describe
+from rekur.program.cells import FORMS
 
 #: cell -> gates
-GATES: Mapping[str, int] = MappingProxyType(
-    {"rnn": 1, "rnn_relu": 1, "lstm": 4, "lstm_peephole": 4, "gru": 3, "gru_reset_before": 3}
-)
+GATES = {kind: len(form.gates) for kind, form in FORMS.items() if form.operator}
 #: peepholes of an LSTM: input, output and forget gate, in ONNX's order
 PEEPHOLES = ("weight_ci", "weight_co", "weight_cf")
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", *PEEPHOLES)

@@ -15,11 +15,10 @@ from rekur._check import choice, no_unknown
 from rekur._tensors import Array
 from rekur.errors import InputError, ShapeError, describe
 from rekur.export.weights.layer import PEEPHOLES, LayerWeights, reorder
+from rekur.program.cells import FORMS
 
-#: order of PyTorch's gates in ONNX: i o f c, and z r h
-_ORDERS: dict[int, tuple[int, ...]] = {1: (0,), 3: (1, 0, 2), 4: (0, 3, 1, 2)}
-#: operator -> gates
-NODES: Mapping[str, int] = {"RNN": 1, "LSTM": 4, "GRU": 3}
+#: operator -> its gates in ONNX's order, by the letters of a cell's form
+NODES: Mapping[str, str] = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
 _USUAL = {
     "RNN": (["Tanh"], ["Relu"]),
     "LSTM": (["Sigmoid", "Tanh", "Tanh"],),
@@ -31,6 +30,16 @@ _ATTRIBUTES = (
     *("direction", "hidden_size", "activations", "clip", "input_forget", "linear_before_reset"),
     *("layout", "activation_alpha", "activation_beta", "output_sequence"),
 )
+
+
+def gate_order(cell: str) -> list[int]:
+    """Return the index of each gate of ONNX's operator among those of a cell.
+
+    Example:
+        >>> gate_order("gru"), gate_order("lstm")
+        ([1, 0, 2], [0, 3, 1, 2])
+    """
+    return [FORMS[cell].gates.index(gate) for gate in NODES[FORMS[cell].operator]]
 
 
 def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]:
@@ -47,7 +56,7 @@ def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]
         >>> kind, inputs["W"].shape, attributes["linear_before_reset"]
         ('GRU', (1, 12, 3), 1)
     """
-    order, size = _ORDERS[layer.gates], layer.hidden_size
+    order, size = gate_order(layer.cell), layer.hidden_size
     if any("weight_hr" in arrays for arrays in layer.directions):
         fix = "Train the LSTM without proj_size, or keep it in torch.nn, which has it."
         raise InputError(describe("weights of the layer", "weight_hr", "no projection, which ONNX lacks", fix))
@@ -58,7 +67,7 @@ def to_node(layer: LayerWeights) -> tuple[str, dict[str, Array], dict[str, Any]]
     if layer.biased:
         biases = [layer.bias(side) for side in range(len(layer.directions))]
         inputs["B"] = np.stack([np.concatenate([reorder(bias, order) for bias in pair]) for pair in biases])
-    kind = {1: "RNN", 3: "GRU", 4: "LSTM"}[layer.gates]
+    kind = FORMS[layer.cell].operator
     attributes: dict[str, Any] = {"hidden_size": size}
     if layer.bidirectional or layer.reverse:
         attributes["direction"] = "reverse" if layer.reverse else "bidirectional"
@@ -102,7 +111,7 @@ def from_node(kind: str, inputs: Mapping[str, Any], attributes: Mapping[str, Any
         cell = "gru"
     if "P" in arrays:
         cell = "lstm_peephole"
-    sides = tuple(_direction(arrays, side) for side in range(count))
+    sides = tuple(_direction(arrays, side, gate_order(cell)) for side in range(count))
     return LayerWeights(cell, sides, reverse=direction == "reverse")
 
 
@@ -133,7 +142,7 @@ def _check_shapes(kind: str, count: int, arrays: Mapping[str, Array], hidden_siz
     for letter in "WR":
         if letter not in arrays:
             raise InputError(describe(f"inputs of the {kind}", ", ".join(arrays) or "none", f"{letter} too"))
-    gates, recurrent = NODES[kind], arrays["R"]
+    gates, recurrent = len(NODES[kind]), arrays["R"]
     hidden = recurrent.shape[-1] if hidden_size is None else int(hidden_size)
     shapes = {"R": (count, gates * hidden, hidden), "B": (count, 2 * gates * hidden), "P": (count, 3 * hidden)}
     shapes["W"] = (count, gates * hidden, arrays["W"].shape[-1] if arrays["W"].ndim else 1)
@@ -143,10 +152,8 @@ def _check_shapes(kind: str, count: int, arrays: Mapping[str, Array], hidden_siz
             raise ShapeError(describe(f"{letter} of the {kind}", array.shape, expected))
 
 
-def _direction(arrays: Mapping[str, Array], side: int) -> dict[str, Array]:
-    rows, hidden = arrays["R"].shape[1:]
-    order = _ORDERS[rows // hidden]
-    back = tuple(order.index(gate) for gate in range(len(order)))
+def _direction(arrays: Mapping[str, Array], side: int, order: list[int]) -> dict[str, Array]:
+    back = [order.index(gate) for gate in range(len(order))]
     sides = {"weight_ih": reorder(arrays["W"][side], back), "weight_hh": reorder(arrays["R"][side], back)}
     if "B" in arrays:
         sides["bias_ih"], sides["bias_hh"] = (reorder(half, back) for half in np.split(arrays["B"][side], 2))
