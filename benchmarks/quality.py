@@ -8,6 +8,7 @@
     python benchmarks/quality.py classify --set hidden_size=32  # an option, to try it
     python benchmarks/quality.py classify --test                # the test parts: once, at the end, for what is reported
     python benchmarks/quality.py classify --json                # one JSON object as the last line
+    python benchmarks/quality.py tag --seeds 5                  # taggers, without and with trained word vectors
 
 The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each model
 has the defaults of its task and, for language, the time as its limit. Models are trained on the training part, and
@@ -60,7 +61,7 @@ class Task(NamedTuple):
 TASKS = {
     "classify": Task(("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
     "regress": Task(("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
-    "tag": Task(("accuracy", "entity_f1", "sentence_accuracy"), quality_rivals.of_items, TAG),
+    "tag": Task(("accuracy", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG),
     "language": Task(("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
 }
 
@@ -158,8 +159,9 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
     table = Table("data", "model", title=f"{options.task}: {tried}, scores on the {part}", title_justify="left")
     for head in ("metric", "score", "each seed", "seconds", "limit", ""):
         table.add_column(head, justify="right" if head in ("score", "seconds", "limit") else "left")
-    for data in chosen:
-        deciding = [row for row in rows if (row["data"], row["metric"]) == (data.name, data.metric)]
+    pairs = [(data, metric) for data in chosen for metric in (data.metric, data.also) if metric]
+    for data, metric in pairs:
+        deciding = [row for row in rows if (row["data"], row["metric"]) == (data.name, metric)]
         ours = float(np.mean([row["value"] for row in deciding if row["model"] == REKUR]))
         for model in dict.fromkeys(row["model"] for row in deciding):
             values = [row["value"] for row in deciding if row["model"] == model]
@@ -173,7 +175,7 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
             else:
                 limit, words = "", rival_words(data, ours, score)
             name = data.name if model == REKUR else ""
-            table.add_row(name, model, data.metric, f"{score:.4f}", seeds, seconds, limit, words)
+            table.add_row(name, model, metric, f"{score:.4f}", seeds, seconds, limit, words)
         table.add_section()
     console().print(table)
     for row in rows:
