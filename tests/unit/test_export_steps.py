@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.laws.programs import tagger
 
-from rekur.errors import NotStreamableError
+from rekur.errors import InputError, NotStreamableError
 from rekur.export import export_c, export_onnx
 from rekur.export.c import check
 from rekur.export.onnx.manifest import prediction
@@ -146,20 +146,30 @@ def test_outputs_of_spans_that_have_two_names() -> None:
 
 
 @pytest.mark.skipif(check.compiler() is None, reason="no C compiler: neither $CC nor cc, gcc or clang")
-@pytest.mark.parametrize("activations", ["exact", "fixed"])
-@pytest.mark.parametrize("delay", [0, 2])
-def test_c_tells_the_output_of_each_step(tmp_path: Path, delay: int, activations: str) -> None:
-    bundle = saved(tmp_path / "tagger", delay=delay)
+@pytest.mark.parametrize(
+    ("spans", "delay", "activations"),
+    [(False, 0, "exact"), (False, 2, "fixed"), (True, 0, "fixed"), (True, 2, "exact")],
+)
+def test_c_tells_the_tag_of_each_step(tmp_path: Path, spans: bool, delay: int, activations: str) -> None:
+    bundle = saved(tmp_path / "tagger", spans=spans, delay=delay, seed=4)
     precision = "int8" if activations == "fixed" else "float32"
     report = export_c(bundle, tmp_path / "c", activations=activations, precision=precision).report
     assert (report["per_step"], report["delay"], report["input"]["kind"]) == (True, delay, "ids")
     binary = check.build(tmp_path / "c", ["tagger.c", "main.c"], "tagger")
     text = "".join(" ".join(map(str, np.ravel(json.loads(item)))) + "\n" for item in items_of(bundle)[:4])
     lines = check.run(binary, text.encode()).splitlines()
-    wanted = [tag for row in wanted_of(bundle)[:4] for tag in row["tags"]]
-    assert [line.split("\t")[0] for line in lines] == wanted
+    wanted = [pair for row in wanted_of(bundle)[:4] for pair in zip(row["tags"], row["probabilities"], strict=True)]
+    told = [line.split("\t") for line in lines]
+    assert [name for name, _ in told] == [name for name, _ in wanted]
+    assert [float(share) for _, share in told] == pytest.approx([share for _, share in wanted], abs=2e-2)
     done = subprocess.run([binary], input=b"1 2 99\n", capture_output=True, check=False)
     assert b"got '99'; expected an id, a whole number of 0 or more, below " in done.stderr
+
+
+@pytest.mark.skipif(check.compiler() is None, reason="no C compiler: neither $CC nor cc, gcc or clang")
+def test_c_has_no_tags_that_wait_for_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="tags: got 'BIOES'; expected a scheme whose tags are certain at each step"):
+        export_c(saved(tmp_path / "tagger", spans=True, exact=True), tmp_path / "c")
 
 
 def test_the_bundle_is_read_back(tmp_path: Path) -> None:

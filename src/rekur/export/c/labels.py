@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rekur._ids import PADDING, RESERVED, UNKNOWN
+from rekur.errors import InputError, describe
 from rekur.export.c.constants import quoted
 from rekur.export.c.source import Extra, Style
+from rekur.export.onnx.manifest import prediction
 from rekur.targets import LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
 
 
@@ -18,7 +22,7 @@ def answers(target: Target, style: Style) -> Extra:
     if isinstance(target, LabelTarget):
         return _classes(target.output_names, target.multi_label, style)
     if isinstance(target, TagsTarget):
-        return _classes(target.output_names, False, style)
+        return _tags(target, style)
     if isinstance(target, NumberTarget):
         return _value(float(target.mean), float(target.scale), style)
     return _tokens(style) if isinstance(target, NextTarget) else Extra()
@@ -54,6 +58,93 @@ void {name}_probabilities(const float output[{upper}_OUTPUT], float probabilitie
 {body}}}
 """,
     )
+
+
+def _tags(target: TagsTarget, style: Style) -> Extra:
+    """Return the functions of labels, and where tags depend on the tag before them those that choose and name a tag.
+
+    Raises:
+        InputError: a tag is not certain before the next step.
+    """
+    extra, told = _classes(target.output_names, False, style), prediction(target)
+    if told["next"] is None and not told["renamed"] and told["groups"] == list(range(target.size)):
+        return extra
+    if len(told["last"]) < target.size:
+        fix = "Train with --causal, or export with --to onnx."
+        raise InputError(describe("tags", target.inner.name, "a scheme whose tags are certain at each step", fix))
+    extra.add(_tag_functions(told, target.size, style))
+    return extra
+
+
+def _tag_functions(told: dict[str, Any], size: int, style: Style) -> Extra:
+    name, upper = style.name, style.name.upper()
+    return Extra(
+        uses={"copy", "softmax"},
+        declarations=f"""
+/* the tag of a step: the best by its output that may follow the tag before it, which is -1 at the start */
+int {name}_tag(const float output[{upper}_OUTPUT], int previous);
+
+/* the name of a tag behind another one */
+const char *{name}_tag_name(int tag, int previous);
+
+/* the probability of that name */
+float {name}_tag_probability(const float output[{upper}_OUTPUT], int tag);
+""",
+        definitions=_tag_tables(told, size, name)
+        + f"""
+int {name}_tag(const float output[{upper}_OUTPUT], int previous)
+{{
+    int tag, best = -1;
+    for (tag = 0; tag < {upper}_OUTPUT; ++tag) {{
+        if ({name}_legal[previous + 1][tag] && (best < 0 || output[tag] > output[best])) {{
+            best = tag;
+        }}
+    }}
+    return best;
+}}
+
+float {name}_tag_probability(const float output[{upper}_OUTPUT], int tag)
+{{
+    static {upper}_THREAD float shares[{upper}_OUTPUT];
+    float sum = 0.0f;
+    int k;
+    copy(shares, output, {size});
+    softmax(shares, {size});
+    for (k = 0; k < {upper}_OUTPUT; ++k) {{
+        sum += {name}_groups[k] == {name}_groups[tag] ? shares[k] : 0.0f;
+    }}
+    return sum < 1.0f ? sum : 1.0f;
+}}
+""",
+    )
+
+
+def _tag_tables(told: dict[str, Any], size: int, name: str) -> str:
+    """Return which tag may follow which, which outputs share a name, and the function of names."""
+    follows = told["next"] or [range(size)] * size
+    rows = [[int(tag in legal) for tag in range(size)] for legal in (told["first"], *follows)]
+    legal = "".join(f"    {{{', '.join(map(str, row))}}},\n" for row in rows)
+    names = "".join(f"    {quoted(str(text).encode())},\n" for text in told["names"])
+    renamed = "".join(
+        f"    if (previous == {previous} && tag == {tag}) {{\n        return {quoted(str(text).encode())};\n    }}\n"
+        for previous, tag, text in told["renamed"]
+    )
+    return f"""
+/* whether a tag (column) may be the first (row 0) or stand behind a tag (the rows from 1 on) */
+static const unsigned char {name}_legal[{size + 1}][{size}] = {{
+{legal}}};
+
+/* outputs that share a number have one name */
+static const int {name}_groups[{size}] = {{{", ".join(map(str, told["groups"]))}}};
+
+const char *{name}_tag_name(int tag, int previous)
+{{
+    static const char *const names[{size}] = {{
+{names}    }};
+    (void)previous;
+{renamed}    return names[tag];
+}}
+"""
 
 
 def _value(mean: float, scale: float, style: Style) -> Extra:

@@ -49,7 +49,8 @@ def main_program(lowered: Lowered, features: Features | None, extra: Extra, targ
         written = "one output is written for it"
         if lowered.per_step:
             written = "the output of each step is written on a line of its own"
-        loop, usage, reading = _step_loop(lowered), _STEPS.format(written=written), READ_NUMBERS
+        begins = "        previous = -1;\n" if f"{name}_tag_name" in extra.declarations else ""
+        loop, usage, reading = _step_loop(lowered, begins), _STEPS.format(written=written), READ_NUMBERS
     elif isinstance(features, TextFeatures | SymbolFeatures):
         loop, usage, reading = _text_loop(name, features), _text_usage(name, features, scores_tokens=is_next), ""
     else:
@@ -85,6 +86,20 @@ def _telling(lowered: Lowered, extra: Extra, target: Target) -> str:
     """Return the function that writes the prediction of a state."""
     name, upper = lowered.style.name, lowered.style.name.upper()
     multi_label = isinstance(target, LabelTarget) and target.multi_label
+    if f"{name}_tag_name" in extra.declarations:
+        return f"""static int previous = -1; /* the tag before */
+
+static void tell(const {name}_state *state)
+{{
+    static float output[{upper}_OUTPUT];
+    int tag;
+    {name}_read(state, output);
+    tag = {name}_tag(output, previous);
+    printf("%s\\t%.6g\\n", {name}_tag_name(tag, previous), (double){name}_tag_probability(output, tag));
+    previous = tag;
+    fflush(stdout);
+}}
+"""
     if f"{name}_label" in extra.declarations:
         names = f"""    for (k = 0; k < {upper}_OUTPUT; ++k) {{
         if (probabilities[k] >= 0.5f) {{
@@ -221,8 +236,13 @@ def _row_loop(name: str) -> str:
 """
 
 
-def _step_loop(lowered: Lowered) -> str:
-    """Return the loop over lines that are whole sequences of steps: token numbers, or the numbers of rows."""
+def _step_loop(lowered: Lowered, begins: str) -> str:
+    """Return the loop over lines that are whole sequences of steps: token numbers, or the numbers of rows.
+
+    Args:
+        lowered: the program.
+        begins: statements at the start of each sequence.
+    """
     name, source = lowered.style.name, lowered.program.input
     size = source.size
     declared, begin, end, argument = "", "", "", "(int32_t)value"
@@ -267,7 +287,7 @@ def _step_loop(lowered: Lowered) -> str:
     int whole;
     while ((length = read_line(&whole)) > 0) {{
 {begin}{_BEGIN}        {name}_init(&state);
-{_CUT}        while ((piece = next_piece()) != NULL) {{
+{begins}{_CUT}        while ((piece = next_piece()) != NULL) {{
             if (!number_in(piece, &value) || {wrong}) {{
                 return refuse(number, piece, "{expected}");
             }}

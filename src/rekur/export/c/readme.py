@@ -98,8 +98,9 @@ def _each_step(name: str, upper: str, report: dict[str, Any]) -> str:
         )
         late += f" sequence ends with {report['delay']} steps of zeros."
     return f"""
-`{name}_read` gives the output of one step, so read it after each.{late} Outputs are as the model gives them: of tags it
-is left to the caller which may follow which.
+`{name}_read` gives the output of one step, so read it after each.{late} Of tags that may not
+follow each other `{name}_tag` chooses the best that may, and `{name}_tag_name` names it; both take the tag before it,
+-1 at the start of a sequence.
 """
 
 
