@@ -94,7 +94,7 @@ def test_evaluate_says_where_a_rival_is_not_kept(
     words = ("evaluate", bundles["wear"], files[file], *columns, "--json")
     kept = cli(*words)
     assert (kept.err, kept.json["rival"]["name"]) == ("", "summary statistics + ridge regression")
-    monkeypatch.setattr("rekur.runtime.rivals.MOST_BYTES", 10)
+    monkeypatch.setattr("rekur.runtime.saved_rivals.MOST_BYTES", 10)
     fit = ("fit", "regress", files[file], *columns, "--hidden-size", "4", "--epochs", "1", "--quiet")
     assert cli(*fit, "--out", tmp_path / "m").code == 0
     other = cli("evaluate", tmp_path / "m", *words[2:])

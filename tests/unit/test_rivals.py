@@ -17,10 +17,11 @@ import rekur
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.data import Corpus, EncodedItems, Ragged, texts_in_memory
 from rekur.errors import BundleError
-from rekur.runtime import rivals
+from rekur.runtime import rivals, saved_rivals
 from rekur.runtime.item_vectors import grams_of, summary_of
 from rekur.runtime.ngram import NGram
-from rekur.runtime.rivals import FrequentTags, rival_files, rival_metrics, rival_records
+from rekur.runtime.rivals import FrequentTags, rival_metrics, rival_records
+from rekur.runtime.saved_rivals import rival_files
 from rekur.targets import LabelTarget, NumberTarget, TagsTarget
 from rekur.tasks import NeuralCache
 from rekur.tasks.base.card import card
@@ -206,7 +207,7 @@ def test_a_large_rival_or_none_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
     X, y = texts()
     model = Classifier(**SMALL).fit(X, y)
     assert set(rival_files(model.rival_)) == {"rival.json", "rival.safetensors"}
-    monkeypatch.setattr(rivals, "MOST_BYTES", 1000)
+    monkeypatch.setattr(saved_rivals, "MOST_BYTES", 1000)
     assert rival_files(model.rival_) == rival_files(None) == {}
     small = rekur.load(model.save(tmp_path / "m"))
     assert "rival" not in small.evaluate(X, y)

@@ -78,11 +78,12 @@ def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:
 
     unlabelled = dataclasses.replace(chosen, label=None)
     is_tags = kind == "tags" or bool(source.usual_columns)
+    is_words = is_tags and chosen.kind != "series"
     reading: dict[str, Any] = {"label_type": "tags"} if is_tags else {}
     items = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=_told, **reading), source.name).items()
     try:
         options = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
-        return list(make_features("words" if is_tags else chosen.kind, **options).fit(items).describe())
+        return list(make_features("words" if is_words else chosen.kind, **options).fit(items).describe())
     except InputError as error:  # the table is still worth seeing
         return [("nothing yet", str(error))]
 

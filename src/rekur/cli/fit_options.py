@@ -254,8 +254,6 @@ def make_request(
         reading = split_texts(values)
         _check_names(searched, set(values))
     else:
-        from rekur.data import Columns
-
         columns, reading = split_input(values)
         _check_names(searched, set(values))
         need_columns(columns, Path(files[0]), row)
@@ -265,9 +263,18 @@ def make_request(
         if "label_separator" in reading and "multi_label" in described:
             values["multi_label"] = True
         if "kind" in described:
-            set_here["kind"] = Columns(**columns).kind
+            set_here["kind"] = _kind_of(columns, row)
     options = {**set_here, **estimator_options(row.options_class(), values)}
     return Request(task=row.name, files=files, valid=valid, columns=columns, reading=reading, options=options, **kept)
+
+
+def _kind_of(columns: dict[str, Any], row: Row) -> str:
+    """Return the kind of the items in these columns."""
+    if row.target == "tags":  # without a column, that of the words of its format
+        return "series" if columns.get("series") or columns.get("values") else "words"
+    from rekur.data import Columns
+
+    return Columns(**columns).kind
 
 
 def estimator_options(options: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def corpus_for(
     cut = None
     if task.features_.kind == "words" and not need_label:
         cut = task.features_.cut or USUAL_CUT
-    unlabelled = "tags" if task.features_.kind == "words" else "class"
+    unlabelled = "tags" if task.label_type == "tags" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     try:
         names = task.target_.output_names

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
 from rekur._numbers import counted
+from rekur._values import is_row
 from rekur.data.cells import tags_of
 from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
@@ -155,11 +156,19 @@ class Corpus:
             InputError: there are no labels.
         """
         X = as_list(X, name)
-        return cls.from_lists(X, plain_labels(y, name.replace("X", "y")), name, **options)
+        per_step = options.get("per_step", False)
+        return cls.from_lists(X, plain_labels(y, name.replace("X", "y"), per_step=per_step), name, **options)
 
     @classmethod
     def from_lists(
-        cls, X: Any, y: Any, name: str = "X", *, kind: str | None = None, channels: Sequence[str] | None = None
+        cls,
+        X: Any,
+        y: Any,
+        name: str = "X",
+        *,
+        kind: str | None = None,
+        channels: Sequence[str] | None = None,
+        per_step: bool = False,
     ) -> Corpus:
         """Return the corpus of items ``X`` with labels ``y``, or without labels for None.
 
@@ -167,29 +176,36 @@ class Corpus:
             X: items, as :func:`~rekur.data.memory.as_sequences` takes them.
             y: their labels.
             name: what ``X`` is called in messages, with an X; the labels have the same name with a y.
-            kind: ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
+            kind: ``"text"``, ``"symbols"``, ``"series"`` or ``"words"``; None looks at the items.
             channels: the names of the channels; None takes those of the first series that has any.
+            per_step: an item is a series or a list of words, and has a label for each of its steps.
         """
         X = as_list(X, name)
         kind = kind or kind_of(X)
+        if per_step and kind != "series":
+            kind = "words"
         named = channels or (first_names(X) if kind == "series" else None)
         items = as_sequences(X, kind, name=name, channels=named)
         labels_name = name.replace("X", "y")
-        labels = [None] * len(items) if y is None else plain_labels(y, labels_name, count=len(items), items=name)
-        if kind == "words" and y is not None:
-            _check_counts(items, labels, name, labels_name)
+        labels: list[Any] = [None] * len(items)
+        if y is not None:
+            labels = plain_labels(y, labels_name, count=len(items), items=name, per_step=per_step)
+        if per_step and y is not None:
+            _check_counts(items, labels, name, labels_name, "word" if kind == "words" else "step")
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
         return cls(lambda: examples, name, "[{line}]", named, kind, labels=labels_name)
 
 
-def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels_name: str) -> None:
-    """Raise unless each sentence has as many tags as words."""
-    for row, (words, label) in enumerate(zip(items, labels, strict=True)):
-        if isinstance(words, str):
+def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels_name: str, step: str) -> None:
+    """Raise unless each item has as many tags as steps; texts have none yet."""
+    for row, (steps, label) in enumerate(zip(items, labels, strict=True)):
+        if isinstance(steps, str):
             continue
-        tags = tags_of(label, f"{labels_name}[{row}]")
-        if len(tags) != len(words):
-            expected = f"{len(words)}, one for each word of {name}[{row}]"
+        tags = tags_of(label, f"{labels_name}[{row}]") if step == "word" else label
+        if not is_row(tags):
+            raise InputError(describe(f"{labels_name}[{row}]", tags, f"a list of labels, one a {step}"))
+        if len(tags) != len(steps):
+            expected = f"{len(steps)}, one for each {step} of {name}[{row}]"
             raise InputError(f"{labels_name}[{row}]: got {counted(len(tags), 'tag')}; expected {expected}.")
 
 

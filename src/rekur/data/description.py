@@ -180,7 +180,7 @@ def describe(
         for example in examples(source, description.chosen, **reading, tell=notes.append):
             counts.add(example)
         counts.finish()
-        if description.label_type == "tags":
+        if description.label_type == "tags" and description.chosen.kind != "series":
             tags = (example.label for example in examples(source, description.chosen, **reading, tell=notes.append))
             description.scheme, told = _scheme(tags)
             notes += [*told, *source.notes()]

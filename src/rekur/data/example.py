@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._check import choice
+from rekur._numbers import counted
 from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
-from rekur.data.cells import series_of, symbols_of, text_of
+from rekur.data.cells import series_of, symbols_of, tags_of, text_of
 from rekur.data.chosen_columns import Columns, expand
 from rekur.data.groups import ROW_LIMIT, gather
 from rekur.data.source import Repeats, Row, Source, Tagged, check_column
@@ -103,8 +104,27 @@ def examples(
     return reader.long(row_limit) if columns.is_long else reader.rows()
 
 
+def _series(source: Source, columns: Columns) -> Iterator[Example]:
+    """Yield the series of a column with a list of labels for each."""
+    (series,) = expand(source, "series", columns.items())
+    labels = next((check_column(source, "label", name) for name in columns.labels()), None)
+    for row in source.rows():
+        try:
+            steps = series_of(row.get(series), series)
+            tags = None if labels is None else tags_of(row.get(labels), labels)
+            if tags is not None and len(tags) != len(steps):
+                got = f"{counted(len(steps), 'step')} and {counted(len(tags), 'label')}"
+                raise CellError(f"{series} and {labels}: got {got}; expected one label a step.")
+            name = code_of(row.get(columns.id), "id") if columns.id else ""
+        except CellError as error:
+            raise source.error(str(error), row.line) from None
+        yield Example(steps, tags, row.line, name or None)
+
+
 def _sentences(source: Source, columns: Columns, empty: str) -> Iterator[Example]:
     """Return an iterator over lists of words with their tags."""
+    if isinstance(columns.series, str):
+        return _series(source, columns)
     if columns.text is None:
         raise InputError("item columns: got others; expected one with lists of words. Name it: --text tokens.")
     words = check_column(source, "text", columns.text)

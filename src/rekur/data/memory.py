@@ -151,7 +151,9 @@ def as_list(items: Any, name: str, expected: str = "a list of sequences") -> Any
     return items
 
 
-def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None, items: str = "X") -> list[Any]:
+def plain_labels(
+    labels: Any, name: str = "labels", *, count: int | None = None, items: str = "X", per_step: bool = False
+) -> list[Any]:
     """Return labels as a list: of an array, a tensor or a column the Python values that it holds.
 
     Args:
@@ -159,6 +161,7 @@ def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None,
         name: what the labels are called in messages.
         count: the number of items; None where it is not known.
         items: what the items are called in messages.
+        per_step: a label is a list with one entry a step; an array of one axis stays one, whatever it holds.
 
     Raises:
         InputError: it is no list of labels, or not of one label for each item.
@@ -179,7 +182,8 @@ def plain_labels(labels: Any, name: str = "labels", *, count: int | None = None,
     is_date = getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")  # tolist() makes numbers of them
     if hasattr(labels, "tolist") and getattr(labels, "ndim", 1) == 1 and not is_date:
         labels = labels.tolist()
-    values = [_plain_label(label, name) for label in labels]
+    keep = np.ndarray if per_step else ()
+    values = [label if isinstance(label, keep) and label.ndim == 1 else _plain_label(label, name) for label in labels]
     if count is not None and len(values) != count:
         raise InputError(f"{name}: got {len(values)} labels; expected one for each of the {count} items in {items}.")
     return values

@@ -24,7 +24,7 @@ COLUMNS = 12
 #: tokens of a stretch: a longer sentence, such as a recording, has a record for each
 STRETCH = 1000
 #: sentences below which stretches are resampled for intervals
-_FEW = 20
+FEW_SENTENCES = 20
 
 Records = NDArray[Any]
 
@@ -183,7 +183,7 @@ def tag_report(records: Records, names: Sequence[Any], *, has_spans: bool) -> di
     report: dict[str, Any] = {"items": int(sums[SENTENCES]), "tokens": int(sums[TOKENS])}
     if sums[UNSEEN]:
         report["unseen_tokens"] = int(sums[UNSEEN])
-    drawn = records_by_sentence(records) if report["items"] >= _FEW else records
+    drawn = records_by_sentence(records) if report["items"] >= FEW_SENTENCES else records
     for name, share in _shares(drawn, has_spans=has_spans).items():
         report[name] = share.of()
         if share.units:

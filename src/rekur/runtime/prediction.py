@@ -104,7 +104,8 @@ class PredictionMixin(RivalMixin, ABC):
             InputError: a label was never seen in training.
         """
         kind, channels = self.features_.kind, self._channels()
-        return self.evaluate_corpus(data.Corpus.labelled(X, y, kind=kind, channels=channels))
+        per_step = self.target_.per_step
+        return self.evaluate_corpus(data.Corpus.labelled(X, y, kind=kind, channels=channels, per_step=per_step))
 
     def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept."""

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._tensors import Array, pack, unpack
+from rekur._tensors import Array
 from rekur._tokenizer import words_of
 from rekur.data import EncodedItems, Tokens
-from rekur.runtime import layout
-from rekur.runtime.bundle import Bundle
 from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors
 from rekur.runtime.ngram import NGram
 from rekur.targets import Tag, TagsTarget, Target
-
-#: a rival is kept in a bundle up to so large a size of its files in bytes
-MOST_BYTES = 5_000_000
 
 Floats = NDArray[np.float64]
 
@@ -267,6 +262,52 @@ def _most_frequent(counts: Mapping[str, Counter[Any]]) -> dict[str, Sequence[Any
     return {key: (tag, round(count / total, 4)) for key, (tag, count), total in pairs}
 
 
+class WindowRival(Rival):
+    """Logistic regression on the rows around each step; before the first row and behind the last stand zeros.
+
+    Args:
+        name: of the model in tables.
+        target: of the network.
+        weights: of each row of the window, (W, D, M); M is 1 for two classes.
+        bias: (M,).
+        classes: numbers of the M classes, or of both.
+        earlier: rows of the window before the step.
+    """
+
+    kind = "window"
+
+    def __init__(
+        self, name: str, target: TagsTarget, weights: Array, bias: Array, classes: NDArray[np.int64], earlier: int
+    ) -> None:
+        self.name, self._target, self._earlier = name, target, earlier
+        self._weights, self._bias, self._classes = weights, bias, classes
+
+    def predictions(self, items: EncodedItems) -> Sequence[Any]:
+        """Return the tags of each item."""
+        return [self._target.decode(self.scores(items.first[int(row)])) for row in items.rows]
+
+    def scores(self, steps: Array) -> NDArray[np.float32]:
+        """Return the score of each class at each step, (T, K), of steps (T, D)."""
+        raw = np.tile(self._bias.astype(np.float32), (len(steps), 1))
+        for row, weights in enumerate(self._weights.astype(np.float32)):
+            late = self._earlier - row  # steps by which this row of the window comes before its step
+            seen = steps[max(0, -late) : max(0, len(steps) - late)]
+            raw[max(0, late) : max(0, late) + len(seen)] += seen @ weights
+        scores = np.full((len(steps), self._target.size), -30.0, np.float32)
+        scores[:, self._classes] = np.concatenate([-raw, raw], axis=1) / 2 if raw.shape[1] == 1 else raw
+        return scores
+
+    def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return name and place of the window, and all arrays."""
+        arrays = {"weights": self._weights, "bias": self._bias, "classes": self._classes}
+        return {"name": self.name, "earlier": self._earlier}, arrays
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
+        """Return the rival that :meth:`to_saved` described."""
+        return cls(saved["name"], cast(TagsTarget, target), **arrays, earlier=saved["earlier"])
+
+
 # ── texts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -295,39 +336,3 @@ class NGramRival(Rival):
     def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
         """Return the rival that :meth:`to_saved` described."""
         return cls(NGram.from_arrays(saved["order"], saved["vocabulary_size"], arrays))
-
-
-# ── saving ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-#: every kind of rival that a bundle can hold
-RIVALS: dict[str, type[Rival]] = {each.kind: each for each in (LinearRival, FrequentTags, NGramRival)}
-
-
-def rival_files(rival: Rival | None) -> dict[str, bytes]:
-    """Return the files that keep a rival in a bundle; none where it is larger than 5 MB, or keeps nothing."""
-    saved = None if rival is None else rival.to_saved()
-    if rival is None or saved is None:
-        return {}
-    facts, arrays = saved
-    files = {layout.RIVAL: layout.render({"kind": rival.kind, **facts})}
-    if sum(array.nbytes for array in arrays.values()) + len(files[layout.RIVAL]) > MOST_BYTES:
-        return {}
-    return {**files, layout.RIVAL_ARRAYS: pack("rival", arrays)} if arrays else files
-
-
-def read_rival(bundle: Bundle, target: Target) -> Rival | None:
-    """Return the rival of a bundle; None without one.
-
-    Raises:
-        BundleError: a file of it is damaged, or of a newer Rekur.
-    """
-    if layout.RIVAL not in bundle.config["files"]:
-        return None
-    path = bundle.folder / layout.RIVAL
-    saved = layout.parse(path, bundle.read(layout.RIVAL))
-    try:
-        make: Callable[..., Rival] = RIVALS[saved["kind"]].from_saved
-        arrays = unpack(bundle.read(layout.RIVAL_ARRAYS)) if layout.RIVAL_ARRAYS in bundle.config["files"] else {}
-        return make(saved, arrays, target)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise layout.damaged(path, f"a rival without {error}", "one that this Rekur wrote") from error

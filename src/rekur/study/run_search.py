@@ -21,6 +21,7 @@ from rekur.study.search_report import REPORT, write_search_report
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
 from rekur.study.trials import CSV, SearchResult, best_first, check_csv, write_csv
+from rekur.targets import KINDS
 from rekur.tasks import TASKS, load
 from rekur.tasks.base.driver import fit_rival
 from rekur.tasks.catalog import CATALOG
@@ -174,7 +175,8 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
         return X
     if CATALOG[task].reads == "texts":
         return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
-    return Corpus.labelled(X, y, name, kind=kind, channels=channels)
+    per_step = KINDS[CATALOG[task].target].per_step
+    return Corpus.labelled(X, y, name, kind=kind, channels=channels, per_step=per_step)
 
 
 def _kind(setting: Setting) -> str:

@@ -37,6 +37,7 @@ __getattr__, __dir__ = lazily(
         "label": "LabelTarget Prediction",
         "next": "NextTarget",
         "number": "NumberTarget",
-        "tags": "Tag TagsTarget",
+        "tag_stream": "Tag",
+        "tags": "TagsTarget",
     },
 )

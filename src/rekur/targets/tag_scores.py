@@ -18,6 +18,7 @@ from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
 from rekur.targets.base import Records, Target
+from rekur.targets.step_classes import StepTags, class_records, class_report, class_scores
 from rekur.targets.tag_formats import conll, text_with_spans, token_rows
 
 #: names up to which each has its own scores; more make records too wide
@@ -35,6 +36,8 @@ class TagScores(Target):
     #: of the labels, and of the outputs
     scheme: Scheme
     inner: Scheme
+    #: whether tags are classes of the steps of a series
+    plain: bool
 
     @cached_property
     def names(self) -> dict[Any, int]:
@@ -61,13 +64,22 @@ class TagScores(Target):
 
     def record(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Records:
         """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`."""
-        truth = tags_of(label, "label")
+        truth = self.encode(label) if self.plain else tags_of(label, "label")
         if len(truth) != len(prediction):
-            got = f"{counted(len(prediction), 'token')} and {counted(len(truth), 'tag')}"
-            raise InputError(f"tokens and tags: got {got}; expected one tag a token.")
+            step = "step" if self.plain else "token"
+            got = f"{counted(len(prediction), step)} and {counted(len(truth), 'tag')}"
+            raise InputError(f"{step}s and tags: got {got}; expected one tag a {step}.")
+        if self.plain:
+            return class_records(self._numbers(prediction), np.asarray(truth), len(self.names))
         guesses = [tag.name for tag in prediction]
         seen = None if self.features is None else self.features.seen(context)
         return tag_records(guesses, truth, self.scheme, names=self.names, seen=seen).astype(np.float64)
+
+    def _numbers(self, prediction: Sequence[Any]) -> NDArray[np.int64]:
+        """Return the class number of each predicted tag."""
+        if isinstance(prediction, StepTags):
+            return prediction.numbers.astype(np.int64)
+        return np.asarray(self.encode([tag.name for tag in prediction]))
 
     def records_of_predictions(
         self, predictions: Sequence[Any], labels: Sequence[Any], contexts: Sequence[Any] | None = None
@@ -82,10 +94,14 @@ class TagScores(Target):
         return int(records[:, SENTENCES].sum())
 
     def score(self, records: Records, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
-        """Return the scores of tokens and sentences, and where tags mark spans those of entities."""
+        """Return the scores of tokens and sentences, and where tags mark spans those of entities; or of classes."""
+        if self.plain:
+            return class_scores(records if weights is None else records * weights[:, None])
         counts: NDArray[Any] = records.astype(np.int64) if weights is None else records * weights[:, None]
         return tag_scores(counts, has_spans=self.scheme.has_spans)
 
     def report(self, records: Records) -> dict[str, Any]:
         """Return the scores with their intervals, and those of each name; see :func:`rekur.metrics.tag_report`."""
+        if self.plain:
+            return class_report(records, list(self.names))
         return tag_report(records.astype(np.int64), list(self.names), has_spans=self.scheme.has_spans)

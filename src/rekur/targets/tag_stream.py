@@ -6,6 +6,7 @@ Axes: R rows of outputs, T steps, K outputs of a step.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -39,7 +40,7 @@ class _Decodes(Protocol):
     @property
     def size(self) -> int: ...
 
-    def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> list[Tag]: ...
+    def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> Sequence[Tag]: ...
 
 
 class TagStream(TargetStream):
@@ -58,7 +59,7 @@ class TagStream(TargetStream):
         self._context: Any = None
         self._previous = -1
 
-    def push(self, outputs: Outputs, context: Any = None) -> tuple[list[Tag] | None, Any]:
+    def push(self, outputs: Outputs, context: Any = None) -> tuple[Sequence[Tag] | None, Any]:
         """Take the next outputs (R, K); return the tags that will not change, and their context."""
         rows, held = finite(outputs), len(self._rows)
         self._context = join_contexts(self._context, context)
@@ -75,12 +76,12 @@ class TagStream(TargetStream):
             pieces.append(self._take(self._greedy.push(rows[start:end])))
         return _joined(pieces)
 
-    def finish(self) -> tuple[list[Tag] | None, Any]:
+    def finish(self) -> tuple[Sequence[Tag] | None, Any]:
         """Return the tags that were held back."""
         exact = self._target.exact
         return self._take(viterbi(self._rows, self._target.transitions) if exact else self._greedy.finish())
 
-    def _take(self, path: NDArray[np.int64]) -> tuple[list[Tag] | None, Any]:
+    def _take(self, path: NDArray[np.int64]) -> tuple[Sequence[Tag] | None, Any]:
         count, context = len(path), self._context
         if not count:
             return None, None
@@ -106,7 +107,7 @@ class TagStream(TargetStream):
         self._context, self._previous = copy.deepcopy(state["context"]), int(state["previous"])
 
 
-def _joined(pieces: list[tuple[list[Tag] | None, Any]]) -> tuple[list[Tag] | None, Any]:
+def _joined(pieces: list[tuple[Sequence[Tag] | None, Any]]) -> tuple[Sequence[Tag] | None, Any]:
     """Return pieces of a prediction, each with its context, as one."""
     filled = [(tags, context) for tags, context in pieces if tags is not None]
     if len(filled) < 2:

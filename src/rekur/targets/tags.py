@@ -22,6 +22,7 @@ from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions,
 from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.targets.base import Outputs, PlaceOf
+from rekur.targets.step_classes import StepTags, distinct_labels, learn_classes, numbers_of_classes
 from rekur.targets.tag_scores import TagScores
 from rekur.targets.tag_stream import Tag, TagStream, finite
 
@@ -45,6 +46,7 @@ class TagsTarget(TagScores):
         scheme: of the labels.
         inner: scheme of the outputs.
         exact: decode by Viterbi's algorithm, which needs the whole item; else from left to right.
+        plain: tags are classes of the steps of a series, whatever they look like; scores are those of classes.
 
     Example:
         >>> target = TagsTarget.learn([["B-PER", "I-PER", "O"]])
@@ -60,9 +62,9 @@ class TagsTarget(TagScores):
     per_step = True
     label_type = "tags"
 
-    def __init__(self, tags: Sequence[Any], *, scheme: Scheme, inner: Scheme, exact: bool) -> None:
-        self.tags, self.scheme, self.inner, self.exact = list(tags), scheme, inner, exact
-        #: the scheme of the labels, and after :meth:`learn` what speaks for it
+    def __init__(self, tags: Sequence[Any], *, scheme: Scheme, inner: Scheme, exact: bool, plain: bool = False) -> None:
+        self.tags, self.scheme, self.inner, self.exact, self.plain = list(tags), scheme, inner, exact, plain
+        #: the scheme of the labels, and after :meth:`learn` what speaks for it; of plain tags the classes
         self.scheme_note = scheme.name
         self.decides = "entity_f1" if scheme.has_spans else "accuracy"
         self.followed = ("accuracy", "entity_f1") if scheme.has_spans else ("accuracy",)
@@ -83,6 +85,7 @@ class TagsTarget(TagScores):
         *,
         place_of: PlaceOf | None = None,
         exact: bool = False,
+        plain: bool = False,
         **options: Any,
     ) -> Self:
         """Return the target that training labels teach; the scheme of entity tags is detected and told.
@@ -91,6 +94,11 @@ class TagsTarget(TagScores):
             InputError: a label is no list of tags, tags have several types or mark spans in an unknown way, or there
                 are fewer than two different ones.
         """
+        if plain:
+            classes, note = learn_classes(labels, place_of)
+            target = cls(classes, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact, plain=True)
+            target.scheme_note = note
+            return target
         rows = [tags_of(label, place_of(row) if place_of else "label") for row, label in enumerate(labels)]
         if place_of is not None and [] in rows:
             text = "got no tags; expected one tag or more. Take the sentence out."
@@ -123,8 +131,8 @@ class TagsTarget(TagScores):
         return target
 
     def notes(self) -> list[str]:
-        """Return a sentence with the scheme of the tags and what speaks for it."""
-        return [f"scheme of tags: {self.scheme_note}"]
+        """Return a sentence with the scheme of the tags and what speaks for it, or with the classes."""
+        return [self.scheme_note if self.plain else f"scheme of tags: {self.scheme_note}"]
 
     @property
     def size(self) -> int:
@@ -142,6 +150,8 @@ class TagsTarget(TagScores):
         Raises:
             InputError: the label is no list with a tag for each step, or a tag is not in the scheme.
         """
+        if self.plain:
+            return numbers_of_classes(label, self._index, UNSEEN)
         tags = tags_of(label, "label")
         if isinstance(context, list) and len(context) != len(tags):
             got = f"{counted(len(context), 'token')} and {counted(len(tags), 'tag')}"
@@ -159,7 +169,7 @@ class TagsTarget(TagScores):
         for row, label in enumerate(labels):
             item = place_of(row) if place_of else name
             try:
-                tags = tags_of(label, "label")
+                tags = distinct_labels(label, "label") if self.plain else tags_of(label, "label")
                 unseen = [tag for tag in tags if not self._is_known(tag, seen, kinds)]
             except InputError as error:
                 raise InputError(f"{item}: {error}") from None
@@ -183,13 +193,15 @@ class TagsTarget(TagScores):
         """Return a new stream: left to right at once, or by Viterbi's algorithm at the end."""
         return TagStream(self)
 
-    def decode(self, outputs: Outputs, context: Any = None) -> list[Tag]:
+    def decode(self, outputs: Outputs, context: Any = None) -> Sequence[Tag]:
         """Return a tag for each step from the outputs (T, K) of an item; each sequence of a text by itself."""
         rows = finite(outputs)
+        if self.plain:
+            return self.tags_of_path(rows.argmax(axis=1), rows)
         bounds = pairwise([0, *begins_of(context), len(rows)])
         return [tag for start, end in bounds for tag in self._decode(rows[start:end])]
 
-    def _decode(self, rows: NDArray[np.float64]) -> list[Tag]:
+    def _decode(self, rows: NDArray[np.float64]) -> Sequence[Tag]:
         if self.exact:
             path = viterbi(rows, self.transitions)
         else:
@@ -197,11 +209,14 @@ class TagsTarget(TagScores):
             path = np.concatenate([greedy.push(rows), greedy.finish()])
         return self.tags_of_path(path, rows)
 
-    def join(self, pieces: Sequence[Any]) -> list[Tag]:
+    def join(self, pieces: Sequence[Any]) -> Sequence[Tag]:
         """Return the tags that pieces add up to."""
+        if self.plain:
+            made = [piece for piece in pieces if piece is not None]
+            return StepTags.joined(made) if made else self.tags_of_path(np.empty(0, np.int64), np.empty((0, self.size)))
         return [tag for piece in pieces if piece is not None for tag in piece]
 
-    def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> list[Tag]:
+    def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> Sequence[Tag]:
         """Return the tags, in the scheme of the labels, of numbers of outputs.
 
         Args:
@@ -209,10 +224,12 @@ class TagsTarget(TagScores):
             rows: the outputs, (T, K).
             previous: the number of the step before them; -1 at the start of an item.
         """
-        if not len(path):
+        if not len(path) and not self.plain:
             return []
-        shares = np.exp(rows - rows.max(axis=1, keepdims=True))
+        shares = np.exp(rows - rows.max(axis=1, keepdims=True, initial=-np.inf))
         shares /= shares.sum(axis=1, keepdims=True)
+        if self.plain:
+            return StepTags(self.tags, path, shares[np.arange(len(path)), path])
         if len(self._starts) < self.size:
             shares = np.add.reduceat(shares[:, self._order], self._starts, axis=1)
             chosen = self._group_of[path]
@@ -262,6 +279,8 @@ class TagsTarget(TagScores):
 
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
         """Return the tags of each item; of a text the spans, where tags mark them, as :meth:`spans` gives them."""
+        if self.plain:
+            return [StepTags(self.tags, np.argmax(each, axis=1), np.empty(0)).tags() for each in outputs]
         values: list[list[Any]] = []
         for row, each in enumerate(outputs):
             context = contexts[row] if contexts else None
@@ -274,13 +293,14 @@ class TagsTarget(TagScores):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tags, both schemes, and whether decoding is exact."""
-        return {"tags": self.tags, "scheme": self.scheme.name, "inner": self.inner.name, "exact": self.exact}
+        plain = {"plain": True} if self.plain else {}
+        return {"tags": self.tags, "scheme": self.scheme.name, "inner": self.inner.name, "exact": self.exact, **plain}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return the target that :meth:`to_dict` described."""
         scheme, inner = SCHEMES[saved["scheme"]], SCHEMES[saved["inner"]]
-        return cls(saved["tags"], scheme=scheme, inner=inner, exact=saved["exact"])
+        return cls(saved["tags"], scheme=scheme, inner=inner, exact=saved["exact"], plain=saved.get("plain", False))
 
     def _name(self, number: int, previous: int) -> Any:
         """Return the tag, in the scheme of the labels, of an output after another."""

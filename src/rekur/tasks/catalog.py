@@ -85,7 +85,7 @@ CATALOG: dict[str, Row] = {
         ),
         Row(
             name="tag",
-            help="Learn to give every word of a sentence its tag.",
+            help="Learn to give every word of a sentence, or every row of a log, its tag.",
             tune_help="Search for the options that tag best.",
             options="rekur.tasks.tag.options:TagOptions",
             estimator="rekur.tasks.tag.tagger:Tagger",

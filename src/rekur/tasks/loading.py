@@ -12,7 +12,7 @@ import torch
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
-from rekur.runtime.rivals import read_rival
+from rekur.runtime.saved_rivals import read_rival
 from rekur.targets import restore_target
 from rekur.tasks.catalog import TASKS
 from rekur.train import History, TrainResult

@@ -18,7 +18,7 @@ from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rivals import Rival
-from rekur.targets import Target
+from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base import recipe
 from rekur.tasks.base.driver import Stages
@@ -55,7 +55,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
 
         Args:
             X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes or words, or an array (N, T[, D]).
-            y: one label each; of a tagger a list with a tag for each word.
+            y: one label each; of a tagger a list with a tag for each step.
             sample_weight: how much each item counts, (N,), 0 or more, or one number for all; an item of weight 0 is
                 left out. It counts in the loss, in the rival's training, and in the scores of both on the validation
                 items, where they are a share of the training items; items of ``X_valid`` count once each.
@@ -71,13 +71,14 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         """
         self.check_options()
         kind = None if self.kind == "auto" else self.kind
-        corpus = Corpus.labelled(X, y, kind=kind)
+        per_step = KINDS[self.target].per_step
+        corpus = Corpus.labelled(X, y, kind=kind, per_step=per_step)
         if (weights := weights_of(sample_weight, len(X))) is not None:
             corpus = corpus.weighted(weights)
         if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus, start_from=start_from)
         kind, channels = self.kind_of(corpus), corpus.channels
-        valid = Corpus.labelled(X_valid, y_valid, "X_valid", kind=kind, channels=channels)
+        valid = Corpus.labelled(X_valid, y_valid, "X_valid", kind=kind, channels=channels, per_step=per_step)
         return self.fit_corpus(corpus, valid, start_from=start_from)
 
     def check_options(self) -> None:

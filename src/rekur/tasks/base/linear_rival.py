@@ -8,7 +8,7 @@ Axes: N items, F numbers that are made of an item, M rows of weights.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from rekur.data import EncodedItems
+from rekur.data import EncodedItems, Ragged
 from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors, grams_of, summary_of
-from rekur.runtime.rivals import LinearRival
-from rekur.targets import Target
+from rekur.runtime.rivals import LinearRival, WindowRival
+from rekur.targets import TagsTarget, Target
 
 #: the rival is fitted on at most this number of training items, evenly spread
 MOST_ITEMS = 20_000
@@ -53,6 +53,44 @@ def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         return LinearRival(f"{name} + ridge regression", target, vectors, np.atleast_2d(ridge.coef_), bias)
     weights, bias, classes = _of_labels(table, truth, weights_of_rows)
     return LinearRival(f"{name} + logistic regression", target, vectors, weights, bias, classes)
+
+
+def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: int, later: int) -> WindowRival:
+    """Return logistic regression on the rows around each step of training items.
+
+    Args:
+        train_set: series with a class number for each step, -1 for none.
+        target: of the network.
+        earlier: rows of the window before the step.
+        later: rows behind it.
+    """
+    each = max(1, -(-int(train_set.lengths.sum()) // MOST_ITEMS))
+    windows, classes, weights_of_steps = [], [], []
+    weights_of_rows = train_set.record_weights(np.arange(len(train_set)))
+    for number, row in enumerate(train_set.rows.tolist()):
+        steps = np.asarray(train_set.first[row])
+        truth: NDArray[Any] = cast(Ragged, train_set.targets)[row]
+        places = np.flatnonzero(truth >= 0)[::each]
+        around = places[:, None] + np.arange(-earlier, later + 1)
+        inside = (around >= 0) & (around < len(steps))
+        rows = np.where(inside[..., None], steps[np.clip(around, 0, len(steps) - 1)], 0)
+        windows.append(rows.reshape(len(places), -1))
+        classes.append(truth[places])
+        weights_of_steps.append(np.full(len(places), 1.0 if weights_of_rows is None else weights_of_rows[number]))
+    table = np.concatenate(windows)
+    model = LogisticRegression(C=10.0, max_iter=500).fit(
+        table, np.concatenate(classes), np.concatenate(weights_of_steps)
+    )
+    width = earlier + later + 1
+    weights = model.coef_.reshape(len(model.coef_), width, -1).transpose(1, 2, 0)
+    return WindowRival(
+        f"logistic regression on a window of {width} rows",
+        target,
+        np.ascontiguousarray(weights),
+        model.intercept_,
+        model.classes_.astype(np.int64),
+        earlier,
+    )
 
 
 def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any, Any, Any]:

@@ -10,7 +10,7 @@ from rekur import _check
 from rekur._options import names_in, option, options, override, values_set
 from rekur._tokenizer import BAD_SPANS, CUTS
 from rekur.models.encoder_spec import TaggerSpec
-from rekur.tasks.base.options import SharedOptions, check_share
+from rekur.tasks.base.options import ItemFeatureOptions, SharedOptions, check_share
 
 if TYPE_CHECKING:
     from rekur.features.words import WordFeatures
@@ -60,19 +60,28 @@ class WordFeatureOptions:
 
 
 @options
+class TagFeatureOptions(WordFeatureOptions):
+    """The options of features that the command line has for words and for rows of numbers."""
+
+    missing: str | None = override(ItemFeatureOptions, "missing")
+
+
+@options
 class TagOptions(SharedOptions):
     """Options of :class:`rekur.Tagger`."""
 
     #: how labels are read from a file
     label_type: ClassVar[str] = "tags"
-    #: the kind of items
-    kind: ClassVar[str] = "words"
+    #: the kinds of items that the task reads
+    item_kinds: ClassVar[tuple[str, ...]] = ("words", "series")
     fit_help: ClassVar[str] = """
     \b
     rekur fit tag en_ewt-ud-train.conllu --label upos --valid en_ewt-ud-dev.conllu --out runs/upos
     rekur fit tag entities.conll --out runs/entities
     rekur fit tag slots.jsonl --text tokens --label slots --out runs/slots
     rekur fit tag texts.jsonl --text text --label spans --out runs/spans
+    rekur fit tag words.csv --group sentence --text word --label tag --out runs/words
+    rekur fit tag log.csv --group subject --time at --series x --series y --label activity --out runs/log
     """
     tune_help: ClassVar[str] = """
     \b
@@ -96,11 +105,20 @@ class TagOptions(SharedOptions):
         check=partial(_check.choice, allowed=BAD_SPANS),
         search=None,
     )
+    kind: str = option(
+        default="auto",
+        group="data",
+        help="What a step is: a word (words) or a row of numbers (series).",
+        details="``auto`` decides by the first item that is not missing.",
+        check=partial(_check.choice, allowed=("auto", "words", "series")),
+        search=None,
+        shell=False,
+    )
     feature_options: dict[str, Any] | None = option(
         default=None,
         group="data",
-        help='Options of the features, such as ``{"suffixes": 3}``; see :class:`rekur.features.WordFeatures`.',
-        members=WordFeatureOptions,
+        help='Options of the features, such as ``{"suffixes": 3}``; see ``rekur.features``.',
+        members=TagFeatureOptions,
         search=None,
     )
     vectors: str | None = option(
@@ -108,6 +126,7 @@ class TagOptions(SharedOptions):
         "Trained word vectors: a file of GloVe, word2vec or fastText, or glove for those of the extra `vectors`.",
         default=None,
         details="The first 100,000 words are taken; they stay in the bundle and are not trained.",
+        kinds=("words",),
         search=None,
     )
     valid_fraction: float = override(
@@ -118,25 +137,26 @@ class TagOptions(SharedOptions):
     bidirectional: bool = option(
         default=True,
         group="model",
-        help="Read sentences from both ends; such a model cannot run live.",
-        flag_help="Read sentences from left to right only, so that the model can run live.",
+        help="Read sequences from both ends; such a model cannot run live.",
+        flag_help="Read sequences from left to right only, so that the model can run live.",
         negative="--causal",
         check=_check.flag,
         search=None,
     )
     embedding_size: int | None = override(
-        SharedOptions, "embedding_size", kinds=(), help="Values that a word is turned into.", search="64,96,128"
+        SharedOptions, "embedding_size", kinds=("words",), help="Values that a word is turned into.", search="64,96,128"
     )
     part_size: int | None = option(
         default=None,
         group="model",
         help="Values that each part of a word is turned into.",
+        kinds=("words",),
         search="16,32,48",
     )
     projection_size: int | None = option(
         default=None,
         group="model",
-        help="Size of a layer between words and recurrence; 0 for none.",
+        help="Size of a layer between steps and recurrence; 0 for none.",
         search="128,256,384",
     )
     kernel_size: int = option(
@@ -147,19 +167,21 @@ class TagOptions(SharedOptions):
     look_ahead: int = option(
         default=0,
         group="model",
-        help="Later words that a tag waits for; live it comes as many words late. Needs a model that reads forward.",
+        help="Later steps that a tag waits for; live it comes as many steps late. Needs a model that reads forward.",
         search=None,
     )
     token_dropout: float | None = option(
         default=None,
         group="model",
         help="Chance that a word is read as unknown; its parts stay.",
+        kinds=("words",),
         search="0:0.5",
     )
     word_dropout: float | None = option(
         default=None,
         group="model",
         help="Chance that a word with all its parts is read as a learned vector.",
+        kinds=("words",),
         search="0:0.3",
     )
     batch_size: int | None = override(
@@ -196,13 +218,17 @@ class TagOptions(SharedOptions):
 
 
 def _features_of(values: Mapping[str, Any]) -> WordFeatures:
-    """Return the features that options describe; raise for one that is unknown or out of range."""
-    from rekur.features.words import WordFeatures  # imports NumPy, which --help need not wait for
+    """Return the features of words that options describe; raise for an option that is unknown or out of range."""
+    from rekur.features.series import SeriesFeatures  # imports NumPy, which --help need not wait for
+    from rekur.features.words import WordFeatures
 
     features = _check.names("feature_options", values.get("feature_options"))
     _check.no_unknown("feature option", features, [*_FEATURE_OPTIONS])
-    return WordFeatures(**{name: value for name, value in features.items() if value is not None})
+    chosen = {name: value for name, value in features.items() if value is not None}
+    SeriesFeatures(**{name: chosen[name] for name in chosen if name not in _OF_WORDS})
+    return WordFeatures(**{name: chosen[name] for name in chosen if name in _OF_WORDS})
 
 
 MODEL_OPTIONS = names_in(TagOptions, TaggerSpec)
-_FEATURE_OPTIONS = names_in(WordFeatureOptions, WordFeatureOptions)
+_OF_WORDS = names_in(WordFeatureOptions, WordFeatureOptions)
+_FEATURE_OPTIONS = names_in(TagFeatureOptions, TagFeatureOptions)

@@ -14,16 +14,18 @@ class Facts(NamedTuple):
 
     Attributes:
         sentences: number of training sentences.
-        words: number of their words.
+        words: number of their words, or rows of numbers.
+        of_words: whether a step is a word, and not a row of numbers.
     """
 
     sentences: int
     words: int
+    of_words: bool = True
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64]) -> Facts:
-        """Return the facts of a training set with sentences of these lengths."""
-        return cls(len(lengths), int(lengths.sum()))
+    def of(cls, lengths: NDArray[np.int64], *, of_words: bool = True) -> Facts:
+        """Return the facts of a training set with items of these lengths."""
+        return cls(len(lengths), int(lengths.sum()), of_words)
 
 
 #: passes times the root of the number of words, where the bounds of passes allow it
@@ -68,6 +70,17 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 }
 
 
+#: the rules that differ where a step is a row of numbers
+OF_ROWS: dict[str, Callable[[Facts], Any]] = {
+    "batch_steps": lambda facts: int(min(_MOST_WORDS, max(1, facts.words / _BATCHES_A_PASS))),
+    "hidden_size": lambda facts: 64,
+    "projection_size": lambda facts: 64,
+    "input_dropout": lambda facts: 0.0,
+    "dropout": lambda facts: 0.2,
+}
+
+
 def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """Return the options with every one that is None and has a rule replaced by its value."""
-    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}
+    rules = RULES if facts.of_words else RULES | OF_ROWS
+    return {name: rules[name](facts) if value is None and name in rules else value for name, value in options.items()}

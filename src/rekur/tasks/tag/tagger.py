@@ -16,7 +16,7 @@ from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.data.documents import holds_documents, passages
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
-from rekur.features import Features, WordFeatures
+from rekur.features import Features, WordFeatures, make_features
 from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
 from rekur.models.heads import Head
@@ -26,19 +26,24 @@ from rekur.targets import TagsTarget, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.base.items import ItemEstimator
+from rekur.tasks.base.linear_rival import fit_window_rival
 from rekur.tasks.base.task import Monitor
 from rekur.tasks.tag import recipe
 from rekur.tasks.tag.options import MODEL_OPTIONS, TagOptions
 
+#: rows on either side of a step that the rival of a series sees, those behind it only if the network sees them too
+WINDOW = 7
 #: words to validate on below which the loss decides which weights are kept, and not the share of right ones
 FEW_WORDS = 2000
 
 
 @documented
 class Tagger(TagOptions, ItemEstimator):
-    r"""A recurrent network that gives every word of a sentence a tag.
+    r"""A recurrent network that gives every word of a sentence, or every row of a series, a tag.
 
     .. math:: p_t = \mathrm{softmax}(z_t), \qquad \mathcal{L} = -\frac{1}{T} \sum_t \log p_{t, y_t}
+
+    Rows of numbers are standardized, and their tags are plain classes.
 
     A word is read as itself, by its beginnings and ends, and by its shape. Tags may be classes, such as parts of
     speech, or mark spans, such as entities in BIO or BIOES; tags that may not follow each other are never predicted.
@@ -64,29 +69,39 @@ class Tagger(TagOptions, ItemEstimator):
     _vectors: WordVectors | None
 
     def examples(self, corpus: Corpus) -> Corpus:
-        """Return sentences with tags; texts with spans are cut into such."""
-        if holds_documents(corpus):
+        """Return sequences with tags, which say what a step is; texts with spans are cut into sentences."""
+        self.kind_ = self.kind_of(corpus)
+        if self.kind_ == "words" and holds_documents(corpus):
             return passages(corpus, self.cut or USUAL_CUT, self.bad_spans)
         for name, default in (("cut", None), ("bad_spans", "error")):
             if getattr(self, name) != default:
                 raise InputError(describe(name, getattr(self, name), "none for lists of words", "It is for texts."))
         return corpus
 
+    def kind_of(self, corpus: Corpus) -> str:
+        """Return the kind of the items of a corpus: ``words`` or ``series``."""
+        return "series" if super().kind_of(corpus) == "series" else "words"
+
     def make_features(self, corpus: Corpus) -> Features:
-        """Return features of words, or of texts that are cut into words, not fitted yet."""
+        """Return features of words, of texts that are cut into words, or of rows of numbers, not fitted yet."""
+        options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
+        self._vectors = None
+        if self.kind_ == "series":
+            return make_features("series", **({"channels": corpus.channels} if corpus.channels else {}), **options)
         first = next(iter(corpus), None)
         cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
-        options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
         self._vectors = None if self.vectors is None else open_vectors(self.vectors)
         return WordFeatures(**options, cut=cut, vector_words=() if self._vectors is None else self._vectors.words)
 
     def target_options(self) -> dict[str, Any]:
-        """Return whether tags are decoded exactly, which needs whole sentences."""
-        return {"exact": self.bidirectional}
+        """Return whether tags are decoded exactly, which needs whole items, and whether they are plain classes."""
+        plain = self.kind_ == "series"
+        return {"exact": self.bidirectional and not plain, "plain": plain}
 
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.tag.recipe``."""
-        return recipe.fill(self.get_params(deep=False), recipe.Facts.of(train_set.lengths))
+        facts = recipe.Facts.of(train_set.lengths, of_words=features.is_discrete)
+        return recipe.fill(self.get_params(deep=False), facts)
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:
         """Return an untrained encoder with a linear layer at every step.
@@ -94,8 +109,10 @@ class Tagger(TagOptions, ItemEstimator):
         Raises:
             InputError: it does not fit into memory; said before any weight is made.
         """
+        columns = features.sizes if isinstance(features, WordFeatures) else ()
         spec = TaggerSpec(
-            columns=cast(WordFeatures, features).sizes,
+            columns=columns,
+            input_size=0 if columns else features.size,
             output_size=target.size,
             vector_size=0 if self._vectors is None else self._vectors.size,
             **{name: self.chosen_[name] for name in MODEL_OPTIONS},
@@ -121,7 +138,10 @@ class Tagger(TagOptions, ItemEstimator):
         return LengthBuckets(train_set.lengths, 1, seed=self.seed, batch_steps=steps)
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival:
-        """Return the most frequent tag of each word of the training sentences."""
+        """Return the most frequent tag of each word in training, or logistic regression on a window of rows."""
+        if self.kind_ == "series":
+            later = WINDOW if self.bidirectional else self.look_ahead
+            return fit_window_rival(train_set, cast(TagsTarget, target), earlier=WINDOW, later=later)
         sentences = ((example.item, example.label) for example in examples)
         weights = train_set.record_weights(np.arange(len(train_set)))
         return FrequentTags.fit(sentences, cast(TagsTarget, target), weights)
@@ -140,7 +160,8 @@ class Tagger(TagOptions, ItemEstimator):
             y: their tags, as for ``fit``; one that training lacks counts as missed.
             sample_weight: weights of the sentences, (N,).
         """
-        records = records_by_sentence(self.records_of(Corpus.labelled(X, y, kind=self.kind)))
+        corpus = Corpus.labelled(X, y, kind=self.features_.kind, per_step=True)
+        records = records_by_sentence(self.records_of(corpus))
         weights = weights_of(sample_weight, len(records))
         right, words = records[:, RIGHT], records[:, TOKENS]
         if weights is None:

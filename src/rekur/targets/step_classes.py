@@ -1,0 +1,240 @@
+"""Plain classes at each step of a series: their names, their numbers, and the records of long recordings.
+
+Axes: T steps, K classes, R records of an item, N records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from math import isnan
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._numbers import counted
+from rekur._values import is_missing, is_row, scalar
+from rekur.errors import InputError, describe
+from rekur.metrics.scores import per_class
+from rekur.metrics.spans import COLUMNS, FEW_SENTENCES, RIGHT, SENTENCES, STRETCH, TOKENS, WHOLE, records_by_sentence
+from rekur.metrics.stats import score_interval
+from rekur.targets.base import PlaceOf, Records
+from rekur.targets.tag_stream import Tag
+
+#: classes that may be numbers
+_MOST_NUMBERS = 100
+#: classes that messages name
+_FEW = 32
+
+
+class StepTags(Sequence[Tag]):
+    """The tags of many steps, held as arrays.
+
+    Args:
+        names: the tag of each number, (K,).
+        numbers: of the steps, (T,).
+        probabilities: of their tags, (T,).
+
+    Example:
+        >>> tags = StepTags(["sit", "walk"], np.array([1, 0]), np.array([0.75, 0.5]))
+        >>> tags[0], len(tags), tags.tags()
+        (Tag(name='walk', probability=0.75), 2, ['walk', 'sit'])
+    """
+
+    def __init__(self, names: Sequence[Any], numbers: NDArray[Any], probabilities: NDArray[Any]) -> None:
+        self.names, self.numbers, self.probabilities = names, numbers, probabilities
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Tag: ...
+    @overload
+    def __getitem__(self, index: slice) -> StepTags: ...
+    def __getitem__(self, index: int | slice) -> Tag | StepTags:
+        if isinstance(index, slice):
+            return StepTags(self.names, self.numbers[index], self.probabilities[index])
+        return Tag(self.names[self.numbers[index]], float(self.probabilities[index]))
+
+    def __iter__(self) -> Iterator[Tag]:
+        for number, probability in zip(self.numbers.tolist(), self.probabilities.tolist(), strict=True):
+            yield Tag(self.names[number], probability)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"StepTags({list(self[:3])}{', …' if len(self) > 3 else ''})"
+
+    def tags(self) -> list[Any]:
+        """Return the tag of each step."""
+        names = self.names
+        return [names[number] for number in self.numbers.tolist()]
+
+    @classmethod
+    def joined(cls, pieces: Sequence[StepTags]) -> StepTags:
+        """Return pieces, one or more, as one."""
+        numbers, probabilities = zip(*((piece.numbers, piece.probabilities) for piece in pieces), strict=True)
+        return cls(pieces[0].names, np.concatenate(numbers), np.concatenate(probabilities))
+
+
+def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list[Any], str]:
+    """Return the classes of all steps in their order, and a sentence that names them.
+
+    Args:
+        labels: of each item a list or an array with the label of each step.
+        place_of: the name of an item in messages.
+
+    Raises:
+        InputError: a label is missing, labels are of several types or continuous numbers, or there are fewer than two
+            classes.
+
+    Example:
+        >>> learn_classes([["sit", "walk"], ["walk"]], None)
+        (['sit', 'walk'], 'classes: sit, walk')
+        >>> learn_classes([np.array([0, 2, 2])], None)
+        ([0, 2], 'classes: labels are whole numbers and are taken as classes: 0, 2')
+    """
+    seen: dict[Any, int] = {}
+    for row, label in enumerate(labels):
+        values = distinct_labels(label, place_of(row) if place_of else "label")
+        seen |= {value: row for value in values if value not in seen}
+    kinds = sorted({type(value).__name__ for value in seen})
+    if set(kinds) == {"float", "int"}:
+        kinds = ["float"]
+    if len(kinds) > 1:
+        expected = "labels of one type: text, whole numbers, or True and False"
+        raise InputError(f"labels: got labels of the types {' and '.join(kinds)}; expected {expected}.")
+    are_numbers = _check_numbers(seen, place_of)
+    if len(seen) < 2:
+        only = f"only the label {next(iter(seen))!r}" if seen else "no labels"
+        got = f"{only} in {counted(len(labels), 'training example')}"
+        raise InputError(f"labels: got {got}; expected at least two different ones. Choose another label column.")
+    names = sorted({int(value) for value in seen}) if kinds == ["float"] else sorted(seen)
+    if are_numbers and kinds == ["str"]:
+        names.sort(key=float)
+    shown = ", ".join(map(str, names[:_FEW])) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+    return names, f"classes: {'labels are whole numbers and are taken as classes: ' if are_numbers else ''}{shown}"
+
+
+def distinct_labels(label: Any, item: str) -> list[Any]:
+    """Return the different labels of the steps of an item."""
+    label = scalar(label)
+    if not is_row(label):
+        raise InputError(f"{item}: " + describe("label", label, "a list of labels, one a step"))
+    if isinstance(label, np.ndarray) and label.dtype.kind in "biufU":
+        if label.ndim != 1:
+            raise InputError(f"{item}: got labels of shape {label.shape}; expected (T,), one a step.")
+        values: list[Any] = np.unique(label).tolist()
+    else:
+        values = [value.item() if isinstance(value, np.generic) else value for value in dict.fromkeys(label)]
+    if not len(label):
+        raise InputError(f"{item}: got an item without steps; expected one step or more. Take it out.")
+    for value in values:
+        if is_missing(value):
+            fix = "Give it one, such as 'none', or take the step out."
+            raise InputError(f"{item}: label: got nothing; expected a label at every step. {fix}")
+        if not isinstance(value, str | int | float):
+            raise InputError(f"{item}: " + describe("label", value, "text, a whole number, or True or False"))
+    return values
+
+
+def _check_numbers(seen: Mapping[Any, int], place_of: PlaceOf | None) -> bool:
+    """Return whether all labels are whole numbers; raise if they are numbers that can be no classes."""
+    if not seen or any(isinstance(value, bool) for value in seen):
+        return False
+    numbers = {}
+    for value in seen:
+        try:
+            numbers[value] = float(value)
+        except ValueError:
+            return False
+    fix = "No task predicts a number at each step; if they are classes, write them as text, such as 'c1'."
+    for value, number in numbers.items():
+        if isnan(number) or not number.is_integer():
+            where = f"{place_of(seen[value])}: " if place_of else ""
+            got = describe("label", value, "a class: text, a whole number, or True or False", fix)
+            raise InputError(f"{where}{got}")
+    if len(numbers) > _MOST_NUMBERS:
+        raise InputError(
+            f"labels: got {len(numbers)} different numbers; expected at most {_MOST_NUMBERS} where they are classes. "
+            f"{fix}"
+        )
+    return True
+
+
+def numbers_of_classes(label: Any, index: Mapping[Any, int], unseen: int) -> NDArray[np.int64]:
+    """Return the number of the class of each step, int64 (T,); ``unseen`` for another label.
+
+    Example:
+        >>> numbers_of_classes(np.array([2, 0, 5]), {0: 0, 2: 1}, -1).tolist()
+        [1, 0, -1]
+    """
+    if isinstance(label, np.ndarray) and label.dtype.kind in "biufU":
+        values, places = np.unique(label, return_inverse=True)
+        return np.array([index.get(value, unseen) for value in values.tolist()], np.int64)[places]
+    plain = (value.item() if isinstance(value, np.generic) else value for value in label)
+    return np.fromiter((index.get(value, unseen) for value in plain), np.int64, len(label))
+
+
+def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: int) -> Records:
+    """Return the records of an item, one for each thousand steps, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`.
+
+    Args:
+        predicted: class numbers, (T,).
+        truth: the same; -1 for a class that training lacks.
+        size: number of classes K that have columns of their own.
+
+    Example:
+        >>> class_records(np.array([0, 1]), np.array([0, 0]), 2)[0, COLUMNS:].tolist()
+        [1.0, 1.0, 2.0, 0.0, 1.0, 0.0]
+    """
+    count = max(1, -(-len(truth) // STRETCH))
+    records = np.zeros((count, COLUMNS + 3 * size))
+    stretch, right = np.arange(len(truth)) // STRETCH, predicted == truth
+    records[0, [SENTENCES, WHOLE]] = 1, len(truth) > 0 and right.all()
+    records[:, RIGHT] = np.bincount(stretch[right], minlength=count)
+    records[:, TOKENS] = np.bincount(stretch, minlength=count)
+    for part, (numbers, use) in enumerate(((truth, right), (predicted, predicted >= 0), (truth, truth >= 0))):
+        if size:
+            cells = np.bincount(stretch[use] * size + numbers[use], minlength=count * size)
+            records[:, COLUMNS + part :: 3] = cells.reshape(count, size)
+    return records
+
+
+def class_scores(records: Records) -> dict[str, float]:
+    """Return ``accuracy`` of steps and ``macro_f1`` over the classes that occur, of any choice of records.
+
+    Example:
+        >>> class_scores(class_records(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]), 2))["accuracy"]
+        0.75
+    """
+    hits, predicted, truth = records[:, COLUMNS:].sum(axis=0).reshape(-1, 3).T
+    occurs = predicted + truth > 0
+    f1 = 2 * hits[occurs] / (predicted + truth)[occurs]
+    steps = records[:, TOKENS].sum()
+    scores = {"accuracy": float(records[:, RIGHT].sum() / steps) if steps else 0.0}
+    return scores | ({"macro_f1": float(f1.mean())} if len(f1) else {})
+
+
+def class_report(records: Records, names: Sequence[Any]) -> dict[str, Any]:
+    """Return the numbers of items and steps, the scores with their intervals, and those of each class."""
+    steps = int(records[:, TOKENS].sum())
+    report: dict[str, Any] = {"items": int(records[:, SENTENCES].sum()), "steps": steps}
+    drawn = records_by_sentence(records) if report["items"] >= FEW_SENTENCES else records
+    for name, value in class_scores(records).items():
+        report[name] = value
+        if steps:
+            units = steps if name == "accuracy" else None
+            interval = score_interval(partial(_score, drawn, name), len(drawn), units=units)
+            report[f"{name}_interval"] = interval
+    if names:
+        report["per_class"] = per_class(list(map(str, names)), *records[:, COLUMNS:].sum(axis=0).reshape(-1, 3).T)
+    return report
+
+
+def _score(records: Records, name: str, rows: NDArray[np.intp]) -> float:
+    return class_scores(records[rows]).get(name, 0.0)
