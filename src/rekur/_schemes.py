@@ -196,6 +196,19 @@ def _runs(parsed: Sequence[Parsed]) -> Iterator[tuple[int, int]]:
         yield start, len(parsed)
 
 
+class TagError(InputError):
+    """A tag that fits no scheme, or not the other tags.
+
+    Args:
+        text: the message.
+        tag: the tag.
+    """
+
+    def __init__(self, text: str, tag: str) -> None:
+        super().__init__(text)
+        self.tag = tag
+
+
 class SchemeChoice(NamedTuple):
     """A scheme and what speaks for it.
 
@@ -278,7 +291,7 @@ def _marks_spans(counts: Mapping[str, int]) -> bool:
         nearly = [tag for tag in others if tag != "o"]
         if nearly and all(_NEARLY.fullmatch(tag) for tag in nearly):
             expected = "'O', and a capital letter and a hyphen before a label, as in 'B-PER'"
-            raise InputError(describe("tag", nearly[0], expected, "Rewrite the tags."))
+            raise TagError(describe("tag", nearly[0], expected, "Rewrite the tags."), nearly[0])
     return False
 
 
@@ -292,18 +305,19 @@ def _letters(counts: Mapping[str, int]) -> set[str]:
         if match is None or match[1] not in _MEANING:
             expected = "'O' or a label behind B-, I-, E-, S-, L-, U-, M- or W-, as the other tags have it"
             fix = "Correct it; where tags are no spans, write none of them with such a letter."
-            raise InputError(describe("tag", tag, expected, fix))
+            raise TagError(describe("tag", tag, expected, fix), tag)
         tags.setdefault(match[1], tag)
     letters = set(tags)
     family = "BILU" if letters & set("LU") else "BMESW" if letters & set("MW") else "BIES"
     if odd := sorted(letters - set(family)):
         marker = sorted(letters & set("LUMW"))[0]
         got = f"'{tags[marker]}' and '{tags[odd[0]]}'"
-        raise InputError(f"tags: got {got}; expected the letters of one scheme, such as {', '.join(family)}.")
+        text = f"tags: got {got}; expected the letters of one scheme, such as {', '.join(family)}."
+        raise TagError(text, tags[odd[0]])
     if letters & set("EL") and "B" not in letters:
         end = tags[sorted(letters & set("EL"))[0]]
         schemes = "BIO1, BIO2, BIOES, BILOU or BMES"
-        raise InputError(f"tags: got '{end}' and no B-; expected {schemes}. Convert tags of IOE to one of these.")
+        raise TagError(f"tags: got '{end}' and no B-; expected {schemes}. Convert tags of IOE to one of these.", end)
     return letters
 
 

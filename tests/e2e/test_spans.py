@@ -147,3 +147,10 @@ def test_options_of_texts_are_refused_for_lists_of_words() -> None:
         Tagger(cut="line", epochs=1).fit(sentences, tags)
     with pytest.raises(InputError, match=r"^bad_spans: got 'skip'; expected one of 'error', 'drop'\."):
         Tagger(bad_spans="skip").fit(sentences, tags)
+
+
+def test_texts_and_lists_of_words_do_not_mix(cli: Run, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [{"t": ["a"], "y": ["O"]}, {"t": "a b", "y": [[0, 1, "N"]]}])
+    done = cli("fit", "tag", file, "--text", "t", "--label", "y", "--out", tmp_path / "m")
+    assert done.code == 2
+    assert f"{file}, line 2: got a text; expected a list of words, as in the items before it." in done.err

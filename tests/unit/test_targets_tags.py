@@ -185,7 +185,7 @@ def test_outputs_of_a_model_that_diverged() -> None:
         ([["O", None]], "item 1, tag 2: got nothing; expected a text of one character or more, or a whole number."),
         ([["O", ""]], "item 1, tag 2: got ''; expected a text of one character or more, or a whole number."),
         ([["O", 0.5]], "item 1, tag 2: got 0.5; expected a text of one character or more, or a whole number."),
-        ([["O", 1]], "labels: got tags of the types int and str; expected tags of one type: text or whole numbers."),
+        ([["O", 1]], "item 1: got tags of the types int and str; expected tags of one type: text or whole numbers."),
         (
             [["O", "O"], ["O"]],
             "labels: got only the tag 'O' in 2 training examples; expected at least two different ones. "

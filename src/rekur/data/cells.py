@@ -289,7 +289,7 @@ def spans_of_text(text: str, value: Any, text_name: str = "text", thing: str = "
 
 
 def tags_of(value: Any, thing: str = "tags") -> list[Any]:
-    """Return a list of tags: texts, whole numbers, or True and False; an empty one where it is missing.
+    """Return a list of tags: texts or whole numbers; an empty one where it is missing.
 
     Raises:
         CellError: it is no list, or an entry is of another type or blank.
@@ -304,6 +304,9 @@ def tags_of(value: Any, thing: str = "tags") -> list[Any]:
         if not isinstance(tag, str | int) or tag == "":
             expected = "a text of one character or more, or a whole number"
             raise _bad_entry(f"{thing}, tag {number + 1}", tag, expected)
+        if isinstance(tag, bool):
+            fix = "Write two texts in place of true and false."
+            raise CellError(describe(f"{thing}, tag {number + 1}", tag, "a text, or a whole number", fix))
         tags[number] = str(tag) if isinstance(tag, str) else tag
     return tags
 

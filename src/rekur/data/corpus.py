@@ -127,7 +127,7 @@ class Corpus:
 
     def derived(self, read: Callable[[], Iterable[Example]], notes: Callable[[], list[str]]) -> Corpus:
         """Return a corpus of examples that are made of these, such as parts of them."""
-        return Corpus(read, self.name, self._place, self.channels, self._kind, notes)
+        return Corpus(read, self.name, self._place, self.channels, self._kind, notes, self._labels)
 
     def items(self) -> Iterable[Any]:
         """Return the items; they can be read again and again."""
@@ -258,8 +258,10 @@ def _check_characters(label: Any, place: str) -> None:
     """Raise if a label that is text has bytes that are not utf-8, or halves of characters: it could not be saved."""
     for name in _names(label):
         if isinstance(name, str) and (shown := printable(name)) != name:
-            fix = "A folder of that name can be renamed."
-            raise InputError(f"{place}: {describe('label', shown, 'text in whole characters', fix)}")
+            is_alone = isinstance(label, str)
+            fix = "A folder of that name can be renamed." if is_alone else "Write it in whole characters of utf-8."
+            thing = "label" if is_alone else "tag"
+            raise InputError(f"{place}: {describe(thing, shown, 'text in whole characters', fix)}")
 
 
 def choose_rows(

@@ -71,6 +71,19 @@ def passages(corpus: Corpus, cut: str, bad_spans: str = "error") -> Corpus:
     return corpus.derived(read, lambda: [*corpus.notes(), *_notes(counts)])
 
 
+def sentences(corpus: Corpus) -> Corpus:
+    """Return lists of words as they are; a text among them is refused when it is reached."""
+
+    def read() -> Iterator[Example]:
+        for example in corpus:
+            if isinstance(example.item, str):
+                where = corpus.place_of(example.line)
+                raise InputError(f"{where}: got a text; expected a list of words, as in the items before it.")
+            yield example
+
+    return corpus.derived(read, corpus.notes)
+
+
 def running_text(lines: Iterable[str], cut: str) -> Iterator[Example]:
     """Yield the passages of a text whose lines come one after the other; offsets count in the whole text.
 
@@ -123,7 +136,7 @@ def _cut(document: _Document, counts: Counter[str]) -> Iterator[Example]:
 
 def _notes(counts: Counter[str]) -> list[str]:
     """Return sentences about what was done to the spans of a corpus."""
-    notes = []
+    notes = [f"{counted(counts['spans'], 'span')} of characters, learned as tags of words in {SPAN_SCHEME.name}."]
     if counts["bad"]:
         notes.append(f"Left out, as they do not fit: {counts['bad']:,} of {counted(counts['spans'], 'span')}.")
     if counts["trimmed"]:
@@ -148,8 +161,9 @@ def _refusal(corpus: Corpus) -> InputError:
             lines[document.example.line] = None
     where, first = bad[0]
     cause = suspects.sentence() if any(each.kind == "place" for _, each in bad) else ""
+    shown = [corpus.place_of(line).removeprefix(corpus.name).lstrip(", ") for line in list(lines)[:_FEW]]
     more = ", …" if len(lines) > _FEW else ""
-    which = f" ({', '.join(map(str, list(lines)[:_FEW]))}{more})" if len(lines) > 1 else ""
+    which = f" ({', '.join(shown)}{more})" if len(lines) > 1 else ""
     verb = "does" if len(bad) == 1 else "do"
     count = f"{len(bad):,} of {counted(spans, 'span')} {verb} not fit{which}."
     them = "it" if len(bad) == 1 else "them"

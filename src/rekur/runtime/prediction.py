@@ -93,7 +93,7 @@ class PredictionMixin(RivalMixin, ABC):
 
     def formatted_steps(self, steps: data.Ragged, contexts: Sequence[Any], output_format: str) -> Iterator[str]:
         """Yield the predictions of items that are steps already as text; see :attr:`Target.output_formats`."""
-        outputs = self.outputs_of_steps(steps)
+        outputs = self.outputs_of_items(steps, contexts)
         for each, context in zip(outputs, contexts, strict=True):
             yield self.target_.formatted(self.target_.decode(each, context), context, output_format)
 

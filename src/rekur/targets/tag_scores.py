@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, Scheme
+from rekur._tokenizer import begins_of, has_places
 from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
@@ -60,7 +61,17 @@ class TagScores(Target):
 
     def formatted(self, prediction: Any, context: Any, output_format: str) -> str:
         """Return a tagged item as lines of CoNLL, or as a text with its spans."""
-        return (conll if output_format == "conll" else text_with_spans)(self.present(prediction, context))
+        presented = self.present(prediction, context)
+        if output_format == "conll":
+            return conll(presented, begins_of(context))
+        if not has_places(context):
+            return text_with_spans(presented)
+        first, *others = context
+        start = first[1] - len(first[2]) if first[1] == len(first[2]) else first[1]
+        for span in presented["spans"]:
+            span["start"], span["end"] = span["start"] - start, span["end"] - start
+        text = "".join([first[2] if start == 0 else "", first[0], *(f"{gap}{word}" for word, _, gap, _ in others)])
+        return text_with_spans(presented, text)
 
     def record(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Records:
         """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._numbers import counted
-from rekur._schemes import OUTSIDE, SCHEMES, Scheme, detect_scheme
+from rekur._schemes import OUTSIDE, SCHEMES, Scheme, TagError, detect_scheme
 from rekur._tokenizer import begins_of, has_places, words_of
 from rekur.data.cells import tags_of
 from rekur.data.example import warn
@@ -106,7 +106,10 @@ class TagsTarget(TagScores):
         types = {type(tag).__name__ for tags in rows for tag in tags}
         if len(types) > 1:
             expected = "tags of one type: text or whole numbers"
-            raise InputError(f"labels: got tags of the types {' and '.join(sorted(types))}; expected {expected}.")
+            first = type(next(tag for tags in rows for tag in tags))
+            row = next(row for row, tags in enumerate(rows) if any(type(tag) is not first for tag in tags))
+            where = place_of(row) if place_of else "labels"
+            raise InputError(f"{where}: got tags of the types {' and '.join(sorted(types))}; expected {expected}.")
         names = sorted({tag for tags in rows for tag in tags})
         if len(names) < 2:
             only = f"only the tag {names[0]!r}" if names else "no tags"
@@ -118,7 +121,13 @@ class TagsTarget(TagScores):
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
             target.scheme_note = f"none: tags are whole numbers and are taken as classes: {_shown(names)}"
             return target
-        choice = detect_scheme(rows)
+        try:
+            choice = detect_scheme(rows)
+        except TagError as error:
+            if place_of is None:
+                raise
+            row = next(row for row, tags in enumerate(rows) if error.tag in tags)
+            raise InputError(f"{place_of(row)}, tag {rows[row].index(error.tag) + 1}: {error}") from None
         scheme, odd = choice.scheme, ""
         if not scheme.has_spans:
             target = cls(names, scheme=scheme, inner=scheme, exact=exact)

@@ -13,7 +13,7 @@ import torch
 from rekur._options import documented
 from rekur._tokenizer import USUAL_CUT, Passage
 from rekur.data import Corpus, EncodedItems, LengthBuckets
-from rekur.data.documents import holds_documents, passages
+from rekur.data.documents import holds_documents, passages, sentences
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
 from rekur.features import Features, WordFeatures, make_features
@@ -76,7 +76,7 @@ class Tagger(TagOptions, ItemEstimator):
         for name, default in (("cut", None), ("bad_spans", "error")):
             if getattr(self, name) != default:
                 raise InputError(describe(name, getattr(self, name), "none for lists of words", "It is for texts."))
-        return corpus
+        return sentences(corpus)
 
     def kind_of(self, corpus: Corpus) -> str:
         """Return the kind of the items of a corpus: ``words`` or ``series``."""
