@@ -80,16 +80,14 @@ def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:
     is_tags = kind == "tags" or bool(source.usual_columns)
     is_words = is_tags and chosen.kind != "series"
     reading: dict[str, Any] = {"label_type": "tags"} if is_tags else {}
-    items = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=_told, **reading), source.name).items()
+    items = Corpus(
+        lambda: examples(source, unlabelled, empty="keep", tell=lambda text: None, **reading), source.name
+    ).items()
     try:
         options = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
         return list(make_features("words" if is_words else chosen.kind, **options).fit(items).describe())
     except InputError as error:  # the table is still worth seeing
         return [("nothing yet", str(error))]
-
-
-def _told(text: str) -> None:
-    """Say nothing: the description has told it."""
 
 
 def _fit_line(file: Path, found: Any, reading: dict[str, str]) -> str:

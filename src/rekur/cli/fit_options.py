@@ -27,8 +27,7 @@ from rekur.cli.options import (
     split_texts,
     with_options,
 )
-from rekur.cli.prepare import need_columns
-from rekur.cli.request import Request
+from rekur.cli.request import Request, need_columns
 from rekur.cli.wrong_use import CheckedGroup
 from rekur.errors import InputError, describe, did_you_mean
 from rekur.tasks.catalog import CATALOG, Row

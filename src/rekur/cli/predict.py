@@ -114,7 +114,7 @@ def _item(features: Any, text: str) -> Any:
 
 def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str) -> Rows:
     from rekur.data.example import warn
-    from rekur.runtime.odd_items import OddItems
+    from rekur.runtime.prediction import OddItems
 
     odd = OddItems(task.features_)
     for chunk in stream:

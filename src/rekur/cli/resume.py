@@ -11,8 +11,7 @@ from rekur import _check
 from rekur.cli import training, unfinished
 from rekur.cli.copies import kept_copies
 from rekur.cli.options import JSON, with_options
-from rekur.cli.prepare import open_files
-from rekur.cli.request import check_names
+from rekur.cli.request import check_names, open_files
 
 
 @click.command("resume")

@@ -13,8 +13,7 @@ import click
 from rekur import _check
 from rekur.cli import saving, show, unfinished
 from rekur.cli.fit_checks import check_options
-from rekur.cli.prepare import Data, open_data, open_files
-from rekur.cli.request import Request
+from rekur.cli.request import Data, Request, open_data, open_files
 from rekur.cli.signals import stopped_code
 from rekur.cli.streams import ReaderGone
 from rekur.errors import DivergedError, InputError, InterruptedTraining, SaveError, describe

@@ -17,7 +17,7 @@ from rekur.cli.copies import passing_copies
 from rekur.cli.fit_checks import check_options
 from rekur.cli.fit_options import CatalogGroup, TaskCommand, make_request, sentences, take_files, task_command
 from rekur.cli.options import JSON, NUMBER, WHOLE, Parsed
-from rekur.cli.prepare import open_data, open_files
+from rekur.cli.request import open_data, open_files
 from rekur.cli.signals import stopped_code
 from rekur.data.inputs import is_stream
 from rekur.errors import InputError, describe

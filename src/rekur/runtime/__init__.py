@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from rekur.runtime.live_program import ProgramSteps
     from rekur.runtime.model import Model, load, model_of
     from rekur.runtime.prediction import PredictionMixin
-    from rekur.runtime.quantise import write_quantised
-    from rekur.runtime.save import check_writable, write_bundle
+    from rekur.runtime.save import check_writable, write_bundle, write_quantised
     from rekur.runtime.session import Session, StepModel, Update
 
 __all__ = [
@@ -46,8 +45,7 @@ __getattr__, __dir__ = lazily(
         "generation": "GenerationMixin documents",
         "model": "Model load model_of",
         "prediction": "PredictionMixin",
-        "quantise": "write_quantised",
-        "save": "check_writable write_bundle",
+        "save": "check_writable write_bundle write_quantised",
         "session": "Session StepModel Update",
         "live_program": "ProgramSteps",
     },

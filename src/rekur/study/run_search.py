@@ -104,8 +104,8 @@ def search(
     folder = Path(out).absolute()
     _check_folder(folder)
     identity = _identity(setting, searched)
-    say = say or (lambda text: None)
-    with _opened(folder), _driver(folder, identity, searched, trials, fixed, time_limit, say) as driver:
+    how: dict[str, Any] = {"trials": trials, "seed": int(fixed.get("seed", 0)), "time_limit": time_limit}
+    with _opened(folder, identity, searched, **how, say=say or (lambda text: None)) as driver:
         if cluster is not None:
             run_on_cluster(driver, setting, cluster)
         else:
@@ -239,8 +239,8 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[None]:
-    """Create the folder; remove it again if the search left it empty."""
+def _opened(folder: Path, *search: Any, **options: Any) -> Iterator[Driver]:
+    """Create the folder and open the study; remove what holds no finished trial after an input error, or is empty."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         try:
@@ -248,36 +248,20 @@ def _opened(folder: Path) -> Iterator[None]:
         except OSError as error:
             got, fix = error.strerror or str(error), "Make room, or choose another folder."
             raise SaveError(describe(str(folder), got, "a folder that can be made", fix)) from error
-        yield
+        driver = Driver(folder, *search, **options)
+        try:
+            with driver.file.keeping():
+                yield driver
+        except InputError:
+            hopeless = not any(trial.state == "finished" for trial in driver.trials())
+            driver.file.close()
+            if hopeless:
+                (folder / STUDY_FILE).unlink(missing_ok=True)
+                made = made or [folder]
+            raise
+        finally:
+            driver.file.close()
     finally:
         for path in made:
             with suppress(OSError):  # it is not empty
                 path.rmdir()
-
-
-@contextmanager
-def _driver(
-    folder: Path,
-    identity: Mapping[str, Any],
-    space: Space,
-    trials: int,
-    fixed: Mapping[str, Any],
-    time_limit: float,
-    say: Say,
-) -> Iterator[Driver]:
-    """Open and close the study; remove it after an input error if no trial has finished."""
-    seed = int(fixed.get("seed", 0))
-    driver = Driver(folder, identity, space, trials=trials, seed=seed, time_limit=time_limit, say=say)
-    try:
-        with driver.file.keeping():
-            yield driver
-    except InputError:
-        hopeless = not any(trial.state == "finished" for trial in driver.trials())
-        driver.file.close()
-        if hopeless:
-            (folder / STUDY_FILE).unlink(missing_ok=True)
-            with suppress(OSError):  # the folder holds other files
-                folder.rmdir()
-        raise
-    finally:
-        driver.file.close()
