@@ -9,13 +9,13 @@ Axes: R rows of a matrix, C numbers of a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from rekur.errors import InputError, describe
-from rekur.export.c.constants import Array, Constants, Names
+from rekur.export.c.constants import Array, Constants
+from rekur.export.c.ops import Model
 from rekur.export.c.section import Section, at
 from rekur.program import Op, Program
 from rekur.program.cells import FORMS
@@ -99,28 +99,24 @@ class FixedConstants(Constants):
 
 
 @dataclass
-class FixedModel:
-    """The data that the ops of a fixed-point export share.
+class FixedModel(Model):
+    """The data that the ops of a fixed-point export share; its matrices are int8.
 
     Attributes:
-        program: the exported program, with int8 matrices.
-        weights: name -> array.
-        constants: the arrays of the export.
-        fields: the C names of states.
         kinds: the formats of rows outside the buffer: register -> kind.
         states: the formats of states: state -> kind.
         bounds: the known bounds on the size of numbers in a row: register -> bound.
         narrow: the length of the longest row that is converted to 16 bits.
     """
 
-    program: Program
-    weights: Mapping[str, Array]
     constants: FixedConstants
-    fields: Names
     kinds: dict[str, Kind] = field(default_factory=dict)
     states: dict[str, Kind] = field(default_factory=dict)
     bounds: dict[str, float] = field(default_factory=dict)
     narrow: int = 0
+    prefix = "fixed_"
+    cluster = "fixed_add_each"
+    lowest = "INT32_MIN"
 
     def matrix(self, op: Op, role: str) -> Matrix:
         """Return a weight for products or lookups."""
@@ -150,10 +146,6 @@ class FixedModel:
         bits = kind_of(float(np.abs(values).max(initial=0)), 30).bits
         return self.constants.array(name, shortened(values, bits)), bits
 
-    def state(self, op: Op, role: str) -> str:
-        """Return the C expression of a state."""
-        return f"state->{self.fields.of(op.state[role])}"
-
     def begins(self, op: Op, role: str) -> float:
         """Return the bound on the size of a state before the first step."""
         slot = next(slot for slot in self.program.state if slot.name == op.state[role])
@@ -166,13 +158,26 @@ class FixedModel:
             return self.constants.array(name, shortened(self.weights[name].reshape(-1), kind.bits))
         return self.whole(name, self.weights[name], kind.bits)
 
-    def width(self, name: str) -> int:
-        """Return the size of a register's row."""
-        return self.program.types[name].size
-
     def kind(self, name: str) -> Kind:
         """Return the format of a row."""
         return self.kinds.get(name, Kind())
+
+    def read(self, section: Section, name: str, target: str | None = None) -> str:
+        """Return the C expression of a row in the buffer's format, converted to ``target`` or a scratch row."""
+        kind = self.kind(name)
+        if kind.wide:
+            return super().read(section, name, target)
+        pointer, size = section.read(name), self.width(name)
+        y = target if target is not None else section.scratch(size)
+        part = "fixed_widen" if kind.type == "int16_t" else "fixed_move_point"
+        section.call(part, y, pointer, WIDE - kind.bits, size)
+        return y
+
+    def update(self, section: Section, op: Op) -> str:
+        """Copy the first input of an op to its register in the buffer's format, in place if possible."""
+        if self.kind(op.reads[0]).wide:
+            return section.update(op)
+        return self.read(section, op.reads[0], section.write(op))
 
 
 def check_range(name: str, values: Array, end: float) -> None:
@@ -248,35 +253,6 @@ def product(
             model.narrow = max(model.narrow, count)
         column_start = at(x, column - columns[0])
         section.call(part, y, f"&{matrix.name}", rows[0], rows[1], column, count, column_start, bits)
-
-
-def read_wide(model: FixedModel, section: Section, name: str, target: str | None = None) -> str:
-    """Return the C expression of a row in the buffer's format, converted if it has another."""
-    pointer, kind, size = section.read(name), model.kind(name), model.width(name)
-    if kind.wide and target in (None, pointer):
-        return pointer
-    y = target if target is not None else section.scratch(size)
-    if kind.wide:
-        section.call("fixed_copy", y, pointer, size)
-    else:
-        part = "fixed_widen" if kind.type == "int16_t" else "fixed_move_point"
-        section.call(part, y, pointer, WIDE - kind.bits, size)
-    return y
-
-
-def update(model: FixedModel, section: Section, op: Op) -> str:
-    """Copy the first input of an op to its register, in place if possible."""
-    if model.kind(op.reads[0]).wide:
-        return section.update(op)
-    return read_wide(model, section, op.reads[0], section.write(op))
-
-
-def start(section: Section, y: str, bias: str, size: int) -> None:
-    """Start sums from a bias, or from zeros."""
-    if bias == "NULL":
-        section.call("fixed_zero", y, size)
-    else:
-        section.call("fixed_copy", y, bias, size)
 
 
 def bound_of_product(model: FixedModel, op: Op, role: str, bias: str, bound: float | None) -> float | None:

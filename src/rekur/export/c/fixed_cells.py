@@ -6,7 +6,7 @@ Axes: D input features, H hidden, O output, G gates.
 from __future__ import annotations
 
 from rekur.errors import InputError, describe
-from rekur.export.c.fixed import MEMORY, UNIT, WIDE, FixedModel, Kind, bound_of_product, long_of, product, start
+from rekur.export.c.fixed import MEMORY, UNIT, WIDE, FixedModel, Kind, bound_of_product, long_of, product
 from rekur.export.c.fixed_ops import normalise
 from rekur.export.c.recurrent import joined_bias
 from rekur.export.c.section import Section, at
@@ -59,7 +59,7 @@ def _sums(model: FixedModel, section: Section, op: Op, cell: Cell) -> str:
         return _normalised_sums(model, section, op, cell)
     rows = cell.gates * cell.hidden
     y = section.scratch(rows)
-    start(section, y, _bias(model, op), rows)
+    model.start(section, y, _bias(model, op), rows)
     _add_x(model, section, op, cell, y, rows)
     _add_h(model, section, op, cell, y, 0, rows)
     return y
@@ -152,10 +152,10 @@ def _gru(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     else:
         y, split = section.scratch(4 * size), 2 * size
         new, inner = at(y, 3 * size), "NULL"
-        start(section, y, _bias(model, op, split), 3 * size)
+        model.start(section, y, _bias(model, op, split), 3 * size)
         if "bias_hh" in op.weights:
             inner = model.whole(f"{op.writes}.bias.new", model.weights[op.weights["bias_hh"]][split:])
-        start(section, new, inner, size)
+        model.start(section, new, inner, size)
         _add_x(model, section, op, cell, y, 3 * size)
         _add_h(model, section, op, cell, y, 0, split)
         _add_h(model, section, op, cell, new, split, size)
@@ -166,7 +166,7 @@ def _gru(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
 def _gru_reset_before(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     size, h = cell.hidden, model.state(op, "h")
     y = section.scratch(3 * size)
-    start(section, y, _bias(model, op), 3 * size)
+    model.start(section, y, _bias(model, op), 3 * size)
     _add_x(model, section, op, cell, y, 3 * size)
     _add_h(model, section, op, cell, y, 0, 2 * size)
     section.call("fixed_gru_reset", y, h, size)
@@ -180,7 +180,7 @@ def _min(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(rows)
     bias = _vector(model, op, "bias_ih") if "bias_ih" in op.weights else "NULL"
-    start(section, y, bias, rows)
+    model.start(section, y, bias, rows)
     _add_x(model, section, op, cell, y, rows)
     section.call(f"fixed_{cell.kind}", y, h, model.states[op.state["h"]].bits - WIDE, cell.hidden)
     _keep(model, section, op, "h", y, cell.stay[0], cell.hidden)

@@ -20,11 +20,8 @@ from rekur.export.c.fixed import (
     kind_of,
     long_of,
     product,
-    read_wide,
-    start,
-    update,
 )
-from rekur.export.c.ops import id_of, recalled, row_of
+from rekur.export.c.ops import SHARED, add, concat, ngrams, recalled, row_of
 from rekur.export.c.section import Register, Section, at
 from rekur.program import Op
 
@@ -56,32 +53,23 @@ def _recall(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _ngrams(model: FixedModel, section: Section, op: Op) -> None:
-    token, history, y = id_of(model, section, op), model.state(op, "before"), section.write(op)
-    keep, bound = max(op.options["orders"]) - 1, 0.0
-    section.call("fixed_zero", y, op.size)
-    section.uses |= {"mix_key", "fixed_add_row"}
-    lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
-    for back in range(1, keep + 1):
-        lines.append(f"    key = mix_key(key ^ (uint64_t){history}[{keep - back}]);")
-        if (order := back + 1) in op.options["orders"]:
-            table, name = model.matrix(op, f"table_{order}"), op.weights[f"runs_{order}"]
-            runs, row = model.weights[name], "0"
-            if len(runs):
-                section.uses.add("find_key")
-                row = f"find_key({model.constants.array(name, runs)}, {len(runs)}, key)"
-            lines.append(f"    row = {row};")
-            lines.append(f"    fixed_add_row({y}, &{table.name}, row, {op.size}, {table.bits - WIDE});")
-            bound += float(np.abs(model.floats(op, f"table_{order}")).max())
-    lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {history}[i] = {history}[i + 1];", "    }"]
-    section.lines += [*lines, f"    {history}[{keep - 1}] = {token};", "}"]
-    _bound(model, op, bound)
+    bounds = list[float]()
+
+    def add_row(order: int, y: str) -> str:
+        table = model.matrix(op, f"table_{order}")
+        bounds.append(float(np.abs(model.floats(op, f"table_{order}")).max()))
+        return f"fixed_add_row({y}, &{table.name}, row, {op.size}, {table.bits - WIDE});"
+
+    section.uses.add("fixed_add_row")
+    ngrams(model, section, op, add_row)
+    _bound(model, op, sum(bounds))
 
 
 def _conv(model: FixedModel, section: Section, op: Op) -> None:
     width, matrix = model.width(op.reads[0]), model.matrix(op, "weight")
     y, bound = section.write(op), model.bounds.get(op.reads[0])
-    x, steps = read_wide(model, section, op.reads[0]), model.weights[op.weights["weight"]].shape[2] - 1
-    start(section, y, _bias(model, op), op.size)
+    x, steps = model.read(section, op.reads[0]), model.weights[op.weights["weight"]].shape[2] - 1
+    model.start(section, y, _bias(model, op), op.size)
     if steps:
         window = model.state(op, "before")
         bound = None if bound is None else max(bound, model.begins(op, "before"))
@@ -97,7 +85,7 @@ def _conv(model: FixedModel, section: Section, op: Op) -> None:
 
 def _affine(model: FixedModel, section: Section, op: Op) -> None:
     x, y = section.read(op.reads[0]), section.write(op)
-    start(section, y, _bias(model, op), op.size)
+    model.start(section, y, _bias(model, op), op.size)
     rows = (op.options.get("rows", [0])[0], op.size)
     columns = (0, model.width(op.reads[0]))
     product(model, section, y, model.matrix(op, "weight"), rows, columns, x, model.kind(op.reads[0]))
@@ -106,7 +94,7 @@ def _affine(model: FixedModel, section: Section, op: Op) -> None:
 
 def _activation(model: FixedModel, section: Section, op: Op) -> None:
     function = op.options["function"]
-    y = update(model, section, op)
+    y = model.update(section, op)
     section.call(f"fixed_apply_{function}", y, op.size)
     if function == "relu":
         _bound(model, op, model.bounds.get(op.reads[0]))
@@ -116,7 +104,7 @@ def _activation(model: FixedModel, section: Section, op: Op) -> None:
 
 
 def _layer_norm(model: FixedModel, section: Section, op: Op) -> None:
-    y = update(model, section, op)
+    y = model.update(section, op)
     normalise(section, y, op.size, op.options["epsilon"], *model.short(op, "gain"))
     section.call("fixed_add", y, _bias(model, op), op.size)
     gain, bias = (np.abs(model.weights[op.weights[role]]) for role in ("gain", "bias"))
@@ -129,40 +117,15 @@ def normalise(section: Section, y: str, size: int, epsilon: float, gain: str, bi
 
 
 def _add(model: FixedModel, section: Section, op: Op) -> None:
+    add(model, section, op)
     bounds = [model.bounds.get(name) for name in op.reads]
-    other = read_wide(model, section, op.reads[1])
-    section.call("fixed_add", update(model, section, op), other, op.size)
     _bound(model, op, None if None in bounds else sum(bound for bound in bounds if bound is not None))
 
 
 def _concat(model: FixedModel, section: Section, op: Op) -> None:
-    y, offset = section.write(op), 0
-    for name in op.reads:
-        read_wide(model, section, name, at(y, offset))
-        offset += model.width(name)
+    concat(model, section, op)
     bounds = [model.bounds.get(name) for name in op.reads]
     _bound(model, op, None if None in bounds else max(bound for bound in bounds if bound is not None))
-
-
-def _softmax(model: FixedModel, section: Section, op: Op) -> None:
-    section.call(f"fixed_{op.kind}", update(model, section, op), op.size)
-
-
-def _clusters(model: FixedModel, section: Section, op: Op) -> None:
-    first, *inside = op.reads
-    y, levels = section.write(op), read_wide(model, section, first)
-    frequent = offset = model.width(first) - len(inside)
-    section.call("fixed_copy", y, levels, frequent)
-    for index, name in enumerate(inside):
-        log_mass, size = f"({levels})[{frequent + index}]", model.width(name)
-        section.call("fixed_add_each", at(y, offset), read_wide(model, section, name), log_mass, size)
-        offset += size
-
-
-def _padding(model: FixedModel, section: Section, op: Op) -> None:
-    y = section.write(op)
-    read_wide(model, section, op.reads[0], at(y, 1))
-    section.lines.append(f"({y})[0] = INT32_MIN;")
 
 
 # ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +157,7 @@ def take(model: FixedModel, section: Section, op: Op) -> None:
 
 def _approach(model: FixedModel, section: Section, op: Op, role: str, share: str) -> None:
     """Move a mean over steps towards a step by a share, with enough bits that rounding does not add up."""
-    bound, wide, state = model.bounds.get(op.reads[0]), read_wide(model, section, op.reads[0]), model.state(op, role)
+    bound, wide, state = model.bounds.get(op.reads[0]), model.read(section, op.reads[0]), model.state(op, role)
     long = long_of(bound)
     if long.bits >= LONG_ENOUGH:
         model.states[op.state[role]] = long
@@ -207,7 +170,7 @@ def _approach(model: FixedModel, section: Section, op: Op, role: str, share: str
 def _attend(model: FixedModel, section: Section, op: Op, x: str) -> None:
     hidden = model.weights[op.weights["weight"]].shape[0]
     y = section.scratch(hidden)
-    start(section, y, _bias(model, op), hidden)
+    model.start(section, y, _bias(model, op), hidden)
     columns = (0, op.size)
     product(model, section, y, model.matrix(op, "weight"), (0, hidden), columns, x, model.kind(op.reads[0]))
     section.call("fixed_apply_tanh", y, hidden)
@@ -235,6 +198,7 @@ def result(model: FixedModel, section: Section, op: Op, last: Register | None) -
 
 
 OPS: dict[str, Callable[[FixedModel, Section, Op], None]] = {
+    **SHARED,
     "embed": _embed,
     "ngrams": _ngrams,
     "recall": _recall,
@@ -244,10 +208,6 @@ OPS: dict[str, Callable[[FixedModel, Section, Op], None]] = {
     "layer_norm": _layer_norm,
     "add": _add,
     "concat": _concat,
-    "softmax": _softmax,
-    "log_softmax": _softmax,
-    "clusters": _clusters,
-    "padding": _padding,
 }
 #: every op with a fixed-point form, except cells
 KNOWN = frozenset({*OPS, "last", "mean", "max", "attention"})

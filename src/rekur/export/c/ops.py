@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,13 +26,55 @@ class Model:
         weights: name -> array; int8 arrays have scales.
         constants: the arrays of the export.
         fields: the C names of states.
-        shared: weights stored column by column for products, even if their rows are also looked up.
     """
 
     program: Program
     weights: Mapping[str, Array]
     constants: Constants
     fields: Names
+    #: of the names of C functions
+    prefix: ClassVar[str] = ""
+    #: the function that adds a number to each of a row
+    cluster: ClassVar[str] = "cluster"
+    #: the score of padding
+    lowest: ClassVar[str] = "-FLT_MAX"
+
+    def state(self, op: Op, role: str) -> str:
+        """Return the C expression of a state."""
+        return f"state->{self.fields.of(op.state[role])}"
+
+    def width(self, name: str) -> int:
+        """Return the size of a register's row."""
+        return self.program.types[name].size
+
+    def read(self, section: Section, name: str, target: str | None = None) -> str:
+        """Return the C expression of a row, copied to ``target`` if that is another one."""
+        pointer = section.read(name)
+        if target in (None, pointer):
+            return pointer
+        section.call(f"{self.prefix}copy", target, pointer, self.width(name))
+        return str(target)
+
+    def update(self, section: Section, op: Op) -> str:
+        """Copy the first input of an op to its register, in place if possible."""
+        return section.update(op)
+
+    def start(self, section: Section, y: str, bias: str, size: int) -> None:
+        """Start sums from a bias, or from zeros."""
+        if bias == "NULL":
+            section.call(f"{self.prefix}zero", y, size)
+        else:
+            section.call(f"{self.prefix}copy", y, bias, size)
+
+
+@dataclass
+class FloatModel(Model):
+    """The data that the ops of an export in floating point share.
+
+    Attributes:
+        shared: weights stored column by column for products, even if their rows are also looked up.
+    """
+
     shared: frozenset[str]
 
     def matrix(self, op: Op, role: str) -> str:
@@ -61,24 +103,8 @@ class Model:
     def _scales(self, name: str) -> Array | None:
         return self.weights[name + SCALE] if self.program.weights[name].dtype == "int8" else None
 
-    def state(self, op: Op, role: str) -> str:
-        """Return the C expression of a state."""
-        return f"state->{self.fields.of(op.state[role])}"
 
-    def width(self, name: str) -> int:
-        """Return the size of a register's row."""
-        return self.program.types[name].size
-
-
-def start(section: Section, y: str, bias: str, size: int) -> None:
-    """Start sums from a bias, or from zeros."""
-    if bias == "NULL":
-        section.call("zero", y, size)
-    else:
-        section.call("copy", y, bias, size)
-
-
-def id_of(model: Any, section: Section, op: Op) -> str:
+def id_of(model: Model, section: Section, op: Op) -> str:
     """Return the C expression of the id that an op reads.
 
     Args:
@@ -90,13 +116,13 @@ def id_of(model: Any, section: Section, op: Op) -> str:
     return f"{name}[{op.options.get('column', 0)}]" if model.program.input.kind == "ids" else name
 
 
-def row_of(model: Any, section: Section, op: Op) -> str:
+def row_of(model: Model, section: Section, op: Op) -> str:
     """Return the C expression of the row that an embedding looks up; the arguments are those of :func:`id_of`."""
     first = op.options.get("rows", [0])[0]
     return f"({id_of(model, section, op)} + {first})" if first else id_of(model, section, op)
 
 
-def _embed(model: Model, section: Section, op: Op) -> None:
+def _embed(model: FloatModel, section: Section, op: Op) -> None:
     token = row_of(model, section, op)
     if op.weights["table"] not in model.shared:
         table, scales = model.table(op, "table")
@@ -109,7 +135,7 @@ def _embed(model: Model, section: Section, op: Op) -> None:
     section.call(name, y, *arguments)
 
 
-def _vector(model: Model, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
+def _vector(model: FloatModel, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
     """Return the part that adds a row of an op's table to an array, and its arguments after that array."""
     if op.weights["table"] in model.shared:
         return "add_row", [model.matrix(op, "table"), row, size]
@@ -118,7 +144,7 @@ def _vector(model: Model, op: Op, row: str, size: int) -> tuple[str, list[Any]]:
     return ("add_scaled", [pointer, f"{scales}[{row}]", size]) if scales else ("add", [pointer, size])
 
 
-def _recall(model: Model, section: Section, op: Op) -> None:
+def _recall(model: FloatModel, section: Section, op: Op) -> None:
     y, size = section.write(op), op.size // len(op.options["orders"])
     name, arguments = _vector(model, op, "row", size)
     section.call("zero", y, op.size)
@@ -126,7 +152,7 @@ def _recall(model: Model, section: Section, op: Op) -> None:
     section.lines += recalled(model, section, op, f"{name}({y} + {{}}, {', '.join(map(str, arguments))});")
 
 
-def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
+def recalled(model: Model, section: Section, op: Op, add: str) -> list[str]:
     """Return the lines that look up the followers of the last tokens, and add their vectors.
 
     Args:
@@ -148,38 +174,46 @@ def recalled(model: Any, section: Section, op: Op, add: str) -> list[str]:
     return lines
 
 
-def _ngrams(model: Model, section: Section, op: Op) -> None:
+def _ngrams(model: FloatModel, section: Section, op: Op) -> None:
+    def add(order: int, y: str) -> str:
+        table, scales = model.table(op, f"table_{order}")
+        part = "add_scaled" if scales else "add"
+        section.uses.add(part)
+        return f"{part}({y}, {table} + row * {op.size}, {f'{scales}[row], ' if scales else ''}{op.size});"
+
+    ngrams(model, section, op, add)
+
+
+def ngrams(model: Model, section: Section, op: Op, add: Callable[[int, str], str]) -> None:
+    """Add the lines that look up the n-grams that end at a step, and add their vectors.
+
+    Args:
+        model: the data that the ops of an export share.
+        section: the section of the op.
+        op: the op.
+        add: returns the call that adds the row of an order to the output, from the order and the output.
+    """
     token, history, y = id_of(model, section, op), model.state(op, "before"), section.write(op)
     keep = max(op.options["orders"]) - 1
-    section.call("zero", y, op.size)
+    model.start(section, y, "NULL", op.size)
     section.uses.add("mix_key")
     lines = ["{", f"    uint64_t key = mix_key((uint64_t){token});", "    int row, i;"]
     for back in range(1, keep + 1):
         lines.append(f"    key = mix_key(key ^ (uint64_t){history}[{keep - back}]);")
-        if back + 1 in op.options["orders"]:
-            lines += [f"    {line}" for line in _run_of_tokens(model, section, op, back + 1, y)]
+        if (order := back + 1) in op.options["orders"]:
+            call, name, row = add(order, y), op.weights[f"runs_{order}"], "0"
+            if len(model.weights[name]):
+                section.uses.add("find_key")
+                row = f"find_key({model.constants.array(name, model.weights[name])}, {len(model.weights[name])}, key)"
+            lines += [f"    row = {row};", f"    {call}"]
     lines += [f"    for (i = 0; i < {keep - 1}; ++i) {{", f"        {history}[i] = {history}[i + 1];", "    }"]
     section.lines += [*lines, f"    {history}[{keep - 1}] = {token};", "}"]
 
 
-def _run_of_tokens(model: Model, section: Section, op: Op, order: int, y: str) -> list[str]:
-    """Return the lines that add the vector of the n-gram of an order."""
-    table, scales = model.table(op, f"table_{order}")
-    runs = op.weights[f"runs_{order}"]
-    row = "0"
-    if len(model.weights[runs]):
-        section.uses.add("find_key")
-        row = f"find_key({model.constants.array(runs, model.weights[runs])}, {len(model.weights[runs])}, key)"
-    section.uses.add("add_scaled" if scales else "add")
-    vector = f"{table} + row * {op.size}"
-    called = f"add_scaled({y}, {vector}, {scales}[row], {op.size});" if scales else f"add({y}, {vector}, {op.size});"
-    return [f"row = {row};", called]
-
-
-def _conv(model: Model, section: Section, op: Op) -> None:
+def _conv(model: FloatModel, section: Section, op: Op) -> None:
     x, y, width = section.read(op.reads[0]), section.write(op), model.width(op.reads[0])
     steps, matrix = model.weights[op.weights["weight"]].shape[2] - 1, model.matrix(op, "weight")
-    start(section, y, model.vector(op, "bias"), op.size)
+    model.start(section, y, model.vector(op, "bias"), op.size)
     if steps:
         window = model.state(op, "before")
         section.call("add_product", y, matrix, 0, op.size, 0, steps * width, window)
@@ -189,55 +223,56 @@ def _conv(model: Model, section: Section, op: Op) -> None:
         section.call("add_product", y, matrix, 0, op.size, 0, width, x)
 
 
-def _affine(model: Model, section: Section, op: Op) -> None:
+def _affine(model: FloatModel, section: Section, op: Op) -> None:
     x, y = section.read(op.reads[0]), section.write(op)
-    start(section, y, model.vector(op, "bias"), op.size)
+    model.start(section, y, model.vector(op, "bias"), op.size)
     first = op.options.get("rows", [0])[0]
     section.call("add_product", y, model.matrix(op, "weight"), first, op.size, 0, model.width(op.reads[0]), x)
 
 
-def _activation(model: Model, section: Section, op: Op) -> None:
+def _activation(model: FloatModel, section: Section, op: Op) -> None:
     section.call(f"apply_{op.options['function']}", section.update(op), op.size)
 
 
-def _layer_norm(model: Model, section: Section, op: Op) -> None:
+def _layer_norm(model: FloatModel, section: Section, op: Op) -> None:
     y = section.update(op)
     section.call("normalise", y, op.size, number(op.options["epsilon"]), model.vector(op, "gain"))
     section.call("add", y, model.vector(op, "bias"), op.size)
 
 
-def _add(model: Model, section: Section, op: Op) -> None:
-    other = section.read(op.reads[1])
-    section.call("add", section.update(op), other, op.size)
+def add(model: Model, section: Section, op: Op) -> None:
+    """Add a sum of two registers."""
+    other = model.read(section, op.reads[1])
+    section.call(f"{model.prefix}add", model.update(section, op), other, op.size)
 
 
-def _concat(model: Model, section: Section, op: Op) -> None:
+def concat(model: Model, section: Section, op: Op) -> None:
+    """Add a concatenation of registers."""
     y, offset = section.write(op), 0
     for name in op.reads:
-        section.call("copy", at(y, offset), section.read(name), model.width(name))
+        model.read(section, name, at(y, offset))
         offset += model.width(name)
 
 
 def _softmax(model: Model, section: Section, op: Op) -> None:
-    section.call(op.kind, section.update(op), op.size)
+    section.call(f"{model.prefix}{op.kind}", model.update(section, op), op.size)
 
 
 def _clusters(model: Model, section: Section, op: Op) -> None:
     first, *inside = op.reads
-    y, levels = section.write(op), section.read(first)
+    y, levels = section.write(op), model.read(section, first)
     frequent = offset = model.width(first) - len(inside)
-    section.call("copy", y, levels, frequent)
+    section.call(f"{model.prefix}copy", y, levels, frequent)
     for index, name in enumerate(inside):
-        log_mass = f"({levels})[{frequent + index}]"
-        section.call("cluster", at(y, offset), section.read(name), log_mass, model.width(name))
-        offset += model.width(name)
+        log_mass, size = f"({levels})[{frequent + index}]", model.width(name)
+        section.call(model.cluster, at(y, offset), model.read(section, name), log_mass, size)
+        offset += size
 
 
 def _padding(model: Model, section: Section, op: Op) -> None:
-    x, y = section.read(op.reads[0]), section.write(op)
-    if x != at(y, 1):
-        section.call("copy", at(y, 1), x, op.size - 1)
-    section.lines.append(f"({y})[0] = -FLT_MAX;")
+    y = section.write(op)
+    model.read(section, op.reads[0], at(y, 1))
+    section.lines.append(f"({y})[0] = {model.lowest};")
 
 
 def number(value: float) -> str:
@@ -254,7 +289,7 @@ def number(value: float) -> str:
 # ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def take(model: Model, section: Section, op: Op) -> None:
+def take(model: FloatModel, section: Section, op: Op) -> None:
     """Add a step to a pool's state."""
     x = section.read(op.reads[0])
     if op.kind == "last":
@@ -267,7 +302,7 @@ def take(model: Model, section: Section, op: Op) -> None:
     else:
         hidden = model.weights[op.weights["weight"]].shape[0]
         y = section.scratch(hidden)
-        start(section, y, model.vector(op, "bias"), hidden)
+        model.start(section, y, model.vector(op, "bias"), hidden)
         section.call("add_product", y, model.matrix(op, "weight"), 0, hidden, 0, op.size, x)
         section.call("apply_tanh", y, hidden)
         section.uses.add("inner")
@@ -281,7 +316,7 @@ def is_state(register: Register) -> bool:
     return register.begins_zero
 
 
-def result(model: Model, section: Section, op: Op, last: Register | None) -> None:
+def result(model: FloatModel, section: Section, op: Op, last: Register | None) -> None:
     """Set a pool's register to its result so far; ``last`` is the register that already holds it, if any."""
     if op.kind == "attention":
         section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
@@ -291,7 +326,17 @@ def result(model: Model, section: Section, op: Op, last: Register | None) -> Non
         section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
 
 
-OPS: dict[str, Callable[[Model, Section, Op], None]] = {
+#: ops with the same calls in floating and fixed point
+SHARED: dict[str, Callable[[Any, Section, Op], None]] = {
+    "add": add,
+    "concat": concat,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "clusters": _clusters,
+    "padding": _padding,
+}
+OPS: dict[str, Callable[[FloatModel, Section, Op], None]] = {
+    **SHARED,
     "embed": _embed,
     "ngrams": _ngrams,
     "recall": _recall,
@@ -299,10 +344,4 @@ OPS: dict[str, Callable[[Model, Section, Op], None]] = {
     "affine": _affine,
     "activation": _activation,
     "layer_norm": _layer_norm,
-    "add": _add,
-    "concat": _concat,
-    "softmax": _softmax,
-    "log_softmax": _softmax,
-    "clusters": _clusters,
-    "padding": _padding,
 }

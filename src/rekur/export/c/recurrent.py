@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from rekur.export.c.constants import Array
-from rekur.export.c.ops import Model, number, start
+from rekur.export.c.ops import FloatModel, number
 from rekur.export.c.section import Section, at
 from rekur.program import Op
 from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
 
 
-def recur(model: Model, section: Section, op: Op) -> None:
+def recur(model: FloatModel, section: Section, op: Op) -> None:
     """Add the calls of a step of a cell."""
     cell = cell_from(op.options, model.width(op.reads[0]), op.size)
     x = section.read(op.reads[0])
@@ -29,19 +29,19 @@ def recur(model: Model, section: Section, op: Op) -> None:
     section.alias(op, model.state(op, "h"), begins_zero=slot.begins == 0.0)
 
 
-def _sums(model: Model, section: Section, op: Op, cell: Cell, x: str) -> str:
+def _sums(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> str:
     """Add the sums of all gates (bias, product with x, product with h); return their C expression."""
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     if cell.norm:
         return _normalised_sums(model, section, op, cell, x)
     y = section.scratch(rows)
-    start(section, y, _bias(model, op), rows)
+    model.start(section, y, _bias(model, op), rows)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, rows, 0, cell.input, x)
     section.call("add_product", y, model.matrix(op, "weight_hh"), 0, rows, 0, cell.output, h)
     return y
 
 
-def _normalised_sums(model: Model, section: Section, op: Op, cell: Cell, x: str) -> str:
+def _normalised_sums(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> str:
     """Add the sums of all gates with normalized products; a GRU's gate n keeps its two products apart."""
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(2 * rows)
@@ -74,7 +74,7 @@ def joined_bias(weights: Mapping[str, Array], op: Op, split: int | None = None) 
     return total
 
 
-def _bias(model: Model, op: Op, split: int | None = None) -> str:
+def _bias(model: FloatModel, op: Op, split: int | None = None) -> str:
     """Return the C name of :func:`joined_bias`."""
     total = joined_bias(model.weights, op, split)
     return "NULL" if total is None else model.constants.array(f"{op.writes}.bias", total)
@@ -88,13 +88,13 @@ def _keep(section: Section, state: str, value: str, stays: float, size: int) -> 
         section.call("copy", state, value, size)
 
 
-def _rnn(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _rnn(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     y = _sums(model, section, op, cell, x)
     section.call("apply_tanh" if cell.kind == "rnn" else "apply_relu", y, cell.hidden)
     _keep(section, model.state(op, "h"), y, cell.stay[0], cell.hidden)
 
 
-def _lstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _lstm(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, h, c = cell.hidden, model.state(op, "h"), model.state(op, "c")
     y = _sums(model, section, op, cell, x)
     show = at(y, 3 * size)
@@ -119,7 +119,7 @@ def _lstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
     _keep(section, h, value, cell.stay[0], cell.output)
 
 
-def _gru(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _gru(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, h = cell.hidden, model.state(op, "h")
     if cell.norm:
         y = _sums(model, section, op, cell, x)
@@ -127,11 +127,11 @@ def _gru(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
         matrix = model.matrix(op, "weight_hh")
         y, split = section.scratch(4 * size), 2 * size
         new = at(y, 3 * size)
-        start(section, y, _bias(model, op, split), 3 * size)
+        model.start(section, y, _bias(model, op, split), 3 * size)
         inner = "NULL"
         if "bias_hh" in op.weights:
             inner = model.constants.array(f"{op.writes}.bias.new", model.weights[op.weights["bias_hh"]][split:])
-        start(section, new, inner, size)
+        model.start(section, new, inner, size)
         section.call("add_product", y, model.matrix(op, "weight_ih"), 0, 3 * size, 0, cell.input, x)
         section.call("add_product", y, matrix, 0, split, 0, size, h)
         section.call("add_product", new, matrix, split, size, 0, size, h)
@@ -139,10 +139,10 @@ def _gru(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
     _keep(section, h, y, cell.stay[0], size)
 
 
-def _gru_reset_before(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _gru_reset_before(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, h, matrix = cell.hidden, model.state(op, "h"), model.matrix(op, "weight_hh")
     y = section.scratch(3 * size)
-    start(section, y, _bias(model, op), 3 * size)
+    model.start(section, y, _bias(model, op), 3 * size)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, 3 * size, 0, cell.input, x)
     section.call("add_product", y, matrix, 0, 2 * size, 0, size, h)
     section.call("gru_reset", y, h, size)
@@ -151,33 +151,33 @@ def _gru_reset_before(model: Model, section: Section, op: Op, cell: Cell, x: str
     _keep(section, h, y, cell.stay[0], size)
 
 
-def _min(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _min(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(rows)
-    start(section, y, model.vector(op, "bias_ih"), rows)
+    model.start(section, y, model.vector(op, "bias_ih"), rows)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, rows, 0, cell.input, x)
     section.call(cell.kind, y, h, cell.hidden)
     _keep(section, h, y, cell.stay[0], cell.hidden)
 
 
-def _rglru(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _rglru(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, h, v = cell.hidden, model.state(op, "h"), x
     if "weight_in" in op.weights:
         v = section.scratch(size)
         section.call("zero", v, size)
         section.call("add_product", v, model.matrix(op, "weight_in"), 0, size, 0, cell.input, x)
     y = section.scratch(2 * size)
-    start(section, y, model.vector(op, "bias_ih"), 2 * size)
+    model.start(section, y, model.vector(op, "bias_ih"), 2 * size)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, 2 * size, 0, size, v)
     decay = log_decay(model.weights[op.weights["decay"]])
     section.call("rglru", y, v, model.constants.array(f"{op.weights['decay']}.log", decay), h, size)
     _keep(section, h, y, cell.stay[0], size)
 
 
-def _slstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _slstm(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, each, rows = cell.hidden, cell.hidden // cell.heads, 4 * cell.hidden
     y, state = section.scratch(rows), [model.state(op, role) for role in "hcnm"]
-    start(section, y, _bias(model, op), rows)
+    model.start(section, y, _bias(model, op), rows)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, rows, 0, cell.input, x)
     for gate in range(4 if cell.heads > 1 else 1):
         for head in range(cell.heads):
@@ -187,13 +187,13 @@ def _slstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
     section.call("slstm", y, *state, size)
 
 
-def _mlstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
+def _mlstm(model: FloatModel, section: Section, op: Op, cell: Cell, x: str) -> None:
     size, each = cell.hidden, cell.hidden // cell.heads
     rows = 4 * size + 2 * cell.heads
     written = section.write(op)
     y = section.scratch(rows)
     memory, n, m = (model.state(op, role) for role in "Cnm")
-    start(section, y, model.vector(op, "bias_ih"), rows)
+    model.start(section, y, model.vector(op, "bias_ih"), rows)
     section.call("add_product", y, model.matrix(op, "weight_ih"), 0, rows, 0, cell.input, x)
     for head in range(cell.heads):
         parts = [at(y, part * size + head * each) for part in range(4)]
@@ -203,7 +203,7 @@ def _mlstm(model: Model, section: Section, op: Op, cell: Cell, x: str) -> None:
         section.call("mlstm", at(written, head * each), *states, *parts, *gates, scale, each)
 
 
-_FAMILIES: dict[str, Callable[[Model, Section, Op, Cell, str], None]] = {
+_FAMILIES: dict[str, Callable[[FloatModel, Section, Op, Cell, str], None]] = {
     "rnn": _rnn,
     "lstm": _lstm,
     "gru": _gru,

@@ -11,7 +11,7 @@ import numpy as np
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.export.c import fixed, fixed_cells, fixed_ops
 from rekur.export.c.constants import Array, Constants, Names
-from rekur.export.c.ops import OPS, Model, result, take
+from rekur.export.c.ops import OPS, FloatModel, Model, result, take
 from rekur.export.c.parts import assemble
 from rekur.export.c.recurrent import recur
 from rekur.export.c.section import Register, Section
@@ -146,7 +146,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     if style.fixed:
         return _lower_fixed(program, weights, style)
     multiplied = {op.weights["weight"] for op in program.main.ops if op.kind == "affine"}
-    model = Model(program, weights, Constants(), Names(), frozenset(multiplied))
+    model = FloatModel(program, weights, Constants(), Names(), frozenset(multiplied))
     step = _step(model, _FLOAT)
     read, elided = _read(model, step, _FLOAT)
     fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
@@ -177,48 +177,34 @@ class _Dialect:
         ops: op kind -> the function that writes it.
         take: adds a step to a pool.
         result: reads a pool.
-        give: copies a register to the output.
-        copy: the part that copies a row.
     """
 
     ops: Mapping[str, Callable[[Any, Section, Op], None]]
     take: Callable[[Any, Section, Op], None]
     result: Callable[[Any, Section, Op, Register | None], None]
-    give: Callable[[Any, Section, str], object]
-    copy: str
 
 
-def _give(model: Model, section: Section, name: str) -> None:
-    section.call("copy", "output", section.read(name), model.width(name))
+_FLOAT = _Dialect({**OPS, "recur": recur}, take, result)
+_FIXED = _Dialect({**fixed_ops.OPS, "recur": fixed_cells.recur}, fixed_ops.take, fixed_ops.result)
 
 
-def _give_fixed(model: fixed.FixedModel, section: Section, name: str) -> None:
-    fixed.read_wide(model, section, name, "output")
-
-
-_FLOAT = _Dialect({**OPS, "recur": recur}, take, result, _give, "copy")
-_FIXED = _Dialect(
-    {**fixed_ops.OPS, "recur": fixed_cells.recur}, fixed_ops.take, fixed_ops.result, _give_fixed, "fixed_copy"
-)
-
-
-def _step(model: Model | fixed.FixedModel, dialect: _Dialect) -> Section:
+def _step(model: Model, dialect: _Dialect) -> Section:
     program = model.program
     ops = [op for op in program.main.ops if not program.reads_rows(op)]
     pointer = {"tokens": "token", "ids": "ids", "rows": "x"}[program.input.kind]
     inputs = {INPUT: Register(pointer, program.input.size, len(ops))}
-    section = Section(ops, inputs, {}, dialect.copy)
+    section = Section(ops, inputs, {}, f"{model.prefix}copy")
     for number, op in enumerate(ops):
         section.begin(number, op, _said(op))
         (dialect.take if is_pool(op) else dialect.ops[op.kind])(model, section, op)
     return section
 
 
-def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
+def _read(model: Model, step: Section, dialect: _Dialect) -> tuple[Section, set[str]]:
     """Return the code that reads the output, and the states that are not needed."""
     program = model.program
     ops = [op for op in program.main.ops if program.types[op.writes].kind == "row"]
-    section = Section(ops, {}, _homes(program), dialect.copy)
+    section = Section(ops, {}, _homes(program), f"{model.prefix}copy")
     elided = set()
     for number, op in enumerate(ops):
         section.begin(number, op, _said(op))
@@ -231,7 +217,7 @@ def _read(model: Model | fixed.FixedModel, step: Section, dialect: _Dialect) -> 
         else:
             dialect.ops[op.kind](model, section, op)
     if section.registers[program.output].pointer != "output":
-        dialect.give(model, section, program.output)
+        model.read(section, program.output, "output")
     return section, elided
 
 
