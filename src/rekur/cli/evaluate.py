@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,10 @@ from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
 from rekur.runtime.rivals import rival_metrics
+
+if TYPE_CHECKING:
+    from rekur.study.page import Worst
+    from rekur.targets.gallery import Gallery, WorstItem
 
 
 @click.command("evaluate")
@@ -53,14 +57,15 @@ def command(
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
-    metrics = task.evaluate_corpus(corpus, **adapting)
+    gallery = task.target_.gallery() if report is not None and not adapting else None
+    metrics = task.evaluate_corpus(corpus, **({"gallery": gallery} if gallery is not None else adapting))
     if "rival" not in metrics and (rival := rival_metrics(task.metrics_).get("name")):
         click.echo(f"{rival}, whose validation scores the bundle has, is not kept in it: not scored.", err=True)
     failed: dict[str, Any] = {}
     if report is not None:
         title = f"{bundle.name} on {Path(name_of(files[0])).name}"
         try:
-            _write(report, title, metrics, read_bundle(bundle))
+            _write(report, title, metrics, read_bundle(bundle), task.target_.decides, corpus, gallery)
         except (InputError, SaveError) as error:  # the scores are printed all the same
             failed = {"error": str(error), "exit_code": error.exit_code}
             click.echo(f"rekur: {error}", err=True)
@@ -93,14 +98,46 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
     return {name: make() for name, is_asked, make in ways if is_asked}
 
 
-def _write(path: Path, title: str, metrics: dict[str, Any], model: Bundle) -> None:
-    """Write scores, classes, plots and options as one page."""
-    from rekur.study import model_plots, write_report
+def _write(
+    path: Path, title: str, metrics: dict[str, Any], model: Bundle, decides: str, corpus: Any, gallery: Gallery | None
+) -> None:
+    """Write the answer, scores, classes, plots, worst items and options as one page."""
+    from rekur.study.report import answer_of, gallery_plots, model_plots, write_report
 
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
     chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
-    details = [("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)]
-    write_report(path, title=title, tables=tables, plots=model_plots(metrics, model.history()), details=details)
+    write_report(
+        path,
+        title=title,
+        answer=answer_of(metrics, decides),
+        tables=[*tables, *([] if gallery is None else gallery.tables())],
+        plots=[*gallery_plots(gallery), *model_plots(metrics, model.history())],
+        worst=None if gallery is None else _worst(gallery.worst(), corpus),
+        details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
+    )
+
+
+def _worst(items: list[WorstItem], corpus: Any) -> Worst:
+    """Return the worst items, with names and contents from the file of those that show no tokens."""
+    from rekur.study.page import Worst
+
+    rows = {item.number for item in items if not item.tokens}
+    names, contents = {}, {}
+    for number, example in enumerate(corpus) if rows else ():
+        if number in rows:
+            line = corpus.place_of(example.line).removeprefix(f"{corpus.name}, ")
+            names[number] = line if example.id is None else str(example.id)
+            contents[number] = _content(example.item)
+    return Worst(items, names, contents)
+
+
+def _content(item: Any) -> str:
+    """Return what an item holds as text: of numbers how many, and the first."""
+    if isinstance(item, str):
+        return item
+    if hasattr(item, "shape"):
+        return f"{' × '.join(map(str, item.shape))} numbers: {' '.join(f'{value:.4g}' for value in item.ravel()[:40])}"
+    return " ".join(map(str, item[:100]))

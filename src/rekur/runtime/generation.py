@@ -21,6 +21,7 @@ from rekur.errors import InputError, describe
 from rekur.metrics.language import Scored
 from rekur.runtime.rivals import RivalMixin, rival_records
 from rekur.targets import NextTarget
+from rekur.targets.gallery import Gallery
 
 if TYPE_CHECKING:
     from rekur.decode import Event, Sample, Sampler, StepFunction
@@ -49,13 +50,19 @@ class GenerationMixin(RivalMixin, ABC):
         """Return all metrics on texts, as plain JSON; see :meth:`evaluate_corpus`."""
         return self.evaluate_corpus(texts_in_memory(documents(X), name="X"))
 
-    def evaluate_corpus(self, corpus: Pieces) -> dict[str, Any]:
+    def evaluate_corpus(self, corpus: Pieces, gallery: Gallery | None = None) -> dict[str, Any]:
         """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
 
         The scores of a rival that is kept stand beside them.
+
+        Args:
+            corpus: the texts.
+            gallery: is given all of them as one item, for a page.
         """
         tokens = encode_texts(corpus, self.features_)
         nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
+        if gallery is not None:
+            gallery.add(-nats, None, tokens.context)
         return self._report_of(nats, tokens)
 
     def _report_of(self, nats: NDArray[Any], tokens: Tokens) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from rekur.runtime.rivals import Rival
 from rekur.runtime.saved_rivals import read_rival
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
+from rekur.targets.gallery import Gallery
 
 if TYPE_CHECKING:
     from rekur.decode import StepFunction
@@ -178,9 +179,14 @@ class Model(PredictionMixin, GenerationMixin):
         report: dict[str, Any] = self._methods.evaluate(self, X, *labels)
         return report
 
-    def evaluate_corpus(self, corpus: Any) -> dict[str, Any]:
-        """Return all metrics on the examples of a corpus, or on texts that are read in pieces, as plain JSON."""
-        report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus)
+    def evaluate_corpus(self, corpus: Any, gallery: Gallery | None = None) -> dict[str, Any]:
+        """Return all metrics on the examples of a corpus, or on texts that are read in pieces, as plain JSON.
+
+        Args:
+            corpus: the examples, or the texts.
+            gallery: is given every item, for a page.
+        """
+        report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus, gallery)
         return report
 
     def records_of(self, corpus: Any, *options: Any) -> NDArray[np.float64]:

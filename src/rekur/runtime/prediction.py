@@ -23,6 +23,7 @@ from rekur.data.memory import refuse_texts
 from rekur.features.base import Features
 from rekur.runtime.rivals import RivalMixin, rival_records
 from rekur.targets import Target
+from rekur.targets.gallery import Gallery
 
 
 class OddItems:
@@ -165,11 +166,23 @@ class PredictionMixin(RivalMixin, ABC):
         per_step = self.target_.per_step
         return self.evaluate_corpus(data.Corpus.labelled(X, y, kind=kind, channels=channels, per_step=per_step))
 
-    def evaluate_corpus(self, corpus: data.Corpus) -> dict[str, Any]:
-        """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept."""
+    def evaluate_corpus(self, corpus: data.Corpus, gallery: Gallery | None = None) -> dict[str, Any]:
+        """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept.
+
+        Args:
+            corpus: items with labels.
+            gallery: is given every item, for a page.
+
+        Raises:
+            InputError: an item or a label cannot be used.
+        """
         odd, rival, records, others = OddItems(self.features_), self.rival(), [], []
         for items in self._blocks(corpus, odd):
-            records.append(self._records(items))
+            outputs = self.outputs_of_items(items.steps, items.contexts)
+            records.append(self.target_.records(outputs, items.labels, items.contexts))
+            if gallery is not None:
+                for each, label, context in zip(outputs, items.labels, items.contexts, strict=True):
+                    gallery.add(self.target_.decode(each, context), label, context)
             if rival is not None:
                 others.append(rival_records(rival, items, self.target_))
         if told := odd.sentence(corpus.name):

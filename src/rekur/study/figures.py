@@ -6,12 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from rekur.errors import printable
 
 INK = "#22313f"
 ACCENT = "#2a78b5"
 #: colours that stay apart for colour-blind readers (Okabe and Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+#: from nothing to blue: what stands behind is seen through small shares, light or dark
+_SHARES = LinearSegmentedColormap.from_list("shares", [(0.16, 0.47, 0.71, 0.0), (0.16, 0.47, 0.71, 1.0)])
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
@@ -25,17 +31,24 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     size = min(9.0, 2.6 + 0.42 * len(labels))
     figure, axes = new_figure(size + 0.8, size)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(share, cmap=_SHARES, vmin=0, vmax=1)
     if len(labels) <= 20:
         for row, column in np.ndindex(*table.shape):
             if table[row, column]:
                 colour = "white" if share[row, column] > 0.55 else INK
                 axes.text(column, row, f"{int(table[row, column])}", ha="center", va="center", color=colour, fontsize=8)
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    names = [_plain(label) for label in labels]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="prediction", ylabel="truth", title="Confusion (items; colour: share of the row)")
     figure.colorbar(image, ax=axes, fraction=0.046)
     return figure
+
+
+def _plain(label: str, most: int = 24) -> str:
+    """Return a label, cut, in which a dollar sign is one and begins no formula."""
+    text = printable(label)
+    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
 def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figure:
@@ -71,6 +84,27 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: 
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
     axes.legend(frameon=False)
+    return figure
+
+
+def points(title: str, names: tuple[str, str], x: Sequence[float], y: Sequence[float], diagonal: bool) -> Figure:
+    """Return points around the line of equal values, or around that of 0.
+
+    Args:
+        title: above them.
+        names: of both axes.
+        x: of each point, (N,).
+        y: of each point, (N,).
+        diagonal: draw the line of equal values.
+    """
+    figure, axes = new_figure(5.4, 4.4)
+    axes.scatter(x, y, s=14, color=ACCENT, alpha=0.5 if len(x) > 50 else 0.9, linewidths=0)
+    if diagonal:
+        low, high = min(*x, *y), max(*x, *y)
+        axes.plot([low, high], [low, high], color="0.55", linestyle="--", linewidth=1)
+    elif min(y) <= 0:
+        axes.axhline(0, color="0.55", linestyle="--", linewidth=1)
+    axes.set(xlabel=names[0], ylabel=names[1], title=title)
     return figure
 
 

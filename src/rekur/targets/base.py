@@ -18,6 +18,7 @@ from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.metrics.stats import bootstrap_interval, score_interval
 from rekur.metrics.table import METRICS
+from rekur.targets.gallery import Gallery
 
 #: the name in messages of an item with this number, from 0
 PlaceOf = Callable[[int], str]
@@ -315,6 +316,10 @@ class Target(ABC):
     def _weighted_interval(self, name: str, records: Records, weights: NDArray[np.float64]) -> tuple[float, float]:
         interval = score_interval if METRICS[name].unit == "points" else bootstrap_interval
         return interval(lambda rows: self.score(records[rows], weights[rows])[name], len(records))
+
+    def gallery(self) -> Gallery | None:
+        """Return a new collection of what a page shows of scored items; None if scores are all."""
+        return None
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from rekur.errors import InputError, describe, did_you_mean
 from rekur.features.base import Features
 from rekur.metrics.scores import class_records, class_report, class_scores, flag_records, flag_report, flag_scores
 from rekur.targets.base import PlaceOf, Records, Target
+from rekur.targets.galleries import LabelGallery
 from rekur.targets.labels import labels_of, plain
 
 #: labels up to which plain Python is faster than an array
@@ -222,6 +223,10 @@ class LabelTarget(Target):
         """Return the scores of a classifier; see :func:`rekur.metrics.classification_scores` and
         :func:`rekur.metrics.multilabel_scores`."""
         return (flag_report if self.multi_label else class_report)(records, self._names)
+
+    def gallery(self) -> LabelGallery:
+        """Return a collection of the items whose true labels get the least probability."""
+        return LabelGallery(self._labels, multi_label=self.multi_label)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the labels."""

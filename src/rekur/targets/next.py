@@ -15,6 +15,7 @@ from rekur._ids import UNKNOWN
 from rekur.errors import InputError, describe
 from rekur.metrics.language import text_records, text_report, text_scores
 from rekur.targets.base import PlaceOf, Records, Target, TargetStream
+from rekur.targets.galleries import TextGallery
 
 
 class NextTarget(Target):
@@ -117,6 +118,10 @@ class NextTarget(Target):
     def report(self, records: Records) -> dict[str, Any]:
         """Return the size of the text and its scores with intervals; see :func:`rekur.metrics.text_report`."""
         return text_report(records)
+
+    def gallery(self) -> TextGallery:
+        """Return a collection of the loss along the text."""
+        return TextGallery()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the number of token numbers, and whether documents are independent of each other."""

@@ -16,6 +16,7 @@ from rekur.errors import InputError, describe
 from rekur.features.base import Features
 from rekur.metrics.scores import number_records, number_report, number_scores
 from rekur.targets.base import PlaceOf, Records, Target
+from rekur.targets.galleries import NumberGallery
 from rekur.targets.labels import numbers_of
 
 #: the largest number that can be a label of a regressor, and how much labels must differ at least: predictions and
@@ -137,6 +138,10 @@ class NumberTarget(Target):
     def report(self, records: Records) -> dict[str, Any]:
         """Return the scores of a regressor; see :func:`rekur.metrics.regression_scores`."""
         return number_report(records)
+
+    def gallery(self) -> NumberGallery:
+        """Return a collection of residuals, and of the items with the largest errors."""
+        return NumberGallery()
 
     def to_dict(self) -> dict[str, Any]:
         """Return mean and scale."""

@@ -19,6 +19,7 @@ from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
 from rekur.targets.base import Records, Target
+from rekur.targets.galleries import TagGallery
 from rekur.targets.step_classes import StepTags, class_records, class_report, class_scores
 from rekur.targets.tag_formats import conll, text_with_spans, token_rows
 
@@ -47,6 +48,10 @@ class TagScores(Target):
         if self.scheme.has_spans:
             names = sorted({self.inner.parse(tag)[1] for tag in self.tags if tag != OUTSIDE})
         return {name: number for number, name in enumerate(names)} if len(names) <= _MOST_NAMES else {}
+
+    def gallery(self) -> TagGallery:
+        """Return a collection of confusions, and of the sentences with the worst tags."""
+        return TagGallery()
 
     @property
     def output_formats(self) -> tuple[str, ...]:

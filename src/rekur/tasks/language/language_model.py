@@ -20,6 +20,7 @@ from rekur.lower import step_function
 from rekur.models import LanguageNetwork, LanguageSpec, build_language
 from rekur.runtime import GenerationMixin, documents
 from rekur.targets import NextTarget
+from rekur.targets.gallery import Gallery
 from rekur.tasks.base.early import check_machine
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.language import language_recipe as recipe
@@ -101,18 +102,24 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
         return TextFeatures(self.tokens, **options)
 
     def evaluate_corpus(
-        self, corpus: Pieces, *, dynamic: DynamicEvaluation | None = None, cache: NeuralCache | None = None
+        self,
+        corpus: Pieces,
+        gallery: Gallery | None = None,
+        *,
+        dynamic: DynamicEvaluation | None = None,
+        cache: NeuralCache | None = None,
     ) -> dict[str, Any]:
         """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
 
         Args:
             corpus: the texts.
+            gallery: is given the texts, for a page; not with the following two.
             dynamic: let the weights follow the text while it is read; each token is predicted before.
             cache: expect again what followed when the outputs were alike. With either of the two the scores are
                 those of a model that learns from the test text, and say so under ``adapted``.
         """
         if dynamic is None and cache is None:
-            return super().evaluate_corpus(corpus)
+            return super().evaluate_corpus(corpus, gallery)
         tokens, reset = encode_texts(corpus, self.features_), self.target_.reset
         adapted = run_adapting(self.model_, tokens.ids, tokens.starts, reset=reset, dynamic=dynamic, cache=cache)
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]

@@ -1,0 +1,118 @@
+"""What a page shows of the items that a model was scored on, beside the scores: tables, plots, and the worst items.
+
+A gallery is given every item and remembers sums and a few items, however many there are.
+"""
+
+from __future__ import annotations
+
+import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+#: worst items that are shown
+MOST_ITEMS = 20
+
+
+class Table(NamedTuple):
+    """A table of a page.
+
+    Attributes:
+        title: above it.
+        head: the name of each column.
+        rows: a cell a column.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+class Points(NamedTuple):
+    """A plot of points around a line.
+
+    Attributes:
+        title: above it.
+        names: of both axes.
+        x: of each point.
+        y: of each point.
+        diagonal: the line is that of equal values, and not that of 0.
+    """
+
+    title: str
+    names: tuple[str, str]
+    x: Sequence[float]
+    y: Sequence[float]
+    diagonal: bool
+
+
+class Token(NamedTuple):
+    """A token of a sentence with both of its tags; None for a gap where tokens are left out.
+
+    Attributes:
+        text: of the token.
+        true: its tag.
+        predicted: the tag that the model gives it.
+    """
+
+    text: str
+    true: str
+    predicted: str
+
+
+class WorstItem(NamedTuple):
+    """An item that the model gets wrong.
+
+    Attributes:
+        number: of the item, from 0.
+        facts: (name, value) pairs about the error.
+        tokens: the sentence with both taggings; empty where the item itself is to be shown.
+    """
+
+    number: int
+    facts: Sequence[tuple[str, Any]]
+    tokens: Sequence[Token | None] = ()
+
+
+class Gallery(ABC):
+    """Collects what a page shows of scored items; a target fills it by subclassing.
+
+    Attributes:
+        count: the number of items so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._worst: list[tuple[float, int, WorstItem]] = []
+
+    @abstractmethod
+    def add(self, prediction: Any, label: Any, context: Any = None) -> None:
+        """Take the next item.
+
+        Args:
+            prediction: as the target decodes it.
+            label: as it was read.
+            context: of the item.
+        """
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the tables."""
+        yield from ()
+
+    def plots(self) -> Iterator[Points]:
+        """Yield the plots."""
+        yield from ()
+
+    def worst(self) -> list[WorstItem]:
+        """Return the worst items, the worst one first."""
+        return [item for *_, item in sorted(self._worst, key=lambda each: (-each[0], -each[1]))]
+
+    def _rank(self, badness: float, item: WorstItem) -> None:
+        """Remember an item if few are worse; of equally bad ones the first."""
+        heapq.heappush(self._worst, (badness, -item.number, item))
+        if len(self._worst) > MOST_ITEMS:
+            heapq.heappop(self._worst)
+
+    def _ranks(self, badness: float) -> bool:
+        """Return whether an item so bad would be remembered."""
+        return len(self._worst) < MOST_ITEMS or badness > self._worst[0][0]
