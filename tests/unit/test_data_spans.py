@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rekur.cli.saved import corpus_of
-from rekur.data import Corpus
+from rekur.data import Corpus, choose_rows, open_source, read_labels
+from rekur.data.columns import summarise
 from rekur.data.documents import passages
 from rekur.data.spans import Span, spans_of
 from rekur.errors import InputError
@@ -208,3 +209,20 @@ def test_spans_in_memory() -> None:
     assert spans_of([Span(0, 3, "PER")]) == [Span(0, 3, "PER")]
     with pytest.raises(InputError, match=r"^X\[0\]: span 1: got \[0, 2, PER\], 'An', which cuts the word 'Ana';"):
         spans_in(passages(Corpus.from_lists([TEXT], [[(0, 2, "PER")]], kind="words"), "sentence"))
+
+
+def test_the_parts_of_a_document_stay_together() -> None:
+    texts = [f"Ana {number} left. She is in Oslo. It rains." for number in range(30)]
+    for count, together in ((30, True), (10, False)):
+        corpus = passages(Corpus.from_lists(texts[:count], [[(0, 3, "PER")]] * count, kind="words"), "sentence")
+        labels = read_labels(corpus)
+        assert (labels.documents is not None) == together
+        chosen = choose_rows(labels.values, labels.keys, 0.2, 0, stratified=False, documents=labels.documents)
+        sides = chosen.reshape(count, 3)
+        assert 0 < sides.sum() < sides.size
+        assert not together or (sides.all(axis=1) | ~sides.any(axis=1)).all()
+
+
+def test_a_column_of_spans_is_told(tmp_path: Path) -> None:
+    _, columns = summarise(open_source(written(tmp_path, [TEXT, BOTH], [TEXT, []])))
+    assert columns[1].type == "spans"

@@ -10,6 +10,7 @@ import numpy as np
 from rekur._values import CellError, is_missing_label, number_of
 from rekur.data.cells import numbers_in_text, time_of
 from rekur.data.source import Source
+from rekur.data.spans import spans_of
 
 _MOST_DISTINCT = 1000
 _MOST_CLASSES = 100
@@ -26,7 +27,7 @@ class ColumnSummary:
     Attributes:
         name: its name.
         type: a guess: ``text``, ``symbols``, ``series``, ``class``, ``number``, ``date``, ``id``, ``names`` (lists
-            of text) or ``empty``.
+            of text), ``spans`` (of a text) or ``empty``.
         filled: share of rows with a value, in [0, 1].
         distinct: how many different values; None beyond a thousand, and for lists.
         examples: the first few different values, shortened.
@@ -58,7 +59,7 @@ class _Counts:
     """Running counts over the values of one column."""
 
     def __init__(self) -> None:
-        self.filled = self.numbers = self.whole = self.dates = self.lists = self.series = 0
+        self.filled = self.numbers = self.whole = self.dates = self.lists = self.series = self.spans = 0
         self.length = self.spaced = self.codes = 0  # of cells that are neither numbers nor dates
         self.distinct: set[str] = set()
         self.letters: set[str] = set()
@@ -71,6 +72,7 @@ class _Counts:
         self.filled += 1
         if is_list:
             self.lists += 1
+            self.spans += _holds_spans(value)
             self.series += not (len(value) and isinstance(value[0], str))
         else:
             shown = str(value).strip()
@@ -115,6 +117,8 @@ class _Counts:
     def _type(self) -> str:
         if not self.filled:
             return "empty"
+        if self.spans and self.spans == self.filled:
+            return "spans"
         if self.series == self.filled:
             return "series"
         if self.lists:
@@ -135,6 +139,15 @@ class _Counts:
         if len(self.letters) <= _MOST_LETTERS and one_case and self.length >= _SHORTEST_SYMBOLS * self.filled:
             return "symbols"
         return "id" if len(self.distinct) == self.filled else "text"
+
+
+def _holds_spans(value: Any) -> bool:
+    """Return whether a list holds spans of a text; an empty one may."""
+    try:
+        spans_of(value)
+    except CellError:
+        return False
+    return True
 
 
 def _holds_numbers(shown: str) -> bool:

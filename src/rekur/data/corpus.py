@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._channels import channel_order, first_names
 from rekur._numbers import counted
+from rekur._tokenizer import Passage
 from rekur._values import is_row
 from rekur.data.cells import tags_of
 from rekur.data.encoded import Encodes, encode_all
@@ -24,6 +25,8 @@ from rekur.data.ragged import Ragged
 from rekur.data.splitting import item_key, split
 from rekur.errors import DataError, InputError, OptionError, describe, printable
 
+#: documents from which on all parts of one are trained on, or all are validated on
+_FEWEST_DOCUMENTS = 20
 _ITEM = re.compile(r"^item [0-9]+(?:, |: )")
 
 
@@ -228,12 +231,14 @@ class Labels(NamedTuple):
         keys: bytes for each item, equal for equal items.
         place_of: the number of an example, from 0 -> the name of its label in messages.
         weights: of the examples, (N,).
+        documents: the line of the document of each example; None where examples are no parts of documents.
     """
 
     values: list[Any]
     keys: list[bytes]
     place_of: Callable[[int], str]
     weights: NDArray[np.float64]
+    documents: Sequence[int] | None
 
 
 def read_labels(corpus: Corpus) -> Labels:
@@ -243,15 +248,18 @@ def read_labels(corpus: Corpus) -> Labels:
         InputError: there is no example, or a label cannot be saved as text.
     """
     labels, keys, lines, weights = [], [], array("q"), array("d")
+    is_part = True
     for example in corpus:
         _check_characters(example.label, corpus.place_of_label(example.line))
         labels.append(example.label)
         keys.append(item_key(example.item))
         lines.append(example.line)
         weights.append(example.weight)
+        is_part &= isinstance(example.item, Passage)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
-    return Labels(labels, keys, lambda number: corpus.place_of_label(lines[number]), np.array(weights))
+    documents = lines if is_part and len(set(lines)) >= _FEWEST_DOCUMENTS else None
+    return Labels(labels, keys, lambda number: corpus.place_of_label(lines[number]), np.array(weights), documents)
 
 
 def _check_characters(label: Any, place: str) -> None:
@@ -265,15 +273,25 @@ def _check_characters(label: Any, place: str) -> None:
 
 
 def choose_rows(
-    labels: Sequence[Any], keys: Sequence[bytes], fraction: float, seed: int, *, stratified: bool
+    labels: Sequence[Any],
+    keys: Sequence[bytes],
+    fraction: float,
+    seed: int,
+    *,
+    stratified: bool,
+    documents: Sequence[int] | None = None,
 ) -> NDArray[np.bool_]:
     """Return True for the examples to train on and False for those to validate on.
 
-    Equal items stay on one side. Where they have several labels, a label could then be left without a training item;
-    such items are moved to training.
+    Equal items stay on one side; of documents, all parts of each do. Where equal items have several labels, a label
+    could then be left without a training item; such items are moved to training.
     """
     chosen = np.ones(len(labels), dtype=bool)
-    chosen[split(labels if stratified else [None] * len(labels), fraction, seed, keys=keys).valid] = False
+    classes = labels if stratified else [None] * len(labels)
+    if documents is None:
+        chosen[split(classes, fraction, seed, keys=keys).valid] = False
+    else:
+        chosen[split(classes, fraction, seed, groups=documents).valid] = False
     if stratified:
         trained = {name for label, use in zip(labels, chosen, strict=True) if use for name in _names(label)}
         held_out = zip(labels, keys, chosen, strict=True)

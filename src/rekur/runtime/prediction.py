@@ -213,9 +213,12 @@ class PredictionMixin(RivalMixin, ABC):
     def _blocks(self, corpus: data.Corpus, odd: OddItems | None) -> Iterator[data.EncodedItems]:
         """Yield the examples of a corpus, encoded, block by block."""
         corpus = corpus.by_name(self._channels())
-        if (cut := getattr(self.features_, "cut", None)) is not None and holds_documents(corpus):
-            corpus = passages(corpus, cut, self.bad_spans)
-        labels = data.read_labels(corpus)
+        parts = self.parts_of(corpus)
+        labels = data.read_labels(parts)
+        if parts is not corpus:
+            for note in parts.notes()[1:]:
+                warn(f"{corpus.name}: {note}")
+        corpus = parts
         self.target_.check_labels(labels.values, corpus.name, labels.place_of)
         first = 0
         for inputs, contexts in corpus.blocks(self.features_):
@@ -226,6 +229,13 @@ class PredictionMixin(RivalMixin, ABC):
                 odd.add(None, items.steps)
             yield items
             first = last
+
+    def parts_of(self, corpus: data.Corpus) -> data.Corpus:
+        """Return texts with spans as passages with tags; other examples as they are."""
+        cut = getattr(self.features_, "cut", None)
+        if cut is None or not holds_documents(corpus):
+            return corpus
+        return passages(corpus, cut, self.bad_spans)
 
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""

@@ -99,7 +99,8 @@ class ItemStages(Stages):
         target = self._learn_target(values, None, place_of=labels.place_of)
         if not hold_out:
             return target, np.ones(len(values), dtype=bool)
-        chosen = choose_rows(values, labels.keys, task.valid_fraction, task.seed, stratified=task.stratified)
+        how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents}
+        chosen = choose_rows(values, labels.keys, task.valid_fraction, task.seed, **how)
         try:
             self._learn_target(_of_rows(values, chosen), None)
         except InputError as error:

@@ -14,6 +14,7 @@ from rekur._options import documented
 from rekur._tokenizer import USUAL_CUT, Passage
 from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.data.documents import holds_documents, passages, sentences
+from rekur.data.memory import plain_labels
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
 from rekur.features import Features, WordFeatures, make_features
@@ -161,8 +162,11 @@ class Tagger(TagOptions, ItemEstimator):
             sample_weight: weights of the sentences, (N,).
         """
         corpus = Corpus.labelled(X, y, kind=self.features_.kind, per_step=True)
+        weights = weights_of(sample_weight, len(plain_labels(y, "y")))
+        corpus = self.parts_of(corpus if weights is None else corpus.weighted(weights))
         records = records_by_sentence(self.records_of(corpus))
-        weights = weights_of(sample_weight, len(records))
+        if weights is not None:
+            weights = np.array([example.weight for example in corpus])
         right, words = records[:, RIGHT], records[:, TOKENS]
         if weights is None:
             return float(right.sum() / words.sum())
