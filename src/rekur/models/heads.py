@@ -167,10 +167,18 @@ class StepsHead(Head):
         tensor(0.6931)
     """
 
-    loss_name, guess_name = "log loss", "the shares of the training steps"
-
     def __init__(self, head: Head) -> None:
         self.head = head
+
+    @property
+    def loss_name(self) -> str:  # type: ignore[override]
+        """The name of the loss of a step."""
+        return self.head.loss_name
+
+    @property
+    def guess_name(self) -> str:  # type: ignore[override]
+        """The guess of a step."""
+        return self.head.guess_name.replace("items", "steps")
 
     def loss(
         self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None

@@ -132,7 +132,7 @@ def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def prediction(target: Target) -> dict[str, Any]:
-    """Return how scores become a prediction: labels and their probabilities, a number, tags, the next token, or names.
+    """Return how scores become a prediction: labels with probabilities, a number, tags, the next token, or outputs.
 
     Args:
         target: the meaning of the scores.
@@ -153,7 +153,7 @@ def prediction(target: Target) -> dict[str, Any]:
         return {"kind": "number", "mean": target.mean, "scale": target.scale}
     if isinstance(target, NextTarget):
         return {"kind": "token"}
-    return {"kind": target.kind, "names": target.output_names}
+    return {"kind": target.kind, "names": target.output_names, "per_step": target.per_step}
 
 
 def _tags(target: TagsTarget) -> dict[str, Any]:

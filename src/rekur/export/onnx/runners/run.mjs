@@ -21,7 +21,7 @@ export class Model {
     Object.assign(this, { about, graphs, tensor });
     this.dtype = about.input.kind === "rows" ? "float32" : "int64";
     this.row = about.input.kind === "tokens" ? [] : [about.input.size];
-    this.perStep = about.prediction.kind === "tags";
+    this.perStep = about.prediction.per_step ?? about.prediction.kind === "tags";
   }
 
   /** Return the steps of an item: token numbers, or rows of ids or numbers; throw if the model cannot read it. */
@@ -84,13 +84,19 @@ export class Model {
     return [[...found.scores.data], Object.fromEntries(Object.keys(state).map((name) => [name, found[`next.${name}`]]))];
   }
 
+  /** Return what takes the scores of step after step. */
+  stream() {
+    return this.about.prediction.kind === "tags" ? new Tags(this.about.prediction) : new Outputs();
+  }
+
   /** Return the prediction that scores stand for. */
   present(scores) {
     const { kind, mean, scale, ...told } = this.about.prediction, labels = told.names ?? told.labels;
-    if (kind === "tags") {
-      const tags = new Tags(this.about.prediction);
-      return toldTags([...scores.flatMap((row) => tags.push(row)), ...tags.finish()]);
+    if (this.perStep) {
+      const steps = this.stream();
+      return steps.told([...scores.flatMap((row) => steps.push([...row])), ...steps.finish()]);
     }
+    if (!["number", "softmax", "sigmoid", "token"].includes(kind)) return { outputs: [...scores] };
     const top = Math.max(...scores);
     if (kind === "number") return { value: mean + scale * scores[0] };
     const powers = scores.map((s) => Math.exp(s - top)), sum = powers.reduce((a, b) => a + b, 0);
@@ -99,6 +105,21 @@ export class Model {
     if (kind === "token") return { token: best, probability };
     const label = kind === "sigmoid" ? labels.filter((_, k) => shares[k] >= 0.5) : labels[best];
     return { label, probability, probabilities: Object.fromEntries(labels.map((name, k) => [name, shares[k]])) };
+  }
+}
+
+/** The scores of a sequence as they are. */
+class Outputs {
+  push(row) {
+    return [row];
+  }
+
+  finish() {
+    return [];
+  }
+
+  told(outputs) {
+    return { outputs };
   }
 }
 
@@ -157,6 +178,11 @@ class Tags {
     this.given = Math.max(this.given, end);
     return tags;
   }
+
+  /** Return tags as a prediction. */
+  told(tags) {
+    return { tags: tags.map(([name]) => name), probabilities: tags.map(([, share]) => share) };
+  }
 }
 
 /** Return the place of the largest allowed score, the first of equal ones. */
@@ -164,9 +190,6 @@ function best(scores, allowed) {
   const may = scores.map((score, k) => (allowed[k] ? score : -Infinity));
   return Math.max(may.indexOf(Math.max(...may)), 0);
 }
-
-/** Return tags as a prediction. */
-const toldTags = (tags) => ({ tags: tags.map(([name]) => name), probabilities: tags.map(([, share]) => share) });
 
 /** Return the rows of ids of an item. */
 function idsOf(item, columns, why) {
@@ -208,18 +231,18 @@ export function parsed(model, text) {
   }
 }
 
-/** Yield the tags that each step makes certain, and at the end the rest. */
-async function* liveTags(model, steps) {
-  const tags = new Tags(model.about.prediction), { delay } = model.about, late = [];
+/** Yield the predictions of steps that each step makes certain, and at the end the rest. */
+async function* liveSteps(model, steps) {
+  const stream = model.stream(), { delay } = model.about, late = [];
   const ahead = Array(delay).fill(model.row.length ? Array(model.row[0]).fill(0) : 0);
   let state = model.begin(), scores;
   for (const [number, step] of [...steps, ...ahead].entries()) {
     [scores, state] = await model.step(step, state);
-    const certain = number >= delay ? tags.push(scores) : [];
-    if (number < steps.length) yield toldTags(certain);
+    const certain = number >= delay ? stream.push(scores) : [];
+    if (number < steps.length) yield stream.told(certain);
     else late.push(...certain);
   }
-  yield toldTags([...late, ...tags.finish()]);
+  yield stream.told([...late, ...stream.finish()]);
 }
 
 /** Write a prediction for each item, and return the exit code. */
@@ -257,7 +280,7 @@ async function main(words, readFile) {
   for (const scores of options.length ? [] : await model.run(sequences)) console.log(JSON.stringify(model.present(scores)));
   for (const steps of options.length ? sequences : []) {
     if (model.perStep) {
-      for await (const prediction of liveTags(model, steps)) console.log(JSON.stringify(prediction));
+      for await (const prediction of liveSteps(model, steps)) console.log(JSON.stringify(prediction));
       continue;
     }
     let state = model.begin(), scores;

@@ -32,7 +32,8 @@ class Model:
         kind, size = self.about["input"]["kind"], self.about["input"]["size"]
         self.dtype: Any = np.float32 if kind == "rows" else np.int64
         self.row: tuple[int, ...] = () if kind == "tokens" else (size,)
-        self.per_step = self.about["prediction"]["kind"] == "tags"
+        how = self.about["prediction"]
+        self.per_step = how.get("per_step", how["kind"] == "tags")
 
     def read(self, item: Any) -> Any:
         """Return the steps of an item: token numbers (T,), ids (T, C), or rows (T, D).
@@ -75,7 +76,7 @@ class Model:
         return steps
 
     def run(self, sequences: list[Any]) -> Any:
-        """Return the scores (B, K) of sequences of steps; of tags one (T, K) a sequence."""
+        """Return the scores (B, K) of sequences of steps; with scores of each step one (T, K) a sequence."""
         lengths = np.array([len(steps) for steps in sequences], np.int64)
         x = np.zeros((len(sequences), max([1, *lengths]), *self.row), self.dtype)
         for row, steps in zip(x, sequences, strict=True):
@@ -99,11 +100,14 @@ class Model:
         return scores, dict(zip(state, states, strict=True))
 
     def present(self, scores: Any) -> dict[str, Any]:
-        """Return the prediction for scores (K,); of tags (T, K)."""
+        """Return the prediction for scores (K,), or those of each step (T, K)."""
         how, wide = self.about["prediction"], scores.astype(np.float64)
-        if how["kind"] == "tags":
-            tags = Tags(how)
-            return told([*(tag for row in wide for tag in tags.push(row)), *tags.finish()])
+        if self.per_step:
+            steps = self.stream()
+            told: dict[str, Any] = steps.told([*(each for row in wide for each in steps.push(row)), *steps.finish()])
+            return told
+        if how["kind"] not in ("number", "softmax", "sigmoid", "token"):
+            return {"outputs": wide.tolist()}
         if how["kind"] == "number":
             return {"value": how["mean"] + how["scale"] * wide[0]}
         with np.errstate(over="ignore"):
@@ -115,6 +119,27 @@ class Model:
         each = list(zip(how["labels"], shares.tolist(), strict=True))
         label = [name for name, share in each if share >= 0.5] if how["kind"] == "sigmoid" else each[best][0]
         return {"label": label, "probability": each[best][1], "probabilities": {str(k): share for k, share in each}}
+
+    def stream(self) -> Any:
+        """Return what takes the scores of step after step."""
+        how = self.about["prediction"]
+        return Tags(how) if how["kind"] == "tags" else Outputs()
+
+
+class Outputs:
+    """The scores of a sequence as they are."""
+
+    def push(self, row: Any) -> list[Any]:
+        """Take the scores (K,) of a step, and return them."""
+        return [row.tolist()]
+
+    def finish(self) -> list[Any]:
+        """Return nothing: no step is held back."""
+        return []
+
+    def told(self, rows: list[Any]) -> dict[str, Any]:
+        """Return scores of steps as a prediction."""
+        return {"outputs": rows}
 
 
 class Tags:
@@ -171,10 +196,9 @@ class Tags:
         self.n_final = max(self.n_final, end)
         return tags
 
-
-def told(tags: list[tuple[Any, float]]) -> dict[str, Any]:
-    """Return tags as a prediction."""
-    return {"tags": [name for name, _ in tags], "probabilities": [share for _, share in tags]}
+    def told(self, tags: list[tuple[Any, float]]) -> dict[str, Any]:
+        """Return tags as a prediction."""
+        return {"tags": [name for name, _ in tags], "probabilities": [share for _, share in tags]}
 
 
 def ids_of(item: Any, columns: list[int], why: str) -> Any:
@@ -258,7 +282,7 @@ def main(words: list[str]) -> int:
     for scores in [] if options else model.run(sequences):
         print(json.dumps(model.present(scores)))
     for steps in sequences if options else []:
-        for prediction in live_tags(model, steps) if model.per_step else live(model, steps):
+        for prediction in live_steps(model, steps) if model.per_step else live(model, steps):
             print(json.dumps(prediction))
     return 0
 
@@ -271,19 +295,19 @@ def live(model: Model, steps: Any) -> Any:
         yield model.present(scores[0])
 
 
-def live_tags(model: Model, steps: Any) -> Any:
-    """Yield the tags that each step makes certain, and at the end the rest."""
-    state, tags, delay = model.begin(), Tags(model.about["prediction"]), model.about["delay"]
+def live_steps(model: Model, steps: Any) -> Any:
+    """Yield the predictions of steps that each step makes certain, and at the end the rest."""
+    state, stream, delay = model.begin(), model.stream(), model.about["delay"]
     ahead = np.zeros((delay, *model.row), model.dtype)
-    late = []
+    late: list[Any] = []
     for number, step in enumerate(np.concatenate([steps, ahead])):
         scores, state = model.step(step[None], state)
-        certain = tags.push(scores[0].astype(np.float64)) if number >= delay else []
+        certain = stream.push(scores[0].astype(np.float64)) if number >= delay else []
         if number < len(steps):
-            yield told(certain)
+            yield stream.told(certain)
         else:
             late += certain
-    yield told([*late, *tags.finish()])
+    yield stream.told([*late, *stream.finish()])
 
 
 if __name__ == "__main__":
