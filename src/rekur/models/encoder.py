@@ -15,6 +15,7 @@ from rekur._ids import RESERVED
 from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
 from rekur.models.encoder_spec import EncoderSpec
+from rekur.models.language_spec import LanguageSpec
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent
 from rekur.nn.stack import locked_dropout
@@ -132,21 +133,7 @@ class Encoder(nn.Module):
         if spec.projection_size:
             self.projection = nn.Linear(width, spec.projection_size)
             width = spec.projection_size
-        self.conv: CausalConv | None = None
-        if spec.kernel_size:
-            self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
-            width = self.conv.output_size
-        self.recurrent = Recurrent(
-            lambda size: make_spec_cell(spec, size),
-            width,
-            spec.hidden_size,
-            num_layers=spec.num_layers,
-            bidirectional=spec.bidirectional,
-            dropout=spec.dropout if spec.num_layers > 1 else 0.0,
-            locked=True,
-            residual=spec.residual,
-            norm=spec.norm,
-        )
+        self.conv, self.recurrent = make_stack(spec, width, locked=True)
         self.output_size = self.recurrent.output_size
 
     @property
@@ -182,7 +169,29 @@ def _read_on(x: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return torch.where(real.unsqueeze(-1), x, x.new_zeros(())), lengths + steps
 
 
-def make_spec_cell(spec: EncoderSpec | SequenceSpec, input_size: int) -> Cell:
+def make_stack(
+    spec: EncoderSpec | SequenceSpec, input_size: int, *, locked: bool = False
+) -> tuple[CausalConv | None, Recurrent]:
+    """Return the convolution of a specification, None without one, and the recurrent layers behind it."""
+    conv = None
+    if spec.kernel_size:
+        conv = CausalConv(input_size, max(input_size, spec.hidden_size), spec.kernel_size)
+        input_size = conv.output_size
+    recurrent = Recurrent(
+        lambda size: make_spec_cell(spec, size),
+        input_size,
+        spec.hidden_size,
+        num_layers=spec.num_layers,
+        bidirectional=spec.bidirectional,
+        dropout=spec.dropout if spec.num_layers > 1 else 0.0,
+        locked=locked,
+        residual=spec.residual,
+        norm=spec.norm,
+    )
+    return conv, recurrent
+
+
+def make_spec_cell(spec: EncoderSpec | SequenceSpec | LanguageSpec, input_size: int) -> Cell:
     """Return a new cell of a specification."""
     cell = make_cell(spec.cell, input_size, spec.hidden_size)
     return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.utils import _pytree
 
 from rekur._ids import PADDING
-from rekur.cells import Cell, RecurrentDropout, make_cell
 from rekur.errors import InputError, describe
+from rekur.models.encoder import make_spec_cell
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.making import making
 from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Layer, NGramEmbedding, SampledSoftmax
@@ -91,7 +91,7 @@ class LanguageNetwork(nn.Module):
         layers = []
         size = spec.embedding_size * (1 + len(spec.recall))
         for _ in range(spec.num_layers):
-            layers.append(Layer(_cell(spec, size), checkpoint_steps=spec.checkpoint_steps))
+            layers.append(Layer(make_spec_cell(spec, size), checkpoint_steps=spec.checkpoint_steps))
             size = layers[-1].output_size
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.LayerNorm(layer.output_size) for layer in layers if spec.norm)
@@ -233,11 +233,6 @@ def build_language(spec: LanguageSpec, *, seed: int | None = None) -> LanguageNe
     """
     with making(seed):
         return LanguageNetwork(spec)
-
-
-def _cell(spec: LanguageSpec, input_size: int) -> Cell:
-    cell = make_cell(spec.cell, input_size, spec.hidden_size)
-    return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell
 
 
 def _head(spec: LanguageSpec, size: int, embedding: Embedding | None) -> FullSoftmax | SampledSoftmax | AdaptiveSoftmax:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
-from rekur.models.encoder import make_spec_cell
+from rekur.models.encoder import make_stack
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
-from rekur.nn import CausalConv, Embedding, Recurrent, make_pool
+from rekur.nn import Embedding, make_pool
 
 
 class SequenceModel(ItemNetwork):
@@ -38,20 +38,7 @@ class SequenceModel(ItemNetwork):
         self.embedding: Embedding | None = None
         if spec.discrete:
             self.embedding = Embedding(spec.input_size, spec.embedding_size, token_dropout=spec.token_dropout)
-        self.conv = None
-        if spec.kernel_size:
-            self.conv = CausalConv(width, max(width, spec.hidden_size), spec.kernel_size)
-            width = self.conv.output_size
-        self.recurrent = Recurrent(
-            lambda size: make_spec_cell(spec, size),
-            width,
-            spec.hidden_size,
-            num_layers=spec.num_layers,
-            bidirectional=spec.bidirectional,
-            dropout=spec.dropout if spec.num_layers > 1 else 0.0,
-            residual=spec.residual,
-            norm=spec.norm,
-        )
+        self.conv, self.recurrent = make_stack(spec, width)
         self.pool = make_pool(spec.pooling, self.recurrent.output_size, bidirectional=spec.bidirectional)
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(self.pool.output_size, spec.output_size)
