@@ -13,10 +13,12 @@ from sklearn.base import clone
 import rekur
 from rekur import Tagger
 from rekur._options import options_of
+from rekur.cli.show import score_rows
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError, NotStreamableError
 from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
+from rekur.runtime.span_rival import SpanDictionary
 from rekur.study.space import make_space
 from rekur.targets import TagsTarget
 from rekur.tasks.tag import recipe
@@ -179,6 +181,48 @@ def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> 
     items = EncodedItems({"steps": steps}, np.empty(0), np.arange(2), contexts=contexts)
     assert again.predictions(items) == rival.predictions(items)
     assert again.predictions(items)[1] == []
+
+
+def test_the_dictionary_of_spans_takes_the_longest_of_training() -> None:
+    sentences = [
+        (["New", "York", "City", "and", "York"], ["B-LOC", "I-LOC", "I-LOC", "O", "B-PER"]),
+        (["New", "York", "is", "York"], ["B-LOC", "I-LOC", "O", "B-PER"]),
+        (["York"], ["B-LOC"]),
+    ]
+    target = TagsTarget.learn([tags for _, tags in sentences], exact=True)
+    rival = SpanDictionary.fit(sentences, target)
+    words = ["New", "York", "City", "New", "York", "York", "new", "New"]
+    wanted = ["B-LOC", "I-LOC", "I-LOC", "B-LOC", "I-LOC", "B-PER", "O", "O"]
+    assert [tag.name for tag in rival.tags_of(words)] == wanted
+    assert rival.tags_of(["York"])[0].probability == pytest.approx(2 / 3, abs=1e-4)
+    facts, arrays = rival.to_saved()
+    assert SpanDictionary.from_saved(json.loads(json.dumps(facts)), arrays, target).tags_of(words) == rival.tags_of(
+        words
+    )
+    # a sentence of weight 3 speaks as three
+    weighted = SpanDictionary.fit(sentences, target, [1.0, 1.0, 3.0])
+    assert weighted.tags_of(["York"])[0].name == "B-LOC"
+
+
+def test_the_stronger_rival_stands_beside_and_both_are_in_the_table(tmp_path: Path) -> None:
+    # two words that only together are a span: word by word they are none
+    sentences = [["White", "House", "is", "a", "House"], ["a", "White", "day"], ["White", "paint"], ["a", "House"]] * 5
+    tags = [["B-LOC", "I-LOC", "O", "O", "O"], ["O"] * 3, ["O"] * 2, ["O"] * 2] * 5
+    model = Tagger(epochs=1, hidden_size=4).fit(sentences, tags, X_valid=sentences[:4], y_valid=tags[:4])
+    rival = model.metrics_["rival"]
+    assert (rival["name"], rival["entity_f1"]) == ("longest span of training", 1.0)
+    (other,) = rival["others"]
+    assert other["name"] == "most frequent tag of the word or of its ending"
+    assert other["entity_f1"] < 1.0
+    head, rows = score_rows(model.metrics_)
+    assert head[-2:] == [rival["name"], other["name"]]
+    assert all(len(row) == len(head) for row in rows)
+    folder = model.save(tmp_path / "m")
+    assert rival["name"] in (folder / "README.md").read_text(encoding="utf-8")
+    scores = rekur.load(folder).evaluate(sentences, tags)
+    assert (scores["rival"]["name"], scores["rival"]["entity_f1"]) == (rival["name"], 1.0)
+    parts = Tagger(epochs=1, hidden_size=4).fit(sentences, [[word[0] for word in words] for words in sentences])
+    assert "others" not in parts.metrics_["rival"]
 
 
 @pytest.mark.parametrize("name", ["part_size", "buckets"])

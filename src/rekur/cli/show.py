@@ -141,9 +141,9 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
     if any(intervals):
         head.append("95 % interval")
         columns.append([shown_interval(ends) for ends in intervals])
-    if rival:
-        head.append(rival["name"])
-        columns.append([rival.get(name) for name in names])
+    for each in [rival, *rival.get("others", [])] if rival else []:
+        head.append(each["name"])
+        columns.append([each.get(name) for name in names])
     return head, [list(row) for row in zip(*columns, strict=True)]
 
 

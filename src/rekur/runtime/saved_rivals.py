@@ -8,13 +8,16 @@ from rekur._tensors import pack, unpack
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.rivals import FrequentTags, LinearRival, NGramRival, Rival, WindowRival
+from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import Target
 
 #: a rival is kept in a bundle up to this size of its files in bytes
 MOST_BYTES = 5_000_000
 
 #: every kind of rival that a bundle can hold
-RIVALS: dict[str, type[Rival]] = {each.kind: each for each in (LinearRival, FrequentTags, WindowRival, NGramRival)}
+RIVALS: dict[str, type[Rival]] = {
+    each.kind: each for each in (LinearRival, FrequentTags, SpanDictionary, WindowRival, NGramRival)
+}
 
 
 def rival_files(rival: Rival | None) -> dict[str, bytes]:

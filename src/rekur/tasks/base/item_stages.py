@@ -17,6 +17,7 @@ from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features
+from rekur.metrics import METRICS
 from rekur.runtime.rivals import Rival, rival_scores
 from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
@@ -148,11 +149,18 @@ class ItemStages(Stages):
 
     def score_rival(self, prepared: PreparedItems) -> tuple[Rival | None, dict[str, Any]]:
         target, valid_set = prepared.target, prepared.valid
-        rival = self._task.make_rival(prepared.examples, prepared.train, target)
-        if rival is None:
+        rivals = self._task.make_rivals(prepared.examples, prepared.train, target)
+        if not rivals:
             return None, {}
-        scores = rival_scores(rival, valid_set, target)
-        return rival, {"name": rival.name, "items": len(valid_set), **scores}
+        scores = [rival_scores(rival, valid_set, target) for rival in rivals]
+        best = 0
+        for number in range(1, len(rivals)):
+            if METRICS[target.decides].lost(scores[best][target.decides], scores[number][target.decides]) < 0:
+                best = number
+        told = [{"name": rival.name, **each} for rival, each in zip(rivals, scores, strict=True)]
+        others = told[:best] + told[best + 1 :]
+        more = {"others": others} if others else {}
+        return rivals[best], {"name": rivals[best].name, "items": len(valid_set), **scores[best], **more}
 
 
 def _encode(

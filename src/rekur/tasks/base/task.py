@@ -114,6 +114,11 @@ class ItemTask(Task):
         """
         return None
 
+    def make_rivals(self, examples: Corpus, train_set: EncodedItems, target: Target) -> list[Rival]:
+        """Return rivals, of whom the strongest is kept; here that of :meth:`make_rival`, with its arguments."""
+        rival = self.make_rival(examples, train_set, target)
+        return [] if rival is None else [rival]
+
     def make_monitor(self, target: Target, items: int) -> Monitor:
         """Return what chooses the weights that are kept, by the number of validation items."""
         return Monitor("valid_loss", False, 0.0)

@@ -23,6 +23,7 @@ from rekur.models import ItemNetwork, TaggerSpec, build_tagger
 from rekur.models.heads import Head
 from rekur.models.tagger import TagsHead
 from rekur.runtime.rivals import FrequentTags, Rival
+from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import TagsTarget, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base.early import check_model_size
@@ -146,6 +147,16 @@ class Tagger(TagOptions, ItemEstimator):
         sentences = ((example.item, example.label) for example in examples)
         weights = train_set.record_weights(np.arange(len(train_set)))
         return FrequentTags.fit(sentences, cast(TagsTarget, target), weights)
+
+    def make_rivals(self, examples: Corpus, train_set: EncodedItems, target: Target) -> list[Rival]:
+        """Return that of :meth:`make_rival`, and where tags of words mark spans the dictionary of those of training."""
+        tags = cast(TagsTarget, target)
+        rivals = super().make_rivals(examples, train_set, target)
+        if self.kind_ == "words" and tags.scheme.has_spans:
+            sentences = ((example.item, example.label) for example in examples)
+            weights = train_set.record_weights(np.arange(len(train_set)))
+            rivals.append(SpanDictionary.fit(sentences, tags, weights))
+        return rivals
 
     def make_monitor(self, target: Target, items: int) -> Monitor:
         """Return the metric that decides for a tagger; of few sentences it says little, and the loss decides."""
