@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,7 +19,6 @@ from rekur.nn import (
     make_pool,
 )
 from rekur.nn.attention import masked_softmax
-from rekur.nn.embed import Coverage
 from rekur.nn.pool import JoinedPool, LastPool, MeanPool
 
 torch.set_num_threads(1)
@@ -197,21 +195,6 @@ def test_tokens_and_rows_drop_in_training_only() -> None:
     assert torch.equal(rows.eval()(ids), rows.weight[ids])
 
 
-def test_vectors_of_a_file_start_an_embedding() -> None:
-    vectors = {"good": np.array([1.0, 2.0]), "bad": np.array([3.0, 4.0]), "<padding>": np.array([9.0, 9.0])}
-    words = ["<padding>", "<unknown>", "bad", "Good", "zyx"]
-    embedding = Embedding.from_vectors(vectors, words, lowercase=True, freeze=True)
-    assert embedding.weight[2:4].tolist() == [[3.0, 4.0], [1.0, 2.0]]
-    assert embedding.weight[0].tolist() == [0.0, 0.0]
-    assert not embedding.weight.requires_grad
-    assert embedding.coverage == Coverage(2, 3, ("zyx",))
-    assert str(embedding.coverage) == "2 of 3 words (66.7 %)"
-    strict = Embedding.from_vectors(vectors, {"bad": 2, "Good": 3}, token_dropout=0.5)
-    assert strict.coverage == Coverage(1, 2, ("Good",))
-    assert strict.weight.requires_grad
-    assert strict.token_dropout == 0.5
-
-
 def test_parts_print_what_they_are() -> None:
     assert repr(Embedding(6, 4, row_dropout=0.1)) == "Embedding(6, 4, row_dropout=0.1)"
     assert repr(MeanPool(3)) == "MeanPool(3)"
@@ -302,17 +285,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: Embedding(1, 4),
         InputError,
         "vocabulary_size: got 1; expected a whole number of 2 or more.",
-    ),
-    "no vectors": (
-        lambda: Embedding.from_vectors({"a": np.ones(2)}, ["", "", "b"]),
-        InputError,
-        "vectors: got none of the 1 words of the vocabulary; expected at least one. Try lowercase=True, or is the "
-        "file of another language?",
-    ),
-    "uneven vectors": (
-        lambda: Embedding.from_vectors({"a": np.ones(2), "b": np.ones(3)}, ["", "", "a", "b"]),
-        ShapeError,
-        "shape of the vector of 'b': got (3,); expected (2,), that of the others.",
     ),
 }
 

@@ -1,53 +1,17 @@
-"""Embeddings: a vector for each token id, zeros for padding, and from files of vectors.
+"""Embeddings: a vector for each token id, zeros for padding.
 
 Axes: B batch, T time, V vocabulary, E embedding features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rekur import _check
-from rekur._ids import PADDING, RESERVED, UNKNOWN
-from rekur.errors import InputError, ShapeError, describe
-
-
-class WordLookup(Protocol):
-    """A mapping from words to vectors, such as ``rekur.data.vectors.WordVectors`` or a dict."""
-
-    def get(self, word: str, /) -> np.ndarray | None: ...
-
-
-class Coverage(NamedTuple):
-    """How many words of a vocabulary have a vector in a file.
-
-    Args:
-        found: number of words with a vector.
-        total: number of words, without padding and unknown.
-        missing: the words without a vector, in order of their ids.
-
-    Example:
-        >>> print(Coverage(1, 2, ("zyx",)))
-        1 of 2 words (50.0 %)
-    """
-
-    found: int
-    total: int
-    missing: tuple[str, ...]
-
-    @property
-    def share(self) -> float:
-        """The share of words with a vector, in [0, 1]; 1 for no words."""
-        return self.found / self.total if self.total else 1.0
-
-    def __str__(self) -> str:
-        return f"{self.found} of {self.total} words ({100 * self.share:.1f} %)"
+from rekur._ids import PADDING, UNKNOWN
+from rekur.errors import InputError, describe
 
 
 class Embedding(nn.Module):
@@ -72,9 +36,6 @@ class Embedding(nn.Module):
         >>> embedding(torch.tensor([0])).tolist()
         [[0.0, 0.0, 0.0, 0.0]]
     """
-
-    #: set by :meth:`from_vectors`
-    coverage: Coverage | None = None
 
     def __init__(
         self, vocabulary_size: int, size: int, *, token_dropout: float = 0.0, row_dropout: float = 0.0
@@ -121,90 +82,7 @@ class Embedding(nn.Module):
             fix = "Was the text read with the vocabulary that this model was made for?"
             raise InputError(describe("token id", lowest if lowest < 0 else highest, expected, fix))
 
-    @classmethod
-    def from_vectors(
-        cls,
-        vectors: WordLookup,
-        vocabulary: Sequence[str] | Mapping[str, int],
-        *,
-        freeze: bool = False,
-        lowercase: bool = False,
-        token_dropout: float = 0.0,
-        row_dropout: float = 0.0,
-    ) -> Embedding:
-        """Return an embedding initialized with the vectors of a file.
-
-        Words without a vector start at random, with the mean norm of the others; padding is zeros. ``coverage`` says
-        how many words have a vector.
-
-        Args:
-            vectors: from ``rekur.data.vectors.read_vectors``, or a dict from words to arrays (E,).
-            vocabulary: the word of each id, padding and unknown first; or a mapping from words to ids.
-            freeze: whether training leaves the vectors unchanged.
-            lowercase: whether to look up a missing word in lower case too.
-            token_dropout: as in :class:`Embedding`.
-            row_dropout: as in :class:`Embedding`.
-
-        Raises:
-            InputError: no word has a vector.
-            ShapeError: the vectors differ in size.
-
-        Example:
-            >>> vectors = {"good": np.ones(3, np.float32)}
-            >>> embedding = Embedding.from_vectors(vectors, ["<padding>", "<unknown>", "good", "zyx"])
-            >>> print(embedding.coverage)
-            1 of 2 words (50.0 %)
-        """
-        _check.flag("freeze", freeze)
-        _check.flag("lowercase", lowercase)
-        words = _words_by_id(vocabulary)
-        vector_of_id = _look_up(vectors, words, lowercase)
-        if not vector_of_id:
-            total = sum(1 for word in words[RESERVED:] if word is not None)
-            raise InputError(
-                f"vectors: got none of the {total} words of the vocabulary; expected at least one. "
-                "Try lowercase=True, or is the file of another language?"
-            )
-        matrix = np.stack(list(vector_of_id.values())).astype(np.float32)
-        embedding = cls(max(len(words), 2), matrix.shape[1], token_dropout=token_dropout, row_dropout=row_dropout)
-        with torch.no_grad():
-            embedding.weight.mul_(float(np.sqrt(np.square(matrix).mean() * matrix.shape[1])))
-            embedding.weight[torch.tensor(list(vector_of_id))] = torch.from_numpy(matrix)
-            embedding.weight[PADDING] = 0
-        embedding.weight.requires_grad_(not freeze)
-        missing = tuple(w for i, w in enumerate(words) if i > UNKNOWN and i not in vector_of_id and w is not None)
-        total = sum(1 for w in words[RESERVED:] if w is not None)
-        embedding.coverage = Coverage(total - len(missing), total, missing)
-        return embedding
-
     def extra_repr(self) -> str:
         values = {"token_dropout": self.token_dropout, "row_dropout": self.row_dropout}
         options = "".join(f", {name}={value}" for name, value in values.items() if value)
         return f"{self.vocabulary_size}, {self.size}{options}"
-
-
-def _words_by_id(vocabulary: Sequence[str] | Mapping[str, int]) -> list[str | None]:
-    if not isinstance(vocabulary, Mapping):
-        return list(vocabulary)
-    words: list[str | None] = [None] * (max(vocabulary.values(), default=-1) + 1)
-    for word, index in vocabulary.items():
-        words[_check.whole(f"id of '{word}'", index, low=0)] = word
-    return words
-
-
-def _look_up(vectors: WordLookup, words: list[str | None], lowercase: bool) -> dict[int, np.ndarray]:
-    vector_of_id: dict[int, np.ndarray] = {}
-    for index, word in enumerate(words):
-        if word is None or index <= UNKNOWN:
-            continue
-        vector = vectors.get(word)
-        if vector is None and lowercase:
-            vector = vectors.get(word.lower())
-        if vector is None:
-            continue
-        vector_of_id[index] = np.asarray(vector)
-        first = next(iter(vector_of_id.values()))
-        if vector_of_id[index].ndim != 1 or vector_of_id[index].shape != first.shape:
-            thing = f"shape of the vector of '{word}'"
-            raise ShapeError(describe(thing, vector_of_id[index].shape, f"{first.shape}, that of the others"))
-    return vector_of_id
