@@ -224,6 +224,36 @@ def make_language(root: Path) -> None:
         (root / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
+def make_tagger(root: Path) -> None:
+    """Save a causal tagger that looks one word ahead, whose program has format 2, and its answers."""
+    words = ["Ada", "Oslo", "left", "sees", "the", "old", "town", "Bergen"]
+    items = [DRAW.choices(words, k=DRAW.randint(2, 7)) for _ in range(40)]
+    tags = [["B-PER" if w == "Ada" else "B-LOC" if w in ("Oslo", "Bergen") else "O" for w in item] for item in items]
+    features = {"min_count": 1, "prefixes": 0, "suffixes": 2, "buckets": 20}
+    sizes: dict[str, Any] = {
+        "hidden_size": 6,
+        "embedding_size": 3,
+        "part_size": 2,
+        "projection_size": 0,
+        "num_layers": 1,
+    }
+    sizes |= dict.fromkeys(("dropout", "input_dropout", "token_dropout"), 0.0)
+    options = {**SMALL, **sizes, "bidirectional": False, "look_ahead": 1, "feature_options": features}
+    folder = rekur.Tagger(**options).fit(items, tags).save(root / "tagger")
+    model, asked = rekur.load(folder), [*items[:4], ["Ada", "met", "Grieg"], ["Oslo"]]
+    answers: dict[str, Any] = {"items": asked, "tags": [], "probabilities": [], "live": []}
+    for prediction in model.present(asked):
+        answers["tags"].append(prediction["tags"])
+        answers["probabilities"].append(prediction["probabilities"])
+    session = model.stream()
+    for number, word in enumerate(asked[0]):
+        answers["live"].append((session.push(word).final or {}).get("tags", []))
+        if number == 0:
+            answers["state"] = base64.b64encode(session.get_state()).decode()
+    answers["live"].append(session.finish().final["tags"])
+    folder.with_suffix(".json").write_text(json.dumps(answers), encoding="utf-8")
+
+
 def make_checkpoint(root: Path) -> None:
     """Kill a training after its second checkpoint."""
     data, out = root / "killed.csv", root / "killed"
@@ -271,6 +301,7 @@ def main() -> None:
     make_classifiers(root)
     make_quantized(root)
     make_language(root)
+    make_tagger(root)
     make_checkpoint(root)
 
 

@@ -18,7 +18,9 @@ import rekur
 from rekur.cli.main import main
 
 HERE = Path(__file__).parent
-ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith("language"))
+ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith(("language", "tagger")))
+#: the task is a preview: until it is not, a later version may write these anew
+TAGGERS = sorted(HERE.glob("v*/tagger*.json"))
 TEXTS = sorted(HERE.glob("v*/language_*.json"))
 #: kernels of other processors add numbers in another order
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -47,6 +49,7 @@ def scores_of(prediction: Any) -> Any:
 def test_there_are_files_of_every_kind() -> None:
     assert len(ITEMS) >= 9
     assert len(TEXTS) >= 3
+    assert len(TAGGERS) >= 1
 
 
 @pytest.mark.parametrize("path", ITEMS, ids=name_of)
@@ -87,6 +90,24 @@ def test_a_language_model_says_and_writes_what_it_did(path: Path) -> None:
         np.testing.assert_allclose(entry.each, expected, **CLOSE)
     for drawn, options in (("generate", {"temperature": 0}), ("draw", {"temperature": 0.8, "seed": 3})):
         assert model.generate(answers["prompt"], max_tokens=20, **options)[0].text == answers[drawn]
+
+
+@pytest.mark.parametrize("path", TAGGERS, ids=name_of)
+def test_a_tagger_tags_what_it_did(path: Path) -> None:
+    model, answers = opened(path)
+    assert json.loads((path.with_suffix("") / "program.json").read_text(encoding="utf-8"))["version"] == 2
+    for prediction, tags, shares in zip(
+        model.present(answers["items"]), answers["tags"], answers["probabilities"], strict=True
+    ):
+        assert prediction["tags"] == tags
+        np.testing.assert_allclose(prediction["probabilities"], shares, **CLOSE)
+    begun, gone_on = model.stream(), model.stream()
+    gone_on.set_state(base64.b64decode(answers["state"]))
+    for number, (word, tags) in enumerate(zip(answers["items"][0], answers["live"], strict=False)):
+        for session in (begun, gone_on) if number else (begun,):
+            assert (session.push(word).final or {}).get("tags", []) == tags
+    for session in (begun, gone_on):
+        assert session.finish().final["tags"] == answers["live"][-1]
 
 
 def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
