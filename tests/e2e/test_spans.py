@@ -154,3 +154,22 @@ def test_texts_and_lists_of_words_do_not_mix(cli: Run, tmp_path: Path) -> None:
     done = cli("fit", "tag", file, "--text", "t", "--label", "y", "--out", tmp_path / "m")
     assert done.code == 2
     assert f"{file}, line 2: got a text; expected a list of words, as in the items before it." in done.err
+
+
+def test_a_tagger_of_words_takes_running_text_too(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("Ada B-PER\nleft O\n. O\n\nOslo B-LOC\nis O\nfine O\n\n" * 4, encoding="utf-8")
+    options = (*replaced(SMALL, "--epochs", "1"), "--causal", "--no-baseline", "--out", tmp_path / "m")
+    assert cli("fit", "tag", tmp_path / "a.conll", *options).code == 0
+    text = "Ada left.  Oslo is\nfine"
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    done = cli("predict", tmp_path / "m", tmp_path / "a.txt", "--output-format", "conll")
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == ["Ada", "left", ".", "", "Oslo", "is", "fine", ""]
+    rows = [json.loads(line) for line in cli("predict", tmp_path / "m", tmp_path / "a.txt", "--json").out.splitlines()]
+    assert [text[start:end] for row in rows for start, end in row["offsets"]] == [
+        word for row in rows for word in row["tokens"]
+    ]
+    typed = cli("stream", tmp_path / "m", "--by", "char", "--json", stdin=text.replace("\n", " ").encode())
+    pieces = [json.loads(line)["final"] for line in typed.out.splitlines()]
+    assert [tag for piece in pieces if piece for tag in piece["tags"]] == [tag for row in rows for tag in row["tags"]]
+    with pytest.raises(InputError, match=r"^X\[0\]: got 'Ada left'; expected a list of words\."):
+        rekur.load(tmp_path / "m").predict(["Ada left"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from rekur._tokenizer import USUAL_CUT, Passage, tokenize
+from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
 from rekur.cli.texts import chunks, warn_of_files
@@ -70,9 +70,11 @@ def command(
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
-    stream: Iterable[tuple[Any, Any, Any]] = [(text, _item(task.features_, text), None) for text in items]
+    stream: Iterable[tuple[Any, Any, Any]] = [(text, text, None) for text in items]
     source, arriving = "--item", False
     if file is None:
+        if getattr(task.features_, "cut", "") is None:  # of lists of words
+            task.features_ = task.features_.of_texts(USUAL_CUT)
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
     else:
         from rekur.cli.saved import corpus_for
@@ -105,11 +107,6 @@ def _output_format(name: str | None, formats: Sequence[str], as_json: bool) -> s
 
 #: the name of an item, its prediction as plain JSON or as text, and where its steps stand in a long table
 Rows = Iterator[tuple[Any, Any, Any]]
-
-
-def _item(features: Any, text: str) -> Any:
-    """Return a text as the features read items: features of lists of words are given its tokens."""
-    return Passage(tokenize(text, USUAL_CUT)) if getattr(features, "cut", "") is None else text
 
 
 def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str) -> Rows:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from rekur._channels import channel_order
+from rekur._tokenizer import USUAL_CUT
 from rekur._values import number_of
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, JSON, with_options
@@ -45,8 +46,9 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
-    is_typed = task.features_.kind == "text" or getattr(task.features_, "cut", None) is not None
-    if by == "char" and not is_typed:
+    if by == "char" and getattr(task.features_, "cut", "") is None:
+        task.features_ = task.features_.of_texts(USUAL_CUT)
+    if by == "char" and task.features_.kind not in ("text", "words"):
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
     session, has_pieces = task.stream(), task.target_.per_step
 

@@ -6,6 +6,7 @@ Axes: T tokens, C columns.
 from __future__ import annotations
 
 import base64
+import copy
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from rekur import _check
 from rekur._ids import RESERVED, UNKNOWN, mix
 from rekur._tokenizer import CUTS, Passage, tokenize, words_of
-from rekur._values import is_row, members
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import cut
 from rekur.features.base import (
@@ -27,12 +27,10 @@ from rekur.features.base import (
     FeatureStream,
     Phrase,
     check_items,
-    check_state,
-    type_of,
 )
 from rekur.features.saved import check_head, damaged, field, texts
-from rekur.features.typed import TypedStream
 from rekur.features.vocabulary import Vocabulary
+from rekur.features.word_streams import TypedStream, WordStream, check_words
 
 _OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets", "cut")
 #: the longest prefix or suffix
@@ -185,10 +183,16 @@ class WordFeatures(Features):
             return None
         return np.isin(_marks(words_of(context)), self._seen)
 
+    def of_texts(self, cut: str) -> Self:
+        """Return features of the same words that read texts, which a rule cuts."""
+        twin = copy.copy(self)
+        twin.cut = _check.choice("cut", cut, CUTS)
+        return twin
+
     def stream(self) -> FeatureStream:
         """Return a new live sequence: of words, or of a text that is typed."""
         self._fitted()
-        return WordStream(self) if self.cut is None else TypedStream(self.kind, self._ids, self.cut)
+        return WordStream(self.kind, self._ids) if self.cut is None else TypedStream(self.kind, self._ids, self.cut)
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (subject, text) pairs that tell a person how words are read."""
@@ -307,74 +311,9 @@ class WordFeatures(Features):
         return columns
 
 
-class WordStream(FeatureStream):
-    """A live sequence of words: each is certain at once."""
-
-    def __init__(self, features: WordFeatures) -> None:
-        self._features = features
-
-    def push(self, event: Any) -> Columns:
-        """Take the next word, or a list of words, and return their ids, int32 (T, C)."""
-        return self._features._ids(check_words([event] if isinstance(event, str) else event, "event"))
-
-    def encode(self, event: Any) -> Encoded:
-        """Take the next word, or a list of words; return their ids as the input ``steps``, and the words as context."""
-        words = check_words([event] if isinstance(event, str) else event, "event")
-        return Encoded({"steps": self._features._ids(words)}, words)
-
-    def finish(self) -> Encoded:
-        """Return no ids and no words."""
-        return Encoded({"steps": self.pending()}, [])
-
-    def pending(self) -> Columns:
-        """Return no ids, int32 (0, C)."""
-        return np.empty((0, len(self._features.columns)), np.int32)
-
-    def reset(self) -> None:
-        """Begin a new sequence."""
-
-    def get_state(self) -> dict[str, Any]:
-        """Return the kind of the stream; nothing else is remembered."""
-        return {"kind": self._features.kind}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Check a state of :meth:`get_state`."""
-        check_state(state, self._features.kind, {})
-
-
 def _marks(words: Iterable[str]) -> NDArray[np.uint32]:
     """Return a 32-bit mark of each word, which few others share."""
     return np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words], "<u4")
-
-
-def check_words(item: Any, thing: str) -> list[str]:
-    """Return an item as a list of words.
-
-    Args:
-        item: a list, a tuple or an array of texts; may be empty.
-        thing: the name of the item in messages.
-
-    Raises:
-        InputError: it is no list, or an entry is no text or blank.
-
-    Example:
-        >>> check_words(("Ada", "left"), "item")
-        ['Ada', 'left']
-    """
-    if not is_row(item):
-        fix = "Put its words into a list." if isinstance(item, str) else ""
-        raise InputError(describe(thing, item if isinstance(item, str) else type_of(item), "a list of words", fix))
-    words = list(members(item))
-    for number, word in enumerate(words, start=1):
-        if type(word) is not str:
-            if not isinstance(word, str):
-                got = Phrase("nothing") if word is None else type_of(word)
-                raise InputError(describe(f"{thing}, word {number}", got, "a text"))
-            words[number - 1] = str(word)
-        if not word or word.isspace():
-            expected = "one character or more that is no blank"
-            raise InputError(describe(f"{thing}, word {number}", word, expected))
-    return words
 
 
 def shape_of(word: str) -> str:
