@@ -41,12 +41,10 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     numeric = [bool(cells) and all(_is_number(row[k]) for row in cells) for k in range(len(head))]
     out = Table(box=SIMPLE_HEAD, pad_edge=False)
     # the names of rows stay whole where there is any room
-    widths: list[int | None] = [
-        min(_NAME_WIDTH, max((len(row[0]) for row in cells), default=0)),
-        *[None] * (len(head) - 1),
-    ]
-    for name, right, width in zip(head, numeric, widths, strict=True):
-        out.add_column(name, justify="right" if right else "left", overflow="fold", min_width=width)
+    are_short = max((len(row[0]) for row in cells), default=0) <= _NAME_WIDTH
+    for column, (name, right) in enumerate(zip(head, numeric, strict=True)):
+        whole = column == 0 and are_short
+        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for row in cells:
         out.add_row(*[escape(cell) for cell in row])
     to = console(err=err)

@@ -184,7 +184,7 @@ class FrequentTags(Rival):
     """
 
     kind = "frequent tags"
-    name = "most frequent tag of the word or of its ending"
+    name = "most frequent tags"
 
     def __init__(self, tables: Sequence[Mapping[str, Sequence[Any]]], target: TagsTarget) -> None:
         self._tables, self._scheme = tables, target.scheme

@@ -26,7 +26,7 @@ class SpanDictionary(Rival):
     """
 
     kind = "span dictionary"
-    name = "longest span of training"
+    name = "dictionary of spans"
 
     def __init__(self, entries: Entries, target: TagsTarget) -> None:
         self._entries, self._scheme = entries, target.scheme
