@@ -128,6 +128,28 @@ def test_a_number_in_another_unit_keeps_its_scores(tmp_path: Path) -> None:
     assert second.target_scale_ == pytest.approx(100 * first.target_scale_)
 
 
+def test_a_tagger_starts_from_a_tagger_or_from_the_layers_of_a_language_model(tmp_path: Path) -> None:
+    words = [text.split() for text in TEXTS]
+    tags = [["a" if len(word) > 4 else "b" for word in item] for item in words]
+    still: dict[str, Any] = {**{name: value for name, value in STILL.items() if name != "bayes_start"}, "cell": "gru"}
+    size: dict[str, Any] = {"projection_size": 4, "part_size": 2, "bidirectional": False}
+    first = rekur.Tagger(**{**still, **size, "learning_rate": 0.01}).fit(words, tags)
+    second = rekur.Tagger(**still, **size).fit(
+        words, [[tag + "x" for tag in row] for row in tags], start_from=first.save(tmp_path / "tagger")
+    )
+    assert torch.equal(second.model_.encoder.embedding.words.weight, first.model_.encoder.embedding.words.weight)
+    assert not torch.equal(second.model_.head.weight, first.model_.head.weight)
+    language = LanguageModel(**{**still, "embedding_size": 4, "num_layers": 2}).fit(" ".join(TEXTS) * 9)
+    listener, data = Listener(), rekur.data.Corpus.from_lists(words, tags, kind="words")
+    third = rekur.Tagger(**still, **size, seed=3)
+    third.fit_corpus(data, data, reporter=listener, start_from=language.save(tmp_path / "language"))
+    assert torch.equal(
+        third.model_.encoder.recurrent.layers[1].cell.weight_hh, language.model_.layers[1].cell.weight_hh
+    )
+    (sentence,) = [text for text in listener.said if text.startswith("From ")]
+    assert "no features and 8 weights taken; new: encoder.embedding.words.weight, " in sentence
+
+
 @pytest.mark.parametrize("same_text", [True, False])
 def test_runs_of_tokens_number_the_rows_of_their_table(tmp_path: Path, same_text: bool) -> None:
     options: dict[str, Any] = {"hidden_size": 4, "embedding_size": 4, "ngrams": (2,), "baseline": False, "steps": 2}

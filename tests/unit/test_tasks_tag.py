@@ -22,6 +22,7 @@ from rekur.runtime.span_rival import SpanDictionary
 from rekur.study.space import make_space
 from rekur.targets import TagsTarget
 from rekur.tasks.tag import recipe
+from rekur.tasks.tag.margin import outside_margin
 from rekur.tasks.tag.options import WordFeatureOptions
 
 SENTENCES = [["Ada", "left", "Oslo"], ["Oslo", "is", "fine"], ["Ada", "is", "fine"], ["fine"]] * 6
@@ -163,6 +164,37 @@ def test_trained_vectors_stay_in_the_bundle_and_are_not_trained(tmp_path: Path) 
         np.testing.assert_allclose(model.scores([["in", "Bergen"]])[0], tagger.scores([["in", "Bergen"]])[0], atol=1e-5)
     bergen, other = tagger.scores([["Bergen"], ["Bergel"]])
     assert not np.allclose(bergen, other)
+
+
+@pytest.mark.parametrize(("timid", "wanted"), [(1.7, 2.0), (0.0, 0.0), (-1.2, -1.0)])
+def test_outside_is_lowered_where_that_finds_more_spans(timid: float, wanted: float) -> None:
+    labels = [["O", "B-PER", "I-PER", "O"], ["B-LOC", "O", "O", "O"]] * 40
+    target = TagsTarget.learn(labels)
+    draw = np.random.default_rng(0)
+    outputs = [
+        draw.normal(scale=0.2, size=(4, target.size)) + 3 * np.eye(target.size)[target.encode(row)] for row in labels
+    ]
+    outside = target.tags.index("O")
+    for rows in outputs:
+        rows[:, outside] += timid + draw.uniform(-1, 3, size=4) * np.sign(timid)
+    items = EncodedItems({}, np.empty(0), np.arange(80), labels, [])
+    assert outside_margin(outputs, target, items) == wanted
+    plain = TagsTarget.learn([["a", "b"]])
+    assert outside_margin([np.zeros((2, 2))], plain, EncodedItems({}, np.empty(0), np.arange(1), [["a", "b"]], [])) == 0
+
+
+def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    bias, outside = tagger.model_.head.bias.detach(), tagger.target_.tags.index("O")
+    before = bias.clone()
+    steps = Ragged.from_iter(map(tagger.features_.transform, SENTENCES))
+    items = EncodedItems({"steps": steps}, np.empty(0), np.arange(24), TAGS)
+    assert tagger.finish_network(tagger.model_, tagger.target_, items) == ""
+    monkeypatch.setattr("rekur.tasks.tag.tagger.outside_margin", lambda *_: 1.5)
+    assert "lowered by 1.5" in tagger.finish_network(tagger.model_, tagger.target_, items)
+    lowered = (before - bias).tolist()
+    bias.copy_(before)
+    assert lowered.pop(outside) == pytest.approx(1.5)
+    assert not any(lowered)
 
 
 def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> None:

@@ -138,6 +138,8 @@ class ItemStages(Stages):
         train_set, valid_set = prepared.train, prepared.valid
         if len(valid_set) < FEW_TO_VALIDATE:
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
+        if note := self._task.finish_network(trained.network, prepared.target, valid_set):
+            reporter.say(note)
         measured = plan.measured(trained.network)
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)
         guess.check(trained.result, trained.options, reporter)

@@ -100,24 +100,27 @@ class Prior:
     def give(self, network: nn.Module, features: Features, target: Target) -> Taken:
         """Copy weights into a new network: those with an equal name, shape and numbering of rows.
 
+        Layers of networks of different tasks have equal names here: an encoder's count as the network's own.
+
         Args:
             network: untrained; its method ``numbering`` says what numbers the rows of a weight.
             features: of the new network.
             target: of the new network.
         """
-        weights = self.weights or {}
+        weights = {_shared_name(name): array for name, array in (self.weights or {}).items()}
         same = {
             "features": features.to_dict() == self.features,
             "target": (target.kind, target.output_names) == (self.target.kind, self.target.output_names),
         }
         same["both"] = same["features"] and same["target"]
         for name, buffer in network.named_buffers():
-            same[name] = name in weights and np.array_equal(weights[name], buffer.numpy())
+            earlier = weights.get(_shared_name(name))
+            same[name] = earlier is not None and np.array_equal(earlier, buffer.numpy())
         numbering: Mapping[str, str] = network.numbering()  # type: ignore[operator]
         taken = Taken([], [])
         with torch.no_grad():
             for name, weight in network.named_parameters():
-                earlier, numbers = weights.get(name), numbering.get(name)
+                earlier, numbers = weights.get(_shared_name(name)), numbering.get(name)
                 if earlier is None or earlier.shape != tuple(weight.shape) or not (numbers is None or same[numbers]):
                     taken.new.append(name)
                     continue
@@ -137,3 +140,13 @@ class Prior:
         features = "features" if has_features else "no features"
         new = f"; new: {', '.join(taken.new)}" if taken.new else ""
         return f"From {self.name}: {features} and {counted(len(taken.taken), 'weight')} taken{new}."
+
+
+def _shared_name(name: str) -> str:
+    """Return the name of a weight without the modules that hold the layers in some networks.
+
+    Example:
+        >>> _shared_name("encoder.recurrent.layers.0.cell.weight_hh")
+        'layers.0.cell.weight_hh'
+    """
+    return name.removeprefix("encoder.").removeprefix("recurrent.")

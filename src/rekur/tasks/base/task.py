@@ -100,6 +100,10 @@ class ItemTask(Task):
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
 
+    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+        """Set up a trained network by the validation items; return what a person is told, by default nothing."""
+        return ""
+
     def make_batches(self, train_set: EncodedItems) -> LengthBuckets:
         """Return which training items are run together."""
         return LengthBuckets(train_set.lengths, self.chosen_["batch_size"], seed=self.seed)
