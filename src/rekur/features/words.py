@@ -179,9 +179,11 @@ class WordFeatures(Features):
 
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether each word of a context was among the training words, letter for letter, (T,)."""
-        if self._seen is None or not isinstance(context, list):
+        if self._seen is None or not len(self._seen) or not isinstance(context, list):
             return None
-        return np.isin(_marks(words_of(context)), self._seen)
+        marks = _marks(words_of(context))
+        places = np.searchsorted(self._seen, marks)  # np.isin would sort the marks of all words each time
+        return np.asarray(self._seen[np.minimum(places, len(self._seen) - 1)] == marks)
 
     def of_texts(self, cut: str) -> Self:
         """Return features of the same words that read texts, which a rule cuts."""

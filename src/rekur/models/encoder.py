@@ -127,7 +127,7 @@ class Encoder(nn.Module):
             )
             width = self.embedding.output_size
         self.replacement: nn.Parameter | None = None
-        if spec.word_dropout:
+        if spec.columns and spec.word_dropout:
             self.replacement = nn.Parameter(torch.randn(width) * spec.part_size**-0.5)
         self.projection: nn.Linear | None = None
         if spec.projection_size:

@@ -21,7 +21,7 @@ _MARGINS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, 2.5, 3.0)
 #: true spans below which nothing is tried, and sentences that are looked at, at most
 _FEWEST_SPANS, _MOST_SENTENCES = 50, 2000
 #: gain of entity F1 below which the network stays as it is
-_LEAST_GAIN = 0.003
+_LEAST_GAIN = 0.01
 
 
 def outside_margin(outputs: Sequence[NDArray[Any]], target: TagsTarget, items: EncodedItems) -> float:

@@ -34,7 +34,7 @@ _FEWEST_PASSES, _MOST_PASSES = 5, 60
 #: words of a batch at most, and sentences of it at least, about
 _MOST_WORDS, _FEWEST_SENTENCES = 1500, 8
 #: batches of a pass at least, where there are sentences enough
-_BATCHES_A_PASS = 30
+_BATCHES_A_PASS = 100
 #: words from which on the largest model pays
 _MANY_WORDS, _SOME_WORDS = 40_000, 8_000
 
@@ -61,7 +61,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "input_dropout": lambda facts: 0.3,
     "dropout": lambda facts: 0.4,
     "batch_steps": _batch_steps,
-    "word_dropout": lambda facts: 0.0,
+    "word_dropout": lambda facts: 0.1,
     "epochs": _epochs,
     "learning_rate": lambda facts: 3e-3,
     "weight_decay": lambda facts: 1e-2,
@@ -73,6 +73,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 #: the rules that differ where a step is a row of numbers
 OF_ROWS: dict[str, Callable[[Facts], Any]] = {
     "batch_steps": lambda facts: int(min(_MOST_WORDS, max(1, facts.words / _BATCHES_A_PASS))),
+    "word_dropout": lambda facts: 0.0,
     "hidden_size": lambda facts: 64,
     "projection_size": lambda facts: 64,
     "input_dropout": lambda facts: 0.0,
