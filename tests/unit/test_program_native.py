@@ -15,7 +15,7 @@ from rekur import _kernels
 from rekur.errors import InputError
 from rekur.lower import lower
 from rekur.models import Encoder, EncoderSpec
-from rekur.program import Engine, Live
+from rekur.program import Engine, Input, Live, Op, Part, Program, State
 from rekur.program.live_native import NativeLive
 from rekur.program.stepwise import LiveSteps, stepwise
 
@@ -60,6 +60,17 @@ def test_the_usual_model_of_a_task_runs_live_on_the_kernels(task: str) -> None:
     assert engine.program.causal
     live = engine.live()
     assert isinstance(live.runner if isinstance(live, LiveSteps) else live, NativeLive)
+
+
+def test_an_output_before_the_last_op_is_the_one_that_is_read() -> None:
+    last = Op("last", ("input",), "last", 2, state={"last": "last"})
+    ops = (last, *(Op("activation", ("last",), name, 2, options={"function": name}) for name in ("relu", "tanh")))
+    part = Part({"input": Input("rows", 2)}, ops, {"output": "relu"})
+    engine = Engine(Program("regress", {"main": part}, {}, (State("last", (2,)),)), {})
+    x = np.array([[2.0, -3.0]], np.float32)
+    live = engine.live()
+    live.advance(x)
+    assert live.read().tolist() == engine.run([x])[0].tolist() == [2.0, 0.0]
 
 
 def live_of(delay: int = 0) -> tuple[NativeLive, Live]:
