@@ -139,6 +139,10 @@ class FixedModel(Model):
         whole = np.rint(np.ldexp(values.astype(np.float64).reshape(-1), bits))
         return self.constants.array(name, np.clip(whole, -(2**31) + 1, 2**31 - 1).astype(np.int32))
 
+    def vector(self, op: Op, role: str) -> str:
+        """Return the C name of a weight in 32 bits; NULL without one."""
+        return self.whole(op.weights[role], self.weights[op.weights[role]]) if role in op.weights else "NULL"
+
     def short(self, op: Op, role: str) -> tuple[str, int]:
         """Return the C name of a vector of 16-bit numbers, and their bits after the point."""
         values, name = self.floats(op, role).reshape(-1), op.weights[role]

@@ -82,13 +82,9 @@ def _normalised_sums(model: FixedModel, section: Section, op: Op, cell: Cell) ->
             normalise(section, at(sums, first), size, cell.norm, gain, bits, first)
             first += size
         if f"bias_{way}" in op.weights:
-            section.call("fixed_add", sums, _vector(model, op, f"bias_{way}"), rows)
+            section.call("fixed_add", sums, model.vector(op, f"bias_{way}"), rows)
     section.call("fixed_add", y, z, cell.norm_groups[0])
     return y
-
-
-def _vector(model: FixedModel, op: Op, role: str) -> str:
-    return model.whole(op.weights[role], model.weights[op.weights[role]])
 
 
 def _bias(model: FixedModel, op: Op, split: int | None = None) -> str:
@@ -127,7 +123,7 @@ def _lstm(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
         read, more = at(y, size), 0
         section.call("fixed_move_point", read, y, WIDE - MEMORY, size)
         normalise(section, read, size, cell.norm, *model.short(op, "gain_c"))
-        section.call("fixed_add", read, _vector(model, op, "bias_c"), size)
+        section.call("fixed_add", read, model.vector(op, "bias_c"), size)
     section.call("fixed_lstm_output", show, read, more, size)
     _keep(model, section, op, "c", y, cell.stay[1], size)
     value = show
@@ -179,8 +175,7 @@ def _gru_reset_before(model: FixedModel, section: Section, op: Op, cell: Cell) -
 def _min(model: FixedModel, section: Section, op: Op, cell: Cell) -> None:
     rows, h = cell.gates * cell.hidden, model.state(op, "h")
     y = section.scratch(rows)
-    bias = _vector(model, op, "bias_ih") if "bias_ih" in op.weights else "NULL"
-    model.start(section, y, bias, rows)
+    model.start(section, y, model.vector(op, "bias_ih"), rows)
     _add_x(model, section, op, cell, y, rows)
     section.call(f"fixed_{cell.kind}", y, h, model.states[op.state["h"]].bits - WIDE, cell.hidden)
     _keep(model, section, op, "h", y, cell.stay[0], cell.hidden)

@@ -32,10 +32,6 @@ def _bound(model: FixedModel, op: Op, bound: float | None) -> None:
         model.bounds[op.writes] = bound
 
 
-def _bias(model: FixedModel, op: Op) -> str:
-    return model.whole(op.weights["bias"], model.weights[op.weights["bias"]]) if "bias" in op.weights else "NULL"
-
-
 def _embed(model: FixedModel, section: Section, op: Op) -> None:
     table, y = model.matrix(op, "table"), section.write(op)
     section.call("fixed_zero", y, op.size)
@@ -69,7 +65,7 @@ def _conv(model: FixedModel, section: Section, op: Op) -> None:
     width, matrix = model.width(op.reads[0]), model.matrix(op, "weight")
     y, bound = section.write(op), model.bounds.get(op.reads[0])
     x, steps = model.read(section, op.reads[0]), model.weights[op.weights["weight"]].shape[2] - 1
-    model.start(section, y, _bias(model, op), op.size)
+    model.start(section, y, model.vector(op, "bias"), op.size)
     if steps:
         window = model.state(op, "before")
         bound = None if bound is None else max(bound, model.begins(op, "before"))
@@ -85,7 +81,7 @@ def _conv(model: FixedModel, section: Section, op: Op) -> None:
 
 def _affine(model: FixedModel, section: Section, op: Op) -> None:
     x, y = section.read(op.reads[0]), section.write(op)
-    model.start(section, y, _bias(model, op), op.size)
+    model.start(section, y, model.vector(op, "bias"), op.size)
     rows = (op.options.get("rows", [0])[0], op.size)
     columns = (0, model.width(op.reads[0]))
     product(model, section, y, model.matrix(op, "weight"), rows, columns, x, model.kind(op.reads[0]))
@@ -106,7 +102,7 @@ def _activation(model: FixedModel, section: Section, op: Op) -> None:
 def _layer_norm(model: FixedModel, section: Section, op: Op) -> None:
     y = model.update(section, op)
     normalise(section, y, op.size, op.options["epsilon"], *model.short(op, "gain"))
-    section.call("fixed_add", y, _bias(model, op), op.size)
+    section.call("fixed_add", y, model.vector(op, "bias"), op.size)
     gain, bias = (np.abs(model.weights[op.weights[role]]) for role in ("gain", "bias"))
     _bound(model, op, float((gain * np.sqrt(op.size) + bias).max()))
 
@@ -170,7 +166,7 @@ def _approach(model: FixedModel, section: Section, op: Op, role: str, share: str
 def _attend(model: FixedModel, section: Section, op: Op, x: str) -> None:
     hidden = model.weights[op.weights["weight"]].shape[0]
     y = section.scratch(hidden)
-    model.start(section, y, _bias(model, op), hidden)
+    model.start(section, y, model.vector(op, "bias"), hidden)
     columns = (0, op.size)
     product(model, section, y, model.matrix(op, "weight"), (0, hidden), columns, x, model.kind(op.reads[0]))
     section.call("fixed_apply_tanh", y, hidden)
