@@ -232,7 +232,12 @@ class Rule:
             return marked
         decided: list[Token] = []
         for token in tokens:
-            self._sentence(token, decided)
+            # between most tokens is one blank at most, and no end of a sentence stands before them
+            if self._ended or len(token.gap) > 1 or self._held or token.text in _END_MARKS:
+                self._sentence(token, decided)
+            else:
+                decided.append(token)
+                self._last = token.text
         return decided
 
     def finish(self, tokens: Sequence[Token]) -> list[Token]:

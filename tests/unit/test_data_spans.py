@@ -185,6 +185,14 @@ def test_blanks_at_the_ends_of_spans_are_cut_off_and_counted(tmp_path: Path) -> 
     assert told.startswith("line 3: span 1: got [1, 4, X], which holds blanks alone; expected one word or more.")
 
 
+def test_invisible_characters_of_a_word_stay_in_its_span(tmp_path: Path) -> None:
+    rows: list[Any] = [
+        ["\u0d28\u0d4d\u200d \u200eOslo\u200f", [[0, 3, "A"], [4, 10, "B"]]],
+        ["Oslo\u200f.", [[0, 4, "B"]]],
+    ]
+    assert spans_in(read(written(tmp_path, *rows))) == [[(0, 3, "A"), (5, 9, "B")], [(0, 4, "B")]]
+
+
 def test_a_cut_inside_a_span_joins_the_two_parts(tmp_path: Path) -> None:
     rows: list[Any] = [["Dr. Ada left. Then Mr. Berg came.\n\nOslo", [[0, 7, "PER"], [19, 27, "PER"]]]]
     corpus = read(written(tmp_path, *rows))

@@ -183,8 +183,9 @@ def fit_spans(spans: Sequence[Span], text: str, tokens: Sequence[Token]) -> Fitt
     ends = [token.start + len(token.text) for token in tokens]
     fitting: list[tuple[int, int, int, Span]] = []
     bad, seen, trimmed = [], set[tuple[int, int, str]](), 0
+    edges = set(starts), set(ends)
     for number, span in enumerate(spans, 1):
-        start, end = trim(span, text)
+        start, end = _trim(span, text, *edges)
         first, last = bisect_left(starts, start), bisect_left(ends, end)
         if flaw := _flaw(span, start, end, text, tokens, starts, ends):
             bad.append(BadSpan(number, span, *flaw, "place"))
@@ -206,13 +207,13 @@ def fit_spans(spans: Sequence[Span], text: str, tokens: Sequence[Token]) -> Fitt
     return FittedSpans(fitted, sorted(bad), trimmed, repeated)
 
 
-def trim(span: Span, text: str) -> tuple[int, int]:
-    """Return start and end of a span without the blanks at its ends."""
+def _trim(span: Span, text: str, starts: set[int], ends: set[int]) -> tuple[int, int]:
+    """Return start and end of a span without the blanks at its ends; the edges of tokens are where they are."""
     start, end = span.start, span.end
     if end <= len(text):
-        while start < end and is_gap(text[start]):
+        while start < end and start not in starts and is_gap(text[start]):
             start += 1
-        while start < end and is_gap(text[end - 1]):
+        while start < end and end not in ends and is_gap(text[end - 1]):
             end -= 1
     return start, end
 
@@ -233,8 +234,8 @@ def _flaw(
     for bound, places in ((start, starts), (end, ends)):
         step = bisect_left(places, bound)
         if step == len(places) or places[step] != bound:
-            holder = next((token for token in tokens if token.start < bound < token.start + len(token.text)), None)
-            word = f"the word '{_short(holder.text)}'" if holder else "a character"
+            holder = tokens[bisect_left(starts, bound) - 1]
+            word = f"the word '{_short(holder.text)}'"
             return f"{shown(span)}, '{_short(text[start:end])}', which cuts {word}", "whole words"
     return None
 
@@ -264,23 +265,25 @@ def _short(text: str) -> str:
 # ── why spans do not fit ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _counted_in(units: Callable[[str], Iterable[int]]) -> Callable[[Span, str], Span | None]:
+def _counted_in(units: Callable[[str], Iterable[int]]) -> Callable[[Sequence[Span], str], list[Span | None]]:
     """Return a function that turns bounds counted in other units into characters; None where a bound cuts one."""
 
-    def convert(span: Span, text: str) -> Span | None:
+    def convert(spans: Sequence[Span], text: str) -> list[Span | None]:
         characters, total = {0: 0}, 0
         for character, size in enumerate(units(text), 1):
             total += size
             characters[total] = character
-        if span.start not in characters or span.end not in characters:
-            return None
-        return span._replace(start=characters[span.start], end=characters[span.end])
+        bounds = [(characters.get(span.start), characters.get(span.end)) for span in spans]
+        return [
+            None if start is None or end is None else span._replace(start=start, end=end)
+            for span, (start, end) in zip(spans, bounds, strict=True)
+        ]
 
     return convert
 
 
-#: cause of spans that do not fit -> the span as it was meant, None where it cannot be so; and the fix
-CAUSES: dict[str, tuple[Callable[[Span, str], Span | None], str]] = {
+#: cause of spans that do not fit -> spans as they were meant, None for one that cannot be so; and the fix
+CAUSES: dict[str, tuple[Callable[[Sequence[Span], str], list[Span | None]], str]] = {
     "Offsets count UTF-16 units": (
         _counted_in(lambda text: (2 if ord(character) > 0xFFFF else 1 for character in text)),
         "Count characters: one beyond U+FFFF, such as an emoji, counts once.",
@@ -290,11 +293,11 @@ CAUSES: dict[str, tuple[Callable[[Span, str], Span | None], str]] = {
         "Count characters of the text, not bytes of its UTF-8.",
     ),
     "Ends are included": (
-        lambda span, text: span._replace(end=span.end + 1),
+        lambda spans, text: [span._replace(end=span.end + 1) for span in spans],
         "An end stands behind the last character: add 1 to each.",
     ),
     "Offsets count from 1": (
-        lambda span, text: span._replace(start=span.start - 1) if span.start else None,
+        lambda spans, text: [span._replace(start=span.start - 1) if span.start else None for span in spans],
         "The first character has the number 0, and an end stands behind the last one: take 1 from each start.",
     ),
 }
@@ -309,7 +312,7 @@ class Suspects:
     def add(self, spans: Sequence[Span], text: str, tokens: Sequence[Token]) -> None:
         """Take the spans of a document."""
         for cause in list(self._causes):
-            meant = [CAUSES[cause][0](span, text) for span in spans]
+            meant = CAUSES[cause][0](spans, text)
             real = [span for span in meant if span is not None]
             if len(real) < len(spans) or any(each.kind == "place" for each in fit_spans(real, text, tokens).bad):
                 self._causes.remove(cause)

@@ -55,7 +55,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
 
         Args:
             X: items: a list of strings, of arrays (T,) or (T, D), of lists of codes or words, or an array (N, T[, D]).
-            y: one label each; of a tagger a list with a tag for each step.
+            y: one label each; of a tagger a list with a tag for each step, or of a text its spans.
             sample_weight: how much each item counts, (N,), 0 or more, or one number for all; an item of weight 0 is
                 left out. It counts in the loss, in the rival's training, and in the scores of both on the validation
                 items, where they are a share of the training items; items of ``X_valid`` count once each.

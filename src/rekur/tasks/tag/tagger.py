@@ -52,6 +52,9 @@ class Tagger(TagOptions, ItemEstimator):
     A word is read as itself, by its beginnings and ends, and by its shape. Tags may be classes, such as parts of
     speech, or mark spans, such as entities in BIO or BIOES; tags that may not follow each other are never predicted.
 
+    Items are lists of words with a tag for each, or texts with spans ``(start, end, label)`` in characters, which are
+    cut into words and sentences.
+
     Attributes:
         metrics_: scores of the kept weights on the validation sentences, with a rival beside them.
         history_: one row an evaluation.
