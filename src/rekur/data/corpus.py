@@ -114,6 +114,17 @@ class Corpus:
 
         return self._of(read, self.channels)
 
+    def steps(self, start: int, end: int | None = None) -> Corpus:
+        """Return the examples with the steps from ``start`` to ``end`` of each, and their labels, as a corpus."""
+        part = slice(start, end)
+
+        def read() -> Iterator[Example]:
+            for each in self._read():
+                lines = None if each.lines is None else each.lines[part]
+                yield dataclasses.replace(each, item=each.item[part], label=each.label[part], lines=lines)
+
+        return Corpus(read, self.name, self._place, self.channels, self._kind, labels=self._labels)
+
     def weighted(self, weights: NDArray[np.float64]) -> Corpus:
         """Return the examples with these weights, (N,), as a corpus; those of weight 0 are left out."""
 

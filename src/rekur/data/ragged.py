@@ -138,6 +138,23 @@ class Ragged:
         rows.starts, rows.lengths = self.starts[chosen], self.lengths[chosen]
         return rows
 
+    def parts(self, rows: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Self:
+        """Return parts of rows, which may overlap, over the same values.
+
+        Args:
+            rows: number of the row of each part.
+            starts: its first step in that row.
+            lengths: its number of steps.
+
+        Example:
+            >>> rows = Ragged.from_iter([np.array([1, 2, 3]), np.array([4])])
+            >>> [row.tolist() for row in rows.parts(np.array([0, 0]), np.array([0, 1]), np.array([2, 2]))]
+            [[1, 2], [2, 3]]
+        """
+        made = self.take(rows)
+        made.starts, made.lengths = made.starts + starts, np.asarray(lengths, np.int64)
+        return made
+
     def close(self) -> None:
         """Let the values go, and remove the temporary file; the rows cannot be read after it."""
         self.values = self.values[:0].copy()
@@ -215,7 +232,7 @@ class _Gathered:
 
     def _settle(self, to_file: bool) -> None:
         """Put the rows that wait behind those before."""
-        self._chunks.append(np.concatenate(self._waiting))
+        self._chunks.append(self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting))
         self._waiting, self._waiting_bytes = [], 0
         if to_file or self.file is not None:
             with _writing(self._folder):
@@ -230,7 +247,7 @@ class _Gathered:
         if self._waiting:
             self._settle(False)
         if self.file is None:
-            return np.concatenate(self._chunks)
+            return self._chunks[0] if len(self._chunks) == 1 else np.concatenate(self._chunks)
         with _writing(self._folder):
             self.file.stream.close()
         shape = (sum(self.lengths), *self._first.shape[1:])

@@ -61,7 +61,7 @@ def item_key(item: Any) -> bytes:
         digest.update(item.encode("utf-8", errors="surrogatepass"))
     elif isinstance(item, np.ndarray) and not item.dtype.hasobject:
         digest.update(f"{item.dtype.str}{item.shape}".encode())
-        digest.update(np.ascontiguousarray(item).tobytes())
+        digest.update(np.ascontiguousarray(item).reshape(-1).view(np.uint8).data)
     elif isinstance(item, list | tuple | np.ndarray):
         for part in item:
             digest.update(item_key(part))

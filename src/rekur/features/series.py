@@ -22,6 +22,8 @@ _OPTIONS = ("channels", "standardise", "missing", "indicators")
 
 #: channels up to which plain Python is faster than an array
 _FEW = 16
+#: rows that are scaled at once, so that a long series takes little memory beside itself
+_BLOCK = 1 << 16
 #: the largest number that float32 holds, or nearly
 _FLOAT32 = 3.4e38
 
@@ -104,7 +106,8 @@ class SeriesFeatures(Features):
             check_finite(rows, place, allow_missing=self.missing != "error")
             if len(rows):
                 moments = Moments(rows.shape[1]) if moments is None else moments
-                moments.add(rows)
+                for start in range(0, len(rows), _BLOCK):
+                    moments.add(rows[start : start + _BLOCK])
         if moments is None or moments.steps == 0:
             fix = "Check that the right columns were read."
             raise InputError(describe("items", Phrase("no step"), "series with at least one step to learn from", fix))
@@ -135,8 +138,14 @@ class SeriesFeatures(Features):
                 range of float32.
         """
         mean = self._centre()
-        place = Place("", 0, self.channels)
-        steps, _ = self._steps(read_rows(item, len(mean), place), np.full(len(mean), np.nan), place)
+        rows = read_rows(item, len(mean), Place("", 0, self.channels))
+        last = np.full(len(mean), np.nan)
+        if len(rows) <= _BLOCK:
+            return self._steps(rows, last, Place("", 0, self.channels))[0]
+        steps = np.empty((len(rows), self.size), np.float32)
+        for start in range(0, len(rows), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            steps[part], last = self._steps(rows[part], last, Place("", start, self.channels))
         return steps
 
     def stream(self) -> SeriesStream:

@@ -29,6 +29,8 @@ class Batch(NamedTuple):
         targets: what a loss compares the outputs with, (B,) or (B, K), or padded (B, T, …) where there is an output at
             each step; None without a loss.
         weights: how much each item counts in the loss, float32 (B,); None for 1.
+        state: where a state is carried, bool (B,), whether the steps of a row are its first ones, and the state before
+            them, None if there is none yet; None where rows are whole items.
 
     Example:
         >>> Batch.of(torch.tensor([[4, 5, 0]]), torch.tensor([2])).steps.shape
@@ -39,6 +41,7 @@ class Batch(NamedTuple):
     lengths: Tensor
     targets: Tensor | None = None
     weights: Tensor | None = None
+    state: tuple[Tensor, Any] | None = None
 
     @classmethod
     def of(cls, steps: Tensor, lengths: Tensor, targets: Tensor | None = None) -> Self:
@@ -70,6 +73,7 @@ class Batch(NamedTuple):
 def _tensor(targets: NDArray[Any] | Ragged, rows: NDArray[np.int64]) -> Tensor:
     """Return the targets of these items, padded where they are ragged."""
     chosen = collate(targets, rows)[0] if isinstance(targets, Ragged) else targets[rows]
+    chosen = chosen.astype(np.int64, copy=False) if chosen.dtype.kind == "i" else chosen
     return torch.from_numpy(np.ascontiguousarray(chosen))
 
 

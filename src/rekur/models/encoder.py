@@ -5,11 +5,14 @@ Axes: B batch, T time, C columns of ids, D input features, E embedding, O output
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils import _pytree
 
 from rekur._ids import RESERVED
 from rekur.cells import Cell, RecurrentDropout, make_cell
@@ -145,9 +148,47 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the outputs (B, T, O) for ids (B, T, C) or rows of numbers (B, T, D) of lengths (B,)."""
+        steps = self.spec.look_ahead
+        if steps:
+            x, lengths = _read_on(x, lengths, steps)
+        x = self._inputs(x)
+        if self.conv is not None:
+            x = functional.relu(self.conv(x))
+        output: Tensor = self.recurrent(x, lengths=lengths).output
+        return output[:, steps:]
+
+    def advance(self, x: Tensor, lengths: Tensor, begins: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the outputs of the next steps of sequences, and the state behind them.
+
+        Args:
+            x: ids (B, T, C) or rows of numbers (B, T, D).
+            lengths: real steps of each row, (B,); a row with fewer than T ends with them.
+            begins: whether the steps of a row are its first ones, bool (B,).
+            state: the state before them; None if all rows begin.
+
+        Returns:
+            the outputs (B, T, O), which come late by the look-ahead, and the state.
+        """
+        x = self._inputs(x)
+        begun = self.initial_state(x)
+        if state is not None:
+            begun = _pytree.tree_map(partial(_where_begins, begins), begun, state)
+        window, layers = begun
+        if self.conv is not None:
+            seen = torch.cat([window[0], x], dim=1)
+            x = functional.relu(self.conv(x, window))
+            window = (seen[:, seen.shape[1] - window[0].shape[1] :],)
+        run = self.recurrent(x, layers, lengths=lengths)
+        return run.output, _pytree.tree_map(Tensor.detach, (window, run.state))
+
+    def initial_state(self, x: Tensor) -> Any:
+        """Return the state before the first step of the sequences of inputs (B, T, …)."""
+        window = () if self.conv is None else self.conv.initial_state(len(x))
+        return _pytree.tree_map(lambda leaf: leaf.to(x.device), (window, self.recurrent.initial_state(len(x))))
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """Return what the convolution or the recurrence reads, (B, T, E)."""
         spec = self.spec
-        if spec.look_ahead:
-            x, lengths = _read_on(x, lengths, spec.look_ahead)
         if self.embedding is not None:
             x = self.embedding(x)
         if self.training and self.replacement is not None:
@@ -156,10 +197,13 @@ class Encoder(nn.Module):
         x = locked_dropout(x, spec.input_dropout, training=self.training)
         if self.projection is not None:
             x = locked_dropout(functional.relu(self.projection(x)), spec.input_dropout, training=self.training)
-        if self.conv is not None:
-            x = functional.relu(self.conv(x))
-        output: Tensor = self.recurrent(x, lengths=lengths).output
-        return output[:, spec.look_ahead :]
+        return x
+
+
+def _where_begins(begins: Tensor, fresh: Tensor, carried: Tensor) -> Tensor:
+    """Return a state whose rows are fresh where a sequence begins."""
+    mask = begins.view(-1, *[1] * (carried.dim() - 1))
+    return torch.where(mask, fresh.to(carried.dtype), carried.to(fresh.device))
 
 
 def _read_on(x: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:

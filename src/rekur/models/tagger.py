@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils import _pytree
 
+from rekur.data.pieces import LONG, MARGIN, windows
 from rekur.data.ragged import Ragged
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
 from rekur.models.encoder import Encoder
@@ -56,6 +59,50 @@ class TagNetwork(ItemNetwork):
         scores: Tensor = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
         return scores
 
+    def forward(self, batch: Batch) -> Any:
+        """Return the scores of a batch and their mean loss; where a state is carried, also the state behind it.
+
+        The scores of a batch that carries a state come late by the look-ahead, and its targets with them.
+        """
+        if batch.state is None:
+            return super().forward(batch)
+        encoded, state = self.encoder.advance(batch.steps, batch.lengths, *batch.state)
+        scores = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
+        if batch.targets is None or self.criterion is None:
+            return scores, None, state
+        real = torch.arange(scores.shape[1], device=scores.device) < batch.lengths[:, None]
+        if not bool((batch.targets >= 0)[real].any()):
+            return scores, scores.sum() * 0, state
+        with torch.autocast(scores.device.type, enabled=False):
+            return scores, self.criterion.loss(scores.float(), batch.targets, batch.lengths, batch.weights), state
+
+    def state_layout(self) -> Any:
+        """Return the structure of a carried state."""
+        return _pytree.tree_structure(self.encoder.initial_state(torch.zeros(1, 0, 1)))
+
+    def outputs_of_long(self, steps: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the scores (T, K) of one long sequence (T, …): in chunks with the state carried, or in windows.
+
+        A network that reads from both ends reads windows that overlap; see :func:`rekur.data.pieces.windows`.
+        """
+        device, late = self.head.weight.device, self.spec.look_ahead
+        scores = np.empty((len(steps), self.spec.output_size), np.float32)
+        state: Any = None
+        for window in windows(len(steps) + late, margin=0 if self.streams else MARGIN):
+            rows = steps[window.start : window.end]
+            if missing := window.end - window.start - len(rows):  # a look-ahead reads on as zeros
+                rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+            x = torch.from_numpy(np.ascontiguousarray(rows))[None].to(device)
+            batch = Batch.of(x, torch.tensor([len(rows)], device=device))
+            if self.streams:
+                batch = batch._replace(state=(torch.tensor([state is None], device=device), state))
+            outputs, _, *carried = self(batch)
+            state = carried[0] if carried else None
+            part = outputs[0, window.first - window.start :][: window.last - window.first].float().cpu().numpy()
+            first = window.first - late
+            scores[max(0, first) : first + len(part)] = part[max(0, -first) :]
+        return scores
+
     def numbering(self) -> dict[str, str]:
         """Return the weights that read the steps, and those that give the scores."""
         return numbers_of_ends(self, f"encoder.{self.encoder.first_weights}")
@@ -82,6 +129,16 @@ class TagsHead(StepsHead):
     def __init__(self, size: int, *, smoothing: float = 0.0) -> None:
         super().__init__(LabelHead(size, smoothing=smoothing))
 
+    def loss(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the mean loss over the real steps with a tag that training has; see :class:`StepsHead`."""
+        if lengths is None or outputs.dim() != 3 or not bool((targets < 0).any()):
+            return super().loss(outputs, targets, lengths, weights)
+        counted = (torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]) & (targets >= 0)
+        of_steps = None if weights is None else weights[:, None].expand(counted.shape)[counted]
+        return self.head.loss(outputs[counted], targets[counted], weights=of_steps)
+
     def terms(self, outputs: Sequence[NDArray[Any]], targets: Ragged) -> Floats:
         """Return the summed loss of the steps of each item, and their number, (N, 2).
 
@@ -91,9 +148,12 @@ class TagsHead(StepsHead):
         """
         terms = []
         for item, scores in enumerate(outputs):
-            numbers = targets[item].astype(np.int64)
-            seen = numbers >= 0
-            terms.append(self.head.terms(scores[seen], numbers[seen]).sum(axis=0))
+            total = np.zeros(2)
+            for start in range(0, len(scores), LONG):
+                numbers = targets[item][start : start + LONG].astype(np.int64)
+                seen = numbers >= 0
+                total += self.head.terms(scores[start : start + LONG][seen], numbers[seen]).sum(axis=0)
+            terms.append(total)
         return np.reshape(terms, (-1, 2)).astype(np.float64)
 
 

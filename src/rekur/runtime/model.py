@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rekur._kernels import processors
 from rekur._tensors import Array
+from rekur.data.pieces import LONG, windows
 from rekur.errors import BundleError, InputError, NotStreamableError, describe
 from rekur.features.base import Features
 from rekur.program import Engine, Program
@@ -136,6 +137,8 @@ class Model(PredictionMixin, GenerationMixin):
     def outputs_of_steps(self, steps: Any) -> Any:
         if self.target_.kind == NextTarget.kind:
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
+        if self.target_.per_step and steps.values.dtype.kind == "f" and steps.lengths.max(initial=0) > LONG:
+            return [self._outputs_of_one(np.asarray(steps[row])) for row in range(len(steps))]
         parts = [
             self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])
             for start in range(0, len(steps), _ITEMS)
@@ -143,6 +146,25 @@ class Model(PredictionMixin, GenerationMixin):
         if self.target_.per_step:
             return [rows for part in parts for rows in part]
         return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
+
+    def _outputs_of_one(self, steps: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the outputs (T, K) of one series; of a long one in chunks with the state carried, or in windows."""
+        if len(steps) <= LONG:
+            whole: NDArray[np.float32] = self.engine.run([steps])[0]
+            return whole
+        outputs = np.empty((len(steps), self.target_.size), np.float32)
+        if self.engine.program.causal:
+            live, done = LiveProgram(self.engine), 0
+            for each in windows(len(steps), margin=0):
+                part = live.advance(steps[each.first : each.last])
+                outputs[done : done + len(part)] = part
+                done += len(part)
+            outputs[done:] = live.finish()
+            return outputs
+        for each in windows(len(steps)):
+            part = self.engine.run([steps[each.start : each.end]])[0]
+            outputs[each.first : each.last] = part[each.first - each.start :][: each.last - each.first]
+        return outputs
 
     # ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
 

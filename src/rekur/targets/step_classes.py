@@ -22,6 +22,8 @@ from rekur.metrics.stats import score_interval
 from rekur.targets.base import PlaceOf, Records
 from rekur.targets.tag_stream import Tag
 
+#: labels that are looked at together
+_BLOCK = 1 << 18
 #: classes that may be numbers
 _MOST_NUMBERS = 100
 #: classes that messages name
@@ -128,7 +130,8 @@ def distinct_labels(label: Any, item: str) -> list[Any]:
     if isinstance(label, np.ndarray) and label.dtype.kind in "biufU":
         if label.ndim != 1:
             raise InputError(f"{item}: got labels of shape {label.shape}; expected (T,), one a step.")
-        values: list[Any] = np.unique(label).tolist()
+        parts = [np.unique(label[start : start + _BLOCK]) for start in range(0, len(label), _BLOCK)]
+        values: list[Any] = np.unique(np.concatenate(parts)).tolist() if parts else []
     else:
         values = [value.item() if isinstance(value, np.generic) else value for value in dict.fromkeys(label)]
     if not len(label):
@@ -166,18 +169,23 @@ def _check_numbers(seen: Mapping[Any, int], place_of: PlaceOf | None) -> bool:
     return True
 
 
-def numbers_of_classes(label: Any, index: Mapping[Any, int], unseen: int) -> NDArray[np.int64]:
-    """Return the number of the class of each step, int64 (T,); ``unseen`` for another label.
+def numbers_of_classes(label: Any, index: Mapping[Any, int], unseen: int) -> NDArray[np.int32]:
+    """Return the number of the class of each step, int32 (T,); ``unseen`` for another label.
 
     Example:
         >>> numbers_of_classes(np.array([2, 0, 5]), {0: 0, 2: 1}, -1).tolist()
         [1, 0, -1]
     """
-    if isinstance(label, np.ndarray) and label.dtype.kind in "biufU":
-        values, places = np.unique(label, return_inverse=True)
-        return np.array([index.get(value, unseen) for value in values.tolist()], np.int64)[places]
-    plain = (value.item() if isinstance(value, np.generic) else value for value in label)
-    return np.fromiter((index.get(value, unseen) for value in plain), np.int64, len(label))
+    numbers = np.empty(len(label), np.int32)
+    for start in range(0, len(label), _BLOCK):
+        part = label[start : start + _BLOCK]
+        if isinstance(part, np.ndarray) and part.dtype.kind in "biufU":
+            values, places = np.unique(part, return_inverse=True)
+            numbers[start : start + _BLOCK] = np.array([index.get(value, unseen) for value in values.tolist()])[places]
+        else:
+            plain = (value.item() if isinstance(value, np.generic) else value for value in part)
+            numbers[start : start + _BLOCK] = [index.get(value, unseen) for value in plain]
+    return numbers
 
 
 def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: int) -> Records:

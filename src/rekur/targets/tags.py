@@ -18,6 +18,7 @@ from rekur._schemes import OUTSIDE, SCHEMES, Scheme, TagError, detect_scheme
 from rekur._tokenizer import begins_of, has_places, words_of
 from rekur.data.cells import tags_of
 from rekur.data.example import warn
+from rekur.data.pieces import LONG
 from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
 from rekur.errors import InputError
 from rekur.features.base import Features
@@ -160,7 +161,8 @@ class TagsTarget(TagScores):
             InputError: the label is no list with a tag for each step, or a tag is not in the scheme.
         """
         if self.plain:
-            return numbers_of_classes(label, self._index, UNSEEN)
+            numbers: NDArray[Any] = numbers_of_classes(label, self._index, UNSEEN)
+            return numbers
         tags = tags_of(label, "label")
         if isinstance(context, list) and len(context) != len(tags):
             got = f"{counted(len(context), 'token')} and {counted(len(tags), 'tag')}"
@@ -204,9 +206,10 @@ class TagsTarget(TagScores):
 
     def decode(self, outputs: Outputs, context: Any = None) -> Sequence[Tag]:
         """Return a tag for each step from the outputs (T, K) of an item; each sequence of a text by itself."""
-        rows = finite(outputs)
         if self.plain:
-            return self.tags_of_path(rows.argmax(axis=1), rows)
+            parts = (finite(outputs[start : start + LONG]) for start in range(0, max(1, len(outputs)), LONG))
+            return self.join([self.tags_of_path(rows.argmax(axis=1), rows) for rows in parts])
+        rows = finite(outputs)
         bounds = pairwise([0, *begins_of(context), len(rows)])
         return [tag for start, end in bounds for tag in self._decode(rows[start:end])]
 
@@ -289,7 +292,7 @@ class TagsTarget(TagScores):
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
         """Return the tags of each item; of a text the spans, where tags mark them, as :meth:`spans` gives them."""
         if self.plain:
-            return [StepTags(self.tags, np.argmax(each, axis=1), np.empty(0)).tags() for each in outputs]
+            return [[self.tags[number] for number in np.argmax(each, axis=1).tolist()] for each in outputs]
         values: list[list[Any]] = []
         for row, each in enumerate(outputs):
             context = contexts[row] if contexts else None

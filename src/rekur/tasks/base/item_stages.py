@@ -26,6 +26,7 @@ from rekur.tasks.base.guess import guess_of_items
 from rekur.tasks.base.plan import FitPlan, Measure
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.tasks.base.prior import Prior
+from rekur.tasks.base.stream_plan import StreamPlan
 from rekur.tasks.base.task import ItemTask
 from rekur.train import Reporter
 
@@ -45,8 +46,12 @@ class ItemStages(Stages):
 
     def prepare(self, corpus: Corpus, valid: Corpus | None, prior: Prior | None) -> PreparedItems:
         task = self._task
-        corpus = task.examples(corpus)
-        valid = None if valid is None else task.examples(valid).by_name(corpus.channels)
+        corpus, told = task.examples(corpus), []
+        if valid is None and (held := task.hold_out(corpus)) is not None:
+            corpus, valid, sentence = held
+            told.append(sentence)
+        elif valid is not None:
+            valid = task.examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
         target, chosen = self._check_labels(labels, hold_out=valid is None)
@@ -77,6 +82,7 @@ class ItemStages(Stages):
             target=target,
             notes=[
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
+                *told,
                 *target.notes(),
                 *_notes(features, train_set, valid_set, held_out=valid is None, steps_option=self._task.steps_option),
             ],
@@ -122,13 +128,18 @@ class ItemStages(Stages):
     def make_plan(self, network: Any, prepared: PreparedItems) -> tuple[FitPlan, str]:
         task, train_set, valid_set = self._task, prepared.train, prepared.valid
         network.criterion = task.make_head(prepared.target, train_set)
-        plan = FitPlan(
-            Measure(network.criterion, prepared.target),
-            train_set,
-            valid_set,
-            monitor=task.make_monitor(prepared.target, len(valid_set)),
-            batches=task.make_batches(train_set),
-        )
+        lanes, measure = task.make_lanes(train_set), Measure(network.criterion, prepared.target)
+        parts = task.training_parts(train_set)
+        monitor = task.make_monitor(prepared.target, len(valid_set))
+        plan = FitPlan(measure, parts, valid_set, monitor=monitor, batches=task.make_batches(parts))
+        if lanes is not None:
+            late, layout = network.spec.look_ahead, network.state_layout()
+            how: dict[str, Any] = {"monitor": monitor, "batches": task.make_batches(train_set)}
+            plan = StreamPlan(measure, train_set, valid_set, lanes=lanes, late=late, layout=layout, **how)
+            return plan, (
+                f"{int(train_set.lengths.sum()):,} steps to train on, {int(valid_set.lengths.sum()):,} to validate on; "
+                f"{lanes.count} lanes in chunks of {lanes.chunk} steps, across which the state is carried"
+            )
         return plan, (
             f"{counted(len(train_set), 'item')} to train on, {len(valid_set)} to validate on; "
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"

@@ -64,13 +64,15 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
         earlier: rows of the window before the step.
         later: rows behind it.
     """
-    each = max(1, -(-int(train_set.lengths.sum()) // MOST_ITEMS))
+    share, random = MOST_ITEMS / max(1, int(train_set.lengths.sum())), np.random.default_rng(0)
     windows, classes, weights_of_steps = [], [], []
     weights_of_rows = train_set.record_weights(np.arange(len(train_set)))
     for number, row in enumerate(train_set.rows.tolist()):
         steps = np.asarray(train_set.first[row])
         truth: NDArray[Any] = cast(Ragged, train_set.targets)[row]
-        places = np.flatnonzero(truth >= 0)[::each]
+        places = np.flatnonzero(truth >= 0)
+        if share < 1:  # steps at equal distances may all have one label
+            places = np.sort(random.choice(places, int(np.ceil(share * len(places))), replace=False, shuffle=False))
         around = places[:, None] + np.arange(-earlier, later + 1)
         inside = (around >= 0) & (around < len(steps))
         rows = np.where(inside[..., None], steps[np.clip(around, 0, len(steps) - 1)], 0)

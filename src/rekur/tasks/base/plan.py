@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rekur.data import EncodedItems, LengthBuckets
+from rekur.data.pieces import LONG
 from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.heads import Head
 from rekur.targets import Target
@@ -183,6 +184,13 @@ def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> It
     model.eval()
     device = next(model.parameters()).device
     order = np.argsort(-items.first.lengths[rows], kind="stable")  # longest first: memory runs out at once or never
+    in_pieces = getattr(model, "outputs_of_long", None)
+    if in_pieces is not None and items.first.values.dtype.kind == "f":
+        is_long = items.first.lengths[rows][order] > LONG
+        for number in order[is_long]:
+            with torch.no_grad():
+                yield np.array([number]), [in_pieces(items.first[int(rows[number])])]
+        order = order[~is_long]
     for start in range(0, len(order), EVALUATION_BATCH):
         places = order[start : start + EVALUATION_BATCH]
         batch = Batch.of_items(items, rows[places], targets=False)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
 from rekur.data import Corpus, EncodedItems, LengthBuckets
+from rekur.data.pieces import Lanes
 from rekur.features import Features
 from rekur.models import ItemNetwork
 from rekur.models.heads import Head
@@ -107,6 +108,18 @@ class ItemTask(Task):
     def make_batches(self, train_set: EncodedItems) -> LengthBuckets:
         """Return which training items are run together."""
         return LengthBuckets(train_set.lengths, self.chosen_["batch_size"], seed=self.seed)
+
+    def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
+        """Return the examples to train on and to validate on, and a note; None holds whole items out."""
+        return None
+
+    def training_parts(self, train_set: EncodedItems) -> EncodedItems:
+        """Return the items as training reads them, long ones in parts; by default as they are."""
+        return train_set
+
+    def make_lanes(self, train_set: EncodedItems) -> Lanes | None:
+        """Return long items as lanes along which a state is carried; None trains on whole items."""
+        return None
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
         """Return a plain model of the training items, whose scores stand beside the network's; None for none.

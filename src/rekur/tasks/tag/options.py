@@ -197,6 +197,14 @@ class TagOptions(SharedOptions):
         check=partial(_check.whole, low=1),
         search="500,1000,2000",
     )
+    chunk_length: int | None = option(
+        default=None,
+        group="training",
+        help="Steps of the parts in which long series are read; a model that reads forward carries its state on.",
+        check=partial(_check.whole, low=1),
+        kinds=("series",),
+        search="128,256,512",
+    )
     schedule: str = override(SharedOptions, "schedule", default="linear")
     warmup: float = override(SharedOptions, "warmup", default=0.05)
 

@@ -35,6 +35,8 @@ _FEWEST_PASSES, _MOST_PASSES = 5, 60
 _MOST_WORDS, _FEWEST_SENTENCES = 1500, 8
 #: batches of a pass at least, where there are sentences enough
 _BATCHES_A_PASS = 100
+#: chunks of a lane in a pass at least
+CHUNKS_A_PASS = 30
 #: words from which on the largest model pays
 _MANY_WORDS, _SOME_WORDS = 40_000, 8_000
 
@@ -72,6 +74,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 
 #: the rules that differ where a step is a row of numbers
 OF_ROWS: dict[str, Callable[[Facts], Any]] = {
+    "chunk_length": lambda facts: 256,
     "batch_steps": lambda facts: int(min(_MOST_WORDS, max(1, facts.words / _BATCHES_A_PASS))),
     "word_dropout": lambda facts: 0.0,
     "hidden_size": lambda facts: 64,

@@ -5,6 +5,7 @@ Axes: N sentences, K outputs of a step.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -15,6 +16,8 @@ from rekur._tokenizer import USUAL_CUT, Passage
 from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.data.documents import holds_documents, passages, sentences
 from rekur.data.memory import plain_labels
+from rekur.data.pieces import Lanes, parts_of
+from rekur.data.ragged import Ragged
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
 from rekur.features import Features, WordFeatures, make_features
@@ -34,9 +37,12 @@ from rekur.tasks.base.task import Monitor
 from rekur.tasks.tag import recipe
 from rekur.tasks.tag.margin import outside_margin, outside_output
 from rekur.tasks.tag.options import MODEL_OPTIONS, TagOptions
+from rekur.train.world import current
 
 #: rows on either side of a step that the rival of a series sees, those behind it only if the network sees them too
 WINDOW = 7
+#: chunks from which on a series is long, and lanes side by side at most
+LONG_CHUNKS, MOST_LANES = 4, 32
 #: words to validate on below which the loss decides which weights are kept, and not the share of right ones
 FEW_WORDS = 2000
 
@@ -72,7 +78,7 @@ class Tagger(TagOptions, ItemEstimator):
     target: ClassVar[str] = "tags"
     target_: TagsTarget
     steps_option: ClassVar[str] = ""
-    run_options = (*ItemEstimator.run_options, "batch_steps")
+    run_options = (*ItemEstimator.run_options, "batch_steps", "chunk_length")
     _vectors: WordVectors | None
 
     def examples(self, corpus: Corpus) -> Corpus:
@@ -157,6 +163,41 @@ class Tagger(TagOptions, ItemEstimator):
         if size is not None:
             return LengthBuckets(train_set.lengths, size, seed=self.seed)
         return LengthBuckets(train_set.lengths, 1, seed=self.seed, batch_steps=steps)
+
+    def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
+        """Return the beginning of a single series to train on, and its end to validate on."""
+        lengths = [len(example.item) for example in islice(corpus, 2)] if self.kind_ == "series" else []
+        if len(lengths) != 1 or lengths[0] < 2:
+            return None
+        held = min(lengths[0] - 1, max(1, round(lengths[0] * self.valid_fraction)))
+        told = f"one series: its last {held:,} of {lengths[0]:,} steps validate"
+        return corpus.steps(0, lengths[0] - held), corpus.steps(lengths[0] - held), told
+
+    def training_parts(self, train_set: EncodedItems) -> EncodedItems:
+        """Return long series in parts of ``chunk_length`` steps where the model reads from both ends."""
+        if not (self.bidirectional and self._is_long(train_set)):
+            return train_set
+        parts = np.array(parts_of(train_set.lengths, self.chosen_["chunk_length"]), np.int64)
+        rows, starts, lengths = train_set.rows[parts[:, 0]], parts[:, 1], parts[:, 2]
+        return EncodedItems(
+            {name: each.parts(rows, starts, lengths) for name, each in train_set.inputs.items()},
+            cast(Ragged, train_set.targets).parts(rows, starts, lengths),
+            np.arange(len(parts)),
+            weights=None if train_set.weights is None else train_set.weights[rows],
+        )
+
+    def make_lanes(self, train_set: EncodedItems) -> Lanes | None:
+        """Return long series as lanes, along which a model that reads forward carries its state."""
+        if self.bidirectional or not self._is_long(train_set):
+            return None
+        chunk, size = self.chosen_["chunk_length"], current().size
+        count = int(train_set.lengths.sum()) // (chunk * recipe.CHUNKS_A_PASS)
+        count = self.chosen_["batch_size"] or min(MOST_LANES, count)
+        return Lanes(train_set.lengths, count=max(1, count // size) * size, chunk=chunk, seed=self.seed)
+
+    def _is_long(self, train_set: EncodedItems) -> bool:
+        longest = int(train_set.lengths.max(initial=0))
+        return self.kind_ == "series" and longest > LONG_CHUNKS * self.chosen_["chunk_length"]
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival:
         """Return the most frequent tag of each word in training, or logistic regression on a window of rows."""
