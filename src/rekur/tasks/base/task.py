@@ -66,10 +66,6 @@ class Task(SharedOptions, ABC):
         """Return what the target learns with beside labels and features."""
         return {}
 
-    def decoding_options(self) -> dict[str, Any]:
-        """Return how outputs are searched for predictions; nothing where they are decoded at once."""
-        return {}
-
 
 class ItemTask(Task):
     """A task that reads whole items with labels."""
