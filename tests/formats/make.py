@@ -240,7 +240,7 @@ def make_tagger(root: Path) -> None:
     sizes |= dict.fromkeys(("dropout", "input_dropout", "token_dropout"), 0.0)
     options = {**SMALL, **sizes, "bidirectional": False, "look_ahead": 1, "feature_options": features}
     folder = rekur.Tagger(**options).fit(items, tags).save(root / "tagger")
-    model, asked = rekur.load(folder), [*items[:4], ["Ada", "met", "Grieg"], ["Oslo"]]
+    model, asked = rekur.load(folder), [["Ada", "left", "old", "Oslo"], *items[:4], ["Oslo"]]
     answers: dict[str, Any] = {"items": asked, "tags": [], "probabilities": [], "live": []}
     for prediction in model.present(asked):
         answers["tags"].append(prediction["tags"])

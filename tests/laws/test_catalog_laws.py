@@ -1,0 +1,123 @@
+"""Every task of the catalog: saved is loaded, one seed is one model, batch mates and validation data change nothing."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rekur
+from rekur.data import Corpus, texts_in_memory
+from rekur.tasks import TASKS
+from rekur.tasks.catalog import CATALOG
+from rekur.train import Checkpoints
+
+WORDS = [[f"w{(3 * n + k) % 7}" for k in range(1 + n % 6)] for n in range(24)]
+TEXTS = [" ".join(words) for words in WORDS]
+#: task -> training data, and data that hold what training lacks
+DATA: dict[str, tuple[Any, ...]] = {
+    "classify": (TEXTS, [words[0] for words in WORDS]),
+    "regress": (TEXTS, [float(len(words)) for words in WORDS]),
+    "tag": (WORDS, [[word[-1] for word in words] for words in WORDS]),
+    "language": ("\n".join(TEXTS * 6),),
+}
+OTHER: dict[str, tuple[Any, ...]] = {
+    "classify": (["new word w1"] * 3, ["w1"] * 3),
+    "regress": (["new word w1"] * 3, [2.0] * 3),
+    "tag": ([["new", "w1"]] * 3, [["1", "2"]] * 3),
+    "language": ("new words: Zebra!",),
+}
+SMALL: dict[str, Any] = {"epochs": 2, "hidden_size": 4, "embedding_size": 4, "baseline": False}
+
+tasks = pytest.mark.parametrize("task", CATALOG)
+
+
+def trained(task: str, valid: tuple[Any, ...] | None = None, **options: Any) -> Any:
+    names = ("X_valid", "y_valid")[: len(DATA[task])]
+    held_out = {} if valid is None else dict(zip(names, valid, strict=True))
+    return TASKS[task](**SMALL | options).fit(*DATA[task], **held_out)
+
+
+def outputs(model: Any, task: str) -> np.ndarray[Any, Any]:
+    """Return all numbers that a model gives for its training data."""
+    X = DATA[task][0]
+    if CATALOG[task].reads == "texts":
+        return np.concatenate([scored.each for scored in model.log_probabilities(X)])
+    return np.concatenate([np.ravel(each) for each in model.scores(X)])
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    return {task: trained(task) for task in DATA}
+
+
+def test_every_task_has_data() -> None:
+    assert set(DATA) == set(OTHER) == set(CATALOG)
+
+
+@tasks
+def test_saved_is_loaded_and_runs_alike_without_the_network(task: str, models: dict[str, Any], tmp_path: Path) -> None:
+    folder = models[task].save(tmp_path / "m")
+    loaded, runtime = rekur.tasks.load(folder), rekur.load(folder)
+    np.testing.assert_array_equal(outputs(loaded, task), outputs(models[task], task))
+    np.testing.assert_allclose(outputs(runtime, task), outputs(models[task], task), rtol=1e-4, atol=1e-5)
+    assert loaded.evaluate(*DATA[task]) == models[task].evaluate(*DATA[task])
+    again = loaded.save(tmp_path / "again")
+    for name in ("model.safetensors", "program.json", "features/features.json"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+@tasks
+def test_one_seed_is_one_model(task: str, models: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(outputs(trained(task), task), outputs(models[task], task))
+    assert not np.array_equal(outputs(trained(task, seed=1), task), outputs(models[task], task))
+
+
+class Killed(BaseException):
+    """Ends a training at once, as a signal does that cannot be caught."""
+
+
+@tasks
+def test_killed_and_resumed_is_uninterrupted(task: str, tmp_path: Path) -> None:
+    corpus = corpus_of(task)
+    whole = TASKS[task](**SMALL | {"epochs": 3}).fit_corpus(corpus)
+
+    def kill(row: dict[str, Any]) -> bool:
+        if row["epoch"] >= 2:
+            raise Killed
+        return False
+
+    with closing(Checkpoints(tmp_path, every=1)) as checkpoints, pytest.raises(Killed):
+        TASKS[task](**SMALL | {"epochs": 3}).fit_corpus(corpus, checkpoints=checkpoints, on_evaluation=kill)
+    with closing(Checkpoints(tmp_path, every=1, resume=True)) as checkpoints:
+        model = TASKS[task](**SMALL | {"epochs": 3}).fit_corpus(corpus, checkpoints=checkpoints)
+    np.testing.assert_array_equal(outputs(model, task), outputs(whole, task))
+
+
+def corpus_of(task: str) -> Any:
+    if CATALOG[task].reads == "texts":
+        return texts_in_memory([DATA[task][0]], name="X")
+    return Corpus.labelled(*DATA[task], kind="words" if task == "tag" else None)
+
+
+@tasks
+def test_a_prediction_does_not_depend_on_others(task: str, models: dict[str, Any], tmp_path: Path) -> None:
+    model = rekur.load(models[task].save(tmp_path / "m"))
+    if CATALOG[task].reads == "texts":
+        first, second = model.log_probabilities([TEXTS[0], TEXTS[5]])
+        np.testing.assert_array_equal(first.each, model.log_probabilities(TEXTS[0])[0].each)
+        np.testing.assert_array_equal(second.each, model.log_probabilities(TEXTS[5])[0].each)
+        return
+    X = DATA[task][0]
+    for one, among_others in zip(X, model.scores(X), strict=True):
+        np.testing.assert_array_equal(model.scores([one])[0], among_others)
+
+
+@tasks
+def test_features_and_target_are_learned_from_training_data_only(task: str) -> None:
+    with_same, with_other = trained(task, DATA[task]), trained(task, OTHER[task])
+    assert with_same.features_.to_dict() == with_other.features_.to_dict()
+    assert with_same.target_.to_dict() == with_other.target_.to_dict()
