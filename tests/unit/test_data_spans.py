@@ -197,7 +197,9 @@ def test_a_cut_inside_a_span_joins_the_two_parts(tmp_path: Path) -> None:
     rows: list[Any] = [["Dr. Ada left. Then Mr. Berg came.\n\nOslo", [[0, 7, "PER"], [19, 27, "PER"]]]]
     corpus = read(written(tmp_path, *rows))
     assert [" ".join(example.item) for example in corpus] == ["Dr . Ada left .", "Then Mr . Berg came .", "Oslo"]
-    assert corpus.notes()[1:] == ["2 cuts inside a span: the two parts are one sequence in training."]
+    assert corpus.notes()[1:] == [
+        "2 cuts inside a span: both parts are one sequence in training, and two when the model predicts."
+    ]
     assert spans_in(corpus) == [[(0, 7, "PER")], [(19, 27, "PER")], []]
     counts = {cut: len(list(read(written(tmp_path, *rows), cut=cut))) for cut in ("none", "line", "blank")}
     assert counts == {"none": 1, "line": 2, "blank": 2}

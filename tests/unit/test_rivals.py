@@ -22,6 +22,7 @@ from rekur.runtime.item_vectors import grams_of, summary_of
 from rekur.runtime.ngram import NGram
 from rekur.runtime.rivals import FrequentTags, rival_metrics, rival_records
 from rekur.runtime.saved_rivals import rival_files
+from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import LabelTarget, NumberTarget, TagsTarget
 from rekur.tasks import NeuralCache
 from rekur.tasks.base.card import card
@@ -243,3 +244,10 @@ class _Odd(rivals.Rival):
     def to_saved(self) -> Any:
         saved = json.loads(self._text)
         return (saved if isinstance(saved, dict) else {"kind": saved}), {}
+
+
+def test_a_span_of_the_dictionary_that_a_sentence_cuts_off_is_none() -> None:
+    labels = [["B-LOC", "I-LOC", "O", "B-PER"]]
+    rival = SpanDictionary.fit([(["New", "York", "met", "New"], labels[0])], TagsTarget.learn(labels))
+    assert [tag.name for tag in rival.tags_of(["in", "New"])] == ["O", "B-PER"]
+    assert [tag.name for tag in rival.tags_of(["New", "York"])] == ["B-LOC", "I-LOC"]

@@ -144,7 +144,8 @@ def _notes(counts: Counter[str]) -> list[str]:
     if counts["repeated"]:
         notes.append(f"{counted(counts['repeated'], 'span')} equal to an earlier one of the text: each counts once.")
     if counts["joined"]:
-        notes.append(f"{counted(counts['joined'], 'cut')} inside a span: the two parts are one sequence in training.")
+        cuts = counted(counts["joined"], "cut")
+        notes.append(f"{cuts} inside a span: both parts are one sequence in training, and two when the model predicts.")
     return notes
 
 

@@ -73,7 +73,7 @@ class SpanDictionary(Rival):
         while step < len(words):
             for length in self._lengths.get(words[step], ()):
                 entry = self._entries.get(tuple(words[step : step + length]))
-                if entry is not None:
+                if entry is not None and step + length <= len(words):
                     spans.append((step, step + length, entry[0]))
                     shares[step : step + length] = [entry[1]] * length
                     step += length - 1
