@@ -16,7 +16,7 @@ import torch
 from tests.unit.new_tasks import ROWS as NEW_TASKS
 from tests.unit.new_tasks import TARGETS
 
-from rekur import Classifier, LanguageModel
+from rekur import Classifier, LanguageModel, Tagger
 from rekur._options import options_of
 from rekur.data import StreamBatches, Tokens, encode_texts, texts_in_memory
 from rekur.features import TextFeatures
@@ -75,6 +75,14 @@ def characters() -> Any:
     return model.history_.rows
 
 
+def spans() -> Any:
+    """Train a tagger whose tags mark spans, and score its entities."""
+    words = [text.split()[: 1 + number % 8] for number, text in enumerate(sentences(31))]
+    tags = [[f"B-{word[-1]}" if word[0] < "m" else "O" for word in item] for item in words]
+    options: dict[str, Any] = {"token_dropout": 0.0, "dropout": 0.0, "input_dropout": 0.0, "baseline": False}
+    return Tagger(epochs=2, batch_size=7, hidden_size=5, **options).fit(words, tags).history_.rows
+
+
 def items_of(row: Row) -> tuple[Any, ...]:
     """Return the data of a task of the catalog, by what it reads and the kind of its target."""
     texts = sentences(31)
@@ -87,7 +95,9 @@ def items_of(row: Row) -> tuple[Any, ...]:
         return (sentences(150),)
     if row.target in ("tags", "levels"):
         words = [text.split()[: 1 + number % 8] for number, text in enumerate(texts)]
-        return words, [[word[-1] if row.target == "tags" else len(word) for word in item] for item in words]
+        return words, [
+            [word[-1] if row.target == "tags" else "aeiou".find(word[-1]) for word in item] for item in words
+        ]
     return texts, labels[row.target]
 
 
@@ -105,7 +115,7 @@ def task_of_the_catalog(row: Row) -> Any:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    done = {"rare words": rare_words(), "classes": classes(), "characters": characters()}
+    done = {"rare words": rare_words(), "classes": classes(), "characters": characters(), "spans": spans()}
     done |= {f"task {row.name}": task_of_the_catalog(row) for row in (*CATALOG.values(), *NEW_TASKS)}
     for rows in done.values():
         for row in rows:

@@ -96,5 +96,16 @@ def test_formats_that_a_model_does_not_write_are_named(cli: Run, entities: Path,
     assert "--output-format: got 'conll'; expected one of csv, jsonl. Other formats are for " in done.err
 
 
+@pytest.mark.slow
+def test_options_of_a_tagger_of_spans_are_searched(cli: Run, tmp_path: Path) -> None:
+    rows = [{"tokens": words, "tags": tags} for words, tags in zip(X, ENTITIES, strict=True)]
+    data = write_lines(tmp_path / "a.jsonl", rows)
+    options = (*TOKENS, "--label", "tags", "--valid", data, "--trials", "2", "--epochs", "1", "--hidden-size", "4")
+    done = cli("tune", "tag", data, *options, "--out", tmp_path / "s")
+    assert done.code == 0, done.err
+    assert "entity_f1" in cli("evaluate", tmp_path / "s" / "best", data, *TOKENS, "--json").json
+    assert b"rekur" in (tmp_path / "s" / "search.html").read_bytes()
+
+
 def _parts(words: list[str]) -> list[str]:
     return ["N" if word[0].isupper() else "V" for word in words]

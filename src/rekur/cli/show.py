@@ -148,5 +148,7 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
 def class_rows(metrics: dict[str, Any]) -> Rows:
     """Return precision, recall and F1 of every class."""
     rows = [[c["label"], c["precision"], c["recall"], c["f1"], c["support"]] for c in metrics.get("per_class", [])]
-    unit = "spans" if "entity_f1" in metrics else "tokens" if "tokens" in metrics else "items"
+    unit = (
+        "spans" if "entity_f1" in metrics else next((name for name in ("tokens", "steps") if name in metrics), "items")
+    )
     return ["label", "precision", "recall", "F1", unit], rows
