@@ -102,4 +102,4 @@ def test_columns_are_checked_before_a_row_is_read(tmp_path: Path, columns: dict[
 def test_tags_need_a_column_of_words(tmp_path: Path) -> None:
     path = table(tmp_path, {"x": [1, 2], "tags": ["O", "O"]})
     with pytest.raises(InputError, match=r"^item columns: got others; expected one with lists of words\."):
-        examples(open_source(path), Columns(series="x", label="tags"), label_type="tags")
+        examples(open_source(path), Columns(symbols="x", label="tags"), label_type="tags")
