@@ -61,7 +61,9 @@ class Task(NamedTuple):
 TASKS = {
     "classify": Task(("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
     "regress": Task(("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
-    "tag": Task(("accuracy", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG),
+    "tag": Task(
+        ("accuracy", "macro_f1", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG
+    ),
     "language": Task(("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
 }
 

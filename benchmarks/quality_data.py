@@ -146,6 +146,16 @@ def pm25(path: Path, part: str) -> Corpus:
     return windows(channels, values[0], range(first, last, 3), length=48, ahead=6)
 
 
+def wind(path: Path, part: str) -> Corpus:
+    """Return weather and PM2.5 by the hour, each with the direction of the wind: 2010 to 2012, 2013, and 2014."""
+    year, *values = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(1, 5, 6, 7, 8, 10)).T
+    labels = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=9, dtype=str)
+    first, last = np.searchsorted(year, {"train": (2010, 2013), "valid": (2013, 2014), "test": (2014, 2015)}[part])
+    return Corpus.from_lists(
+        [np.column_stack(values)[first:last]], [labels[first:last]], str(path), kind="series", per_step=True
+    )
+
+
 def accepted_tunes(model: Any) -> dict[str, float]:
     """Return the share of tunes drawn that abc2midi takes without an error; nothing where it is not installed."""
     program = shutil.which("abc2midi")
@@ -189,6 +199,7 @@ TAG = (
     DataSet("ud_english_ewt_glove", _EWT, tagged("upos"), "accuracy", 10, 0.962, _GLOVE, _EWT_PARTS),
     DataSet("wnut17_ner", _WNUT, tagged("2"), "entity_f1", 5, 0.18, also=_BOTH),
     DataSet("wnut17_ner_glove", _WNUT, tagged("2"), "entity_f1", 5, 0.28, _GLOVE, also=_BOTH),
+    DataSet("beijing_wind", "beijing_pm25/pollution.csv", wind, "accuracy", 5),
 )
 LANGUAGE = (
     DataSet("tiny_shakespeare", "tiny_shakespeare/{part}.txt", texts("file"), "loss", 3, 1.54, _CHARS),

@@ -51,7 +51,8 @@ def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
     rival = model.make_rival(train, train_set, target)
     records = rival_records(rival, _encoded(model, part, labels), target)
     rivals = [Rival(rival.name, target.score(records), time.monotonic() - began)]
-    pipeline = _pipeline(model.features_.kind, train_items, is_class=target.kind == "label")
+    kind = model.features_.kind
+    pipeline = None if target.per_step else _pipeline(kind, train_items, is_class=target.kind == "label")
     if pipeline is not None:
         began = time.monotonic()
         name, predict = pipeline

@@ -147,11 +147,11 @@ class ItemStages(Stages):
 
     def report(self, trained: Trained, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> dict[str, Any]:
         train_set, valid_set = prepared.train, prepared.valid
-        if len(valid_set) < FEW_TO_VALIDATE:
-            reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
         if note := self._task.finish_network(trained.network, prepared.target, valid_set):
             reporter.say(note)
         measured = plan.measured(trained.network)
+        if len(measured.records) < FEW_TO_VALIDATE:  # a long series has several
+            reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)
         guess.check(trained.result, trained.options, reporter)
         target, weights = prepared.target, valid_set.record_weights(measured.items)
