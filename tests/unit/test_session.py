@@ -142,6 +142,8 @@ def test_after_the_end_a_sequence_takes_no_events(session):
 def test_an_update_has_the_attributes_of_its_prediction():
     assert Update(None, 3 + 4j).imag == Update(3 + 4j, None).imag == 4
     assert float(Update(None, 2)) == float(Update(2, None)) == 2
+    final, tentative = Update(None, "b")
+    assert (final, tentative) == (None, "b")
     with pytest.raises(AttributeError):
         _ = Update(None, 3).label
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any, Protocol, Self
@@ -27,7 +27,7 @@ class Update:
     """The result of an event.
 
     The attributes of a prediction, such as ``label``, can be read from the update of a model with one prediction an
-    item; ``float(update)`` is the number of a regressor.
+    item; ``float(update)`` is the number of a regressor, and ``final, tentative = update`` takes it apart.
 
     Attributes:
         final: the piece of the prediction that will not change; None if there is none.
@@ -46,6 +46,9 @@ class Update:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.prediction, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.final, self.tentative))
 
     def __float__(self) -> float:
         return float(self.prediction)
