@@ -15,7 +15,7 @@ from rekur import Tagger
 from rekur._options import options_of
 from rekur.cli.show import score_rows
 from rekur.data import EncodedItems, Ragged
-from rekur.errors import InputError, NotStreamableError
+from rekur.errors import DataError, InputError, NotStreamableError
 from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.span_rival import SpanDictionary
@@ -195,6 +195,12 @@ def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monke
     bias.copy_(before)
     assert lowered.pop(outside) == pytest.approx(1.5)
     assert not any(lowered)
+
+
+def test_a_line_with_more_numbers_than_the_first_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 1 2\n. . 1 2\nb 1 2 3\n", encoding="utf-8")
+    with pytest.raises(DataError, match="expected a word and 2 finite numbers"):
+        Tagger(vectors=str(tmp_path / "v.txt")).fit(SENTENCES, TAGS)
 
 
 def test_the_rival_backs_off_to_endings_and_its_tags_may_follow_each_other() -> None:

@@ -202,7 +202,8 @@ def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> 
             vector = np.array([float(field) for field in fields[1:]], dtype=np.float32)
         except ValueError:
             raise DataError(_wrong_line(text, size), path, number) from None
-        if len(vector) != size or size == 0 or not np.isfinite(vector).all():
+        wider = _is_number(fields[0].split()[-1]) and len(fields[0].split()) > 1
+        if len(vector) != size or size == 0 or wider or not np.isfinite(vector).all():
             raise DataError(_wrong_line(text, size), path, number)
         yield fields[0].decode("utf-8", "surrogateescape"), vector
     if count is not None and limit is None and number - 1 != count:
@@ -210,6 +211,14 @@ def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> 
         raise DataError(
             f"word vectors: got {found}; expected {count}, as the first line says. Download it again.", path
         )
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _wrong_line(text: bytes, size: int) -> str:
