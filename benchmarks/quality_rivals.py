@@ -24,7 +24,7 @@ from rekur._ids import UNKNOWN
 from rekur.data import Corpus, EncodedItems, Texts, encode_texts
 from rekur.metrics import text_records, text_report
 from rekur.runtime.ngram import NGram
-from rekur.runtime.rivals import rival_records
+from rekur.runtime.rival import rival_records
 from rekur.tasks.language.language_recipe import BASELINE_ORDER
 
 

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported at their first use."""
+"""Public names of a package, and classes of a table, that are imported at their first use."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ def lazily(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str], An
         return value
 
     return find, lambda: sorted(modules)
+
+
+class LazyClasses(dict[str, Any]):
+    """Classes by name; one that stands as ``"module:Class"`` is imported at its first use.
+
+    Example:
+        >>> LazyClasses(fraction="fractions:Fraction")["fraction"](1, 2)
+        Fraction(1, 2)
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, str):
+            module, _, attribute = value.partition(":")
+            value = self[name] = getattr(importlib.import_module(module), attribute)
+        return value

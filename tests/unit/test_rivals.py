@@ -17,10 +17,11 @@ import rekur
 from rekur import Classifier, LanguageModel, Regressor
 from rekur.data import Corpus, EncodedItems, Ragged, texts_in_memory
 from rekur.errors import BundleError
-from rekur.runtime import rivals, saved_rivals
+from rekur.runtime import saved_rivals
 from rekur.runtime.item_vectors import grams_of, summary_of
 from rekur.runtime.ngram import NGram
-from rekur.runtime.rivals import FrequentTags, rival_metrics, rival_records
+from rekur.runtime.rival import Rival, rival_metrics, rival_records
+from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.saved_rivals import rival_files
 from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import LabelTarget, NumberTarget, TagsTarget
@@ -232,7 +233,7 @@ def test_a_rival_that_this_version_cannot_read_is_refused(text: str, tmp_path: P
         rekur.load(model.save(tmp_path / "m")).evaluate(X, y)
 
 
-class _Odd(rivals.Rival):
+class _Odd(Rival):
     kind = "odd"
 
     def __init__(self, text: str) -> None:

@@ -14,7 +14,7 @@ from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
-from rekur.runtime.rivals import rival_metrics
+from rekur.runtime.rival import rival_metrics
 
 if TYPE_CHECKING:
     from rekur.study.page import Worst

@@ -131,7 +131,7 @@ Rows = tuple[list[str], list[list[Any]]]
 
 def score_rows(metrics: dict[str, Any]) -> Rows:
     """Return the headline scores, with their intervals and those of the rival where there are any."""
-    from rekur.runtime.rivals import rival_metrics  # with NumPy, which --help need not wait for
+    from rekur.runtime.rival import rival_metrics  # with NumPy, which --help need not wait for
 
     names, rival = [name for name in METRICS if name in metrics], rival_metrics(metrics)
     columns = [[name.replace("_", " ") for name in names], [metrics[name] for name in names]]

@@ -19,7 +19,7 @@ from rekur.data.example import warn_of_a_file
 from rekur.data.streams import Pieces
 from rekur.errors import InputError, describe
 from rekur.metrics.language import Scored
-from rekur.runtime.rivals import RivalMixin, rival_records
+from rekur.runtime.rival import RivalMixin, rival_records
 from rekur.targets import NextTarget
 from rekur.targets.gallery import Gallery
 

@@ -26,7 +26,7 @@ from rekur.runtime.generation import GenerationMixin
 from rekur.runtime.layout import fingerprint_of
 from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target

@@ -21,7 +21,7 @@ from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
 from rekur.data.memory import refuse_texts
 from rekur.features.base import Features
-from rekur.runtime.rivals import RivalMixin, rival_records
+from rekur.runtime.rival import RivalMixin, rival_records
 from rekur.targets import Target
 from rekur.targets.gallery import Gallery
 

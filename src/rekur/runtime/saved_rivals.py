@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rekur._lazy import LazyClasses
 from rekur._tensors import pack, unpack
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
-from rekur.runtime.rivals import FrequentTags, LinearRival, NGramRival, Rival, WindowRival
-from rekur.runtime.span_rival import SpanDictionary
+from rekur.runtime.rival import Rival
 from rekur.targets import Target
 
 #: a rival is kept in a bundle up to this size of its files in bytes
 MOST_BYTES = 5_000_000
 
 #: every kind of rival that a bundle can hold
-RIVALS: dict[str, type[Rival]] = {
-    each.kind: each for each in (LinearRival, FrequentTags, SpanDictionary, WindowRival, NGramRival)
-}
+RIVALS: dict[str, type[Rival]] = LazyClasses(
+    {
+        "linear": "rekur.runtime.rivals:LinearRival",
+        "frequent tags": "rekur.runtime.rivals:FrequentTags",
+        "span dictionary": "rekur.runtime.span_rival:SpanDictionary",
+        "window": "rekur.runtime.rivals:WindowRival",
+        "n-gram": "rekur.runtime.rivals:NGramRival",
+    }
+)
 
 
 def rival_files(rival: Rival | None) -> dict[str, bytes]:

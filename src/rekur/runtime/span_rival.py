@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 from rekur._tensors import Array
 from rekur._tokenizer import words_of
 from rekur.data import EncodedItems
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.targets import Tag, TagsTarget, Target
 
 #: the words of a span -> its label, and the share of such spans that have it

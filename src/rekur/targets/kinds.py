@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from rekur._lazy import LazyClasses
 from rekur.targets.base import Target
-from rekur.targets.label import LabelTarget
-from rekur.targets.next import NextTarget
-from rekur.targets.number import NumberTarget
-from rekur.targets.tags import TagsTarget
 
 #: kind -> its class
-KINDS: dict[str, type[Target]] = {kind.kind: kind for kind in (LabelTarget, NumberTarget, NextTarget, TagsTarget)}
+KINDS: dict[str, type[Target]] = LazyClasses(
+    label="rekur.targets.label:LabelTarget",
+    number="rekur.targets.number:NumberTarget",
+    next="rekur.targets.next:NextTarget",
+    tags="rekur.targets.tags:TagsTarget",
+)
 #: task -> kind of its target, for bundles that do not state it
 KIND_OF_TASK = {"classify": "label", "regress": "number", "language": "next"}
 

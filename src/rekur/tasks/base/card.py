@@ -8,7 +8,7 @@ from typing import Any
 from rekur._numbers import shown, shown_interval
 from rekur.features import Features
 from rekur.metrics import METRICS
-from rekur.runtime.rivals import rival_metrics
+from rekur.runtime.rival import rival_metrics
 
 
 def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rekur.errors import InputError
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.tasks.base.early import announce
 from rekur.tasks.base.options import TRAIN_OPTIONS
 from rekur.tasks.base.prepared import Prepared

@@ -22,7 +22,7 @@ from rekur.features import Features
 from rekur.lower import program_files
 from rekur.models import count_parameters
 from rekur.runtime import write_bundle
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import rival_files
 from rekur.targets import Target
 from rekur.tasks.base.card import card

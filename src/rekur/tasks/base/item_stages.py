@@ -18,7 +18,7 @@ from rekur.data.overlap import shared_items
 from rekur.errors import InputError
 from rekur.features import Features
 from rekur.metrics import METRICS
-from rekur.runtime.rivals import Rival, rival_scores
+from rekur.runtime.rival import Rival, rival_scores
 from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning

@@ -17,7 +17,7 @@ from rekur.features import Features, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
 from rekur.runtime import PredictionMixin, Session
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base import recipe

@@ -14,7 +14,7 @@ from rekur.data.pieces import Lanes
 from rekur.features import Features
 from rekur.models import ItemNetwork
 from rekur.models.heads import Head
-from rekur.runtime.rivals import Rival
+from rekur.runtime.rival import Rival
 from rekur.targets import Target
 from rekur.tasks.base.options import SharedOptions
 

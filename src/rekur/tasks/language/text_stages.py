@@ -16,7 +16,8 @@ from rekur.features import TextFeatures
 from rekur.models import LanguageNetwork
 from rekur.runtime.generation import records_of_tokens
 from rekur.runtime.ngram import NGram
-from rekur.runtime.rivals import NGramRival, Rival, rival_records
+from rekur.runtime.rival import Rival, rival_records
+from rekur.runtime.rivals import NGramRival
 from rekur.targets import NextTarget
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.guess import Guess

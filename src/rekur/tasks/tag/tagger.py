@@ -25,7 +25,8 @@ from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
 from rekur.models import ItemNetwork, TaggerSpec, build_tagger
 from rekur.models.heads import Head
 from rekur.models.tagger import TagsHead
-from rekur.runtime.rivals import FrequentTags, Rival
+from rekur.runtime.rival import Rival
+from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import TagsTarget, Target
 from rekur.targets.labels import weights_of
