@@ -92,11 +92,12 @@ class Passage(list[str]):
     """The words of a part of a document.
 
     Args:
-        tokens: the same with their places in the document.
+        tokens: the same with their places in the document; the first begins no further sequence.
     """
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self.tokens = list(tokens)
+        self.tokens[:1] = [token._replace(begins=False) for token in self.tokens[:1]]
         super().__init__(token.text for token in self.tokens)
 
 

@@ -121,3 +121,11 @@ def test_columns_are_checked_before_a_row_is_read(columns: dict[str, Any], messa
     with pytest.raises(InputError) as caught:
         examples(from_memory(frame()), Columns(group="s", **columns), label_type="tags")
     assert message in str(caught.value)
+
+
+def test_an_id_names_a_sequence(tmp_path: Path) -> None:
+    text = "s,name,word,tag\na,first,x,O\nb,,y,O\na,later,z,P\n"
+    columns = Columns(text="word", label="tag", group="s", id="name")
+    assert [item[3] for item in read(written(tmp_path, text), columns)] == ["first", "b"]
+    with pytest.raises(InputError, match="id column: got 'nobody'"):
+        read(written(tmp_path, text), Columns(text="word", label="tag", group="s", id="nobody"))

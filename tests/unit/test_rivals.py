@@ -26,8 +26,9 @@ from rekur.runtime.saved_rivals import rival_files
 from rekur.runtime.span_rival import SpanDictionary
 from rekur.targets import LabelTarget, NumberTarget, TagsTarget
 from rekur.tasks import NeuralCache
+from rekur.tasks.base import linear_rival
 from rekur.tasks.base.card import card
-from rekur.tasks.base.linear_rival import fit_linear_rival
+from rekur.tasks.base.linear_rival import fit_linear_rival, fit_window_rival
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "embedding_size": 4}
 WORDS = ["good", "great", "fine", "bad", "dull", "poor", "film", "plot"]
@@ -252,3 +253,20 @@ def test_a_span_of_the_dictionary_that_a_sentence_cuts_off_is_none() -> None:
     rival = SpanDictionary.fit([(["New", "York", "met", "New"], labels[0])], TagsTarget.learn(labels))
     assert [tag.name for tag in rival.tags_of(["in", "New"])] == ["O", "B-PER"]
     assert [tag.name for tag in rival.tags_of(["New", "York"])] == ["B-LOC", "I-LOC"]
+
+
+def test_a_class_so_rare_that_a_draw_misses_it_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_rival, "MOST_ITEMS", 20)
+    X = series(60, 3)
+    truth = np.zeros(60, np.int64)
+    truth[31] = 1
+    rival = fit_linear_rival(encoded(X, truth), LabelTarget(["a", "b"], multi_label=False))
+    assert np.shape(rival.predictions(encoded(X))) == (60, 2)
+    steps = [np.full((50, 1), row, np.float32) for row in range(60)]
+    labels = [np.zeros(50, np.int64) for _ in range(60)]
+    labels[31][7] = 1
+    target = TagsTarget.learn(labels, plain=True)
+    classes = Ragged.from_iter([target.encode(label) for label in labels])
+    items = EncodedItems({"steps": Ragged.from_iter(steps)}, classes, np.arange(60), labels)
+    tags = fit_window_rival(items, target, earlier=1, later=1).predictions(items)
+    assert [len(each) for each in tags] == [50] * 60

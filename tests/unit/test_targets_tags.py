@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from rekur._schemes import SCHEMES
+from rekur._tokenizer import tokenize
 from rekur.errors import DataWarning, InputError
+from rekur.features import WordFeatures
 from rekur.metrics import share_interval
 from rekur.targets import Tag, TagsTarget
 
@@ -223,3 +225,21 @@ def test_tags_without_o() -> None:
     outputs = np.random.default_rng(0).normal(size=(9, target.size))
     tags = [tag.name for tag in target.decode(outputs)]
     assert sum(end - start for start, end, _ in SCHEMES["BIO2"].spans(tags)) == 9
+
+
+def test_scores_that_few_records_have_get_weighted_intervals() -> None:
+    target = TagsTarget.learn([["N", "V"]])
+    target.features = WordFeatures(min_count=1).fit([["a", "b"]])
+    sentences = [["a", "b"], ["c", "d"], ["b", "a"]]
+    records = np.concatenate([target.record(target.decode(np.eye(2)), ["N", "V"], words) for words in sentences])
+    report = target.weighted_report(records, np.array([1.0, 2.0, 1.0]))
+    assert report["seen_accuracy"] == report["unseen_accuracy"] == 1.0
+    assert report["unseen_accuracy_interval"][0] < 1.0
+
+
+def test_spans_end_where_a_sequence_of_a_text_does() -> None:
+    target = TagsTarget.learn([["I-A", "B-A", "O"]])  # BIO1: only a span behind another of its kind begins with B
+    context = tokenize("Ada.\n\nOslo", "blank")
+    assert [token.begins for token in context] == [False, False, True]
+    tags = [Tag(name, 1.0) for name in ("O", "I-A", "I-A")]
+    assert [(span["start"], span["text"]) for span in target.spans(tags, context)] == [(3, "."), (6, "Oslo")]

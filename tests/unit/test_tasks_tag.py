@@ -114,6 +114,7 @@ def test_validation_whose_tags_training_lacks(tmp_path: Path) -> None:
     ("option", "value", "text"),
     [
         ("feature_options", {"prefix": 1}, "feature option: got 'prefix'; expected one of 'fold_case', "),
+        ("feature_options", {"missing": "zero"}, "option of words features: got 'missing'; expected one of "),
         ("feature_options", {"prefixes": 9}, "prefixes: got 9; expected a whole number in [0, 8]."),
         ("token_dropout", 1.0, "token_dropout: got 1.0; expected a number in [0, 1)."),
         ("part_size", 0, "part_size: got 0; expected a whole number of 1 or more."),
@@ -275,6 +276,13 @@ def test_options_of_parts_need_parts(name: str) -> None:
     with pytest.raises(InputError, match=r"^space part_size: got '8,16'; expected no range without parts of words"):
         make_space("tag", "words", {"part_size": "8,16"}, {"feature_options": words})
     assert "part_size" in make_space("tag", "words", {}, {"feature_options": {"prefixes": 0}})
+
+
+def test_a_batch_has_one_size() -> None:
+    with pytest.raises(InputError, match=r"^batch_steps: got 9; expected none without a batch size left open\.$"):
+        Tagger(batch_size=2, batch_steps=9).fit(SENTENCES, TAGS)
+    assert "batch_steps" in make_space("tag", "words", {}, {})
+    assert "batch_steps" not in make_space("tag", "words", {}, {"batch_size": 2})
 
 
 def test_the_help_of_affixes_says_the_longest() -> None:

@@ -210,7 +210,7 @@ def texts_for(task: Any, files: Sequence[str], options: dict[str, Any]) -> Any:
     Args:
         task: the trained model; its ``columns_`` say how its training files were read.
         files: files, folders and patterns.
-        given: options of reading; a column of training is used for tables only.
+        options: of reading, as they were given; a column of training is used for tables only.
     """
     from rekur.data.inputs import Input, is_stream, open_input, refuse_twice
     from rekur.data.texts import holds_table, open_texts

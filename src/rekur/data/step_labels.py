@@ -27,7 +27,7 @@ class LabelledSteps(NamedTuple):
         steps: a list of words, (T,), or rows of numbers, float64 (T, D), NaN where one is missing.
         labels: the label of each step, (T,); None where none are read.
         lines: where the steps stand in the source, from 1, (T,).
-        name: of the sequence; None if the table holds one.
+        name: of the sequence: that in the column ``id``, else its group; None without both.
     """
 
     steps: list[str] | NDArray[np.float64]
@@ -66,7 +66,7 @@ def labelled_steps(
         raise InputError(f"item columns: got symbols; expected a column of words, or columns of numbers. {fix}")
     items = expand(source, columns.kind, columns.items())
     labels = expand(source, "label", columns.labels())
-    for role in ("group", "time"):
+    for role in ("group", "time", "id"):
         if (name := getattr(columns, role)) is not None:
             check_column(source, role, name)
     if len(labels) > 1:
@@ -87,8 +87,11 @@ def _read(
     words, channels, label = roles
     group, time = columns.group, columns.time
     names: dict[str, int] = {}  # label -> number; a step keeps the number alone
+    ids: dict[str, str] = {}  # group -> id
 
-    def payload(row: Row, _: str) -> bytes:
+    def payload(row: Row, sequence: str) -> bytes:
+        if columns.id is not None and sequence not in ids:
+            ids[sequence] = code_of(row.get(columns.id), "id")
         number = -1 if label is None else names.setdefault(_label(row.get(label), label), len(names))
         head = np.array([row.line, number], np.int64).tobytes()
         if words is None:
@@ -106,7 +109,7 @@ def _read(
             steps = [body.decode("utf-8", errors="surrogatepass") for body in bodies]
         listed = list(names)
         labels = None if label is None else [listed[number] for number in numbers]
-        yield LabelledSteps(steps, labels, lines, sequence.name or None)
+        yield LabelledSteps(steps, labels, lines, ids.get(sequence.name) or sequence.name or None)
 
 
 def _label(cell: Any, column: str) -> str:

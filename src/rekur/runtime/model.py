@@ -137,8 +137,8 @@ class Model(PredictionMixin, GenerationMixin):
     def outputs_of_steps(self, steps: Any) -> Any:
         if self.target_.kind == NextTarget.kind:
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
-        is_long = any(steps[row].dtype.kind == "f" and len(steps[row]) > LONG for row in range(len(steps)))
-        if self.target_.per_step and is_long:
+        each = (steps[row] for row in range(len(steps)))
+        if self.target_.per_step and any(rows.dtype.kind == "f" and len(rows) > LONG for rows in each):
             return [self._outputs_of_one(np.asarray(steps[row])) for row in range(len(steps))]
         parts = [
             self.engine.run([steps[row] for row in range(start, min(start + _ITEMS, len(steps)))])

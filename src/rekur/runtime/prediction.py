@@ -216,7 +216,7 @@ class PredictionMixin(RivalMixin, ABC):
         parts = self.parts_of(corpus)
         labels = data.read_labels(parts)
         if parts is not corpus:
-            for note in parts.notes()[1:]:
+            for note in parts.notes()[len(corpus.notes()) + 1 :]:
                 warn(f"{corpus.name}: {note}")
         corpus = parts
         self.target_.check_labels(labels.values, corpus.name, labels.place_of)

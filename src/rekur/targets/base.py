@@ -315,7 +315,8 @@ class Target(ABC):
 
     def _weighted_interval(self, name: str, records: Records, weights: NDArray[np.float64]) -> tuple[float, float]:
         interval = score_interval if METRICS[name].unit == "points" else bootstrap_interval
-        return interval(lambda rows: self.score(records[rows], weights[rows])[name], len(records))
+        # a score that none of the drawn records tells something of is absent, and a share of nothing is 0
+        return interval(lambda rows: self.score(records[rows], weights[rows]).get(name, 0.0), len(records))
 
     def gallery(self) -> Gallery | None:
         """Return a new collection of what a page shows of scored items; None if scores are all."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur._tokenizer import words_of
 from rekur.metrics.language import text_records
 from rekur.targets.gallery import Gallery, Points, Table, Token, WorstItem
 
@@ -107,7 +108,7 @@ class TagGallery(Gallery):
 
     def add(self, prediction: Any, label: Any, context: Any = None) -> None:
         """Take the tags of a sentence, the true ones, and its words."""
-        words = self.words(context)
+        words = words_of(context) if isinstance(context, list) else []
         badness, wrong = 0.0, []
         for step, (tag, true) in enumerate(zip(prediction, label, strict=True)):
             self._truth[true] += 1
@@ -127,13 +128,6 @@ class TagGallery(Gallery):
             facts = [("wrong tags", len(wrong)), ("tokens", len(label))]
             self._rank(badness, WorstItem(self.count, facts, tokens))
         self.count += 1
-
-    @staticmethod
-    def words(context: Any) -> list[str]:
-        """Return the words of a context; none where steps are no words."""
-        if not isinstance(context, list):
-            return []
-        return [entry if isinstance(entry, str) else str(entry[0]) for entry in context]
 
     def _cut(self, words: list[str], label: Any, prediction: Any, wrong: list[int]) -> list[Token | None]:
         """Return the tokens of a sentence; of a long one those around wrong tags, with None for a gap."""

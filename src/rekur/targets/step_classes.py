@@ -118,8 +118,14 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
     names = sorted({int(value) for value in seen}) if kinds == ["float"] else sorted(seen)
     if are_numbers and kinds == ["str"]:
         names.sort(key=float)
-    shown = ", ".join(map(str, names[:_FEW])) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
-    return names, f"classes: {'labels are whole numbers and are taken as classes: ' if are_numbers else ''}{shown}"
+    told = "labels are whole numbers and are taken as classes: " if are_numbers else ""
+    return names, f"classes: {told}{shown_names(names)}"
+
+
+def shown_names(names: Sequence[Any]) -> str:
+    """Return the first names as messages have them, and how many there are more."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(map(str, names[:_FEW])) + more
 
 
 def distinct_labels(label: Any, item: str) -> list[Any]:

@@ -68,7 +68,7 @@ class TagScores(Target):
         """Return a tagged item as lines of CoNLL, or as a text with its spans."""
         presented = self.present(prediction, context)
         if output_format == "conll":
-            return conll(presented, [step for step in begins_of(context) if step])
+            return conll(presented, begins_of(context))
         if not has_places(context):
             return text_with_spans(presented)
         first, *others = context

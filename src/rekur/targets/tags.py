@@ -6,7 +6,7 @@ Axes: N items, T steps, K outputs of a step, S numbers of a record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -23,14 +23,12 @@ from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions,
 from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.targets.base import Outputs, PlaceOf
-from rekur.targets.step_classes import StepTags, distinct_labels, learn_classes, numbers_of_classes
+from rekur.targets.step_classes import StepTags, distinct_labels, learn_classes, numbers_of_classes, shown_names
 from rekur.targets.tag_scores import TagScores
 from rekur.targets.tag_stream import Tag, TagStream, finite
 
 #: the encoded label of a step whose tag training lacks; no loss is made of it
 UNSEEN = -1
-#: tags that messages name
-_FEW = 32
 #: schemes whose tags do not say where a span ends
 _WITHOUT_ENDS = ("BIO1", "BIO2", "IO")
 
@@ -120,7 +118,7 @@ class TagsTarget(TagScores):
             )
         if types != {"str"}:
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
-            target.scheme_note = f"none: tags are whole numbers and are taken as classes: {_shown(names)}"
+            target.scheme_note = f"none: tags are whole numbers and are taken as classes: {shown_names(names)}"
             return target
         try:
             choice = detect_scheme(rows)
@@ -210,8 +208,7 @@ class TagsTarget(TagScores):
             parts = (finite(outputs[start : start + LONG]) for start in range(0, max(1, len(outputs)), LONG))
             return self.join([self.tags_of_path(rows.argmax(axis=1), rows) for rows in parts])
         rows = finite(outputs)
-        bounds = pairwise([0, *begins_of(context), len(rows)])
-        return [tag for start, end in bounds for tag in self._decode(rows[start:end])]
+        return [tag for start, end in _sequences(context, len(rows)) for tag in self._decode(rows[start:end])]
 
     def _decode(self, rows: NDArray[np.float64]) -> Sequence[Tag]:
         if self.exact:
@@ -268,7 +265,13 @@ class TagsTarget(TagScores):
         """Return the spans that tags mark, each with start, end, label, text where it is known, and probability."""
         entries = context if isinstance(context, list) else []
         spans = []
-        for first, last, label in self.scheme.spans([tag.name for tag in prediction]):
+        names = [tag.name for tag in prediction]
+        marked = (
+            (begin + first, begin + last, label)
+            for begin, end in _sequences(context, len(names))
+            for first, last, label in self.scheme.spans(names[begin:end])
+        )
+        for first, last, label in marked:
             start, end, text = first, last, {}
             if has_places(context):
                 words = "".join(f"{gap}{word}" for word, _, gap, _ in entries[first:last])[len(entries[first][2]) :]
@@ -339,6 +342,6 @@ class TagsTarget(TagScores):
         return min(k for k, parsed in enumerate(self._parsed) if parsed[0] in letters and parsed[1] == label)
 
 
-def _shown(names: Sequence[Any]) -> str:
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(map(str, names[:_FEW])) + more
+def _sequences(context: Any, count: int) -> Iterator[tuple[int, int]]:
+    """Return the first step of each sequence of a text of ``count`` steps, and the step behind its last."""
+    return pairwise([0, *begins_of(context), count])

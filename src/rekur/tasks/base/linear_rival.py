@@ -35,6 +35,9 @@ def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         target: the meaning of the network's outputs.
     """
     drawn = np.arange(0, len(train_set), max(1, -(-len(train_set) // MOST_ITEMS)))
+    every = np.asarray(train_set.targets_of(train_set.rows))
+    if every.dtype.kind in "iu" and every.ndim == 1 and (every[drawn] == every[drawn[0]]).all():
+        drawn = np.union1d(drawn, _first_of_each(every))
     rows, weights_of_rows = train_set.rows[drawn], train_set.record_weights(drawn)
     truth, steps = np.asarray(train_set.targets_of(rows)), train_set.first
     items = (steps[int(row)] for row in rows)
@@ -66,13 +69,17 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
     """
     share, random = MOST_ITEMS / max(1, int(train_set.lengths.sum())), np.random.default_rng(0)
     windows, classes, weights_of_steps = [], [], []
+    met: set[int] = set()
     weights_of_rows = train_set.record_weights(np.arange(len(train_set)))
     for number, row in enumerate(train_set.rows.tolist()):
         steps = np.asarray(train_set.first[row])
         truth: NDArray[Any] = cast(Ragged, train_set.targets)[row]
         places = np.flatnonzero(truth >= 0)
         if share < 1:  # steps at equal distances may all have one label
-            places = np.sort(random.choice(places, int(np.ceil(share * len(places))), replace=False, shuffle=False))
+            firsts = [place for place in _first_of_each(truth) if truth[place] not in met and truth[place] >= 0]
+            met.update(truth[firsts].tolist())
+            count = int(np.ceil(share * len(places)))
+            places = np.union1d(random.choice(places, count, replace=False, shuffle=False), firsts).astype(np.int64)
         around = places[:, None] + np.arange(-earlier, later + 1)
         inside = (around >= 0) & (around < len(steps))
         rows = np.where(inside[..., None], steps[np.clip(around, 0, len(steps) - 1)], 0)
@@ -107,6 +114,11 @@ def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any
             single = LogisticRegression(C=10.0, max_iter=2000).fit(table, flags, sample_weight)
             weights[row], bias[row] = single.coef_[0], single.intercept_[0]
     return weights, bias, None
+
+
+def _first_of_each(classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place of the first entry of each class: a model of a draw without a rare one could not be fitted."""
+    return np.asarray(np.unique(classes, return_index=True)[1], np.int64)
 
 
 def _padded(vocabulary: dict[tuple[int, ...], int]) -> NDArray[np.int32]:

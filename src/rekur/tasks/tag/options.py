@@ -218,11 +218,12 @@ class TagOptions(SharedOptions):
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the options of the parts of words, where no part is read."""
+        """Return the options of the parts of words, where no part is read, and one of two sizes of a batch."""
+        idle = {} if values.get("batch_size") is None else {"batch_steps": "a batch size left open"}
         features = _features_of(values)
         if features.prefixes or features.suffixes or features.shape:
-            return {}
-        return dict.fromkeys(("part_size", "buckets"), "parts of words: beginnings, ends or the shape")
+            return idle
+        return idle | dict.fromkeys(("part_size", "buckets"), "parts of words: beginnings, ends or the shape")
 
 
 def _features_of(values: Mapping[str, Any]) -> WordFeatures:

@@ -107,7 +107,8 @@ class Tagger(TagOptions, ItemEstimator):
         first = next(iter(corpus), None)
         cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
         self._vectors = None if self.vectors is None else open_vectors(self.vectors)
-        return WordFeatures(**options, cut=cut, vector_words=() if self._vectors is None else self._vectors.words)
+        words = () if self._vectors is None else self._vectors.words
+        return make_features("words", **options, cut=cut, vector_words=words)
 
     def target_options(self) -> dict[str, Any]:
         """Return whether tags are decoded exactly, which needs whole items, and whether they are plain classes."""
