@@ -13,11 +13,16 @@ import pytest
 import torch
 
 import rekur
-from rekur.data import pieces
-from rekur.data.pieces import Lanes
+from rekur.data import EncodedItems, LengthBuckets, Ragged, pieces
+from rekur.data.pieces import Lanes, Part
 from rekur.models import TaggerSpec, build_tagger
 from rekur.models.batch import Batch
+from rekur.models.tagger import TagsHead
+from rekur.targets import TagsTarget
 from rekur.tasks import load
+from rekur.tasks.base.plan import Measure
+from rekur.tasks.base.stream_plan import StreamPlan
+from rekur.tasks.base.task import Monitor
 
 OPTIONS: dict[str, Any] = {"hidden_size": 8, "projection_size": 0, "num_layers": 1, "dropout": 0.0, "steps": 20}
 
@@ -100,6 +105,26 @@ def test_lanes_hold_every_step_once() -> None:
                     assert (earlier.item, earlier.start + earlier.length) == (part.item, part.start)
         assert all((each == 1).all() for each in seen)
     assert [part for part, _ in next(lanes.epoch(1, 3))] == [part for part, _ in list(lanes.epoch(1))[3]]
+
+
+@pytest.mark.parametrize("options", [{}, {"look_ahead": 2, "kernel_size": 3}])
+def test_a_process_whose_lanes_have_ended_gives_every_weight_a_gradient(options: dict[str, Any]) -> None:
+    rows, labels = recording(60)
+    target = TagsTarget.learn([labels], plain=True)
+    steps, classes = Ragged.from_iter([rows]), Ragged.from_iter([target.encode(labels)])
+    items = EncodedItems({"steps": steps}, classes, np.arange(1), [labels])
+    network = build_tagger(TaggerSpec(input_size=2, cell="gru", hidden_size=4, output_size=3, **options), seed=0)
+    network.criterion = TagsHead(3)
+    lanes = Lanes(steps.lengths, count=2, chunk=10, seed=0)
+    how: dict[str, Any] = {"monitor": Monitor("valid_loss", False, 0.0), "batches": LengthBuckets(steps.lengths, 1)}
+    late, layout = network.spec.look_ahead, network.state_layout()
+    plan = StreamPlan(Measure(network.criterion, target), items, items, lanes=lanes, late=late, layout=layout, **how)
+    ended = [(Part(0, 0, 0), True)] * 2
+    lanes.epoch = lambda epoch, start=0: iter([ended])  # type: ignore[method-assign]
+    loss = plan.loss(network, next(plan.batches(1)))
+    loss.backward()
+    assert loss.item() == 0
+    assert all(weight.grad is not None for weight in network.parameters())
 
 
 _MEASURED = """

@@ -52,7 +52,11 @@ class StreamPlan(FitPlan):
         """Return the batch of parts of items; a target stands at the step at which its output comes."""
         items, starts, lengths = np.array([(self._train.rows[part.item], *part[1:]) for part in parts], np.int64).T
         every = np.arange(len(parts))
-        padded = {name: collate(rows.parts(items, starts, lengths), every) for name, rows in self._train.inputs.items()}
+        padded = {
+            name: collate(rows.parts(items, starts, lengths), every)[0] for name, rows in self._train.inputs.items()
+        }
+        if not lengths.any():  # all lanes of this process have ended, and those of another have not: a step of padding
+            padded = {name: np.zeros((len(parts), 1, *x.shape[2:]), x.dtype) for name, x in padded.items()}
         targets, leads = self._train.targets, np.where(begins, 0, np.minimum(starts, self._late))
         if not isinstance(targets, Ragged):
             raise TypeError("a plan of streams needs a target at each step")
@@ -67,7 +71,7 @@ class StreamPlan(FitPlan):
             None if self._train.weights is None else torch.from_numpy(self._train.weights[items].astype(np.float32))
         )
         return Batch(
-            {name: torch.from_numpy(rows) for name, (rows, _) in padded.items()},
+            {name: torch.from_numpy(x) for name, x in padded.items()},
             torch.from_numpy(lengths),
             torch.from_numpy(late),
             weights,
