@@ -107,24 +107,46 @@ def test_lanes_hold_every_step_once() -> None:
     assert [part for part, _ in next(lanes.epoch(1, 3))] == [part for part, _ in list(lanes.epoch(1))[3]]
 
 
-@pytest.mark.parametrize("options", [{}, {"look_ahead": 2, "kernel_size": 3}])
-def test_a_process_whose_lanes_have_ended_gives_every_weight_a_gradient(options: dict[str, Any]) -> None:
+def stream_plan(network: Any, lane_count: int) -> tuple[StreamPlan, Lanes]:
+    """Return a plan for lanes of a short recording, and the lanes."""
     rows, labels = recording(60)
     target = TagsTarget.learn([labels], plain=True)
     steps, classes = Ragged.from_iter([rows]), Ragged.from_iter([target.encode(labels)])
     items = EncodedItems({"steps": steps}, classes, np.arange(1), [labels])
-    network = build_tagger(TaggerSpec(input_size=2, cell="gru", hidden_size=4, output_size=3, **options), seed=0)
-    network.criterion = TagsHead(3)
-    lanes = Lanes(steps.lengths, count=2, chunk=10, seed=0)
+    network.criterion = TagsHead(target.size)
+    lanes = Lanes(steps.lengths, count=lane_count, chunk=10, seed=0)
     how: dict[str, Any] = {"monitor": Monitor("valid_loss", False, 0.0), "batches": LengthBuckets(steps.lengths, 1)}
     late, layout = network.spec.look_ahead, network.state_layout()
-    plan = StreamPlan(Measure(network.criterion, target), items, items, lanes=lanes, late=late, layout=layout, **how)
+    measure = Measure(network.criterion, target)
+    return StreamPlan(measure, items, items, lanes=lanes, late=late, layout=layout, **how), lanes
+
+
+@pytest.mark.parametrize("options", [{}, {"look_ahead": 2, "kernel_size": 3}])
+def test_a_process_whose_lanes_have_ended_gives_every_weight_a_gradient(options: dict[str, Any]) -> None:
+    spec = TaggerSpec(input_size=2, cell="gru", hidden_size=4, output_size=2, **options)
+    network = build_tagger(spec, seed=0)
+    plan, lanes = stream_plan(network, 2)
     ended = [(Part(0, 0, 0), True)] * 2
     lanes.epoch = lambda epoch, start=0: iter([ended])  # type: ignore[method-assign]
     loss = plan.loss(network, next(plan.batches(1)))
     loss.backward()
     assert loss.item() == 0
     assert all(weight.grad is not None for weight in network.parameters())
+
+
+def test_the_state_of_other_lanes_is_not_carried_on() -> None:
+    network = build_tagger(TaggerSpec(input_size=2, cell="lstm", hidden_size=4, output_size=2), seed=0)
+    torch.nn.init.normal_(network.head.weight)
+    plan, other = stream_plan(network, 2)[0], stream_plan(network, 3)[0]
+    first, second, *_ = plan.batches(1)
+    plan.loss(network, first)
+    state = {name: rows.clone() for name, rows in plan.get_state().items()}
+    carried = plan.loss(network, second)
+    plan.set_state(state)
+    assert torch.equal(plan.loss(network, second), carried)
+    other.set_state(state)
+    assert other.get_state() == {}
+    other.loss(network, next(other.batches(1, 1)))
 
 
 _MEASURED = """

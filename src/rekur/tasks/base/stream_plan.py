@@ -95,7 +95,11 @@ class StreamPlan(FitPlan):
         return {f"{number:03d}": leaf for number, leaf in enumerate(leaves)}
 
     def set_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what :meth:`get_state` returned; nothing is the state before the first chunk."""
-        self._state = None
-        if state:
+        """Put back what :meth:`get_state` returned.
+
+        Nothing is the state before the first chunk, and so is a state of another number of lanes, as other processes
+        have it.
+        """
+        self._state, count = None, self._lanes.count // self._place.size
+        if state and all(len(rows) == count for rows in state.values()):
             self._state = _pytree.tree_unflatten([state[name] for name in sorted(state)], self._layout)
