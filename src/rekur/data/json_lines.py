@@ -20,8 +20,8 @@ from rekur.errors import describe
 _ROWS_LOOKED_AT = 100
 _BLOCK = 1 << 16
 _LONGEST_TOKEN = 100  # an error this near to the end of what was read may only mean that more must be read
-#: keys of the objects that stand for spans of a text
-_SPAN_KEYS = frozenset(["start", "start_offset", "value"])
+#: keys of the start and of the end of a span of a text
+_BOUNDS = (("start", "end"), ("start_offset", "end_offset"))
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
@@ -183,5 +183,10 @@ def _wrapped_rows(row: dict[str, Any]) -> str:
     lists = [key for key, value in row.items() if isinstance(value, list)]
     if len(lists) != 1 or not row[lists[0]]:
         return ""
-    is_rows = all(isinstance(value, dict) and not _SPAN_KEYS & value.keys() for value in row[lists[0]])
+    is_rows = all(isinstance(value, dict) and not _is_span(value) for value in row[lists[0]])
     return lists[0] if is_rows else ""
+
+
+def _is_span(value: dict[str, Any]) -> bool:
+    """Return whether an object stands for a span of a text, by its keys: a start and an end, or an object with them."""
+    return isinstance(value.get("value"), dict) or any({start, end} <= value.keys() for start, end in _BOUNDS)
