@@ -76,7 +76,7 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
         truth: NDArray[Any] = cast(Ragged, train_set.targets)[row]
         places = np.flatnonzero(truth >= 0)
         if share < 1:  # steps at equal distances may all have one label
-            firsts = [place for place in _first_of_each(truth) if truth[place] not in met and truth[place] >= 0]
+            firsts = [step for step in _first_of_each(truth) if truth[step] not in met and truth[step] >= 0]
             met.update(truth[firsts].tolist())
             count = int(np.ceil(share * len(places)))
             places = np.union1d(random.choice(places, count, replace=False, shuffle=False), firsts).astype(np.int64)
