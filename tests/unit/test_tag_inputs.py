@@ -95,7 +95,7 @@ TWO, SPAN = {"t": ["a", "b"], "y": ["O", "N"]}, {"t": ["a", "b"], "y": ["B-X", "
         ([TWO, {"t": ["a"], "y": [1]}], "line 2: got tags of the types int and str; expected tags of one type:"),
         (
             [TWO, {"t": ["a"], "y": ["B-\ud83d"]}],
-            "line 2: tag: got 'B-\\ud83d'; expected text in whole characters. Write",
+            "line 2: label: got 'B-\\ud83d'; expected text in whole characters. Write",
         ),
         (
             [SPAN, {"t": ["a", "b"], "y": ["O", "Q-X"]}],

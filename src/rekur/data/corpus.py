@@ -279,8 +279,7 @@ def _check_characters(label: Any, place: str) -> None:
         if isinstance(name, str) and (shown := printable(name)) != name:
             is_alone = isinstance(label, str)
             fix = "A folder of that name can be renamed." if is_alone else "Write it in whole characters of utf-8."
-            thing = "label" if is_alone else "tag"
-            raise InputError(f"{place}: {describe(thing, shown, 'text in whole characters', fix)}")
+            raise InputError(f"{place}: {describe('label', shown, 'text in whole characters', fix)}")
 
 
 def choose_rows(

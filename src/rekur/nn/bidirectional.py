@@ -37,6 +37,7 @@ class Bidirectional(nn.Module):
         Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
 
     Example:
+        >>> import torch
         >>> from rekur.cells.elman import Elman
         >>> both = Bidirectional(Layer(Elman(3, 5)), Layer(Elman(3, 5), reverse=True))
         >>> y, (forward, backward) = both(torch.randn(2, 4, 3))

@@ -98,7 +98,7 @@ def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
     sample_weight = plain(sample_weight)
     if isinstance(sample_weight, numbers.Real):
         each, names = [sample_weight], ["sample_weight"]
-    elif isinstance(sample_weight, str | bytes | Mapping) or not hasattr(sample_weight, "__iter__"):
+    elif isinstance(sample_weight, str | bytes | Mapping) or not _is_listed(sample_weight):
         expected = "a number, or a list of numbers, one for each item"
         raise InputError(describe("sample_weight", type(sample_weight).__name__, expected))
     else:
@@ -115,6 +115,11 @@ def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
     if largest == weights.min():
         return None
     return weights / largest if largest > _LARGEST_WEIGHT else weights  # only ratios count; sums are to be finite
+
+
+def _is_listed(values: Any) -> bool:
+    """Return whether values can be read one by one, or as an array."""
+    return hasattr(values, "__iter__") or hasattr(values, "__array__")
 
 
 def plain(label: Any) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
+from rekur.data.memory import as_list
 from rekur.features import Features, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
@@ -72,6 +73,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         self.check_options()
         kind = None if self.kind == "auto" else self.kind
         per_step = KINDS[self.target].per_step
+        X = as_list(X, "X")
         corpus = Corpus.labelled(X, y, kind=kind, per_step=per_step)
         if (weights := weights_of(sample_weight, len(X))) is not None:
             corpus = corpus.weighted(weights)
