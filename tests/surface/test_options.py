@@ -47,12 +47,12 @@ SEARCH_OUTPUT = "--out --quiet --json"
 #: the options of each task by group, in the order of ``--help``
 TASK_OPTIONS = {
     "classify": {
-        "data": f"{INPUT} --valid --valid-fraction {FEATURES_OF} --multi-label",
+        "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF} --multi-label",
         "model": f"{MODEL} {ITEM_MODEL} --bayes-start",
         "training": f"{TRAINING} --class-weight --label-smoothing",
     },
     "regress": {
-        "data": f"{INPUT} --valid --valid-fraction {FEATURES_OF}",
+        "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF}",
         "model": f"{MODEL} {ITEM_MODEL}",
         "training": TRAINING,
     },

@@ -41,7 +41,7 @@ def test_the_embedding_starts_at_the_ratios_and_keeps_its_other_columns() -> Non
     weight = torch.randn(5, 8)
     before = weight.clone()
     train_set = encoded([0, 1, 2, 3], [0, 0, 1, 1])
-    bayes_start(weight, train_set, classes=2, scale=0.5)
+    bayes_start(weight, train_set, tokens=len(weight), classes=2, scale=0.5)
     assert np.allclose(weight[:, 0].numpy(), 0.5 * log_count_ratios(train_set, 5, 2)[:, 1], atol=1e-6)
     assert torch.equal(weight[:, 1:], before[:, 1:])
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur import _check
 from rekur._ids import RESERVED, UNKNOWN
@@ -52,11 +53,14 @@ class TextFeatures(TokenFeatures):
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None:
             2 for byte pairs, else 1.
         max_length: the most steps of an item, from its start; None for no bound.
+        vector_words: for words: those that have a trained vector. They follow the words of training in the
+            vocabulary, folded as texts are, whatever its bounds are.
 
     Attributes:
         tokens_: what was decided, one of ``"word"``, ``"char"``, ``"byte"``, ``"bpe"``.
         words_: ``"marks"`` or ``"spaces"``.
         vocabulary_: the known tokens.
+        trained_size: number of token numbers of training, the first ones, padding and unknown included.
         known_share_: the share in [0, 1] of training tokens that are known.
 
     Example:
@@ -81,6 +85,7 @@ class TextFeatures(TokenFeatures):
         max_vocabulary: int | None = None,
         min_count: int | None = None,
         max_length: int | None = None,
+        vector_words: Sequence[str] = (),
     ) -> None:
         self.tokens = _check.choice("tokens", tokens, TOKENS)
         self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
@@ -92,8 +97,12 @@ class TextFeatures(TokenFeatures):
         self.max_vocabulary = None if max_vocabulary is None else _check.whole("max_vocabulary", max_vocabulary, low)
         self.min_count = None if min_count is None else _check.whole("min_count", min_count, 1)
         self.max_length = None if max_length is None else _check.whole("max_length", max_length, 1)
+        self.vector_words = tuple(vector_words)
+        self._vector_tokens: list[str] = []
         self.known_share_ = 1.0
         self._codec: codecs.Codec | None = None
+        if self.tokens not in ("auto", "word"):
+            self._refuse_vectors()
         if self.tokens not in ("auto", "word"):
             self._refuse("Only words are cut at marks or spaces.", words=words, lines=lines)
         if self.tokens == "byte":
@@ -106,6 +115,12 @@ class TextFeatures(TokenFeatures):
             if value is not None:
                 raise InputError(describe(name, value, f"None where tokens='{self.tokens}'", fix))
 
+    def _refuse_vectors(self) -> None:
+        if self.vector_words:
+            expected = "none where tokens are no words"
+            fix = "Say tokens='word' (--tokens word)."
+            raise OptionError(describe("vectors", Phrase(f"those of {len(self.vector_words):,} words"), expected, fix))
+
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
         return f"TextFeatures({', '.join(entry for entry in given if not entry.endswith('=None'))})"
@@ -114,6 +129,24 @@ class TextFeatures(TokenFeatures):
     def size(self) -> int:
         """Vocabulary size V, padding and unknown included."""
         return self._fitted().vocabulary.size
+
+    @property
+    def trained_size(self) -> int:
+        """Number of token numbers of training, the first ones, padding and unknown included."""
+        return self.size - len(self._vector_tokens)
+
+    def vector_rows(self) -> NDArray[np.int64]:
+        """Return the row among ``vector_words`` of each token, (V,); -1 for one that has no vector.
+
+        Example:
+            >>> features = TextFeatures("word", vector_words=["good", "bad"]).fit(["Good film"])
+            >>> features.vocabulary_, features.vector_rows().tolist(), features.trained_size
+            (('film', 'good', 'bad'), [-1, -1, -1, 0, 1], 4)
+        """
+        folded = self.folding_.words(list(self.vector_words))
+        rows = {word: row for row, word in reversed([*enumerate(folded)])}
+        rows_of_tokens = [rows.get(token, rows.get(token.lower(), -1)) for token in self.vocabulary_]
+        return np.array([-1] * RESERVED + rows_of_tokens, np.int64)
 
     @property
     def folding_(self) -> codecs.Folding:
@@ -161,12 +194,14 @@ class TextFeatures(TokenFeatures):
         if self.words == "auto" and tokens == "word":
             self.words_ = "spaces" if 2 * alone > points else "marks"
             reason += f"; cut at {self.words_}, as {alone} of {points} commas and full stops stand alone"
+        if tokens != "word":
+            self._refuse_vectors()
         self._learn(tokens, reason, counts[tokens, self.words_ if tokens == "word" else ways[0]])
         return self
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person what is done to a text."""
-        vocabulary = self._fitted().vocabulary
+        self._fitted()
         what = _PLURAL[self.tokens_]
         folding = self._folding(self.tokens_)
         rows = [("tokens", f"{what}, {self.reason_}")]
@@ -182,7 +217,10 @@ class TextFeatures(TokenFeatures):
         else:
             least = self._min_count(self.tokens_)
             seen = f"seen {'once' if least == 1 else f'{least} times'} or more in training"
-            rows.append(("vocabulary", f"{len(vocabulary.tokens):,} {what}, {seen}"))
+            rows.append(("vocabulary", f"{self.trained_size - RESERVED:,} {what}, {seen}"))
+            if self.vector_words:
+                beyond = f"of {len(self.vector_words):,} words, {len(self._vector_tokens):,} beyond this vocabulary"
+                rows.append(("trained vectors", beyond))
             rows.append(("known", f"{100 * self.known_share_:.1f} % of the tokens in training"))
         return rows + self._length_row()
 
@@ -239,7 +277,9 @@ class TextFeatures(TokenFeatures):
         if isinstance(codec, codecs.PairCodec):
             learnt["merges"] = list(codec.pairs.merges)
         elif self.tokens_ != "byte":
-            learnt["vocabulary"] = list(codec.vocabulary.tokens)
+            learnt["vocabulary"] = list(codec.vocabulary.tokens[: self.trained_size - RESERVED])
+        if self.vector_words:
+            learnt["vector_words"] = list(self.vector_words)
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
@@ -254,7 +294,7 @@ class TextFeatures(TokenFeatures):
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
         if set(options) - {"words", "lines"} != set(_OPTIONS) - {"words", "lines"}:  # older files lack these
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
-        features = cls(**options)
+        features = cls(**options, vector_words=texts(learnt, "vector_words") if "vector_words" in learnt else ())
         tokens = field(learnt, "tokens", str)
         if tokens not in _PLURAL or features.tokens not in ("auto", tokens):
             raise damaged("tokens", tokens, f"what fits '{features.tokens}'")
@@ -332,10 +372,16 @@ class TextFeatures(TokenFeatures):
             top = max(counts.values())
             what = f"a number of times that some {tokens} occurs in training, at most {top}"
             raise OptionError(describe("min_count", least, what, f"Use min_count={top} (--min-count {top})."))
-        self._settle(tokens, reason, self._table_codec(tokens, vocabulary, folding))
-        self.known_share_ = vocabulary.share_known(counts)
+        codec = self._table_codec(tokens, vocabulary, folding)
+        self._settle(tokens, reason, codec)
+        self.known_share_ = codec.vocabulary.share_known(counts)
 
     def _table_codec(self, tokens: str, vocabulary: Vocabulary, folding: codecs.Folding) -> codecs.Codec:
         if tokens == "word":
+            trained = set(vocabulary.tokens)
+            words = dict.fromkeys(folding.words(list(self.vector_words)))
+            self._vector_tokens = [word for word in words if word not in trained]
+            if self._vector_tokens:
+                vocabulary = Vocabulary([*vocabulary.tokens, *self._vector_tokens])
             return codecs.WordCodec(vocabulary, folding, self._cutting(self.words_))
         return codecs.CharacterCodec(vocabulary, folding)

@@ -24,6 +24,11 @@ from rekur.nn import CausalConv, Embedding, Recurrent
 from rekur.nn.stack import locked_dropout
 
 
+def of_unit_norm(vectors: Tensor) -> Tensor:
+    """Return vectors (V, E), scaled to a mean square norm of 1, as learned ones have at first."""
+    return vectors / (float(vectors.square().sum(dim=1).mean().sqrt()) or 1.0)
+
+
 class ColumnEmbedding(nn.Module):
     """A learned vector for each id of each column, joined to one vector a step; id 0 is padding and gives zeros.
 
@@ -65,15 +70,11 @@ class ColumnEmbedding(nn.Module):
 
     @torch.no_grad()
     def set_vectors(self, vectors: Tensor) -> None:
-        """Set the vectors of the last column, (V - 2, E); those of padding and unknown are zeros.
-
-        They are scaled to a mean square norm of 1, as the learned ones have at first.
-        """
+        """Set the vectors of the last column, (V - 2, E), scaled to unit norm; padding and unknown have zeros."""
         if self.vectors is None:
             raise InputError(describe("vectors", vectors.shape, "none for an embedding with vector_size=0"))
-        norm = float(vectors.square().sum(dim=1).mean().sqrt()) or 1.0
         self.vectors.weight[:RESERVED] = 0
-        self.vectors.weight[RESERVED:] = vectors / norm
+        self.vectors.weight[RESERVED:] = of_unit_norm(vectors)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (B, T, E) of ids (B, T, C).

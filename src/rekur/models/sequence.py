@@ -9,11 +9,56 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rekur._ids import UNKNOWN
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
 from rekur.models.encoder import make_stack
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import Embedding, make_pool
+
+
+class VectorEmbedding(nn.Module):
+    """A learned vector for the ids of training, joined with a vector for every id that training does not change.
+
+    Other ids read the learned vector of unknown tokens (id 1), and so does a part of all in training.
+
+    Args:
+        vocabulary_size: number K of ids that training has, the first ones.
+        size: features E of a learned vector.
+        vectors: those that training does not change, (V, P); V is K or more.
+        token_dropout: probability in training that the learned vector is that of unknown tokens; in [0, 1).
+
+    Example:
+        >>> embedding = VectorEmbedding(3, 4, torch.eye(5))
+        >>> embedding(torch.tensor([[2, 4, 0]])).shape, embedding.joined().weight.shape
+        (torch.Size([1, 3, 9]), torch.Size([5, 9]))
+    """
+
+    vectors: Tensor
+
+    def __init__(self, vocabulary_size: int, size: int, vectors: Tensor, *, token_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.words = Embedding(vocabulary_size, size, token_dropout=token_dropout)
+        self.register_buffer("vectors", vectors, persistent=False)
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The learned vectors (K, E)."""
+        return self.words.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the vectors (…, E + P) of token ids (…)."""
+        learned = self.words(ids.masked_fill(ids >= self.words.vocabulary_size, UNKNOWN))
+        return torch.cat([learned, functional.embedding(ids, self.vectors)], dim=-1)
+
+    @torch.no_grad()
+    def joined(self) -> Embedding:
+        """Return the embedding of all ids in one table, (V, E + P), that gives the same vectors outside of training."""
+        ids = torch.arange(len(self.vectors), device=self.vectors.device)
+        table = self.eval()(ids)
+        embedding = Embedding(*table.shape).to(table.device)
+        embedding.weight.copy_(table)
+        return embedding
 
 
 class SequenceModel(ItemNetwork):
@@ -35,7 +80,7 @@ class SequenceModel(ItemNetwork):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size if spec.discrete else spec.input_size
-        self.embedding: Embedding | None = None
+        self.embedding: Embedding | VectorEmbedding | None = None
         if spec.discrete:
             self.embedding = Embedding(spec.input_size, spec.embedding_size, token_dropout=spec.token_dropout)
         self.conv, self.recurrent = make_stack(spec, width)

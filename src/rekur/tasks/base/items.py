@@ -9,14 +9,20 @@ import os
 from typing import Any, Self, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
 from rekur.data.memory import as_list
-from rekur.features import Features, make_features
+from rekur.data.vectors import WordVectors, open_vectors
+from rekur.errors import InputError, describe
+from rekur.features import Features, TextFeatures, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
+from rekur.models.encoder import of_unit_norm
+from rekur.models.making import making
+from rekur.models.sequence import VectorEmbedding
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
@@ -121,10 +127,16 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     what was chosen stands in ``chosen_``.
     """
 
+    _vectors: WordVectors | None = None
+
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of the kind of the items, not fitted yet."""
         kind = self.kind_of(corpus)
-        named = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
+        self.check_effects({**self.get_params(deep=False), "kind": kind})
+        named: dict[str, Any] = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
+        self._vectors = None if self.vectors is None else open_vectors(self.vectors)
+        if self._vectors is not None:
+            named["vector_words"] = self._vectors.words
         return make_features(kind, **{**named, **(self.feature_options or {})})
 
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
@@ -138,14 +150,33 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         Raises:
             InputError: it does not fit into memory; said before any weight is made.
         """
-        spec = SequenceSpec(
-            discrete=features.is_discrete,
-            input_size=features.size,
-            output_size=target.size,
-            **{name: self.chosen_[name] for name in MODEL_OPTIONS},
-        )
+        sizes = {name: self.chosen_[name] for name in MODEL_OPTIONS}
+        if self._vectors is not None:
+            sizes["embedding_size"] += self._vectors.size
+        spec = SequenceSpec(discrete=features.is_discrete, input_size=features.size, output_size=target.size, **sizes)
         check_model_size(build, spec, self.chosen_)
-        return build(spec, seed=self.seed)
+        network = build(spec, seed=self.seed)
+        if self._vectors is not None and isinstance(features, TextFeatures):
+            network.embedding = self._embedding(self._vectors, features)
+            self._vectors = None
+        return network
+
+    def _embedding(self, vectors: WordVectors, features: TextFeatures) -> VectorEmbedding:
+        """Return an embedding with the trained vectors of the words of features."""
+        if tuple(vectors.words) != features.vector_words:
+            raise InputError(describe("vectors", self.vectors, "the file with which the run was begun"))
+        rows = torch.from_numpy(features.vector_rows())
+        table = torch.zeros(features.size, vectors.size)
+        table[rows >= 0] = of_unit_norm(torch.from_numpy(vectors.matrix))[rows[rows >= 0]]
+        with making(self.seed):
+            size, token_dropout = self.chosen_["embedding_size"], self.chosen_["token_dropout"]
+            return VectorEmbedding(features.trained_size, size, table, token_dropout=token_dropout)
+
+    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+        """Join the learned vectors and the trained ones that were read into one table."""
+        if isinstance(network.embedding, VectorEmbedding):
+            network.embedding = network.embedding.joined()
+        return ""
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
         """Return a linear model of the training items where the target is labels or numbers; else None."""

@@ -160,12 +160,24 @@ class SharedOptions:
         for name, each in described.items():
             if each.check is not None and name in chosen:
                 each.check(name, chosen[name])
+        cls.check_effects(values)
+        training = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS if name in chosen})
+        check_precision(training.precision, training.accelerator == "cpu")
+
+    @classmethod
+    def check_effects(cls, values: Mapping[str, Any]) -> None:
+        """Raise for an option that has no effect beside others.
+
+        Args:
+            values: option -> value; an absent option has its default.
+
+        Raises:
+            InputError: the message names the option and what it needs.
+        """
         for name, needed in cls.without_effect(values).items():
             value = {**values, **(values.get("feature_options") or {})}.get(name)
             if value is not None:
                 raise InputError(describe(name, value, f"none without {needed}"))
-        training = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS if name in chosen})
-        check_precision(training.precision, training.accelerator == "cpu")
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
@@ -178,6 +190,19 @@ class SharedOptions:
 
 
 TRAIN_OPTIONS = names_in(SharedOptions, TrainOptions)
+
+
+@options
+class VectorOptions:
+    """The option of tasks that can read words by trained vectors."""
+
+    vectors: str | None = option(
+        "data",
+        "Trained word vectors: a file of GloVe, word2vec or fastText, or glove for those of the extra `vectors`.",
+        default=None,
+        details="The first 100,000 words are taken; they stay in the bundle and are not trained.",
+        search=None,
+    )
 
 
 @options
@@ -205,7 +230,7 @@ class ItemFeatureOptions:
 
 
 @options
-class ItemOptions(SharedOptions):
+class ItemOptions(VectorOptions, SharedOptions):
     """Options of the tasks that read one item at a time."""
 
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
@@ -265,15 +290,22 @@ class ItemOptions(SharedOptions):
         cls.check_model({"cell": "lstm", "hidden_size": 1, **values_set(cls, values)})
 
     @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the trained vectors where items or their tokens are no words."""
+        tokens = (values.get("feature_options") or {}).get("tokens") or "auto"
+        of_words = values.get("kind", "auto") in ("auto", "text") and tokens in ("auto", "word")
+        return {} if of_words else {"vectors": "texts in words"}
+
+    @classmethod
     def check_features(cls, kind: str, values: Mapping[str, Any]) -> None:
         """Raise for an option of features that is unknown, or out of range for a kind of items."""
         from rekur.features import FEATURES, make_features
 
-        if kind != "auto":
+        if kind != "auto" and "vector_words" not in values:
             make_features(kind, **values)
             return
         names = {name for each in cls.item_kinds for name in inspect.signature(FEATURES[each]).parameters}
-        _check.no_unknown("feature option", values, sorted(names))
+        _check.no_unknown("feature option", values, sorted(names - {"vector_words"}))  # they follow from ``vectors``
 
     @classmethod
     def check_model(cls, sizes: Mapping[str, Any]) -> None:

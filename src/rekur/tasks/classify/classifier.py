@@ -83,7 +83,8 @@ class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Start the embedding at what counting says of each token."""
         if self.chosen_["bayes_start"] and network.embedding is not None:
-            bayes_start(network.embedding.weight, train_set, target.size, self.chosen_["bayes_start"])
+            tokens = network.spec.input_size
+            bayes_start(network.embedding.weight, train_set, tokens, target.size, self.chosen_["bayes_start"])
 
     @property
     def classes_(self) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from rekur.data import EncodedItems
 
 
 @torch.no_grad()
-def bayes_start(weight: Tensor, train_set: EncodedItems, classes: int, scale: float) -> None:
+def bayes_start(weight: Tensor, train_set: EncodedItems, tokens: int, classes: int, scale: float) -> None:
     r"""Write the naive-Bayes log-count ratios of the training items into the first columns of an embedding.
 
     .. math:: r_{vk} = \log \frac{(n_{vk} + 1) / (N_k + 2)}{(n_v - n_{vk} + 1) / (N - N_k + 2)}
@@ -27,14 +27,15 @@ def bayes_start(weight: Tensor, train_set: EncodedItems, classes: int, scale: fl
     of words knows, and learns on from there.
 
     Args:
-        weight: the embedding (V, E), changed in place.
+        weight: the embedding (V, E), changed in place; with fewer rows it is that of the first tokens.
         train_set: the items to train on, and only they; targets are class numbers (N,) or flags (N, K).
+        tokens: size of the vocabulary V.
         classes: number of classes K.
         scale: times the ratios.
 
     Reference: Wang and Manning, Baselines and Bigrams, 2012, https://aclanthology.org/P12-2018.
     """
-    ratios = log_count_ratios(train_set, int(weight.shape[0]), classes)
+    ratios = log_count_ratios(train_set, tokens, classes)[: len(weight)]
     columns = ratios[:, 1:] if classes == 2 else ratios[:, : int(weight.shape[1]) // 2]
     weight[:, : columns.shape[1]] = scale * torch.from_numpy(columns).to(weight)
 

@@ -10,7 +10,7 @@ from rekur import _check
 from rekur._options import names_in, option, options, override, values_set
 from rekur._tokenizer import BAD_SPANS, CUTS
 from rekur.models.encoder_spec import TaggerSpec
-from rekur.tasks.base.options import ItemFeatureOptions, SharedOptions, check_share
+from rekur.tasks.base.options import ItemFeatureOptions, SharedOptions, VectorOptions, check_share
 
 if TYPE_CHECKING:
     from rekur.features.words import WordFeatures
@@ -67,7 +67,7 @@ class TagFeatureOptions(WordFeatureOptions):
 
 
 @options
-class TagOptions(SharedOptions):
+class TagOptions(VectorOptions, SharedOptions):
     """Options of :class:`rekur.Tagger`."""
 
     #: how labels are read from a file
@@ -119,14 +119,6 @@ class TagOptions(SharedOptions):
         group="data",
         help='Options of the features, such as ``{"suffixes": 3}``; see ``rekur.features``.',
         members=TagFeatureOptions,
-        search=None,
-    )
-    vectors: str | None = option(
-        "data",
-        "Trained word vectors: a file of GloVe, word2vec or fastText, or glove for those of the extra `vectors`.",
-        default=None,
-        details="The first 100,000 words are taken; they stay in the bundle and are not trained.",
-        kinds=("words",),
         search=None,
     )
     valid_fraction: float = override(
@@ -218,8 +210,11 @@ class TagOptions(SharedOptions):
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the options of the parts of words, where no part is read, and one of two sizes of a batch."""
+        """Return the options of words where items are rows, of parts of words where none is read, and of a batch size."""
         idle = {} if values.get("batch_size") is None else {"batch_steps": "a batch size left open"}
+        if values.get("kind") == "series":
+            of_words = ("vectors", "token_dropout", "word_dropout")
+            return idle | {name: "words" for name in of_words if values.get(name)}  # a chance of 0 is what rows have
         features = _features_of(values)
         if features.prefixes or features.suffixes or features.shape:
             return idle

@@ -81,6 +81,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 OF_ROWS: dict[str, Callable[[Facts], Any]] = {
     "chunk_length": lambda facts: 256,
     "batch_steps": lambda facts: int(min(_MOST_WORDS, max(1, facts.words / _BATCHES_A_PASS))),
+    "token_dropout": lambda facts: 0.0,
     "word_dropout": lambda facts: 0.0,
     "hidden_size": lambda facts: 64,
     "projection_size": lambda facts: 64,

@@ -101,8 +101,7 @@ class Tagger(TagOptions, ItemEstimator):
         options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
         self._vectors = None
         if self.kind_ == "series":
-            if self.vectors is not None:
-                raise InputError(describe("vectors", self.vectors, "none for rows of numbers", "They are for words."))
+            self.check_effects({**self.get_params(deep=False), "kind": self.kind_})
             return make_features("series", **({"channels": corpus.channels} if corpus.channels else {}), **options)
         first = next(iter(corpus), None)
         cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
