@@ -45,6 +45,7 @@ class Option:
         needs: an option that must not be empty for this one to have an effect.
         members: the class of the options that a dict of options holds.
         shell: whether the command line has it; if not, the command sets it.
+        absolute: value -> the same value, with an absolute path if it names a file.
         name: the name of the field.
         types: the types of its values; ``NoneType`` where None lets a recipe choose.
         default: the value that is used if none is set.
@@ -65,6 +66,7 @@ class Option:
     needs: str = ""
     members: type | None = None
     shell: bool = True
+    absolute: Callable[[str], str] | None = None
     name: str = ""
     types: tuple[type, ...] = ()
     default: Any = None

@@ -11,6 +11,8 @@ import pytest
 from tests.e2e.conftest import BAD, GOOD, NEUTRAL, SMALL, Run, write_table
 from tests.unit.test_vectors import as_binary, as_text
 
+from rekur.cli.request import Request
+
 UNSEEN = ("splendid", "dreadful")
 
 
@@ -67,3 +69,13 @@ def test_vectors_that_cannot_be_used_are_named(cli: Run, reviews: Path, vectors:
     done = cli(*words, "--tokens", "word", "--vectors", tmp_path / "cut.bin")
     assert (done.code, "at word 10 of 10" in done.err, "Traceback" in done.err) == (2, True, False)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_run_that_is_resumed_finds_its_vectors(vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(vectors)
+    (vectors / "glove").mkdir()
+    for value, absolute in (("vectors.bin", str(vectors / "vectors.bin")), ("glove", "glove")):
+        options = {"vectors": value, "epochs": 2}
+        for task in ("classify", "tag"):
+            request = Request(task=task, files=["a.csv"], valid=[], columns={}, reading={}, options=options)
+            assert request.absolute().options == {"vectors": absolute, "epochs": 2}

@@ -56,7 +56,11 @@ class Request:
         """Return the request with absolute paths."""
         files, valid = ([os.path.abspath(path) for path in paths] for paths in (self.files, self.valid))
         board = None if self.board is None else os.path.abspath(self.board)
-        return dataclasses.replace(self, files=files, valid=valid, board=board)
+        options = dict(self.options)
+        for name, each in options_of(CATALOG[self.task].options_class()).items():
+            if each.absolute is not None and options.get(name):
+                options[name] = each.absolute(options[name])
+        return dataclasses.replace(self, files=files, valid=valid, board=board, options=options)
 
     def renamed(self, name: Callable[[str], str]) -> Self:
         """Return the request with other paths of the copies, which move with the folder of the run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -192,6 +193,12 @@ class SharedOptions:
 TRAIN_OPTIONS = names_in(SharedOptions, TrainOptions)
 
 
+def _absolute_vectors(source: str) -> str:
+    from rekur.data.vectors import GLOVE
+
+    return source if source == GLOVE else os.path.abspath(source)
+
+
 @options
 class VectorOptions:
     """The option of tasks that can read words by trained vectors."""
@@ -202,6 +209,7 @@ class VectorOptions:
         default=None,
         details="The first 100,000 words are taken; they stay in the bundle and are not trained.",
         search=None,
+        absolute=_absolute_vectors,
     )
 
 
