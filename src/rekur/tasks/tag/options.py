@@ -210,7 +210,7 @@ class TagOptions(VectorOptions, SharedOptions):
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the options of words where items are rows, of parts of words where none is read, and of a batch size."""
+        """Return the options of words without words, those of parts of words without parts, and one size of a batch."""
         idle = {} if values.get("batch_size") is None else {"batch_steps": "a batch size left open"}
         if values.get("kind") == "series":
             of_words = ("vectors", "token_dropout", "word_dropout")
