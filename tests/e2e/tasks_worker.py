@@ -83,6 +83,16 @@ def spans() -> Any:
     return Tagger(epochs=2, batch_size=7, hidden_size=5, **options).fit(words, tags).history_.rows
 
 
+def recording() -> Any:
+    """Train a tagger on a recording in lanes along which the state is carried."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(400) // 20 % 3
+    rows = labels[:, None] + draw.normal(size=(400, 2))
+    options: dict[str, Any] = {"dropout": 0.0, "input_dropout": 0.0, "projection_size": 0, "baseline": False}
+    model = Tagger(bidirectional=False, chunk_length=8, batch_size=4, epochs=2, hidden_size=5, **options)
+    return model.fit([rows], [labels]).history_.rows
+
+
 def items_of(row: Row) -> tuple[Any, ...]:
     """Return the data of a task of the catalog, by what it reads and the kind of its target."""
     texts = sentences(31)
@@ -116,6 +126,7 @@ def task_of_the_catalog(row: Row) -> Any:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     done = {"rare words": rare_words(), "classes": classes(), "characters": characters(), "spans": spans()}
+    done["recording"] = recording()
     done |= {f"task {row.name}": task_of_the_catalog(row) for row in (*CATALOG.values(), *NEW_TASKS)}
     for rows in done.values():
         for row in rows:

@@ -76,7 +76,7 @@ def test_the_tasks_take_the_course_of_one_process(tmp_path: Path) -> None:
         courses.append(json.loads((tmp_path / "out.json").read_text(encoding="utf-8")))
     one, two = courses
     tasks = [f"task {name}" for name in (*CATALOG, *(row.name for row in NEW_TASKS))]
-    assert list(one) == list(two) == ["rare words", "classes", "characters", "spans", *tasks]
+    assert list(one) == list(two) == ["rare words", "classes", "characters", "spans", "recording", *tasks]
     for name, rows in one.items():
         assert len(rows) == len(two[name]) >= 1
         for row, other in zip(rows, two[name], strict=True):

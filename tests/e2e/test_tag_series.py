@@ -141,7 +141,7 @@ def test_series_in_rows(cli: Run, log: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "text"),
     [
-        ([0, 1, 1], "y[0]: got 3 tags; expected 4, one for each step of X[0]."),
+        ([0, 1, 1], "y[0]: got 3 labels; expected 4, one for each step of X[0]."),
         (["sit", None, "sit", "walk"], "label: got nothing; expected a label at every step."),
         ([0.5, 1.0, 0.5, 1.0], "label: got 0.5; expected a class: text, a whole number, or True or False."),
         (["0.5", "1", "1", "1"], "label: got '0.5'; expected a class"),

@@ -52,7 +52,8 @@ def test_a_folder_where_a_file_was_expected(tmp_path):
         open_source(tmp_path)
     expected = "expected a file, or a folder with one folder for each class."
     fix = f"Did you mean the file '{tmp_path}/train.csv'?"
-    assert str(caught.value) == f"{tmp_path}: file: got a folder without folders; {expected} {fix}"
+    more = "A folder of tables, each a sequence, is read with --time COL or --group file."
+    assert str(caught.value) == f"{tmp_path}: file: got a folder without folders; {expected} {fix} {more}"
     with pytest.raises(DataError) as caught:
         open_source(tmp_path, format="csv")
     assert str(caught.value) == f"{tmp_path}: file: got a folder; expected a csv file. {fix}"

@@ -26,16 +26,18 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
     """
+    from rekur.cli.saved import grouped
     from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
+    from rekur.data.chosen_columns import is_long
     from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
     as_given = dict(reading)
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
-    source = open_source(opened, **reading)
-    columns = {**source.usual_columns, **columns} if columns else {}
+    source = open_source(opened, long=is_long(columns), **reading)
+    columns = grouped(source, {**source.usual_columns, **columns}) if columns else {}
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
     steps = _steps(source, found.chosen, kind=found.label_type or kind) if found.chosen else []
@@ -51,7 +53,8 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         show.table("As running text", ("what", "value"), rows)
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
     if found.classes and found.label_type == "tags":
-        show.table("Tags", ("tag", "words", "share"), found.class_table())
+        counted = "rows" if found.chosen and found.chosen.kind == "series" else "words"
+        show.table("Tags", ("tag", counted, "share"), found.class_table())
     elif found.classes:
         show.table("Classes", ("class", "examples", "share"), found.class_table())
     if any(found.missing.values()):

@@ -8,7 +8,7 @@ from typing import Any
 
 from rekur._tokenizer import USUAL_CUT
 from rekur.data import Columns, Corpus, channels, examples, open_source
-from rekur.data.chosen_columns import expand
+from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text
 from rekur.data.inputs import Input, Location, name_of
 from rekur.data.plain import Lines
@@ -43,13 +43,16 @@ def corpus_of(
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
-    chosen = None if label_type == "tags" else Columns(**columns)
-    source = open_source(file, once=once, otherwise=None if cut is None else "txt", **how)
+    if label_type != "tags":
+        Columns(**columns)  # refuses what no file makes right
+    otherwise, long = None if cut is None else "txt", is_long(columns)
+    source = open_source(file, once=once, otherwise=otherwise, long=long, **how)
     if cut is not None and isinstance(source, Lines):
         lines = source.lines
         return Corpus(lambda: running_text(lines(), cut), source.name, kind="words")
-    if chosen is None:
-        chosen = _columns_of_tags(source, columns, need_label=empty == "error")
+    columns = grouped(source, columns)
+    need_label = label_type == "tags" and empty == "error"
+    chosen = _columns_of_tags(source, columns, need_label=need_label) if label_type == "tags" else Columns(**columns)
 
     def read() -> Any:
         return examples(
@@ -57,8 +60,22 @@ def corpus_of(
         )
 
     read()
-    place = f", {source.unit} {{line}}"
+
+    def place(line: int) -> str:
+        return f", {source.where(line)}"
+
     return Corpus(read, source.name, place, channels(source, chosen), chosen.kind, source.notes)
+
+
+def grouped(source: Source, columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns with the group that a folder of tables has."""
+    if not source.group or columns.get("group") == source.group:
+        return columns
+    if "group" in columns:
+        fix = f"Write --group {source.group}, or put the files into one."
+        expected = f"'{source.group}' for a folder, where each file is a sequence"
+        raise InputError(describe("--group", columns["group"], expected, fix))
+    return {**columns, "group": source.group}
 
 
 def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: bool) -> Columns:
@@ -66,7 +83,8 @@ def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: boo
     usual = {role: name for role, name in source.usual_columns.items() if role == "text" or need_label}
     columns = {**usual, **columns}
     if not any(columns.get(name) for name in _ITEMS):
-        raise InputError("--text: got none; expected the column with the words. Name it.")
+        fix = "Name it; of rows of numbers name each column: --series x --series y."
+        raise InputError(f"--text: got none; expected the column with the words. {fix}")
     if "label" not in columns and need_label:
         fix = "Name it, as with --label upos." if source.format == "conllu" else "Name it."
         raise InputError(f"--label: got none; expected the column with the tags. {fix}")
@@ -79,7 +97,8 @@ def written_out(file: Location | Input, columns: dict[str, Any], reading: dict[s
     ranges = {role: names for role, names in listed.items() if any(".." in name for name in names)}
     if not ranges:
         return columns
-    source = open_source(file, **{name: value for name, value in reading.items() if name != "label_separator"})
+    how = {name: value for name, value in reading.items() if name != "label_separator"}
+    source = open_source(file, long=is_long(columns), **how)
     return {**columns, **{role: expand(source, role, names) for role, names in ranges.items()}}
 
 

@@ -119,10 +119,11 @@ def _is_number(text: str) -> bool:
 
 
 def size(metrics: dict[str, Any], kind: str = "") -> str:
-    """Return on how much a model was scored, such as ``40 items`` or, of a kind, ``40 validation items``."""
+    """Return on how much a model was scored, such as ``40 items``, or of a kind ``40 validation items, 300 steps``."""
     kind = f"{kind} " if kind else ""
     if "items" in metrics:
-        return counted(metrics["items"], f"{kind}item")
+        steps = next((name for name in ("tokens", "steps") if name in metrics), "")
+        return counted(metrics["items"], f"{kind}item") + (f", {counted(metrics[steps], steps[:-1])}" if steps else "")
     return f"{counted(metrics['characters'], f'{kind}character')} in {counted(metrics['tokens'], 'token')}"
 
 

@@ -107,7 +107,7 @@ def expand(source: Source, role: str, names: list[str]) -> list[str]:
             if end < start:
                 expected = "a column and one that stands behind it"
                 raise source.error(describe(f"{role} columns", name, expected, f"Write '{last}..{first}'."))
-            columns += source.columns[start : end + 1]
+            columns += [check_column(source, role, column) for column in source.columns[start : end + 1]]
         else:
             columns.append(check_column(source, role, name))
     return columns

@@ -36,7 +36,7 @@ class Corpus:
     Args:
         read: returns a new iterator over the examples each time it is called.
         name: what to call it in messages, such as the file's name.
-        place: an example's place in messages, with ``{line}`` for where it begins.
+        place: the line where an example begins -> what stands behind the name in messages.
         channels: names of the channels of a series, where they have any.
         kind: what an item is, ``"text"``, ``"symbols"`` or ``"series"``; None looks at the items.
         notes: returns sentences about the last whole pass.
@@ -47,7 +47,7 @@ class Corpus:
         self,
         read: Callable[[], Iterable[Example]],
         name: str,
-        place: str = ", line {line}",
+        place: Callable[[int], str] = ", line {}".format,
         channels: Sequence[str] | None = None,
         kind: str | None = None,
         notes: Callable[[], list[str]] = list,
@@ -81,11 +81,11 @@ class Corpus:
 
     def place_of(self, line: int) -> str:
         """Return the name in messages of the example that begins in a line."""
-        return f"{self.name}{self._place.format(line=line)}"
+        return f"{self.name}{self._place(line)}"
 
     def place_of_label(self, line: int) -> str:
         """Return the name in messages of the label of the example that begins in a line."""
-        return f"{self._labels}{self._place.format(line=line)}"
+        return f"{self._labels}{self._place(line)}"
 
     def by_name(self, channels: Sequence[str] | None) -> Corpus:
         """Return the same examples with the channels of series in this order; itself if names are unknown.
@@ -207,7 +207,7 @@ class Corpus:
         if per_step and y is not None:
             _check_counts(items, labels, name, labels_name, "word" if kind == "words" else "step")
         examples = [Example(item, label, n, None) for n, (item, label) in enumerate(zip(items, labels, strict=True))]
-        return cls(lambda: examples, name, "[{line}]", named, kind, labels=labels_name)
+        return cls(lambda: examples, name, "[{}]".format, named, kind, labels=labels_name)
 
 
 def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels_name: str, step: str) -> None:
@@ -219,8 +219,9 @@ def _check_counts(items: Sequence[Any], labels: Sequence[Any], name: str, labels
         if not is_row(tags):
             raise InputError(describe(f"{labels_name}[{row}]", tags, f"a list of labels, one a {step}"))
         if len(tags) != len(steps):
+            noun = "tag" if step == "word" else "label"
             expected = f"{len(steps)}, one for each {step} of {name}[{row}]"
-            raise InputError(f"{labels_name}[{row}]: got {counted(len(tags), 'tag')}; expected {expected}.")
+            raise InputError(f"{labels_name}[{row}]: got {counted(len(tags), noun)}; expected {expected}.")
 
 
 class _Items:

@@ -284,16 +284,15 @@ class _Reader:
         if isinstance(item, np.ndarray) and len(item):
             first = self._channels = self._channels or (item.shape[1], line)
             if item.shape[1] != first[0]:
-                expected = f"{first[0]}, as in {self._source.unit} {first[1]}"
+                expected = f"{first[0]}, as in {self._source.where(first[1])}"
                 raise self._source.error(describe("channels", item.shape[1], expected), line)
         elif not self._keeps_empty and not (item.strip() if isinstance(item, str) else len(item)):
             fix = "Take the row out, or fill it."
             raise self._source.error(f"{self._items[0]}: got nothing; expected one step or more. {fix}", line)
 
     def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
-        unit = self._source.unit
-        where = f"as in {unit} {head[1]}" + (f" of group '{name}'" if name else "")
-        fix = "All rows of a sequence have one label, unless label_type is 'tags'."
+        where = f"as in {self._source.where(head[1])}" + (f" of group '{name}'" if name else "")
+        fix = "All rows of a sequence have one label, unless label_type is 'tags' (rekur fit tag)."
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
 
 

@@ -141,8 +141,8 @@ def gather(
         if groups.ties:
             rows = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
             tell(
-                f"{source.name}: {rows} the time of a row before in the same sequence, first in {source.unit} "
-                f"{groups.first_tie}; equal times keep the order of the file."
+                f"{source.name}: {rows} the time of a row before in the same sequence, first in "
+                f"{source.where(groups.first_tie)}; equal times keep the order of the file."
             )
     finally:
         groups.close()

@@ -55,7 +55,9 @@ class ClassFolders(Source):
         classes = self._classes()
         if not classes:
             expected = "expected a file, or a folder with one folder for each class"
-            raise self.error(f"file: got a folder without folders; {expected}.{likely_file(path)}")
+            fix = " A folder of tables, each a sequence, is read with --time COL or --group file."
+            likely = likely_file(path)
+            raise self.error(f"file: got a folder without folders; {expected}.{likely}{fix if likely else ''}")
         for folder in classes:
             files = _texts(folder)
             if not files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from rekur._check import choice
 from rekur.data.conll import Conll, ConllU
@@ -13,6 +14,7 @@ from rekur.data.files import ENDINGS, FORMATS, check_encoding, check_exists, inn
 from rekur.data.first_lines import told_format
 from rekur.data.inputs import Input, Stream, is_stream, open_input
 from rekur.data.json_lines import JsonRows
+from rekur.data.log_folder import LogFolder
 from rekur.data.parquet import Parquet
 from rekur.data.plain import ClassFolders, Lines
 from rekur.data.source import Source
@@ -28,6 +30,7 @@ def open_source(
     separator: str | None = None,
     once: bool = False,
     otherwise: str | None = None,
+    long: bool = False,
 ) -> Source:
     """Open a file, or a folder with one folder of .txt files a class, as rows with named columns.
 
@@ -47,6 +50,7 @@ def open_source(
             format's own.
         once: rows are read in one pass, so that a pipe is not copied.
         otherwise: the format of a file without an ending whose first lines are those of no other; ``None`` refuses it.
+        long: a folder holds tables with one row an event, and each is a sequence.
 
     Returns:
         a :class:`~rekur.data.source.Source` with ``name``, ``format``, ``columns`` and ``rows()``.
@@ -72,6 +76,9 @@ def open_source(
     if not (isinstance(path, Input) or is_stream(path)):
         check_exists(Path(path))
         if Path(path).is_dir():
+            if long:
+                how: dict[str, Any] = {"format": format, "encoding": encoding, "separator": separator, "once": once}
+                return LogFolder(Path(path), format, lambda file: open_source(file, **how))
             _check_separator(separator, _check_folder(Path(path), format))
             return ClassFolders(Path(path), encoding)
     if format == "folder":

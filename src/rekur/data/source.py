@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +59,8 @@ class Source(ABC):
         unit: what a row number counts in messages, ``"line"`` or ``"row"``.
         key: the column that names the rows, where the format has one.
         usual_columns: the columns of words and tags, by the roles ``text`` and ``label``, where the format has such.
+        group: the column that names the sequence of a row, where the format has one.
+        tables: what the rows come from, where it is several files; each has the columns.
         keeps_digits: whether numbers with a decimal point are read as ``Decimal``, where the format has any; times
             may have more digits than a float holds.
     """
@@ -69,6 +71,8 @@ class Source(ABC):
     unit: str = "line"
     key: str = ""
     usual_columns: Mapping[str, str] = MappingProxyType({})
+    group: str = ""
+    tables: Sequence[Source] = ()
     keeps_digits: bool = False
 
     @abstractmethod
@@ -105,11 +109,15 @@ class Source(ABC):
         """Return sentences about what the last whole pass read over."""
         return []
 
+    def where(self, line: int) -> str:
+        """Return the place of a row in words, such as ``line 3``."""
+        return f"{self.unit} {line}"
+
     def error(self, text: str, line: int | None = None) -> DataError:
         """Return the error that says ``text`` about a line of this source; the caller raises it."""
         if line is None or self.unit == "line":
             return DataError(text, self.name, line)
-        error = DataError(f"{self.name}, {self.unit} {line}: {text}")
+        error = DataError(f"{self.name}, {self.where(line)}: {text}")
         error.path, error.line = self.name, line
         return error
 
@@ -175,6 +183,9 @@ def check_names(source: Source, names: list[str], line: int | None = None) -> li
 
 def check_column(source: Source, role: str, name: str) -> str:
     """Return the name if the source has such a column, else raise and say which there are."""
+    if name != source.group:
+        for table in source.tables:
+            check_column(table, role, name)
     if name in source.columns:
         return name
     expected = f"one of the columns {shown_names(source.columns)}"

@@ -110,7 +110,7 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
     if len(kinds) > 1:
         expected = "labels of one type: text, whole numbers, or True and False"
         raise InputError(f"labels: got labels of the types {' and '.join(kinds)}; expected {expected}.")
-    are_numbers = _check_numbers(seen, place_of)
+    are_numbers = _check_numbers(seen, labels, place_of)
     if len(seen) < 2:
         only = f"only the label {next(iter(seen))!r}" if seen else "no labels"
         got = f"{only} in {counted(len(labels), 'training example')}"
@@ -151,8 +151,14 @@ def distinct_labels(label: Any, item: str) -> list[Any]:
     return values
 
 
-def _check_numbers(seen: Mapping[Any, int], place_of: PlaceOf | None) -> bool:
-    """Return whether all labels are whole numbers; raise if they are numbers that can be no classes."""
+def _check_numbers(seen: Mapping[Any, int], labels: Sequence[Any], place_of: PlaceOf | None) -> bool:
+    """Return whether all labels are whole numbers; raise if they are numbers that can be no classes.
+
+    Args:
+        seen: label -> the number of the first item with it.
+        labels: of each item.
+        place_of: the name of an item in messages.
+    """
     if not seen or any(isinstance(value, bool) for value in seen):
         return False
     numbers = {}
@@ -164,7 +170,8 @@ def _check_numbers(seen: Mapping[Any, int], place_of: PlaceOf | None) -> bool:
     fix = "No task predicts a number at each step; if they are classes, write them as text, such as 'c1'."
     for value, number in numbers.items():
         if isnan(number) or not number.is_integer():
-            where = f"{place_of(seen[value])}: " if place_of else ""
+            step = next(step for step, label in enumerate(labels[seen[value]], 1) if label == value)
+            where = f"{place_of(seen[value])}, step {step}: " if place_of else ""
             got = describe("label", value, "a class: text, a whole number, or True or False", fix)
             raise InputError(f"{where}{got}")
     if len(numbers) > _MOST_NUMBERS:

@@ -82,9 +82,9 @@ class TagScores(Target):
         """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`."""
         truth = self.encode(label) if self.plain else tags_of(label, "label")
         if len(truth) != len(prediction):
-            step = "step" if self.plain else "token"
-            got = f"{counted(len(prediction), step)} and {counted(len(truth), 'tag')}"
-            raise InputError(f"{step}s and tags: got {got}; expected one tag a {step}.")
+            step, noun = ("step", "label") if self.plain else ("token", "tag")
+            got = f"{counted(len(prediction), step)} and {counted(len(truth), noun)}"
+            raise InputError(f"{step}s and {noun}s: got {got}; expected one {noun} a {step}.")
         if self.plain:
             return class_records(self._numbers(prediction), np.asarray(truth), len(self.names))
         guesses = [tag.name for tag in prediction]

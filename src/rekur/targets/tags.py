@@ -182,13 +182,13 @@ class TagsTarget(TagScores):
                 unseen = [tag for tag in tags if not self._is_known(tag, seen, kinds)]
             except InputError as error:
                 raise InputError(f"{item}: {error}") from None
-            counts.update(unseen)
+            counts.update({tag: int(np.sum(np.asarray(label) == tag)) for tag in unseen} if self.plain else unseen)
             first |= {tag: item for tag in unseen if tag not in first}
         if first and place_of is not None:
             tag, item = next(iter(first.items()))
-            more = f"; {counted(len(first) - 1, 'more such tag')}" if len(first) > 1 else ""
-            times = counted(counts[tag], "time")
-            warn(f"{item}: the tag {tag!r} ({times}) is not among those of training, and counts as missed{more}.")
+            times, thing = counted(counts[tag], "time"), "label" if self.plain else "tag"
+            more = f"; {counted(len(first) - 1, f'more such {thing}')}" if len(first) > 1 else ""
+            warn(f"{item}: the {thing} {tag!r} ({times}) is not among those of training, and counts as missed{more}.")
 
     def _is_known(self, tag: Any, seen: set[Any], kinds: set[str]) -> bool:
         if not self.scheme.has_spans:

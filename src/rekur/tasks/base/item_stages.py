@@ -54,7 +54,12 @@ class ItemStages(Stages):
             valid = task.examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
-        target, chosen = self._check_labels(labels, hold_out=valid is None)
+        try:
+            target, chosen = self._check_labels(labels, hold_out=valid is None)
+        except InputError as error:
+            if not told:
+                raise
+            raise InputError(f"{error} ({told[0]})") from error
         if prior is not None and prior.resumed:
             target = prior.target
         if valid is not None:
@@ -130,7 +135,7 @@ class ItemStages(Stages):
         network.criterion = task.make_head(prepared.target, train_set)
         lanes, measure = task.make_lanes(train_set), Measure(network.criterion, prepared.target)
         parts = task.training_parts(train_set)
-        monitor = task.make_monitor(prepared.target, len(valid_set))
+        monitor = task.make_monitor(prepared.target, valid_set)
         plan = FitPlan(measure, parts, valid_set, monitor=monitor, batches=task.make_batches(parts))
         if lanes is not None:
             late, layout = network.spec.look_ahead, network.state_layout()
@@ -140,8 +145,11 @@ class ItemStages(Stages):
                 f"{int(train_set.lengths.sum()):,} steps to train on, {int(valid_set.lengths.sum()):,} to validate on; "
                 f"{lanes.count} lanes in chunks of {lanes.chunk} steps, across which the state is carried"
             )
+        steps = [f" ({counted(int(each.lengths.sum()), 'step')})" for each in (train_set, valid_set)]
+        if not prepared.target.per_step:
+            steps = ["", ""]
         return plan, (
-            f"{counted(len(train_set), 'item')} to train on, {len(valid_set)} to validate on; "
+            f"{counted(len(train_set), 'item')} to train on{steps[0]}, {len(valid_set)} to validate on{steps[1]}; "
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
 

@@ -132,6 +132,6 @@ class ItemTask(Task):
         rival = self.make_rival(examples, train_set, target)
         return [] if rival is None else [rival]
 
-    def make_monitor(self, target: Target, items: int) -> Monitor:
-        """Return what chooses the weights that are kept, by the number of validation items."""
+    def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
+        """Return the metric that chooses the weights that are kept: here the loss on the validation items."""
         return Monitor("valid_loss", False, 0.0)

@@ -72,11 +72,12 @@ class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: 
         smoothing = self.chosen_["label_smoothing"]
         return LabelHead(count, multi_label=self.multi_label, weight=weight, smoothing=smoothing)
 
-    def make_monitor(self, target: Target, items: int) -> Monitor:
+    def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
         """Return the metric that decides, or of few items the loss."""
         # the share that is right says more than the loss, which one sure mistake spoils; of few items it says little
+        items = len(valid_set)
         if items < FEW_ITEMS:
-            return super().make_monitor(target, items)
+            return super().make_monitor(target, valid_set)
         # the standard error of a share of 0.9; one-standard-error rule, Breiman et al. 1984
         return Monitor(f"valid_{target.decides}", True, 0.3 / math.sqrt(items))
 

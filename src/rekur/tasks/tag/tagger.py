@@ -44,8 +44,8 @@ from rekur.train.world import current
 WINDOW = 7
 #: chunks from which on a series is long, and lanes side by side at most
 LONG_CHUNKS, MOST_LANES = 4, 32
-#: words to validate on below which the loss decides which weights are kept, and not the share of right ones
-FEW_WORDS = 2000
+#: steps to validate on below which the loss decides which weights are kept, and not the share of right ones
+FEW_STEPS = 2000
 
 
 @documented
@@ -219,10 +219,10 @@ class Tagger(TagOptions, ItemEstimator):
             rivals.append(SpanDictionary.fit(sentences, tags, weights))
         return rivals
 
-    def make_monitor(self, target: Target, items: int) -> Monitor:
-        """Return the metric that decides for a tagger; of few sentences it says little, and the loss decides."""
-        if items * 20 < FEW_WORDS:
-            return super().make_monitor(target, items)
+    def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
+        """Return the metric that decides for a tagger; of few steps it says little, and the loss decides."""
+        if valid_set.lengths.sum() < FEW_STEPS:
+            return super().make_monitor(target, valid_set)
         return Monitor(f"valid_{target.decides}", True, 0.0)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
