@@ -100,7 +100,7 @@ def test_equal_times_are_told_with_their_file(cli: Run, logs: Path, tmp_path: Pa
     assert "first in line 5 of p3.csv; equal times keep the order of the file." in done.err
     done = cli("fit", "tag", logs, *COLUMNS, "--group", "x", *SMALL, "--out", tmp_path / "n")
     assert done.code == 2
-    assert "--group: got 'x'; expected 'file' for a folder, where each file is a sequence." in done.err
+    assert "group column: got 'x'; expected 'file' for a folder, where each file is a sequence." in done.err
 
 
 def test_a_training_in_chunks_that_was_stopped_goes_on(cli: Run, recording: Path, tmp_path: Path) -> None:

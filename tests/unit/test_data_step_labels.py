@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,22 @@ def test_an_id_names_a_sequence(tmp_path: Path) -> None:
     assert [item[3] for item in read(written(tmp_path, text), columns)] == ["first", "b"]
     with pytest.raises(InputError, match="id column: got 'nobody'"):
         read(written(tmp_path, text), Columns(text="word", label="tag", group="s", id="nobody"))
+
+
+def test_a_folder_of_tables_has_a_group_a_file(tmp_path: Path) -> None:
+    for name, text in (("b.tsv", "t\tx\ty\n2\t3\tv\n1\t4\tu\n"), ("a.csv", "t,x,y\n1,1,u\n2,2,v\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    source = open_source(tmp_path, long=True)
+    assert source.columns == ["file", "t", "x", "y"]
+    columns = Columns(series=["x"], time="t", label="y")
+    items = list(examples(source, columns, label_type="tags"))
+    assert [(e.id, e.item.ravel().tolist(), e.label) for e in items] == [
+        ("a.csv", [1, 2], ["u", "v"]),
+        ("b.tsv", [4, 3], ["u", "v"]),
+    ]
+    assert [list(map(source.where, e.lines)) for e in items] == [
+        ["line 2 of a.csv", "line 3 of a.csv"],
+        ["line 3 of b.tsv", "line 2 of b.tsv"],
+    ]
+    whole = dataclasses.replace(columns, label=None)
+    assert [e.id for e in examples(source, whole)] == ["a.csv", "b.tsv"]

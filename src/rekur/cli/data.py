@@ -26,7 +26,6 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
     """
-    from rekur.cli.saved import grouped
     from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
     from rekur.data.chosen_columns import is_long
@@ -37,7 +36,7 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
     source = open_source(opened, long=is_long(columns), **reading)
-    columns = grouped(source, {**source.usual_columns, **columns}) if columns else {}
+    columns = {**source.usual_columns, **columns} if columns else {}
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
     steps = _steps(source, found.chosen, kind=found.label_type or kind) if found.chosen else []

@@ -50,7 +50,6 @@ def corpus_of(
     if cut is not None and isinstance(source, Lines):
         lines = source.lines
         return Corpus(lambda: running_text(lines(), cut), source.name, kind="words")
-    columns = grouped(source, columns)
     need_label = label_type == "tags" and empty == "error"
     chosen = _columns_of_tags(source, columns, need_label=need_label) if label_type == "tags" else Columns(**columns)
 
@@ -65,17 +64,6 @@ def corpus_of(
         return f", {source.where(line)}"
 
     return Corpus(read, source.name, place, channels(source, chosen), chosen.kind, source.notes)
-
-
-def grouped(source: Source, columns: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns with the group that a folder of tables has."""
-    if not source.group or columns.get("group") == source.group:
-        return columns
-    if "group" in columns:
-        fix = f"Write --group {source.group}, or put the files into one."
-        expected = f"'{source.group}' for a folder, where each file is a sequence"
-        raise InputError(describe("--group", columns["group"], expected, fix))
-    return {**columns, "group": source.group}
 
 
 def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: bool) -> Columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,7 @@ def examples(
     """
     choice("label_type", label_type, LABEL_TYPES)
     choice("empty", empty, ("error", "keep"))
+    columns = _by_file(source, columns)
     if label_type == "tags":
         if columns.is_long:
             items = labelled_steps(source, columns, row_limit=row_limit, tell=tell)
@@ -102,6 +103,17 @@ def examples(
         return _sentences(source, columns, empty)
     reader = _Reader(source, columns, label_type, label_separator, empty, labels, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
+
+
+def _by_file(source: Source, columns: Columns) -> Columns:
+    """Return the columns with the group that a folder of tables has."""
+    if not source.group or columns.group == source.group:
+        return columns
+    if columns.group is not None:
+        expected = f"'{source.group}' for a folder, where each file is a sequence"
+        fix = f"Write --group {source.group}, or put the files into one."
+        raise source.error(describe("group column", columns.group, expected, fix))
+    return replace(columns, group=source.group)
 
 
 def _series(source: Source, columns: Columns) -> Iterator[Example]:
