@@ -78,6 +78,10 @@ def test_running_text_gives_a_row_a_sequence(cli: Run, bundle: Path, tmp_path: P
     assert [text[span["start"] : span["end"]] for span in spans] == [span["text"] for span in spans]
     (whole,) = (json.loads(line) for line in cli("predict", bundle, "--item", text, "--json").out.splitlines())
     assert whole["spans"] == spans
+    for args, stdin in (((tmp_path / "a.txt",), b""), (("-",), text.encode())):
+        (line,) = cli("predict", bundle, *args, "--output-format", "spans", stdin=stdin).out.splitlines()
+        marked = [[span["start"], span["end"], span["label"]] for span in spans]
+        assert json.loads(line) == {"text": text, "spans": marked}
     done = cli("predict", bundle, tmp_path / "a.txt", "--text", "body")
     assert done.code == 2
     assert "text column: got 'body'; expected none for running text." in done.err
@@ -149,6 +153,14 @@ def test_options_of_texts_are_refused_for_lists_of_words() -> None:
         Tagger(bad_spans="skip").fit(sentences, tags)
 
 
+def test_a_tagger_of_classes_refuses_texts_with_spans() -> None:
+    model = Tagger(epochs=1, hidden_size=4, baseline=False).fit([["a", "b"], ["b"]] * 4, [["N", "V"], ["V"]] * 4)
+    with pytest.raises(
+        InputError, match=r"^X: got texts with spans; expected tags, as the model marks no spans\. Give "
+    ):
+        model.evaluate(["a b"], [[[0, 1, "N"]]])
+
+
 def test_texts_and_lists_of_words_do_not_mix(cli: Run, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [{"t": ["a"], "y": ["O"]}, {"t": "a b", "y": [[0, 1, "N"]]}])
     done = cli("fit", "tag", file, "--text", "t", "--label", "y", "--out", tmp_path / "m")
@@ -168,6 +180,12 @@ def test_a_tagger_of_words_takes_running_text_too(cli: Run, tmp_path: Path) -> N
     assert [text[start:end] for row in rows for start, end in row["offsets"]] == [
         word for row in rows for word in row["tokens"]
     ]
+    marked = [[span["start"], span["end"], span["label"]] for row in rows for span in row["spans"]]
+    (line,) = cli("predict", tmp_path / "m", tmp_path / "a.txt", "--output-format", "spans").out.splitlines()
+    assert json.loads(line) == {"text": text, "spans": marked}
+    file = write_lines(tmp_path / "a.jsonl", [{"text": text, "spans": marked}])
+    done = cli("evaluate", tmp_path / "m", file, *COLUMNS, "--json")
+    assert (done.json["items"], done.json["accuracy"]) == (2, 1.0)
     typed = cli("stream", tmp_path / "m", "--by", "char", "--json", stdin=text.replace("\n", " ").encode())
     pieces = [json.loads(line)["final"] for line in typed.out.splitlines()]
     assert [tag for piece in pieces if piece for tag in piece["tags"]] == [tag for row in rows for tag in row["tags"]]

@@ -17,6 +17,9 @@ from rekur.data import read_labels
 from rekur.errors import InputError
 from rekur.targets import Tag, TagsTarget
 
+#: the numbers and tags of a sentence of CoNLL-U, whose last word stands in the fourth line
+CELLS = [("1", "B-PER"), ("2-3", "_"), ("2", "O"), ("3", "X-DAY")]
+
 
 def learned(path: Path, **columns: str) -> tuple[list[list[str]], list[list[tuple[int, int, str]]], str]:
     """Return words and spans of each sentence of a file, and the note on the scheme."""
@@ -110,6 +113,27 @@ def test_bad_tags_are_refused_with_their_line(tmp_path: Path, rows: list[Any], t
     with pytest.raises(InputError) as caught:
         learned(path, text="t", label="y")
     assert str(caught.value).removeprefix(f"{path}, ").startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.conll", "Ada B-PER\nleft O\n\nin O\nOslo B-LOC\ntoday X-DAY\n", 6),
+        ("a.conllu", "".join(f"{n}\tw\t_\t{t}\t_\t_\t_\t_\t_\t_\n" for n, t in CELLS), 4),
+    ],
+)
+def test_a_bad_tag_is_named_by_its_own_line(tmp_path: Path, name: str, text: str, line: int) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    corpus = corpus_of(path, {"label": "upos"} if name == "a.conllu" else {}, {}, label_type="tags")
+    labels = read_labels(corpus)
+    with pytest.raises(InputError) as caught:
+        TagsTarget.learn(labels.values, None, place_of=labels.place_of)
+    assert str(caught.value).startswith(f"{path}, line {line}: tag: got 'X-")
+    good = TagsTarget.learn([["B-PER", "B-LOC", "O"]])
+    with pytest.raises(InputError) as caught:
+        good.check_labels(labels.values, corpus.name, labels.place_of)
+    assert str(caught.value).startswith(f"{path}, line {line}: tag: got 'X-")
 
 
 def test_one_line_that_holds_a_list(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ import rekur
 from rekur import Tagger
 from rekur._options import options_of
 from rekur.cli.show import score_rows
-from rekur.data import EncodedItems, Ragged
+from rekur.data import Corpus, EncodedItems, Ragged
+from rekur.data.encoded import encode_all
 from rekur.errors import DataError, InputError, NotStreamableError
 from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.span_rival import SpanDictionary
 from rekur.study.space import make_space
 from rekur.targets import TagsTarget
+from rekur.tasks.base.plan import run
 from rekur.tasks.tag import recipe
 from rekur.tasks.tag.margin import outside_margin
 from rekur.tasks.tag.options import WordFeatureOptions
@@ -288,3 +290,24 @@ def test_a_batch_has_one_size() -> None:
 def test_the_help_of_affixes_says_the_longest() -> None:
     members = options_of(WordFeatureOptions)
     assert all(f"0 to {LONGEST_AFFIX};" in members[name].help for name in ("prefixes", "suffixes"))
+
+
+def test_validation_runs_each_sequence_of_a_text_by_itself() -> None:
+    texts = ["Ada visited Oslo. Ada left.", "Ada left. Ada"]  # the second has a span over a cut
+    spans = [[[0, 3, "PER"], [12, 16, "LOC"]], [[4, 13, "PER"]]]
+    model = Tagger(**{**SMALL, "epochs": 1}, baseline=False).fit(texts * 4, spans * 4)
+    corpus = model.parts_of(Corpus.labelled(texts, spans, kind="words", per_step=True))
+    (part,) = [example.item for example in corpus if any(token.begins for token in example.item.tokens[1:])]
+    items = [["Ada"], part, ["Oslo", "."]]
+    inputs, contexts = encode_all(items, model.features_)
+    outputs = run(model.model_, EncodedItems(inputs, np.empty(0), np.array([2, 1, 0]), contexts=contexts))
+    whole = model.scores(["Ada left. Ada"])[0]
+    assert [len(rows) for rows in outputs] == [2, 4, 1]
+    np.testing.assert_allclose(outputs[1], whole, atol=1e-6)
+    np.testing.assert_allclose(outputs[2], run(model.model_, _alone(inputs, 0))[0], atol=1e-6)
+    joined = run(model.model_, _alone(inputs, 1))[0]
+    assert not np.allclose(joined, whole, atol=1e-6)
+
+
+def _alone(inputs: Any, row: int) -> EncodedItems:
+    return EncodedItems(inputs, np.empty(0), np.array([row]))

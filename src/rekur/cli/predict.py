@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Write one row an item: its prediction and how probable it is, as CSV, or as JSON lines with --json.
 
-    Of a model that tags each word or row, CSV has a row for each of them.
+    Of a model that tags each word or row, CSV has a row for each of them. Of running text the format spans has one row.
 
     A pipe, or - for standard input, is read as it comes: rows are written while it goes on.
 
@@ -72,15 +72,18 @@ def command(
         )
     stream: Iterable[tuple[Any, Any, Any]] = [(text, text, None) for text in items]
     source, arriving = "--item", False
+    of_lists = getattr(task.features_, "cut", "") is None
     if file is None:
-        if getattr(task.features_, "cut", "") is None:  # of lists of words
+        if of_lists:
             task.features_ = task.features_.of_texts(USUAL_CUT)
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
     else:
         from rekur.cli.saved import corpus_for
         from rekur.data.inputs import is_stream
 
-        corpus = corpus_for(task, file, columns, reading, need_label=False, once=True)
+        corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=output_format == "spans")
+        if of_lists and corpus.kind == "words":  # running text
+            task.features_ = task.features_.of_texts(USUAL_CUT)
         stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
         source, arriving = f"{corpus.name}, item", is_stream(file)
     rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source, output_format)

@@ -9,7 +9,7 @@ from typing import Any
 from rekur._tokenizer import USUAL_CUT
 from rekur.data import Columns, Corpus, channels, examples, open_source
 from rekur.data.chosen_columns import expand, is_long
-from rekur.data.documents import running_text
+from rekur.data.documents import running_text, whole_text
 from rekur.data.inputs import Input, Location, name_of
 from rekur.data.plain import Lines
 from rekur.data.source import Source
@@ -28,6 +28,7 @@ def corpus_of(
     empty: str = "error",
     once: bool = False,
     cut: str | None = None,
+    whole: bool = False,
 ) -> Corpus:
     """Return the examples of a file; columns are checked now, rows when they are read.
 
@@ -40,6 +41,7 @@ def corpus_of(
         empty: ``error`` or ``keep``, for items without steps and missing labels.
         once: they are read in one pass, so that a pipe is not copied.
         cut: the rule that cuts a file of running text; None where such a file has an item a line.
+        whole: running text is one item, and not an item a sequence.
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
@@ -49,7 +51,7 @@ def corpus_of(
     source = open_source(file, once=once, otherwise=otherwise, long=long, **how)
     if cut is not None and isinstance(source, Lines):
         lines = source.lines
-        return Corpus(lambda: running_text(lines(), cut), source.name, kind="words")
+        return Corpus(lambda: whole_text(lines()) if whole else running_text(lines(), cut), source.name, kind="words")
     need_label = label_type == "tags" and empty == "error"
     chosen = _columns_of_tags(source, columns, need_label=need_label) if label_type == "tags" else Columns(**columns)
 
@@ -98,6 +100,7 @@ def corpus_for(
     *,
     need_label: bool,
     once: bool = False,
+    whole: bool = False,
 ) -> Corpus:
     """Return the examples of a file for a trained task: by the columns that were given, else by those of training.
 
@@ -108,6 +111,7 @@ def corpus_for(
         reading: reading options that were given.
         need_label: whether every row must have a label.
         once: they are read in one pass, so that a pipe is not copied.
+        whole: running text is one item, and not an item a sequence.
     """
     trained = dict(task.columns_.get("columns", {}))
     known = getattr(task.features_, "channels", None)
@@ -130,9 +134,9 @@ def corpus_for(
         cut = task.features_.cut or USUAL_CUT
     unlabelled = "tags" if task.label_type == "tags" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
+    reads: dict[str, Any] = {"labels": task.target_.output_names, "once": once, "cut": cut, "whole": whole}
     try:
-        names = task.target_.output_names
-        corpus = corpus_of(file, chosen, how, label_type=label_type, labels=names, empty=empty, once=once, cut=cut)
+        corpus = corpus_of(file, chosen, how, label_type=label_type, empty=empty, **reads)
     except DataError as error:
         if chosen == columns or " column: got " not in str(error):
             raise

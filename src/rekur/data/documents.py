@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rekur._numbers import counted
-from rekur._schemes import SCHEMES
+from rekur._schemes import SCHEMES, Scheme
 from rekur._tokenizer import LINE_ENDS, Passage, Token, TokenStream, tokenize
 from rekur._values import CellError
 from rekur.data.cells import spans_of_text
@@ -39,8 +39,8 @@ def holds_documents(corpus: Corpus) -> bool:
     return first is not None and isinstance(first.item, str)
 
 
-def passages(corpus: Corpus, cut: str, bad_spans: str = "error") -> Corpus:
-    """Return documents with spans as passages with tags in BIO2.
+def passages(corpus: Corpus, cut: str, bad_spans: str = "error", scheme: Scheme = SPAN_SCHEME) -> Corpus:
+    """Return documents with spans as passages with tags.
 
     The rule sees the text alone. Two passages between which it cuts a span are joined; that is counted in the notes.
 
@@ -49,11 +49,16 @@ def passages(corpus: Corpus, cut: str, bad_spans: str = "error") -> Corpus:
         cut: the rule that cuts documents; see :func:`rekur._tokenizer.tokenize`.
         bad_spans: ``"error"``, or ``"drop"``, which leaves out spans that do not fit; of two that overlap the first
             and longest stays.
+        scheme: of the tags.
 
     Raises:
-        InputError: when it is reached, a document without words, or a span that does not fit.
+        InputError: the scheme marks no spans; when it is reached, a document without words, or a span that does not
+            fit.
     """
     counts = Counter[str]()
+    if not scheme.has_spans:
+        fix = "Give lists of words with a list of tags for each."
+        raise InputError(f"{corpus.name}: got texts with spans; expected tags, as the model marks no spans. {fix}")
 
     def read() -> Iterator[Example]:
         counted_now = Counter[str]()
@@ -64,11 +69,11 @@ def passages(corpus: Corpus, cut: str, bad_spans: str = "error") -> Corpus:
             counted_now["bad"] += len(document.fitted.bad)
             counted_now["trimmed"] += document.fitted.trimmed
             counted_now["repeated"] += document.fitted.repeated
-            yield from _cut(document, counted_now)
+            yield from _cut(document, counted_now, scheme)
         counts.clear()
         counts.update(counted_now)
 
-    return corpus.derived(read, lambda: [*corpus.notes(), *_notes(counts)])
+    return corpus.derived(read, lambda: [*_notes(counts, scheme), *corpus.notes()])
 
 
 def sentences(corpus: Corpus) -> Corpus:
@@ -105,6 +110,15 @@ def running_text(lines: Iterable[str], cut: str) -> Iterator[Example]:
         yield Example(Passage(passage), None, begun, None)
 
 
+def whole_text(lines: Iterable[str]) -> Iterator[Example]:
+    """Yield a text whose lines come one after the other as one document.
+
+    Args:
+        lines: with their ends.
+    """
+    yield Example("".join(lines), None, 1, None)
+
+
 def _documents(corpus: Corpus, cut: str = "none") -> Iterator[_Document]:
     for example in corpus:
         where = corpus.place_of(example.line)
@@ -120,7 +134,7 @@ def _documents(corpus: Corpus, cut: str = "none") -> Iterator[_Document]:
         yield _Document(example, tokens, spans, fit_spans(spans, example.item, tokens))
 
 
-def _cut(document: _Document, counts: Counter[str]) -> Iterator[Example]:
+def _cut(document: _Document, counts: Counter[str], scheme: Scheme) -> Iterator[Example]:
     """Yield the passages of a document."""
     tokens, spans = document.tokens, document.fitted.spans
     bounds = {step for step, token in enumerate(tokens) if step and token.begins}
@@ -129,14 +143,14 @@ def _cut(document: _Document, counts: Counter[str]) -> Iterator[Example]:
         counts["joined"] += len(crossed)
         bounds -= crossed
     edges = [0, *sorted(bounds), len(tokens)]
-    tags = SPAN_SCHEME.tags(spans, len(tokens))
+    tags = scheme.tags(spans, len(tokens))
     for start, end in itertools.pairwise(edges):
         yield dataclasses.replace(document.example, item=Passage(tokens[start:end]), label=tags[start:end])
 
 
-def _notes(counts: Counter[str]) -> list[str]:
+def _notes(counts: Counter[str], scheme: Scheme) -> list[str]:
     """Return sentences about what was done to the spans of a corpus."""
-    notes = [f"{counted(counts['spans'], 'span')} of characters, learned as tags of words in {SPAN_SCHEME.name}."]
+    notes = [f"{counted(counts['spans'], 'span')} of characters, learned as tags of words in {scheme.name}."]
     if counts["bad"]:
         notes.append(f"Left out, as they do not fit: {counts['bad']:,} of {counted(counts['spans'], 'span')}.")
     if counts["trimmed"]:

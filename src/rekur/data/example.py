@@ -149,7 +149,10 @@ def _sentences(source: Source, columns: Columns, empty: str) -> Iterator[Example
         if not sentence.words and empty == "error":
             fix = "Take the row out, or fill it."
             raise source.error(f"{words}: got nothing; expected one word or more. {fix}", sentence.lines[0])
-        return Example(sentence.words, sentence.tags, sentence.lines[0], sentence.id)
+        steps = None  # of a prediction, rows come in the order of the sentences whatever the lines
+        if sentence.tags is not None and len(sentence.lines) == len(sentence.words) > 1:
+            steps = np.array(sentence.lines)
+        return Example(sentence.words, sentence.tags, sentence.lines[0], sentence.id, lines=steps)
 
     return map(example, source.tagged(words, tags, name))
 
@@ -304,7 +307,7 @@ class _Reader:
 
     def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
         where = f"as in {self._source.where(head[1])}" + (f" of group '{name}'" if name else "")
-        fix = "All rows of a sequence have one label, unless label_type is 'tags' (rekur fit tag)."
+        fix = "All rows of a sequence have one label. Does each row have its own? Train with: rekur fit tag."
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
 
 

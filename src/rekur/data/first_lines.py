@@ -8,6 +8,7 @@ import re
 import warnings
 from itertools import islice
 
+from rekur.data.annotations import is_pair
 from rekur.data.delimited import allow_long_fields
 from rekur.data.files import nul_text, open_text
 from rekur.data.inputs import Input
@@ -75,7 +76,7 @@ def is_json_table(lines: list[str]) -> bool:
     """
     start = "".join(lines).lstrip()
     if start.startswith("["):
-        return start[1:].lstrip().startswith("{")
+        return start[1:].lstrip().startswith("{") or _begins_with_pairs(start)
     first = start.partition("\n")[0]
     if len(first) >= _LONGEST:
         return re.match(r'\{\s*"', first) is not None
@@ -83,6 +84,17 @@ def is_json_table(lines: list[str]) -> bool:
         return isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _begins_with_pairs(start: str) -> bool:
+    """Return whether JSON begins with a text and an object with its spans, or with an array of such pairs."""
+    for at in (0, 1):
+        try:
+            if is_pair(json.JSONDecoder().raw_decode(start[at:].lstrip())[0]):
+                return True
+        except (ValueError, RecursionError):
+            pass
+    return False
 
 
 def _format(lines: list[str]) -> str | None:

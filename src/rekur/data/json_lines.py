@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, TextIO
 
+from rekur._numbers import counted
+from rekur.data.annotations import as_object, is_annotation, is_pair, reason_to_leave_out
 from rekur.data.files import open_text, read_lines
 from rekur.data.inputs import Input
 from rekur.data.source import Row, Source
@@ -45,7 +47,8 @@ _EXACT = json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal)
 class JsonRows(Source):
     """A file of JSON objects; the columns are the keys of the first hundred.
 
-    A file that begins with ``[`` is one array, and its rows are counted; otherwise each line is an object.
+    A file that begins with ``[`` is one array, and its rows are counted; otherwise each line is an object, or a text
+    with an object in a list. Rows of annotation tools are read as :func:`rekur.data.annotations.as_object` says.
     A key that an object lacks is absent from its row. Both are read in a stream.
 
     Args:
@@ -57,7 +60,8 @@ class JsonRows(Source):
     def __init__(self, file: Input, format: str, encoding: str) -> None:
         self._file, self._encoding = file, encoding
         self.name, self.format = file.name, format
-        self._is_array = self._begins_with() == "["
+        self._left_out = Counter[str]()
+        self._is_array = self._begins_an_array()
         if self._is_array:
             self.unit = "row"
         first = list(itertools.islice(self.rows(), _ROWS_LOOKED_AT))
@@ -72,18 +76,41 @@ class JsonRows(Source):
     def rows(self) -> Iterator[Row]:
         """Yield each object as a row."""
         for number, value in self._array() if self._is_array else self._lines():
+            value = as_object(value)
             if not isinstance(value, dict):
                 got = json.dumps(value, ensure_ascii=False)
                 raise self.error(describe("row", got, 'a JSON object such as {"text": …, "label": …}'), number)
             yield Row(value, number)
 
+    def labelled_rows(self, label: str) -> Iterator[Row]:
+        """Yield the rows that a tool for annotation does not say to leave out."""
+        left_out = Counter[str]()
+        for row in self.rows():
+            if reason := reason_to_leave_out(row, label):
+                left_out[reason] += 1
+            else:
+                yield row
+        self._left_out = left_out
+
+    def notes(self) -> list[str]:
+        """Return a sentence about the rows that were left out."""
+        reasons = [f"{count:,} {reason}" for reason, count in self._left_out.items()]
+        total = counted(self._left_out.total(), "text")
+        return [f"Left out, as the file says so: {total} ({', '.join(reasons)})."] if reasons else []
+
     @property
     def _decoder(self) -> json.JSONDecoder:
         return _EXACT if self.keeps_digits else _DECODER
 
-    def _begins_with(self) -> str:
+    def _begins_an_array(self) -> bool:
         with open_text(self._file, self._encoding) as text:
-            return next((line.strip()[0] for line in text if line.strip()), "")
+            first = next((line.strip() for line in text if line.strip()), "")
+        if not first.startswith('["'):
+            return first.startswith("[")
+        try:
+            return not is_pair(json.loads(first))
+        except (ValueError, RecursionError):
+            return True
 
     def _lines(self) -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(read_lines(self._file, self._encoding), 1):
@@ -188,5 +215,9 @@ def _wrapped_rows(row: dict[str, Any]) -> str:
 
 
 def _is_span(value: dict[str, Any]) -> bool:
-    """Return whether an object stands for a span of a text, by its keys: a start and an end, or an object with them."""
-    return isinstance(value.get("value"), dict) or any({start, end} <= value.keys() for start, end in _BOUNDS)
+    """Return whether an object stands for spans of a text, by its keys: a start and an end, or what holds them."""
+    return (
+        is_annotation(value)
+        or isinstance(value.get("value"), dict)
+        or any({start, end} <= value.keys() for start, end in _BOUNDS)
+    )

@@ -79,6 +79,14 @@ class Source(ABC):
     def rows(self) -> Iterator[Row]:
         """Read all rows from the first on, holding one (or one block) at a time; may be called again."""
 
+    def labelled_rows(self, label: str) -> Iterator[Row]:
+        """Yield the rows that are learned from: all, unless the source itself says otherwise.
+
+        Args:
+            label: the column with tags or spans.
+        """
+        return self.rows()
+
     def tagged(self, words: str, tags: str | None, name: str = "") -> Iterator[Tagged]:
         """Yield the words and the tags of each row.
 
@@ -90,7 +98,7 @@ class Source(ABC):
         Raises:
             DataError: a cell is neither, or two lists differ in length.
         """
-        for row in self.rows():
+        for row in self.rows() if tags is None else self.labelled_rows(tags):
             try:
                 sentence, cells = words_or_text(row.get(words), words), None
                 if isinstance(sentence, str):

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rekur._numbers import counted
 from rekur._tokenizer import Token, is_gap
 from rekur._values import CellError, is_missing, is_row, members, scalar
+from rekur.data.annotations import is_annotation, results
 from rekur.errors import describe
 
 _SHAPES = "[start, end, label], or an object with start, end and label"
@@ -116,7 +118,14 @@ def _entries(cell: Any, thing: str) -> list[Any]:
         cell = cell[keys[0]]
     if not is_row(cell):
         raise CellError(describe(thing, cell, f"a list of spans, each {_SHAPES}"))
-    return list(members(cell))
+    entries = list(members(cell))
+    if not (entries and all(map(is_annotation, entries))):
+        return entries
+    spans = results(entries)
+    if len(spans) != 1:
+        fix = "Choose one of them, or cancel the others." if spans else "Take the text out, or annotate it."
+        raise CellError(f"{thing}: got {counted(len(spans), 'annotation')} of one text; expected 1. {fix}")
+    return spans[0]
 
 
 def _span(entry: Any, thing: str) -> Span:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from rekur import data
 from rekur._ids import UNKNOWN
-from rekur._tokenizer import begins_of
-from rekur.data.documents import holds_documents, passages
+from rekur._tokenizer import USUAL_CUT, begins_of
+from rekur.data.documents import SPAN_SCHEME, holds_documents, passages
 from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
 from rekur.data.memory import refuse_texts
@@ -232,10 +232,10 @@ class PredictionMixin(RivalMixin, ABC):
 
     def parts_of(self, corpus: data.Corpus) -> data.Corpus:
         """Return texts with spans as passages with tags; other examples as they are."""
-        cut = getattr(self.features_, "cut", None)
-        if cut is None or not holds_documents(corpus):
+        if not (hasattr(self.features_, "cut") and holds_documents(corpus)):
             return corpus
-        return passages(corpus, cut, self.bad_spans)
+        scheme = getattr(self.target_, "scheme", SPAN_SCHEME)
+        return passages(corpus, self.features_.cut or USUAL_CUT, self.bad_spans, scheme)
 
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""

@@ -17,6 +17,7 @@ from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, SCHEMES, Scheme, TagError, detect_scheme
 from rekur._tokenizer import begins_of, has_places, words_of
 from rekur.data.cells import tags_of
+from rekur.data.corpus import LabelPlace
 from rekur.data.example import warn
 from rekur.data.pieces import LONG
 from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions, viterbi
@@ -126,7 +127,9 @@ class TagsTarget(TagScores):
             if place_of is None:
                 raise
             row = next(row for row, tags in enumerate(rows) if error.tag in tags)
-            raise InputError(f"{place_of(row)}, tag {rows[row].index(error.tag) + 1}: {error}") from None
+            step = rows[row].index(error.tag)
+            where = _line_of_tag(place_of, row, step) or f"{place_of(row)}, tag {step + 1}"
+            raise InputError(f"{where}: {error}") from None
         scheme, odd = choice.scheme, ""
         if not scheme.has_spans:
             target = cls(names, scheme=scheme, inner=scheme, exact=exact)
@@ -176,19 +179,27 @@ class TagsTarget(TagScores):
         first: dict[Any, str] = {}
         counts = Counter[Any]()
         for row, label in enumerate(labels):
-            item = place_of(row) if place_of else name
+            tags, unseen, step = list[Any](), list[Any](), None
             try:
                 tags = distinct_labels(label, "label") if self.plain else tags_of(label, "label")
-                unseen = [tag for tag in tags if not self._is_known(tag, seen, kinds)]
+                for step in range(len(tags)):
+                    if not self._is_known(tags[step], seen, kinds):
+                        unseen.append(tags[step])
             except InputError as error:
-                raise InputError(f"{item}: {error}") from None
+                raise InputError(f"{self._place(row, step, name, place_of)}: {error}") from None
             counts.update({tag: int(np.sum(np.asarray(label) == tag)) for tag in unseen} if self.plain else unseen)
-            first |= {tag: item for tag in unseen if tag not in first}
+            first |= {tag: self._place(row, tags.index(tag), name, place_of) for tag in unseen if tag not in first}
         if first and place_of is not None:
             tag, item = next(iter(first.items()))
             times, thing = counted(counts[tag], "time"), "label" if self.plain else "tag"
             more = f"; {counted(len(first) - 1, f'more such {thing}')}" if len(first) > 1 else ""
             warn(f"{item}: the {thing} {tag!r} ({times}) is not among those of training, and counts as missed{more}.")
+
+    def _place(self, row: int, step: int | None, name: str, place_of: PlaceOf | None) -> str:
+        """Return the name of an item in messages, or the line of one of its tags where it has one."""
+        if place_of is None:
+            return name
+        return ("" if self.plain or step is None else _line_of_tag(place_of, row, step)) or place_of(row)
 
     def _is_known(self, tag: Any, seen: set[Any], kinds: set[str]) -> bool:
         if not self.scheme.has_spans:
@@ -345,3 +356,8 @@ class TagsTarget(TagScores):
 def _sequences(context: Any, count: int) -> Iterator[tuple[int, int]]:
     """Return the first step of each sequence of a text of ``count`` steps, and the step behind its last."""
     return pairwise([0, *begins_of(context), count])
+
+
+def _line_of_tag(place_of: PlaceOf, row: int, step: int) -> str:
+    """Return the place of a tag that stands in a line of its own; an empty text for others."""
+    return str(place_of.of_step(row, step)) if isinstance(place_of, LabelPlace) else ""

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rekur._tokenizer import begins_of
 from rekur.data import EncodedItems, LengthBuckets
 from rekur.data.pieces import LONG
 from rekur.models.batch import Batch, ItemNetwork
@@ -182,6 +183,12 @@ def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> It
         the places of the items of a block in ``rows``, (n,), and their outputs: an array (n, K), or one (T, K) an item.
     """
     model.eval()
+    texts = np.array([k for k, context in enumerate(items.contexts_of(rows)) if begins_of(context)], np.int64)
+    if len(texts):
+        yield texts, _outputs_of_sequences(model, items, rows[texts])
+        others = np.setdiff1d(np.arange(len(rows)), texts)
+        yield from ((others[places], outputs) for places, outputs in outputs_in_blocks(model, items, rows[others]))
+        return
     device = next(model.parameters()).device
     order = np.argsort(-items.first.lengths[rows], kind="stable")  # longest first: memory runs out at once or never
     in_pieces = getattr(model, "outputs_of_long", None)
@@ -198,6 +205,19 @@ def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> It
             outputs, _ = model(to_device(batch, device))
         array = outputs.float().cpu().numpy()
         yield places, _of_items(array, batch.lengths.tolist()) if model.per_step else array
+
+
+def _outputs_of_sequences(model: ItemNetwork, items: EncodedItems, rows: Ints) -> list[NDArray[Any]]:
+    """Return the outputs (T, K) of texts; each sequence of a text is run by itself, as a prediction does."""
+    lengths = items.first.lengths[rows]
+    begins = [begins_of(context) for context in items.contexts_of(rows)]
+    starts = np.concatenate([[0, *each] for each in begins]).astype(np.int64)
+    ends = np.concatenate([[*each, length] for each, length in zip(begins, lengths, strict=True)]).astype(np.int64)
+    counts = [len(each) + 1 for each in begins]
+    where = np.repeat(rows, counts), starts, ends - starts
+    parts = {name: each.parts(*where) for name, each in items.inputs.items()}
+    outputs = iter(run(model, EncodedItems(parts, np.empty(0), np.arange(len(starts)))))
+    return [np.concatenate(list(itertools.islice(outputs, count))) for count in counts]
 
 
 def _of_items(outputs: NDArray[Any], lengths: list[int]) -> list[NDArray[Any]]:
