@@ -154,7 +154,7 @@ def test_options_of_texts_are_refused_for_lists_of_words() -> None:
 
 
 def test_a_tagger_of_classes_refuses_texts_with_spans() -> None:
-    model = Tagger(epochs=1, hidden_size=4, baseline=False).fit([["a", "b"], ["b"]] * 4, [["N", "V"], ["V"]] * 4)
+    model = Tagger(epochs=1, hidden_size=4, baseline=False).fit([["a", str(n)] for n in range(8)], [["N", "V"]] * 8)
     with pytest.raises(
         InputError, match=r"^X: got texts with spans; expected tags, as the model marks no spans\. Give "
     ):

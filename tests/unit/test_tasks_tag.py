@@ -295,7 +295,8 @@ def test_the_help_of_affixes_says_the_longest() -> None:
 def test_validation_runs_each_sequence_of_a_text_by_itself() -> None:
     texts = ["Ada visited Oslo. Ada left.", "Ada left. Ada"]  # the second has a span over a cut
     spans = [[[0, 3, "PER"], [12, 16, "LOC"]], [[4, 13, "PER"]]]
-    model = Tagger(**{**SMALL, "epochs": 1}, baseline=False).fit(texts * 4, spans * 4)
+    valid = {"X_valid": texts, "y_valid": spans}
+    model = Tagger(**{**SMALL, "epochs": 5}, average=0.0, baseline=False).fit(texts * 4, spans * 4, **valid)
     corpus = model.parts_of(Corpus.labelled(texts, spans, kind="words", per_step=True))
     (part,) = [example.item for example in corpus if any(token.begins for token in example.item.tokens[1:])]
     items = [["Ada"], part, ["Oslo", "."]]
