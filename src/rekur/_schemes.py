@@ -24,7 +24,9 @@ OUTSIDE = "O"
 _MEANING = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 _TAG = re.compile(r"([A-Z])(?:-(.+))?", re.DOTALL)
 #: tags that mean a scheme and are not written as one: another separator, small letters, the letter behind the label
-_NEARLY = re.compile(r"[bieslumwBIESLUMW][-_:/.|].+|.+[-_][BIESLUMW]", re.DOTALL)
+_NEARLY = re.compile(r"[bieslumwBIESLUMW][-_:/.|].*|.+[-_][BIESLUMW]", re.DOTALL)
+#: what stands for ``O`` in other programs, in capitals
+_OUTSIDE_ALIKE = frozenset(["O", "0", "_", "-", "NONE", "NULL", "OUT", "OUTSIDE", "OTHER"])
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,10 @@ def _marks_spans(counts: Mapping[str, int]) -> bool:
         if nearly and all(_NEARLY.fullmatch(tag) for tag in nearly):
             expected = "'O', and a capital letter and a hyphen before a label, as in 'B-PER'"
             raise TagError(describe("tag", nearly[0], expected, "Rewrite the tags."), nearly[0])
+    alike = [tag for tag in others if tag.strip().upper() in _OUTSIDE_ALIKE]
+    if alike and len(labelled) + len(alike) == len(others) and any(tag[0] in "BI" for tag in labelled):
+        expected = f"'O' for a word outside of spans, beside tags such as '{labelled[0]}'"
+        raise TagError(describe("tag", alike[0], expected, "Rewrite it."), alike[0])
     return False
 
 

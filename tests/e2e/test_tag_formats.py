@@ -68,7 +68,7 @@ def test_texts_with_spans(cli: Run, entities: Path, file: Path) -> None:
         assert labels == [tag[2:] for tag in tags if tag.startswith("B-")]
 
 
-@pytest.mark.parametrize("word", ["New York", "a\tb", "a\nb", "-DOCSTART-"])
+@pytest.mark.parametrize("word", ["New York", "a\tb", "a\nb", "a\0", "-DOCSTART-"])
 def test_a_word_that_conll_would_read_as_something_else_is_named(
     cli: Run, entities: Path, tmp_path: Path, word: str
 ) -> None:

@@ -17,6 +17,7 @@ from rekur.data.columns import summarise
 from rekur.data.documents import passages, running_text
 from rekur.data.spans import Span, spans_of
 from rekur.errors import InputError
+from rekur.targets import TagsTarget
 
 TEXT = "Ana lives in Oslo"
 BOTH = [(0, 3, "PER"), (13, 17, "LOC")]
@@ -207,6 +208,28 @@ def test_a_cut_inside_a_span_joins_the_two_parts(tmp_path: Path) -> None:
     assert [begins_of(example.item.tokens) for example in running_text(["One.\n", "\nTwo."], "blank")] == [[], []]
     counts = {cut: len(list(read(written(tmp_path, *rows), cut=cut))) for cut in ("none", "line", "blank")}
     assert counts == {"none": 1, "line": 2, "blank": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "words"),
+    [
+        ("Ada", [0, 3, "PER"], ["Ada"]),
+        ("Ada\0left", [0, 3, "PER"], ["Ada", "\0", "left"]),
+        ("in\r\nNew\r\nYork\r\n", [4, 13, "new york"], ["in", "New", "York"]),
+        ("e\u0301ta", [0, 4, "B-new-york"], ["e\u0301ta"]),
+        ("\u0301a b", [0, 1, "a:b\tc"], ["\u0301", "a", "b"]),
+        ("\ufeffAda", [1, 4, "0"], ["Ada"]),
+        ("Ada \ud800", [4, 5, "O"], ["Ada", "\ud800"]),
+    ],
+)
+def test_odd_texts_and_labels_keep_their_spans(tmp_path: Path, text: str, span: list[Any], words: list[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": text, "spans": [span]}) + "\n")
+    corpus = read(path)
+    assert [word for example in corpus for word in example.item] == words
+    assert spans_in(corpus) == [[tuple(span)]]
+    labels = [example.label for example in corpus]
+    assert TagsTarget.learn([*labels, ["O"]]).scheme.name == "BIO2"
 
 
 def test_items_of_two_kinds_are_refused(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_tag_of_no_scheme_is_named(tag: str) -> None:
         (["I M O"], "none: no tag has a letter such as B- before a label"),
         (["B S"], "none: no tag has a letter such as B- before a label"),
         (["S-BAR NN VB"], "none: no tag has a letter such as B- before a label"),
+        (["S-1 S-2 none"], "none: no tag has a letter such as B- before a label"),
         (["0 1 5"], "none: no tag has a letter such as B- before a label"),
     ],
 )
@@ -173,6 +174,9 @@ def test_detection_counts_what_the_scheme_does_not_allow() -> None:
         ("O PER-B PER-I", "tag: got 'PER-B'; expected 'O', and a capital letter and a hyphen before a label"),
         ("O B-A L-A E-A", "tags: got 'L-A' and 'E-A'; expected the letters of one scheme, such as B, I, L, U."),
         ("O B-A M-A I-A", "tags: got 'M-A' and 'I-A'; expected the letters of one scheme, such as B, M, E, S, W."),
+        ("O B- I-", "tag: got 'B-'; expected 'O', and a capital letter and a hyphen before a label"),
+        ("0 B-A I-A", "tag: got '0'; expected 'O' for a word outside of spans, beside tags such as 'B-A'. Rewrite it."),
+        ("I-A None I-B", "tag: got 'None'; expected 'O' for a word outside of spans, beside tags such as 'I-A'."),
         ("O I-A E-A", "tags: got 'E-A' and no B-; expected BIO1, BIO2, BIOES, BILOU or BMES."),
     ],
 )

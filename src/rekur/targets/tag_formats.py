@@ -11,8 +11,8 @@ from rekur.errors import InputError, describe
 
 #: the columns of a table, and what they are called in a prediction
 _COLUMNS = {"tokens": "token", "tags": "tag", "probabilities": "probability"}
-#: what cuts a line of CoNLL into columns, or a file into lines
-_CUTS = re.compile("[ \t\r\n]")
+#: what cuts a line of CoNLL into columns, or a file into lines, and what no text holds
+_CUTS = re.compile("[ \t\r\n\0]")
 #: a line that begins like this marks the beginning of a document
 _DOCUMENT = "-DOCSTART-"
 
@@ -52,7 +52,7 @@ def conll(presented: Mapping[str, Any], starts: Sequence[int] = ()) -> str:
     for number, (token, tag) in enumerate(zip(presented["tokens"], presented["tags"], strict=True)):
         for name, value in (("token", token), ("tag", str(tag))):
             if _CUTS.search(value) or not value or value.startswith(_DOCUMENT):
-                expected = f"one without blanks and line ends, that is no {_DOCUMENT}"
+                expected = f"one without blanks, line ends and NUL, that is no {_DOCUMENT}"
                 fix = "CoNLL cannot hold it; use the output format jsonl."
                 raise InputError(describe(f"{name} {number + 1}", value, expected, fix))
         gap = "\n" if number in starts else ""
