@@ -161,6 +161,15 @@ def test_a_tagger_of_classes_refuses_texts_with_spans() -> None:
         model.evaluate(["a b"], [[[0, 1, "N"]]])
 
 
+def test_a_file_of_texts_is_described(cli: Run, documents: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", documents)
+    done = cli("data", file, *COLUMNS)
+    assert done.code == 0, done.err
+    assert "cut into tokens, and into sequences by the rule 'sentence'" in done.out
+    assert f"rekur fit tag {file} --text text --label spans --out runs/a" in done.out
+    assert cli("data", file, *COLUMNS, "--label-type", "tags").out == done.out
+
+
 def test_texts_and_lists_of_words_do_not_mix(cli: Run, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [{"t": ["a"], "y": ["O"]}, {"t": "a b", "y": [[0, 1, "N"]]}])
     done = cli("fit", "tag", file, "--text", "t", "--label", "y", "--out", tmp_path / "m")

@@ -12,7 +12,7 @@ import pytest
 
 from rekur._tokenizer import begins_of
 from rekur.cli.saved import corpus_of
-from rekur.data import Corpus, choose_rows, open_source, read_labels
+from rekur.data import Columns, Corpus, choose_rows, describe, open_source, read_labels
 from rekur.data.columns import summarise
 from rekur.data.documents import passages, running_text
 from rekur.data.spans import Span, spans_of
@@ -263,3 +263,17 @@ def test_the_parts_of_a_document_stay_together() -> None:
 def test_a_column_of_spans_is_told(tmp_path: Path) -> None:
     _, columns = summarise(open_source(written(tmp_path, [TEXT, BOTH], [TEXT, []])))
     assert columns[1].type == "spans"
+
+
+def test_a_file_of_texts_with_spans_is_described(tmp_path: Path) -> None:
+    rows = [[f"Ana {number} lives in Oslo", [[0, 3, "PER"]]] for number in range(3)]
+    source = open_source(written(tmp_path, *rows, [TEXT, []]))
+    columns = Columns(text="text", label="spans")
+    for described in (describe(source), describe(source, columns), describe(source, columns, label_type="tags")):
+        assert described.chosen is not None
+        assert (described.chosen.text, described.chosen.label) == ("text", "spans")
+        assert (described.label_type, described.classes, described.scheme) == ("spans", {"PER": 3}, "")
+        assert described.warnings == []
+    answered = ({"text": text, "spans": spans, "answer": "accept"} for text, spans in rows)
+    question = describe(open_source(written(tmp_path, *answered, name="b.jsonl"))).question
+    assert question == "Which column is the label? Say --label with one of 'spans', 'answer'."

@@ -9,8 +9,17 @@ from typing import Any
 
 import click
 
+from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
 from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
+
+#: type of a label, or "rows" for tags of the rows of a series -> title and columns of the table of its classes
+_CLASSES = {
+    "class": ("Classes", ("class", "examples", "share")),
+    "tags": ("Tags", ("tag", "words", "share")),
+    "rows": ("Tags", ("tag", "rows", "share")),
+    "spans": ("Spans", ("label", "spans", "share")),
+}
 
 
 @click.command("data")
@@ -51,11 +60,10 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
         show.table("As running text", ("what", "value"), rows)
     show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
-    if found.classes and found.label_type == "tags":
-        counted = "rows" if found.chosen and found.chosen.kind == "series" else "words"
-        show.table("Tags", ("tag", counted, "share"), found.class_table())
-    elif found.classes:
-        show.table("Classes", ("class", "examples", "share"), found.class_table())
+    if found.classes:
+        of_rows = found.label_type == "tags" and found.chosen is not None and found.chosen.kind == "series"
+        kind = "rows" if of_rows else found.label_type or ""
+        show.table(*_CLASSES.get(kind, _CLASSES["class"]), found.class_table())
     if any(found.missing.values()):
         show.table("Missing values", ("channel", "share"), found.missing_table())
     if steps:
@@ -75,26 +83,28 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
 def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:
     """Return what features, fitted on all items, do with one."""
     from rekur.data import Corpus, channels, examples
+    from rekur.data.documents import holds_documents
     from rekur.errors import InputError
     from rekur.features import make_features
 
     unlabelled = dataclasses.replace(chosen, label=None)
-    is_tags = kind == "tags" or bool(source.usual_columns)
+    is_tags = kind in ("tags", "spans") or bool(source.usual_columns)
     is_words = is_tags and chosen.kind != "series"
     reading: dict[str, Any] = {"label_type": "tags"} if is_tags else {}
-    items = Corpus(
-        lambda: examples(source, unlabelled, empty="keep", tell=lambda text: None, **reading), source.name
-    ).items()
+    corpus = Corpus(lambda: examples(source, unlabelled, empty="keep", tell=lambda text: None, **reading), source.name)
     try:
-        options = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
-        return list(make_features("words" if is_words else chosen.kind, **options).fit(items).describe())
+        options: dict[str, Any] = {"channels": channels(source, chosen)} if chosen.kind == "series" else {}
+        if is_words and holds_documents(corpus):
+            options["cut"] = USUAL_CUT
+        features = make_features("words" if is_words else chosen.kind, **options)
+        return list(features.fit(corpus.items()).describe())
     except InputError as error:  # the table is still worth seeing
         return [("nothing yet", str(error))]
 
 
 def _fit_line(file: Path, found: Any, reading: dict[str, str]) -> str:
     """Return the command that trains on the file, read in the same way."""
-    task = {"number": "regress", "tags": "tag"}.get(found.label_type, "classify")
+    task = {"number": "regress", "tags": "tag", "spans": "tag"}.get(found.label_type, "classify")
     words = ["rekur", "fit", task, str(file)]
     names = ("text", "symbols", "series", "values", "label", "group", "time", "id")
     options = _options({**{name: getattr(found.chosen, name) for name in names}, **reading})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rekur._values import CellError, is_missing_label, number_of
+from rekur.data.annotations import is_annotation
 from rekur.data.cells import numbers_in_text, time_of
 from rekur.data.source import Source
 from rekur.data.spans import spans_of
@@ -142,7 +143,9 @@ class _Counts:
 
 
 def _holds_spans(value: Any) -> bool:
-    """Return whether a list holds spans of a text; an empty one may."""
+    """Return whether a list holds spans of a text, or annotations with such; an empty one may."""
+    if all(map(is_annotation, value)):
+        return True
     try:
         spans_of(value)
     except CellError:

@@ -18,6 +18,7 @@ from rekur.data.columns import ColumnSummary, summarise
 from rekur.data.example import Example, examples
 from rekur.data.label_forms import alike_labels
 from rekur.data.source import Source
+from rekur.data.spans import Span
 from rekur.data.splitting import item_key
 from rekur.errors import InputError, printable
 
@@ -43,8 +44,8 @@ class Description:
         question: which column has to be named; empty if none.
         sequences: items: rows, or groups of a long table.
         lengths: for each unit (``characters``, ``words``, ``symbols``, ``steps``): min, median, p95 and max.
-        label_type: ``"class"``, ``"classes"``, ``"number"``, ``"tags"``, or None without a label.
-        classes: examples in each class, or words with each tag, most first.
+        label_type: ``"class"``, ``"classes"``, ``"number"``, ``"tags"``, ``"spans"``, or None without a label.
+        classes: examples in each class, words with each tag, or spans with each label, most first.
         numbers: min, mean and max of labels that are numbers.
         scheme: of entity tags, and what speaks for it; empty where the label is not tags.
         unlabelled: items without a label, where there is a label column.
@@ -173,14 +174,19 @@ def describe(
             description.chosen, description.question, label_type = _guess(summaries, source.format)
         description.guessed = description.chosen is not None
     if description.chosen is not None:
-        description.label_type = label_type if description.chosen.labels() else None
+        labels = description.chosen.labels()
+        if label_type == "class" and any(each.type == "spans" and each.name in labels for each in summaries):
+            label_type = "tags"
+        description.label_type = label_type if labels else None
         counts = _Counts(description, expand(source, "item", description.chosen.items()))
         notes: list[str] = []
         reading: dict[str, Any] = {"label_type": label_type, "label_separator": label_separator, "empty": "keep"}
         for example in examples(source, description.chosen, **reading, tell=notes.append):
             counts.add(example)
         counts.finish()
-        if description.label_type == "tags" and description.chosen.kind != "series":
+        if description.label_type == "spans":
+            notes += source.notes()
+        elif description.label_type == "tags" and description.chosen.kind != "series":
             tags = (example.label for example in examples(source, description.chosen, **reading, tell=notes.append))
             description.scheme, told = _scheme(tags)
             notes += [*told, *source.notes()]
@@ -203,8 +209,10 @@ def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | No
     items = [column for column in columns if column.type in _ITEM_TYPES]
     classes = [column for column in columns if column.type == "class"]
     numbers = [column for column in columns if column.type == "number"]
-    labels = classes or numbers
-    label_type = "class" if classes else "number"
+    spans = [column for column in columns if column.type == "spans" and column.examples != ["[]"]]
+    spans = spans if [column.type for column in items] == ["text"] else []
+    labels = [*spans, *classes] or numbers
+    label_type = "tags" if spans and not classes else "class" if classes else "number"
     if len(items) == 1 and len(labels) <= 1:
         label = labels[0].name if labels else None
         return Columns(**{items[0].type: items[0].name, "label": label}), "", label_type
@@ -233,6 +241,7 @@ class _Counts:
         self._conflicts: set[bytes] = set()
         self._missing: Any = 0
         self._steps = 0
+        self._holds_spans = False
         self._blanks = False  # whether texts of symbols are codes with blanks between
 
     def add(self, example: Example) -> None:
@@ -265,10 +274,14 @@ class _Counts:
         elif self._description.label_type == "number":
             self._numbers += label if isinstance(label, tuple) else [label]
         else:
-            self._classes.update(label if isinstance(label, tuple | list) else [label])
+            names = label if isinstance(label, tuple | list) else [label]
+            self._classes.update(name.label if isinstance(name, Span) else name for name in names)
+            self._holds_spans = self._holds_spans or any(isinstance(name, Span) for name in names)
 
     def finish(self) -> None:
         description = self._description
+        if self._holds_spans:
+            description.label_type = "spans"
         description.conflicts = len(self._conflicts)
         description.classes = dict(self._classes.most_common())
         codes = self._lengths.pop(_CODES, None)
@@ -326,13 +339,13 @@ def _warnings(description: Description) -> list[str]:
         warnings.append(f"{counted(description.conflicts, 'repeated item')} with another label than before.")
     if description.duplicates:
         warnings.append(f"{counted(description.duplicates, 'repeated item')}; a split keeps equal items on one side.")
-    if len(description.classes) == 1:
+    if len(description.classes) == 1 and description.label_type != "spans":
         warnings.append(
             f"There is one class only, '{next(iter(description.classes))}'; a classifier needs two or more."
         )
     if alike := alike_labels(description.classes):
         warnings.append(alike)
-    if description.label_type != "tags":
+    if description.label_type not in ("tags", "spans"):
         warnings += _class_warnings(description)
     for channel, share in description.missing.items():
         if share == 1:
