@@ -265,7 +265,7 @@ def test_options_of_words_and_their_ranges(cli: Run, tagged: dict[str, Path], tm
             ("--label", "7"),
             "a.conll: label column: got '7'; expected one of the columns '1', '2'.",
         ),
-        ("Ada B-PER\nleft Q-X\nin O\n", (), "a.conll, line 1, tag 2: tag: got 'Q-X'; expected 'O' or a label"),
+        ("Ada B-PER\nleft Q-X\nin O\n", (), "a.conll, line 2: tag: got 'Q-X'; expected 'O' or a label"),
     ],
 )
 def test_bad_conll_files(
