@@ -300,7 +300,8 @@ class ItemOptions(VectorOptions, SharedOptions):
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
         """Return the trained vectors where items or their tokens are no words."""
-        tokens = (values.get("feature_options") or {}).get("tokens") or "auto"
+        features = _check.names("feature_options", values.get("feature_options"))
+        tokens = features.get("tokens") or "auto"
         of_words = values.get("kind", "auto") in ("auto", "text") and tokens in ("auto", "word")
         return {} if of_words else {"vectors": "texts in words"}
 
