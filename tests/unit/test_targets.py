@@ -13,6 +13,7 @@ from rekur.data import Corpus, EncodedItems, Ragged
 from rekur.errors import InputError
 from rekur.features import Encoded, SeriesFeatures
 from rekur.targets import KINDS, Target, TargetStream, join_contexts
+from rekur.targets.step_classes import class_records, class_report
 
 
 class Signs(Target):
@@ -164,3 +165,15 @@ def test_a_network_of_one_row_an_item_is_refused_for_a_target_of_steps(monkeypat
     labels = [[1, 1], [1], [1, 1, 1]] * 4
     with pytest.raises(InputError, match="network: got one row of outputs an item; expected one output a step"):
         Model(hidden_size=4).fit_corpus(Corpus.from_lists(series, labels))
+
+
+def test_the_interval_of_macro_f1_of_few_long_items_counts_their_steps():
+    random = np.random.default_rng(0)
+    truth = [random.integers(0, 2, 500) for _ in range(12)]
+    guesses = [np.where(random.random(500) < 0.02, 1 - each, each) for each in truth]
+    records = np.concatenate([class_records(*each, 2) for each in zip(guesses, truth, strict=True)])
+    report = class_report(records, ["left", "right"])
+    low, high = report["macro_f1_interval"]
+    assert report["macro_f1"] == pytest.approx(report["accuracy"], abs=0.002)
+    assert (low, high) == pytest.approx(report["accuracy_interval"], abs=0.01)
+    assert low > 0.95

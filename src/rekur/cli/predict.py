@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -70,23 +70,13 @@ def command(
         raise InputError(
             describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
         )
-    stream: Iterable[tuple[Any, Any, Any]] = [(text, text, None) for text in items]
-    source, arriving = "--item", False
-    of_lists = getattr(task.features_, "cut", "") is None
     if file is None:
-        if of_lists:
-            task.features_ = task.features_.of_texts(USUAL_CUT)
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
+        _read_texts(task)
+        stream, source, arriving = iter([(text, text, None) for text in items]), "--item", False
     else:
-        from rekur.cli.saved import corpus_for
-        from rekur.data.inputs import is_stream
-
-        corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=output_format == "spans")
-        if of_lists and corpus.kind == "words":  # running text
-            task.features_ = task.features_.of_texts(USUAL_CUT)
-        stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
-        source, arriving = f"{corpus.name}, item", is_stream(file)
-    rows = _rows(task, chunks(iter(stream), CHUNK, arriving=arriving), source, output_format)
+        stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
+    rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format)
     if output_format == "csv":
         show.as_csv(_cells(rows, task.target_.table))
         return
@@ -106,6 +96,26 @@ def _output_format(name: str | None, formats: Sequence[str], as_json: bool) -> s
     if as_json and name not in (None, "jsonl"):
         raise InputError(describe("--output-format", name, "jsonl, which --json asks for", "Leave out one of them."))
     return "jsonl" if as_json else name or formats[0]
+
+
+def _items_of(
+    task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, whole: bool
+) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
+    """Return the name, the item and the lines of each item of a file, their name in messages, and if they arrive."""
+    from rekur.cli.saved import corpus_for
+    from rekur.data.inputs import is_stream
+
+    corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
+    if corpus.kind == "words":  # running text
+        _read_texts(task)
+    stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
+    return stream, f"{corpus.name}, item", is_stream(file)
+
+
+def _read_texts(task: Any) -> None:
+    """Let the features of a model that was trained on lists of words cut texts by the usual rule."""
+    if getattr(task.features_, "cut", "") is None:
+        task.features_ = task.features_.of_texts(USUAL_CUT)
 
 
 #: the name of an item, its prediction as plain JSON or as text, and where its steps stand in a long table
@@ -156,7 +166,10 @@ def as_row(prediction: Any) -> dict[str, Any]:
 
 
 def _cells(rows: Rows, table: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[list[Any]]:
-    """Yield the cells of a CSV: names of columns, then one row or more an item; those of a long table in its order."""
+    """Yield the rows of a CSV: first the names of the columns, then one or more for each item.
+
+    Rows of a long table are held back and come in the order of the table.
+    """
     head: list[str] = []
     waiting: list[tuple[int, list[Any]]] = []
     for item, prediction, lines in rows:

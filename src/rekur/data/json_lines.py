@@ -206,7 +206,10 @@ def _json_fix(text: str, broken: int, start: int, in_array: bool) -> str:
 
 
 def _wrapped_rows(row: dict[str, Any]) -> str:
-    """Return the key that holds the rows, if the only object of a file holds all of them; spans of a text are none."""
+    """Return the key of the list of rows, where a file has a single object that holds them; "" otherwise.
+
+    A list of spans is no list of rows: the object is then a text with its spans.
+    """
     lists = [key for key, value in row.items() if isinstance(value, list)]
     if len(lists) != 1 or not row[lists[0]]:
         return ""

@@ -76,25 +76,29 @@ def open_source(
     if not (isinstance(path, Input) or is_stream(path)):
         check_exists(Path(path))
         if Path(path).is_dir():
-            if long:
-                how: dict[str, Any] = {"format": format, "encoding": encoding, "separator": separator, "once": once}
-                return LogFolder(Path(path), format, lambda file: open_source(file, **how))
-            _check_separator(separator, _check_folder(Path(path), format))
-            return ClassFolders(Path(path), encoding)
+            how: dict[str, Any] = {"format": format, "encoding": encoding, "separator": separator, "once": once}
+            return _open_folder(Path(path), how, long=long)
     if format == "folder":
         raise DataError("folder: got a file; expected a folder with one folder for each class.", str(path))
     file = open_input(path, once=once, movable=format == "parquet")
-    format = format or _format(file, encoding, otherwise)
-    _check_separator(separator, format)
-    if format == "parquet" and encoding != "utf-8-sig":
-        raise InputError(describe("encoding", encoding, "none for a parquet file", "Its texts are always utf-8."))
-    source = _source(file, format, encoding, separator)
+    source = _source(file, format or _format(file, encoding, otherwise), encoding, separator)
     if isinstance(file, Stream):
         file.keep_no_more()
     return source
 
 
+def _open_folder(path: Path, how: dict[str, Any], *, long: bool) -> Source:
+    """Return the tables of a folder as one long table, or its classes; ``how`` are the arguments for each file."""
+    if long:
+        return LogFolder(path, how["format"], lambda file: open_source(file, **how))
+    _check_separator(how["separator"], _check_folder(path, how["format"]))
+    return ClassFolders(path, how["encoding"])
+
+
 def _source(file: Input, format: str, encoding: str, separator: str | None) -> Source:
+    _check_separator(separator, format)
+    if format == "parquet" and encoding != "utf-8-sig":
+        raise InputError(describe("encoding", encoding, "none for a parquet file", "Its texts are always utf-8."))
     if format in ("csv", "tsv"):
         return Delimited(file, format, encoding, separator)
     if format in ("jsonl", "json"):

@@ -1,4 +1,4 @@
-"""Long tables with a label in each row: a row is a step, and an item has a label for each of its steps.
+"""Long tables with a label in each row: each row is one step of a sequence.
 
 Axes: T steps, D channels.
 """

@@ -77,13 +77,7 @@ def tag_records(
         records[:, UNSEEN] = np.bincount(stretch[~seen], minlength=rows)
         records[:, UNSEEN_RIGHT] = np.bincount(stretch[~seen & right], minlength=rows)
     if scheme is not None and scheme.has_spans:
-        for strict, first in ((True, STRICT_HITS), (False, HITS)):
-            guesses, spans = set(scheme.spans(predicted, strict=strict)), set(scheme.spans(truth, strict=strict))
-            for column, part in enumerate((guesses & spans, guesses, spans)):
-                for start, _, label in part:
-                    records[start // STRETCH, first + column] += 1
-                    if not strict and label in names:
-                        records[start // STRETCH, COLUMNS + 3 * names[label] + column] += 1
+        _count_spans(records, predicted, truth, scheme, names)
     elif names:
         guesses_of = np.array([names.get(guess, -1) for guess in predicted], np.int64)
         truth_of = np.array([names.get(tag, -1) for tag in truth], np.int64)
@@ -93,6 +87,19 @@ def tag_records(
     return records
 
 
+def _count_spans(
+    records: NDArray[np.int64], predicted: Sequence[Any], truth: Sequence[Any], scheme: Scheme, names: Mapping[Any, int]
+) -> None:
+    """Add the spans of a sentence to its records: right, predicted and true ones, by both rules and by label."""
+    for strict, first in ((True, STRICT_HITS), (False, HITS)):
+        guesses, spans = set(scheme.spans(predicted, strict=strict)), set(scheme.spans(truth, strict=strict))
+        for column, part in enumerate((guesses & spans, guesses, spans)):
+            for start, _, label in part:
+                records[start // STRETCH, first + column] += 1
+                if not strict and label in names:
+                    records[start // STRETCH, COLUMNS + 3 * names[label] + column] += 1
+
+
 def records_by_sentence(records: NDArray[Any]) -> NDArray[Any]:
     """Return one record a sentence, (N, …), from those of its stretches, (R, …)."""
     starts = np.flatnonzero(records[:, SENTENCES])
@@ -100,7 +107,13 @@ def records_by_sentence(records: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Share(NamedTuple):
-    """A score as a share of sums: what each record adds to both, (R,), and the number of units that it is about."""
+    """A score that is one sum divided by another.
+
+    Attributes:
+        part: what each record adds to the upper sum, (R,).
+        whole: what each record adds to the lower sum, (R,).
+        units: the number of tokens, sentences or spans that the score is about.
+    """
 
     part: Records
     whole: Records

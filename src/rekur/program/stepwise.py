@@ -1,4 +1,4 @@
-"""Live runs of programs with an output at every step: the same program with a pool of the last step, read after each.
+"""Rewrite a program with an output at every step so that a live run can read its output after each step.
 
 Axes: T time, C columns of ids, D numbers of a step, K numbers of an output.
 """

@@ -249,9 +249,7 @@ def class_report(records: Records, names: Sequence[Any]) -> dict[str, Any]:
     for name, value in class_scores(records).items():
         report[name] = value
         if steps:
-            units = steps if name == "accuracy" else None
-            interval = score_interval(partial(_score, drawn, name), len(drawn), units=units)
-            report[f"{name}_interval"] = interval
+            report[f"{name}_interval"] = score_interval(partial(_score, drawn, name), len(drawn), units=steps)
     if names:
         report["per_class"] = per_class(list(map(str, names)), *records[:, COLUMNS:].sum(axis=0).reshape(-1, 3).T)
     return report

@@ -18,7 +18,7 @@ _DOCUMENT = "-DOCSTART-"
 
 
 def token_rows(presented: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of a table, one a token: its place in the text where it has one, its tag and the probability.
+    """Return a table with one row for each token: the token, its tag and probability, and its offsets in a text.
 
     Args:
         presented: the prediction of an item, as a target of tags presents it.

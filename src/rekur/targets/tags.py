@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._numbers import counted
-from rekur._schemes import OUTSIDE, SCHEMES, Scheme, TagError, detect_scheme
+from rekur._schemes import OUTSIDE, SCHEMES, Scheme, SchemeChoice, TagError, detect_scheme
 from rekur._tokenizer import begins_of, has_places, words_of
 from rekur.data.cells import tags_of
 from rekur.data.corpus import LabelPlace
@@ -103,13 +103,7 @@ class TagsTarget(TagScores):
         if place_of is not None and [] in rows:
             text = "got no tags; expected one tag or more. Take the sentence out."
             raise InputError(f"{place_of(rows.index([]))}: {text}")
-        types = {type(tag).__name__ for tags in rows for tag in tags}
-        if len(types) > 1:
-            expected = "tags of one type: text or whole numbers"
-            first = type(next(tag for tags in rows for tag in tags))
-            row = next(row for row, tags in enumerate(rows) if any(type(tag) is not first for tag in tags))
-            where = place_of(row) if place_of else "labels"
-            raise InputError(f"{where}: got tags of the types {' and '.join(sorted(types))}; expected {expected}.")
+        _check_types(rows, place_of)
         names = sorted({tag for tags in rows for tag in tags})
         if len(names) < 2:
             only = f"only the tag {names[0]!r}" if names else "no tags"
@@ -117,19 +111,11 @@ class TagsTarget(TagScores):
                 f"labels: got {only} in {counted(len(rows), 'training example')}; expected at least two different "
                 "ones. Choose another label column, or add examples with other tags."
             )
-        if types != {"str"}:
+        if not isinstance(names[0], str):
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
             target.scheme_note = f"none: tags are whole numbers and are taken as classes: {shown_names(names)}"
             return target
-        try:
-            choice = detect_scheme(rows)
-        except TagError as error:
-            if place_of is None:
-                raise
-            row = next(row for row, tags in enumerate(rows) if error.tag in tags)
-            step = rows[row].index(error.tag)
-            where = _line_of_tag(place_of, row, step) or f"{place_of(row)}, tag {step + 1}"
-            raise InputError(f"{where}: {error}") from None
+        choice = _detect_scheme(rows, place_of)
         scheme, odd = choice.scheme, ""
         if not scheme.has_spans:
             target = cls(names, scheme=scheme, inner=scheme, exact=exact)
@@ -356,6 +342,30 @@ class TagsTarget(TagScores):
 def _sequences(context: Any, count: int) -> Iterator[tuple[int, int]]:
     """Return the first step of each sequence of a text of ``count`` steps, and the step behind its last."""
     return pairwise([0, *begins_of(context), count])
+
+
+def _check_types(rows: Sequence[Sequence[Any]], place_of: PlaceOf | None) -> None:
+    """Raise where tags have several types, such as text and numbers; name the first item with another type."""
+    types = {type(tag) for tags in rows for tag in tags}
+    if len(types) < 2:
+        return
+    first = type(next(tag for tags in rows for tag in tags))
+    row = next(row for row, tags in enumerate(rows) if any(type(tag) is not first for tag in tags))
+    where, names = place_of(row) if place_of else "labels", " and ".join(sorted(each.__name__ for each in types))
+    raise InputError(f"{where}: got tags of the types {names}; expected tags of one type: text or whole numbers.")
+
+
+def _detect_scheme(rows: Sequence[Sequence[str]], place_of: PlaceOf | None) -> SchemeChoice:
+    """Return the scheme of the tags of items; raise with the place of a tag that fits none."""
+    try:
+        return detect_scheme(rows)
+    except TagError as error:
+        if place_of is None:
+            raise
+        row = next(row for row, tags in enumerate(rows) if error.tag in tags)
+        step = rows[row].index(error.tag)
+        where = _line_of_tag(place_of, row, step) or f"{place_of(row)}, tag {step + 1}"
+        raise InputError(f"{where}: {error}") from None
 
 
 def _line_of_tag(place_of: PlaceOf, row: int, step: int) -> str:

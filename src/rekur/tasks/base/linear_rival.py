@@ -117,7 +117,7 @@ def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any
 
 
 def _first_of_each(classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the place of the first entry of each class: a model of a draw without a rare one could not be fitted."""
+    """Return the index of the first entry of each class, so that a random draw can be given every class."""
     return np.asarray(np.unique(classes, return_index=True)[1], np.int64)
 
 
