@@ -1,8 +1,8 @@
 """Write what libraries that are in no extra say about made-up cases, so that tests can compare without them.
 
-In an environment of its own, for such libraries want old versions of others:
+In an environment of its own, for such libraries want old versions of others, or large ones:
 
-    python -m venv /tmp/oracles && /tmp/oracles/bin/pip install seqeval==1.2.2
+    python -m venv /tmp/oracles && /tmp/oracles/bin/pip install seqeval==1.2.2 sacrebleu==2.6.0
     /tmp/oracles/bin/python tests/oracles/make.py
 """
 
@@ -11,14 +11,26 @@ from __future__ import annotations
 import json
 import random
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import sacrebleu
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from seqeval import metrics, scheme
 
 LETTERS = {"BIO1": "BI", "BIO2": "BI", "BIOES": "BIES", "BILOU": "BILU"}
 SCHEMES = {"BIO1": scheme.IOB1, "BIO2": scheme.IOB2, "BIOES": scheme.IOBES, "BILOU": scheme.BILOU}
 CASES, SENTENCES = 40, 3
+
+#: words and marks of texts: letters of several scripts, numbers, entities, marks of ASCII and others, odd blanks
+WORDS = (
+    "a the dog man bit It's l'eau été e\u0301te\u0301 \xc5ngstr\xf6m ﬁn 犬が走る собака כלב كلب 😀 "
+    "\U0001f469\u200d\U0001f467 1,000.50 10-12% 3. .5 7- -7 &amp; &quot; &lt; &gt; &amp;lt; "
+    "<skipped> (a) [b] {c} a/b a_b a@b.c x^2 ~ ` \" ' ’ “q” «q» ? ! ; : , . .. ,, ... - -- – … № $5 #"
+)
+BLANKS = "\xa0 \u202f \u2009 \u3000 \u200b \x85 \u2028 \t \r \n -\n \x1c \x00"
+PIECES = [*WORDS.split(" "), *BLANKS.split(" ")]
 
 
 def sentence(draw: random.Random, letters: str) -> list[str]:
@@ -53,12 +65,52 @@ def case(name: str, draw: random.Random) -> dict[str, Any]:
     return result
 
 
-def main() -> None:
-    """Write ``seqeval.json``."""
-    warnings.simplefilter("ignore")
-    cases = [case(name, random.Random(f"{name} {number}")) for name in LETTERS for number in range(CASES)]
+def text(draw: random.Random, pieces: Sequence[str]) -> str:
+    """Return pieces in a row, most of them with a blank between."""
+    return "".join(piece + draw.choice(["", " ", " ", " "]) for piece in pieces)
+
+
+def corpus(draw: random.Random) -> dict[str, Any]:
+    """Return hypotheses with their references, and their scores by sacrebleu."""
+    pieces = draw.sample(PIECES, draw.choice([4, 12, 40]))
+    hypotheses: list[str] = []
+    references: list[list[str]] = []
+    for _ in range(draw.randint(1, 5)):
+        words = draw.choices(pieces, k=draw.choice([0, 1, 3, 8, 14]))
+        share = draw.choice([0.0, 0.1, 0.3, 1.0])
+        hypotheses.append(text(draw, words))
+        references.append([])
+        for _ in range(draw.choice([1, 1, 2, 3])):
+            cut = words[: draw.randint(len(words) // 2, 99)]
+            others = [draw.choice(pieces) if draw.random() < share else word for word in cut]
+            references[-1].append(text(draw, others))
+    width = max(map(len, references))
+    sides = [[each[side] if side < len(each) else None for each in references] for side in range(width)]
+    bleu, chrf = sacrebleu.BLEU(), sacrebleu.CHRF()
+    bleu_score, chrf_score = bleu.corpus_score(hypotheses, sides), chrf.corpus_score(hypotheses, sides)
+    return {
+        "hypotheses": hypotheses,
+        "references": references,
+        "tokens": [Tokenizer13a()(each.rstrip()) for each in hypotheses],
+        "bleu": round(bleu_score.score, 9),
+        "chrf": round(chrf_score.score, 9),
+        "lengths": [bleu_score.sys_len, bleu_score.ref_len],
+        "signatures": [str(bleu.get_signature()), str(chrf.get_signature())],
+    }
+
+
+def write(name: str, cases: list[dict[str, Any]]) -> None:
+    """Write the cases to a file beside this one, a line each."""
     lines = ",\n".join(json.dumps(row) for row in cases)
-    Path(__file__).with_name("seqeval.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    Path(__file__).with_name(name).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Write ``seqeval.json`` and ``sacrebleu.json``."""
+    warnings.simplefilter("ignore")
+    tags = [case(name, random.Random(f"{name} {number}")) for name in LETTERS for number in range(CASES)]
+    write("seqeval.json", tags)
+    write("sacrebleu.json", [corpus(random.Random(f"sacrebleu {number}")) for number in range(CASES)])
 
 
 if __name__ == "__main__":

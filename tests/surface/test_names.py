@@ -38,9 +38,10 @@ NAMES = {
     ),
     "rekur.lower": "lower program_files runtime_model step_function",
     "rekur.metrics": (
-        "METRICS Metric SCHEMES Scheme SchemeChoice Scored bootstrap_interval calibration_curve calibration_error "
-        "classification_scores detect_scheme multilabel_scores regression_scores share_interval "
-        "tag_records tag_report tag_scores text_records text_report text_scores"
+        "METRICS Metric SCHEMES Scheme SchemeChoice Scored bleu_records bleu_score bleu_signature bootstrap_interval "
+        "calibration_curve calibration_error chrf_records chrf_score chrf_signature classification_scores "
+        "detect_scheme hypothesis_records hypothesis_report hypothesis_scores multilabel_scores regression_scores "
+        "share_interval tag_records tag_report tag_scores text_records text_report text_scores tokenize_13a"
     ),
     "rekur.models": (
         "Batch Encoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec "

@@ -20,7 +20,7 @@ from rekur.runtime import check_writable, model_of, read_bundle, write_quantised
 from rekur.runtime.compare import ScoreLoss, bytes_of, score_loss, step_times
 
 #: unit of a loss -> how scores are written
-_SHOWN = {"points": "{:.2%}", "nats": "{:.4f}", "bits": "{:.4f}", "%": "{:.5g}"}
+_SHOWN = {"points": "{:.2%}", "points of 100": "{:.2f}", "nats": "{:.4f}", "bits": "{:.4f}", "%": "{:.5g}"}
 
 
 @click.command("quantize")

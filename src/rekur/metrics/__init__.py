@@ -8,6 +8,9 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
+    from rekur.metrics.bleu import bleu_records, bleu_score, bleu_signature, tokenize_13a
+    from rekur.metrics.chrf import chrf_records, chrf_score, chrf_signature
+    from rekur.metrics.hypotheses import hypothesis_records, hypothesis_report, hypothesis_scores
     from rekur.metrics.language import Scored, text_records, text_report, text_scores
     from rekur.metrics.scores import (
         calibration_curve,
@@ -27,11 +30,20 @@ __all__ = [
     "Scheme",
     "SchemeChoice",
     "Scored",
+    "bleu_records",
+    "bleu_score",
+    "bleu_signature",
     "bootstrap_interval",
     "calibration_curve",
     "calibration_error",
+    "chrf_records",
+    "chrf_score",
+    "chrf_signature",
     "classification_scores",
     "detect_scheme",
+    "hypothesis_records",
+    "hypothesis_report",
+    "hypothesis_scores",
     "multilabel_scores",
     "regression_scores",
     "share_interval",
@@ -41,6 +53,7 @@ __all__ = [
     "text_records",
     "text_report",
     "text_scores",
+    "tokenize_13a",
 ]
 
 #: the table alone is read without NumPy
@@ -48,6 +61,9 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
+        "bleu": "bleu_records bleu_score bleu_signature tokenize_13a",
+        "chrf": "chrf_records chrf_score chrf_signature",
+        "hypotheses": "hypothesis_records hypothesis_report hypothesis_scores",
         "language": "Scored text_records text_report text_scores",
         "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",
         "spans": "tag_records tag_report tag_scores",

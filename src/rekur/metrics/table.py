@@ -10,7 +10,8 @@ class Metric(NamedTuple):
     """A metric.
 
     Attributes:
-        unit: of a loss: ``points`` (hundredths of a share), ``nats``, ``bits``, or ``%`` of the value before.
+        unit: of a loss: ``points`` (hundredths of a share), ``points of 100`` (of a score up to 100), ``nats``,
+            ``bits``, or ``%`` of the value before.
         larger_is_better: whether larger values are better.
         tolerance: the loss that is allowed by default where a model is made smaller, in this unit.
     """
@@ -31,7 +32,7 @@ class Metric(NamedTuple):
         else:
             more = new - old
         worse = -more if self.larger_is_better else more
-        return worse if self.unit in ("nats", "bits") else 100 * worse
+        return worse if self.unit in ("nats", "bits", "points of 100") else 100 * worse
 
 
 _SHARE, _NATS, _BITS, _ERROR = Metric("points", True, 0.3), Metric("nats", False, 0.01), 0.015, Metric("%", False, 1.0)
@@ -50,6 +51,12 @@ METRICS = {
     "entity_recall": _SHARE,
     "entity_f1": _SHARE,
     "entity_f1_strict": _SHARE,
+    "bleu": Metric("points of 100", True, 0.3),
+    "chrf": Metric("points of 100", True, 0.3),
+    "exact_match": _SHARE,
+    "length_ratio": Metric("%", True, 1.0),
+    "distinct_1": _SHARE,
+    "distinct_2": _SHARE,
     "rmse": _ERROR,
     "mae": _ERROR,
     "r2": _SHARE,
