@@ -15,6 +15,10 @@ UNKNOWN = 1
 RESERVED = 2
 #: read where a text begins
 START = PADDING
+#: read before the first token of a target text, and predicted behind its last one
+BEGIN, END = 2, 3
+#: number of reserved ids of a vocabulary with these two
+RESERVED_OF_PAIRS = 4
 #: odd multiplier of the hash (from the golden ratio), as a signed number
 SPREAD = -7046029254386353131
 

@@ -44,8 +44,9 @@ NAMES = {
         "share_interval tag_records tag_report tag_scores text_records text_report text_scores tokenize_13a"
     ),
     "rekur.models": (
-        "Batch Encoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec "
-        "TagNetwork TaggerSpec build build_language build_tagger count_parameters"
+        "Batch DecoderSpec Encoder EncoderDecoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState "
+        "SequenceModel SequenceSpec TagNetwork TaggerSpec build build_decoder build_language build_tagger "
+        "count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "

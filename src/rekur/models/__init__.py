@@ -8,6 +8,8 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.models.batch import Batch, ItemNetwork
+    from rekur.models.decoder import EncoderDecoder, build_decoder
+    from rekur.models.decoder_spec import DecoderSpec
     from rekur.models.encoder import Encoder
     from rekur.models.encoder_spec import EncoderSpec, TaggerSpec
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "DecoderSpec",
     "Encoder",
+    "EncoderDecoder",
     "EncoderSpec",
     "ItemNetwork",
     "LanguageNetwork",
@@ -29,6 +33,7 @@ __all__ = [
     "TagNetwork",
     "TaggerSpec",
     "build",
+    "build_decoder",
     "build_language",
     "build_tagger",
     "count_parameters",
@@ -38,6 +43,8 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "decoder": "EncoderDecoder build_decoder",
+        "decoder_spec": "DecoderSpec",
         "encoder": "Encoder",
         "encoder_spec": "EncoderSpec TaggerSpec",
         "batch": "Batch ItemNetwork",

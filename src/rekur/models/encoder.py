@@ -236,7 +236,9 @@ def make_stack(
     return conv, recurrent
 
 
-def make_spec_cell(spec: EncoderSpec | SequenceSpec | LanguageSpec, input_size: int) -> Cell:
-    """Return a new cell of a specification."""
-    cell = make_cell(spec.cell, input_size, spec.hidden_size)
+def make_spec_cell(
+    spec: EncoderSpec | SequenceSpec | LanguageSpec, input_size: int, hidden_size: int | None = None
+) -> Cell:
+    """Return a new cell of a specification; ``hidden_size`` stands for that of the specification."""
+    cell = make_cell(spec.cell, input_size, spec.hidden_size if hidden_size is None else hidden_size)
     return RecurrentDropout(cell, spec.recurrent_dropout) if spec.recurrent_dropout else cell

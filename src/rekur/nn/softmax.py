@@ -64,8 +64,11 @@ class FullSoftmax(nn.Module):
         """Return the features (…, E) for the product with the tokens' rows."""
         return hidden if self.projection is None else self.projection(hidden)
 
-    def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return the negative log-probability (N,) of targets (N,) for features (N, O); 0 for the target 0.
+    def forward(self, hidden: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+        r"""Return the negative log-probability (N,) of targets (N,) for features (N, O); 0 for the target 0.
+
+        With a smoothing :math:`\varepsilon` it is the cross entropy with a target that has the share
+        :math:`\varepsilon` spread over all tokens except padding.
 
         Raises:
             ShapeError: the features are not (N, O).
@@ -73,9 +76,9 @@ class FullSoftmax(nn.Module):
         check_features(hidden, self.input_size)
         rows = max(1, _BLOCK // self.vocabulary_size)
         if torch.is_grad_enabled() or len(targets) <= rows:
-            return self._nats(hidden, targets)
+            return self._smoothed(hidden, targets, smoothing)
         blocks = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
-        return torch.cat([self._nats(*block) for block in blocks])
+        return torch.cat([self._smoothed(*block, smoothing) for block in blocks])
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return scores (…, V) for features (…, O), minus infinity for padding."""
@@ -94,10 +97,32 @@ class FullSoftmax(nn.Module):
             return self._shared[0].weight, bias
         return functional.pad(self.weight, (0, 0, 1, 0)), bias
 
+    def _smoothed(self, hidden: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        nats = self._nats(hidden, targets)
+        return nats + smoothing * self._above_mean(hidden, targets) if smoothing else nats
+
     def _nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         first = 0 if self.weight is None else 1
         scores = self._scores(hidden)
         return functional.cross_entropy(scores, targets - first, ignore_index=-first, reduction="none")
+
+    def _above_mean(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Return by how much the score of each target is above the mean score of all tokens, (N,); 0 for the target 0.
+
+        The mean of scores that are linear in the features is the score of the mean row.
+        """
+        features = self.project(hidden)
+        if self.weight is None:
+            weight, numbers = self._shared[0].weight, targets
+            share = weight.new_full((len(weight),), 1 / len(self.bias))
+            share[0] = 0  # no gradient for the row of padding
+            mean = share @ weight
+        else:
+            weight, numbers = self.weight, (targets - 1).clamp(min=0)
+            mean = weight.mean(dim=0)
+        bias = self.bias[(targets - 1).clamp(min=0)] - self.bias.mean()
+        above = ((functional.embedding(numbers, weight) - mean) * features).sum(dim=1) + bias
+        return above.masked_fill(targets == 0, 0)
 
     def _scores(self, hidden: Tensor) -> Tensor:
         """Return the scores of all tokens, (…, V) with tied weights and (…, V - 1) with separate ones."""
