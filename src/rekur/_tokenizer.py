@@ -134,21 +134,6 @@ def words_of(context: Iterable[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else entry[0] for entry in context]
 
 
-def has_places(context: Any) -> bool:
-    """Return whether a context is that of a text: its entries are tokens, or lists of the same as JSON gives them."""
-    return isinstance(context, list) and len(context) > 0 and isinstance(context[0], tuple | list)
-
-
-def begins_of(context: Any) -> list[int]:
-    """Return the steps with which a new sequence of a text begins, from its context.
-
-    Example:
-        >>> begins_of([Token("a", 0), Token("b", 2, " ", True)]), begins_of(["a", "b"])
-        ([1], [])
-    """
-    return [step for step, entry in enumerate(context) if entry[3]] if has_places(context) else []
-
-
 class TokenStream:
     """The tokens of a document whose text comes in pieces.
 

@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -132,6 +133,22 @@ def test_a_process_whose_lanes_have_ended_gives_every_weight_a_gradient(options:
     loss.backward()
     assert loss.item() == 0
     assert all(weight.grad is not None for weight in network.parameters())
+
+
+def test_a_step_without_a_label_has_the_value_that_the_target_states() -> None:
+    network = build_tagger(TaggerSpec(input_size=2, cell="gru", hidden_size=4, output_size=2, look_ahead=2), seed=0)
+    plan, _ = stream_plan(network, 2)
+    values = np.arange(120, dtype=np.float32).reshape(60, 2)
+    plan._train.targets = Ragged.from_iter([values])
+    plan.measure = cast(Any, SimpleNamespace(target=SimpleNamespace(no_target=np.nan)))
+    targets = next(plan.batches(1)).targets
+    assert targets is not None
+    assert targets.shape == (2, 10, 2)
+    assert torch.isnan(targets[0, :2]).all()
+    np.testing.assert_array_equal(targets[0, 2:], values[:8])
+    plan.measure.target.no_target = None
+    with pytest.raises(TypeError, match="states what stands for none"):
+        next(plan.batches(1))
 
 
 def test_the_state_of_other_lanes_is_not_carried_on() -> None:

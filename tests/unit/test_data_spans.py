@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rekur._tokenizer import begins_of
 from rekur.cli.saved import corpus_of
 from rekur.data import Columns, Corpus, choose_rows, describe, open_source, read_labels
 from rekur.data.columns import summarise
 from rekur.data.documents import passages, running_text
 from rekur.data.spans import Span, spans_of
 from rekur.errors import InputError
+from rekur.features import WordFeatures
 from rekur.targets import TagsTarget
 
 TEXT = "Ana lives in Oslo"
@@ -204,8 +204,9 @@ def test_a_cut_inside_a_span_joins_the_two_parts(tmp_path: Path) -> None:
     ]
     assert spans_in(corpus) == [[(0, 7, "PER")], [(19, 27, "PER")], []]
     # outputs are made for each sequence of a passage by itself: its first word begins none of its own
-    assert [begins_of(example.item.tokens) for example in corpus] == [[2], [3], []]
-    assert [begins_of(example.item.tokens) for example in running_text(["One.\n", "\nTwo."], "blank")] == [[], []]
+    begins = WordFeatures().begins
+    assert [begins(example.item.tokens) for example in corpus] == [[2], [3], []]
+    assert [begins(example.item.tokens) for example in running_text(["One.\n", "\nTwo."], "blank")] == [[], []]
     counts = {cut: len(list(read(written(tmp_path, *rows), cut=cut))) for cut in ("none", "line", "blank")}
     assert counts == {"none": 1, "line": 2, "blank": 2}
 

@@ -15,6 +15,7 @@ from rekur._tokenizer import tokenize
 from rekur.cli.saved import corpus_of
 from rekur.data import read_labels
 from rekur.errors import InputError
+from rekur.features import WordFeatures
 from rekur.targets import Tag, TagsTarget
 
 #: the numbers and tags of a sentence of CoNLL-U, whose last word stands in the fourth line
@@ -155,7 +156,7 @@ def test_a_very_long_sentence() -> None:
 
 def test_texts_come_out_in_the_formats_of_other_tools() -> None:
     target = TagsTarget.learn([["B-LOC", "I-LOC", "O"]])
-    target.features = type("Words", (), {"kind": "words", "seen": lambda self, context: None})()  # type: ignore[assignment]
+    target.features = WordFeatures(cut="sentence")
     text = " In New  York. Ada left."
     context: list[Any] = list(tokenize(text, "sentence"))
     tags = [Tag(name, 0.9) for name in ["O", "B-LOC", "I-LOC", "O", "O", "O", "O"]]

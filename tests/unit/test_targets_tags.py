@@ -118,6 +118,37 @@ def test_contexts_wait_for_the_tags_of_their_steps() -> None:
     assert exact.finish()[1] == ["a", "b"]
 
 
+class Copies(list[Any]):
+    """A list that counts the entries that are copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        Copies.copied += len(part) if isinstance(key, slice) else 0
+        return Copies(part) if isinstance(key, slice) else part
+
+    def __add__(self, other: Any) -> Any:
+        Copies.copied += len(self) + len(other)
+        return Copies([*self, *other])
+
+
+def test_a_book_in_one_push_takes_work_in_proportion_to_its_length() -> None:
+    target = TagsTarget.learn([["B-A", "E-A", "S-A", "O"]])
+    target.features = WordFeatures(cut="line")
+    outputs, copied = sure(target, ["B-A", "E-A", "O"]), []
+    for lines in (50, 500):
+        context, stream = Copies(tokenize("New York .\n" * lines, "line")), target.stream()
+        Copies.copied = 0
+        tags, words = stream.push(np.tile(outputs, (lines, 1)), context)
+        copied.append(Copies.copied)
+        assert tags is not None
+        assert [tag.name for tag in tags] == ["B-A", "E-A", "O"] * lines
+        assert words == context
+        assert stream.finish() == (None, None)
+    assert copied[1] <= 10 * copied[0]
+
+
 def test_scores_are_made_in_the_scheme_of_the_labels() -> None:
     target = TagsTarget.learn(BIO2, exact=True)
     prediction = [Tag("B-PER", 1.0), Tag("I-PER", 1.0), Tag("O", 1.0)]
@@ -239,6 +270,7 @@ def test_scores_that_few_records_have_get_weighted_intervals() -> None:
 
 def test_spans_end_where_a_sequence_of_a_text_does() -> None:
     target = TagsTarget.learn([["I-A", "B-A", "O"]])  # BIO1: only a span behind another of its kind begins with B
+    target.features = WordFeatures(cut="blank")
     context = tokenize("Ada.\n\nOslo", "blank")
     assert [token.begins for token in context] == [False, False, True]
     tags = [Tag(name, 1.0) for name in ("O", "I-A", "I-A")]

@@ -301,7 +301,8 @@ def test_validation_runs_each_sequence_of_a_text_by_itself() -> None:
     (part,) = [example.item for example in corpus if any(token.begins for token in example.item.tokens[1:])]
     items = [["Ada"], part, ["Oslo", "."]]
     inputs, contexts = encode_all(items, model.features_)
-    outputs = run(model.model_, EncodedItems(inputs, np.empty(0), np.array([2, 1, 0]), contexts=contexts))
+    begins = [model.features_.begins(context) for context in contexts]
+    outputs = run(model.model_, EncodedItems(inputs, np.empty(0), np.array([2, 1, 0]), begins=begins))
     whole = model.scores(["Ada left. Ada"])[0]
     assert [len(rows) for rows in outputs] == [2, 4, 1]
     np.testing.assert_allclose(outputs[1], whole, atol=1e-6)

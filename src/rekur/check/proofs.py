@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from rekur._tensors import Array
-from rekur._tokenizer import begins_of
 from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.raw_outputs import RawOutputs
@@ -77,7 +76,7 @@ def stream(subject: Subject) -> Iterator[Pair]:
     rng = np.random.default_rng(0)
     for name, item, x, expected in zip(subject.names, subject.items, subject.sequences, subject.whole, strict=True):
         context = features.encode(item).context
-        if begins_of(context):
+        if features.begins(context):
             (expected,) = model.outputs_of_items([x], [context])
         session = Session(model, features, target)
         outputs = []

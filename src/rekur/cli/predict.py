@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
 from rekur.cli.texts import chunks, warn_of_files
@@ -66,13 +65,12 @@ def command(
     task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
-    if items and task.features_.kind == "series":
-        raise InputError(
-            describe("--item", items[0], "none for a model that reads series", "Put the items into a file.")
-        )
+    if items and not task.features_.of_texts().reads_texts:
+        expected = f"none for a model that reads {task.features_.kind}"
+        raise InputError(describe("--item", items[0], expected, "Put the items into a file."))
     if file is None:
         warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
-        _read_texts(task)
+        task.features_ = task.features_.of_texts()
         stream, source, arriving = iter([(text, text, None) for text in items]), "--item", False
     else:
         stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
@@ -102,20 +100,14 @@ def _items_of(
     task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, whole: bool
 ) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
     """Return the name, the item and the lines of each item of a file, their name in messages, and if they arrive."""
-    from rekur.cli.saved import corpus_for
+    from rekur.cli.saved import RUNNING_TEXT, corpus_for
     from rekur.data.inputs import is_stream
 
     corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
-    if corpus.kind == "words":  # running text
-        _read_texts(task)
+    if corpus.kind == RUNNING_TEXT:
+        task.features_ = task.features_.of_texts()
     stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
     return stream, f"{corpus.name}, item", is_stream(file)
-
-
-def _read_texts(task: Any) -> None:
-    """Let the features of a model that was trained on lists of words cut texts by the usual rule."""
-    if getattr(task.features_, "cut", "") is None:
-        task.features_ = task.features_.of_texts(USUAL_CUT)
 
 
 #: the name of an item, its prediction as plain JSON or as text, and where its steps stand in a long table

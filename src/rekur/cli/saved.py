@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rekur._tokenizer import USUAL_CUT
 from rekur.data import Columns, Corpus, channels, examples, open_source
 from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text, whole_text
@@ -15,6 +14,8 @@ from rekur.data.plain import Lines
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
 
+#: the kind of a corpus whose file is running text that is cut into sequences
+RUNNING_TEXT = "running text"
 _ITEMS = ("text", "symbols", "series", "values")
 
 
@@ -51,7 +52,8 @@ def corpus_of(
     source = open_source(file, once=once, otherwise=otherwise, long=long, **how)
     if cut is not None and isinstance(source, Lines):
         lines = source.lines
-        return Corpus(lambda: whole_text(lines()) if whole else running_text(lines(), cut), source.name, kind="words")
+        read_texts = (lambda: whole_text(lines())) if whole else (lambda: running_text(lines(), cut))
+        return Corpus(read_texts, source.name, kind=RUNNING_TEXT)
     need_label = label_type == "tags" and empty == "error"
     chosen = _columns_of_tags(source, columns, need_label=need_label) if label_type == "tags" else Columns(**columns)
 
@@ -120,7 +122,7 @@ def corpus_for(
     if any(name in columns for name in _ITEMS):
         trained = {name: value for name, value in trained.items() if name not in _ITEMS}
     chosen = {**trained, **columns}
-    if task.features_.kind != "words":
+    if task.features_.text_cut is None:  # else the format of the file may have usual columns
         _check_kind(task.features_.kind, chosen)
     how = {"label_separator": task.columns_.get("label_separator"), **reading}
     if not need_label:
@@ -129,9 +131,7 @@ def corpus_for(
         raise InputError("--label: got none; expected the column with the right answers. Name it.")
     if not need_label:
         chosen.pop("label", None)
-    cut = None
-    if task.features_.kind == "words" and not need_label:
-        cut = task.features_.cut or USUAL_CUT
+    cut = None if need_label else task.features_.text_cut
     unlabelled = "tags" if task.label_type == "tags" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     reads: dict[str, Any] = {"labels": task.target_.output_names, "once": once, "cut": cut, "whole": whole}
@@ -144,7 +144,7 @@ def corpus_for(
         if known and "series" not in columns and " series column: got " in str(error):
             fix = "Channels are those of training, matched by name; rename the column."
         raise InputError(f"{error} {fix}") from None
-    if cut is not None and corpus.kind == "words":  # running text
+    if corpus.kind == RUNNING_TEXT:
         for role, column in columns.items():
             raise InputError(describe(f"{role} column", column, "none for running text", "Leave it out."))
     return corpus.by_name(known)

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from rekur._channels import channel_order
-from rekur._tokenizer import USUAL_CUT
 from rekur._values import number_of
 from rekur.cli import show, streams
 from rekur.cli.options import BUNDLE, JSON, with_options
@@ -46,9 +45,10 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "stream")
-    if by == "char" and getattr(task.features_, "cut", "") is None:
-        task.features_ = task.features_.of_texts(USUAL_CUT)
-    if by == "char" and task.features_.kind not in ("text", "words"):
+    by_character = by == "char"
+    if by_character:
+        task.features_ = task.features_.of_texts()
+    if by_character and not task.features_.takes_characters:
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
     session, has_pieces = task.stream(), task.target_.per_step
 
@@ -66,7 +66,7 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
         try:
-            for event in _events(task.features_, raw, by):
+            for event in _events(task.features_, raw, by_character):
                 (_tell_pieces if has_pieces else _tell_prediction)(session, event, session.push(event), as_json)
         except InputError as error:
             raise InputError(f"standard input, line {number}: {error}") from None
@@ -98,20 +98,10 @@ def _decoded(line: bytes, number: int) -> str:
         raise InputError(f"standard input, line {number}: {text}") from None
 
 
-def _events(features: Any, raw: str, by: str) -> list[Any]:
+def _events(features: Any, raw: str, by_character: bool) -> list[Any]:
     """Return the events that a line holds."""
-    if features.kind == "text":
-        if by == "char":
-            return list(raw)
-        return [raw if features.tokens_ in ("char", "byte") else raw + "\n"]
-    if features.kind == "words":
-        if features.cut is None:
-            return [raw.split()]
-        return [*raw, "\n"] if by == "char" else [raw + "\n"]
-    if features.kind == "symbols":
-        if features.form_ == "letters":
-            return list(raw)
-        return [raw + features.separator_] if features.separator_ else [[raw.strip()]]
+    if features.is_discrete:
+        return list(features.events(raw, by_character=by_character))
     return [_row(raw, features.channels, len(features.mean_))]
 
 

@@ -57,6 +57,8 @@ class EncodedItems:
         rows: the items that count here; several views share one store.
         labels: the labels of all items as they were read.
         contexts: what decoding, showing and scoring need of each item; empty if they need nothing.
+        begins: the steps of each item at which further sequences begin, which are run by themselves; empty if each
+            item is one sequence.
         weights: how much each item counts in the loss and in scores, with a mean of 1 in training, (N,); None for 1.
     """
 
@@ -65,6 +67,7 @@ class EncodedItems:
     rows: Ints
     labels: Sequence[Any] = ()
     contexts: Sequence[Any] = ()
+    begins: Sequence[Sequence[int]] = ()
     weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -113,6 +116,10 @@ class EncodedItems:
     def contexts_of(self, rows: Ints) -> list[Any]:
         """Return the contexts of the items with these numbers, in this order; None for each without one."""
         return [self.contexts[row] if len(self.contexts) else None for row in rows]
+
+    def begins_of(self, rows: Ints) -> list[Sequence[int]]:
+        """Return the steps at which further sequences of these items begin, in this order."""
+        return [self.begins[row] if len(self.begins) else () for row in rows]
 
     def fingerprint(self) -> str:
         """Return a sha256 of the lengths, targets and inputs of the items that count here, in their order."""

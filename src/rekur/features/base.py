@@ -6,13 +6,14 @@ import copy
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._tokenizer import Token
 from rekur.errors import InputError, NotFittedError, SaveError, describe
 
 #: int32 (T,) token numbers, or float32 (T, D) values
@@ -29,7 +30,8 @@ class Encoded(NamedTuple):
     Attributes:
         inputs: name -> steps: int32 (T,) token numbers, int32 (T, C) columns of numbers, or float32 (T, D) values.
         context: what decoding, showing and scoring need of the item: a list with one entry a step, such as a word and
-            its place; a dict for the item, such as its scale; or None.
+            its place; a dict for the item, such as its scale; or None. The features that made it say what it means:
+            :meth:`Features.begins`, :meth:`Features.tokens_of` and :meth:`Features.seen`.
     """
 
     inputs: dict[str, Steps]
@@ -86,6 +88,8 @@ class Features(ABC):
     """A map from a raw item to steps; learnt on training items by :meth:`fit`, then never changed."""
 
     kind: ClassVar[str]
+    #: whether the characters of a live text may be events by themselves
+    takes_characters: ClassVar[bool] = False
     #: True where steps are token numbers in [0, size), False where they are rows of ``size`` numbers
     is_discrete: ClassVar[bool]
 
@@ -95,6 +99,20 @@ class Features(ABC):
         names = list(inspect.signature(type(self)).parameters)
         values = {name: getattr(self, name) for name in names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether an item may be a text."""
+        return False
+
+    @property
+    def text_cut(self) -> str | None:
+        """The rule that cuts a running text into sequences of tokens; None where texts are not cut."""
+        return None
+
+    def of_texts(self) -> Features:
+        """Return the same features such that they read texts, where a rule cuts these; else themselves."""
+        return self
 
     @property
     @abstractmethod
@@ -116,6 +134,47 @@ class Features(ABC):
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether training had the token of each entry of a context, (T,); None if that is not known."""
         return None
+
+    def tells(self) -> NDArray[np.bool_] | None:
+        """Return whether a token of each number tells something of an item, (V,); None if every step does.
+
+        An item with unknown tokens that has no telling token is said to hold nothing that the model knows.
+        """
+        return None
+
+    def notes(self) -> list[str]:
+        """Return what was decided by the training items, in sentences that a person is told before a training."""
+        return []
+
+    def events(self, line: str, *, by_character: bool = False) -> list[Any]:
+        """Return the events of a live sequence that a line of input holds; of rows of numbers a reader knows them.
+
+        Args:
+            line: without its end.
+            by_character: each character is an event, where :attr:`takes_characters`.
+        """
+        return [line]
+
+    def tokens_of(self, context: Any) -> Sequence[Token] | None:
+        """Return the tokens of the text that a context belongs to, with their offsets, (T,).
+
+        Args:
+            context: of an item or of a piece of one, as these features made it, or as JSON gives it back.
+
+        Returns:
+            None where the item is no text that was cut into tokens.
+        """
+        return None
+
+    def begins(self, context: Any) -> list[int]:
+        """Return the steps at which further sequences of an item begin, rising; here an item is one sequence.
+
+        A network runs each sequence by itself, and a target decodes it by itself.
+
+        Args:
+            context: as for :meth:`tokens_of`; in that of a later piece of an item step 0 may be one of them.
+        """
+        return []
 
     @abstractmethod
     def stream(self) -> FeatureStream:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur import _check
 from rekur._ids import RESERVED
@@ -160,6 +161,20 @@ class SymbolFeatures(TokenFeatures):
         rows.append(("vocabulary", f"{len(self.vocabulary_):,}: {shown}"))
         rows.append(("known", f"{100 * self.known_share_:.1f} % of the symbols in training"))
         return rows + self._length_row()
+
+    def tells(self) -> NDArray[np.bool_]:
+        """Return which symbols tell something, (V,): all that are known."""
+        return np.arange(self.size) >= RESERVED
+
+    def notes(self) -> list[str]:
+        """Return whether letters or codes are read."""
+        return [": ".join(self.describe()[0])]
+
+    def events(self, line: str, *, by_character: bool = False) -> list[Any]:
+        """Return the letters, or the code of a line."""
+        if self.form_ == "letters":
+            return list(line)
+        return [line + self.separator_] if self.separator_ else [[line.strip()]]
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
         """Return the symbols of token numbers, joined by the separator (codes without one by a space).

@@ -73,6 +73,7 @@ class TextFeatures(TokenFeatures):
     """
 
     kind: ClassVar[str] = "text"
+    takes_characters = True
 
     def __init__(
         self,
@@ -268,6 +269,10 @@ class TextFeatures(TokenFeatures):
             return []
         units = self._units(self.tokens_, cut.whole_characters(check_text(text, "text")), self.words_)
         return list(dict.fromkeys(unit for unit in units if vocabulary.ids([unit])[0] == UNKNOWN))
+
+    def events(self, line: str, *, by_character: bool = False) -> list[Any]:
+        """Return the characters of a line, or the line; tokens that may go on in the next line have its end."""
+        return list(line) if by_character else [line if self.tokens_ in ("char", "byte") else line + "\n"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learnt, as plain JSON."""

@@ -6,10 +6,11 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, check_state, type_of
-from rekur.features.vocabulary import Ids
+from rekur.features.vocabulary import Ids, telling
 
 
 class TokenFeatures(Features):
@@ -21,8 +22,18 @@ class TokenFeatures(Features):
     """
 
     is_discrete = True
+    reads_texts = True
     max_length: int | None
     n_truncated: int = 0
+
+    @property
+    @abstractmethod
+    def vocabulary_(self) -> tuple[str, ...]:
+        """The known tokens in the order of their numbers, from 2 on."""
+
+    def tells(self) -> NDArray[np.bool_]:
+        """Return which tokens tell something, (V,): those with a letter or a digit."""
+        return telling(self.vocabulary_)
 
     @abstractmethod
     def _advance(self, rest: str, event: Any) -> tuple[Ids, str]:

@@ -12,6 +12,19 @@ from rekur._ids import RESERVED, UNKNOWN
 Ids = NDArray[np.int32]
 
 
+def telling(tokens: Iterable[str]) -> NDArray[np.bool_]:
+    """Return whether a token of each number tells something: it is known, and has a letter or a digit, (V,).
+
+    Args:
+        tokens: the known tokens in the order of their numbers, from 2 on.
+
+    Example:
+        >>> telling(["good", "!"]).tolist()
+        [False, False, True, False]
+    """
+    return np.array([False] * RESERVED + [any(map(str.isalnum, token)) for token in tokens])
+
+
 class Vocabulary:
     """Known tokens in order; the first has number 2, after padding (0) and unknown (1).
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rekur import _check
 from rekur._ids import RESERVED, UNKNOWN, mix
-from rekur._tokenizer import CUTS, Passage, tokenize, words_of
+from rekur._tokenizer import CUTS, USUAL_CUT, Passage, Token, tokenize, words_of
 from rekur.errors import InputError, OptionError, describe
 from rekur.features import cut
 from rekur.features.base import (
@@ -29,7 +29,7 @@ from rekur.features.base import (
     check_items,
 )
 from rekur.features.saved import check_head, damaged, field, texts
-from rekur.features.vocabulary import Vocabulary
+from rekur.features.vocabulary import Vocabulary, telling
 from rekur.features.word_streams import TypedStream, WordStream, check_words
 
 _OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets", "cut")
@@ -82,6 +82,7 @@ class WordFeatures(Features):
     """
 
     kind: ClassVar[str] = "words"
+    takes_characters = True
     is_discrete = True
 
     def __init__(
@@ -185,11 +186,48 @@ class WordFeatures(Features):
         places = np.searchsorted(self._seen, marks)  # np.isin would sort the marks of all words each time
         return np.asarray(self._seen[np.minimum(places, len(self._seen) - 1)] == marks)
 
-    def of_texts(self, cut: str) -> Self:
-        """Return features of the same words that read texts, which a rule cuts."""
+    def tokens_of(self, context: Any) -> Sequence[Token] | None:
+        """Return the tokens of a text with their offsets, (T,); None for a list of words.
+
+        Example:
+            >>> features = WordFeatures(min_count=1, cut="line").fit(["Ada left"])
+            >>> context = features.encode("Ada left.\\nOslo").context
+            >>> features.tokens_of(context)[1].start, features.begins(context), features.begins(["Ada", "left"])
+            (4, [3], [])
+        """
+        if not isinstance(context, list) or not context or isinstance(context[0], str):
+            return None
+        return [entry if isinstance(entry, Token) else Token(*entry) for entry in context]
+
+    def begins(self, context: Any) -> list[int]:
+        """Return the steps at which further sequences of a text begin; none in a list of words."""
+        return [step for step, token in enumerate(self.tokens_of(context) or ()) if token.begins]
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether an item may be a text."""
+        return self.cut is not None
+
+    @property
+    def text_cut(self) -> str:
+        """The rule that cuts a running text into sequences: ``cut``, or the usual one."""
+        return self.cut or USUAL_CUT
+
+    def of_texts(self) -> Self:
+        """Return features of the same words that read texts."""
         twin = copy.copy(self)
-        twin.cut = _check.choice("cut", cut, CUTS)
+        twin.cut = self.text_cut
         return twin
+
+    def tells(self) -> NDArray[np.bool_] | None:
+        """Return which words tell something, (V,); None where an unknown word is read by its parts."""
+        return telling(self.vocabulary_) if len(self.columns) == 1 else None
+
+    def events(self, line: str, *, by_character: bool = False) -> list[Any]:
+        """Return the words of a line as one event, or a line of a text with its end."""
+        if not self.reads_texts:
+            return [line.split()]
+        return [*line, "\n"] if by_character else [line + "\n"]
 
     def stream(self) -> FeatureStream:
         """Return a new live sequence: of words, or of a text that is typed."""

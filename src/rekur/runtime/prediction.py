@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from rekur import data
 from rekur._ids import UNKNOWN
-from rekur._tokenizer import USUAL_CUT, begins_of
 from rekur.data.documents import SPAN_SCHEME, holds_documents, passages
 from rekur.data.encoded import encode_all
 from rekur.data.example import warn, warn_of_a_file
@@ -46,12 +45,7 @@ class OddItems:
 
     def __init__(self, features: Features) -> None:
         self.items = self.empty = self.unknown = 0
-        self._known: Any = None  # token number -> whether it is a known word, letter or code
-        # of an unknown word, its parts are known
-        if features.is_discrete and len(getattr(features, "columns", ("word",))) == 1:
-            names = getattr(features, "vocabulary_", None)
-            words = [features.kind == "symbols" or any(map(str.isalnum, name)) for name in names or ()]
-            self._known = np.array([False] * (UNKNOWN + 1) + words)
+        self._known = features.tells()
 
     def add(self, items: Sequence[Any] | None, steps: Any) -> None:
         """Take items with their steps; None for items where only the steps are there."""
@@ -112,7 +106,7 @@ class PredictionMixin(RivalMixin, ABC):
 
     def outputs_of_items(self, steps: Any, contexts: Sequence[Any]) -> Any:
         """Return the outputs of items that are steps, with their contexts; each sequence of a text by itself."""
-        begins = [begins_of(context) for context in contexts]
+        begins = [self.features_.begins(context) for context in contexts]
         if not any(begins):
             return self.outputs_of_steps(steps)
         parts = (part for row, each in enumerate(begins) for part in np.split(steps[row], each))
@@ -122,7 +116,7 @@ class PredictionMixin(RivalMixin, ABC):
     def encode(self, X: Any) -> tuple[data.Ragged, list[Any]]:
         """Return the steps of a list of items, in their order, and the context of each."""
         items = data.as_sequences(X, self.features_.kind, channels=self._channels())
-        if getattr(self.features_, "cut", "") is None:
+        if not self.features_.reads_texts:
             refuse_texts(items)
         inputs, contexts = encode_all(items, self.features_)
         (steps,) = inputs.values()
@@ -232,10 +226,10 @@ class PredictionMixin(RivalMixin, ABC):
 
     def parts_of(self, corpus: data.Corpus) -> data.Corpus:
         """Return texts with spans as passages with tags; other examples as they are."""
-        if not (hasattr(self.features_, "cut") and holds_documents(corpus)):
+        cut = self.features_.text_cut
+        if cut is None or not holds_documents(corpus):
             return corpus
-        scheme = getattr(self.target_, "scheme", SPAN_SCHEME)
-        return passages(corpus, self.features_.cut or USUAL_CUT, self.bad_spans, scheme)
+        return passages(corpus, cut, self.bad_spans, getattr(self.target_, "scheme", SPAN_SCHEME))
 
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""

@@ -15,7 +15,6 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from rekur._tensors import Array
-from rekur._tokenizer import begins_of
 from rekur.errors import InputError, describe
 from rekur.features.base import Features, FeatureStream, Steps
 from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, write_state
@@ -225,7 +224,7 @@ class Session:
             return self._answer(self._live.scores(self._stream.pending()))
         encoded = self._stream.finish()
         (steps,) = encoded.inputs.values()
-        if begins_of(encoded.context):
+        if self._features.begins(encoded.context):
             state = self._live.get_state()
             try:
                 outputs = np.concatenate([self._run(steps, encoded.context), self._live.finish()])
@@ -322,7 +321,7 @@ class Session:
 
     def _run(self, steps: Steps, context: Any) -> Any:
         """Return the outputs that steps made certain; the model begins anew where a sequence of a text begins."""
-        begins = begins_of(context)
+        begins = self._features.begins(context)
         if not begins:
             return self._live.advance(steps)
         outputs = [self._live.advance(steps[: begins[0]])]

@@ -95,6 +95,8 @@ class Target(ABC):
     kind: ClassVar[str]
     #: whether an item has one output a step, (T, K), and not one row, (K,)
     per_step: ClassVar[bool] = False
+    #: the encoded label of a step without one, which adds nothing to a loss; None where every step has a label
+    no_target: ClassVar[float | None] = None
     #: the unit of :meth:`count`, in the plural
     counted: ClassVar[str] = "items"
     #: how labels are read from a file: ``class``, ``classes`` or ``number``

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._ids import UNKNOWN
+from rekur._ids import PADDING, UNKNOWN
 from rekur.errors import InputError, describe
 from rekur.metrics.language import text_records, text_report, text_scores
 from rekur.targets.base import PlaceOf, Records, Target, TargetStream
@@ -40,6 +40,7 @@ class NextTarget(Target):
     kind = "next"
     label_type = "text"
     per_step = True
+    no_target = PADDING
     counted = "tokens"
     decides = "loss"
     followed = ("loss", "perplexity")

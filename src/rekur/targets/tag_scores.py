@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, Scheme
-from rekur._tokenizer import begins_of, has_places
+from rekur._tokenizer import Token
 from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
@@ -49,6 +49,14 @@ class TagScores(Target):
             names = sorted({self.inner.parse(tag)[1] for tag in self.tags if tag != OUTSIDE})
         return {name: number for number, name in enumerate(names)} if len(names) <= _MOST_NAMES else {}
 
+    def tokens_of(self, context: Any) -> Sequence[Token] | None:
+        """Return the tokens of the text that a context belongs to; None of other items, or without features."""
+        return None if self.features is None else self.features.tokens_of(context)
+
+    def begins(self, context: Any) -> list[int]:
+        """Return the steps at which further sequences of an item begin; see :meth:`rekur.features.Features.begins`."""
+        return [] if self.features is None else self.features.begins(context)
+
     def gallery(self) -> TagGallery:
         """Return a collection of confusions, and of the sentences with the worst tags."""
         return TagGallery()
@@ -56,9 +64,9 @@ class TagScores(Target):
     @property
     def output_formats(self) -> tuple[str, ...]:
         """A table with a row a token, JSON lines, and of words CoNLL, and where tags mark spans texts with spans."""
-        of_words = self.features is not None and self.features.kind == "words"
+        of_tokens = self.features is not None and self.features.text_cut is not None
         formats = ("conll", "spans") if self.scheme.has_spans else ("conll",)
-        return (*super().output_formats, *(formats if of_words else ()))
+        return (*super().output_formats, *(formats if of_tokens else ()))
 
     def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
         """Return a row for each token; see :func:`rekur.targets.tag_formats.token_rows`."""
@@ -68,14 +76,14 @@ class TagScores(Target):
         """Return a tagged item as lines of CoNLL, or as a text with its spans."""
         presented = self.present(prediction, context)
         if output_format == "conll":
-            return conll(presented, begins_of(context))
-        if not has_places(context):
+            return conll(presented, self.begins(context))
+        if (tokens := self.tokens_of(context)) is None:
             return text_with_spans(presented)
-        first, *others = context
-        start = first[1] - len(first[2]) if first[1] == len(first[2]) else first[1]
+        first, *others = tokens
+        start = 0 if first.start == len(first.gap) else first.start
         for span in presented["spans"]:
             span["start"], span["end"] = span["start"] - start, span["end"] - start
-        text = "".join([first[2] if start == 0 else "", first[0], *(f"{gap}{word}" for word, _, gap, _ in others)])
+        text = "".join(["" if start else first.gap, first.text, *(f"{token.gap}{token.text}" for token in others)])
         return text_with_spans(presented, text)
 
     def record(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Records:

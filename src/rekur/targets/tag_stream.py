@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from functools import reduce
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._tokenizer import begins_of
 from rekur.decode.transitions import GreedyTags, Transitions, viterbi
 from rekur.targets.base import Outputs, TargetStream, join_contexts
 
@@ -40,6 +38,10 @@ class _Decodes(Protocol):
     @property
     def size(self) -> int: ...
 
+    def begins(self, context: Any) -> list[int]: ...
+
+    def join(self, pieces: Sequence[Any]) -> Sequence[Tag]: ...
+
     def tags_of_path(self, path: NDArray[np.int64], rows: NDArray[np.float64], previous: int = -1) -> Sequence[Tag]: ...
 
 
@@ -61,35 +63,37 @@ class TagStream(TargetStream):
 
     def push(self, outputs: Outputs, context: Any = None) -> tuple[Sequence[Tag] | None, Any]:
         """Take the next outputs (R, K); return the tags that will not change, and their context."""
-        rows, held = finite(outputs), len(self._rows)
+        held = len(self._rows)
+        self._rows = np.concatenate([self._rows, finite(outputs)])
         self._context = join_contexts(self._context, context)
         if self._target.exact:
-            self._rows = np.concatenate([self._rows, rows])
             return None, None
-        begins = begins_of(self._context[held : held + len(rows)] if isinstance(self._context, list) else None)
-        pieces = []
-        for start, end in pairwise([*([] if begins[:1] == [0] else [0]), *begins, len(rows)]):
-            if start in begins:
-                pieces.append(self.finish())
-                self._previous = -1
-            self._rows = np.concatenate([self._rows, rows[start:end]])
-            pieces.append(self._take(self._greedy.push(rows[start:end])))
-        return _joined(pieces)
+        is_list, end = isinstance(self._context, list), len(self._rows)
+        begins = self._target.begins(self._context[held:end]) if is_list else []
+        pieces = _Pieces(self._target, self._rows, self._previous)
+        for number, (first, last) in enumerate(pairwise([held, *(held + step for step in begins), end])):
+            if number:
+                pieces.add(self._greedy.finish())
+                pieces.previous = -1
+            pieces.add(self._greedy.push(self._rows[first:last]))
+        return self._take(pieces)
 
     def finish(self) -> tuple[Sequence[Tag] | None, Any]:
         """Return the tags that were held back."""
         exact = self._target.exact
-        return self._take(viterbi(self._rows, self._target.transitions) if exact else self._greedy.finish())
+        pieces = _Pieces(self._target, self._rows, self._previous)
+        pieces.add(viterbi(self._rows, self._target.transitions) if exact else self._greedy.finish())
+        return self._take(pieces)
 
-    def _take(self, path: NDArray[np.int64]) -> tuple[Sequence[Tag] | None, Any]:
-        count, context = len(path), self._context
+    def _take(self, pieces: _Pieces) -> tuple[Sequence[Tag] | None, Any]:
+        """Return the tags of pieces and their context, which wait no longer."""
+        count, context = pieces.count, self._context
+        self._rows, self._previous = self._rows[count:], pieces.previous
         if not count:
             return None, None
-        tags = self._target.tags_of_path(path, self._rows[:count], self._previous)
-        self._rows, self._previous = self._rows[count:], int(path[-1])
         if isinstance(context, list):
             context, self._context = context[:count], context[count:]
-        return tags, context
+        return self._target.join(pieces.tags), context
 
     def get_state(self) -> dict[str, Any]:
         """Return outputs and contexts that wait, and the tag before them, as plain JSON."""
@@ -107,12 +111,26 @@ class TagStream(TargetStream):
         self._context, self._previous = copy.deepcopy(state["context"]), int(state["previous"])
 
 
-def _joined(pieces: list[tuple[Sequence[Tag] | None, Any]]) -> tuple[Sequence[Tag] | None, Any]:
-    """Return pieces of a prediction, each with its context, as one."""
-    filled = [(tags, context) for tags, context in pieces if tags is not None]
-    if len(filled) < 2:
-        return filled[0] if filled else (None, None)
-    return [tag for tags, _ in filled for tag in tags], reduce(join_contexts, [context for _, context in filled])
+class _Pieces:
+    """Tags of the first of some rows, taken piece by piece.
+
+    Args:
+        target: names tags.
+        rows: outputs, (R, K).
+        previous: the number of the tag before them; -1 at the start of a sequence.
+    """
+
+    def __init__(self, target: _Decodes, rows: NDArray[np.float64], previous: int) -> None:
+        self._target, self._rows = target, rows
+        self.count, self.previous = 0, previous
+        self.tags: list[Sequence[Tag]] = []
+
+    def add(self, path: NDArray[np.int64]) -> None:
+        """Take the numbers of the tags of the next rows, (T,)."""
+        if len(path):
+            rows = self._rows[self.count : self.count + len(path)]
+            self.tags.append(self._target.tags_of_path(path, rows, self.previous))
+            self.count, self.previous = self.count + len(path), int(path[-1])
 
 
 def finite(outputs: Outputs) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, SCHEMES, Scheme, SchemeChoice, TagError, detect_scheme
-from rekur._tokenizer import begins_of, has_places, words_of
+from rekur._tokenizer import words_of
 from rekur.data.cells import tags_of
 from rekur.data.corpus import LabelPlace
 from rekur.data.example import warn
@@ -60,6 +60,7 @@ class TagsTarget(TagScores):
 
     kind = "tags"
     per_step = True
+    no_target = UNSEEN
     label_type = "tags"
 
     def __init__(self, tags: Sequence[Any], *, scheme: Scheme, inner: Scheme, exact: bool, plain: bool = False) -> None:
@@ -205,7 +206,11 @@ class TagsTarget(TagScores):
             parts = (finite(outputs[start : start + LONG]) for start in range(0, max(1, len(outputs)), LONG))
             return self.join([self.tags_of_path(rows.argmax(axis=1), rows) for rows in parts])
         rows = finite(outputs)
-        return [tag for start, end in _sequences(context, len(rows)) for tag in self._decode(rows[start:end])]
+        return [tag for start, end in self._sequences(context, len(rows)) for tag in self._decode(rows[start:end])]
+
+    def _sequences(self, context: Any, count: int) -> Iterator[tuple[int, int]]:
+        """Return the first step of each sequence of an item of ``count`` steps, and the step behind its last."""
+        return pairwise([0, *self.begins(context), count])
 
     def _decode(self, rows: NDArray[np.float64]) -> Sequence[Tag]:
         if self.exact:
@@ -260,22 +265,23 @@ class TagsTarget(TagScores):
 
     def spans(self, prediction: Sequence[Tag], context: Any = None) -> list[dict[str, Any]]:
         """Return the spans that tags mark, each with start, end, label, text where it is known, and probability."""
-        entries = context if isinstance(context, list) else []
+        tokens, words = self.tokens_of(context), words_of(context) if isinstance(context, list) else []
         spans = []
         names = [tag.name for tag in prediction]
         marked = (
             (begin + first, begin + last, label)
-            for begin, end in _sequences(context, len(names))
+            for begin, end in self._sequences(context, len(names))
             for first, last, label in self.scheme.spans(names[begin:end])
         )
         for first, last, label in marked:
             start, end, text = first, last, {}
-            if has_places(context):
-                words = "".join(f"{gap}{word}" for word, _, gap, _ in entries[first:last])[len(entries[first][2]) :]
-                start, text = entries[first][1], {"text": words}
-                end = start + len(words)
-            elif entries:
-                text = {"text": " ".join(entries[first:last])}
+            if tokens is not None:
+                marked_text = "".join(f"{token.gap}{token.text}" for token in tokens[first:last])
+                text = {"text": marked_text[len(tokens[first].gap) :]}
+                start = tokens[first].start
+                end = start + len(text["text"])
+            elif words:
+                text = {"text": " ".join(words[first:last])}
             share = float(np.prod([tag.probability for tag in prediction[first:last]]))
             spans.append({"start": start, "end": end, "label": label, **text, "probability": share})
         return spans
@@ -285,8 +291,8 @@ class TagsTarget(TagScores):
         tokens: dict[str, Any] = {}
         if isinstance(context, list):
             tokens["tokens"] = words_of(context)
-            if has_places(context):
-                tokens["offsets"] = [[start, start + len(word)] for word, start, _, _ in context]
+            if (placed := self.tokens_of(context)) is not None:
+                tokens["offsets"] = [[token.start, token.start + len(token.text)] for token in placed]
         return {**tokens, "tags": [tag.name for tag in piece], "probabilities": [tag.probability for tag in piece]}
 
     def values(self, outputs: Any, contexts: Sequence[Any] | None = None) -> list[list[Any]]:
@@ -297,7 +303,7 @@ class TagsTarget(TagScores):
         for row, each in enumerate(outputs):
             context = contexts[row] if contexts else None
             tags = self.decode(each, context)
-            is_text = has_places(context) and self.scheme.has_spans
+            is_text = self.scheme.has_spans and self.tokens_of(context) is not None
             values.append(self.spans(tags, context) if is_text else [tag.name for tag in tags])
         return values
 
@@ -337,11 +343,6 @@ class TagsTarget(TagScores):
         alike = ("BS", "IE") if self.scheme.name == "BIO2" else ("BIES",)
         letters = next(letters for letters in alike if letter in letters)
         return min(k for k, parsed in enumerate(self._parsed) if parsed[0] in letters and parsed[1] == label)
-
-
-def _sequences(context: Any, count: int) -> Iterator[tuple[int, int]]:
-    """Return the first step of each sequence of a text of ``count`` steps, and the step behind its last."""
-    return pairwise([0, *begins_of(context), count])
 
 
 def _check_types(rows: Sequence[Sequence[Any]], place_of: PlaceOf | None) -> None:

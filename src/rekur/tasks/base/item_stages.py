@@ -190,7 +190,8 @@ def _encode(
     """Return all examples of a corpus, encoded, with those that count."""
     inputs, contexts = corpus.encode(features)
     targets = target.encode_items(labels.values, contexts, corpus.name, labels.place_of)
-    return EncodedItems(inputs, targets, rows, labels.values, contexts)
+    begins = [features.begins(context) for context in contexts]
+    return EncodedItems(inputs, targets, rows, labels.values, contexts, begins)
 
 
 def _notes(
@@ -199,8 +200,7 @@ def _notes(
     """Return what a person is told of the items before the training."""
     lengths = np.concatenate([train_set.lengths, valid_set.lengths])
     notes = [
-        # letters or codes: it was decided by the items
-        ": ".join(features.describe()[0]) if features.kind == "symbols" else None,
+        *features.notes(),
         long_item_warning(lengths, features.is_discrete, steps_option),
         None if held_out else shared_items(train_set, valid_set),
     ]

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rekur._tokenizer import begins_of
 from rekur.data import EncodedItems, LengthBuckets
 from rekur.data.pieces import LONG
 from rekur.models.batch import Batch, ItemNetwork
@@ -183,7 +182,7 @@ def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> It
         the places of the items of a block in ``rows``, (n,), and their outputs: an array (n, K), or one (T, K) an item.
     """
     model.eval()
-    texts = np.array([k for k, context in enumerate(items.contexts_of(rows)) if begins_of(context)], np.int64)
+    texts = np.array([row for row, begins in enumerate(items.begins_of(rows)) if begins], np.int64)
     if len(texts):
         yield texts, _outputs_of_sequences(model, items, rows[texts])
         others = np.setdiff1d(np.arange(len(rows)), texts)
@@ -210,7 +209,7 @@ def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> It
 def _outputs_of_sequences(model: ItemNetwork, items: EncodedItems, rows: Ints) -> list[NDArray[Any]]:
     """Return the outputs (T, K) of texts; each sequence of a text is run by itself, as a prediction does."""
     lengths = items.first.lengths[rows]
-    begins = [begins_of(context) for context in items.contexts_of(rows)]
+    begins = items.begins_of(rows)
     starts = np.concatenate([[0, *each] for each in begins]).astype(np.int64)
     ends = np.concatenate([[*each, length] for each, length in zip(begins, lengths, strict=True)]).astype(np.int64)
     counts = [len(each) + 1 for each in begins]

@@ -58,11 +58,12 @@ class StreamPlan(FitPlan):
         if not lengths.any():  # all lanes of this process have ended, and those of another have not: a step of padding
             padded = {name: np.zeros((len(parts), 1, *x.shape[2:]), x.dtype) for name, x in padded.items()}
         targets, leads = self._train.targets, np.where(begins, 0, np.minimum(starts, self._late))
-        if not isinstance(targets, Ragged):
-            raise TypeError("a plan of streams needs a target at each step")
+        no_target = self.measure.target.no_target
+        if not isinstance(targets, Ragged) or no_target is None:
+            raise TypeError("a plan of streams needs a target at each step, which states what stands for none")
         wide, _ = collate(targets.parts(items, starts - leads, lengths + leads), every)
         steps = int(lengths.max(initial=1))
-        late = np.full((len(parts), steps), -1, np.int64)
+        late = np.full((len(parts), steps, *wide.shape[2:]), no_target, wide.dtype)
         for row, (length, lead) in enumerate(zip(lengths, leads, strict=True)):
             room = self._late - lead  # steps at the start of an item, whose outputs mean nothing
             count = max(0, length - room)
