@@ -28,7 +28,7 @@ class Machine:
         self.out = random.normal(size=(hidden, size)).astype(np.float32)
         self.rows = 0
 
-    def initial_state(self, batch):
+    def begin(self, batch, memory=None):
         return np.zeros((batch, self.table.shape[1]))
 
     def step(self, ids, state):
@@ -219,7 +219,7 @@ class Counter:
     def __init__(self, size):
         self.size = size
 
-    def initial_state(self, batch):
+    def begin(self, batch, memory=None):
         return None
 
     def step(self, ids, state):

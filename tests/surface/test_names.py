@@ -24,8 +24,9 @@ NAMES = {
         "read_labels split texts_in_memory"
     ),
     "rekur.decode": (
-        "Continuation Draws Event GreedyTags PromptReader Sample Sampler StepFunction Transitions Writer generate "
-        "generate_all legal_transitions viterbi"
+        "Continuation Draws Event GreedyTags Hypothesis PromptReader Rules Sample Sampler StepFunction Transitions "
+        "Writer beam_search choose_alpha generate generate_all greedy_search legal_transitions length_limits "
+        "sample_sequences viterbi"
     ),
     "rekur.export": "CExport export_c export_onnx",
     "rekur.export.weights": (

@@ -19,7 +19,7 @@ class Remembered:
     def __init__(self, table):
         self.table, self.rows, self.steps = np.asarray(table, np.float32), 0, 0
 
-    def initial_state(self, batch):
+    def begin(self, batch, memory=None):
         return np.empty((batch, 0), np.int64)
 
     def step(self, ids, state):

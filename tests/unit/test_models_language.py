@@ -107,7 +107,7 @@ def test_texts_side_by_side_step_like_their_network(cell: str) -> None:
     options = {"ngrams": (3,), "ngram_rows": (4,), "recall": (2,), "norm": True, "residual": True}
     network = build_language(spec(cell=cell, num_layers=2, tied=True, **options), seed=0).eval()
     steps = step_function(network)
-    ours, theirs = steps.initial_state(2), network.initial_state(2)
+    ours, theirs = steps.begin(2), network.initial_state(2)
     with torch.inference_mode():
         for ids in X.t():
             before = ours

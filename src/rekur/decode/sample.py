@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rekur import _check
 from rekur._ids import UNKNOWN
 from rekur.decode.pick import DIRECT, pick
+from rekur.decode.steps import Ids, Scores
 from rekur.decode.used import Used
 from rekur.errors import InputError, describe
 
@@ -24,9 +25,6 @@ from rekur.errors import InputError, describe
 _BLOCK, _PER_COUNTER = 256, 4
 #: temperatures that single precision can divide by
 _COOLEST, _HOTTEST = 1e-6, 1e6
-
-Ids = NDArray[np.int64]
-Scores = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)

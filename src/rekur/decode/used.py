@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
+from rekur.decode.steps import Ids
 
 
 class Used:

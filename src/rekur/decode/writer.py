@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,36 +16,13 @@ from rekur import _check
 from rekur._ids import START
 from rekur._memory import available_memory
 from rekur._numbers import shown_bytes
-from rekur.decode.sample import Ids, Sampler, Scores
+from rekur.decode.sample import Sampler
+from rekur.decode.steps import Ids, PromptReader, Scores, StepFunction
 from rekur.decode.stops import Stops, check_stops
 from rekur.errors import InputError, describe
 
 #: minimum bytes of a sample for its text, for each token, and for each token of the vocabulary
 _WRITER, _TOKEN, _SCORE = 2000, 16, 8
-
-
-class StepFunction(Protocol):
-    """A model that scores the next token of a batch of texts.
-
-    None of the methods may change its argument ``state``.
-    """
-
-    def initial_state(self, batch: int, /) -> Any:
-        """Return the initial state of B texts."""
-
-    def step(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
-        """Return the scores (B, V) of the next token after one more token of each text, int64 (B,), and the state."""
-
-    def select(self, state: Any, rows: Ids, /) -> Any:
-        """Return the state of the texts with these indices, int64 (k,), which may repeat."""
-
-
-@runtime_checkable
-class PromptReader(Protocol):
-    """A step function that can take several tokens at once."""
-
-    def read(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
-        """Return the scores (1, V) of the next token after T >= 1 more tokens of one text, and the state."""
 
 
 class TextDecoder(Protocol):
@@ -284,7 +261,7 @@ class _Run:
         """Return the scores (1, V) after all unread tokens, and the state."""
         model, state = self._model, self._state
         if state is None:
-            state = model.initial_state(1)
+            state = model.begin(1)
         if isinstance(model, PromptReader):
             return model.read(self._unread, state)
         scores: Scores = np.empty(0)

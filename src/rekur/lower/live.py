@@ -58,7 +58,7 @@ def step_function(network: LanguageNetwork) -> StepFunction:
         >>> import numpy as np
         >>> from rekur.models import LanguageSpec, build_language
         >>> steps = step_function(build_language(LanguageSpec(vocabulary_size=10, hidden_size=8), seed=0))
-        >>> steps.step(np.array([0, 0]), steps.initial_state(2))[0].shape
+        >>> steps.step(np.array([0, 0]), steps.begin(2))[0].shape
         (2, 10)
     """
     return ProgramSteps(Engine(*lower(network), threads=processors()))

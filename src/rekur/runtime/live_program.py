@@ -30,8 +30,8 @@ class ProgramSteps:
     def __init__(self, engine: Engine) -> None:
         self._engine, self._many = engine, engine.many()
 
-    def initial_state(self, batch: int) -> dict[str, Array]:
-        """Return the state of B texts before their first token."""
+    def begin(self, batch: int, memory: None = None) -> dict[str, Array]:
+        """Return the state of B texts before their first token; there is nothing to read beside them."""
         return self._many.initial_state(batch)
 
     def step(self, ids: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
