@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rekur.data.encoded import EncodedItems
     from rekur.data.example import Example, examples
     from rekur.data.memory import as_sequences, from_memory
+    from rekur.data.pairs import PairColumns, pairs_in_memory, read_pairs
     from rekur.data.ragged import Ragged
     from rekur.data.read import open_source
     from rekur.data.source import Row, Source
@@ -29,6 +30,7 @@ __all__ = [
     "EncodedItems",
     "Example",
     "LengthBuckets",
+    "PairColumns",
     "Ragged",
     "Row",
     "Source",
@@ -49,7 +51,9 @@ __all__ = [
     "item_key",
     "open_source",
     "open_texts",
+    "pairs_in_memory",
     "read_labels",
+    "read_pairs",
     "split",
     "texts_in_memory",
 ]
@@ -65,6 +69,7 @@ __getattr__, __dir__ = lazily(
         "chosen_columns": "Columns channels",
         "example": "Example examples",
         "memory": "as_sequences from_memory",
+        "pairs": "PairColumns pairs_in_memory read_pairs",
         "ragged": "Ragged",
         "read": "open_source",
         "source": "Row Source",

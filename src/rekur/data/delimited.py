@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from rekur.data.files import read_lines
+from rekur.data.files import lf_lines, read_lines
 from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, check_names
 from rekur.errors import InputError, describe
@@ -32,10 +32,22 @@ class Delimited(Source):
         format: ``"csv"`` or ``"tsv"``.
         encoding: the encoding of the text.
         separator: one character; ``None`` is what a line ``sep=`` says, else ``","`` for csv and a tab for tsv.
+        quotes: whether quotes may stand around a field of tsv; without them every quote is a character, and only LF
+            ends a row.
+        numbers: columns named by their numbers, from 1; where the first line does not hold these names, it is a row.
     """
 
-    def __init__(self, file: Input, format: str, encoding: str, separator: str | None = None) -> None:
-        self._file, self._encoding = file, encoding
+    def __init__(
+        self,
+        file: Input,
+        format: str,
+        encoding: str,
+        separator: str | None = None,
+        *,
+        quotes: bool = True,
+        numbers: Collection[str] = (),
+    ) -> None:
+        self._file, self._encoding, self._quotes = file, encoding, quotes
         self.name, self.format = file.name, format
         told = self._told_separator(separator)
         self._first_line = 2 if told else 1
@@ -44,6 +56,10 @@ class Delimited(Source):
         line, header = next(records, (1, []))
         if not header:
             raise self.error("lines: got 0; expected a header line and one row or more.")
+        self.has_header = not numbers or {name.strip() for name in header}.issuperset(numbers)
+        if not self.has_header:
+            self.columns = [str(number) for number in range(1, len(header) + 1)]
+            return
         self.columns = self._check_header(header, line)
         if next(records, None) is None:
             raise self.error("rows: got 0 below the header; expected 1 or more.")
@@ -51,17 +67,17 @@ class Delimited(Source):
     def rows(self) -> Iterator[Row]:
         """Yield each row with the line it begins on; raise for a row of another width than the header."""
         records = self._records()
-        header_line, header = next(records)
+        header_line, header = next(records) if self.has_header else (0, [])
         columns, width = self.columns, len(self.columns)
         check = _HeaderCheck(columns)
         for line, cells in records:
-            if check.is_open and (name := check.repeated(cells)) is not None:
+            if self.has_header and check.is_open and (name := check.repeated(cells)) is not None:
                 raise self.error(_value_as_name(name), header_line)
             if cells == header and width > 1:
                 fix = "Were files put behind one another? Take this line out."
                 raise self.error(f"row: got the header again; expected values. {fix}", line)
             if len(cells) != width:
-                expected = f"{width}, as in the header"
+                expected = f"{width}, as in the {'header' if self.has_header else 'first row'}"
                 raise self.error(describe("fields", len(cells), expected, self._width_fix(len(cells))), line)
             yield Row(zip(columns, cells, strict=True), line)
 
@@ -73,6 +89,10 @@ class Delimited(Source):
 
     def _plain_records(self) -> Iterator[tuple[int, list[str]]]:
         separator = self._separator
+        if not self._quotes:
+            lines = enumerate(lf_lines(self._file, self._encoding), 1)
+            yield from ((number, text.split(separator)) for number, text in lines if number >= self._first_line)
+            return
         for number, text in self._lines():
             cells = text.rstrip("\r\n").split(separator)
             yield number, [_unquoted(c) for c in cells] if '"' in text else cells

@@ -250,11 +250,17 @@ def open_bytes(source: Input) -> Iterator[Bytes]:
 
 
 @contextmanager
-def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """Open a file as text with its line ends kept; what goes wrong while reading is raised as DataError."""
+def open_text(source: Input, encoding: str, newline: str = "") -> Iterator[io.TextIOWrapper]:
+    """Open a file as text with its line ends kept; what goes wrong while reading is raised as DataError.
+
+    Args:
+        source: the file.
+        encoding: of the text.
+        newline: what ends a line: ``"\\n"``, or ``""`` for LF, CR LF and CR.
+    """
     raw: Bytes | None = None
     try:
-        with open_bytes(source) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        with open_bytes(source) as raw, io.TextIOWrapper(raw, encoding=encoding, newline=newline) as text:
             try:
                 yield text
             except UnicodeDecodeError as error:
@@ -272,14 +278,20 @@ def open_text(source: Input, encoding: str) -> Iterator[io.TextIOWrapper]:
         raise DataError(f"file: got '{error.strerror or error}'; expected {expected}.", source.name) from error
 
 
-def read_lines(source: Input, encoding: str) -> Iterator[str]:
+def read_lines(source: Input, encoding: str, newline: str = "") -> Iterator[str]:
     """Yield the lines of a file with their ends; refuse NUL characters, which no text holds."""
-    with open_text(source, encoding) as text:
+    with open_text(source, encoding, newline) as text:
         for number, line in enumerate(text, 1):
             if "\0" in line:
                 first: bytes = text.buffer.first  # type: ignore[attr-defined]
                 raise DataError(nul_text(first), source.name, number)
             yield line
+
+
+def lf_lines(source: Input, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file without their ends: only LF ends a line, and a CR before it belongs to the end."""
+    for line in read_lines(source, encoding, "\n"):
+        yield line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
 
 
 def nul_text(first: bytes) -> str:

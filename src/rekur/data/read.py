@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def open_source(
     once: bool = False,
     otherwise: str | None = None,
     long: bool = False,
+    quotes: bool = True,
+    numbers: Collection[str] = (),
 ) -> Source:
     """Open a file, or a folder with one folder of .txt files a class, as rows with named columns.
 
@@ -51,6 +54,8 @@ def open_source(
         once: rows are read in one pass, so that a pipe is not copied.
         otherwise: the format of a file without an ending whose first lines are those of no other; ``None`` refuses it.
         long: a folder holds tables with one row an event, and each is a sequence.
+        quotes: whether quotes may stand around a field of tsv; without them only LF ends a row of tsv.
+        numbers: columns of csv and tsv named by their numbers, from 1; a first line without these names is then a row.
 
     Returns:
         a :class:`~rekur.data.source.Source` with ``name``, ``format``, ``columns`` and ``rows()``.
@@ -81,7 +86,12 @@ def open_source(
     if format == "folder":
         raise DataError("folder: got a file; expected a folder with one folder for each class.", str(path))
     file = open_input(path, once=once, movable=format == "parquet")
-    source = _source(file, format or _format(file, encoding, otherwise), encoding, separator)
+    format = format or _format(file, encoding, otherwise)
+    _check_separator(separator, format)
+    if format in ("csv", "tsv"):
+        source: Source = Delimited(file, format, encoding, separator, quotes=quotes, numbers=numbers)
+    else:
+        source = _source(file, format, encoding)
     if isinstance(file, Stream):
         file.keep_no_more()
     return source
@@ -95,12 +105,9 @@ def _open_folder(path: Path, how: dict[str, Any], *, long: bool) -> Source:
     return ClassFolders(path, how["encoding"])
 
 
-def _source(file: Input, format: str, encoding: str, separator: str | None) -> Source:
-    _check_separator(separator, format)
+def _source(file: Input, format: str, encoding: str) -> Source:
     if format == "parquet" and encoding != "utf-8-sig":
         raise InputError(describe("encoding", encoding, "none for a parquet file", "Its texts are always utf-8."))
-    if format in ("csv", "tsv"):
-        return Delimited(file, format, encoding, separator)
     if format in ("jsonl", "json"):
         return JsonRows(file, format, encoding)
     if format == "parquet":
