@@ -15,6 +15,7 @@ from tests.profiles import draws
 from rekur.features import (
     FEATURES,
     Features,
+    PairFeatures,
     SeriesFeatures,
     SymbolFeatures,
     TextFeatures,
@@ -248,7 +249,8 @@ def test_words_any_cut_is_the_whole(features: WordFeatures, words: list[str], cu
     np.testing.assert_array_equal(np.concatenate([ids[:0], *alone]), ids)
 
 
-EVERY: list[Features] = [*FITTED, *SYMBOLS, SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]]), *WORDS]
+PAIRS = [PairFeatures(tokens, min_count=1).fit(zip(TRAINING, TRAINING, strict=True)) for tokens in ("bpe", "char")]
+EVERY: list[Features] = [*FITTED, *SYMBOLS, SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]]), *WORDS, *PAIRS]
 
 
 def test_every_kind_is_listed() -> None:

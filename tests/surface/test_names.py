@@ -34,8 +34,8 @@ NAMES = {
         "to_stack to_torch write_keras write_nodes"
     ),
     "rekur.features": (
-        "Encoded FEATURES FeatureStream Features SeriesFeatures SymbolFeatures TextFeatures WordFeatures load "
-        "make_features restore"
+        "Encoded FEATURES FeatureStream Features PairFeatures SeriesFeatures SymbolFeatures TextFeatures WordFeatures "
+        "load make_features restore"
     ),
     "rekur.lower": "lower program_files runtime_model step_function",
     "rekur.metrics": (

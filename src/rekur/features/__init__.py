@@ -12,6 +12,7 @@ from typing import Any
 from rekur import _check
 from rekur.errors import BundleError, InputError, describe, did_you_mean
 from rekur.features.base import FILE_NAME, Encoded, Features, FeatureStream, Phrase, type_of
+from rekur.features.pairs import PairFeatures
 from rekur.features.saved import damaged, field
 from rekur.features.series import SeriesFeatures
 from rekur.features.symbols import SymbolFeatures
@@ -23,6 +24,7 @@ __all__ = [
     "Encoded",
     "FeatureStream",
     "Features",
+    "PairFeatures",
     "SeriesFeatures",
     "SymbolFeatures",
     "TextFeatures",
@@ -34,7 +36,7 @@ __all__ = [
 
 #: every kind of features by its name
 FEATURES: Mapping[str, type[Features]] = MappingProxyType(
-    {cls.kind: cls for cls in (TextFeatures, SeriesFeatures, SymbolFeatures, WordFeatures)}
+    {cls.kind: cls for cls in (TextFeatures, SeriesFeatures, SymbolFeatures, WordFeatures, PairFeatures)}
 )
 
 
@@ -42,7 +44,7 @@ def make_features(kind: str, **options: Any) -> Features:
     """Return new features of a kind, not fitted yet.
 
     Args:
-        kind: ``"text"``, ``"series"``, ``"symbols"`` or ``"words"``.
+        kind: ``"text"``, ``"series"``, ``"symbols"``, ``"words"`` or ``"pairs"``.
         options: what the class of that kind takes.
 
     Raises:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from rekur._ids import RESERVED
 from rekur.features import cut
-from rekur.features.byte_pairs import BytePairs, byte_names
+from rekur.features.byte_pairs import BytePairs, byte_names, spell
 from rekur.features.joining import ByteJoiner, Decoder, Joiner, MarkedGaps, SpacedGaps
 from rekur.features.tokens import no_tokens
 from rekur.features.vocabulary import CharacterTable, Ids, Vocabulary
@@ -165,6 +166,42 @@ class PairCodec:
     def decoder(self) -> Decoder:
         """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
         return self._joiner.decoder()
+
+
+class SpelledCodec:
+    """Words or characters; the others are spelled in their UTF-8 bytes, so that every text has a way back.
+
+    Args:
+        names: known units, each written in the names of its bytes.
+        by_character: whether units are characters, and not the pieces that byte pairs are made of.
+    """
+
+    def __init__(self, names: Iterable[str], *, by_character: bool) -> None:
+        self.vocabulary, self._by_character = Vocabulary(dict.fromkeys(chain(byte_names(), names))), by_character
+        self._numbers = {name: number for number, name in enumerate(self.vocabulary.tokens, RESERVED)}
+        self._joiner = ByteJoiner(self.vocabulary)
+
+    def whole(self, text: str) -> Ids:
+        """Return the token numbers of a whole text."""
+        return self._ids(text if self._by_character else cut.pieces().cut(text))
+
+    def advance(self, text: str) -> tuple[Ids, str]:
+        """Return the certain numbers, and the last piece while it may still grow."""
+        if self._by_character:
+            return self._ids(text), ""
+        pieces, rest = cut.pieces().cut_certain(text)
+        return self._ids(pieces), rest
+
+    def decoder(self) -> Decoder:
+        """Return what spells text from bytes; the bytes of a character that is not whole yet wait."""
+        return self._joiner.decoder()
+
+    def _ids(self, units: Iterable[str]) -> Ids:
+        numbers = self._numbers
+        names = (spell(unit) for unit in units)
+        return np.fromiter(
+            (numbers[each] for name in names for each in ((name,) if name in numbers else name)), np.int32
+        )
 
 
 def units(tokens: str, text: str, folding: Folding, cutting: WordCutting | None = None) -> Sequence[str]:
