@@ -65,8 +65,8 @@ NAMES = {
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
     "rekur.targets": (
-        "KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target TargetStream join_contexts "
-        "restore_target"
+        "Answer KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target TargetStream TargetTokens "
+        "TextTarget join_contexts restore_target"
     ),
     "rekur.tasks": (
         "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS Tagger load"

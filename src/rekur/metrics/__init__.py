@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
     from rekur.metrics.bleu import bleu_records, bleu_score, bleu_signature, tokenize_13a
     from rekur.metrics.chrf import chrf_records, chrf_score, chrf_signature
-    from rekur.metrics.hypotheses import hypothesis_records, hypothesis_report, hypothesis_scores
     from rekur.metrics.language import Scored, text_records, text_report, text_scores
     from rekur.metrics.scores import (
         calibration_curve,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from rekur.metrics.spans import tag_records, tag_report, tag_scores
     from rekur.metrics.stats import bootstrap_interval, share_interval
     from rekur.metrics.table import METRICS, Metric
+    from rekur.metrics.translation import hypothesis_records, hypothesis_report, hypothesis_scores
 
 __all__ = [
     "METRICS",
@@ -63,7 +63,7 @@ __getattr__, __dir__ = lazily(
         "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
         "bleu": "bleu_records bleu_score bleu_signature tokenize_13a",
         "chrf": "chrf_records chrf_score chrf_signature",
-        "hypotheses": "hypothesis_records hypothesis_report hypothesis_scores",
+        "translation": "hypothesis_records hypothesis_report hypothesis_scores",
         "language": "Scored text_records text_report text_scores",
         "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",
         "spans": "tag_records tag_report tag_scores",

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from rekur.targets.number import NumberTarget
     from rekur.targets.tag_stream import Tag
     from rekur.targets.tags import TagsTarget
+    from rekur.targets.text import Answer, TargetTokens, TextTarget
 
 __all__ = [
     "KINDS",
+    "Answer",
     "LabelTarget",
     "NextTarget",
     "NumberTarget",
@@ -25,6 +27,8 @@ __all__ = [
     "TagsTarget",
     "Target",
     "TargetStream",
+    "TargetTokens",
+    "TextTarget",
     "join_contexts",
     "restore_target",
 ]
@@ -39,5 +43,6 @@ __getattr__, __dir__ = lazily(
         "number": "NumberTarget",
         "tag_stream": "Tag",
         "tags": "TagsTarget",
+        "text": "Answer TargetTokens TextTarget",
     },
 )

@@ -97,6 +97,8 @@ class Target(ABC):
     per_step: ClassVar[bool] = False
     #: the encoded label of a step without one, which adds nothing to a loss; None where every step has a label
     no_target: ClassVar[float | None] = None
+    #: whether encoded labels differ in length, (T, …), where no output belongs to each step
+    ragged: ClassVar[bool] = False
     #: the unit of :meth:`count`, in the plural
     counted: ClassVar[str] = "items"
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
@@ -173,7 +175,7 @@ class Target(ABC):
                 encoded.append(self.encode(label, contexts[row] if contexts else None))
             except InputError as error:
                 raise InputError(f"{place_of(row) if place_of else name}: {error}") from None
-        return Ragged.from_iter(encoded) if self.per_step else np.asarray(encoded)
+        return Ragged.from_iter(encoded) if self.per_step or self.ragged else np.asarray(encoded)
 
     def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
         """Raise for a label that the model cannot give, before any item is encoded or run.

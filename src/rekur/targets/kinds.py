@@ -13,6 +13,7 @@ KINDS: dict[str, type[Target]] = LazyClasses(
     number="rekur.targets.number:NumberTarget",
     next="rekur.targets.next:NextTarget",
     tags="rekur.targets.tags:TagsTarget",
+    text="rekur.targets.text:TextTarget",
 )
 #: task -> kind of its target, for bundles that do not state it
 KIND_OF_TASK = {"classify": "label", "regress": "number", "language": "next"}

@@ -1,0 +1,113 @@
+"""Texts that a search finds: candidates, presentation, labels, and what a page shows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from rekur.errors import InputError, NotFittedError
+from rekur.features import TextFeatures
+from rekur.targets import Answer, TextTarget
+
+
+class _Tokens:
+    """Bytes behind four reserved numbers."""
+
+    def __init__(self) -> None:
+        self._features = TextFeatures("byte")
+        self.size = self._features.size + 2
+
+    def transform(self, text: str) -> np.ndarray:
+        return self._features.transform(text) + 2
+
+    def decoder(self) -> Any:
+        push, finish = self._features.decoder()
+        return lambda ids: push([number - 2 for number in ids]), finish
+
+
+class _Hypothesis(NamedTuple):
+    ids: np.ndarray
+    score: float
+
+
+TARGET = TextTarget(_Tokens())
+
+
+def found(*texts: str) -> list[_Hypothesis]:
+    return [_Hypothesis(TARGET.encode(text)[:-1], -float(rank)) for rank, text in enumerate(texts, 1)]
+
+
+def test_candidates_are_different_texts_and_the_first_is_the_answer() -> None:
+    answer = TARGET.decode(found("é", "b", "é", ""))
+    assert answer == Answer("é", -1.0, (("é", -1.0), ("b", -2.0), ("", -4.0)))
+    presented = TARGET.present(answer)
+    assert presented["prediction"] == "é"
+    assert presented["candidates"][1] == {"prediction": "b", "score": -2.0}
+    assert [row["rank"] for row in TARGET.table(presented)] == [1, 2, 3]
+    single = TARGET.decode(found("é"))
+    assert TARGET.present(single) == {"prediction": "é", "score": -1.0}
+    assert TARGET.table(TARGET.present(single)) == [{"prediction": "é", "score": -1.0}]
+    assert TARGET.present(TARGET.decode([])) == {"prediction": ""}
+    assert TARGET.values([found("a", "b"), found("c")]) == ["a", "c"]
+
+
+def test_reserved_numbers_have_no_text() -> None:
+    assert TARGET.decode(np.array([0, 1, 2, 3, *TARGET.encode("a\u202f!")])).text == "a\u202f!"
+
+
+def test_a_line_of_text_stays_a_line() -> None:
+    assert TARGET.formatted(Answer("a\nb\r\nc\u2028d"), None, "txt") == "a b c\u2028d\n"
+
+
+def test_a_state_within_a_character_goes_on() -> None:
+    first, second = TARGET.encode("é")[:-1]
+    stream, again = TARGET.stream(), TARGET.stream()
+    assert stream.push(np.array([first]))[0].text == ""
+    again.set_state(stream.get_state())
+    assert again.push(np.array([second]))[0].text == "é"
+    assert stream.finish()[0].text == "\ufffd"
+
+
+def test_of_several_references_the_first_is_learnt_and_all_are_scored() -> None:
+    assert TARGET.encode(("a", "b")).tolist() == TARGET.encode("a").tolist()
+    record = TARGET.record(Answer("b"), ("a", "b"))
+    assert TARGET.score(record[None])["exact_match"] == 1.0
+    assert TARGET.report(record[None])["bleu_signature"].startswith("nrefs:2|")
+    TARGET.check_labels([("a", "b"), "", ["c"]], "y")
+
+
+@pytest.mark.parametrize("label", [3, None, (), ("a", 3)])
+def test_a_bad_reference_is_named(label: Any) -> None:
+    with pytest.raises(InputError, match=r"y\[1\]: target: got .*; expected a text, or a list of one text or more"):
+        TARGET.check_labels(["a", label], "y")
+    with pytest.raises(InputError, match=r"a.fr, line 2: target: got .*; expected a text"):
+        TextTarget.learn(["a", label], place_of=lambda row: f"a.fr, line {row + 1}")
+
+
+def test_empty_texts_teach_nothing() -> None:
+    with pytest.raises(InputError, match="targets: got 2 empty texts"):
+        TextTarget.learn(["", " "])
+    with pytest.raises(NotFittedError, match="target_tokens"):
+        _ = TextTarget.learn(["a"]).size
+
+
+def test_a_gallery_has_the_best_the_median_and_the_worst_texts() -> None:
+    gallery = TARGET.gallery()
+    assert (list(gallery.tables()), list(gallery.plots()), gallery.worst()) == ([], [], [])
+    for number in range(300):
+        reference = "abcdefghij"
+        text = "no" if number >= 298 else reference[: number % 10 + 1]
+        gallery.add(Answer(text), (reference, "?"), {"source": f"item {number}"})
+    lengths, best, middle, repeated = gallery.tables()
+    assert sum(row[1] for row in lengths.rows) == 300
+    assert [row[0] for row in best.rows[:2]] == [10, 20]
+    assert best.rows[0][2:] == ("item 9", "abcdefghij", "abcdefghij / ?")
+    assert {len(row[3]) for row in middle.rows} <= {4, 5, 6}
+    assert repeated.rows[0][1] == 30
+    assert ("no", 2, 2 / 300) in repeated.rows
+    assert [item.number for item in gallery.worst()[:2]] == [298, 299]
+    assert len(gallery.worst()) == 20
+    (plot,) = gallery.plots()
+    assert len(plot.x) == 300
