@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,24 @@ def test_running_text_gives_a_row_a_sequence(cli: Run, bundle: Path, tmp_path: P
     done = cli("predict", bundle, tmp_path / "a.txt", "--text", "body")
     assert done.code == 2
     assert "text column: got 'body'; expected none for running text." in done.err
+
+
+def test_running_text_comes_out_as_it_stands(cli: Run, bundle: Path) -> None:
+    text = "\ufeff Ada visited\tOslo. \r\n\r\n"
+    row = json.loads(cli("predict", bundle, "-", "--output-format", "spans", stdin=text.encode()).out)
+    assert row["text"] == text.removeprefix("\ufeff")
+    assert cli("predict", bundle, "--item", "Ada ", "--output-format", "spans").json["text"] == "Ada "
+
+
+def test_the_worst_items_are_named_by_their_lines(
+    cli: Run, bundle: Path, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    rows = [*documents[:3], {"text": "Oslo visited Ada. Mary", "spans": [[0, 4, "ORG"], [18, 22, "LOC"]]}]
+    file = write_lines(tmp_path / "b.jsonl", rows)
+    assert cli("evaluate", bundle, file, "--report", tmp_path / "page.html").code == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    names = set(re.findall("<b>(line [^<]*)</b>", page))
+    assert names >= {"line 4, character 1", "line 4, character 19"}
 
 
 def test_live_is_whole(bundle: Path, documents: list[dict[str, Any]]) -> None:

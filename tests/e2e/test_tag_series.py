@@ -65,6 +65,8 @@ def test_fit_evaluate_and_predict(cli: Run, log: Path, models: dict[str, Path], 
     scores = cli("evaluate", models[name], log, "--json").json
     assert scores["items"] == 16
     assert scores["accuracy"] > 0.8
+    assert 0 < scores["event_f1"] <= 1
+    assert scores["rival"].keys() > {"event_f1", "macro_f1"}
     assert scores["rival"]["name"].endswith(f"window of {15 if name == 'both' else 9} rows")
     assert sum(each["support"] for each in scores["per_class"]) == scores["steps"]
     with log.open(encoding="utf-8") as file:
@@ -122,6 +124,17 @@ def test_numbers_that_are_no_classes_are_refused(cli: Run, log: Path, tmp_path: 
     assert done.code == 2
     assert "expected a class: text, a whole number, or True or False." in done.err
     assert "No task predicts a number at each step" in done.err
+    assert "log.csv, line 2: label: got '" in done.err
+
+
+def test_a_label_that_training_lacks_is_named_by_its_row(
+    cli: Run, log: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    lines = log.read_text(encoding="utf-8").splitlines()
+    lines[30] = lines[30].replace(",sit,", ",fly,").replace(",walk,", ",fly,").replace(",run,", ",fly,")
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = cli("evaluate", models["both"], tmp_path / "a.csv")
+    assert "a.csv, line 31: the label 'fly' (1 time) is not among those of training, and counts as missed." in done.err
 
 
 def test_series_in_rows(cli: Run, log: Path, tmp_path: Path) -> None:

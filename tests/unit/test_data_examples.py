@@ -298,7 +298,7 @@ def test_rows_that_cannot_be_used(tmp_path, text, columns, expected):
             {},
             {"text": "x", "label": "y"},
             "a.jsonl, line 1: y: got ['b', 'c']; expected one class. "
-            "For several classes an item, choose label_type 'classes'.",
+            "For several classes an item, add --multi-label (multi_label=True).",
         ),
         (
             [{"x": "a", "y": "4 stars"}],
@@ -341,7 +341,8 @@ def test_rows_that_cannot_be_used(tmp_path, text, columns, expected):
             [{"x": "a", "y": "b"}],
             {"label_separator": ","},
             {"text": "x", "label": "y"},
-            "label_separator: got ',' for label_type 'class'; expected 'classes'.",
+            "label separator: got ','; expected none for labels of type class. "
+            "Several classes an item need --multi-label (multi_label=True).",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rekur.data import Columns, examples, from_memory, open_source
+from rekur.data import Columns, Corpus, examples, from_memory, open_source, read_labels
 from rekur.errors import InputError
 
 WORDS = Columns(text="word", label="tag", group="s", time="at")
@@ -149,3 +149,39 @@ def test_a_folder_of_tables_has_a_group_a_file(tmp_path: Path) -> None:
     ]
     whole = dataclasses.replace(columns, label=None)
     assert [e.id for e in examples(source, whole)] == ["a.csv", "b.tsv"]
+
+
+@pytest.mark.parametrize("row_limit", [5, 1000])
+def test_gaps_in_time_are_told(tmp_path: Path, row_limit: int) -> None:
+    times = [*range(0, 200, 10), 260, *range(270, 400, 10), 450]
+    rows = [f"a,{at},1,x" for at in times] + [f"b,{at},1,x" for at in (0, 1, 50, 51)]
+    source = written(tmp_path, "s,at,v,act\n" + "\n".join(rows))
+    told: list[str] = []
+    columns = Columns(series=["v"], label="act", group="s", time="at")
+    read(source, columns, row_limit=row_limit, tell=told.append)
+    assert told == [
+        f"{source.name}: 2 gaps in time, first before line 22: the longest 70, where 10 is usual; "
+        "a row counts as a step, whatever the time between two."
+    ]
+    words = Columns(text="act", label="s", time="at", group="s")
+    read(source, words, tell=told.append)
+    assert len(told) == 1  # of words, time is their order alone
+
+
+def test_gaps_in_dates_have_a_unit_and_irregular_times_have_no_gaps(tmp_path: Path) -> None:
+    minutes = [f"2024-01-01T00:{minute:02}:00,1,x" for minute in (*range(20), 25)]
+    columns, told = Columns(series=["v"], label="act", time="at"), list[str]()
+    read(written(tmp_path, "at,v,act\n" + "\n".join(minutes)), columns, tell=told.append)
+    assert "1 gap in time, before line 22: 6 min, where 1 min is usual;" in told[0]
+    squares = [f"{step * step},1,x" for step in range(30)]
+    read(written(tmp_path, "at,v,act\n" + "\n".join(squares)), columns, tell=told.append)
+    assert len(told) == 1
+
+
+def test_the_place_of_a_label_is_that_of_its_own_row(tmp_path: Path) -> None:
+    rows = ["b,2,1,x", "a,1,1,y", "b,1,1,0.5", "a,2,1,y"]
+    source = written(tmp_path, "s,at,v,act\n" + "\n".join(rows))
+    columns = Columns(series=["v"], label="act", group="s", time="at")
+    labels = read_labels(Corpus(lambda: examples(source, columns, label_type="tags"), source.name))
+    assert labels.place_of.of_step(0, 0) == f"{source.name}, line 4"
+    assert labels.place_of.of_step(1, 1) == f"{source.name}, line 5"

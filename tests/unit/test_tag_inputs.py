@@ -163,5 +163,7 @@ def test_texts_come_out_in_the_formats_of_other_tools() -> None:
     assert json.loads(target.formatted(tags, context, "spans")) == {"text": text, "spans": [[4, 13, "LOC"]]}
     part = json.loads(target.formatted(tags[1:4], context[1:4], "spans"))
     assert part == {"text": "New  York.", "spans": [[0, 9, "LOC"]]}
+    exact = f"{text} \n"
+    assert json.loads(target.formatted(tags, context, "spans", exact)) == {"text": exact, "spans": [[4, 13, "LOC"]]}
     assert target.formatted(tags, context, "conll").count("\n\n") == 2
     assert np.prod([0.9, 0.9]) == target.spans(tags, context)[0]["probability"]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rekur import Regressor
 from rekur.data import Corpus, EncodedItems, Ragged
 from rekur.errors import InputError
 from rekur.features import Encoded, SeriesFeatures
 from rekur.targets import KINDS, Target, TargetStream, join_contexts
-from rekur.targets.step_classes import class_records, class_report
+from rekur.targets.step_classes import class_records, class_report, class_scores
 
 
 class Signs(Target):
@@ -177,3 +180,51 @@ def test_the_interval_of_macro_f1_of_few_long_items_counts_their_steps():
     assert report["macro_f1"] == pytest.approx(report["accuracy"], abs=0.002)
     assert (low, high) == pytest.approx(report["accuracy_interval"], abs=0.01)
     assert low > 0.95
+
+
+def _runs(*runs: tuple[int, int]) -> Any:
+    """Return the classes of steps from (class, number of steps)."""
+    return np.repeat([each for each, _ in runs], [count for _, count in runs])
+
+
+@pytest.mark.parametrize(
+    ("guess", "truth", "counts"),
+    [
+        (_runs((0, 10), (1, 10)), _runs((0, 10), (1, 10)), (2, 2, 2)),
+        (_runs((0, 13), (1, 7)), _runs((0, 10), (1, 10)), (2, 2, 2)),  # 10 of 13 and 7 of 10 are shared
+        (_runs((0, 15), (1, 5)), _runs((0, 10), (1, 10)), (1, 2, 2)),  # half of the steps is not more than half
+        (_runs((0, 4), (1, 1), (0, 5), (1, 10)), _runs((0, 10), (1, 10)), (1, 4, 2)),  # a run in pieces
+        (_runs((0, 3)), _runs((-1, 3)), (0, 1, 1)),
+        (_runs((0, 0)), _runs((0, 0)), (0, 0, 0)),
+    ],
+)
+def test_events_are_right_where_they_share_more_than_half(guess: Any, truth: Any, counts: tuple[int, ...]) -> None:
+    records = class_records(guess, truth, 2)
+    assert tuple(records[:, :3].sum(axis=0).astype(int)) == counts
+    right, predicted, true = counts
+    expected = {"event_f1": 2 * right / (predicted + true)} if predicted else {}
+    assert {name: value for name, value in class_scores(records).items() if name == "event_f1"} == expected
+
+
+def test_events_count_in_the_stretch_where_they_start() -> None:
+    truth = _runs((0, 900), (1, 1200), (0, 400))
+    records = class_records(truth, truth, 2)
+    assert records[:, :3].astype(int).tolist() == [[2, 2, 2], [0, 0, 0], [1, 1, 1]]
+
+
+@given(st.lists(st.integers(-1, 2), min_size=1, max_size=40), st.data())
+def test_events_are_matched_as_pairs_of_runs(truth: list[int], data: st.DataObject) -> None:
+    guess = data.draw(st.lists(st.integers(0, 2), min_size=len(truth), max_size=len(truth)))
+
+    def runs(numbers: list[int]) -> list[tuple[int, set[int]]]:
+        edges = [0, *(step for step in range(1, len(numbers)) if numbers[step] != numbers[step - 1]), len(numbers)]
+        return [(numbers[start], set(range(start, end))) for start, end in itertools.pairwise(edges)]
+
+    pairs = [
+        (a, b)
+        for a, first in runs(guess)
+        for b, second in runs(truth)
+        if a == b and 2 * len(first & second) > len(first | second)
+    ]
+    record = class_records(np.array(guess), np.array(truth), 3)[0, :3].astype(int).tolist()
+    assert record == [len(pairs), len(runs(guess)), len(runs(truth))]

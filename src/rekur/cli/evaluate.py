@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rekur import _check
+from rekur._tokenizer import Passage
 from rekur.cli import show
 from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
 from rekur.cli.saved import data_for
@@ -65,7 +67,8 @@ def command(
     if report is not None:
         title = f"{bundle.name} on {Path(name_of(files[0])).name}"
         try:
-            _write(report, title, metrics, read_bundle(bundle), task.target_.decides, corpus, gallery)
+            worst = None if gallery is None else _worst(gallery.worst(), task, corpus)
+            _write(report, title, metrics, read_bundle(bundle), task.target_.decides, gallery, worst)
         except (InputError, SaveError) as error:  # the scores are printed all the same
             failed = {"error": str(error), "exit_code": error.exit_code}
             click.echo(f"rekur: {error}", err=True)
@@ -99,7 +102,13 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
 
 
 def _write(
-    path: Path, title: str, metrics: dict[str, Any], model: Bundle, decides: str, corpus: Any, gallery: Gallery | None
+    path: Path,
+    title: str,
+    metrics: dict[str, Any],
+    model: Bundle,
+    decides: str,
+    gallery: Gallery | None,
+    worst: Worst | None,
 ) -> None:
     """Write the answer, scores, classes, plots, worst items and options as one page."""
     from rekur.study.report import answer_of, gallery_plots, model_plots, write_report
@@ -115,21 +124,26 @@ def _write(
         answer=answer_of(metrics, decides),
         tables=[*tables, *([] if gallery is None else gallery.tables())],
         plots=[*gallery_plots(gallery), *model_plots(metrics, model.history())],
-        worst=None if gallery is None else _worst(gallery.worst(), corpus),
+        worst=worst,
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
     )
 
 
-def _worst(items: list[WorstItem], corpus: Any) -> Worst:
-    """Return the worst items, with names and contents from the file of those that show no tokens."""
+def _worst(items: list[WorstItem], task: Any, corpus: Any) -> Worst:
+    """Return the worst items with their names, and with the contents from the file of those that show no tokens."""
     from rekur.study.page import Worst
 
-    rows = {item.number for item in items if not item.tokens}
+    shows_tokens = {item.number: bool(item.tokens) for item in items}
     names, contents = {}, {}
-    for number, example in enumerate(corpus) if rows else ():
-        if number in rows:
-            line = corpus.place_of(example.line).removeprefix(f"{corpus.name}, ")
-            names[number] = line if example.id is None else str(example.id)
+    parts = islice(task.parts_of(corpus), max(shows_tokens) + 1) if items else ()
+    for number, example in enumerate(parts):
+        if number not in shows_tokens:
+            continue
+        line = corpus.place_of(example.line).removeprefix(f"{corpus.name}, ")
+        names[number] = line if example.id is None else str(example.id)
+        if isinstance(example.item, Passage):
+            names[number] += f", character {example.item.tokens[0].start + 1}"
+        if not shows_tokens[number]:
             contents[number] = _content(example.item)
     return Worst(items, names, contents)
 

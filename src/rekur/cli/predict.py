@@ -126,7 +126,7 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, 
             if output_format in ("csv", "jsonl"):
                 predictions = map(as_row, task.present_steps(steps, contexts))
             else:
-                predictions = task.formatted_steps(steps, contexts, output_format)
+                predictions = task.formatted_steps(steps, contexts, output_format, items)
         except InputError as error:
             raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
         odd.add(items, steps)

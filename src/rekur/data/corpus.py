@@ -241,21 +241,22 @@ class LabelPlace:
     Args:
         corpus: the corpus.
         lines: where each example begins, (N,).
-        step_lines: the lines of the words of all examples whose words stand in lines of their own.
-        ends: the number of entries of ``step_lines`` up to the end of each example, (N,).
     """
 
-    def __init__(self, corpus: Corpus, lines: Sequence[int], step_lines: Sequence[int], ends: Sequence[int]) -> None:
-        self._corpus, self._lines, self._step_lines, self._ends = corpus, lines, step_lines, ends
+    def __init__(self, corpus: Corpus, lines: Sequence[int]) -> None:
+        self._corpus, self._lines = corpus, lines
 
     def __call__(self, number: int) -> str:
         """Return the place of the label of an example, which counts from 0."""
         return self._corpus.place_of_label(self._lines[number])
 
     def of_step(self, number: int, step: int) -> str:
-        """Return the place of one tag of the label; an empty text where tags do not stand in lines of their own."""
-        start = self._ends[number - 1] if number else 0
-        return self._corpus.place_of_label(self._step_lines[start + step]) if start < self._ends[number] else ""
+        """Return the place of the label of a step; an empty text where steps do not stand in lines of their own.
+
+        The examples are read again up to it.
+        """
+        example = next(islice(self._corpus, number, None))
+        return "" if example.lines is None else self._corpus.place_of_label(int(example.lines[step]))
 
 
 class Labels(NamedTuple):
@@ -283,13 +284,9 @@ def read_labels(corpus: Corpus) -> Labels:
         InputError: there is no example, or a label cannot be saved as text.
     """
     labels, keys, lines, weights = [], [], array("q"), array("d")
-    step_lines, ends = array("q"), array("q")
     is_part = True
     for example in corpus:
         _check_characters(example.label, corpus.place_of_label(example.line))
-        if example.lines is not None and isinstance(example.item, list):  # of words
-            step_lines.extend(example.lines.tolist())
-        ends.append(len(step_lines))
         labels.append(example.label)
         keys.append(item_key(example.item))
         lines.append(example.line)
@@ -298,7 +295,7 @@ def read_labels(corpus: Corpus) -> Labels:
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
     documents = lines if is_part and len(set(lines)) >= _FEWEST_DOCUMENTS else None
-    return Labels(labels, keys, LabelPlace(corpus, lines, step_lines, ends), np.array(weights), documents)
+    return Labels(labels, keys, LabelPlace(corpus, lines), np.array(weights), documents)
 
 
 def _check_characters(label: Any, place: str) -> None:

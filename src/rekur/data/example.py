@@ -187,7 +187,8 @@ class _Reader:
                 fix = f"Take it out of {role}, or name another."
                 raise source.error(describe("label column", name, "one that items are not read from", fix))
         if separator is not None and label_type != "classes":
-            raise InputError(f"label_separator: got '{separator}' for label_type '{label_type}'; expected 'classes'.")
+            fix = "Several classes an item need --multi-label (multi_label=True)."
+            raise InputError(describe("label separator", separator, f"none for labels of type {label_type}", fix))
         self._channels: tuple[int, int] | None = None  # of the first series that has steps, and its line
 
     def rows(self) -> Iterator[Example]:
@@ -267,7 +268,7 @@ class _Reader:
         if self._label_type == "classes":
             return self._classes(cells[0])
         if isinstance(cells[0], list | tuple | np.ndarray):
-            fix = "For several classes an item, choose label_type 'classes'."
+            fix = "For several classes an item, add --multi-label (multi_label=True)."
             raise CellError(describe(self._labels[0], cells[0], "one class", fix))
         return code_of(cells[0], self._labels[0])
 

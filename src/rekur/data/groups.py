@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,11 +11,23 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._numbers import counted
 from rekur._values import CellError, code_of
 from rekur.data.cells import Time, time_of
 from rekur.data.source import Row, Source
 
 ROW_LIMIT = 500_000
+#: share of the times between rows of a sequence that are alike where it is regular
+_REGULAR = 0.9
+#: a gap is longer than usual by this factor; other times of a regular sequence differ by less than a half
+_GAP = 1.75
+#: times between rows below which none is usual
+_FEWEST_STEPS = 10
+#: units of durations in nanoseconds
+_UNITS = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
 
 class Groups:
@@ -22,14 +35,15 @@ class Groups:
 
     Args:
         row_limit: rows held in memory; beyond it all go to a temporary database on disk, which sorts them there.
+        gaps: is given the times of each group while groups are read.
 
     Attributes:
         ties: number of rows with the time of an earlier row of their group; counted while groups are read.
         first_tie: the smallest line of such a row; 0 if all times differ.
     """
 
-    def __init__(self, row_limit: int = ROW_LIMIT) -> None:
-        self._limit = row_limit
+    def __init__(self, row_limit: int = ROW_LIMIT, gaps: Gaps | None = None) -> None:
+        self._limit, self._gaps = row_limit, gaps
         self._rows: list[tuple[int, Time, int, bytes]] = []
         self._base: sqlite3.Connection | None = None
         self.ties = self.first_tie = 0
@@ -45,22 +59,28 @@ class Groups:
         self.ties = self.first_tie = 0
         if self._base is not None:
             self._flush()
-            with closing(self._base.execute("SELECT g, t, n, row FROM rows ORDER BY g, t, n")) as rows:
+            with closing(self._base.execute("SELECT g, t, n, row, x FROM rows ORDER BY g, t, n")) as rows:
                 yield from self._by_group(rows)
         else:
             self._rows.sort(key=lambda row: row[:3])
-            yield from self._by_group(self._rows)
+            yield from self._by_group((*row, row[1]) for row in self._rows)
 
     def _by_group(self, sorted_rows: Any) -> Iterator[tuple[int, list[bytes]]]:
         for group, rows in groupby(sorted_rows, key=lambda row: row[0]):
             payloads: list[bytes] = []
+            times, lines = array("d"), array("q")
             previous: Any = None
-            for _, time, line, payload in rows:
+            for _, time, line, payload, number in rows:
+                if self._gaps is not None:
+                    times.append(number)
+                    lines.append(line)
                 if payloads and time == previous:
                     self.ties += 1
                     self.first_tie = min(self.first_tie or line, line)
                 previous = time
                 payloads.append(payload)
+            if self._gaps is not None:
+                self._gaps.add(np.asarray(times), np.asarray(lines))
             yield int(group), payloads
 
     def close(self) -> None:
@@ -71,11 +91,62 @@ class Groups:
     def _flush(self) -> None:
         if self._base is None:
             self._base = sqlite3.connect("")  # a private file in the temporary folder, gone when closed
-            self._base.execute("CREATE TABLE rows (g INTEGER, t BLOB, n INTEGER, row BLOB)")
-        rows = ((group, sortable(time), line, payload) for group, time, line, payload in self._rows)
-        self._base.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
+            self._base.execute("CREATE TABLE rows (g INTEGER, t BLOB, n INTEGER, row BLOB, x REAL)")
+        rows = ((group, sortable(time), line, payload, float(time)) for group, time, line, payload in self._rows)
+        self._base.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", rows)
         self._rows.clear()
         self._limit = min(self._limit, 10_000)
+
+
+class Gaps:
+    """Counts the gaps in the times of sequences whose rows stand at equal distances otherwise.
+
+    Example:
+        >>> gaps = Gaps()
+        >>> gaps.add(np.array([*range(20), 50.0]), np.arange(2, 23))
+        >>> gaps.sentence("number", "line {}".format)
+        '1 gap in time, before line 22: 31, where 1 is usual; a row counts as a step, whatever the time between two.'
+    """
+
+    def __init__(self) -> None:
+        self._count = self._line = 0
+        self._longest = self._usual = 0.0
+
+    def add(self, times: NDArray[np.float64], lines: NDArray[np.int64]) -> None:
+        """Take the times of a sequence in their order, (T,), and the line of each row."""
+        steps = np.diff(times)
+        if len(steps) < _FEWEST_STEPS or not (usual := float(np.median(steps))) > 0:
+            return
+        places = np.flatnonzero(steps > _GAP * usual)
+        if not len(places) or np.mean(np.abs(steps - usual) < usual / 2) < _REGULAR:
+            return
+        self._count += len(places)
+        line = int(lines[places[0] + 1])
+        self._line = min(self._line or line, line)
+        if (longest := float(steps.max())) > self._longest:
+            self._longest, self._usual = longest, usual
+
+    def sentence(self, kind: str, where: Callable[[int], str]) -> str:
+        """Return what a person should know of the gaps; an empty text without any.
+
+        Args:
+            kind: of the times, as :func:`~rekur.data.cells.time_of` has it.
+            where: the line of a row -> its place in words.
+        """
+        if not self._count:
+            return ""
+        first, longest = ("first ", "the longest ") if self._count > 1 else ("", "")
+        sizes = f"{longest}{_shown_time(self._longest, kind)}, where {_shown_time(self._usual, kind)} is usual"
+        told = f"{counted(self._count, 'gap')} in time, {first}before {where(self._line)}: {sizes}"
+        return f"{told}; a row counts as a step, whatever the time between two."
+
+
+def _shown_time(size: float, kind: str) -> str:
+    """Return a distance in time with its unit, where that is known."""
+    if kind == "number":
+        return f"{size:.6g}"
+    unit = max((unit for unit in _UNITS if _UNITS[unit] <= size), key=_UNITS.__getitem__, default="ns")
+    return f"{size / _UNITS[unit]:.4g} {unit}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +172,7 @@ def gather(
     time: str | None,
     row_limit: int,
     tell: Callable[[str], None],
+    tells_gaps: bool = False,
 ) -> Iterator[Sequence]:
     """Yield the sequences of a long table in the order of their first rows.
 
@@ -111,6 +183,7 @@ def gather(
         time: the column that orders the rows of a sequence; None keeps the order of the source.
         row_limit: rows that are held in memory; more are sorted on disk.
         tell: is given a sentence where rows of a sequence have equal times.
+        tells_gaps: it is given one about gaps in time too.
 
     Raises:
         DataError: a cell of the group or the time is empty or cannot be read, or times are of two kinds.
@@ -119,7 +192,8 @@ def gather(
     lines: list[int] = []
     time_kind = ""
     source.keeps_digits = time is not None
-    groups = Groups(row_limit)
+    gaps = Gaps() if tells_gaps and time is not None else None
+    groups = Groups(row_limit, gaps)
     try:
         for row in source.rows():
             try:
@@ -144,6 +218,8 @@ def gather(
                 f"{source.name}: {rows} the time of a row before in the same sequence, first in "
                 f"{source.where(groups.first_tie)}; equal times keep the order of the file."
             )
+        if gaps is not None and (told := gaps.sentence(time_kind, source.where)):
+            tell(f"{source.name}: {told}")
     finally:
         groups.close()
 

@@ -47,7 +47,7 @@ def labelled_steps(
         source: one row a step.
         columns: which column is what; checked at once.
         row_limit: rows that are held in memory; more are sorted on disk.
-        tell: is given a sentence where rows of a sequence have equal times.
+        tell: is given a sentence where rows of a sequence have equal times, and one about gaps in the time of numbers.
 
     Raises:
         InputError: the items are neither words nor numbers.
@@ -98,7 +98,8 @@ def _read(
             return head + np.array([number_of(row.get(name), name) for name in channels]).tobytes()
         return head + _word(row.get(words), words, source).encode("utf-8", errors="surrogatepass")
 
-    for sequence in gather(source, payload, group=group, time=time, row_limit=row_limit, tell=tell):
+    how: dict[str, Any] = {"group": group, "time": time, "row_limit": row_limit, "tells_gaps": words is None}
+    for sequence in gather(source, payload, tell=tell, **how):
         heads = np.frombuffer(b"".join([each[: 2 * _LINE_BYTES] for each in sequence.payloads]), np.int64)
         lines, numbers = heads.reshape(-1, 2).T.copy()
         bodies = [each[2 * _LINE_BYTES :] for each in sequence.payloads]

@@ -51,6 +51,7 @@ METRICS = {
     "entity_recall": _SHARE,
     "entity_f1": _SHARE,
     "entity_f1_strict": _SHARE,
+    "event_f1": _SHARE,
     "bleu": Metric("points of 100", True, 0.3),
     "chrf": Metric("points of 100", True, 0.3),
     "exact_match": _SHARE,

@@ -144,11 +144,13 @@ class PredictionMixin(RivalMixin, ABC):
         outputs = self.outputs_of_items(steps, contexts)
         return [self.target_.answer(each, context) for each, context in zip(outputs, contexts, strict=True)]
 
-    def formatted_steps(self, steps: data.Ragged, contexts: Sequence[Any], output_format: str) -> Iterator[str]:
-        """Yield the predictions of items that are steps already as text; see :attr:`Target.output_formats`."""
+    def formatted_steps(
+        self, steps: data.Ragged, contexts: Sequence[Any], output_format: str, items: Sequence[Any]
+    ) -> Iterator[str]:
+        """Yield the predictions of items, whose steps are made already, as text; see :attr:`Target.output_formats`."""
         outputs = self.outputs_of_items(steps, contexts)
-        for each, context in zip(outputs, contexts, strict=True):
-            yield self.target_.formatted(self.target_.decode(each, context), context, output_format)
+        for each, context, item in zip(outputs, contexts, items, strict=True):
+            yield self.target_.formatted(self.target_.decode(each, context), context, output_format, item)
 
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
         """Return all metrics on items with labels, as plain JSON.

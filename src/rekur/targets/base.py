@@ -230,13 +230,14 @@ class Target(ABC):
         """
         return [{name: cell for name, cell in presented.items() if name != "probabilities"}]
 
-    def formatted(self, prediction: Any, context: Any, output_format: str) -> str:
+    def formatted(self, prediction: Any, context: Any, output_format: str, item: Any = None) -> str:
         """Return the prediction of an item as text.
 
         Args:
             prediction: as :meth:`decode` returns it.
             context: of the item.
             output_format: one of :attr:`output_formats` that is neither csv nor jsonl.
+            item: as it was read; None where it is unknown.
 
         Raises:
             InputError: the format cannot hold it.

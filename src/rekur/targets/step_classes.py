@@ -15,9 +15,22 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._values import is_missing, is_row, scalar
+from rekur.data.corpus import LabelPlace
 from rekur.errors import InputError, describe
 from rekur.metrics.scores import per_class
-from rekur.metrics.spans import COLUMNS, FEW_SENTENCES, RIGHT, SENTENCES, STRETCH, TOKENS, WHOLE, records_by_sentence
+from rekur.metrics.spans import (
+    COLUMNS,
+    FEW_SENTENCES,
+    HITS,
+    PREDICTED,
+    RIGHT,
+    SENTENCES,
+    STRETCH,
+    TOKENS,
+    TRUE,
+    WHOLE,
+    records_by_sentence,
+)
 from rekur.metrics.stats import score_interval
 from rekur.targets.base import PlaceOf, Records
 from rekur.targets.tag_stream import Tag
@@ -122,6 +135,12 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
     return names, f"classes: {told}{shown_names(names)}"
 
 
+def place_of_step(place_of: PlaceOf, item: int, step: int, noun: str = "step") -> str:
+    """Return the name in messages of a step of an item: its line where it has one, else its number in the item."""
+    line = place_of.of_step(item, step) if isinstance(place_of, LabelPlace) else ""
+    return line or f"{place_of(item)}, {noun} {step + 1}"
+
+
 def shown_names(names: Sequence[Any]) -> str:
     """Return the first names as messages have them, and how many there are more."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
@@ -170,8 +189,8 @@ def _check_numbers(seen: Mapping[Any, int], labels: Sequence[Any], place_of: Pla
     fix = "No task predicts a number at each step; if they are classes, write them as text, such as 'c1'."
     for value, number in numbers.items():
         if isnan(number) or not number.is_integer():
-            step = next(step for step, label in enumerate(labels[seen[value]], 1) if label == value)
-            where = f"{place_of(seen[value])}, step {step}: " if place_of else ""
+            step = next(step for step, label in enumerate(labels[seen[value]]) if label == value)
+            where = f"{place_of_step(place_of, seen[value], step)}: " if place_of else ""
             got = describe("label", value, "a class: text, a whole number, or True or False", fix)
             raise InputError(f"{where}{got}")
     if len(numbers) > _MOST_NUMBERS:
@@ -223,11 +242,36 @@ def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: 
         if size:
             cells = np.bincount(stretch[use] * size + numbers[use], minlength=count * size)
             records[:, COLUMNS + part :: 3] = cells.reshape(count, size)
+    _count_events(records, predicted, truth)
     return records
 
 
+def _count_events(records: Records, predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> None:
+    """Add the events of an item to its records: right, predicted and true ones, each where it starts.
+
+    An event is a run of steps of one class. Two that share more than half of the steps of both together share the
+    middle of each; so every event has one partner at most.
+    """
+    if not len(truth):
+        return
+    changes = (np.flatnonzero(numbers[1:] != numbers[:-1]) + 1 for numbers in (predicted, truth))
+    edges = [np.concatenate([[0], each, [len(truth)]]) for each in changes]
+    (starts, ends), (true_starts, true_ends) = ((each[:-1], each[1:]) for each in edges)
+    partner = np.searchsorted(true_starts, (starts + ends) // 2, side="right") - 1
+    shared = np.minimum(ends, true_ends[partner]) - np.maximum(starts, true_starts[partner])
+    both = np.maximum(ends, true_ends[partner]) - np.minimum(starts, true_starts[partner])
+    right = (predicted[starts] == truth[true_starts[partner]]) & (2 * shared > both)
+    for column, where in ((HITS, starts[right]), (PREDICTED, starts), (TRUE, true_starts)):
+        records[:, column] = np.bincount(where // STRETCH, minlength=len(records))
+
+
 def class_scores(records: Records) -> dict[str, float]:
-    """Return ``accuracy`` of steps and ``macro_f1`` over the classes that occur, of any choice of records.
+    r"""Return ``accuracy`` of steps, ``macro_f1`` over the classes that occur, and ``event_f1``, of any records.
+
+    .. math:: F_1 = \frac{2 \, \mathrm{right}}{\mathrm{predicted} + \mathrm{true}}
+
+    An event is a run of steps of one class. A predicted one is right if a true event of its class shares more than
+    half of the steps that either has.
 
     Example:
         >>> class_scores(class_records(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]), 2))["accuracy"]
@@ -238,7 +282,10 @@ def class_scores(records: Records) -> dict[str, float]:
     f1 = 2 * hits[occurs] / (predicted + truth)[occurs]
     steps = records[:, TOKENS].sum()
     scores = {"accuracy": float(records[:, RIGHT].sum() / steps) if steps else 0.0}
-    return scores | ({"macro_f1": float(f1.mean())} if len(f1) else {})
+    events = records[:, [HITS, PREDICTED, TRUE]].sum(axis=0)
+    if len(f1):
+        scores["macro_f1"] = float(f1.mean())
+    return scores | ({"event_f1": float(2 * events[0] / events[1:].sum())} if events[1:].sum() else {})
 
 
 def class_report(records: Records, names: Sequence[Any]) -> dict[str, Any]:

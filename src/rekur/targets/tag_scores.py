@@ -72,11 +72,13 @@ class TagScores(Target):
         """Return a row for each token; see :func:`rekur.targets.tag_formats.token_rows`."""
         return token_rows(presented)
 
-    def formatted(self, prediction: Any, context: Any, output_format: str) -> str:
+    def formatted(self, prediction: Any, context: Any, output_format: str, item: Any = None) -> str:
         """Return a tagged item as lines of CoNLL, or as a text with its spans."""
         presented = self.present(prediction, context)
         if output_format == "conll":
             return conll(presented, self.begins(context))
+        if type(item) is str:
+            return text_with_spans(presented, item)
         if (tokens := self.tokens_of(context)) is None:
             return text_with_spans(presented)
         first, *others = tokens

@@ -24,7 +24,14 @@ from rekur.decode.transitions import GreedyTags, Transitions, legal_transitions,
 from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.targets.base import Outputs, PlaceOf
-from rekur.targets.step_classes import StepTags, distinct_labels, learn_classes, numbers_of_classes, shown_names
+from rekur.targets.step_classes import (
+    StepTags,
+    distinct_labels,
+    learn_classes,
+    numbers_of_classes,
+    place_of_step,
+    shown_names,
+)
 from rekur.targets.tag_scores import TagScores
 from rekur.targets.tag_stream import Tag, TagStream, finite
 
@@ -163,7 +170,7 @@ class TagsTarget(TagScores):
         """Raise for a label that is no list of tags of the scheme; tell tags that training lacks."""
         seen = set() if self.scheme.has_spans else set(self.tags)
         kinds = {kind for _, kind in self._parsed}
-        first: dict[Any, str] = {}
+        first: dict[Any, tuple[int, int]] = {}
         counts = Counter[Any]()
         for row, label in enumerate(labels):
             tags, unseen, step = list[Any](), list[Any](), None
@@ -175,9 +182,12 @@ class TagsTarget(TagScores):
             except InputError as error:
                 raise InputError(f"{self._place(row, step, name, place_of)}: {error}") from None
             counts.update({tag: int(np.sum(np.asarray(label) == tag)) for tag in unseen} if self.plain else unseen)
-            first |= {tag: self._place(row, tags.index(tag), name, place_of) for tag in unseen if tag not in first}
+            for tag in unseen:
+                if tag not in first:
+                    first[tag] = row, list(label).index(tag)
         if first and place_of is not None:
-            tag, item = next(iter(first.items()))
+            tag, (row, step) = next(iter(first.items()))
+            item = self._place(row, step, name, place_of)
             times, thing = counted(counts[tag], "time"), "label" if self.plain else "tag"
             more = f"; {counted(len(first) - 1, f'more such {thing}')}" if len(first) > 1 else ""
             warn(f"{item}: the {thing} {tag!r} ({times}) is not among those of training, and counts as missed{more}.")
@@ -186,7 +196,8 @@ class TagsTarget(TagScores):
         """Return the name of an item in messages, or the line of one of its tags where it has one."""
         if place_of is None:
             return name
-        return ("" if self.plain or step is None else _line_of_tag(place_of, row, step)) or place_of(row)
+        line = place_of.of_step(row, step) if step is not None and isinstance(place_of, LabelPlace) else ""
+        return line or place_of(row)
 
     def _is_known(self, tag: Any, seen: set[Any], kinds: set[str]) -> bool:
         if not self.scheme.has_spans:
@@ -365,10 +376,5 @@ def _detect_scheme(rows: Sequence[Sequence[str]], place_of: PlaceOf | None) -> S
             raise
         row = next(row for row, tags in enumerate(rows) if error.tag in tags)
         step = rows[row].index(error.tag)
-        where = _line_of_tag(place_of, row, step) or f"{place_of(row)}, tag {step + 1}"
+        where = place_of_step(place_of, row, step, "tag")
         raise InputError(f"{where}: {error}") from None
-
-
-def _line_of_tag(place_of: PlaceOf, row: int, step: int) -> str:
-    """Return the place of a tag that stands in a line of its own; an empty text for others."""
-    return str(place_of.of_step(row, step)) if isinstance(place_of, LabelPlace) else ""
