@@ -25,6 +25,8 @@ _MEANING = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"
 _TAG = re.compile(r"([A-Z])(?:-(.+))?", re.DOTALL)
 #: tags that mean a scheme and are not written as one: another separator, small letters, the letter behind the label
 _NEARLY = re.compile(r"[bieslumwBIESLUMW][-_:/.|].*|.+[-_][BIESLUMW]", re.DOTALL)
+#: two tags in one, as nested spans are written
+_TWO_TAGS = re.compile(r"(?:[BIESLUMW]-.+|O)[|;,/+&#][ ]?(?:[BIESLUMW]-.+|O)", re.DOTALL)
 #: what stands for ``O`` in other programs, in capitals
 _OUTSIDE_ALIKE = frozenset(["O", "0", "_", "-", "NONE", "NULL", "OUT", "OUTSIDE", "OTHER"])
 
@@ -314,6 +316,9 @@ def _letters(counts: Mapping[str, int]) -> set[str]:
             raise TagError(describe("tag", tag, expected, fix), tag)
         tags.setdefault(match[1], tag)
     letters = set(tags)
+    if nested := next((tag for tag in counts if _TWO_TAGS.fullmatch(tag)), ""):
+        fix = "Make a file for each kind of spans."
+        raise TagError(describe("tag", nested, "one tag a word", fix), nested)
     family = "BILU" if letters & set("LU") else "BMESW" if letters & set("MW") else "BIES"
     if odd := sorted(letters - set(family)):
         marker = sorted(letters & set("LUMW"))[0]

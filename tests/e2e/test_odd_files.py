@@ -74,6 +74,8 @@ JSON: dict[str, tuple[str, str]] = {
     "no quotes": ("{t: 1}\n", 'Names of values stand in double quotes: "name": ….'),
     "several lines": ('{\n"t": "a"}\n', "Write each object on one line, or all of them in one array: [{…}, {…}]."),
     "rows inside": ('{"data": [{"t": "a"}, {"t": "b"}]}\n', "Save that list alone, as with jq '.data'."),
+    "pairs inside": ('{"classes": ["A"], "b": [["c d", {"entities": []}]]}\n', "as with jq '.b'."),
+    "rows further inside": ('{"a": {"b": [{"c": "d"}]}}\n', "as with jq '.a.b'."),
     "readings inside": ('{"log": [{"start": 1, "value": 2}]}\n', "Save that list alone, as with jq '.log'."),
 }
 

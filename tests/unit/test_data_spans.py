@@ -63,6 +63,8 @@ def spans_in(corpus: Corpus) -> list[list[tuple[int, int, str]]]:
         ("annotations", {"entities": [[0, 3, "PER"], [13, 17, "LOC"]]}),
         ("spans", '[[0, 3, "PER"]]'),
         ("spans", [{"start": 0, "end": 3, "type": "PER", "score": 0.5}]),
+        ("spans", [{"begin": 0, "end": 3, "label": "PER"}]),
+        ("annotation", [{"label": ["PER"], "points": [{"start": 0, "end": 3, "text": "Ana"}]}]),
     ],
 )
 def test_shapes_of_many_tools_mean_the_same(tmp_path: Path, label: str, cell: Any) -> None:
@@ -163,10 +165,44 @@ def test_ends_that_are_included_are_told(tmp_path: Path) -> None:
     )
     assert "Ends are included." in refusal(written(tmp_path, ["I am I", [[0, 0, "X"], [5, 5, "X"]]]))
     assert "Offsets count from 1." in refusal(written(tmp_path, [TEXT, [[1, 3, "PER"], [14, 17, "LOC"]]]))
+    points = {"label": ["PER"], "points": [{"start": 0, "end": 2, "text": "Ana"}]}
+    assert "Ends are included." in refusal(written(tmp_path, [TEXT, [points]]))
     mixed = written(tmp_path, ["Greetings from India", [[15, 19, "LOC"]]], [TEXT, [[13, 17, "LOC"]]])
     assert refusal(mixed).endswith(
         "1 of 2 spans does not fit. Correct it, or leave it out: bad_spans='drop' (--bad-spans drop)."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "cause"),
+    [
+        (
+            "Ana\r\nlives\r\nin Oslo",
+            [[0, 3, "PER"], [13, 17, "LOC"]],
+            "Offsets count a line end, which is CR and LF, as",
+        ),
+        (
+            "Ana\nlives\nin Oslo",
+            [[0, 3, "PER"], [15, 19, "LOC"]],
+            "Offsets count a line end, which is LF alone, as two.",
+        ),
+        (
+            "Zoe\u0308 lives in Ko\u0308ln",
+            [[0, 3, "PER"], [13, 17, "LOC"]],
+            "Offsets count letters without their combining",
+        ),
+        (f" \n{TEXT}", [[0, 3, "PER"], [13, 17, "LOC"]], "Offsets count in the text without the blanks at its start."),
+    ],
+)
+def test_other_texts_are_told_by_their_words(tmp_path: Path, text: str, spans: list[Any], cause: str) -> None:
+    assert f"2 of 2 spans do not fit. {cause}" in refusal(written(tmp_path, [text, spans])).replace(
+        "1 of 2 spans does", "2 of 2 spans do"
+    )
+
+
+def test_the_text_of_a_span_may_be_composed(tmp_path: Path) -> None:
+    span = {"start": 0, "end": 9, "label": "PER", "text": "Zo\u00eb K."}
+    assert spans_in(read(written(tmp_path, ["Zoe\u0308 \n K. left", [span]]))) == [[(0, 9, "PER")]]
 
 
 def test_spans_inside_words_of_other_tools_are_taken(tmp_path: Path) -> None:

@@ -117,6 +117,49 @@ def test_bad_tags_are_refused_with_their_line(tmp_path: Path, rows: list[Any], t
 
 
 @pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            "# id 1\nAda B-PER\n\n# id 2\nOslo O\n",
+            "line 1: line: got '# id 1'; expected a word and its tags. Only CoNLL-U",
+        ),
+        ("Ada B-PER\nran O\n\n# id 2\nOslo O\n", "line 4: columns: got 3; expected 2, as in line 1. Only CoNLL-U has"),
+        (
+            "# a b\nAda _ B-PER\n\n# c d\nOslo _ O\n",
+            "line 1: line: got '# a b'; expected a word and its tags. Only CoNLL-U",
+        ),
+        ("Ada B-PER|B-X\nran O\n", "line 1: tag: got 'B-PER|B-X'; expected one tag a word. Make a file for each kind"),
+        ("Ada B-PER\n\u00a0\tO\n", "line 2: column 1: got '\u00a0'; expected one character or more that is no blank."),
+        ("Ada B-PER\n\u3000\tO\n", "line 2: column 1: got '\u3000'; expected one character or more that is no blank."),
+    ],
+)
+def test_columns_are_refused_with_their_line(tmp_path: Path, content: str, text: str) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        learned(path)
+    assert str(caught.value).removeprefix(f"{path}, ").startswith(text)
+
+
+def test_a_word_of_blanks_is_none_wherever_it_stands(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [TWO, {"t": ["a", "\u00a0"], "y": ["O", "N"]}])
+    with pytest.raises(InputError, match="line 2: t, word 2: got '\u00a0'; expected one character or more that is no"):
+        learned(path, text="t", label="y")
+
+
+@pytest.mark.parametrize("name", ["a.iob2", "a.bio"])
+def test_other_endings_of_columns(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Ada B-PER\nran O\n", encoding="utf-8")
+    assert learned(tmp_path / name)[1] == [[(0, 1, "PER")]]
+
+
+def test_lines_in_a_text_file_are_no_words(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Ada B-PER\nran O\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"A file of lines has no tags.*Add --format conll"):
+        learned(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "line"),
     [
         ("a.conll", "Ada B-PER\nleft O\n\nin O\nOslo B-LOC\ntoday X-DAY\n", 6),

@@ -76,6 +76,8 @@ def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: boo
     columns = {**usual, **columns}
     if not any(columns.get(name) for name in _ITEMS):
         fix = "Name it; of rows of numbers name each column: --series x --series y."
+        if isinstance(source, Lines):
+            fix = "A file of lines has no tags. Does each line hold a word and its tag? Add --format conll."
         raise InputError(f"--text: got none; expected the column with the words. {fix}")
     if "label" not in columns and need_label:
         fix = "Name it, as with --label upos." if source.format == "conllu" else "Name it."

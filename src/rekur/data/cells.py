@@ -265,7 +265,7 @@ def words_of(value: Any, thing: str = "words") -> list[str]:
     for number, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise _bad_entry(f"{thing}, word {number}", word, "a text")
-        if not word.strip(" \t\r\n"):
+        if not word.strip():
             raise _bad_entry(f"{thing}, word {number}", word, "one character or more that is no blank")
     return [str(word) for word in words]
 

@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from rekur._numbers import counted
@@ -22,6 +22,7 @@ UNIVERSAL = ("form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps",
 _NEEDED = ("upos", "xpos", "head", "deprel")
 _MISSING = "_"
 _DOCUMENT = "-DOCSTART-"
+_NO_COMMENTS = "Only CoNLL-U has comments; here # begins a word: take lines out that are none."
 _LINES_LOOKED_AT = 100
 _BLANKS = re.compile(r"[ \t]+")
 _NUMBER = re.compile(r"([0-9]+)(?:([-.])([0-9]+))?")
@@ -211,12 +212,13 @@ class Conll(ColumnSource):
         fields = self._cut(text)
         if len(fields) != self._width:
             fix = "Add the missing columns." if len(fields) < self._width else "Is a blank line or a line end missing?"
+            fix = _NO_COMMENTS if text.startswith("#") else fix
             expected = f"{self._width}, as in line {self._like}"
             raise self.error(describe("columns", len(fields), expected, fix), number)
-        if not all(fields):
-            empty = fields.index("")
-            expected = "one character or more that is no blank"
-            raise self.error(describe(f"column {empty + 1}", "", expected), number)
+        for column, field in enumerate(fields, 1):
+            if not field.strip():
+                expected = "one character or more that is no blank"
+                raise self.error(describe(f"column {column}", field, expected), number)
         return fields
 
     def _check_beginning(self, lines: list[tuple[int, str]]) -> tuple[int, int]:
@@ -227,6 +229,9 @@ class Conll(ColumnSource):
         if any(_is_universal(text) for _, text in lines):
             fix = "Name the format conllu."
             raise self.error(describe("format", "CoNLL-U", "columns without numbers of words and comments", fix))
+        starts = [text for (last, _), (line, text) in pairwise([(-1, ""), *lines]) if last < line - 1]
+        if len(starts) > 1 and all(text.startswith("# ") for text in starts):
+            raise self.error(describe("line", start, "a word and its tags", _NO_COMMENTS), number)
         both = [len(_BLANKS.split(text.strip(" \t"))) for _, text in lines]
         tabs = [text.rstrip(" \t").count("\t") + 1 for _, text in lines]
         widths = tabs if len(set(both)) > 1 and len(set(tabs)) == 1 and tabs[0] > 1 else both
@@ -322,7 +327,8 @@ class _Numbered:
         """Take a line."""
         fields = text.split("\t")
         if len(fields) != 10:
-            fix = "Put tabs between them." if len(fields) == 1 else "Write '_' where there is nothing."
+            fix = "Write '_' where there is nothing." if len(fields) < 10 else "Take those behind the tenth out."
+            fix = "Put tabs between them." if len(fields) == 1 else fix
             raise self._source.error(describe("columns", len(fields), "10 with tabs between", fix), line)
         self._last_line = line
         if fields[0] == str(len(self._words) + 1):
@@ -331,7 +337,7 @@ class _Numbered:
         self._add_other(fields[0], line)
 
     def _add_word(self, fields: list[str], line: int) -> None:
-        if not fields[1].strip(" "):
+        if not fields[1].strip():
             raise self._source.error(describe("form", fields[1], "one character or more that is no blank"), line)
         self._words.append(fields[1:])
         self._lines.append(line)

@@ -38,6 +38,10 @@ ENDINGS = {
     ".ts": "ts",
     ".conllu": "conllu",
     ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".bioes": "conll",
 }
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt", "fasta", "ts", "conllu", "conll", "folder")
 

@@ -71,7 +71,7 @@ class JsonRows(Source):
         if len(first) == 1 and (key := _wrapped_rows(first[0])):
             expected = "one object for each row"
             fix = f"Save that list alone, as with jq '.{key}'."
-            raise self.error(f"JSON: got one object whose '{key}' is a list of objects; expected {expected}. {fix}")
+            raise self.error(f"JSON: got one object whose '{key}' is a list of rows; expected {expected}. {fix}")
 
     def rows(self) -> Iterator[Row]:
         """Yield each object as a row."""
@@ -208,13 +208,20 @@ def _json_fix(text: str, broken: int, start: int, in_array: bool) -> str:
 def _wrapped_rows(row: dict[str, Any]) -> str:
     """Return the key of the list of rows, where a file has a single object that holds them; "" otherwise.
 
-    A list of spans is no list of rows: the object is then a text with its spans.
+    A list of spans is no list of rows: the object is then a text with its spans. Rows may lie one object deeper.
     """
-    lists = [key for key, value in row.items() if isinstance(value, list)]
-    if len(lists) != 1 or not row[lists[0]]:
-        return ""
-    is_rows = all(isinstance(value, dict) and not _is_span(value) for value in row[lists[0]])
-    return lists[0] if is_rows else ""
+    if any(isinstance(value, str) and len(value.split()) > 1 for value in row.values()):
+        return ""  # a text beside them, so it is a row itself
+    keys = [key for key, value in row.items() if isinstance(value, list) and value and all(map(_may_be_row, value))]
+    if keys or len(row) > 1:
+        return keys[0] if len(keys) == 1 else ""
+    ((key, value),) = row.items()
+    inner = _wrapped_rows(value) if isinstance(value, dict) and value else ""
+    return f"{key}.{inner}" if inner else ""
+
+
+def _may_be_row(value: Any) -> bool:
+    return is_pair(value) or (isinstance(value, dict) and not _is_span(value))
 
 
 def _is_span(value: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from rekur.data.annotations import is_annotation, results
 from rekur.errors import describe
 
 _SHAPES = "[start, end, label], or an object with start, end and label"
-_START, _END = ("start", "start_offset"), ("end", "end_offset")
+_START, _END = ("start", "start_offset", "begin"), ("end", "end_offset")
 _LABEL = ("label", "labels", "tag", "type", "entity", "entity_type", "entity_group", "ner")
 #: keys of an object whose list holds the spans
 _LISTS = ("entities", "spans", "ents", "label", "labels")
@@ -142,6 +143,9 @@ def _span(entry: Any, thing: str) -> Span:
 
 
 def _object(entry: dict[str, Any], thing: str) -> Span:
+    points = entry.get("points")  # Dataturks
+    if is_row(points) and len(points) == 1 and isinstance(points[0], dict):
+        entry = {**entry, **points[0]}
     bounds = []
     for allowed in (_START, _END):
         keys = [name for name in allowed if name in entry]
@@ -237,7 +241,7 @@ def _flaw(
         return f"{shown(span)}, which holds nothing", "an end behind the start"
     if start == end:
         return f"{shown(span)}, which holds blanks alone", "one word or more"
-    if span.text is not None and span.text.strip() != text[start:end].strip():
+    if span.text is not None and _plain(span.text) != _plain(text[start:end]):
         got = f"{shown(span)}, which holds '{_short(text[span.start : span.end])}'"
         return got, f"'{_short(span.text)}', as its text says"
     for bound, places in ((start, starts), (end, ends)):
@@ -247,6 +251,11 @@ def _flaw(
             word = f"the word '{_short(holder.text)}'"
             return f"{shown(span)}, '{_short(text[start:end])}', which cuts {word}", "whole words"
     return None
+
+
+def _plain(text: str) -> str:
+    """Return a text in composed letters and with single blanks, as tools may write that of a span."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _overlap(entry: tuple[int, int, int, Span], other: tuple[int, int, int, Span], text: str) -> BadSpan:
@@ -291,6 +300,10 @@ def _counted_in(units: Callable[[str], Iterable[int]]) -> Callable[[Sequence[Spa
     return convert
 
 
+def _moved(span: Span, count: int) -> Span:
+    return span._replace(start=span.start + count, end=span.end + count)
+
+
 #: cause of spans that do not fit -> spans as they were meant, None for one that cannot be so; and the fix
 CAUSES: dict[str, tuple[Callable[[Sequence[Span], str], list[Span | None]], str]] = {
     "Offsets count UTF-16 units": (
@@ -300,6 +313,22 @@ CAUSES: dict[str, tuple[Callable[[Sequence[Span], str], list[Span | None]], str]
     "Offsets count bytes": (
         _counted_in(lambda text: (len(character.encode("utf-8", "surrogatepass")) for character in text)),
         "Count characters of the text, not bytes of its UTF-8.",
+    ),
+    "Offsets count letters without their combining marks": (
+        _counted_in(lambda text: (int(unicodedata.category(character)[0] != "M") for character in text)),
+        "Count characters of the text as it stands, or write it in composed letters (NFC).",
+    ),
+    "Offsets count a line end, which is CR and LF, as one": (
+        _counted_in(lambda text: (int(text[at : at + 2] != "\r\n") for at in range(len(text)))),
+        "Count both, or write the text with LF.",
+    ),
+    "Offsets count a line end, which is LF alone, as two": (
+        _counted_in(lambda text: (2 if character == "\n" else 1 for character in text)),
+        "Count it once, or write the text with CRLF.",
+    ),
+    "Offsets count in the text without the blanks at its start": (
+        lambda spans, text: [_moved(span, len(text) - len(text.lstrip())) for span in spans],
+        "Count in the text as it stands, or take them off.",
     ),
     "Ends are included": (
         lambda spans, text: [span._replace(end=span.end + 1) for span in spans],
