@@ -143,7 +143,7 @@ def _span(entry: Any, thing: str) -> Span:
 
 
 def _object(entry: dict[str, Any], thing: str) -> Span:
-    points = entry.get("points")  # Dataturks
+    points: Any = entry.get("points")  # Dataturks
     if is_row(points) and len(points) == 1 and isinstance(points[0], dict):
         entry = {**entry, **points[0]}
     bounds = []
