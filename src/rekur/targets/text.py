@@ -174,7 +174,7 @@ class TextTarget(Target):
             return [{"rank": rank, **each} for rank, each in enumerate(presented["candidates"], start=1)]
         return [presented]
 
-    def formatted(self, prediction: Answer, context: Any, output_format: str) -> str:
+    def formatted(self, prediction: Answer, context: Any, output_format: str, item: Any = None) -> str:
         """Return the text as a line, in which a line end is a blank."""
         return prediction.text.replace("\r\n", " ").replace("\n", " ") + "\n"
 
