@@ -62,16 +62,12 @@ def _entities(scheme: str, *, exact: bool) -> Callable[[np.random.Generator, int
 class _Letters:
     """Features of pairs whose target tokens are letters and blanks."""
 
-    size = 10
+    target_size = 10
 
-    @property
-    def target_tokens(self) -> _Letters:
-        return self
+    def transform_target(self, text: str) -> np.ndarray:
+        return np.array([*(4 + " abcde".index(letter) for letter in text), 3], np.int64)
 
-    def transform(self, text: str) -> np.ndarray:
-        return np.array([4 + " abcde".index(letter) for letter in text], np.int64)
-
-    def decoder(self) -> tuple[Callable[[Any], str], Callable[[], str]]:
+    def target_decoder(self) -> tuple[Callable[[Any], str], Callable[[], str]]:
         return lambda ids: "".join(" abcde"[number - 4] for number in ids), lambda: ""
 
 

@@ -17,12 +17,12 @@ class _Tokens:
 
     def __init__(self) -> None:
         self._features = TextFeatures("byte")
-        self.size = self._features.size + 2
+        self.target_size = self._features.size + 2
 
-    def transform(self, text: str) -> np.ndarray:
-        return self._features.transform(text) + 2
+    def transform_target(self, text: str) -> np.ndarray:
+        return np.append(self._features.transform(text) + 2, 3)
 
-    def decoder(self) -> Any:
+    def target_decoder(self) -> Any:
         push, finish = self._features.decoder()
         return lambda ids: push([number - 2 for number in ids]), finish
 
@@ -89,7 +89,7 @@ def test_a_bad_reference_is_named(label: Any) -> None:
 def test_empty_texts_teach_nothing() -> None:
     with pytest.raises(InputError, match="targets: got 2 empty texts"):
         TextTarget.learn(["", " "])
-    with pytest.raises(NotFittedError, match="target_tokens"):
+    with pytest.raises(NotFittedError, match="got no features yet"):
         _ = TextTarget.learn(["a"]).size
 
 

@@ -6,12 +6,12 @@ Axes: N items, T tokens, S numbers of a record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._ids import END, RESERVED_OF_PAIRS
+from rekur._ids import RESERVED_OF_PAIRS
 from rekur.errors import InputError, NotFittedError, describe
 from rekur.metrics.translation import hypothesis_records, hypothesis_report, hypothesis_scores
 from rekur.targets.answer_gallery import AnswerGallery
@@ -33,16 +33,19 @@ class Answer(NamedTuple):
 
 
 class TargetTokens(Protocol):
-    """Texts as token numbers; 0 to 3 are reserved: padding, unknown, begin and end."""
+    """Features that know the tokens of targets; :class:`rekur.features.PairFeatures` do.
+
+    Numbers 0 to 3 are reserved: padding, unknown, begin and end.
+    """
 
     @property
-    def size(self) -> int:
+    def target_size(self) -> int:
         """The number of token numbers."""
 
-    def transform(self, text: str, /) -> NDArray[Any]:
-        """Return the token numbers of a text, (T,), without begin and end."""
+    def transform_target(self, text: str, /) -> NDArray[Any]:
+        """Return the token numbers of a text, (T,), the last of them the end."""
 
-    def decoder(self) -> tuple[Callable[[Sequence[int]], str], Callable[[], str]]:
+    def target_decoder(self) -> tuple[Callable[[Sequence[int]], str], Callable[[], str]]:
         """Return ``push``, which takes the next numbers and returns text, and ``finish``, which returns the rest."""
 
 
@@ -62,13 +65,16 @@ class TextTarget(Target):
     """A text, which a search over token numbers finds; a label is a text, or in evaluation several references.
 
     The outputs of an item are what a search found, the best first (:class:`Found`), or token numbers (T,); a
-    prediction is an :class:`Answer`. The tokens are those of ``features.target_tokens``.
+    prediction is an :class:`Answer`.
+
+    Args:
+        tokens: features that know the tokens of the texts; None for ``features``, once they are set.
 
     Example:
         >>> class Letters:
-        ...     size = 30
-        ...     def transform(self, text): return np.array([ord(letter) - 93 for letter in text])
-        ...     def decoder(self): return lambda ids: "".join(chr(93 + number) for number in ids), lambda: ""
+        ...     target_size = 30
+        ...     def transform_target(self, text): return np.array([*(ord(letter) - 93 for letter in text), 3])
+        ...     def target_decoder(self): return lambda ids: "".join(chr(93 + number) for number in ids), lambda: ""
         >>> target = TextTarget(Letters())
         >>> target.encode("ab").tolist(), target.decode(np.array([4, 5]))
         ([4, 5, 3], Answer(text='ab', score=None, candidates=()))
@@ -99,31 +105,30 @@ class TextTarget(Target):
                 raise InputError(f"{_name(row, 'labels', place_of)}: {describe('target', label, 'a text')}")
         if not any(label.strip() for label in labels):
             raise InputError(f"targets: got {len(labels)} empty texts; expected texts to learn from.")
-        return cls(getattr(features, "target_tokens", None))
+        return cls(features)
 
     @property
     def tokens(self) -> TargetTokens:
-        """The tokens of the texts.
+        """Features that know the tokens of the texts.
 
         Raises:
-            NotFittedError: no features are there yet.
+            NotFittedError: there are no features yet.
         """
-        tokens: TargetTokens | None = self._tokens or getattr(self.features, "target_tokens", None)
+        tokens: Any = self.features if self._tokens is None else self._tokens
         if tokens is None:
-            raise NotFittedError("TextTarget: got no features with target_tokens. Fit features first.")
-        return tokens
+            raise NotFittedError("TextTarget: got no features yet. Fit features of pairs first.")
+        return cast(TargetTokens, tokens)
 
     @property
     def size(self) -> int:
         """The number of token numbers."""
-        return self.tokens.size
+        return self.tokens.target_size
 
     # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def encode(self, label: Any, context: Any = None) -> NDArray[np.int64]:
         """Return the token numbers of a text with the end, (T + 1,); of several references those of the first."""
-        ids = self.tokens.transform(_references(label)[0])
-        return np.append(np.asarray(ids, np.int64), END)
+        return np.asarray(self.tokens.transform_target(_references(label)[0]), np.int64)
 
     def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
         """Raise for a label that is neither a text nor a list of texts."""
@@ -228,7 +233,7 @@ class _TextStream(TargetStream):
         self._begin([])
 
     def _begin(self, ids: list[int]) -> None:
-        self._ids, (self._push, self._finish) = ids, self._tokens.decoder()
+        self._ids, (self._push, self._finish) = ids, self._tokens.target_decoder()
         self._push(ids)
 
     def push(self, outputs: NDArray[Any], context: Any = None) -> tuple[Answer, Any]:
