@@ -15,7 +15,8 @@ has the defaults of its task and, for language, the time as its limit. Models ar
 chosen on the validation part alone; the test part is read with --test only, after all training.
 
 Each of the ``rows`` in the JSON object is one score of one model: ``data, task, metric, model, split, seed, value,
-seconds``. Rivals draw nothing at random, and their ``seed`` is null. ``seconds`` are those of training.
+seconds``. Rivals draw nothing at random, and their ``seed`` is null. ``seconds`` are those of training, with the start
+of Python and the reading of files.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from timing import Report, console, finish, machine
 #: share of the time that training itself gets; the rest is for reading and scoring, which takes words longer
 TRAINING = {"char": 0.93, "word": 0.90}
 REKUR = "rekur"
+#: seconds that Python and the imports took
+START = time.process_time()
 
 
 class Task(NamedTuple):
@@ -114,7 +117,7 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
     for seed in range(1 if options.quick else options.seeds):
         began = time.monotonic()
         model = estimator(seed=seed, baseline=False, **fit_options(data, options)).fit_corpus(train, valid)
-        models[seed] = model, time.monotonic() - began
+        models[seed] = model, START + time.monotonic() - began
         history = f"best of {len(model.history_.rows)} evaluations: {model.result_.best_epoch}"
         score = f"valid {data.metric} {model.metrics_[data.metric]:.4f}"
         print(f"{data.name} seed {seed}: {score} after {models[seed][1]:.0f} s, {history}", file=sys.stderr, flush=True)
@@ -130,7 +133,7 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
     for seed, (model, seconds) in models.items():
         scores = model.evaluate_corpus(part)
         chosen = {name: scores[name] for name in task.metrics if name in scores}
-        add(REKUR, seed, {**chosen, **data.more_scores(model)}, seconds)
+        add(REKUR, seed, {**chosen, **data.more_scores(model, part)}, seconds)
     rivals = task.rivals(models[0][0], train, part)
     if options.plain and data.options["tokens"] == "char":
         rivals.append(quality_rivals.plain_pytorch(train, valid, part, fit_options(data, options)["time_limit"]))
@@ -182,7 +185,7 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
     console().print(table)
     for row in rows:
         if row["metric"] not in TASKS[options.task].metrics:
-            print(f"{row['data']} seed {row['seed']}: {row['metric']} {row['value']:.3f}")
+            print(f"{row['data']} seed {row['seed']}: {row['metric']} {row['value']:,.6g}")
 
 
 def goal_words(data: DataSet, score: float) -> str:

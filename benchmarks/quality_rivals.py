@@ -43,14 +43,15 @@ class Rival(NamedTuple):
 
 
 def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
-    """Return the estimator's own rival and, where it reads the items in another way, a scikit-learn pipeline."""
+    """Return the estimator's own rivals and, where it reads the items in another way, a scikit-learn pipeline."""
     (train_items, train_labels), (items, labels) = _read(train), _read(part)
     target = model.target_
-    began = time.monotonic()
+    began, rivals = time.monotonic(), []
     train_set = _encoded(model, train, train_labels, target)
-    rival = model.make_rival(train, train_set, target)
-    records = rival_records(rival, _encoded(model, part, labels), target)
-    rivals = [Rival(rival.name, target.score(records), time.monotonic() - began)]
+    part_set = _encoded(model, part, labels)
+    for rival in model.make_rivals(train, train_set, target):
+        rivals.append(Rival(rival.name, target.score(rival_records(rival, part_set, target)), time.monotonic() - began))
+        began = time.monotonic()
     kind = model.features_.kind
     pipeline = None if target.per_step else _pipeline(kind, train_items, is_class=target.kind == "label")
     if pipeline is not None:

@@ -128,11 +128,13 @@ def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
 
 def small_data(root: Path) -> None:
     """Write a few items of a data set of each task, without a file to test on where there are three files."""
-    for name in ("rt_polarity", "tiny_shakespeare", "univariate_classics"):
+    for name in ("rt_polarity", "tiny_shakespeare", "univariate_classics", "wnut17_ner"):
         (root / name).mkdir()
     lines = [f"{number % 2}\ta {('good', 'bad')[number % 2]} film {number}" for number in range(40)]
+    sentences = [f"{word}\tB-{word[-1]}\nleft\tO" for word in map(hex, range(16, 64))] * 2
     for part in ("train", "valid"):
         (root / "rt_polarity" / f"{part}.tsv").write_text("\n".join(["label\ttext", *lines]), encoding="utf-8")
+        (root / "wnut17_ner" / f"{part}.conll").write_text("\n\n".join(sentences), encoding="utf-8")
         (root / "tiny_shakespeare" / f"{part}.txt").write_text("to be or not to be. " * 200, encoding="utf-8")
     days = [f'"day {day}",{day % 7 + 0.1 * (day % 3)}' for day in range(400)]
     page = "\n".join(['"Date","Temp"', *days])
@@ -146,6 +148,7 @@ def small_data(root: Path) -> None:
         ("classify", "rt_polarity", "accuracy", 2),
         ("regress", "daily_temperatures", "rmse", 2),
         ("language", "tiny_shakespeare", "loss", 1),
+        ("tag", "wnut17_ner", "entity_f1", 2),
     ],
 )
 def test_models_and_rivals_are_scored_on_the_same_part(

@@ -23,6 +23,9 @@ from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent
 from rekur.nn.stack import locked_dropout
 
+#: norm of the trained vectors of words beside ten learned ones of norm 1: about as much as all of those together
+VECTOR_NORM = 3.0
+
 
 def of_unit_norm(vectors: Tensor) -> Tensor:
     """Return vectors (V, E), scaled to a mean square norm of 1, as learned ones have at first."""
@@ -70,11 +73,11 @@ class ColumnEmbedding(nn.Module):
 
     @torch.no_grad()
     def set_vectors(self, vectors: Tensor) -> None:
-        """Set the vectors of the last column, (V - 2, E), scaled to unit norm; padding and unknown have zeros."""
+        """Set the vectors of the last column, (V - 2, E), scaled to one norm; padding and unknown have zeros."""
         if self.vectors is None:
             raise InputError(describe("vectors", vectors.shape, "none for an embedding with vector_size=0"))
         self.vectors.weight[:RESERVED] = 0
-        self.vectors.weight[RESERVED:] = of_unit_norm(vectors)
+        self.vectors.weight[RESERVED:] = VECTOR_NORM * of_unit_norm(vectors)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (B, T, E) of ids (B, T, C).

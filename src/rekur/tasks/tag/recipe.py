@@ -28,17 +28,19 @@ class Facts(NamedTuple):
         return cls(len(lengths), int(lengths.sum()), of_words)
 
 
-#: passes times the root of the number of words, where the bounds of passes allow it
-_PASSES = 6300
+#: passes times the root of the number of batches of a pass, where the bounds of passes allow it
+_PASSES = 230
+#: passes times the root of the number of rows, likewise
+_PASSES_OF_ROWS = 6300
 _FEWEST_PASSES, _MOST_PASSES = 5, 60
 #: words of a batch at most, and sentences of it at least, about
-_MOST_WORDS, _FEWEST_SENTENCES = 1500, 8
+_MOST_WORDS, _MOST_ROWS, _FEWEST_SENTENCES = 1000, 1500, 8
 #: batches of a pass at least, where there are sentences enough
 _BATCHES_A_PASS = 100
 #: chunks of a lane in a pass at least
 CHUNKS_A_PASS = 30
-#: words from which on the largest model pays
-_MANY_WORDS, _SOME_WORDS = 40_000, 8_000
+#: words from which on the largest model pays, whole words may be missed, and a model of middle size pays
+_MANY_WORDS, _SOME_WORDS, _FEW_WORDS = 100_000, 40_000, 8_000
 
 
 def _batch_steps(facts: Facts) -> int:
@@ -47,16 +49,30 @@ def _batch_steps(facts: Facts) -> int:
 
 
 def _epochs(facts: Facts) -> int:
-    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_PASSES / max(1, facts.words) ** 0.5))))
+    """Return more passes where a pass has fewer batches, but fewer batches in all."""
+    return _within_bounds(_PASSES / max(1.0, facts.words / _batch_steps(facts)) ** 0.5)
+
+
+def _epochs_of_rows(facts: Facts) -> int:
+    return _within_bounds(_PASSES_OF_ROWS / max(1, facts.words) ** 0.5)
+
+
+def _within_bounds(passes: float) -> int:
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(passes))))
 
 
 def _hidden_size(facts: Facts) -> int:
-    return 192 if facts.words >= _MANY_WORDS else 128 if facts.words >= _SOME_WORDS else 96
+    return 192 if facts.words >= _MANY_WORDS else 128 if facts.words >= _FEW_WORDS else 96
 
 
 def _word_dropout(facts: Facts) -> float:
     """Regularize long trainings only: in few steps a network that misses words learns too little."""
-    return 0.1 if facts.words >= _MANY_WORDS else 0.0
+    return 0.1 if facts.words >= _SOME_WORDS else 0.0
+
+
+def _more_on_few(many: float, few: float) -> Callable[[Facts], float]:
+    """Return a rule that drops more where there are fewer words to learn from."""
+    return lambda facts: many if facts.words >= _MANY_WORDS else few
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
@@ -64,9 +80,9 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "embedding_size": lambda facts: 96,
     "part_size": lambda facts: 32,
     "projection_size": lambda facts: 256,
-    "token_dropout": lambda facts: 0.25,
-    "input_dropout": lambda facts: 0.3,
-    "dropout": lambda facts: 0.4,
+    "token_dropout": _more_on_few(0.25, 0.4),
+    "input_dropout": _more_on_few(0.3, 0.4),
+    "dropout": _more_on_few(0.4, 0.5),
     "batch_steps": _batch_steps,
     "word_dropout": _word_dropout,
     "epochs": _epochs,
@@ -80,7 +96,9 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 #: the rules that differ where a step is a row of numbers
 OF_ROWS: dict[str, Callable[[Facts], Any]] = {
     "chunk_length": lambda facts: 256,
-    "batch_steps": lambda facts: int(min(_MOST_WORDS, max(1, facts.words / _BATCHES_A_PASS))),
+    "batch_steps": lambda facts: int(min(_MOST_ROWS, max(1, facts.words / _BATCHES_A_PASS))),
+    "epochs": _epochs_of_rows,
+    "patience": lambda facts: max(8, _epochs_of_rows(facts) // 2),
     "token_dropout": lambda facts: 0.0,
     "word_dropout": lambda facts: 0.0,
     "hidden_size": lambda facts: 64,
