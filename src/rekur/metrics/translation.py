@@ -109,7 +109,7 @@ def hypothesis_report(records: Records) -> dict[str, Any]:
     intervals = {
         "bleu": lambda: bootstrap_interval(lambda rows: bleu_score(records[rows]), len(records)),
         "chrf": lambda: bootstrap_interval(lambda rows: chrf_score(records[rows, _CHRF]), len(records)),
-        "exact_match": lambda: share_interval(records[:, EXACT].sum(), len(records)),
+        "exact_match": lambda: share_interval(float(records[:, EXACT].sum()), len(records)),
     }
     for name, score in hypothesis_scores(records).items():
         report[name] = score

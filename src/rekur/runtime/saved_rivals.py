@@ -21,6 +21,8 @@ RIVALS: dict[str, type[Rival]] = LazyClasses(
         "frequent tags": "rekur.runtime.rivals:FrequentTags",
         "span dictionary": "rekur.runtime.span_rival:SpanDictionary",
         "window": "rekur.runtime.rivals:WindowRival",
+        "copy": "rekur.runtime.pair_rivals:CopyRival",
+        "lexicon": "rekur.runtime.pair_rivals:LexiconRival",
         "n-gram": "rekur.runtime.rivals:NGramRival",
     }
 )
