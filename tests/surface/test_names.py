@@ -18,10 +18,10 @@ NAMES = {
     ),
     "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
-        "Chunk Columns Corpus Description EncodedItems Example LengthBuckets Ragged Row Source Split "
+        "Chunk Columns Corpus Description EncodedItems Example LengthBuckets PairColumns Ragged Row Source Split "
         "StreamBatches Texts Tokens as_sequences channels choose_rows collate describe encode_texts "
         "evaluation_chunks examples fitting_batch_size from_memory item_key open_source open_texts "
-        "read_labels split texts_in_memory"
+        "pairs_in_memory read_labels read_pairs split texts_in_memory"
     ),
     "rekur.decode": (
         "Continuation Draws Event GreedyTags Hypothesis PromptReader Rules Sample Sampler StepFunction Transitions "

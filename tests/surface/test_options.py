@@ -25,6 +25,7 @@ from rekur.tasks.catalog import CATALOG
 INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
+ANY_INPUT = f"{INPUT} --source --target"
 OUTPUT = "--out --overwrite --checkpoint-every --tensorboard --quiet --json"
 FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
 MODEL = (
@@ -76,17 +77,17 @@ OPTIONS = {
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {INPUT} --document --dynamic --cache --report --json",
-    "predict": f"BUNDLE FILE {INPUT} --item --output-format --json",
+    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document --dynamic --cache --report --json",
+    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format --json",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": "BUNDLE FILE --text --by --tokens --json",
     "program": "BUNDLE --json",
-    "check": f"BUNDLE [FILE]... --tolerance --items {INPUT} --document --json",
-    "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {INPUT} --document --json",
+    "check": f"BUNDLE [FILE]... --tolerance --items {ANY_INPUT} --document --json",
+    "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {ANY_INPUT} --document --json",
     "export": (
         "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
-        f"{INPUT} --document --json"
+        f"{ANY_INPUT} --document --json"
     ),
     "data": f"FILE {INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",

@@ -11,7 +11,7 @@ import click
 
 from rekur import _check
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, WHOLE, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, WHOLE, split_input, with_options
 from rekur.errors import InputError
 
 
@@ -20,7 +20,7 @@ from rekur.errors import InputError
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--tolerance", type=NUMBER, help="The largest difference that is allowed, below 1; by default 1e-5.")
 @click.option("--items", type=WHOLE, default=32, show_default=True, help="Items, or pieces of a text, to look at.")
-@with_options(*INPUT, DOCUMENT)
+@with_options(*ANY_INPUT, DOCUMENT)
 @JSON
 def command(
     bundle: Path,

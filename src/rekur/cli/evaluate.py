@@ -11,7 +11,7 @@ import click
 from rekur import _check
 from rekur._tokenizer import Passage
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, DOCUMENT, FILES, INPUT, JSON, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, split_input, with_options
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@with_options(BUNDLE, FILES, *INPUT, DOCUMENT)
+@with_options(BUNDLE, FILES, *ANY_INPUT, DOCUMENT)
 @click.option("--dynamic", is_flag=True, help="Let a language model learn from the text while it reads.")
 @click.option("--cache", is_flag=True, help="Let a language model expect again what followed before.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, WHOLE, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, WHOLE, split_input, with_options
 from rekur.errors import InputError, describe
 
 
@@ -153,7 +153,7 @@ _ONLY_C = ("name", "activations", "flash", "data")
 )
 @click.option("--flash", type=WHOLE, metavar="BYTES", help="C: the most bytes that code and weights may take.")
 @click.option("--data", multiple=True, metavar="FILE", help="C: hold it against the model on this too.")
-@with_options(*INPUT, DOCUMENT)
+@with_options(*ANY_INPUT, DOCUMENT)
 @JSON
 def command(bundle: Path, form: str, out: Path, document: str | None, **values: Any) -> None:
     """Write a saved model in a form that runs without Rekur, once it gives what the model gives.

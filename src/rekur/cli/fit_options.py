@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from rekur._numbers import counted
 from rekur._options import GROUPS, Option, options_of
+from rekur.cli.file_words import FilesOption
 from rekur.cli.options import (
     FILE,
     FILES,
@@ -19,6 +21,8 @@ from rekur.cli.options import (
     INPUT_FILE,
     JSON,
     NUMBER,
+    PAIR_FILES,
+    PAIRS,
     TEXTS,
     WHOLE,
     Parsed,
@@ -39,6 +43,13 @@ VALID_ITEMS = click.option(
 )
 VALID_TEXTS = click.option(
     "--valid", multiple=True, metavar="FILE", help="Validation text; by default a share of FILE. Repeat for more."
+)
+VALID_PAIRS = click.option(
+    "--valid",
+    cls=FilesOption,
+    multiple=True,
+    metavar="SOURCE TARGET",
+    help="Validation pairs, two files or one table as the data before it; by default a share of the data.",
 )
 OUTPUT = (
     click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved."),
@@ -80,7 +91,11 @@ class Files:
     valid: Decorator
 
 
-FILES_OF = {"items": Files(FILE, INPUT, VALID_ITEMS), "texts": Files(FILES, TEXTS, VALID_TEXTS)}
+FILES_OF = {
+    "items": Files(FILE, INPUT, VALID_ITEMS),
+    "texts": Files(FILES, TEXTS, VALID_TEXTS),
+    "pairs": Files(PAIR_FILES, PAIRS, VALID_PAIRS),
+}
 
 
 def click_option(described: Option) -> click.Option:
@@ -255,10 +270,13 @@ def make_request(
     else:
         columns, reading = split_input(values)
         _check_names(searched, set(values))
-        need_columns(columns, Path(files[0]), row)
-        if len(valid) > 1:
-            raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
-        refuse_labels_between(row, reading)
+        if row.reads == "pairs":
+            _check_counts(row, files, valid)
+        else:
+            need_columns(columns, Path(files[0]), row)
+            if len(valid) > 1:
+                raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
+            refuse_labels_between(row, reading)
         if "label_separator" in reading and "multi_label" in described:
             values["multi_label"] = True
         if "kind" in described:
@@ -267,8 +285,22 @@ def make_request(
     return Request(task=row.name, files=files, valid=valid, columns=columns, reading=reading, options=options, **kept)
 
 
+def _check_counts(row: Row, files: list[str], valid: list[str]) -> None:
+    """Raise unless pairs are in one table or two files, in training and in validation."""
+    if len(files) > 2:
+        expected = "two aligned files, SOURCE TARGET, or one table"
+        fix = "Put several files into one. Validation pairs stand behind --valid."
+        raise InputError(f"SOURCE TARGET: got {len(files)} files ({', '.join(files)}); expected {expected}. {fix}")
+    if valid and len(valid) != len(files):
+        expected = f"{len(files)}, as there {'is one' if len(files) == 1 else 'are two'} to train on"
+        fix = f"Data come first: rekur fit {row.name} SOURCE TARGET --valid SOURCE TARGET"
+        raise InputError(f"--valid: got {counted(len(valid), 'file')} ({', '.join(valid)}); expected {expected}. {fix}")
+
+
 def _kind_of(columns: dict[str, Any], row: Row) -> str:
     """Return the kind of the items in these columns."""
+    if row.reads == "pairs":
+        return "text"
     if row.target == "tags":  # without a column, that of the words of its format
         return "series" if columns.get("series") or columns.get("values") else "words"
     from rekur.data import Columns

@@ -68,6 +68,7 @@ BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 FILE = click.argument("file", type=INPUT_FILE)
 
 FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
+PAIR_FILES = click.argument("files", metavar="SOURCE TARGET", nargs=-1, required=True)
 DOCUMENT = click.option(
     "--document",
     type=click.Choice(["file", "line", "blank"]),
@@ -83,6 +84,27 @@ TEXTS = (
     ENCODING,
 )
 
+_ID = click.option("--id", metavar="COL", help="Column that names an item in results.")
+_FORMAT = click.option(
+    "--format", "file_format", metavar="NAME", help="Its format; by default from its ending or first lines."
+)
+_SEPARATOR = click.option(
+    "--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."
+)
+
+#: which columns of a table are pairs of texts
+PAIR_COLUMNS = (
+    click.option("--source", metavar="COL", help="Tables of pairs: the column with the text to read, or its number."),
+    click.option(
+        "--target",
+        metavar="COL",
+        multiple=True,
+        help="Tables of pairs: the column with the text to write; repeat it for several references.",
+    ),
+)
+#: how pairs of texts are read
+PAIRS = (*PAIR_COLUMNS, _ID, _FORMAT, ENCODING, _SEPARATOR)
+
 #: how a file is read: which columns are items and labels
 INPUT = (
     click.option("--text", metavar="COL", help="Column with text."),
@@ -93,13 +115,13 @@ INPUT = (
     click.option("--label-separator", metavar="SEP", help="What stands between several labels of one item, or tab."),
     click.option("--group", metavar="COL", help="Long tables: the column that names the sequence a row belongs to."),
     click.option("--time", metavar="COL", help="Long tables: the column that orders the rows of a sequence."),
-    click.option("--id", metavar="COL", help="Column that names an item in results."),
-    click.option(
-        "--format", "file_format", metavar="NAME", help="Its format; by default from its ending or first lines."
-    ),
+    _ID,
+    _FORMAT,
     ENCODING,
-    click.option("--separator", default=None, metavar="SEP", help="What stands between columns; by default , or tab."),
+    _SEPARATOR,
 )
+#: how a file is read for a saved model of any task
+ANY_INPUT = (*INPUT, *PAIR_COLUMNS)
 
 
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -120,20 +142,21 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
 
 def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take the input options out of a command's values; return (column choices, reading options) that were given."""
-    columns = {name: values.pop(name) for name in ("text", "symbols", "label", "group", "time", "id")}
-    series = list(values.pop("series"))
-    columns["values"] = list(values.pop("values")) or None
+    columns = {name: values.pop(name, None) for name in ("text", "symbols", "label", "group", "time", "id", "source")}
+    series, targets = list(values.pop("series", ())), list(values.pop("target", ()))
+    columns["values"] = list(values.pop("values", ())) or None
+    columns["target"] = targets[0] if len(targets) == 1 else targets or None
     # one column without a group holds a whole series; in a long table, columns are channels
     whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
     columns["series"] = series[0] if whole else series or None
-    for name in ("text", "symbols", "series", "values"):
+    for name in ("text", "symbols", "series", "values", "source", "target"):
         if columns[name] == "" or (isinstance(columns[name], list) and "" in columns[name]):
             raise InputError(f"--{name}: got nothing; expected the name of a column.")
     reading = {
         "format": values.pop("file_format"),
         "encoding": values.pop("encoding"),
         "separator": values.pop("separator"),
-        "label_separator": _mark(values.pop("label_separator")),
+        "label_separator": _mark(values.pop("label_separator", None)),
     }
     return _given(columns), _given(reading)
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from rekur.cli import show, streams
-from rekur.cli.options import BUNDLE, INPUT, INPUT_FILE, JSON, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, split_input, with_options
 from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
 
@@ -23,7 +23,7 @@ CHUNK = 1024
 @click.command("predict")
 @with_options(BUNDLE)
 @click.argument("file", type=INPUT_FILE, required=False)
-@with_options(*INPUT)
+@with_options(*ANY_INPUT)
 @click.option("--item", "items", multiple=True, metavar="TEXT", help="Predict this text; may be repeated.")
 @click.option(
     "--output-format",
@@ -100,10 +100,13 @@ def _items_of(
     task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, whole: bool
 ) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
     """Return the name, the item and the lines of each item of a file, their name in messages, and if they arrive."""
-    from rekur.cli.saved import RUNNING_TEXT, corpus_for
+    from rekur.cli.saved import RUNNING_TEXT, corpus_for, pairs_for, reads_pairs
     from rekur.data.inputs import is_stream
 
-    corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
+    if reads_pairs(task):
+        corpus = pairs_for(task, [file], columns, reading, use="prediction", once=True)
+    else:
+        corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
     if corpus.kind == RUNNING_TEXT:
         task.features_ = task.features_.of_texts()
     stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))

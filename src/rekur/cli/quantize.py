@@ -11,7 +11,7 @@ import click
 
 from rekur import _check
 from rekur.cli import saving, show
-from rekur.cli.options import BUNDLE, DOCUMENT, INPUT, JSON, NUMBER, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, split_input, with_options
 from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
@@ -32,7 +32,7 @@ _SHOWN = {"points": "{:.2%}", "points of 100": "{:.2f}", "nats": "{:.4f}", "bits
 )
 @click.option("--tolerance", type=NUMBER, help="Lost score that is allowed: by default 0.3 points, 0.01 nats or 1 %.")
 @click.option("--overwrite", is_flag=True, help="Replace the bundle that stands there.")
-@with_options(*INPUT, DOCUMENT)
+@with_options(*ANY_INPUT, DOCUMENT)
 @JSON
 def command(
     bundle: Path,

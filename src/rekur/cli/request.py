@@ -73,6 +73,7 @@ class Request:
 _READING = {
     "items": ("format", "encoding", "separator", "label_separator"),
     "texts": ("column", "document", "encoding"),
+    "pairs": ("format", "encoding", "separator"),
 }
 _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
@@ -87,14 +88,15 @@ def check_names(request: Request, file: Path) -> None:
     Raises:
         CheckpointError: the message names the file.
     """
-    from rekur.data import Columns
+    from rekur.data import Columns, PairColumns
 
     if request.task not in CATALOG:
         raise _unknown(file, "task", request.task, CATALOG)
     row = CATALOG[request.task]
     options = options_of(row.options_class())
+    columns = PairColumns if row.reads == "pairs" else Columns
     allowed: dict[str, tuple[Iterable[str], Collection[str]]] = {
-        "column": (request.columns, [field.name for field in dataclasses.fields(Columns)]),
+        "column": (request.columns, [field.name for field in dataclasses.fields(columns)]),
         "option of reading": (request.reading, _READING[row.reads]),
         "option": (request.options, options),
         "chosen option": (request.chosen or {}, options),
@@ -155,7 +157,7 @@ class Data(NamedTuple):
 
 def open_data(request: Request) -> Data:
     """Return the data of the files of a request; raise now if columns are wrong, or the beginning of a file is."""
-    return {"items": _open_items, "texts": _open_texts}[CATALOG[request.task].reads](request)
+    return {"items": _open_items, "texts": _open_texts, "pairs": _open_pairs}[CATALOG[request.task].reads](request)
 
 
 def open_files(request: Request) -> Data | None:
@@ -201,3 +203,16 @@ def _open_texts(request: Request) -> Data:
         next(each.pieces(), None)
     trained = {name: value for name, value in request.reading.items() if name != "encoding"}
     return Data(texts[0], texts[1] if valid else None, trained)
+
+
+def _open_pairs(request: Request) -> Data:
+    from rekur.data import PairColumns, read_pairs
+
+    columns = PairColumns(**request.columns)
+    train, valid = (
+        read_pairs([request.source(file) for file in files], columns, **request.reading) if files else None
+        for files in (request.files, request.valid)
+    )
+    for corpus in (train, valid):
+        next(iter(corpus or ()), None)
+    return Data(train, valid, {"columns": request.columns})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rekur.data import Columns, Corpus, channels, examples, open_source
+from rekur.data import Columns, Corpus, PairColumns, channels, examples, open_source, read_pairs
 from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text, whole_text
 from rekur.data.inputs import Input, Location, name_of
+from rekur.data.pairs import is_table
 from rekur.data.plain import Lines
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
+from rekur.tasks.catalog import CATALOG
 
 #: the kind of a corpus whose file is running text that is cut into sequences
 RUNNING_TEXT = "running text"
@@ -117,6 +120,8 @@ def corpus_for(
         once: they are read in one pass, so that a pipe is not copied.
         whole: running text is one item, and not an item a sequence.
     """
+    for name in ("source", "target"):
+        _refuse(name, columns.get(name), task, "It names the columns of pairs.")
     trained = dict(task.columns_.get("columns", {}))
     known = getattr(task.features_, "channels", None)
     if known and isinstance(trained.get("series"), list):
@@ -162,7 +167,7 @@ def data_for(
     option: str = "FILE",
     need_label: bool = True,
 ) -> tuple[Any, str]:
-    """Return what a trained task is run on, and its name: the examples of one file, or texts of several.
+    """Return what a trained task is run on, and its name: the examples of one file, pairs of two, or texts of several.
 
     Args:
         task: the trained task.
@@ -173,15 +178,56 @@ def data_for(
         option: by what the files were given, for messages.
         need_label: whether every example must have a label.
     """
+    if reads_pairs(task):
+        for name, value in others.items():
+            _refuse(name, value, task)
+        use = "evaluation" if need_label or len(files) > 1 else "prediction"
+        return pairs_for(task, files, columns, reading, use=use), " ".join(map(name_of, files))
     if task.target_.kind == "next":
         texts = texts_for(task, files, {**columns, **reading, "document": others["document"]})
         return texts, " ".join(map(name_of, files))
     if len(files) > 1:
         raise InputError(describe(option, f"{len(files)} files", f"one, for a model of the task {task.task}"))
     for name, value in others.items():
-        if value is not None:
-            raise InputError(f"--{name}: got a value; expected none for a model of the task {task.task}.")
+        _refuse(name, value, task)
     return corpus_for(task, files[0], columns, reading, need_label=need_label), name_of(files[0])
+
+
+def reads_pairs(task: Any) -> bool:
+    """Return whether a model reads pairs of texts."""
+    row = CATALOG.get(task.task)
+    return row is not None and row.reads == "pairs"
+
+
+def pairs_for(
+    task: Any, files: Sequence[Any], columns: dict[str, Any], reading: dict[str, Any], *, use: str, once: bool = False
+) -> Corpus:
+    """Return the pairs of files for a trained task: of a table by the columns given, else by those of training.
+
+    Args:
+        task: the trained task; its ``columns_`` say how its training files were read.
+        files: two aligned files, or one table; in prediction one file.
+        columns: column choices that were given.
+        reading: reading options that were given.
+        use: as for :func:`rekur.data.read_pairs`.
+        once: they are read in one pass, so that a pipe is not copied.
+    """
+    names = [field.name for field in dataclasses.fields(PairColumns)]
+    for name, value in {**columns, **reading}.items():
+        if name not in (*names, "format", "encoding", "separator"):
+            fix = "Columns of pairs are named with --source and --target."
+            _refuse(name, value, task, fix)
+    chosen = PairColumns(**columns)
+    if len(files) == 1 and is_table(files[0], chosen, reading.get("format")):
+        chosen = PairColumns(**{**task.columns_.get("columns", {}), **columns})
+    return read_pairs(files, chosen, use=use, once=once, **reading)
+
+
+def _refuse(name: str, value: Any, task: Any, fix: str = "") -> None:
+    """Raise if an option has a value that means nothing for a task."""
+    if value is not None:
+        text = f"--{name.replace('_', '-')}: got a value; expected none for a model of the task {task.task}. {fix}"
+        raise InputError(text.rstrip())
 
 
 def _check_kind(kind: str, chosen: dict[str, Any]) -> None:

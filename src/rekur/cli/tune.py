@@ -15,7 +15,15 @@ from rekur._options import seconds
 from rekur.cli import show
 from rekur.cli.copies import passing_copies
 from rekur.cli.fit_checks import check_options
-from rekur.cli.fit_options import CatalogGroup, TaskCommand, make_request, sentences, take_files, task_command
+from rekur.cli.fit_options import (
+    VALID_PAIRS,
+    CatalogGroup,
+    TaskCommand,
+    make_request,
+    sentences,
+    take_files,
+    task_command,
+)
 from rekur.cli.options import JSON, NUMBER, WHOLE, Parsed
 from rekur.cli.request import open_data, open_files
 from rekur.cli.signals import stopped_code
@@ -57,7 +65,8 @@ OUTPUT = (OUT, click.option("--quiet", is_flag=True, help="Show no progress."), 
 
 def _command(row: Row) -> TaskCommand:
     text = sentences(row.tune_help, row.options_class().tune_help)
-    return task_command(row, _tune, text, data=[VALID], search=SEARCH, output=OUTPUT)
+    valid = VALID_PAIRS if row.reads == "pairs" else VALID
+    return task_command(row, _tune, text, data=[valid], search=SEARCH, output=OUTPUT)
 
 
 @click.group("tune", cls=CatalogGroup, make=_command, summary=attrgetter("tune_help"), subcommand_metavar="TASK ...")

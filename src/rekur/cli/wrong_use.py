@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from rekur.cli.file_words import spread
 from rekur.errors import describe, did_you_mean
 
 #: characters that look like a hyphen; phones and word processors write them in place of ``--``
@@ -25,11 +26,12 @@ DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _LEADING = re.compile(f"[-{DASHES}]+")
 _HYPHENS = re.compile(f"[_{DASHES}]")
 _PATH_TYPES = ("file", "path", "directory")
-_PATHS = ("FILE", "DIR", "HTML", "BUNDLE")
+_PATHS = ("FILE", "SOURCE TARGET", "DIR", "HTML", "BUNDLE")
 _EXPECTED = {
     "BUNDLE": "the folder of a saved model",
     "DIR": "the path of a folder",
     "FILE": "the path of a file",
+    "SOURCE TARGET": "two aligned files, or one table",
     "HTML": "the path of a file",
     "TIME": "a duration such as 90s, 3m or 1h",
     "COL": "the name of a column",
@@ -95,6 +97,7 @@ class CheckedGroup(click.Group):
             raise click.UsageError(self.unknown(ctx, args[0]), ctx)
         name, command, words = super().resolve_command(ctx, args)
         if name is not None and command is not None:
+            words = spread(click.Context(command, parent=ctx, info_name=name), command, words)
             check_words(ctx, name, command, words)
         return name, command, words
 

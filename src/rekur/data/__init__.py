@@ -8,13 +8,13 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.data.batch import LengthBuckets, collate
-    from rekur.data.chosen_columns import Columns, channels
+    from rekur.data.chosen_columns import Columns, PairColumns, channels
     from rekur.data.corpus import Corpus, choose_rows, read_labels
     from rekur.data.description import Description, describe
     from rekur.data.encoded import EncodedItems
     from rekur.data.example import Example, examples
     from rekur.data.memory import as_sequences, from_memory
-    from rekur.data.pairs import PairColumns, pairs_in_memory, read_pairs
+    from rekur.data.pairs import pairs_in_memory, read_pairs
     from rekur.data.ragged import Ragged
     from rekur.data.read import open_source
     from rekur.data.source import Row, Source
@@ -66,10 +66,10 @@ __getattr__, __dir__ = lazily(
         "corpus": "Corpus choose_rows read_labels",
         "description": "Description describe",
         "encoded": "EncodedItems",
-        "chosen_columns": "Columns channels",
+        "chosen_columns": "Columns PairColumns channels",
         "example": "Example examples",
         "memory": "as_sequences from_memory",
-        "pairs": "PairColumns pairs_in_memory read_pairs",
+        "pairs": "pairs_in_memory read_pairs",
         "ragged": "Ragged",
         "read": "open_source",
         "source": "Row Source",

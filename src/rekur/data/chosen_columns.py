@@ -1,4 +1,4 @@
-"""The columns of a source by their roles: items, label, group, time and id."""
+"""The columns of a source by their roles: items, label, group, time and id; or source and target of pairs."""
 
 from __future__ import annotations
 
@@ -69,6 +69,29 @@ class Columns:
         if self.label is None:
             return []
         return [self.label] if isinstance(self.label, str) else list(self.label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairColumns:
+    """Which columns of a table hold the pairs.
+
+    A name with a dot, such as ``translation.fr``, is a key of the objects in a column, where no column has that name.
+    Numbers from 1 name the columns of a csv or tsv whose first line has no names.
+
+    Attributes:
+        source: the column with the text that is read.
+        target: the column with the text that is to be written, or several with one reference each; a cell may also
+            hold a list of references.
+        id: the column that names a pair in results.
+    """
+
+    source: str | None = None
+    target: str | Sequence[str] | None = None
+    id: str | None = None
+
+    def targets(self) -> list[str]:
+        """Return the columns of the references, maybe none."""
+        return [self.target] if isinstance(self.target, str) else list(self.target or ())
 
 
 def is_long(columns: Mapping[str, Any]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from rekur._check import choice
 from rekur._numbers import counted
 from rekur._values import CellError
+from rekur.data.chosen_columns import PairColumns
 from rekur.data.corpus import Corpus
 from rekur.data.files import check_encoding, check_exists, inner_name, lf_lines, likely_file
 from rekur.data.inputs import Input, Location, Stream, identity, is_stdin, is_stream, name_of, open_input, refuse_twice
@@ -25,29 +25,6 @@ from rekur.errors import DataError, InputError, describe, did_you_mean
 
 #: characters that end a line for some programs, though not in a file of pairs
 _OTHER_ENDS = {"\r": "CR", "\v": "VT", "\f": "FF", "\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairColumns:
-    """Which columns of a table hold the pairs.
-
-    A name with a dot, such as ``translation.fr``, is a key of the objects in a column, where no column has that name.
-    Numbers from 1 name the columns of a csv or tsv whose first line has no names.
-
-    Attributes:
-        source: the column with the text that is read.
-        target: the column with the text that is to be written, or several with one reference each; a cell may also
-            hold a list of references.
-        id: the column that names a pair in results.
-    """
-
-    source: str | None = None
-    target: str | Sequence[str] | None = None
-    id: str | None = None
-
-    def targets(self) -> list[str]:
-        """Return the columns of the references, maybe none."""
-        return [self.target] if isinstance(self.target, str) else list(self.target or ())
 
 
 def read_pairs(
@@ -101,12 +78,9 @@ def read_pairs(
         raise InputError(describe("files of pairs", f"{len(named)} files", expected, "Put several files into one."))
     how: dict[str, Any] = {"format": format, "separator": separator}
     for each in named:
-        if not (isinstance(each, Input) or is_stream(each)):
-            check_exists(Path(each))
-            if Path(each).is_dir():
-                raise DataError(f"file: got a folder; expected a file.{likely_file(Path(each))}", str(each))
+        _check_file(each)
     if len(named) == 1:
-        if _is_table(named[0], columns, format):
+        if is_table(named[0], columns, format):
             numbers = [name for name in (columns.source, *columns.targets(), columns.id) if name is not None]
             numbers = numbers if numbers and all(name.isdecimal() for name in numbers) else []
             source = open_source(named[0], encoding=encoding, once=once, quotes=False, numbers=numbers, **how)
@@ -217,12 +191,27 @@ def _odd_lines(file: Input, encoding: str) -> str:
     return f"{file.name} has {' and '.join(parts)}." if parts else ""
 
 
-def _is_table(file: Location | Input, columns: PairColumns, format: str | None) -> bool:
-    """Return whether one file is a table, and not lines of sources."""
+def is_table(file: Location | Input, columns: PairColumns, format: str | None) -> bool:
+    """Return whether one file is a table and not lines of texts; without an ending it is one if columns are named.
+
+    Args:
+        file: the file.
+        columns: those that were named.
+        format: the format that was named, or None.
+    """
+    _check_file(file)
     if format is not None:
         return format != "txt"
     ending = _ending(file)
     return ending in (*TABLES, ".json") or (not ending and columns.source is not None)
+
+
+def _check_file(file: Location | Input) -> None:
+    """Raise unless a file exists and is no folder."""
+    if not (isinstance(file, Input) or is_stream(file)):
+        check_exists(Path(file))
+        if Path(file).is_dir():
+            raise DataError(f"file: got a folder; expected a file.{likely_file(Path(file))}", str(file))
 
 
 def _ending(file: Location | Input) -> str:

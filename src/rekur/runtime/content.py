@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rekur.data.chosen_columns import Columns
+from rekur.data.chosen_columns import Columns, PairColumns
 from rekur.errors import BundleError, describe
 from rekur.features.base import Features
 from rekur.program.program import Program
@@ -16,8 +16,8 @@ from rekur.targets import KINDS, Target
 from rekur.targets.kinds import KIND_OF_TASK
 
 _FIX = "It was changed after it was saved, or written by another version of Rekur; do not trust it."
-_LISTS = ("series", "values", "label")
-_COLUMNS = [field.name for field in dataclasses.fields(Columns)]
+_LISTS = ("series", "values", "label", "target")
+_COLUMNS = list(dict.fromkeys(field.name for each in (Columns, PairColumns) for field in dataclasses.fields(each)))
 
 
 def check_content(path: Path, config: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rekur.tasks.base.estimator import Estimator
     from rekur.tasks.base.options import SharedOptions
 
-#: what the files of a task hold: labelled items in the columns of a table, or running text
-READS = ("items", "texts")
+#: what the files of a task hold: labelled items in the columns of a table, running text, or pairs of texts
+READS = ("items", "texts", "pairs")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class Task(SharedOptions, ABC):
     task: ClassVar[str]
     #: the kind of the target, a name in :data:`rekur.targets.KINDS`
     target: ClassVar[str]
-    #: the data that feed it: ``items`` with labels, or ``texts``
+    #: the data that feed it: ``items`` with labels, ``texts``, or ``pairs`` of texts
     reads: ClassVar[str] = "items"
     #: the option with the steps of a chunk, where streams are cut in chunks that carry their state; None: whole items
     chunk: ClassVar[str | None] = None
