@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from rekur.cli import show
 from rekur.errors import InputError, NotFittedError
 from rekur.features import TextFeatures
+from rekur.metrics import bleu_signature, chrf_signature
+from rekur.runtime import score_loss
 from rekur.targets import Answer, TextTarget
+from rekur.tasks.base.card import card
 
 
 class _Tokens:
@@ -111,3 +115,45 @@ def test_a_gallery_has_the_best_the_median_and_the_worst_texts() -> None:
     assert len(gallery.worst()) == 20
     (plot,) = gallery.plots()
     assert len(plot.x) == 300
+
+
+class _Model:
+    """A model whose answers are known."""
+
+    target_ = TARGET
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+
+    def records_of(self, labels: list[str]) -> np.ndarray:
+        return TARGET.records_of_predictions([Answer(text) for text in self._texts], labels)
+
+
+def test_records_of_two_models_are_paired() -> None:
+    draw = np.random.default_rng(0)
+    labels = [" ".join(draw.choice(list("abcdefgh"), 8)) for _ in range(60)]
+    first = [label if number % 3 else label[:7] + " z z z z" for number, label in enumerate(labels)]
+    second = [text if number % 10 else "z" + text[1:] for number, text in enumerate(first)]
+    loss = score_loss(_Model(first), _Model(second), labels)  # type: ignore[arg-type]
+    assert (loss.score, loss.unit, loss.items) == ("bleu", "points of 100", 60)
+    assert loss.lost == pytest.approx(loss.before - loss.after)
+    low, high = loss.interval
+    assert 0 < low < loss.lost < high
+    alone = TARGET.report(_Model(second).records_of(labels))["bleu_interval"]
+    assert high - low < (alone[1] - alone[0]) / 2  # what both find hard is no difference
+
+
+def test_signatures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    report = {"split": "validation", **TARGET.report(_Model(["a b c d"]).records_of(["a b c d"]))}
+    signatures = bleu_signature(), chrf_signature()
+    show.scores("m on a.fr", report)
+    shown = capsys.readouterr().out
+    assert all(signature in shown for signature in signatures)
+    config = {
+        "task": "translate",
+        "model": {"cell": "gru", "num_layers": 1, "hidden_size": 2, "bidirectional": True},
+        "training": {"parameters": 3, "stopped": "epochs", "seconds": 1.0, "best_epoch": 1, "events": []},
+        "targets": {"kind": "text"},
+    }
+    page = card("m", config, TextFeatures("byte"), report)
+    assert f"- bleu: `{signatures[0]}`\n- chrf: `{signatures[1]}`\n\n## Input" in page

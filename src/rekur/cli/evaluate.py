@@ -75,7 +75,7 @@ def command(
     if as_json:
         show.as_json({"bundle": str(bundle), "file": name, **metrics, **failed})
     else:
-        show.table(f"{bundle} on {name}: {show.size(metrics)}", *show.score_rows(metrics))
+        show.scores(f"{bundle} on {name}: {show.size(metrics)}", metrics)
         if metrics.get("per_class"):
             show.table("Each class", *show.class_rows(metrics))
         if report is not None and not failed:
@@ -116,6 +116,9 @@ def _write(
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
+    signatures = show.signature_rows(metrics)
+    if signatures[1]:
+        tables.append(("Signatures", *signatures))
     chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
     write_report(

@@ -146,6 +146,20 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
     return head, [list(row) for row in zip(*columns, strict=True)]
 
 
+def scores(title: str, metrics: dict[str, Any]) -> None:
+    """Print the headline scores, and how those that have a signature are computed."""
+    table(title, *score_rows(metrics))
+    head, rows = signature_rows(metrics)
+    if rows:
+        table("", head, rows)
+
+
+def signature_rows(metrics: dict[str, Any]) -> Rows:
+    """Return the scores that have a signature, such as BLEU with that of sacrebleu, with their signatures."""
+    signatures = [(name, metrics.get(f"{name}_signature")) for name in METRICS]
+    return ["score", "signature"], [[name, signature] for name, signature in signatures if signature]
+
+
 def class_rows(metrics: dict[str, Any]) -> Rows:
     """Return precision, recall and F1 of every class."""
     rows = [[c["label"], c["precision"], c["recall"], c["f1"], c["support"]] for c in metrics.get("per_class", [])]

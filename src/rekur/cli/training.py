@@ -241,7 +241,7 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         show.as_json({**ended, "metrics": {**metrics, **rival}, **resume, **error})
         return
     if is_saved:
-        show.table(f"Scores on {show.size(metrics, metrics['split'])}", *show.score_rows(metrics))
+        show.scores(f"Scores on {show.size(metrics, metrics['split'])}", metrics)
     best = task.history_.rows[result.best_epoch - 1]["epoch"] if result.best_epoch else 0
     weights = f"weights of epoch {best} kept" if best else "weights as they are now kept"
     click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {weights}.")

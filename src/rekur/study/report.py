@@ -108,7 +108,7 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
     if "calibration" in metrics:
         plots.append(figures.calibration(metrics["calibration"], metrics["calibration_error"]))
     if history:
-        names = ("valid_loss", "valid_accuracy", "valid_entity_f1", "valid_micro_f1", "valid_rmse")
+        names = ("valid_loss", "valid_accuracy", "valid_entity_f1", "valid_micro_f1", "valid_rmse", "valid_bleu")
         scored = [name for name in names if name in history[0]] or ["train_loss"]  # of a text learnt by heart
         plots += [figures.learning_curves({"this model": history}, name) for name in scored]
     return plots

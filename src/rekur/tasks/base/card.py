@@ -41,6 +41,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         *(["Items are weighted by `sample_weight`, for this model and the other alike.", ""] * ("weighted" in metrics)),
         *_table(metrics),
         "",
+        *_signatures(metrics),
         "## Input",
         "",
         *[f"- {name}: {text}" for name, text in features.describe()],
@@ -69,6 +70,12 @@ def _uses(name: str, kind: str, live: bool) -> list[str]:
         f"rekur predict {name} FILE",
         f"rekur {f'stream {name}' if live else f'evaluate {name} FILE'}",
     ]
+
+
+def _signatures(metrics: Mapping[str, Any]) -> list[str]:
+    """Return how scores that have a signature are computed, a line each."""
+    lines = [f"- {name}: `{metrics[f'{name}_signature']}`" for name in METRICS if f"{name}_signature" in metrics]
+    return [*lines, ""] if lines else []
 
 
 def _table(metrics: Mapping[str, Any]) -> list[str]:
