@@ -139,8 +139,8 @@ class _Run:
         totals = best.totals[which]
         self._ended.append((numbers, totals, best.is_cut[which], self._history[rows]))
         # candidates are sorted by search: the places of one search are filled one after the other
-        place = self._finished[numbers] + np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
-        self._scores[numbers, place] = totals / (self._history.shape[1] + 1) ** self._alpha
+        places = self._finished[numbers] + np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+        self._scores[numbers, places] = totals / (self._history.shape[1] + 1) ** self._alpha
         np.add.at(self._finished, numbers, 1)
 
     def _can_win(self, best: Candidates, numbers: Ids, goes_on: NDArray[np.bool_]) -> NDArray[np.bool_]:
