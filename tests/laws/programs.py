@@ -143,11 +143,19 @@ def values(program: Program, weights: Mapping[str, Array], x: Array) -> Array:
     for op in program.main.ops:
         reads = [registers[name] for name in op.reads]
         arrays = {role: weights[name].astype(np.float64) for role, name in op.weights.items()}
-        registers[op.writes] = _value(op, reads, arrays)
+        registers[op.writes] = op_value(op, reads, arrays)
     return registers[program.output]
 
 
-def _value(op: Op, reads: list[Array], weights: Mapping[str, Array]) -> Array:
+def op_value(op: Op, reads: list[Array], weights: Mapping[str, Array], begin: Array | None = None) -> Array:
+    """Return what an op writes, in float64 by its definition.
+
+    Args:
+        op: the op.
+        reads: what it reads.
+        weights: role -> array.
+        begin: the state before the first step, of a recurrent op.
+    """
     x = reads[0]
     if op.kind == "embed":
         table = weights["table"][slice(*op.options.get("rows", [None]))]
@@ -160,13 +168,18 @@ def _value(op: Op, reads: list[Array], weights: Mapping[str, Array]) -> Array:
         seen = [padded[k : k + len(x)] @ weights["weight"][:, :, k].T for k in range(window)]
         return np.asarray(sum(seen) + weights["bias"])
     if op.kind == "recur":
-        return _gru(x[::-1], weights)[::-1] if op.options.get("reverse") else _gru(x, weights)
+        return _gru(x[::-1], weights)[::-1] if op.options.get("reverse") else _gru(x, weights, begin)
+    if op.kind == "attend":
+        return _attended(op, *reads, weights)
+    if op.kind == "mean":
+        return x.mean(axis=0) if len(x) else np.zeros(op.size)
     if op.kind == "shift":
         return x[op.options["steps"] :]
     if op.kind == "last":
         return x[-1] if len(x) else np.zeros(op.size)
     if op.kind == "affine":
-        return np.asarray(x @ weights["weight"].T + weights["bias"])
+        product = x @ weights["weight"][slice(*op.options.get("rows", [None]))].T
+        return np.asarray(product + weights.get("bias", 0))
     if op.kind == "layer_norm":
         even = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + op.options["epsilon"])
         return np.asarray(even * weights["gain"] + weights["bias"])
@@ -178,8 +191,18 @@ def _value(op: Op, reads: list[Array], weights: Mapping[str, Array]) -> Array:
     return logs if op.kind == "log_softmax" else np.exp(logs)
 
 
-def _gru(x: Array, weights: Mapping[str, Array]) -> Array:
-    h, rows = np.zeros(HIDDEN), np.zeros((len(x), HIDDEN))
+def _attended(op: Op, query: Array, keys: Array, memory: Array, weights: Mapping[str, Array]) -> Array:
+    if not len(memory):
+        return np.zeros((len(query), op.size))
+    scores = query @ keys.T
+    if op.options["score"] == "additive":
+        scores = np.tanh(query[:, None] + keys) @ weights["weight"][0]
+    shares = np.exp(op.options.get("scale", 1.0) * scores)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True) @ memory)
+
+
+def _gru(x: Array, weights: Mapping[str, Array], begin: Array | None = None) -> Array:
+    h, rows = np.zeros(HIDDEN) if begin is None else begin, np.zeros((len(x), HIDDEN))
     for index, row in enumerate(x):
         left = weights["weight_ih"] @ row + weights["bias_ih"]
         right = weights["weight_hh"] @ h + weights["bias_hh"]

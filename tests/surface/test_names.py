@@ -55,7 +55,7 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op Part Program State Weight check_weights costs dequantise draw_sequences "
+        "Cost Engine Input Live Many Op PairEngine Part Program State Weight check_weights costs dequantise draw_sequences "
         "in_precision quantise"
     ),
     "rekur.runtime": (

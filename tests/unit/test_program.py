@@ -91,7 +91,7 @@ def change(at: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (
             "input.kind",
             "token",
-            "kind of the input: got 'token'; expected one of 'tokens', 'rows', 'ids'. Did you mean 'tokens'?",
+            "kind of the input: got 'token'; expected one of 'tokens', 'rows', 'ids', 'memory'. Did you mean 'tokens'?",
         ),
         ("input.size", 0, "size of the input: got 0; expected a whole number of 1 or more."),
         ("body", {}, "body of the program: got 'dict'; expected a list of ops."),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from rekur.program import Input, Op, Program, State, Weight
+from rekur.program import Input, Op, Part, Program, State, Weight
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -56,10 +56,23 @@ class Builder:
         weights = self.weights({"weight": linear.weight, "bias": linear.bias})
         return self.add(Op("affine", (reads,), writes, linear.out_features, weights))
 
+    def padding(self, reads: str) -> str:
+        """Add padding in front of the scores of all other tokens, and return the register that holds all."""
+        return self.add(Op("padding", (reads,), "scores", self.ops[-1].size + 1))
+
+    def part(self, inputs: Mapping[str, Input], outputs: Mapping[str, str]) -> Part:
+        """Return the ops so far as a part; those of the next part follow."""
+        part = Part(inputs, tuple(self.ops), outputs)
+        self.ops = []
+        return part
+
+    def weight_shapes(self) -> dict[str, Weight]:
+        """Return name -> shape and type of the weights so far."""
+        return {name: Weight(array.shape, str(array.dtype)) for name, array in self.arrays.items()}
+
     def program(self, task: str, source: Input) -> Program:
-        """Return the program."""
-        weights = {name: Weight(array.shape, str(array.dtype)) for name, array in self.arrays.items()}
-        return Program.of(task, source, weights, tuple(self.state), tuple(self.ops))
+        """Return the program of one list of ops."""
+        return Program.of(task, source, self.weight_shapes(), tuple(self.state), tuple(self.ops))
 
 
 def builder_of(model: nn.Module) -> Builder:

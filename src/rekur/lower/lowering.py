@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from rekur.errors import InputError, describe
 from rekur.lower.builder import Arrays, Builder, builder_of
 from rekur.lower.layers import lower_join, lower_layer
+from rekur.lower.lower_encoder import lower_conv, lower_encoder, lower_stack
+from rekur.lower.pairs import lower_pairs
 from rekur.lower.scores import lower_scores
-from rekur.models import Encoder, EncoderSpec, LanguageNetwork, SequenceModel
-from rekur.models.encoder import ColumnEmbedding
-from rekur.nn import Bidirectional, CausalConv, Layer, NGramEmbedding, Recurrent
+from rekur.models import Encoder, EncoderDecoder, LanguageNetwork, SequenceModel
+from rekur.nn import NGramEmbedding
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
@@ -27,8 +27,8 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
 
     Args:
         model: the model, which is not changed; dropout is left out.
-        task: its task; by default ``classify``, ``language`` for a language network, or ``tag`` for a network with an
-            output at every step.
+        task: its task; by default ``classify``, ``language`` for a language network, ``translate`` for a network of
+            pairs, or ``tag`` for a network with an output at every step.
 
     Returns:
         the program and name -> array. The program's output is the model's scores; for a language network those of the
@@ -51,9 +51,11 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
         return _language(model, task or "language")
     if isinstance(model, SequenceModel):
         return _sequence(model, task or "classify")
+    if isinstance(model, EncoderDecoder):
+        return lower_pairs(builder_of(model), model, task or "translate")
     if has_encoder(model):
         return _stepped(model, task or "tag")
-    expected = "a SequenceModel, a LanguageNetwork, or a network of an encoder and a linear head"
+    expected = "a SequenceModel, a LanguageNetwork, an EncoderDecoder, or a network of an encoder and a linear head"
     raise InputError(describe("model", type(model).__name__, expected))
 
 
@@ -72,53 +74,6 @@ def _stepped(model: Any, task: str) -> tuple[Program, Arrays]:
     return building.program(task, source), building.arrays
 
 
-def lower_encoder(building: Builder, encoder: Encoder) -> str:
-    """Add the ops of an encoder, and return the register that holds its outputs."""
-    register = "input"
-    if encoder.embedding is not None:
-        register = _columns(building, encoder.embedding, encoder.spec)
-    if encoder.projection is not None:
-        written = building.affine(register, "projection", encoder.projection)
-        options = {"function": "relu"}
-        register = building.add(Op("activation", (written,), "projection.relu", building.ops[-1].size, options=options))
-    if encoder.conv is not None:
-        register = _conv(building, register, encoder.conv)
-    register = _stack(building, register, encoder.recurrent)
-    steps = encoder.spec.look_ahead
-    if not steps:
-        return register
-    state = {"seen": building.remember("ahead.seen", (1,), "int64")}
-    return building.add(Op("shift", (register,), "ahead", encoder.output_size, state=state, options={"steps": steps}))
-
-
-def _columns(building: Builder, embedding: ColumnEmbedding, spec: EncoderSpec) -> str:
-    words = {"table": building.weight(embedding.words.weight)}
-    names = [building.add(Op("embed", ("input",), "words", spec.embedding_size, words, options={"column": 0}))]
-    if embedding.parts is not None:
-        table = {"table": _part_table(building, embedding.parts.weight, embedding.offsets)}
-        for column, first in enumerate(embedding.offsets.tolist(), start=1):
-            options = {"column": column, "rows": [first, first + spec.columns[column]]}
-            names.append(
-                building.add(Op("embed", ("input",), f"part.{column}", spec.part_size, table, options=options))
-            )
-    if embedding.vectors is not None:
-        table = {"table": building.weight(embedding.vectors.weight)}
-        options = {"column": len(spec.columns) - 1}
-        names.append(building.add(Op("embed", ("input",), "vectors", spec.vector_size, table, options=options)))
-    if len(names) == 1:
-        return names[0]
-    return building.add(Op("concat", tuple(names), "embedding", embedding.output_size))
-
-
-def _part_table(building: Builder, weight: Tensor, offsets: Tensor) -> str:
-    """Add the table of all columns but the first, with zeros for id 0 of each."""
-    if not weight[offsets].any():
-        return building.weight(weight)
-    values = np.array(weight.detach().cpu().float().numpy())
-    values[offsets.cpu().numpy()] = 0
-    return building.array("parts", values)
-
-
 def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     building, spec = builder_of(model), model.spec
     source = Input("tokens" if spec.discrete else "rows", spec.input_size)
@@ -127,8 +82,8 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
         weights = {"table": building.weight(model.embedding.weight)}
         register = building.add(Op("embed", (register,), "embedding", spec.embedding_size, weights))
     if model.conv is not None:
-        register = _conv(building, register, model.conv)
-    register = _stack(building, register, model.recurrent)
+        register = lower_conv(building, register, model.conv)
+    register = lower_stack(building, register, model.recurrent)
     register = _pool(building, register, model.pool)
     building.affine(register, "scores", model.head)
     return building.program(task, source), building.arrays
@@ -174,32 +129,6 @@ def _ngrams(building: Builder, grams: NGramEmbedding) -> str:
     state = {"before": building.remember("ngrams.before", (max(grams.orders) - 1,), "int64")}
     options = {"orders": list(grams.orders)}
     return building.add(Op("ngrams", ("input",), "ngrams", grams.size, weights, state, options))
-
-
-def _conv(building: Builder, reads: str, conv: CausalConv) -> str:
-    weights = building.weights({"weight": conv.weight, "bias": conv.bias})
-    state = {}
-    if conv.kernel_size > 1:
-        state["before"] = building.remember("conv.before", (conv.kernel_size - 1, conv.input_size))
-    written = building.add(Op("conv", (reads,), "conv", conv.output_size, weights, state))
-    options = {"function": "relu"}
-    return building.add(Op("activation", (written,), "conv.relu", conv.output_size, options=options))
-
-
-def _stack(building: Builder, reads: str, stack: Recurrent) -> str:
-    for index, layer in enumerate(stack.layers):
-        name = f"layer.{index}"
-        if isinstance(layer, Bidirectional):
-            ahead = lower_layer(building, reads, f"{name}.ahead", layer.forward_layer)
-            back = lower_layer(building, reads, f"{name}.back", layer.backward_layer)
-            written = building.add(Op("concat", (ahead, back), name, layer.output_size))
-        elif isinstance(layer, Layer):
-            written = lower_layer(building, reads, name, layer)
-        else:
-            raise InputError(describe(f"recurrent.layers[{index}]", type(layer).__name__, "a Layer or both directions"))
-        norm = stack.norms[index] if stack.norms else None
-        reads = lower_join(building, reads if stack.residual and index else None, written, norm)
-    return reads
 
 
 def _pool(building: Builder, reads: str, pool: Pool) -> str:

@@ -21,24 +21,31 @@ def lower_scores(building: Builder, reads: str, model: LanguageNetwork) -> None:
     """
     head = model.head
     if isinstance(head, FullSoftmax):
-        _full(building, reads, head, model.embedding.weight)
+        building.padding(lower_tokens(building, reads, head, model.embedding.weight))
     elif isinstance(head, AdaptiveSoftmax):
         _adaptive(building, reads, head, model.embedding.weight)
     else:
         raise InputError(describe("head", type(head).__name__, "FullSoftmax, SampledSoftmax or AdaptiveSoftmax"))
 
 
-def _full(building: Builder, reads: str, head: FullSoftmax, table: Tensor) -> None:
+def lower_tokens(building: Builder, reads: str, head: FullSoftmax, table: Tensor) -> str:
+    """Add the scores of all tokens but padding, and return the register that holds them.
+
+    Args:
+        building: the program.
+        reads: the register that holds what the layer reads.
+        head: the layer.
+        table: the vectors that it is tied to, if it has no weights of its own.
+    """
     if head.weight is not None:
         weights = building.weights({"weight": head.weight, "bias": head.bias})
-        _padded(building, building.add(Op("affine", (reads,), "tokens", len(head.bias), weights)))
-        return
+        return building.add(Op("affine", (reads,), "tokens", len(head.bias), weights))
     if head.projection is not None:
         reads = building.affine(reads, "projected", head.projection)
     size = len(head.bias)
     weights = {"weight": building.weight(table), **building.weights({"bias": head.bias})}
     options = {"rows": [1, size + 1]}  # the first row is padding's
-    _padded(building, building.add(Op("affine", (reads,), "tokens", size, weights, options=options)))
+    return building.add(Op("affine", (reads,), "tokens", size, weights, options=options))
 
 
 def _adaptive(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor) -> None:
@@ -50,7 +57,7 @@ def _adaptive(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tenso
     levels = [building.add(Op("log_softmax", (joined,), "first.log", size))]
     for index, register in enumerate(inside[1:], start=1):
         levels.append(building.add(Op("log_softmax", (register,), f"{register}.log", head.sizes[index])))
-    _padded(building, building.add(Op("clusters", tuple(levels), "tokens", sum(head.sizes))))
+    building.padding(building.add(Op("clusters", tuple(levels), "tokens", sum(head.sizes))))
 
 
 def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor, index: int) -> str:
@@ -66,8 +73,3 @@ def _cluster(building: Builder, reads: str, head: AdaptiveSoftmax, table: Tensor
         weights, options = {"weight": building.weight(table)}, {"rows": [start, start + head.sizes[index]]}
     weights |= building.weights({"bias": head.biases[index]})
     return building.add(Op("affine", (reads,), f"cluster.{index}", head.sizes[index], weights, options=options))
-
-
-def _padded(building: Builder, reads: str) -> None:
-    size = building.ops[-1].size
-    building.add(Op("padding", (reads,), "scores", size + 1))

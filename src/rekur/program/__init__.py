@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rekur.program.live import Live
     from rekur.program.many import Many
     from rekur.program.ops import Op, State
+    from rekur.program.pair_engine import PairEngine
     from rekur.program.parts import Input, Part, Weight
     from rekur.program.program import Program
     from rekur.program.quantised import dequantise, in_precision, quantise
@@ -25,6 +26,7 @@ __all__ = [
     "Live",
     "Many",
     "Op",
+    "PairEngine",
     "Part",
     "Program",
     "State",
@@ -46,6 +48,7 @@ __getattr__, __dir__ = lazily(
         "live": "Live",
         "many": "Many",
         "ops": "Op State",
+        "pair_engine": "PairEngine",
         "parts": "Input Part Weight",
         "program": "Program",
         "quantised": "dequantise in_precision quantise",

@@ -6,7 +6,7 @@ Axes: B sequences, T time, D numbers of a step, K scores.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, NotStreamableError, ShapeError, describe
+from rekur.program.input_checks import blocks_of, check_steps
 from rekur.program.live import Live
 from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.many import Many
@@ -26,8 +27,6 @@ from rekur.program.quantised import dequantise
 from rekur.program.stages import StateArrays
 from rekur.program.stepwise import LiveSteps, stepwise
 
-# steps of all sequences that run at once, so that memory does not grow with the number of sequences
-_STEPS_AT_ONCE = 1 << 15
 # steps of a chunk that are run one by one
 _SHORT = 8
 
@@ -61,6 +60,7 @@ class Engine:
     """
 
     def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
+        program.main  # noqa: B018 - a program that is searched is refused
         self.program = program
         self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
         _, self._weights = dequantise(program, weights)
@@ -84,12 +84,12 @@ class Engine:
             ShapeError: a sequence has another shape.
             InputError: a token is not in the vocabulary, or a number is not finite.
         """
-        checked = [self._checked(f"sequences[{index}]", x) for index, x in enumerate(sequences)]
+        checked = [check_steps(f"sequences[{index}]", x, self.program.input) for index, x in enumerate(sequences)]
         if self._per_step:
             return self._run_each(checked)
         lengths = np.array([len(x) for x in checked], np.int64)
         pooled = {pool.op.writes: np.zeros((len(checked), pool.op.size), np.float32) for pool in self._ops.pools}
-        for rows in _blocks(lengths):
+        for rows in blocks_of(lengths):
             packed = Packed(lengths[rows])
             registers = self._run(checked, rows, packed)
             for name, into in pooled.items():
@@ -112,7 +112,7 @@ class Engine:
         if not (self.program.every_step and self.program.causal):
             got = "+".join(pool.op.kind for pool in self._ops.pools)
             raise InputError(describe("pool", got, "'last' in a causal program", "Advance step by step and read."))
-        x = self._checked("sequence", sequence)
+        x = check_steps("sequence", sequence, self.program.input)
         arrays = self._beginning(1) if state is None else self._stacked(state)
         if self._per_step:
             live = self._live_here()
@@ -147,7 +147,7 @@ class Engine:
         """
         self._refuse_every_step()
         arrays = self._stacked(state)
-        x = self._checked("steps", steps)
+        x = check_steps("steps", steps, self.program.input)
         if 0 < len(x) <= _SHORT:
             return self._advance_shortly(x, arrays)
         if len(x):
@@ -214,7 +214,7 @@ class Engine:
             return outputs
         lengths = np.array([len(x) for x in sequences], np.int64)
         outputs = [np.zeros((0, self.program.output_size), np.float32) for _ in sequences]
-        for rows in _blocks(lengths):
+        for rows in blocks_of(lengths):
             packed = Packed(lengths[rows])
             steps = self._run(sequences, rows, packed)[self.program.output]
             each = np.split(steps[packed.by_row], packed.starts[1:])
@@ -251,51 +251,3 @@ class Engine:
         if not self.program.causal:
             fix = "Run whole sequences, or train a model that reads forward only."
             raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
-
-    def _checked(self, thing: str, x: Any) -> Array:
-        source = self.program.input
-        try:
-            array = np.asarray(x)
-        except ValueError as error:  # rows of different lengths
-            raise ShapeError(f"{thing}: got {error}; expected rows of one length.") from error
-        if source.kind == "tokens":
-            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-                got = f"{array.dtype} {array.shape}"
-                raise ShapeError(describe(thing, got, "whole numbers (T,), one token a step"))
-            if array.size and not (array.min() >= 0 and array.max() < source.size):
-                wrong = array[(array < 0) | (array >= source.size)][0]
-                raise InputError(describe(f"a token of {thing}", wrong, f"a whole number in [0, {source.size})"))
-            return array.astype(np.int64)
-        if source.kind == "ids":
-            return _checked_ids(thing, array, source.columns)
-        if array.ndim != 2 or array.shape[1] != source.size or array.dtype.kind not in "fiu":
-            got = f"{array.dtype} {array.shape}"
-            raise ShapeError(describe(thing, got, f"numbers (T, {source.size}), a row a step"))
-        with np.errstate(over="ignore"):
-            array = np.ascontiguousarray(array, np.float32)
-        if not np.isfinite(array).all():
-            wrong = array[~np.isfinite(array)][0]
-            raise InputError(describe(f"a number of {thing}", wrong, "finite numbers"))
-        return array
-
-
-def _checked_ids(thing: str, ids: Array, columns: tuple[int, ...]) -> Array:
-    if ids.ndim != 2 or ids.shape[1] != len(columns) or (ids.size and ids.dtype.kind not in "iu"):
-        got = f"{ids.dtype} {ids.shape}"
-        raise ShapeError(describe(thing, got, f"whole numbers (T, {len(columns)}), one of each column a step"))
-    outside = (ids < 0) | (ids >= columns)
-    if outside.any():
-        column = int(outside.any(axis=0).argmax())
-        expected = f"a whole number in [0, {columns[column]})"
-        value = ids[outside[:, column], column][0]
-        raise InputError(describe(f"an id of {thing} in column {column}", value, expected))
-    return np.ascontiguousarray(ids, np.int64)
-
-
-def _blocks(lengths: Array) -> Iterator[Array]:
-    """Yield blocks of sequences that run together, the longest first; empty sequences are left out."""
-    rows = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
-    while len(rows):
-        fit = int(np.searchsorted(np.cumsum(lengths[rows]), _STEPS_AT_ONCE, side="right"))
-        yield rows[: max(fit, 1)]
-        rows = rows[max(fit, 1) :]

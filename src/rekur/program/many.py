@@ -44,7 +44,7 @@ class Many:
 
     def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs) -> None:
         self._begin, self._packed = initial_state(program, weights), Packed([1])
-        self._ops = OpList(program, weights, partial(_stage, packs=packs))
+        self._ops = OpList(program, weights, partial(one_step_stage, packs=packs))
 
     def initial_state(self, rows: int) -> StateArrays:
         """Return the initial state of a number of sequences."""
@@ -90,10 +90,18 @@ class _Stepped(Stage):
         return y
 
 
-def _stage(op: Op, weights: Mapping[str, Array], packs: Packs) -> Stage:
+def one_step_stage(op: Op, weights: Mapping[str, Array], packs: Packs, threads: int = 1) -> Stage:
+    """Return an op ready to run one step of each sequence.
+
+    Args:
+        op: the op.
+        weights: role -> array.
+        packs: the shared packed weights; missing ones are added.
+        threads: most threads of the kernels.
+    """
     if op.kind == "affine":
-        return _Affine(op, weights, 1)
-    stage = make_stage(op, weights)
+        return _Affine(op, weights, threads)
+    stage = make_stage(op, weights, threads)
     if isinstance(stage, Recurrent) and stage.cell.plain and _kernels.kernels is not None:
         return _Stepped(op, weights, stage, packs)
     return stage

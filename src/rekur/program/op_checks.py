@@ -16,6 +16,8 @@ from rekur.program.ops import Op, Widths
 
 #: functions of an activation
 FUNCTIONS = ("relu", "tanh", "sigmoid")
+#: how an attention scores the steps of a memory
+SCORES = ("dot", "additive")
 #: most steps of a look-ahead
 MOST_SHIFT = 1024
 
@@ -25,7 +27,7 @@ class Register:
     """The type of a register.
 
     Attributes:
-        kind: ``ids`` (T, C), ``steps`` (T, D) or ``row`` (D,).
+        kind: ``ids`` (T, C), ``steps`` (T, D), ``row`` (D,), or ``memory`` (S, D), the steps of a source.
         size: C or D.
         columns: of ids, the size of the vocabulary of each column.
         delay: steps by which it is behind the newest step where a program runs live.
@@ -262,3 +264,17 @@ def attention(check: OpCheck) -> int:
     check.expect("bias", shape[:1])
     check.expect("score", (1, shape[0]))
     return check.size
+
+
+def attend(check: OpCheck) -> int:
+    """Check an attention over a memory; return O."""
+    query, keys, values = check.reads
+    choice(f"{check.path}.score", check.op.options.get("score"), SCORES)
+    number(f"{check.path}.scale", check.op.options.get("scale", 1.0))
+    if query != keys:
+        raise check.wrong("reads", list(check.op.reads), "a query and keys of the same size, then values")
+    if check.op.options["score"] == "additive":
+        check.expect("weight", (1, keys))
+    elif check.op.weights:
+        raise check.wrong("weights", ", ".join(check.op.weights), "none for the score 'dot'")
+    return values

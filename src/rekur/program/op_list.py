@@ -6,18 +6,21 @@ Axes: R rows, N packed steps, K numbers of an output.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from rekur._tensors import Array
+from rekur.program.attend import Attend
 from rekur.program.ops import Op, op_arrays
 from rekur.program.packed import Packed
-from rekur.program.parts import INPUT
+from rekur.program.parts import INPUT, MAIN
 from rekur.program.pools import POOLS, PoolStage
 from rekur.program.program import Program
 from rekur.program.stages import STAGES, Stage, StateArrays
 
-_STAGES = {**STAGES, **POOLS}
+_STAGES: Mapping[str, type[Stage]] = {**STAGES, **POOLS, "attend": Attend}
 
 
 def make_stage(op: Op, weights: Mapping[str, Array], threads: int = 1) -> Stage:
@@ -38,33 +41,51 @@ class OpList:
         program: the program.
         weights: name -> array, of the program.
         make: returns the stage of an op, from the op and role -> array.
+        part: whose ops they are.
 
     Attributes:
         pools: the ops that read steps and write a row.
     """
 
     def __init__(
-        self, program: Program, weights: Mapping[str, Array], make: Callable[[Op, Mapping[str, Array]], Stage]
+        self,
+        program: Program,
+        weights: Mapping[str, Array],
+        make: Callable[[Op, Mapping[str, Array]], Stage],
+        part: str = MAIN,
     ) -> None:
-        stages = [make(op, op_arrays(op, weights)) for op in program.main.ops]
-        self._on_steps = [stage for stage in stages if not program.reads_rows(stage.op)]
-        self._on_rows = [stage for stage in stages if program.reads_rows(stage.op)]
+        stages = [make(op, op_arrays(op, weights)) for op in program.parts[part].ops]
+        self._on_steps = [stage for stage in stages if not program.reads_rows(stage.op, part)]
+        self._on_rows = [stage for stage in stages if program.reads_rows(stage.op, part)]
         self.pools = [stage for stage in stages if isinstance(stage, PoolStage)]
         self._output = program.output
 
-    def run(self, x: Array, packed: Packed, state: StateArrays) -> dict[str, Array]:
-        """Return the registers after packed steps, (N, …) and for a pool (R, …), and update ``state``."""
-        registers = {INPUT: x}
+    def run(
+        self, x: Array, packed: Packed, state: StateArrays, memories: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Array]:
+        """Return the registers after packed steps, (N, …) and for a pool (R, …), and update ``state``.
+
+        Args:
+            x: the steps of the input.
+            packed: their layout.
+            state: name -> array.
+            memories: register -> :class:`rekur.program.attend.Memory`.
+        """
+        registers = {INPUT: x, **memories}
         for stage in self._on_steps:
             registers[stage.op.writes] = stage.run([registers[name] for name in stage.op.reads], packed, state)
         return registers
 
     def output(self, registers: Mapping[str, Array]) -> Array:
         """Return the output (R, K), from the registers of the pools."""
+        return self.rows(registers)[self._output]
+
+    def rows(self, registers: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all registers that hold rows (R, …), from those of the pools."""
         rows = dict(registers)
         for stage in self._on_rows:
             rows[stage.op.writes] = stage.rows([rows[name] for name in stage.op.reads])
-        return rows[self._output]
+        return rows
 
     def read(self, state: StateArrays) -> Array:
         """Return the output (R, K) as if each sequence ended here."""

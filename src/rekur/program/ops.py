@@ -33,12 +33,14 @@ class State:
         shape: its axes.
         dtype: ``float32`` or ``int64``.
         begins: its initial value: a number for all entries, or the name of a weight.
+        output: the output of the part ``encode`` that it begins with instead; empty for none.
     """
 
     name: str
     shape: Shape
     dtype: str = "float32"
     begins: float | str = 0.0
+    output: str = ""
 
     def __post_init__(self) -> None:
         choice(f"type of the state '{self.name}'", self.dtype, STATE_DTYPES)
@@ -53,20 +55,24 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the name."""
-        return {"shape": list(self.shape), "dtype": self.dtype, "begins": self.begins}
+        written = {"shape": list(self.shape), "dtype": self.dtype, "begins": self.begins}
+        return {**written, "output": self.output} if self.output else written
 
     @classmethod
     def from_json(cls, name: str, saved: Any) -> Self:
         """Return the state that :meth:`to_json` wrote."""
         if not isinstance(saved, dict):
             raise InputError(describe(f"state '{name}'", type(saved).__name__, "an object: name -> value"))
-        no_unknown(f"field of the state '{name}'", saved, ("shape", "dtype", "begins"))
+        no_unknown(f"field of the state '{name}'", saved, ("shape", "dtype", "begins", "output"))
         shape = saved.get("shape")
         begins = saved.get("begins", 0.0)
         axes = tuple(shape) if isinstance(shape, list) else ()
         if not isinstance(begins, str):
             begins = number(f"begins of the state '{name}'", begins)
-        return cls(name, axes, saved.get("dtype", "float32"), begins)
+        output = saved.get("output", "")
+        if not isinstance(output, str):
+            raise InputError(describe(f"output of the state '{name}'", output, "the name of an output"))
+        return cls(name, axes, saved.get("dtype", "float32"), begins, output)
 
 
 @dataclass(frozen=True)

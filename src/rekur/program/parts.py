@@ -6,7 +6,7 @@ Axes: T time, C columns of ids, D numbers of a step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,14 @@ from rekur.program.rules import RULES, apply_rule
 
 #: the part of a program that maps an item to its output
 MAIN = "main"
+#: the parts of a program that is searched: one reads a source, the other steps through a target
+ENCODE, DECODE = "encode", "decode"
 #: the register of the program's input
 INPUT = "input"
 #: the name of the program's output
 OUTPUT = "output"
 #: kinds of input
-INPUTS = ("tokens", "rows", "ids")
+INPUTS = ("tokens", "rows", "ids", "memory")
 #: types of weights
 DTYPES = ("float32", "int64", *SMALL)
 _BYTES = {"float32": 4, "int64": 8, "int8": 1, "bfloat16": 2}
@@ -35,8 +37,8 @@ class Input:
     """The form of an input step.
 
     Args:
-        kind: ``tokens`` (a whole number in [0, size)), ``rows`` (``size`` numbers) or ``ids`` (``size`` whole numbers,
-            one of each column).
+        kind: ``tokens`` (a whole number in [0, size)), ``rows`` (``size`` numbers), ``ids`` (``size`` whole numbers,
+            one of each column), or ``memory`` (the rows of ``size`` numbers that an output of the part ``encode`` has).
         size: size of the vocabulary, of a row, or the number of columns.
         columns: of ``ids``, the size of the vocabulary of each column; else empty.
 
@@ -63,6 +65,8 @@ class Input:
         """The type of the register that holds the input."""
         if self.kind == "rows":
             return Register("steps", self.size)
+        if self.kind == "memory":
+            return Register("memory", self.size)
         columns = self.columns or (self.size,)
         return Register("ids", len(columns), columns)
 
@@ -133,12 +137,57 @@ def is_pool(op: Op) -> bool:
     return op.kind in RULES and RULES[op.kind].gives == "row"
 
 
-def check_names(part: Part) -> None:
-    """Check the inputs and outputs of a part: one of each, so far."""
-    for thing, names, name in (("inputs", part.inputs, INPUT), ("outputs", part.outputs, OUTPUT)):
-        if list(names) != [name]:
-            raise InputError(describe(f"{thing} of the part '{MAIN}'", ", ".join(names) or "none", f"'{name}' alone"))
-    choice(f"outputs.{OUTPUT}", part.outputs[OUTPUT], [op.writes for op in part.ops])
+def check_names(parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Register]], state: Sequence[State]) -> None:
+    """Check the inputs and outputs of parts, and what of one part another reads.
+
+    Args:
+        parts: ``main``, or ``encode`` and ``decode``.
+        types: part -> register -> its type.
+        state: of the program.
+    """
+    for name, part in parts.items():
+        sources = [source for source, form in part.inputs.items() if form.kind != "memory" or name != DECODE]
+        _only(f"inputs of the part '{name}'", sources, INPUT)
+        if part.inputs[INPUT].kind == "memory":
+            raise InputError(describe(f"input of the part '{name}'", "memory", "tokens, ids or rows"))
+        if name != ENCODE:
+            _only(f"outputs of the part '{name}'", part.outputs, OUTPUT)
+        for output, register in part.outputs.items():
+            path = f"outputs.{output}" if name == MAIN else f"{name}.outputs.{output}"
+            choice(path, register, [op.writes for op in part.ops])
+    _check_reads(parts, types, state)
+
+
+def _only(thing: str, names: Iterable[str], name: str) -> None:
+    if list(names) != [name]:
+        raise InputError(describe(thing, ", ".join(names) or "none", f"'{name}' alone"))
+
+
+def _check_reads(
+    parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Register]], state: Sequence[State]
+) -> None:
+    """Check that the part ``decode`` reads all outputs of ``encode``, with their sizes, and no others."""
+    outputs = {} if ENCODE not in parts else {n: types[ENCODE][r] for n, r in parts[ENCODE].outputs.items()}
+    expected = {slot.name: slot.output for slot in state if slot.output}
+    memories = {name: form for name, form in parts[DECODE].inputs.items() if name != INPUT} if outputs else {}
+    for slot in state:
+        if not slot.output:
+            continue
+        thing = f"output that the state '{slot.name}' begins with"
+        output = outputs[choice(thing, slot.output, list(outputs))]
+        if (output.kind, (output.size,)) != ("row", slot.shape) or slot.dtype != "float32":
+            got = f"a {output.kind} of {output.size}"
+            raise InputError(describe(thing, got, f"a row of float32 {slot.shape}, as the state"))
+        if slot.name not in {name for op in parts[DECODE].ops for name in op.state.values()}:
+            raise InputError(describe(f"state '{slot.name}'", "one of the part 'encode'", "one of the part 'decode'"))
+    for name, form in memories.items():
+        thing = f"memory '{name}' of the part '{DECODE}'"
+        output = outputs[choice(thing, name, list(outputs))]
+        if (output.kind, output.size) != ("steps", form.size):
+            raise InputError(describe(thing, f"{output.kind} of {output.size}", f"steps of {form.size}"))
+    for name in outputs:
+        if name not in memories and name not in expected.values():
+            raise InputError(describe(f"outputs of the part '{ENCODE}'", name, f"what the part '{DECODE}' reads"))
 
 
 def check_weights_and_states(weights: Mapping[str, Weight], state: tuple[State, ...]) -> Widths:

@@ -1,11 +1,13 @@
 """Programs: a trained model as a short list of ops over named weights and named state; no PyTorch.
 
-A program has parts, each a list of ops with named inputs and outputs; so far one part, with one of each. Each op reads
-registers and writes one. A register holds ids (T, C), a row of numbers for every step (T, D), or one row (D,) for the
-whole sequence. An op that reduces all steps to one row is a pool. A program with a pool has one output for a sequence,
-one without has an output at every step.
+A program has parts, each a list of ops with named inputs and outputs. Most have the part ``main``, with one of each.
+One that is searched has two: ``encode`` reads a source, and ``decode`` steps through a target; its memories are
+outputs of ``encode``, and a state may begin with one. Each op reads registers and writes one. A register holds ids
+(T, C), a row of numbers for every step (T, D), one row (D,) for the whole sequence, or a memory (S, D). An op that
+reduces all steps to one row is a pool. A program with a pool has one output for a sequence, one without has an output
+at every step.
 
-Axes: T time, C columns of ids, D size of a row.
+Axes: T time, C columns of ids, D size of a row, S steps of a source.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from rekur.errors import InputError, describe
 from rekur.program.op_checks import Register
 from rekur.program.ops import SMALL, Op, State
 from rekur.program.parts import (
+    DECODE,
+    ENCODE,
     INPUT,
     MAIN,
     OUTPUT,
@@ -39,7 +43,7 @@ class Program:
 
     Args:
         task: such as ``classify``.
-        parts: name -> part; so far ``main`` alone.
+        parts: name -> part: ``main`` alone, or ``encode`` and ``decode``.
         weights: name -> shape and type.
         state: the arrays that carry over from step to step, in the order of the ops.
 
@@ -65,14 +69,18 @@ class Program:
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or not self.task:
             raise InputError(describe("task of the program", self.task, "the name of a task"))
-        if list(self.parts) != [MAIN]:
-            raise InputError(describe("parts of the program", ", ".join(self.parts) or "none", f"'{MAIN}' alone"))
+        if list(self.parts) not in ([MAIN], [ENCODE, DECODE]):
+            expected = f"'{MAIN}' alone, or '{ENCODE}' and '{DECODE}'"
+            raise InputError(describe("parts of the program", ", ".join(self.parts) or "none", expected))
         widths = check_weights_and_states(self.weights, self.state)
-        part = self.parts[MAIN]
-        types = register_types(part, paths_of(self.parts), widths)
-        check_names(part)
+        paths = paths_of(self.parts)
+        types = {name: register_types(part, paths[name], widths) for name, part in self.parts.items()}
+        check_names(self.parts, types, self.state)
         widths.check_all_used()
         object.__setattr__(self, "_types", types)
+        if self.searches:
+            self._check_searched()
+            return
         if self.delay and not self.causal:
             expected = "a causal one: what reads from the end needs no look-ahead"
             raise InputError(describe("program with a 'shift'", "one that reads from the end", expected))
@@ -94,21 +102,49 @@ class Program:
             raise InputError(describe("ops of the program", "none", "at least one"))
         return cls(task, {MAIN: Part({INPUT: source}, ops, {OUTPUT: ops[-1].writes})}, weights, state)
 
+    def _check_searched(self) -> None:
+        """Check that the part ``decode`` steps forward, with an output at every step."""
+        output = self.types_of(DECODE)[self.output]
+        if output.kind != "steps" or output.delay:
+            raise InputError(describe(f"output of the part '{DECODE}'", output.kind, "numbers of the newest step"))
+        for path, op in zip(paths_of(self.parts)[DECODE], self.parts[DECODE].ops, strict=True):
+            if not RULES[op.kind].streams(op) or is_pool(op):
+                raise InputError(
+                    describe(path, op.kind, "an op with an output at every step, which needs no later one")
+                )
+
+    @property
+    def searches(self) -> bool:
+        """Whether its outputs are found by search: it has the parts ``encode`` and ``decode``."""
+        return DECODE in self.parts
+
     @property
     def main(self) -> Part:
-        """The part that maps an item to its output."""
+        """The part that maps an item to its output.
+
+        Raises:
+            InputError: the program is searched.
+        """
+        if self.searches:
+            got = " and ".join(self.parts)
+            raise InputError(describe("parts of the program", got, f"'{MAIN}' alone", "Search with a PairEngine."))
         return self.parts[MAIN]
 
     @property
     def input(self) -> Input:
-        """The form of an input step."""
-        return self.main.inputs[INPUT]
+        """The form of an input step, of a source where the program is searched."""
+        return self.parts[ENCODE if self.searches else MAIN].inputs[INPUT]
 
     @property
     def types(self) -> Mapping[str, Register]:
-        """Register -> its type."""
-        types: Mapping[str, Register] = self.__dict__["_types"]
-        return types
+        """Register of the part ``main`` -> its type."""
+        self.main  # noqa: B018
+        return self.types_of(MAIN)
+
+    def types_of(self, part: str) -> Mapping[str, Register]:
+        """Return register -> its type for a part."""
+        types: Mapping[str, Mapping[str, Register]] = self.__dict__["_types"]
+        return types[part]
 
     @property
     def precision(self) -> str:
@@ -118,36 +154,36 @@ class Program:
     @property
     def causal(self) -> bool:
         """Whether no step needs a later one beyond its look-ahead, so that the program can run live."""
-        return all(RULES[op.kind].streams(op) for op in self.main.ops)
+        return not self.searches and all(RULES[op.kind].streams(op) for op in self.main.ops)
 
     @property
     def output(self) -> str:
         """The register of the output."""
-        return self.main.outputs[OUTPUT]
+        return self.parts[DECODE if self.searches else MAIN].outputs[OUTPUT]
 
     @property
     def output_size(self) -> int:
         """Size of a row of the output."""
-        return self.types[self.output].size
+        return self.types_of(DECODE if self.searches else MAIN)[self.output].size
 
     @property
     def per_step(self) -> bool:
         """Whether there is an output at every step, because the program has no pool."""
-        return self.types[self.output].kind == "steps"
+        return self.types_of(DECODE if self.searches else MAIN)[self.output].kind == "steps"
 
     @property
     def delay(self) -> int:
         """Delay of a live output in steps; after the last input step as many steps of zeros follow."""
-        return self.types[self.output].delay
+        return 0 if self.searches else self.types[self.output].delay
 
     @property
     def every_step(self) -> bool:
         """Whether one pass yields the output after each step: without a pool, or with pools of the last step alone."""
         return all(op.kind == "last" for op in self.main.ops if is_pool(op))
 
-    def reads_rows(self, op: Op) -> bool:
+    def reads_rows(self, op: Op, part: str = MAIN) -> bool:
         """Return whether an op reads rows of whole sequences: it runs when the output is read, others at each step."""
-        return self.types[op.reads[0]].kind == "row"
+        return self.types_of(part)[op.reads[0]].kind == "row"
 
     def to_json(self) -> str:
         """Return the program as readable text, of format 1 if that can hold it: one line for each op."""

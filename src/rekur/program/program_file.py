@@ -119,12 +119,12 @@ def sections_of(parts: Mapping[str, Part]) -> dict[str, tuple[Op, ...]] | None:
     return sections
 
 
-def paths_of(parts: Mapping[str, Part]) -> list[str]:
-    """Return the path of each op in the program's text, for messages."""
+def paths_of(parts: Mapping[str, Part]) -> dict[str, list[str]]:
+    """Return the path of each op of each part in the program's text, for messages."""
     sections = sections_of(parts)
     if sections is None:
-        return [f"{MAIN}.ops[{index}]" for index in range(len(parts[MAIN].ops))]
-    return [f"{name}[{index}]" for name, section in sections.items() for index in range(len(section))]
+        return {name: [f"{name}.ops[{index}]" for index in range(len(part.ops))] for name, part in parts.items()}
+    return {MAIN: [f"{name}[{index}]" for name, section in sections.items() for index in range(len(section))]}
 
 
 def _part_of_sections(saved: dict[str, Any], source: Input) -> Part:

@@ -18,7 +18,9 @@ from rekur.program.op_checks import OpCheck, Register
 from rekur.program.ops import Op, Widths
 
 #: what an op may read -> kinds of registers
-_TAKES = {"ids": ("ids",), "steps": ("steps",), "numbers": ("steps", "row")}
+_TAKES = {"ids": ("ids",), "steps": ("steps",), "numbers": ("steps", "row"), "memory": ("memory",)}
+#: what they hold, for messages
+_SAYS = {"ids": "tokens", "steps": "rows of numbers", "numbers": "rows of numbers", "memory": "the steps of a source"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class Rule:
         options: the names of its options.
         reads: the number of input registers; 0 for one or more.
         takes: what they hold: ``ids``, ``steps``, or ``numbers`` (steps or a row).
+        memories: registers that hold a ``memory``, behind the others.
         gives: what it writes: ``steps``, ``row``, or ``same`` as it reads.
         remembers: returns the shape of each of its states, by role.
         whole: the states that hold whole numbers.
         streams: whether an output needs no later step.
-        multiply_adds: of a step, from the op, D of its first input, and the shapes of its weights.
+        multiply_adds: of a step (with a memory, for each step of the source), from the op, D of its first input, and
+            the shapes of its weights.
         rows_read: rows of a weight that a step reads, from the op and the role; None for all.
         delays: the option that says how many steps the output is behind the input; empty if it is not.
     """
@@ -45,6 +49,7 @@ class Rule:
     options: tuple[str, ...] = ()
     reads: int = 1
     takes: str = "numbers"
+    memories: int = 0
     gives: str = "same"
     remembers: Callable[[OpCheck], Mapping[str, Shape]] = lambda check: {}
     whole: tuple[str, ...] = ()
@@ -67,12 +72,16 @@ def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Wid
     no_unknown(f"option of {path} ({op.kind})", op.options, rule.options)
     if "*" not in rule.weights:
         no_unknown(f"weight of {path} ({op.kind})", op.weights, rule.weights)
-    if len(op.reads) != rule.reads and (rule.reads or not op.reads):
-        expected = f"{rule.reads} of them" if rule.reads else "one or more"
+    reads = rule.reads + rule.memories
+    if len(op.reads) != reads and (reads or not op.reads):
+        expected = f"{reads} of them" if reads else "one or more"
         raise InputError(describe(f"registers that {path} ({op.kind}) reads", len(op.reads), expected))
-    check = OpCheck(path, op, tuple(_read(path, name, rule, registers) for name in op.reads), widths)
+    takes = [rule.takes] * (len(op.reads) - rule.memories) + ["memory"] * rule.memories
+    read = tuple(_read(path, name, kind, registers) for name, kind in zip(op.reads, takes, strict=True))
+    check = OpCheck(path, op, read, widths)
     first = check.registers[0]
-    if any((other.kind, other.delay) != (first.kind, first.delay) for other in check.registers):
+    others = read[: len(read) - rule.memories]
+    if any((other.kind, other.delay) != (first.kind, first.delay) for other in others):
         expected = "registers of one type, with the same look-ahead"
         raise InputError(describe(f"{path}.reads", ", ".join(op.reads), expected))
     size = rule.size(check)
@@ -85,16 +94,15 @@ def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Wid
     return Register(kind, size, delay=first.delay + (op.options[rule.delays] if rule.delays else 0))
 
 
-def _read(path: str, name: str, rule: Rule, registers: Mapping[str, Register]) -> Register:
+def _read(path: str, name: str, takes: str, registers: Mapping[str, Register]) -> Register:
     """Return the type of a register that an op reads, after checking it."""
     if name not in registers:
         expected = "a register that an op before it writes"
         names = ", ".join(f"'{register}'" for register in registers)
         raise InputError(describe(f"{path}.reads", name, expected, f"Those are {names}."))
     kind = registers[name].kind
-    if kind not in _TAKES[rule.takes]:
-        expected = "tokens" if rule.takes == "ids" else "rows of numbers"
-        expected += ", one for each step" if kind == "row" else ""
+    if kind not in _TAKES[takes]:
+        expected = _SAYS[takes] + (", one for each step" if kind == "row" and takes != "memory" else "")
         raise InputError(describe(f"{path}.reads", name, f"a register that holds {expected}"))
     return registers[name]
 
@@ -191,6 +199,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             gives="row",
             remembers=lambda check: {"total": (check.size,), "mass": (1,), "top": (1,)},
             multiply_adds=_of_matrices,
+        ),
+        "attend": Rule(
+            checks.attend,
+            ("weight",),
+            ("score", "scale"),
+            takes="steps",
+            memories=2,
+            multiply_adds=lambda op, size, shapes: size + op.size,
         ),
         "softmax": Rule(checks.same),
         "log_softmax": Rule(checks.same),

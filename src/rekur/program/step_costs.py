@@ -16,7 +16,7 @@ class Cost:
 
     Args:
         part: ``body`` (from steps to steps), ``pool`` (from steps to a row) or ``head`` (on rows), which runs only when
-            a prediction is read.
+            a prediction is read; ``encode`` or ``decode`` of a program that is searched.
         op: the op.
         multiply_adds: one for each weight of a matrix, plus those of a matrix memory.
         weight_bytes: bytes of weights that a step reads, in the program's precision.
@@ -40,16 +40,17 @@ def costs(program: Program) -> list[Cost]:
         8
     """
     states = {slot.name: slot.bytes for slot in program.state}
-    return [_cost(program, op, states) for op in program.main.ops]
+    return [_cost(program, name, op, states) for name, part in program.parts.items() for op in part.ops]
 
 
-def _cost(program: Program, op: Op, states: dict[str, int]) -> Cost:
+def _cost(program: Program, part: str, op: Op, states: dict[str, int]) -> Cost:
     rule = RULES[op.kind]
+    section = "pool" if is_pool(op) else "head" if program.reads_rows(op, part) else "body"
     shapes = [program.weights[name].shape for name in op.weights.values()]
     return Cost(
-        "pool" if is_pool(op) else "head" if program.reads_rows(op) else "body",
+        part if program.searches else section,
         op,
-        rule.multiply_adds(op, program.types[op.reads[0]].size, shapes),
+        rule.multiply_adds(op, program.types_of(part)[op.reads[0]].size, shapes),
         sum(_bytes(program, name, rule.rows_read(op, role)) for role, name in op.weights.items()),
         sum(states[name] for name in op.state.values()),
     )

@@ -1,0 +1,82 @@
+"""The attention of rows to memories: each row reads the steps of its own source, and there is no padding.
+
+Axes: N rows, P sources, S steps of a source, H numbers of a query, M numbers of a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rekur._tensors import Array
+from rekur.program import arithmetic
+from rekur.program.packed import Packed
+from rekur.program.stages import Stage, StateArrays
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The steps of sources, and the source that each row reads.
+
+    Attributes:
+        starts: index of the first step of each source, int64 (P,).
+        lengths: steps of each source, int64 (P,).
+        of_rows: the source of each row, int64 (N,).
+    """
+
+    starts: Array
+    lengths: Array
+    of_rows: Array
+
+    def select(self, rows: Array) -> Sources:
+        """Return the sources of some rows, (k,); no step is copied."""
+        return replace(self, of_rows=self.of_rows[rows])
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A register that holds the steps of all sources.
+
+    Attributes:
+        steps: float32 (ΣS, D).
+        sources: where each source is among them.
+    """
+
+    steps: Array
+    sources: Sources
+
+
+class Attend(Stage):
+    r"""The mean of a source's values, weighted by the softmax of the scores of its keys.
+
+    .. math:: e_s = \alpha\, q^\top k_s \;\text{or}\; \alpha\, v^\top \tanh(q + k_s), \quad
+              c = \sum_s \mathrm{softmax}(e)_s\, m_s
+
+    A source without steps gives zeros.
+    """
+
+    def run(self, reads: list[Any], packed: Packed, state: StateArrays) -> Array:
+        query, keys, values = reads
+        scale, weight = float(self.op.options.get("scale", 1.0)), self.weights.get("weight")
+        run = _in_numpy
+        return run(query, keys, values, weight, scale, self.threads)
+
+
+def _in_numpy(query: Array, keys: Memory, values: Memory, weight: Array | None, scale: float, threads: int) -> Array:
+    sources = keys.sources
+    context = np.zeros((len(query), values.steps.shape[1]), np.float32)
+    order = np.argsort(sources.of_rows, kind="stable")
+    firsts = np.flatnonzero(np.diff(sources.of_rows[order], prepend=-1))
+    for rows in np.split(order, firsts[1:]) if len(order) else ():
+        source = sources.of_rows[rows[0]]
+        steps = slice(sources.starts[source], sources.starts[source] + sources.lengths[source])
+        if not sources.lengths[source]:
+            continue
+        if weight is None:
+            scores = query[rows] @ keys.steps[steps].T
+        else:
+            scores = np.tanh(query[rows][:, None] + keys.steps[steps]) @ weight[0]
+        context[rows] = arithmetic.softmax(np.float32(scale) * scores) @ values.steps[steps]
+    return context

@@ -1,0 +1,148 @@
+"""The engine of a program that is searched: it reads sources, and steps through targets; no PyTorch.
+
+Axes: P sources, S steps of a source, N rows (targets side by side), V target tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rekur import _check
+from rekur._tensors import Array
+from rekur.errors import InputError, describe
+from rekur.program.attend import Memory, Sources
+from rekur.program.input_checks import blocks_of, check_steps
+from rekur.program.many import one_step_stage
+from rekur.program.op_list import OpList, initial_state, make_stage
+from rekur.program.packed import Packed
+from rekur.program.parts import DECODE, ENCODE
+from rekur.program.plain import Packs
+from rekur.program.program import Program
+from rekur.program.quantised import dequantise
+from rekur.program.stages import StateArrays
+
+#: share of the sources that are still read, below which the others are left out
+_STILL_READ = 0.75
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Sources that were read.
+
+    Attributes:
+        steps: output of the part ``encode`` -> the steps of all sources, (ΣS, D).
+        rows: output of the part ``encode`` -> a row of each source, (P, D).
+        lengths: steps of each source, (P,).
+    """
+
+    steps: Mapping[str, Array]
+    rows: Mapping[str, Array]
+    lengths: Array
+
+
+@dataclass(frozen=True)
+class PairState:
+    """The state of targets that are being written.
+
+    Attributes:
+        arrays: state -> array (N, …).
+        steps: output of the part ``encode`` -> the steps of all sources, which no step changes.
+        sources: where each source is among them, and the source of each row.
+    """
+
+    arrays: StateArrays
+    steps: Mapping[str, Array]
+    sources: Sources
+
+
+class PairEngine:
+    """A running program with the parts ``encode`` and ``decode``; a step function of :mod:`rekur.decode`.
+
+    It changes none of its arguments. An engine belongs to one thread at a time.
+
+    Args:
+        program: the program.
+        weights: name -> array; arrays that the program does not name are ignored.
+        threads: most threads of the kernels.
+
+    Raises:
+        InputError: the program is not searched, a weight is missing, or its shape or type differs from the program's.
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
+        if not program.searches:
+            got = " and ".join(program.parts)
+            raise InputError(describe("parts of the program", got, "'encode' and 'decode'", "Run it with an Engine."))
+        self.program = program
+        self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
+        _, arrays = dequantise(program, weights)
+        packs: Packs = {}
+        self._encode = OpList(program, arrays, partial(make_stage, threads=self.threads), ENCODE)
+        stage = partial(one_step_stage, packs=packs, threads=self.threads)
+        self._decode = OpList(program, arrays, stage, DECODE)
+        self._begin = initial_state(program, arrays)
+        self._states = {name for op in program.parts[DECODE].ops for name in op.state.values()}
+        self._outputs = {slot.name: slot.output for slot in program.state if slot.output}
+        self._packed = Packed([1])
+
+    def encode(self, sequences: Sequence[Any]) -> Encoded:
+        """Return sources as :meth:`begin` takes them.
+
+        Args:
+            sequences: token numbers (S,), ids (S, C) or rows (S, D), of any lengths including 0.
+
+        Raises:
+            ShapeError: a sequence has another shape.
+            InputError: a token is not in the vocabulary, or a number is not finite.
+        """
+        source = self.program.input
+        checked = [check_steps(f"sequences[{index}]", x, source) for index, x in enumerate(sequences)]
+        lengths = np.array([len(x) for x in checked], np.int64)
+        starts, types = np.cumsum(lengths) - lengths, self.program.types_of(ENCODE)
+        outputs = self.program.parts[ENCODE].outputs
+        in_steps = {name: register for name, register in outputs.items() if types[register].kind == "steps"}
+        steps = {name: np.zeros((int(lengths.sum()), types[of].size), np.float32) for name, of in in_steps.items()}
+        pooled = {pool.op.writes: np.zeros((len(checked), pool.op.size), np.float32) for pool in self._encode.pools}
+        for rows in blocks_of(lengths):
+            packed = Packed(lengths[rows])
+            joined = np.concatenate([checked[row] for row in rows[packed.order]])
+            begin = {name: np.repeat(array[None], packed.rows, axis=0) for name, array in self._begin.items()}
+            registers = self._encode.run(joined[packed.by_time], packed, begin)
+            for name, into in pooled.items():
+                into[rows[packed.order]] = registers[name]
+            index = starts[rows[packed.order]][packed.row] + packed.times
+            for name, register in in_steps.items():
+                steps[name][index] = registers[register]
+        registers = self._encode.rows(pooled)
+        return Encoded(steps, {name: registers[of] for name, of in outputs.items() if name not in in_steps}, lengths)
+
+    def begin(self, batch: int, memory: Encoded) -> PairState:
+        """Return the state of N targets before their first token, one a source."""
+        if batch != len(memory.lengths):
+            raise InputError(describe("batch", batch, f"{len(memory.lengths)}, the number of sources"))
+        arrays = {
+            name: memory.rows[self._outputs[name]] if name in self._outputs else np.repeat(array[None], batch, axis=0)
+            for name, array in self._begin.items()
+            if name in self._states
+        }
+        starts = np.cumsum(memory.lengths) - memory.lengths
+        return PairState(arrays, memory.steps, Sources(starts, memory.lengths, np.arange(batch)))
+
+    def step(self, ids: Array, state: PairState) -> tuple[Array, PairState]:
+        """Return the outputs (N, V) after one more token of each target, int64 (N,), and the state."""
+        if self._packed.rows != len(ids):
+            self._packed = Packed(np.ones(len(ids), np.int64))
+        arrays = dict(state.arrays)
+        memories = {name: Memory(steps, state.sources) for name, steps in state.steps.items()}
+        registers = self._decode.run(np.asarray(ids, np.int64), self._packed, arrays, memories)
+        return registers[self.program.output], PairState(arrays, state.steps, state.sources)
+
+    def select(self, state: PairState, rows: Array) -> PairState:
+        """Return the state of the targets with these indices (k,), which may repeat; no source is copied a target."""
+        arrays = {name: array[rows] for name, array in state.arrays.items()}
+        return PairState(arrays, state.steps, state.sources.select(rows))

@@ -1,0 +1,67 @@
+"""Laws of programs that are searched: the engine gives what the ops define, whatever stands beside a target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+from tests.laws.pair_programs import SOURCES, TOKENS, pair_program, pair_values
+from tests.profiles import draws
+
+from rekur.decode import Rules, beam_search
+from rekur.program import PairEngine, Program
+
+quick = draws(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROGRAMS = {
+    (score, is_started): pair_program(score, is_started=is_started)
+    for score in ("dot", "additive")
+    for is_started in (False, True)
+}
+sources = st.lists(st.lists(st.integers(0, SOURCES - 1), max_size=7), min_size=1, max_size=5)
+
+
+@pytest.fixture(params=[False, True], ids=["numpy", "kernels"])
+def engines(request, monkeypatch):
+    """Engines on NumPy alone, and on the kernels where they are."""
+    if not request.param:
+        monkeypatch.setattr("rekur._kernels.kernels", None)
+    return {key: PairEngine(program, weights) for key, (program, weights) in PROGRAMS.items()}
+
+
+@quick
+@given(st.sampled_from(list(PROGRAMS)), sources, st.integers(1, 4), st.data())
+def test_the_engine_gives_what_the_ops_define(engines, key, sequences, length, data):
+    engine, (program, weights) = engines[key], PROGRAMS[key]
+    numbers = np.arange(len(sequences))
+    targets = np.empty((len(sequences), 0), np.int64)
+    state = engine.begin(len(sequences), engine.encode(sequences))
+    for _ in range(length):
+        count = len(numbers)
+        ids = np.array(data.draw(st.lists(st.integers(0, TOKENS - 1), min_size=count, max_size=count)))
+        outputs, new_state = engine.step(ids, state)
+        assert np.array_equal(engine.step(ids, state)[0], outputs)  # the state is as it was
+        targets = np.concatenate([targets, ids[:, None]], axis=1)
+        for number, target, output in zip(numbers, targets, outputs, strict=True):
+            expected = pair_values(program, weights, sequences[number], target)[-1]
+            assert output[0] == expected[0] == -np.inf
+            np.testing.assert_allclose(output[1:], expected[1:], atol=2e-5)
+        rows = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=7)))
+        state, targets, numbers = engine.select(new_state, rows), targets[rows], numbers[rows]
+
+
+@quick
+@given(st.sampled_from(list(PROGRAMS)), sources)
+def test_a_search_does_not_depend_on_its_mates(engines, key, sequences):
+    engine, options = engines[key], {"rules": Rules(end=3, begin=2), "most": 6, "beam": 3, "n_best": 3}
+    together = beam_search(engine, len(sequences), engine.encode(sequences), **options)
+    for sequence, hypotheses in zip(sequences, together, strict=True):
+        alone = beam_search(engine, 1, engine.encode([sequence]), **options)[0]
+        assert [each.ids.tolist() for each in alone] == [each.ids.tolist() for each in hypotheses]
+        np.testing.assert_allclose([each.score for each in alone], [each.score for each in hypotheses], atol=1e-5)
+
+
+@pytest.mark.parametrize("key", PROGRAMS)
+def test_a_written_program_is_read_again(key):
+    program = PROGRAMS[key][0]
+    assert Program.from_json(program.to_json()) == program
