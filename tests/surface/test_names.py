@@ -55,8 +55,8 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op PairEngine Part Program State Weight check_weights costs dequantise draw_sequences "
-        "in_precision quantise"
+        "Cost Engine Input Live Many Op PairEngine Part Program State Weight check_weights costs dequantise "
+        "draw_sequences in_precision quantise"
     ),
     "rekur.runtime": (
         "Bundle GenerationMixin Model PredictionMixin ProgramSteps ScoreLoss Session StepModel Update "
