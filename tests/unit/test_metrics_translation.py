@@ -96,6 +96,15 @@ def test_records_of_items_stand_for_themselves(pairs: list[tuple[str, list[str]]
     assert hypothesis_scores(records, times.astype(np.float64)) == pytest.approx(repeated)
 
 
+def test_many_items_are_compared_block_by_block() -> None:
+    hypotheses = ["a b c", "b c", "c"] * 200
+    references = [[hypothesis[:number], "a c"][: 1 + number // 300] for number, hypothesis in enumerate(hypotheses)]
+    records = hypothesis_records(hypotheses, references)
+    for row in (0, 255, 256, 299, 300, 599):
+        alone = hypothesis_records(hypotheses[row : row + 1], references[row : row + 1])
+        np.testing.assert_array_equal(records[row], alone[0])
+
+
 def test_other_scores_and_intervals() -> None:
     pairs = [("no no no", ["no"]), ("yes yes", ["yes yes", "yes"]), ("", "?"), ("a\u202f!", "a !"), ("b", "b")]
     report = hypothesis_report(hypothesis_records(*zip(*pairs, strict=True)))  # type: ignore[arg-type]

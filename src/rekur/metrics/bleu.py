@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.metrics.ngrams import References, ngram_counts, reference_sides, sums_of_items
+from rekur.metrics.ngrams import Records, References, ngram_counts, records_in_blocks, sums_of_items
 
 #: longest n-gram
 ORDER = 4
@@ -21,8 +21,6 @@ ORDER = 4
 TOKENS, REFERENCE_TOKENS, RIGHT, TOTAL, DISTINCT = 0, 1, 2, 2 + ORDER, 2 + 2 * ORDER
 #: the number of these columns
 BLEU_COLUMNS = 2 + 3 * ORDER
-
-Records = NDArray[np.float64]
 
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 #: ASCII punctuation that is always a token of its own: all but the apostrophe, comma, hyphen and full stop
@@ -73,10 +71,15 @@ def bleu_records(hypotheses: Sequence[str], references: Sequence[References]) ->
         >>> bleu_records(["the the cat"], ["the cat"]).astype(int).tolist()
         [[3, 2, 2, 1, 0, 0, 3, 2, 1, 0, 2, 2, 1, 0]]
     """
-    number, numbers = len(hypotheses), dict[str, int]()
+    return records_in_blocks(_bleu_records, hypotheses, references)
+
+
+def _bleu_records(texts: list[Sequence[str]]) -> Records:
+    number, numbers = len(texts[0]), dict[str, int]()
+    cut = [[tokenize_13a(text) for text in side] for side in texts]
     sides = [
-        [np.array([numbers.setdefault(token, len(numbers)) for token in tokenize_13a(text)], np.int64) for text in side]
-        for side in (hypotheses, *reference_sides(references, hypotheses))
+        [np.array([numbers.setdefault(token, len(numbers)) for token in tokens], np.int64) for tokens in side]
+        for side in cut
     ]
     records = np.zeros((number, BLEU_COLUMNS))
     tokens, *lengths = np.array([[len(text) for text in side] for side in sides]).reshape(len(sides), number)

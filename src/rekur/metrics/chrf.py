@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.metrics.ngrams import References, ngram_counts, reference_sides, sums_of_items
+from rekur.metrics.ngrams import Records, References, ngram_counts, records_in_blocks, sums_of_items
 
 #: longest run of characters
 ORDER = 6
@@ -19,8 +19,6 @@ ORDER = 6
 BETA = 2
 #: columns of a record: for each length of runs those of the hypothesis, those of the reference, and the right ones
 CHRF_COLUMNS = 3 * ORDER
-
-Records = NDArray[np.float64]
 
 
 def chrf_records(hypotheses: Sequence[str], references: Sequence[References]) -> Records:
@@ -42,8 +40,11 @@ def chrf_records(hypotheses: Sequence[str], references: Sequence[References]) ->
         >>> chrf_records(["a cat"], ["the cat"])[0, :6].astype(int).tolist()
         [4, 6, 3, 3, 5, 2]
     """
-    number = len(hypotheses)
-    sides = [[_characters(text) for text in side] for side in (hypotheses, *reference_sides(references, hypotheses))]
+    return records_in_blocks(_chrf_records, hypotheses, references)
+
+
+def _chrf_records(texts: list[Sequence[str]]) -> Records:
+    number, sides = len(texts[0]), [[_characters(text) for text in side] for side in texts]
     every = np.zeros((len(sides) - 1, number, CHRF_COLUMNS))
     for n, (items, (guesses, *truths)) in enumerate(ngram_counts(sides, ORDER)):
         totals = sums_of_items(items, guesses, number)

@@ -5,7 +5,7 @@ Axes: N items, S sides (hypotheses, first references, …), M symbols, G n-grams
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,30 @@ from rekur.errors import InputError, ShapeError, describe
 #: one right text, or several
 References = str | Sequence[str]
 Ints = NDArray[np.int64]
+Records = NDArray[np.float64]
+#: items that are compared at once, so that memory does not grow with their number
+_BLOCK = 256
 
 
-def reference_sides(references: Sequence[References], hypotheses: Sequence[str]) -> list[list[str]]:
-    """Return the first reference of each hypothesis, the second, …; an item with fewer repeats its first one.
+def records_in_blocks(
+    record: Callable[[list[Sequence[str]]], Records], hypotheses: Sequence[str], references: Sequence[References]
+) -> Records:
+    """Return the records of items, (N, …), that are compared block by block.
 
     Args:
-        references: one right text, or several, of each hypothesis, (N,).
+        record: takes the sides of a block: hypotheses, the first reference of each, the second, …; an item with fewer
+            references than others repeats its first one.
         hypotheses: (N,).
+        references: one right text, or several, of each hypothesis, (N,).
 
     Raises:
         ShapeError: there are more or fewer references than hypotheses.
         InputError: a hypothesis has no reference, or a reference is no text.
 
     Example:
-        >>> reference_sides(["a", ["b", "c"]], ["", ""])
-        [['a', 'b'], ['a', 'c']]
+        >>> records_in_blocks(lambda sides: print(sides) or np.zeros((2, 1)), ["", ""], ["a", ["b", "c"]]).shape
+        [['', ''], ['a', 'b'], ['a', 'c']]
+        (2, 1)
     """
     if len(references) != len(hypotheses):
         raise ShapeError(describe("references", len(references), f"{len(hypotheses)}, one a hypothesis"))
@@ -40,8 +48,13 @@ def reference_sides(references: Sequence[References], hypotheses: Sequence[str])
         if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
             expected = "a text, or a list of one text or more"
             raise InputError(f"reference {row + 1}: {describe('label', references[row], expected)}")
-    width = max(map(len, rows), default=1)
-    return [[texts[side] if side < len(texts) else texts[0] for texts in rows] for side in range(width)]
+    blocks = []
+    for start in range(0, max(1, len(rows)), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        width = max(map(len, block), default=1)
+        sides = [[texts[side] if side < len(texts) else texts[0] for texts in block] for side in range(width)]
+        blocks.append(record([hypotheses[start : start + _BLOCK], *sides]))
+    return np.concatenate(blocks)
 
 
 def ngram_counts(sides: Sequence[Sequence[NDArray[Any]]], order: int) -> Iterator[tuple[Ints, Ints]]:
