@@ -120,6 +120,8 @@ private:
         const int64_t column = given.has("column") ? given.whole("column") : 0;
         op.token = &ids_.at(static_cast<size_t>(column));
         op.vocabulary = columns_.at(static_cast<size_t>(column));
+        if (kind == "embed" && given.has("vocabulary")) op.vocabulary = given.whole("vocabulary");
+        if (op.vocabulary <= unknown && given.has("vocabulary")) throw std::invalid_argument("vocabulary: expected 2 ids.");
         op.epsilon = given.has("epsilon") ? nb::cast<float>(values["epsilon"]) : 0.0f;
         const int64_t hidden = given.has("hidden") ? given.whole("hidden") : 0;
         const int64_t rows = hidden ? hidden : op.size;

@@ -13,6 +13,8 @@
 namespace rekur {
 namespace {
 
+constexpr int64_t unknown = 1;  // the id of unknown tokens
+
 // Runs of so many tokens: those that are known, sorted, and their vectors, or where that of the unknown stands.
 struct RunsOf {
     int64_t order = 0, known = 0;
@@ -37,7 +39,7 @@ struct LiveOp {
     std::vector<float> scratch;
     std::vector<RunsOf> runs;  // of tokens, one for each length
     int64_t *before = nullptr, *memory = nullptr;
-    int64_t keep = 0, slots = 0, vocabulary = 0;
+    int64_t keep = 0, slots = 0, vocabulary = 0;  // of a vocabulary, ids beyond are read as unknown
 };
 
 float sigmoid(float x) { return 0.5f * std::tanh(0.5f * x) + 0.5f; }
@@ -46,9 +48,10 @@ void affine(const LiveOp& op, const float* weight, const float* bias, const floa
     select().step.affine(weight, bias, x, y, rows, op.depth);
 }
 
-// A row of the table for the id of the op's column.
+// A row of the table for the id of the op's column; for an id beyond the table that of unknown tokens.
 void embed(LiveOp& op) {
-    std::memcpy(op.out, op.weight + *op.token * op.size, static_cast<size_t>(op.size) * sizeof(float));
+    const int64_t row = *op.token < op.vocabulary ? *op.token : unknown;
+    std::memcpy(op.out, op.weight + row * op.size, static_cast<size_t>(op.size) * sizeof(float));
 }
 
 // The last tokens with this one behind them; the state moves on by it.

@@ -21,6 +21,7 @@ TAGGERS: dict[str, Any] = {
     "columns": st.sampled_from([(9,), (11, 5, 4), ()]),
     "delay": st.integers(0, 3),
     "kernel_size": st.sampled_from([1, 3]),
+    "unseen": st.integers(0, 3),
     "head": st.sampled_from([(), ("softmax",), ("log_softmax",), ("layer_norm", "activation"), ("padding",)]),
 }
 
@@ -32,6 +33,7 @@ class Tagger:
         columns: size of the vocabulary of each column; none for rows of 4 numbers.
         delay: steps of the look-ahead.
         kernel_size: steps of a convolution; 1 for none.
+        unseen: ids of the first column that its table lacks, the last ones.
         bidirectional: also read from the end.
         head: ops behind the product with the classes.
         pool: a pool in place of an output at every step.
@@ -45,6 +47,7 @@ class Tagger:
         *,
         delay: int = 0,
         kernel_size: int = 1,
+        unseen: int = 0,
         bidirectional: bool = False,
         head: tuple[str, ...] = (),
         pool: str = "",
@@ -55,7 +58,7 @@ class Tagger:
         self.weights: dict[str, Array] = {}
         self._state: list[State] = []
         self._ops: list[Op] = []
-        reads, size = self._embedded(columns) if columns else ("input", 4)
+        reads, size = self._embedded(columns, unseen) if columns else ("input", 4)
         if kernel_size > 1:
             reads, size = self._convolved(reads, size, kernel_size), HIDDEN
         sides = [self._recurrent(reads, size, side) for side in (("ahead", "back") if bidirectional else ("ahead",))]
@@ -74,10 +77,12 @@ class Tagger:
         shapes = {name: Weight(array.shape) for name, array in self.weights.items()}
         self.program = Program.of("tag", source, shapes, tuple(self._state), tuple(self._ops))
 
-    def _embedded(self, columns: tuple[int, ...]) -> tuple[str, int]:
+    def _embedded(self, columns: tuple[int, ...], unseen: int) -> tuple[str, int]:
         """Give the first column a table of its own, and the others parts of one table."""
-        first = {"table": self._weight("words", columns[0], 5)}
+        first = {"table": self._weight("words", columns[0] - unseen, 5)}
         options: dict[str, Any] = {"column": 0} if len(columns) > 1 else {}
+        if unseen:
+            options["vocabulary"] = columns[0] - unseen
         names = [self._add("embed", ("input",), "words", 5, first, options=options)]
         if len(columns) == 1:
             return names[0], 5
@@ -159,7 +164,8 @@ def op_value(op: Op, reads: list[Array], weights: Mapping[str, Array], begin: Ar
     x = reads[0]
     if op.kind == "embed":
         table = weights["table"][slice(*op.options.get("rows", [None]))]
-        return np.asarray(table[x[:, op.options.get("column", 0)]])
+        ids = x[:, op.options.get("column", 0)]
+        return np.asarray(table[np.where(ids < op.options.get("vocabulary", np.inf), ids, 1)])
     if op.kind == "concat":
         return np.concatenate(reads, axis=-1)
     if op.kind == "conv":

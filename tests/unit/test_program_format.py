@@ -83,6 +83,14 @@ def op_of(parts: dict[str, Any], kind: str) -> dict[str, Any]:
             "main.ops[0].rows: got [1, 5]; expected 11 rows, one for each id.",
         ),
         (
+            lambda parts: op_of(parts, "embed").update(vocabulary=12),
+            "main.ops[0].vocabulary: got 12; expected a whole number in [2, 11].",
+        ),
+        (
+            lambda parts: op_of(parts, "embed").update(vocabulary=10),
+            "shape of the weight 'words': got (11, 5); expected (10, 5), as main.ops[0] (embed) needs for its table.",
+        ),
+        (
             lambda parts: op_of(parts, "shift").update(steps=0),
             "main.ops[5].steps: got 0; expected a whole number in [1, 1024].",
         ),

@@ -109,6 +109,8 @@ CALLS: list[Callable[..., Any]] = [
     lambda sizes, embed: _kernels.kernels.Live(sizes, 0, [embed | {"column": 2}], [], [embed], columns=[11, 5]),
     lambda sizes, embed: _kernels.kernels.Live(sizes, 0, [embed | {"column": -1}], [], [embed], columns=[11, 5]),
     lambda sizes, embed: _kernels.kernels.Live(sizes, 0, [embed], [], [embed], columns=[11, 60]),
+    lambda sizes, embed: _kernels.kernels.Live(sizes, 0, [embed | {"vocabulary": 12}], [], [], columns=[11, 60]),
+    lambda sizes, embed: _kernels.kernels.Live(sizes, 0, [embed | {"vocabulary": 1}], [], [], columns=[11, 60]),
 ]
 
 

@@ -40,6 +40,16 @@ def texts(saved: dict[str, Any], name: str) -> list[str]:
     return value
 
 
+def vectors_of(learned: dict[str, Any]) -> dict[str, Any]:
+    """Return the options ``vector_words`` and ``vector_size`` of features; older bundles lack the size."""
+    if "vector_words" not in learned:
+        return {}
+    size = field(learned, "vector_size", int) if "vector_size" in learned else 0
+    if size < 0:
+        raise damaged("vector_size", size, "a whole number of 0 or more")
+    return {"vector_words": texts(learned, "vector_words"), "vector_size": size}
+
+
 def numbers(saved: dict[str, Any], name: str, count: int) -> list[float]:
     """Return a list of ``count`` finite numbers."""
     value = field(saved, name, list)

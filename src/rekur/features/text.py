@@ -17,7 +17,7 @@ from rekur.features import codecs, cut
 from rekur.features.base import VERSION, Phrase, check_items
 from rekur.features.byte_pairs import learn_merges
 from rekur.features.joining import Decoder
-from rekur.features.saved import check_head, damaged, field, texts
+from rekur.features.saved import check_head, damaged, field, texts, vectors_of
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
 from rekur.features.vocabulary import Ids, Vocabulary
 
@@ -55,6 +55,7 @@ class TextFeatures(TokenFeatures):
         max_length: the most steps of an item, from its start; None for no bound.
         vector_words: for words: those that have a trained vector. They follow the words of training in the
             vocabulary, folded as texts are, whatever its bounds are.
+        vector_size: numbers of such a vector, which stand in the network; 0 for none.
 
     Attributes:
         tokens_: what was decided, one of ``"word"``, ``"char"``, ``"byte"``, ``"bpe"``.
@@ -87,6 +88,7 @@ class TextFeatures(TokenFeatures):
         min_count: int | None = None,
         max_length: int | None = None,
         vector_words: Sequence[str] = (),
+        vector_size: int = 0,
     ) -> None:
         self.tokens = _check.choice("tokens", tokens, TOKENS)
         self.lowercase = None if lowercase is None else _check.flag("lowercase", lowercase)
@@ -99,6 +101,7 @@ class TextFeatures(TokenFeatures):
         self.min_count = None if min_count is None else _check.whole("min_count", min_count, 1)
         self.max_length = None if max_length is None else _check.whole("max_length", max_length, 1)
         self.vector_words = tuple(vector_words)
+        self.vector_size = _check.whole("vector_size", vector_size, 0)
         self._vector_tokens: list[str] = []
         self.known_share_ = 1.0
         self._codec: codecs.Codec | None = None
@@ -284,7 +287,7 @@ class TextFeatures(TokenFeatures):
         elif self.tokens_ != "byte":
             learnt["vocabulary"] = list(codec.vocabulary.tokens[: self.trained_size - RESERVED])
         if self.vector_words:
-            learnt["vector_words"] = list(self.vector_words)
+            learnt |= {"vector_words": list(self.vector_words), "vector_size": self.vector_size}
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
@@ -299,7 +302,7 @@ class TextFeatures(TokenFeatures):
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
         if set(options) - {"words", "lines"} != set(_OPTIONS) - {"words", "lines"}:  # older files lack these
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
-        features = cls(**options, vector_words=texts(learnt, "vector_words") if "vector_words" in learnt else ())
+        features = cls(**options, **vectors_of(learnt))
         tokens = field(learnt, "tokens", str)
         if tokens not in _PLURAL or features.tokens not in ("auto", tokens):
             raise damaged("tokens", tokens, f"what fits '{features.tokens}'")

@@ -28,7 +28,7 @@ from rekur.features.base import (
     Phrase,
     check_items,
 )
-from rekur.features.saved import check_head, damaged, field, texts
+from rekur.features.saved import check_head, damaged, field, texts, vectors_of
 from rekur.features.vocabulary import Vocabulary, telling
 from rekur.features.word_streams import TypedStream, WordStream, check_words
 
@@ -64,6 +64,7 @@ class WordFeatures(Features):
         buckets: ids of each hashed column, in [3, 2**20].
         vector_words: the words, each once, that have a trained vector; they add a last column: 0 padding, 1 a word
             without a vector, then in their order. Other words are looked up in small letters too.
+        vector_size: numbers of such a vector, which stand in the network; 0 for none.
         cut: the rule that cuts a text into sequences: ``"none"``, ``"line"``, ``"blank"`` or ``"sentence"``; None
             where items are lists of words.
 
@@ -96,6 +97,7 @@ class WordFeatures(Features):
         shape: bool = True,
         buckets: int = 5000,
         vector_words: Sequence[str] = (),
+        vector_size: int = 0,
         cut: str | None = None,
     ) -> None:
         self.fold_case = _check.flag("fold_case", fold_case)
@@ -107,6 +109,7 @@ class WordFeatures(Features):
         self.shape = _check.flag("shape", shape)
         self.buckets = _check.whole("buckets", buckets, low, 2**20)
         self.vector_words = tuple(vector_words)
+        self.vector_size = _check.whole("vector_size", vector_size, 0)
         self._vectors = Vocabulary(self.vector_words)
         self.cut = None if cut is None else _check.choice("cut", cut, CUTS)
         self._vocabulary: Vocabulary | None = None
@@ -260,7 +263,7 @@ class WordFeatures(Features):
         if self._seen is not None:
             learned["seen"] = base64.b64encode(self._seen.tobytes()).decode()
         if self.vector_words:
-            learned["vector_words"] = list(self.vector_words)
+            learned |= {"vector_words": list(self.vector_words), "vector_size": self.vector_size}
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learned}
 
@@ -276,7 +279,7 @@ class WordFeatures(Features):
         options = {"cut": None, **options}  # bundles of an earlier Rekur lack it
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
-        features = cls(**options, vector_words=texts(learned, "vector_words") if "vector_words" in learned else ())
+        features = cls(**options, **vectors_of(learned))
         seen = None
         if "seen" in learned:
             try:

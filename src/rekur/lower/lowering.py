@@ -15,7 +15,8 @@ from rekur.lower.layers import lower_join, lower_layer
 from rekur.lower.lower_encoder import lower_conv, lower_encoder, lower_stack
 from rekur.lower.pairs import lower_pairs
 from rekur.lower.scores import lower_scores
-from rekur.models import Encoder, EncoderDecoder, LanguageNetwork, SequenceModel
+from rekur.models import Encoder, EncoderDecoder, LanguageNetwork, SequenceModel, SequenceSpec
+from rekur.models.sequence import VectorEmbedding
 from rekur.nn import NGramEmbedding
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
@@ -78,7 +79,9 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     building, spec = builder_of(model), model.spec
     source = Input("tokens" if spec.discrete else "rows", spec.input_size)
     register = "input"
-    if model.embedding is not None:
+    if isinstance(model.embedding, VectorEmbedding):
+        register = _with_vectors(building, model.embedding, spec)
+    elif model.embedding is not None:
         weights = {"table": building.weight(model.embedding.weight)}
         register = building.add(Op("embed", (register,), "embedding", spec.embedding_size, weights))
     if model.conv is not None:
@@ -87,6 +90,14 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     register = _pool(building, register, model.pool)
     building.affine(register, "scores", model.head)
     return building.program(task, source), building.arrays
+
+
+def _with_vectors(building: Builder, embedding: VectorEmbedding, spec: SequenceSpec) -> str:
+    learned, fixed = ({"table": building.weight(part.weight)} for part in (embedding.words, embedding.vectors))
+    options = {"vocabulary": spec.trained_size}
+    words = building.add(Op("embed", ("input",), "words", spec.embedding_size, learned, options=options))
+    vectors = building.add(Op("embed", ("input",), "vectors", spec.vector_size, fixed))
+    return building.add(Op("concat", (words, vectors), "embedding", embedding.output_size))
 
 
 def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:

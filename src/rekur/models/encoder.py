@@ -32,6 +32,32 @@ def of_unit_norm(vectors: Tensor) -> Tensor:
     return vectors / (float(vectors.square().sum(dim=1).mean().sqrt()) or 1.0)
 
 
+class FixedVectors(nn.Embedding):
+    """A trained vector for each id, which training does not change; zeros until it is set.
+
+    Numbers are rounded to float16, as a bundle stores them.
+
+    Args:
+        count: number of ids V.
+        size: features P of a vector.
+
+    Example:
+        >>> vectors = FixedVectors(3, 2)
+        >>> vectors.set(torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.6, 0.8]]))
+        >>> vectors(torch.tensor([2])).tolist()
+        [[0.60009765625, 0.7998046875]]
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(count, size, _weight=torch.zeros(count, size))
+        self.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def set(self, vectors: Tensor) -> None:
+        """Set the vectors, (V, P)."""
+        self.weight.copy_(vectors.half())
+
+
 class ColumnEmbedding(nn.Module):
     """A learned vector for each id of each column, joined to one vector a step; id 0 is padding and gives zeros.
 
@@ -59,10 +85,7 @@ class ColumnEmbedding(nn.Module):
         parts = sizes[1:-1] if vector_size else sizes[1:]
         self.words = Embedding(sizes[0], size, token_dropout=token_dropout)
         self.parts = Embedding(sum(parts), part_size) if parts else None
-        self.vectors: nn.Embedding | None = None
-        if vector_size:
-            self.vectors = nn.Embedding(sizes[-1], vector_size, _weight=torch.zeros(sizes[-1], vector_size))
-            self.vectors.weight.requires_grad_(False)
+        self.vectors = FixedVectors(sizes[-1], vector_size) if vector_size else None
         self.output_size = size + part_size * len(parts) + vector_size
         starts = list(accumulate(parts[:-1], initial=0)) if parts else []
         self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
@@ -76,8 +99,7 @@ class ColumnEmbedding(nn.Module):
         """Set the vectors of the last column, (V - 2, E), scaled to one norm; padding and unknown have zeros."""
         if self.vectors is None:
             raise InputError(describe("vectors", vectors.shape, "none for an embedding with vector_size=0"))
-        self.vectors.weight[:RESERVED] = 0
-        self.vectors.weight[RESERVED:] = VECTOR_NORM * of_unit_norm(vectors)
+        self.vectors.set(functional.pad(VECTOR_NORM * of_unit_norm(vectors), (0, 0, RESERVED, 0)))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (B, T, E) of ids (B, T, C).

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from rekur._ids import UNKNOWN
 from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
-from rekur.models.encoder import make_stack
+from rekur.models.encoder import FixedVectors, make_stack
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import Embedding, make_pool
@@ -23,23 +23,25 @@ class VectorEmbedding(nn.Module):
     Other ids read the learned vector of unknown tokens (id 1), and so does a part of all in training.
 
     Args:
-        vocabulary_size: number K of ids that training has, the first ones.
+        vocabulary_size: number V of ids.
+        trained_size: number K of ids that training has, the first ones.
         size: features E of a learned vector.
-        vectors: those that training does not change, (V, P); V is K or more.
+        vector_size: features P of a vector that training does not change.
         token_dropout: probability in training that the learned vector is that of unknown tokens; in [0, 1).
 
     Example:
-        >>> embedding = VectorEmbedding(3, 4, torch.eye(5))
-        >>> embedding(torch.tensor([[2, 4, 0]])).shape, embedding.joined().weight.shape
-        (torch.Size([1, 3, 9]), torch.Size([5, 9]))
+        >>> embedding = VectorEmbedding(5, 3, 4, 2)
+        >>> embedding(torch.tensor([[2, 4, 0]])).shape
+        torch.Size([1, 3, 6])
     """
 
-    vectors: Tensor
-
-    def __init__(self, vocabulary_size: int, size: int, vectors: Tensor, *, token_dropout: float = 0.0) -> None:
+    def __init__(
+        self, vocabulary_size: int, trained_size: int, size: int, vector_size: int, *, token_dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.words = Embedding(vocabulary_size, size, token_dropout=token_dropout)
-        self.register_buffer("vectors", vectors, persistent=False)
+        self.words = Embedding(trained_size, size, token_dropout=token_dropout)
+        self.vectors = FixedVectors(vocabulary_size, vector_size)
+        self.output_size = size + vector_size
 
     @property
     def weight(self) -> nn.Parameter:
@@ -49,16 +51,7 @@ class VectorEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (…, E + P) of token ids (…)."""
         learned = self.words(ids.masked_fill(ids >= self.words.vocabulary_size, UNKNOWN))
-        return torch.cat([learned, functional.embedding(ids, self.vectors)], dim=-1)
-
-    @torch.no_grad()
-    def joined(self) -> Embedding:
-        """Return the embedding of all ids in one table, (V, E + P), that gives the same vectors outside of training."""
-        ids = torch.arange(len(self.vectors), device=self.vectors.device)
-        table = self.eval()(ids)
-        embedding = Embedding(*table.shape).to(table.device)
-        embedding.weight.copy_(table)
-        return embedding
+        return torch.cat([learned, self.vectors(ids)], dim=-1)
 
 
 class SequenceModel(ItemNetwork):
@@ -79,10 +72,8 @@ class SequenceModel(ItemNetwork):
     def __init__(self, spec: SequenceSpec) -> None:
         super().__init__()
         self.spec = spec
-        width = spec.embedding_size if spec.discrete else spec.input_size
-        self.embedding: Embedding | VectorEmbedding | None = None
-        if spec.discrete:
-            self.embedding = Embedding(spec.input_size, spec.embedding_size, token_dropout=spec.token_dropout)
+        self.embedding = _embedding(spec)
+        width = spec.input_size if self.embedding is None else self.embedding.output_size
         self.conv, self.recurrent = make_stack(spec, width)
         self.pool = make_pool(spec.pooling, self.recurrent.output_size, bidirectional=spec.bidirectional)
         self.dropout = nn.Dropout(spec.dropout)
@@ -121,6 +112,16 @@ class SequenceModel(ItemNetwork):
     def streams(self) -> bool:
         """True if no step needs a later one, so that the model can run live."""
         return not self.spec.bidirectional
+
+
+def _embedding(spec: SequenceSpec) -> Embedding | VectorEmbedding | None:
+    """Return the embedding of a specification; None where a step is a row of numbers."""
+    if not spec.discrete:
+        return None
+    if not spec.vector_size:
+        return Embedding(spec.input_size, spec.embedding_size, token_dropout=spec.token_dropout)
+    sizes = (spec.input_size, spec.trained_size, spec.embedding_size, spec.vector_size)
+    return VectorEmbedding(*sizes, token_dropout=spec.token_dropout)
 
 
 def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:

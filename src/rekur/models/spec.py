@@ -6,6 +6,9 @@ import dataclasses
 from typing import Any, Self
 
 from rekur import _check
+from rekur._ids import RESERVED
+
+_OF_VECTORS = ("vector_size", "trained_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +26,10 @@ class SequenceSpec:
         num_layers: number of stacked layers; 1 or more.
         bidirectional: also read backwards; such a model cannot run live.
         kernel_size: width in steps of a causal convolution before the recurrent layers; 0 for no convolution.
-        embedding_size: size of a token's vector; 1 or more, unused if ``discrete`` is False.
+        embedding_size: size of a token's learned vector; 1 or more, unused if ``discrete`` is False.
+        vector_size: size of the trained vectors of all tokens, never changed, beside the learned ones; 0 for none.
+        trained_size: number of tokens with learned vectors, the first ones, in [2, V]; others read that of unknown
+            tokens. 0 for all, as without trained vectors.
         pooling: the reduction of all outputs to one vector: ``last``, ``mean``, ``max``, ``attention``, or several
             joined by ``+``.
         token_dropout: of a token, which is read as unknown.
@@ -43,6 +49,8 @@ class SequenceSpec:
     num_layers: int = 1
     bidirectional: bool = False
     embedding_size: int = 128
+    vector_size: int = 0
+    trained_size: int = 0
     kernel_size: int = 0
     pooling: str = "last"
     token_dropout: float = 0.0
@@ -56,6 +64,9 @@ class SequenceSpec:
     def __post_init__(self) -> None:
         for name in ("input_size", "output_size", "hidden_size", "embedding_size"):
             _check.size(name, getattr(self, name))
+        _check.size("vector_size", self.vector_size, low=0)
+        if self.vector_size:
+            _check.whole("trained_size", self.trained_size, RESERVED, self.input_size)
         _check.layers("num_layers", self.num_layers)
         for name in ("token_dropout", "input_dropout", "dropout", "recurrent_dropout"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
@@ -65,8 +76,9 @@ class SequenceSpec:
             _check.flag(name, getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the specification as plain JSON."""
-        return dataclasses.asdict(self)
+        """Return the specification as plain JSON, as an earlier Rekur wrote it where there are no trained vectors."""
+        saved = dataclasses.asdict(self)
+        return saved if self.vector_size else {name: saved[name] for name in saved if name not in _OF_VECTORS}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:

@@ -142,7 +142,8 @@ class NativeLive:
         if self._columns:
             fields["column"] = op.options.get("column", 0)
         if op.kind == "embed":
-            return {**fields, "weight": np.ascontiguousarray(weights["table"])}
+            bounds = {name: op.options[name] for name in ("vocabulary",) if name in op.options}
+            return {**fields, **bounds, "weight": np.ascontiguousarray(weights["table"])}
         if op.kind in ("ngrams", "recall"):
             return {**fields, **op.options, **self._runs(op, weights)}
         if op.kind == "conv":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rekur._check import choice, flag, no_unknown, number
 from rekur._check import whole as whole_number
+from rekur._ids import RESERVED
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
@@ -110,6 +111,9 @@ class OpCheck:
 def embed(check: OpCheck) -> int:
     """Check an embedding of a column of ids; return O."""
     shape, vocabulary = check.weight("table"), check.vocabulary
+    if "vocabulary" in check.op.options:
+        size = check.op.options["vocabulary"]
+        vocabulary = whole_number(f"{check.path}.vocabulary", size, low=RESERVED, high=vocabulary)
     if "rows" in check.op.options and len(shape) == 2:
         first, end = check.rows(shape[0])
         if end - first != vocabulary:

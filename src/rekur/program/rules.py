@@ -124,7 +124,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "embed": Rule(
             checks.embed,
             ("table",),
-            ("column", "rows"),
+            ("column", "rows", "vocabulary"),
             takes="ids",
             gives="steps",
             rows_read=lambda op, role: 1,

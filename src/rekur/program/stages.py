@@ -48,10 +48,13 @@ class Stage:
 
 
 class Embed(Stage):
-    """A vector for each id."""
+    """A vector for each id; ids beyond the table are read as unknown."""
 
     def rows(self, reads: list[Array]) -> Array:
-        return np.asarray(self.weights["table"][self.ids(reads)])
+        ids, table = self.ids(reads), self.weights["table"]
+        if "vocabulary" in self.op.options:
+            ids = np.where(ids < len(table), ids, _ids.UNKNOWN)
+        return np.asarray(table[ids])
 
 
 class Affine(Stage):

@@ -118,6 +118,8 @@ class Bundle:
                 raise
             raise _no_safetensors(self.folder / name, str(error)) from error
         for weight, values in arrays.items():
+            if values.dtype == np.float16:  # trained vectors of words
+                arrays[weight] = values.astype(np.float32)
             if not _is_finite(values):
                 got = f"weight '{weight}' with NaN or infinite numbers"
                 fix = "Its answers would be NaN: train again, with a lower learning rate if the loss jumped."

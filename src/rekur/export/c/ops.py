@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rekur._ids import UNKNOWN
 from rekur.export.c.constants import Array, Constants, Names
 from rekur.export.c.section import Register, Section, at
 from rekur.program import Op, Program
@@ -118,8 +119,10 @@ def id_of(model: Model, section: Section, op: Op) -> str:
 
 def row_of(model: Model, section: Section, op: Op) -> str:
     """Return the C expression of the row that an embedding looks up; the arguments are those of :func:`id_of`."""
-    first = op.options.get("rows", [0])[0]
-    return f"({id_of(model, section, op)} + {first})" if first else id_of(model, section, op)
+    row, first, size = id_of(model, section, op), op.options.get("rows", [0])[0], op.options.get("vocabulary")
+    if size is not None:
+        row = f"({row} < {size} ? {row} : {UNKNOWN})"
+    return f"({row} + {first})" if first else row
 
 
 def _embed(model: FloatModel, section: Section, op: Op) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rekur._ids import SPREAD
+from rekur._ids import SPREAD, UNKNOWN
 from rekur._tensors import Array
 from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Value
@@ -22,6 +22,9 @@ _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
     name, ids = op.weights["table"], frame.ids(op, reads[0])
+    if "vocabulary" in op.options:
+        seen = frame.graph.node("Less", ids, np.array(op.options["vocabulary"], np.int64))
+        ids = frame.graph.node("Where", seen, ids, np.array(UNKNOWN, np.int64))
     if "rows" in op.options and op.options["rows"][0]:
         ids = frame.graph.node("Add", ids, np.array(op.options["rows"][0], np.int64))
     return frame.graph.rows(name, frame.matrix(name), ids)

@@ -16,6 +16,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from rekur import _check
+from rekur._tensors import Array
 from rekur._version import __version__
 from rekur.errors import InputError, NotFittedError, describe, printable
 from rekur.features import Features
@@ -120,10 +121,11 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
             raise InputError(describe("folder", folder, "the path of a folder"))
         folder, config = Path(folder), self._config()
         weights = {name: np.ascontiguousarray(value.numpy()) for name, value in self.model_.state_dict().items()}
+        fixed = {name for name, weight in self.model_.named_parameters() if not weight.requires_grad}
         written = write_bundle(
             folder,
             config=config,
-            weights=weights,
+            weights={name: _halved(value) if name in fixed else value for name, value in weights.items()},
             features=self.features_,
             metrics=self.metrics_,
             history_rows=self.history_.rows,
@@ -171,6 +173,12 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
+
+
+def _halved(fixed: Array) -> Array:
+    """Return a weight that training does not change in float16 where that holds its numbers exactly."""
+    half = fixed.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), fixed) else fixed
 
 
 def _with_text_keys(options: dict[str, Any]) -> dict[str, Any]:

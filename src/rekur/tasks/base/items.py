@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
@@ -21,8 +22,6 @@ from rekur.features import Features, TextFeatures, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, build
 from rekur.models.encoder import of_unit_norm
-from rekur.models.making import making
-from rekur.models.sequence import VectorEmbedding
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
@@ -45,6 +44,8 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
     kind: Any
     steps_option = "max_length"
     run_options = (*TRAIN_OPTIONS, "batch_size")
+    vectors: str | None
+    _vectors: WordVectors | None = None
 
     # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -103,6 +104,26 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         """Return the kind of the items of a corpus: ``text``, ``series`` or ``symbols``."""
         return corpus.kind if self.kind == "auto" else self.kind
 
+    def open_vectors(self) -> dict[str, Any]:
+        """Open the trained vectors if there are some, and return the options of the features that read by them."""
+        self._vectors = None if self.vectors is None else open_vectors(self.vectors)
+        if self._vectors is None:
+            return {}
+        return {"vector_words": self._vectors.words, "vector_size": self._vectors.size}
+
+    def take_vectors(self) -> Tensor | None:
+        """Return the vectors (V, P) that were opened, and forget them; None if none were.
+
+        Raises:
+            InputError: their words differ from those of the features, which a resumed run keeps.
+        """
+        vectors, self._vectors = self._vectors, None
+        if vectors is None:
+            return None
+        if tuple(vectors.words) != getattr(self.features_, "vector_words", ()):
+            raise InputError(describe("vectors", self.vectors, "the file with which the run was begun"))
+        return torch.from_numpy(vectors.matrix)
+
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
@@ -127,17 +148,12 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     what was chosen stands in ``chosen_``.
     """
 
-    _vectors: WordVectors | None = None
-
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of the kind of the items, not fitted yet."""
         kind = self.kind_of(corpus)
         self.check_effects({**self.get_params(deep=False), "kind": kind})
         named: dict[str, Any] = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
-        self._vectors = None if self.vectors is None else open_vectors(self.vectors)
-        if self._vectors is not None:
-            named["vector_words"] = self._vectors.words
-        return make_features(kind, **{**named, **(self.feature_options or {})})
+        return make_features(kind, **{**named, **self.open_vectors(), **(self.feature_options or {})})
 
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.base.recipe``."""
@@ -151,32 +167,18 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             InputError: it does not fit into memory; said before any weight is made.
         """
         sizes = {name: self.chosen_[name] for name in MODEL_OPTIONS}
-        if self._vectors is not None:
-            sizes["embedding_size"] += self._vectors.size
+        if isinstance(features, TextFeatures) and features.vector_size:
+            sizes |= {"vector_size": features.vector_size, "trained_size": features.trained_size}
         spec = SequenceSpec(discrete=features.is_discrete, input_size=features.size, output_size=target.size, **sizes)
         check_model_size(build, spec, self.chosen_)
-        network = build(spec, seed=self.seed)
-        if self._vectors is not None and isinstance(features, TextFeatures):
-            network.embedding = self._embedding(self._vectors, features)
-            self._vectors = None
-        return network
+        return build(spec, seed=self.seed)
 
-    def _embedding(self, vectors: WordVectors, features: TextFeatures) -> VectorEmbedding:
-        """Return an embedding with the trained vectors of the words of features."""
-        if tuple(vectors.words) != features.vector_words:
-            raise InputError(describe("vectors", self.vectors, "the file with which the run was begun"))
-        rows = torch.from_numpy(features.vector_rows())
-        table = torch.zeros(features.size, vectors.size)
-        table[rows >= 0] = of_unit_norm(torch.from_numpy(vectors.matrix))[rows[rows >= 0]]
-        with making(self.seed):
-            size, token_dropout = self.chosen_["embedding_size"], self.chosen_["token_dropout"]
-            return VectorEmbedding(features.trained_size, size, table, token_dropout=token_dropout)
-
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
-        """Join the learned vectors and the trained ones that were read into one table."""
-        if isinstance(network.embedding, VectorEmbedding):
-            network.embedding = network.embedding.joined()
-        return ""
+    def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
+        """Give the network the trained vectors."""
+        vectors = self.take_vectors()
+        if vectors is not None:
+            rows = torch.from_numpy(cast(TextFeatures, self.features_).vector_rows())
+            network.embedding.vectors.set(of_unit_norm(vectors)[rows] * (rows >= 0)[:, None])
 
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
         """Return a linear model of the training items where the target is labels or numbers; else None."""

@@ -310,11 +310,11 @@ class ItemOptions(VectorOptions, SharedOptions):
         """Raise for an option of features that is unknown, or out of range for a kind of items."""
         from rekur.features import FEATURES, make_features
 
-        if kind != "auto" and "vector_words" not in values:
+        if kind != "auto" and not _OF_VECTORS & set(values):
             make_features(kind, **values)
             return
         names = {name for each in cls.item_kinds for name in inspect.signature(FEATURES[each]).parameters}
-        _check.no_unknown("feature option", values, sorted(names - {"vector_words"}))  # they follow from ``vectors``
+        _check.no_unknown("feature option", values, sorted(names - _OF_VECTORS))  # they follow from ``vectors``
 
     @classmethod
     def check_model(cls, sizes: Mapping[str, Any]) -> None:
@@ -324,4 +324,6 @@ class ItemOptions(VectorOptions, SharedOptions):
         )
 
 
+#: the options of features that follow from ``vectors``
+_OF_VECTORS = frozenset(["vector_words", "vector_size"])
 MODEL_OPTIONS = names_in(ItemOptions, SequenceSpec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -93,8 +93,11 @@ class Prior:
         Args:
             new: not fitted; those of a bundle are taken if kind and options are equal.
         """
-        features = restore(self.features)
-        alike = type(features) is type(new) and features.options == new.options
+        features, asked = restore(self.features), new.options
+        if not asked.get("vector_words") and features.options.get("vector_size"):
+            # a training without vectors of its own reads words by those of the bundle
+            asked |= {name: features.options[name] for name in ("vector_words", "vector_size")}
+        alike = type(features) is type(new) and features.options == asked
         return features if self.resumed or alike else None
 
     def give(self, network: nn.Module, features: Features, target: Target) -> Taken:
@@ -121,7 +124,12 @@ class Prior:
         with torch.no_grad():
             for name, weight in network.named_parameters():
                 earlier, numbers = weights.get(_shared_name(name)), numbering.get(name)
-                if earlier is None or earlier.shape != tuple(weight.shape) or not (numbers is None or same[numbers]):
+                alike = earlier is not None and earlier.shape == tuple(weight.shape)
+                if not weight.requires_grad and bool(weight.any()):  # vectors that were read from a file
+                    alike = alike and np.array_equal(cast(Array, earlier), weight.numpy())
+                elif numbers is not None:
+                    alike = alike and same[numbers]
+                if not alike:
                     taken.new.append(name)
                     continue
                 weight.copy_(torch.from_numpy(np.array(earlier)))
@@ -138,6 +146,9 @@ class Prior:
         if not taken.taken and not has_features:
             return f"warning: nothing of {self.name} fits this model: everything is new."
         features = "features" if has_features else "no features"
+        if words := self.features.get("learnt", {}).get("vector_words"):
+            vectors = any(name.endswith("vectors.weight") for name in taken.taken)
+            features += f", {'the' if vectors else 'none of the'} trained vectors of {len(words):,} words"
         new = f"; new: {', '.join(taken.new)}" if taken.new else ""
         return f"From {self.name}: {features} and {counted(len(taken.taken), 'weight')} taken{new}."
 

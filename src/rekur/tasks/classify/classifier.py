@@ -82,7 +82,8 @@ class Classifier(ClassifyOptions, ClassifierMixin, SequenceEstimator):  # type: 
         return Monitor(f"valid_{target.decides}", True, 0.3 / math.sqrt(items))
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
-        """Start the embedding at what counting says of each token."""
+        """Start the embedding at what counting says of each token, beside the trained vectors."""
+        super().start_network(network, target, train_set)
         if self.chosen_["bayes_start"] and network.embedding is not None:
             tokens = network.spec.input_size
             bayes_start(network.embedding.weight, train_set, tokens, target.size, self.chosen_["bayes_start"])

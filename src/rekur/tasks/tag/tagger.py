@@ -18,7 +18,6 @@ from rekur.data.documents import holds_documents, passages, sentences
 from rekur.data.memory import plain_labels
 from rekur.data.pieces import Lanes, parts_of
 from rekur.data.ragged import Ragged
-from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
 from rekur.features import Features, WordFeatures, make_features
 from rekur.metrics.spans import RIGHT, TOKENS, records_by_sentence
@@ -80,7 +79,6 @@ class Tagger(TagOptions, ItemEstimator):
     target_: TagsTarget
     steps_option: ClassVar[str] = ""
     run_options = (*ItemEstimator.run_options, "batch_steps", "chunk_length")
-    _vectors: WordVectors | None
 
     def examples(self, corpus: Corpus) -> Corpus:
         """Return sequences with tags, which say what a step is; texts with spans are cut into sentences."""
@@ -99,15 +97,12 @@ class Tagger(TagOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of words, of texts that are cut into words, or of rows of numbers, not fitted yet."""
         options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
-        self._vectors = None
         if self.kind_ == "series":
             self.check_effects({**self.get_params(deep=False), "kind": self.kind_})
             return make_features("series", **({"channels": corpus.channels} if corpus.channels else {}), **options)
         first = next(iter(corpus), None)
         cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
-        self._vectors = None if self.vectors is None else open_vectors(self.vectors)
-        words = () if self._vectors is None else self._vectors.words
-        return make_features("words", **options, cut=cut, vector_words=words)
+        return make_features("words", **options, cut=cut, **self.open_vectors())
 
     def target_options(self) -> dict[str, Any]:
         """Return whether tags are decoded exactly, which needs whole items, and whether they are plain classes."""
@@ -130,7 +125,7 @@ class Tagger(TagOptions, ItemEstimator):
             columns=columns,
             input_size=0 if columns else features.size,
             output_size=target.size,
-            vector_size=0 if self._vectors is None else self._vectors.size,
+            vector_size=features.vector_size if isinstance(features, WordFeatures) else 0,
             **{name: self.chosen_[name] for name in MODEL_OPTIONS},
         )
         check_model_size(build_tagger, spec, self.chosen_)
@@ -138,9 +133,9 @@ class Tagger(TagOptions, ItemEstimator):
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Give the network the trained vectors."""
-        if self._vectors is not None:
-            network.encoder.embedding.set_vectors(torch.from_numpy(self._vectors.matrix))
-        del self._vectors
+        vectors = self.take_vectors()
+        if vectors is not None:
+            network.encoder.embedding.set_vectors(vectors)
 
     def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
         """Make "outside" less likely where that finds more of the spans of the validation sentences."""
