@@ -21,9 +21,8 @@ from rekur.models.batch import Batch
 from rekur.models.tagger import TagsHead
 from rekur.targets import TagsTarget
 from rekur.tasks import load
-from rekur.tasks.base.plan import Measure
+from rekur.tasks.base.plan import Measure, Monitor
 from rekur.tasks.base.stream_plan import StreamPlan
-from rekur.tasks.base.task import Monitor
 
 OPTIONS: dict[str, Any] = {"hidden_size": 8, "projection_size": 0, "num_layers": 1, "dropout": 0.0, "steps": 20}
 

@@ -15,8 +15,7 @@ from rekur.models import Batch, ItemNetwork
 from rekur.models.heads import LabelHead, StepsHead
 from rekur.targets import Target, TargetStream
 from rekur.tasks.base import plan as plans
-from rekur.tasks.base.plan import FitPlan, Measure, run
-from rekur.tasks.base.task import Monitor
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run
 from rekur.train import TrainOptions, train
 from rekur.train.footprint import first_rows, shape_of
 from rekur.train.world import World

@@ -23,7 +23,7 @@ from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
 from rekur.tasks.base.guess import guess_of_items
-from rekur.tasks.base.plan import FitPlan, Measure
+from rekur.tasks.base.plan import FitPlan
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.tasks.base.prior import Prior
 from rekur.tasks.base.stream_plan import StreamPlan
@@ -133,7 +133,7 @@ class ItemStages(Stages):
     def make_plan(self, network: Any, prepared: PreparedItems) -> tuple[FitPlan, str]:
         task, train_set, valid_set = self._task, prepared.train, prepared.valid
         network.criterion = task.make_head(prepared.target, train_set)
-        lanes, measure = task.make_lanes(train_set), Measure(network.criterion, prepared.target)
+        lanes, measure = task.make_lanes(train_set), task.make_measure(network.criterion, prepared.target)
         parts = task.training_parts(train_set)
         monitor = task.make_monitor(prepared.target, valid_set)
         plan = FitPlan(measure, parts, valid_set, monitor=monitor, batches=task.make_batches(parts))

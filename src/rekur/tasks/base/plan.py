@@ -20,7 +20,6 @@ from rekur.data.pieces import LONG
 from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.heads import Head
 from rekur.targets import Target
-from rekur.tasks.base.task import Monitor
 from rekur.train import Stateless
 from rekur.train.footprint import to_device
 from rekur.train.world import current, gather
@@ -30,6 +29,20 @@ EVALUATION_BATCH = 256
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class Monitor(NamedTuple):
+    """The metric that chooses the weights that are kept.
+
+    Attributes:
+        name: a key of an evaluation, such as ``valid_loss``.
+        larger_is_better: whether larger values are better.
+        tolerance: by how much later weights may be worse than the best and are kept all the same.
+    """
+
+    name: str
+    larger_is_better: bool
+    tolerance: float
 
 
 class Measured(NamedTuple):

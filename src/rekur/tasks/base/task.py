@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from rekur.data import Corpus, EncodedItems, LengthBuckets
 from rekur.data.pieces import Lanes
@@ -17,20 +17,7 @@ from rekur.models.heads import Head
 from rekur.runtime.rival import Rival
 from rekur.targets import Target
 from rekur.tasks.base.options import SharedOptions
-
-
-class Monitor(NamedTuple):
-    """The metric that chooses the weights that are kept.
-
-    Attributes:
-        name: a key of an evaluation, such as ``valid_loss``.
-        larger_is_better: whether larger values are better.
-        tolerance: by how much later weights may be worse than the best and are kept all the same.
-    """
-
-    name: str
-    larger_is_better: bool
-    tolerance: float
+from rekur.tasks.base.plan import Measure, Monitor
 
 
 class Task(SharedOptions, ABC):
@@ -93,6 +80,13 @@ class ItemTask(Task):
     @abstractmethod
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:
         """Return the head whose loss is trained."""
+
+    def make_measure(self, head: Head, target: Target) -> Measure:
+        """Return what measures the outputs of a network on items: a loss by the head, and records of the target.
+
+        A task whose predictions are searched for returns a measure that searches in :meth:`Measure.of_model`.
+        """
+        return Measure(head, target)
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""

@@ -21,7 +21,7 @@ from rekur.models.heads import Head, LabelHead
 from rekur.targets import LabelTarget, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base.items import SequenceEstimator
-from rekur.tasks.base.task import Monitor
+from rekur.tasks.base.plan import Monitor
 from rekur.tasks.classify.naive_bayes import bayes_start
 from rekur.tasks.classify.options import ClassifyOptions
 

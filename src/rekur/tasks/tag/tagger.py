@@ -32,8 +32,7 @@ from rekur.targets.labels import weights_of
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.base.items import ItemEstimator
 from rekur.tasks.base.linear_rival import fit_window_rival
-from rekur.tasks.base.plan import run
-from rekur.tasks.base.task import Monitor
+from rekur.tasks.base.plan import Monitor, run
 from rekur.tasks.tag import recipe
 from rekur.tasks.tag.margin import outside_margin, outside_output
 from rekur.tasks.tag.options import MODEL_OPTIONS, TagOptions
