@@ -116,7 +116,7 @@ def test_validation_whose_tags_training_lacks(tmp_path: Path) -> None:
     ("option", "value", "text"),
     [
         ("feature_options", {"prefix": 1}, "feature option: got 'prefix'; expected one of 'fold_case', "),
-        ("feature_options", {"missing": "zero"}, "option of words features: got 'missing'; expected one of "),
+        ("feature_options", {"missing": "zero"}, "missing: got 'zero'; expected none for words. It is for series."),
         ("feature_options", {"prefixes": 9}, "prefixes: got 9; expected a whole number in [0, 8]."),
         ("token_dropout", 1.0, "token_dropout: got 1.0; expected a number in [0, 1)."),
         ("part_size", 0, "part_size: got 0; expected a whole number of 1 or more."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from rekur._options import Option, options_of
 from rekur.cli.request import Request
 from rekur.errors import InputError, describe
+from rekur.tasks.base.options import no_effect
 from rekur.tasks.catalog import CATALOG
 
 
@@ -30,8 +30,8 @@ def check_options(request: Request, searched: Collection[str] = ()) -> None:
     if request.valid:
         _refuse_both("valid_fraction", "valid", {**options, "valid": request.valid}, searched)
     _check_needs(described, options)
-    if kinds_read := getattr(options_class, "item_kinds", ()):
-        _check_kind(options["kind"], kinds_read, described, options)
+    for name, value, kinds in options_class.of_other_kinds(options):
+        raise InputError(no_effect(_spelled(name, value), value, options["kind"], kinds))
     layers = options.get("num_layers", described["num_layers"].default if "num_layers" in described else None)
     if options.get("residual") and layers == 1 and "num_layers" not in searched:
         fix = "Add --num-layers 2."
@@ -47,24 +47,6 @@ def _refuse_both(name: str, other: str, options: Mapping[str, Any], searched: Co
     """Raise for two options if only one of them can have an effect."""
     if all(options.get(option) or option in searched for option in (name, other)):
         raise InputError(f"{_spelled(name)} and {_spelled(other)}: got both; expected one of them.")
-
-
-def _check_kind(
-    kind: str, kinds_read: Collection[str], described: Mapping[str, Option], options: Mapping[str, Any]
-) -> None:
-    """Raise for an option that has no effect on items of a kind."""
-    from rekur.features import FEATURES
-
-    taken = {name: set(inspect.signature(FEATURES[name]).parameters) for name in kinds_read}
-    features: Mapping[str, Any] = options.get("feature_options", {})
-    kinds = {name: [each for each, names in taken.items() if name in names] for name in features}
-    for name, value in {**options, **features}.items():
-        limited = described[name].kinds if name in described else ()
-        fitting = kinds.get(name) or limited or (kind,)
-        has_effect = name in features or value not in (0, False)
-        if kind not in fitting and has_effect:
-            fix = f"It is for {' and '.join(fitting)}."
-            raise InputError(describe(_spelled(name, value), value, f"none for {kind}", fix))
 
 
 def _check_needs(described: Mapping[str, Option], options: Mapping[str, Any]) -> None:

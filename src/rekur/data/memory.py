@@ -231,9 +231,8 @@ def as_sequences(
     Args:
         items: a list of texts, of lists of codes, or of series (T,) or (T, D) that may differ in T; or an array or
             a tensor (N, T) or (N, T, D). A series may be a data frame with a column a channel.
-        kind: ``"text"``, ``"symbols"``, ``"series"`` or ``"words"``; ``None`` takes it from the first item that is not
-            missing:
-            text for str, symbols for a list of str, else series.
+        kind: ``"text"``, ``"symbols"``, ``"series"``, ``"words"`` or ``"pairs"``, whose items are sources; ``None``
+            takes it from the first item that is not missing: text for str, symbols for a list of str, else series.
         name: what the items are called in messages.
         channels: the names of the channels; series with names are put into their order.
 
@@ -253,7 +252,7 @@ def as_sequences(
     if len(items) == 0:
         raise InputError(f"{name}: got 0 sequences; expected 1 or more.")
     kind = kind or kind_of(items)
-    read = {"text": text_of, "symbols": symbols_of, "series": series_of, "words": words_or_text}[kind]
+    read = {"text": text_of, "symbols": symbols_of, "series": series_of, "words": words_or_text, "pairs": text_of}[kind]
     sequences: list[Any] = []
     width = 0
     for i, item in enumerate(items):

@@ -158,9 +158,12 @@ class PredictionMixin(RivalMixin, ABC):
         Raises:
             InputError: a label was never seen in training.
         """
+        from rekur.data.labelled import labelled
+
         kind, channels = self.features_.kind, self._channels()
         per_step = self.target_.per_step
-        return self.evaluate_corpus(data.Corpus.labelled(X, y, kind=kind, channels=channels, per_step=per_step))
+        how: dict[str, Any] = {"channels": channels, "per_step": per_step}
+        return self.evaluate_corpus(labelled(X, y, kind=kind, use="evaluation", **how))
 
     def evaluate_corpus(self, corpus: data.Corpus, gallery: Gallery | None = None) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept.

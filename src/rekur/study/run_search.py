@@ -12,6 +12,7 @@ from typing import Any
 
 from rekur import _check
 from rekur.data import Corpus, item_key, texts_in_memory
+from rekur.data.labelled import labelled
 from rekur.errors import InputError, SaveError, describe
 from rekur.study.driver import Driver
 from rekur.study.objective import Setting, make_task, run_trial
@@ -176,7 +177,8 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
     if CATALOG[task].reads == "texts":
         return texts_in_memory([X] if isinstance(X, str) else list(X), name=name)
     per_step = KINDS[CATALOG[task].target].per_step
-    return Corpus.labelled(X, y, name, kind=kind, channels=channels, per_step=per_step)
+    use = "training" if name == "X" else "evaluation"
+    return labelled(X, y, name, kind=kind, use=use, channels=channels, per_step=per_step)
 
 
 def _kind(setting: Setting) -> str:

@@ -46,6 +46,7 @@ class ItemStages(Stages):
 
     def prepare(self, corpus: Corpus, valid: Corpus | None, prior: Prior | None) -> PreparedItems:
         task = self._task
+        task.check_corpus(corpus)
         corpus, told = task.examples(corpus), []
         if valid is None and (held := task.hold_out(corpus)) is not None:
             corpus, valid, sentence = held

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
+from rekur.data.labelled import labelled
 from rekur.data.memory import as_list
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
@@ -81,13 +82,13 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         kind = None if self.kind == "auto" else self.kind
         per_step = KINDS[self.target].per_step
         X = as_list(X, "X")
-        corpus = Corpus.labelled(X, y, kind=kind, per_step=per_step)
+        corpus = labelled(X, y, kind=kind, per_step=per_step)
         if (weights := weights_of(sample_weight, len(X))) is not None:
             corpus = corpus.weighted(weights)
         if X_valid is None and y_valid is None:
             return self.fit_corpus(corpus, start_from=start_from)
-        kind, channels = self.kind_of(corpus), corpus.channels
-        valid = Corpus.labelled(X_valid, y_valid, "X_valid", kind=kind, channels=channels, per_step=per_step)
+        how: dict[str, Any] = {"kind": self.kind_of(corpus), "channels": corpus.channels, "per_step": per_step}
+        valid = labelled(X_valid, y_valid, "X_valid", use="evaluation", **how)
         return self.fit_corpus(corpus, valid, start_from=start_from)
 
     def check_options(self) -> None:
@@ -95,6 +96,10 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         options = self.get_params(deep=False)
         self.check_values(options)
         check_options(options)
+
+    def check_corpus(self, corpus: Corpus) -> None:
+        """Raise for an option that has no effect on the items of a corpus, by their kind."""
+        self.check_effects({**self.get_params(deep=False), "kind": self.kind_of(corpus)})
 
     def make_stages(self) -> Stages:
         """Return the stages of a training on whole items."""
@@ -151,7 +156,6 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of the kind of the items, not fitted yet."""
         kind = self.kind_of(corpus)
-        self.check_effects({**self.get_params(deep=False), "kind": kind})
         named: dict[str, Any] = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         return make_features(kind, **{**named, **self.open_vectors(), **(self.feature_options or {})})
 

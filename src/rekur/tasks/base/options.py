@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -167,7 +167,7 @@ class SharedOptions:
 
     @classmethod
     def check_effects(cls, values: Mapping[str, Any]) -> None:
-        """Raise for an option that has no effect beside others.
+        """Raise for an option that has no effect on items of a kind, or beside others.
 
         Args:
             values: option -> value; an absent option has its default.
@@ -175,10 +175,37 @@ class SharedOptions:
         Raises:
             InputError: the message names the option and what it needs.
         """
+        for name, value, kinds in cls.of_other_kinds(values):
+            raise InputError(no_effect(name, value, values["kind"], kinds))
         for name, needed in cls.without_effect(values).items():
             value = {**values, **(values.get("feature_options") or {})}.get(name)
             if value is not None:
                 raise InputError(describe(name, value, f"none without {needed}"))
+
+    @classmethod
+    def of_other_kinds(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, Any, Sequence[str]]]:
+        """Yield each option that has no effect on items of the kind in ``values``, its value, and the kinds it is for.
+
+        A value that is the default or switches something off is taken for items of every kind.
+
+        Args:
+            values: option -> value; without a ``kind`` that the task reads nothing is yielded.
+        """
+        from rekur.features import FEATURES
+
+        kind, features = values.get("kind", "auto"), values.get("feature_options") or {}
+        kinds_read: Sequence[str] = getattr(cls, "item_kinds", ())
+        if kind not in kinds_read:
+            return
+        for name, each in options_of(cls).items():
+            value = values.get(name)
+            if each.kinds and kind not in each.kinds and value not in (each.default, None, 0, False):
+                yield name, value, each.kinds
+        taken = {each: inspect.signature(FEATURES[each]).parameters for each in kinds_read}
+        for name, value in features.items():
+            kinds = [each for each, names in taken.items() if name in names]
+            if kinds and kind not in kinds and value is not None:
+                yield name, value, kinds
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
@@ -188,6 +215,11 @@ class SharedOptions:
             values: option -> value; those of ``feature_options`` may have any value.
         """
         return {}
+
+
+def no_effect(name: str, value: Any, kind: str, kinds: Sequence[str]) -> str:
+    """Return the message for an option that has no effect on items of a kind, and the kinds it is for."""
+    return describe(name, value, f"none for {kind}", f"It is for {' and '.join(kinds)}.")
 
 
 TRAIN_OPTIONS = names_in(SharedOptions, TrainOptions)

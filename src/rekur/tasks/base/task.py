@@ -61,6 +61,9 @@ class ItemTask(Task):
     stratified: ClassVar[bool] = False
     valid_fraction: float
 
+    def check_corpus(self, corpus: Corpus) -> None:
+        """Raise for an option that has no effect on the items of a corpus; here for none."""
+
     def examples(self, corpus: Corpus) -> Corpus:
         """Return the examples of a corpus, in training and in evaluation: its own."""
         return corpus

@@ -213,8 +213,7 @@ class TagOptions(VectorOptions, SharedOptions):
         """Return the options of words without words, those of parts of words without parts, and one size of a batch."""
         idle = {} if values.get("batch_size") is None else {"batch_steps": "a batch size left open"}
         if values.get("kind") == "series":
-            of_words = ("vectors", "token_dropout", "word_dropout")
-            return idle | {name: "words" for name in of_words if values.get(name)}  # a chance of 0 is what rows have
+            return idle | {"vectors": "words"}
         features = _features_of(values)
         if features.prefixes or features.suffixes or features.shape:
             return idle

@@ -97,7 +97,6 @@ class Tagger(TagOptions, ItemEstimator):
         """Return features of words, of texts that are cut into words, or of rows of numbers, not fitted yet."""
         options = {name: value for name, value in (self.feature_options or {}).items() if value is not None}
         if self.kind_ == "series":
-            self.check_effects({**self.get_params(deep=False), "kind": self.kind_})
             return make_features("series", **({"channels": corpus.channels} if corpus.channels else {}), **options)
         first = next(iter(corpus), None)
         cut = self.cut or USUAL_CUT if first is not None and isinstance(first.item, Passage) else None
