@@ -1,7 +1,8 @@
-"""Three tasks that a person might add: each is the code of one folder and one row of the catalog.
+"""Four tasks that a person might add: each is the code of one folder and one row of the catalog.
 
 ``spot`` has a target and a network that exist. ``share`` has a target of its own: a number in [0, 1]. So has
-``level``: a number for each word of a sentence, with the words as context.
+``level``: a number for each word of a sentence, with the words as context. ``answer`` reads pairs of texts, of which
+the second is one of few.
 """
 
 from __future__ import annotations
@@ -296,6 +297,36 @@ class Leveller(LevelOptions, ItemEstimator):
         self.model_ = build_tagger(TaggerSpec.from_dict(spec))
 
 
+# ── answer: one of few texts for a text, from pairs ──────────────────────────────────────────────────────────────
+
+
+@options
+class AnswerOptions(ItemOptions):
+    """Options of :class:`Answerer`."""
+
+
+@documented
+class Answerer(AnswerOptions, SequenceEstimator):
+    """A recurrent network that gives a text one of the answers of training."""
+
+    task: ClassVar[str] = "answer"
+    target: ClassVar[str] = "label"
+    reads: ClassVar[str] = "pairs"
+
+    def make_head(self, target: Target, train_set: EncodedItems) -> Head:
+        """Return the cross entropy."""
+        return LabelHead(target.size)
+
+
+ANSWER = Row(
+    name="answer",
+    help="Learn to answer.",
+    tune_help="Search for the options that answer best.",
+    options="tests.unit.new_tasks:AnswerOptions",
+    estimator="tests.unit.new_tasks:Answerer",
+    target="label",
+    reads="pairs",
+)
 #: the targets that are not Rekur's
 TARGETS = (ShareTarget, LevelsTarget)
 ROWS = tuple(

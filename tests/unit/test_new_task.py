@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import SMALL, Run, cli, write_lines
-from tests.unit.new_tasks import ROWS, TARGETS
+from tests.unit.new_tasks import ANSWER, ROWS, TARGETS
 
 from rekur import load
 from rekur.targets.kinds import KINDS
@@ -29,7 +29,7 @@ def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the rows of the tasks, and the targets that they bring."""
     for target in TARGETS:
         monkeypatch.setitem(KINDS, target.kind, target)
-    for row in ROWS:
+    for row in (*ROWS, ANSWER):
         monkeypatch.setitem(CATALOG, row.name, row)
 
 
@@ -214,3 +214,40 @@ def test_options_are_checked_and_named(task: str, cli: Run, data: dict[str, Path
     assert refused.code == 2
     assert "doubt" in refused.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two aligned files to train on, two to validate on, and a table."""
+    folder, questions = tmp_path_factory.mktemp("pairs"), ["is it wet", "is it dry", "was it wet", "was it dry"]
+    for name, times in (("train", 5), ("valid", 2)):
+        for ending, texts in (("q", questions), ("a", ["yes", "no"] * 2)):
+            (folder / f"{name}.{ending}").write_text("".join(f"{text}\n" for text in texts * times), encoding="utf-8")
+    rows = [{"ask": question, "say": "yes"} for question in questions[:2]]
+    write_lines(folder / "table.jsonl", rows)
+    return folder
+
+
+def test_a_task_of_pairs_reads_two_aligned_files(cli: Run, pairs: Path, tmp_path: Path) -> None:
+    train, valid = ([pairs / f"{name}.{ending}" for ending in "qa"] for name in ("train", "valid"))
+    done = cli("fit", "answer", *train, "--valid", *valid, "--out", tmp_path / "m", *SMALL, "--json")
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["items"] == 8
+    words = ("--valid", valid[0], "--valid", valid[1], "--out", tmp_path / "again", *SMALL, "--json")
+    again = cli("fit", "answer", *train, *words)
+    assert again.code == 0, again.err
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("m", "again")]
+    assert weights[0] == weights[1]
+    scores = cli("evaluate", tmp_path / "m", *valid, "--json")
+    assert scores.code == 0, scores.err
+    assert (scores.json["items"], scores.json["file"]) == (8, " ".join(map(str, valid)))
+    rows = cli("predict", tmp_path / "m", valid[0], "--json")
+    assert [json.loads(line)["item"] for line in rows.out.splitlines()] == list(range(1, 9))
+    piped = cli("predict", tmp_path / "m", "-", "--json", stdin=valid[0].read_bytes())
+    assert piped.out == rows.out
+    table = cli("evaluate", tmp_path / "m", pairs / "table.jsonl", "--source", "ask", "--target", "say", "--json")
+    assert (table.code, table.json["items"]) == (0, 2), table.err
+    assert cli("check", tmp_path / "m", valid[0]).code == 0
+    tuned = cli("tune", "answer", *train, "--valid", *valid, "--trials", "1", "--out", tmp_path / "search", "--quiet")
+    assert tuned.code == 0, tuned.err
