@@ -77,6 +77,8 @@ def test_words_are_replaced_and_all_else_stays() -> None:
     assert rival.translate("The dog sees a cat.") == "Le chien voit un chat."
     assert rival.translate(" Dog,\u202fZebra\u2028e\u0301 12% ") == " Chien,\u202fZebra\u2028e\u0301 12% "
     assert rival.translate("") == ""
+    composed = LexiconRival.fit([("e\u0301te\u0301 l’eau", "x y"), ("l’eau!", "y?")])
+    assert composed.translate("«l’eau, E\u0301te\u0301…»") == "«y, X…»"
     assert LexiconRival.fit([]).translate("a b") == "a b"
     assert LexiconRival.fit([("", "x"), ("y", "")]).translate("y") == "y"
 
@@ -139,4 +141,4 @@ def test_the_lexicon_of_captions_is_far_better_than_the_copy(real_data: Path) ->
     scores = [
         bleu_score(bleu_records(texts, valid[1])) for texts in (valid[0], [rival.translate(text) for text in valid[0]])
     ]
-    assert scores == pytest.approx([0.49, 17.57], abs=0.05)
+    assert scores == pytest.approx([0.49, 17.56], abs=0.05)

@@ -19,8 +19,10 @@ from rekur.errors import InputError, describe
 from rekur.runtime.rival import Rival
 from rekur.targets import Answer, Target
 
-#: a word with its apostrophes and hyphens, or a mark; what stands between is left as it is
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+#: marks and blanks, which stay as they are; any other character is of a word, combining ones too
+_MARK = r"\s!-/:-@\[-`{-\xbf\u2010-\u205e\u3001-\u3030\uff01-\uff0f\uff1a-\uff20"
+#: a word with its apostrophes and hyphens
+_WORD = re.compile(f"[^{_MARK}]+(?:['’-][^{_MARK}]+)*")
 #: rounds of expectation maximization
 _ROUNDS = 5
 #: above this number of cells only every second pair is learnt from, every fourth, …
@@ -61,8 +63,8 @@ class CopyRival(Rival):
 class LexiconRival(Rival):
     r"""The likeliest target word for each source word, in the order of the source.
 
-    A word that training lacks is looked up in small letters and keeps a capital, or is copied; blanks stay as they
-    are. The lexicon is that of IBM model 1, learnt by five rounds of expectation maximization:
+    A word that training lacks is looked up in small letters and keeps a capital, or is copied; marks and blanks stay
+    as they are. The lexicon is that of IBM model 1, learnt by five rounds of expectation maximization:
 
     .. math:: t(f \mid e) \propto \sum_{\text{pairs}} \sum_{f_j = f} \sum_{e_i = e}
         \frac{t(f_j \mid e_i)}{\sum_k t(f_j \mid e_k)}
