@@ -63,7 +63,7 @@ def test_small_corpora_have_the_scores_of_sacrebleu(
 ) -> None:
     report = hypothesis_report(hypothesis_records(hypotheses, references))
     assert (round(report["bleu"], 4), round(report["chrf"], 4)) == (bleu, chrf)
-    assert (report["tokens"], report["reference_tokens"]) == (tokens, reference_tokens)
+    assert (report["hypothesis_tokens"], report["reference_tokens"]) == (tokens, reference_tokens)
     backwards = hypothesis_records(hypotheses[::-1], references[::-1])
     assert hypothesis_scores(backwards)["bleu"] == pytest.approx(report["bleu"], abs=1e-12)
 
@@ -77,7 +77,7 @@ def test_any_unicode_has_the_tokens_and_scores_of_sacrebleu() -> None:
         report = hypothesis_report(hypothesis_records(case["hypotheses"], case["references"]))
         assert report["bleu"] == pytest.approx(case["bleu"], abs=1e-8)
         assert report["chrf"] == pytest.approx(case["chrf"], abs=1e-8)
-        assert [report["tokens"], report["reference_tokens"]] == case["lengths"]
+        assert [report["hypothesis_tokens"], report["reference_tokens"]] == case["lengths"]
         assert [report["bleu_signature"], report["chrf_signature"]] == case["signatures"]
 
 

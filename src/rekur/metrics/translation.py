@@ -96,13 +96,13 @@ def hypothesis_report(records: Records) -> dict[str, Any]:
         records: of :func:`hypothesis_records`, (N, 34).
 
     Returns:
-        ``items``; ``tokens`` and ``reference_tokens``; the scores of :func:`hypothesis_scores`, with 95 % intervals of
-        ``bleu``, ``chrf`` and ``exact_match`` over other samples of texts (None for fewer than 5); and the signatures
-        that sacrebleu prints for ``bleu`` and ``chrf``.
+        ``items``; ``hypothesis_tokens`` and ``reference_tokens``; the scores of :func:`hypothesis_scores`, with 95 %
+        intervals of ``bleu``, ``chrf`` and ``exact_match`` over other samples of texts (None for fewer than 5); and the
+        signatures that sacrebleu prints for ``bleu`` and ``chrf``.
     """
     report: dict[str, Any] = {
         "items": len(records),
-        "tokens": int(records[:, TOKENS].sum()),
+        "hypothesis_tokens": int(records[:, TOKENS].sum()),
         "reference_tokens": int(records[:, REFERENCE_TOKENS].sum()),
     }
     enough = len(records) >= FEWEST_ITEMS
