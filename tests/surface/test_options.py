@@ -89,7 +89,7 @@ OPTIONS = {
         "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
         f"{ANY_INPUT} --document --json"
     ),
-    "data": f"FILE {INPUT} --label-type --json",
+    "data": f"FILE [TARGET] {ANY_INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",
     "completion": "SHELL",

@@ -220,6 +220,26 @@ def test_columns_of_pairs_are_refused_for_other_tasks(cli: Run, data: dict[str, 
     assert "--source: got a value; expected none for a model of the task classify" in done.err
 
 
+def test_swapped_sides_are_warned_of(cli: Run, tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("t.en", "t.fr", "v.en", "v.fr")}
+    for number, name in enumerate(files):
+        words = ("the", "why", "they") if name.endswith("en") else ("oui que", "quai non")
+        files[name].write_text("".join(f"{words[(row + number) % len(words)]}\n" for row in range(150)))
+    english, french, *valid = files.values()
+    out = tmp_path / "run"
+    done = cli("fit", "answer", english, french, "--valid", *valid, "--out", out, *SMALL)
+    swapped = "Are they swapped?"
+    assert done.code == 0
+    assert swapped not in done.err
+    done = cli("evaluate", out, french, english)
+    assert swapped in done.err
+    assert swapped not in cli("evaluate", out, english, french).err
+    assert "Is it the right file?" in cli("predict", out, french).err
+    assert cli("predict", out, english).err == ""
+    done = cli("fit", "answer", english, french, "--valid", *reversed(valid), "--out", tmp_path / "other", *SMALL)
+    assert swapped in done.err
+
+
 def test_pipes_are_read_once(cli: Run, data: dict[str, Path], tmp_path: Path) -> None:
     pipes = [tmp_path / "en", tmp_path / "fr"]
     for pipe, name in zip(pipes, ("a.en", "a.fr"), strict=True):

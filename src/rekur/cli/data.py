@@ -11,7 +11,9 @@ import click
 
 from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
-from rekur.cli.options import FILE, INPUT, JSON, split_input, with_options
+from rekur.cli.file_words import AlignedFile
+from rekur.cli.options import ANY_INPUT, FILE, INPUT_FILE, JSON, split_input, with_options
+from rekur.errors import InputError
 
 #: type of a label, or "rows" for tags of the rows of a series -> title and columns of the table of its classes
 _CLASSES = {
@@ -23,17 +25,23 @@ _CLASSES = {
 
 
 @click.command("data")
-@with_options(FILE, *INPUT)
+@with_options(FILE)
+@click.argument("target_file", metavar="[TARGET]", required=False, type=INPUT_FILE, cls=AlignedFile)
+@with_options(*ANY_INPUT)
 @click.option("--label-type", type=click.Choice(["class", "classes", "number", "tags"]), help="What a label is.")
 @JSON
-def command(file: Path, label_type: str | None, as_json: bool, **values: Any) -> None:
+def command(file: Path, target_file: Path | None, label_type: str | None, as_json: bool, **values: Any) -> None:
     """Show columns, lengths and classes of a file, and what to look at before training.
+
+    Of pairs of texts, in two aligned files or in the columns --source and --target, it shows both sides, how their
+    lengths agree, and pairs that look odd.
 
     \b
     rekur data reviews.csv
     rekur data reviews.csv --text review --label stars
     rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
+    rekur data train.en train.fr
     """
     from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
@@ -41,6 +49,12 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
     from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
+    if target_file is not None or "source" in columns or "target" in columns:
+        if label_type is not None:
+            raise InputError(f"--label-type: got '{label_type}'; expected none for pairs of texts.")
+        files = [file] if target_file is None else [file, target_file]
+        _show_pairs(files, columns, reading, as_json=as_json)
+        return
     as_given = dict(reading)
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
@@ -80,11 +94,36 @@ def command(file: Path, label_type: str | None, as_json: bool, **values: Any) ->
         click.echo(f"To train a language model:\n  {line}")
 
 
+def _show_pairs(files: list[Path], columns: dict[str, Any], reading: dict[str, Any], *, as_json: bool) -> None:
+    """Describe pairs of texts."""
+    from rekur.data import PairColumns, read_pairs
+    from rekur.data.inputs import name_of
+    from rekur.data.pair_description import describe_pairs
+
+    for name in {**columns, **reading}:
+        if name not in ("source", "target", "id", "format", "encoding", "separator"):
+            expected = "none for pairs of texts, whose columns are --source and --target"
+            raise InputError(f"--{name.replace('_', '-')}: got a value; expected {expected}.")
+    named = PairColumns(**columns)
+    corpus = read_pairs(files, named, use="evaluation", tell=lambda text: None, **reading)
+    names = [*map(name_of, files)] if len(files) > 1 else [str(named.source), ", ".join(named.targets())]
+    pairs = describe_pairs(corpus, (names[0], names[1]))
+    pairs.warnings += corpus.notes()
+    if as_json:
+        show.as_json({"files": [*map(name_of, files)], **pairs.to_dict()})
+        return
+    show.table("What is there", ("what", "value"), pairs.overview())
+    show.table("Both sides", ("what", "sources", "targets"), pairs.side_table())
+    if pairs.suspects:
+        show.table("Suspicious pairs", ("line", "why", "source", "target"), pairs.suspect_table())
+    for warning in pairs.warnings:
+        click.echo(f"warning: {warning}")
+
+
 def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:
     """Return what features, fitted on all items, do with one."""
     from rekur.data import Corpus, channels, examples
     from rekur.data.documents import holds_documents
-    from rekur.errors import InputError
     from rekur.features import make_features
 
     unlabelled = dataclasses.replace(chosen, label=None)

@@ -1,8 +1,10 @@
-"""Options that take as many files as the command has data files: ``a b --valid c d`` is ``--valid c --valid d``."""
+"""Words that name files of pairs: the second of two aligned files, and options that take as many files as there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -11,6 +13,28 @@ from rekur.errors import describe
 
 class FilesOption(click.Option):
     """An option that may be followed by as many words as there are data files before it."""
+
+
+class AlignedFile(click.Argument):
+    """The second of two aligned files, which stands directly behind the first."""
+
+
+def apart(command: click.Command, values: Mapping[str, Any], words: Sequence[str]) -> str | None:
+    """Return a word that was taken for the second of two aligned files but stands behind an option; else None.
+
+    Args:
+        command: the command.
+        values: of its parameters, as texts.
+        words: that follow its name.
+    """
+    first: Any = None
+    for param in command.params:
+        value = values.get(str(param.name))
+        if isinstance(param, AlignedFile) and isinstance(value, str):
+            is_behind = any(pair == (first, value) for pair in itertools.pairwise(words))
+            return None if is_behind else value
+        first = value if isinstance(param, click.Argument) else first
+    return None
 
 
 def spread(context: click.Context, command: click.Command, words: Sequence[str]) -> list[str]:

@@ -207,12 +207,15 @@ def _open_texts(request: Request) -> Data:
 
 def _open_pairs(request: Request) -> Data:
     from rekur.data import PairColumns, read_pairs
+    from rekur.data.example import warn
+    from rekur.data.pair_statistics import SWAPPED, Sides
 
     columns = PairColumns(**request.columns)
     train, valid = (
         read_pairs([request.source(file) for file in files], columns, **request.reading) if files else None
         for files in (request.files, request.valid)
     )
-    for corpus in (train, valid):
-        next(iter(corpus or ()), None)
-    return Data(train, valid, {"columns": request.columns})
+    sides, others = (Sides.of(corpus or ()) for corpus in (train, valid))
+    if sides.are_swapped(others):
+        warn(f"{' '.join(request.valid)}: {SWAPPED} Data come as SOURCE TARGET in both.")
+    return Data(train, valid, {"columns": request.columns, **({"sides": sides.to_dict()} if sides.tell else {})})

@@ -10,7 +10,9 @@ from typing import Any
 from rekur.data import Columns, Corpus, PairColumns, channels, examples, open_source, read_pairs
 from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text, whole_text
-from rekur.data.inputs import Input, Location, name_of
+from rekur.data.example import warn
+from rekur.data.inputs import Input, Location, is_stream, name_of
+from rekur.data.pair_statistics import SWAPPED, SWAPPED_SOURCES, Sides
 from rekur.data.pairs import is_table
 from rekur.data.plain import Lines
 from rekur.data.source import Source
@@ -220,7 +222,12 @@ def pairs_for(
     chosen = PairColumns(**columns)
     if len(files) == 1 and is_table(files[0], chosen, reading.get("format")):
         chosen = PairColumns(**{**task.columns_.get("columns", {}), **columns})
-    return read_pairs(files, chosen, use=use, once=once, **reading)
+    corpus = read_pairs(files, chosen, use=use, once=once, **reading)
+    if "sides" in task.columns_ and not (once and any(map(is_stream, files))):
+        trained = Sides.from_dict(task.columns_["sides"])
+        if trained.are_swapped(Sides.of(corpus)):
+            warn(f"{' '.join(map(name_of, files))}: {SWAPPED if use == 'evaluation' else SWAPPED_SOURCES}")
+    return corpus
 
 
 def _refuse(name: str, value: Any, task: Any, fix: str = "") -> None:

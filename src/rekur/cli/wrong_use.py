@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from rekur.cli.file_words import spread
+from rekur.cli.file_words import AlignedFile, apart, spread
 from rekur.errors import describe, did_you_mean
 
 #: characters that look like a hyphen; phones and word processors write them in place of ``--``
@@ -26,7 +26,7 @@ DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _LEADING = re.compile(f"[-{DASHES}]+")
 _HYPHENS = re.compile(f"[_{DASHES}]")
 _PATH_TYPES = ("file", "path", "directory")
-_PATHS = ("FILE", "SOURCE TARGET", "DIR", "HTML", "BUNDLE")
+_PATHS = ("FILE", "TARGET", "SOURCE TARGET", "DIR", "HTML", "BUNDLE")
 _EXPECTED = {
     "BUNDLE": "the folder of a saved model",
     "DIR": "the path of a folder",
@@ -70,6 +70,8 @@ def check_words(parent: click.Context, name: str, command: click.Command, words:
     _check_repeats(context, order, words)
     _check_values(context, values, words)
     _check_bundle(context, values, words)
+    if (word := apart(command, values, words)) is not None:
+        raise click.UsageError(_superfluous(context, word, words, is_apart=True), context)
     if rest:
         raise click.UsageError(_superfluous(context, rest[0], words), context)
 
@@ -214,9 +216,9 @@ def _is_data(path: str) -> bool:
     return Path(path).suffix.lower() in (*ENDINGS, *PACKED) or not is_pickle(Path(path))
 
 
-def _superfluous(context: click.Context, word: str, words: Sequence[str]) -> str:
-    """Return the message for a word that no argument of a command takes."""
-    labels = [_label(param) for param in _arguments(context)]
+def _superfluous(context: click.Context, word: str, words: Sequence[str], *, is_apart: bool = False) -> str:
+    """Return the message for a word that no argument of a command takes, or that stands apart from the first file."""
+    labels = [_label(param) for param in _arguments(context) if not (is_apart and isinstance(param, AlignedFile))]
     expected = f"no more than {' and '.join(labels)}" if labels else "options alone"
     position = list(words).index(word) if word in words else 0
     first = next((number for number in range(position, -1, -1) if words[number].startswith("-")), position)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
@@ -14,10 +16,12 @@ from rekur._numbers import counted
 from rekur._values import CellError
 from rekur.data.chosen_columns import PairColumns
 from rekur.data.corpus import Corpus
+from rekur.data.example import warn
 from rekur.data.files import check_encoding, check_exists, inner_name, lf_lines, likely_file
 from rekur.data.inputs import Input, Location, Stream, identity, is_stdin, is_stream, name_of, open_input, refuse_twice
 from rekur.data.memory import as_list, plain_labels
 from rekur.data.pair_corpus import USES, Pair, corpus_of_pairs, numbered, pair_text, references_of
+from rekur.data.pair_statistics import find_shift
 from rekur.data.read import open_source
 from rekur.data.source import Source, check_column, shown_names
 from rekur.data.texts import TABLES
@@ -36,6 +40,7 @@ def read_pairs(
     encoding: str = "utf-8",
     separator: str | None = None,
     once: bool = False,
+    tell: Callable[[str], None] = warn,
 ) -> Corpus:
     """Return pairs as a corpus: an item is a source, and its label is the target.
 
@@ -54,6 +59,7 @@ def read_pairs(
         encoding: of the text.
         separator: of csv and tsv.
         once: they are read in one pass, so that a pipe is not copied; else the lines of aligned files are counted now.
+        tell: is given a sentence where lines of aligned files have slipped; by default a warning.
 
     Raises:
         DataError: a file cannot be read, or aligned files differ in length.
@@ -93,7 +99,7 @@ def read_pairs(
     _refuse_table_options(columns, how, named)
     if use == "prediction" and len(named) > 1:
         raise InputError(describe("files of sources", f"{len(named)} files", "one, as targets are to be predicted"))
-    return _of_lines(named, check_encoding(encoding), use, once=once)
+    return _of_lines(named, check_encoding(encoding), use, tell, once=once)
 
 
 def pairs_in_memory(X: Any, y: Any, name: str = "X", *, use: str = "training") -> Corpus:
@@ -131,7 +137,9 @@ def pairs_in_memory(X: Any, y: Any, name: str = "X", *, use: str = "training") -
 # ── aligned files ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_lines(named: list[Location | Input], encoding: str, use: str, *, once: bool) -> Corpus:
+def _of_lines(
+    named: list[Location | Input], encoding: str, use: str, tell: Callable[[str], None], *, once: bool
+) -> Corpus:
     files = [open_input(each, once=once) for each in named]
     for file in files:
         if next(lf_lines(file, encoding), None) is None:
@@ -156,12 +164,16 @@ def _of_lines(named: list[Location | Input], encoding: str, use: str, *, once: b
                 raise _of_other_length(files, counts, encoding)
             yield Pair(number, source, [target])
 
-    if not streams:  # the end of a long file would be reached after hours of decoding
-        for _ in read():
-            pass
     names = (files[0].name, files[1].name)
     same = identity(files[0]) == identity(files[1])
     notes = [f"{names[0]} is both source and target, so that a model learns to copy."] if same else []
+    if not streams:  # the end of a long file would be reached after hours of decoding
+        lengths = array("q"), array("q")
+        for pair in read():
+            lengths[0].append(len(pair.source))
+            lengths[1].append(len(pair.targets[0]))
+        if (shift := find_shift(*lengths)) is not None:
+            tell(f"{shift.sentence(*names)} To see more: rekur data {shlex.join(names)}")
     return corpus_of_pairs(read, names, ", line {}".format, "line", use, lambda: notes)
 
 

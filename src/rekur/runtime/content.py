@@ -78,6 +78,9 @@ def _check_columns(path: Path, columns: Mapping[str, Any]) -> None:
     for name in ("label_separator", "column", "document"):
         if not isinstance(columns.get(name), str | None):
             raise _wrong(path, f"columns.{name}", columns[name], "a text or null")
+    sides = columns.get("sides", {"source": {}, "target": {}})
+    if not (isinstance(sides, dict) and {*sides} == {"source", "target"} and all(map(_is_counts, sides.values()))):
+        raise _wrong(path, "columns.sides", sides, "how often letters are in sources and in targets")
     named = columns.get("columns", {})
     if not isinstance(named, dict):
         raise _wrong(path, "columns.columns", named, "an object")
@@ -87,6 +90,11 @@ def _check_columns(path: Path, columns: Mapping[str, Any]) -> None:
         listed = name in _LISTS and isinstance(column, list) and all(isinstance(one, str) for one in column)
         if not (column is None or isinstance(column, str) or listed):
             raise _wrong(path, f"columns.columns.{name}", column, "the name of a column")
+
+
+def _is_counts(value: Any) -> bool:
+    """Return whether a value holds a whole number from 0 on for each name."""
+    return isinstance(value, dict) and all(type(count) is int and 0 <= count < 2**53 for count in value.values())
 
 
 def _check_labels(path: Path, targets: Mapping[str, Any]) -> None:
