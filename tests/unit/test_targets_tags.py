@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -275,3 +276,26 @@ def test_spans_end_where_a_sequence_of_a_text_does() -> None:
     assert [token.begins for token in context] == [False, False, True]
     tags = [Tag(name, 1.0) for name in ("O", "I-A", "I-A")]
     assert [(span["start"], span["text"]) for span in target.spans(tags, context)] == [(3, "."), (6, "Oslo")]
+
+
+def test_numbers_as_text_are_classes_that_are_told() -> None:
+    target = TagsTarget.learn([["10", "2"], ["1", "2"]])
+    assert target.tags == ["1", "2", "10"]
+    assert target.notes() == ["scheme of tags: none: tags are whole numbers and are taken as classes: 1, 2, 10"]
+    with pytest.raises(InputError, match=r"^item 2, step 2: label: got '0\.5'; expected a class"):
+        TagsTarget.learn([["1", "2"], ["1", "0.5"]], place_of=lambda row: f"item {row + 1}")
+    with pytest.raises(InputError, match="got 101 different numbers; expected at most 100"):
+        TagsTarget.learn([list(range(101))])
+
+
+def test_labels_that_may_be_one_are_told() -> None:
+    def place(row: int) -> str:
+        return f"item {row + 1}"
+
+    told = "Labels that may be one class, and are learnt as several: 'PER' (2) and 'per' (1)."
+    with pytest.warns(DataWarning, match=re.escape(told)):
+        TagsTarget.learn([["B-PER", "I-PER", "O", "B-per"]], place_of=place)
+    with pytest.warns(DataWarning, match=re.escape("'Noun' (1) and 'noun' (1)")):
+        TagsTarget.learn([["Noun", "noun", "verb"]], place_of=place)
+    with pytest.warns(DataWarning, match=re.escape("'sit' (2) and 'Sit' (1)")):
+        TagsTarget.learn([["sit", "sit"], ["Sit"]], plain=True, place_of=place)

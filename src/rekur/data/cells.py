@@ -282,10 +282,19 @@ def spans_of_text(text: str, value: Any, text_name: str = "text", thing: str = "
     Raises:
         CellError: it holds none; where it may be tags, the text is to be a list of words.
     """
-    if may_be_spans(value):
+    if may_be_spans(value) and not _holds_tags(value):
         return spans_of(value, thing)
     fix = "Cut it into words, or give its spans as [[start, end, label]] in place of tags."
     raise CellError(describe(text_name, text, "a list of words", fix))
+
+
+def _holds_tags(value: Any) -> bool:
+    """Return whether a text is JSON for a list of tags."""
+    try:
+        entries = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entries, list) and len(entries) > 0 and all(isinstance(entry, str | int) for entry in entries)
 
 
 def tags_of(value: Any, thing: str = "tags") -> list[Any]:

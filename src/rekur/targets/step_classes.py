@@ -5,9 +5,9 @@ Axes: T steps, K classes, R records of an item, N records.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from math import isnan
 from typing import Any, overload
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._values import is_missing, is_row, scalar
-from rekur.data.corpus import LabelPlace
+from rekur.data.label_forms import alike_labels
 from rekur.errors import InputError, describe
 from rekur.metrics.scores import per_class
 from rekur.metrics.spans import (
@@ -33,12 +33,11 @@ from rekur.metrics.spans import (
 )
 from rekur.metrics.stats import score_interval
 from rekur.targets.base import PlaceOf, Records
+from rekur.targets.tag_labels import check_numbers, tell_alike
 from rekur.targets.tag_stream import Tag
 
 #: labels that are looked at together
 _BLOCK = 1 << 18
-#: classes that may be numbers
-_MOST_NUMBERS = 100
 #: classes that messages name
 _FEW = 32
 
@@ -123,22 +122,18 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
     if len(kinds) > 1:
         expected = "labels of one type: text, whole numbers, or True and False"
         raise InputError(f"labels: got labels of the types {' and '.join(kinds)}; expected {expected}.")
-    are_numbers = _check_numbers(seen, labels, place_of)
+    are_numbers = check_numbers(seen, labels, place_of)
     if len(seen) < 2:
         only = f"only the label {next(iter(seen))!r}" if seen else "no labels"
         got = f"{only} in {counted(len(labels), 'training example')}"
         raise InputError(f"labels: got {got}; expected at least two different ones. Choose another label column.")
     names = sorted({int(value) for value in seen}) if kinds == ["float"] else sorted(seen)
+    if place_of is not None and kinds == ["str"] and alike_labels(dict.fromkeys(seen, 0)):
+        tell_alike(Counter(name for label in labels for name in label))
     if are_numbers and kinds == ["str"]:
         names.sort(key=float)
     told = "labels are whole numbers and are taken as classes: " if are_numbers else ""
     return names, f"classes: {told}{shown_names(names)}"
-
-
-def place_of_step(place_of: PlaceOf, item: int, step: int, noun: str = "step") -> str:
-    """Return the name in messages of a step of an item: its line where it has one, else its number in the item."""
-    line = place_of.of_step(item, step) if isinstance(place_of, LabelPlace) else ""
-    return line or f"{place_of(item)}, {noun} {step + 1}"
 
 
 def shown_names(names: Sequence[Any]) -> str:
@@ -168,37 +163,6 @@ def distinct_labels(label: Any, item: str) -> list[Any]:
         if not isinstance(value, str | int | float):
             raise InputError(f"{item}: " + describe("label", value, "text, a whole number, or True or False"))
     return values
-
-
-def _check_numbers(seen: Mapping[Any, int], labels: Sequence[Any], place_of: PlaceOf | None) -> bool:
-    """Return whether all labels are whole numbers; raise if they are numbers that can be no classes.
-
-    Args:
-        seen: label -> the number of the first item with it.
-        labels: of each item.
-        place_of: the name of an item in messages.
-    """
-    if not seen or any(isinstance(value, bool) for value in seen):
-        return False
-    numbers = {}
-    for value in seen:
-        try:
-            numbers[value] = float(value)
-        except ValueError:
-            return False
-    fix = "No task predicts a number at each step; if they are classes, write them as text, such as 'c1'."
-    for value, number in numbers.items():
-        if isnan(number) or not number.is_integer():
-            step = next(step for step, label in enumerate(labels[seen[value]]) if label == value)
-            where = f"{place_of_step(place_of, seen[value], step)}: " if place_of else ""
-            got = describe("label", value, "a class: text, a whole number, or True or False", fix)
-            raise InputError(f"{where}{got}")
-    if len(numbers) > _MOST_NUMBERS:
-        raise InputError(
-            f"labels: got {len(numbers)} different numbers; expected at most {_MOST_NUMBERS} where they are classes. "
-            f"{fix}"
-        )
-    return True
 
 
 def numbers_of_classes(label: Any, index: Mapping[Any, int], unseen: int) -> NDArray[np.int32]:

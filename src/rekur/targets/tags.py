@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._numbers import counted
-from rekur._schemes import OUTSIDE, SCHEMES, Scheme, SchemeChoice, TagError, detect_scheme
+from rekur._schemes import OUTSIDE, SCHEMES, Scheme
 from rekur._tokenizer import words_of
 from rekur.data.cells import tags_of
 from rekur.data.corpus import LabelPlace
@@ -29,9 +29,9 @@ from rekur.targets.step_classes import (
     distinct_labels,
     learn_classes,
     numbers_of_classes,
-    place_of_step,
     shown_names,
 )
+from rekur.targets.tag_labels import check_numbers, check_types, scheme_of, tell_alike
 from rekur.targets.tag_scores import TagScores
 from rekur.targets.tag_stream import Tag, TagStream, finite
 
@@ -111,20 +111,26 @@ class TagsTarget(TagScores):
         if place_of is not None and [] in rows:
             text = "got no tags; expected one tag or more. Take the sentence out."
             raise InputError(f"{place_of(rows.index([]))}: {text}")
-        _check_types(rows, place_of)
-        names = sorted({tag for tags in rows for tag in tags})
+        check_types(rows, place_of)
+        first: dict[Any, int] = {}
+        for row, tags in enumerate(rows):
+            first |= {tag: row for tag in tags if tag not in first}
+        names = sorted(first)
         if len(names) < 2:
             only = f"only the tag {names[0]!r}" if names else "no tags"
             raise InputError(
                 f"labels: got {only} in {counted(len(rows), 'training example')}; expected at least two different "
                 "ones. Choose another label column, or add examples with other tags."
             )
-        if not isinstance(names[0], str):
+        if check_numbers(first, rows, place_of):
+            names.sort(key=float)
             target = cls(names, scheme=SCHEMES["none"], inner=SCHEMES["none"], exact=exact)
             target.scheme_note = f"none: tags are whole numbers and are taken as classes: {shown_names(names)}"
             return target
-        choice = _detect_scheme(rows, place_of)
+        choice = scheme_of(rows, place_of)
         scheme, odd = choice.scheme, ""
+        if place_of is not None:
+            tell_alike(Counter(scheme.parse(tag)[1] if scheme.has_spans else tag for tags in rows for tag in tags))
         if not scheme.has_spans:
             target = cls(names, scheme=scheme, inner=scheme, exact=exact)
         else:
@@ -354,27 +360,3 @@ class TagsTarget(TagScores):
         alike = ("BS", "IE") if self.scheme.name == "BIO2" else ("BIES",)
         letters = next(letters for letters in alike if letter in letters)
         return min(k for k, parsed in enumerate(self._parsed) if parsed[0] in letters and parsed[1] == label)
-
-
-def _check_types(rows: Sequence[Sequence[Any]], place_of: PlaceOf | None) -> None:
-    """Raise where tags have several types, such as text and numbers; name the first item with another type."""
-    types = {type(tag) for tags in rows for tag in tags}
-    if len(types) < 2:
-        return
-    first = type(next(tag for tags in rows for tag in tags))
-    row = next(row for row, tags in enumerate(rows) if any(type(tag) is not first for tag in tags))
-    where, names = place_of(row) if place_of else "labels", " and ".join(sorted(each.__name__ for each in types))
-    raise InputError(f"{where}: got tags of the types {names}; expected tags of one type: text or whole numbers.")
-
-
-def _detect_scheme(rows: Sequence[Sequence[str]], place_of: PlaceOf | None) -> SchemeChoice:
-    """Return the scheme of the tags of items; raise with the place of a tag that fits none."""
-    try:
-        return detect_scheme(rows)
-    except TagError as error:
-        if place_of is None:
-            raise
-        row = next(row for row, tags in enumerate(rows) if error.tag in tags)
-        step = rows[row].index(error.tag)
-        where = place_of_step(place_of, row, step, "tag")
-        raise InputError(f"{where}: {error}") from None
