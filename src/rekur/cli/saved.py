@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def corpus_of(
     once: bool = False,
     cut: str | None = None,
     whole: bool = False,
+    named: Collection[str] | None = None,
 ) -> Corpus:
     """Return the examples of a file; columns are checked now, rows when they are read.
 
@@ -48,6 +49,8 @@ def corpus_of(
         once: they are read in one pass, so that a pipe is not copied.
         cut: the rule that cuts a file of running text; None where such a file has an item a line.
         whole: running text is one item, and not an item a sequence.
+        named: the roles of the columns that were named for this file; None for all. Where its format has usual columns,
+            others that it lacks are left out.
     """
     how = dict(reading)
     label_separator = how.pop("label_separator", None)
@@ -59,6 +62,8 @@ def corpus_of(
         lines = source.lines
         read_texts = (lambda: whole_text(lines())) if whole else (lambda: running_text(lines(), cut))
         return Corpus(read_texts, source.name, kind=RUNNING_TEXT)
+    if named is not None and source.usual_columns:
+        columns = {role: name for role, name in columns.items() if role in named or name in source.columns}
     need_label = label_type == "tags" and empty == "error"
     chosen = _columns_of_tags(source, columns, need_label=need_label) if label_type == "tags" else Columns(**columns)
 
@@ -144,6 +149,7 @@ def corpus_for(
     unlabelled = "tags" if task.label_type == "tags" else "class"
     label_type, empty = (task.label_type, "error") if need_label else (unlabelled, "keep")
     reads: dict[str, Any] = {"labels": task.target_.output_names, "once": once, "cut": cut, "whole": whole}
+    reads["named"] = columns
     try:
         corpus = corpus_of(file, chosen, how, label_type=label_type, empty=empty, **reads)
     except DataError as error:

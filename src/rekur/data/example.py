@@ -18,6 +18,7 @@ from rekur.data.cells import series_of, symbols_of, tags_of, text_of
 from rekur.data.chosen_columns import Columns, expand
 from rekur.data.groups import ROW_LIMIT, gather
 from rekur.data.source import Repeats, Row, Source, Tagged, check_column
+from rekur.data.spans import may_be_spans
 from rekur.data.step_labels import labelled_steps
 from rekur.errors import DataError, DataWarning, InputError, describe
 
@@ -269,6 +270,8 @@ class _Reader:
             return self._classes(cells[0])
         if isinstance(cells[0], list | tuple | np.ndarray):
             fix = "For several classes an item, add --multi-label (multi_label=True)."
+            if may_be_spans(cells[0]):
+                fix = "For spans of a text: rekur fit tag."
             raise CellError(describe(self._labels[0], cells[0], "one class", fix))
         return code_of(cells[0], self._labels[0])
 
