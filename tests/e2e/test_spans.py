@@ -150,6 +150,19 @@ def test_check_holds(cli: Run, bundle: Path, documents: list[dict[str, Any]], tm
     assert failed in ({}, {"ONNX": None})
 
 
+def test_a_file_of_words_has_columns_of_its_own(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("Ada B-PER\nvisited O\nOslo B-LOC\n\nMary B-PER\nleft O\n", encoding="utf-8")
+    assert cli("evaluate", bundle, tmp_path / "a.conll", "--json").json["tokens"] == 5
+    assert cli("predict", bundle, tmp_path / "a.conll").out.count("\n") == 6
+    done = cli("check", bundle, tmp_path / "a.conll", "--json")
+    assert done.code == 0
+    (live,) = (check for check in done.json["checks"] if check["name"] == "stream")
+    assert live["holds"] is None
+    assert "lists of words" in json.dumps(live)
+    wrong = cli("evaluate", bundle, tmp_path / "a.conll", "--text", "tokens")
+    assert "text column: got 'tokens'; expected one of the columns '1', '2'" in wrong.err
+
+
 def test_bad_spans_are_refused_or_dropped(cli: Run, documents: list[dict[str, Any]], tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [*documents, {"text": "Ada left", "spans": [[0, 2, "PER"]]}])
     done = cli("fit", "tag", file, *COLUMNS, *SMALL, "--out", tmp_path / "m")

