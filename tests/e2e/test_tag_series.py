@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ import pytest
 from tests.e2e.conftest import Run, replaced, write_lines
 
 import rekur
+from rekur.cli.saved import corpus_of
+from rekur.data import Corpus
 from rekur.errors import InputError
+from rekur.targets import Tag, TagsTarget
 
 COLUMNS = ("--group", "who", "--time", "at", "--series", "x", "--series", "y")
 SMALL = ("--hidden-size", "12", "--projection-size", "8", "--learning-rate", "0.02", "--epochs", "8", "--quiet")
@@ -182,3 +186,27 @@ def test_arrays_in_memory() -> None:
     assert as_text.predict(X) == [[str(tag) for tag in tags] for tags in model.predict(X)]
     as_flags = rekur.Tagger(**options).fit(X, [labels.astype(bool).tolist() for labels in y])
     assert as_flags.predict(X) == [[bool(tag) for tag in tags] for tags in model.predict(X)]
+
+
+@pytest.mark.parametrize("values", [[True, False, True], [3, 1, 3]], ids=["flags", "numbers"])
+def test_classes_are_the_same_in_lists_in_tables_and_in_memory(values: list[Any], tmp_path: Path) -> None:
+    lists = write_lines(tmp_path / "lists.jsonl", [{"x": [0.5, 1.0, 2.0], "y": values}] * 2)
+    rows = [{"g": group, "x": 0.5, "y": value} for group in "ab" for value in values]
+    table = write_lines(tmp_path / "table.jsonl", rows)
+    text = tmp_path / "table.csv"
+    text.write_text("g,x,y\n" + "".join(f"{row['g']},0.5,{json.dumps(row['y'])}\n" for row in rows), encoding="utf-8")
+    read = {"label_type": "tags", "columns": {"series": ["x"], "label": "y", "group": "g"}, "reading": {}}
+    corpora = [corpus_of(lists, {"series": "x", "label": "y"}, {}, label_type="tags")]
+    corpora += [corpus_of(path, **read) for path in (table, text)]
+    corpora.append(Corpus.labelled([np.ones(3)] * 2, [values, np.array(values)], kind="series", per_step=True))
+    labels = [[example.label for example in corpus] for corpus in corpora]
+    for ours in labels:
+        target = TagsTarget.learn(ours, plain=True)
+        for theirs in labels:
+            assert [target.encode(label).tolist() for label in theirs] == [[1, 0, 1]] * 2
+            with warnings.catch_warnings(action="error"):
+                target.check_labels(theirs, "y", str)
+            gallery = target.gallery()
+            for mine, label in zip(ours, theirs, strict=True):
+                gallery.add([Tag(target.tags[number], 1.0) for number in target.encode(mine)], label)
+            assert not gallery.worst()

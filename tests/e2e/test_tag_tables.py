@@ -7,9 +7,14 @@ import io
 import json
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tests.e2e.conftest import Run
+
+from rekur.cli import predict
+from rekur.data.groups import Groups
 
 SMALL = ("--epochs", "12", "--hidden-size", "12", "--projection-size", "16", "--learning-rate", "0.01", "--quiet")
 COLUMNS = ("--group", "sentence", "--time", "at", "--text", "word", "--label", "tag")
@@ -56,3 +61,21 @@ def test_a_sentence_name_must_stand_in_each_row(cli: Run, tmp_path: Path) -> Non
     assert done.code == 2
     assert "a.csv, line 3: group: got nothing; expected the name of a sequence in every row." in done.err
     assert not (tmp_path / "m").exists()
+
+
+def test_rows_of_a_long_table_wait_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    most, add = [0], Groups.add
+
+    def counted(groups: Groups, *row: Any) -> None:
+        add(groups, *row)
+        most[0] = max(most[0], len(groups._rows))
+
+    monkeypatch.setattr(Groups, "add", counted)
+    monkeypatch.setattr(predict, "ROW_LIMIT", 50)
+    lines = np.random.default_rng(0).permutation(2000).reshape(20, 100) + 2
+    rows = [(f"log {number}", {"tags": each.tolist()}, each) for number, each in enumerate(lines)]
+    cells = predict._cells(iter(rows), lambda presented: [{"tag": tag, "sure": True} for tag in presented["tags"]])
+    assert next(cells) == ["item", "tag", "sure"]
+    items = {line: f"log {number}" for number, each in enumerate(lines.tolist()) for line in each}
+    assert list(cells) == [[items[line], line, True] for line in range(2, 2002)]
+    assert most[0] <= 50

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from rekur.errors import InputError, describe, did_you_mean
 
 #: items that are read, predicted and written together
 CHUNK = 1024
+#: rows of a long table that wait in memory; more wait on disk
+ROW_LIMIT = 100_000
 
 
 @click.command("predict")
@@ -163,21 +164,28 @@ def as_row(prediction: Any) -> dict[str, Any]:
 def _cells(rows: Rows, table: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[list[Any]]:
     """Yield the rows of a CSV: first the names of the columns, then one or more for each item.
 
-    Rows of a long table are held back and come in the order of the table.
+    Rows of a long table are held back, many of them on disk, and come in the order of the table.
     """
+    from rekur.data.groups import Groups
+
     head: list[str] = []
-    waiting: list[tuple[int, list[Any]]] = []
-    for item, prediction, lines in rows:
-        for step, row in enumerate(table(prediction)):
-            if not head:
-                head = ["item", *row]
-                yield head
-            cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
-            if lines is None:
-                yield cells
-            else:
-                waiting.append((int(lines[step]), cells))
-    yield from (cells for _, cells in sorted(waiting, key=itemgetter(0)))
+    waiting = Groups(ROW_LIMIT)
+    try:
+        for item, prediction, lines in rows:
+            for step, row in enumerate(table(prediction)):
+                if not head:
+                    head = ["item", *row]
+                    yield head
+                cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
+                if lines is None:
+                    yield cells
+                else:
+                    line = int(lines[step])
+                    waiting.add(line, 0, line, json.dumps(cells).encode())
+        for _, payloads in waiting:
+            yield from map(json.loads, payloads)
+    finally:
+        waiting.close()
 
 
 def _cell(name: str, value: Any) -> Any:

@@ -297,8 +297,13 @@ def _holds_tags(value: Any) -> bool:
     return isinstance(entries, list) and len(entries) > 0 and all(isinstance(entry, str | int) for entry in entries)
 
 
-def tags_of(value: Any, thing: str = "tags") -> list[Any]:
+def tags_of(value: Any, thing: str = "tags", *, takes_flags: bool = False) -> list[Any]:
     """Return a list of tags: texts or whole numbers; an empty one where it is missing.
+
+    Args:
+        value: the list.
+        thing: its name in messages.
+        takes_flags: True and False are tags too, as of the steps of a series.
 
     Raises:
         CellError: it is no list, or an entry is of another type or blank.
@@ -313,7 +318,7 @@ def tags_of(value: Any, thing: str = "tags") -> list[Any]:
         if not isinstance(tag, str | int) or tag == "":
             expected = "a text of one character or more, or a whole number"
             raise _bad_entry(f"{thing}, tag {number + 1}", tag, expected)
-        if isinstance(tag, bool):
+        if isinstance(tag, bool) and not takes_flags:
             fix = "Write two texts in place of true and false."
             raise CellError(describe(f"{thing}, tag {number + 1}", tag, "a text, or a whole number", fix))
         tags[number] = str(tag) if isinstance(tag, str) else tag

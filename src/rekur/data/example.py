@@ -124,7 +124,7 @@ def _series(source: Source, columns: Columns) -> Iterator[Example]:
     for row in source.rows():
         try:
             steps = series_of(row.get(series), series)
-            tags = None if labels is None else tags_of(row.get(labels), labels)
+            tags = None if labels is None else tags_of(row.get(labels), labels, takes_flags=True)
             if tags is not None and len(tags) != len(steps):
                 got = f"{counted(len(steps), 'step')} and {counted(len(tags), 'label')}"
                 raise CellError(f"{series} and {labels}: got {got}; expected one label a step.")

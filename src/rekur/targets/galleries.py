@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,10 +96,15 @@ class NumberGallery(Gallery):
 
 
 class TagGallery(Gallery):
-    """Confusions of tags, words that are often wrong, and the sentences with the most probability on wrong tags."""
+    """Confusions of tags, words that are often wrong, and the sentences with the most probability on wrong tags.
 
-    def __init__(self) -> None:
+    Args:
+        names: another spelling of a true tag -> the tag; None where each has one spelling.
+    """
+
+    def __init__(self, names: Mapping[Any, Any] | None = None) -> None:
         super().__init__()
+        self._names = names or {}
         self._confusions = Counter[tuple[Any, Any]]()
         self._truth = Counter[Any]()
         self._examples: dict[tuple[Any, Any], str] = {}
@@ -110,6 +115,7 @@ class TagGallery(Gallery):
         """Take the tags of a sentence, the true ones, and its words."""
         words = words_of(context) if isinstance(context, list) else []
         badness, wrong = 0.0, []
+        label = [self._names.get(true, true) for true in label]
         for step, (tag, true) in enumerate(zip(prediction, label, strict=True)):
             self._truth[true] += 1
             word = words[step] if words else ""

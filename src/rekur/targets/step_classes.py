@@ -136,6 +136,29 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
     return names, f"classes: {told}{shown_names(names)}"
 
 
+def class_index(names: Sequence[Any]) -> dict[Any, int]:
+    """Return the number of each class by its name, and by what stands for the same class in memory or in a table.
+
+    A table has texts where lists in memory and in JSON have numbers, True and False.
+
+    Example:
+        >>> index = class_index([False, True])
+        >>> index["True"], index["true"], index[False], class_index(["0", "5"])[5]
+        (1, 1, 0, 1)
+    """
+    index = {name: number for number, name in enumerate(names)}
+    for number, name in enumerate(names):
+        text = str(name)
+        spellings: list[Any] = [text]
+        if text.lower() in ("true", "false"):
+            spellings = [text.lower() == "true", text.lower(), text.capitalize()]
+        elif text.isascii() and text.removeprefix("-").isdecimal():
+            spellings.append(int(text))
+        for spelling in spellings:
+            index.setdefault(spelling, number)
+    return index
+
+
 def shown_names(names: Sequence[Any]) -> str:
     """Return the first names as messages have them, and how many there are more."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""

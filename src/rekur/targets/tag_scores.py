@@ -35,6 +35,8 @@ class TagScores(Target):
 
     #: the tag of each output
     tags: list[Any]
+    #: the number of the output of each tag, by all its spellings
+    _index: dict[Any, int]
     #: of the labels, and of the outputs
     scheme: Scheme
     inner: Scheme
@@ -59,7 +61,7 @@ class TagScores(Target):
 
     def gallery(self) -> TagGallery:
         """Return a collection of confusions, and of the sentences with the worst tags."""
-        return TagGallery()
+        return TagGallery({spelling: self.tags[number] for spelling, number in self._index.items()})
 
     @property
     def output_formats(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from rekur.features.base import Features
 from rekur.targets.base import Outputs, PlaceOf
 from rekur.targets.step_classes import (
     StepTags,
+    class_index,
     distinct_labels,
     learn_classes,
     numbers_of_classes,
@@ -76,7 +77,7 @@ class TagsTarget(TagScores):
         self.scheme_note = scheme.name
         self.decides = "entity_f1" if scheme.has_spans else "accuracy"
         self.followed = ("accuracy", "entity_f1") if scheme.has_spans else ("accuracy",)
-        self._index = {tag: number for number, tag in enumerate(self.tags)}
+        self._index = class_index(self.tags) if plain else {tag: number for number, tag in enumerate(self.tags)}
         self.transitions: Transitions = legal_transitions([str(tag) for tag in self.tags], inner)
         self._parsed = [inner.parse(tag) for tag in self.tags] if inner.has_spans else []
         groups = [self._group(number) for number in range(len(self.tags))]
@@ -174,7 +175,6 @@ class TagsTarget(TagScores):
 
     def check_labels(self, labels: Sequence[Any], name: str, place_of: PlaceOf | None = None) -> None:
         """Raise for a label that is no list of tags of the scheme; tell tags that training lacks."""
-        seen = set() if self.scheme.has_spans else set(self.tags)
         kinds = {kind for _, kind in self._parsed}
         first: dict[Any, tuple[int, int]] = {}
         counts = Counter[Any]()
@@ -183,7 +183,7 @@ class TagsTarget(TagScores):
             try:
                 tags = distinct_labels(label, "label") if self.plain else tags_of(label, "label")
                 for step in range(len(tags)):
-                    if not self._is_known(tags[step], seen, kinds):
+                    if not self._is_known(tags[step], kinds):
                         unseen.append(tags[step])
             except InputError as error:
                 raise InputError(f"{self._place(row, step, name, place_of)}: {error}") from None
@@ -205,9 +205,9 @@ class TagsTarget(TagScores):
         line = place_of.of_step(row, step) if step is not None and isinstance(place_of, LabelPlace) else ""
         return line or place_of(row)
 
-    def _is_known(self, tag: Any, seen: set[Any], kinds: set[str]) -> bool:
+    def _is_known(self, tag: Any, kinds: set[str]) -> bool:
         if not self.scheme.has_spans:
-            return tag in seen
+            return tag in self._index
         letter, kind = self.scheme.parse(tag)
         return OUTSIDE in self._index if letter == OUTSIDE else kind in kinds
 
