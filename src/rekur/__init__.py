@@ -11,9 +11,21 @@ if TYPE_CHECKING:
 
     from rekur import cells, nn, scan, tasks
     from rekur.runtime import load
-    from rekur.tasks import Classifier, LanguageModel, Regressor, Tagger
+    from rekur.tasks import Classifier, LanguageModel, Regressor, Tagger, Translator
 
-__all__ = ["Classifier", "LanguageModel", "Regressor", "Tagger", "__version__", "cells", "load", "nn", "scan", "tasks"]
+__all__ = [
+    "Classifier",
+    "LanguageModel",
+    "Regressor",
+    "Tagger",
+    "Translator",
+    "__version__",
+    "cells",
+    "load",
+    "nn",
+    "scan",
+    "tasks",
+]
 
 _ROOMS = ("cells", "nn", "scan", "tasks")
 

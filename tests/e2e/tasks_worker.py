@@ -108,6 +108,8 @@ def items_of(row: Row) -> tuple[Any, ...]:
         return words, [
             [word[-1] if row.target == "tags" else "aeiou".find(word[-1]) for word in item] for item in words
         ]
+    if row.reads == "pairs":
+        return texts, [text[::-1] for text in texts]
     return texts, labels[row.target]
 
 

@@ -64,6 +64,7 @@ ids = st.integers(4, 10)
 texts = st.lists(ids, min_size=1, max_size=6)
 pairs = st.lists(st.tuples(texts, texts.map(lambda text: [*text, END])), min_size=1, max_size=4)
 PAIRS = [([4, 9, 5], [7, 4, END]), ([6], [8, 8, 5, 10, END]), ([5, 5, 10, 7], [END])]
+SOURCES = [source for source, _ in PAIRS]
 
 
 @kinds
@@ -110,7 +111,7 @@ def test_steps_are_the_scan(kind: dict[str, Any]) -> None:
     batch = batch_of(PAIRS)
     nats = model(batch)[0]
     steps = model.steps()
-    state = steps.begin(len(PAIRS), steps.encode(batch.steps, batch.lengths))
+    state = steps.begin(len(PAIRS), steps.encode(SOURCES))
     last = np.full(len(PAIRS), BEGIN)
     assert batch.targets is not None
     for step in range(batch.targets.shape[1]):
@@ -126,9 +127,9 @@ def test_steps_are_the_scan(kind: dict[str, Any]) -> None:
 @given(data=st.data())
 def test_selected_rows_go_on_as_they_would_alone(data: st.DataObject) -> None:
     model = network({"cell": "lstm", **BOTH_WAYS})
-    steps, batch = model.steps(), batch_of(PAIRS)
-    sources = [steps.encode(batch.steps[row : row + 1], batch.lengths[row : row + 1]) for row in range(3)]
-    state, alone = steps.begin(3, steps.encode(batch.steps, batch.lengths)), [steps.begin(1, s) for s in sources]
+    steps = model.steps()
+    sources = [steps.encode(SOURCES[row : row + 1]) for row in range(3)]
+    state, alone = steps.begin(3, steps.encode(SOURCES)), [steps.begin(1, s) for s in sources]
     last = np.full(3, BEGIN)
     for _ in range(3):
         scores, state = steps.step(last, state)
@@ -142,8 +143,8 @@ def test_selected_rows_go_on_as_they_would_alone(data: st.DataObject) -> None:
 
 
 def test_sources_that_no_row_reads_leave_the_memory_and_none_is_copied_for_a_row() -> None:
-    steps, batch = network({"cell": "gru"}).steps(), batch_of(PAIRS)
-    state = steps.begin(3, steps.encode(batch.steps, batch.lengths))
+    steps = network({"cell": "gru"}).steps()
+    state = steps.begin(3, steps.encode(SOURCES))
     twice = steps.select(state, np.array([0, 0, 1, 1, 2, 2]))
     assert twice.memory.keys is state.memory.keys
     assert len(steps.select(twice, np.array([5, 4])).memory.keys) == 1
@@ -151,7 +152,7 @@ def test_sources_that_no_row_reads_leave_the_memory_and_none_is_copied_for_a_row
 
 def test_the_first_state_comes_from_the_source() -> None:
     steps = network({"cell": "gru", **BOTH_WAYS}).steps()
-    first = [steps.encode(torch.tensor([source]), torch.tensor([2])).layers[0][0][0] for source in ([4, 5], [6, 7])]
+    first = [steps.encode([source]).layers[0][0][0] for source in ([4, 5], [6, 7])]
     assert (first[0] != first[1]).all()
     assert (first[0].abs() < 1).all()
 

@@ -96,6 +96,11 @@ def test_long_sides_are_cut_and_counted() -> None:
     assert features.n_truncated == 2
 
 
+def test_a_blank_source_has_no_tokens() -> None:
+    assert [len(FITTED[0].encode(text).inputs["steps"]) for text in ("", " ", "\u202f\u2028")] == [0, 0, 0]
+    assert len(FITTED[0].encode(" a").inputs["steps"]) > 0
+
+
 @pytest.mark.parametrize(
     ("options", "pairs", "text"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from rekur.decode import Rules, beam_search, greedy_search
 from rekur.lower import lower
@@ -22,14 +21,8 @@ def built(**options):
 
 
 def both(network, engine):
-    ids = torch.zeros(len(SOURCES), max(map(len, SOURCES)), dtype=torch.long)
-    for row, source in enumerate(SOURCES):
-        ids[row, : len(source)] = torch.tensor(source)
     steps = network.steps()
-    return (steps, steps.encode(ids, torch.tensor([len(source) for source in SOURCES]))), (
-        engine,
-        engine.encode(SOURCES),
-    )
+    return (steps, steps.encode(SOURCES)), (engine, engine.encode(SOURCES))
 
 
 @pytest.mark.parametrize("tying", ["none", "target", "all"])

@@ -10,7 +10,7 @@ import pytest
 import rekur
 
 NAMES = {
-    "rekur": "Classifier LanguageModel Regressor Tagger __version__ cells load nn scan tasks",
+    "rekur": "Classifier LanguageModel Regressor Tagger Translator __version__ cells load nn scan tasks",
     "rekur.cells": (
         "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
@@ -69,7 +69,8 @@ NAMES = {
         "TextTarget join_contexts restore_target"
     ),
     "rekur.tasks": (
-        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS Tagger load"
+        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS Tagger "
+        "Translator load"
     ),
     "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }

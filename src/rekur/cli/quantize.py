@@ -12,7 +12,7 @@ import click
 from rekur import _check
 from rekur.cli import saving, show
 from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, split_input, with_options
-from rekur.cli.saved import data_for
+from rekur.cli.saved import data_for, refuse_searched
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
 from rekur.metrics import METRICS
@@ -61,6 +61,7 @@ def command(
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
     original = model_of(source)
+    refuse_searched(original, bundle, "quantize")
     corpus, name = data_for(original, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as trial:
         made = write_quantised(source, Path(trial) / "bundle", precision)

@@ -15,16 +15,18 @@ from rekur import _check
 from rekur._ids import END, RESERVED, RESERVED_OF_PAIRS
 from rekur.errors import InputError, describe
 from rekur.features import codecs, cut
-from rekur.features.base import VERSION, Phrase, check_items
+from rekur.features.base import VERSION, Encoded, Phrase, check_items
 from rekur.features.byte_pairs import byte_names, learn_merges, spell
 from rekur.features.joining import Decoder
 from rekur.features.saved import check_head, damaged, field, texts
-from rekur.features.tokens import TokenFeatures, check_text
+from rekur.features.tokens import TokenFeatures, check_text, no_tokens
 from rekur.features.vocabulary import Ids
 
 TOKENS = ("bpe", "word", "char")
 _PLURAL = {"bpe": "byte pairs", "word": "words", "char": "characters"}
-_DEFAULT_MAX = {"bpe": 6_000, "word": 20_000, "char": 20_000}
+_DEFAULT_MAX = {"bpe": 8_000, "word": 20_000, "char": 20_000}
+#: training characters for each byte pair that is learnt by default: of fewer, most pairs would be rare
+_CHARACTERS_A_PAIR = 640
 _DEFAULT_MIN = {"bpe": 2, "word": 2, "char": 1}
 _OPTIONS = ("tokens", "shared", "max_vocabulary", "min_count", "max_length")
 _SIDES = ("source", "target")
@@ -44,7 +46,7 @@ class PairFeatures(TokenFeatures):
             words and marks with the space before them; or ``"char"``, Unicode characters.
         shared: one vocabulary for both sides.
         max_vocabulary: the most token numbers V of a vocabulary, all reserved ones and bytes included; default None:
-            6 000 for byte pairs, else 20 000.
+            for byte pairs one merge for each 640 training characters and 8 000 in all at most, else 20 000.
         min_count: how often a token (or a pair to be merged) must occur in training to be known; default None: 1 for
             characters, else 2.
         max_length: the most tokens of a side, from its start; None for no bound.
@@ -119,6 +121,14 @@ class PairFeatures(TokenFeatures):
                 raise InputError(describe(f"{side} texts", Phrase("no character"), "texts to learn from"))
         self._settle({side: self._learn(counts[side]) for side in (_SIDES[:1] if self.shared else _SIDES)})
         return self
+
+    def encode(self, item: Any) -> Encoded:
+        """Return the inputs of a source by name, and as its context a dict with the ``source``.
+
+        A blank source has no tokens, so that nothing is written for it.
+        """
+        is_blank = isinstance(item, str) and not item.strip()
+        return Encoded({"steps": no_tokens() if is_blank else self.transform(item)}, {"source": item})
 
     def transform_target(self, text: str) -> Ids:
         """Return the token numbers of a target, int32 (T,), the last of them the end."""
@@ -195,10 +205,13 @@ class PairFeatures(TokenFeatures):
     def _learn(self, counts: Counter[str]) -> list[str]:
         """Return the merges of byte pairs, or the spelled names of words or characters, most frequent first."""
         least = _DEFAULT_MIN[self.tokens] if self.min_count is None else self.min_count
+        bytes_ = set(byte_names())
         most = _DEFAULT_MAX[self.tokens] if self.max_vocabulary is None else self.max_vocabulary
         if self.tokens == "bpe":
+            if self.max_vocabulary is None:
+                characters = sum(len(piece) * count for piece, count in counts.items())
+                most = min(most, RESERVED_OF_PAIRS + len(bytes_) + characters // _CHARACTERS_A_PAIR)
             return learn_merges(counts, max_tokens=most - RESERVED_OF_PAIRS, min_count=least)
-        bytes_ = set(byte_names())
         ranked = sorted((-count, unit) for unit, count in counts.items() if count >= least)
         names = [name for _, unit in ranked if (name := spell(unit)) not in bytes_]
         return names[: most - RESERVED_OF_PAIRS - len(bytes_)]

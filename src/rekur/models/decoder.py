@@ -6,7 +6,8 @@ memory, V target tokens.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -236,12 +237,21 @@ class DecoderSteps:
         self._device = next(network.parameters()).device
 
     @torch.no_grad()
-    def encode(self, ids: Tensor, lengths: Tensor) -> Sources:
-        """Return sources (N, S) of lengths (N,) as :meth:`begin` takes them."""
+    def encode(self, sequences: Sequence[Any]) -> Sources:
+        """Return sources of token numbers (S,) each as :meth:`begin` takes them."""
+        lengths = torch.tensor([len(each) for each in sequences])
+        ids = torch.zeros(len(sequences), int(lengths.max()), dtype=torch.int64)
+        for row, each in enumerate(sequences):
+            ids[row, : len(each)] = torch.from_numpy(np.asarray(each, np.int64))
         return Sources(*self._network.eval().encode(ids.to(self._device), lengths))
 
-    def begin(self, batch: int, memory: Sources) -> DecoderState:
-        """Return the state of B texts before their first token, one a source."""
+    def begin(self, batch: int, memory: Any = None) -> DecoderState:
+        """Return the state of B texts before their first token.
+
+        Args:
+            batch: B.
+            memory: of :meth:`encode`, with one source a text.
+        """
         return DecoderState(memory.layers, memory.memory, np.arange(batch))
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from rekur._tensors import Array
 from rekur.data.pieces import LONG, windows
 from rekur.errors import BundleError, InputError, NotStreamableError, describe
 from rekur.features.base import Features
-from rekur.program import Engine, Program
+from rekur.program import Engine, PairEngine, Program
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
@@ -28,6 +28,7 @@ from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
+from rekur.runtime.search import search
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
 from rekur.targets.gallery import Gallery
@@ -56,7 +57,8 @@ class Model(PredictionMixin, GenerationMixin):
 
     Attributes:
         bundle: as the argument.
-        engine: runs the program.
+        engine: runs the program: an :class:`rekur.program.Engine`, or a :class:`rekur.program.PairEngine` of a model
+            whose texts a search finds.
         task: the name of the task, such as ``classify``.
         features_: as the argument.
         target_: as the argument.
@@ -82,7 +84,8 @@ class Model(PredictionMixin, GenerationMixin):
         bundle: Bundle | None = None,
         fingerprint: str = "",
     ) -> None:
-        self.engine = Engine(program, weights, threads=processors() if threads is None else threads)
+        make = PairEngine if program.searches else Engine
+        self.engine: Any = make(program, weights, threads=processors() if threads is None else threads)
         self.task, self.features_, self.target_ = program.task, features, target
         self.bundle, self._weights, self._fingerprint = bundle, weights, fingerprint
         self.label_type = target.label_type
@@ -137,6 +140,8 @@ class Model(PredictionMixin, GenerationMixin):
     def outputs_of_steps(self, steps: Any) -> Any:
         if self.target_.kind == NextTarget.kind:
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
+        if self.engine.program.searches:
+            return search(self.engine, steps)
         each = (steps[row] for row in range(len(steps)))
         if self.target_.per_step and any(rows.dtype.kind == "f" and len(rows) > LONG for rows in each):
             return [self._outputs_of_one(np.asarray(steps[row])) for row in range(len(steps))]
@@ -233,7 +238,7 @@ class Model(PredictionMixin, GenerationMixin):
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
-        if not self.engine.program.causal:
+        if self.engine.program.searches or not self.engine.program.causal:
             raise NotStreamableError(needs_whole(self.task, per_step=self.target_.per_step))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 

@@ -128,12 +128,12 @@ class PredictionMixin(RivalMixin, ABC):
         Returns:
             (N,), the most probable label, or the number in the unit of the data; with ``multi_label`` flags (N, K); of
             a tagger one list an item: the tags of words, or of a text the spans, each a dict with ``start``, ``end``,
-            ``label``, ``text`` and ``probability``.
+            ``label``, ``text`` and ``probability``; of a translator a list of texts.
         """
         warn_of_a_file(X, "rekur.data.open_source and rekur.data.examples give the items of a file.")
         steps, contexts = self.encode(X)
         values = self.target_.values(self.outputs_of_items(steps, contexts), contexts)
-        return values if self.target_.per_step else np.asarray(values)
+        return values if self.target_.per_step or self.target_.ragged else np.asarray(values)
 
     def present(self, X: Any) -> list[Any]:
         """Return the prediction of each item as a session gives it: of a classifier with all probabilities."""

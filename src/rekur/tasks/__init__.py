@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rekur.tasks.loading import load
     from rekur.tasks.regress.regressor import Regressor
     from rekur.tasks.tag.tagger import Tagger
+    from rekur.tasks.translate.translator import Translator
 
 __all__ = [
     "TASKS",
@@ -27,6 +28,7 @@ __all__ = [
     "Regressor",
     "SequenceEstimator",
     "Tagger",
+    "Translator",
     "load",
 ]
 

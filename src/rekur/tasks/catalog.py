@@ -93,6 +93,16 @@ CATALOG: dict[str, Row] = {
             preview=True,
         ),
         Row(
+            name="translate",
+            help="Learn to write a text for a text, such as its translation.",
+            tune_help="Search for the options that translate best.",
+            options="rekur.tasks.translate.options:TranslateOptions",
+            estimator="rekur.tasks.translate.translator:Translator",
+            reads="pairs",
+            target="text",
+            preview=True,
+        ),
+        Row(
             name="language",
             help="Learn to predict text: character by character, byte by byte, word by word or by byte pairs.",
             tune_help="Search for the options that predict text best.",

@@ -59,7 +59,7 @@ def load(folder: str | Path) -> Any:
             f"{bundle.folder}: config.json: got {problem}; expected what Rekur {__version__} writes. "
             f"It was written by Rekur {config['rekur']}; use that version, or train again."
         ) from error
-    task.features_ = features
+    task.features_ = task.target_.features = features
     task.model_.load_state_dict(weights)
     task.model_.eval()
     task.history_ = History()

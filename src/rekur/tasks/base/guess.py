@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.data import EncodedItems
+from rekur.data import EncodedItems, Ragged
 from rekur.errors import DivergedError
 from rekur.metrics import METRICS
 from rekur.tasks.base.plan import Measure, Measured
@@ -86,6 +86,8 @@ def guess_of_items(measure: Measure, measured: Measured, train_set: EncodedItems
         valid_set: the validation items.
     """
     head, target = measure.head, measure.target
+    if target.ragged:
+        return _guess_of_tokens(measure, measured, train_set, valid_set)
     guess = head.guess(train_set.truth)
 
     def guessed(items: EncodedItems) -> Any:
@@ -110,4 +112,20 @@ def guess_of_items(measure: Measure, measured: Measured, train_set: EncodedItems
         training=float(training.mean()),
         shown=head.shown,
         more_hits=more_hits,
+    )
+
+
+def _guess_of_tokens(measure: Measure, measured: Measured, train_set: EncodedItems, valid_set: EncodedItems) -> Guess:
+    """Return the comparison of a model of token sequences with the shares of the tokens in the training targets."""
+    head = measure.head
+    nats, valid = -head.guess(train_set.truth), cast(Ragged, valid_set.targets_of(valid_set.rows))
+    terms = head.terms([nats[valid[row]] for row in range(len(valid))], valid)
+    model, guess = (np.asarray(each[:, 0] / each[:, 1].mean()) for each in (measured.terms, terms))
+    return Guess(
+        name=head.guess_name,
+        measure=head.loss_name,
+        split="validation items",
+        model=model,
+        guess=guess,
+        training=float(nats[train_set.truth].mean()),
     )

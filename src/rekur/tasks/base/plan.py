@@ -5,10 +5,11 @@ Axes: N items, T steps, K outputs, S numbers of a record.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -85,6 +86,12 @@ class Measure:
 
     head: Head
     target: Target
+    #: validation items that are measured after each pass, spread evenly; None for all
+    sample: ClassVar[int | None] = None
+
+    def count(self, batch: Batch) -> int:
+        """Return the number of terms in the mean loss of a batch: steps, or items."""
+        return int(batch.lengths.sum() if self.target.per_step else len(batch.lengths))
 
     def scores(self, measured: Measured, items: EncodedItems) -> dict[str, float]:
         """Return the metrics of what was measured of items, each with its weight."""
@@ -143,7 +150,7 @@ class FitPlan(Stateless):
         self.steps_per_epoch = self.evaluate_every = len(self._buckets)
         self.padding_waste = self._buckets.padding_waste()
         self.unsorted_waste = self._buckets.padding_waste(shuffled=True)
-        self._counted, self._per_step = 0, measure.target.per_step
+        self._counted = 0
         self.monitor, self.larger_is_better, self.tolerance = monitor
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -153,7 +160,7 @@ class FitPlan(Stateless):
             part = picked[self._place.rank :: self._place.size]
             rows = self._train.rows[part if len(part) else picked[:1]]
             batch = Batch.of_items(self._train, rows)
-            self._counted = int(batch.lengths.sum() if self._per_step else len(rows)) if len(part) else 0
+            self._counted = self.measure.count(batch) if len(part) else 0
             yield batch
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -171,13 +178,17 @@ class FitPlan(Stateless):
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""
-        measured = self.measured(cast(ItemNetwork, model))
-        scores, followed = self.measure.scores(measured, self._valid), self.measure.target.followed
+        rows, sample = self._valid.rows, self.measure.sample
+        if sample is not None and len(rows) > sample:
+            rows = rows[np.linspace(0, len(rows) - 1, sample).round().astype(np.int64)]
+        measured = self.measured(cast(ItemNetwork, model), rows)
+        of_rows = dataclasses.replace(self._valid, rows=rows)
+        scores, followed = self.measure.scores(measured, of_rows), self.measure.target.followed
         return {"valid_loss": measured.loss, **{f"valid_{name}": scores[name] for name in followed}}
 
-    def measured(self, model: ItemNetwork) -> Measured:
-        """Return the measures of all validation items; of several processes each makes a part."""
-        rows = self._valid.rows
+    def measured(self, model: ItemNetwork, rows: Ints | None = None) -> Measured:
+        """Return the measures of these validation items, by default all; of several processes each makes a part."""
+        rows = self._valid.rows if rows is None else rows
         numbers = np.arange(self._place.rank, len(rows), self._place.size)
         parts = [(numbers, self.measure.of_model(model, self._valid, rows[numbers]))] if len(numbers) else []
         return Measured.joined([part for parts in gather(parts) for part in parts])

@@ -27,7 +27,7 @@ class Task(SharedOptions, ABC):
     task: ClassVar[str]
     #: the kind of the target, a name in :data:`rekur.targets.KINDS`
     target: ClassVar[str]
-    #: the data that feed it: ``items`` with labels, ``texts``, or ``pairs`` of texts
+    #: the data that feed it, one of :data:`rekur.tasks.catalog.READS`
     reads: ClassVar[str] = "items"
     #: the option with the steps of a chunk, where streams are cut in chunks that carry their state; None: whole items
     chunk: ClassVar[str | None] = None

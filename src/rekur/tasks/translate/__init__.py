@@ -1,0 +1,1 @@
+"""Translate: from one text to another."""

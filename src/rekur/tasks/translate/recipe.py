@@ -1,0 +1,82 @@
+"""The defaults of a translator: options that were left open, by rules on the number of pairs and tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Facts(NamedTuple):
+    """The facts that the rules look at.
+
+    Attributes:
+        pairs: number of training pairs.
+        tokens: number of their target tokens, ends included.
+        is_shared: whether both sides have one vocabulary.
+        has_time_limit: whether the time of the training is limited.
+    """
+
+    pairs: int
+    tokens: int
+    is_shared: bool
+    has_time_limit: bool
+
+
+#: steps of the optimizer after which training has usually done what it can
+_STEPS = 12_000
+_FEWEST_PASSES, _MOST_PASSES = 8, 60
+#: passes at most where the time is limited, which then decides
+_PASSES_IN_TIME = 1000
+#: target tokens of a batch at most, and batches of a pass at least
+_MOST_TOKENS, _BATCHES_A_PASS = 900, 60
+#: target tokens from which on the largest model pays
+_MANY_TOKENS, _SOME_TOKENS = 200_000, 30_000
+
+
+def _batch_steps(facts: Facts) -> int:
+    longest = 16 * facts.tokens / max(1, facts.pairs)  # as many as 16 pairs have
+    return int(min(_MOST_TOKENS, max(longest, facts.tokens / _BATCHES_A_PASS)))
+
+
+def _epochs(facts: Facts) -> int:
+    if facts.has_time_limit:
+        return _PASSES_IN_TIME
+    steps = math.ceil(facts.tokens / _batch_steps(facts))
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_STEPS / steps))))
+
+
+def _size(facts: Facts) -> int:
+    return 256 if facts.tokens >= _MANY_TOKENS else 128 if facts.tokens >= _SOME_TOKENS else 64
+
+
+def _by_size(large: float, small: float) -> Callable[[Facts], float]:
+    return lambda facts: large if facts.tokens >= _MANY_TOKENS else small
+
+
+RULES: dict[str, Callable[[Facts], Any]] = {
+    "hidden_size": _size,
+    "embedding_size": _size,
+    "tying": lambda facts: "all" if facts.is_shared else "target",
+    "input_dropout": _by_size(0.35, 0.1),
+    "dropout": lambda facts: 0.2,
+    "state_dropout": _by_size(0.4, 0.1),
+    "output_dropout": _by_size(0.4, 0.1),
+    "batch_steps": _batch_steps,
+    "epochs": _epochs,
+    "learning_rate": lambda facts: 2e-3,
+    "weight_decay": lambda facts: 1e-5,
+    "patience": lambda facts: 0 if facts.has_time_limit else max(8, _epochs(facts) // 2),
+    "average": _by_size(0.998, 0.99),
+}
+
+
+def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the options with every one that is None and has a rule replaced by its value.
+
+    The decoder is by default as large as the encoder's outputs are wide.
+    """
+    filled = {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}
+    if filled["decoder_size"] is None:
+        filled["decoder_size"] = filled["hidden_size"] * (2 if filled["bidirectional"] else 1)
+    return filled

@@ -1,0 +1,146 @@
+"""From two aligned files to a model that writes: number words to digits, by the command line and in Python."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.e2e.conftest import Run
+
+import rekur
+from rekur import Translator
+from rekur.errors import InputError
+
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SMALL = ("--tokens", "char", "--hidden-size", "12", "--epochs", "2", "--quiet")
+
+
+def pairs(count: int, seed: int) -> tuple[list[str], list[str]]:
+    draw = random.Random(seed)
+    numbers = [[draw.randrange(10) for _ in range(draw.randint(1, 4))] for _ in range(count)]
+    return [" ".join(WORDS[n] for n in number) for number in numbers], ["".join(map(str, number)) for number in numbers]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    folder, files = tmp_path_factory.mktemp("numbers"), {}
+    for seed, (name, count) in enumerate((("train", 120), ("valid", 30), ("test", 30))):
+        files[name] = [folder / f"{name}.words", folder / f"{name}.digits"]
+        for path, lines in zip(files[name], pairs(count, seed), strict=True):
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return files
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs") / "numbers"
+
+
+@pytest.fixture
+def bundle(data: dict[str, list[Path]], cli: Run, trained: Path) -> Path:
+    """A bundle, trained by the command line once."""
+    if not trained.exists():
+        done = cli("fit", "translate", *data["train"], "--valid", *data["valid"], "--out", trained, *SMALL)
+        assert done.code == 0, done.err
+    return trained
+
+
+def test_a_bundle_is_evaluated_and_its_texts_are_predicted_in_order(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    scores = cli("evaluate", bundle, *data["test"], "--json")
+    assert scores.code == 0, scores.err
+    assert {"bleu", "chrf", "exact_match"} < set(scores.json)
+    assert scores.json["rival"]["name"] == "word-for-word lexicon"
+    lines = [*pairs(5, 9)[0], "", " ", "漢 \u202f 🙂 " + "one " * 40, "one"]
+    (tmp_path / "in.txt").write_text("\n".join(lines), encoding="utf-8")
+    done = cli("predict", bundle, tmp_path / "in.txt", "--output-format", "txt")
+    assert done.code == 0, done.err
+    written = done.out.split("\n")
+    assert len(written) == len(lines) + 1
+    assert written[5] == written[6] == written[-1] == ""
+    rows = [json.loads(line) for line in cli("predict", bundle, tmp_path / "in.txt", "--json").out.splitlines()]
+    assert [row["prediction"] for row in rows] == written[:-1]
+    model = rekur.load(bundle)
+    assert [model.predict([line])[0] for line in lines] == written[:-1]
+
+
+def test_commands_that_cannot_search_yet_refuse(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    commands = (
+        ("check", bundle),
+        ("quantize", bundle, "--data", data["test"][0], "--out", tmp_path / "q"),
+        ("export", bundle, "--to", "onnx", "--out", tmp_path / "o"),
+        ("stream", bundle),
+        ("generate", bundle),
+    )
+    for words in commands:
+        done = cli(*words)
+        assert (done.code, done.out) == (2, ""), words
+        assert "got" in done.err
+        assert "expected" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_starts_from_a_bundle(bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path) -> None:
+    words = ("fit", "translate", *data["train"], "--out", tmp_path / "run", *SMALL[:-1])
+    done = cli(*words, "--from", bundle)
+    assert done.code == 0, done.err
+    assert re.search(r"features and \d+ weights taken\.", done.err)
+
+
+def test_known_pairs_come_back_to_the_character() -> None:
+    sources = ["Où est-il\u202f?", "«\u00a0a\u00a0»", "e\u0301", "</s> <unk>", "▁@@ ##", "l’été"]
+    targets = ["Where is he?", "“a”", "é", "<unk> </s>", "@@▁ |||", "ﬁn… ２"]
+    options: dict[str, Any] = {"feature_options": {"tokens": "char"}, "hidden_size": 24, "batch_size": 8}
+    chances = dict.fromkeys(("input_dropout", "state_dropout", "output_dropout"), 0.0)
+    model = Translator(**options, **chances, epochs=25, learning_rate=1e-2, baseline=False)
+    model.fit(sources * 8, targets * 8, X_valid=sources, y_valid=targets)
+    assert model.predict(sources) == targets
+    assert model.evaluate(sources, targets)["exact_match"] == 1
+
+
+def test_weights_are_chosen_by_texts_that_are_searched(bundle: Path) -> None:
+    history = [json.loads(line) for line in (bundle / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {"valid_loss", "valid_bleu", "valid_chrf"} < set(history[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"attention": "self"}, "attention: got 'self'"),
+        ({"tying": "both"}, "tying: got 'both'"),
+        ({"label_smoothing": 1.0}, "label_smoothing: got 1.0"),
+        ({"feature_options": {"tokens": "byte"}}, "tokens: got 'byte'"),
+        ({"feature_options": {"shared": False}, "tying": "all"}, "tying: got 'all' with other vocabularies"),
+        ({"batch_size": 4, "batch_steps": 100}, "batch_steps: got 100; expected none without"),
+        ({"decoder_layers": 0}, "decoder_layers: got 0"),
+    ],
+)
+def test_options_are_checked_before_training(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        Translator(**options).fit(["a b"] * 8, ["b a"] * 8)
+
+
+def test_separate_vocabularies_and_every_kind_of_tokens() -> None:
+    sources, targets = pairs(40, 3)
+    for tokens in ("bpe", "word", "char"):
+        features = {"tokens": tokens, "shared": False, "min_count": 1}
+        model = Translator(feature_options=features, attention="additive", cell="lstm", hidden_size=6, epochs=1)
+        model.fit(sources, targets)
+        assert model.chosen_["tying"] == "target"
+        assert model.monitor_ == ("valid_chrf", True)  # no text has four tokens, as BLEU needs
+        assert len(model.predict(sources[:3])) == 3
+
+
+def test_a_nan_weight_is_refused(bundle: Path) -> None:
+    model = rekur.tasks.load(bundle)
+    model.model_.decoder.combine.bias.data[0] = np.nan
+    with pytest.raises(InputError):
+        model.predict(["one"])
