@@ -71,11 +71,22 @@ def test_vectors_that_cannot_be_used_are_named(cli: Run, reviews: Path, vectors:
     assert not (tmp_path / "m").exists()
 
 
+def test_a_language_model_begins_with_vectors(cli: Run, vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(f"a {GOOD[0]} film and a {BAD[0]} film .\n" * 60, encoding="utf-8")
+    words = ("fit", "language", tmp_path / "text.txt", "--hidden-size", "8", "--epochs", "1", "--no-baseline")
+    words = (*words, "--vectors", vectors / "vectors.bin", "--out", tmp_path / "m")
+    done = cli(*words)
+    assert (done.code, "--vectors: got" in done.err, "--tokens word" in done.err) == (2, True, True)
+    done = cli(*words, "--tokens", "word")
+    assert (done.code, "2 of the 7 words of training have one" in done.err) == (0, True), done.err
+    assert cli("check", tmp_path / "m", tmp_path / "text.txt", "--json").json["holds"]
+
+
 def test_a_run_that_is_resumed_finds_its_vectors(vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(vectors)
     (vectors / "glove").mkdir()
     for value, absolute in (("vectors.bin", str(vectors / "vectors.bin")), ("glove", "glove")):
         options = {"vectors": value, "epochs": 2}
-        for task in ("classify", "tag"):
+        for task in ("classify", "tag", "language"):
             request = Request(task=task, files=["a.csv"], valid=[], columns={}, reading={}, options=options)
             assert request.absolute().options == {"vectors": absolute, "epochs": 2}

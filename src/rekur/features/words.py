@@ -29,7 +29,7 @@ from rekur.features.base import (
     check_items,
 )
 from rekur.features.saved import check_head, damaged, field, texts, vectors_of
-from rekur.features.vocabulary import Vocabulary, telling
+from rekur.features.vocabulary import Vocabulary, telling, vectors_note
 from rekur.features.word_streams import TypedStream, WordStream, check_words
 
 _OPTIONS = ("fold_case", "max_vocabulary", "min_count", "prefixes", "suffixes", "shape", "buckets", "cut")
@@ -114,6 +114,7 @@ class WordFeatures(Features):
         self.cut = None if cut is None else _check.choice("cut", cut, CUTS)
         self._vocabulary: Vocabulary | None = None
         self._seen: NDArray[np.uint32] | None = None
+        self._notes: list[str] = []
 
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in _OPTIONS]
@@ -170,7 +171,13 @@ class WordFeatures(Features):
                 describe("min_count", self.min_count, expected, f"Use min_count={most} (--min-count {most}).")
             )
         self._settle(vocabulary, vocabulary.share_known(counts), np.unique(_marks(words)))
+        if self.vector_words:
+            self._notes = [vectors_note(int((self._vector_ids(words) != UNKNOWN).sum()), len(words))]
         return self
+
+    def notes(self) -> list[str]:
+        """Return how many words of training have a trained vector; nothing of features that were saved."""
+        return self._notes
 
     def transform(self, item: Any) -> Columns:
         """Return the ids of the words of an item, int32 (T, C)."""
@@ -338,9 +345,13 @@ class WordFeatures(Features):
         if self.shape:
             columns.append(self._hashes(list(map(shape_of, words)), _LONGEST_SHAPE)[-1])
         if self.vector_words:
-            ids = self._vectors.ids(words)
-            columns.append(np.where(ids == UNKNOWN, self._vectors.ids(map(str.lower, words)), ids))
+            columns.append(self._vector_ids(words))
         return np.stack(columns, axis=1).astype(np.int32)
+
+    def _vector_ids(self, words: Iterable[str]) -> NDArray[Any]:
+        """Return the id of each word in the last column, (T,): that of its small letters where it has none."""
+        ids = self._vectors.ids(words)
+        return np.where(ids == UNKNOWN, self._vectors.ids(map(str.lower, words)), ids)
 
     def _hashes(self, parts: list[str], longest: int) -> list[NDArray[np.int64]]:
         """Return a column for each length from 1 on: hashes of the first characters of texts, in [2, buckets)."""

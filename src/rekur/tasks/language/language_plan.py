@@ -6,7 +6,7 @@ Axes: B streams, T time, N tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from rekur._ids import PADDING
+from rekur._ids import PADDING, RESERVED
 from rekur.data import StreamBatches, Tokens, evaluation_chunks
+from rekur.data.vectors import WordVectors
+from rekur.errors import OptionError, describe
 from rekur.models import LanguageNetwork, LanguageSpec, LanguageState, build_language
+from rekur.models.encoder import of_unit_norm
 from rekur.models.language import detach
 from rekur.nn.ngram import frequent_runs
 from rekur.tasks.base.early import check_model_size
@@ -143,6 +146,28 @@ def new_network(
         network.ngram_embedding.know(runs)
     network.start_bias(torch.bincount(ids, minlength=vocabulary_size))
     return network
+
+
+@torch.no_grad()
+def start_embedding(weight: Tensor, vectors: WordVectors, words: Sequence[str]) -> None:
+    """Write trained vectors into the first columns of an embedding (V, E); the other columns stay as they were drawn.
+
+    They are scaled to a mean square norm of 1, as drawn vectors have.
+
+    Args:
+        weight: the embedding, changed in place.
+        vectors: of P numbers.
+        words: those of the rows from 2 on; one without a vector keeps what was drawn.
+
+    Raises:
+        OptionError: P is larger than E.
+    """
+    if vectors.size > weight.shape[1]:
+        expected = f"{vectors.size} or more, as the trained vectors have"
+        raise OptionError(describe("embedding_size", weight.shape[1], expected, "Leave it out, or take a larger one."))
+    rows = vectors.rows(words)
+    matrix = of_unit_norm(torch.from_numpy(vectors.matrix[rows[rows >= 0]]))
+    weight[RESERVED:][torch.from_numpy(rows >= 0), : vectors.size] = matrix
 
 
 def parts_of(network: LanguageNetwork, count: int) -> int:

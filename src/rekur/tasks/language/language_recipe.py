@@ -49,6 +49,7 @@ class Facts:
         size: tokens in the vocabulary.
         budget: tokens that training will read, all passes together.
         stretch: tokens between two places where the state begins anew, on average.
+        vector_size: size of the trained vectors that words begin with; 0 without.
     """
 
     kind: str
@@ -56,9 +57,12 @@ class Facts:
     size: int
     budget: float
     stretch: float
+    vector_size: int = 0
 
     @classmethod
-    def of(cls, kind: str, tokens: int, size: int, options: dict[str, Any], documents: int = 1) -> Self:
+    def of(
+        cls, kind: str, tokens: int, size: int, options: dict[str, Any], documents: int = 1, vector_size: int = 0
+    ) -> Self:
         """Return the facts of a training text under the options given, of so many documents by themselves."""
         budget = float(tokens * (options["epochs"] or _PASSES))
         if options["steps"] and options["batch_size"] and options["chunk_length"]:
@@ -66,7 +70,7 @@ class Facts:
         if options["time_limit"]:
             pace = _PACE if kind in ("char", "byte") else _WORDS_PACE
             budget = min(budget if options["epochs"] or options["steps"] else math.inf, pace * options["time_limit"])
-        return cls(kind, tokens, size, budget, tokens / max(1, documents))
+        return cls(kind, tokens, size, budget, tokens / max(1, documents), vector_size)
 
     @property
     def passes(self) -> float:
@@ -138,7 +142,7 @@ def _by_passes(few: float, many: float, words: float, words_often: float) -> Cal
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": lambda facts: 384 if _few_passes(facts) else 512,
     "num_layers": lambda facts: 1,
-    "embedding_size": lambda facts: 64 if _letters(facts) else 256,
+    "embedding_size": lambda facts: 64 if _letters(facts) else max(256, facts.vector_size),
     "ngrams": lambda facts: (2, 3, 4, 5, 6) if _few_passes(facts) else (),
     "ngram_rows": lambda facts: 65_536,
     "ngram_dropout": lambda facts: 0.4,
@@ -164,7 +168,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 #: the rules of a text with fewer than ``SHORT`` tokens: one stream, a small network, and no means against overfitting
 BY_HEART: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": lambda facts: 64,
-    "embedding_size": lambda facts: 32,
+    "embedding_size": lambda facts: max(32, facts.vector_size),
     "ngrams": lambda facts: (),
     "recall": lambda facts: (),
     "row_dropout": lambda facts: 0.0,

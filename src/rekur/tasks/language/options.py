@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rekur import _check
 from rekur._options import names_in, option, options, override, values_set, whole_numbers
 from rekur.models.language_spec import SOFTMAXES, LanguageSpec
-from rekur.tasks.base.options import TRAIN_OPTIONS, SharedOptions, check_share
+from rekur.tasks.base.options import TRAIN_OPTIONS, SharedOptions, VectorOptions, check_share
 from rekur.tasks.language import language_recipe as recipe
 
 TOKENS = ("char", "byte", "word", "bpe")
@@ -69,6 +69,13 @@ class LanguageOptions(SharedOptions):
         default=None,
         members=TextFeatureOptions,
         search=None,
+    )
+
+    vectors: str | None = override(
+        VectorOptions,
+        "vectors",
+        help="Trained word vectors, with which the vectors of words begin: a file, or glove (extra `vectors`).",
+        details="For ``tokens='word'``. They are trained on, and stand in the output layer too where it is tied.",
     )
 
     # ── model ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,6 +203,12 @@ class LanguageOptions(SharedOptions):
         borders = recipe.cutoffs(100) if sizes.get("softmax") == "adaptive" else ()
         rows = (2,) * len(_check.several("ngrams", sizes.get("ngrams", ())))
         LanguageSpec(vocabulary_size=100, ngram_rows=rows, cutoffs=borders, **sizes)
+
+    @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the trained vectors where tokens are no words."""
+        words = values.get("tokens", "char") == "word"
+        return {} if words else {"vectors": "words as tokens: tokens='word' (--tokens word)"}
 
 
 _FEATURE_NAMES = ("lowercase", "digits", "max_vocabulary", "min_count", "words")

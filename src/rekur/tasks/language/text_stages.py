@@ -12,7 +12,9 @@ import numpy as np
 from rekur.data import StreamBatches, Tokens, encode_texts
 from rekur.data.overlap import shared_texts
 from rekur.data.streams import Pieces
+from rekur.data.vectors import WordVectors, open_vectors
 from rekur.features import TextFeatures
+from rekur.features.vocabulary import vectors_note
 from rekur.models import LanguageNetwork
 from rekur.runtime.generation import records_of_tokens
 from rekur.runtime.ngram import NGram
@@ -25,7 +27,7 @@ from rekur.tasks.base.prepared import PreparedText
 from rekur.tasks.base.prior import Prior
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.held_out import hold_out, is_shorter
-from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run
+from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run, start_embedding
 from rekur.train import Reporter
 from rekur.train.world import current
 
@@ -38,6 +40,7 @@ class TextTask(Protocol):
     tokens: str
     reset: bool | None
     jitter: float
+    vectors: str | None
     chosen_: dict[str, Any]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...
@@ -53,11 +56,12 @@ class TextStages(Stages):
 
     def __init__(self, task: TextTask) -> None:
         self._task = task
+        self._vectors: WordVectors | None = None
 
     def prepare(self, corpus: Pieces, valid: Pieces | None, prior: Prior | None) -> PreparedText:
         task = self._task
         features, train_set, valid_set = self._encode(corpus, valid, prior)
-        notes = []
+        notes = [self._open_vectors(features)]
         if valid is not None and valid_set is not None:
             notes.append(shared_texts(train_set, valid_set, recipe.NO_CHANCE[task.tokens]))
         if valid_set is None:
@@ -102,16 +106,28 @@ class TextStages(Stages):
         recipe.check_vocabulary(features)
         return features, encode_texts(corpus, features)
 
+    def _open_vectors(self, features: TextFeatures) -> str | None:
+        """Open the trained vectors of the words of features, and return how many have one; None without vectors."""
+        if self._task.vectors is None:
+            return None
+        words = features.vocabulary_
+        self._vectors = open_vectors(self._task.vectors, None, words={*words, *map(str.lower, words)})
+        return vectors_note(int((self._vectors.rows(words) >= 0).sum()), len(words))
+
     def choose_options(self, prepared: PreparedText) -> dict[str, Any]:
         text, options = prepared.train, self._task.get_params(deep=False)
         documents = len(text.starts) if prepared.target.reset else 1
-        facts = recipe.Facts.of(self._task.tokens, len(text.ids), prepared.features.size, options, documents)
+        size = 0 if self._vectors is None else self._vectors.size
+        facts = recipe.Facts.of(self._task.tokens, len(text.ids), prepared.features.size, options, documents, size)
         return recipe.fill(options, facts)
 
     def make_network(self, prepared: PreparedText, prior: Prior | None) -> LanguageNetwork:
         target = prepared.target
         earlier = prior.model if prior is not None and prior.resumed else None
-        return new_network(self._task.chosen_, prepared.train, target.size, target.reset, earlier)
+        network = new_network(self._task.chosen_, prepared.train, target.size, target.reset, earlier)
+        if self._vectors is not None:
+            start_embedding(network.embedding.weight, self._vectors, prepared.features.vocabulary_)
+        return network
 
     def make_plan(self, network: LanguageNetwork, prepared: PreparedText) -> tuple[LanguagePlan, str]:
         world, text, target = current(), prepared.train, prepared.target
