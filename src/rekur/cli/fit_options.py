@@ -19,6 +19,7 @@ from rekur.cli.options import (
     FILES,
     INPUT,
     INPUT_FILE,
+    ITEM_ROLES,
     JSON,
     NUMBER,
     PAIR_FILES,
@@ -301,11 +302,12 @@ def _kind_of(columns: dict[str, Any], row: Row) -> str:
     """Return the kind of the items in these columns."""
     if row.reads == "pairs":
         return "text"
-    if row.target == "tags":  # without a column, that of the words of its format
-        return "series" if columns.get("series") or columns.get("values") else "words"
+    options = row.options_class()
+    if options.usual_columns and not any(columns.get(name) for name in ITEM_ROLES):
+        return options.item_kind("text")
     from rekur.data import Columns
 
-    return Columns(**columns).kind
+    return options.item_kind(Columns(**columns).kind)
 
 
 def estimator_options(options: type, values: dict[str, Any]) -> dict[str, Any]:

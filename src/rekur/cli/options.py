@@ -12,6 +12,9 @@ import click
 from rekur.errors import InputError, describe, printable
 from rekur.tasks.catalog import Row
 
+#: the roles of columns that hold items
+ITEM_ROLES = ("text", "symbols", "series", "values")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -149,7 +152,7 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     # one column without a group holds a whole series; in a long table, columns are channels
     whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
     columns["series"] = series[0] if whole else series or None
-    for name in ("text", "symbols", "series", "values", "source", "target"):
+    for name in (*ITEM_ROLES, "source", "target"):
         if columns[name] == "" or (isinstance(columns[name], list) and "" in columns[name]):
             raise InputError(f"--{name}: got nothing; expected the name of a column.")
     reading = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from rekur._options import options_of
+from rekur.cli.options import ITEM_ROLES
 from rekur.data.inputs import is_stream
 from rekur.errors import CheckpointError, InputError, describe, did_you_mean
 from rekur.tasks.catalog import CATALOG, Row
@@ -166,11 +167,11 @@ def open_files(request: Request) -> Data | None:
 
 
 def need_columns(columns: dict[str, Any], file: Path, row: Row) -> None:
-    """Raise unless the columns of the item and of the label are named; files of tags may have usual ones."""
-    if row.target == "tags":
+    """Raise unless the columns of the item and of the label are named, where the format of a file does not say them."""
+    if row.options_class().usual_columns:
         return
     fix = f"To see what {file} holds: rekur data {file}"
-    if not any(columns.get(name) for name in ("text", "symbols", "series", "values")):
+    if not any(columns.get(name) for name in ITEM_ROLES):
         thing = "--text, --symbols, --series or --values"
         raise InputError(f"{thing}: got none of them; expected the column with the items. {fix}")
     if "label" not in columns:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from rekur.cli.options import ITEM_ROLES
 from rekur.data import Columns, Corpus, PairColumns, channels, examples, open_source, read_pairs
 from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text, whole_text
@@ -21,7 +22,6 @@ from rekur.tasks.catalog import CATALOG
 
 #: the kind of a corpus whose file is running text that is cut into sequences
 RUNNING_TEXT = "running text"
-_ITEMS = ("text", "symbols", "series", "values")
 
 
 def corpus_of(
@@ -84,7 +84,7 @@ def _columns_of_tags(source: Source, columns: dict[str, Any], *, need_label: boo
     """Return the columns of words and tags: those that are named, else the usual ones of the format."""
     usual = {role: name for role, name in source.usual_columns.items() if role == "text" or need_label}
     columns = {**usual, **columns}
-    if not any(columns.get(name) for name in _ITEMS):
+    if not any(columns.get(name) for name in ITEM_ROLES):
         fix = "Name it; of rows of numbers name each column: --series x --series y."
         if isinstance(source, Lines):
             fix = "A file of lines has no tags. Does each line hold a word and its tag? Add --format conll."
@@ -133,8 +133,8 @@ def corpus_for(
     known = getattr(task.features_, "channels", None)
     if known and isinstance(trained.get("series"), list):
         trained["series"] = list(known)  # a range may stand for other columns in this file
-    if any(name in columns for name in _ITEMS):
-        trained = {name: value for name, value in trained.items() if name not in _ITEMS}
+    if any(name in columns for name in ITEM_ROLES):
+        trained = {name: value for name, value in trained.items() if name not in ITEM_ROLES}
     chosen = {**trained, **columns}
     if task.features_.text_cut is None:  # else the format of the file may have usual columns
         _check_kind(task.features_.kind, chosen)
@@ -246,7 +246,7 @@ def _refuse(name: str, value: Any, task: Any, fix: str = "") -> None:
 def _check_kind(kind: str, chosen: dict[str, Any]) -> None:
     """Raise unless the items that are named are of the kind that the model reads."""
     fix = "Name the column with --text." if kind == "text" else f"Name the column with --{kind}."
-    if not any(chosen.get(name) for name in _ITEMS):
+    if not any(chosen.get(name) for name in ITEM_ROLES):
         raise InputError(f"item columns: got none; expected the column with the {kind}. {fix}")
     if (got := Columns(**chosen).kind) != kind:
         raise InputError(describe("item columns", got, f"the {kind} that this model was trained on", fix))

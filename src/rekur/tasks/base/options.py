@@ -53,6 +53,8 @@ class SharedOptions:
     #: what ``rekur fit TASK --help`` and ``rekur tune TASK --help`` say below the first sentence
     fit_help: ClassVar[str] = ""
     tune_help: ClassVar[str] = ""
+    #: whether the format of a file may say which columns hold items and labels, where none are named
+    usual_columns: ClassVar[bool] = False
 
     valid_fraction: float | None = option(
         "data", "Share kept for validation where --valid is not given.", default=None, search=None
@@ -164,6 +166,11 @@ class SharedOptions:
         cls.check_effects(values)
         training = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS if name in chosen})
         check_precision(training.precision, training.accelerator == "cpu")
+
+    @classmethod
+    def item_kind(cls, kind: str) -> str:
+        """Return as what the task reads items of a kind; here as they are."""
+        return kind
 
     @classmethod
     def check_effects(cls, values: Mapping[str, Any]) -> None:

@@ -72,6 +72,7 @@ class TagOptions(VectorOptions, SharedOptions):
 
     #: how labels are read from a file
     label_type: ClassVar[str] = "tags"
+    usual_columns: ClassVar[bool] = True
     #: the kinds of items that the task reads
     item_kinds: ClassVar[tuple[str, ...]] = ("words", "series")
     fit_help: ClassVar[str] = """
@@ -207,6 +208,11 @@ class TagOptions(VectorOptions, SharedOptions):
         super().check_values(values)
         sizes = {"cell": "gru", "hidden_size": 1, **values_set(cls, values)}
         TaggerSpec(columns=(2,), output_size=2, **{name: sizes[name] for name in MODEL_OPTIONS if name in sizes})
+
+    @classmethod
+    def item_kind(cls, kind: str) -> str:
+        """Return ``series`` for rows of numbers, else ``words``."""
+        return "series" if kind == "series" else "words"
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:

@@ -91,7 +91,7 @@ class Tagger(TagOptions, ItemEstimator):
 
     def kind_of(self, corpus: Corpus) -> str:
         """Return the kind of the items of a corpus: ``words`` or ``series``."""
-        return "series" if super().kind_of(corpus) == "series" else "words"
+        return self.item_kind(super().kind_of(corpus))
 
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of words, of texts that are cut into words, or of rows of numbers, not fitted yet."""
