@@ -121,10 +121,9 @@ def test_a_loaded_model_says_what_the_command_does(taggers: dict[str, Path], tag
     assert network.score(sentences, truth) == pytest.approx(right / sum(map(len, truth)))
 
 
-def test_a_preview_says_so(cli: Run, tagged: dict[str, Path], tmp_path: Path) -> None:
-    done = cli("fit", "tag", tagged["conll"], *replaced(SMALL, "--epochs", "1"), "--out", tmp_path / "m")
-    assert "tag is a preview" in done.err
-    assert "tag" not in cli("--help").out
+def test_the_task_is_named(cli: Run) -> None:
+    assert "rekur fit tag" in cli("--help").out
+    assert "Learn to give every word of a sentence, or every row of a log, its tag." in cli("fit", "--help").out
 
 
 def test_a_tagger_is_checked_and_made_smaller(

@@ -130,11 +130,11 @@ WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a task that is none": (
         ("fit", "translate", "--out", "m"),
-        "TASK: got 'translate'; expected one of classify, regress, language.",
+        "TASK: got 'translate'; expected one of classify, regress, tag, language.",
     ),
     "standard input for a task": (
         ("fit", "-"),
-        "TASK: got '-'; expected one of classify, regress, language. "
+        "TASK: got '-'; expected one of classify, regress, tag, language. "
         "What is to be learned comes first: rekur fit classify - …",
     ),
 }

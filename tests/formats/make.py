@@ -10,6 +10,7 @@ state; and one training that was killed, with its checkpoint.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 import shutil
@@ -254,6 +255,70 @@ def make_tagger(root: Path) -> None:
     folder.with_suffix(".json").write_text(json.dumps(answers), encoding="utf-8")
 
 
+def taggers(vectors: str) -> dict[str, tuple[Any, list[Any], list[Any]]]:
+    """Return untrained taggers of words with trained vectors, of texts and of rows of numbers, with their items."""
+    draw, numbers = random.Random(1), np.random.default_rng(1)
+    texts, spans = list[str](), list[list[tuple[int, int, str]]]()
+    for _ in range(40):
+        person, place = draw.choice(["Ada", "Mary Ann"]), draw.choice(["Oslo", "New York"])
+        text = f"{person} {draw.choice(['left', 'wrote from'])} {place}. "
+        start = text.index(place)
+        texts.append(text)
+        spans.append([(0, len(person), "PER"), (start, start + len(place), "LOC")])
+    bioes = {"Ada": "S-PER", "Mary": "B-PER", "Ann": "E-PER", "Oslo": "S-LOC", "New": "B-LOC", "York": "E-LOC"}
+    words = [text[:-2].split() for text in texts]
+    tags = [[bioes.get(word, "O") for word in item] for item in words]
+    states = [np.repeat([0, 1, 2], [draw.randint(3, 8) for _ in range(3)]) for _ in range(24)]
+    rows = [np.stack([state, state % 2], axis=1) + numbers.normal(0, 0.3, (len(state), 2)) for state in states]
+    labels = [[("rest", "start", "work")[number] for number in state] for state in states]
+    sizes: dict[str, Any] = {"hidden_size": 5, "projection_size": 0, "num_layers": 1, "epochs": 12}
+    sizes |= dict.fromkeys(("dropout", "input_dropout"), 0.0) | {"learning_rate": 0.05, "patience": 0, "seed": 0}
+    of_words: dict[str, Any] = {"embedding_size": 3, "part_size": 2, "token_dropout": 0.0}
+    of_words |= {"feature_options": {"min_count": 1, "prefixes": 0, "suffixes": 2, "buckets": 20}}
+    live: dict[str, Any] = {"bidirectional": False, "look_ahead": 1}
+    return {
+        "tagger_words": (rekur.Tagger(**sizes, **of_words, vectors=vectors), words, tags),
+        "tagger_texts": (rekur.Tagger(**sizes, **of_words, **live), texts, spans),
+        "tagger_rows": (rekur.Tagger(**sizes), [row.round(3) for row in rows], labels),
+    }
+
+
+def make_taggers(root: Path) -> None:
+    """Save taggers, with their rivals, and what they answer."""
+    with contextlib.chdir(root):
+        vectors = Path("vectors.txt")
+        vectors.write_text("Oslo 1 0\nYork 1 1\nAda 0 1\nParis 0.5 0\n", encoding="utf-8")
+        for name, (tagger, items, labels) in taggers(str(vectors)).items():
+            tagger.fit(items, labels).save(name)
+            asked, right = items[:4], labels[:4]
+            if name == "tagger_words":
+                asked[0], right[0] = ["Paris", "left", "New", "York"], ["O", "O", "B-LOC", "E-LOC"]
+            elif name == "tagger_texts":
+                asked[0], right[0] = items[0] + items[1], []
+            answers = tagger_answers(Path(name), asked, right)
+            Path(f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
+        vectors.unlink()
+
+
+def tagger_answers(folder: Path, items: list[Any], labels: list[Any]) -> dict[str, Any]:
+    """Return what a saved tagger says of items, its scores and those of its rival, and what it says live."""
+    model = rekur.load(folder)
+    presented = model.present(items)
+    answers = {"items": plain(items), "labels": plain(labels), "presented": plain(presented)}
+    scores = model.evaluate(items, labels)
+    answers["scores"] = {name: scores[name] for name in ("accuracy", "rival")}
+    if model.engine.program.causal:
+        events, session = events_of(items[0]), model.stream()
+        answers |= {"events": events, "final": []}
+        for number, event in enumerate(events):
+            answers["final"].append(plain(session.push(event).final))
+            if number == len(events) // 2:
+                answers["state"] = base64.b64encode(session.get_state()).decode()
+                answers["state_after"] = number + 1
+        answers["final"].append(plain(session.finish().final))
+    return answers
+
+
 def make_checkpoint(root: Path) -> None:
     """Kill a training after its second checkpoint."""
     data, out = root / "killed.csv", root / "killed"
@@ -302,6 +367,7 @@ def main() -> None:
     make_quantized(root)
     make_language(root)
     make_tagger(root)
+    make_taggers(root)
     make_checkpoint(root)
 
 

@@ -43,6 +43,8 @@ LANGUAGE_MODEL = (
 )
 LANGUAGE_TRAINING = "--reset --chunk-length --jitter --checkpoint-steps"
 TEXT_FEATURES = "--lowercase --digits --words --max-vocabulary --min-count"
+WORD_FEATURES = "--fold-case --max-vocabulary --min-count --prefixes --suffixes --shape --buckets"
+WORD_DROPOUT = "--token-dropout --word-dropout"
 SEARCH = "--trials --space --trial-time-limit --ray --ray-address --ray-processors --ray-gpus"
 SEARCH_OUTPUT = "--out --quiet --json"
 #: the options of each task by group, in the order of ``--help``
@@ -57,13 +59,18 @@ TASK_OPTIONS = {
         "model": f"{MODEL} {ITEM_MODEL}",
         "training": TRAINING,
     },
+    "tag": {
+        "data": f"{INPUT} --valid --valid-fraction --vectors --cut --bad-spans {WORD_FEATURES} --missing",
+        "model": f"{MODEL} --causal --part-size --projection-size --kernel-size --look-ahead {WORD_DROPOUT}",
+        "training": f"{TRAINING} --batch-steps --chunk-length",
+    },
     "language": {
         "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES} --vectors",
         "model": f"{MODEL} {LANGUAGE_MODEL}",
         "training": f"{TRAINING} {LANGUAGE_TRAINING}",
     },
 }
-FILES = {"classify": "FILE", "regress": "FILE", "language": "FILE..."}
+FILES = {"classify": "FILE", "regress": "FILE", "tag": "FILE", "language": "FILE..."}
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
     "fit": "",
@@ -192,7 +199,7 @@ def test_parsers_and_choices_give_values_that_are_checked(task: str) -> None:
                 options.check_values({name: object()})
 
 
-@pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit language"])
+@pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit tag", "fit language"])
 def test_defaults_stand_in_the_estimators_alone(path: str) -> None:
     values = command(path).make_context("fit", ["FILE", "--out", "DIR"]).params
     given = {name: value for name, value in values.items() if value not in (None, (), False)}

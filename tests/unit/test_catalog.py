@@ -111,6 +111,6 @@ def test_the_readme_names_no_preview() -> None:
 
 def test_a_task_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "clasify", "a.csv"]) == 2
-    assert "TASK: got 'clasify'; expected one of classify, regress, language. Did you mean 'classify'?" in (
+    assert "TASK: got 'clasify'; expected one of classify, regress, tag, language. Did you mean 'classify'?" in (
         capsys.readouterr().err
     )

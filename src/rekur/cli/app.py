@@ -92,6 +92,10 @@ def app() -> None:
     rekur stream runs/reviews
 
     \b
+    rekur fit tag entities.conll --out runs/entities
+    rekur predict runs/entities new.txt
+
+    \b
     rekur fit language book.txt --time-limit 20m --out runs/book
     rekur generate runs/book --prompt "It was"
     """

@@ -90,7 +90,6 @@ CATALOG: dict[str, Row] = {
             options="rekur.tasks.tag.options:TagOptions",
             estimator="rekur.tasks.tag.tagger:Tagger",
             target="tags",
-            preview=True,
         ),
         Row(
             name="translate",
