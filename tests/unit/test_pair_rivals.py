@@ -97,6 +97,11 @@ def test_many_pairs_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lexicon == {f"s{number}": f"t{number}" for number in range(0, 100, 8)}
 
 
+def test_of_a_long_text_the_first_words_are_learnt_from() -> None:
+    lexicon = LexiconRival.fit([("a " * 50_000 + "b", "x " * 50_000 + "y")]).to_saved()[0]["words"]
+    assert lexicon == {"a": "x"}
+
+
 def test_rivals_are_scored_as_models_are() -> None:
     sources, labels = [source for source, _ in PAIRS], [[target, "Non"] for _, target in PAIRS]
     encoded = items(sources, labels)

@@ -27,6 +27,8 @@ _WORD = re.compile(f"[^{_MARK}]+(?:['’-][^{_MARK}]+)*")
 _ROUNDS = 5
 #: above this number of cells only every second pair is learnt from, every fourth, …
 _MOST_CELLS = 8_000_000
+#: words of a text that are learnt from, the first ones
+_MOST_WORDS = 1000
 #: stands in each source beside its words, for target words that no source word explains
 _NO_WORD = ""
 
@@ -162,11 +164,12 @@ def _words_of_pairs(
     for number, ((source, target), weight) in enumerate(zip(pairs, weights)):  # noqa: B905
         if number % every or not weight:
             continue
-        chosen.append(([_NO_WORD, *_WORD.findall(source)], _WORD.findall(target), weight))
-        cells += len(chosen[-1][0]) * len(chosen[-1][1])
+        words, translations = (_WORD.findall(text)[:_MOST_WORDS] for text in (source, target))
+        chosen.append(([_NO_WORD, *words], translations, weight))
+        cells += (1 + len(words)) * len(translations)
         while cells > _MOST_CELLS and len(chosen) > 1:
             chosen, every = chosen[::2], 2 * every
-            cells = sum(len(words) * len(translations) for words, translations, _ in chosen)
+            cells = sum(len(each[0]) * len(each[1]) for each in chosen)
     return [each[0] for each in chosen], [each[1] for each in chosen], np.array([each[2] for each in chosen])
 
 
