@@ -149,6 +149,7 @@ def test_model_adds_ngrams_and_makes_vectors_of_new_words(tmp_path: Path) -> Non
 
 
 TEXT = "Download it again."
+OTHER = "expected text of GloVe, word2vec or fastText, plain or gzipped, or the binary files of the latter two."
 BROKEN = {
     "empty": (b"", "word vectors: got an empty file; expected vectors."),
     "word": (b"a 1 2\nb 1 x\n", ", line 2: line: got 'b 1 x'; expected a word and 2 finite numbers."),
@@ -164,6 +165,14 @@ BROKEN = {
         b"3 2\na 1 2\nb 1 2\n",
         f"word vectors: got 2 vectors; expected 3, as the first line says. {TEXT}",
     ),
+    "wide": (b"a 1 2\nb 1 2 3\n", ", line 2: line: got 'b 1 2 3'; expected a word and 2 finite numbers."),
+    "wide header": (b"2 2\na 1 2 3\nb 1 2 3\n", ", line 2: line: got 'a 1 2 3'; expected a word and 2 finite numbers."),
+    "rubbish": (bytes(range(256)) * 4, f"word vectors: got data that are no text; {OTHER}"),
+    "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", f"word vectors: got data that are no text; {OTHER}"),
+    "wide text": ("a 1 2\n".encode("utf-16"), f"word vectors: got data that are no text; {OTHER}"),
+    "zip": (b"PK\3\4\x14\0\0\0a.txta 1 2\n", f"word vectors: got a zip archive, which must be unpacked; {OTHER}"),
+    "array": (b"\x93NUMPY\1\0v\0{'descr': '<f4'}\n", f"word vectors: got an array of NumPy; {OTHER}"),
+    "table": (b"PAR1\x15\4\x15\0\n", f"word vectors: got a parquet file; {OTHER}"),
     "none": (b"0 2\n", "word vectors: got none; expected at least one."),
     "binary": (
         as_binary(WORDS, MATRIX)[:-6],
@@ -187,6 +196,25 @@ BROKEN = {
         f"file. {TEXT}",
     ),
 }
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.vec", "vectors.bin", "vectors.txt.gz", "vectors"])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_the_name_of_a_file_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
+    content = gzip.compress(CONTENTS[kind]) if name.endswith(".gz") else CONTENTS[kind]
+    assert_same(open_vectors(written(tmp_path, content, name)))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_marks_line_ends_and_tabs_of_other_systems_are_read(tmp_path: Path, zipped: bool) -> None:
+    content = b"\xef\xbb\xbfgood\t1 2\r\nbad\t3 4\r\n"
+    path = written(tmp_path, gzip.compress(content) if zipped else content)
+    assert_same(open_vectors(path), ["good", "bad"], np.array([[1, 2], [3, 4]], np.float32))
+
+
+def test_a_binary_file_larger_than_one_read(tmp_path: Path) -> None:
+    words, matrix = [f"w{n}" for n in range(3000)], np.random.default_rng(0).normal(size=(3000, 200)).astype(np.float32)
+    assert_same(read_vectors(written(tmp_path, as_binary(words, matrix))), words, matrix)
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -25,6 +25,12 @@ from rekur.errors import DataError, InputError, describe
 GLOVE = "glove"
 #: words of a file that are taken at most where a bundle is to hold them
 MOST_VECTORS = 100_000
+#: how files of other kinds begin
+_OTHERS = {
+    b"PK\3\4": "a zip archive, which must be unpacked",
+    b"\x93NUMPY": "an array of NumPy",
+    b"PAR1\x15": "a parquet file",
+}
 FORMATS = ("glove", "word2vec", "word2vec-binary", "fasttext", "fasttext-binary")
 
 
@@ -179,10 +185,15 @@ def _told_format(file: IO[bytes], path: Path) -> str:
     if head[:4] == FASTTEXT_MAGIC:
         return "fasttext-binary"
     first, _, rest = head.partition(b"\n")
-    if len(first.split()) != 2:
+    counts = len(first.split()) == 2
+    # Text goes on with characters that stand in numbers and words; after two counts, binary with raw floats.
+    controls = sum(byte < 32 and byte not in b"\t\n\r" for byte in (rest if counts else head))
+    other = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "")
+    if other or (not counts and 100 * controls > len(head)):
+        expected = "text of GloVe, word2vec or fastText, plain or gzipped, or the binary files of the latter two"
+        raise DataError(f"word vectors: got {other or 'data that are no text'}; expected {expected}.", path)
+    if not counts:
         return "glove"
-    # After the two counts, text goes on with characters that stand in numbers and words; binary with raw floats.
-    controls = sum(byte < 32 and byte not in b"\t\n\r" for byte in rest)
     return "word2vec-binary" if controls else "word2vec"
 
 
@@ -201,6 +212,8 @@ def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> 
     count, size = (None, 0) if kind == "glove" else _header(file, path)
     start = 1 if kind == "glove" else 2
     number = start - 1
+    if kind == "glove" and file.read(3) != b"\xef\xbb\xbf":  # a mark that some editors write before a text
+        file.seek(0)
     for number, line in enumerate(file, start):
         if limit is not None and number - start >= limit:
             return
@@ -211,10 +224,10 @@ def _text_entries(file: IO[bytes], path: Path, kind: str, limit: int | None) -> 
         # A word may hold spaces, its numbers cannot: they are the last ones.
         fields = text.rsplit(None, size)
         try:
-            vector = np.array([float(field) for field in fields[1:]], dtype=np.float32)
+            vector = np.array(list(map(float, fields[1:])), dtype=np.float32)
         except ValueError:
             raise DataError(_wrong_line(text, size), path, number) from None
-        wider = _is_number(fields[0].split()[-1]) and len(fields[0].split()) > 1
+        wider = len(parts := fields[0].split()) > 1 and _is_number(parts[-1])
         if len(vector) != size or size == 0 or wider or not np.isfinite(vector).all():
             raise DataError(_wrong_line(text, size), path, number)
         yield fields[0].decode("utf-8", "surrogateescape"), vector
@@ -242,23 +255,23 @@ def _binary_entries(file: IO[bytes], path: Path, limit: int | None) -> Iterator[
     """Yield words and vectors of a word2vec binary file: the word, a space, its floats, and so on."""
     count, size = _header(file, path)
     width = 4 * size
-    buffer = b""
+    buffer, start = b"", 0
     for entry in range(1, min(count, limit or count) + 1):
-        end = buffer.find(b" ")
+        end = buffer.find(b" ", start)
         while end < 0 or len(buffer) < end + 1 + width:
             more = file.read(max(1 << 20, width))
             if not more:
                 text = f"word vectors: got the end of the file at word {entry} of {count}"
                 raise DataError(f"{text}; expected all. The file is cut off: download it again.", path)
-            buffer += more
+            buffer, start = buffer[start:] + more, 0
             end = buffer.find(b" ")
-        word = buffer[:end].lstrip(b"\n")
+        word = buffer[start:end].lstrip(b"\n")
         vector = np.frombuffer(buffer, "<f4", size, end + 1)
         if not word or len(word) > 10_000 or not np.isfinite(vector).all():
             text = describe(f"word {entry} of {count}", word.decode("utf-8", "replace"), "a word and finite numbers")
             raise DataError(f"{text} Is it a file of another format?", path)
         yield word.decode("utf-8", "surrogateescape"), vector
-        buffer = buffer[end + 1 + width :]
+        start = end + 1 + width
 
 
 def _collect(
