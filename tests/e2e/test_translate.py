@@ -144,3 +144,100 @@ def test_a_nan_weight_is_refused(bundle: Path) -> None:
     model.model_.decoder.combine.bias.data[0] = np.nan
     with pytest.raises(InputError):
         model.predict(["one"])
+
+
+# ── scores of pairs ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def score_rows(cli: Run, *words: Any) -> list[dict[str, Any]]:
+    done = cli("score", *words, "--json")
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_the_score_of_a_prediction_is_that_of_the_pair(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    source = data["test"][0]
+    rows = [json.loads(line) for line in cli("predict", bundle, source, "--json").out.splitlines()]
+    target = tmp_path / "predicted"
+    target.write_text("".join(f"{row['prediction']}\n" for row in rows), encoding="utf-8")
+    scores = score_rows(cli, bundle, source, target)
+    assert [row["item"] for row in scores] == [row["item"] for row in rows]
+    assert [row["per_token"] for row in scores] == pytest.approx([row["score"] for row in rows], abs=1e-5)
+
+
+def test_the_score_of_a_pair_is_the_sum_over_its_tokens_whatever_stands_beside_it(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    sources, targets = ([*path.read_text().splitlines(), "one"] for path in data["test"])
+    files = [tmp_path / name for name in ("a", "b")]
+    together = None
+    for rows in (slice(None), slice(3, 4)):
+        for file, texts in zip(files, (sources, targets), strict=True):
+            file.write_text("".join(f"{text}\n" for text in texts[rows]))
+        scores = score_rows(cli, bundle, *files, "--tokens")
+        together = together or scores[3]
+    assert scores[0]["log_probability"] == pytest.approx(together["log_probability"], abs=1e-5)
+    pieces, values = zip(*together["each"], strict=True)
+    assert "".join(pieces) == targets[3]
+    assert sum(values) == pytest.approx(together["log_probability"])
+    assert (together["tokens"], together["characters"]) == (len(targets[3]) + 1, len(targets[3]))
+    table = cli("score", bundle, *files, "--tokens").out.splitlines()
+    assert table[0] == "item,position,token,log_probability"
+    assert len(table) == len(targets[3]) + 2
+
+
+def test_marks_in_texts_are_characters_to_the_score(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    targets = ["a", "a</s>", "a<unk>", "a<pad>", "a▁", "a@@", "a ||| b"]
+    files = [tmp_path / name for name in ("a", "b")]
+    for file, texts in zip(files, (["one"] * len(targets), targets), strict=True):
+        file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    rows = score_rows(cli, bundle, *files)
+    assert len({row["log_probability"] for row in rows}) == len(targets)
+    assert [row["characters"] for row in rows] == list(map(len, targets))
+
+
+def test_an_empty_source_has_no_score_and_each_reference_has_one(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    table = tmp_path / "a.jsonl"
+    rows = [{"en": "one", "fr": ["1", "2"]}, {"en": " ", "fr": "3"}, {"en": "two", "fr": ""}]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = cli("score", bundle, table, "--source", "en", "--target", "fr", "--json")
+    assert "1 pair has an empty source, and no score" in done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [(row["item"], row.get("reference")) for row in rows] == [(1, 1), (1, 2), (2, None), (3, None)]
+    assert [row["log_probability"] is None for row in rows] == [False, False, True, False]
+    assert rows[3]["tokens"] == 1  # the end alone
+
+
+def test_scores_of_what_are_no_pairs_are_refused(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    source, target = data["test"]
+    short = tmp_path / "short"
+    short.write_text("1\n")
+    for words, text in (
+        ((source,), "expected two aligned files"),
+        ((source, short), "30 lines in"),
+        ((source, "--by", "line", target), "expected no more than BUNDLE and FILE"),
+        ((source, target, "--by", "file"), "--by: got it; expected SOURCE TARGET"),
+        (("--text", "x"), "--text: got it; expected SOURCE TARGET"),
+        ((source, target, "--source", "en"), "none for text files"),
+    ):
+        done = cli("score", bundle, *words)
+        assert (done.code, done.out) == (2, "")
+        assert text in done.err
+
+
+def test_blank_lines_of_validation_files_score_as_in_an_evaluation(
+    data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    files = [tmp_path / path.name for path in data["valid"]]
+    for path, file, more in zip(data["valid"], files, ("\none\n", "5\n\n"), strict=True):
+        file.write_text(path.read_text() + more)
+    words = ("--tokens", "char", "--hidden-size", "8", "--epochs", "1", "--quiet")
+    done = cli("fit", "translate", *data["train"], "--valid", *files, "--out", tmp_path / "m", *words)
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text(encoding="utf-8"))
+    scores = cli("evaluate", tmp_path / "m", *files, "--json").json
+    assert (scores["items"], scores["bleu"]) == (32, pytest.approx(metrics["bleu"]))

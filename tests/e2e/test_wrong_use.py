@@ -129,8 +129,8 @@ WORDS: dict[str, tuple[tuple[str, ...], str]] = {
         "option: got '--zzz'; expected an option of 'rekur data'.",
     ),
     "a task that is none": (
-        ("fit", "translate", "--out", "m"),
-        "TASK: got 'translate'; expected one of classify, regress, tag, language.",
+        ("fit", "summarize", "--out", "m"),
+        "TASK: got 'summarize'; expected one of classify, regress, tag, language.",
     ),
     "standard input for a task": (
         ("fit", "-"),

@@ -25,6 +25,7 @@ from rekur.tasks.catalog import CATALOG
 INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
+PAIRS = "--source --target --id --format --encoding --separator"
 ANY_INPUT = f"{INPUT} --source --target"
 OUTPUT = "--out --overwrite --checkpoint-every --tensorboard --quiet --json"
 FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
@@ -88,7 +89,7 @@ OPTIONS = {
     "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format --json",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
-    "score": "BUNDLE FILE --text --by --tokens --json",
+    "score": f"BUNDLE FILE [TARGET] --text --by --tokens {PAIRS} --json",
     "program": "BUNDLE --json",
     "check": f"BUNDLE [FILE]... --tolerance --items {ANY_INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {ANY_INPUT} --document --json",

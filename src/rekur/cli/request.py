@@ -213,8 +213,8 @@ def _open_pairs(request: Request) -> Data:
 
     columns = PairColumns(**request.columns)
     train, valid = (
-        read_pairs([request.source(file) for file in files], columns, **request.reading) if files else None
-        for files in (request.files, request.valid)
+        read_pairs([request.source(file) for file in files], columns, use=use, **request.reading) if files else None
+        for files, use in ((request.files, "training"), (request.valid, "evaluation"))
     )
     sides, others = (Sides.of(corpus or ()) for corpus in (train, valid))
     if sides.are_swapped(others):

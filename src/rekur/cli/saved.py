@@ -128,7 +128,7 @@ def corpus_for(
         whole: running text is one item, and not an item a sequence.
     """
     for name in ("source", "target"):
-        _refuse(name, columns.get(name), task, "It names the columns of pairs.")
+        refuse_value(name, columns.get(name), task, "It names the columns of pairs.")
     trained = dict(task.columns_.get("columns", {}))
     known = getattr(task.features_, "channels", None)
     if known and isinstance(trained.get("series"), list):
@@ -188,7 +188,7 @@ def data_for(
     """
     if reads_pairs(task):
         for name, value in others.items():
-            _refuse(name, value, task)
+            refuse_value(name, value, task)
         use = "evaluation" if need_label or len(files) > 1 else "prediction"
         return pairs_for(task, files, columns, reading, use=use), " ".join(map(name_of, files))
     if task.target_.kind == "next":
@@ -197,7 +197,7 @@ def data_for(
     if len(files) > 1:
         raise InputError(describe(option, f"{len(files)} files", f"one, for a model of the task {task.task}"))
     for name, value in others.items():
-        _refuse(name, value, task)
+        refuse_value(name, value, task)
     return corpus_for(task, files[0], columns, reading, need_label=need_label), name_of(files[0])
 
 
@@ -224,7 +224,7 @@ def pairs_for(
     for name, value in {**columns, **reading}.items():
         if name not in (*names, "format", "encoding", "separator"):
             fix = "Columns of pairs are named with --source and --target."
-            _refuse(name, value, task, fix)
+            refuse_value(name, value, task, fix)
     chosen = PairColumns(**columns)
     if len(files) == 1 and is_table(files[0], chosen, reading.get("format")):
         chosen = PairColumns(**{**task.columns_.get("columns", {}), **columns})
@@ -236,7 +236,7 @@ def pairs_for(
     return corpus
 
 
-def _refuse(name: str, value: Any, task: Any, fix: str = "") -> None:
+def refuse_value(name: str, value: Any, task: Any, fix: str = "") -> None:
     """Raise if an option has a value that means nothing for a task."""
     if value is not None:
         text = f"--{name.replace('_', '-')}: got a value; expected none for a model of the task {task.task}. {fix}"
@@ -261,10 +261,15 @@ def load_language(bundle: Path) -> Any:
     from rekur.runtime import load
 
     task = load(bundle)
+    need_language(task, bundle)
+    return task
+
+
+def need_language(task: Any, bundle: Path) -> None:
+    """Raise unless a model is a language model."""
     if task.target_.kind != "next":
         fix = f"To use it: rekur predict {bundle} FILE"
         raise InputError(describe("bundle", str(bundle), f"a language model (this one's task is {task.task})", fix))
-    return task
 
 
 def refuse_language(task: Any, bundle: Path, command: str) -> None:

@@ -11,11 +11,13 @@ import click
 from click.core import ParameterSource
 
 from rekur.cli import show
-from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, with_options
-from rekur.cli.saved import load_language
+from rekur.cli.file_words import AlignedFile
+from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, PAIRS, split_input, with_options
+from rekur.cli.saved import need_language, reads_pairs, refuse_value
 from rekur.cli.texts import chunks, read_files, read_lines, warn_of_files
 from rekur.data.inputs import is_stream, name_of
 from rekur.errors import InputError, describe
+from rekur.runtime import load
 
 #: texts that are read and scored together
 CHUNK = 64
@@ -24,26 +26,54 @@ CHUNK = 64
 @click.command("score")
 @with_options(BUNDLE)
 @click.argument("file", type=INPUT_FILE, required=False)
+@click.argument("target_file", metavar="[TARGET]", required=False, type=INPUT_FILE, cls=AlignedFile)
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Score this text; may be repeated.")
 @click.option("--by", type=click.Choice(["line", "file"]), default="line", show_default=True, help="What a text is.")
 @click.option("--tokens", "each", is_flag=True, help="Show every token's.")
+@with_options(*PAIRS)
 @JSON
-def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, each: bool, as_json: bool) -> None:
+def command(
+    bundle: Path,
+    file: Path | None,
+    target_file: Path | None,
+    texts: tuple[str, ...],
+    by: str,
+    each: bool,
+    as_json: bool,
+    **values: Any,
+) -> None:
     """Give the log-probability of texts: in all, per token and per character; - reads standard input.
 
-    Writes CSV, or JSON lines with --json. Texts are independent of each other; natural logarithms throughout.
+    Writes CSV, or JSON lines with --json. Texts are independent of each other; natural logarithms throughout. Of a
+    model of pairs it is that of each target, given its source; the end of the text counts as a token.
 
     \b
     rekur score runs/shakespeare --text "To be, or not to be" --tokens
     rekur score runs/smiles molecules.txt --json
     rekur score runs/books chapter.txt --by file
+    rekur score runs/en-fr test.en test.fr --tokens
     """
+    columns, reading = split_input(values)
     if (file is None) == (not texts):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --text: got {got}; expected one of them.", click.get_current_context())
     if texts and click.get_current_context().get_parameter_source("by") is ParameterSource.COMMANDLINE:
         raise InputError(describe("--by", by, "none with --text, as each --text is one text", "Leave it out."))
-    model = load_language(bundle)
+    model = load(bundle)
+    if reads_pairs(model):
+        if file is None or by != "line":
+            option = "--text" if file is None else "--by"
+            raise InputError(f"{option}: got it; expected SOURCE TARGET, or one table, for a model of pairs.")
+        from rekur.cli.pair_rows import scored_pairs
+
+        files = [file] if target_file is None else [file, target_file]
+        _write(_each_token(scored_pairs(model, files, columns, reading, each=each), as_json), as_json)
+        return
+    need_language(model, bundle)
+    for name, value in {**columns, **reading}.items():
+        refuse_value(name, value, model)
+    if target_file is not None:
+        raise InputError(describe("TARGET", str(target_file), "none for a language model"))
     named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
     place, arriving = "--text", False
     if file is None:
@@ -52,12 +82,26 @@ def command(bundle: Path, file: Path | None, texts: tuple[str, ...], by: str, ea
         named, place, arriving = read_lines(file), f"{name_of(file)}, line", is_stream(file)
     else:
         named, place = read_files(file), name_of(file)
-    rows = _rows(model, chunks(iter(named), CHUNK, arriving=arriving), each, as_json, place)
+    _write(_rows(model, chunks(iter(named), CHUNK, arriving=arriving), each, as_json, place), as_json)
+
+
+def _write(rows: Iterator[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         for row in rows:
             show.as_json_line(row)
         return
     show.as_csv(_cells(rows))
+
+
+def _each_token(rows: Iterator[dict[str, Any]], as_json: bool) -> Iterator[dict[str, Any]]:
+    """Yield rows for JSON as they are, and for CSV a row a token where tokens are listed."""
+    for row in rows:
+        if as_json or "each" not in row:
+            yield row
+            continue
+        names: dict[str, Any] = {name: row[name] for name in ("item", "reference") if name in row}
+        for position, (piece, value) in enumerate(row["each"], start=1):
+            yield {**names, "position": position, "token": _shown(piece), "log_probability": value}
 
 
 def _cells(rows: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
