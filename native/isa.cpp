@@ -13,6 +13,7 @@
 #include "layer.h"
 #include "lstm.h"
 #include "product.h"
+#include "rows_run.h"
 #include "slstm.h"
 #include "stepper_affine.h"
 #include "stepper_run.h"
@@ -75,7 +76,8 @@ static bool runs_here() {
 
 extern const InstructionSet instruction_set;
 const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
-                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_cell}};
+                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_cell},
+                                         {run_log_softmax, run_attend}};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

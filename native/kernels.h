@@ -7,6 +7,7 @@
 
 #include "layout.h"
 #include "linear.h"
+#include "rows.h"
 #include "share.h"
 #include "stepper.h"
 #include "variant.h"
@@ -33,6 +34,7 @@ struct InstructionSet {
     Kernels<float> single;
     Kernels<double> twice;
     StepKernels step;
+    RowKernels rows;
 
     template <class S>
     const Kernels<S>& of() const;

@@ -54,6 +54,7 @@ void bind_live(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_variants(nb::module_& m);
 void bind_linear(nb::module_& m);
+void bind_rows(nb::module_& m);
 void bind_recall(nb::module_& m);
 
 }  // namespace rekur
@@ -75,4 +76,5 @@ NB_MODULE(_native, m) {
     rekur::bind_variants(m);
     rekur::bind_linear(m);
     rekur::bind_recall(m);
+    rekur::bind_rows(m);
 }

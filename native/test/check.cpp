@@ -26,6 +26,7 @@ int main() {
         run("variants", check::check_variants);
         run("steps", check::check_steps);
         run("cells", check::check_cells);
+        run("rows", check::check_rows);
     }
     check::Report recalls;
     check::check_recalls(recalls);

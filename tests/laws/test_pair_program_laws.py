@@ -51,6 +51,20 @@ def test_the_engine_gives_what_the_ops_define(engines, key, sequences, length, d
 
 
 @quick
+@given(st.sampled_from(list(PROGRAMS)), sources, st.data())
+def test_whole_targets_are_scored_as_the_ops_define(engines, key, sequences, data):
+    engine, (program, weights) = engines[key], PROGRAMS[key]
+    token = st.integers(1, TOKENS - 1)
+    targets = [data.draw(st.lists(token, max_size=5)) for _ in sequences]
+    scored = engine.log_probabilities(targets, engine.encode(sequences))
+    assert [len(each) for each in scored] == [max(0, len(target) - 1) for target in targets]
+    for sequence, target, each in zip(sequences, targets, scored, strict=True):
+        if len(target) > 1:
+            expected = pair_values(program, weights, sequence, target[:-1])
+            np.testing.assert_allclose(each, expected[np.arange(len(each)), target[1:]], atol=2e-5)
+
+
+@quick
 @given(st.sampled_from(list(PROGRAMS)), sources)
 def test_a_search_does_not_depend_on_its_mates(engines, key, sequences):
     engine, options = engines[key], {"rules": Rules(end=3, begin=2), "most": 6, "beam": 3, "n_best": 3}

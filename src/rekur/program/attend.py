@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur import _kernels
 from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.packed import Packed
@@ -60,11 +61,31 @@ class Attend(Stage):
     def run(self, reads: list[Any], packed: Packed, state: StateArrays) -> Array:
         query, keys, values = reads
         scale, weight = float(self.op.options.get("scale", 1.0)), self.weights.get("weight")
-        run = _in_numpy
-        return run(query, keys, values, weight, scale, self.threads)
+        kernel = getattr(_kernels.kernels, "attend", None)  # kernels that were compiled earlier lack it
+        if kernel is None:
+            return _in_numpy(query, keys, values, weight, scale)
+        context = np.empty((len(query), values.steps.shape[1]), np.float32)
+        sources = keys.sources
+        arguments = {
+            "rows": len(query),
+            "size": query.shape[1],
+            "values": values.steps.shape[1],
+            "steps": len(keys.steps),
+            "scale": scale,
+            "query": np.ascontiguousarray(query),
+            "keys": keys.steps,
+            "memory": values.steps,
+            "weight": weight,
+            "starts": sources.starts,
+            "lengths": sources.lengths,
+            "sources": sources.of_rows,
+            "context": context,
+        }
+        kernel(arguments, self.threads)
+        return context
 
 
-def _in_numpy(query: Array, keys: Memory, values: Memory, weight: Array | None, scale: float, threads: int) -> Array:
+def _in_numpy(query: Array, keys: Memory, values: Memory, weight: Array | None, scale: float) -> Array:
     sources = keys.sources
     context = np.zeros((len(query), values.steps.shape[1]), np.float32)
     order = np.argsort(sources.of_rows, kind="stable")

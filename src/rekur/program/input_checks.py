@@ -68,10 +68,15 @@ def _checked_ids(thing: str, ids: Array, columns: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(ids, np.int64)
 
 
-def blocks_of(lengths: Array) -> Iterator[Array]:
-    """Yield blocks of sequences that run together, the longest first; empty sequences are left out."""
+def blocks_of(lengths: Array, most: int = _STEPS_AT_ONCE) -> Iterator[Array]:
+    """Yield blocks of sequences that run together, the longest first; empty sequences are left out.
+
+    Args:
+        lengths: steps of each sequence.
+        most: steps of a block, if it has more than one sequence.
+    """
     rows = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
     while len(rows):
-        fit = int(np.searchsorted(np.cumsum(lengths[rows]), _STEPS_AT_ONCE, side="right"))
+        fit = int(np.searchsorted(np.cumsum(lengths[rows]), most, side="right"))
         yield rows[: max(fit, 1)]
         rows = rows[max(fit, 1) :]

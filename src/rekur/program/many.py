@@ -78,8 +78,9 @@ class _Stepped(Stage):
     """A cell of the stepper, with weights that are packed once."""
 
     def __init__(self, op: Op, weights: Mapping[str, Array], recurrent: Recurrent, packs: Packs) -> None:
-        super().__init__(op, weights, 1)
+        super().__init__(op, weights, recurrent.threads)
         self._stepper, self._names = stepper_of(op, recurrent.cell, weights, packs), recurrent.names
+        self._stepper.threads = self.threads
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         if self._stepper.slots < packed.rows:

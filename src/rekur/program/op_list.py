@@ -42,6 +42,7 @@ class OpList:
         weights: name -> array, of the program.
         make: returns the stage of an op, from the op and role -> array.
         part: whose ops they are.
+        join: returns stages of which some may be joined to one that is faster.
 
     Attributes:
         pools: the ops that read steps and write a row.
@@ -53,8 +54,9 @@ class OpList:
         weights: Mapping[str, Array],
         make: Callable[[Op, Mapping[str, Array]], Stage],
         part: str = MAIN,
+        join: Callable[[list[Stage]], list[Stage]] = list,
     ) -> None:
-        stages = [make(op, op_arrays(op, weights)) for op in program.parts[part].ops]
+        stages = join([make(op, op_arrays(op, weights)) for op in program.parts[part].ops])
         self._on_steps = [stage for stage in stages if not program.reads_rows(stage.op, part)]
         self._on_rows = [stage for stage in stages if program.reads_rows(stage.op, part)]
         self.pools = [stage for stage in stages if isinstance(stage, PoolStage)]

@@ -18,16 +18,17 @@ from rekur.errors import InputError, describe
 from rekur.program.attend import Memory, Sources
 from rekur.program.input_checks import blocks_of, check_steps
 from rekur.program.many import one_step_stage
+from rekur.program.next_tokens import join_scores
 from rekur.program.op_list import OpList, initial_state, make_stage
 from rekur.program.packed import Packed
-from rekur.program.parts import DECODE, ENCODE
+from rekur.program.parts import DECODE, ENCODE, INPUT
 from rekur.program.plain import Packs
 from rekur.program.program import Program
 from rekur.program.quantised import dequantise
 from rekur.program.stages import StateArrays
 
-#: share of the sources that are still read, below which the others are left out
-_STILL_READ = 0.75
+#: scores that are computed at once
+_SCORES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,18 @@ class PairEngine:
 
     Raises:
         InputError: the program is not searched, a weight is missing, or its shape or type differs from the program's.
+
+    Example:
+        >>> from rekur.program import Input, Op, Part, Weight
+        >>> words = Op("embed", ("input",), "words", 2, {"table": "table"})
+        >>> read = Op("attend", ("words", "memory", "memory"), "context", 2, options={"score": "dot"})
+        >>> encode = Part({"input": Input("tokens", 3)}, (words,), {"memory": "words"})
+        >>> inputs = {"input": Input("tokens", 3), "memory": Input("memory", 2)}
+        >>> parts = {"encode": encode, "decode": Part(inputs, (words, read), {"output": "context"})}
+        >>> program = Program("translate", parts, {"table": Weight((3, 2))}, ())
+        >>> engine = PairEngine(program, {"table": np.eye(3, 2, dtype=np.float32)})
+        >>> engine.step(np.array([2]), engine.begin(1, engine.encode([[0, 1]])))[0].tolist()
+        [[0.5, 0.5]]
     """
 
     def __init__(self, program: Program, weights: Mapping[str, Array], *, threads: int = 1) -> None:
@@ -84,7 +97,14 @@ class PairEngine:
         packs: Packs = {}
         self._encode = OpList(program, arrays, partial(make_stage, threads=self.threads), ENCODE)
         stage = partial(one_step_stage, packs=packs, threads=self.threads)
-        self._decode = OpList(program, arrays, stage, DECODE)
+        self._scan = OpList(
+            program,
+            arrays,
+            partial(make_stage, threads=self.threads),
+            DECODE,
+            join=partial(join_scores, output=program.output),
+        )
+        self._decode = OpList(program, arrays, stage, DECODE, join=partial(join_scores, output=program.output))
         self._begin = initial_state(program, arrays)
         self._states = {name for op in program.parts[DECODE].ops for name in op.state.values()}
         self._outputs = {slot.name: slot.output for slot in program.state if slot.output}
@@ -146,3 +166,33 @@ class PairEngine:
         """Return the state of the targets with these indices (k,), which may repeat; no source is copied a target."""
         arrays = {name: array[rows] for name, array in state.arrays.items()}
         return PairState(arrays, state.steps, state.sources.select(rows))
+
+    def log_probabilities(self, targets: Sequence[Any], memory: Encoded) -> list[Array]:
+        """Return the output of each token of whole targets, given those before it: one array (T - 1,) a target.
+
+        Args:
+            targets: token numbers (T,) with the one that is read first, so that none is scored before it.
+            memory: of :meth:`encode`, a source for each target.
+
+        Raises:
+            ShapeError: a target has another shape.
+            InputError: a token is not in the vocabulary, or there are more or fewer targets than sources.
+        """
+        source = self.program.parts[DECODE].inputs[INPUT]
+        checked = [check_steps(f"targets[{index}]", x, source) for index, x in enumerate(targets)]
+        state = self.begin(len(checked), memory)
+        lengths = np.array([max(0, len(x) - 1) for x in checked], np.int64)
+        outputs = [np.zeros(0, np.float32) for _ in checked]
+        for rows in blocks_of(lengths, max(1, _SCORES // self.program.output_size)):
+            packed = Packed(lengths[rows])
+            order = rows[packed.order]
+            ids = np.concatenate([checked[row][:-1] for row in order])[packed.by_time]
+            following = np.concatenate([checked[row][1:] for row in order])[packed.by_time]
+            arrays = {name: array[order] for name, array in state.arrays.items()}
+            sources = state.sources.select(order[packed.row])
+            memories = {name: Memory(steps, sources) for name, steps in state.steps.items()}
+            scores = self._scan.run(ids, packed, arrays, memories)[self.program.output]
+            each = scores[np.arange(len(scores)), following][packed.by_row]
+            for row, array in zip(order, np.split(each, packed.starts[1:]), strict=True):
+                outputs[row] = array
+        return outputs

@@ -1,0 +1,30 @@
+// Work on rows of float32 that stand beside each other: log-softmax in place, and attention over ragged memories.
+#pragma once
+
+#include <cstdint>
+
+#include "layout.h"
+#include "share.h"
+
+namespace rekur {
+
+struct LogSoftmax {
+    int64_t rows, columns, skip;  // the first skip columns of a row become -inf, and count for nothing
+    const float* bias;            // of the other columns, or null
+    float* scores;                // (rows, columns), in and out
+};
+
+struct Attention {
+    int64_t rows, size, values;     // numbers of a query or key, and of a value
+    float scale;
+    const float *query, *keys, *memory, *weight;  // weight (size) of the score "additive", else null
+    const int64_t *starts, *lengths, *sources;    // the steps of each source, and the source of each row
+    float* context;                               // (rows, values)
+};
+
+struct RowKernels {
+    void (*log_softmax)(const LogSoftmax&, const Share&);
+    void (*attend)(const Attention&, const Share&);
+};
+
+}  // namespace rekur
