@@ -42,7 +42,7 @@ class OpList:
         weights: name -> array, of the program.
         make: returns the stage of an op, from the op and role -> array.
         part: whose ops they are.
-        join: returns stages of which some may be joined to one that is faster.
+        join: returns the stages, some of them joined to a faster one.
 
     Attributes:
         pools: the ops that read steps and write a row.
