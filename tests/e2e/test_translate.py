@@ -88,6 +88,14 @@ def test_commands_that_cannot_search_yet_refuse(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_writes_texts_says_how_it_is_used(bundle: Path, cli: Run) -> None:
+    assert (
+        "stream: got a model that writes texts; expected one that answers while it reads" in cli("stream", bundle).err
+    )
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert f"rekur predict {bundle.name} SOURCE\nrekur evaluate {bundle.name} SOURCE TARGET\n" in card
+
+
 def test_a_training_starts_from_a_bundle(bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path) -> None:
     words = ("fit", "translate", *data["train"], "--out", tmp_path / "run", *SMALL[:-1])
     done = cli(*words, "--from", bundle)

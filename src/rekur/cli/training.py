@@ -262,5 +262,7 @@ def _next(task: Any, out: Path) -> list[str]:
     """Return the commands for which the model is there now."""
     if CATALOG[task.task].target == "next":
         return [f"rekur evaluate {out} TEST_FILE", f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
+    if CATALOG[task.task].reads == "pairs":
+        return [f"rekur evaluate {out} SOURCE TARGET", f"rekur predict {out} SOURCE"]
     live = [f"rekur stream {out}"] if task.model_.streams else []
     return [f"rekur evaluate {out} TEST_FILE", f"rekur predict {out} FILE", *live]

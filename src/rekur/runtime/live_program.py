@@ -15,6 +15,7 @@ from rekur._tensors import Array
 from rekur.data import evaluation_chunks
 from rekur.features.base import Steps
 from rekur.program import Engine
+from rekur.targets import Target
 
 #: scores that are kept at once
 _SCORES = 1 << 23
@@ -79,14 +80,19 @@ def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset:
 _SHORT = 8
 
 
-def needs_whole(task: str, *, per_step: bool) -> str:
-    """Return why a model that reads from both ends cannot run live, and how to train one that can.
+def needs_whole(task: str, target: Target) -> str:
+    """Return why a model that reads whole sequences cannot run live, and how to train one that can.
 
     Args:
         task: its task.
-        per_step: whether it has an output at every step, so that reading from both ends is the default.
+        target: of an output at every step, reading from both ends is the default.
     """
-    how = f"rekur fit {task} --causal" if per_step else "rekur fit without --bidirectional"
+    if target.ragged:
+        return (
+            "stream: got a model that writes texts; expected one that answers while it reads, because the whole of a "
+            "source is read before its text is written. Use predict (rekur predict)."
+        )
+    how = f"rekur fit {task} --causal" if target.per_step else "rekur fit without --bidirectional"
     return (
         "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
         f"whole sequence. Train again with bidirectional=False ({how})."

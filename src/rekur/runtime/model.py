@@ -239,7 +239,7 @@ class Model(PredictionMixin, GenerationMixin):
             NotStreamableError: the model reads the sequence from both ends.
         """
         if self.engine.program.searches or not self.engine.program.causal:
-            raise NotStreamableError(needs_whole(self.task, per_step=self.target_.per_step))
+            raise NotStreamableError(needs_whole(self.task, self.target_))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 
     def _classes(self) -> LabelTarget:

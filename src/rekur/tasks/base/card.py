@@ -66,6 +66,8 @@ def _uses(name: str, kind: str, live: bool) -> list[str]:
     """Return the commands that a person tries first, by the kind of the target."""
     if kind == "next":
         return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
+    if kind == "text":
+        return [f"rekur predict {name} SOURCE", f"rekur evaluate {name} SOURCE TARGET"]
     return [
         f"rekur predict {name} FILE",
         f"rekur {f'stream {name}' if live else f'evaluate {name} FILE'}",
