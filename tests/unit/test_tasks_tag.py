@@ -24,8 +24,8 @@ from rekur.study.space import make_space
 from rekur.targets import TagsTarget
 from rekur.tasks.base.plan import run
 from rekur.tasks.tag import recipe
-from rekur.tasks.tag.margin import outside_margin
 from rekur.tasks.tag.options import WordFeatureOptions
+from rekur.tasks.tag.shifts import label_shifts
 
 SENTENCES = [["Ada", "left", "Oslo"], ["Oslo", "is", "fine"], ["Ada", "is", "fine"], ["fine"]] * 6
 TAGS = [["B-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["B-PER", "O", "O"], ["O"]] * 6
@@ -169,8 +169,8 @@ def test_trained_vectors_stay_in_the_bundle_and_are_not_trained(tmp_path: Path) 
     assert not np.allclose(bergen, other)
 
 
-@pytest.mark.parametrize(("timid", "wanted"), [(1.7, 2.0), (0.0, 0.0), (-1.2, -1.0)])
-def test_outside_is_lowered_where_that_finds_more_spans(timid: float, wanted: float) -> None:
+@pytest.mark.parametrize(("timid", "low", "high"), [(1.7, 1.5, 3.0), (0.0, 0.0, 0.0), (-1.2, -2.0, -0.5)])
+def test_outside_is_lowered_where_that_finds_more_spans(timid: float, low: float, high: float) -> None:
     labels = [["O", "B-PER", "I-PER", "O"], ["B-LOC", "O", "O", "O"]] * 40
     target = TagsTarget.learn(labels)
     draw = np.random.default_rng(0)
@@ -181,9 +181,23 @@ def test_outside_is_lowered_where_that_finds_more_spans(timid: float, wanted: fl
     for rows in outputs:
         rows[:, outside] += timid + draw.uniform(-1, 3, size=4) * np.sign(timid)
     items = EncodedItems({}, np.empty(0), np.arange(80), labels, [])
-    assert outside_margin(outputs, target, items) == wanted
+    shifts = {"O": 0.0, "PER": 0.0, "LOC": 0.0} | label_shifts(outputs, target, items)
+    assert all(low <= shifts[label] - shifts["O"] <= high for label in ("PER", "LOC"))
     plain = TagsTarget.learn([["a", "b"]])
-    assert outside_margin([np.zeros((2, 2))], plain, EncodedItems({}, np.empty(0), np.arange(1), [["a", "b"]], [])) == 0
+    assert label_shifts([np.zeros((2, 2))], plain, EncodedItems({}, np.empty(0), np.arange(1), [["a", "b"]], [])) == {}
+
+
+def test_a_label_that_is_found_too_often_is_lowered() -> None:
+    labels = [["O", "B-PER", "O"], ["O", "O", "B-LOC"]] * 60
+    target = TagsTarget.learn(labels)
+    draw = np.random.default_rng(0)
+    outputs = [5 * np.eye(target.size)[target.encode(row)] for row in labels]
+    for rows in outputs:
+        rows[:, target.tags.index("B-LOC")] += draw.choice([0.0, 5.4], size=3)
+    items = EncodedItems({}, np.empty(0), np.arange(120), labels, [])
+    assert label_shifts(outputs, target, items) == {"LOC": -1.0}
+    few = EncodedItems({}, np.empty(0), np.arange(20), labels, [])
+    assert label_shifts(outputs[:20], target, few) == {}
 
 
 def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,8 +206,8 @@ def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monke
     steps = Ragged.from_iter(map(tagger.features_.transform, SENTENCES))
     items = EncodedItems({"steps": steps}, np.empty(0), np.arange(24), TAGS)
     assert tagger.finish_network(tagger.model_, tagger.target_, items) == ""
-    monkeypatch.setattr("rekur.tasks.tag.tagger.outside_margin", lambda *_: 1.5)
-    assert "lowered by 1.5" in tagger.finish_network(tagger.model_, tagger.target_, items)
+    monkeypatch.setattr("rekur.tasks.tag.tagger.label_shifts", lambda *_: {"O": -1.5})
+    assert "sentences: O -1.5." in tagger.finish_network(tagger.model_, tagger.target_, items)
     lowered = (before - bias).tolist()
     bias.copy_(before)
     assert lowered.pop(outside) == pytest.approx(1.5)

@@ -70,26 +70,26 @@ def _word_dropout(facts: Facts) -> float:
     return 0.1 if facts.words >= _SOME_WORDS else 0.0
 
 
-def _more_on_few(many: float, few: float) -> Callable[[Facts], float]:
-    """Return a rule that drops more where there are fewer words to learn from."""
+def _by_words(many: float, few: float) -> Callable[[Facts], float]:
+    """Return a rule for many and for few words, of which a smaller network learns less by heart."""
     return lambda facts: many if facts.words >= _MANY_WORDS else few
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
-    "embedding_size": lambda facts: 96,
-    "part_size": lambda facts: 32,
+    "embedding_size": _by_words(96, 48),
+    "part_size": _by_words(32, 16),
     "projection_size": lambda facts: 256,
-    "token_dropout": _more_on_few(0.25, 0.4),
-    "input_dropout": _more_on_few(0.3, 0.4),
-    "dropout": _more_on_few(0.4, 0.5),
+    "token_dropout": _by_words(0.25, 0.5),
+    "input_dropout": _by_words(0.3, 0.4),
+    "dropout": _by_words(0.4, 0.5),
     "batch_steps": _batch_steps,
     "word_dropout": _word_dropout,
     "epochs": _epochs,
     "learning_rate": lambda facts: 3e-3,
     "weight_decay": lambda facts: 1e-2,
     "patience": lambda facts: max(8, _epochs(facts) // 2),
-    "average": lambda facts: 0.995,
+    "average": lambda facts: 0.998,
 }
 
 
@@ -105,6 +105,7 @@ OF_ROWS: dict[str, Callable[[Facts], Any]] = {
     "projection_size": lambda facts: 64,
     "input_dropout": lambda facts: 0.0,
     "dropout": lambda facts: 0.2,
+    "average": lambda facts: 0.995,
 }
 
 

@@ -34,8 +34,8 @@ from rekur.tasks.base.items import ItemEstimator
 from rekur.tasks.base.linear_rival import fit_window_rival
 from rekur.tasks.base.plan import Monitor, run
 from rekur.tasks.tag import recipe
-from rekur.tasks.tag.margin import outside_margin, outside_output
 from rekur.tasks.tag.options import MODEL_OPTIONS, TagOptions
+from rekur.tasks.tag.shifts import label_shifts, outputs_of_labels
 from rekur.train.world import current
 
 #: rows on either side of a step that the rival of a series sees, those behind it only if the network sees them too
@@ -136,16 +136,15 @@ class Tagger(TagOptions, ItemEstimator):
             network.encoder.embedding.set_vectors(vectors)
 
     def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
-        """Make "outside" less likely where that finds more of the spans of the validation sentences."""
+        """Make labels of spans more or less likely where that finds more of those of the validation sentences."""
         tags = cast(TagsTarget, target)
-        outside = outside_output(tags)
-        if outside is None:
-            return ""
-        margin = outside_margin(run(network, valid_set), tags, valid_set)
-        if margin:
-            with torch.no_grad():
-                network.head.bias[outside] -= margin
-        return f"O is lowered by {margin:g}: so entity F1 on the validation sentences is highest." if margin else ""
+        labels = outputs_of_labels(tags)
+        shifts = label_shifts(run(network, valid_set), tags, valid_set) if labels else {}
+        with torch.no_grad():
+            for label, shift in shifts.items():
+                network.head.bias[labels[label]] += shift
+        told = ", ".join(f"{label} {shift:+g}" for label, shift in shifts.items())
+        return f"Shifts for the highest entity F1 on the validation sentences: {told}." if told else ""
 
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:
         """Return the cross entropy of the tag of every word."""
