@@ -70,26 +70,26 @@ def _word_dropout(facts: Facts) -> float:
     return 0.1 if facts.words >= _SOME_WORDS else 0.0
 
 
-def _by_words(many: float, few: float) -> Callable[[Facts], float]:
-    """Return a rule for many and for few words, of which a smaller network learns less by heart."""
-    return lambda facts: many if facts.words >= _MANY_WORDS else few
+def _against_rote(usual: float, strict: float) -> Callable[[Facts], float]:
+    """Return a rule that is strict where words are soon learned by heart: few of them, in many steps."""
+    return lambda facts: strict if _FEW_WORDS <= facts.words < _MANY_WORDS else usual
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
-    "embedding_size": _by_words(96, 48),
-    "part_size": _by_words(32, 16),
+    "embedding_size": _against_rote(96, 48),
+    "part_size": _against_rote(32, 16),
     "projection_size": lambda facts: 256,
-    "token_dropout": _by_words(0.25, 0.5),
-    "input_dropout": _by_words(0.3, 0.4),
-    "dropout": _by_words(0.4, 0.5),
+    "token_dropout": _against_rote(0.25, 0.5),
+    "input_dropout": _against_rote(0.3, 0.4),
+    "dropout": _against_rote(0.4, 0.5),
     "batch_steps": _batch_steps,
     "word_dropout": _word_dropout,
     "epochs": _epochs,
     "learning_rate": lambda facts: 3e-3,
     "weight_decay": lambda facts: 1e-2,
     "patience": lambda facts: max(8, _epochs(facts) // 2),
-    "average": lambda facts: 0.998,
+    "average": _against_rote(0.995, 0.998),
 }
 
 
