@@ -169,7 +169,7 @@ def test_trained_vectors_stay_in_the_bundle_and_are_not_trained(tmp_path: Path) 
     assert not np.allclose(bergen, other)
 
 
-@pytest.mark.parametrize(("timid", "low", "high"), [(1.7, 1.5, 3.0), (0.0, 0.0, 0.0), (-1.2, -2.0, -0.5)])
+@pytest.mark.parametrize(("timid", "low", "high"), [(1.7, 1.5, 3.0), (0.0, 0.0, 0.0), (-1.2, -3.0, -1.0)])
 def test_outside_is_lowered_where_that_finds_more_spans(timid: float, low: float, high: float) -> None:
     labels = [["O", "B-PER", "I-PER", "O"], ["B-LOC", "O", "O", "O"]] * 40
     target = TagsTarget.learn(labels)
@@ -183,6 +183,9 @@ def test_outside_is_lowered_where_that_finds_more_spans(timid: float, low: float
     items = EncodedItems({}, np.empty(0), np.arange(80), labels, [])
     shifts = {"O": 0.0, "PER": 0.0, "LOC": 0.0} | label_shifts(outputs, target, items)
     assert all(low <= shifts[label] - shifts["O"] <= high for label in ("PER", "LOC"))
+    for rows in outputs:
+        rows += [shifts[tag[2:] or tag] for tag in target.tags]
+    assert target.score(target.records(outputs, labels, items.contexts_of(items.rows)))["entity_f1"] > 0.95
     plain = TagsTarget.learn([["a", "b"]])
     assert label_shifts([np.zeros((2, 2))], plain, EncodedItems({}, np.empty(0), np.arange(1), [["a", "b"]], [])) == {}
 

@@ -16,14 +16,14 @@ from rekur.data import EncodedItems
 from rekur.metrics.spans import HITS, PREDICTED, TRUE, records_by_sentence
 from rekur.targets import TagsTarget
 
-#: changes of a shift that are tried one after the other, and how often all labels are gone through, at most
-_CHANGES, _ROUNDS = (-1.0, 1.0, -0.5, 0.5), 2
+#: changes of a shift that are tried, first for all labels the first, then for all of them the others
+_CHANGES = (1.0, 0.5)
 #: true spans below which nothing is tried; sentences and labels that are looked at, at most
 _FEWEST_SPANS, _MOST_SENTENCES, _MOST_LABELS = 50, 2000, 16
 #: gain of entity F1 that a change must bring, times the root of the number of true spans
 _LEAST_GAIN = 0.1
 #: how far the best output of a label may lie below the best of all where a change can matter
-_REACH = 1.0
+_REACH = 0.5
 
 
 def label_shifts(outputs: Sequence[NDArray[Any]], target: TagsTarget, items: EncodedItems) -> dict[str, float]:
@@ -51,15 +51,11 @@ def label_shifts(outputs: Sequence[NDArray[Any]], target: TagsTarget, items: Enc
         return {}
     frequent = sorted(labels, key=lambda label: -search.frequency(labels[label]))[:_MOST_LABELS]
     least, shifts = _LEAST_GAIN / search.spans**0.5, dict.fromkeys(labels, 0.0)
-    for _ in range(_ROUNDS):
-        changed = False
+    for size in _CHANGES:
         for label in frequent:
-            for change in _CHANGES:
+            for change in (-size, size):
                 if search.change(labels[label], change, least):
                     shifts[label] += change
-                    changed = True
-        if not changed:
-            break
     return {label: shift for label, shift in shifts.items() if shift}
 
 
@@ -93,6 +89,8 @@ class _Search:
 
     def change(self, columns: NDArray[np.intp], change: float, least: float) -> bool:
         """Raise outputs by ``change`` if F1 gains ``least`` by that, and return whether it does."""
+        if self._score + least > 1:
+            return False
         reach = max(change, 0.0) + _REACH
         near = [
             number
