@@ -70,6 +70,34 @@ def test_a_bundle_is_evaluated_and_its_texts_are_predicted_in_order(
     assert [model.predict([line])[0] for line in lines] == written[:-1]
 
 
+def test_the_best_of_several_is_the_answer(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one two\n\nnine nine nine\n", encoding="utf-8")
+
+    def rows(*words: str) -> list[dict[str, Any]]:
+        done = cli("predict", bundle, tmp_path / "in.txt", "--json", *words)
+        assert done.code == 0, done.err
+        return [json.loads(line) for line in done.out.splitlines()]
+
+    best, several = rows("--beam", "5"), rows("--beam", "5", "--n-best", "5")
+    for row, other in zip(best, several, strict=True):
+        assert row["prediction"] == other["prediction"]
+        texts = [each["prediction"] for each in other.get("candidates", [])]
+        scores = [each["score"] for each in other.get("candidates", [])]
+        assert len(set(texts)) == len(texts)
+        assert scores == sorted(scores, reverse=True)
+        assert texts[:1] in ([], [row["prediction"]])
+    assert len(several[0]["candidates"]) > 1
+    assert best[1]["prediction"] == ""
+    assert rows("--beam", "1") == rows()
+    scores = [rows("--beam", "5", "--alpha", alpha)[2]["score"] for alpha in ("0", "1")]
+    assert scores[0] < scores[1]
+    refused = cli("predict", bundle, tmp_path / "in.txt", "--n-best", "2")
+    assert (refused.code, refused.out) == (2, "")
+    assert "n_best: got 2" in refused.err
+    refused = cli("predict", bundle, tmp_path / "in.txt", "--beam", "2", "--alpha", "-1")
+    assert "alpha: got -1" in refused.err
+
+
 def test_commands_that_cannot_search_yet_refuse(
     bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
 ) -> None:

@@ -85,8 +85,8 @@ OPTIONS = {
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document --dynamic --cache --report --json",
-    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format --json",
+    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document --beam --alpha --dynamic --cache --report --json",
+    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format --beam --alpha --n-best --json",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": f"BUNDLE FILE [TARGET] --text --by --tokens {PAIRS} --json",

@@ -11,8 +11,8 @@ import click
 from rekur import _check
 from rekur._tokenizer import Passage
 from rekur.cli import show
-from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, split_input, with_options
-from rekur.cli.saved import data_for
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, SEARCH, split_input, with_options
+from rekur.cli.saved import data_for, set_search
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@with_options(BUNDLE, FILES, *ANY_INPUT, DOCUMENT)
+@with_options(BUNDLE, FILES, *ANY_INPUT, DOCUMENT, *SEARCH)
 @click.option("--dynamic", is_flag=True, help="Let a language model learn from the text while it reads.")
 @click.option("--cache", is_flag=True, help="Let a language model expect again what followed before.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
@@ -34,6 +34,8 @@ def command(
     files: tuple[str, ...],
     report: Path | None,
     document: str | None,
+    beam: int | None,
+    alpha: float | None,
     dynamic: bool,
     cache: bool,
     as_json: bool,
@@ -55,6 +57,7 @@ def command(
 
         check_report(report, files)
     task = _network_of(bundle) if dynamic or cache else load(bundle)
+    set_search(task, beam=beam, alpha=alpha)
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}

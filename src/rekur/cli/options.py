@@ -127,6 +127,15 @@ INPUT = (
 ANY_INPUT = (*INPUT, *PAIR_COLUMNS)
 
 
+#: how the texts of a model that searches them are found
+SEARCH = (
+    click.option("--beam", type=int, metavar="N", help="Texts that a search follows side by side; by default 1."),
+    click.option(
+        "--alpha", type=NUMBER, metavar="X", help="Exponent of the length that ranks them; by default that of training."
+    ),
+)
+
+
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return a decorator that adds options in the order given.
 

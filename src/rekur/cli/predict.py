@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rekur.cli import show, streams
-from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, SEARCH, split_input, with_options
 from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
 
@@ -31,12 +31,17 @@ ROW_LIMIT = 100_000
     metavar="NAME",
     help="csv (by default), jsonl (as --json); of words also conll, and where tags mark spans also spans.",
 )
+@with_options(*SEARCH)
+@click.option("--n-best", type=int, metavar="N", help="Best texts of a search that are written; by default 1.")
 @JSON
 def command(
     bundle: Path,
     file: Path | None,
     items: tuple[str, ...],
     output_format: str | None,
+    beam: int | None,
+    alpha: float | None,
+    n_best: int | None,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -50,6 +55,7 @@ def command(
     rekur predict runs/reviews new.csv > predictions.csv
     rekur predict runs/reviews --item "a fine film"
     rekur predict runs/reviews new.csv --json | head
+    rekur predict runs/en-fr new.en --beam 5 --n-best 5 --json
     zcat new.csv.gz | rekur predict runs/reviews - --format csv
     rekur predict runs/entities new.conll --output-format conll > tagged.conll
     """
@@ -60,11 +66,12 @@ def command(
     if items and (names := [*columns, *reading]):
         option = f"--{names[0].replace('_', '-')}"
         raise InputError(f"{option}: got it with --item; expected FILE, which it is about. Leave one of them out.")
-    from rekur.cli.saved import refuse_language
+    from rekur.cli.saved import refuse_language, set_search
     from rekur.runtime import load
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
+    set_search(task, beam=beam, alpha=alpha, n_best=n_best)
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if items and not task.features_.of_texts().reads_texts:
         expected = f"none for a model that reads {task.features_.kind}"

@@ -281,6 +281,25 @@ def refuse_language(task: Any, bundle: Path, command: str) -> None:
         )
 
 
+def set_search(task: Any, **options: Any) -> None:
+    """Set how a model searches its texts.
+
+    Args:
+        task: the model.
+        options: of :class:`rekur.runtime.search.Search`; None where not given.
+
+    Raises:
+        InputError: an option is out of range, or the model does not search.
+    """
+    asked = {name: value for name, value in options.items() if value is not None}
+    for name, value in asked.items():
+        if task.target_.kind != "text":
+            expected = f"none for a model of the task {task.task}"
+            raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, "Its answers are not searched."))
+    if asked:
+        task.search_ = dataclasses.replace(task.search_, **asked)
+
+
 def refuse_searched(task: Any, bundle: Path, command: str) -> None:
     """Raise if a model whose texts a search finds is given to a command that cannot search yet."""
     if task.engine.program.searches:

@@ -28,7 +28,7 @@ from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
-from rekur.runtime.search import search
+from rekur.runtime.search import Search, search
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
 from rekur.targets.gallery import Gallery
@@ -62,6 +62,7 @@ class Model(PredictionMixin, GenerationMixin):
         task: the name of the task, such as ``classify``.
         features_: as the argument.
         target_: as the argument.
+        search_: how texts are searched, for a target that a search finds.
         label_type: how labels are read from a file: ``class``, ``classes`` or ``number``.
 
     Example:
@@ -91,6 +92,9 @@ class Model(PredictionMixin, GenerationMixin):
         self.label_type = target.label_type
         options = {} if bundle is None else bundle.config.get("options", {})
         self.bad_spans = str(options.get("bad_spans", self.bad_spans))
+        chosen = {} if bundle is None else bundle.config.get("training", {}).get("chosen", {})
+        alpha = chosen.get("alpha")
+        self.search_ = Search() if alpha is None else Search(alpha=alpha)
         self._rival: Rival | None = None
         self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
 
@@ -141,7 +145,7 @@ class Model(PredictionMixin, GenerationMixin):
         if self.target_.kind == NextTarget.kind:
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
         if self.engine.program.searches:
-            return search(self.engine, steps)
+            return search(self.engine, steps, self.search_)
         each = (steps[row] for row in range(len(steps)))
         if self.target_.per_step and any(rows.dtype.kind == "f" and len(rows) > LONG for rows in each):
             return [self._outputs_of_one(np.asarray(steps[row])) for row in range(len(steps))]

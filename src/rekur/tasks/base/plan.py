@@ -178,9 +178,7 @@ class FitPlan(Stateless):
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the loss and the metrics that are followed on the validation items."""
-        rows, sample = self._valid.rows, self.measure.sample
-        if sample is not None and len(rows) > sample:
-            rows = rows[np.linspace(0, len(rows) - 1, sample).round().astype(np.int64)]
+        rows = sampled(self._valid.rows, self.measure.sample)
         measured = self.measured(cast(ItemNetwork, model), rows)
         of_rows = dataclasses.replace(self._valid, rows=rows)
         scores, followed = self.measure.scores(measured, of_rows), self.measure.target.followed
@@ -192,6 +190,18 @@ class FitPlan(Stateless):
         numbers = np.arange(self._place.rank, len(rows), self._place.size)
         parts = [(numbers, self.measure.of_model(model, self._valid, rows[numbers]))] if len(numbers) else []
         return Measured.joined([part for parts in gather(parts) for part in parts])
+
+
+def sampled(rows: Ints, count: int | None) -> Ints:
+    """Return ``count`` rows at most, spread evenly; all for None.
+
+    Example:
+        >>> sampled(np.arange(10), 4).tolist()
+        [0, 3, 6, 9]
+    """
+    if count is None or len(rows) <= count:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)])
 
 
 def outputs_in_blocks(model: ItemNetwork, items: EncodedItems, rows: Ints) -> Iterator[tuple[Ints, Any]]:

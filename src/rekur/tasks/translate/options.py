@@ -129,6 +129,14 @@ class TranslateOptions(SharedOptions):
     )
     warmup: float = override(SharedOptions, "warmup", default=0.04)
 
+    alpha: float | None = option(
+        "decoding",
+        "Exponent of the length by which texts of a beam are ranked; by default chosen on the validation pairs.",
+        default=None,
+        check=partial(_check.number, low=0),
+        search=None,
+    )
+
     @classmethod
     def check_values(cls, values: Mapping[str, Any]) -> None:
         """Raise for each value that is out of range, whatever the data and the machine are."""

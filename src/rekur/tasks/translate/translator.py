@@ -12,20 +12,24 @@ import numpy as np
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems, LengthBuckets, Ragged
+from rekur.decode import Hypothesis, choose_alpha
 from rekur.features import Features, PairFeatures
 from rekur.models import DecoderSpec, ItemNetwork, build_decoder
 from rekur.models.heads import Head
 from rekur.runtime.pair_rivals import CopyRival, LexiconRival
 from rekur.runtime.rival import Rival
-from rekur.runtime.search import search
+from rekur.runtime.search import Search, search
 from rekur.targets import Target
 from rekur.targets.text import Answer
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.base.items import ItemEstimator
-from rekur.tasks.base.plan import Measure, Monitor
+from rekur.tasks.base.plan import Measure, Monitor, sampled
 from rekur.tasks.translate import recipe
 from rekur.tasks.translate.measure import SearchMeasure, TextHead
 from rekur.tasks.translate.options import MODEL_OPTIONS, TranslateOptions
+
+#: beam, and number of validation pairs, by whose texts the exponent of the length is chosen
+BEAM, RANKED = 5, 500
 
 
 @documented
@@ -116,14 +120,36 @@ class Translator(TranslateOptions, ItemEstimator):
         return [CopyRival(), LexiconRival.fit(pairs, None if weights is None else weights.tolist())]
 
     def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
-        """Return the metric that decides, of texts that a search finds; of texts too short for it the character F."""
-        references = valid_set.labels_of(valid_set.rows)
-        answers = [Answer(label if isinstance(label, str) else label[0]) for label in references]
-        right = target.score(target.records_of_predictions(answers, references))
-        return Monitor(f"valid_{target.decides if right[target.decides] else 'chrf'}", True, 0.0)
+        """Return the metric that decides, of texts that a search finds."""
+        return Monitor(f"valid_{_deciding(target, valid_set)}", True, 0.0)
+
+    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+        """Choose the exponent of the length by the texts of a beam for validation pairs, where it was left open."""
+        if self.alpha is not None:
+            return ""
+        rows = sampled(valid_set.rows, RANKED)
+        pools = search(network.steps(), valid_set.steps.take(rows), Search(beam=BEAM, n_best=BEAM), stop_early=False)
+        labels, metric = valid_set.labels_of(rows), _deciding(target, valid_set)
+
+        def score(best: list[Hypothesis]) -> float:
+            return target.score(target.records([[each] for each in best], labels))[metric]
+
+        alpha, _ = choose_alpha(pools, score)
+        self.chosen_["alpha"] = alpha
+        return f"alpha is {alpha:g}: so the texts of a beam of {BEAM} score highest on the validation pairs."
+
+    @property
+    def search_(self) -> Search:
+        """How texts are searched."""
+        alpha = self.chosen_["alpha"]
+        return vars(self).get("_search") or (Search() if alpha is None else Search(alpha=alpha))
+
+    @search_.setter
+    def search_(self, how: Search) -> None:
+        self._search = how
 
     def outputs_of_steps(self, steps: Any) -> Any:
-        return search(self.model_.steps(), steps)
+        return search(self.model_.steps(), steps, self.search_)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the BLEU of the texts that are written for sources.
@@ -136,3 +162,11 @@ class Translator(TranslateOptions, ItemEstimator):
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
         self.model_ = build_decoder(DecoderSpec.from_dict(spec))
+
+
+def _deciding(target: Target, valid_set: EncodedItems) -> str:
+    """Return the metric that decides: that of the target, or the character F where texts are too short for it."""
+    references = valid_set.labels_of(valid_set.rows)
+    answers = [Answer(label if isinstance(label, str) else label[0]) for label in references]
+    right = target.score(target.records_of_predictions(answers, references))
+    return target.decides if right[target.decides] else "chrf"
