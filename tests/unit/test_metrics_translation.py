@@ -96,6 +96,11 @@ def test_records_of_items_stand_for_themselves(pairs: list[tuple[str, list[str]]
     assert hypothesis_scores(records, times.astype(np.float64)) == pytest.approx(repeated)
 
 
+def test_of_two_references_equally_close_the_shorter_counts() -> None:
+    for references in (["a b", "a b c d"], ["a b c d", "a b"]):
+        assert bleu_records(["a b c"], [references])[0, :2].tolist() == [3, 2]
+
+
 def test_many_items_are_compared_block_by_block() -> None:
     hypotheses = ["a b c", "b c", "c"] * 200
     references = [[hypothesis[:number], "a c"][: 1 + number // 300] for number, hypothesis in enumerate(hypotheses)]

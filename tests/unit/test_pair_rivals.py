@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rekur.data import EncodedItems, Ragged
@@ -57,6 +57,8 @@ def shares(pairs: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
 SENTENCES = st.lists(st.sampled_from("abcd"), max_size=5).map(" ".join)
 
 
+@example([("a b a", "y z"), ("c b", "z x z")])  # four rounds are too few,
+@example([("a", "x y y"), ("b", "y")])  # and six too many
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), max_size=6))
 def test_the_lexicon_is_that_of_the_definition(pairs: list[tuple[str, str]]) -> None:
     lexicon = LexiconRival.fit(pairs).to_saved()[0]["words"]
