@@ -224,7 +224,8 @@ def test_columns_are_checked_before_any_row(tmp_path):
             "who,x,label\na,1,yes\nb,1,no\na,2,no\n",
             {"series": "x", "group": "who", "label": "label"},
             "a.csv, line 4: label: got 'no'; expected 'yes', as in line 2 of group 'a'. "
-            "All rows of a sequence have one label. Does each row have its own? Train with: rekur fit tag.",
+            "All rows of a sequence have one label. Does each row have its own? Train with: rekur fit tag; "
+            "describe with: rekur data --label-type tags.",
         ),
         (
             "t,x\n1,1\n,2\n",

@@ -311,7 +311,8 @@ class _Reader:
 
     def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
         where = f"as in {self._source.where(head[1])}" + (f" of group '{name}'" if name else "")
-        fix = "All rows of a sequence have one label. Does each row have its own? Train with: rekur fit tag."
+        advice = "Does each row have its own? Train with: rekur fit tag; describe with: rekur data --label-type tags."
+        fix = f"All rows of a sequence have one label. {advice}"
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
 
 

@@ -283,7 +283,8 @@ def class_report(records: Records, names: Sequence[Any]) -> dict[str, Any]:
     for name, value in class_scores(records).items():
         report[name] = value
         if steps:
-            report[f"{name}_interval"] = score_interval(partial(_score, drawn, name), len(drawn), units=steps)
+            units = int(records[:, TRUE].sum()) if name == "event_f1" else steps
+            report[f"{name}_interval"] = score_interval(partial(_score, drawn, name), len(drawn), units=units)
     if names:
         report["per_class"] = per_class(list(map(str, names)), *records[:, COLUMNS:].sum(axis=0).reshape(-1, 3).T)
     return report
