@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.laws.pair_programs import pair_program
 from tests.laws.programs import tagger
 
+from rekur.decode import Rules, beam_search
 from rekur.errors import InputError, ShapeError
 from rekur.program import Engine, Input, PairEngine, Part, Program, costs, quantise
 
@@ -151,3 +153,15 @@ def test_a_main_part_reads_no_memory() -> None:
     part = Part({"input": Input("memory", 3)}, (), {"output": "input"})
     with pytest.raises(InputError):
         Program("x", {"main": part}, {}, ())
+
+
+def test_an_engine_serves_several_threads() -> None:
+    engine, sources = PairEngine(*pair_program("dot")), [[1, 2, 3], [4]]
+
+    def search(_: int) -> list[list[int]]:
+        options = {"rules": Rules(end=3, begin=2), "most": 20, "beam": 3}
+        return [best[0].ids.tolist() for best in beam_search(engine, 2, engine.encode(sources), **options)]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(search, range(24)))
+    assert all(result == results[0] for result in results)

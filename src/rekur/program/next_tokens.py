@@ -37,12 +37,13 @@ class NextTokens(Stage):
         return scores
 
 
-def join_scores(stages: list[Stage], output: str) -> list[Stage]:
+def join_scores(stages: list[Stage], output: str, made: dict[str, NextTokens]) -> list[Stage]:
     """Return stages with the last three as one, if they give log-probabilities of tokens and the kernels are there.
 
     Args:
         stages: the stages.
         output: the register that is read after them.
+        made: register -> the stage that writes it, for all lists of ops of an engine; a missing one is added.
     """
     last = stages[-len(_JOINED) :]
     has_kernel = hasattr(_kernels.kernels, "log_softmax")  # kernels that were compiled earlier lack it
@@ -50,4 +51,6 @@ def join_scores(stages: list[Stage], output: str) -> list[Stage]:
         return stages
     if last[-1].op.writes != output or any(stage.op.reads != (first.op.writes,) for first, stage in pairwise(last)):
         return stages
-    return [*stages[: -len(_JOINED)], NextTokens(last[0], last[-1].op)]
+    if output not in made:
+        made[output] = NextTokens(last[0], last[-1].op)
+    return [*stages[: -len(_JOINED)], made[output]]

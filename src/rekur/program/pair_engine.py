@@ -5,7 +5,8 @@ Axes: P sources, S steps of a source, N rows (targets side by side), V target to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,14 +19,14 @@ from rekur.errors import InputError, describe
 from rekur.program.attend import Memory, Sources
 from rekur.program.input_checks import blocks_of, check_steps
 from rekur.program.many import one_step_stage
-from rekur.program.next_tokens import join_scores
+from rekur.program.next_tokens import NextTokens, join_scores
 from rekur.program.op_list import OpList, initial_state, make_stage
 from rekur.program.packed import Packed
 from rekur.program.parts import DECODE, ENCODE, INPUT
 from rekur.program.plain import Packs
 from rekur.program.program import Program
 from rekur.program.quantised import dequantise
-from rekur.program.stages import StateArrays
+from rekur.program.stages import Stage, StateArrays
 
 #: scores that are computed at once
 _SCORES = 1 << 23
@@ -64,7 +65,7 @@ class PairState:
 class PairEngine:
     """A running program with the parts ``encode`` and ``decode``; a step function of :mod:`rekur.decode`.
 
-    It changes none of its arguments. An engine belongs to one thread at a time.
+    It changes none of its arguments and keeps nothing between calls: one engine serves many threads.
 
     Args:
         program: the program.
@@ -94,21 +95,19 @@ class PairEngine:
         self.program = program
         self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
         _, arrays = dequantise(program, weights)
-        packs: Packs = {}
+        self._arrays, self._tokens = arrays, dict[str, NextTokens]()
+        self._packs: Packs = {}
+        self._mine = threading.local()
         self._encode = OpList(program, arrays, partial(make_stage, threads=self.threads), ENCODE)
-        stage = partial(one_step_stage, packs=packs, threads=self.threads)
-        self._scan = OpList(
-            program,
-            arrays,
-            partial(make_stage, threads=self.threads),
-            DECODE,
-            join=partial(join_scores, output=program.output),
-        )
-        self._decode = OpList(program, arrays, stage, DECODE, join=partial(join_scores, output=program.output))
+        self._scan = self._decoder(make_stage)
         self._begin = initial_state(program, arrays)
         self._states = {name for op in program.parts[DECODE].ops for name in op.state.values()}
         self._outputs = {slot.name: slot.output for slot in program.state if slot.output}
-        self._packed = Packed([1])
+
+    def _decoder(self, make: Callable[..., Stage]) -> OpList:
+        """Return the ops of the part ``decode``, with stages that ``make`` returns."""
+        join = partial(join_scores, output=self.program.output, made=self._tokens)
+        return OpList(self.program, self._arrays, partial(make, threads=self.threads), DECODE, join=join)
 
     def encode(self, sequences: Sequence[Any]) -> Encoded:
         """Return sources as :meth:`begin` takes them.
@@ -155,11 +154,12 @@ class PairEngine:
 
     def step(self, ids: Array, state: PairState) -> tuple[Array, PairState]:
         """Return the outputs (N, V) after one more token of each target, int64 (N,), and the state."""
-        if self._packed.rows != len(ids):
-            self._packed = Packed(np.ones(len(ids), np.int64))
-        arrays = dict(state.arrays)
+        decoder = getattr(self._mine, "decoder", None)
+        if decoder is None:  # its cells have buffers of their own
+            decoder = self._mine.decoder = self._decoder(partial(one_step_stage, packs=self._packs))
+        arrays, packed = dict(state.arrays), Packed(np.ones(len(ids), np.int64))
         memories = {name: Memory(steps, state.sources) for name, steps in state.steps.items()}
-        registers = self._decode.run(np.asarray(ids, np.int64), self._packed, arrays, memories)
+        registers = decoder.run(np.asarray(ids, np.int64), packed, arrays, memories)
         return registers[self.program.output], PairState(arrays, state.steps, state.sources)
 
     def select(self, state: PairState, rows: Array) -> PairState:
