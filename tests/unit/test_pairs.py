@@ -10,9 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rekur.data import Corpus, read_labels
+from rekur.data.labelled import labelled
 from rekur.data.memory import from_memory
 from rekur.data.pairs import PairColumns, pairs_in_memory, read_pairs
 from rekur.errors import DataError, InputError
@@ -354,3 +356,9 @@ def test_pipes_in_one_pass_are_not_copied(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_stream_is_not_both_sides() -> None:
     with pytest.raises(InputError, match="one stream"):
         read_pairs([Path("-"), Path("-")])
+
+
+def test_weights_are_those_of_the_items_whatever_examples_they_give() -> None:
+    corpus = labelled(["a", "", "b", "c"], ["x", "y", ["u", "v"], "z"], kind="pairs")
+    weighted = corpus.weighted(np.array([1.0, 2.0, 3.0, 0.0]))
+    assert [(pair.item, pair.label, pair.weight) for pair in weighted] == [("a", "x", 1), ("b", "u", 3), ("b", "v", 3)]

@@ -126,10 +126,14 @@ class Corpus:
         return Corpus(read, self.name, self._place, self.channels, self._kind, labels=self._labels)
 
     def weighted(self, weights: NDArray[np.float64]) -> Corpus:
-        """Return the examples with these weights, (N,), as a corpus; those of weight 0 are left out."""
+        """Return examples of lists in memory with the weights of their items, (N,); those of weight 0 are left out.
+
+        An item that gives several examples or none, as pairs of texts may, weighs each of them.
+        """
+        weight_of = weights.tolist()
 
         def read() -> Iterator[Example]:
-            pairs = zip(self._read(), weights.tolist(), strict=True)
+            pairs = ((example, weight_of[example.line]) for example in self._read())
             return (dataclasses.replace(example, weight=weight) for example, weight in pairs if weight)
 
         return self._of(read, self.channels)
