@@ -186,6 +186,12 @@ def test_prediction_of_a_table_needs_no_targets(tmp_path: Path) -> None:
     assert [(pair.item, pair.label, pair.id) for pair in corpus] == [("A dog.", None, "x"), ("", None, "y")]
 
 
+def test_a_blank_line_of_one_column_is_a_text(tmp_path: Path) -> None:
+    (table,) = written(tmp_path, tsv="source\nA dog.\n\n \nA cat.\n")
+    corpus = read_pairs(table, PairColumns(source="source"), use="prediction")
+    assert [pair.item for pair in corpus] == ["A dog.", "", " ", "A cat."]
+
+
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 QUOTES = 'source\ttarget\n"Yes, he said.\t"Oui, dit-il.\nNo.\tNon.\nA 36" screen\tUn écran\n"go"\t"va"\n'
@@ -269,6 +275,7 @@ def test_columns_must_be_named(tmp_path: Path) -> None:
         (PairColumns(source="en"), "--target: got none.*'en', 'fr'"),
         (PairColumns(source="en", target="en"), "another than that of the sources"),
         (PairColumns(source="en", target="fra"), "Did you mean 'fr'"),
+        (PairColumns(source="en", target=["fr", "fr"]), "got 'fr' twice"),
     ):
         with pytest.raises(InputError, match=text):
             read_pairs(table, columns)
@@ -306,10 +313,22 @@ def test_a_missing_reference_is_left_out_of_training_and_refused_in_evaluation(t
         list(read_pairs(table, NAMED, use="evaluation"))
 
 
-def test_a_cell_that_is_no_text_is_refused_by_line(tmp_path: Path) -> None:
-    (table,) = written(tmp_path, jsonl='{"source": "a", "target": 5}\n')
-    with pytest.raises(DataError, match="line 1: target: got 5; expected text"):
+@pytest.mark.parametrize(
+    ("cell", "text"), [("5", "got 5; expected text"), (r'"\ud83d"', "expected text in whole characters of utf-8")]
+)
+def test_a_cell_that_is_no_text_is_refused_by_line(cell: str, text: str, tmp_path: Path) -> None:
+    (table,) = written(tmp_path, jsonl=f'{{"source": "a", "target": {cell}}}\n')
+    with pytest.raises(DataError, match=f"line 1: target: .*{text}"):
         list(read_pairs(table, NAMED))
+
+
+def test_a_file_whose_only_line_ends_are_cr_is_refused(tmp_path: Path) -> None:
+    files = written(tmp_path, en="a\rb\rc\r", fr="d\ne\nf\n")
+    for pair in (files, files[::-1]):
+        with pytest.raises(DataError, match=r"a.en: line ends: got 3 CR and no LF; expected LF.* tr "):
+            read_pairs(pair)
+    with pytest.raises(DataError, match="got 3 CR and no LF"):
+        read_pairs(files[:1], use="prediction")
 
 
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -83,8 +83,11 @@ class Delimited(Source):
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         records = self._plain_records() if self.format == "tsv" else self._quoted_records()
+        width = 0
         for line, cells in records:
-            if len(cells) > 1 or (cells and cells[0].strip()):
+            # a blank line of one column of plain texts is a text
+            if len(cells) > 1 or (cells and cells[0].strip()) or (width == 1 and not self._quotes):
+                width = width or len(cells)
                 yield line, cells
 
     def _plain_records(self) -> Iterator[tuple[int, list[str]]]:

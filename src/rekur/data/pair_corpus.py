@@ -10,7 +10,7 @@ from rekur._values import CellError, is_missing, is_row, members
 from rekur.data.cells import text_of
 from rekur.data.corpus import Corpus
 from rekur.data.example import Example
-from rekur.errors import DataError
+from rekur.errors import DataError, describe, printable
 
 #: what pairs are read for
 USES = ("training", "evaluation", "prediction")
@@ -45,7 +45,10 @@ def pair_text(value: Any, thing: str, *, allow_missing: bool = False) -> str:
     """
     if not allow_missing and not isinstance(value, str) and is_missing(value):
         raise CellError(f"{thing}: got nothing; expected a text. {_NO_CELL}")
-    return text_of(value, thing)
+    text = text_of(value, thing)
+    if (shown := printable(text)) != text:
+        raise CellError(describe(thing, shown, "text in whole characters of utf-8"))
+    return text
 
 
 def references_of(value: Any, thing: str, *, allow_missing: bool = False) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -17,7 +17,7 @@ from rekur._values import CellError
 from rekur.data.chosen_columns import PairColumns
 from rekur.data.corpus import Corpus
 from rekur.data.example import warn
-from rekur.data.files import check_encoding, check_exists, inner_name, lf_lines, likely_file
+from rekur.data.files import check_encoding, check_exists, inner_name, lf_lines, likely_file, read_lines
 from rekur.data.inputs import Input, Location, Stream, identity, is_stdin, is_stream, name_of, open_input, refuse_twice
 from rekur.data.memory import as_list, plain_labels
 from rekur.data.pair_corpus import USES, Pair, corpus_of_pairs, numbered, pair_text, references_of
@@ -142,8 +142,7 @@ def _of_lines(
 ) -> Corpus:
     files = [open_input(each, once=once) for each in named]
     for file in files:
-        if next(lf_lines(file, encoding), None) is None:
-            raise DataError("lines: got 0; expected 1 or more.", file.name)
+        _check_first_line(next(read_lines(file, encoding, "\n"), None), file)
     streams = [file for file in files if isinstance(file, Stream)]
     for stream in streams:
         stream.keep_no_more()
@@ -175,6 +174,17 @@ def _of_lines(
         if (shift := find_shift(*lengths)) is not None:
             tell(f"{shift.sentence(*names)} To see more: rekur data {shlex.join(names)}")
     return corpus_of_pairs(read, names, ", line {}".format, "line", use, lambda: notes)
+
+
+def _check_first_line(line: str | None, file: Input) -> None:
+    """Raise for a file without lines, and for one whose only line ends are CR."""
+    if line is None:
+        raise DataError("lines: got 0; expected 1 or more.", file.name)
+    if not line.endswith("\n") and (count := line.count("\r")) > 1:
+        fix = "Convert it, as with: tr '\\r' '\\n'"
+        raise DataError(
+            f"line ends: got {count:,} CR and no LF; expected LF, which alone ends a line. {fix}", file.name
+        )
 
 
 def _of_other_length(files: list[Input], counts: list[int], encoding: str) -> DataError:
@@ -268,6 +278,8 @@ def _of_table(table: Source, columns: PairColumns, use: str) -> Corpus:
     targets = [_cell_of(table, "target", name) for name in columns.targets()] if with_targets else []
     if columns.source in columns.targets():
         raise table.error(describe("target column", columns.source, "another than that of the sources"))
+    if twice := [name for name, count in Counter(columns.targets()).items() if count > 1]:
+        raise table.error(f"target columns: got '{twice[0]}' twice; expected each once.")
     name = None if columns.id is None else _cell_of(table, "id", columns.id)
 
     def read() -> Iterator[Pair]:
