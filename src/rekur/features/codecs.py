@@ -30,7 +30,7 @@ class Folding(NamedTuple):
         """Return words folded one by one."""
         if self.lowercase:
             words = [word.lower() for word in words]
-        return [self._zeros(word) for word in words] if self.zero_digits else words
+        return [word if word.isalpha() else self._zeros(word) for word in words] if self.zero_digits else words
 
     def _zeros(self, word: str) -> str:
         return cut.fold_characters(word, lowercase=False, zero_digits=True)

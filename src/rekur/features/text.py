@@ -19,7 +19,7 @@ from rekur.features.byte_pairs import learn_merges
 from rekur.features.joining import Decoder
 from rekur.features.saved import check_head, damaged, field, texts, vectors_of
 from rekur.features.tokens import TokenFeatures, check_text, no_tokens
-from rekur.features.vocabulary import Ids, Vocabulary, vectors_note
+from rekur.features.vocabulary import Ids, Vocabulary, rows_among, vectors_note
 
 TOKENS = ("auto", "word", "char", "byte", "bpe")
 _WORDS_OF_TEXT = 3
@@ -103,6 +103,7 @@ class TextFeatures(TokenFeatures):
         self.vector_words = tuple(vector_words)
         self.vector_size = _check.whole("vector_size", vector_size, 0)
         self._vector_tokens: list[str] = []
+        self._notes: list[str] = []
         self.known_share_ = 1.0
         self._codec: codecs.Codec | None = None
         if self.tokens not in ("auto", "word"):
@@ -147,9 +148,7 @@ class TextFeatures(TokenFeatures):
             (('film', 'good', 'bad'), [-1, -1, -1, 0, 1], 4)
         """
         folded = self.folding_.words(list(self.vector_words))
-        rows = {word: row for row, word in reversed([*enumerate(folded)])}
-        rows_of_tokens = [rows.get(token, rows.get(token.lower(), -1)) for token in self.vocabulary_]
-        return np.array([-1] * RESERVED + rows_of_tokens, np.int64)
+        return np.array([-1] * RESERVED + rows_among(folded, self.vocabulary_), np.int64)
 
     @property
     def folding_(self) -> codecs.Folding:
@@ -200,13 +199,14 @@ class TextFeatures(TokenFeatures):
         if tokens != "word":
             self._refuse_vectors()
         self._learn(tokens, reason, counts[tokens, self.words_ if tokens == "word" else ways[0]])
-        self.notes()
+        if self.vector_words:
+            rows = self.vector_rows()[RESERVED : self.trained_size]
+            self._notes = [vectors_note(int((rows >= 0).sum()), len(rows))]
         return self
 
     def notes(self) -> list[str]:
-        """Return how many words of training have a trained vector; an OptionError is raised if none has."""
-        rows = self.vector_rows()[RESERVED : self.trained_size]
-        return [vectors_note(int((rows >= 0).sum()), len(rows))] if self.vector_words else []
+        """Return how many words of training have a trained vector; nothing of features that were saved."""
+        return self._notes
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person what is done to a text."""

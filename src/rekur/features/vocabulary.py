@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,19 @@ def telling(tokens: Iterable[str]) -> NDArray[np.bool_]:
         [False, False, True, False]
     """
     return np.array([False] * RESERVED + [any(map(str.isalnum, token)) for token in tokens])
+
+
+def rows_among(words: Sequence[str], tokens: Iterable[str]) -> list[int]:
+    """Return the place of each token among words, or that of its small letters; -1 for one that is not there.
+
+    Example:
+        >>> rows_among(["good", "bad", "good"], ["Good", "film"])
+        [0, -1]
+    """
+    rows = {word: row for row, word in reversed([*enumerate(words)])}
+    return [
+        rows.get(token, -1) if token.islower() else rows.get(token, rows.get(token.lower(), -1)) for token in tokens
+    ]
 
 
 def vectors_note(count: int, total: int) -> str:
