@@ -177,6 +177,7 @@ def test_the_command_refuses_what_are_no_pairs(cli: Run, tmp_path: Path) -> None
     table.write_text("en,fr\na,b\n")
     for words, text in (
         ((english, french), "2 lines in"),
+        ((english,), "Of two aligned files name both: rekur data SOURCE TARGET"),
         ((english, "--encoding", "utf-8", french), "expected no more than FILE"),
         ((english, english, french), "expected no more than FILE and TARGET"),
         ((table, "--source", "en"), "--target: got none"),

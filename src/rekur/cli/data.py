@@ -13,7 +13,7 @@ from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
 from rekur.cli.file_words import AlignedFile
 from rekur.cli.options import ANY_INPUT, FILE, INPUT_FILE, JSON, split_input, with_options
-from rekur.errors import InputError
+from rekur.errors import DataError, InputError
 
 #: type of a label, or "rows" for tags of the rows of a series -> title and columns of the table of its classes
 _CLASSES = {
@@ -58,7 +58,12 @@ def command(file: Path, target_file: Path | None, label_type: str | None, as_jso
     as_given = dict(reading)
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
-    source = open_source(opened, long=is_long(columns), **reading)
+    try:
+        source = open_source(opened, long=is_long(columns), **reading)
+    except DataError as error:
+        if " file ending: got " not in str(error):
+            raise
+        raise InputError(f"{error} Of two aligned files name both: rekur data SOURCE TARGET") from None
     columns = {**source.usual_columns, **columns} if columns else {}
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
