@@ -123,7 +123,7 @@ def test_a_loaded_model_says_what_the_command_does(taggers: dict[str, Path], tag
 
 def test_the_task_is_named(cli: Run) -> None:
     assert "rekur fit tag" in cli("--help").out
-    assert "Learn to give every word of a sentence, or every row of a log, its tag." in cli("fit", "--help").out
+    assert "Learn to give every word of a sentence" in cli("fit", "--help").out
 
 
 def test_a_tagger_is_checked_and_made_smaller(
