@@ -146,7 +146,7 @@ def test_one_search_serves_all_exponents(size, most, numbers, beam):
 
 
 @quick
-@given(st.integers(1, 450), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(4, 9), st.data())
+@given(st.integers(1, 1300), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(4, 9), st.data())
 def test_the_likeliest_continuations_are_the_first_of_all(free, rows, width, data):
     seed, digits = data.draw(st.integers(0, 1000)), data.draw(st.sampled_from([0, 1, 6]))
     random = np.random.default_rng(seed)

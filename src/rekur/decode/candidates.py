@@ -15,7 +15,7 @@ from rekur.decode.rules import Allowed
 from rekur.decode.steps import Ids, Scores
 
 #: tokens of a block: one pass finds the largest of each block, and only the best blocks are looked into
-_WIDTH = 200
+_WIDTH = 600
 #: by how much single precision may round a threshold, as a share
 _MARGIN = 1e-6
 
@@ -84,7 +84,7 @@ def best_candidates(
 
 
 def block_maxima(scores: Scores) -> Scores:
-    """Return the largest of each block of 200 neighbours of a row, (B, ⌈V / 200⌉); NaN where a block has one."""
+    """Return the largest of each block of 600 neighbours of a row, (B, ⌈V / 600⌉); NaN where a block has one."""
     rows, size = scores.shape
     full = size // _WIDTH
     maxima = np.empty((rows, -(-size // _WIDTH)), scores.dtype)
@@ -117,12 +117,11 @@ def _above(scores: Scores, rows: Ids, starts: Ids, lowest: NDArray[Any]) -> tupl
     """Return the numbers of the blocks and the tokens (R,) whose score is at least ``lowest`` of their block."""
     size = scores.shape[1]
     if size <= _WIDTH:
-        block, column = np.nonzero(scores[rows] >= lowest[:, None])
-        return block, column
+        return np.divmod(np.flatnonzero(scores[rows] >= lowest[:, None]), size)
     # the last block of a row is shorter: it is read from further left, and what it shares with the one before is left
     begin = np.minimum(starts, size - _WIDTH)
     windows = sliding_window_view(scores.reshape(-1), _WIDTH)[rows * size + begin]
-    block, column = np.nonzero(windows >= lowest[:, None])
+    block, column = np.divmod(np.flatnonzero(windows >= lowest[:, None]), _WIDTH)
     token = begin[block] + column
     keep = token >= starts[block]
     return block[keep], token[keep]
