@@ -27,6 +27,7 @@ STILL: dict[str, Any] = {
     "baseline": False,
     "bayes_start": 0.0,
 }
+OF_ROWS = {name: value for name, value in STILL.items() if name not in ("embedding_size", "bayes_start")}
 TEXTS = ["good film", "great fun", "bad film", "awful bore", "fine plot", "poor plot"] * 6
 LABELS = ["up", "up", "down", "down", "up", "down"] * 6
 
@@ -112,7 +113,7 @@ def test_another_size_is_new_and_the_rest_is_taken(bundle: Path) -> None:
 def test_a_bundle_of_which_nothing_fits_is_a_warning(bundle: Path) -> None:
     listener, draw = Listener(), np.random.default_rng(0)
     series = [draw.normal(n % 2, 0.1, (3, 2)) for n in range(20)]
-    model = Classifier(**{**STILL, "hidden_size": 3, "bayes_start": None})
+    model = Classifier(**{**OF_ROWS, "hidden_size": 3})
     data = rekur.data.Corpus.from_lists(series, ["ab"[n % 2] for n in range(20)])
     model.fit_corpus(data, data, reporter=listener, start_from=bundle)
     assert f"warning: nothing of {bundle} fits this model: everything is new." in listener.said
@@ -120,10 +121,9 @@ def test_a_bundle_of_which_nothing_fits_is_a_warning(bundle: Path) -> None:
 
 def test_a_number_in_another_unit_keeps_its_scores(tmp_path: Path) -> None:
     series = [np.random.default_rng(n).normal(0, 1, (3, 2)) for n in range(30)]
-    options = {name: value for name, value in STILL.items() if name != "bayes_start"}
-    first = Regressor(**{**options, "learning_rate": 0.01}).fit(series, [float(item.sum()) for item in series])
+    first = Regressor(**{**OF_ROWS, "learning_rate": 0.01}).fit(series, [float(item.sum()) for item in series])
     path = first.save(tmp_path / "m")
-    second = Regressor(**options).fit(series, [100 * float(item.sum()) for item in series], start_from=path)
+    second = Regressor(**OF_ROWS).fit(series, [100 * float(item.sum()) for item in series], start_from=path)
     assert torch.equal(second.model_.head.weight, first.model_.head.weight)
     assert second.target_scale_ == pytest.approx(100 * first.target_scale_)
 
@@ -174,6 +174,7 @@ def test_options_of_features_are_those_they_were_made_with(kind: str) -> None:
         "series": [np.ones((3, 1))],
         "symbols": ["ACGT"],
         "words": [["good", "film"]],
+        "pairs": [("good film", "bon film")],
     }
     features = FEATURES[kind]()
     before = features.options
