@@ -26,9 +26,14 @@ HUGE = 10**20
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A language model."""
+    """A language model; beside it words with tags, pairs of texts, and a model of them."""
     folder = tmp_path_factory.mktemp("book")
     (folder / "text.txt").write_text("to be or not to be that is the question\n" * 60, encoding="utf-8")
+    (folder / "tags.jsonl").write_text('{"tokens": ["a", "film"], "tags": ["x", "y"]}\n' * 20, encoding="utf-8")
+    pairs = ["film"] * 8, ["livre"] * 8
+    (folder / "pairs.tsv").write_text("source\ttarget\n" + "film\tlivre\n" * 8, encoding="utf-8")
+    options: dict[str, Any] = {"hidden_size": 4, "decoder_size": 4, "embedding_size": 4, "epochs": 1}
+    rekur.Translator(**options, baseline=False).fit(*pairs, X_valid=pairs[0], y_valid=pairs[1]).save(folder / "writer")
     model = LanguageModel(hidden_size=8, steps=4, baseline=False).fit("to be or not to be\n" * 60)
     return Path(model.save(folder / "model"))
 
@@ -36,10 +41,15 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: Path, out: Path) -> list[Any]:
     """Return a command that works, to which an option is added."""
     reviews = [files["reviews"], *REVIEWS, "--out", out]
+    words = [book.parent / "tags.jsonl", "--text", "tokens", "--label", "tags", "--out", out]
     return {
         "fit classify": ["fit", "classify", *reviews, *FAST],
         "fit regress": ["fit", "regress", files["walks"], "--series", "x", "--label", "wear", "--out", out, *FAST],
         "fit language": ["fit", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS],
+        "fit tag": ["fit", "tag", *words, *FAST],
+        "tune tag": ["tune", "tag", *words, *FAST],
+        "evaluate": ["evaluate", book.parent / "writer", book.parent / "pairs.tsv"],
+        "predict": ["predict", book.parent / "writer", book.parent / "pairs.tsv"],
         "tune classify": ["tune", "classify", *reviews, *FAST],
         "tune regress": ["tune", "regress", *reviews, *FAST],
         "tune language": ["tune", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS],

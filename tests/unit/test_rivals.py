@@ -113,7 +113,7 @@ def test_a_bundle_keeps_its_rival_and_evaluate_scores_it_on_the_same_items(tmp_p
 
 def test_a_number_has_a_rival_too_and_records_are_those_of_its_target(tmp_path: Path) -> None:
     X = series(40, 3)
-    model = Regressor(**SMALL).fit(X, [float(len(item)) for item in X])
+    model = Regressor(epochs=1, hidden_size=4).fit(X, [float(len(item)) for item in X])
     assert model.rival_ is not None
     items = encoded(X[:5], labels=[1.0] * 5)
     records = rival_records(model.rival_, items, model.target_)

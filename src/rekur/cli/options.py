@@ -129,7 +129,7 @@ ANY_INPUT = (*INPUT, *PAIR_COLUMNS)
 
 #: how the texts of a model that searches them are found
 SEARCH = (
-    click.option("--beam", type=int, metavar="N", help="Texts that a search follows side by side; by default 1."),
+    click.option("--beam", type=WHOLE, metavar="N", help="Texts that a search follows side by side; by default 1."),
     click.option(
         "--alpha", type=NUMBER, metavar="X", help="Exponent of the length that ranks them; by default that of training."
     ),

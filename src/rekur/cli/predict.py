@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rekur.cli import show, streams
-from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, SEARCH, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, SEARCH, WHOLE, split_input, with_options
 from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
 
@@ -32,7 +32,7 @@ ROW_LIMIT = 100_000
     help="csv (by default), jsonl (as --json); of words also conll, and where tags mark spans also spans.",
 )
 @with_options(*SEARCH)
-@click.option("--n-best", type=int, metavar="N", help="Best texts of a search that are written; by default 1.")
+@click.option("--n-best", type=WHOLE, metavar="N", help="Best texts of a search that are written; by default 1.")
 @JSON
 def command(
     bundle: Path,

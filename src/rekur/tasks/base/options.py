@@ -185,7 +185,7 @@ class SharedOptions:
         for name, value, kinds in cls.of_other_kinds(values):
             raise InputError(no_effect(name, value, values["kind"], kinds))
         for name, needed in cls.without_effect(values).items():
-            value = {**values, **(values.get("feature_options") or {})}.get(name)
+            value = {**values, **_check.names("feature_options", values.get("feature_options"))}.get(name)
             if value is not None:
                 raise InputError(describe(name, value, f"none without {needed}"))
 
