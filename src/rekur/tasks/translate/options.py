@@ -95,7 +95,9 @@ class TranslateOptions(SharedOptions):
     input_dropout: float | None = override(
         SharedOptions, "input_dropout", help="Chance that a feature of the tokens' vectors is off for a whole text."
     )
-    dropout: float | None = override(SharedOptions, "dropout", help="Chance that a value is off between layers.")
+    dropout: float | None = override(
+        SharedOptions, "dropout", help="Chance that a value is off between layers.", search=""
+    )
     state_dropout: float | None = option(
         "model",
         "Chance that a value of the decoder's state or context is off for a whole text.",
