@@ -45,7 +45,7 @@ def resumed(cli: Run, files: dict[str, Path], tmp_path: Path) -> Any:
         ("options", {"hidden_size": "x"}, "hidden_size: got 'x'"),
         ("options", {"feature_options": {"nope": 1}}, "nope"),
         ("chosen", {"nope": 1}, "chosen option: got 'nope'"),
-        ("task", "translate", "task: got 'translate'"),
+        ("task", "summarize", "task: got 'summarize'"),
         ("task", 5, "task: got 5"),
         ("columns", {"nope": "x"}, "column: got 'nope'"),
         ("columns", ["text"], "columns: got "),

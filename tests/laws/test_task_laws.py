@@ -49,7 +49,8 @@ def data(kind: str, count: int = 24, seed: int = 0) -> tuple[list[Any], list[Any
 
 def classifier(kind: str, cell: str = "gru", pooling: str = "last+mean+max", **changes: Any) -> Classifier:
     """Return a model that is not fitted, small and quick, with every part that has a state of its own."""
-    usual = {"epochs": 1, "hidden_size": 5, "embedding_size": 4, "baseline": False, "learning_rate": 0.05}
+    usual = {"epochs": 1, "hidden_size": 5, "baseline": False, "learning_rate": 0.05}
+    usual |= {} if kind == "series" else {"embedding_size": 4}
     return Classifier(cell=cell, pooling=pooling, **options(kind), **{**usual, **changes})
 
 
