@@ -9,13 +9,14 @@ import numpy as np
 
 from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
-from rekur.check.subject import Subject
+from rekur.check.subject import Subject, pair_rows
 from rekur.errors import SaveError
 from rekur.export.c.check import compiler, outputs
 from rekur.export.c.source import Extra, Style, lower_to_c, too_large
 from rekur.export.c.write import header, source
 from rekur.export.onnx.check import open_models
 from rekur.export.onnx.models import make_models
+from rekur.export.onnx.pair_check import PairSessions
 
 #: most steps of a sequence to run one by one
 _STEPS = 300
@@ -27,6 +28,11 @@ def onnx(subject: Subject) -> Iterator[Pair]:
         if importlib.util.find_spec(name) is None:
             raise NotApplicable(f'{name} is not installed: pip install "rekur[export]"')
     sessions = open_models(make_models(*subject.saved))
+    if subject.searches:
+        rows = pair_rows(PairSessions(sessions, subject.engine.steps), subject.sequences)
+        for name, row, expected in zip(subject.names, rows, subject.whole, strict=True):
+            yield Pair(name, row, expected)
+        return
     lengths = np.array([len(x) for x in subject.sequences], np.int64)
     first = np.asarray(subject.sequences[0])
     padded = np.zeros((len(lengths), max(1, int(lengths.max())), *first.shape[1:]), _input_type(first))
@@ -55,6 +61,8 @@ def onnx(subject: Subject) -> Iterator[Pair]:
 def c(subject: Subject) -> Iterator[Pair]:
     """Compile the model as C, in int8 if its weights are, and run the sequences."""
     program, weights = subject.saved
+    if program.searches:
+        raise NotApplicable("its texts are found by search, and C does not search")
     if not program.causal:
         raise NotApplicable("the model needs whole sequences, and C runs live")
     if compiler() is None:

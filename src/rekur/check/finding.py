@@ -65,7 +65,7 @@ class Check:
         largest, where = -1.0, ""
         try:
             for pair in self.run(subject):
-                difference, location = _largest(pair, getattr(subject, "scores", ()))
+                difference, location = _largest(pair, getattr(subject, "scores", ()), getattr(subject, "unit", "score"))
                 if difference > largest:
                     largest, where = difference, location
         except NotApplicable as error:
@@ -106,8 +106,14 @@ class Finding:
         return {**asdict(self), "holds": self.holds}
 
 
-def _largest(pair: Pair, scores: Sequence[str]) -> tuple[float, str]:
-    """Return the largest difference of a pair and its location; infinite if shapes differ or only one is NaN."""
+def _largest(pair: Pair, scores: Sequence[str], unit: str) -> tuple[float, str]:
+    """Return the largest difference of a pair and its location; infinite if shapes differ or only one is NaN.
+
+    Args:
+        pair: the arrays.
+        scores: names of scores.
+        unit: what a number along the axis ``score`` is of.
+    """
     if pair.found.shape != pair.wanted.shape:
         return math.inf, f"{pair.where}: {pair.found.shape} instead of {pair.wanted.shape}"
     if not pair.found.size:
@@ -116,6 +122,7 @@ def _largest(pair: Pair, scores: Sequence[str]) -> tuple[float, str]:
     apart[np.isnan(pair.found) & np.isnan(pair.wanted)] = 0
     index = np.unravel_index(int(apart.argmax()), apart.shape)
     axes = ("step", *pair.axes) if pair.axes == ("score",) and len(index) == 2 else pair.axes
+    axes = tuple(unit if axis == "score" else axis for axis in axes)
     named = [
         f"{axis} '{scores[at]}'" if axis == "score" and at < len(scores) else f"{axis} {at}"
         for axis, at in zip(axes, map(int, index), strict=True)

@@ -15,7 +15,7 @@ from rekur._tensors import Array
 from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.raw_outputs import RawOutputs
-from rekur.check.subject import Subject, drawn_like
+from rekur.check.subject import PairSteps, Subject, drawn_like, engine_of, pair_rows
 from rekur.data import Ragged
 from rekur.program import Engine, quantise
 from rekur.program.ops import SCALE
@@ -62,6 +62,9 @@ def chunks(subject: Subject) -> Iterator[Pair]:
 
 def steps(subject: Subject) -> Iterator[Pair]:
     """Run each sequence one step at a time, and as a whole."""
+    if subject.searches:
+        yield from _pairs(subject, pair_rows(subject.engine.steps, subject.sequences))
+        return
     _need_steps(subject)
     yield from _steps_of(subject, subject.engine, "")
 
@@ -98,9 +101,10 @@ def saved(subject: Subject) -> Iterator[Pair]:
         yield Pair(f"weight '{name}'", weights[name], array, _places(array))
     features = again.features()
     for name, item, x in zip(subject.names, subject.items, subject.sequences, strict=False):
-        axes = ("step", "number")[: x.ndim]
-        yield Pair(f"{name}, its steps", features.transform(item), x, axes)
-    scores = Engine(program, weights).run(subject.sequences)
+        steps = x.source if subject.searches else x
+        axes = ("step", "number")[: steps.ndim]
+        yield Pair(f"{name}, its steps", features.transform(item), steps, axes)
+    scores = engine_of(program, weights).run(subject.sequences)
     for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
         yield Pair(name, row, expected)
 
@@ -133,8 +137,8 @@ def int8(subject: Subject) -> Iterator[Pair]:
         expanded[name] = exact.astype(np.float32)
         beyond = np.maximum(0, np.abs(exact - weights[name]) / step - 0.5)
         yield Pair(f"weight '{name}' in int8", beyond, np.zeros_like(beyond), _places(exact))
-    engine = Engine(small, rounded)
-    scores, expected = engine.run(subject.sequences), Engine(program, expanded).run(subject.sequences)
+    engine = engine_of(small, rounded)
+    scores, expected = engine.run(subject.sequences), engine_of(program, expanded).run(subject.sequences)
     for name, row, right in zip(subject.names, scores, expected, strict=True):
         yield Pair(f"{name} in int8", row, right)
     if program.causal:
@@ -176,8 +180,16 @@ def check_bundle(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator
 
 
 def _need_steps(subject: Subject) -> None:
+    if subject.searches:
+        raise NotApplicable("its texts are found by search, from whole sources")
     if not subject.engine.program.causal:
         raise NotApplicable(_WHOLE_ONLY)
+
+
+def _pairs(subject: Subject, scores: Sequence[Array]) -> Iterator[Pair]:
+    """Yield scores of pairs, and those of the engine for whole targets."""
+    for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
+        yield Pair(name, row, expected)
 
 
 def _is_next(subject: Subject) -> bool:
@@ -239,8 +251,10 @@ def _trained(subject: Subject) -> Any:
     return subject.load_trained(subject.bundle.folder)
 
 
-def _scores(model: Any, sequences: list[Array]) -> Sequence[Array]:
-    """Return the outputs of sequences; of the next token the nats of each token."""
+def _scores(model: Any, sequences: list[Any]) -> Sequence[Array]:
+    """Return the outputs of sequences; of the next token, and of targets, the nats or log-probability of each token."""
+    if sequences and isinstance(sequences[0], PairSteps):
+        return pair_rows(model.model_.steps() if hasattr(model, "model_") else model.engine, sequences)
     if model.target_.kind != "next":
         outputs: Sequence[Array] = model.outputs_of_steps(Ragged.from_iter(sequences))
         return list(outputs)

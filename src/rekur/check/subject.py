@@ -5,7 +5,7 @@ Axes: T time, D numbers of a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,16 +14,69 @@ from typing import Any
 
 import numpy as np
 
+from rekur._ids import RESERVED_OF_PAIRS
 from rekur._tensors import Array
 from rekur.data import encode_texts
 from rekur.errors import InputError, describe
-from rekur.program import Engine, Program, draw_sequences
+from rekur.program import Engine, PairEngine, Program, draw_sequences
+from rekur.program.parts import DECODE, INPUT
 from rekur.runtime import Bundle, Model, model_of
+from rekur.runtime.pair_scores import pair_scores
+from rekur.runtime.search import RULES, search
 
 #: lengths of random sequences
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 #: most tokens of a piece of text
 PIECE = 128
+
+
+@dataclass(frozen=True)
+class PairSteps:
+    """A source and its target.
+
+    Attributes:
+        source: token numbers (S,).
+        target: token numbers (T,), the last of them the end.
+    """
+
+    source: Array
+    target: Array
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+class PairRuns:
+    """The engine of a program that is searched, run on pairs.
+
+    Args:
+        program: the program.
+        weights: name -> array.
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Array]) -> None:
+        self.program, self.steps = program, PairEngine(program, weights)
+
+    def run(self, pairs: Sequence[PairSteps]) -> list[Array]:
+        """Return the log-probability of each token of each target, given its source, (T,) a pair."""
+        sources = self.steps.encode([pair.source for pair in pairs])
+        return self.steps.log_probabilities([np.append(RULES.begin, pair.target) for pair in pairs], sources)
+
+
+def pair_rows(steps: Any, pairs: Sequence[PairSteps]) -> list[Array]:
+    """Return the log-probability of each token of each target, (T,) a pair, step by step, all pairs side by side.
+
+    Args:
+        steps: a step function of targets, such as a :class:`rekur.program.PairEngine`.
+        pairs: none of them with an empty source.
+    """
+    rows = pair_scores(steps, [pair.source for pair in pairs], [pair.target for pair in pairs])
+    return [np.zeros(0, np.float32) if row is None else row.astype(np.float32) for row in rows]
+
+
+def engine_of(program: Program, weights: Mapping[str, Array]) -> Any:
+    """Return what runs a program on the sequences of a subject."""
+    return PairRuns(program, weights) if program.searches else Engine(program, weights)
 
 
 @dataclass(frozen=True)
@@ -33,14 +86,15 @@ class Subject:
     Attributes:
         bundle: the saved model.
         names: the name of each sequence in tables.
-        sequences: input of the model: token numbers (T,) or rows (T, D).
+        sequences: input of the model: token numbers (T,) or rows (T, D), or :class:`PairSteps` where a search finds
+            its texts.
         items: the raw items of the sequences; empty for random ones and for pieces of a text.
         load_trained: returns the model in PyTorch from the folder of a bundle; None for no proofs in PyTorch.
     """
 
     bundle: Bundle
     names: list[str]
-    sequences: list[Array]
+    sequences: list[Any]
     items: list[Any]
     load_trained: Callable[[Path], Any] | None = None
 
@@ -55,13 +109,24 @@ class Subject:
         return model_of(self.bundle)
 
     @cached_property
-    def engine(self) -> Engine:
-        """The engine of the program."""
-        return Engine(*self.saved)
+    def engine(self) -> Any:
+        """What runs the program on the sequences."""
+        return engine_of(*self.saved)
+
+    @property
+    def unit(self) -> str:
+        """What a number of an output is of: a ``score``, or a ``token`` of a target."""
+        return "token" if self.searches else "score"
+
+    @property
+    def searches(self) -> bool:
+        """Whether the texts of the model are found by search."""
+        return self.saved[0].searches
 
     @cached_property
     def whole(self) -> Any:
-        """The outputs of all sequences, run together: (N, K), or one (T, K) a sequence with an output at every step."""
+        """The outputs of all sequences, run together: (N, K), one (T, K) a sequence with an output at every step,
+        or one (T,) a pair."""
         return self.engine.run(self.sequences)
 
     @cached_property
@@ -94,7 +159,7 @@ def subject_of(
     """
     program, _ = bundle.program()
     if data is None:
-        sequences = draw_sequences(program, LENGTHS[:items], padding=False)
+        sequences: list[Any] = _drawn(program, LENGTHS[:items], 0)
         return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [], load_trained)
     features = bundle.features()
     if bundle.target(features).kind == "next":
@@ -103,17 +168,48 @@ def subject_of(
     examples = list(islice(iter(data), items))
     if not examples:
         raise InputError(describe("data", "no items", "one item or more"))
-    sequences = []
-    for example in islice(iter(data), items):
-        with data.naming_the_place():
-            sequences.append(features.transform(example.item))
+    if program.searches:
+        examples = [example for example in examples if example.item.strip()]
+        if not examples:
+            raise InputError(describe("data", "empty sources", "one or more that are not empty"))
+        sequences = _pairs(bundle, features, examples)
+    else:
+        sequences = []
+        for example in islice(iter(data), items):
+            with data.naming_the_place():
+                sequences.append(features.transform(example.item))
     names = [f"item {n} (line {example.line})" for n, example in enumerate(examples)]
     return Subject(bundle, names, sequences, [example.item for example in examples], load_trained)
 
 
-def drawn_like(subject: Subject, length: int) -> Array:
+def drawn_like(subject: Subject, length: int) -> Any:
     """Return a random sequence of this length for the model."""
-    return draw_sequences(subject.saved[0], [length], length, padding=False)[0]
+    return _drawn(subject.saved[0], [length], length)[0]
+
+
+def _drawn(program: Program, lengths: Sequence[int], seed: int) -> list[Any]:
+    """Return random sequences of these lengths, or pairs of a source and a target."""
+    sequences = draw_sequences(program, lengths, seed, padding=False)
+    if not program.searches:
+        return list(sequences)
+    size, rng = program.parts[DECODE].inputs[INPUT].size, np.random.default_rng(seed)
+    lowest = min(RESERVED_OF_PAIRS, size - 1)
+    targets = [np.append(rng.integers(lowest, size, size=length - 1), RULES.end) for length in lengths]
+    return [PairSteps(source, target) for source, target in zip(sequences, targets, strict=True)]
+
+
+def _pairs(bundle: Bundle, features: Any, examples: Sequence[Any]) -> list[PairSteps]:
+    """Return examples as pairs; the target of one without a label is what the model writes."""
+    sources = [features.transform(example.item) for example in examples]
+    model = model_of(bundle)
+    pairs = []
+    for example, source in zip(examples, sources, strict=True):
+        if example.label:
+            target = np.asarray(model.target_.encode(example.label), np.int64)
+        else:
+            target = np.append(search(model.engine, [source])[0][0].ids, RULES.end)
+        pairs.append(PairSteps(source, target))
+    return pairs
 
 
 def _pieces(tokens: Any) -> Iterator[Array]:

@@ -43,9 +43,10 @@ def command(
     rekur check runs/reviews
     rekur check runs/reviews test.csv --json
     rekur check runs/shakespeare test.txt
+    rekur check runs/en-fr test.en test.fr
     """
     from rekur.check import CHECKS, check_bundle, subject_of
-    from rekur.cli.saved import data_for, refuse_searched
+    from rekur.cli.saved import data_for
     from rekur.runtime import model_of, read_bundle
 
     _check.whole("--items", items, low=1)
@@ -54,7 +55,6 @@ def command(
     columns, reading = split_input(values)
     model, data = read_bundle(bundle), None
     saved = model_of(model)
-    refuse_searched(saved, bundle, "check")
     if files:
         given = {"document": document}
         data, _ = data_for(saved, files, columns, reading, given, need_label=False)

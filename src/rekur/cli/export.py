@@ -36,13 +36,15 @@ def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
     about = {
         "sequence.onnx": "scores of whole sequences, padded, of any number and length",
         "step.onnx": "one step of each sequence, with its state in and out",
+        "encode.onnx": "what texts read of their sources, padded, of any number and length",
+        "decode.onnx": "one step of each text, with its state in and out: the log-probabilities of its next token",
         "manifest.json": "features, labels, state, and what was checked",
         "run.py": "runs it with NumPy and onnxruntime alone",
         "run.mjs": "runs it with onnxruntime-node, or onnxruntime-web in a browser",
     }
     rows = [[name, f"{size:,}", about[name]] for name, size in done.files.items()]
     show.table(f"{done.folder}: ONNX, weights in {done.precision}", ("file", "bytes", "what it is"), rows)
-    if not done.causal:
+    if "sequence.onnx" in done.files and not done.causal:
         click.echo("No step.onnx: this model reads from the end too, so it needs whole sequences.")
     if done.precision not in (saved.quantised, "float32"):
         click.echo(f"Its weights were rounded to {done.precision}; rekur quantize shows what that loses on your data.")
@@ -159,13 +161,15 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     """Write a saved model in a form that runs without Rekur, once it gives what the model gives.
 
     With --to onnx: a model of whole sequences, one of single steps with the state going in and out, a manifest, and
-    runners in Python and JavaScript. With --to c: a header, a source, a main.c that reads lines, a Makefile and a
-    README with the sizes. Columns of --data are those of training, unless others are named.
+    runners in Python and JavaScript. A model that writes texts becomes one that reads sources and one of a step of
+    texts, and its runner, in Python, searches. With --to c: a header, a source, a main.c that reads lines, a Makefile
+    and a README with the sizes. Columns of --data are those of training, unless others are named.
 
     \b
     rekur export runs/reviews --to onnx --out exports/reviews
     python exports/reviews/run.py "a fine film"
     rekur export runs/reviews --to onnx --precision int8 --out exports/small
+    rekur export runs/en-fr --to onnx --out exports/en-fr
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --flash 65536
     rekur export runs/wear --to c --out firmware/m0 --precision int8 --activations fixed

@@ -12,7 +12,7 @@ import click
 from rekur import _check
 from rekur.cli import saving, show
 from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, split_input, with_options
-from rekur.cli.saved import data_for, refuse_searched
+from rekur.cli.saved import data_for
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
 from rekur.metrics import METRICS
@@ -25,7 +25,9 @@ _SHOWN = {"points": "{:.2%}", "points of 100": "{:.2f}", "nats": "{:.4f}", "bits
 
 @click.command("quantize")
 @with_options(BUNDLE)
-@click.option("--data", multiple=True, required=True, metavar="FILE", help="Score on this file; texts: repeat it.")
+@click.option(
+    "--data", multiple=True, required=True, metavar="FILE", help="Score on this file; texts and pairs: repeat it."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the new bundle goes.")
 @click.option(
     "--precision", type=click.Choice(["int8", "bfloat16"]), default="int8", show_default=True, help="Of the weights."
@@ -48,12 +50,13 @@ def command(
     """Make the weights of a saved model smaller: a byte each, or two. Writes a bundle that runs without PyTorch.
 
     Matrices become int8 with a scale for each row, or bfloat16; vectors stay as they are. Both models are scored on
-    the same data, and nothing is written where more is lost than --tolerance: points (hundredths) of accuracy, nats a
-    token, or % of a regressor's error. The file is small; in memory, and in time, a step is that of float32.
+    the same data, and nothing is written where more is lost than --tolerance: points (hundredths) of accuracy or BLEU,
+    nats a token, or % of a regressor's error. The file is small; in memory, and in time, a step is that of float32.
 
     \b
     rekur quantize runs/reviews --data test.csv --out runs/reviews-int8
     rekur quantize runs/shakespeare --data valid.txt --precision bfloat16 --out runs/small
+    rekur quantize runs/en-fr --data test.en --data test.fr --out runs/en-fr-int8
     """
     absolute = Path(os.path.abspath(out))
     check_writable(out, overwrite, inputs=(bundle, *data))
@@ -61,7 +64,6 @@ def command(
         _check.number("--tolerance", tolerance, 0)
     source = read_bundle(bundle)
     original = model_of(source)
-    refuse_searched(original, bundle, "quantize")
     corpus, name = data_for(original, data, *split_input(values), {"document": document}, option="--data")
     with tempfile.TemporaryDirectory(prefix="rekur-") as trial:
         made = write_quantised(source, Path(trial) / "bundle", precision)

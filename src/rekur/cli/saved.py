@@ -300,13 +300,6 @@ def set_search(task: Any, **options: Any) -> None:
         task.search_ = dataclasses.replace(task.search_, **asked)
 
 
-def refuse_searched(task: Any, bundle: Path, command: str) -> None:
-    """Raise if a model whose texts a search finds is given to a command that cannot search yet."""
-    if task.engine.program.searches:
-        expected = f"a model that `rekur {command}` can use, none whose texts a search finds"
-        raise InputError(describe("bundle", str(bundle), expected))
-
-
 def texts_for(task: Any, files: Sequence[str], options: dict[str, Any]) -> Any:
     """Return the texts of files for a trained language model: read as was given, else as at training.
 

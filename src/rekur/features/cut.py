@@ -42,6 +42,11 @@ class Cutter:
         self._pattern = re.compile(pattern)
         self._joiner = re.compile(joiner)
 
+    @property
+    def pattern(self) -> str:
+        """What a token is, as a regular expression."""
+        return self._pattern.pattern
+
     def cut(self, text: str) -> list[str]:
         """Return all tokens of a whole text."""
         tokens: list[str] = self._pattern.findall(text)

@@ -31,7 +31,7 @@ class Metric(NamedTuple):
             more = new / old - 1 if old else (0.0 if new == old else math.inf)
         else:
             more = new - old
-        worse = -more if self.larger_is_better else more
+        worse = 0.0 - more if self.larger_is_better else more
         return worse if self.unit in ("nats", "bits", "points of 100") else 100 * worse
 
 

@@ -140,14 +140,17 @@ class PairEngine:
         registers = self._encode.rows(pooled)
         return Encoded(steps, {name: registers[of] for name, of in outputs.items() if name not in in_steps}, lengths)
 
+    def initial_state(self) -> dict[str, Array]:
+        """Return the state of a target before its first token, by name; :meth:`begin` replaces what a source gives."""
+        return {name: array for name, array in self._begin.items() if name in self._states}
+
     def begin(self, batch: int, memory: Encoded) -> PairState:
         """Return the state of N targets before their first token, one a source."""
         if batch != len(memory.lengths):
             raise InputError(describe("batch", batch, f"{len(memory.lengths)}, the number of sources"))
         arrays = {
             name: memory.rows[self._outputs[name]] if name in self._outputs else np.repeat(array[None], batch, axis=0)
-            for name, array in self._begin.items()
-            if name in self._states
+            for name, array in self.initial_state().items()
         }
         starts = np.cumsum(memory.lengths) - memory.lengths
         return PairState(arrays, memory.steps, Sources(starts, memory.lengths, np.arange(batch)))

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from rekur.metrics import METRICS, bootstrap_interval
-from rekur.program import Engine, draw_sequences
+from rekur.program import Engine, PairEngine, draw_sequences
+from rekur.program.parts import DECODE, INPUT
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.model import Model
 
 _ROUNDS, _STEPS = 7, 200
+#: steps of the source of a target
+_SOURCE_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ def score_loss(before: Model, after: Model, data: Any) -> ScoreLoss:
     return ScoreLoss(target.decides, metric.unit, old, new, metric.lost(old, new), ends, target.count(records[0]))
 
 
-def step_times(engines: Sequence[Engine]) -> list[float] | None:
+def step_times(engines: Sequence[Engine | PairEngine]) -> list[float] | None:
     """Return the seconds of one step with its output on each engine, the best of rounds that take turns.
+
+    Where a search finds the texts it is a step of one target.
 
     Args:
         engines: of programs that read the same input.
@@ -98,20 +105,43 @@ def step_times(engines: Sequence[Engine]) -> list[float] | None:
         >>> [0 < seconds < 1 for seconds in step_times([Engine(program, {})])]
         [True]
     """
-    if not engines[0].program.causal:
+    if not (engines[0].program.causal or engines[0].program.searches):
         return None
-    (steps,) = draw_sequences(engines[0].program, [_STEPS])
-    lives = [engine.live() for engine in engines]
-    best = [math.inf] * len(lives)
+    rounds = [_target_steps(each) if isinstance(each, PairEngine) else _live_steps(each) for each in engines]
+    best = [math.inf] * len(rounds)
     for _ in range(_ROUNDS):
-        for place, live in enumerate(lives):
-            live.reset()
+        for place, run in enumerate(rounds):
             start = time.perf_counter()
-            for step in steps:
-                live.step(step)
-                live.read()
+            run()
             best[place] = min(best[place], (time.perf_counter() - start) / _STEPS)
     return best
+
+
+def _live_steps(engine: Engine) -> Callable[[], None]:
+    """Return what takes the steps of a sequence, and reads the output after each."""
+    (steps,) = draw_sequences(engine.program, [_STEPS])
+    live = engine.live()
+
+    def run() -> None:
+        live.reset()
+        for step in steps:
+            live.step(step)
+            live.read()
+
+    return run
+
+
+def _target_steps(engine: PairEngine) -> Callable[[], None]:
+    """Return what takes the steps of a target whose source is read already."""
+    sources = engine.encode(draw_sequences(engine.program, [_SOURCE_STEPS]))
+    ids = np.random.default_rng(0).integers(engine.program.parts[DECODE].inputs[INPUT].size, size=(_STEPS, 1))
+
+    def run() -> None:
+        state = engine.begin(1, sources)
+        for each in ids:
+            _, state = engine.step(each, state)
+
+    return run
 
 
 def bytes_of(bundle: Bundle) -> dict[str, int]:

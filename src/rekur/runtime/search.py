@@ -19,7 +19,8 @@ from rekur.decode import Hypothesis, Rules, StepFunction, beam_search, greedy_se
 #: rows that are searched side by side, about
 _ROWS = 256
 
-_RULES = Rules(end=END, begin=BEGIN, never=(PADDING, UNKNOWN, BEGIN))
+#: what may be written
+RULES = Rules(end=END, begin=BEGIN, never=(PADDING, UNKNOWN, BEGIN))
 
 
 class PairSteps(StepFunction, Protocol):
@@ -69,7 +70,7 @@ def search(
         rows = order[start : start + together]
         sources = model.encode([np.asarray(steps[int(row)]) for row in rows])
         least, most = length_limits(lengths[rows])
-        limits: dict[str, Any] = {"rules": _RULES, "least": least, "most": most, "alpha": how.alpha}
+        limits: dict[str, Any] = {"rules": RULES, "least": least, "most": most, "alpha": how.alpha}
         if how.beam == 1:
             best = [[each] for each in greedy_search(model, len(rows), sources, **limits)]
         else:

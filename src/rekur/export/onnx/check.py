@@ -6,7 +6,6 @@ Axes: B sequences, T time, D input features, K scores.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from rekur import _check
 from rekur._check import need
 from rekur._tensors import Array
 from rekur.errors import RekurError
-from rekur.export.difference import differences
-from rekur.program import Engine, draw_sequences
+from rekur.export.onnx.found import Found, compare, larger
+from rekur.export.onnx.pair_check import check_pair_sessions
+from rekur.program import Engine, PairEngine, draw_sequences
 
 #: largest accepted difference, as measured by `rekur.export.difference`
 TOLERANCE = 1e-5
@@ -28,20 +28,7 @@ CHUNKS = (1, 3, 9)
 _PURPOSE = "rekur export --to onnx"
 
 
-@dataclass(frozen=True)
-class Found:
-    """The largest difference between an exported model and the engine.
-
-    Args:
-        difference: absolute, or relative to the largest score of its row where that is above 1.
-        where: the file, the batch and the row.
-    """
-
-    difference: float
-    where: str
-
-
-def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = TOLERANCE) -> Found:
+def check_models(models: Mapping[str, Any], engine: Engine | PairEngine, tolerance: float = TOLERANCE) -> Found:
     """Check ONNX models by ONNX's own rules, run them in ONNX Runtime, and return the largest difference.
 
     Args:
@@ -64,20 +51,27 @@ def check_models(models: Mapping[str, Any], engine: Engine, tolerance: float = T
     """
     _check.tolerance("tolerance", tolerance)
     sessions = open_models(models)
-    rng = np.random.default_rng(0)
-    worst = Found(0.0, "nowhere")
-    for batch in BATCHES:
-        for length in LENGTHS:
-            worst = _larger(worst, _check_batch(sessions["sequence"], engine, _draw(engine, batch, length, rng)))
-    for batch, length in EMPTY:
-        worst = _larger(worst, _check_nothing(sessions["sequence"], engine, batch, length))
-    if "step" in sessions:
-        for batch in BATCHES:
-            worst = _larger(worst, _check_steps(sessions["step"], engine, batch, rng))
+    if isinstance(engine, PairEngine):
+        worst = check_pair_sessions(sessions, engine)
+    else:
+        worst = _check_sessions(sessions, engine)
     if not worst.difference <= tolerance:
         fix = "Such scores depend on the last bits of their terms; a larger --tolerance accepts them."
         text = f"largest difference to the model's own scores: got {worst.difference:.2g} in {worst.where}; "
         raise RekurError(f"{text}expected at most {tolerance:g}. {fix}")
+    return worst
+
+
+def _check_sessions(sessions: Mapping[str, Any], engine: Engine) -> Found:
+    rng, worst = np.random.default_rng(0), Found(0.0, "nowhere")
+    for batch in BATCHES:
+        for length in LENGTHS:
+            worst = larger(worst, _check_batch(sessions["sequence"], engine, _draw(engine, batch, length, rng)))
+    for batch, length in EMPTY:
+        worst = larger(worst, _check_nothing(sessions["sequence"], engine, batch, length))
+    if "step" in sessions:
+        for batch in BATCHES:
+            worst = larger(worst, _check_steps(sessions["step"], engine, batch, rng))
     return worst
 
 
@@ -126,12 +120,12 @@ def _check_batch(session: Any, engine: Engine, sequences: list[Array]) -> Found:
     if engine.program.per_step:
         each = "scores"
     else:
-        worst = _compare(outputs["scores"], whole, f"{where}, scores")
+        worst = compare(outputs["scores"], whole, f"{where}, scores")
     if each in outputs:
         for row, sequence in enumerate(sequences):
             expected = np.zeros((shape[1], engine.program.output_size), np.float32)
             expected[: len(sequence)] = whole[row] if each == "scores" else engine.run_steps(sequence)[0]
-            worst = _larger(worst, _compare(outputs[each][row], expected, f"{where}, {each} of sequence {row}"))
+            worst = larger(worst, compare(outputs[each][row], expected, f"{where}, {each} of sequence {row}"))
     return worst
 
 
@@ -152,7 +146,7 @@ def _check_nothing(session: Any, engine: Engine, batch: int, length: int) -> Fou
     if batch == 0 or per_step:
         return Found(float(any(array.any() for array in outputs.values() if per_step)), "sequence.onnx, padding")
     expected_scores = engine.run(list(x[:, :0]))
-    return _compare(outputs["scores"], expected_scores, f"sequence.onnx, {batch} sequences of 0 steps, scores")
+    return compare(outputs["scores"], expected_scores, f"sequence.onnx, {batch} sequences of 0 steps, scores")
 
 
 def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Generator) -> Found:
@@ -173,9 +167,9 @@ def _check_steps(session: Any, engine: Engine, batch: int, rng: np.random.Genera
         where = f"step.onnx, {batch} sequences after {begin} steps"
         if engine.program.delay >= begin:
             continue
-        worst = _larger(worst, _compare(outputs["scores"], scores, f"{where}, scores"))
+        worst = larger(worst, compare(outputs["scores"], scores, f"{where}, scores"))
         for slot, *arrays in zip(slots, *states, strict=True):
-            worst = _larger(worst, _compare(outputs[f"next.{slot}"], np.stack(arrays), f"{where}, next.{slot}"))
+            worst = larger(worst, compare(outputs[f"next.{slot}"], np.stack(arrays), f"{where}, next.{slot}"))
     return worst
 
 
@@ -187,16 +181,3 @@ def _advanced(engine: Engine, parts: list[Array], states: list[list[Array]]) -> 
         return np.concatenate(last), [state for _, state in stepped]
     states = [engine.advance(part, state) for part, state in zip(parts, states, strict=True)]
     return np.stack([engine.read(state) for state in states]), states
-
-
-def _compare(actual: Array, reference: Array, where: str) -> Found:
-    if actual.shape != reference.shape or actual.dtype != reference.dtype:
-        got, expected = (f"{array.dtype} {array.shape}" for array in (actual, reference))
-        raise RekurError(f"{where}: got {got}; expected {expected}.")
-    away = differences(actual.reshape(len(actual), -1), reference.reshape(len(actual), -1))
-    row, column = np.unravel_index(int(away.argmax()), away.shape)
-    return Found(float(away[row, column]), f"{where}, row {row}, number {column}")
-
-
-def _larger(first: Found, other: Found) -> Found:
-    return other if other.difference > first.difference else first

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rekur import _check
 from rekur._check import need
 from rekur.errors import InputError, describe
 from rekur.export.folder import MANIFEST, check_folder, write_folder
-from rekur.export.onnx.check import TOLERANCE, Found, check_models
+from rekur.export.onnx.check import TOLERANCE, check_models
+from rekur.export.onnx.found import Found
 from rekur.export.onnx.graph import LARGEST
 from rekur.export.onnx.manifest import FORMAT, make_manifest
 from rekur.export.onnx.models import make_models
-from rekur.program import Engine, in_precision
+from rekur.program import Engine, PairEngine, in_precision
 from rekur.runtime import Bundle, model_of, read_bundle
 from rekur.runtime.layout import render
 
-#: programs that run an export without Rekur
-RUNNERS = ("run.py", "run.mjs")
+#: programs that run an export without Rekur, by the file that holds each; those of a model whose texts a search finds
+RUNNERS = {"run.py": "run.py", "run.mjs": "run.mjs"}
+SEARCHING = {"run.py": "run_pairs.py"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def export_onnx(
 
     The folder gets ``sequence.onnx`` (input, lengths -> scores), ``step.onnx`` if the model reads forward only
     (one step and the state -> scores and the next state), ``manifest.json``, and the runners ``run.py`` and
-    ``run.mjs``, which need only ONNX Runtime.
+    ``run.mjs``, which need only ONNX Runtime. Of a model whose texts a search finds it gets ``encode.onnx`` (sources ->
+    what targets read of them), ``decode.onnx`` (one step of targets), and ``run.py``, which searches.
 
     Args:
         bundle: a bundle, or its folder.
@@ -89,26 +94,32 @@ def export_onnx(
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
-    engine = Engine(program, weights)
+    engine = PairEngine(program, weights) if program.searches else Engine(program, weights)
     models = make_models(program, weights, {"fingerprint": saved.fingerprint})
     measured = check_models(models, engine, tolerance)
-    begin = engine.initial_state() if program.causal else []
+    states: Mapping[str, Any] = {}
+    if isinstance(engine, PairEngine):
+        states = engine.initial_state()
+    elif program.causal:
+        states = dict(zip([slot.name for slot in program.state], engine.initial_state(), strict=True))
     manifest = make_manifest(
         program,
         models,
         features=running.features_.to_dict(),
         target=running.target_,
+        search=running.search_ if program.searches else None,
         targets=saved.config.get("targets", {}),
         fingerprint=saved.fingerprint,
-        states=dict(zip([slot.name for slot in program.state], begin, strict=False)),
+        states=states,
         measured=measured,
         tolerance=tolerance,
         runtime=runtime.__version__,
     )
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    manifest["files"] = sorted([*files, MANIFEST, *RUNNERS])
+    runners = SEARCHING if program.searches else RUNNERS
+    manifest["files"] = sorted([*files, MANIFEST, *runners])
     files[MANIFEST] = render(manifest)
-    files |= {name: (Path(__file__).parent / "runners" / name).read_bytes() for name in RUNNERS}
+    files |= {name: (Path(__file__).parent / "runners" / file).read_bytes() for name, file in runners.items()}
     write_folder(target, files, FORMAT, overwrite=overwrite)
     sizes = {name: len(content) for name, content in files.items()}
     return Exported(Path(folder), sizes, measured, tolerance, program.causal, program.precision)

@@ -1,6 +1,6 @@
 """The data that the nodes of a program's ops share: the graph, the weights, the state, and the mask of padding.
 
-Axes: T time, B sequences.
+Axes: T time, B sequences, P sources, S steps of a source, D numbers of a step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rekur.export.onnx.graph import Graph, Value
 from rekur.export.onnx.matrix import Matrix
 from rekur.program import Op, Program
 from rekur.program.ops import SCALE
+from rekur.program.parts import INPUT, MAIN, Part
 
 
 class Frame:
@@ -24,15 +25,23 @@ class Frame:
         program: the program.
         weights: name -> array.
         live: whether the graph is of a single step.
+        part: whose ops the nodes are of.
+
+    Attributes:
+        lengths: steps of each sequence, with those of a look-ahead; None for a single step.
+        after: name -> the state after the step.
+        memories: name -> the steps of all sources (P, S, D), which a step of a target reads.
     """
 
-    def __init__(self, graph: Graph, program: Program, weights: Mapping[str, Array], *, live: bool) -> None:
-        self.graph, self.program, self.weights, self.live = graph, program, weights, live
-        #: steps of each sequence, with those of a look-ahead
+    def __init__(
+        self, graph: Graph, program: Program, weights: Mapping[str, Array], *, live: bool, part: str = MAIN
+    ) -> None:
+        self.graph, self.program, self.weights, self.live, self.part = graph, program, weights, live, part
         self.lengths = None
-        #: name -> the state after the step
         self.after: dict[str, Value] = {}
-        source, self._delay = program.input, program.delay
+        self.memories: dict[str, Value] = {}
+        self.source, self._delay = program.parts[part].inputs[INPUT], program.delay
+        source = self.source
         self._dtype = dtype = "float32" if source.kind == "rows" else "int64"
         more = () if source.kind == "tokens" else (source.size,)
         if live:
@@ -40,8 +49,10 @@ class Frame:
             self._state = {
                 slot.name: graph.input(f"state.{slot.name}", slot.dtype, ("batch", *slot.shape))
                 for slot in program.state
+                if slot.name in self._states_of(part)
             }
             self.input = source_value.unsqueeze(0)
+            self._read_memories(program.parts[part])
             return
         source_value = graph.input("input", dtype, ("batch", "time", *more))
         lengths = graph.input("lengths", "int64", ("batch",))
@@ -55,7 +66,7 @@ class Frame:
         self.rows = graph.node("Shape", turned, start=1, end=2)
         none = np.zeros(1, np.int64)
         self.lengths = graph.node("Slice", graph.node("Concat", lengths, none, axis=0), none, self.rows)
-        times = graph.node("Range", *(np.array(0, np.int64), self.steps.squeeze(0), np.array(1, np.int64)))
+        times = _count(graph, self.steps)
         self.there = graph.node("Less", times.unsqueeze(1), self.lengths)
         #: (T, B, 1): true for real steps, false for padding and for the steps of a look-ahead
         self.mask = self.there.unsqueeze(2)
@@ -64,6 +75,31 @@ class Frame:
         self.input = graph.node("Where", self.mask if more else self.there, turned, zero)
         if self._delay:
             self.lengths = graph.node("Add", self.lengths, np.array(self._delay, np.int64))
+
+    def _states_of(self, part: str) -> set[str]:
+        return {name for op in self.program.parts[part].ops for name in op.state.values()}
+
+    def _read_memories(self, part: Part) -> None:
+        """Add the inputs of memories, and find the place of each row among those of its source."""
+        forms = {name: form for name, form in part.inputs.items() if form.kind == "memory"}
+        if not forms:
+            return
+        graph = self.graph
+        for name, form in forms.items():
+            self.memories[name] = graph.input(name, "float32", ("sources", "time", form.size))
+        lengths, rows = graph.input("lengths", "int64", ("sources",)), graph.input("sources", "int64", ("batch",))
+        times = _count(graph, graph.node("Shape", next(iter(self.memories.values())), start=1, end=2))
+        #: (P, 1, S): true for real steps of a source
+        self.steps_there = graph.node("Less", times, lengths.unsqueeze(1)).unsqueeze(1)
+        numbers = _count(graph, graph.node("Shape", rows))
+        earlier = graph.node("Less", numbers.unsqueeze(0), numbers.unsqueeze(1))
+        same = graph.node("And", graph.node("Equal", rows.unsqueeze(0), rows.unsqueeze(1)), earlier)
+        place = same.cast("int64").reduce("Sum", 1)
+        #: (B, 2): the source of each row, and its place among the rows of that source
+        self.places = graph.node("Concat", rows.unsqueeze(1), place.unsqueeze(1), axis=1)
+        most = graph.node("Add", graph.node("ReduceMax", place, keepdims=1), np.array([1], np.int64))
+        #: (P, most rows of a source)
+        self.grid = graph.node("Concat", graph.node("Shape", lengths), most, axis=0)
 
     def begins(self, name: str) -> Array:
         """Return the initial state, without an axis for sequences."""
@@ -103,7 +139,7 @@ class Frame:
 
     def ids(self, op: Op, value: Value) -> Value:
         """Return the ids (T, B) of the column that an op reads."""
-        if self.program.input.kind != "ids":
+        if self.source.kind != "ids":
             return value
         return self.graph.node("Gather", value, np.array(op.options.get("column", 0), np.int64), axis=2)
 
@@ -124,3 +160,9 @@ class Frame:
         if self.program.weights[name].dtype != "int8":
             return Matrix(numbers)
         return Matrix(numbers, self.weights[name + SCALE].reshape(-1, *[1] * (numbers.ndim - 1)))
+
+
+def _count(graph: Graph, size: Value) -> Value:
+    """Return 0, 1, …, size - 1."""
+    zero, step = np.array(0, np.int64), np.array(1, np.int64)
+    return graph.node("Range", zero, size.squeeze(0), step)

@@ -97,12 +97,16 @@ class Value:
 class Graph:
     """An ONNX graph under construction: nodes in the order in which they run, and the arrays that they read.
 
+    Args:
+        prefix: of the names of weights, where inputs and outputs may have the same names.
+
     Example:
         >>> graph = Graph()  # doctest: +SKIP
         >>> y = (graph.input("x", "float32", ("batch", 2)) @ graph.weight("w", w)).apply("Tanh")  # doctest: +SKIP
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self.onnx = need("onnx", "export", "rekur export --to onnx")
         self.helper: Any = self.onnx.helper
         self._scopes: list[list[Any]] = [[]]
@@ -151,8 +155,9 @@ class Graph:
 
     def weight(self, name: str, array: Array) -> Value:
         """Return a named array (uint16: the bits of bfloat16); the graph stores it once."""
-        self._arrays.setdefault(name, array)
-        return Value(self, name)
+        stored = Value(self, f"{self._prefix}{name}")
+        self._arrays.setdefault(stored.name, array)
+        return stored
 
     def constant(self, array: Array) -> Value:
         """Return an unnamed array."""
@@ -224,7 +229,7 @@ class Graph:
         return self._made[purpose, name]
 
     def _wide(self, stored: Value, name: str, scale: Array | None) -> Value:
-        if self._arrays[name].dtype == np.float32:
+        if self._arrays[stored.name].dtype == np.float32:
             return stored
         wide = stored.cast("float32")
         return wide if scale is None else wide * self.weight(f"{name}.scale", scale)

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from rekur._ids import START, UNKNOWN
+from rekur._ids import RESERVED_OF_PAIRS, START, UNKNOWN
 from rekur._version import __version__
-from rekur.export.onnx.check import Found
+from rekur.decode import length_limits
+from rekur.export.onnx.found import Found
 from rekur.export.onnx.graph import IR_VERSION, OPSET
 from rekur.export.onnx.models import Models
-from rekur.features import restore
+from rekur.features import cut, restore
 from rekur.program import Program, State
+from rekur.runtime.search import RULES, Search
 from rekur.targets import LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
 
 FORMAT, VERSION = "rekur-onnx", 1
@@ -26,6 +28,7 @@ def make_manifest(
     *,
     features: Mapping[str, Any],
     target: Target,
+    search: Search | None,
     targets: Mapping[str, Any],
     fingerprint: str,
     states: Mapping[str, Any],
@@ -40,9 +43,10 @@ def make_manifest(
         models: its ONNX models.
         features: from :meth:`rekur.features.Features.to_dict`.
         target: the meaning of the scores.
+        search: how texts are searched; None where nothing is.
         targets: the target as the bundle's config has it.
         fingerprint: of the bundle.
-        states: name -> the initial values of a state.
+        states: name -> the initial values of a state, of those that runners carry over.
         measured: the largest difference from the engine.
         tolerance: the largest accepted difference.
         runtime: the version of ONNX Runtime that ran the models.
@@ -66,11 +70,11 @@ def make_manifest(
         "input": program.input.to_json(),
         "delay": program.delay,
         "reading": reading(features, scores_tokens=target.kind == "next"),
-        "prediction": prediction(target),
+        "prediction": prediction(target, search),
         "graphs": {name: _ports(model) for name, model in models.items()},
         # a batch of whole sequences may be empty; ONNX Runtime ends the process at an empty batch of single steps
-        "smallest_batch": {name: int(name == "step") for name in models},
-        "state": {slot.name: _state(slot, states) for slot in program.state} if program.causal else {},
+        "smallest_batch": {name: int(name in ("step", "decode")) for name in models},
+        "state": {slot.name: _state(slot, states) for slot in program.state if slot.name in states},
         "targets": dict(targets),
         "features": dict(features),
     }
@@ -86,7 +90,8 @@ def reading(features: Mapping[str, Any], *, scores_tokens: bool = False) -> dict
     Returns:
         the ``kind``; for characters the number of each (null for skipped ones); for rows means and scales, how missing
         values are replaced (``hold``: by the previous value, or by ``fill`` at the start; ``zero``: by 0 after scaling;
-        ``error``: they are refused), and the channels with an indicator of missing values.
+        ``error``: they are refused), and the channels with an indicator of missing values; for pairs the pattern of the
+        pieces inside which tokens stand, and the most characters of one.
 
     Example:
         >>> from rekur.features import SymbolFeatures, TextFeatures
@@ -97,6 +102,8 @@ def reading(features: Mapping[str, Any], *, scores_tokens: bool = False) -> dict
         'words are cut by rekur.features; give token numbers'
     """
     options, learnt = features["options"], features["learnt"]
+    if features["kind"] == "pairs":
+        return {"kind": "pairs", "pieces": cut.pieces().pattern, "longest": cut.LONGEST}
     if features["kind"] == "words":
         return {"kind": "ids", "why": "words are cut into columns by rekur.features; give rows of ids"}
     if features["kind"] == "series":
@@ -131,11 +138,12 @@ def _numbers(features: Mapping[str, Any]) -> dict[str, int | None]:
     return numbers
 
 
-def prediction(target: Target) -> dict[str, Any]:
+def prediction(target: Target, search: Search | None = None) -> dict[str, Any]:
     """Return how scores become a prediction: labels with probabilities, a number, tags, the next token, or outputs.
 
     Args:
         target: the meaning of the scores.
+        search: how texts are searched; None where nothing is.
 
     Example:
         >>> prediction(NumberTarget(2.0, 0.5))
@@ -153,7 +161,17 @@ def prediction(target: Target) -> dict[str, Any]:
         return {"kind": "number", "mean": target.mean, "scale": target.scale}
     if isinstance(target, NextTarget):
         return {"kind": "token"}
+    if search is not None:
+        return _text(search)
     return {"kind": target.kind, "names": target.output_names, "per_step": target.per_step}
+
+
+def _text(search: Search) -> dict[str, Any]:
+    """Return what a search may write: reserved numbers, and the most tokens for each token of a source and further."""
+    _, (further, one) = length_limits([0, 1])
+    most = {"each": int(one - further), "further": int(further)}
+    reserved = {"begin": RULES.begin, "end": RULES.end, "never": list(RULES.never), "first": RESERVED_OF_PAIRS}
+    return {"kind": "text", **reserved, "most": most, "alpha": search.alpha}
 
 
 def _tags(target: TagsTarget) -> dict[str, Any]:
@@ -204,7 +222,8 @@ def _groups(target: TagsTarget) -> list[int]:
 
 def _state(slot: State, states: Mapping[str, Any]) -> dict[str, Any]:
     begins = states[slot.name].tolist() if isinstance(slot.begins, str) else slot.begins
-    return {"shape": list(slot.shape), "dtype": slot.dtype, "begins": begins}
+    output = {"output": slot.output} if slot.output else {}
+    return {"shape": list(slot.shape), "dtype": slot.dtype, "begins": begins, **output}
 
 
 def _ports(model: Any) -> dict[str, Any]:

@@ -12,11 +12,20 @@ from rekur.export.onnx.graph import Graph, Value
 from rekur.export.onnx.pools import pool
 from rekur.export.onnx.steps import STEPS
 from rekur.program import Program, check_weights
-from rekur.program.parts import INPUT, is_pool
+from rekur.program.parts import DECODE, ENCODE, INPUT, is_pool
 
 _SEQUENCE = (
     "Scores of a batch of sequences, which may be empty. input: {input}, padded at the end with any values; lengths: "
     "number of real steps of each; scores: {scores}."
+)
+_ENCODE = (
+    "What targets read of a batch of sources, which may be empty. input: {input}, padded at the end with any values; "
+    "lengths: number of real steps of each; {outputs}: inputs of decode, zeros in the padding{rows}."
+)
+_DECODE = (
+    "One step of a batch of one target or more. input: the newest token of each, (batch); sources: the number of its "
+    "source, (batch); {memories}: as encode gives them, (sources, time, D), with lengths (sources); state.NAME: the "
+    "state, at first what the manifest says; scores: log-probabilities of the next token; next.NAME: the next state."
 )
 _STEP = (
     "One step of a batch of one sequence or more, with its state. input: {input}; state.NAME: the state, at first the "
@@ -26,6 +35,8 @@ _STEP = (
 
 def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Models:
     """Return the ONNX models of a program: ``sequence``, and ``step`` if the program is causal.
+
+    Of a program that is searched they are ``encode``, which reads sources, and ``decode``, a step of targets.
 
     Args:
         program: the program.
@@ -53,6 +64,8 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
     metadata = {"rekur": __version__, "task": program.task, "precision": program.precision, **(facts or {})}
     if program.delay:
         metadata["delay"] = str(program.delay)
+    if program.searches:
+        return {"encode": _encode(program, arrays, metadata), "decode": _decode(program, arrays, metadata)}
     models = {"sequence": _sequence(program, arrays, metadata)}
     if program.causal:
         models["step"] = _step(program, arrays, metadata)
@@ -95,9 +108,37 @@ def _step(program: Program, weights: Mapping[str, Array], facts: dict[str, str])
     return graph.model("step", text, {**facts, "graph": "step"})
 
 
+def _encode(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph("weights/")
+    frame = Frame(graph, program, weights, live=False, part=ENCODE)
+    registers, types = _registers(frame, {INPUT: frame.input}), program.types_of(ENCODE)
+    steps, rows = [], []
+    for name, register in program.parts[ENCODE].outputs.items():
+        in_steps, size = types[register].kind == "steps", types[register].size
+        value = registers[register]
+        value = frame.each_step(value) if in_steps else frame.as_given(value, 1)
+        graph.output(name, value, "float32", ("batch", "time", size) if in_steps else ("batch", size))
+        (steps if in_steps else rows).append(name)
+    begun = f"; {', '.join(rows)}: states that targets begin with" if rows else ""
+    text = _ENCODE.format(input=_describe(program, "(batch, time)"), outputs=", ".join(steps), rows=begun)
+    return graph.model("encode", text, {**facts, "graph": "encode"})
+
+
+def _decode(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph("weights/")
+    frame = Frame(graph, program, weights, live=True, part=DECODE)
+    registers = _registers(frame, {INPUT: frame.input, **frame.memories})
+    graph.output("scores", registers[program.output].squeeze(0), "float32", ("batch", program.output_size))
+    for slot in program.state:
+        if slot.name in frame.after:
+            graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
+    text = _DECODE.format(memories=", ".join(frame.memories) or "memories")
+    return graph.model("decode", text, {**facts, "graph": "decode"})
+
+
 def _registers(frame: Frame, registers: dict[str, Value], prefix: str = "") -> dict[str, Value]:
     """Return all registers, those of steps (T, B, …) and rows (B, …), after adding the ops of the missing ones."""
-    for op in frame.program.main.ops:
+    for op in frame.program.parts[frame.part].ops:
         if op.writes not in registers:
             frame.graph.place = f"{prefix}{op.writes}"
             reads = [registers[name] for name in op.reads]

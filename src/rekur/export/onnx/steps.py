@@ -17,6 +17,7 @@ from rekur.export.onnx.graph import Value
 from rekur.export.onnx.recur import recur
 from rekur.program import Op
 
+_LOWEST = float(np.finfo(np.float32).min)
 _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
@@ -225,6 +226,25 @@ def _buckets(run_keys: Array) -> tuple[Array, Array, int]:
     return places[np.argsort(buckets, kind="stable")], starts.astype(np.int32), int(sizes.max())
 
 
+def _attend(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    """Return the context of each row (1, B, D); the rows of a source side by side, so that no memory is copied."""
+    graph, (rows, keys, values) = frame.graph, reads
+    size = op.size
+    query_size = frame.program.types_of(frame.part)[op.reads[0]].size
+    shape = graph.node("Concat", frame.grid, np.array([query_size], np.int64), axis=0)
+    zeros = graph.node("Expand", np.zeros(1, np.float32), shape)
+    query = graph.node("ScatterND", zeros, frame.places, rows.squeeze(0))
+    if "weight" in op.weights:
+        joined = (query.unsqueeze(2) + keys.unsqueeze(1)).apply("Tanh")
+        scores = (joined @ graph.turned(frame.weight(op, "weight"))).squeeze(3)
+    else:
+        scores = query @ keys.transpose(0, 2, 1)
+    scores = graph.node("Where", frame.steps_there, scores * float(op.options.get("scale", 1.0)), _LOWEST)
+    shares = graph.node("Where", frame.steps_there, graph.node("Softmax", scores, axis=-1), 0.0)
+    context = graph.node("GatherND", shares @ values, frame.places)
+    return context.reshape(-1, size).unsqueeze(0)
+
+
 Emit = Callable[[Frame, Op, list[Value]], Value]
 STEPS: Mapping[str, Emit] = MappingProxyType(
     {
@@ -243,5 +263,6 @@ STEPS: Mapping[str, Emit] = MappingProxyType(
         "log_softmax": _log_softmax,
         "clusters": _clusters,
         "padding": _padding,
+        "attend": _attend,
     }
 )
