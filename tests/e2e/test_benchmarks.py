@@ -207,3 +207,13 @@ def test_absent_data_are_named_before_anything_is_trained(tmp_path: Path) -> Non
     assert done.returncode == 1
     path = tmp_path / "rt_polarity" / "test.tsv"
     assert done.stderr == f"data: {path} is absent; set REKUR_DATA to the folder that holds the data sets.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_searches_find_the_same_texts_and_are_timed() -> None:
+    printed = result_of(run("translate_speed.py", "--quick", "--count", "6", "--threads", "1", "--json"))
+    assert [(row["section"], row["beam"]) for row in printed["rows"]] == [("greedy", 1), ("beam", 5)]
+    for row in printed["rows"]:
+        assert set(row["seconds"]) == set(row["same"]) == {"rekur", "torch", "topk"}
+        assert min(row["same"].values()) > 0.9

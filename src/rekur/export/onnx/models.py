@@ -112,7 +112,7 @@ def _encode(program: Program, weights: Mapping[str, Array], facts: dict[str, str
     graph = Graph("weights/")
     frame = Frame(graph, program, weights, live=False, part=ENCODE)
     registers, types = _registers(frame, {INPUT: frame.input}), program.types_of(ENCODE)
-    steps, rows = [], []
+    steps, rows = list[str](), list[str]()
     for name, register in program.parts[ENCODE].outputs.items():
         in_steps, size = types[register].kind == "steps", types[register].size
         value = registers[register]

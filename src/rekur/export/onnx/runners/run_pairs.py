@@ -96,7 +96,8 @@ class Tokens:
         return self._known[unit]
 
     def _rank(self, pair: tuple[str, str]) -> int:
-        return self._ranks.get(pair, len(self._ranks))
+        rank: int = self._ranks.get(pair, len(self._ranks))
+        return rank
 
 
 class Model:
