@@ -129,11 +129,11 @@ def test_the_runner_writes_what_the_engine_writes(made: Path, beam: int, n_best:
     model = rekur.load(made / "numbers")
     model.search_ = Search(beam=beam, n_best=n_best, alpha=alpha)
     expected = model.present(texts)
-    found = runner(made / "onnx").Model(made / "onnx")
-    results = found.search(texts, beam=beam, n_best=n_best, alpha=alpha)
+    exported = runner(made / "onnx").Model(made / "onnx")
+    results = exported.search(texts, beam=beam, n_best=n_best, alpha=alpha)
     assert len({result[0][0] for result in results}) > 2
     for text, result, right in zip(texts, results, expected, strict=True):
-        presented = found.present(result, n_best > 1)
+        presented = exported.present(result, n_best > 1)
         assert presented["prediction"] == right["prediction"], text
         candidates = [[each["prediction"] for each in row.get("candidates", [])] for row in (presented, right)]
         if text.strip():

@@ -94,10 +94,10 @@ class Frame:
         numbers = _count(graph, graph.node("Shape", rows))
         earlier = graph.node("Less", numbers.unsqueeze(0), numbers.unsqueeze(1))
         same = graph.node("And", graph.node("Equal", rows.unsqueeze(0), rows.unsqueeze(1)), earlier)
-        place = same.cast("int64").reduce("Sum", 1)
+        slot = same.cast("int64").reduce("Sum", 1)
         #: (B, 2): the source of each row, and its place among the rows of that source
-        self.places = graph.node("Concat", rows.unsqueeze(1), place.unsqueeze(1), axis=1)
-        most = graph.node("Add", graph.node("ReduceMax", place, keepdims=1), np.array([1], np.int64))
+        self.places = graph.node("Concat", rows.unsqueeze(1), slot.unsqueeze(1), axis=1)
+        most = graph.node("Add", graph.node("ReduceMax", slot, keepdims=1), np.array([1], np.int64))
         #: (P, most rows of a source)
         self.grid = graph.node("Concat", graph.node("Shape", lengths), most, axis=0)
 

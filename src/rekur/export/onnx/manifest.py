@@ -168,8 +168,8 @@ def prediction(target: Target, search: Search | None = None) -> dict[str, Any]:
 
 def _text(search: Search) -> dict[str, Any]:
     """Return what a search may write: reserved numbers, and the most tokens for each token of a source and further."""
-    _, (further, one) = length_limits([0, 1])
-    most = {"each": int(one - further), "further": int(further)}
+    _, (further, more) = length_limits([0, 1])
+    most = {"each": int(more - further), "further": int(further)}
     reserved = {"begin": RULES.begin, "end": RULES.end, "never": list(RULES.never), "first": RESERVED_OF_PAIRS}
     return {"kind": "text", **reserved, "most": most, "alpha": search.alpha}
 

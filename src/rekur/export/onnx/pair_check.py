@@ -65,8 +65,8 @@ class PairSessions:
         inputs = {name: array for name, array in state.items() if name in self._reads}
         arrays = self._sessions["decode"].run(self._names["decode"], {"input": ids, **inputs})
         outputs = dict(zip(self._names["decode"], arrays, strict=True))
-        after = {f"state.{name.removeprefix('next.')}": array for name, array in outputs.items() if name != "scores"}
-        return outputs["scores"], {**state, **after}
+        new = {f"state.{name.removeprefix('next.')}": array for name, array in outputs.items() if name != "scores"}
+        return outputs["scores"], {**state, **new}
 
     def select(self, state: Mapping[str, Array], rows: Array) -> dict[str, Array]:
         """Return the inputs for the targets with these indices (k,), which may repeat; no source is copied."""
@@ -101,9 +101,9 @@ def check_pair_sessions(sessions: Mapping[str, Any], engine: PairEngine) -> Foun
             rows = np.array([rows.tolist().index(source) for source in following])
             expected, state = engine.select(expected, rows), model.select(state, rows)
             ids = rng.integers(size, size=len(rows))
-            (wanted, expected), (scores, state) = engine.step(ids, expected), model.step(ids, state)
+            (right, expected), (scores, state) = engine.step(ids, expected), model.step(ids, state)
             where = f"decode.onnx, {len(rows)} targets after {number} steps"
-            worst = larger(worst, compare(scores, wanted, f"{where}, scores"))
+            worst = larger(worst, compare(scores, right, f"{where}, scores"))
             for name, array in expected.arrays.items():
                 worst = larger(worst, compare(state[f"state.{name}"], array, f"{where}, next.{name}"))
             rows = np.array(following)

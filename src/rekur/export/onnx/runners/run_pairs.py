@@ -26,7 +26,7 @@ except ImportError as error:
 
 #: texts that are searched side by side, about
 ROWS = 256
-#: of its options: the type, the least value, and what is expected
+#: option -> its type, its least value, and the values in words
 OPTIONS: dict[str, tuple[Any, int, str]] = {
     "--beam": (int, 1, "a whole number, 1 or more"),
     "--n-best": (int, 1, "a whole number from 1 to the beam"),
@@ -90,8 +90,8 @@ class Tokens:
             while pair := min(itertools.pairwise(parts), key=self._rank, default=None):
                 if self._rank(pair) == len(self._ranks):
                     break
-                place = next(n for n in range(len(parts) - 1) if (parts[n], parts[n + 1]) == pair)
-                parts[place : place + 2] = ["".join(pair)]
+                start = next(n for n in range(len(parts) - 1) if (parts[n], parts[n + 1]) == pair)
+                parts[start : start + 2] = ["".join(pair)]
             self._known[unit] = [self._numbers[part] for part in parts]
         return self._known[unit]
 
@@ -133,7 +133,7 @@ class Model:
         return scores, {**inputs, **{name.replace("next.", "state.", 1): array for name, array in arrays.items()}}
 
     def select(self, inputs: dict[str, Any], rows: Any) -> dict[str, Any]:
-        """Return the inputs for some texts, whose numbers may repeat; what is read of sources is not copied."""
+        """Return the inputs for some texts, whose numbers may repeat; no source is copied."""
         each = {name for name in inputs if name == "sources" or name.startswith("state.")}
         return {name: array[rows] if name in each else array for name, array in inputs.items()}
 
@@ -147,9 +147,9 @@ class Model:
             rows = order[first : first + together]
             beams = [Beam(self.about["prediction"], len(sources[row]), beam, n_best, alpha) for row in rows]
             self._run(beams, self.encode([sources[row] for row in rows]))
-            for row, found in zip(rows, beams, strict=True):
+            for row, each in zip(rows, beams, strict=True):
                 best: dict[str, float] = {}
-                for score, numbers in found.best():
+                for score, numbers in each.best():
                     best.setdefault(self.target.write(numbers), score)
                 results[row] = [*best.items()]
         return results
@@ -172,10 +172,10 @@ class Model:
             if live:
                 inputs = self.select(inputs, np.array(rows, np.int64))
 
-    def present(self, found: list[Any], several: bool) -> dict[str, Any]:
+    def present(self, texts: list[Any], several: bool) -> dict[str, Any]:
         """Return the best text with its score, and all of them where several were asked for."""
-        (text, score), *_ = found
-        each = [{"prediction": text, "score": score} for text, score in found]
+        (text, score), *_ = texts
+        each = [{"prediction": text, "score": score} for text, score in texts]
         return {"prediction": text, "score": score, **({"candidates": each} if several else {})}
 
 
@@ -216,9 +216,9 @@ class Beam:
         places = np.flatnonzero((totals >= lowest) & (totals > -np.inf))
         places = places[np.argsort(-totals[places], kind="stable")][: self._width - len(self._ended)]
         following, going = [], []
-        for place in places.tolist():
-            row, number = divmod(place, allowed.shape[1])
-            total, numbers = float(totals[place]), self.rows[row][1]
+        for index in places.tolist():
+            row, number = divmod(index, allowed.shape[1])
+            total, numbers = float(totals[index]), self.rows[row][1]
             if number == end:
                 self._ended.append((total / (length + 1) ** self._alpha, numbers))
             else:
@@ -287,8 +287,8 @@ def main(words: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    for found in model.search(items, **options):
-        print(json.dumps(model.present(found, options.get("n_best", 1) > 1)))
+    for texts in model.search(items, **options):
+        print(json.dumps(model.present(texts, options.get("n_best", 1) > 1)))
     return 0
 
 
