@@ -143,6 +143,13 @@ def test_records_of_two_models_are_paired() -> None:
     assert high - low < (alone[1] - alone[0]) / 2  # what both find hard is no difference
 
 
+def test_chrf_decides_what_is_lost_where_texts_are_too_short_for_bleu() -> None:
+    labels = ["12", "345", "6 7"] * 4
+    loss = score_loss(_Model(labels), _Model(["1", *labels[1:]]), labels)  # type: ignore[arg-type]
+    assert (loss.score, loss.before) == ("chrf", pytest.approx(100))
+    assert loss.lost > 0
+
+
 def test_signatures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     report = {"split": "validation", **TARGET.report(_Model(["a b c d"]).records_of(["a b c d"]))}
     signatures = bleu_signature(), chrf_signature()

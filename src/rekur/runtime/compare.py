@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from rekur.program.parts import DECODE, INPUT
 from rekur.runtime import layout
 from rekur.runtime.bundle import Bundle
 from rekur.runtime.model import Model
+from rekur.targets import Target
 
 _ROUNDS, _STEPS = 7, 200
 #: steps of the source of a target
@@ -30,8 +31,9 @@ class ScoreLoss:
     """How much worse one model scores than another on the same data.
 
     Attributes:
-        score: the metric that decides: ``accuracy`` (with several labels an item ``micro_f1``), ``loss`` (of a token)
-            or ``rmse``.
+        score: the metric that decides: ``accuracy`` (with several labels an item ``micro_f1``), ``loss`` (of a token),
+            ``rmse``, or ``bleu``; where a score of the first model is 0 the next that training follows, such as
+            ``chrf``.
         unit: of the loss: ``points`` (hundredths) of a share, ``nats`` of the loss, ``%`` of the error.
         before: the score of the first model.
         after: the score of the second.
@@ -76,15 +78,23 @@ def score_loss(before: Model, after: Model, data: Any) -> ScoreLoss:
     if after.target_.kind != target.kind:
         raise TypeError("before and after are models of different tasks")
     records = [model.records_of(data) for model in (before, after)]
-    count = len(records[0])
+    count, name = len(records[0]), _deciding(target, target.score(records[0]))
 
     def scores(rows: Any) -> tuple[float, float]:
-        old, new = (target.score(part[rows])[target.decides] for part in records)
+        old, new = (target.score(part[rows])[name] for part in records)
         return old, new
 
-    metric, (old, new) = METRICS[target.decides], scores(slice(None))
+    metric, (old, new) = METRICS[name], scores(slice(None))
     ends = bootstrap_interval(lambda rows: metric.lost(*scores(rows)), count)
-    return ScoreLoss(target.decides, metric.unit, old, new, metric.lost(old, new), ends, target.count(records[0]))
+    return ScoreLoss(name, metric.unit, old, new, metric.lost(old, new), ends, target.count(records[0]))
+
+
+def _deciding(target: Target, scores: Mapping[str, float]) -> str:
+    """Return the metric that decides; where that is 0, of which nothing can be lost, the next that is followed."""
+    first = target.decides
+    if scores[first] or not METRICS[first].larger_is_better:
+        return first
+    return next((name for name in target.followed if scores.get(name) and name in METRICS), first)
 
 
 def step_times(engines: Sequence[Engine | PairEngine]) -> list[float] | None:
