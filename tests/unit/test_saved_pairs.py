@@ -27,6 +27,8 @@ from rekur.export.onnx.check import open_models
 from rekur.export.onnx.manifest import reading
 from rekur.export.onnx.pair_check import PairSessions
 from rekur.features import PairFeatures
+from rekur.lower import lower
+from rekur.models import DecoderSpec, build_decoder
 from rekur.program import PairEngine, quantise
 from rekur.runtime.search import Search
 
@@ -91,6 +93,27 @@ def test_onnx_models_give_what_the_engine_gives(score: str, precision: str) -> N
     changed = {**weights, "ahead.bias_ih": weights["ahead.bias_ih"] + np.float32(0.01)}
     with pytest.raises(RekurError, match="largest difference"):
         check_models(models, PairEngine(program, changed))
+
+
+@pytest.mark.parametrize(
+    "cell", ["rnn", "lstm", "lstm_peephole", "gru_reset_before", "minlstm", "rglru", "slstm", "mlstm"]
+)
+def test_onnx_models_of_every_cell(cell: str) -> None:
+    spec = DecoderSpec(
+        columns=(12,),
+        output_size=12,
+        cell=cell,
+        hidden_size=8,
+        decoder_size=8,
+        embedding_size=6,
+        num_layers=2,
+        decoder_layers=2,
+        bidirectional=True,
+        attention="additive",
+        tying="all",
+    )
+    program, weights = lower(build_decoder(spec, seed=0), "translate")
+    assert check_models(make_models(program, weights), PairEngine(program, weights)).difference < 1e-5
 
 
 @pytest.mark.parametrize("score", ["dot", "additive"])
