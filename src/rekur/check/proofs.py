@@ -15,7 +15,7 @@ from rekur._tensors import Array
 from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.raw_outputs import RawOutputs
-from rekur.check.subject import PairSteps, Subject, drawn_like, engine_of, pair_rows
+from rekur.check.subject import Subject, TokenPair, drawn_like, engine_of, pair_rows
 from rekur.data import Ragged
 from rekur.program import Engine, quantise
 from rekur.program.ops import SCALE
@@ -253,7 +253,7 @@ def _trained(subject: Subject) -> Any:
 
 def _scores(model: Any, sequences: list[Any]) -> Sequence[Array]:
     """Return the outputs of sequences; of the next token, and of targets, the nats or log-probability of each token."""
-    if sequences and isinstance(sequences[0], PairSteps):
+    if sequences and isinstance(sequences[0], TokenPair):
         return pair_rows(model.model_.steps() if hasattr(model, "model_") else model.engine, sequences)
     if model.target_.kind != "next":
         outputs: Sequence[Array] = model.outputs_of_steps(Ragged.from_iter(sequences))

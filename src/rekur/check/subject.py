@@ -31,7 +31,7 @@ PIECE = 128
 
 
 @dataclass(frozen=True)
-class PairSteps:
+class TokenPair:
     """A source and its target.
 
     Attributes:
@@ -57,13 +57,13 @@ class PairRuns:
     def __init__(self, program: Program, weights: Mapping[str, Array]) -> None:
         self.program, self.steps = program, PairEngine(program, weights)
 
-    def run(self, pairs: Sequence[PairSteps]) -> list[Array]:
+    def run(self, pairs: Sequence[TokenPair]) -> list[Array]:
         """Return the log-probability of each token of each target, given its source, (T,) a pair."""
         sources = self.steps.encode([pair.source for pair in pairs])
         return self.steps.log_probabilities([np.append(RULES.begin, pair.target) for pair in pairs], sources)
 
 
-def pair_rows(steps: Any, pairs: Sequence[PairSteps]) -> list[Array]:
+def pair_rows(steps: Any, pairs: Sequence[TokenPair]) -> list[Array]:
     """Return the log-probability of each token of each target, (T,) a pair, step by step, all pairs side by side.
 
     Args:
@@ -86,7 +86,7 @@ class Subject:
     Attributes:
         bundle: the saved model.
         names: the name of each sequence in tables.
-        sequences: input of the model: token numbers (T,) or rows (T, D), or :class:`PairSteps` where a search finds
+        sequences: input of the model: token numbers (T,) or rows (T, D), or :class:`TokenPair` where a search finds
             its texts.
         items: the raw items of the sequences; empty for random ones and for pieces of a text.
         load_trained: returns the model in PyTorch from the folder of a bundle; None for no proofs in PyTorch.
@@ -195,10 +195,10 @@ def _drawn(program: Program, lengths: Sequence[int], seed: int) -> list[Any]:
     size, rng = program.parts[DECODE].inputs[INPUT].size, np.random.default_rng(seed)
     lowest = min(RESERVED_OF_PAIRS, size - 1)
     targets = [np.append(rng.integers(lowest, size, size=length - 1), RULES.end) for length in lengths]
-    return [PairSteps(source, target) for source, target in zip(sequences, targets, strict=True)]
+    return [TokenPair(source, target) for source, target in zip(sequences, targets, strict=True)]
 
 
-def _pairs(bundle: Bundle, features: Any, examples: Sequence[Any]) -> list[PairSteps]:
+def _pairs(bundle: Bundle, features: Any, examples: Sequence[Any]) -> list[TokenPair]:
     """Return examples as pairs; the target of one without a label is what the model writes."""
     sources = [features.transform(example.item) for example in examples]
     model = model_of(bundle)
@@ -208,7 +208,7 @@ def _pairs(bundle: Bundle, features: Any, examples: Sequence[Any]) -> list[PairS
             target = np.asarray(model.target_.encode(example.label), np.int64)
         else:
             target = np.append(search(model.engine, [source])[0][0].ids, RULES.end)
-        pairs.append(PairSteps(source, target))
+        pairs.append(TokenPair(source, target))
     return pairs
 
 

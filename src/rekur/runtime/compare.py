@@ -90,7 +90,7 @@ def score_loss(before: Model, after: Model, data: Any) -> ScoreLoss:
 
 
 def _deciding(target: Target, scores: Mapping[str, float]) -> str:
-    """Return the metric that decides; where that is 0, of which nothing can be lost, the next that is followed."""
+    """Return the metric that decides; where that is 0 and cannot fall, the next that training follows."""
     first = target.decides
     if scores[first] or not METRICS[first].larger_is_better:
         return first
