@@ -225,6 +225,10 @@ def test_proofs_hold_on_pairs_on_sources_and_on_drawn_ones(made: Path) -> None:
         assert findings(made / "numbers", *words, "--items", 8) == ALL | NONE
 
 
+def test_weights_are_saved_once(made: Path) -> None:
+    assert [path.name for path in (made / "numbers").glob("*.safetensors")] == ["model.safetensors"]
+
+
 def test_a_fault_is_found_by_its_proof(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(program: Any, weights: dict[str, Any]) -> Any:
         name = next(name for name in weights if name.endswith("combine.bias"))

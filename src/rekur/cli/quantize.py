@@ -12,7 +12,7 @@ import click
 from rekur import _check
 from rekur.cli import saving, show
 from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, split_input, with_options
-from rekur.cli.saved import data_for
+from rekur.cli.saved import data_for, reads_pairs
 from rekur.data.inputs import name_of
 from rekur.errors import SaveError, ToleranceError
 from rekur.metrics import METRICS
@@ -93,7 +93,8 @@ def command(
         error = {"error": reason, "exit_code": code} if reason else {}
         show.as_json({**told, "fingerprint": read_bundle(folder).fingerprint, **error})
     else:
-        click.echo(f"Saved in {folder}. Next:\n  rekur evaluate {folder} FILE")
+        files = "SOURCE TARGET" if reads_pairs(original) else "FILE"
+        click.echo(f"Saved in {folder}. Next:\n  rekur evaluate {folder} {files}")
     return code
 
 

@@ -48,10 +48,13 @@ def _starts(building: Builder, memory: str, size: int, decoder: Decoder) -> dict
     mean = building.add(Op("mean", (memory,), "mean", size, state=state))
     outputs, first = {}, 0
     weight = building.weight(decoder.start.weight)
-    bias = decoder.start.bias.detach().cpu().float().numpy()
-    for index, rows in enumerate(start_sizes(decoder.recurrent)):
+    bias, sizes = decoder.start.bias, start_sizes(decoder.recurrent)
+    values = bias.detach().cpu().float().numpy()
+    for index, rows in enumerate(sizes):
         end = first + rows
-        weights = {"weight": weight, "bias": building.array(f"start.{index}.bias", bias[first:end])}
+        # a part of a vector is a weight of the program alone, and its bundle then holds all weights twice
+        part = building.array(f"start.{index}.bias", values[first:end]) if len(sizes) > 1 else building.weight(bias)
+        weights = {"weight": weight, "bias": part}
         options = {"rows": [first, end]}
         row = building.add(Op("affine", (mean,), f"start.{index}.sum", rows, weights, options=options))
         outputs[f"start.{index}"] = building.add(
