@@ -31,6 +31,7 @@ COMMANDS = {
     "tune": "Try many options of a task and keep the best model.",
     "evaluate": "Score a saved model on a file with labels, or on text.",
     "predict": "Give every item of a file its prediction.",
+    "translate": "Write a text for each line of standard input.",
     "stream": "Run a saved model live, one event a line.",
     "generate": "Let a language model write.",
     "score": "Give the log-probability of texts.",

@@ -11,7 +11,7 @@ import click
 from rekur import _check
 from rekur._tokenizer import Passage
 from rekur.cli import show
-from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, SEARCH, split_input, with_options
+from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, SEARCH, split_input, split_search, with_options
 from rekur.cli.saved import data_for, set_search
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
@@ -34,8 +34,6 @@ def command(
     files: tuple[str, ...],
     report: Path | None,
     document: str | None,
-    beam: int | None,
-    alpha: float | None,
     dynamic: bool,
     cache: bool,
     as_json: bool,
@@ -57,7 +55,7 @@ def command(
 
         check_report(report, files)
     task = _network_of(bundle) if dynamic or cache else load(bundle)
-    set_search(task, beam=beam, alpha=alpha)
+    set_search(task, **split_search(values))
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
@@ -71,7 +69,7 @@ def command(
         title = f"{bundle.name} on {Path(name_of(files[0])).name}"
         try:
             worst = None if gallery is None else _worst(gallery.worst(), task, corpus)
-            _write(report, title, metrics, read_bundle(bundle), task.target_.decides, gallery, worst)
+            _write(report, title, metrics, read_bundle(bundle), task, gallery, worst)
         except (InputError, SaveError) as error:  # the scores are printed all the same
             failed = {"error": str(error), "exit_code": error.exit_code}
             click.echo(f"rekur: {error}", err=True)
@@ -109,7 +107,7 @@ def _write(
     title: str,
     metrics: dict[str, Any],
     model: Bundle,
-    decides: str,
+    task: Any,
     gallery: Gallery | None,
     worst: Worst | None,
 ) -> None:
@@ -122,14 +120,15 @@ def _write(
     signatures = show.signature_rows(metrics)
     if signatures[1]:
         tables.append(("Signatures", *signatures))
+    plots = [] if gallery is None else gallery_plots(gallery, task.attention)
     chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
     write_report(
         path,
         title=title,
-        answer=answer_of(metrics, decides),
+        answer=answer_of(metrics, task.target_.decides),
         tables=[*tables, *([] if gallery is None else gallery.tables())],
-        plots=[*gallery_plots(gallery), *model_plots(metrics, model.history())],
+        plots=[*plots, *model_plots(metrics, model.history())],
         worst=worst,
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
     )

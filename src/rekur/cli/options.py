@@ -133,6 +133,13 @@ SEARCH = (
     click.option(
         "--alpha", type=NUMBER, metavar="X", help="Exponent of the length that ranks them; by default that of training."
     ),
+    click.option("--min-ratio", type=NUMBER, metavar="X", help="Least tokens of a text for each of its source."),
+    click.option(
+        "--max-ratio", type=NUMBER, metavar="X", help="Most tokens of a text for each of its source; by default 3 + 20."
+    ),
+    click.option("--max-length", type=WHOLE, metavar="N", help="Most tokens of a text."),
+    click.option("--max-source", type=WHOLE, metavar="N", help="Tokens after which a source is cut."),
+    click.option("--no-repeat", type=WHOLE, metavar="N", help="Runs of N tokens that come once in a text at most."),
 )
 
 
@@ -173,6 +180,12 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     return _given(columns), _given(reading)
 
 
+def split_search(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a search out of a command's values; return those that were given."""
+    names = ("beam", "alpha", "min_ratio", "max_ratio", "max_length", "max_source", "no_repeat")
+    return _given({name: values.pop(name) for name in names})
+
+
 def _mark(separator: str | None) -> str | None:
     """Return what stands between labels; ``tab`` and ``\\t`` are words for the tab, as for columns."""
     if separator == "":
@@ -196,7 +209,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that have a value; one that is no text could not be saved with the model."""
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
-        for text in [value] if isinstance(value, str) else value:
+        for text in [value] if isinstance(value, str) else value if isinstance(value, list) else ():
             if (shown := printable(text)) != text:
                 raise InputError(describe(f"--{name.replace('_', '-')}", shown, "text in utf-8"))
     return given

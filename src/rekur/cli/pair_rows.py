@@ -52,7 +52,8 @@ def scored_pairs(
             cut += features.decode_target(ids) != target
             row = {**names, **_row(scores, len(target), len(ids))}
             if each and scores is not None:
-                row["each"] = [list(pair) for pair in zip(_pieces(features, ids), map(float, scores), strict=True)]
+                pieces = features.target_pieces(ids)
+                row["each"] = [list(pair) for pair in zip(pieces, map(float, scores), strict=True)]
             yield row
         sys.stdout.flush()
     if blank:
@@ -79,10 +80,3 @@ def _row(scores: Any, characters: int, tokens: int) -> dict[str, Any]:
         "tokens": tokens,
         "characters": characters,
     }
-
-
-def _pieces(features: Any, ids: Any) -> list[str]:
-    """Return the text that each token adds; the last adds the rest of a cut character."""
-    push, finish = features.target_decoder()
-    pieces = [push([int(number)]) for number in ids]
-    return [*pieces[:-1], pieces[-1] + finish()]

@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from rekur.cli import show, streams
-from rekur.cli.options import ANY_INPUT, BUNDLE, INPUT_FILE, JSON, SEARCH, WHOLE, split_input, with_options
+from rekur.cli.options import (
+    ANY_INPUT,
+    BUNDLE,
+    INPUT_FILE,
+    JSON,
+    SEARCH,
+    WHOLE,
+    split_input,
+    split_search,
+    with_options,
+)
 from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
 
@@ -39,8 +49,6 @@ def command(
     file: Path | None,
     items: tuple[str, ...],
     output_format: str | None,
-    beam: int | None,
-    alpha: float | None,
     n_best: int | None,
     as_json: bool,
     **values: Any,
@@ -62,16 +70,18 @@ def command(
     if (file is None) == (not items):
         got = "neither" if file is None else "both"
         raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
+    searching = split_search(values)
     columns, reading = split_input(values)
     if items and (names := [*columns, *reading]):
         option = f"--{names[0].replace('_', '-')}"
         raise InputError(f"{option}: got it with --item; expected FILE, which it is about. Leave one of them out.")
-    from rekur.cli.saved import refuse_language, set_search
+    from rekur.cli.saved import limit_sources, refuse_language, set_search
     from rekur.runtime import load
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
-    set_search(task, beam=beam, alpha=alpha, n_best=n_best)
+    set_search(task, n_best=n_best, **searching)
+    limit_sources(task)
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if items and not task.features_.of_texts().reads_texts:
         expected = f"none for a model that reads {task.features_.kind}"
@@ -127,27 +137,27 @@ Rows = Iterator[tuple[Any, Any, Any]]
 
 def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str) -> Rows:
     from rekur.data.example import warn
-    from rekur.runtime.prediction import OddItems
 
-    odd = OddItems(task.features_)
+    tally = task.tally()
     for chunk in stream:
         names, items, lines = zip(*chunk, strict=True)
         try:
             steps, contexts = task.encode(list(items))
+            outputs = task.outputs_of_items(steps, contexts)
             if output_format in ("csv", "jsonl"):
-                predictions = map(as_row, task.present_steps(steps, contexts))
+                predictions = map(as_row, task.present_outputs(outputs, contexts))
             else:
-                predictions = task.formatted_steps(steps, contexts, output_format, items)
+                predictions = task.formatted_outputs(outputs, contexts, output_format, items)
         except InputError as error:
             raise InputError(f"{source} {_first_refused(task, chunk)}: {error}") from error
-        odd.add(items, steps)
+        tally.add(items, steps, outputs)
         for name, line in zip(names, lines, strict=True):
             try:
                 yield name, next(predictions), line
             except InputError as error:
                 raise InputError(f"{source} {name}: {error}") from error
         sys.stdout.flush()
-    if told := odd.sentence(source.removesuffix(", item")):
+    if told := tally.sentence(source.removesuffix(", item")):
         warn(told)
 
 

@@ -9,21 +9,28 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rekur._numbers import counted, shown, shown_interval
 from rekur.cli import streams
+from rekur.errors import printable
 from rekur.metrics.table import METRICS
+
+if TYPE_CHECKING:
+    from rekur.targets.gallery import Grid
 
 #: columns of a terminal below which a table is as if it had these, and those where it says that it has none
 _NARROW, _USUAL = 60, 80
 #: characters of the first column of a table that are not folded in a narrow terminal
 _NAME_WIDTH = 20
+#: rows and columns of shades at most, and their characters
+_MOST_SHADES, _SHADES = 40, " ░▒▓█"
 _NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -80,6 +87,33 @@ def as_csv(rows: Iterable[Sequence[Any]]) -> None:
         streams.check_reader()
         line.seek(0)
         line.truncate()
+
+
+def shades(grid: Grid) -> str:
+    """Return a table of shares as lines of characters: the darker, the larger; the names of columns stand upright."""
+    rows, columns = ([_short(name) for name in names[:_MOST_SHADES]] for names in (grid.rows, grid.columns))
+    width = max(map(cell_len, rows))
+    height = max(map(len, columns))
+    lines = []
+    for level in range(height):
+        letters = [name.rjust(height)[level] for name in columns]
+        lines.append(" " * (width + 1) + "".join(set_cell_size(letter, 2) for letter in letters).rstrip())
+    for name, shares in zip(rows, grid.shares, strict=False):
+        marks = [_SHADES[min(int(share * len(_SHADES)), len(_SHADES) - 1)] * 2 for share in shares[: len(columns)]]
+        lines.append(f"{' ' * (width - cell_len(name))}{name} {''.join(marks).rstrip()}".rstrip())
+    hidden = [len(names) - _MOST_SHADES for names in (grid.rows, grid.columns)]
+    if max(hidden) > 0:
+        left = [f"{counted(count, noun)}" for count, noun in zip(hidden, ("row", "column"), strict=True) if count > 0]
+        lines.append(f"({' and '.join(left)} more)")
+    return "\n".join([*lines, ""])
+
+
+def _short(name: str) -> str:
+    """Return the name of a token, cut, on one line; a letter that has no width of its own is left out."""
+    text = "".join(
+        letter for letter in printable(name.strip() or "␣" * bool(name)) if cell_len(letter) and letter.isprintable()
+    )
+    return text if len(text) <= _NAME_WIDTH // 2 else f"{text[: _NAME_WIDTH // 2 - 1]}…"
 
 
 def write(text: str) -> None:

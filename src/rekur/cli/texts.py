@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rekur.data import files
-from rekur.data.inputs import Input, Location, is_stream, name_of, open_input
+from rekur.data.inputs import Input, Location, Stream, is_stream, name_of, open_input
 from rekur.data.texts import TABLES, listed_files, open_texts
-from rekur.errors import DataError, DataWarning, InputError
+from rekur.errors import DataError, DataWarning, InputError, describe
 
 ENCODING = "utf-8-sig"
 
@@ -49,6 +49,30 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r\n")
     if not number:
         raise _no_text(file)
+
+
+def arriving_lines(name: str = "-") -> Iterator[str]:
+    """Yield the lines of a stream in UTF-8 as they arrive, without their ends; only LF, or CR LF, ends a line.
+
+    A line that is no text raises once those before it are out.
+    """
+    source = open_input(name, once=True)
+    packed = source.packing
+    if isinstance(source, Stream):
+        source.keep_no_more()
+    with files.open_bytes(source) as raw:
+        for number, line in enumerate(raw, 1):
+            whole = line.removesuffix(b"\n")
+            try:
+                text = (whole[:-1] if whole != line and whole.endswith(b"\r") else whole).decode()
+            except UnicodeDecodeError:
+                wrong = describe(
+                    "text", repr(whole[:60])[2:-1], "text in utf-8", "To convert it: iconv -t utf-8 -f latin1"
+                )
+                raise DataError(wrong, source.name, number) from None
+            if "\0" in text:
+                raise DataError(files.nul_text(b"" if packed else line[:64]), source.name, number)
+            yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def _no_text(file: Path) -> InputError:

@@ -260,9 +260,11 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
 
 def _next(task: Any, out: Path) -> list[str]:
     """Return the commands for which the model is there now."""
-    if CATALOG[task.task].target == "next":
-        return [f"rekur evaluate {out} TEST_FILE", f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
-    if CATALOG[task.task].reads == "pairs":
-        return [f"rekur evaluate {out} SOURCE TARGET", f"rekur predict {out} SOURCE"]
+    row = CATALOG[task.task]
+    evaluate = f"rekur evaluate {out} {row.test_files}"
+    if row.target == "next":
+        return [evaluate, f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
+    if row.reads == "pairs":
+        return [evaluate, f"rekur predict {out} SOURCE", f"rekur translate {out} < SOURCE"]
     live = [f"rekur stream {out}"] if task.model_.streams else []
-    return [f"rekur evaluate {out} TEST_FILE", f"rekur predict {out} FILE", *live]
+    return [evaluate, f"rekur predict {out} FILE", *live]

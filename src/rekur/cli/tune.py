@@ -122,7 +122,7 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
     line = "" if result.best is None else fit_line(row.name, files, given, result.best, out)
-    show_result(result, out, line, as_json)
+    show_result(result, out, line, row.test_files, as_json)
     return stopped_code() if result.ended == "interrupted" else 0
 
 
@@ -197,7 +197,7 @@ def _spelled(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def show_result(result: Any, out: Path, line: str, as_json: bool) -> None:
+def show_result(result: Any, out: Path, line: str, test_files: str, as_json: bool) -> None:
     """Print what was found, and how to use it or go on."""
     best = result.best
     if as_json:
@@ -217,7 +217,7 @@ def show_result(result: Any, out: Path, line: str, as_json: bool) -> None:
         click.echo(f"Search ended: {result.ended}; {len(result.trials)} trials: {said}.")
         click.echo(f"The model of trial {best.number} is saved in {out / 'best'}, all trials in {out / 'search.html'}.")
         click.echo("It was chosen by its score on the validation items; how good it is, items of their own tell:")
-        click.echo(f"  rekur evaluate {out / 'best'} TEST_FILE\nTo train it again:\n  {line}")
+        click.echo(f"  rekur evaluate {out / 'best'} {test_files}\nTo train it again:\n  {line}")
     else:
         click.echo(f"Search ended: {result.ended}; no trial has finished, and no model was saved.")
     if result.ended == "interrupted":

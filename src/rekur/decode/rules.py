@@ -19,6 +19,8 @@ from rekur.errors import InputError, describe
 
 #: a limit without a ratio: tokens for each token of the source, and further ones
 _SLOPE, _FURTHER = 3, 20
+#: most tokens that a ratio allows
+_LONGEST = 1 << 40
 #: largest log-probability that is taken for rounding of 0
 _ROUNDING = 1e-3
 #: the log-probability of an end that is forced where the model gives it none
@@ -78,13 +80,13 @@ def length_limits(
         ([2, 5], [6, 15])
     """
     sizes = np.asarray(lengths, np.int64)
-    least = np.ceil(_check.number("min_ratio", min_ratio, 0) * sizes).astype(np.int64)
+    least = np.ceil(np.minimum(_check.number("min_ratio", min_ratio, 0) * sizes, _LONGEST)).astype(np.int64)
     if max_ratio is None:
         most = _SLOPE * sizes + _FURTHER
     else:
         if (ratio := _check.positive("max_ratio", max_ratio)) < min_ratio:
             raise InputError(describe("max_ratio", max_ratio, f"{min_ratio:g} or more, the min_ratio"))
-        most = np.maximum(np.floor(ratio * sizes).astype(np.int64), 1)
+        most = np.maximum(np.floor(np.minimum(ratio * sizes, _LONGEST)).astype(np.int64), 1)
     if max_length is not None:
         most = np.minimum(most, _check.whole("max_length", max_length, 1))
     return np.minimum(least, most), most

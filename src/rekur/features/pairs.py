@@ -147,8 +147,25 @@ class PairFeatures(TokenFeatures):
 
     def target_decoder(self) -> Decoder:
         """Return what turns a target's token numbers into text a few at a time; see :meth:`decode_target`."""
-        push, finish = self._codec("target").decoder()
+        return self._decoder("target")
+
+    def _decoder(self, side: str) -> Decoder:
+        push, finish = self._codec(side).decoder()
         return Decoder(lambda ids: push([number - _SHIFT for number in ids if number >= RESERVED_OF_PAIRS]), finish)
+
+    def source_pieces(self, ids: Sequence[int] | Ids) -> list[str]:
+        """Return the text that each token number of a source adds, (T,); a cut character belongs to its last byte."""
+        return _pieces(self._decoder("source"), ids)
+
+    def target_pieces(self, ids: Sequence[int] | Ids) -> list[str]:
+        """Return the text that each token number of a target adds, (T,); reserved ones add nothing.
+
+        Example:
+            >>> features = PairFeatures("char").fit([("ab", "ba")])
+            >>> features.target_pieces(features.transform_target("ba"))
+            ['b', 'a', '']
+        """
+        return _pieces(self._decoder("target"), ids)
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person how a pair is read."""
@@ -228,6 +245,12 @@ class PairFeatures(TokenFeatures):
         if not self._codecs:
             raise self._not_fitted()
         return self._codecs["source" if self.shared else side]
+
+
+def _pieces(decoder: Decoder, ids: Sequence[int] | Ids) -> list[str]:
+    push, finish = decoder
+    pieces = [push([int(number)]) for number in ids]
+    return [*pieces[:-1], pieces[-1] + finish()] if pieces else []
 
 
 def _text(text: Any, name: str) -> str:

@@ -5,6 +5,7 @@ Axes: N rows, P sources, S steps of a source, H numbers of a query, M numbers of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from rekur import _kernels
 from rekur._tensors import Array
 from rekur.program import arithmetic
+from rekur.program.ops import Op
 from rekur.program.packed import Packed
 from rekur.program.stages import Stage, StateArrays
 
@@ -93,11 +95,29 @@ def _in_numpy(query: Array, keys: Memory, values: Memory, weight: Array | None, 
     for rows in np.split(order, firsts[1:]) if len(order) else ():
         source = sources.of_rows[rows[0]]
         steps = slice(sources.starts[source], sources.starts[source] + sources.lengths[source])
-        if not sources.lengths[source]:
-            continue
-        if weight is None:
-            scores = query[rows] @ keys.steps[steps].T
-        else:
-            scores = np.tanh(query[rows][:, None] + keys.steps[steps]) @ weight[0]
-        context[rows] = arithmetic.softmax(np.float32(scale) * scores) @ values.steps[steps]
+        if sources.lengths[source]:
+            context[rows] = _shares(query[rows], keys.steps[steps], weight, scale) @ values.steps[steps]
     return context
+
+
+def attention_shares(op: Op, weights: Mapping[str, Array], query: Array, keys: Memory) -> list[Array]:
+    """Return the share of each step of its source in the mean that each row reads: one array (S,) a row.
+
+    Args:
+        op: of the kind ``attend``.
+        weights: role -> array, of the op.
+        query: (N, H).
+        keys: of the sources.
+    """
+    sources, shares = keys.sources, []
+    for row, source in zip(query, sources.of_rows, strict=True):
+        steps = keys.steps[sources.starts[source] : sources.starts[source] + sources.lengths[source]]
+        scale = float(op.options.get("scale", 1.0))
+        shares.append(_shares(row[None], steps, weights.get("weight"), scale)[0] if len(steps) else steps[:, 0])
+    return shares
+
+
+def _shares(query: Array, keys: Array, weight: Array | None, scale: float) -> Array:
+    """Return the softmax (R, S) of the scores of keys (S, H) for queries (R, H)."""
+    scores = query @ keys.T if weight is None else np.tanh(query[:, None] + keys) @ weight[0]
+    return arithmetic.softmax(np.float32(scale) * scores)

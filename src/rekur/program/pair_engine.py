@@ -6,21 +6,22 @@ Axes: P sources, S steps of a source, N rows (targets side by side), V target to
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.program.attend import Memory, Sources
+from rekur.program.attend import Memory, Sources, attention_shares
 from rekur.program.input_checks import blocks_of, check_steps
 from rekur.program.many import one_step_stage
 from rekur.program.next_tokens import NextTokens, join_scores
 from rekur.program.op_list import OpList, initial_state, make_stage
+from rekur.program.ops import op_arrays
 from rekur.program.packed import Packed
 from rekur.program.parts import DECODE, ENCODE, INPUT
 from rekur.program.plain import Packs
@@ -60,6 +61,22 @@ class PairState:
     arrays: StateArrays
     steps: Mapping[str, Array]
     sources: Sources
+
+
+class _Scan(NamedTuple):
+    """A block of whole targets after a scan.
+
+    Attributes:
+        rows: the targets, in the order of ``packed``.
+        packed: the layout of their tokens.
+        following: the token after each that was read, packed.
+        registers: of the part ``decode``.
+    """
+
+    rows: Array
+    packed: Packed
+    following: Array
+    registers: Mapping[str, Any]
 
 
 class PairEngine:
@@ -181,11 +198,46 @@ class PairEngine:
             ShapeError: a target has another shape.
             InputError: a token is not in the vocabulary, or there are more or fewer targets than sources.
         """
+        outputs = [np.zeros(0, np.float32) for _ in targets]
+        for scan in self._scans(targets, memory):
+            scores = scan.registers[self.program.output]
+            each = scores[np.arange(len(scores)), scan.following][scan.packed.by_row]
+            for row, array in zip(scan.rows, np.split(each, scan.packed.starts[1:]), strict=True):
+                outputs[row] = array
+        return outputs
+
+    def attention(self, targets: Sequence[Any], memory: Encoded) -> list[Array]:
+        """Return how much each step of its source weighs for each token of whole targets: (T - 1, S) a target.
+
+        A row sums to 1. Where the program attends several times, the shares are their mean.
+
+        Args:
+            targets: as for :meth:`log_probabilities`; the first row is that of the token after the first.
+            memory: of :meth:`encode`, a source for each target.
+
+        Raises:
+            InputError: the program does not attend, or as for :meth:`log_probabilities`.
+        """
+        ops = [op for op in self.program.parts[DECODE].ops if op.kind == "attend"]
+        if not ops:
+            raise InputError("program: got one that reads no step of a source by attention; expected one that does.")
+        sizes = zip(targets, memory.lengths, strict=True)
+        shares = [np.zeros((max(0, len(target) - 1), length), np.float32) for target, length in sizes]
+        for scan in self._scans(targets, memory):
+            for op in ops:
+                query, keys = (scan.registers[name] for name in op.reads[:2])
+                packed = attention_shares(op, op_arrays(op, self._arrays), query, keys)
+                each = [packed[index] / np.float32(len(ops)) for index in scan.packed.by_row]
+                for row, start, size in zip(scan.rows, scan.packed.starts, scan.packed.lengths, strict=True):
+                    shares[row] += np.stack(each[start : start + size])
+        return shares
+
+    def _scans(self, targets: Sequence[Any], memory: Encoded) -> Iterator[_Scan]:
+        """Yield the registers after each token of whole targets but their last, block by block."""
         source = self.program.parts[DECODE].inputs[INPUT]
         checked = [check_steps(f"targets[{index}]", x, source) for index, x in enumerate(targets)]
         state = self.begin(len(checked), memory)
         lengths = np.array([max(0, len(x) - 1) for x in checked], np.int64)
-        outputs = [np.zeros(0, np.float32) for _ in checked]
         for rows in blocks_of(lengths, max(1, _SCORES // self.program.output_size)):
             packed = Packed(lengths[rows])
             order = rows[packed.order]
@@ -194,8 +246,4 @@ class PairEngine:
             arrays = {name: array[order] for name, array in state.arrays.items()}
             sources = state.sources.select(order[packed.row])
             memories = {name: Memory(steps, sources) for name, steps in state.steps.items()}
-            scores = self._scan.run(ids, packed, arrays, memories)[self.program.output]
-            each = scores[np.arange(len(scores)), following][packed.by_row]
-            for row, array in zip(order, np.split(each, packed.starts[1:]), strict=True):
-                outputs[row] = array
-        return outputs
+            yield _Scan(order, packed, following, self._scan.run(ids, packed, arrays, memories))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +20,19 @@ from rekur.data.pieces import LONG, windows
 from rekur.errors import BundleError, InputError, NotStreamableError, describe
 from rekur.features.base import Features
 from rekur.program import Engine, PairEngine, Program
+from rekur.runtime.attention import attention_grids
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
 from rekur.runtime.layout import fingerprint_of
 from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
-from rekur.runtime.prediction import PredictionMixin
+from rekur.runtime.prediction import OddItems, PredictionMixin
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
-from rekur.runtime.search import Search, search
+from rekur.runtime.search import Search, SearchTally, search
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
-from rekur.targets.gallery import Gallery
+from rekur.targets.gallery import Gallery, Grid
 
 if TYPE_CHECKING:
     from rekur.decode import StepFunction
@@ -194,6 +195,30 @@ class Model(PredictionMixin, GenerationMixin):
 
         self._need_next()
         return ProgramSteps(self.engine)
+
+    # ── texts that a search finds ────────────────────────────────────────────────────────────────────────────
+
+    def attention(self, sources: Sequence[str], texts: Sequence[str] | None = None) -> list[Grid]:
+        """Return how much each token of a source weighs for each token of its text.
+
+        Args:
+            sources: N texts.
+            texts: what is written for each; by default what the model writes.
+
+        Returns:
+            N grids, each with the tokens of the source as ``columns``, those of the text as ``rows``, and ``shares``.
+
+        Raises:
+            InputError: no search finds the texts of the model.
+        """
+        if not self.engine.program.searches:
+            raise self._refusal("one whose texts a search finds", "Others attend to no source.")
+        written = self.predict(sources) if texts is None else texts
+        return attention_grids(self.features_, self.engine, sources, written)
+
+    def tally(self) -> OddItems | SearchTally:
+        """Return what counts the items that a person should know of."""
+        return SearchTally(self.features_, self.search_) if self.engine.program.searches else OddItems(self.features_)
 
     # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────
 

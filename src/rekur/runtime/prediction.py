@@ -47,8 +47,8 @@ class OddItems:
         self.items = self.empty = self.unknown = 0
         self._known = features.tells()
 
-    def add(self, items: Sequence[Any] | None, steps: Any) -> None:
-        """Take items with their steps; None for items where only the steps are there."""
+    def add(self, items: Sequence[Any] | None, steps: Any, outputs: Any = None) -> None:
+        """Take items with their steps; None for items where only the steps are there. Outputs say nothing here."""
         for row in range(len(steps)):
             ids = steps[row]
             if self._known is not None and ids.ndim == 2:  # the first column has the words
@@ -141,14 +141,16 @@ class PredictionMixin(RivalMixin, ABC):
 
     def present_steps(self, steps: data.Ragged, contexts: Sequence[Any]) -> list[Any]:
         """Return the same for items that are steps already, with their contexts."""
-        outputs = self.outputs_of_items(steps, contexts)
+        return self.present_outputs(self.outputs_of_items(steps, contexts), contexts)
+
+    def present_outputs(self, outputs: Any, contexts: Sequence[Any]) -> list[Any]:
+        """Return the same for the outputs of items, with their contexts."""
         return [self.target_.answer(each, context) for each, context in zip(outputs, contexts, strict=True)]
 
-    def formatted_steps(
-        self, steps: data.Ragged, contexts: Sequence[Any], output_format: str, items: Sequence[Any]
+    def formatted_outputs(
+        self, outputs: Any, contexts: Sequence[Any], output_format: str, items: Sequence[Any]
     ) -> Iterator[str]:
-        """Yield the predictions of items, whose steps are made already, as text; see :attr:`Target.output_formats`."""
-        outputs = self.outputs_of_items(steps, contexts)
+        """Yield the predictions of items, whose outputs are there already, as text; see ``Target.output_formats``."""
         for each, context, item in zip(outputs, contexts, items, strict=True):
             yield self.target_.formatted(self.target_.decode(each, context), context, output_format, item)
 

@@ -51,6 +51,31 @@ def _plain(label: str, most: int = 24) -> str:
     return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
+def shades(title: str, columns: Sequence[str], rows: Sequence[str], shares: Any) -> Figure:
+    """Return shares as shades, such as what a model attends to.
+
+    Args:
+        title: above them.
+        columns: the name of each column, (S,).
+        rows: the name of each row, (T,).
+        shares: from 0 to 1, (T, S).
+    """
+    figure, axes = new_figure(min(9.0, 2.2 + 0.24 * len(columns)), min(9.0, 1.6 + 0.24 * len(rows)))
+    axes.imshow(shares, cmap=_SHARES, vmin=0, vmax=1, aspect="auto")
+    across, down = ([_plain(_shown(name), 12) for name in names] for names in (columns, rows))
+    axes.set_xticks(range(len(across)), across, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(down)), down, fontsize=8)
+    axes.xaxis.tick_top()
+    axes.set_title(title, fontsize=10)
+    return figure
+
+
+def _shown(name: str) -> str:
+    """Return the name of a token without the space before it; blanks and what would turn the text are marks."""
+    text = name.strip() or "␣" * bool(name)
+    return "".join(letter if letter.isprintable() else "·" for letter in text)
+
+
 def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figure:
     """Return how often predictions of a given confidence are right.
 

@@ -9,9 +9,11 @@ import html
 import io
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from rekur._numbers import shown
@@ -200,7 +202,9 @@ def plots_part(plots: Sequence[Figure]) -> str:
 
 def _svg(figure: Figure) -> str:
     out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True)
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters are text, of any script
+        warnings.filterwarnings("ignore", "Glyph ")
+        figure.savefig(out, format="svg", transparent=True)
     text = out.getvalue()
     return _FIGURE_INK.sub("currentColor", text[text.index("<svg") :])
 

@@ -16,7 +16,7 @@ from rekur._paths import check_file
 from rekur.metrics import METRICS
 from rekur.study import figures
 from rekur.study.page import Answer, Worst, answer_part, is_report, page, plots_part, table_part, worst_part
-from rekur.targets.gallery import Gallery
+from rekur.targets.gallery import Attend, Gallery
 
 #: a heading, the names of columns, and rows
 Table = tuple[str, Sequence[str], Iterable[Sequence[Any]]]
@@ -95,9 +95,15 @@ def answer_of(metrics: dict[str, Any], decides: str) -> Answer | None:
     )
 
 
-def gallery_plots(gallery: Gallery | None) -> list[Figure]:
-    """Return the plots of a gallery."""
-    return [] if gallery is None else [figures.points(*plot) for plot in gallery.plots()]
+def gallery_plots(gallery: Gallery, attend: Attend | None = None) -> list[Figure]:
+    """Return the plots of a gallery.
+
+    Args:
+        gallery: the gallery.
+        attend: returns the attention of pairs of texts; None for plots without it.
+    """
+    grids = [] if attend is None else [figures.shades(*grid) for grid in gallery.grids(attend)]
+    return [*(figures.points(*plot) for plot in gallery.plots()), *grids]
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:

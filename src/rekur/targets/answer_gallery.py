@@ -11,10 +11,12 @@ import numpy as np
 
 from rekur.metrics.bleu import REFERENCE_TOKENS, TOKENS
 from rekur.metrics.translation import hypothesis_records, hypothesis_scores
-from rekur.targets.gallery import MOST_ITEMS, Gallery, Points, Table, WorstItem
+from rekur.targets.gallery import MOST_ITEMS, Attend, Gallery, Grid, Points, Table, WorstItem
 
 #: rows of a table, and items that are drawn for the middle and for plots
 _MOST_ROWS, _MOST_DRAWN = 10, 1000
+#: best, middle and worst items each whose attention is drawn, and the most characters of their texts
+_GRIDS, _GRID_CHARACTERS = 2, 200
 #: items that are scored at once, and different texts that are counted
 _BLOCK = 256
 _MOST_TEXTS = 100_000
@@ -46,6 +48,7 @@ class AnswerGallery(Gallery):
         self._random = np.random.default_rng(0)
         self._waiting: list[tuple[str, Any, str]] = []
         self._best: list[_Shown] = []
+        self._lowest: list[tuple[float, int, _Shown]] = []
         self._drawn: list[_Shown] = []
         self._scores: list[float] = []
         self._texts = Counter[str]()
@@ -76,6 +79,10 @@ class AnswerGallery(Gallery):
         heapq.heappush(self._best, shown)
         if len(self._best) > _MOST_ROWS:
             heapq.heappop(self._best)
+        if self._is_drawable(shown):
+            heapq.heappush(self._lowest, (-chrf, -number, shown))
+            if len(self._lowest) > _GRIDS:
+                heapq.heappop(self._lowest)
         if len(self._drawn) < _MOST_DRAWN:
             self._drawn.append(shown)
         elif (chosen := int(self._random.integers(number + 1))) < _MOST_DRAWN:  # each item with the same chance
@@ -108,9 +115,7 @@ class AnswerGallery(Gallery):
         yield Table("Scores by length", ["tokens of the reference", "items", "BLEU", "chrF", "length ratio"], rows)
         head = ["item", "chrF", "source", "predicted", "reference"]
         yield Table("The best texts", head, [shown.cells for shown in sorted(self._best, reverse=True)])
-        median = float(np.median(self._scores))
-        middle = sorted(self._drawn, key=lambda shown: (abs(shown.chrf - median), -shown.order))[:_MOST_ROWS]
-        yield Table("Texts in the middle", head, [shown.cells for shown in middle])
+        yield Table("Texts in the middle", head, [shown.cells for shown in self._middle()[:_MOST_ROWS]])
         repeated = [(text, count) for text, count in self._texts.most_common(MOST_ITEMS) if count > 1]
         if repeated:
             rows_of_texts = [(text, count, count / self.count) for text, count in repeated]
@@ -123,3 +128,32 @@ class AnswerGallery(Gallery):
             references, predictions = map(list, zip(*(shown.lengths for shown in self._drawn), strict=True))
             names = ("tokens of the reference", "tokens of the prediction")
             yield Points("Lengths", names, references, predictions, diagonal=True)
+
+    def grids(self, attend: Attend) -> Iterator[Grid]:
+        """Yield the attention of some of the best, the middle and the worst texts."""
+        self._score()
+        groups = {
+            "best": sorted(self._best, reverse=True),
+            "in the middle": self._middle(),
+            "worst": [shown for *_, shown in sorted(self._lowest, reverse=True)],
+        }
+        chosen: dict[int, tuple[str, _Shown]] = {}
+        for group, items in groups.items():
+            drawable = [shown for shown in items if self._is_drawable(shown) and shown.order not in chosen]
+            chosen |= {shown.order: (group, shown) for shown in drawable[:_GRIDS]}
+        cells = [shown.cells for _, shown in chosen.values()]
+        grids = attend([source for _, _, source, _, _ in cells], [text for *_, text, _ in cells]) if cells else ()
+        for grid, (group, shown) in zip(grids, chosen.values(), strict=True):
+            number, chrf, *_ = shown.cells
+            yield grid._replace(title=f"Attention in item {number}, chrF {chrf:.1f} ({group})")
+
+    def _middle(self) -> list[_Shown]:
+        """Return the drawn texts, those next to the median first."""
+        median = float(np.median(self._scores)) if self._scores else 0.0
+        return sorted(self._drawn, key=lambda shown: (abs(shown.chrf - median), -shown.order))
+
+    @staticmethod
+    def _is_drawable(shown: _Shown) -> bool:
+        """Return whether source and text are short enough for a picture, and not blank."""
+        _, _, source, text, _ = shown.cells
+        return all(each.strip() and len(each) <= _GRID_CHARACTERS for each in (source, text))

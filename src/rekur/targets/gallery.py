@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 #: worst items that are shown
@@ -44,6 +44,26 @@ class Points(NamedTuple):
     x: Sequence[float]
     y: Sequence[float]
     diagonal: bool
+
+
+class Grid(NamedTuple):
+    """A table of shares that is shown as shades, such as an attention.
+
+    Attributes:
+        title: above it.
+        columns: the name of each column, (S,).
+        rows: the name of each row, (T,).
+        shares: from 0 to 1, (T, S).
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[str]
+    shares: Any
+
+
+#: what a model attends to in sources (N,) when it writes texts (N,): a grid for each
+Attend = Callable[[Sequence[str], Sequence[str]], Sequence[Grid]]
 
 
 class Token(NamedTuple):
@@ -101,6 +121,14 @@ class Gallery(ABC):
 
     def plots(self) -> Iterator[Points]:
         """Yield the plots."""
+        yield from ()
+
+    def grids(self, attend: Attend) -> Iterator[Grid]:
+        """Yield what a model attended to in some of the items.
+
+        Args:
+            attend: returns the attention of pairs of texts.
+        """
         yield from ()
 
     def worst(self) -> list[WorstItem]:

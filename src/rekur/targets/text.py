@@ -5,6 +5,7 @@ Axes: N items, T tokens, S numbers of a record.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self, cast
 
@@ -23,7 +24,7 @@ class Answer(NamedTuple):
 
     Attributes:
         text: the best one.
-        score: what ranks it; None where nothing is searched.
+        score: what ranks it; NaN for a blank source, and None where nothing is searched.
         candidates: (text, score) of the best texts, the best first and each once; empty where one was asked for.
     """
 
@@ -163,9 +164,10 @@ class TextTarget(Target):
         """Return ``prediction``, the text; with ``score`` and ``candidates`` where there are any."""
         presented: dict[str, Any] = {"prediction": prediction.text}
         if prediction.score is not None:
-            presented["score"] = prediction.score
+            presented["score"] = _finite(prediction.score)
         if prediction.candidates:
-            presented["candidates"] = [{"prediction": text, "score": score} for text, score in prediction.candidates]
+            candidates = [(text, _finite(score)) for text, score in prediction.candidates]
+            presented["candidates"] = [{"prediction": text, "score": score} for text, score in candidates]
         return presented
 
     @property
@@ -253,6 +255,10 @@ class _TextStream(TargetStream):
     def set_state(self, state: dict[str, Any]) -> None:
         """Put the numbers back."""
         self._begin(list(state["ids"]))
+
+
+def _finite(score: float) -> float | None:
+    return score if math.isfinite(score) else None
 
 
 def _references(label: Any) -> Sequence[str]:

@@ -53,6 +53,11 @@ class Row:
         return loaded
 
     @property
+    def test_files(self) -> str:
+        """The files of an evaluation, as usage lines name them."""
+        return "SOURCE TARGET" if self.reads == "pairs" else "TEST_FILE"
+
+    @property
     def public_name(self) -> str:
         """The name of the estimator's class."""
         return self.estimator.partition(":")[2]
