@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import random
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.e2e.conftest import Run
+from tests.e2e.conftest import Run, environment
 
 import rekur
 from rekur import Translator
@@ -179,6 +182,114 @@ def test_a_nan_weight_is_refused(bundle: Path) -> None:
     model.model_.decoder.combine.bias.data[0] = np.nan
     with pytest.raises(InputError):
         model.predict(["one"])
+
+
+# ── lines that arrive ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_line_of_a_stream_has_a_line(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    lines = ["one two", "", " \t", "nine\u2028 \x85 two\r", "one " * 400, "漢🙂", "seven"]
+    done = cli("translate", bundle, stdin="\r\n".join(lines).encode())
+    assert (done.code, done.err) == (0, "")
+    written = done.out.split("\n")
+    assert (len(written), written[1], written[2], written[-1]) == (8, "", "", "")
+    (tmp_path / "in").write_bytes("\n".join(lines).encode())
+    assert cli("predict", bundle, tmp_path / "in", "--output-format", "txt").out == done.out
+    alone = [cli("translate", bundle, stdin=f"{line}\n".encode()).out for line in lines]
+    assert "".join(alone) == done.out
+    assert cli("translate", bundle).out == ""
+
+
+def test_lines_before_a_bad_one_are_answered(bundle: Path, cli: Run) -> None:
+    first = cli("translate", bundle, stdin=b"\xef\xbb\xbfone").out
+    assert first == cli("translate", bundle, stdin=b"one").out
+    for bad, text in ((b"tw\xe9", "line 2: text: got 'tw\\xe9'"), (b"t\0wo", "line 2: text: got a NUL")):
+        done = cli("translate", bundle, stdin=b"one\n" + bad + b"\nsix\n")
+        assert (done.code, done.out) == (2, first)
+        assert text in done.err
+
+
+def test_limits_hold_and_cut_sources_are_counted(bundle: Path, cli: Run) -> None:
+    lines = b"one two three\n\nsix\n"
+    done = cli("translate", bundle, "--max-source", "4", stdin=lines)
+    assert "standard input: 1 source cut after 4 tokens." in done.err
+    assert done.out == cli("translate", bundle, stdin=b"one \n\nsix\n").out
+    done = cli("translate", bundle, "--min-ratio", "2", "--max-ratio", "2", stdin=lines)
+    assert [len(line) for line in done.out.split("\n")] == [26, 0, 6, 0]
+    wide = cli("translate", bundle, "--beam", "400", "--max-length", "3", stdin=b"one\n")
+    assert (wide.code, len(wide.out) <= 4) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--max-length", "0"), "max_length: got 0"),
+        (("--alpha", "-1"), "alpha: got -1"),
+        (("--beam", "0"), "beam: got 0"),
+        (("--max-ratio", "0"), "max_ratio: got 0"),
+        (("--min-ratio", "3", "--max-ratio", "2"), "max_ratio: got 2"),
+        (("--max-source", "0"), "max_source: got 0"),
+        (("--no-repeat", "-1"), "no_repeat: got -1"),
+    ],
+)
+def test_limits_out_of_range_are_refused(words: tuple[str, ...], text: str, bundle: Path, cli: Run) -> None:
+    done = cli("translate", bundle, *words, stdin=b"one\n")
+    assert (done.code, done.out) == (2, "")
+    assert text in done.err
+
+
+def test_an_attention_stands_beside_the_lines(bundle: Path, cli: Run) -> None:
+    plain, done = (cli("translate", bundle, *words, stdin=b"one\n\ntwo") for words in ((), ("--attention",)))
+    assert done.out == plain.out
+    assert any(shade in done.err for shade in "░▒▓█")
+    (grid,) = rekur.load(bundle).attention(["one"], ["12"])
+    assert (grid.columns, grid.rows) == (["o", "n", "e"], ["1", "2"])
+    np.testing.assert_allclose(grid.shares.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "command"), [("words", "predict"), ("language_words", "generate")])
+def test_a_model_of_another_kind_does_not_translate(name: str, command: str, cli: Run) -> None:
+    folder = Path(__file__).parents[1] / "formats" / "v1" / name
+    done = cli("translate", folder, stdin=b"one\n")
+    assert (done.code, done.out) == (2, "")
+    assert "expected a model that writes a text for a text" in done.err
+    assert f"To use it: rekur {command} {folder}" in done.err
+
+
+def test_an_answer_does_not_wait_for_another_line_and_an_interrupt_leaves_whole_lines(bundle: Path) -> None:
+    command = [sys.executable, "-m", "rekur", "translate", str(bundle)]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=environment(), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in (b"one\n", b"\n", b"two\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        process.stdin.write(b"one two three\n" * 4000)
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"rekur: stopped.\n")
+    assert rest.endswith(b"\n") or not rest
+
+
+def test_a_blank_line_has_no_score_and_no_warning(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("one\n\n")
+    done = cli("predict", bundle, tmp_path / "in")
+    assert done.err == ""
+    assert json.loads(done.out.splitlines()[1]) == {"item": 2, "prediction": "", "score": None}
+    table = cli("predict", bundle, tmp_path / "in", "--output-format", "csv", "--beam", "2", "--n-best", "2").out
+    assert table.splitlines()[-1] == "2,1,,"
+
+
+def test_the_page_of_an_evaluation_shows_attention(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    done = cli("evaluate", bundle, *data["test"], "--max-length", "12", "--report", tmp_path / "r.html")
+    assert done.code == 0, done.err
+    assert len(re.findall(r">Attention in item \d+, chrF [\d.]+ \(", (tmp_path / "r.html").read_text())) >= 3
 
 
 # ── scores of pairs ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from tests.laws.pair_programs import SOURCES, TOKENS, pair_program, pair_values
 from tests.profiles import draws
 
 from rekur.decode import Rules, beam_search
-from rekur.program import PairEngine, Program
+from rekur.program import PairEngine, Part, Program
 
 quick = draws(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PROGRAMS = {
@@ -62,6 +62,26 @@ def test_whole_targets_are_scored_as_the_ops_define(engines, key, sequences, dat
         if len(target) > 1:
             expected = pair_values(program, weights, sequence, target[:-1])
             np.testing.assert_allclose(each, expected[np.arange(len(each)), target[1:]], atol=2e-5)
+
+
+@quick
+@given(st.sampled_from(list(PROGRAMS)), sources, st.data())
+def test_an_attention_weighs_the_memory_to_the_context(engines, key, sequences, data):
+    engine, (program, weights) = engines[key], PROGRAMS[key]
+    targets = [data.draw(st.lists(st.integers(1, TOKENS - 1), max_size=5)) for _ in sequences]
+    encoded = engine.encode(sequences)
+    decode = program.parts["decode"]
+    contexts = Part(decode.inputs, decode.ops[:3], {"output": "context"})
+    parts = {"encode": program.parts["encode"], "decode": contexts}
+    used = {name: weight for name, weight in program.weights.items() if name != "out"}
+    program = Program("translate", parts, used, program.state)
+    memories = np.split(encoded.steps["memory"], np.cumsum(encoded.lengths)[:-1])
+    shares = engine.attention(targets, encoded)
+    for sequence, target, each, memory in zip(sequences, targets, shares, memories, strict=True):
+        assert each.shape == (max(0, len(target) - 1), len(sequence))
+        if each.size:
+            np.testing.assert_allclose(each.sum(axis=1), 1, atol=1e-6)
+            np.testing.assert_allclose(each @ memory, pair_values(program, weights, sequence, target[:-1]), atol=2e-5)
 
 
 @quick

@@ -72,6 +72,7 @@ TASK_OPTIONS = {
     },
 }
 FILES = {"classify": "FILE", "regress": "FILE", "tag": "FILE", "language": "FILE..."}
+FINDING = "--beam --alpha --min-ratio --max-ratio --max-length --max-source --no-repeat"
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
     "fit": "",
@@ -85,8 +86,9 @@ OPTIONS = {
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document --beam --alpha --dynamic --cache --report --json",
-    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format --beam --alpha --n-best --json",
+    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --report --json",
+    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --json",
+    "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": f"BUNDLE FILE [TARGET] --text --by --tokens {PAIRS} --json",

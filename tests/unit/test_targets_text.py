@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from rekur.features import TextFeatures
 from rekur.metrics import bleu_signature, chrf_signature
 from rekur.runtime import score_loss
 from rekur.targets import Answer, TextTarget
+from rekur.targets.gallery import Grid
 from rekur.tasks.base.card import card
 
 
@@ -116,6 +119,21 @@ def test_a_gallery_has_the_best_the_median_and_the_worst_texts() -> None:
     (plot,) = gallery.plots()
     assert len(plot.x) == 300
 
+    def attend(sources: Sequence[str], texts: Sequence[str]) -> list[Grid]:
+        return [Grid("", [source], [text], np.ones((1, 1))) for source, text in zip(sources, texts, strict=True)]
+
+    grids = list(gallery.grids(attend))
+    assert [grid.columns for grid in grids[:2] + grids[4:]] == [[f"item {number}"] for number in (9, 19, 298, 299)]
+    assert "item 10, chrF 100.0 (best)" in grids[0].title
+    assert "(worst)" in grids[5].title
+
+
+def test_a_blank_source_has_no_score() -> None:
+    blank = _Hypothesis(np.zeros(0, np.int64), math.nan)
+    assert TARGET.present(TARGET.decode([blank])) == {"prediction": "", "score": None}
+    (row,) = TARGET.table(TARGET.present(TARGET.decode([blank, blank])))
+    assert row == {"rank": 1, "prediction": "", "score": None}
+
 
 class _Model:
     """A model whose answers are known."""
@@ -164,3 +182,11 @@ def test_signatures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     }
     page = card("m", config, TextFeatures("byte"), report)
     assert f"- bleu: `{signatures[0]}`\n- chrf: `{signatures[1]}`\n\n## Input" in page
+
+
+def test_an_attention_is_shown_as_characters() -> None:
+    shares = np.array([[1.0, 0.0, 0.0], [0.0, 0.3, 0.7]])
+    grid = Grid("", ["a", " dog", "漢"], ["un", " chien"], shares)
+    assert show.shades(grid).splitlines() == ["        d", "        o", "      a g 漢", "   un ██", "chien   ░░▓▓"]
+    wide = show.shades(Grid("", ["x"] * 50, ["y", " ", "\u202e"], np.full((3, 50), 0.02)))
+    assert wide.splitlines()[-3:] == ["␣", "", "(10 columns more)"]
