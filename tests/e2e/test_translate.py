@@ -242,6 +242,7 @@ def test_an_attention_stands_beside_the_lines(bundle: Path, cli: Run) -> None:
     plain, done = (cli("translate", bundle, *words, stdin=b"one\n\ntwo") for words in ((), ("--attention",)))
     assert done.out == plain.out
     assert any(shade in done.err for shade in "░▒▓█")
+    assert cli("translate", bundle, "--attention", "--max-source", "2", stdin=b"one").err.count(" o n\n") == 1
     (grid,) = rekur.load(bundle).attention(["one"], ["12"])
     assert (grid.columns, grid.rows) == (["o", "n", "e"], ["1", "2"])
     np.testing.assert_allclose(grid.shares.sum(axis=1), 1, atol=1e-6)

@@ -103,6 +103,10 @@ def test_a_preview_is_not_named_but_works(toy: Row, tmp_path: Path, capsys: pyte
     assert (type(model), model.loudness, model.baseline) == (Toy, 3, False)
 
 
+def test_usage_lines_name_the_files_of_an_evaluation() -> None:
+    assert (CATALOG["translate"].test_files, CATALOG["tag"].test_files) == ("SOURCE TARGET", "TEST_FILE")
+
+
 def test_the_readme_names_no_preview() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in CATALOG.values():

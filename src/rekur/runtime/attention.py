@@ -15,7 +15,9 @@ from rekur.errors import InputError, describe
 from rekur.targets.gallery import Grid
 
 
-def attention_grids(features: Any, engine: Any, sources: Sequence[str], texts: Sequence[str]) -> list[Grid]:
+def attention_grids(
+    features: Any, engine: Any, sources: Sequence[str], texts: Sequence[str], most: int | None = None
+) -> list[Grid]:
     """Return the attention of pairs of texts: a row for each token of the text, a column for each of the source.
 
     Args:
@@ -23,13 +25,14 @@ def attention_grids(features: Any, engine: Any, sources: Sequence[str], texts: S
         engine: a :class:`rekur.program.PairEngine`.
         sources: N texts; of a blank one a grid has no columns.
         texts: the target of each.
+        most: tokens after which a source is cut; None for no limit.
 
     Raises:
         InputError: there are more or fewer sources than texts, or the program does not attend.
     """
     if len(sources) != len(texts):
         raise InputError(describe("texts", len(texts), f"{len(sources)}, one for each source"))
-    steps = [features.encode(source).inputs["steps"] for source in sources]
+    steps = [features.encode(source).inputs["steps"][:most] for source in sources]
     targets = [features.transform_target(text) for text in texts]
     shares = engine.attention([np.append(BEGIN, ids) for ids in targets], engine.encode(steps))
     return [

@@ -203,7 +203,7 @@ class Model(PredictionMixin, GenerationMixin):
 
         Args:
             sources: N texts.
-            texts: what is written for each; by default what the model writes.
+            texts: one a source; by default those that the model writes.
 
         Returns:
             N grids, each with the tokens of the source as ``columns``, those of the text as ``rows``, and ``shares``.
@@ -214,7 +214,7 @@ class Model(PredictionMixin, GenerationMixin):
         if not self.engine.program.searches:
             raise self._refusal("one whose texts a search finds", "Others attend to no source.")
         written = self.predict(sources) if texts is None else texts
-        return attention_grids(self.features_, self.engine, sources, written)
+        return attention_grids(self.features_, self.engine, sources, written, self.search_.max_source)
 
     def tally(self) -> OddItems | SearchTally:
         """Return what counts the items that a person should know of."""

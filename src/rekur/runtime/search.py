@@ -116,13 +116,13 @@ class SearchTally:
     """
 
     def __init__(self, features: Any, how: Search) -> None:
-        self._features, self._how, self._before = features, how, getattr(features, "n_truncated", 0)
+        self._features, self._how, self._earlier = features, how, getattr(features, "n_truncated", 0)
         self._longer = self.cut = self.empty = 0
 
     @property
     def cut_sources(self) -> int:
         """Sources that were cut."""
-        return self._longer + getattr(self._features, "n_truncated", 0) - self._before
+        return self._longer + getattr(self._features, "n_truncated", 0) - self._earlier
 
     def add(self, items: Sequence[Any], steps: Any, outputs: Sequence[Sequence[Hypothesis]]) -> None:
         """Take sources with their steps and what the search ended with."""
@@ -136,7 +136,8 @@ class SearchTally:
         """Return what a person should know of the texts; nothing where there is nothing."""
         parts = []
         if self.cut_sources:
-            most = self._features.max_length or self._how.max_source or 0
+            limits = (self._features.max_length, self._how.max_source)
+            most = min(limit for limit in limits if limit is not None)
             parts.append(f"{counted(self.cut_sources, 'source')} cut after {counted(most, 'token')}")
         if self.cut:
             parts.append(f"{counted(self.cut, 'text')} cut at the limit of the length, before the model ended")
