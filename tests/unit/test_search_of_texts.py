@@ -18,6 +18,7 @@ class Repeats:
     """Steps that write the first token of the source for ever; of a source that begins with the end, nothing."""
 
     def encode(self, sequences: Any) -> Any:
+        self.lengths = [len(sequence) for sequence in sequences]
         return np.array([sequence[0] for sequence in sequences])
 
     def begin(self, batch: int, memory: Any = None) -> Any:
@@ -38,7 +39,9 @@ STEPS = [np.array(ids, np.int64) for ids in ([5, 4], [], [END], [6] * 9)]
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_search_that_does_not_end_is_bounded_and_counted(beam: int) -> None:
     how = Search(beam=beam, max_source=6, max_length=20)
-    outputs = search(Repeats(), STEPS, how)
+    model = Repeats()
+    outputs = search(model, STEPS, how)
+    assert model.lengths == [6, 2, 1]
     assert [len(best[0].ids) for best in outputs] == [20, 0, 0, 20]
     assert [best[0].is_cut for best in outputs] == [True, False, False, True]
     assert np.isnan(outputs[1][0].score)
