@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import re
@@ -18,7 +17,6 @@ from tests.e2e.conftest import Run, environment
 
 import rekur
 from rekur import Translator
-from rekur.cli.texts import arriving_lines
 from rekur.errors import InputError
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -200,16 +198,6 @@ def test_each_line_of_a_stream_has_a_line(bundle: Path, cli: Run, tmp_path: Path
     alone = [cli("translate", bundle, stdin=f"{line}\n".encode()).out for line in lines]
     assert "".join(alone) == done.out
     assert cli("translate", bundle).out == ""
-
-
-def test_only_lf_ends_a_line_that_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text, lines in (
-        ("a\r\nb\rc\n\n\x85d\v\f\u2028\r\r\n e", ["a", "b\rc", "", "\x85d\v\f\u2028\r", " e"]),
-        ("\ufeffa\n\ufeffb\r", ["a", "\ufeffb\r"]),
-        ("", []),
-    ):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
-        assert list(arriving_lines()) == lines
 
 
 def test_lines_before_a_bad_one_are_answered(bundle: Path, cli: Run) -> None:

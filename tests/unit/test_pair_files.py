@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +17,7 @@ from tests.unit.new_tasks import SpotOptions
 
 from rekur._options import documented
 from rekur.cli.file_words import FilesOption, spread
+from rekur.cli.texts import arriving_lines
 from rekur.data import EncodedItems
 from rekur.models.heads import Head, LabelHead
 from rekur.targets import Target
@@ -279,3 +282,13 @@ def test_files_of_an_option_are_spread_over_its_repetitions() -> None:
     ):
         with pytest.raises(click.UsageError, match=text):
             spread(context, command, words.split())
+
+
+def test_only_lf_ends_a_line_that_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, lines in (
+        ("a\r\nb\rc\n\n\x85d\v\f\u2028\r\r\n e", ["a", "b\rc", "", "\x85d\v\f\u2028\r", " e"]),
+        ("\ufeffa\n\ufeffb\r", ["a", "\ufeffb\r"]),
+        ("", []),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
+        assert list(arriving_lines()) == lines
