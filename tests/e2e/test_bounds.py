@@ -50,6 +50,7 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
         "tune tag": ["tune", "tag", *words, *FAST],
         "evaluate": ["evaluate", book.parent / "writer", book.parent / "pairs.tsv"],
         "predict": ["predict", book.parent / "writer", book.parent / "pairs.tsv"],
+        "translate": ["translate", book.parent / "writer"],
         "tune classify": ["tune", "classify", *reviews, *FAST],
         "tune regress": ["tune", "regress", *reviews, *FAST],
         "tune language": ["tune", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS],
