@@ -187,6 +187,6 @@ def test_signatures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_attention_is_shown_as_characters() -> None:
     shares = np.array([[1.0, 0.0, 0.0], [0.0, 0.3, 0.7]])
     grid = Grid("", ["a", " dog", "漢"], ["un", " chien"], shares)
-    assert show.shades(grid).splitlines() == ["        d", "        o", "      a g 漢", "   un ██", "chien   ░░▓▓"]
+    assert show.shades(grid).splitlines() == ["        d", "        o", "      a g 漢", "   un ██", "chien   ▒▒▓▓"]
     wide = show.shades(Grid("", ["x"] * 50, ["y", " ", "\u202e"], np.full((3, 50), 0.02)))
     assert wide.splitlines()[-3:] == ["␣", "", "(10 columns more)"]

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import sys
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 _NARROW, _USUAL = 60, 80
 #: characters of the first column of a table that are not folded in a narrow terminal
 _NAME_WIDTH = 20
-#: rows and columns of shades at most, and their characters
-_MOST_SHADES, _SHADES = 40, " ░▒▓█"
+#: rows and columns of shades at most, their characters, and the shares from which on the next one stands
+_MOST_SHADES, _SHADES, _BOUNDS = 40, " ░▒▓█", (0.05, 0.25, 0.5, 0.75)
 _NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -99,7 +100,7 @@ def shades(grid: Grid) -> str:
         letters = [name.rjust(height)[level] for name in columns]
         lines.append(" " * (width + 1) + "".join(set_cell_size(letter, 2) for letter in letters).rstrip())
     for name, shares in zip(rows, grid.shares, strict=False):
-        marks = [_SHADES[min(int(share * len(_SHADES)), len(_SHADES) - 1)] * 2 for share in shares[: len(columns)]]
+        marks = [_SHADES[bisect(_BOUNDS, share)] * 2 for share in shares[: len(columns)]]
         lines.append(f"{' ' * (width - cell_len(name))}{name} {''.join(marks).rstrip()}".rstrip())
     hidden = [len(names) - _MOST_SHADES for names in (grid.rows, grid.columns)]
     if max(hidden) > 0:
