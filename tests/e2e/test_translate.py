@@ -242,6 +242,12 @@ def test_an_attention_stands_beside_the_lines(bundle: Path, cli: Run) -> None:
     plain, done = (cli("translate", bundle, *words, stdin=b"one\n\ntwo") for words in ((), ("--attention",)))
     assert done.out == plain.out
     assert any(shade in done.err for shade in "░▒▓█")
+    row = cli("predict", bundle, "--item", "one", "--json", "--attention").json
+    weights = row["attention"]
+    assert ("".join(weights["source"]), "".join(weights["text"])) == ("one", row["prediction"])
+    assert [len(shares) for shares in weights["shares"]] == [3] * len(weights["text"])
+    refused = cli("predict", bundle, "--item", "one", "--output-format", "csv", "--attention")
+    assert (refused.code, refused.err.count("--attention: got it; expected a model that writes")) == (2, 1)
     assert cli("translate", bundle, "--attention", "--max-source", "2", stdin=b"one").err.count(" o n\n") == 1
     (grid,) = rekur.load(bundle).attention(["one"], ["12"])
     assert (grid.columns, grid.rows) == (["o", "n", "e"], ["1", "2"])

@@ -87,7 +87,7 @@ OPTIONS = {
     },
     "resume": "DIR --accept-changed-data --quiet --json",
     "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --report --json",
-    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --json",
+    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --json",
     "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",

@@ -43,6 +43,7 @@ ROW_LIMIT = 100_000
 )
 @with_options(*SEARCH)
 @click.option("--n-best", type=WHOLE, metavar="N", help="Best texts of a search that are written; by default 1.")
+@click.option("--attention", is_flag=True, help="Also write what a model attends to when it writes a text, as JSON.")
 @JSON
 def command(
     bundle: Path,
@@ -50,6 +51,7 @@ def command(
     items: tuple[str, ...],
     output_format: str | None,
     n_best: int | None,
+    attention: bool,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -83,6 +85,8 @@ def command(
     set_search(task, n_best=n_best, **searching)
     limit_sources(task)
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
+    if attention and not (task.engine.program.searches and output_format == "jsonl"):
+        raise InputError("--attention: got it; expected a model that writes a text for a text, and JSON lines.")
     if items and not task.features_.of_texts().reads_texts:
         expected = f"none for a model that reads {task.features_.kind}"
         raise InputError(describe("--item", items[0], expected, "Put the items into a file."))
@@ -92,7 +96,7 @@ def command(
         stream, source, arriving = iter([(text, text, None) for text in items]), "--item", False
     else:
         stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
-    rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format)
+    rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format, attention=attention)
     if output_format == "csv":
         show.as_csv(_cells(rows, task.target_.table))
         return
@@ -135,7 +139,9 @@ def _items_of(
 Rows = Iterator[tuple[Any, Any, Any]]
 
 
-def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str) -> Rows:
+def _rows(
+    task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str, *, attention: bool
+) -> Rows:
     from rekur.data.example import warn
 
     tally = task.tally()
@@ -145,7 +151,8 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, 
             steps, contexts = task.encode(list(items))
             outputs = task.outputs_of_items(steps, contexts)
             if output_format in ("csv", "jsonl"):
-                predictions = map(as_row, task.present_outputs(outputs, contexts))
+                presented = map(as_row, task.present_outputs(outputs, contexts))
+                predictions = _with_attention(task, items, list(presented)) if attention else presented
             else:
                 predictions = task.formatted_outputs(outputs, contexts, output_format, items)
         except InputError as error:
@@ -159,6 +166,13 @@ def _rows(task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, 
         sys.stdout.flush()
     if told := tally.sentence(source.removesuffix(", item")):
         warn(told)
+
+
+def _with_attention(task: Any, sources: Sequence[str], rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of texts with what the model attended to."""
+    for row, grid in zip(rows, task.attention(sources, [row["prediction"] for row in rows]), strict=True):
+        shares = grid.shares.astype(float).round(4).tolist()
+        yield {**row, "attention": {"source": grid.columns, "text": grid.rows, "shares": shares}}
 
 
 def _first_refused(task: Any, chunk: list[tuple[Any, Any, Any]]) -> Any:
