@@ -173,7 +173,7 @@ def test_the_runner_runs_alone(made: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [len(row["candidates"]) for row in rows] == [2, 1, 2]
-    assert rows[1] == {"prediction": "", "score": 0.0, "candidates": [{"prediction": "", "score": 0.0}]}
+    assert rows[1] == {"prediction": "", "score": None, "candidates": [{"prediction": "", "score": None}]}
     alpha = json.loads((made / "onnx" / "manifest.json").read_text())["prediction"]["alpha"]
     assert rekur.load(made / "numbers").search_.alpha == alpha
     for words, text in (

@@ -140,7 +140,7 @@ class Model:
     def search(self, texts: list[str], *, beam: int = 1, n_best: int = 1, alpha: Any = None) -> list[Any]:
         """Return the best texts of each source text with their scores, the best first."""
         sources = [self.source.read(text) for text in texts]
-        results: list[Any] = [[("", 0.0)]] * len(texts)
+        results: list[Any] = [[("", None)]] * len(texts)
         order = sorted((row for row, numbers in enumerate(sources) if numbers), key=lambda row: -len(sources[row]))
         alpha, together = self.about["prediction"]["alpha"] if alpha is None else alpha, max(1, ROWS // beam)
         for first in range(0, len(order), together):
