@@ -167,7 +167,7 @@ def open_files(request: Request) -> Data | None:
 
 
 def need_columns(columns: dict[str, Any], file: Path, row: Row) -> None:
-    """Raise unless the columns of the item and of the label are named, where the format of a file does not say them."""
+    """Raise if a file whose format names no columns is read without options for the item and the label."""
     if row.options_class().usual_columns:
         return
     fix = f"To see what {file} holds: rekur data {file}"

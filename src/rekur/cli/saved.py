@@ -177,7 +177,7 @@ def data_for(
     option: str = "FILE",
     need_label: bool = True,
 ) -> tuple[Any, str]:
-    """Return what a trained task is run on, and its name: the examples of one file, pairs of two, or texts of several.
+    """Return the data that a trained task runs on, and their name: items of one file, pairs of two files, or texts.
 
     Args:
         task: the trained task.

@@ -293,7 +293,7 @@ def read_lines(source: Input, encoding: str, newline: str = "") -> Iterator[str]
 
 
 def lf_lines(source: Input, encoding: str) -> Iterator[str]:
-    """Yield the lines of a file without their ends: only LF ends a line, and a CR before it belongs to the end."""
+    """Yield the lines of a file without their ends, which are LF or CR LF; other breaks are characters of a line."""
     for line in read_lines(source, encoding, "\n"):
         yield line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
 

@@ -107,7 +107,7 @@ class FullSoftmax(nn.Module):
         return functional.cross_entropy(scores, targets - first, ignore_index=-first, reduction="none")
 
     def _above_mean(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return by how much the score of each target is above the mean score of all tokens, (N,); 0 for the target 0.
+        """Return the score of each target minus the mean score of all tokens, (N,); 0 where the target is 0.
 
         The mean of scores that are linear in the features is the score of the mean row.
         """

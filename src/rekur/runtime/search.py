@@ -18,6 +18,7 @@ from rekur import _check
 from rekur._ids import BEGIN, END, PADDING, UNKNOWN
 from rekur._numbers import counted
 from rekur.decode import Hypothesis, Rules, StepFunction, beam_search, greedy_search, length_limits
+from rekur.errors import InputError, describe
 
 #: rows that are searched side by side, about
 _ROWS = 256
@@ -59,7 +60,9 @@ class Search:
 
     def __post_init__(self) -> None:
         _check.whole("beam", self.beam, 1)
-        _check.whole("n_best", self.n_best, 1, self.beam)
+        if _check.whole("n_best", self.n_best, 1) > self.beam:
+            fix = f"Follow as many side by side: beam {self.n_best}."
+            raise InputError(describe("n_best", self.n_best, f"at most {self.beam}, the beam", fix))
         _check.number("alpha", self.alpha, 0)
         if self.max_source is not None:
             _check.whole("max_source", self.max_source, 1)

@@ -137,7 +137,7 @@ def learn_classes(labels: Sequence[Any], place_of: PlaceOf | None) -> tuple[list
 
 
 def class_index(names: Sequence[Any]) -> dict[Any, int]:
-    """Return the number of each class by its name, and by what stands for the same class in memory or in a table.
+    """Return the number of each class, by its name and by equal values, such as 5 for "5".
 
     A table has texts where lists in memory and in JSON have numbers, True and False.
 

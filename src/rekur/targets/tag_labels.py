@@ -83,6 +83,6 @@ def check_numbers(seen: Mapping[Any, int], labels: Sequence[Any], place_of: Plac
 
 
 def place_of_step(place_of: PlaceOf, item: int, step: int, noun: str = "step") -> str:
-    """Return the name in messages of a step of an item: its line where it has one, else its number in the item."""
+    """Return how messages name a step of an item: by its line in the file, else by its number in the item."""
     line = place_of.of_step(item, step) if isinstance(place_of, LabelPlace) else ""
     return line or f"{place_of(item)}, {noun} {step + 1}"

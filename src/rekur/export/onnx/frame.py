@@ -118,7 +118,7 @@ class Frame:
         return self.graph.node("Expand", first.reshape(-1)[:1].copy() if same else first, shape)
 
     def _filled(self, value: Value, more: int) -> Value:
-        """Return the input (B, T, …) padded with zeros: by a row if B = 0, by a step if T = 0, and by the look-ahead.
+        """Return the input (B, T, …) padded with zeros: a row if B = 0, a step if T = 0, and the look-ahead in steps.
 
         ONNX Runtime ends the process at a GRU or LSTM over no row, and at a loop over no step.
         """

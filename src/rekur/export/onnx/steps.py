@@ -227,7 +227,7 @@ def _buckets(run_keys: Array) -> tuple[Array, Array, int]:
 
 
 def _attend(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    """Return the context of each row (1, B, D); the rows of a source side by side, so that no memory is copied."""
+    """Return the context of each row (1, B, D). Rows of one source attend together, so no memory is copied."""
     graph, (rows, keys, values) = frame.graph, reads
     size = op.size
     query_size = frame.program.types_of(frame.part)[op.reads[0]].size
