@@ -50,6 +50,12 @@ def bundle(documents: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFac
     return folder / "m"
 
 
+def test_a_table_has_its_head_where_no_item_has_a_token(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": ""}\n{"text": " "}\n', encoding="utf-8")
+    run = cli("predict", bundle, tmp_path / "a.jsonl", "--text", "text")
+    assert (run.code, run.out) == (0, "item,start,end,token,tag,probability\n")
+
+
 def test_spans_are_learned_and_come_out_with_offsets(
     cli: Run, bundle: Path, documents: list[dict[str, Any]], tmp_path: Path
 ) -> None:

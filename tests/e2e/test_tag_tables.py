@@ -7,6 +7,7 @@ import io
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,12 @@ def test_rows_of_a_long_table_wait_in_bounded_memory(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(predict, "ROW_LIMIT", 50)
     lines = np.random.default_rng(0).permutation(2000).reshape(20, 100) + 2
     rows = [(f"log {number}", {"tags": each.tolist()}, each) for number, each in enumerate(lines)]
-    cells = predict._cells(iter(rows), lambda presented: [{"tag": tag, "sure": True} for tag in presented["tags"]])
+
+    target: Any = SimpleNamespace(
+        columns=lambda presented: ["tag", "sure"],
+        table=lambda presented: ({"tag": tag, "sure": True} for tag in presented["tags"]),
+    )
+    cells = predict._cells(iter(rows), target)
     assert next(cells) == ["item", "tag", "sure"]
     items = {line: f"log {number}" for number, each in enumerate(lines.tolist()) for line in each}
     assert list(cells) == [[items[line], line, True] for line in range(2, 2002)]

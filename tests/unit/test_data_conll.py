@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rekur.data.conll import ColumnSource, Conll, ConllU, Tagged
+from rekur.data.conll import ColumnSource, Conll
+from rekur.data.conllu import ConllU
 from rekur.data.inputs import open_input
+from rekur.data.source import Tagged
 from rekur.errors import DataError, InputError
 
 UD = """\
@@ -81,6 +83,72 @@ def test_universal_columns_by_name_and_comments(tmp_path: Path) -> None:
     assert first["head"] == ["0", "4", "4", "1", "1"]
     assert first["misc"][3] == "SpaceAfter=No"
     assert next(opened.tagged(words="lemma", tags="feats")).words == ["ir", "a", "el", "mar", "."]
+
+
+PLUS = """\
+# global.columns = ID FORM UPOS PARSEME:MWE
+# sent_id = s1
+1\tAna\tPROPN\t*
+2-3\tdel\t_\t*
+2\tgives\tVERB\t1:VPC
+3\tup\tADV\t1
+"""
+
+
+def test_the_first_line_of_conllu_plus_names_the_columns(tmp_path: Path) -> None:
+    opened = source(tmp_path, PLUS, "a.conllup")
+    assert opened.columns == ["form", "upos", "PARSEME:MWE", "sent_id", "text"]
+    (sentence,) = opened.tagged(tags="PARSEME:MWE")
+    assert (sentence.words, sentence.tags, sentence.id) == (["Ana", "gives", "up"], ["*", "1:VPC", "1"], "s1")
+    assert opened.left_out == {"multi-word ranges": 1}
+    swapped = PLUS.replace("ID FORM UPOS", "UPOS ID FORM").replace("1\tAna\tPROPN", "PROPN\t1\tAna")
+    swapped = "".join(swapped.splitlines(keepends=True)[:3])
+    assert pairs(list(source(tmp_path, swapped, "a.conllup").tagged(tags="upos"))) == [[("Ana", "PROPN")]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("ID FORM", "FORM", "line 1: global.columns: got 'FORM UPOS PARSEME:MWE'; expected ID and FORM among them."),
+        ("UPOS", "FORM", "line 1: column names: got 'form' for columns 2 and 3;"),
+        ("up\tADV", "up", "line 6: columns: got 3; expected 4 with tabs between. Write '_' where there is nothing."),
+        ("\t*\n2-3", "\t_\n2-3", "line 3: PARSEME:MWE: got '_', which says that it is missing; expected one for each"),
+    ],
+)
+def test_bad_conllu_plus_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    told = message(tmp_path, PLUS.replace(old, new), "a.conllup", tags="PARSEME:MWE")
+    assert told.startswith(f"a.conllup, {expected}")
+
+
+NUMBERED = """\
+# sent_id = a
+# text = Where is #one
+1\tWhere\tO\t-
+2\tis\tO\t-
+3\t#one\tB-PER\tann
+
+# sent_id = b
+1-2\tdel\t_\t_
+1\tde\tO\t-
+2\tel\tO\t-
+2.1\tx\t_\t_
+"""
+
+
+def test_a_file_that_numbers_its_words_has_comments(tmp_path: Path) -> None:
+    opened = source(tmp_path, NUMBERED, "a.iob2")
+    sentences = list(opened.tagged(words="2", tags="3"))
+    assert pairs(sentences) == [[("Where", "O"), ("is", "O"), ("#one", "B-PER")], [("de", "O"), ("el", "O")]]
+    assert [sentence.lines for sentence in sentences] == [[3, 4, 5], [9, 10]]
+    assert opened.left_out == {"multi-word ranges": 1, "empty nodes": 1}
+    assert message(tmp_path, NUMBERED).startswith("a.conll: text column: got '1, which numbers the words'; expected")
+    short = "# a\n1 Ada X\n2 ran Y\n"
+    assert pairs(list(source(tmp_path, short).tagged(words="2"))) == [[("Ada", "X"), ("ran", "Y")]]
+    assert pairs(read(tmp_path, "1 X\n2 Y\n")) == [[("1", "X"), ("2", "Y")]]  # words that are numbers
+    assert pairs(read(tmp_path, "#1 X\n1 Y\n\n1-2 X\n1.5 Y\n")) == [
+        [("#1", "X"), ("1", "Y")],
+        [("1-2", "X"), ("1.5", "Y")],
+    ]
 
 
 def test_a_comment_belongs_to_the_sentence_below_it(tmp_path: Path) -> None:

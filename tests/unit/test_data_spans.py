@@ -153,7 +153,10 @@ def test_other_units_are_told_by_their_words(tmp_path: Path) -> None:
     text, units = "Zoë wohnt in Köln", [[14, 19, "LOC"]]
     told = refusal(written(tmp_path, [text, units]))
     assert told.startswith("line 1: span 1: got [14, 19, LOC], which ends behind the text; expected an end in [0, 17].")
-    assert "1 of 1 span does not fit. Offsets count bytes." in told
+    assert "1 of 1 span does not fit. Perhaps offsets count bytes. Count characters of the text, not bytes" in told
+    assert told.endswith("Correct it, or leave it out: bad_spans='drop' (--bad-spans drop).")
+    text, span = "Zoë wohnt in Köln", {"start": 14, "end": 19, "label": "LOC", "text": "Köln"}
+    assert "1 of 1 span does not fit. Offsets count bytes." in refusal(written(tmp_path, [text, [span]]))
 
 
 def test_ends_that_are_included_are_told(tmp_path: Path) -> None:
@@ -178,12 +181,12 @@ def test_ends_that_are_included_are_told(tmp_path: Path) -> None:
     [
         (
             "Ana\r\nlives\r\nin Oslo",
-            [[0, 3, "PER"], [13, 17, "LOC"]],
+            [[0, 3, "PER"], [10, 12, "IN"], [13, 17, "LOC"]],
             "Offsets count a line end, which is CR and LF, as",
         ),
         (
             "Ana\nlives\nin Oslo",
-            [[0, 3, "PER"], [15, 19, "LOC"]],
+            [[0, 3, "PER"], [12, 14, "IN"], [15, 19, "LOC"]],
             "Offsets count a line end, which is LF alone, as two.",
         ),
         (
@@ -195,9 +198,9 @@ def test_ends_that_are_included_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_other_texts_are_told_by_their_words(tmp_path: Path, text: str, spans: list[Any], cause: str) -> None:
-    assert f"2 of 2 spans do not fit. {cause}" in refusal(written(tmp_path, [text, spans])).replace(
-        "1 of 2 spans does", "2 of 2 spans do"
-    )
+    assert f"2 of {len(spans)} spans do not fit. {cause}" in refusal(written(tmp_path, [text, spans]))
+    moved = spans[-1:]
+    assert f"1 of 1 span does not fit. Perhaps o{cause[1:]}" in refusal(written(tmp_path, [text, moved]))
 
 
 def test_the_text_of_a_span_may_be_composed(tmp_path: Path) -> None:

@@ -134,14 +134,15 @@ def test_wrong_encoding_in_a_class_folder_names_the_file(tmp_path):
             "a.dat",
             "x",
             "a.dat: file ending: got '.dat'; expected one of .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt, "
-            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conll, .bio, .iob, .iob2, .bioes. "
+            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conllup, .cupt, .conll, .bio, .iob, .iob2, .bioes. "
             "Name its format, as with --format csv.",
         ),
         (
             "a.xlsx",
             "x",
             "a.xlsx: file ending: got '.xlsx'; expected one of .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt, "
-            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conll, .bio, .iob, .iob2, .bioes. Save the table as csv (UTF-8).",
+            ".fa, .fasta, .fna, .faa, .ts, .conllu, .conllup, .cupt, .conll, .bio, .iob, .iob2, .bioes. "
+            "Save the table as csv (UTF-8).",
         ),
         # tables
         (

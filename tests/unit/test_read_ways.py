@@ -42,6 +42,7 @@ FORMATS: dict[str, bytes] = {
     ".txt": b"a good film\n\nit was, all in all, bad\nfine it was\n",
     ".fasta": "".join(f">s{i}|{'ab'[i % 2]}\nACGT\nTTA\n" for i in range(150)).encode(),
     ".conllu": b"# text = Ada left\n" + b"1\tAda\tAda\tPROPN\t_\t_\t0\troot\t_\t_\n\n" * 90,
+    ".conllup": b"# global.columns = ID FORM NER\n" + b"1\tAda\tB-PER\n2\tran\tO\n\n" * 90,
     ".ts": b"# about\n@problemName x\n@classLabel true a b\n@data\n" + b"1,2,?:4,5,6:a\n7:8:b\n" * 40,
 }
 

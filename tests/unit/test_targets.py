@@ -207,9 +207,25 @@ def test_events_are_right_where_they_share_more_than_half(guess: Any, truth: Any
 
 
 def test_events_count_in_the_stretch_where_they_start() -> None:
-    truth = _runs((0, 900), (1, 1200), (0, 400))
+    truth = _runs((0, 9000), (1, 12000), (0, 4000))
     records = class_records(truth, truth, 2)
-    assert records[:, :3].astype(int).tolist() == [[2, 2, 2], [0, 0, 0], [1, 1, 1]]
+    assert records.shape[0] == 25
+    assert {row: records[row, :3].tolist() for row in records[:, :3].any(axis=1).nonzero()[0].tolist()} == {
+        row: [1, 1, 1] for row in (0, 9, 21)
+    }
+
+
+@pytest.mark.parametrize(("steps", "count"), [(0, 1), (100, 1), (101, 2), (1999, 20), (2001, 20), (30_000, 30)])
+def test_a_short_recording_has_short_stretches(steps: int, count: int) -> None:
+    assert len(class_records(np.zeros(steps, np.int64), np.zeros(steps, np.int64), 1)) == count
+
+
+def test_a_single_short_recording_has_an_interval_that_tells_something() -> None:
+    truth = _runs(*((number % 2, 45) for number in range(20)))
+    guess = np.where(np.random.default_rng(0).random(900) < 0.05, 1 - truth, truth)
+    low, high = class_report(class_records(guess, truth, 2), ["a", "b"])["accuracy_interval"]
+    assert low > 0.9
+    assert high < 0.98
 
 
 @given(st.lists(st.integers(-1, 2), min_size=1, max_size=40), st.data())

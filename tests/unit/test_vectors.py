@@ -1,6 +1,7 @@
 """Files of word vectors: every format, the words wanted, and what is said of damaged files."""
 
 import gzip
+import re
 import struct
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from rekur.data._fasttext import NGrams, fnv1a
 from rekur.data.vectors import WordVectors, open_vectors, read_vectors
-from rekur.errors import DataError, InputError, MissingDependencyError
+from rekur.errors import DataError, DataWarning, InputError, MissingDependencyError
 
 WORDS = ["the", "naïve", "日本語"]
 MATRIX = np.array([[0.5, -1.25, 3.0], [1.0, 0.0, 2.0], [-4.0, 0.125, 1e-3]], np.float32)
@@ -98,6 +99,16 @@ def test_words_with_spaces_and_repeated_words(tmp_path: Path) -> None:
     assert vectors.words == ["the", ". ."]
     np.testing.assert_array_equal(vectors["the"], [1, 2])
     np.testing.assert_array_equal(vectors[". ."], [3, 4])
+    assert vectors.repeats == 1
+    assert read_vectors(path, words=["the", "zzz"]).repeats == 1
+    assert read_vectors(path, words=[". .", "zzz"]).repeats == 0
+
+
+def test_repeated_words_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "the 1 2\na 3 4\nthe 5 6\n")
+    told = re.escape(f"{path}: got 1 vector of a word that stands there before; expected one a word. The first of each")
+    with pytest.warns(DataWarning, match=told):
+        assert open_vectors(path).words == ["the", "a"]
 
 
 def test_vectors_are_a_mapping() -> None:

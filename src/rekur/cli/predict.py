@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from rekur.cli.options import (
 )
 from rekur.cli.texts import chunks, warn_of_files
 from rekur.errors import InputError, describe, did_you_mean
+
+if TYPE_CHECKING:
+    from rekur.targets import Target
 
 #: items that are read, predicted and written together
 CHUNK = 1024
@@ -98,7 +101,7 @@ def command(
         stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
     rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format, attention=attention)
     if output_format == "csv":
-        show.as_csv(_cells(rows, task.target_.table))
+        show.as_csv(_cells(rows, task.target_))
         return
     for name, prediction, _ in rows:
         if output_format == "jsonl":
@@ -192,7 +195,7 @@ def as_row(prediction: Any) -> dict[str, Any]:
     return prediction._asdict() if hasattr(prediction, "_asdict") else {"value": prediction}
 
 
-def _cells(rows: Rows, table: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[list[Any]]:
+def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
     """Yield the rows of a CSV: first the names of the columns, then one or more for each item.
 
     Rows of a long table are held back, many of them on disk, and come in the order of the table.
@@ -203,10 +206,10 @@ def _cells(rows: Rows, table: Callable[[dict[str, Any]], list[dict[str, Any]]]) 
     waiting = Groups(ROW_LIMIT)
     try:
         for item, prediction, lines in rows:
-            for step, row in enumerate(table(prediction)):
-                if not head:
-                    head = ["item", *row]
-                    yield head
+            if not head:
+                head = ["item", *target.columns(prediction)]
+                yield head
+            for step, row in enumerate(target.table(prediction)):
                 cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
                 if lines is None:
                     yield cells

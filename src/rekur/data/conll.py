@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, pairwise
 from typing import Any
 
@@ -16,16 +16,17 @@ from rekur.data.inputs import Input
 from rekur.data.source import Row, Source, Tagged, check_column
 from rekur.errors import InputError, describe
 
-#: the columns of CoNLL-U behind the number of the word
-UNIVERSAL = ("form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-#: those of them in which a lone ``_`` says that the value is missing, and not that there is none
-_NEEDED = ("upos", "xpos", "head", "deprel")
-_MISSING = "_"
+#: a cell that says that its value is missing
+MISSING = "_"
 _DOCUMENT = "-DOCSTART-"
 _NO_COMMENTS = "Only CoNLL-U has comments; here # begins a word: take lines out that are none."
 _LINES_LOOKED_AT = 100
 _BLANKS = re.compile(r"[ \t]+")
-_NUMBER = re.compile(r"([0-9]+)(?:([-.])([0-9]+))?")
+#: the number of a word, of a range of words or of an empty node
+NUMBER = re.compile(r"([0-9]+)(?:([-.])([0-9]+))?")
+#: what a number with such a mark in it belongs to
+OTHERS = {"-": "multi-word ranges", ".": "empty nodes"}
+_WORD, _COMMENT = "words", "comments"
 _WORD_NAMES = frozenset(["word", "words", "token", "tokens", "form", "text"])
 _TAG_NAMES = frozenset(
     ["tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "pos", "pos_tag", "upos", "xpos"]
@@ -128,7 +129,7 @@ class ColumnSource(Source):
             words, tags = row[word_column], row[tag_column] if tag_column else None
             for kind, cells in (("word", words), (tag_column, tags or ())):
                 if None in cells:
-                    text = f"{kind}: got '{_MISSING}', which says that it is missing; expected one for each word."
+                    text = f"{kind}: got '{MISSING}', which says that it is missing; expected one for each word."
                     raise self.error(text, row.lines[cells.index(None)])
             yield Tagged(words, tags, row.lines, row.get(name) if name in self.sentence_columns else None)
 
@@ -157,7 +158,8 @@ class Conll(ColumnSource):
     The first column holds the words and the last the tags where no others are named. Only blanks, tabs, LF and CRLF
     cut, for other spaces occur in words. A line that tabs
     alone cut into as many fields as the file has columns is cut by them alone, for a word may hold a blank. A line that
-    begins with ``-DOCSTART-`` ends a sentence and is no word. ``#`` begins no comment.
+    begins with ``-DOCSTART-`` ends a sentence and is no word. ``#`` begins a comment only in a file whose first column
+    numbers the words of each sentence; ranges of words (``3-4``) and empty nodes (``8.1``) are no words there either.
 
     Args:
         file: what to read, maybe packed.
@@ -168,13 +170,16 @@ class Conll(ColumnSource):
 
     def __init__(self, file: Input, encoding: str) -> None:
         super().__init__(file, encoding)
-        first = list(islice(self._words(), _LINES_LOOKED_AT))
+        first = list(islice(self._contents(), _LINES_LOOKED_AT))
+        words = [(number, text) for number, text in first if _kind_of_numbered(text) == _WORD]
+        least = 3 if len(words) == len(first) else 2  # two numbers alone may be words
+        self._numbers_words = _highest_count(_first_cell(text) for _, text in words) >= least
+        first = words if self._numbers_words else first
         if not first:
             raise self.error("words: got 0; expected 1 or more, each with its tag on a line of its own.")
         self._width, self._like = self._check_beginning(first)
         self.columns = [str(number + 1) for number in range(self._width)]
         self.word_column, self.tag_column = self.columns[0], self.columns[-1]
-        self._numbers_words = _counts(self._cut(text)[0] for _, text in first)
 
     def rows(self) -> Iterator[Sentence]:
         """Yield each sentence; raise for a line with another number of columns than the file has."""
@@ -183,8 +188,12 @@ class Conll(ColumnSource):
         lines: list[int] = []
         for number, text in self._lines():
             if text.strip(" \t") and not text.startswith(_DOCUMENT):
-                sentence.append(self._fields(text, number))
-                lines.append(number)
+                kind = _kind_of_numbered(text) if self._numbers_words else _WORD
+                if kind == _WORD:
+                    sentence.append(self._fields(text, number))
+                    lines.append(number)
+                else:
+                    left_out[kind] += kind != _COMMENT
                 continue
             left_out["document marks"] += text.startswith(_DOCUMENT)
             if sentence:
@@ -198,7 +207,7 @@ class Conll(ColumnSource):
         columns = zip(*sentence, strict=True)
         return Sentence({name: list(cells) for name, cells in zip(self.columns, columns, strict=True)}, lines)
 
-    def _words(self) -> Iterator[tuple[int, str]]:
+    def _contents(self) -> Iterator[tuple[int, str]]:
         for number, text in self._lines():
             if text.strip(" \t") and not text.startswith(_DOCUMENT):
                 yield number, text
@@ -249,139 +258,33 @@ class Conll(ColumnSource):
     def _check_words(self, column: str) -> None:
         if column == self.columns[0] and self._numbers_words:
             fix = "Name the column of the words, as with --text 2."
-            raise self.error(describe("text column", "1, which holds 1, 2, 3, …", "words", fix))
-
-
-class ConllU(ColumnSource):
-    """A file of Universal Dependencies; columns are :data:`UNIVERSAL`, and ``sent_id`` and ``text`` of the comments.
-
-    Tabs alone cut. Ranges of words (``3-4``) and empty nodes (``8.1``) are no words; they are counted in ``left_out``.
-    A ``_`` in upos, xpos, head or deprel is a missing value, None. ``sent_id`` and ``text`` are None where there is no
-    such comment.
-
-    Args:
-        file: what to read, maybe packed.
-        encoding: the encoding of the text.
-
-    Reference: https://universaldependencies.org/format.html
-    """
-
-    format, key, word_column = "conllu", "sent_id", "form"
-    sentence_columns = ("sent_id", "text")
-
-    def __init__(self, file: Input, encoding: str) -> None:
-        super().__init__(file, encoding)
-        self.columns = [*UNIVERSAL, *self.sentence_columns]
-        if next(self.rows(), None) is None:
-            raise self.error("sentences: got 0; expected 1 or more.")
-
-    def rows(self) -> Iterator[Sentence]:
-        """Yield each sentence; raise for a line without ten columns, and for numbers of words that do not count up."""
-        left_out = Counter[str]()
-        comments: dict[str, str] = {}
-        sentence = _Numbered(self)
-        for number, text in self._lines():
-            if text.startswith("#"):
-                name, is_pair, value = text[1:].partition("=")
-                if is_pair and name.strip() in self.sentence_columns:
-                    comments[name.strip()] = value.strip(" \t")
-            elif text.strip(" \t"):
-                sentence.add(text, number)
-            else:
-                if sentence.is_begun:
-                    yield self._sentence(sentence, comments)
-                    left_out.update(sentence.left_out)
-                sentence, comments = _Numbered(self), {}
-        if sentence.is_begun:
-            yield self._sentence(sentence, comments)
-            left_out.update(sentence.left_out)
-        self.left_out = +left_out
-
-    def _sentence(self, sentence: _Numbered, comments: dict[str, str]) -> Sentence:
-        words, lines = sentence.finish()
-        values: dict[str, Any] = {
-            name: list(cells) for name, cells in zip(UNIVERSAL, zip(*words, strict=True), strict=True)
-        }
-        for name in _NEEDED:
-            if _MISSING in values[name] or "" in values[name]:
-                values[name] = [None if cell in (_MISSING, "") else cell for cell in values[name]]
-        return Sentence({**values, **{name: comments.get(name) for name in self.sentence_columns}}, lines)
-
-
-class _Numbered:
-    """The lines of one sentence of CoNLL-U; checks that the numbers of its words count up from 1."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._words: list[list[str]] = []
-        self._lines: list[int] = []
-        self._range_end = self._range_line = self._empty = self._last_line = 0
-        self.left_out = Counter[str]()
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether a line came."""
-        return self._last_line > 0
-
-    def add(self, text: str, line: int) -> None:
-        """Take a line."""
-        fields = text.split("\t")
-        if len(fields) != 10:
-            fix = "Write '_' where there is nothing." if len(fields) < 10 else "Take those behind the tenth out."
-            fix = "Put tabs between them." if len(fields) == 1 else fix
-            raise self._source.error(describe("columns", len(fields), "10 with tabs between", fix), line)
-        self._last_line = line
-        if fields[0] == str(len(self._words) + 1):
-            self._add_word(fields, line)
-            return
-        self._add_other(fields[0], line)
-
-    def _add_word(self, fields: list[str], line: int) -> None:
-        if not fields[1].strip():
-            raise self._source.error(describe("form", fields[1], "one character or more that is no blank"), line)
-        self._words.append(fields[1:])
-        self._lines.append(line)
-        self._empty = 0
-
-    def _add_other(self, name: str, line: int) -> None:
-        """Count a range or an empty node; raise for any other number than that of the next word."""
-        match = _NUMBER.fullmatch(name)
-        expected, fix = "a number such as 3, 3-4 or 3.1", ""
-        if match is not None:
-            count, first, second = len(self._words), int(match[1]), int(match[3] or 0)
-            if match[2] == "-":
-                if first == count + 1 and second > first > self._range_end:
-                    self._range_end, self._range_line = second, line
-                    self.left_out["multi-word ranges"] += 1
-                    return
-                expected = f"a range of new words from {count + 1} on"
-            elif match[2] == ".":
-                if (first, second) == (count, self._empty + 1):
-                    self._empty += 1
-                    self.left_out["empty nodes"] += 1
-                    return
-                expected = f"{count}.{self._empty + 1}"
-            else:
-                expected = str(count + 1)
-                fix = "Put a blank line before it." if first == 1 else "Is a line missing, or twice there?"
-        raise self._source.error(describe("id", name, expected, fix), line)
-
-    def finish(self) -> tuple[list[list[str]], list[int]]:
-        """Return the fields and the line of each word."""
-        if not self._words:
-            raise self._source.error("words: got 0 in a sentence; expected 1 or more.", self._last_line)
-        if self._range_end > len(self._words):
-            expected = f"a range that ends at {len(self._words)} or before, the last word of the sentence"
-            raise self._source.error(describe("id", f"…-{self._range_end}", expected), self._range_line)
-        return self._words, self._lines
+            raise self.error(describe("text column", "1, which numbers the words", "words", fix))
 
 
 def _is_universal(text: str) -> bool:
     """Return whether a line is a word of CoNLL-U."""
     fields = text.split("\t")
-    return len(fields) == 10 and _NUMBER.fullmatch(fields[0]) is not None
+    return len(fields) == 10 and NUMBER.fullmatch(fields[0]) is not None
 
 
-def _counts(cells: Iterator[str]) -> bool:
-    """Return whether the first cells are 1, 2 and 3."""
-    return list(islice(cells, 3)) == ["1", "2", "3"]
+def _first_cell(text: str) -> str:
+    return _BLANKS.split(text.strip(" \t"), maxsplit=1)[0]
+
+
+def _kind_of_numbered(text: str) -> str:
+    """Return what a line of a file that numbers its words is."""
+    if text.startswith("#"):
+        return _COMMENT
+    number = NUMBER.fullmatch(_first_cell(text))
+    return _WORD if number is None or number[2] is None else OTHERS[number[2]]
+
+
+def _highest_count(cells: Iterable[str]) -> int:
+    """Return how far cells count up from 1, again and again; 0 if they do not."""
+    last = highest = 0
+    for cell in cells:
+        if cell not in ("1", str(last + 1)):
+            return 0
+        last = int(cell)
+        highest = max(highest, last)
+    return highest

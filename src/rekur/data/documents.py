@@ -175,13 +175,14 @@ def _refusal(corpus: Corpus) -> InputError:
             bad.append((corpus.place_of(document.example.line), each))
             lines[document.example.line] = None
     where, first = bad[0]
-    cause = suspects.sentence() if any(each.kind == "place" for _, each in bad) else ""
     shown = [corpus.place_of(line).removeprefix(corpus.name).lstrip(", ") for line in list(lines)[:_FEW]]
     more = ", …" if len(lines) > _FEW else ""
     which = f" ({', '.join(shown)}{more})" if len(lines) > 1 else ""
     verb = "does" if len(bad) == 1 else "do"
     count = f"{len(bad):,} of {counted(spans, 'span')} {verb} not fit{which}."
     them = "it" if len(bad) == 1 else "them"
-    fix = cause or f"Correct {them}, or leave {them} out: bad_spans='drop' (--bad-spans drop)."
+    fix = f"Correct {them}, or leave {them} out: bad_spans='drop' (--bad-spans drop)."
+    if any(each.kind == "place" for _, each in bad):
+        fix = suspects.sentence(fix)
     text = f"span {first.number}: got {first.got}; expected {first.expected}. {count} {fix}"
     return InputError(f"{where}: {text}")

@@ -37,6 +37,8 @@ ENDINGS = {
     ".faa": "fasta",
     ".ts": "ts",
     ".conllu": "conllu",
+    ".conllup": "conllu",
+    ".cupt": "conllu",
     ".conll": "conll",
     ".bio": "conll",
     ".iob": "conll",

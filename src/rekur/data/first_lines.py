@@ -106,7 +106,7 @@ def _format(lines: list[str]) -> str | None:
         return "json" if start[0] == "[" else "jsonl"
     if plain and _TS.match(plain[0].strip().lower()):
         return "ts"
-    if plain and _UNIVERSAL.match(plain[0]):
+    if plain and (_UNIVERSAL.match(plain[0]) or lines[0].startswith("# global.columns =")):
         return "conllu"
     if _FASTA.match(start):
         return "fasta"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rekur._check import choice
-from rekur.data.conll import Conll, ConllU
+from rekur.data.conll import Conll
+from rekur.data.conllu import ConllU
 from rekur.data.delimited import Delimited, check_separator
 from rekur.data.fasta import Fasta
 from rekur.data.files import ENDINGS, FORMATS, check_encoding, check_exists, inner_name, likely_file

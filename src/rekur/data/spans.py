@@ -346,6 +346,8 @@ class Suspects:
 
     def __init__(self) -> None:
         self._causes = list(CAUSES)
+        #: spans that a cause moves, those with their text twice
+        self._moves = dict.fromkeys(CAUSES, 0)
 
     def add(self, spans: Sequence[Span], text: str, tokens: Sequence[Token]) -> None:
         """Take the spans of a document."""
@@ -354,7 +356,19 @@ class Suspects:
             real = [span for span in meant if span is not None]
             if len(real) < len(spans) or any(each.kind == "place" for each in fit_spans(real, text, tokens).bad):
                 self._causes.remove(cause)
+                continue
+            for span, moved in zip(spans, real, strict=True):
+                self._moves[cause] += 0 if moved == span else 1 if span.text is None else 2
 
-    def sentence(self) -> str:
-        """Return the cause and the fix; an empty text where no cause explains all."""
-        return f"{self._causes[0]}. {CAUSES[self._causes[0]][1]}" if self._causes else ""
+    def sentence(self, usual: str) -> str:
+        """Return the cause and its fix, or the usual fix where no cause explains all.
+
+        A cause that moves a single span, whose text is unknown, may explain it by accident; both fixes are told then.
+        """
+        if not self._causes:
+            return usual
+        cause = self._causes[0]
+        fix = CAUSES[cause][1]
+        if self._moves[cause] > 1:
+            return f"{cause}. {fix}"
+        return f"Perhaps {cause[0].lower()}{cause[1:]}. {fix} {usual}"

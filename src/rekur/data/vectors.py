@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur._numbers import counted
 from rekur.data._fasttext import FASTTEXT_MAGIC, NGrams, read_model
+from rekur.data.example import warn
 from rekur.data.files import check_exists
 from rekur.errors import DataError, InputError, describe
 
@@ -41,6 +43,7 @@ class WordVectors(Mapping[str, np.ndarray]):
         words: the words, each once, in the order of the file.
         matrix: their vectors, float32 (V, E).
         ngrams: what makes vectors of words that are not in the file, for fastText models; else None.
+        repeats: vectors of the file that were left out because an earlier one has the same word.
 
     Example:
         >>> vectors = WordVectors(["good", "bad"], np.eye(2, dtype=np.float32))
@@ -48,10 +51,11 @@ class WordVectors(Mapping[str, np.ndarray]):
         ([0.0, 1.0], False, True)
     """
 
-    def __init__(self, words: list[str], matrix: np.ndarray, ngrams: NGrams | None = None) -> None:
+    def __init__(self, words: list[str], matrix: np.ndarray, ngrams: NGrams | None = None, *, repeats: int = 0) -> None:
         self.words = words
         self.matrix = matrix
         self.ngrams = ngrams
+        self.repeats = repeats
         self.size = int(matrix.shape[1])
         self._rows = {word: row for row, word in enumerate(words)}
 
@@ -155,6 +159,10 @@ def open_vectors(
     """
     if source != GLOVE:
         vectors = read_vectors(source, limit=limit, words=words)
+        if vectors.repeats:
+            words_ = "a word that stands" if vectors.repeats == 1 else "words that stand"
+            again = f"{counted(vectors.repeats, 'vector')} of {words_} there before"
+            warn(f"{source}: got {again}; expected one a word. The first of each counts.")
         # words that are no UTF-8 cannot stand in a bundle
         rows = [row for row, word in enumerate(vectors.words) if not any("\ud800" <= c <= "\udfff" for c in word)]
         return WordVectors([vectors.words[row] for row in rows], vectors.matrix[rows])
@@ -281,14 +289,17 @@ def _collect(
 ) -> WordVectors:
     """Gather the words that are wanted; stop when there are no more of them."""
     vectors: dict[str, np.ndarray] = {}
-    size = None
+    size, repeats = None, 0
     for word, vector in entries:
         size = len(vector)
-        if (wanted is None or word in wanted) and word not in vectors:
+        if wanted is not None and word not in wanted:
+            continue
+        repeats += word in vectors
+        if word not in vectors:
             vectors[word] = vector.copy()
             if wanted is not None and len(vectors) == len(wanted):
                 break
     if size is None:
         raise DataError("word vectors: got none; expected at least one.", path)
     matrix = np.stack(list(vectors.values())) if vectors else np.zeros((0, size), np.float32)
-    return WordVectors(list(vectors), matrix)
+    return WordVectors(list(vectors), matrix, repeats=repeats)

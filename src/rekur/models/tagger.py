@@ -22,6 +22,7 @@ from rekur.models.encoder_spec import TaggerSpec
 from rekur.models.heads import Floats, LabelHead, StepsHead
 from rekur.models.making import making
 from rekur.nn.stack import locked_dropout
+from rekur.targets.tags import UNSEEN
 
 
 class TagNetwork(ItemNetwork):
@@ -70,9 +71,6 @@ class TagNetwork(ItemNetwork):
         scores = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
         if batch.targets is None or self.criterion is None:
             return scores, None, state
-        real = torch.arange(scores.shape[1], device=scores.device) < batch.lengths[:, None]
-        if not bool((batch.targets >= 0)[real].any()):
-            return scores, scores.sum() * 0, state
         with torch.autocast(scores.device.type, enabled=False):
             return scores, self.criterion.loss(scores.float(), batch.targets, batch.lengths, batch.weights), state
 
@@ -114,7 +112,7 @@ class TagNetwork(ItemNetwork):
 
 
 class TagsHead(StepsHead):
-    """Cross entropy of the tag of every step; steps whose tag training lacks (-1) count in no mean.
+    """Cross entropy of the tag of every step; a step without a target, whose tag training lacks, counts in no mean.
 
     Args:
         size: number of tags K.
@@ -132,10 +130,13 @@ class TagsHead(StepsHead):
     def loss(
         self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None, weights: Tensor | None = None
     ) -> Tensor:
-        """Return the mean loss over the real steps with a tag that training has; see :class:`StepsHead`."""
-        if lengths is None or outputs.dim() != 3 or not bool((targets < 0).any()):
+        """Return the mean loss over the real steps with a target, 0 if there are none; see :class:`StepsHead`."""
+        if lengths is None or outputs.dim() != 3:
             return super().loss(outputs, targets, lengths, weights)
-        counted = (torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]) & (targets >= 0)
+        real = torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]
+        counted = real & (targets != UNSEEN)
+        if not bool(counted.any()):
+            return outputs.sum() * 0
         of_steps = None if weights is None else weights[:, None].expand(counted.shape)[counted]
         return self.head.loss(outputs[counted], targets[counted], weights=of_steps)
 
@@ -151,7 +152,7 @@ class TagsHead(StepsHead):
             total = np.zeros(2)
             for start in range(0, len(scores), LONG):
                 numbers = targets[item][start : start + LONG].astype(np.int64)
-                seen = numbers >= 0
+                seen = numbers != UNSEEN
                 total += self.head.terms(scores[start : start + LONG][seen], numbers[seen]).sum(axis=0)
             terms.append(total)
         return np.reshape(terms, (-1, 2)).astype(np.float64)

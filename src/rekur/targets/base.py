@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -222,7 +222,11 @@ class Target(ABC):
         """The formats in which predictions can be written; the first is the usual one."""
         return ("csv", "jsonl")
 
-    def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
+    def columns(self, presented: dict[str, Any]) -> list[str]:
+        """Return the names of the columns of :meth:`table`, also where an item has no rows there."""
+        return [*next(iter(self.table(presented)), {})]
+
+    def table(self, presented: dict[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the rows that an item has in a table, name -> cell.
 
         Args:

@@ -40,6 +40,8 @@ from rekur.targets.tag_stream import Tag
 _BLOCK = 1 << 18
 #: classes that messages name
 _FEW = 32
+#: stretches of a short recording, and steps of a stretch at least; a long recording has longer ones
+_STRETCHES, _SHORTEST_STRETCH = 20, 100
 
 
 class StepTags(Sequence[Tag]):
@@ -208,7 +210,9 @@ def numbers_of_classes(label: Any, index: Mapping[Any, int], unseen: int) -> NDA
 
 
 def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: int) -> Records:
-    """Return the records of an item, one for each thousand steps, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`.
+    """Return the records of an item, (R, 12 + 3K); see :func:`rekur.metrics.tag_records`.
+
+    Each is about a stretch: a twentieth of the steps, but 100 at least and 1,000 at most.
 
     Args:
         predicted: class numbers, (T,).
@@ -219,9 +223,10 @@ def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: 
         >>> class_records(np.array([0, 1]), np.array([0, 0]), 2)[0, COLUMNS:].tolist()
         [1.0, 1.0, 2.0, 0.0, 1.0, 0.0]
     """
-    count = max(1, -(-len(truth) // STRETCH))
+    length = min(STRETCH, max(_SHORTEST_STRETCH, -(-len(truth) // _STRETCHES)))
+    count = max(1, -(-len(truth) // length))
     records = np.zeros((count, COLUMNS + 3 * size))
-    stretch, right = np.arange(len(truth)) // STRETCH, predicted == truth
+    stretch, right = np.arange(len(truth)) // length, predicted == truth
     records[0, [SENTENCES, WHOLE]] = 1, len(truth) > 0 and right.all()
     records[:, RIGHT] = np.bincount(stretch[right], minlength=count)
     records[:, TOKENS] = np.bincount(stretch, minlength=count)
@@ -229,12 +234,12 @@ def class_records(predicted: NDArray[np.int64], truth: NDArray[np.int64], size: 
         if size:
             cells = np.bincount(stretch[use] * size + numbers[use], minlength=count * size)
             records[:, COLUMNS + part :: 3] = cells.reshape(count, size)
-    _count_events(records, predicted, truth)
+    _count_events(records, predicted, truth, length)
     return records
 
 
-def _count_events(records: Records, predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> None:
-    """Add the events of an item to its records: right, predicted and true ones, each where it starts.
+def _count_events(records: Records, predicted: NDArray[np.int64], truth: NDArray[np.int64], length: int) -> None:
+    """Add the events of an item to its records of ``length`` steps: right, predicted and true ones, where they start.
 
     An event is a run of steps of one class. Two that share more than half of the steps of both together share the
     middle of each; so every event has one partner at most.
@@ -249,7 +254,7 @@ def _count_events(records: Records, predicted: NDArray[np.int64], truth: NDArray
     both = np.maximum(ends, true_ends[partner]) - np.minimum(starts, true_starts[partner])
     right = (predicted[starts] == truth[true_starts[partner]]) & (2 * shared > both)
     for column, where in ((HITS, starts[right]), (PREDICTED, starts), (TRUE, true_starts)):
-        records[:, column] = np.bincount(where // STRETCH, minlength=len(records))
+        records[:, column] = np.bincount(where // length, minlength=len(records))
 
 
 def class_scores(records: Records) -> dict[str, float]:

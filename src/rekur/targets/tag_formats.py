@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rekur.errors import InputError, describe
@@ -17,21 +17,29 @@ _CUTS = re.compile("[ \t\r\n\0]")
 _DOCUMENT = "-DOCSTART-"
 
 
-def token_rows(presented: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a table with one row for each token: the token, its tag and probability, and its offsets in a text.
+def token_columns(presented: Mapping[str, Any], *, offsets: bool) -> list[str]:
+    """Return the names of the columns of :func:`token_rows`, also of an item without tokens."""
+    names = [name for column, name in _COLUMNS.items() if column in presented]
+    return ["start", "end", *names] if offsets else names
+
+
+def token_rows(presented: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row of a table for each token: the token, its tag and probability, and its offsets in a text.
 
     Args:
         presented: the prediction of an item, as a target of tags presents it.
 
     Example:
-        >>> token_rows({"tokens": ["Ada"], "tags": ["N"], "probabilities": [0.9], "spans": []})
+        >>> list(token_rows({"tokens": ["Ada"], "tags": ["N"], "probabilities": [0.9], "spans": []}))
         [{'token': 'Ada', 'tag': 'N', 'probability': 0.9}]
     """
-    columns = {name: presented[column] for column, name in _COLUMNS.items() if column in presented}
-    if "offsets" in presented:
-        starts, ends = zip(*presented["offsets"], strict=True) if presented["offsets"] else ((), ())
-        columns = {"start": starts, "end": ends, **columns}
-    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    has_offsets = "offsets" in presented
+    names = token_columns(presented, offsets=has_offsets)
+    cells = zip(*(presented[column] for column in _COLUMNS if column in presented), strict=True)
+    if not has_offsets:
+        return (dict(zip(names, row, strict=True)) for row in cells)
+    placed = zip(presented["offsets"], cells, strict=True)
+    return (dict(zip(names, (*offsets, *row), strict=True)) for offsets, row in placed)
 
 
 def conll(presented: Mapping[str, Any], starts: Sequence[int] = ()) -> str:

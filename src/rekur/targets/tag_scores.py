@@ -5,7 +5,7 @@ Axes: N items, T steps, R records, K names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag
 from rekur.targets.base import Records, Target
 from rekur.targets.galleries import TagGallery
 from rekur.targets.step_classes import StepTags, class_records, class_report, class_scores
-from rekur.targets.tag_formats import conll, text_with_spans, token_rows
+from rekur.targets.tag_formats import conll, text_with_spans, token_columns, token_rows
 
 #: names up to which each has its own scores; more make records too wide
 _MOST_NAMES = 300
@@ -70,7 +70,14 @@ class TagScores(Target):
         formats = ("conll", "spans") if self.scheme.has_spans else ("conll",)
         return (*super().output_formats, *(formats if of_tokens else ()))
 
-    def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
+    def columns(self, presented: dict[str, Any]) -> list[str]:
+        """Return the names of the columns of :meth:`table`; those of a text too where it has no token."""
+        of_text = "offsets" in presented or (
+            self.features is not None and self.features.reads_texts and not presented["tags"]
+        )
+        return token_columns(presented, offsets=of_text)
+
+    def table(self, presented: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Return a row for each token; see :func:`rekur.targets.tag_formats.token_rows`."""
         return token_rows(presented)
 

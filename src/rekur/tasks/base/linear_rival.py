@@ -62,7 +62,7 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
     """Return logistic regression on the rows around each step of training items.
 
     Args:
-        train_set: series with a class number for each step, -1 for none.
+        train_set: series with a class number for each step, or the target's ``no_target``.
         target: of the network.
         earlier: rows of the window before the step.
         later: rows behind it.
@@ -74,9 +74,9 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
     for number, row in enumerate(train_set.rows.tolist()):
         steps = np.asarray(train_set.first[row])
         truth: NDArray[Any] = cast(Ragged, train_set.targets)[row]
-        places = np.flatnonzero(truth >= 0)
+        places = np.flatnonzero(truth != target.no_target)
         if share < 1:  # steps at equal distances may all have one label
-            firsts = [step for step in _first_of_each(truth) if truth[step] not in met and truth[step] >= 0]
+            firsts = [step for step in places[_first_of_each(truth[places])] if truth[step] not in met]
             met.update(truth[firsts].tolist())
             count = int(np.ceil(share * len(places)))
             places = np.union1d(random.choice(places, count, replace=False, shuffle=False), firsts).astype(np.int64)
