@@ -41,8 +41,9 @@ NAMES = {
     "rekur.metrics": (
         "METRICS Metric SCHEMES Scheme SchemeChoice Scored bleu_records bleu_score bleu_signature bootstrap_interval "
         "calibration_curve calibration_error chrf_records chrf_score chrf_signature classification_scores "
-        "detect_scheme hypothesis_records hypothesis_report hypothesis_scores multilabel_scores regression_scores "
-        "share_interval tag_records tag_report tag_scores text_records text_report text_scores tokenize_13a"
+        "detect_scheme forecast_records forecast_report forecast_scores hypothesis_records hypothesis_report "
+        "hypothesis_scores multilabel_scores naive2 regression_scores seasonal_scales share_interval step_scores "
+        "tag_records tag_report tag_scores text_records text_report text_scores tokenize_13a unscaled_windows"
     ),
     "rekur.models": (
         "Batch DecoderSpec Encoder EncoderDecoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState "

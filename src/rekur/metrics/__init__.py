@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from rekur._schemes import SCHEMES, Scheme, SchemeChoice, detect_scheme
     from rekur.metrics.bleu import bleu_records, bleu_score, bleu_signature, tokenize_13a
     from rekur.metrics.chrf import chrf_records, chrf_score, chrf_signature
+    from rekur.metrics.forecasts import (
+        forecast_records,
+        forecast_report,
+        forecast_scores,
+        step_scores,
+        unscaled_windows,
+    )
     from rekur.metrics.language import Scored, text_records, text_report, text_scores
+    from rekur.metrics.naive import naive2, seasonal_scales
     from rekur.metrics.scores import (
         calibration_curve,
         calibration_error,
@@ -41,12 +49,18 @@ __all__ = [
     "chrf_signature",
     "classification_scores",
     "detect_scheme",
+    "forecast_records",
+    "forecast_report",
+    "forecast_scores",
     "hypothesis_records",
     "hypothesis_report",
     "hypothesis_scores",
     "multilabel_scores",
+    "naive2",
     "regression_scores",
+    "seasonal_scales",
     "share_interval",
+    "step_scores",
     "tag_records",
     "tag_report",
     "tag_scores",
@@ -54,6 +68,7 @@ __all__ = [
     "text_report",
     "text_scores",
     "tokenize_13a",
+    "unscaled_windows",
 ]
 
 #: the table alone is read without NumPy
@@ -63,6 +78,8 @@ __getattr__, __dir__ = lazily(
         "rekur._schemes": "SCHEMES Scheme SchemeChoice detect_scheme",
         "bleu": "bleu_records bleu_score bleu_signature tokenize_13a",
         "chrf": "chrf_records chrf_score chrf_signature",
+        "forecasts": "forecast_records forecast_report forecast_scores step_scores unscaled_windows",
+        "naive": "naive2 seasonal_scales",
         "translation": "hypothesis_records hypothesis_report hypothesis_scores",
         "language": "Scored text_records text_report text_scores",
         "scores": "calibration_curve calibration_error classification_scores multilabel_scores regression_scores",

@@ -1,0 +1,108 @@
+"""Many series as one flat array, from which windows are cut at origins; and where origins lie.
+
+At the *origin* t the values 0 to t - 1 of a series are known, and those from t on are to be forecast.
+
+Axes: M series, N windows (a row number and an origin each), L steps of a window, H steps of the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.errors import InputError, describe
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class FilledSeries:
+    """Series of any lengths; a missing value repeats the last observed one before it.
+
+    Before a series, its first observed value is repeated. A window holds nothing of its origin or later, where at
+    least one value is observed before the origin (:attr:`first`).
+
+    Args:
+        series: one array of numbers each, float; NaN where missing.
+        lookback: longest window L.
+        horizon: longest horizon H.
+
+    Attributes:
+        lengths: steps of each series, (M,).
+        first: index of the first observed value of each series, (M,).
+
+    Raises:
+        InputError: a series has no observed value.
+
+    Example:
+        >>> block = FilledSeries([np.array([1.0, np.nan, 3.0, 4.0])], lookback=3, horizon=2)
+        >>> block.windows(np.array([0, 0]), np.array([2, 4])).tolist()
+        [[1.0, 1.0, 1.0], [1.0, 3.0, 4.0]]
+        >>> block.truth(np.array([0]), np.array([3])).tolist()
+        [[4.0, nan]]
+    """
+
+    def __init__(self, series: Sequence[Floats], lookback: int, horizon: int) -> None:
+        self.lookback, self.horizon = lookback, horizon
+        self.lengths: Ints = np.array([len(values) for values in series], np.int64)
+        observed = [np.flatnonzero(~np.isnan(values)) for values in series]
+        for row, steps in enumerate(observed):
+            if not len(steps):
+                raise InputError(describe(f"series {row + 1}", "no observed value", "one or more"))
+        self.first: Ints = np.array([steps[0] for steps in observed], np.int64)
+        strides = self.lengths + lookback + horizon
+        self._starts: Ints = np.cumsum(strides) - strides
+        self._filled = np.empty(int(strides.sum()))
+        self._raw = np.full(len(self._filled), np.nan)
+        for start, values, steps in zip(self._starts, series, observed, strict=True):
+            begin, end = start + lookback, start + lookback + len(values)
+            self._raw[begin:end] = values
+            latest = np.maximum.accumulate(np.where(np.isnan(values), steps[0], np.arange(len(values))))
+            self._filled[start:begin], self._filled[begin:end] = values[steps[0]], values[latest]
+            self._filled[end : end + horizon] = values[steps[-1]]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def windows(self, rows: Ints, origins: Ints, length: int | None = None) -> Floats:
+        """Return the ``length`` values before each origin, (N, L), gaps filled; L is the look-back by default."""
+        length = self.lookback if length is None else length
+        view = np.lib.stride_tricks.sliding_window_view(self._filled, length)
+        return np.asarray(view[self._starts[rows] + self.lookback + origins - length])
+
+    def truth(self, rows: Ints, origins: Ints, *, filled: bool = False) -> Floats:
+        """Return the values from each origin on, (N, H); NaN where missing or beyond the end, unless ``filled``."""
+        view = np.lib.stride_tricks.sliding_window_view(self._filled if filled else self._raw, self.horizon)
+        return np.asarray(view[self._starts[rows] + self.lookback + origins])
+
+    def scales(self, rows: Ints, origins: Ints, season: int) -> Floats:
+        """Return the mean absolute difference over a season of the values before each origin, (N,); 0 without any."""
+        sums, counts = np.zeros(len(self._raw) + 1), np.zeros(len(self._raw) + 1, np.int64)
+        for begin, length in zip(self._starts + self.lookback, self.lengths, strict=True):
+            values = self._raw[begin : begin + length]
+            difference = np.abs(values[season:] - values[: max(length - season, 0)])
+            observed = ~np.isnan(difference)
+            inside = slice(begin + season + 1, begin + season + 1 + len(difference))  # sums of what comes before
+            sums[inside], counts[inside] = np.cumsum(np.where(observed, difference, 0.0)), np.cumsum(observed)
+        ends = self._starts[rows] + self.lookback + origins
+        return np.asarray(sums[ends] / np.maximum(counts[ends], 1))
+
+
+def rolling_origins(length: int, horizon: int, *, stride: int = 1, count: int | None = None, earliest: int = 1) -> Ints:
+    """Return origins ``stride`` steps apart, ascending; the last one leaves exactly ``horizon`` steps to forecast.
+
+    Args:
+        length: steps of the series.
+        horizon: steps that follow each origin.
+        stride: steps from an origin to the next.
+        count: the latest so many; None for all.
+        earliest: the least origin.
+
+    Example:
+        >>> rolling_origins(10, 3, stride=2, count=3).tolist()
+        [3, 5, 7]
+    """
+    origins = np.arange(length - horizon, earliest - 1, -stride, dtype=np.int64)
+    return origins[:count][::-1]

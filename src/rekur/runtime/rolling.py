@@ -1,0 +1,158 @@
+"""Rolling origins: forecasts issued at many origins of series, and intervals from their errors; no PyTorch.
+
+Axes: M series, N windows (a row number and an origin each), H steps of the horizon, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rekur.data.filled_series import rolling_origins
+from rekur.errors import InputError, describe
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Fitted = TypeVar("Fitted")
+
+
+class Rounds(NamedTuple):
+    """Forecasts at rolling origins.
+
+    Attributes:
+        rows: number of the series of each window, (N,).
+        origins: of each window, (N,).
+        cuts: number of values of its series that the forecaster was fitted on, (N,).
+        forecasts: (N, H), or (N, Q, H), as the forecaster gives them.
+    """
+
+    rows: Ints
+    origins: Ints
+    cuts: Ints
+    forecasts: Floats
+
+
+def roll(
+    lengths: ArrayLike,
+    horizon: int,
+    fit: Callable[[Ints], Fitted],
+    forecast: Callable[[Fitted, Ints, Ints], Floats],
+    *,
+    count: int | None = 1,
+    stride: int | None = None,
+    refit: bool = False,
+    embargo: int = 0,
+    earliest: int = 2,
+) -> Rounds:
+    """Return forecasts at rolling origins; the last origin of a series leaves exactly a horizon behind it.
+
+    Round k forecasts from the k-th last origin of each series that has one. Without ``refit`` all rounds use one
+    forecaster, fitted on what comes before the first round; with it, each round has its own. So a change of the values
+    from an origin on changes nothing that is issued at it.
+
+    Args:
+        lengths: steps of each series, (M,).
+        horizon: steps to forecast.
+        fit: number of first values of each series (M,) -> forecaster fitted on nothing but these.
+        forecast: forecaster, rows (n,), origins (n,) -> forecasts (n, …) that read nothing from the origins on.
+        count: most origins of a series; None for all.
+        stride: steps between origins; the horizon by default.
+        refit: whether each round has a forecaster of its own.
+        embargo: last values before the first origin of a forecaster that it is not fitted on.
+        earliest: the least origin.
+
+    Raises:
+        InputError: no series is long enough for one origin.
+
+    Example:
+        >>> values = np.arange(10.0)
+        >>> rounds = roll([10], 2, lambda cuts: None, lambda _, rows, origins: values[origins - 1][:, None], count=3)
+        >>> rounds.origins.tolist(), rounds.forecasts[:, 0].tolist(), rounds.cuts.tolist()
+        ([4, 6, 8], [3.0, 5.0, 7.0], [4, 4, 4])
+    """
+    steps = np.asarray(lengths, np.int64)
+    origins = [
+        rolling_origins(int(length), horizon, stride=stride or horizon, count=count, earliest=earliest + embargo)
+        for length in steps
+    ]
+    most = max((len(each) for each in origins), default=0)
+    if not most:
+        likely = "Forecast fewer steps, or give longer series."
+        raise InputError(
+            describe("horizon", horizon, f"at most {steps.max(initial=0) - earliest - embargo} steps", likely)
+        )
+    first = np.array([each[0] if len(each) else length for each, length in zip(origins, steps, strict=True)])
+    late = np.concatenate([np.arange(len(each))[::-1] for each in origins])  # rounds before the last
+    rows, now = np.repeat(np.arange(len(steps)), [len(each) for each in origins]), np.concatenate(origins)
+    parts = []
+    for turn in range(most - 1, -1, -1) if refit else (None,):
+        chosen = np.ones(len(rows), bool) if turn is None else late == turn
+        cuts = first - embargo
+        if turn is not None:
+            cuts[rows[chosen]] = now[chosen] - embargo
+        forecasts = forecast(fit(cuts), rows[chosen], now[chosen])
+        parts.append(Rounds(rows[chosen], now[chosen], cuts[rows[chosen]], forecasts))
+    return Rounds(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+# ── intervals ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def conformal_offsets(residuals: Floats, levels: ArrayLike) -> Floats:
+    r"""Return the offset of each quantile from a forecast at each step of the horizon, (Q, H), ascending.
+
+    For n residuals of held-out origins the offset at the level :math:`\tau` is the one at rank
+    :math:`\lceil (n + 1) \tau \rceil` (at :math:`\lfloor (n + 1) \tau \rfloor` for levels below 1/2), so that the next
+    truth, if it is exchangeable with them, lies below it with the probability :math:`\tau` or more (or less). Where a
+    step has too few residuals for the outer levels, those of all steps are pooled, each in units of its step's mean.
+
+    Args:
+        residuals: truth - forecast, (N, H), in units of each window's scale; NaN where the truth is missing.
+        levels: ascending, in (0, 1), (Q,).
+
+    Reference: Lei et al. 2018, doi:10.1080/01621459.2017.1307116.
+
+    Example:
+        >>> conformal_offsets(np.arange(-9.0, 10.0)[:, None], [0.1, 0.5, 0.9])[:, 0].tolist()
+        [-8.0, 0.0, 8.0]
+    """
+    points = np.asarray(levels, np.float64)
+    counts = (~np.isnan(residuals)).sum(axis=0)
+    sizes = _step_sizes(residuals)
+    pooled = (residuals / sizes)[~np.isnan(residuals)]
+    least = 1 / min(points.min(), 1 - points.max()) - 1
+    columns = [
+        _ranked(residuals[~np.isnan(residuals[:, step]), step], points)
+        if count >= least
+        else _ranked(pooled, points) * size
+        for step, (count, size) in enumerate(zip(counts, sizes, strict=True))
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _step_sizes(residuals: Floats) -> Floats:
+    """Return the mean absolute residual of each step, (H,), smoothed over its neighbours; 1 where it would be 0."""
+    observed = ~np.isnan(residuals)
+    sums = np.cumsum(np.pad(np.where(observed, np.abs(residuals), 0.0).sum(axis=0), (1, 0)))
+    counts = np.cumsum(np.pad(observed.sum(axis=0), (1, 0)))
+    steps = np.arange(residuals.shape[1])
+    half = np.minimum(2, np.minimum(steps, steps[::-1]))  # as far on either side
+    first, last = steps - half, steps + half + 1
+    sizes = (sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1)
+    return np.asarray(np.where(sizes > 0, sizes, 1.0))
+
+
+def _ranked(values: Floats, levels: Floats) -> Floats:
+    """Return the values at the ranks of levels, (Q,); 0 without values."""
+    count = len(values)
+    if not count:
+        return np.zeros(len(levels))
+    exact = np.round((count + 1) * levels, 9)
+    ranks = np.where(levels < 0.5, np.floor(exact), np.ceil(exact))
+    middle = np.abs(levels - 0.5) < 1e-12
+    ordered = np.sort(values)
+    offsets = ordered[np.clip(ranks.astype(int), 1, count) - 1]
+    return np.asarray(np.where(middle, np.median(ordered), offsets))

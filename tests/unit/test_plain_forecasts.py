@@ -1,0 +1,167 @@
+"""Naives, ridges on scaled windows and their combination, against values by hand and against least squares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rekur.data.filled_series import FilledSeries, rolling_origins
+from rekur.errors import InputError
+from rekur.runtime import plain_forecasts
+from rekur.runtime.plain_forecasts import (
+    PlainForecasts,
+    Scaling,
+    combination_weights,
+    combine,
+    drift,
+    scale_windows,
+    seasonal_naive,
+    training_windows,
+)
+
+Floats = NDArray[np.float64]
+
+
+def seasonal(length: int, seed: int, noise: float = 0.1, period: int = 6) -> Floats:
+    """Return a series with a season and a level that moves."""
+    random = np.random.default_rng(seed)
+    steps = np.arange(length)
+    level = 10 + 0.1 * random.normal(size=length).cumsum()
+    return np.asarray(level * (1 + 0.4 * np.sin(2 * np.pi * steps / period)) + noise * random.normal(size=length))
+
+
+# ── windows and origins ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_windows_repeat_the_value_before_a_gap_and_the_first_one_in_front() -> None:
+    block = FilledSeries([np.array([np.nan, 2, np.nan, 4.0]), np.array([5.0, 6, 7])], lookback=3, horizon=2)
+    assert block.windows(np.array([0, 0, 1]), np.array([3, 4, 1])).tolist() == [[2, 2, 2], [2, 2, 4], [5, 5, 5]]
+    truth = block.truth(np.array([0, 1]), np.array([1, 2]))
+    assert np.array_equal(truth, [[2, np.nan], [7, np.nan]], equal_nan=True)
+    assert block.truth(np.array([0, 1]), np.array([1, 2]), filled=True).tolist() == [[2, 2], [7, 7]]
+    assert block.first.tolist() == [1, 0]
+    with pytest.raises(InputError, match="series 2"):
+        FilledSeries([np.ones(3), np.full(2, np.nan)], 2, 1)
+
+
+def test_scales_are_of_the_values_before_the_origin_alone() -> None:
+    series = [np.array([1.0, 5, 2, 9]), np.array([0.0, 3, np.nan, 4, 8])]
+    block = FilledSeries(series, lookback=2, horizon=1)
+    rows, origins = np.array([0, 0, 0, 1, 1]), np.array([1, 3, 4, 4, 5])
+    assert block.scales(rows, origins, 1).tolist() == [0, (4 + 3) / 2, (4 + 3 + 7) / 3, 3, (3 + 4) / 2]
+    assert block.scales(rows, origins, 2).tolist() == [0, 1, (1 + 4) / 2, 1, 1]
+    assert block.scales(rows, origins, 4).tolist() == [0, 0, 0, 0, 8]
+
+
+def test_origins_end_a_horizon_before_the_end() -> None:
+    assert rolling_origins(20, 5, stride=4, earliest=6).tolist() == [7, 11, 15]
+    assert rolling_origins(20, 5, stride=4, count=2).tolist() == [11, 15]
+    assert rolling_origins(4, 5).tolist() == []
+
+
+def test_training_windows_are_no_more_than_the_limit() -> None:
+    block = FilledSeries([np.arange(100.0), np.arange(40.0)], lookback=10, horizon=5)
+    rows, origins = training_windows(block, 1)
+    assert (len(rows), origins.min(), origins[rows == 0].max(), origins[rows == 1].max()) == (86 + 26, 10, 95, 35)
+    assert len(training_windows(block, 1, limit=20)[0]) <= 20
+
+
+# ── candidates ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_naives_by_hand() -> None:
+    windows = np.array([[1.0, 2, 3, 4]])
+    assert seasonal_naive(windows, 3, 5).tolist() == [[2, 3, 4, 2, 3]]
+    assert seasonal_naive(windows, 1, 2).tolist() == [[4, 4]]
+    assert drift(windows, 2).tolist() == [[5, 6]]
+
+
+@pytest.mark.parametrize(
+    "scaling", [Scaling(False, 1, "series"), Scaling(True, 4, "one"), Scaling(False, 8, "deviation")]
+)
+def test_a_ridge_is_the_least_squares_solution_on_scaled_windows(scaling: Scaling) -> None:
+    series = [seasonal(60, 1, period=4), seasonal(50, 2, period=4)]
+    plain = PlainForecasts.fit(series, 3, (4,), stride=1, penalty=2.0)
+    block = FilledSeries(series, plain.lookback, 3)
+    rows, origins = training_windows(block, 1)
+    windows, scales = block.windows(rows, origins), block.scales(rows, origins, 4)
+    scaled = scale_windows(windows, scales, scaling, 4)
+    inputs = (scaled.values - scaled.location) / scaled.divisor
+    truth = block.truth(rows, origins)
+    targets = (np.log(truth + scaled.shift) if scaling.log else truth) - scaled.location
+    penalized = np.concatenate([inputs, np.sqrt(2.0) * np.eye(8)])
+    expected = np.linalg.lstsq(penalized, np.concatenate([targets / scaled.divisor, np.zeros((8, 3))]), rcond=None)[0]
+    ridge = next(each for each in plain.ridges if each.scaling == scaling)
+    assert ridge.weights == pytest.approx(expected, abs=1e-4)
+    assert ridge.weights.dtype == np.float32
+    outputs = inputs @ ridge.weights * scaled.divisor + scaled.location
+    outputs = np.exp(outputs) - scaled.shift if scaling.log else outputs
+    assert ridge.forecast(windows, scales, 4) == pytest.approx(outputs)
+
+
+def test_blocks_of_windows_do_not_change_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    series = [seasonal(90, 1), seasonal(70, 2)]
+    whole = PlainForecasts.fit(series, 6, (6,))
+    monkeypatch.setattr(plain_forecasts, "BLOCK", 7)
+    for one, other in zip(whole.ridges, PlainForecasts.fit(series, 6, (6,)).ridges, strict=True):
+        assert one.weights == pytest.approx(other.weights, abs=1e-5)
+
+
+def test_ten_candidates_of_two_periods_and_no_logs_of_negative_values() -> None:
+    series = [seasonal(300, seed) for seed in range(3)]
+    plain = PlainForecasts.fit(series, 6, (6, 12))
+    assert (plain.lookback, plain.segment, len(plain.names), plain.non_negative) == (24, 6, 10, True)
+    negative = PlainForecasts.fit([each - 9 for each in series], 6, (6, 12))
+    assert not negative.non_negative
+    assert not any(ridge.scaling.log for ridge in negative.ridges)
+    assert PlainForecasts.fit(series, 4, ()).names[-2] == "repeat last"
+
+
+def test_forecasts_scale_with_the_data() -> None:
+    series = [seasonal(200, 5), seasonal(150, 6)]
+    one, thousand = (PlainForecasts.fit([factor * each for each in series], 6, (6,)) for factor in (1.0, 1000.0))
+    windows, scales = series[0][None, -12:], np.array([2.0])
+    expected = 1000 * one.candidates(windows, scales)
+    assert thousand.candidates(1000 * windows, 1000 * scales) == pytest.approx(expected, rel=1e-3)
+
+
+def test_backtests_know_nothing_of_their_origin_or_later() -> None:
+    series = [seasonal(150, 7), seasonal(120, 8)]
+    plain = PlainForecasts.fit(series, 6, (6,))
+    rows, origins = np.array([0, 0, 1]), np.array([150, 100, 90])
+    changed = [each.copy() for each in series]
+    changed[0][100:], changed[1][90:] = 1e6, -1e6
+    before = plain.backtest(FilledSeries(series, 12, 6), rows, origins)
+    after = plain.backtest(FilledSeries(changed, 12, 6), rows, origins)
+    assert np.array_equal(before[1:], after[1:])
+    assert not np.array_equal(before[0], after[0])
+    expected = []
+    for origin in 100 - 6 - 6 * np.arange(8):
+        block = FilledSeries([series[0][:origin]], 12, 6)
+        candidates = plain.at(block, np.array([0]), np.array([origin]))[0]
+        expected.append(np.abs(candidates - series[0][origin : origin + 6]).mean(axis=1))
+    assert before[1] == pytest.approx(np.mean(expected, axis=0))
+
+
+def test_a_series_too_short_for_a_backtest_gets_the_errors_of_the_others_in_its_unit() -> None:
+    series = [seasonal(100, 9), 5 * seasonal(12, 9)]
+    plain = PlainForecasts.fit(series, 6, (6,))
+    block = FilledSeries(series, 12, 6)
+    errors = plain.backtest(block, np.array([0, 1]), np.array([100, 12]))
+    scales = block.scales(np.array([0, 1]), np.array([100, 12]), 6)
+    assert errors[1] / scales[1] == pytest.approx(errors[0] / scales[0])
+
+
+@pytest.mark.parametrize("series", [np.full(40, 7.0), np.zeros(40), np.tile([1.0, 5, 2, 8], 10)])
+def test_constants_and_perfect_seasons_are_continued(series: Floats) -> None:
+    plain = PlainForecasts.fit([series, seasonal(40, 3, period=4)], 3, (4,))
+    block = FilledSeries([series], plain.lookback, 3)
+    row, end = np.array([0]), np.array([40])
+    forecast = combine(plain.at(block, row, end), plain.backtest(block, row, end))
+    assert forecast[0] == pytest.approx(series[[0, 1, 2]], abs=1e-6)
+
+
+def test_weights_fall_with_errors() -> None:
+    weights = combination_weights(np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 3.0]]), power=2.0)
+    assert weights == pytest.approx(np.array([[0.8, 0.2], [0.5, 0.5], [1.0, 0.0]]))
