@@ -46,9 +46,9 @@ NAMES = {
         "tag_records tag_report tag_scores text_records text_report text_scores tokenize_13a unscaled_windows"
     ),
     "rekur.models": (
-        "Batch DecoderSpec Encoder EncoderDecoder EncoderSpec ItemNetwork LanguageNetwork LanguageSpec LanguageState "
-        "SequenceModel SequenceSpec TagNetwork TaggerSpec build build_decoder build_language build_tagger "
-        "count_parameters"
+        "Batch DecoderSpec DistributionHead Encoder EncoderDecoder EncoderSpec Forecaster ForecasterSpec ItemNetwork "
+        "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec TagNetwork TaggerSpec build "
+        "build_decoder build_forecaster build_language build_tagger count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "
@@ -56,8 +56,8 @@ NAMES = {
         "detach_state make_pool"
     ),
     "rekur.program": (
-        "Cost Engine Input Live Many Op PairEngine Part Program State Weight check_weights costs dequantise "
-        "draw_sequences in_precision quantise"
+        "Cost Engine ForecastEngine Input Live Many Op PairEngine Part Program State Weight check_weights costs "
+        "dequantise draw_sequences in_precision quantise"
     ),
     "rekur.runtime": (
         "Bundle GenerationMixin Model PredictionMixin ProgramSteps ScoreLoss Session StepModel Update "

@@ -29,7 +29,7 @@ def op_of(saved: dict[str, Any], part: str, kind: str) -> dict[str, Any]:
     [
         (
             lambda saved: saved["parts"].pop("encode"),
-            "parts of the program: got 'decode'; expected 'main' alone, or 'encode' and 'decode'.",
+            "parts of the program: got 'decode'; expected 'main' alone, or 'encode' and 'decode' or 'ahead'.",
         ),
         (
             lambda saved: saved["state"]["hidden.h"].update(output="begin"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +19,14 @@ class Builder:
 
     Args:
         names: parameter or buffer -> its name in the model.
+
+    Attributes:
+        prefix: of the names of registers and states that are added.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
+        self.prefix = ""
         self.arrays: Arrays = {}
         self.state: list[State] = []
         self.ops: list[Op] = []
@@ -43,13 +48,13 @@ class Builder:
 
     def remember(self, name: str, shape: tuple[int, ...], dtype: str = "float32", begins: float | str = 0.0) -> str:
         """Add a state and return its name."""
-        self.state.append(State(name, shape, dtype, begins))
-        return name
+        self.state.append(State(self.prefix + name, shape, dtype, begins))
+        return self.prefix + name
 
     def add(self, op: Op) -> str:
         """Add an op and return the register that it writes."""
-        self.ops.append(op)
-        return op.writes
+        self.ops.append(dataclasses.replace(op, writes=self.prefix + op.writes))
+        return self.prefix + op.writes
 
     def affine(self, reads: str, writes: str, linear: nn.Linear) -> str:
         """Add the op of a linear layer."""

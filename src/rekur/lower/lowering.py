@@ -11,11 +11,12 @@ from torch import nn
 
 from rekur.errors import InputError, describe
 from rekur.lower.builder import Arrays, Builder, builder_of
+from rekur.lower.forecasts import lower_forecaster
 from rekur.lower.layers import lower_join, lower_layer
 from rekur.lower.lower_encoder import lower_conv, lower_encoder, lower_stack
 from rekur.lower.pairs import lower_pairs
 from rekur.lower.scores import lower_scores
-from rekur.models import Encoder, EncoderDecoder, LanguageNetwork, SequenceModel, SequenceSpec
+from rekur.models import Encoder, EncoderDecoder, Forecaster, LanguageNetwork, SequenceModel, SequenceSpec
 from rekur.models.sequence import VectorEmbedding
 from rekur.nn import NGramEmbedding
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
@@ -29,7 +30,7 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
     Args:
         model: the model, which is not changed; dropout is left out.
         task: its task; by default ``classify``, ``language`` for a language network, ``translate`` for a network of
-            pairs, or ``tag`` for a network with an output at every step.
+            pairs, ``forecast`` for a forecaster, or ``tag`` for a network with an output at every step.
 
     Returns:
         the program and name -> array. The program's output is the model's scores; for a language network those of the
@@ -54,9 +55,14 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
         return _sequence(model, task or "classify")
     if isinstance(model, EncoderDecoder):
         return lower_pairs(builder_of(model), model, task or "translate")
+    if isinstance(model, Forecaster):
+        return lower_forecaster(builder_of(model), model, task or "forecast")
     if has_encoder(model):
         return _stepped(model, task or "tag")
-    expected = "a SequenceModel, a LanguageNetwork, an EncoderDecoder, or a network of an encoder and a linear head"
+    expected = (
+        "a SequenceModel, a LanguageNetwork, an EncoderDecoder, a Forecaster, or a network with an encoder and a "
+        "linear head"
+    )
     raise InputError(describe("model", type(model).__name__, expected))
 
 

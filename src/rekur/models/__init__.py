@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rekur.models.decoder_spec import DecoderSpec
     from rekur.models.encoder import Encoder
     from rekur.models.encoder_spec import EncoderSpec, TaggerSpec
+    from rekur.models.forecaster import Forecaster, build_forecaster
+    from rekur.models.forecaster_head import DistributionHead
+    from rekur.models.forecaster_spec import ForecasterSpec
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_parameters
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "DecoderSpec",
+    "DistributionHead",
     "Encoder",
     "EncoderDecoder",
     "EncoderSpec",
+    "Forecaster",
+    "ForecasterSpec",
     "ItemNetwork",
     "LanguageNetwork",
     "LanguageSpec",
@@ -34,6 +40,7 @@ __all__ = [
     "TaggerSpec",
     "build",
     "build_decoder",
+    "build_forecaster",
     "build_language",
     "build_tagger",
     "count_parameters",
@@ -48,6 +55,9 @@ __getattr__, __dir__ = lazily(
         "encoder": "Encoder",
         "encoder_spec": "EncoderSpec TaggerSpec",
         "batch": "Batch ItemNetwork",
+        "forecaster": "Forecaster build_forecaster",
+        "forecaster_head": "DistributionHead",
+        "forecaster_spec": "ForecasterSpec",
         "language": "LanguageNetwork LanguageState build_language",
         "language_spec": "LanguageSpec",
         "sequence": "SequenceModel build count_parameters",

@@ -21,7 +21,7 @@ from rekur.models.encoder_spec import EncoderSpec
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.spec import SequenceSpec
 from rekur.nn import CausalConv, Embedding, Recurrent
-from rekur.nn.stack import locked_dropout
+from rekur.nn.stack import RecurrentOutput, locked_dropout
 
 #: norm of the trained vectors of words beside ten learned ones of norm 1: about as much as all of those together
 VECTOR_NORM = 3.0
@@ -177,11 +177,20 @@ class Encoder(nn.Module):
         steps = self.spec.look_ahead
         if steps:
             x, lengths = _read_on(x, lengths, steps)
+        return self.run(x, lengths).output[:, steps:]
+
+    def run(self, x: Tensor, lengths: Tensor) -> RecurrentOutput:
+        """Return the outputs without look-ahead (B, T, O) and the last state of whole sequences.
+
+        Args:
+            x: ids (B, T, C) or rows of numbers (B, T, D).
+            lengths: real steps of each row, (B,).
+        """
         x = self._inputs(x)
         if self.conv is not None:
             x = functional.relu(self.conv(x))
-        output: Tensor = self.recurrent(x, lengths=lengths).output
-        return output[:, steps:]
+        result: RecurrentOutput = self.recurrent(x, lengths=lengths)
+        return result
 
     def advance(self, x: Tensor, lengths: Tensor, begins: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs of the next steps of sequences, and the state behind them.

@@ -9,6 +9,7 @@ from rekur._lazy import lazily
 if TYPE_CHECKING:
     from rekur.program.draw import draw_sequences
     from rekur.program.engine import Engine
+    from rekur.program.forecast_engine import ForecastEngine
     from rekur.program.live import Live
     from rekur.program.many import Many
     from rekur.program.ops import Op, State
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cost",
     "Engine",
+    "ForecastEngine",
     "Input",
     "Live",
     "Many",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazily(
     {
         "draw": "draw_sequences",
         "engine": "Engine",
+        "forecast_engine": "ForecastEngine",
         "live": "Live",
         "many": "Many",
         "ops": "Op State",

@@ -72,5 +72,15 @@ def log_softmax(x: Array) -> Array:
     return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 
 
+def asinh(x: Array) -> Array:
+    """Return the inverse hyperbolic sine."""
+    return np.asarray(np.arcsinh(x))
+
+
+def softplus(x: Array) -> Array:
+    """Return log(1 + exp(x)), without overflow."""
+    return np.asarray(np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))))
+
+
 #: functions of an activation
-FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid}
+FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid, "asinh": asinh}

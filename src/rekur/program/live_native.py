@@ -24,6 +24,7 @@ from rekur.program.program import Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
 _KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))
+_KNOWN_FUNCTIONS = ("relu", "tanh", "sigmoid")
 #: kinds of input of kernels that do not say which they have
 _FIRST_INPUTS = ("tokens", "rows")
 #: role of a pool's state -> its name in the kernels
@@ -39,7 +40,9 @@ def runs_native(program: Program) -> bool:
     if _kernels.kernels is None or program.input.kind not in getattr(_kernels.kernels.Live, "INPUTS", _FIRST_INPUTS):
         return False
     ops = program.main.ops
-    return ops[-1].writes == program.output and all(op.kind in _KNOWN for op in ops)
+    functions = {op.options["function"] for op in ops if op.kind == "activation"}
+    has_all = all(op.kind in _KNOWN for op in ops) and functions <= set(_KNOWN_FUNCTIONS)
+    return ops[-1].writes == program.output and has_all
 
 
 class NativeLive:

@@ -16,7 +16,7 @@ from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
 
 #: functions of an activation
-FUNCTIONS = ("relu", "tanh", "sigmoid")
+FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh")
 #: how an attention scores the steps of a memory
 SCORES = ("dot", "additive")
 #: most steps of a look-ahead
@@ -207,6 +207,39 @@ def add(check: OpCheck) -> int:
     if check.reads[0] != check.reads[1]:
         raise check.wrong("reads", list(check.reads), "two registers of the same size")
     return check.size
+
+
+def average(check: OpCheck) -> int:
+    """Check a mean of registers; return O."""
+    if len(set(check.reads)) > 1:
+        raise check.wrong("reads", list(check.reads), "registers of the same size")
+    return check.size
+
+
+def slice_of(check: OpCheck) -> int:
+    """Check a slice of each row; return O."""
+    first = whole_number(f"{check.path}.first", check.op.options.get("first"), low=0, high=check.size - 1)
+    return whole_number(f"{check.path}.end", check.op.options.get("end"), low=first + 1, high=check.size) - first
+
+
+def mix(check: OpCheck) -> int:
+    """Check a mean of candidates by a gate and their prior weights; return O."""
+    gate, prior, candidates = check.reads
+    count = whole_number(f"{check.path}.candidates", check.op.options.get("candidates"), low=1)
+    if gate != candidates or prior % count or candidates % prior:
+        expected = "gate and candidates of the same size, and between them the prior weights of a step"
+        raise check.wrong("reads", list(check.reads), expected)
+    return candidates // count
+
+
+def quantiles(check: OpCheck) -> int:
+    """Check quantiles around medians; return O."""
+    medians, errors, increments = check.reads
+    if medians != errors or increments % medians:
+        expected = "medians and their expected errors, then the increments of each median's quantiles"
+        raise check.wrong("reads", list(check.reads), expected)
+    whole_number(f"{check.path}.below", check.op.options.get("below"), low=0, high=increments // medians)
+    return medians + increments
 
 
 def concat(check: OpCheck) -> int:

@@ -153,6 +153,7 @@ class Widths:
         self._weights, self._types, self._states = weights, types, states
         self._used = {slot.begins for slot in states.values() if isinstance(slot.begins, str)}
         self._owned: set[str] = set()
+        self._left: set[str] = set()
 
     def weight(self, path: str, op: Op, role: str) -> Shape:
         """Return the shape of an op's weight, after checking its type."""
@@ -189,9 +190,15 @@ class Widths:
                 raise InputError(describe(f"{path}.state.{role}", slot.name, "a state that no other op has"))
             self._owned.add(slot.name)
 
+    def leave_states(self) -> None:
+        """Let the ops of the next part begin with the states that those before leave."""
+        self._left |= self._owned
+        self._owned = set()
+
     def check_all_used(self) -> None:
         """Raise for a weight or a state that no op names."""
-        for thing, names, used in (("weight", self._weights, self._used), ("state", self._states, self._owned)):
+        owned = self._owned | self._left
+        for thing, names, used in (("weight", self._weights, self._used), ("state", self._states, owned)):
             for name in names:
                 if name not in used:
                     raise InputError(describe(f"{thing} of no op", name, f"only a {thing} that an op names"))

@@ -21,6 +21,8 @@ from rekur.program.rules import RULES, apply_rule
 MAIN = "main"
 #: the parts of a program that is searched: one reads a source, the other steps through a target
 ENCODE, DECODE = "encode", "decode"
+#: the second part of a program that forecasts: one step for each segment of a horizon, all from the state of ``encode``
+AHEAD = "ahead"
 #: the register of the program's input
 INPUT = "input"
 #: the name of the program's output
@@ -141,7 +143,7 @@ def check_names(parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Regi
     """Check the inputs and outputs of parts, and what of one part another reads.
 
     Args:
-        parts: ``main``, or ``encode`` and ``decode``.
+        parts: ``main``, or ``encode`` and ``decode`` or ``ahead``.
         types: part -> register -> its type.
         state: of the program.
     """
@@ -152,6 +154,9 @@ def check_names(parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Regi
             raise InputError(describe(f"input of the part '{name}'", "memory", "tokens, ids or rows"))
         if name != ENCODE:
             _only(f"outputs of the part '{name}'", part.outputs, OUTPUT)
+        elif AHEAD in parts and part.outputs:
+            expected = f"none, since the part '{AHEAD}' begins with its states"
+            raise InputError(describe(f"outputs of the part '{name}'", ", ".join(part.outputs), expected))
         for output, register in part.outputs.items():
             path = f"outputs.{output}" if name == MAIN else f"{name}.outputs.{output}"
             choice(path, register, [op.writes for op in part.ops])
@@ -166,7 +171,7 @@ def _only(thing: str, names: Iterable[str], name: str) -> None:
 def _check_reads(
     parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Register]], state: Sequence[State]
 ) -> None:
-    """Check that the part ``decode`` reads all outputs of ``encode``, with their sizes, and no others."""
+    """Check that the second part reads all outputs of ``encode``, with their sizes, and no others."""
     outputs = {} if ENCODE not in parts else {n: types[ENCODE][r] for n, r in parts[ENCODE].outputs.items()}
     expected = {slot.name: slot.output for slot in state if slot.output}
     memories = {name: form for name, form in parts[DECODE].inputs.items() if name != INPUT} if outputs else {}

@@ -2,7 +2,9 @@
 
 A program has parts, each a list of ops with named inputs and outputs. Most have the part ``main``, with one of each.
 One that is searched has two: ``encode`` reads a source, and ``decode`` steps through a target; its memories are
-outputs of ``encode``, and a state may begin with one. Each op reads registers and writes one. A register holds ids
+outputs of ``encode``, and a state may begin with one. One that forecasts has ``encode``, which reads the past, and
+``ahead``, which reads one row a segment of the horizon, each from the states that ``encode`` leaves. Each op reads
+registers and writes one. A register holds ids
 (T, C), a row of numbers for every step (T, D), one row (D,) for the whole sequence, or a memory (S, D). An op that
 reduces all steps to one row is a pool. A program with a pool has one output for a sequence, one without has an output
 at every step.
@@ -20,6 +22,7 @@ from rekur.errors import InputError, describe
 from rekur.program.op_checks import Register
 from rekur.program.ops import SMALL, Op, State
 from rekur.program.parts import (
+    AHEAD,
     DECODE,
     ENCODE,
     INPUT,
@@ -43,7 +46,7 @@ class Program:
 
     Args:
         task: such as ``classify``.
-        parts: name -> part: ``main`` alone, or ``encode`` and ``decode``.
+        parts: name -> part: ``main`` alone, or ``encode`` and ``decode`` or ``ahead``.
         weights: name -> shape and type.
         state: the arrays that carry over from step to step, in the order of the ops.
 
@@ -69,17 +72,21 @@ class Program:
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or not self.task:
             raise InputError(describe("task of the program", self.task, "the name of a task"))
-        if list(self.parts) not in ([MAIN], [ENCODE, DECODE]):
-            expected = f"'{MAIN}' alone, or '{ENCODE}' and '{DECODE}'"
+        if list(self.parts) not in ([MAIN], [ENCODE, DECODE], [ENCODE, AHEAD]):
+            expected = f"'{MAIN}' alone, or '{ENCODE}' and '{DECODE}' or '{AHEAD}'"
             raise InputError(describe("parts of the program", ", ".join(self.parts) or "none", expected))
         widths = check_weights_and_states(self.weights, self.state)
         paths = paths_of(self.parts)
-        types = {name: register_types(part, paths[name], widths) for name, part in self.parts.items()}
+        types = {}
+        for name, part in self.parts.items():
+            if name == AHEAD:
+                widths.leave_states()
+            types[name] = register_types(part, paths[name], widths)
         check_names(self.parts, types, self.state)
         widths.check_all_used()
         object.__setattr__(self, "_types", types)
-        if self.searches:
-            self._check_searched()
+        if MAIN not in self.parts:
+            self._check_second()
             return
         if self.delay and not self.causal:
             expected = "a causal one: what reads from the end needs no look-ahead"
@@ -102,12 +109,12 @@ class Program:
             raise InputError(describe("ops of the program", "none", "at least one"))
         return cls(task, {MAIN: Part({INPUT: source}, ops, {OUTPUT: ops[-1].writes})}, weights, state)
 
-    def _check_searched(self) -> None:
-        """Check that the part ``decode`` steps forward, with an output at every step."""
-        output = self.types_of(DECODE)[self.output]
+    def _check_second(self) -> None:
+        """Check that the part ``decode`` or ``ahead`` steps forward, with an output at every step."""
+        output = self.types_of(self._last)[self.output]
         if output.kind != "steps" or output.delay:
-            raise InputError(describe(f"output of the part '{DECODE}'", output.kind, "numbers of the newest step"))
-        for path, op in zip(paths_of(self.parts)[DECODE], self.parts[DECODE].ops, strict=True):
+            raise InputError(describe(f"output of the part '{self._last}'", output.kind, "numbers of the newest step"))
+        for path, op in zip(paths_of(self.parts)[self._last], self.parts[self._last].ops, strict=True):
             if not RULES[op.kind].streams(op) or is_pool(op):
                 raise InputError(
                     describe(path, op.kind, "an op with an output at every step, which needs no later one")
@@ -119,21 +126,33 @@ class Program:
         return DECODE in self.parts
 
     @property
+    def forecasts(self) -> bool:
+        """Whether it reads the past and a horizon: it has the parts ``encode`` and ``ahead``."""
+        return AHEAD in self.parts
+
+    @property
+    def _last(self) -> str:
+        """The part that writes the output."""
+        return next(reversed(list(self.parts)))
+
+    @property
     def main(self) -> Part:
         """The part that maps an item to its output.
 
         Raises:
-            InputError: the program is searched.
+            InputError: the program is searched, or it forecasts.
         """
-        if self.searches:
-            got = " and ".join(self.parts)
-            raise InputError(describe("parts of the program", got, f"'{MAIN}' alone", "Search with a PairEngine."))
+        if MAIN not in self.parts:
+            got, fix = " and ".join(self.parts), "Run it with a ForecastEngine."
+            if self.searches:
+                fix = "Search with a PairEngine."
+            raise InputError(describe("parts of the program", got, f"'{MAIN}' alone", fix))
         return self.parts[MAIN]
 
     @property
     def input(self) -> Input:
-        """The form of an input step, of a source where the program is searched."""
-        return self.parts[ENCODE if self.searches else MAIN].inputs[INPUT]
+        """The form of an input step: of a source where the program is searched, of the past where it forecasts."""
+        return next(iter(self.parts.values())).inputs[INPUT]
 
     @property
     def types(self) -> Mapping[str, Register]:
@@ -154,27 +173,27 @@ class Program:
     @property
     def causal(self) -> bool:
         """Whether no step needs a later one beyond its look-ahead, so that the program can run live."""
-        return not self.searches and all(RULES[op.kind].streams(op) for op in self.main.ops)
+        return MAIN in self.parts and all(RULES[op.kind].streams(op) for op in self.main.ops)
 
     @property
     def output(self) -> str:
         """The register of the output."""
-        return self.parts[DECODE if self.searches else MAIN].outputs[OUTPUT]
+        return self.parts[self._last].outputs[OUTPUT]
 
     @property
     def output_size(self) -> int:
-        """Size of a row of the output."""
-        return self.types_of(DECODE if self.searches else MAIN)[self.output].size
+        """Size of a row of the output; of one segment where the program forecasts."""
+        return self.types_of(self._last)[self.output].size
 
     @property
     def per_step(self) -> bool:
         """Whether there is an output at every step, because the program has no pool."""
-        return self.types_of(DECODE if self.searches else MAIN)[self.output].kind == "steps"
+        return self.types_of(self._last)[self.output].kind == "steps"
 
     @property
     def delay(self) -> int:
         """Delay of a live output in steps; after the last input step as many steps of zeros follow."""
-        return 0 if self.searches else self.types[self.output].delay
+        return self.types[self.output].delay if MAIN in self.parts else 0
 
     @property
     def every_step(self) -> bool:

@@ -223,5 +223,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "layer_norm": Rule(checks.layer_norm, ("gain", "bias"), ("epsilon",)),
         "add": Rule(checks.add, reads=2),
         "concat": Rule(checks.concat, reads=0),
+        "average": Rule(checks.average, reads=0),
+        "slice": Rule(checks.slice_of, options=("first", "end")),
+        "mix": Rule(checks.mix, options=("candidates",), reads=3),
+        "quantiles": Rule(checks.quantiles, options=("below",), reads=3),
     }
 )

@@ -93,6 +93,44 @@ class Concat(Stage):
         return np.concatenate(reads, axis=1)
 
 
+class Average(Stage):
+    """The mean of registers."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        return np.asarray(sum(reads[1:], reads[0]) / np.float32(len(reads)))
+
+
+class Slice(Stage):
+    """Some numbers of each row."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        return np.ascontiguousarray(reads[0][:, self.op.options["first"] : self.op.options["end"]])
+
+
+class Mix(Stage):
+    r"""The mean of K candidates of each point, :math:`\sum_k \mathrm{softmax}_k(g + p)\, c_k`.
+
+    The prior weights p are those of the first points, and then they are repeated.
+    """
+
+    def rows(self, reads: list[Array]) -> Array:
+        gate, prior, candidates = (each.reshape(len(each), -1, self.op.options["candidates"]) for each in reads)
+        repeated = np.tile(prior, (1, gate.shape[1] // prior.shape[1], 1))
+        return np.asarray((arithmetic.softmax(gate + repeated) * candidates).sum(axis=-1))
+
+
+class Quantiles(Stage):
+    """Rising quantiles of each point: its median, and on both sides sums of softplus increments times its error."""
+
+    def rows(self, reads: list[Array]) -> Array:
+        median, error, increments = (each.reshape(*reads[0].shape, -1) for each in reads)
+        below = self.op.options["below"]
+        steps = arithmetic.softplus(increments) * error
+        lower = median - steps[..., :below][..., ::-1].cumsum(axis=-1)[..., ::-1]
+        upper = median + steps[..., below:].cumsum(axis=-1)
+        return np.concatenate([lower, median, upper], axis=-1).reshape(len(median), -1)
+
+
 class Softmax(Stage):
     """The softmax of each row."""
 
@@ -228,6 +266,10 @@ STAGES: dict[str, type[Stage]] = {
     "layer_norm": LayerNorm,
     "add": Add,
     "concat": Concat,
+    "average": Average,
+    "slice": Slice,
+    "mix": Mix,
+    "quantiles": Quantiles,
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
     "clusters": Clusters,

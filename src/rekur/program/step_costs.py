@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rekur.program.ops import SCALE, Op
-from rekur.program.parts import is_pool
+from rekur.program.parts import AHEAD, MAIN, is_pool
 from rekur.program.program import Program
 from rekur.program.rules import RULES
 
@@ -48,11 +48,11 @@ def _cost(program: Program, part: str, op: Op, states: dict[str, int]) -> Cost:
     section = "pool" if is_pool(op) else "head" if program.reads_rows(op, part) else "body"
     shapes = [program.weights[name].shape for name in op.weights.values()]
     return Cost(
-        part if program.searches else section,
+        section if part == MAIN else part,
         op,
         rule.multiply_adds(op, program.types_of(part)[op.reads[0]].size, shapes),
         sum(_bytes(program, name, rule.rows_read(op, role)) for role, name in op.weights.items()),
-        sum(states[name] for name in op.state.values()),
+        0 if part == AHEAD else sum(states[name] for name in op.state.values()),  # it has the states of ``encode``
     )
 
 

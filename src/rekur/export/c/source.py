@@ -132,7 +132,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     """Return a causal program as C code, with its weights in the precision of the style.
 
     Raises:
-        NotStreamableError: a step of the program needs a later one, or its texts are found by search.
+        NotStreamableError: a step of the program needs a later one, its texts are found by search, or it forecasts.
         InputError: the style is int8 and the program is bfloat16, or int8 only in part; or its weights are too many.
     """
     if program.searches:
@@ -140,6 +140,9 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         raise NotStreamableError(
             describe("program", "one whose texts a search finds", expected, "Export it with --to onnx.")
         )
+    if program.forecasts:
+        expected = "a model with an output for its input or for each step: C has no ops of forecasts yet"
+        raise NotStreamableError(describe("program", "one that forecasts", expected, "Export it with --to onnx."))
     if not program.causal:
         how = "with --causal" if program.per_step else "without --bidirectional"
         fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."

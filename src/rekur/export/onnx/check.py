@@ -14,9 +14,10 @@ from rekur import _check
 from rekur._check import need
 from rekur._tensors import Array
 from rekur.errors import RekurError
+from rekur.export.onnx.forecast_check import check_forecast_sessions
 from rekur.export.onnx.found import Found, compare, larger
 from rekur.export.onnx.pair_check import check_pair_sessions
-from rekur.program import Engine, PairEngine, draw_sequences
+from rekur.program import Engine, ForecastEngine, PairEngine, draw_sequences
 
 #: largest accepted difference, as measured by `rekur.export.difference`
 TOLERANCE = 1e-5
@@ -28,7 +29,9 @@ CHUNKS = (1, 3, 9)
 _PURPOSE = "rekur export --to onnx"
 
 
-def check_models(models: Mapping[str, Any], engine: Engine | PairEngine, tolerance: float = TOLERANCE) -> Found:
+def check_models(
+    models: Mapping[str, Any], engine: Engine | PairEngine | ForecastEngine, tolerance: float = TOLERANCE
+) -> Found:
     """Check ONNX models by ONNX's own rules, run them in ONNX Runtime, and return the largest difference.
 
     Args:
@@ -53,6 +56,8 @@ def check_models(models: Mapping[str, Any], engine: Engine | PairEngine, toleran
     sessions = open_models(models)
     if isinstance(engine, PairEngine):
         worst = check_pair_sessions(sessions, engine)
+    elif isinstance(engine, ForecastEngine):
+        worst = check_forecast_sessions(sessions, engine)
     else:
         worst = _check_sessions(sessions, engine)
     if not worst.difference <= tolerance:

@@ -12,7 +12,7 @@ from rekur.export.onnx.graph import Graph, Value
 from rekur.export.onnx.pools import pool
 from rekur.export.onnx.steps import STEPS
 from rekur.program import Program, check_weights
-from rekur.program.parts import DECODE, ENCODE, INPUT, is_pool
+from rekur.program.parts import AHEAD, DECODE, ENCODE, INPUT, is_pool
 
 _SEQUENCE = (
     "Scores of a batch of sequences, which may be empty. input: {input}, padded at the end with any values; lengths: "
@@ -27,6 +27,15 @@ _DECODE = (
     "source, (batch); {memories}: as encode gives them, (sources, time, D), with lengths (sources); state.NAME: the "
     "state, at first what the manifest says; scores: log-probabilities of the next token; next.NAME: the next state."
 )
+_PAST = (
+    "One step of the past of a batch of one window or more. input: {input}; state.NAME: the state, at first the values "
+    "in the manifest; next.NAME: the state for the next step."
+)
+_AHEAD = (
+    "One segment of the horizon of a batch of one window or more. input: the rows of a segment, (batch, E); "
+    "state.NAME: the state after the past, the same for each segment; scores: rising quantiles of each step and "
+    "channel."
+)
 _STEP = (
     "One step of a batch of one sequence or more, with its state. input: {input}; state.NAME: the state, at first the "
     "values in the manifest; scores: {scores}; next.NAME: the state for the next step."
@@ -36,7 +45,8 @@ _STEP = (
 def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Models:
     """Return the ONNX models of a program: ``sequence``, and ``step`` if the program is causal.
 
-    Of a program that is searched they are ``encode``, which reads sources, and ``decode``, a step of targets.
+    Of a program that is searched they are ``encode``, which reads sources, and ``decode``, a step of targets; of one
+    that forecasts ``encode``, a step of the past, and ``ahead``, a segment of the horizon.
 
     Args:
         program: the program.
@@ -66,6 +76,8 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
         metadata["delay"] = str(program.delay)
     if program.searches:
         return {"encode": _encode(program, arrays, metadata), "decode": _decode(program, arrays, metadata)}
+    if program.forecasts:
+        return {"encode": _past(program, arrays, metadata), "ahead": _ahead(program, arrays, metadata)}
     models = {"sequence": _sequence(program, arrays, metadata)}
     if program.causal:
         models["step"] = _step(program, arrays, metadata)
@@ -134,6 +146,24 @@ def _decode(program: Program, weights: Mapping[str, Array], facts: dict[str, str
             graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
     text = _DECODE.format(memories=", ".join(frame.memories) or "memories")
     return graph.model("decode", text, {**facts, "graph": "decode"})
+
+
+def _past(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph("weights/")
+    frame = Frame(graph, program, weights, live=True, part=ENCODE)
+    _registers(frame, {INPUT: frame.input})
+    for slot in program.state:
+        graph.output(f"next.{slot.name}", frame.after[slot.name], slot.dtype, ("batch", *slot.shape))
+    text = _PAST.format(input=_describe(program, "(batch)"))
+    return graph.model("encode", text, {**facts, "graph": "encode"})
+
+
+def _ahead(program: Program, weights: Mapping[str, Array], facts: dict[str, str]) -> Any:
+    graph = Graph("weights/")
+    frame = Frame(graph, program, weights, live=True, part=AHEAD)
+    registers = _registers(frame, {INPUT: frame.input})
+    graph.output("scores", registers[program.output].squeeze(0), "float32", ("batch", program.output_size))
+    return graph.model("ahead", _AHEAD, {**facts, "graph": "ahead"})
 
 
 def _registers(frame: Frame, registers: dict[str, Value], prefix: str = "") -> dict[str, Value]:

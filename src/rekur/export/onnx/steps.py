@@ -18,7 +18,7 @@ from rekur.export.onnx.recur import recur
 from rekur.program import Op
 
 _LOWEST = float(np.finfo(np.float32).min)
-_FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+_FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "asinh": "Asinh"}
 
 
 def _embed(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -67,6 +67,32 @@ def _add(frame: Frame, op: Op, reads: list[Value]) -> Value:
 
 def _concat(frame: Frame, op: Op, reads: list[Value]) -> Value:
     return frame.graph.node("Concat", *reads, axis=-1)
+
+
+def _average(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return frame.graph.node("Mean", *reads)
+
+
+def _slice(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return reads[0].slice(op.options["first"], op.options["end"], -1)
+
+
+def _mixed(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    count = op.options["candidates"]
+    channels = frame.program.types_of(frame.part)[op.reads[1]].size // count
+    gate, prior, candidates = (value.reshape(0, 0, -1, channels, count) for value in reads)
+    mixed = frame.graph.node("Softmax", gate + prior, axis=-1) * candidates
+    return mixed.reduce("Sum", -1).reshape(0, 0, op.size)
+
+
+def _quantiles(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    graph, last = frame.graph, np.array(-1, np.int64)
+    points, below = frame.program.types_of(frame.part)[op.reads[0]].size, op.options["below"]
+    median, error, increments = (value.reshape(0, 0, points, -1) for value in reads)
+    steps = increments.apply("Softplus") * error
+    lower = median - graph.node("CumSum", steps.slice(0, below, -1), last, reverse=1)
+    upper = median + graph.node("CumSum", steps.slice(below, None, -1), last)
+    return graph.node("Concat", lower, median, upper, axis=-1).reshape(0, 0, op.size)
 
 
 def _softmax(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -259,6 +285,10 @@ STEPS: Mapping[str, Emit] = MappingProxyType(
         "layer_norm": _layer_norm,
         "add": _add,
         "concat": _concat,
+        "average": _average,
+        "slice": _slice,
+        "mix": _mixed,
+        "quantiles": _quantiles,
         "softmax": _softmax,
         "log_softmax": _log_softmax,
         "clusters": _clusters,
