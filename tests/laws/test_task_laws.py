@@ -168,7 +168,10 @@ def test_features_are_fitted_on_the_training_items_only(kind: str) -> None:
     X, y = data(kind)
     strange = [[[1e6, -1e6]] * 3] * 4 if kind == "series" else ["ZQZQ" if kind == "symbols" else "ωωω qqq ωωω"] * 4
     usual, _ = data(kind, 4, seed=5)
-    models = [classifier(kind).fit(X, y, X_valid=held_out, y_valid=["no", "yes"] * 2) for held_out in (usual, strange)]
+    # validation items choose between weights and their average: there is to be none
+    unfitted = [classifier(kind, average=0.0) for _ in range(2)]
+    held_out = zip(unfitted, (usual, strange), strict=True)
+    models = [model.fit(X, y, X_valid=items, y_valid=["no", "yes"] * 2) for model, items in held_out]
     assert models[0].features_.to_dict() == models[1].features_.to_dict()
     assert models[0].classes_.tolist() == models[1].classes_.tolist()
     assert np.array_equal(models[0].scores(X), models[1].scores(X))

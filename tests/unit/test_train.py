@@ -186,6 +186,29 @@ def test_the_average_lags_behind_and_goes_in_and_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("last", "kept"),
+    [((0.5, 0.65), -2), ((0.65, 0.5), -1), ((0.5, 0.5), -2), ((math.nan, 0.5), -1), ((0.5, math.nan), -2)],
+)
+def test_of_the_average_and_the_weights_themselves_the_better_are_kept(last: tuple[float, float], kept: int) -> None:
+    """The weights themselves are scored until the average has won once, and at the end."""
+    model, plan, history = line_model(), Line(), History()
+    scores = iter([0.9, 0.8, 0.7, 0.75, 0.6, *last])
+    scored: list[float] = []
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        scored.append(model.weight.item())  # type: ignore[operator,union-attr]
+        return {"valid_loss": next(scores)}
+
+    plan.evaluate = evaluate  # type: ignore[method-assign]
+    result = train(model, plan, options(epochs=4, average=0.99), history=history)
+    assert [row["valid_loss"] for row in history.rows] == [0.8, 0.7, 0.6, 0.5]
+    assert [row["averaged"] for row in history.rows] == [False, True, True, kept == -2]
+    assert (result.best_epoch, result.best_score, len(scored)) == (4, 0.5, 7)
+    assert model.weight.item() == scored[kept]
+    assert scored[-1] != scored[-2]
+
+
+@pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"epochs": 0}, "epochs: got 0; expected a whole number of 1 or more."),

@@ -113,6 +113,11 @@ def how_to_calm(options: TrainOptions) -> str:
     return "Lower the learning rate, or look for extreme values in the data."
 
 
+def _not_finite(scores: dict[str, float]) -> str:
+    """Return which score is not finite, in words; nothing if all are."""
+    return next((f"{name.replace('_', ' ')} became {v}" for name, v in scores.items() if not math.isfinite(v)), "")
+
+
 class _Run(RunState):
     """One call of :func:`train`."""
 
@@ -186,7 +191,7 @@ class _Run(RunState):
                     return "diverged"
                 ends = late or self.done == self.total
                 if ends or self.done % self.plan.evaluate_every == 0:
-                    ended = self._evaluate(batch)
+                    ended = self._evaluate(batch, ends=ends)
                     if ended:
                         return ended
                     if self.options.patience and self.stale >= self.options.patience:
@@ -279,7 +284,7 @@ class _Run(RunState):
         self.reporter.say(f"warning: {self.events[-1]}; {what}.")
         return rescued
 
-    def _evaluate(self, batch: Any) -> Stopped | None:
+    def _evaluate(self, batch: Any, *, ends: bool) -> Stopped | None:
         """Score the weights and keep them if they are the best; return why training is to end here, or None.
 
         What the last step did to the weights no loss has shown yet: if they have grown much, its batch is tried again.
@@ -291,18 +296,15 @@ class _Run(RunState):
                 return "diverged"
         if self.events and not self.guard.applied:
             return None  # every step so far was undone: the untrained weights are no result
-        self.plain.eval()
-        with torch.no_grad(), self.average.swapped_in(self.plain), self.fabric.autocast():
-            own = self.plan.evaluate(self.plain)
-            scores = world.by_first(lambda: own)  # to the last bit the same for all, who decide by them
-            broken = [f"{name.replace('_', ' ')} became {v}" for name, v in scores.items() if not math.isfinite(v)]
-            score = scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
-            better = score > self.best_score
-            if not broken and (better or score >= self.best_score - self.plan.tolerance):
-                self.best, self.best_epoch = copy_weights(self.plain), len(self.rows) + 1
-        if broken:
+        scores, averaged = self._scores(ends)
+        if broken := _not_finite(scores):
             self.losses.clear()
-            return None if self._rescue(f"the {broken[0]}") else "diverged"
+            return None if self._rescue(f"the {broken}") else "diverged"
+        score = self._rank(scores)
+        better = score > self.best_score
+        if better or score >= self.best_score - self.plan.tolerance:
+            with self.average.swapped_in(self.plain) if averaged else nullcontext():
+                self.best, self.best_epoch = copy_weights(self.plain), len(self.rows) + 1
         self.best_score = max(self.best_score, score)
         self.stale = 0 if better else self.stale + 1
         mean = sum(self.losses) / len(self.losses) if self.losses else math.nan
@@ -314,12 +316,39 @@ class _Run(RunState):
             **scores,
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "seconds": round(self.seconds, 3),
+            **({"averaged": averaged} if self.average.decay else {}),
         }
         self.rows.append(row)
         pruned = world.by_first(lambda: self._tell(row))
         self.settled = True
         self.reporter.evaluated(row, best=better)
         return "pruned" if pruned else None
+
+    def _scores(self, ends: bool) -> tuple[dict[str, float], bool]:
+        """Return the scores of the average of the weights or of the weights themselves, and whether of the average.
+
+        The average wins a tie. The weights themselves are scored until the average has won once, and at the end:
+        before, too many of the steps that it remembers are early ones.
+        """
+        self.plain.eval()
+        with torch.no_grad(), self.fabric.autocast():
+            with self.average.swapped_in(self.plain):
+                scores = self._score_weights()
+            won = bool(self.rows) and self.rows[-1].get("averaged", True)
+            if not self.average.decay or (won and not ends):
+                return scores, True
+            others = self._score_weights()
+        wins = _not_finite(scores) or self._rank(others) > self._rank(scores)
+        return (others, False) if wins and not _not_finite(others) else (scores, True)
+
+    def _score_weights(self) -> dict[str, float]:
+        """Return the scores of the weights that the model has, to the last bit the same in every process."""
+        own = self.plan.evaluate(self.plain)
+        return world.by_first(lambda: own)
+
+    def _rank(self, scores: dict[str, float]) -> float:
+        """Return the score that decides, with the sign that makes larger better."""
+        return scores[self.plan.monitor] * (1 if self.plan.larger_is_better else -1)
 
     def _tell(self, row: dict[str, Any]) -> bool:
         self._attempt("history", lambda: self.history.add(row))

@@ -23,8 +23,8 @@ class TrainOptions:
         warmup: share of all steps in which the rate rises from 0, in [0, 1).
         clip: the largest norm of all gradients together; 0 switches clipping off.
         patience: evaluations without a better score before training stops; 0 never stops early.
-        average: decay of the running average of the weights that is evaluated and kept, in [0, 1); 0 keeps the
-            weights themselves.
+        average: decay of the running average of the weights, in [0, 1); of it and the weights themselves the one with
+            the better validation score is kept. 0 keeps the weights themselves.
         seed: of everything random; 0 or more.
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.

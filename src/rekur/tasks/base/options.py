@@ -113,7 +113,7 @@ class SharedOptions:
         "training",
         "Decay of the running average of the weights; 0 for none.",
         default=None,
-        details="The averaged weights are evaluated and kept.",
+        details="Of the average and the weights themselves the one with the better validation score is kept.",
     )
     seed: int = option("training", "Of everything random.", default=0, search=None)
     precision: str = option(
