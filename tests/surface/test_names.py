@@ -18,10 +18,10 @@ NAMES = {
     ),
     "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
-        "Chunk Columns Corpus Description EncodedItems Example LengthBuckets PairColumns Ragged Row Source Split "
-        "StreamBatches Texts Tokens as_sequences channels choose_rows collate describe encode_texts "
-        "evaluation_chunks examples fitting_batch_size from_memory item_key open_source open_texts "
-        "pairs_in_memory read_labels read_pairs split texts_in_memory"
+        "CalendarStep Chunk Columns Corpus Description EncodedItems Example History HistoryColumns LengthBuckets "
+        "PairColumns Ragged Row Source Split StreamBatches Texts Tokens as_sequences channels choose_rows collate "
+        "describe encode_texts evaluation_chunks examples fitting_batch_size from_memory item_key open_source "
+        "open_texts pairs_in_memory read_histories read_labels read_pairs split texts_in_memory"
     ),
     "rekur.decode": (
         "Continuation Draws Event GreedyTags Hypothesis PromptReader Rules Sample Sampler StepFunction Transitions "

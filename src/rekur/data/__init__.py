@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rekur.data.description import Description, describe
     from rekur.data.encoded import EncodedItems
     from rekur.data.example import Example, examples
+    from rekur.data.histories import CalendarStep, History, HistoryColumns, read_histories
     from rekur.data.memory import as_sequences, from_memory
     from rekur.data.pairs import pairs_in_memory, read_pairs
     from rekur.data.ragged import Ragged
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     from rekur.data.texts import Texts, open_texts, texts_in_memory
 
 __all__ = [
+    "CalendarStep",
     "Chunk",
     "Columns",
     "Corpus",
     "Description",
     "EncodedItems",
     "Example",
+    "History",
+    "HistoryColumns",
     "LengthBuckets",
     "PairColumns",
     "Ragged",
@@ -52,6 +56,7 @@ __all__ = [
     "open_source",
     "open_texts",
     "pairs_in_memory",
+    "read_histories",
     "read_labels",
     "read_pairs",
     "split",
@@ -68,6 +73,7 @@ __getattr__, __dir__ = lazily(
         "encoded": "EncodedItems",
         "chosen_columns": "Columns PairColumns channels",
         "example": "Example examples",
+        "histories": "CalendarStep History HistoryColumns read_histories",
         "memory": "as_sequences from_memory",
         "pairs": "pairs_in_memory read_pairs",
         "ragged": "Ragged",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from numbers import Integral
@@ -30,6 +31,7 @@ _TIMES = "a number or a date such as '2024-01-31 12:00:00'"
 _NANOSECONDS = {"W": 604_800 * 10**9, "D": 86_400 * 10**9, "h": 3600 * 10**9, "m": 60 * 10**9}
 _NANOSECONDS |= {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _FINER = {"ps": 3, "fs": 6, "as": 9}
+_PLAIN_TYPES = frozenset([str, int, float])
 _ONE_KIND = "numbers with one kind of separator between: blanks, commas, semicolons or tabs"
 
 
@@ -151,6 +153,26 @@ def series_of(value: Any, thing: str = "series") -> NDArray[np.float64]:
         where = f"{thing}, step {step + 1}, channel {channel + 1}"
         raise CellError(describe(where, series[step, channel], "a finite number"))
     return series
+
+
+def numbers_of(cells: Sequence[Any], thing: str) -> NDArray[np.float64]:
+    """Return the numbers of cells, NaN where one is missing.
+
+    Raises:
+        CellError: a cell is no finite number.
+
+    Example:
+        >>> numbers_of(["1.5", "", "NA"], "x").tolist()
+        [1.5, nan, nan]
+    """
+    if set(map(type, cells)) <= _PLAIN_TYPES:
+        try:
+            numbers = np.asarray([float(cell) if cell != "" else np.nan for cell in cells], np.float64)
+            if not np.isinf(numbers).any() and "_" not in "".join(map(str, cells)):  # float() takes 1_000
+                return numbers
+        except (ValueError, OverflowError):
+            pass
+    return np.asarray([number_of(cell, thing) for cell in cells], np.float64)
 
 
 def list_in_text(text: str, thing: str) -> list[Any]:
