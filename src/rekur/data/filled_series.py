@@ -97,7 +97,7 @@ def rolling_origins(length: int, horizon: int, *, stride: int = 1, count: int | 
         length: steps of the series.
         horizon: steps that follow each origin.
         stride: steps from an origin to the next.
-        count: the latest so many; None for all.
+        count: number of origins, the latest; None for all.
         earliest: the least origin.
 
     Example:

@@ -55,8 +55,8 @@ def forecast_records(
         truth: (N, H); NaN where missing.
         scales: naive error of each history, (N,), of :func:`seasonal_scales`; where it is 0 or NaN, the window is
             left out of ``mase``.
-        naive2: forecasts of :func:`naive2`, (N, H), which ``owa`` is relative to; None where there are none.
-        quantiles: (N, Q, H), ascending with the level; None where there are none.
+        naive2: forecasts of :func:`naive2`, (N, H), which ``owa`` is relative to; None without.
+        quantiles: (N, Q, H), ascending with the level; None without.
         levels: of the quantiles, (Q,), ascending, in (0, 1).
 
     Raises:

@@ -63,7 +63,7 @@ def is_seasonal(histories: Floats, season: int) -> NDArray[np.bool_]:
 
 
 def naive2(histories: Floats, season: int, horizon: int) -> Floats:
-    """Return the forecasts of Naive2, (N, H): the last value, adjusted for the season where there is one.
+    """Return the forecasts of Naive2, (N, H): the last value, adjusted for the season if there is any.
 
     The seasonal indices are those of the classical multiplicative decomposition (a centred moving average, and the
     mean ratio to it at each phase); of the additive one for a history with values of 0 or less. A history without a

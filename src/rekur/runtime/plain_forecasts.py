@@ -127,7 +127,7 @@ class PlainForecasts:
     Attributes:
         lookback: steps of a window L.
         horizon: steps to forecast H.
-        periods: seasonal periods, ascending; empty where there is none.
+        periods: seasonal periods, ascending; empty without any.
         non_negative: whether forecasts are clipped at 0.
         ridges: fitted on the windows of the series.
     """
@@ -203,7 +203,7 @@ class PlainForecasts:
     def backtest(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
         """Return the backtest error of each candidate at each origin, (N, K).
 
-        It is the mean absolute error over :data:`BACKTESTS` origins a segment apart, the last of which lies a horizon
+        It is the mean absolute error over :data:`BACKTESTS` origins a segment apart; the last lies a horizon
         before the origin, so that only values before the origin count. Where a series has none of them, the error is
         the mean over the other windows in units of the scale of its series.
 
