@@ -9,8 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._calendar import ROWS, CalendarStep, StampForm, Stamps, written_number
+from rekur.errors import InputError, describe
 
 _ARRAYS = ("values", "past", "future", "static")
+
+
+def _overlaid(ours: Any, theirs: Any, shift: int, offset: int) -> NDArray[np.float64]:
+    """Return two arrays of rows in one, the second from row ``offset`` on and over the first, where it has values."""
+    rows = np.full((max(shift + len(ours), offset + len(theirs)), ours.shape[1]), np.nan)
+    rows[shift : shift + len(ours)] = ours
+    part = rows[offset : offset + len(theirs)]
+    np.copyto(part, theirs, where=~np.isnan(theirs))
+    return rows
+
+
+def _offsets(ours: History, theirs: History) -> tuple[tuple[int, int], ...]:
+    """Return the offsets of two histories in the order of their stamps."""
+    pairs = sorted({*(ours.form.offsets if ours.form else ()), *(theirs.form.offsets if theirs.form else ())})
+    return tuple(pair for k, pair in enumerate(pairs) if k == 0 or pair[1] != pairs[k - 1][1])
 
 
 def _nothing() -> NDArray[np.float64]:
@@ -95,6 +111,34 @@ class History:
             start=start,
             form=None if self.form is None else self.form.from_stamp(start),
         )
+
+    def joined(self, newer: History) -> History:
+        """Return this history with the rows of a newer one; where both have a value, the newer holds.
+
+        Without stamps, the newer rows stand behind these.
+
+        Raises:
+            InputError: other channels or covariates, or a stamp off the grid of this history.
+        """
+        thing = f"series '{newer.name}'" if newer.name else "values"
+        for kind in ("channels", "past_names", "future_names", "static_names"):
+            ours, theirs = getattr(self, kind), getattr(newer, kind)
+            if ours != theirs:
+                label = kind.replace("_names", " covariates")
+                raise InputError(f"{thing}: {label}: got {', '.join(theirs)}; expected {', '.join(ours)}.")
+        index, on_grid = self.step.index(newer.start, self.start)
+        offset = len(self) if self.step.unit == "row" else int(index)
+        if newer.step != self.step or not on_grid:
+            expected = f"steps of {self.step} from {self.stamp(0)}, as before"
+            raise InputError(describe(f"{thing}: time", newer.stamp(0), expected))
+        shift = max(0, -offset)
+        values, past, future = (
+            _overlaid(getattr(self, name), getattr(newer, name), shift, offset + shift)
+            for name in ("values", "past", "future")
+        )
+        start = newer.start if shift else self.start
+        form = self.form if self.form is None else replace(self.form, offsets=_offsets(self, newer))
+        return replace(newer, start=start, form=form, values=values, past=past, future=future)
 
     def by_channel(self) -> list[History]:
         """Return a history for each channel with a value, from its first value to its last; itself with one channel."""

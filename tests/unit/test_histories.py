@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rekur._calendar import DAY, SECOND, CalendarStep, StampForm, calendar_features
-from rekur.data.histories import History, HistoryColumns, read_histories
+from rekur.data.histories import History, HistoryColumns, categories_of, read_histories
 from rekur.errors import DataError, InputError
 
 Y = HistoryColumns(time="ds", series="y")
@@ -348,7 +348,7 @@ def test_rows_with_covariates_behind_the_last_value_are_the_horizon(read: Any) -
         ([*NORTH, *SOUTH[:8]], "line 20: known horizon of series 'south': got 0 rows .* expected 3"),
         (
             [*NORTH, *SOUTH[:4], SOUTH[4].replace(",4,", ",5,"), *SOUTH[5:]],
-            "line 17: size: got '5'; expected 4, as in line 13",
+            "line 17: size of series 'south': got another value than in line 13",
         ),
     ],
 )
@@ -517,6 +517,50 @@ def test_a_part_has_its_own_start_and_a_saved_history_is_the_same(read: Any) -> 
     arrays = {name: getattr(part, name) for name in ("values", "past", "future", "static")}
     again = History.from_dict(json.loads(json.dumps(part.to_dict())), **arrays)
     assert (again.to_dict(), next_stamps(again, 2)) == (part.to_dict(), next_stamps(part, 2))
+
+
+def test_newer_rows_are_joined_by_their_stamps(read: Any) -> None:
+    stamps, values = days("2024-02-25", 10), list(range(10))
+    ((whole,), _) = read(table(stamps, y=values))
+    ((first,), _) = read(table(stamps[:5], y=values[:5]))
+    ((rest,), _) = read(table(stamps[6:], y=values[6:]), step=first.step, fewest=1)
+    for joined in (first.joined(rest), rest.joined(first)):
+        assert (joined.start, next_stamps(joined, 2)) == (whole.start, next_stamps(whole, 2))
+        assert np.isnan(joined.values[:, 0]).tolist() == [k == 5 for k in range(10)]
+        np.testing.assert_array_equal(np.delete(joined.values, 5), np.delete(whole.values, 5))
+    ((one_row,), _) = read(table(stamps[5:6], y=[50]), step=first.step, fewest=1)
+    assert first.joined(one_row).values[:, 0].tolist() == [0, 1, 2, 3, 4, 50]
+    assert first.joined(rest).joined(one_row).values[5, 0] == 50
+    (plain, more) = (read_histories(values)[0] for values in ([1, 2, 3], [4, 5]))
+    assert plain.joined(more).values[:, 0].tolist() == [1, 2, 3, 4, 5]
+    ((weekly,), _) = read(table(days("2024-02-25", 3, 7)))
+    with pytest.raises(InputError, match="time: got '2024-02-25'; expected steps of 1 day from 2024-02-25"):
+        first.joined(weekly)
+    with pytest.raises(DataError, match="line 2: ds: got '2024-02-25'; expected numbers, as in training"):
+        read(table(stamps), step=CalendarStep("number"))
+    ((tenths,), _) = read(table(["5", "6"]), step=CalendarStep("number", 10, digits=1))
+    assert next_stamps(tenths, 1) == ["7.0"]
+
+
+def test_texts_of_covariates_are_columns_of_flags(read: Any) -> None:
+    wind, kind = ["N", "S", "", "S", "NW", "N", "S"], ["big"] * 7
+    text = table(days("2024-01-01", 7), wind=wind, kind=kind, y=[*range(6), ""])
+    columns = HistoryColumns(time="ds", series="y", future=["wind"], static=["kind"])
+    ((history,), _) = read(text, columns)
+    assert (history.future_names, history.static_names) == (("wind=N", "wind=NW", "wind=S"), ("kind=big",))
+    np.testing.assert_array_equal(history.future[:, 2], [0, 1, np.nan, 1, 0, 0, 1])
+    assert history.static.tolist() == [1]
+    categories = categories_of([*history.future_names, *history.static_names], ["wind", "kind"])
+    ((part,), _) = read("\n".join(text.splitlines()[:4]), columns, categories=categories)
+    assert part.future_names == history.future_names
+    np.testing.assert_array_equal(part.future, history.future[:3])
+    with pytest.raises(DataError, match="line 4: wind: got 'E'; expected one of 'N', 'NW', 'S', as in training"):
+        read(text.replace("2024-01-03,3,", "2024-01-03,3,").replace(",,big", ",E,big"), columns, categories=categories)
+    with pytest.raises(DataError, match="line 6: wind: got 'NW'; expected a number"):
+        read(text.replace(",N,", ",1,").replace(",S,", ",2,"), columns)
+    many = table(days("2024-01-01", 200), wind=[f"w{k}" for k in range(200)])
+    with pytest.raises(DataError, match="line 102: wind: got 'w100'; expected 100 different texts or fewer"):
+        read(many, columns=HistoryColumns(time="ds", series="y", past=["wind"]))
 
 
 @pytest.mark.parametrize(

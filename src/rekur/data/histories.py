@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +14,18 @@ from rekur._history import History
 from rekur._values import CellError, code_of, is_missing, is_row, number_of, scalar
 from rekur.data.cells import numbers_of, series_of
 from rekur.data.example import warn
-from rekur.data.history_build import HistoryBuilder
+from rekur.data.history_build import Demands, HistoryBuilder
 from rekur.data.history_columns import HistoryColumns, Layout, layout_of
-from rekur.data.history_grid import Grid, Gridder
+from rekur.data.history_grid import Gridder
+from rekur.data.history_table import StepTable, categories_of
 from rekur.data.inputs import Input
 from rekur.data.memory import from_memory
 from rekur.data.read import open_source
 from rekur.data.source import Row, Source, shown_names
-from rekur.data.stamps import StampColumn, StampReader
+from rekur.data.stamps import StampReader
 from rekur.errors import InputError, describe
 
-__all__ = ["CalendarStep", "History", "HistoryColumns", "StampForm", "read_histories"]
-
-_BLOCK = 8192
+__all__ = ["CalendarStep", "History", "HistoryColumns", "StampForm", "categories_of", "read_histories"]
 
 
 def read_histories(
@@ -36,6 +33,10 @@ def read_histories(
     columns: HistoryColumns | None = None,
     *,
     horizon: int | None = None,
+    needs_future: bool = False,
+    step: CalendarStep | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
+    fewest: int = 2,
     tell: Callable[[str], None] = warn,
     **reading: Any,
 ) -> list[History]:
@@ -48,6 +49,11 @@ def read_histories(
             (T,), a list or a dict of series (T,) or (T, C), or an array (N, T) or (N, T, C).
         columns: which column is what; with None it is taken from a table that can be read in one way only.
         horizon: steps that will be forecast; the known horizon of each series must be as long, if there is one.
+        needs_future: there must be one where there are future covariates.
+        step: from row to row, as in training; None finds it.
+        categories: the texts of each column of covariates that holds texts, as in training; None looks them up. Such a
+            column becomes a column ``wind=NW`` of 0 and 1 for each text.
+        fewest: values that each series must have.
         tell: receives a sentence on gaps and on each choice that was not said; by default a warning.
         reading: ``format``, ``encoding`` and ``separator``, as for :func:`~rekur.data.read.open_source`.
 
@@ -62,136 +68,28 @@ def read_histories(
         >>> history.values.ravel().tolist(), history.stamp(4)
         ([0.0, 1.0, nan, 3.0], '2024-03-02')
     """
+    asked = Demands(horizon, needs_future, fewest)
     if isinstance(data, str | os.PathLike | Input):
         source = open_source(data, **reading)
     elif isinstance(data, Source):
         source = data
     elif (items := _items(data)) is not None and columns is None:
-        return _of_items(items, horizon, tell)
+        return _of_items(items, asked, tell)
     else:
         source = from_memory(_with_index(data))
     layout = layout_of(source, columns or HistoryColumns(), tell)
-    builder = HistoryBuilder(layout, source.name, source.error, horizon, tell)
-    if layout.kind == "steps":
-        _Steps(source, layout).build(builder, tell)
-    else:
+    if layout.kind != "steps":
+        builder = HistoryBuilder(layout, source.name, source.error, asked, tell)
         _rows_to_series(source, layout, builder)
+        return builder.finish()
+    table = StepTable(source, layout, categories, step, tell)
+    all_series = table.read()
+    builder = HistoryBuilder(table.layout, source.name, source.error, asked, tell)
+    channels = tuple(layout.series)
+    for each in all_series:
+        where: dict[str, Any] = {"start": each.start, "step": table.step, "form": each.form}
+        builder.add(each.name, channels, each.steps, each.lines, static=each.static, **where)
     return builder.finish()
-
-
-# ── a row a step ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Steps:
-    """Reads a table with one row a step, block by block."""
-
-    def __init__(self, source: Source, layout: Layout) -> None:
-        self._source, self._layout = source, layout
-        self._names: dict[str, int] = {} if layout.name else {"": 0}
-        self._series, self._lines = array("q"), array("q")
-        self._blocks: list[NDArray[np.float64]] = []
-        self._stamps = None if layout.time is None else StampReader(layout.time, source.error)
-        self._static: list[list[Any]] = []
-        self._static_lines: list[int] = []
-
-    def build(self, builder: HistoryBuilder, tell: Callable[[str], None]) -> None:
-        """Read all rows and give each series to a builder."""
-        source, layout = self._source, self._layout
-        source.keeps_digits = layout.time is not None
-        block: list[Row] = []
-        for row in source.rows():
-            block.append(row)
-            if len(block) == _BLOCK:
-                self._take(block)
-                block = []
-        if block:
-            self._take(block)
-        series, lines = np.asarray(self._series, np.int64), np.asarray(self._lines, np.int64)
-        values = np.concatenate(self._blocks)
-        self._blocks.clear()
-        names = list(self._names)
-        grid = self._grid(series, lines, names, tell)
-        for number, (begin, end) in enumerate(pairwise(grid.bounds.tolist())):
-            rows, index = grid.order[begin:end], grid.index[begin:end]
-            steps = np.full((int(index[-1]) + 1, len(layout.numbers)), np.nan)
-            steps[index] = values[rows]
-            step_lines = np.zeros(len(steps), np.int64)
-            step_lines[index] = lines[rows]
-            static = np.asarray(self._static[number], np.float64) if layout.static else None
-            where: dict[str, Any] = {"start": int(grid.starts[number]), "form": grid.forms[number]}
-            builder.add(names[number], tuple(layout.series), steps, step_lines, step=grid.step, static=static, **where)
-
-    def _take(self, rows: list[Row]) -> None:
-        lines = [row.line for row in rows]
-        cells = [[row.get(name) for row in rows] for name in self._layout.numbers]
-        columns = [self._numbers(name, column, lines) for name, column in zip(self._layout.numbers, cells, strict=True)]
-        self._blocks.append(np.stack(columns, axis=1))
-        time = self._layout.time
-        if self._stamps is not None and time is not None:
-            self._stamps.add([row.get(time) for row in rows], lines)
-        numbers = [0] * len(rows) if self._layout.name is None else self._numbers_of_series(rows, self._layout.name)
-        self._series.extend(numbers)
-        self._lines.extend(lines)
-        if self._layout.static:
-            self._take_static(rows, numbers)
-
-    def _numbers(self, name: str, cells: list[Any], lines: list[int]) -> NDArray[np.float64]:
-        """Return the numbers of a column, NaN where one is missing."""
-        try:
-            return numbers_of(cells, name)
-        except CellError:
-            for cell, line in zip(cells, lines, strict=True):
-                try:
-                    number_of(cell, name)
-                except CellError as error:
-                    raise self._source.error(str(error), line) from None
-            raise
-
-    def _numbers_of_series(self, rows: list[Row], column: str) -> list[int]:
-        numbers = []
-        for row in rows:
-            cell = row.get(column)
-            try:
-                name = cell.strip() if type(cell) is str else code_of(cell, column)
-            except CellError as error:
-                raise self._source.error(str(error), row.line) from None
-            if not name:
-                raise self._source.error(f"{column}: got nothing; expected the name of a series.", row.line)
-            numbers.append(self._names.setdefault(name, len(self._names)))
-        return numbers
-
-    def _take_static(self, rows: list[Row], numbers: list[int]) -> None:
-        for row, number in zip(rows, numbers, strict=True):
-            for k, column in enumerate(self._layout.static):
-                try:
-                    value = number_of(row.get(column), column)
-                except CellError as error:
-                    raise self._source.error(str(error), row.line) from None
-                if number == len(self._static):
-                    self._static.append([])
-                    self._static_lines.append(row.line)
-                if k == len(self._static[number]):
-                    self._static[number].append(value)
-                first = self._static[number][k]
-                if first != value and not (np.isnan(first) and np.isnan(value)):
-                    expected = f"{first:g}, as in {self._source.where(self._static_lines[number])} of the same series"
-                    fix = "Name columns that change with --past or --future."
-                    raise self._source.error(describe(column, row.get(column), expected, fix), row.line)
-
-    def _grid(
-        self, series: NDArray[np.int64], lines: NDArray[np.int64], names: list[str], tell: Callable[[str], None]
-    ) -> Grid:
-        if self._stamps is None:
-            order = np.argsort(series, kind="stable")
-            bounds = np.searchsorted(series[order], np.arange(len(names) + 1))
-            index = np.arange(len(order)) - np.repeat(bounds[:-1], np.diff(bounds))
-            return Grid(ROWS, [None] * len(names), np.zeros(len(names), np.int64), order, bounds, index)
-        column: StampColumn = self._stamps.finish()
-        for note in column.notes:
-            tell(f"{self._source.name}: {note}")
-        time = self._layout.time or ""
-        gridder = Gridder(column, series, lines, names, time=time, error=self._source.error, unit=self._source.unit)
-        return gridder.find()
 
 
 # ── a row a series ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,10 +129,12 @@ def _rows_to_series(source: Source, layout: Layout, builder: HistoryBuilder) -> 
 
 def _cells_to_steps(row: Row, columns: list[str]) -> NDArray[np.float64]:
     cells = [row.get(column) for column in columns]
+    while cells and cells[-1] == "":  # rows are as long as the longest series
+        cells.pop()
     try:
         return numbers_of(cells, "values")[:, None]
     except CellError:
-        for cell, column in zip(cells, columns, strict=True):
+        for cell, column in zip(cells, columns, strict=False):
             number_of(cell, column)
         raise
 
@@ -286,13 +186,13 @@ def _holds_text(column: Any) -> bool:
     return isinstance(first, str | np.datetime64) or hasattr(first, "isoformat")
 
 
-def _of_items(items: dict[str, Any], horizon: int | None, tell: Callable[[str], None]) -> list[History]:
+def _of_items(items: dict[str, Any], asked: Demands, tell: Callable[[str], None]) -> list[History]:
     layout = Layout("lists", [])
 
     def error(text: str, line: int) -> InputError:
         return InputError(text)
 
-    builder = HistoryBuilder(layout, "data", error, horizon, tell)
+    builder = HistoryBuilder(layout, "data", error, asked, tell)
     for name, item in items.items():
         thing = f"series '{name}'" if name else "values"
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,22 @@ from rekur._numbers import counted
 from rekur.data.history_columns import Layout
 from rekur.errors import InputError
 
-_FEWEST_VALUES = 2
 _MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What each series must have.
+
+    Attributes:
+        horizon: steps that will be forecast; None if unknown.
+        needs_future: a known horizon where there are future covariates.
+        fewest: values.
+    """
+
+    horizon: int | None = None
+    needs_future: bool = False
+    fewest: int = 2
 
 
 class HistoryBuilder:
@@ -24,7 +39,7 @@ class HistoryBuilder:
         layout: the columns.
         name: of the source, for messages.
         error: (text, line) -> the error to raise.
-        horizon: steps that will be forecast: known horizons must be as long; None if unknown.
+        asked: what each series must have.
         tell: receives sentences.
     """
 
@@ -33,10 +48,10 @@ class HistoryBuilder:
         layout: Layout,
         name: str,
         error: Callable[[str, int], InputError],
-        horizon: int | None,
+        asked: Demands,
         tell: Callable[[str], None],
     ) -> None:
-        self._layout, self._name, self._error, self._horizon, self._tell = layout, name, error, horizon, tell
+        self._layout, self._name, self._error, self._asked, self._tell = layout, name, error, asked, tell
         self._histories: list[History] = []
         self._last_lines: list[int] = []
 
@@ -71,9 +86,9 @@ class HistoryBuilder:
         observed = np.flatnonzero(~np.isnan(steps[:, :count]).all(axis=1))
         values = int((~np.isnan(steps[:, :count])).sum(axis=0).max(initial=0))
         line = int(lines[lines > 0][0]) if (lines > 0).any() else 0
-        if values < _FEWEST_VALUES:
+        if values < self._asked.fewest:
             thing = f"series '{name}'" if name else "values"
-            raise self._error(f"{thing}: got {counted(values, 'value')}; expected {_FEWEST_VALUES} or more.", line)
+            raise self._error(f"{thing}: got {counted(values, 'value')}; expected {self._asked.fewest} or more.", line)
         first, end = int(observed[0]), int(observed[-1]) + 1
         ahead = len(steps) if self._layout.future else end
         history = History(
@@ -106,12 +121,14 @@ class HistoryBuilder:
         Raises:
             DataError: known horizons are shorter than what will be forecast.
         """
-        if self._horizon and any(history.known_horizon for history in self._histories):
+        horizon = self._asked.horizon
+        is_known = self._layout.future and (self._asked.needs_future or any(h.known_horizon for h in self._histories))
+        if horizon and is_known:
             for history, line in zip(self._histories, self._last_lines, strict=True):
-                if history.known_horizon < self._horizon:
+                if history.known_horizon < horizon:
                     thing = f"known horizon of series '{history.name}'" if history.name else "known horizon"
                     got = f"{counted(history.known_horizon, 'row')} behind the last value"
-                    expected = f"{self._horizon}, the steps to forecast, with {self._shown_future()}"
+                    expected = f"{horizon}, the steps to forecast, with {self._shown_future()}"
                     raise self._error(f"{thing}: got {got}; expected {expected}.", line)
         noted = [history for history in self._histories if history.notes]
         for history in noted[:_MOST_NAMED]:
@@ -128,7 +145,7 @@ class HistoryBuilder:
         if not len(holes):
             return
         row, column = (int(number) for number in holes[0])
-        name = self._layout.future[column]
+        name = self._layout.future[column].partition("=")[0]
         series = f" of series '{history.name}'" if history.name else ""
         stamp = history.stamp(length + row)
         line = int(lines[length + row])

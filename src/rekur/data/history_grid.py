@@ -85,8 +85,11 @@ class Gridder:
         inside[self._bounds[1:-1] - 1] = False
         self._inside = inside  # whether a distance lies inside a series
 
-    def find(self) -> Grid:
+    def find(self, step: CalendarStep | None = None) -> Grid:
         """Return the grid.
+
+        Args:
+            step: from row to row; None finds it.
 
         Raises:
             DataError: two rows of a series have one stamp, a stamp is off the grid, or stamps have no regular step.
@@ -97,7 +100,7 @@ class Gridder:
             gaps = np.diff(local)[self._inside]
             if len(gaps) and gaps.min() >= DAY - _LONGEST_SHIFT and self._has_one_time_of_day(local):
                 self._stamps, self._form = local, replace(self._form, clock="wall")
-        step = self._step()
+        step = self._step() if step is None else self._as_trained(step)
         index = np.empty(len(self._stamps), np.int64)
         starts = np.empty(len(self._names), np.int64)
         for number, (begin, end) in enumerate(pairwise(self._bounds.tolist())):
@@ -105,6 +108,17 @@ class Gridder:
             index[begin:end] = self._index(step, number, slice(begin, end))
         forms = [self._form_of(slice(begin, end)) for begin, end in pairwise(self._bounds.tolist())]
         return Grid(step, forms, starts, self._order, self._bounds, index)
+
+    def _as_trained(self, step: CalendarStep) -> CalendarStep:
+        """Return the step of training after bringing numbers to its decimals."""
+        is_dated = step.unit in ("ns", "weekday", "month")
+        if is_dated != (self._form is not None):
+            expected = "dates, as in training" if is_dated else "numbers, as in training"
+            raise self._error(f"{self._time}: got {self._text(0)}; expected {expected}.", int(self._lines[0]))
+        digits = max(step.digits, self._digits)
+        self._stamps = self._stamps * 10 ** (digits - self._digits)
+        self._digits = digits
+        return replace(step, count=step.count * 10 ** (digits - step.digits), digits=digits)
 
     # ── the step ─────────────────────────────────────────────────────────────────────────────────────────────────
 
