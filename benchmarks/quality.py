@@ -9,10 +9,11 @@
     python benchmarks/quality.py classify --test                # the test parts: once, at the end, for what is reported
     python benchmarks/quality.py classify --json                # one JSON object as the last line
     python benchmarks/quality.py tag --seeds 5                  # taggers, without and with trained word vectors
+    python benchmarks/quality.py translate --quick --only multi30k_en_fr   # greedy and with a beam, in 20 minutes
 
 The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each model
-has the defaults of its task and, for language, the time as its limit. Models are trained on the training part, and
-chosen on the validation part alone; the test part is read with --test only, after all training.
+has the defaults of its task and, for language and translations, the time as its limit. Models are trained on the
+training part, and chosen on the validation part alone; the test part is read with --test only, after all training.
 
 Each of the ``rows`` in the JSON object is one score of one model: ``data, task, metric, model, split, seed, value,
 seconds``. Rivals draw nothing at random, and their ``seed`` is null. ``seconds`` are those of training, with the start
@@ -22,6 +23,7 @@ of Python and the reading of files.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -35,7 +37,7 @@ import torch
 from rich.table import Table
 
 import quality_rivals
-from quality_data import CLASSIFY, LANGUAGE, REGRESS, TAG, DataSet
+from quality_data import CLASSIFY, LANGUAGE, REGRESS, TAG, TRANSLATE, DataSet
 from rekur.metrics import METRICS
 from rekur.tasks.catalog import CATALOG
 from timing import Report, console, finish, machine
@@ -67,6 +69,7 @@ TASKS = {
     "tag": Task(
         ("accuracy", "macro_f1", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG
     ),
+    "translate": Task(("bleu", "chrf", "exact_match", "length_ratio"), quality_rivals.of_items, TRANSLATE),
     "language": Task(("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
 }
 
@@ -80,14 +83,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option, to try it")
-    parser.add_argument("--share", type=float, default=1.0, help="of each time (language)")
+    parser.add_argument("--share", type=float, default=1.0, help="of each time (language, translations)")
     parser.add_argument("--plain", action="store_true", help="also train a plain PyTorch model (characters)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.set_defaults(markdown=None)
     options = parser.parse_args()
     task, began, report = TASKS[options.task], time.perf_counter(), Report()
-    if CATALOG[options.task].reads != "texts" and (options.plain or options.share != 1):
-        parser.error(f"--plain and --share: got the task {options.task}; expected one that reads texts")
+    if CATALOG[options.task].reads != "texts" and options.plain:
+        parser.error(f"--plain: got the task {options.task}; expected one that reads texts")
+    if CATALOG[options.task].reads == "items" and options.share != 1:
+        parser.error(f"--share: got the task {options.task}; expected one whose time is limited")
     if options.seeds < 1:
         parser.error(f"--seeds: got {options.seeds}; expected 1 or more")
     names = [data.name for data in task.data_sets]
@@ -95,23 +100,27 @@ def main() -> None:
         parser.error(f"--only: got {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
     chosen = [data for data in task.data_sets if not options.only or data.name in options.only]
     root = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    refuse_absent(root, chosen, ("train", "valid", "test") if options.test else ("train", "valid"))
+    refuse_absent([path for data in chosen for part in parts_of(data, options) for path in data.paths(root, part)])
     for data in chosen:
         report.rows += measure(task, data, root, options)
     show(report.rows, chosen, options)
     finish("quality", report, machine(torch.get_num_threads(), "wall"), options, began)
 
 
-def refuse_absent(root: Path, chosen: list[DataSet], parts: tuple[str, ...]) -> None:
+def parts_of(data: DataSet, options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the parts of a data set that are read; the first two are trained and chosen on."""
+    return ("train", "valid", *(("test", *data.more_tests) if options.test else ()))
+
+
+def refuse_absent(paths: list[Path]) -> None:
     """End the program with a sentence if a file is not there."""
-    for path in (data.path(root, part) for data in chosen for part in parts):
+    for path in paths:
         if not path.is_file():
             sys.exit(f"data: {path} is absent; set REKUR_DATA to the folder that holds the data sets.")
 
 
 def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the rows of one data set: a model for each seed and its rivals, on the same items."""
-    split = "test" if options.test else "valid"
     train, valid = data.load(root, "train"), data.load(root, "valid")
     models, estimator = {}, CATALOG[options.task].estimator_class()
     for seed in range(1 if options.quick else options.seeds):
@@ -121,19 +130,46 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
         history = f"best of {len(model.history_.rows)} evaluations: {model.result_.best_epoch}"
         score = f"valid {data.metric} {model.metrics_[data.metric]:.4f}"
         print(f"{data.name} seed {seed}: {score} after {models[seed][1]:.0f} s, {history}", file=sys.stderr, flush=True)
-    part = data.load(root, "test") if options.test else valid
+    rows: list[dict[str, Any]] = []
+    for split in parts_of(data, options)[2:] or ("valid",):
+        part = valid if split == "valid" else data.load(root, split)
+        rows += scored(task, data, models, (train, valid, part), split, options)
+    return [{"data": data.name, "task": options.task, **row} for row in rows]
 
-    found: list[dict[str, Any]] = []
+
+def scored(
+    task: Task,
+    data: DataSet,
+    models: dict[int, Any],
+    parts: tuple[Any, Any, Any],
+    split: str,
+    options: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """Return the rows of one part: the scores of each model, with each beam, and of its rivals.
+
+    Args:
+        task: what is trained.
+        data: the data set.
+        models: seed -> model, and the seconds of its training.
+        parts: those of training and validation, and the one to score.
+        split: the name of that part.
+        options: of the command line.
+    """
+    train, valid, part = parts
+    rows: list[dict[str, Any]] = []
 
     def add(model: str, seed: int | None, scores: dict[str, float], seconds: float) -> None:
         for metric, value in scores.items():
-            row = {"data": data.name, "task": options.task, "metric": metric, "model": model, "split": split}
-            found.append({**row, "seed": seed, "value": value, "seconds": round(seconds, 2)})
+            row = {"metric": metric, "model": model, "split": split, "seed": seed, "value": value}
+            rows.append({**row, "seconds": round(seconds, 2)})
 
     for seed, (model, seconds) in models.items():
-        scores = model.evaluate_corpus(part)
-        chosen = {name: scores[name] for name in task.metrics if name in scores}
-        add(REKUR, seed, {**chosen, **data.more_scores(model, part)}, seconds)
+        for beam in data.beams:
+            if len(data.beams) > 1:
+                model.search_ = dataclasses.replace(model.search_, beam=beam)
+            scores = model.evaluate_corpus(part)
+            chosen = {name: scores[name] for name in task.metrics if name in scores}
+            add(name_with(beam), seed, {**chosen, **data.more_scores(model, part)}, seconds)
     rivals = task.rivals(models[0][0], train, part)
     if options.plain and data.options["tokens"] == "char":
         rivals.append(quality_rivals.plain_pytorch(train, valid, part, fit_options(data, options)["time_limit"]))
@@ -141,14 +177,21 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
         add(
             rival.name, None, {name: rival.scores[name] for name in task.metrics if name in rival.scores}, rival.seconds
         )
-    return found
+    return rows
+
+
+def name_with(beam: int) -> str:
+    """Return the name of a model of ours in rows, with the beam of its search where that is wider than 1."""
+    return REKUR if beam == 1 else f"{REKUR}, beam {beam}"
 
 
 def fit_options(data: DataSet, options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the estimator: those of the data set, the time of a text, and what is to be tried."""
     chosen = dict(data.options)
     if CATALOG[options.task].reads == "texts":
-        chosen["time_limit"] = 60 * data.minutes * options.share * TRAINING[chosen["tokens"]]
+        chosen["time_limit"] = 60 * data.minutes * TRAINING[chosen["tokens"]]
+    if "time_limit" in chosen:
+        chosen["time_limit"] *= options.share
     for name, _, value in (entry.partition("=") for entry in options.set):
         try:
             chosen[name] = json.loads(value)
@@ -164,22 +207,26 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
     table = Table("data", "model", title=f"{options.task}: {tried}, scores on the {part}", title_justify="left")
     for head in ("metric", "score", "each seed", "seconds", "limit", ""):
         table.add_column(head, justify="right" if head in ("score", "seconds", "limit") else "left")
-    pairs = [(data, metric) for data in chosen for metric in (data.metric, data.also) if metric]
-    for data, metric in pairs:
-        deciding = [row for row in rows if (row["data"], row["metric"]) == (data.name, metric)]
+    blocks = [
+        (data, split, metric)
+        for data in chosen
+        for split in parts_of(data, options)[2:] or ("valid",)
+        for metric in (data.metric, data.also)
+        if metric
+    ]
+    for data, split, metric in blocks:
+        of_block = (data.name, split, metric)
+        deciding = [row for row in rows if (row["data"], row["split"], row["metric"]) == of_block]
         ours = float(np.mean([row["value"] for row in deciding if row["model"] == REKUR]))
         for model in dict.fromkeys(row["model"] for row in deciding):
             values = [row["value"] for row in deciding if row["model"] == model]
             score, seeds = float(np.mean(values)), " ".join(f"{value:.4f}" for value in values)
             seconds = f"{max(row['seconds'] for row in deciding if row['model'] == model):.1f}"
-            if model == REKUR:
-                limit, words = (
-                    f"{60 * data.minutes * options.share:.0f}",
-                    goal_words(data, ours) if options.test else "",
-                )
-            else:
-                limit, words = "", rival_words(data, ours, score)
-            name = data.name if model == REKUR else ""
+            limit, words = "", rival_words(data, ours, score)
+            if model.startswith(REKUR):
+                limit = f"{60 * data.minutes * options.share:.0f}"
+                words = goal_words(data, score) if (split, model) == ("test", name_with(data.goal_beam)) else ""
+            name = "" if model != REKUR else data.name if split in ("valid", "test") else f"{data.name}, {split}"
             table.add_row(name, model, metric, f"{score:.4f}", seeds, seconds, limit, words)
         table.add_section()
     console().print(table)

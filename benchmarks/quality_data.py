@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rekur.data import Columns, Corpus, Texts, examples, open_source, open_texts
+from rekur.data import Columns, Corpus, PairColumns, Texts, examples, open_source, open_texts, read_pairs
 
 PARTS = ("train", "valid", "test")
 TUNES = 200
@@ -42,6 +42,10 @@ class DataSet(NamedTuple):
         files: files of parts that are called otherwise.
         more_scores: a trained model and a part -> further scores, by name.
         also: a score that stands in the table too, with the same goal; empty for none.
+        more_tests: further parts that are scored with the test part.
+        targets: the ending of the files with the targets of pairs; empty where one file has all.
+        beams: of the searches of texts that are scored.
+        goal_beam: the one that is to reach the goal.
     """
 
     name: str
@@ -54,6 +58,15 @@ class DataSet(NamedTuple):
     files: dict[str, str] = {}  # noqa: RUF012 - never changed
     more_scores: Callable[[Any, Any], dict[str, float]] = lambda model, part: {}
     also: str = ""
+    more_tests: tuple[str, ...] = ()
+    targets: str = ""
+    beams: tuple[int, ...] = (1,)
+    goal_beam: int = 1
+
+    def paths(self, root: Path, part: str) -> list[Path]:
+        """Return all files of a part."""
+        path = self.path(root, part)
+        return [path, path.with_suffix(self.targets)] if self.targets else [path]
 
     def path(self, root: Path, part: str) -> Path:
         """Return the file of a part."""
@@ -114,6 +127,17 @@ def texts(document: str) -> Read:
         return open_texts(path, document=document)
 
     return read
+
+
+def aligned(path: Path, part: str) -> Corpus:
+    """Return pairs of English and French sentences."""
+    return read_pairs([path, path.with_suffix(".fr")], use="training" if part == "train" else "evaluation")
+
+
+def replies(path: Path, part: str) -> Corpus:
+    """Return prompts with their replies."""
+    columns = PairColumns(source="prompt", target="reply")
+    return read_pairs(path, columns, use="training" if part == "train" else "evaluation")
 
 
 def windows(values: Array, targets: Array, rows: range, length: int, ahead: int) -> Corpus:
@@ -230,6 +254,28 @@ TAG = (
     DataSet("wnut17_ner", _WNUT, tagged("2"), "entity_f1", 5, 0.18, also=_BOTH),
     DataSet("wnut17_ner_glove", _WNUT, tagged("2"), "entity_f1", 5, 0.28, _GLOVE, also=_BOTH),
     DataSet("japanese_vowels_frames", "", speakers, "accuracy", 5, files=_VOWELS),
+)
+_SENTENCES = "multi30k_en_fr/{part}.en"
+_ENGLISH_FRENCH: dict[str, Any] = {
+    "files": {name: _SENTENCES.format(part=part) for name, part in (("valid", "val"), ("test", "test_2017_flickr"))},
+    "more_tests": ("test_2016_flickr", "test_2017_mscoco"),
+    "targets": ".fr",
+    "beams": (1, 5),
+}
+TRANSLATE = (
+    DataSet("multi30k_en_fr", _SENTENCES, aligned, "bleu", 20, 47, {"time_limit": 1200}, **_ENGLISH_FRENCH),
+    DataSet(
+        "multi30k_en_fr_60_min",
+        _SENTENCES,
+        aligned,
+        "bleu",
+        60,
+        50,
+        {"time_limit": 3600},
+        goal_beam=5,
+        **_ENGLISH_FRENCH,
+    ),
+    DataSet("chatterbot_pairs", "chatterbot_pairs/{part}.tsv", replies, "bleu", 5, beams=(1, 5)),
 )
 LANGUAGE = (
     DataSet("tiny_shakespeare", "tiny_shakespeare/{part}.txt", texts("file"), "loss", 3, 1.54, _CHARS),

@@ -53,7 +53,8 @@ def of_items(model: Any, train: Corpus, part: Corpus) -> list[Rival]:
         rivals.append(Rival(rival.name, target.score(rival_records(rival, part_set, target)), time.monotonic() - began))
         began = time.monotonic()
     kind = model.features_.kind
-    pipeline = None if target.per_step else _pipeline(kind, train_items, is_class=target.kind == "label")
+    is_plain = not (target.per_step or target.ragged)
+    pipeline = _pipeline(kind, train_items, is_class=target.kind == "label") if is_plain else None
     if pipeline is not None:
         began = time.monotonic()
         name, predict = pipeline

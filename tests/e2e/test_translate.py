@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.e2e.conftest import Run, environment
 
 import rekur
 from rekur import Translator
+from rekur._ids import END
 from rekur.errors import InputError
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -118,6 +120,47 @@ def test_commands_refuse_what_they_cannot_do(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_files_of_references_score_as_the_columns_of_a_table(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    source, target = data["test"]
+    other, table = tmp_path / "other", tmp_path / "a.tsv"
+    other.write_text("".join(f"{line}0\n" for line in target.read_text().splitlines()))
+    columns = [path.read_text().splitlines() for path in (source, target, other)]
+    table.write_text("\n".join("\t".join(row) for row in [("a", "b", "c"), *zip(*columns, strict=True)]))
+    named = (table, "--source", "a", "--target", "b", "--target", "c")
+    scores = [cli("evaluate", bundle, *words, "--json").json for words in ((source, target, other), named)]
+    assert scores[0] == {**scores[1], "file": f"{source} {target} {other}"}
+    assert "nrefs:2" in scores[0]["bleu_signature"]
+    rows = score_rows(cli, bundle, source, target, other)
+    assert [(row["item"], row["reference"]) for row in rows[:3]] == [(1, 1), (1, 2), (2, 1)]
+    other.write_text("1\n")
+    for words, text in (
+        (("evaluate", bundle, source, target, other), f"30 lines in {target} and 1 line in {other}"),
+        (("data", source, target, other), f"1 line in {other}"),
+        (("data", source, "--source", "a", target), "expected no more than FILE"),
+        (("fit", "translate", source, target, target, "--out", tmp_path / "m"), "SOURCE TARGET: got 3 files"),
+    ):
+        done = cli(*words)
+        assert (done.code, done.out) == (2, "")
+        assert text in done.err
+
+
+def test_an_evaluation_says_what_was_empty_and_what_was_cut(
+    bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("a", "b")]
+    for file, text in zip(files, ("one\n \n" + "two " * 600 + "\n\n", "1\n2\n2\n3\n"), strict=True):
+        file.write_text(text)
+    limits = ("--max-length", "40")
+    done = cli("evaluate", bundle, *files, *limits)
+    assert "2 of 4 sources are empty, and so are their texts; 1 source cut after 2,000 tokens" in done.err
+    assert "1 source cut after 2,000 tokens" in cli("predict", bundle, files[0], *limits).err
+    assert "the sources of 1 pair were cut after 2,000 tokens" in cli("score", bundle, *files).err
+    assert "cut after 4 tokens" in cli("evaluate", bundle, *data["test"], "--max-source", "4").err
+    assert rekur.load(bundle).search_.max_source == 2000
+
+
 def test_a_model_that_writes_texts_says_how_it_is_used(bundle: Path, cli: Run) -> None:
     assert (
         "stream: got a model that writes texts; expected one that answers while it reads" in cli("stream", bundle).err
@@ -134,8 +177,17 @@ def test_a_training_starts_from_a_bundle(bundle: Path, data: dict[str, list[Path
 
 
 def test_known_pairs_come_back_to_the_character() -> None:
-    sources = ["Où est-il\u202f?", "«\u00a0a\u00a0»", "e\u0301", "</s> <unk>", "▁@@ ##", "l’été"]
-    targets = ["Where is he?", "“a”", "é", "<unk> </s>", "@@▁ |||", "ﬁn… ２"]
+    sources = [
+        "Où est-il\u202f?",
+        "«\u00a0a\u00a0»",
+        "e\u0301",
+        "</s> <unk>",
+        "▁@@ ##",
+        "l’été",
+        "שלום OK",
+        "a مرحبا ١٢",
+    ]
+    targets = ["Where is he?", "“a”", "é", "<unk> </s>", "@@▁ |||", "ﬁn… ２", "\u200fשָׁלוֹם 漢 (a)", "कि🙂"]
     options: dict[str, Any] = {"feature_options": {"tokens": "char"}, "hidden_size": 24, "batch_size": 8}
     chances = dict.fromkeys(("input_dropout", "state_dropout", "output_dropout"), 0.0)
     model = Translator(**options, **chances, epochs=25, learning_rate=1e-2, baseline=False)
@@ -177,11 +229,42 @@ def test_separate_vocabularies_and_every_kind_of_tokens() -> None:
         assert len(model.predict(sources[:3])) == 3
 
 
-def test_a_nan_weight_is_refused(bundle: Path) -> None:
+def test_a_nan_weight_is_refused(bundle: Path, cli: Run, tmp_path: Path) -> None:
     model = rekur.tasks.load(bundle)
     model.model_.decoder.combine.bias.data[0] = np.nan
     with pytest.raises(InputError):
         model.predict(["one"])
+    model.save(tmp_path / "m")
+    done = cli("translate", tmp_path / "m", stdin=b"one\n")
+    assert (done.code, done.out) == (2, "")
+    assert "with NaN or infinite numbers" in done.err
+
+
+def test_a_text_that_never_ends_is_cut_and_told(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    model = rekur.tasks.load(bundle)
+    model.model_.decoder.head.bias.data[END - 1] = -1000.0  # padding has none
+    model.save(tmp_path / "m")
+    (tmp_path / "in").write_text("one\n\ntwo two\n")
+    told = "2 texts cut at the limit of the length, before the model ended."
+    for words in (("--beam", "1"), ("--beam", "3")):
+        done = cli("translate", tmp_path / "m", *words, stdin=b"one\n\ntwo two\n")
+        assert (done.code, [len(line) for line in done.out.split("\n")]) == (0, [29, 0, 41, 0])
+        assert f"standard input: {told}" in done.err
+        assert f"{tmp_path / 'in'}: {told}" in cli("predict", tmp_path / "m", tmp_path / "in", *words).err
+    shutil.copy(tmp_path / "in", tmp_path / "out")
+    scored = cli("evaluate", tmp_path / "m", tmp_path / "in", tmp_path / "out").err
+    assert f"{tmp_path / 'in'}: 1 of 3 sources is empty, and so is its text; {told}" in scored
+
+
+def test_targets_of_strange_characters_and_empty_references_are_scored(bundle: Path, cli: Run, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a", "b")]
+    for file, text in zip(files, ("one\ntwo\nthree\n", "漢字 漢字\n\nшум\n"), strict=True):
+        file.write_text(text, encoding="utf-8")
+    scores = cli("evaluate", bundle, *files, "--json").json
+    assert (scores["items"], scores["bleu"], scores["exact_match"]) == (3, 0, 0)
+    rows = score_rows(cli, bundle, *files)
+    assert all(np.isfinite(row["log_probability"]) for row in rows)
+    assert [row["tokens"] for row in rows] == [14, 1, 7]
 
 
 # ── lines that arrive ────────────────────────────────────────────────────────────────────────────────────────────

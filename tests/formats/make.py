@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 import random
 import shutil
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import rekur
+from rekur.runtime.pair_scores import pair_scores
 
 DRAW = random.Random(0)
 NUMBERS = np.random.default_rng(0)
@@ -319,6 +321,64 @@ def tagger_answers(folder: Path, items: list[Any], labels: list[Any]) -> dict[st
     return answers
 
 
+def numbers_and_dates(count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Return numbers in words with their digits, and days with their short forms."""
+    draw = random.Random(seed)
+    digits = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    months = ["janvier", "février", "août", "décembre"]
+    sources, targets = list[str](), list[str]()
+    for _ in range(count):
+        if draw.random() < 0.5:
+            number = [draw.randrange(10) for _ in range(draw.randint(1, 3))]
+            sources.append(" ".join(digits[n] for n in number))
+            targets.append("".join(map(str, number)))
+        else:
+            day, month = draw.randint(1, 28), draw.choice(months)
+            sources.append(f"le {day} {month}\u202f!")
+            targets.append(f"{day}. {month[:3].upper()} «ok»")
+    return sources, targets
+
+
+def make_translators(root: Path) -> None:
+    """Save translators of byte pairs, words and characters, with their rivals, and what they answer."""
+    sizes: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "epochs": 14, "seed": 0, "patience": 0}
+    sizes |= dict.fromkeys(("input_dropout", "dropout", "state_dropout", "output_dropout"), 0.0)
+    sizes |= {"learning_rate": 0.02, "batch_size": 16}
+    kinds: dict[str, dict[str, Any]] = {
+        "translator_bpe": {"feature_options": {"tokens": "bpe", "max_vocabulary": 320}},
+        "translator_words": {
+            "feature_options": {"tokens": "word", "shared": False, "min_count": 1},
+            "cell": "lstm",
+            "decoder_layers": 2,
+            "attention": "additive",
+        },
+        "translator_characters": {
+            "feature_options": {"tokens": "char"},
+            "bidirectional": False,
+            "tying": "target",
+            "alpha": 0.5,
+        },
+    }
+    sources, targets = numbers_and_dates(240, seed=1)
+    for name, options in kinds.items():
+        rekur.Translator(**{**sizes, **options}).fit(sources, targets).save(root / name)
+        model = rekur.load(root / name)
+        asked, right = [*sources[:5], "", "漢 <unk> </s>"], [*targets[:5], "", "▁@@"]
+        answers: dict[str, Any] = {"items": asked, "labels": right, "alpha": model.search_.alpha}
+        steps, _ = model.encode(asked)
+        known = [model.features_.transform_target(text) for text in right]
+        scores = pair_scores(model.engine, steps, known)
+        answers["log_probabilities"] = [None if each is None else each.tolist() for each in scores]
+        for beam, n_best in ((1, 1), (4, 3)):
+            model.search_ = dataclasses.replace(model.search_, beam=beam, n_best=n_best)
+            answers[f"beam_{beam}"] = plain(model.present(asked))
+        (grid,) = model.attention(asked[:1], right[:1])
+        answers["attention"] = grid.shares.tolist()
+        scored = model.evaluate(asked, right)
+        answers["scores"] = {metric: scored[metric] for metric in ("bleu", "chrf", "exact_match", "rival")}
+        (root / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
 def make_checkpoint(root: Path) -> None:
     """Kill a training after its second checkpoint."""
     data, out = root / "killed.csv", root / "killed"
@@ -368,6 +428,7 @@ def main() -> None:
     make_language(root)
     make_tagger(root)
     make_taggers(root)
+    make_translators(root)
     make_checkpoint(root)
 
 

@@ -6,6 +6,7 @@ Each folder here is named for a format and holds what ``make.py`` wrote with the
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -16,11 +17,14 @@ import pytest
 
 import rekur
 from rekur.cli.main import main
+from rekur.runtime.pair_scores import pair_scores
 
 HERE = Path(__file__).parent
-ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith(("language", "tagger")))
+OTHERS = ("language", "tagger", "translator")
+ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith(OTHERS))
 #: of a version before the task was whole, and of the first in which it is
 EARLY_TAGGERS, TAGGERS = sorted(HERE.glob("v*/tagger.json")), sorted(HERE.glob("v*/tagger_*.json"))
+TRANSLATORS = sorted(HERE.glob("v*/translator_*.json"))
 TEXTS = sorted(HERE.glob("v*/language_*.json"))
 #: kernels of other processors add numbers in another order
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -51,6 +55,7 @@ def test_there_are_files_of_every_kind() -> None:
     assert len(TEXTS) >= 3
     assert len(EARLY_TAGGERS) == 1
     assert len(TAGGERS) >= 3
+    assert len(TRANSLATORS) >= 3
 
 
 @pytest.mark.parametrize("path", ITEMS, ids=name_of)
@@ -141,6 +146,24 @@ def test_an_early_tagger_tags_what_it_did(path: Path) -> None:
             assert (session.push(word).final or {}).get("tags", []) == tags
     for session in (begun, gone_on):
         assert session.finish().final["tags"] == answers["live"][-1]
+
+
+@pytest.mark.parametrize("path", TRANSLATORS, ids=name_of)
+def test_a_translator_writes_and_scores_what_it_did(path: Path) -> None:
+    model, answers = opened(path)
+    items, labels = answers["items"], answers["labels"]
+    assert model.search_.alpha == answers["alpha"]
+    steps, _ = model.encode(items)
+    known = [model.features_.transform_target(text) for text in labels]
+    for each, expected in zip(pair_scores(model.engine, steps, known), answers["log_probabilities"], strict=True):
+        assert_equal(None if each is None else each.tolist(), expected)
+    assert_equal(model.attention(items[:1], labels[:1])[0].shares.tolist(), answers["attention"])
+    for beam, n_best in ((1, 1), (4, 3)):
+        model.search_ = dataclasses.replace(model.search_, beam=beam, n_best=n_best)
+        assert_equal(model.present(items), answers[f"beam_{beam}"])
+    with pytest.warns(rekur.errors.DataWarning, match="1 of 7 sources is empty"):
+        scores = model.evaluate(items, labels)
+    assert_equal({name: scores[name] for name in answers["scores"]}, answers["scores"])
 
 
 def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

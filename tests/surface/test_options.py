@@ -33,6 +33,7 @@ MODEL = (
     "--cell --hidden-size --num-layers --embedding-size --input-dropout --dropout --recurrent-dropout --residual --norm"
 )
 ITEM_MODEL = "--bidirectional --kernel-size --pooling --token-dropout --input-noise"
+PAIR_MODEL = MODEL.replace("--num-layers", "--num-layers --causal")
 TRAINING = (
     "--epochs --steps --batch-size --learning-rate --weight-decay --schedule --warmup --clip --patience --average "
     "--seed --precision --accelerator --time-limit --no-baseline"
@@ -65,13 +66,19 @@ TASK_OPTIONS = {
         "model": f"{MODEL} --causal --part-size --projection-size --kernel-size --look-ahead {WORD_DROPOUT}",
         "training": f"{TRAINING} --batch-steps --chunk-length",
     },
+    "translate": {
+        "data": f"{PAIRS} --valid --valid-fraction --tokens --shared --max-vocabulary --min-count --max-length",
+        "model": f"{PAIR_MODEL} --decoder-size --decoder-layers --attention --tying --state-dropout --output-dropout",
+        "training": f"{TRAINING} --label-smoothing --batch-steps",
+        "decoding": "--alpha",
+    },
     "language": {
         "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES} --vectors",
         "model": f"{MODEL} {LANGUAGE_MODEL}",
         "training": f"{TRAINING} {LANGUAGE_TRAINING}",
     },
 }
-FILES = {"classify": "FILE", "regress": "FILE", "tag": "FILE", "language": "FILE..."}
+FILES = {"classify": "FILE", "regress": "FILE", "tag": "FILE", "translate": "SOURCE TARGET", "language": "FILE..."}
 FINDING = "--beam --alpha --min-ratio --max-ratio --max-length --max-source --no-repeat"
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
@@ -91,7 +98,7 @@ OPTIONS = {
     "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
-    "score": f"BUNDLE FILE [TARGET] --text --by --tokens {PAIRS} --json",
+    "score": f"BUNDLE FILE [TARGET]... --text --by --tokens {PAIRS} --json",
     "program": "BUNDLE --json",
     "check": f"BUNDLE [FILE]... --tolerance --items {ANY_INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {ANY_INPUT} --document --json",
@@ -99,7 +106,7 @@ OPTIONS = {
         "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
         f"{ANY_INPUT} --document --json"
     ),
-    "data": f"FILE [TARGET] {ANY_INPUT} --label-type --json",
+    "data": f"FILE [TARGET]... {ANY_INPUT} --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",
     "completion": "SHELL",
@@ -123,7 +130,7 @@ def spelled(parameter: click.Parameter) -> str:
 
 @pytest.mark.parametrize("path", OPTIONS)
 def test_options(path: str) -> None:
-    assert [spelled(parameter) for parameter in command(path).params] == OPTIONS[path].split()
+    assert " ".join(map(spelled, command(path).params)).split() == OPTIONS[path].split()
 
 
 def test_every_command_is_in_the_table() -> None:
@@ -202,7 +209,7 @@ def test_parsers_and_choices_give_values_that_are_checked(task: str) -> None:
                 options.check_values({name: object()})
 
 
-@pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit tag", "fit language"])
+@pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit tag", "fit translate", "fit language"])
 def test_defaults_stand_in_the_estimators_alone(path: str) -> None:
     values = command(path).make_context("fit", ["FILE", "--out", "DIR"]).params
     given = {name: value for name, value in values.items() if value not in (None, (), False)}

@@ -104,7 +104,8 @@ def test_a_preview_is_not_named_but_works(toy: Row, tmp_path: Path, capsys: pyte
 
 
 def test_usage_lines_name_the_files_of_an_evaluation() -> None:
-    assert (CATALOG["translate"].test_files, CATALOG["tag"].test_files) == ("SOURCE TARGET", "TEST_FILE")
+    assert (CATALOG["translate"].test_files(), CATALOG["tag"].test_files()) == ("SOURCE TARGET", "TEST_FILE")
+    assert CATALOG["translate"].test_files(of_table=True) == "TEST_FILE"
 
 
 def test_the_readme_names_no_preview() -> None:
@@ -115,6 +116,5 @@ def test_the_readme_names_no_preview() -> None:
 
 def test_a_task_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "clasify", "a.csv"]) == 2
-    assert "TASK: got 'clasify'; expected one of classify, regress, tag, language. Did you mean 'classify'?" in (
-        capsys.readouterr().err
-    )
+    text = "TASK: got 'clasify'; expected one of classify, regress, tag, translate, language. Did you mean 'classify'?"
+    assert text in capsys.readouterr().err

@@ -168,6 +168,8 @@ def test_the_command_describes_pairs(cli: Run, tmp_path: Path) -> None:
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = cli("data", table, "--source", "en", "--target", "fr", "--json")
     assert (done.json["pairs"], done.json["warnings"]) == (100, [])
+    assert done.json["command"] == f"rekur fit translate {table} --source en --target fr --out runs/a"
+    assert f"To train:\n  rekur fit translate {' '.join(map(str, files))} --out runs/a\n" in cli("data", *files).out
 
 
 def test_the_command_refuses_what_are_no_pairs(cli: Run, tmp_path: Path) -> None:
@@ -179,12 +181,12 @@ def test_the_command_refuses_what_are_no_pairs(cli: Run, tmp_path: Path) -> None
         ((english, french), "2 lines in"),
         ((english,), "Of two aligned files name both: rekur data SOURCE TARGET"),
         ((english, "--encoding", "utf-8", french), "expected no more than FILE"),
-        ((english, english, french), "expected no more than FILE and TARGET"),
+        ((english, english, french), "1 line in"),
         ((table, "--source", "en"), "--target: got none"),
         ((table, "--target", "fr"), "--source: got none"),
         ((table, "--source", "en", "--target", "fr", "--label", "x"), "--label: got a value; expected none for pairs"),
         ((english, english, "--label-type", "class"), "--label-type: got 'class'; expected none for pairs"),
-        ((table, table), "as one of two files"),
+        ((table, table), "as one of several files"),
     ):
         done = cli("data", *words)
         assert (done.code, done.out) == (2, "")

@@ -145,7 +145,7 @@ def test_wrong_files_are_refused_before_training(cli: Run, data: dict[str, Path]
         (["--valid", valid, data["v.fr"], english, french], ["--valid", "Data come first: "]),
         (["--valid", valid, "--valid", data["v.fr"], english, french], ["Data come first: "]),
         ([english, french, "--valid", valid], ["--valid: got 1 file", "expected 2"]),
-        ([data["a.tsv"], "--valid", valid, data["v.fr"]], ["v.fr", "expected all data before --valid", "(here 1)"]),
+        ([data["a.tsv"], "--valid", valid, data["v.fr"]], ["--valid: got 2 files", "expected 1, as there is one"]),
         ([english, french, valid], ["SOURCE TARGET", str(valid), "one table"]),
         ([english], ["a.en: got one file of text; expected two aligned files, or one table"]),
         ([english, short], ["24 lines in", "2 lines in", str(short)]),
@@ -182,7 +182,7 @@ def test_saved_models_take_pairs(bundle: Path, cli: Run, data: dict[str, Path], 
     assert table == {**scores, "file": str(data["a.tsv"])}
     assert scores["file"] == f"{data['a.en']} {data['a.fr']}"
     assert cli("check", bundle, data["a.en"], data["a.fr"]).code == 0
-    words = ("--data", data["a.en"], "--data", data["a.fr"], "--tolerance", "5", "--out", tmp_path / "small")
+    words = ("--data", data["a.en"], data["a.fr"], "--tolerance", "5", "--out", tmp_path / "small")
     done = cli("quantize", bundle, *words)
     assert done.code == 0, done.err
     for words, text in (
@@ -237,6 +237,10 @@ def test_swapped_sides_are_warned_of(cli: Run, tmp_path: Path) -> None:
     done = cli("evaluate", out, french, english)
     assert swapped in done.err
     assert swapped not in cli("evaluate", out, english, french).err
+    table, lines = tmp_path / "t.tsv", [file.read_text().splitlines() for file in (english, french)]
+    table.write_text("\n".join("\t".join(row) for row in [("en", "fr"), *zip(*lines, strict=True)]))
+    assert swapped in cli("evaluate", out, table, "--source", "fr", "--target", "en").err
+    assert swapped not in cli("evaluate", out, table, "--source", "en", "--target", "fr").err
     assert "Is it the right file?" in cli("predict", out, french).err
     assert cli("predict", out, english).err == ""
     done = cli("fit", "answer", english, french, "--valid", *reversed(valid), "--out", tmp_path / "other", *SMALL)
@@ -273,15 +277,28 @@ def test_files_of_an_option_are_spread_over_its_repetitions() -> None:
         ("a b", "a b"),
         ("a b --valid", "a b --valid"),
         ("a b -- --valid c d", "a b -- --valid c d"),
+        ("a b --valid c --valid d e", "a b --valid c --valid d --valid e"),
+        ("a --valid c d", "a --valid c --valid d"),
     ):
         assert spread(context, command, words.split()) == result.split()
     for words, text in (
         ("--size 5 --valid c d a b", "expected the data before it"),
-        ("a b --valid c --valid d e", "got 'e'; expected all data before --valid"),
-        ("a --valid c d", "got 'd'; expected all data before --valid"),
+        ("a b --valid c --quiet d", "got 'd'; expected all data before --valid"),
     ):
         with pytest.raises(click.UsageError, match=text):
             spread(context, command, words.split())
+
+
+def test_files_of_an_option_follow_the_arguments_of_a_command() -> None:
+    params = [click.Argument(["bundle"]), FilesOption(["--data"], multiple=True), click.Option(["--out"])]
+    command = click.Command("quantize", params=params)
+    for words, result in (
+        ("run --data a b --out x", "run --data a --data b --out x"),
+        ("run --data a --data b", "run --data a --data b"),
+        ("--data a run", "--data a run"),
+        ("--data a run --data b c", "--data a run --data b --data c"),
+    ):
+        assert spread(click.Context(command), command, words.split()) == result.split()
 
 
 def test_only_lf_ends_a_line_that_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_bad_files(tmp_path: Path) -> None:
         ([english, tmp_path], {}, "got a folder"),
         ([english], {}, "got one file of text; expected two aligned files, or one table"),
         ([english, french, english], {}, "3 files"),
-        ([table, table], {}, r"got a table \(.tsv\) as one of two files"),
+        ([table, table], {}, r"got a table \(.tsv\) as one of several files"),
         ([english, french], {"columns": NAMED}, "source column: got 'source'; expected none for text files"),
         ([english, french], {"separator": ","}, "separator"),
         ([english, french], {"format": "csv"}, "expected txt for two aligned files"),

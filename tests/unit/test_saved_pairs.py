@@ -174,6 +174,8 @@ def test_the_runner_runs_alone(made: Path) -> None:
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [len(row["candidates"]) for row in rows] == [2, 1, 2]
     assert rows[1] == {"prediction": "", "score": None, "candidates": [{"prediction": "", "score": None}]}
+    assert done.stderr == b""
+    assert run(lines=b"\r\none").stdout == run("", "one").stdout
     alpha = json.loads((made / "onnx" / "manifest.json").read_text())["prediction"]["alpha"]
     assert rekur.load(made / "numbers").search_.alpha == alpha
     for words, text in (
@@ -186,6 +188,19 @@ def test_the_runner_runs_alone(made: Path) -> None:
         done = run(*words)
         assert (done.returncode, done.stdout) == (2, b"")
         assert done.stderr.decode().startswith(text)
+
+
+def test_the_runner_cuts_long_sources(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exported, module = runner(made / "onnx").Model(made / "onnx"), runner(made / "onnx")
+    assert exported.about["prediction"]["source"] == rekur.load(made / "numbers").search_.max_source == 2000
+    exported.about["prediction"]["source"] = 2
+    module.Model = lambda folder: exported
+    start = exported.target.write(exported.source.read("one two one")[:2])
+    assert module.main(["one two one", start, ""]) == 0
+    said = capsys.readouterr()
+    first, second, _ = said.out.splitlines()
+    assert first == second
+    assert said.err == "sources cut after 2 tokens: 1\n"
 
 
 def test_what_an_export_of_pairs_holds(made: Path) -> None:
@@ -225,8 +240,14 @@ def test_proofs_hold_on_pairs_on_sources_and_on_drawn_ones(made: Path) -> None:
         assert findings(made / "numbers", *words, "--items", 8) == ALL | NONE
 
 
-def test_weights_are_saved_once(made: Path) -> None:
-    assert [path.name for path in (made / "numbers").glob("*.safetensors")] == ["model.safetensors"]
+@pytest.mark.parametrize("options", [{}, {"cell": "lstm"}, {"decoder_layers": 2, "attention": "additive"}])
+def test_weights_are_saved_once(options: dict[str, Any], tmp_path: Path) -> None:
+    model = Translator(epochs=1, hidden_size=16, baseline=False, **options)
+    model.fit(*pairs(24, 0)).save(tmp_path / "m")
+    sizes = [path.stat().st_size for path in (tmp_path / "m").glob("*.safetensors")]
+    assert sum(sizes) < 4 * sum(weight.numel() for weight in model.model_.parameters()) + 8_000
+    text = "one two"
+    assert rekur.load(tmp_path / "m").predict([text]) == model.predict([text])
 
 
 def test_a_fault_is_found_by_its_proof(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,10 @@ def app() -> None:
     rekur predict runs/entities new.txt
 
     \b
+    rekur fit translate train.en train.fr --valid val.en val.fr --out runs/en-fr
+    rekur translate runs/en-fr < new.en
+
+    \b
     rekur fit language book.txt --time-limit 20m --out runs/book
     rekur generate runs/book --prompt "It was"
     """

@@ -11,8 +11,7 @@ import click
 
 from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
-from rekur.cli.file_words import AlignedFile
-from rekur.cli.options import ANY_INPUT, FILE, INPUT_FILE, JSON, split_input, with_options
+from rekur.cli.options import ALIGNED, ANY_INPUT, FILE, JSON, split_input, with_options
 from rekur.errors import DataError, InputError
 
 #: type of a label, or "rows" for tags of the rows of a series -> title and columns of the table of its classes
@@ -25,12 +24,10 @@ _CLASSES = {
 
 
 @click.command("data")
-@with_options(FILE)
-@click.argument("target_file", metavar="[TARGET]", required=False, type=INPUT_FILE, cls=AlignedFile)
-@with_options(*ANY_INPUT)
+@with_options(FILE, ALIGNED, *ANY_INPUT)
 @click.option("--label-type", type=click.Choice(["class", "classes", "number", "tags"]), help="What a label is.")
 @JSON
-def command(file: Path, target_file: Path | None, label_type: str | None, as_json: bool, **values: Any) -> None:
+def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, as_json: bool, **values: Any) -> None:
     """Show columns, lengths and classes of a file, and what to look at before training.
 
     Of pairs of texts, in two aligned files or in the columns --source and --target, it shows both sides, how their
@@ -49,11 +46,10 @@ def command(file: Path, target_file: Path | None, label_type: str | None, as_jso
     from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
-    if target_file is not None or "source" in columns or "target" in columns:
+    if target_files or "source" in columns or "target" in columns:
         if label_type is not None:
             raise InputError(f"--label-type: got '{label_type}'; expected none for pairs of texts.")
-        files = [file] if target_file is None else [file, target_file]
-        _show_pairs(files, columns, reading, as_json=as_json)
+        _show_pairs([file, *target_files], columns, reading, as_json=as_json)
         return
     as_given = dict(reading)
     separator = reading.pop("label_separator", None)
@@ -114,8 +110,10 @@ def _show_pairs(files: list[Path], columns: dict[str, Any], reading: dict[str, A
     names = [*map(name_of, files)] if len(files) > 1 else [str(named.source), ", ".join(named.targets())]
     pairs = describe_pairs(corpus, (names[0], names[1]))
     pairs.warnings += corpus.notes()
+    words = ["rekur", "fit", "translate", *map(str, files[:2]), *_options({**columns, **reading})]
+    line = shlex.join([*words, "--out", _run_of(files[0])])
     if as_json:
-        show.as_json({"files": [*map(name_of, files)], **pairs.to_dict()})
+        show.as_json({"files": [*map(name_of, files)], **pairs.to_dict(), "command": line})
         return
     show.table("What is there", ("what", "value"), pairs.overview())
     show.table("Both sides", ("what", "sources", "targets"), pairs.side_table())
@@ -123,6 +121,7 @@ def _show_pairs(files: list[Path], columns: dict[str, Any], reading: dict[str, A
         show.table("Suspicious pairs", ("line", "why", "source", "target"), pairs.suspect_table())
     for warning in pairs.warnings:
         click.echo(f"warning: {warning}")
+    click.echo(f"To train:\n  {line}")
 
 
 def _steps(source: Any, chosen: Any, *, kind: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Words that name files of pairs: the second of two aligned files, and options that take as many files as there are."""
+"""Words that name files of pairs: those behind the first of aligned files, and options that take several files."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from rekur.errors import describe
 
 
 class FilesOption(click.Option):
-    """An option that may be followed by as many words as there are data files before it."""
+    """An option that takes all files behind it, once the arguments of its command stand before it."""
 
 
-class AlignedFile(click.Argument):
-    """The second of two aligned files, which stands directly behind the first."""
+class AlignedFiles(click.Argument):
+    """The files that are aligned with the first, and stand directly behind it."""
 
 
 def apart(command: click.Command, values: Mapping[str, Any], words: Sequence[str]) -> str | None:
-    """Return a word that was taken for the second of two aligned files but stands behind an option; else None.
+    """Return a word that was taken for one of several aligned files but stands behind an option; else None.
 
     Args:
         command: the command.
         values: of its parameters, as texts.
         words: that follow its name.
     """
-    first: Any = None
+    pairs, first = set(itertools.pairwise(words)), None
     for param in command.params:
-        value = values.get(str(param.name))
-        if isinstance(param, AlignedFile) and isinstance(value, str):
-            is_behind = any(pair == (first, value) for pair in itertools.pairwise(words))
-            return None if is_behind else value
+        value: Any = values.get(str(param.name))
+        if isinstance(param, AlignedFiles) and isinstance(value, list | tuple):
+            behind = itertools.pairwise([first, *value])
+            return next((word for pair in behind if pair not in pairs for word in pair[1:]), None)
         first = value if isinstance(param, click.Argument) else first
     return None
 
@@ -46,16 +46,17 @@ def spread(context: click.Context, command: click.Command, words: Sequence[str])
         words: that follow its name.
 
     Raises:
-        UsageError: such an option stands before the data, which say how many files it takes.
+        UsageError: such an option stands before the data of a command that takes any number of them, or between them.
     """
     options = [param for param in command.params if isinstance(param, click.Option)]
     valued = {name for option in options if not (option.is_flag or option.count) for name in option.opts}
     spreading = {name for option in options if isinstance(option, FilesOption) for name in option.opts}
     if not spreading or context.resilient_parsing:
         return list(words)
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    has_data = any(argument.nargs == -1 for argument in arguments)
     result: list[str] = []
-    files, taken = 0, dict.fromkeys(spreading, 0)
-    rest = list(words)
+    rest, count, spread_last = list(words), 0, ""
     while rest:
         word = rest.pop(0)
         name = word.partition("=")[0]
@@ -65,18 +66,18 @@ def spread(context: click.Context, command: click.Command, words: Sequence[str])
         if word in valued and rest:
             result.append(rest.pop(0))
         elif word not in valued and not _is_option(word):
-            if count := max(taken.values()):
-                expected = f"all data before {' and '.join(taken)}, which takes as many files (here {count})"
+            if spread_last and has_data:
+                expected = f"all data before {spread_last}"
                 raise click.UsageError(describe("argument", word, expected), context)
-            files += 1
-        if name in spreading:
-            if not files:
-                fix = f"Data come first: {context.command_path} SOURCE TARGET {name} SOURCE TARGET"
-                raise click.UsageError(describe(name, result[-1], "the data before it", fix), context)
-            taken[name] += 1
-            while rest and not _is_option(rest[0]) and taken[name] < files:
-                result += [name, rest.pop(0)]
-                taken[name] += 1
+            count += 1
+        if name not in spreading:
+            continue
+        if has_data and not count:
+            fix = f"Data come first: {context.command_path} SOURCE TARGET {name} SOURCE TARGET"
+            raise click.UsageError(describe(name, result[-1], "the data before it", fix), context)
+        spread_last = name
+        while rest and not _is_option(rest[0]) and count >= len(arguments):
+            result += [name, rest.pop(0)]
     return result
 
 

@@ -50,7 +50,7 @@ VALID_PAIRS = click.option(
     cls=FilesOption,
     multiple=True,
     metavar="SOURCE TARGET",
-    help="Validation pairs, two files or one table as the data before it; by default a share of the data.",
+    help="Validation pairs, aligned files or one table as the data before it; by default a share of the data.",
 )
 OUTPUT = (
     click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved."),
@@ -292,8 +292,8 @@ def _check_counts(row: Row, files: list[str], valid: list[str]) -> None:
         expected = "two aligned files, SOURCE TARGET, or one table"
         fix = "Put several files into one. Validation pairs stand behind --valid."
         raise InputError(f"SOURCE TARGET: got {len(files)} files ({', '.join(files)}); expected {expected}. {fix}")
-    if valid and len(valid) != len(files):
-        expected = f"{len(files)}, as there {'is one' if len(files) == 1 else 'are two'} to train on"
+    if valid and (len(valid) > 1) != (len(files) > 1):
+        expected = "1, as there is one to train on" if len(files) == 1 else "2 or more, as there are two to train on"
         fix = f"Data come first: rekur fit {row.name} SOURCE TARGET --valid SOURCE TARGET"
         raise InputError(f"--valid: got {counted(len(valid), 'file')} ({', '.join(valid)}); expected {expected}. {fix}")
 

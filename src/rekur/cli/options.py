@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rekur.cli.file_words import AlignedFiles
 from rekur.errors import InputError, describe, printable
 from rekur.tasks.catalog import Row
 
@@ -69,6 +70,8 @@ INPUT_FILE = Parsed("file", _input_file)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 FILE = click.argument("file", type=INPUT_FILE)
+#: the targets of the first of aligned files; several are references of the same sources
+ALIGNED = click.argument("target_files", metavar="[TARGET]...", nargs=-1, type=INPUT_FILE, cls=AlignedFiles)
 
 FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 PAIR_FILES = click.argument("files", metavar="SOURCE TARGET", nargs=-1, required=True)
@@ -138,7 +141,12 @@ SEARCH = (
         "--max-ratio", type=NUMBER, metavar="X", help="Most tokens of a text for each of its source; by default 3 + 20."
     ),
     click.option("--max-length", type=WHOLE, metavar="N", help="Most tokens of a text."),
-    click.option("--max-source", type=WHOLE, metavar="N", help="Tokens after which a source is cut."),
+    click.option(
+        "--max-source",
+        type=WHOLE,
+        metavar="N",
+        help="Tokens after which a source is cut; by default 2,000.",
+    ),
     click.option("--no-repeat", type=WHOLE, metavar="N", help="Runs of N tokens that come once in a text at most."),
 )
 

@@ -36,7 +36,8 @@ def scored_pairs(
     if not model.engine.program.searches:
         raise InputError(describe("bundle", model.task, "a task that writes texts", "To score answers: rekur evaluate"))
     corpus, features = pairs_for(model, files, columns, reading, use="evaluation"), model.features_
-    pairs, blank, cut = iter(corpus), 0, 0
+    most = model.search_.max_source
+    pairs, blank, cut, longer = iter(corpus), 0, 0, 0
     while chunk := list(islice(pairs, _CHUNK)):
         rows = [
             ({"item": pair.line if pair.id is None else pair.id, **number}, pair.item, target)
@@ -45,8 +46,9 @@ def scored_pairs(
         ]
         steps, _ = model.encode([source for _, source, _ in rows])
         targets = [features.transform_target(target) for _, _, target in rows]
+        longer += sum(most is not None and len(steps[row]) > most for row in range(len(steps)))
         for (names, source, target), ids, scores in zip(
-            rows, targets, pair_scores(model.engine, steps, targets), strict=True
+            rows, targets, pair_scores(model.engine, steps, targets, most), strict=True
         ):
             blank += not source.strip()
             cut += features.decode_target(ids) != target
@@ -60,6 +62,8 @@ def scored_pairs(
         warn(
             f"{corpus.name}: {counted(blank, 'pair')} {'has' if blank == 1 else 'have'} an empty source, and no score."
         )
+    if longer:
+        warn(f"{corpus.name}: the sources of {counted(longer, 'pair')} were cut after {counted(most, 'token')}.")
     if cut:
         warn(f"{corpus.name}: the targets of {counted(cut, 'pair')} were cut at --max-length tokens.")
 

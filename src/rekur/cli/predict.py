@@ -80,13 +80,12 @@ def command(
     if items and (names := [*columns, *reading]):
         option = f"--{names[0].replace('_', '-')}"
         raise InputError(f"{option}: got it with --item; expected FILE, which it is about. Leave one of them out.")
-    from rekur.cli.saved import limit_sources, refuse_language, set_search
+    from rekur.cli.saved import refuse_language, set_search
     from rekur.runtime import load
 
     task: Any = load(bundle)
     refuse_language(task, bundle, "predict")
     set_search(task, n_best=n_best, **searching)
-    limit_sources(task)
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if attention and not (task.engine.program.searches and output_format == "jsonl"):
         raise InputError("--attention: got it; expected a model that writes a text for a text, and JSON lines.")

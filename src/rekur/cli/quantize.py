@@ -11,6 +11,7 @@ import click
 
 from rekur import _check
 from rekur.cli import saving, show
+from rekur.cli.file_words import FilesOption
 from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, JSON, NUMBER, split_input, with_options
 from rekur.cli.saved import data_for, reads_pairs
 from rekur.data.inputs import name_of
@@ -26,7 +27,12 @@ _SHOWN = {"points": "{:.2%}", "points of 100": "{:.2f}", "nats": "{:.4f}", "bits
 @click.command("quantize")
 @with_options(BUNDLE)
 @click.option(
-    "--data", multiple=True, required=True, metavar="FILE", help="Score on this file; texts and pairs: repeat it."
+    "--data",
+    cls=FilesOption,
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="Score on this file; of pairs SOURCE TARGET or one table, of texts any number of files.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the new bundle goes.")
 @click.option(
@@ -56,7 +62,7 @@ def command(
     \b
     rekur quantize runs/reviews --data test.csv --out runs/reviews-int8
     rekur quantize runs/shakespeare --data valid.txt --precision bfloat16 --out runs/small
-    rekur quantize runs/en-fr --data test.en --data test.fr --out runs/en-fr-int8
+    rekur quantize runs/en-fr --data test.en test.fr --out runs/en-fr-int8
     """
     absolute = Path(os.path.abspath(out))
     check_writable(out, overwrite, inputs=(bundle, *data))
@@ -93,7 +99,7 @@ def command(
         error = {"error": reason, "exit_code": code} if reason else {}
         show.as_json({**told, "fingerprint": read_bundle(folder).fingerprint, **error})
     else:
-        files = "SOURCE TARGET" if reads_pairs(original) else "FILE"
+        files = "SOURCE TARGET" if reads_pairs(original) and len(data) > 1 else "FILE"
         click.echo(f"Saved in {folder}. Next:\n  rekur evaluate {folder} {files}")
     return code
 

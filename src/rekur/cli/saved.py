@@ -20,8 +20,6 @@ from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
 from rekur.tasks.catalog import CATALOG
 
-#: tokens after which a source is cut where nothing else limits it, as a search takes time for each of them
-LONGEST_SOURCE = 2_000
 #: the kind of a corpus whose file is running text that is cut into sequences
 RUNNING_TEXT = "running text"
 
@@ -300,12 +298,6 @@ def set_search(task: Any, **options: Any) -> None:
             raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, "Its answers are not searched."))
     if asked:
         task.search_ = dataclasses.replace(task.search_, **asked)
-
-
-def limit_sources(task: Any) -> None:
-    """Limit the sources of a model that searches its texts, if neither training nor an option limits them."""
-    if task.target_.kind == "text" and task.search_.max_source is None and task.features_.max_length is None:
-        task.search_ = dataclasses.replace(task.search_, max_source=LONGEST_SOURCE)
 
 
 def texts_for(task: Any, files: Sequence[str], options: dict[str, Any]) -> Any:

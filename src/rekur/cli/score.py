@@ -11,8 +11,7 @@ import click
 from click.core import ParameterSource
 
 from rekur.cli import show
-from rekur.cli.file_words import AlignedFile
-from rekur.cli.options import BUNDLE, INPUT_FILE, JSON, PAIRS, split_input, with_options
+from rekur.cli.options import ALIGNED, BUNDLE, INPUT_FILE, JSON, PAIRS, split_input, with_options
 from rekur.cli.saved import need_language, reads_pairs, refuse_value
 from rekur.cli.texts import chunks, read_files, read_lines, warn_of_files
 from rekur.data.inputs import is_stream, name_of
@@ -26,7 +25,7 @@ CHUNK = 64
 @click.command("score")
 @with_options(BUNDLE)
 @click.argument("file", type=INPUT_FILE, required=False)
-@click.argument("target_file", metavar="[TARGET]", required=False, type=INPUT_FILE, cls=AlignedFile)
+@with_options(ALIGNED)
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Score this text; may be repeated.")
 @click.option("--by", type=click.Choice(["line", "file"]), default="line", show_default=True, help="What a text is.")
 @click.option("--tokens", "each", is_flag=True, help="Show every token's.")
@@ -35,7 +34,7 @@ CHUNK = 64
 def command(
     bundle: Path,
     file: Path | None,
-    target_file: Path | None,
+    target_files: tuple[Path, ...],
     texts: tuple[str, ...],
     by: str,
     each: bool,
@@ -66,14 +65,13 @@ def command(
             raise InputError(f"{option}: got it; expected SOURCE TARGET, or one table, for a model of pairs.")
         from rekur.cli.pair_rows import scored_pairs
 
-        files = [file] if target_file is None else [file, target_file]
-        _write(_each_token(scored_pairs(model, files, columns, reading, each=each), as_json), as_json)
+        _write(_each_token(scored_pairs(model, [file, *target_files], columns, reading, each=each), as_json), as_json)
         return
     need_language(model, bundle)
     for name, value in {**columns, **reading}.items():
         refuse_value(name, value, model)
-    if target_file is not None:
-        raise InputError(describe("TARGET", str(target_file), "none for a language model"))
+    if target_files:
+        raise InputError(describe("TARGET", str(target_files[0]), "none for a language model"))
     named: Iterable[tuple[Any, str]] = [(text, text) for text in texts]
     place, arriving = "--text", False
     if file is None:

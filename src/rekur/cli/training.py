@@ -260,11 +260,11 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
 
 def _next(task: Any, out: Path) -> list[str]:
     """Return the commands for which the model is there now."""
-    row = CATALOG[task.task]
-    evaluate = f"rekur evaluate {out} {row.test_files}"
+    row, of_table = CATALOG[task.task], bool(task.columns_.get("columns"))
+    evaluate = f"rekur evaluate {out} {row.test_files(of_table=of_table)}"
     if row.target == "next":
         return [evaluate, f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
     if row.reads == "pairs":
-        return [evaluate, f"rekur predict {out} SOURCE", f"rekur translate {out} < SOURCE"]
+        return [evaluate, f"rekur predict {out} {'FILE' if of_table else 'SOURCE'}", f"rekur translate {out} < SOURCE"]
     live = [f"rekur stream {out}"] if task.model_.streams else []
     return [evaluate, f"rekur predict {out} FILE", *live]

@@ -31,7 +31,7 @@ def command(bundle: Path, attention: bool, **values: Any) -> None:
     rekur translate runs/en-fr < new.en > new.fr
     echo "Two dogs run." | rekur translate runs/en-fr --beam 5 --attention
     """
-    from rekur.cli.saved import limit_sources, set_search
+    from rekur.cli.saved import set_search
     from rekur.data.example import warn
     from rekur.runtime import load
 
@@ -41,7 +41,6 @@ def command(bundle: Path, attention: bool, **values: Any) -> None:
         expected = f"a model that writes a text for a text (this one's task is {model.task})"
         raise InputError(describe("bundle", str(bundle), expected, fix))
     set_search(model, **split_search(values))
-    limit_sources(model)
     tally = model.tally()
     if sys.stdin is not None and sys.stdin.isatty():
         click.echo("Type a text a line; Ctrl-D ends.", err=True)

@@ -122,7 +122,7 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
     line = "" if result.best is None else fit_line(row.name, files, given, result.best, out)
-    show_result(result, out, line, row.test_files, as_json)
+    show_result(result, out, line, row.test_files(of_table=len(files) == 1), as_json)
     return stopped_code() if result.ended == "interrupted" else 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from rekur.cli.file_words import AlignedFile, apart, spread
+from rekur.cli.file_words import AlignedFiles, apart, spread
 from rekur.errors import describe, did_you_mean
 
 #: characters that look like a hyphen; phones and word processors write them in place of ``--``
@@ -218,7 +218,7 @@ def _is_data(path: str) -> bool:
 
 def _superfluous(context: click.Context, word: str, words: Sequence[str], *, is_apart: bool = False) -> str:
     """Return the message for a word that no argument of a command takes, or that stands apart from the first file."""
-    labels = [_label(param) for param in _arguments(context) if not (is_apart and isinstance(param, AlignedFile))]
+    labels = [_label(param) for param in _arguments(context) if not (is_apart and isinstance(param, AlignedFiles))]
     expected = f"no more than {' and '.join(labels)}" if labels else "options alone"
     position = list(words).index(word) if word in words else 0
     first = next((number for number in range(position, -1, -1) if words[number].startswith("-")), position)

@@ -1,4 +1,4 @@
-"""Pairs of texts, a source and its target: from two aligned files, from columns of a table, or from lists in memory."""
+"""Pairs of texts, a source and its targets: from aligned files, from columns of a table, or from lists in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def read_pairs(
 
     Args:
         files: two aligned text files, source and target, whose lines are pairs; or one table (csv, tsv, jsonl, json,
-            parquet) or source of rows. Prediction takes one text file or one table.
+            parquet) or source of rows. Evaluation takes further targets, which are references of the same sources.
+            Prediction takes one text file or one table.
         columns: of a table.
         use: ``"training"``, ``"evaluation"`` or ``"prediction"``.
         format: of the table, one of :data:`rekur.data.files.FORMATS`; ``None`` decides by its ending.
@@ -79,7 +80,7 @@ def read_pairs(
         return _of_table(files, columns, use)
     named = [files] if isinstance(files, str | os.PathLike | Input) else list(files)
     refuse_twice(named)
-    if not 1 <= len(named) <= 2:
+    if not named or (len(named) > 2 and use != "evaluation"):
         expected = "two aligned files, SOURCE TARGET, or one table"
         raise InputError(describe("files of pairs", f"{len(named)} files", expected, "Put several files into one."))
     how: dict[str, Any] = {"format": format, "separator": separator}
@@ -156,24 +157,32 @@ def _of_lines(
 
     def read() -> Iterator[Pair]:
         lines = zip_longest(*(lf_lines(file, encoding) for file in files))
-        for number, (source, target) in enumerate(lines, 1):
-            if source is None or target is None:
-                rest = 1 + sum(1 for _ in lines)
-                counts = [number - 1 + rest * (line is not None) for line in (source, target)]
-                raise _of_other_length(files, counts, encoding)
-            yield Pair(number, source, [target])
+        for number, texts in enumerate(lines, 1):
+            if None in texts:
+                ended = [line is None for line in texts]
+                raise _of_other_length(files, _line_counts(lines, ended, number - 1), encoding)
+            yield Pair(number, texts[0], list(texts[1:]))
 
-    names = (files[0].name, files[1].name)
-    same = identity(files[0]) == identity(files[1])
+    names = [file.name for file in files]
+    same = any(identity(files[0]) == identity(file) for file in files[1:])
     notes = [f"{names[0]} is both source and target, so that a model learns to copy."] if same else []
     if not streams:  # the end of a long file would be reached after hours of decoding
-        lengths = array("q"), array("q")
+        lengths = [array("q") for _ in files]
         for pair in read():
-            lengths[0].append(len(pair.source))
-            lengths[1].append(len(pair.targets[0]))
-        if (shift := find_shift(*lengths)) is not None:
-            tell(f"{shift.sentence(*names)} To see more: rekur data {shlex.join(names)}")
-    return corpus_of_pairs(read, names, ", line {}".format, "line", use, lambda: notes)
+            for side, text in zip(lengths, (pair.source, *pair.targets), strict=True):
+                side.append(len(text))
+        for name, side in zip(names[1:], lengths[1:], strict=True):
+            if (shift := find_shift(lengths[0], side)) is not None:
+                tell(f"{shift.sentence(names[0], name)} To see more: rekur data {shlex.join([names[0], name])}")
+    return corpus_of_pairs(read, (names[0], " and ".join(names[1:])), ", line {}".format, "line", use, lambda: notes)
+
+
+def _line_counts(lines: Iterable[Sequence[str | None]], ended: Sequence[bool], count: int) -> list[int]:
+    """Return the number of lines of each of several files, some of which ended after ``count`` lines."""
+    counts = [count + (not end) for end in ended]
+    for texts in lines:
+        counts = [number + (line is not None) for number, line in zip(counts, texts, strict=True)]
+    return counts
 
 
 def _check_first_line(line: str | None, file: Input) -> None:
@@ -188,9 +197,9 @@ def _check_first_line(line: str | None, file: Input) -> None:
 
 
 def _of_other_length(files: list[Input], counts: list[int], encoding: str) -> DataError:
-    """Return the error about two files that differ in length, with the likely cause."""
+    """Return the error about files that differ in length, with the likely cause."""
     got = " and ".join(f"{counted(count, 'line')} in {file.name}" for file, count in zip(files, counts, strict=True))
-    text = f"pairs: got {got}; expected as many lines in both, as each line of one translates that of the other."
+    text = f"pairs: got {got}; expected as many lines in each, as each line of one translates that of the other."
     causes = [cause for file in files if not isinstance(file, Stream) and (cause := _odd_lines(file, encoding))]
     fix = "Was an empty line dropped in one of them, or a line cut at a line end that is not LF?"
     error = DataError(" ".join([text, *causes, fix]))
@@ -260,7 +269,7 @@ def _refuse_table_options(columns: PairColumns, how: dict[str, Any], named: Sequ
             if (ending := _ending(file)) in (*TABLES, ".json"):
                 fix = "Give one table with --source and --target. If its lines are texts: --format txt."
                 raise InputError(
-                    f"{name_of(file)}: got a table ({ending}) as one of two files; expected text files. {fix}"
+                    f"{name_of(file)}: got a table ({ending}) as one of several files; expected text files. {fix}"
                 )
 
 

@@ -52,7 +52,6 @@ def _starts(building: Builder, memory: str, size: int, decoder: Decoder) -> dict
     values = bias.detach().cpu().float().numpy()
     for index, rows in enumerate(sizes):
         end = first + rows
-        # a part of a vector is a weight of the program alone, and its bundle then holds all weights twice
         part = building.array(f"start.{index}.bias", values[first:end]) if len(sizes) > 1 else building.weight(bias)
         weights = {"weight": weight, "bias": part}
         options = {"rows": [first, end]}

@@ -24,7 +24,7 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         task: its task.
 
     Returns:
-        ``program.json``, and ``program.safetensors`` if the program's weights differ in form from the model's.
+        ``program.json``, and ``program.safetensors`` with the program's weights that the model lacks in their form.
 
     Raises:
         InputError: a part of the model has no op, such as a custom cell.
@@ -39,8 +39,8 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
     """
     program, arrays = lower(model, task)
     files = {PROGRAM: program.to_json().encode()}
-    shared = all(_same(weights.get(name), array) for name, array in arrays.items())
-    return files if shared else {**files, PROGRAM_WEIGHTS: pack("weights", arrays)}
+    others = {name: array for name, array in arrays.items() if not _same(weights.get(name), array)}
+    return {**files, PROGRAM_WEIGHTS: pack("weights", others)} if others else files
 
 
 def _same(saved: Array | None, array: Array) -> bool:

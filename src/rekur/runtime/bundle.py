@@ -137,8 +137,10 @@ class Bundle:
             fix = "Models of an earlier Rekur have none: rekur.tasks.load(FOLDER).save(ANOTHER) writes one."
             raise BundleError(describe(f"{self.folder}: program", "none", f"'{layout.PROGRAM}'", fix))
         program = Program.from_json(self.read(layout.PROGRAM))
-        own = layout.PROGRAM_WEIGHTS in self.config["files"]
-        weights = self._arrays(layout.PROGRAM_WEIGHTS if own else layout.WEIGHTS)
+        files = self.config["files"]
+        weights = self._arrays(layout.PROGRAM_WEIGHTS) if layout.PROGRAM_WEIGHTS in files else {}
+        if layout.WEIGHTS in files and not program.weights.keys() <= weights.keys():
+            weights = {**self._arrays(layout.WEIGHTS), **weights}  # the file of the program has what the model lacks
         return program, check_weights(program, weights)
 
     def features(self) -> Features:

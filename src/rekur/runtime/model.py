@@ -26,10 +26,10 @@ from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
 from rekur.runtime.layout import fingerprint_of
 from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
-from rekur.runtime.prediction import OddItems, PredictionMixin
+from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
-from rekur.runtime.search import Search, SearchTally, search
+from rekur.runtime.search import search, search_of
 from rekur.runtime.session import Session
 from rekur.targets import LabelTarget, NextTarget, Target
 from rekur.targets.gallery import Gallery, Grid
@@ -94,8 +94,7 @@ class Model(PredictionMixin, GenerationMixin):
         options = {} if bundle is None else bundle.config.get("options", {})
         self.bad_spans = str(options.get("bad_spans", self.bad_spans))
         chosen = {} if bundle is None else bundle.config.get("training", {}).get("chosen", {})
-        alpha = chosen.get("alpha")
-        self.search_ = Search() if alpha is None else Search(alpha=alpha)
+        self.search_ = search_of(features, alpha=chosen.get("alpha"))
         self._rival: Rival | None = None
         self._methods: Any = GenerationMixin if target.kind == NextTarget.kind else PredictionMixin
 
@@ -216,10 +215,6 @@ class Model(PredictionMixin, GenerationMixin):
         written = self.predict(sources) if texts is None else texts
         return attention_grids(self.features_, self.engine, sources, written, self.search_.max_source)
 
-    def tally(self) -> OddItems | SearchTally:
-        """Return what counts the items that a person should know of."""
-        return SearchTally(self.features_, self.search_) if self.engine.program.searches else OddItems(self.features_)
-
     # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
@@ -246,9 +241,9 @@ class Model(PredictionMixin, GenerationMixin):
         report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus, gallery)
         return report
 
-    def records_of(self, corpus: Any, *options: Any) -> NDArray[np.float64]:
+    def records_of(self, corpus: Any) -> NDArray[np.float64]:
         """Return the records of a corpus, or of texts that are read in pieces; see :class:`rekur.targets.Target`."""
-        records: NDArray[np.float64] = self._methods.records_of(self, corpus, *options)
+        records: NDArray[np.float64] = self._methods.records_of(self, corpus)
         return records
 
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────

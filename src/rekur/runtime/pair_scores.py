@@ -18,7 +18,9 @@ from rekur.runtime.search import PairSteps
 _ROWS = 256
 
 
-def pair_scores(model: PairSteps, steps: Any, targets: Sequence[NDArray[Any]]) -> list[NDArray[np.float64] | None]:
+def pair_scores(
+    model: PairSteps, steps: Any, targets: Sequence[NDArray[Any]], most: int | None = None
+) -> list[NDArray[np.float64] | None]:
     """Return log p(target | source) of each pair by tokens, (T,); None for a source without tokens, which says nothing.
 
     The sum is the log-probability of the target: log p(y | x) = Σ_t log p(y_t | y_<t, x).
@@ -27,13 +29,14 @@ def pair_scores(model: PairSteps, steps: Any, targets: Sequence[NDArray[Any]]) -
         model: gives the log-probabilities of the next token.
         steps: token numbers of each of N sources.
         targets: token numbers (T,) of each target, the last of them the end.
+        most: tokens after which a source is cut; None for no limit.
     """
     scores: list[NDArray[np.float64] | None] = [None] * len(targets)
     lengths = np.array([len(target) if len(steps[row]) else 0 for row, target in enumerate(targets)], np.int64)
     order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
     for start in range(0, len(order), _ROWS):
         rows = order[start : start + _ROWS]
-        sources = model.encode([np.asarray(steps[int(row)]) for row in rows])
+        sources = model.encode([np.asarray(steps[int(row)])[:most] for row in rows])
         state = model.begin(len(rows), sources)
         ids, each = np.full(len(rows), BEGIN, np.int64), np.zeros((len(rows), int(lengths[rows[0]])))
         for step in range(each.shape[1]):

@@ -21,6 +21,7 @@ from rekur.data.example import warn, warn_of_a_file
 from rekur.data.memory import refuse_texts
 from rekur.features.base import Features
 from rekur.runtime.rival import RivalMixin, rival_records
+from rekur.runtime.search import Search, SearchTally
 from rekur.targets import Target
 from rekur.targets.gallery import Gallery
 
@@ -84,11 +85,13 @@ class PredictionMixin(RivalMixin, ABC):
     Attributes:
         features_: turn an item into steps.
         target_: the meaning of the outputs.
+        search_: how texts are searched, for a target that a search finds.
         bad_spans: ``error`` if an evaluation refuses spans that do not fit their text, ``drop`` if it leaves them out.
     """
 
     features_: Features
     target_: Target
+    search_: Search
     bad_spans: str = "error"
 
     @abstractmethod
@@ -177,41 +180,51 @@ class PredictionMixin(RivalMixin, ABC):
         Raises:
             InputError: an item or a label cannot be used.
         """
-        odd, rival, records, others = OddItems(self.features_), self.rival(), [], []
-        for items in self._blocks(corpus, odd):
+        tally, rival, records, others = self.tally(scored=True), self.rival(), [], []
+        for items in self._blocks(corpus):
             outputs = self.outputs_of_items(items.steps, items.contexts)
+            tally.add(None, items.steps, outputs)
             records.append(self.target_.records(outputs, items.labels, items.contexts))
             if gallery is not None:
                 for each, label, context in zip(outputs, items.labels, items.contexts, strict=True):
                     gallery.add(self.target_.decode(each, context), label, context)
             if rival is not None:
                 others.append(rival_records(rival, items, self.target_))
-        if told := odd.sentence(corpus.name):
+        if told := tally.sentence(corpus.name):
             warn(told)
         report = self.target_.report(np.concatenate(records))
         if rival is not None:
             report["rival"] = {"name": rival.name, **self.target_.score(np.concatenate(others))}
         return report
 
-    def records_of(self, corpus: data.Corpus, odd: OddItems | None = None) -> NDArray[np.float64]:
+    def tally(self, *, scored: bool = False) -> OddItems | SearchTally:
+        """Return what counts the items that a person should know of.
+
+        Args:
+            scored: whether the predictions are scored.
+        """
+        if self.target_.ragged:
+            return SearchTally(self.features_, self.search_, scored=scored)
+        return OddItems(self.features_)
+
+    def records_of(self, corpus: data.Corpus) -> NDArray[np.float64]:
         """Return the record of each example of a corpus, (N, S); see :class:`rekur.targets.Target`.
 
         Items are run in blocks, whose outputs are not kept.
 
         Args:
             corpus: items with labels.
-            odd: counts the items of which a model can say little.
 
         Raises:
             InputError: an item or a label cannot be used.
         """
-        return np.concatenate([self._records(items) for items in self._blocks(corpus, odd)])
+        return np.concatenate([self._records(items) for items in self._blocks(corpus)])
 
     def _records(self, items: data.EncodedItems) -> NDArray[np.float64]:
         outputs = self.outputs_of_items(items.steps, items.contexts)
         return self.target_.records(outputs, items.labels, items.contexts)
 
-    def _blocks(self, corpus: data.Corpus, odd: OddItems | None) -> Iterator[data.EncodedItems]:
+    def _blocks(self, corpus: data.Corpus) -> Iterator[data.EncodedItems]:
         """Yield the examples of a corpus, encoded, block by block."""
         corpus = corpus.by_name(self._channels())
         parts = self.parts_of(corpus)
@@ -225,10 +238,7 @@ class PredictionMixin(RivalMixin, ABC):
         for inputs, contexts in corpus.blocks(self.features_):
             last = first + len(contexts)
             rows = np.arange(len(contexts))
-            items = data.EncodedItems(inputs, np.empty(0), rows, labels.values[first:last], contexts)
-            if odd is not None:
-                odd.add(None, items.steps)
-            yield items
+            yield data.EncodedItems(inputs, np.empty(0), rows, labels.values[first:last], contexts)
             first = last
 
     def parts_of(self, corpus: data.Corpus) -> data.Corpus:

@@ -23,6 +23,9 @@ from rekur.errors import InputError, describe
 #: rows that are searched side by side, about
 _ROWS = 256
 
+#: tokens after which a source is cut where nothing else limits it, as a search takes time for each of them
+LONGEST_SOURCE = 2_000
+
 #: what may be written
 RULES = Rules(end=END, begin=BEGIN, never=(PADDING, UNKNOWN, BEGIN))
 
@@ -45,7 +48,7 @@ class Search:
         min_ratio: least tokens of a text for each token of its source, 0 or more.
         max_ratio: most tokens of a text for each token of its source, above 0; None for 3 and 20 further ones.
         max_length: most tokens of a text, 1 or more; None for no further limit.
-        max_source: tokens after which a source is cut, 1 or more; None for no limit.
+        max_source: tokens after which a source is cut, 1 or more; None for no limit, by default 2,000.
         no_repeat: n, so that no run of n tokens comes twice in a text; 0 for no such rule.
     """
 
@@ -55,7 +58,7 @@ class Search:
     min_ratio: float = 0.0
     max_ratio: float | None = None
     max_length: int | None = None
-    max_source: int | None = None
+    max_source: int | None = LONGEST_SOURCE
     no_repeat: int = 0
 
     def __post_init__(self) -> None:
@@ -110,27 +113,42 @@ def search(
     return results
 
 
+def search_of(features: Any, **options: Any) -> Search:
+    """Return how texts are searched by default: a source that the features limit has no other limit.
+
+    Args:
+        features: of pairs.
+        options: of :class:`Search`; None where not given.
+    """
+    limit: dict[str, Any] = {} if getattr(features, "max_length", None) is None else {"max_source": None}
+    return Search(**limit, **{name: value for name, value in options.items() if value is not None})
+
+
 class SearchTally:
     """Counts sources and texts that were cut, and empty texts of sources that are none.
 
     Args:
         features: what makes the steps; it counts the sources that are longer than its ``max_length``.
         how: how texts are searched.
+        scored: whether the texts are scored, so that empty sources are counted too.
     """
 
-    def __init__(self, features: Any, how: Search) -> None:
+    def __init__(self, features: Any, how: Search, *, scored: bool = False) -> None:
         self._features, self._how, self._earlier = features, how, getattr(features, "n_truncated", 0)
-        self._longer = self.cut = self.empty = 0
+        self._scored, self._sources, self._longer = scored, 0, 0
+        self.blank = self.cut = self.empty = 0
 
     @property
     def cut_sources(self) -> int:
         """Sources that were cut."""
         return self._longer + getattr(self._features, "n_truncated", 0) - self._earlier
 
-    def add(self, items: Sequence[Any], steps: Any, outputs: Sequence[Sequence[Hypothesis]]) -> None:
+    def add(self, items: Sequence[Any] | None, steps: Any, outputs: Sequence[Sequence[Hypothesis]]) -> None:
         """Take sources with their steps and what the search ended with."""
+        self._sources += len(outputs)
         for row, best in enumerate(outputs):
             tokens = len(steps[row])
+            self.blank += tokens == 0
             self._longer += self._how.max_source is not None and tokens > self._how.max_source
             self.cut += best[0].is_cut
             self.empty += tokens > 0 and not len(best[0].ids)
@@ -138,6 +156,9 @@ class SearchTally:
     def sentence(self, name: str) -> str:
         """Return what a person should know of the texts; nothing where there is nothing."""
         parts = []
+        if self.blank and self._scored:
+            rest = "is empty, and so is its text" if self.blank == 1 else "are empty, and so are their texts"
+            parts.append(f"{self.blank:,} of {counted(self._sources, 'source')} {rest}")
         if self.cut_sources:
             limits = (self._features.max_length, self._how.max_source)
             most = min(limit for limit in limits if limit is not None)

@@ -52,10 +52,9 @@ class Row:
         loaded: type[Estimator] = _load(self.estimator)
         return loaded
 
-    @property
-    def test_files(self) -> str:
-        """The files of an evaluation, as usage lines name them."""
-        return "SOURCE TARGET" if self.reads == "pairs" else "TEST_FILE"
+    def test_files(self, *, of_table: bool = False) -> str:
+        """Return the files of an evaluation, as usage lines name them; pairs may stand in one table."""
+        return "SOURCE TARGET" if self.reads == "pairs" and not of_table else "TEST_FILE"
 
     @property
     def public_name(self) -> str:
@@ -104,7 +103,6 @@ CATALOG: dict[str, Row] = {
             estimator="rekur.tasks.translate.translator:Translator",
             reads="pairs",
             target="text",
-            preview=True,
         ),
         Row(
             name="language",

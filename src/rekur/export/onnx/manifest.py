@@ -167,11 +167,11 @@ def prediction(target: Target, search: Search | None = None) -> dict[str, Any]:
 
 
 def _text(search: Search) -> dict[str, Any]:
-    """Return what a search may write: reserved numbers, and the most tokens for each token of a source and further."""
+    """Return how a search goes: reserved numbers, the most tokens of a source, and of a text for each and further."""
     _, (further, more) = length_limits([0, 1])
     most = {"each": int(more - further), "further": int(further)}
     reserved = {"begin": RULES.begin, "end": RULES.end, "never": list(RULES.never), "first": RESERVED_OF_PAIRS}
-    return {"kind": "text", **reserved, "most": most, "alpha": search.alpha}
+    return {"kind": "text", **reserved, "most": most, "source": search.max_source, "alpha": search.alpha}
 
 
 def _tags(target: TagsTarget) -> dict[str, Any]:

@@ -22,8 +22,9 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
     """
     task, spec, training = config["task"], config["model"], config["training"]
     article = "An" if spec["cell"][0] in "lmr" else "A"
-    live = not spec.get("bidirectional")
-    direction = "causal, can run live" if live else "bidirectional"
+    kind, of_table = config["targets"]["kind"], bool(config.get("columns", {}).get("columns"))
+    live = not spec.get("bidirectional") and kind != "text"
+    direction = "bidirectional" if spec.get("bidirectional") else f"causal{', can run live' if live else ''}"
     counted = "items" if "items" in metrics else "tokens"
     lines = [
         "---",
@@ -55,18 +56,18 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "## Use",
         "",
         "```sh",
-        *_uses(name, config["targets"]["kind"], live),
+        *_uses(name, kind, live, of_table=of_table),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _uses(name: str, kind: str, live: bool) -> list[str]:
+def _uses(name: str, kind: str, live: bool, *, of_table: bool) -> list[str]:
     """Return the commands that a person tries first, by the kind of the target."""
     if kind == "next":
         return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
-    if kind == "text":
+    if kind == "text" and not of_table:
         return [f"rekur predict {name} SOURCE", f"rekur evaluate {name} SOURCE TARGET"]
     return [
         f"rekur predict {name} FILE",

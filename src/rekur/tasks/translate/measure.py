@@ -16,7 +16,7 @@ from rekur._ids import PADDING
 from rekur.data import EncodedItems, Ragged
 from rekur.models import Batch, EncoderDecoder
 from rekur.models.heads import Floats, Head
-from rekur.runtime.search import Search, search
+from rekur.runtime.search import search, search_of
 from rekur.tasks.base.plan import Ints, Measure, Measured
 from rekur.train.footprint import to_device
 
@@ -63,7 +63,6 @@ class SearchMeasure(Measure):
     """Measures known targets by their loss, and the texts that a search finds by the records of the target."""
 
     sample = SAMPLE
-    how: Search | None = None
 
     def count(self, batch: Batch) -> int:
         """Return the number of target tokens of a batch."""
@@ -71,7 +70,7 @@ class SearchMeasure(Measure):
 
     def of_model(self, model: Any, items: EncodedItems, rows: Ints) -> Measured:
         """Return the measures of these rows of pairs, in this order."""
-        outputs = search(model.steps(), items.steps.take(rows), self.how)
+        outputs = search(model.steps(), items.steps.take(rows), search_of(self.target.features))
         records = self.target.records(outputs, items.labels_of(rows), items.contexts_of(rows))
         terms = self.head.terms(_nats(model, items, rows), None)
         if items.weights is not None:

@@ -18,7 +18,7 @@ from rekur.models import DecoderSpec, ItemNetwork, build_decoder
 from rekur.models.heads import Head
 from rekur.runtime.pair_rivals import CopyRival, LexiconRival
 from rekur.runtime.rival import Rival
-from rekur.runtime.search import Search, search
+from rekur.runtime.search import Search, search, search_of
 from rekur.targets import Target
 from rekur.targets.text import Answer
 from rekur.tasks.base.early import check_model_size
@@ -128,7 +128,8 @@ class Translator(TranslateOptions, ItemEstimator):
         if self.alpha is not None:
             return ""
         rows = sampled(valid_set.rows, RANKED)
-        pools = search(network.steps(), valid_set.steps.take(rows), Search(beam=BEAM, n_best=BEAM), stop_early=False)
+        how = search_of(target.features, beam=BEAM, n_best=BEAM)
+        pools = search(network.steps(), valid_set.steps.take(rows), how, stop_early=False)
         labels, metric = valid_set.labels_of(rows), _deciding(target, valid_set)
 
         def score(best: list[Hypothesis]) -> float:
@@ -141,8 +142,7 @@ class Translator(TranslateOptions, ItemEstimator):
     @property
     def search_(self) -> Search:
         """How texts are searched."""
-        alpha = self.chosen_["alpha"]
-        return vars(self).get("_search") or (Search() if alpha is None else Search(alpha=alpha))
+        return vars(self).get("_search") or search_of(self.features_, alpha=self.chosen_["alpha"])
 
     @search_.setter
     def search_(self, how: Search) -> None:

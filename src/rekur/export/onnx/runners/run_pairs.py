@@ -6,7 +6,8 @@
     python run.py --alpha 0.6 "a text"         the exponent of the length in scores; by default that of the manifest
     python run.py -- "--beam"                  everything after -- is an item
 
-A blank item has the empty text. Sources are cut into tokens as in training, and texts are spelled from their bytes.
+A blank item has the empty text. Sources are split into tokens as in training, and texts are spelled from their bytes. A
+source that is too long is cut, and standard error tells of how many.
 """
 
 import itertools
@@ -107,6 +108,8 @@ class Model:
         self.about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.graphs = {name: InferenceSession(str(folder / f"{name}.onnx")) for name in self.about["graphs"]}
         self.source, self.target = (Tokens(self.about, side) for side in ("source", "target"))
+        #: sources that were cut
+        self.cut = 0
         graphs = self.about["graphs"].items()
         self._ports = {name: (list(ports["inputs"]), list(ports["outputs"])) for name, ports in graphs}
 
@@ -139,7 +142,10 @@ class Model:
 
     def search(self, texts: list[str], *, beam: int = 1, n_best: int = 1, alpha: Any = None) -> list[Any]:
         """Return the best texts of each source text with their scores, the best first."""
+        most = self.about["prediction"].get("source")
         sources = [self.source.read(text) for text in texts]
+        self.cut += sum(most is not None and len(numbers) > most for numbers in sources)
+        sources = [numbers[:most] for numbers in sources]
         results: list[Any] = [[("", None)]] * len(texts)
         order = sorted((row for row, numbers in enumerate(sources) if numbers), key=lambda row: -len(sources[row]))
         alpha, together = self.about["prediction"]["alpha"] if alpha is None else alpha, max(1, ROWS // beam)
@@ -279,8 +285,8 @@ def main(words: list[str]) -> int:
     try:
         options, items = parsed(words)
         if not items and not sys.stdin.isatty():
-            items = sys.stdin.buffer.read().decode("utf-8").split("\n")
-            items = items[:-1] if items[-1] == "" else items
+            *lines, last = sys.stdin.buffer.read().decode("utf-8").split("\n")
+            items = [line.removesuffix("\r") for line in lines] + [last] * (last != "")
         if not items:
             raise ValueError("items: got none; expected one or more. See --help.")
         model = Model(Path(__file__).parent)
@@ -289,6 +295,8 @@ def main(words: list[str]) -> int:
         return 2
     for texts in model.search(items, **options):
         print(json.dumps(model.present(texts, options.get("n_best", 1) > 1)))
+    if model.cut:
+        print(f"sources cut after {model.about['prediction']['source']} tokens: {model.cut}", file=sys.stderr)
     return 0
 
 
