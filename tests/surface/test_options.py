@@ -33,7 +33,7 @@ MODEL = (
     "--cell --hidden-size --num-layers --embedding-size --input-dropout --dropout --recurrent-dropout --residual --norm"
 )
 ITEM_MODEL = "--bidirectional --kernel-size --pooling --token-dropout --input-noise"
-PAIR_MODEL = MODEL.replace("--num-layers", "--num-layers --causal")
+PAIR_MODEL = f"{MODEL} --causal"
 TRAINING = (
     "--epochs --steps --batch-size --learning-rate --weight-decay --schedule --warmup --clip --patience --average "
     "--seed --precision --accelerator --time-limit --no-baseline"

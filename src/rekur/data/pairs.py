@@ -178,7 +178,7 @@ def _of_lines(
 
 
 def _line_counts(lines: Iterable[Sequence[str | None]], ended: Sequence[bool], count: int) -> list[int]:
-    """Return the number of lines of each of several files, some of which ended after ``count`` lines."""
+    """Return the number of lines of each of several files; those that ended have ``count``."""
     counts = [count + (not end) for end in ended]
     for texts in lines:
         counts = [number + (line is not None) for number, line in zip(counts, texts, strict=True)]
