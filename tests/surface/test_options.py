@@ -84,7 +84,7 @@ DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repeti
 OPTIONS = {
     "fit": "",
     **{
-        f"fit {task}": f"{FILES[task]} {' '.join(groups.values())} --from {OUTPUT}"
+        f"fit {task}": " ".join([FILES[task], *{**groups, "training": f"{groups['training']} --from"}.values(), OUTPUT])
         for task, groups in TASK_OPTIONS.items()
     },
     "tune": "",
