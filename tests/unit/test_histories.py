@@ -90,6 +90,8 @@ def month_days(day: int, count: int, start: str = "2023-01") -> list[str]:
             "1 day of Mon, Thu",
             ["2024-02-12", "2024-02-15"],
         ),
+        (["2024-01-04", "2024-01-05", "2024-01-08"], "1 working day", ["2024-01-09"]),
+        (["20240101T220000Z", "20240101T230000Z"], "1 hour", ["2024-01-02T00:00:00Z"]),
         (["1949-01", "1949-02", "1949-03"], "1 month", ["1949-04"]),
         (["2023-Q3", "2023-Q4", "2024-Q1"], "1 quarter", ["2024-Q2"]),
         (["2020-W51", "2020-W52", "2020-W53", "2021-W01"], "1 week", ["2021-W02"]),
@@ -222,6 +224,20 @@ def test_names_stand_as_in_the_file_in_the_order_of_first_appearance(read: Any) 
     assert [history.name for history in histories] == names
 
 
+def test_gaps_of_many_series_are_told_together(read: Any) -> None:
+    text = "id,ds,y\n" + "".join(f"s{k},{t},1\n" for k in range(6) for t in (1, 2, 4, 5))
+    (_, told) = read(text, LONG)
+    assert told == [
+        *(f"series 's{k}': 1 of 5 steps missing, first 3." for k in range(3)),
+        "3 more series have gaps; 3 of their 15 steps are missing.",
+    ]
+
+
+def test_a_nameless_column_that_counts_rows_is_no_series(read: Any) -> None:
+    ((history,), _) = read(",date,x\n0,2024-01-01,5\n1,2024-01-02,6\n2,2024-01-03,7\n", HistoryColumns(time="date"))
+    assert history.channels == ("x",)
+
+
 def test_trailing_blanks_end_the_history_before_them(read: Any) -> None:
     ((history,), told) = read(table(days("2024-01-01", 6), y=["", "1", "2", "3", "", ""]))
     assert (history.stamp(0), *next_stamps(history, 1)) == ("2024-01-02", "2024-01-05")
@@ -248,6 +264,10 @@ REFUSED = {
     "a month off": (
         table([*month_days(1, 11), "2023-12-02"]),
         r"line 13: ds: got '2023-12-02'; expected a step of 1 month",
+    ),
+    "one month of few off": (
+        table(["2024-01-01", "2024-02-01", "2024-03-02", "2024-04-01"]),
+        r"line 4: ds: got '2024-03-02'; expected a step of 1 month",
     ),
     "irregular": (
         table([f"2024-01-01 00:{m:02d}:{s:02d}" for m, s in [(0, 3), (0, 17), (1, 2), (4, 0), (4, 9), (7, 31)]]),
@@ -382,6 +402,13 @@ def test_a_series_in_each_row_is_read_without_a_word(read: Any) -> None:
 def test_stamps_above_the_values_of_rows_are_those_of_the_series(read: Any) -> None:
     ((history, _), _) = read("page,2024-02-27,2024-02-28,2024-02-29\na,1,2,\nb,1,2,3\n", None)
     assert (history.stamp(0), *next_stamps(history, 2)) == ("2024-02-27", "2024-02-29", "2024-03-01")
+
+
+def test_years_above_the_values_of_rows_go_on_as_years(read: Any) -> None:
+    (histories, _) = read("land,1960,1961,1962\na,1,2,\nb,1,2,3\n", None)
+    assert [next_stamps(history, 1) for history in histories] == [["1962"], ["1963"]]
+    (counted, _) = read("land,1,2,3\na,1,2,\nb,1,2,3\n", None)
+    assert [next_stamps(history, 1) for history in counted] == [["1"], ["1"]]
 
 
 @pytest.mark.parametrize(

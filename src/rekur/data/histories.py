@@ -139,6 +139,10 @@ def _cells_to_steps(row: Row, columns: list[str]) -> NDArray[np.float64]:
         raise
 
 
+#: whole numbers from here on, as names of columns, are years
+_FIRST_YEAR = 1000
+
+
 def _grid_of_names(source: Source, layout: Layout) -> tuple[int, CalendarStep, StampForm | None]:
     """Return start, step and form where the names of the columns of values are stamps."""
     if layout.kind != "rows" or len(layout.series) < 2:
@@ -148,14 +152,17 @@ def _grid_of_names(source: Source, layout: Layout) -> tuple[int, CalendarStep, S
         reader.add(layout.series, [1] * len(layout.series))
     except InputError:
         return 0, ROWS, None
-    if not reader.holds_dates:
+    column = reader.finish()
+    if column.form is None and (column.digits or column.stamps.min() < _FIRST_YEAR):
         return 0, ROWS, None
     count = len(layout.series)
     series, lines = np.zeros(count, np.int64), np.ones(count, np.int64)
-    gridder = Gridder(reader.finish(), series, lines, [""], time="names of the columns of values", error=source.error)
+    gridder = Gridder(column, series, lines, [""], time="names of the columns of values", error=source.error)
     grid = gridder.find()
     if len(grid.index) != grid.index[-1] + 1 or (np.diff(grid.order) != 1).any():
-        raise source.error("names of the columns of values: got dates with gaps; expected each step once, in order.", 1)
+        raise source.error(
+            "names of the columns of values: got stamps with gaps; expected each step once, in order.", 1
+        )
     return int(grid.starts[0]), grid.step, grid.forms[0]
 
 

@@ -134,8 +134,10 @@ class HistoryBuilder:
         for history in noted[:_MOST_NAMED]:
             series = f"series '{history.name}': " if history.name else ""
             self._tell(f"{self._name}: {series}{'; '.join(history.notes)}.")
-        if len(noted) > _MOST_NAMED:
-            self._tell(f"{self._name}: the same is true of {counted(len(noted) - _MOST_NAMED, 'other series')[:-1]}.")
+        if len(others := noted[_MOST_NAMED:]):
+            missing = sum(int(np.isnan(history.values).any(axis=1).sum()) for history in others)
+            more = f"{len(others):,} more series have gaps"
+            self._tell(f"{self._name}: {more}; {missing:,} of their {sum(map(len, others)):,} steps are missing.")
         return self._histories
 
     def _refuse_holes(self, history: History, lines: NDArray[np.int64]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -135,7 +136,7 @@ class _Guess:
     def __init__(self, source: Source, layout: Layout, first: list[Row]) -> None:
         self._source, self._layout, self._first = source, layout, first
         taken = {layout.name, layout.time, *layout.past, *layout.future, *layout.static}
-        self._rest = [column for column in source.columns if column not in taken]
+        self._rest = [column for column in source.columns if column not in taken and not self._counts_rows(column)]
         self._numbers = [column for column in self._rest if self._holds_numbers(column)]
 
     def complete(self, tell: Callable[[str], None]) -> Layout:
@@ -163,8 +164,17 @@ class _Guess:
         if len(self._numbers) == 1 and layout.time is not None:
             tell(f"{source.name}: '{self._numbers[0]}' holds the values.")
             return replace(layout, series=self._numbers)
-        expected = "the columns of values: --series, and --time, and --group where a column names the series of a row"
-        raise source.error(f"series columns: got none of {shown_names(source.columns)}; expected {expected}.")
+        expected = "the columns of values: --series, or --values where a row is a whole series"
+        fix = "Add --time, and --group where a column names the series of a row."
+        raise source.error(f"series columns: got none of {shown_names(source.columns)}; expected {expected}. {fix}")
+
+    def _counts_rows(self, column: str) -> bool:
+        """Return whether a nameless column only counts rows, as an index that was written with a table."""
+        if column and not re.fullmatch(r"Unnamed: \d+", column):
+            return False
+        return [str(row.get(column)) for row in self._first] in (
+            [str(k + first) for k in range(len(self._first))] for first in (0, 1)
+        )
 
     def _holds_numbers(self, column: str) -> bool:
         try:

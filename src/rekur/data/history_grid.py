@@ -22,6 +22,8 @@ _OFTEN = 0.25
 #: distances in a row that differ from the step from which on they are a step of their own, and their share
 _RUN, _RUN_SHARE = 6, 0.1
 _REGULAR = 0.9
+#: share of the stamps whose month differs from the one before, where steps are months
+_REGULAR_MONTHS = 0.7
 #: steps for one row beyond which stamps are no grid with gaps
 _SPARSE, _FEWEST_STEPS = 20, 200
 _LONGEST_SHIFT = 4 * 3600 * SECOND
@@ -131,17 +133,17 @@ class Gridder:
             return CalendarStep("number", usual, digits=self._digits)
         if self._has_one_time_of_day(self._stamps):
             days = (self._stamps // DAY).astype("M8[D]")
-            step = self._months(days) or self._weekdays(days, usual)
+            step = self._months(days, usual) or self._weekdays(days, usual)
             if step is not None:
                 return step
         return CalendarStep("ns", usual)
 
-    def _months(self, days: NDArray[np.datetime64]) -> CalendarStep | None:
+    def _months(self, days: NDArray[np.datetime64], usual: int) -> CalendarStep | None:
         """Return a step of months if nearly all days are one day of a month each; else None."""
         months = days.astype("M8[M]")
         numbers: Stamps = np.asarray(months.astype(np.int64), np.int64)
         distances = np.diff(numbers)[self._inside]
-        if not (distances > 0).any() or np.mean(distances > 0) < _MOST:
+        if not (distances > 0).any() or np.mean(distances > 0) < _REGULAR_MONTHS:
             return None
         counts = np.bincount((days - months.astype("M8[D]")).astype(np.int64) + 1, minlength=32)
         usual_day = int(31 - np.argmax(counts[::-1]))
@@ -151,11 +153,11 @@ class Gridder:
             CalendarStep("month", day=31, weekdays=WORKING_DAYS),
             CalendarStep("month", day=1, weekdays=WORKING_DAYS),
         ]
-        rest = self._stamps % DAY
         shares = [float(np.mean(step.add(self._stamps, 0) == self._stamps)) for step in candidates]
         best = int(np.argmax(shares))
-        if shares[best] < (_MOST if len(rest) >= 10 else 1):
-            return None
+        days_fit = not (np.diff(self._stamps)[self._inside] % usual).any()
+        if shares[best] < 1 and (days_fit or (1 - shares[best]) * len(days) > max(1, (1 - _MOST) * len(days))):
+            return None  # a mistake or two do not hide months, unless all stamps fit another step
         return replace(candidates[best], count=_usual(distances[distances > 0]))
 
     def _weekdays(self, days: NDArray[np.datetime64], usual: int) -> CalendarStep | None:
@@ -164,14 +166,14 @@ class Gridder:
         present = np.bincount(weekday, minlength=7) > 0
         if usual % (7 * DAY) == 0 or present.all():
             return None
-        mask = "".join("1" if flag else "0" for flag in present)
         edges = [(days[begin], days[end - 1]) for begin, end in pairwise(self._bounds.tolist())]
         firsts, lasts = np.asarray([edge[0] for edge in edges]), np.asarray([edge[1] for edge in edges])
-        passed = [
-            int(np.busday_count(firsts, lasts, weekmask=[k == absent for k in range(7)]).sum())
-            for absent in np.flatnonzero(~present)
-        ]
-        if min(passed) < (1 if mask == WORKING_DAYS and usual == DAY else _WEEKS):
+        passed = [int(np.busday_count(firsts, lasts, weekmask=[k == day for k in range(7)]).sum()) for day in range(7)]
+        if all(flag or count >= _WEEKS for flag, count in zip(present, passed, strict=True)):
+            mask = "".join("1" if flag else "0" for flag in present)
+        elif usual == DAY and not present[5:].any() and min(passed[5:]) > 0:
+            mask = WORKING_DAYS
+        else:
             return None
         rows = int(np.busday_count(firsts, lasts, weekmask=mask).sum()) + len(edges)
         return CalendarStep("weekday", weekdays=mask) if len(days) >= rows / 2 else None
@@ -235,10 +237,11 @@ class Gridder:
         row = rows.start + int(np.argmin(on_grid))
         line = int(self._lines[row])
         gaps = np.diff(stamps)
-        if on_grid.mean() < _MOST and len(stamps) > 3:
+        if (~on_grid).sum() > max(1, (1 - _MOST) * len(stamps)):
             least, most = (self._distance(int(gap)) for gap in (gaps.min(), gaps.max()))
-            share = f"{np.mean(gaps == _usual(gaps)):.0%}".replace("%", " %")
-            got = f"{self._shown(row)}, and distances from {least} to {most} ({share} are {step})"
+            usual = _usual(gaps)
+            share = f"{np.mean(gaps == usual):.0%}".replace("%", " %")
+            got = f"{self._shown(row)}, and distances from {least} to {most}, {share} of them {self._distance(usual)}"
             fix = "Join the rows of each step into one, or leave the stamps out to count rows as steps."
             raise self._error(f"{self._time}: got {got}; expected a regular step. {fix}", line)
         near = int(np.flatnonzero(on_grid)[0]) + rows.start

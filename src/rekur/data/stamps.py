@@ -25,9 +25,12 @@ _TIME = (
     r"(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]+))?)?)?\ ?(?P<half>[ap]m)?\ ?"
     r"(?P<zone>z|utc|gmt|(?P<sign>[+-])(?P<zone_hour>[0-9]{2})(?::?(?P<zone_minute>[0-9]{2}))?)?)?"
 )
+_COMPACT = (
+    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
+    r"(?P<sep>t|\ )(?P<hour>[0-9]{2}):?(?P<minute>[0-9]{2}):?(?P<second>[0-9]{2})?(?P<zone>z)?"
+)
 _DATES = (
     r"(?P<year>[0-9]{4})(?P<mark>[-/.])(?P<month>[0-9]{1,2})(?:(?P=mark)(?P<day>[0-9]{1,2}))?",
-    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?=t)",
     r"(?P<first>[0-9]{1,2})(?P<mark>[-/.])(?P<other>[0-9]{1,2})(?P=mark)(?P<year>[0-9]{4})",
     r"(?P<month>[0-9]{1,2})[-/.](?P<year>[0-9]{4})",
     rf"(?:(?P<day>[0-9]{{1,2}})[-\ ])?{_NAME}[-\ ](?P<year>[0-9]{{4}})",
@@ -36,7 +39,7 @@ _DATES = (
     r"q(?P<quarter>[0-9])[-\ ](?P<year>[0-9]{4})",
     r"(?P<year>[0-9]{4})-?w(?P<week>[0-9]{2})(?:-?(?P<weekday>[0-9]))?",
 )
-_STAMPS = [re.compile(pattern + _TIME, re.IGNORECASE) for pattern in _DATES]
+_STAMPS = [re.compile(pattern, re.IGNORECASE) for pattern in (*(date + _TIME for date in _DATES), _COMPACT)]
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.(?P<part>[0-9]+))?")
 #: what a column holds; its stamps are of one family
 _FAMILIES = {"number": "a number", "date": "a date", "slashes": "a date such as 31/12/2024"}
@@ -229,7 +232,7 @@ class StampReader:
         }
         if parts.get("name"):
             shape.constants["month"] = _MONTH_NAMES.index(parts["name"][:3].lower()) + 1
-        if parts["half"]:
+        if parts.get("half"):
             shape.constants["half"] = 12 if parts["half"].lower() == "pm" else 0
         if "part" in shape.spans:
             self._fraction = max(self._fraction, min(9, len(parts["part"])))
@@ -239,7 +242,7 @@ class StampReader:
         shape.resolution = timed or ("day" if has_day else dated)
         shape.separator = "" if not timed else "T" if parts["sep"] in "tT" else " "
         if parts["zone"]:
-            shape.sign = {"+": 1, "-": -1}.get(parts["sign"] or "", 0)
+            shape.sign = {"+": 1, "-": -1}.get(parts.get("sign") or "", 0)
         return shape
 
     # ── dates ────────────────────────────────────────────────────────────────────────────────────────────────────
