@@ -32,6 +32,7 @@ RUNTIME = {
     "_tensors": -1,
     "_tokenizer": -1,
     "_version": -1,
+    "_filled_series": 0,
     "_history": 0,
     "_options": 0,
     "_stepper": 1,

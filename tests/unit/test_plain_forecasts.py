@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekur.data.filled_series import FilledSeries, rolling_origins
+from rekur._filled_series import FilledSeries, rolling_origins
 from rekur.errors import InputError
-from rekur.runtime import plain_forecasts
-from rekur.runtime.plain_forecasts import (
+from rekur.features import plain_forecasts
+from rekur.features.plain_forecasts import (
     PlainForecasts,
-    Scaling,
     combination_weights,
     combine,
     drift,
-    scale_windows,
     seasonal_naive,
     training_windows,
 )
+from rekur.features.window_ridges import Scaling, scale_windows
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ def test_a_ridge_is_the_least_squares_solution_on_scaled_windows(scaling: Scalin
     plain = PlainForecasts.fit(series, 3, (4,), stride=1, penalty=2.0)
     block = FilledSeries(series, plain.lookback, 3)
     rows, origins = training_windows(block, 1)
-    windows, scales = block.windows(rows, origins), block.scales(rows, origins, 4)
+    windows, scales = block.windows(rows, origins), plain.scales(block, rows, origins)
     scaled = scale_windows(windows, scales, scaling, 4)
     inputs = (scaled.values - scaled.location) / scaled.divisor
     truth = block.truth(rows, origins)
@@ -144,13 +145,30 @@ def test_backtests_know_nothing_of_their_origin_or_later() -> None:
     assert before[1] == pytest.approx(np.mean(expected, axis=0))
 
 
-def test_a_series_too_short_for_a_backtest_gets_the_errors_of_the_others_in_its_unit() -> None:
+def test_a_series_too_short_for_a_backtest_gets_the_errors_of_training_windows_in_its_unit() -> None:
     series = [seasonal(100, 9), 5 * seasonal(12, 9)]
     plain = PlainForecasts.fit(series, 6, (6,))
     block = FilledSeries(series, 12, 6)
     errors = plain.backtest(block, np.array([0, 1]), np.array([100, 12]))
-    scales = block.scales(np.array([0, 1]), np.array([100, 12]), 6)
-    assert errors[1] / scales[1] == pytest.approx(errors[0] / scales[0])
+    scales = plain.scales(block, np.array([0, 1]), np.array([100, 12]))
+    assert errors[1] / scales[1] == pytest.approx(plain.errors)
+    assert 0.5 < np.mean(errors[0] / scales[0] / plain.errors) < 2
+
+
+def test_only_the_memory_before_an_origin_counts_and_saved_forecasts_are_the_same() -> None:
+    series = seasonal(200, 4)
+    plain = PlainForecasts.fit([series, 3 * seasonal(150, 5)], 6, (6,))
+    again = PlainForecasts.from_dict(json.loads(json.dumps(plain.to_dict())))
+    row, results = np.array([0]), []
+    for each, start in (
+        (plain, 0),
+        (again, 200 - plain.memory),
+        (plain, 200 - 59),
+    ):  # the earliest window begins 60 steps before
+        block, end = FilledSeries([series[start:]], plain.lookback, 6), np.array([200 - start])
+        results.append(np.stack([each.backtest(block, row, end)[0], *each.at(block, row, end)[0].T]))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (results[0] != results[2]).any()
 
 
 @pytest.mark.parametrize("series", [np.full(40, 7.0), np.zeros(40), np.tile([1.0, 5, 2, 8], 10)])

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rekur.data.filled_series import rolling_origins
+from rekur._filled_series import rolling_origins
 from rekur.errors import InputError, describe
 
 Floats = NDArray[np.float64]

@@ -17,6 +17,9 @@ from rekur.errors import InputError, describe
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: origins that are worked on at a time
+BLOCK = 4096
+
 
 class FilledSeries:
     """Series of any lengths; a missing value repeats the last observed one before it.
@@ -77,8 +80,25 @@ class FilledSeries:
         view = np.lib.stride_tricks.sliding_window_view(self._filled if filled else self._raw, self.horizon)
         return np.asarray(view[self._starts[rows] + self.lookback + origins])
 
-    def scales(self, rows: Ints, origins: Ints, season: int) -> Floats:
-        """Return the mean absolute difference over a season of the values before each origin, (N,); 0 without any."""
+    def missing(self, rows: Ints, origins: Ints, length: int) -> NDArray[np.bool_]:
+        """Return whether each of the ``length`` values before each origin is missing, (N, L); so are those in front."""
+        begins = (self._starts[rows] + self.lookback)[:, None]
+        index = begins + origins[:, None] + np.arange(-length, 0)
+        return np.asarray(np.isnan(self._raw[np.maximum(index, 0)]) | (index < begins))
+
+    def scales(self, rows: Ints, origins: Ints, season: int, length: int | None = None) -> Floats:
+        """Return the mean absolute difference over a season of the values before each origin, (N,); 0 without any.
+
+        Args:
+            rows: number of the series of each origin, (N,).
+            origins: (N,).
+            season: steps between the values of a difference.
+            length: the latest differences that count; None for all.
+        """
+        if length is not None:
+            parts = [slice(begin, begin + BLOCK) for begin in range(0, len(rows), BLOCK)]
+            recent = [self._recent_scales(rows[part], origins[part], season, length) for part in parts]
+            return np.concatenate(recent) if recent else np.zeros(0)
         sums, counts = np.zeros(len(self._raw) + 1), np.zeros(len(self._raw) + 1, np.int64)
         for begin, length in zip(self._starts + self.lookback, self.lengths, strict=True):
             values = self._raw[begin : begin + length]
@@ -88,6 +108,14 @@ class FilledSeries:
             sums[inside], counts[inside] = np.cumsum(np.where(observed, difference, 0.0)), np.cumsum(observed)
         ends = self._starts[rows] + self.lookback + origins
         return np.asarray(sums[ends] / np.maximum(counts[ends], 1))
+
+    def _recent_scales(self, rows: Ints, origins: Ints, season: int, length: int) -> Floats:
+        begins = (self._starts[rows] + self.lookback)[:, None]
+        index = begins + origins[:, None] + np.arange(-length - season, 0)
+        values = np.where(index >= begins, self._raw[np.maximum(index, 0)], np.nan)
+        differences = np.abs(values[:, season:] - values[:, :-season])
+        observed = ~np.isnan(differences)
+        return np.asarray(np.where(observed, differences, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1))
 
 
 def rolling_origins(length: int, horizon: int, *, stride: int = 1, count: int | None = None, earliest: int = 1) -> Ints:

@@ -1,0 +1,265 @@
+"""Plain forecasts: naives, ridge regressions on scaled windows, and their combination; no PyTorch.
+
+Every forecast is made of a window, the L values before an origin with gaps filled, and of the scale of its series, the
+mean absolute difference over a season of the values before the origin.
+
+Axes: N windows, L steps of a window, H steps of the horizon, K candidates, M series.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._filled_series import BLOCK, FilledSeries, rolling_origins
+from rekur.features.window_ridges import PENALTY, Ridge, Scaling, blocks, fit_ridges, scalings_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: most windows that ridges are fitted on
+LARGEST_FIT = 60_000
+#: rolling origins whose errors weigh the candidates
+BACKTESTS = 8
+
+
+@dataclass(frozen=True)
+class PlainForecasts:
+    """Candidates for the forecast of a window, fitted on series up to their last value.
+
+    Attributes:
+        lookback: steps of a window L.
+        horizon: steps to forecast H.
+        periods: seasonal periods, ascending; empty without any.
+        non_negative: whether forecasts are clipped at 0.
+        ridges: fitted on the windows of the series.
+        errors: mean absolute error of each candidate on training windows, in units of their scales, (K,).
+    """
+
+    lookback: int
+    horizon: int
+    periods: tuple[int, ...]
+    non_negative: bool
+    ridges: tuple[Ridge, ...]
+    errors: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        series: Sequence[Floats],
+        horizon: int,
+        periods: tuple[int, ...],
+        *,
+        lookback: int | None = None,
+        stride: int = 4,
+        penalty: float = PENALTY,
+        limit: int = LARGEST_FIT,
+    ) -> Self:
+        """Return candidates whose ridges are fitted on windows at every ``stride``-th origin of each series.
+
+        Args:
+            series: the values of each before the first origin of a forecast, float; NaN where missing.
+            horizon: steps to forecast.
+            periods: seasonal periods, ascending.
+            lookback: steps of a window; None for twice the longest period.
+            stride: steps between origins; it rises until there are no more than ``limit`` windows.
+            penalty: of the ridges.
+            limit: most windows.
+
+        Raises:
+            InputError: a series has no observed value.
+        """
+        lookback = lookback or default_lookback(periods, horizon)
+        block = FilledSeries(series, lookback, horizon)
+        season = periods[0] if periods else 1
+        least = min(float(np.nanmin(values)) for values in series)
+        rows, origins = training_windows(block, stride, limit)
+        plain = cls(lookback, horizon, periods, least >= 0, ())
+        scales, scalings = plain.scales(block, rows, origins), scalings_of(lookback, season, least >= 0)
+        plain = replace(plain, ridges=fit_ridges(block, rows, origins, scales, scalings, season, penalty))
+        sample = np.linspace(0, len(rows) - 1, min(len(rows), BLOCK)).astype(np.int64)
+        units = np.where(scales > 0, scales, np.nan)[sample, None]
+        relative = plain._errors(block, rows[sample], origins[sample]) / units
+        relative = relative[~np.isnan(relative).any(axis=1)]
+        errors = relative.mean(axis=0) if len(relative) else np.ones(len(plain.names))
+        return replace(plain, errors=tuple(errors.tolist()))
+
+    @property
+    def season(self) -> int:
+        """Steps of the shortest season; 1 without one."""
+        return self.periods[0] if self.periods else 1
+
+    @property
+    def memory(self) -> int:
+        """Steps before an origin that candidates and their backtest errors depend on."""
+        return self.horizon + self.segment * (BACKTESTS - 1) + self._scale_steps + self.season
+
+    @property
+    def _scale_steps(self) -> int:
+        return 2 * self.lookback
+
+    def scales(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
+        """Return the scale of a series at each origin, (N,): the mean seasonal difference over two look-backs."""
+        return block.scales(rows, origins, self.season, self._scale_steps)
+
+    @property
+    def segment(self) -> int:
+        """Steps between backtests, and of a segment of the horizon: a season if it divides the horizon, else all."""
+        return self.season if self.season > 1 and self.horizon % self.season == 0 else self.horizon
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each candidate, (K,)."""
+        naives = (f"seasonal naive {period}" for period in self.periods) if self.periods else ("repeat last",)
+        return (*(ridge.name for ridge in self.ridges), *naives, "mean of ridges")
+
+    def candidates(self, windows: Floats, scales: Floats) -> Floats:
+        """Return the candidates of windows, (N, K, H).
+
+        Args:
+            windows: (N, L), gaps filled.
+            scales: of the series of each, (N,); see :meth:`scales`.
+        """
+        forecasts = [ridge.forecast(windows, scales, self.season) for ridge in self.ridges]
+        naives = [seasonal_naive(windows, period, self.horizon) for period in self.periods or (1,)]
+        stacked = np.stack([*forecasts, *naives, (forecasts[0] + forecasts[-1]) / 2], axis=1)
+        return np.maximum(stacked, 0.0) if self.non_negative else stacked
+
+    def backtest(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
+        """Return the backtest error of each candidate at each origin, (N, K).
+
+        It is the mean absolute error over :data:`BACKTESTS` origins a segment apart, the last of them a horizon
+        before the origin, so that only values before the origin count. Where a series has none of them, the errors are
+        those on training windows, in units of the scale of its series.
+
+        Args:
+            block: the series, with this look-back and horizon.
+            rows: number of the series of each window, (N,).
+            origins: of each window, (N,).
+        """
+        earlier = origins[:, None] - self.horizon - self.segment * np.arange(BACKTESTS)
+        usable = earlier > block.first[rows][:, None] + self.season
+        pairs = np.stack([np.broadcast_to(rows[:, None], earlier.shape)[usable], earlier[usable]], axis=1)
+        unique, index = np.unique(pairs, axis=0, return_inverse=True)
+        errors = np.full((*earlier.shape, len(self.names)), np.nan)
+        if len(unique):
+            errors[usable] = self._errors(block, unique[:, 0], unique[:, 1])[index.reshape(-1)]
+        count = (~np.isnan(errors)).sum(axis=1)
+        scales = self.scales(block, rows, origins)
+        usual = np.where(scales > 0, scales, 1.0)[:, None] * np.array(self.errors or [1.0] * len(self.names))
+        return np.asarray(np.where(count > 0, np.nansum(errors, axis=1) / np.maximum(count, 1), usual))
+
+    def _errors(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
+        """Return the mean absolute errors of the candidates, (N, K); NaN where no truth is observed."""
+        errors = np.empty((len(rows), len(self.names)))
+        for part in blocks(len(rows)):
+            truth = block.truth(rows[part], origins[part])[:, None]
+            candidates = self.at(block, rows[part], origins[part])
+            observed = ~np.isnan(truth)
+            total = np.where(observed, np.abs(candidates - truth), 0.0).sum(axis=2)
+            count = observed.sum(axis=2)
+            errors[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return errors
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON; weights are base64 of little-endian float32."""
+        ridges = [
+            {"name": ridge.name, "scaling": list(ridge.scaling), "weights": _text_of(ridge.weights)}
+            for ridge in self.ridges
+        ]
+        saved = {name: getattr(self, name) for name in ("lookback", "horizon", "non_negative")}
+        return {**saved, "periods": list(self.periods), "errors": list(self.errors), "ridges": ridges}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Return what :meth:`to_dict` described."""
+        ridges = []
+        for ridge in saved["ridges"]:
+            weights = np.frombuffer(base64.b64decode(ridge["weights"]), "<f4").astype(np.float32)
+            ridges.append(Ridge(ridge["name"], Scaling(*ridge["scaling"]), weights.reshape(-1, saved["horizon"])))
+        lists = {name: tuple(saved[name]) for name in ("periods", "errors")}
+        return cls(**{**saved, **lists, "ridges": tuple(ridges)})
+
+    def at(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
+        """Return the candidates at origins of series, (N, K, H)."""
+        windows = block.windows(rows, origins, self.lookback)
+        return self.candidates(windows, self.scales(block, rows, origins))
+
+
+def _text_of(weights: NDArray[np.float32]) -> str:
+    return base64.b64encode(weights.astype("<f4").tobytes()).decode()
+
+
+def default_lookback(periods: tuple[int, ...], horizon: int) -> int:
+    """Return the steps of a window: twice the longest period, and no fewer than the horizon."""
+    return max(2 * periods[-1] if periods else 2 * horizon, horizon)
+
+
+def seasonal_naive(windows: Floats, period: int, horizon: int) -> Floats:
+    """Return the value a period before each step of the horizon, (N, H), of windows (N, L); the last period repeats.
+
+    Example:
+        >>> seasonal_naive(np.array([[1.0, 2.0, 3.0]]), 2, 3).tolist()
+        [[2.0, 3.0, 2.0]]
+    """
+    return np.asarray(windows[:, windows.shape[1] - period + np.arange(horizon) % period])
+
+
+def drift(windows: Floats, horizon: int) -> Floats:
+    """Return the line through the first and the last value of each window, continued, (N, H).
+
+    Example:
+        >>> drift(np.array([[1.0, 4.0, 5.0]]), 2).tolist()
+        [[7.0, 9.0]]
+    """
+    slope = (windows[:, -1:] - windows[:, :1]) / max(windows.shape[1] - 1, 1)
+    return np.asarray(windows[:, -1:] + slope * np.arange(1, horizon + 1))
+
+
+def combine(candidates: Floats, errors: Floats, power: float = 1.0) -> Floats:
+    r"""Return the combination of candidates, (N, H): :math:`\sum_k w_k c_k` with :math:`w_k \propto e_k^{-p}`.
+
+    Args:
+        candidates: (N, K, H).
+        errors: backtest error of each, (N, K).
+        power: p.
+    """
+    return np.asarray(np.einsum("nk,nkh->nh", combination_weights(errors, power), candidates))
+
+
+def combination_weights(errors: Floats, power: float = 1.0) -> Floats:
+    """Return the weight of each candidate, (N, K), which sum to 1; where errors are 0, only those count.
+
+    Example:
+        >>> combination_weights(np.array([[1.0, 3.0], [0.0, 1.0]])).round(2).tolist()
+        [[0.75, 0.25], [1.0, 0.0]]
+    """
+    largest = errors.max(axis=1, keepdims=True)
+    floor = 1e-9 * np.where(largest > 0, largest, 1.0)
+    least = np.maximum(errors.min(axis=1, keepdims=True), floor)
+    weights = (least / np.maximum(errors, floor)) ** power
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def training_windows(block: FilledSeries, stride: int, limit: int = LARGEST_FIT) -> tuple[Ints, Ints]:
+    """Return the rows and origins (N,) of training windows: every ``stride``-th origin with a whole horizon behind it.
+
+    The look-back fits before the first origin; half of a series that is too short for that comes before it. The
+    stride rises until there are no more than ``limit`` windows.
+    """
+    last = block.lengths - block.horizon
+    earliest = np.maximum(np.minimum(block.lookback, last // 2), block.first + 2)
+    usable = np.flatnonzero(last >= earliest)
+    spans = (last - earliest)[usable]
+    while int((spans // stride + 1).sum()) > max(limit, len(usable)):
+        stride += 1
+    origins = [
+        rolling_origins(block.lengths[row], block.horizon, stride=stride, earliest=earliest[row]) for row in usable
+    ]
+    rows = np.repeat(usable, [len(each) for each in origins])
+    return rows, np.concatenate(origins) if origins else np.zeros(0, np.int64)

@@ -1,0 +1,152 @@
+"""The arrays that a network of forecasts reads of windows: their past by segments, and plain forecasts of what follows.
+
+Axes: N windows, L steps of the look-back, H steps of the horizon, M steps of a segment, S = L / M, A = H / M,
+K candidates, E numbers of a segment of the horizon.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._filled_series import BLOCK, FilledSeries, Floats, Ints
+from rekur.features.plain_forecasts import PlainForecasts, combination_weights
+from rekur.features.window_ridges import SHARE
+
+#: numbers that the network reads lie between minus and plus this
+LARGEST_INPUT = 8.0
+#: candidates lie between minus and plus this many scales of the window
+LARGEST_CANDIDATE = 1e4
+#: a scale below this share of the largest value is rounding, and taken for 0
+ROUNDING = 1e-9
+#: exponent of errors in the weights of the plain combination
+POWER = 2.0
+#: what a segment of the horizon is told of its window, beside two numbers of each candidate
+_STATICS = 2
+
+
+class WindowArrays(NamedTuple):
+    """Windows as a network reads them.
+
+    Attributes:
+        steps: of each segment of the past, standardized values (of logarithms if no training value is below 0), then
+            asinh((x - level) / scale), then flags of missing values, float32 (N, S, 3 M).
+        ahead: of each segment of the horizon, as :mod:`rekur.models.forecaster_spec` has it, float32 (N, A, E).
+        level: the last value, (N,).
+        scale: mean absolute difference over a season, else over a step; 0 where all values are equal, (N,).
+    """
+
+    steps: NDArray[np.float32]
+    ahead: NDArray[np.float32]
+    level: Floats
+    scale: Floats
+
+
+class WindowReader:
+    """Makes the arrays of windows; those of a window depend on no other.
+
+    Args:
+        plain: the candidates.
+        lookback: steps L, a multiple of the segment.
+        segment: steps M, which divide the horizon.
+        logs: whether values are standardized after taking logarithms.
+    """
+
+    def __init__(self, plain: PlainForecasts, lookback: int, segment: int, *, logs: bool) -> None:
+        self.plain, self.lookback, self.segment, self.logs = plain, lookback, segment, logs
+
+    @property
+    def ahead_size(self) -> int:
+        """Numbers of the first block of a segment: position, statics, and candidates on the scale of the past."""
+        count = len(self.plain.names)
+        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count
+
+    @property
+    def memory(self) -> int:
+        """Steps before an origin that its arrays depend on."""
+        return max(self.plain.memory, self.lookback + self.plain.season)
+
+    def read(self, block: FilledSeries, rows: Ints, origins: Ints) -> WindowArrays:
+        """Return the arrays of windows.
+
+        Args:
+            block: the series; its look-back is at least L and that of the candidates.
+            rows: number of the series of each window, (N,).
+            origins: of each window, (N,).
+        """
+        starts = range(0, max(1, len(rows)), BLOCK)
+        parts = [self._read(block, *(each[start : start + BLOCK] for each in (rows, origins))) for start in starts]
+        return WindowArrays(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _read(self, block: FilledSeries, rows: Ints, origins: Ints) -> WindowArrays:
+        values = block.windows(rows, origins, self.lookback)
+        level, scale = values[:, -1], self._scales(block, rows, origins, values)
+        unit = np.where(scale > 0, scale, 1.0)
+        shifted, location, spread = self._standard(values)
+        blocks = [
+            np.clip((shifted - location) / spread, -LARGEST_INPUT, LARGEST_INPUT),
+            np.clip(np.arcsinh((values - level[:, None]) / unit[:, None]), -LARGEST_INPUT, LARGEST_INPUT),
+            block.missing(rows, origins, self.lookback),
+        ]
+        segments = np.stack(blocks, axis=1).reshape(len(rows), len(blocks), -1, self.segment)
+        steps = segments.transpose(0, 2, 1, 3).reshape(len(rows), -1, len(blocks) * self.segment)
+        ahead = self._ahead(block, rows, origins, values, level, unit)
+        return WindowArrays(steps.astype(np.float32), ahead.astype(np.float32), level, scale)
+
+    def _scales(self, block: FilledSeries, rows: Ints, origins: Ints, values: Floats) -> Floats:
+        """Return the scale of each window; 0 where that is only rounding."""
+        least = ROUNDING * np.abs(values).max(axis=1)
+        scales = np.zeros(len(rows))
+        for period in (1, self.plain.season):
+            differences = block.scales(rows, origins, period, self.lookback)
+            scales = np.where(differences > least, differences, scales)
+        return scales
+
+    def _standard(self, values: Floats, like: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+        """Return values or logarithms, and mean and deviation of those of a window, each (N, 1).
+
+        Args:
+            values: of a window, (N, L).
+            like: other values on the same scale, which are returned instead, (N, …).
+        """
+        shift = SHARE * np.maximum(values, 0).mean(axis=1, keepdims=True)
+        shift = np.where(shift > 0, shift, 1.0)
+        turned, other = values, values if like is None else like.reshape(len(values), -1)
+        if self.logs:
+            turned, other = (np.log(np.maximum(each, 0) + shift) for each in (turned, other))
+        location, spread = turned.mean(axis=1, keepdims=True), turned.std(axis=1, keepdims=True)
+        return other, location, np.where(spread > ROUNDING * np.abs(location), spread, 1.0)
+
+    def _ahead(
+        self, block: FilledSeries, rows: Ints, origins: Ints, values: Floats, level: Floats, unit: Floats
+    ) -> Floats:
+        """Return the rows of the horizon, (N, A, E)."""
+        plain, count = self.plain, self.plain.horizon // self.segment
+        candidates = plain.at(block, rows, origins).transpose(0, 2, 1)
+        errors = plain.backtest(block, rows, origins)
+        weights = combination_weights(errors, POWER)
+        relative = np.maximum(errors / unit[:, None], ROUNDING)
+        error = np.maximum((weights * relative).sum(axis=1), ROUNDING)
+        turned, location, spread = self._standard(values, candidates)
+        scaled = np.clip((turned - location) / spread, -LARGEST_INPUT, LARGEST_INPUT).reshape(candidates.shape)
+        share, logs = np.log(unit / (np.abs(values).mean(axis=1) + unit)), np.log(relative)
+        told = [share, np.log(spread[:, 0]), *(-logs / 4).T, *(share[:, None] + logs).T]
+        statics = np.clip(np.stack(told, axis=1), -LARGEST_INPUT, LARGEST_INPUT)
+        distances = (candidates - level[:, None, None]) / unit[:, None, None]
+        distances = np.clip(distances, -LARGEST_CANDIDATE, LARGEST_CANDIDATE)
+        pieces = [
+            np.broadcast_to(np.eye(count), (len(rows), count, count)),
+            self._each(statics, count),
+            scaled.reshape(len(rows), count, -1),
+            distances.reshape(len(rows), count, -1),
+            self._each(np.log(np.maximum(weights, 1e-12)), count),
+            self._each(np.repeat(error[:, None], self.segment, axis=1), count),
+        ]
+        return np.concatenate(pieces, axis=2)
+
+    @staticmethod
+    def _each(numbers: Floats, count: int) -> Floats:
+        """Return numbers of windows (N, …) for each segment of the horizon, (N, A, …)."""
+        return np.repeat(numbers[:, None], count, axis=1)

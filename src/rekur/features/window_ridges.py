@@ -1,0 +1,178 @@
+"""Ridge regressions from windows on several scales to the horizon; no PyTorch.
+
+Axes: N windows, L steps of a window, H steps of the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._filled_series import BLOCK, FilledSeries
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: of ridges, in squared units of the scaled windows
+PENALTY = 100.0
+#: share of a window's mean that is added before logarithms
+SHARE = 0.01
+#: largest forecast of a ridge on logs, from its location: a factor of 3,000
+LARGEST_LOG = 8.0
+
+
+class Scaling(NamedTuple):
+    """How a window x becomes the inputs ``(f(x) - location) / divisor`` of a ridge; forecasts go the same way back.
+
+    Attributes:
+        log: f(x) is ``log(max(x, 0) + SHARE * mean(max(x, 0)))``; else f(x) is x.
+        location: the mean of this number of last values of f(x) is subtracted.
+        divisor: ``one``; ``series``, the scale of the series; ``window``, the mean absolute seasonal difference of the
+            window; or ``deviation``, the standard deviation of f(x) in the window. A divisor of 0 becomes 1.
+    """
+
+    log: bool
+    location: int
+    divisor: str
+
+
+class Scaled(NamedTuple):
+    """Windows on the scale of a ridge.
+
+    Attributes:
+        values: f(x), (N, L).
+        location: (N, 1).
+        divisor: (N, 1); 0 where a window has no scale.
+        shift: added before the logarithm, (N, 1).
+    """
+
+    values: Floats
+    location: Floats
+    divisor: Floats
+    shift: Floats
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear map from the last steps of a scaled window to the scaled horizon.
+
+    Attributes:
+        name: of the candidate in tables.
+        scaling: of windows and forecasts.
+        weights: float32 (steps, H).
+    """
+
+    name: str
+    scaling: Scaling
+    weights: NDArray[np.float32]
+
+    def forecast(self, windows: Floats, scales: Floats, season: int) -> Floats:
+        """Return the forecasts (N, H) of windows (N, L) with the scales of their series (N,)."""
+        scaled = scale_windows(windows, scales, self.scaling, season)
+        divisor = np.where(scaled.divisor > 0, scaled.divisor, 1.0)
+        inputs = (scaled.values[:, -len(self.weights) :] - scaled.location) / divisor
+        outputs = inputs @ self.weights.astype(np.float64)
+        if self.scaling.log:
+            outputs = np.clip(outputs, -LARGEST_LOG, LARGEST_LOG)
+            return np.exp(outputs * divisor + scaled.location) - scaled.shift
+        return np.asarray(outputs * divisor + scaled.location)
+
+
+def scale_windows(windows: Floats, scales: Floats, scaling: Scaling, season: int) -> Scaled:
+    """Return windows (N, L) on the scale of a ridge.
+
+    Args:
+        windows: (N, L).
+        scales: of the series, (N,), 0 or more.
+        scaling: of the ridge.
+        season: steps of the shortest season; 1 without one.
+    """
+    shift = np.zeros((len(windows), 1))
+    values = windows
+    if scaling.log:
+        level = np.maximum(windows, 0).mean(axis=1, keepdims=True)
+        shift = SHARE * np.where(level > 0, level, 1.0)
+        values = logs(windows, shift)
+    location = values[:, -scaling.location :].mean(axis=1, keepdims=True)
+    if scaling.divisor == "series":
+        divisor = scales[:, None]
+    elif scaling.divisor == "window":
+        divisor = np.abs(values[:, season:] - values[:, :-season]).mean(axis=1, keepdims=True)
+    elif scaling.divisor == "deviation":
+        divisor = values.std(axis=1, keepdims=True)
+    else:
+        divisor = np.ones_like(location)
+    return Scaled(values, location, divisor, shift)
+
+
+def logs(values: Floats, shift: Floats) -> Floats:
+    """Return the logarithm of values, (N, …), with a shift added to those above 0, (N, 1)."""
+    return np.log(np.maximum(values, 0) + shift)
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Return slices of at most :data:`BLOCK` windows."""
+    return (slice(begin, begin + BLOCK) for begin in range(0, count, BLOCK))
+
+
+def scalings_of(lookback: int, season: int, log: bool) -> list[tuple[str, Scaling, int]]:
+    """Return the name, the scaling and the steps that it reads of each ridge; those of the mean are first and last."""
+    halves = [lookback, lookback // 2] if lookback // 2 >= 2 * season else [lookback]
+    rows = []
+    if log:
+        rows += [(f"ridge of logs {length}", Scaling(True, length, "one"), length) for length in halves]
+        rows.append(("ridge of logs, last season", Scaling(True, season, "one"), lookback))
+    rows += [(f"ridge of differences {length}", Scaling(False, 1, "series"), length) for length in halves]
+    rows.append(("ridge of differences in the window", Scaling(False, 1, "window"), lookback))
+    rows.append(("ridge of deviations", Scaling(False, lookback, "deviation"), lookback))
+    return rows
+
+
+def fit_ridges(
+    block: FilledSeries,
+    rows: Ints,
+    origins: Ints,
+    scales: Floats,
+    scalings: list[tuple[str, Scaling, int]],
+    season: int,
+    penalty: float,
+) -> tuple[Ridge, ...]:
+    """Return the ridges; those that differ only in location and steps share one matrix of products."""
+    products: dict[tuple[bool, str], Floats] = {}
+    ridges = []
+    for name, scaling, steps in scalings:
+        key = scaling.log, scaling.divisor
+        if key not in products:
+            products[key] = _products(block, rows, origins, scales, scaling, season)
+        ridges.append(Ridge(name, scaling, _solve(products[key], block.lookback, steps, scaling.location, penalty)))
+    return tuple(ridges)
+
+
+def _products(block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int) -> Floats:
+    """Return Z'Z, (L + H, L + H), of windows and horizons side by side, the last value of the window subtracted."""
+    size = block.lookback + block.horizon
+    total = np.zeros((size, size))
+    for part in blocks(len(rows)):
+        scaled = scale_windows(block.windows(rows[part], origins[part]), scales[part], scaling, season)
+        truth = block.truth(rows[part], origins[part])
+        usable = (scaled.divisor[:, 0] > 0) & ~np.isnan(truth).any(axis=1)
+        target = logs(truth, scaled.shift) if scaling.log else truth
+        both = np.concatenate([scaled.values, target], axis=1)[usable]
+        both -= both[:, block.lookback - 1 : block.lookback]
+        both /= scaled.divisor[usable]
+        total += both.T @ both
+    return total
+
+
+def _solve(products: Floats, lookback: int, steps: int, location: int, penalty: float) -> NDArray[np.float32]:
+    """Return the weights (steps, H) of a ridge that subtracts the mean of ``location`` values, and not the last."""
+    centre = np.eye(len(products))
+    centre[lookback - location : lookback] -= 1 / location
+    products = centre.T @ products @ centre
+    inputs = slice(lookback - steps, lookback)
+    matrix = products[inputs, inputs] + penalty * np.eye(steps)
+    return np.linalg.solve(matrix, products[inputs, lookback:]).astype(np.float32)
