@@ -293,9 +293,10 @@ def _marks_spans(counts: Mapping[str, int]) -> bool:
         return True
     if others and (OUTSIDE in counts or "o" in counts):
         nearly = [tag for tag in others if tag != "o"]
-        if nearly and all(_NEARLY.fullmatch(tag) for tag in nearly):
+        wrong = [tag for tag in nearly if tag not in labelled]
+        if wrong and all(_NEARLY.fullmatch(tag) for tag in nearly):
             expected = "'O', and a capital letter and a hyphen before a label, as in 'B-PER'"
-            raise TagError(describe("tag", nearly[0], expected, "Rewrite the tags."), nearly[0])
+            raise TagError(describe("tag", wrong[0], expected, "Rewrite the tags."), wrong[0])
     alike = [tag for tag in others if tag.strip().upper() in _OUTSIDE_ALIKE]
     if alike and len(labelled) + len(alike) == len(others) and any(tag[0] in "BI" for tag in labelled):
         expected = f"'O' for a word outside of spans, beside tags such as '{labelled[0]}'"

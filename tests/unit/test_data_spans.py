@@ -64,6 +64,7 @@ def spans_in(corpus: Corpus) -> list[list[tuple[int, int, str]]]:
         ("spans", '[[0, 3, "PER"]]'),
         ("spans", [{"start": 0, "end": 3, "type": "PER", "score": 0.5}]),
         ("spans", [{"begin": 0, "end": 3, "label": "PER"}]),
+        ("slots", [{"start": 0, "end": 3, "slot": "PER"}]),
         ("annotation", [{"label": ["PER"], "points": [{"start": 0, "end": 3, "text": "Ana"}]}]),
     ],
 )

@@ -170,6 +170,8 @@ def test_detection_counts_what_the_scheme_does_not_allow() -> None:
         ("O B-A LOC", "tag: got 'LOC'; expected 'O' or a label behind B-"),
         ("O b-a i-a", "tag: got 'b-a'; expected 'O', and a capital letter and a hyphen before a label, as in 'B-PER'."),
         ("o B_A I_A", "tag: got 'B_A'; expected 'O', and a capital letter"),
+        ("o B-A I-A", "tag: got 'o'; expected 'O' for a word outside of spans, beside tags such as 'B-A'. Rewrite it."),
+        ("o B-A i-A", "tag: got 'i-A'; expected 'O', and a capital letter and a hyphen before a label"),
         ("O A-B A-I", "tag: got 'A-B'; expected 'O'"),
         ("O PER-B PER-I", "tag: got 'PER-B'; expected 'O', and a capital letter and a hyphen before a label"),
         ("O B-A L-A E-A", "tags: got 'L-A' and 'E-A'; expected the letters of one scheme, such as B, I, L, U."),

@@ -16,7 +16,7 @@ from rekur._options import options_of
 from rekur.cli.show import score_rows
 from rekur.data import Corpus, EncodedItems, Ragged
 from rekur.data.encoded import encode_all
-from rekur.errors import DataError, InputError, NotStreamableError
+from rekur.errors import DataWarning, DataError, InputError, NotStreamableError
 from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.span_rival import SpanDictionary
@@ -155,7 +155,9 @@ def test_batches_have_as_many_words_or_as_many_sentences() -> None:
 def test_trained_vectors_stay_in_the_bundle_and_are_not_trained(tmp_path: Path) -> None:
     file = tmp_path / "vectors.txt"
     file.write_text("4 2\nAda 2 0\noslo 0 2\nbergen 0 2\nAda 5 5\n", encoding="utf-8")
-    tagger = Tagger(**SMALL, vectors=str(file)).fit(SENTENCES, TAGS, X_valid=SENTENCES[:4], y_valid=TAGS[:4])
+    tagger = Tagger(**SMALL, vectors=str(file))
+    with pytest.warns(DataWarning, match="got 1 vector of a word that stands there before"):
+        tagger.fit(SENTENCES, TAGS, X_valid=SENTENCES[:4], y_valid=TAGS[:4])
     file.unlink()
     assert tagger.features_.transform(["Ada", "OSLO", "ada", "zz"])[:, -1].tolist() == [2, 3, 1, 1]
     assert any("3 words" in text for _, text in tagger.features_.describe())
@@ -190,7 +192,7 @@ def test_outside_is_lowered_where_that_finds_more_spans(timid: float, low: float
     assert label_shifts([np.zeros((2, 2))], plain, EncodedItems({}, np.empty(0), np.arange(1), [["a", "b"]], [])) == {}
 
 
-def test_a_label_that_is_found_too_often_is_lowered() -> None:
+def test_a_label_that_is_found_too_often_is_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [["O", "B-PER", "O"], ["O", "O", "B-LOC"]] * 60
     target = TagsTarget.learn(labels)
     draw = np.random.default_rng(0)
@@ -201,6 +203,8 @@ def test_a_label_that_is_found_too_often_is_lowered() -> None:
     assert label_shifts(outputs, target, items) == {"LOC": -1.0}
     few = EncodedItems({}, np.empty(0), np.arange(20), labels, [])
     assert label_shifts(outputs[:20], target, few) == {}
+    monkeypatch.setattr("rekur.tasks.tag.shifts._MOST_TOKENS", 120)  # 40 of the sentences
+    assert label_shifts(outputs, target, items) == {}
 
 
 def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,20 +201,22 @@ def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
     """
     from rekur.data.groups import Groups
 
-    head: list[str] = []
+    head, prediction = list[str](), None
     waiting = Groups(ROW_LIMIT)
     try:
         for item, prediction, lines in rows:
-            if not head:
-                head = ["item", *target.columns(prediction)]
-                yield head
             for step, row in enumerate(target.table(prediction)):
+                if not head:
+                    head = ["item", *row]
+                    yield head
                 cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
                 if lines is None:
                     yield cells
                 else:
                     line = int(lines[step])
                     waiting.add(line, 0, line, json.dumps(cells).encode())
+        if not head and prediction is not None:
+            yield ["item", *target.columns(prediction)]
         for _, payloads in waiting:
             yield from map(json.loads, payloads)
     finally:

@@ -19,7 +19,7 @@ from rekur.errors import describe
 
 _SHAPES = "[start, end, label], or an object with start, end and label"
 _START, _END = ("start", "start_offset", "begin"), ("end", "end_offset")
-_LABEL = ("label", "labels", "tag", "type", "entity", "entity_type", "entity_group", "ner")
+_LABEL = ("label", "labels", "tag", "type", "entity", "entity_type", "entity_group", "ner", "slot")
 #: keys of an object whose list holds the spans
 _LISTS = ("entities", "spans", "ents", "label", "labels")
 _LONGEST_SHOWN = 40

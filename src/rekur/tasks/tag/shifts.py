@@ -18,8 +18,8 @@ from rekur.targets import TagsTarget
 
 #: changes of a shift that are tried, first for all labels the first, then for all of them the others
 _CHANGES = (1.0, 0.5)
-#: true spans below which nothing is tried; sentences and labels that are looked at, at most
-_FEWEST_SPANS, _MOST_SENTENCES, _MOST_LABELS = 50, 2000, 16
+#: true spans below which nothing is tried; sentences, tokens (about) and labels that are looked at, at most
+_FEWEST_SPANS, _MOST_SENTENCES, _MOST_TOKENS, _MOST_LABELS = 50, 2000, 50_000, 16
 #: gain of entity F1 that a change must bring, times the root of the number of true spans
 _LEAST_GAIN = 0.1
 #: how far the best output of a label may lie below the best of all where a change can matter
@@ -71,7 +71,9 @@ class _Search:
     """Outputs of sentences that are changed step by step, and the spans that each sentence then has."""
 
     def __init__(self, outputs: Sequence[NDArray[Any]], target: TagsTarget, items: EncodedItems) -> None:
-        picked = np.linspace(0, len(outputs) - 1, min(len(outputs), _MOST_SENTENCES)).astype(np.int64)
+        share = min(1.0, _MOST_TOKENS / max(1, sum(map(len, outputs))))
+        count = min(_MOST_SENTENCES, max(1, round(share * len(outputs))))
+        picked = np.linspace(0, len(outputs) - 1, count).astype(np.int64)
         self._target = target
         self._rows = [outputs[item].astype(np.float64) for item in picked]
         self._labels, self._contexts = items.labels_of(items.rows[picked]), items.contexts_of(items.rows[picked])
