@@ -16,7 +16,7 @@ from rekur._options import options_of
 from rekur.cli.show import score_rows
 from rekur.data import Corpus, EncodedItems, Ragged
 from rekur.data.encoded import encode_all
-from rekur.errors import DataWarning, DataError, InputError, NotStreamableError
+from rekur.errors import DataError, DataWarning, InputError, NotStreamableError
 from rekur.features.words import LONGEST_AFFIX
 from rekur.runtime.rivals import FrequentTags
 from rekur.runtime.span_rival import SpanDictionary
