@@ -1,4 +1,4 @@
-// Log-softmax and attention of rows, as Python sees them.
+// Log-softmax, cross entropy and attention of rows, as Python sees them.
 #include "rows.h"
 
 #include "given.h"
@@ -23,6 +23,38 @@ void log_softmax(nb::handle scores, nb::handle bias, int64_t skip, int threads) 
     nb::gil_scoped_release release;
     run_together(a.rows * a.columns < worth_a_thread ? 1 : threads,
                  [&](int part, int all) { kernels.log_softmax(a, Share{part, all, nullptr}); });
+}
+
+// Without weights, totals and nats are written; with them, the gradient.
+void cross_entropy(nb::dict values, int threads) {
+    const Given given(values);
+    CrossEntropy a{};
+    a.rows = given.whole("rows");
+    a.columns = given.whole("columns");
+    a.skip = given.whole("skip");
+    if (a.rows < 0 || a.skip < 0 || a.skip >= a.columns) {
+        throw std::invalid_argument("cross_entropy: expected rows, and more columns than are skipped.");
+    }
+    a.scores = given.array<const float>("scores", a.rows * a.columns, true);
+    a.targets = given.array<const int64_t>("targets", a.rows, true);
+    a.totals = given.array<float>("totals", a.rows, true);
+    a.weights = given.array<const float>("weights", a.rows);
+    if (a.weights) {
+        a.gradient = given.array<float>("gradient", a.rows * a.columns, true);
+    } else {
+        a.nats = given.array<float>("nats", a.rows, true);
+    }
+    for (int64_t row = 0; row < a.rows; ++row) {
+        if (a.targets[row] < a.skip - 1 || a.targets[row] >= a.columns) {
+            throw std::invalid_argument("targets: got " + std::to_string(a.targets[row]) + "; expected " +
+                                        std::to_string(a.skip - 1) + " to " + std::to_string(a.columns - 1) + ".");
+        }
+    }
+    const RowKernels& kernels = select().rows;
+    const auto run = a.weights ? kernels.cross_entropy_gradient : kernels.cross_entropy;
+    nb::gil_scoped_release release;
+    run_together(a.rows * a.columns < worth_a_thread ? 1 : threads,
+                 [&](int part, int all) { run(a, Share{part, all, nullptr}); });
 }
 
 void attend(nb::dict values, int threads) {
@@ -65,6 +97,7 @@ void attend(nb::dict values, int threads) {
 void bind_rows(nb::module_& m) {
     using namespace nb::literals;
     m.def("log_softmax", &log_softmax, "scores"_a, "bias"_a.none(), "skip"_a, "threads"_a);
+    m.def("cross_entropy", &cross_entropy, "values"_a, "threads"_a);
     m.def("attend", &attend, "values"_a, "threads"_a);
 }
 

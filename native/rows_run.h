@@ -20,17 +20,13 @@ REKUR_INLINE float greatest(Vec<float> x, int count) {
     return most;
 }
 
-inline void log_softmax_row(const LogSoftmax& a, float* row) {
-    const int64_t size = a.columns - a.skip;
-    float *x = row + a.skip, most = nothing;
-    for (int64_t i = 0; i < a.skip; ++i) row[i] = nothing;
+// The greatest of the numbers that value(i, count) gives for each vector.
+template <class F>
+REKUR_INLINE float greatest_over(int64_t size, F value) {
+    float most = nothing;
     Vec<float> top = all(nothing);
     each_vector<float>(size, [&](int64_t i, int count) {
-        Vec<float> v = load<float>(x + i, count);
-        if (a.bias) {
-            v = v + load<float>(a.bias + i, count);
-            store(x + i, v, count);
-        }
+        const Vec<float> v = value(i, count);
         if (count == lanes<float>) {
             top = v > top ? v : top;
         } else {
@@ -38,16 +34,63 @@ inline void log_softmax_row(const LogSoftmax& a, float* row) {
         }
     });
     const float whole = greatest(top, lanes<float>);
-    most = whole > most ? whole : most;
+    return whole > most ? whole : most;
+}
+
+// log Σ e^x, where the greatest x is known.
+REKUR_INLINE float log_total(const float* x, int64_t size, float most) {
     const float sum = sum_over<float>(
         size, [&](int64_t i, int count) { return exp_negative(load<float>(x + i, count) - most); });
-    const float off = most + std::log(sum);
+    return most + std::log(sum);
+}
+
+inline void log_softmax_row(const LogSoftmax& a, float* row) {
+    const int64_t size = a.columns - a.skip;
+    float* x = row + a.skip;
+    for (int64_t i = 0; i < a.skip; ++i) row[i] = nothing;
+    const float most = greatest_over(size, [&](int64_t i, int count) {
+        Vec<float> v = load<float>(x + i, count);
+        if (a.bias) {
+            v = v + load<float>(a.bias + i, count);
+            store(x + i, v, count);
+        }
+        return v;
+    });
+    const float off = log_total(x, size, most);
     each_vector<float>(size, [&](int64_t i, int count) { store(x + i, load<float>(x + i, count) - off, count); });
 }
 
 inline void run_log_softmax(const LogSoftmax& a, const Share& share) {
     const int64_t begin = a.rows * share.part / share.parts, end = a.rows * (share.part + 1) / share.parts;
     for (int64_t row = begin; row < end; ++row) log_softmax_row(a, a.scores + row * a.columns);
+}
+
+inline void run_cross_entropy(const CrossEntropy& a, const Share& share) {
+    const int64_t begin = a.rows * share.part / share.parts, end = a.rows * (share.part + 1) / share.parts;
+    const int64_t size = a.columns - a.skip;
+    for (int64_t row = begin; row < end; ++row) {
+        const float *scores = a.scores + row * a.columns, *x = scores + a.skip;
+        const float most = greatest_over(size, [&](int64_t i, int count) { return load<float>(x + i, count); });
+        a.totals[row] = log_total(x, size, most);
+        a.nats[row] = a.targets[row] < a.skip ? 0 : a.totals[row] - scores[a.targets[row]];
+    }
+}
+
+// w · (e^(score - total) - [the target's]) of each score.
+inline void run_cross_entropy_gradient(const CrossEntropy& a, const Share& share) {
+    const int64_t begin = a.rows * share.part / share.parts, end = a.rows * (share.part + 1) / share.parts;
+    const int64_t size = a.columns - a.skip;
+    for (int64_t row = begin; row < end; ++row) {
+        const float* x = a.scores + row * a.columns + a.skip;
+        float *to = a.gradient + row * a.columns, *y = to + a.skip;
+        const bool has_target = a.targets[row] >= a.skip;
+        const float weight = has_target ? a.weights[row] : 0, total = a.totals[row];
+        for (int64_t i = 0; i < a.skip; ++i) to[i] = 0;
+        each_vector<float>(size, [&](int64_t i, int count) {
+            store(y + i, weight * exp_negative(load<float>(x + i, count) - total), count);
+        });
+        if (has_target) to[a.targets[row]] -= weight;
+    }
 }
 
 inline float score_of(const Attention& a, const float* query, const float* key) {

@@ -1,4 +1,4 @@
-// Log-softmax and attention of rows against plain loops, in one part and in several.
+// Log-softmax, cross entropy and attention of rows against plain loops, in one part and in several.
 #include "check.h"
 
 namespace rekur {
@@ -24,6 +24,33 @@ void check_log_softmax(const RowKernels& kernels, int64_t rows, int64_t columns,
         for (int64_t i = 0; i < skip; ++i) is_near = is_near && std::isinf(y[i]) && y[i] < 0;
         for (int64_t i = skip; i < columns; ++i) is_near = is_near && near(y[i], score(i) - std::log(sum));
         report.that(is_near, "log-softmax");
+    }
+}
+
+void check_cross_entropy(const RowKernels& kernels, int64_t columns, int64_t skip, Report& report) {
+    constexpr int64_t rows = 5;
+    Random random(static_cast<uint64_t>(columns * 10 + skip));
+    const auto scores = random.array<float>(rows * columns, 9), weights = random.array<float>(rows, 2);
+    const int64_t targets[] = {skip, columns - 1, skip - 1, columns / 2, columns - 1};
+    Exact<float> totals(rows), nats(rows), gradient(rows * columns), again(rows * columns);
+    CrossEntropy a{rows, columns, skip, scores.data(), targets, totals.data(), nats.data(), weights.data(), gradient.data()};
+    kernels.cross_entropy(a, Share{});
+    kernels.cross_entropy_gradient(a, Share{});
+    a.gradient = again.data();
+    in_parts(3, false, [&](const Share& share) { kernels.cross_entropy_gradient(a, share); });
+    report.that(same_bits(gradient.data(), again.data(), rows * columns), "parts");
+    for (int64_t row = 0; row < rows; ++row) {
+        const float *x = scores.data() + row * columns, *g = gradient.data() + row * columns;
+        const bool has_target = targets[row] >= skip;
+        double sum = 0;
+        for (int64_t i = skip; i < columns; ++i) sum += std::exp(static_cast<double>(x[i]));
+        const double wanted = has_target ? std::log(sum) - x[targets[row]] : 0;
+        bool is_near = near(nats.data()[row], wanted);
+        for (int64_t i = 0; i < columns; ++i) {
+            const double share = i < skip || !has_target ? 0 : std::exp(static_cast<double>(x[i])) / sum - (i == targets[row]);
+            is_near = is_near && near(g[i], weights.data()[row] * share);
+        }
+        report.that(is_near, "cross entropy");
     }
 }
 
@@ -70,6 +97,8 @@ void check_rows(const InstructionSet& set, Report& report) {
         for (int64_t skip : {0, 1}) {
             report.where = "log-softmax V" + std::to_string(columns);
             check_log_softmax(set.rows, 4, columns, skip, columns % 2 == 1, report);
+            report.where = "cross entropy V" + std::to_string(columns);
+            check_cross_entropy(set.rows, columns, skip, report);
         }
     }
     for (int64_t size : {1, 16, 37}) {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from rekur.errors import InputError, ShapeError
 from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, SampledSoftmax
@@ -102,6 +103,59 @@ def test_a_tail_that_no_target_lies_in_has_no_gradient() -> None:
     layer(hidden, targets.clamp(max=29)).sum().backward()
     assert layer.weights[1].grad is not None
     assert layer.weights[2].grad is None
+
+
+def gradients_of(layer: FullSoftmax, hidden: Tensor, targets: Tensor, weights: Tensor) -> list[Tensor]:
+    parameters = [*layer.parameters(), *([layer.rows()[0]] if layer.weight is None else [])]
+    nats = layer(hidden, targets, smoothing=0.1)
+    return [nats, *torch.autograd.grad((nats * weights).sum(), [hidden, *parameters])]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("rows", [1, 40, 2000])
+def test_the_cross_entropy_is_that_of_float64(tied: bool, rows: int) -> None:
+    embedding = Embedding(V, SIZE) if tied else None
+    layer = FullSoftmax(SIZE, V, embedding)
+    hidden, targets = batch(rows)
+    targets[::7] = 0
+    weights = torch.rand(rows)
+    ours = gradients_of(layer, hidden.requires_grad_(), targets, weights)
+    for module in (layer, embedding):
+        if module is not None:
+            module.double()
+    exact = gradients_of(layer, hidden.detach().double().requires_grad_(), targets, weights.double())
+    for a, b in zip(ours, exact, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-6 * rows**0.5)
+    assert (ours[0][::7] == 0).all()
+    assert (ours[1][::7] == 0).all()
+    if tied:
+        assert (ours[-1][0] == 0).all()
+
+
+def test_the_cross_entropy_can_be_differentiated_twice_and_seen() -> None:
+    layer = FullSoftmax(4, 9)
+    hidden, targets = torch.randn(5, 4, requires_grad=True), torch.tensor([1, 0, 8, 3, 3])
+
+    def norm(kind: torch.dtype) -> Tensor:
+        own = hidden.detach().to(kind).requires_grad_()
+        (first,) = torch.autograd.grad(layer.to(kind)(own, targets).sum(), own, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), own)
+        return second.double()
+
+    torch.testing.assert_close(norm(torch.float32), norm(torch.float64), rtol=1e-4, atol=1e-5)
+    layer.float()
+    graph = make_fx(lambda x: layer(x, targets))(hidden)
+    assert any("log_softmax" in str(node.target) for node in graph.graph.nodes)
+    nats = layer(hidden, targets)
+    again = [torch.autograd.grad(nats.sum(), hidden, retain_graph=True)[0] for _ in range(2)]
+    assert torch.equal(*again)
+
+
+def test_targets_outside_the_vocabulary_are_refused() -> None:
+    layer = FullSoftmax(SIZE, V)
+    for target in (-2, V):
+        with pytest.raises((ValueError, IndexError), match=r"[Tt]arget"):
+            layer(torch.zeros(1, SIZE), torch.tensor([target]))
 
 
 @pytest.mark.parametrize(

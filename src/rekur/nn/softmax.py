@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from rekur import _check
 from rekur.errors import InputError, ShapeError, describe
+from rekur.nn.cross_entropy import cross_entropy
 from rekur.nn.embed import Embedding
 
 #: without gradients, scores (N, V) are computed in blocks of this size
@@ -102,9 +103,8 @@ class FullSoftmax(nn.Module):
         return nats + smoothing * self._above_mean(hidden, targets) if smoothing else nats
 
     def _nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        first = 0 if self.weight is None else 1
         scores = self._scores(hidden)
-        return functional.cross_entropy(scores, targets - first, ignore_index=-first, reduction="none")
+        return cross_entropy(scores, targets, 1) if self.weight is None else cross_entropy(scores, targets - 1, 0)
 
     def _above_mean(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return the score of each target minus the mean score of all tokens, (N,); 0 where the target is 0.
