@@ -20,12 +20,12 @@ from rekur.scan.watch import seen_gradients, watcher
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, skip: int) -> Tensor:
-    """Return the negative log-probability (N,) of targets, 0 where there is none.
+    """Return the negative log-probability (N,) of targets, 0 for a row without a target.
 
     Args:
         scores: (N, V).
         targets: int64 (N,), columns; below ``skip``: no target.
-        skip: number of first columns that count for nothing, 0 or 1; their scores are minus infinity.
+        skip: number of first columns without a token, 0 or 1; their scores are minus infinity.
     """
     if _suits(scores, targets):
         return cast(Tensor, _CrossEntropy.apply(scores, targets, skip))  # type: ignore[no-untyped-call]
