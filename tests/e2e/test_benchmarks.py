@@ -102,6 +102,17 @@ def test_pushes_are_checked_and_timed(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8").count("\n| ") == 10
 
 
+def test_comparisons_of_simulated_results_are_counted(tmp_path: Path) -> None:
+    page = page_with_marks(tmp_path, "compare_statistics")
+    printed = result_of(run("compare_statistics.py", "--draws", "12", "--json", "--markdown", page))
+    kinds = [(row["section"], row["variants"]) for row in printed["rows"]]
+    assert kinds[:4] == [("no records", 2), ("seeds", 2), ("examples", 2), ("both", 2)]
+    assert len(printed["figures"]) == 5
+    for row in printed["rows"]:
+        assert 0 <= row["coverage"] <= 1
+    assert "percentile bootstrap" in printed["rows"][-1]["section"]
+
+
 def test_only_runs_what_is_asked_for() -> None:
     options = ("--only", "many", "--streams", "5", "--sizes", "4", "--repeats", "1", "--product", "32", "--json")
     printed = result_of(run("step_speed.py", *options))

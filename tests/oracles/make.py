@@ -2,22 +2,32 @@
 
 In an environment of its own, for such libraries want old versions of others, or large ones:
 
-    python -m venv /tmp/oracles && /tmp/oracles/bin/pip install seqeval==1.2.2 sacrebleu==2.6.0
+    python -m venv /tmp/oracles
+    /tmp/oracles/bin/pip install seqeval==1.2.2 sacrebleu==2.6.0 statsmodels==0.14.5 rliable==1.2.0
     /tmp/oracles/bin/python tests/oracles/make.py
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import random
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sacrebleu
+import statsmodels.formula.api
+from rliable.metrics import probability_of_improvement
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+from scipy import stats
 from seqeval import metrics, scheme
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
 
 LETTERS = {"BIO1": "BI", "BIO2": "BI", "BIOES": "BIES", "BILOU": "BILU"}
 SCHEMES = {"BIO1": scheme.IOB1, "BIO2": scheme.IOB2, "BIOES": scheme.IOBES, "BILOU": scheme.BILOU}
@@ -99,6 +109,44 @@ def corpus(draw: random.Random) -> dict[str, Any]:
     }
 
 
+def comparison(number: int) -> dict[str, Any]:
+    """Return scores of variants over seeds, and what statsmodels and rliable say of all pairs."""
+    draw = np.random.default_rng(number)
+    shape = int(draw.integers(2, 5)), int(draw.integers(3, 9))
+    shift = draw.normal(0, 0.01, (shape[0], 1)) * draw.integers(0, 2)
+    scores = np.round(0.8 + draw.normal(0, 0.02, (1, shape[1])) + shift + draw.normal(0, 0.01, shape), 4)
+    pairs = []
+    for first, second in itertools.combinations(range(shape[0]), 2):
+        test = DescrStatsW(scores[first] - scores[second])
+        share = probability_of_improvement(scores[first][:, None], scores[second][:, None])
+        pairs.append({"interval": test.tconfint_mean(), "p": test.ttest_mean()[1], "improvement": float(share)})
+    adjusted = multipletests([pair["p"] for pair in pairs], method="holm")[1]
+    pairs = [{**pair, "p_holm": float(p)} for pair, p in zip(pairs, adjusted, strict=True)]
+    return {"scores": scores.tolist(), "pairs": pairs}
+
+
+def crossed(number: int) -> dict[str, Any]:
+    """Return a difference of each example in each seed, and the interval by the mean squares of statsmodels."""
+    draw = np.random.default_rng(number)
+    seeds, items = int(draw.integers(2, 6)), int(draw.integers(3, 12))
+    sds = draw.choice([0.0, 0.3, 2.0], 3)
+    noise = sds[0] * draw.normal(size=(seeds, 1)) + sds[1] * draw.normal(size=(1, items))
+    differences = np.round(noise + (0.1 + sds[2]) * draw.normal(size=(seeds, items)) + draw.normal(), 4)
+    rows = [(value, s, i) for (s, i), value in np.ndenumerate(differences)]
+    data = {name: [row[column] for row in rows] for column, name in enumerate(("y", "seed", "item"))}
+    table = anova_lm(statsmodels.formula.api.ols("y ~ C(seed) + C(item)", data).fit())
+    of_seeds, of_items, of_both = table["mean_sq"]
+    if of_seeds <= of_both:
+        total, freedom = of_items, items - 1.0
+    else:
+        total = of_seeds - of_both + of_items
+        share = min(1.0, of_seeds / total) ** 2 / (seeds - 1) + (of_items / total) ** 2 / (items - 1)
+        freedom = 1 / share
+    half = stats.t.isf(0.025, freedom) * math.sqrt(total / (seeds * items))
+    mean = differences.mean()
+    return {"differences": differences.tolist(), "interval": [mean - half, mean + half]}
+
+
 def write(name: str, cases: list[dict[str, Any]]) -> None:
     """Write the cases to a file beside this one, a line each."""
     lines = ",\n".join(json.dumps(row) for row in cases)
@@ -106,11 +154,13 @@ def write(name: str, cases: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Write ``seqeval.json`` and ``sacrebleu.json``."""
+    """Write ``seqeval.json``, ``sacrebleu.json``, ``comparisons.json`` and ``crossed.json``."""
     warnings.simplefilter("ignore")
     tags = [case(name, random.Random(f"{name} {number}")) for name in LETTERS for number in range(CASES)]
     write("seqeval.json", tags)
     write("sacrebleu.json", [corpus(random.Random(f"sacrebleu {number}")) for number in range(CASES)])
+    write("comparisons.json", [comparison(number) for number in range(CASES)])
+    write("crossed.json", [crossed(number) for number in range(CASES)])
 
 
 if __name__ == "__main__":

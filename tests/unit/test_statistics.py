@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,24 @@ def test_means_intervals_and_p_are_scipys(scores: list[list[float]]) -> None:
             (table[pair.first, both] - table[pair.second, both],), np.mean, permutation_type="samples", n_resamples=1e5
         )
         assert pair.p_sign_flip == pytest.approx(flips.pvalue)
+
+
+def test_pairs_are_those_of_statsmodels_and_rliable() -> None:
+    cases = json.loads((Path(__file__).parents[1] / "oracles" / "comparisons.json").read_text(encoding="utf-8"))
+    assert len(cases) == 40
+    for case in cases:
+        for pair, right in zip(compare(case["scores"]).pairs, case["pairs"], strict=True):
+            assert pair.interval == pytest.approx(tuple(right["interval"]), rel=1e-9)
+            assert (pair.p, pair.p_holm) == (pytest.approx(right["p"]), pytest.approx(right["p_holm"]))
+            assert pair.improvement == pytest.approx(right["improvement"])
+
+
+def test_improvement_follows_the_direction_of_the_score() -> None:
+    assert compare(LOSSES).pairs[0].improvement == 0
+    assert compare(LOSSES, larger_is_better=False).pairs[0].improvement == 1
+    assert compare([PAIRED[0], PAIRED[0]], larger_is_better=False).pairs[0].improvement == 0.5
+    assert compare([[0.9], [0.8]]).pairs[0].improvement == 1
+    assert compare([[NAN, 0.9], [0.8, NAN]]).pairs[0].improvement is None
 
 
 def test_students_sleep_data_as_r_prints_them() -> None:

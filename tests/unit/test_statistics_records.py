@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,16 @@ def test_records_of_a_mean_give_the_mean_squares_of_seeds_and_items(sds: tuple[f
     assert pair.p == pytest.approx(2 * stats.t.sf(abs(mean) / math.sqrt(variance), freedom))
     half = stats.t.isf(0.025, freedom) * math.sqrt(variance)
     assert pair.interval == pytest.approx((mean - half, mean + half))
+
+
+def test_intervals_over_seeds_and_examples_are_those_of_mean_squares_by_statsmodels() -> None:
+    cases = json.loads((Path(__file__).parents[1] / "oracles" / "crossed.json").read_text(encoding="utf-8"))
+    assert len(cases) == 40
+    for case in cases:
+        differences = np.array(case["differences"])[..., None]
+        records = np.stack([differences, np.zeros_like(differences)])
+        pair = compare(records.mean((2, 3)), records, score=np.mean).pairs[0]
+        assert pair.interval == pytest.approx(tuple(case["interval"]), rel=1e-7)
 
 
 def test_examples_alone_give_the_paired_t_test_over_examples() -> None:
@@ -235,6 +247,31 @@ def rates(comparisons: list[Comparison], gap: float = 0.0) -> tuple[float, float
     pairs = [comparison.pairs[0] for comparison in comparisons]
     decided = np.mean([pair.verdict in ("better", "worse") for pair in pairs])
     return float(decided), float(np.mean([pair.interval[0] <= gap <= pair.interval[1] for pair in pairs]))
+
+
+@pytest.mark.parametrize("sds", [None, (1, 1, 1), (0, 8, 1)], ids=["no records", "seeds", "examples"])
+def test_a_few_hundred_comparisons_are_seldom_wrong(sds: tuple[float, float, float] | None) -> None:
+    """The bounds are .05 and .95, each with three standard errors of so few comparisons."""
+    random = np.random.default_rng(21)
+    count = 400 if sds is None else 60
+    null, planted = [], []
+    for _ in range(count):
+        if sds is None:
+            scores = random.normal(0, 1, (1, 6)) * 5 + random.normal(0, math.sqrt(0.5), (2, 6))
+            null.append(compare(scores))
+            planted.append(compare(scores + np.array([[3.0], [0]])))
+        else:
+            records = simulated(random, 6, 60, sd_seeds=sds[0], sd_items=sds[1], sd_both=sds[2])
+            null.append(compare(records.mean((2, 3)), records, score=np.mean))
+            if sds[0]:
+                records[0] += 3 * sds[0]
+                planted.append(compare(records.mean((2, 3)), records, score=np.mean))
+    error = 3 * math.sqrt(0.05 * 0.95 / count)
+    false_alarms, coverage = rates(null)
+    assert false_alarms <= 0.05 + error
+    assert coverage >= 0.95 - error
+    if planted:
+        assert rates(planted)[0] >= 0.95
 
 
 @pytest.mark.slow

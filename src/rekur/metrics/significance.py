@@ -1,4 +1,4 @@
-"""Tests of few paired values: Student's t distribution, the sign-flip test, Holm's correction."""
+"""Tests of few paired values: Student's t distribution, sign flips, Holm's correction, probability of improvement."""
 
 from __future__ import annotations
 
@@ -140,3 +140,24 @@ def holm(p: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def probability_of_improvement(first: Sequence[float], second: Sequence[float], *, tolerance: float = 0.0) -> float:
+    r"""Return the share of all pairs of runs, one of each variant, in which the first has the larger score.
+
+    .. math:: \frac{1}{nm} \sum_{i,j} \big([x_i > y_j] + \tfrac12 [x_i = y_j]\big)
+
+    Args:
+        first: scores x of n runs; at least one.
+        second: scores y of m runs; at least one.
+        tolerance: scores that differ by no more count as equal; at least 0.
+
+    Reference: Agarwal et al. 2021, arXiv:2108.13264.
+
+    Example:
+        >>> probability_of_improvement([0.8, 0.9], [0.7, 0.8])
+        0.875
+    """
+    differences = np.subtract.outer(np.asarray(first, np.float64), np.asarray(second, np.float64))
+    signs = np.where(np.abs(differences) <= tolerance, 0.0, np.sign(differences))
+    return float((1 + signs.mean()) / 2)

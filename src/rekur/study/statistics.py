@@ -17,7 +17,7 @@ import numpy as np
 
 from rekur import _check
 from rekur._numbers import counted, shown
-from rekur.metrics.significance import holm, sign_flip, t_p_value, t_quantile
+from rekur.metrics.significance import holm, probability_of_improvement, sign_flip, t_p_value, t_quantile
 from rekur.study.influences import Array, Score, influences, read_scores
 
 #: largest p that decides, and 1 - the level of all intervals
@@ -65,6 +65,8 @@ class Pair:
         p: two-sided p of no difference, from the same statistic as ``interval``; None with fewer than two seeds.
         p_holm: ``p`` after Holm's correction over all pairs; it decides.
         p_sign_flip: two-sided p of the sign-flip test over seeds.
+        improvement: probability of improvement: the share of all pairs of runs, one of each variant, in which the
+            first scores better; None without a common seed.
         verdict: "better", "worse" or "undecided", said of the first; "same" if the interval lies inside the margin;
             None with fewer than two seeds.
         note: the caveats, in words; may be empty.
@@ -78,6 +80,7 @@ class Pair:
     p: float | None = None
     p_holm: float | None = None
     p_sign_flip: float | None = None
+    improvement: float | None = None
     verdict: str | None = None
     note: str = ""
 
@@ -200,8 +203,9 @@ def compare(
                 notes.append(f"variant {index}: {failures}")
         if verdict in ("better", "worse") and _is_inside(pair.interval, margin):
             notes.append("the interval lies inside the margin")
+        improvement = pair.improvement if larger_is_better or pair.improvement is None else 1 - pair.improvement
         note = "; ".join(filter(None, notes))
-        decided.append(dataclasses.replace(pair, p_holm=p_holm, verdict=verdict, note=note))
+        decided.append(dataclasses.replace(pair, p_holm=p_holm, improvement=improvement, verdict=verdict, note=note))
     return Comparison(variants, tuple(decided), larger_is_better, margin)
 
 
@@ -272,14 +276,16 @@ def _test(table: Array, moves: Array | None, first: int, second: int, seed: int)
     n = len(differences)
     if n == 0:
         return Pair(first, second, n, note="no seed that both finished")
+    rounding = ROUNDING * float(np.abs(table[[first, second]][:, both]).max())
+    improvement = probability_of_improvement(table[first, both], table[second, both], tolerance=rounding)
+    pair = Pair(first, second, n, improvement=improvement)
     if n == 1:
         note = "one seed: no interval, no p, no verdict"
-        return Pair(first, second, n, difference=float(differences[0]), note=note)
+        return dataclasses.replace(pair, difference=float(differences[0]), note=note)
     parts = None if moves is None else moves[first, both] - moves[second, both]
     estimate = _estimate(differences, parts)
-    rounding = ROUNDING * float(np.abs(table[[first, second]][:, both]).max())
     p_sign_flip = sign_flip(differences.tolist(), tolerance=rounding, seed=seed)
-    pair = Pair(first, second, n, difference=estimate.mean, p_sign_flip=p_sign_flip)
+    pair = dataclasses.replace(pair, difference=estimate.mean, p_sign_flip=p_sign_flip)
     is_identical = estimate.error <= rounding and abs(estimate.mean) <= rounding
     if np.ptp(differences) <= rounding and not is_identical:
         note = f"few seeds: all {n} differ by the same amount"
