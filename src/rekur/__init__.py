@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rekur import cells, nn, scan, tasks
     from rekur.runtime import load
+    from rekur.study.run_comparison import compare
     from rekur.tasks import Classifier, LanguageModel, Regressor, Tagger, Translator
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Translator",
     "__version__",
     "cells",
+    "compare",
     "load",
     "nn",
     "scan",
@@ -36,6 +38,11 @@ def __getattr__(name: str) -> Any:
 
     if name == "load":
         return importlib.import_module("rekur.runtime").load
+    if name == "compare":
+        from rekur._check import need
+
+        need("torch", "train", "rekur.compare")
+        return importlib.import_module("rekur.study.run_comparison").compare
     row = None
     if name not in _ROOMS and not name.startswith("_"):
         row = importlib.import_module("rekur.tasks.catalog").row_of(name)

@@ -10,7 +10,7 @@ import pytest
 import rekur
 
 NAMES = {
-    "rekur": "Classifier LanguageModel Regressor Tagger Translator __version__ cells load nn scan tasks",
+    "rekur": "Classifier LanguageModel Regressor Tagger Translator __version__ cells compare load nn scan tasks",
     "rekur.cells": (
         "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
@@ -48,7 +48,7 @@ NAMES = {
     "rekur.models": (
         "Batch DecoderSpec DistributionHead Encoder EncoderDecoder EncoderSpec Forecaster ForecasterSpec ItemNetwork "
         "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec TagNetwork TaggerSpec build "
-        "build_decoder build_forecaster build_language build_tagger count_parameters"
+        "build_decoder build_forecaster build_language build_tagger count_core count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "
@@ -64,7 +64,7 @@ NAMES = {
         "check_writable documents load model_of read_bundle score_loss write_bundle write_quantised"
     ),
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
-    "rekur.study": ("Cluster SearchResult Trial model_plots search write_report"),
+    "rekur.study": ("Cluster ComparisonResult SearchResult Trial compare model_plots search write_report"),
     "rekur.targets": (
         "Answer KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target TargetStream TargetTokens "
         "TextTarget join_contexts restore_target"

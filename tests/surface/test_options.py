@@ -49,6 +49,7 @@ WORD_FEATURES = "--fold-case --max-vocabulary --min-count --prefixes --suffixes 
 WORD_DROPOUT = "--token-dropout --word-dropout"
 SEARCH = "--trials --space --trial-time-limit --ray --ray-address --ray-processors --ray-gpus"
 SEARCH_OUTPUT = "--out --quiet --json"
+COMPARISON = "--cells --vary --equal --seeds --margin"
 #: the options of each task by group, in the order of ``--help``
 TASK_OPTIONS = {
     "classify": {
@@ -90,6 +91,15 @@ OPTIONS = {
     "tune": "",
     **{
         f"tune {task}": f"{FILES[task]} {' '.join(groups.values())} {SEARCH} {SEARCH_OUTPUT}"
+        for task, groups in TASK_OPTIONS.items()
+    },
+    "compare": "",
+    **{
+        f"compare {task}": (
+            f"{FILES[task]} {' '.join(groups.values())} {COMPARISON} {SEARCH_OUTPUT}".replace(
+                "--valid ", "--valid --test ", 1
+            )
+        )
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
@@ -135,7 +145,7 @@ def test_options(path: str) -> None:
 
 def test_every_command_is_in_the_table() -> None:
     assert list(app.list_commands(click.Context(app))) == list(COMMANDS)
-    groups = ("fit", "tune")
+    groups = ("fit", "tune", "compare")
     inner = {f"{group} {row.name}" for group in groups for row in CATALOG.values() if not row.preview}
     assert set(OPTIONS) == {*COMMANDS, *inner}
 

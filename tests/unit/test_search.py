@@ -205,7 +205,7 @@ def test_a_search_in_two_parts_equals_one_in_one(tmp_path: Path) -> None:
 
 def test_a_search_that_is_done_trains_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = found_in(tmp_path / "s", 2)
-    monkeypatch.setattr(TASKS["classify"], "fit_corpus", None)
+    monkeypatch.setattr("rekur.study.objective.fit", None)
     assert found_in(tmp_path / "s", 2).trials == first.trials
 
 

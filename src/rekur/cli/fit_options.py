@@ -250,7 +250,13 @@ def take_files(row: Row, values: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def make_request(
-    row: Row, files: list[str], valid: list[str], values: dict[str, Any], searched: Iterable[str] = (), **kept: Any
+    row: Row,
+    files: list[str],
+    valid: list[str],
+    values: dict[str, Any],
+    searched: Iterable[str] = (),
+    flag: str = "--space",
+    **kept: Any,
 ) -> Request:
     """Return the request of a training.
 
@@ -260,6 +266,7 @@ def make_request(
         valid: the validation files.
         values: columns, options of reading and options of the estimator; None for those that were not given.
         searched: options that a search varies, whose names are checked.
+        flag: the option of the command that names them.
         kept: further attributes of the request.
     """
     described = options_of(row.options_class())
@@ -267,10 +274,10 @@ def make_request(
     set_here: dict[str, Any] = {}
     if row.reads == "texts":
         reading = split_texts(values)
-        _check_names(searched, set(values))
+        _check_names(searched, set(values), flag)
     else:
         columns, reading = split_input(values)
-        _check_names(searched, set(values))
+        _check_names(searched, set(values), flag)
         if row.reads == "pairs":
             _check_counts(row, files, valid)
         else:
@@ -320,9 +327,29 @@ def estimator_options(options: type, values: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _check_names(names: Iterable[str], allowed: Collection[str]) -> None:
+def read_ranges(texts: Iterable[str], flag: str, forms: str) -> dict[str, str]:
+    """Return option -> range or choices, of texts such as ``NAME=A,B``.
+
+    Args:
+        texts: one for each option.
+        flag: the option of the command that takes them.
+        forms: their forms, for messages.
+    """
+    ranges: dict[str, str] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if not equals or not name:
+            raise InputError(f"{flag}: got '{text}'; expected {forms}.")
+        if name in ranges:
+            raise InputError(f"{flag}: got {name} twice; expected each option once. Leave one of them out.")
+        ranges[name] = values.strip()
+    return ranges
+
+
+def _check_names(names: Iterable[str], allowed: Collection[str], flag: str) -> None:
     """Raise unless every searched option is one of ``rekur fit``, which repeats the best trial."""
     for name in names:
         if name not in allowed:
             hint = did_you_mean(name, allowed) or "To see them: rekur fit TASK --help"
-            raise InputError(f"--space: got '{name}'; expected the name of an option of rekur fit. {hint}")
+            raise InputError(f"{flag}: got '{name}'; expected the name of an option of rekur fit. {hint}")

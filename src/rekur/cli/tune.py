@@ -20,6 +20,7 @@ from rekur.cli.fit_options import (
     CatalogGroup,
     TaskCommand,
     make_request,
+    read_ranges,
     sentences,
     take_files,
     task_command,
@@ -89,7 +90,7 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
     as_json, quiet, out, trials = (values.pop(name) for name in ("as_json", "quiet", "out", "trials"))
     files, valid = take_files(row, values)
     limit, each = values.pop("time_limit") or 0.0, values.pop("trial_time_limit")
-    space = _spaces(values.pop("space"))
+    space = read_ranges(values.pop("space"), "--space", "NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C")
     on_cluster = values["on_cluster"]
     if on_cluster:  # workers have a working folder of their own
         files, valid = (
@@ -139,20 +140,6 @@ def _refuse_inputs(out: Path, files: list[str]) -> None:
         if os.path.realpath(file) in written:
             expected = f"a folder whose files are not read ('{file}' is the input)"
             raise InputError(describe("--out", str(out), expected, "Choose another folder."))
-
-
-def _spaces(given: tuple[str, ...]) -> dict[str, str]:
-    """Return option -> range or choices."""
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, values = one.partition("=")
-        name = name.strip().lstrip("-").replace("-", "_")
-        if not equals or not name:
-            raise InputError(f"--space: got '{one}'; expected NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C.")
-        if name in found:
-            raise InputError(f"--space: got {name} twice; expected each option once. Leave one of them out.")
-        found[name] = values.strip()
-    return found
 
 
 def _ray_options(values: dict[str, Any]) -> dict[str, Any] | None:

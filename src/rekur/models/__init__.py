@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rekur.models.forecaster_spec import ForecasterSpec
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
-    from rekur.models.sequence import SequenceModel, build, count_parameters
+    from rekur.models.sequence import SequenceModel, build, count_core, count_parameters
     from rekur.models.spec import SequenceSpec
     from rekur.models.tagger import TagNetwork, build_tagger
 
@@ -43,6 +43,7 @@ __all__ = [
     "build_forecaster",
     "build_language",
     "build_tagger",
+    "count_core",
     "count_parameters",
 ]
 
@@ -60,7 +61,7 @@ __getattr__, __dir__ = lazily(
         "forecaster_spec": "ForecasterSpec",
         "language": "LanguageNetwork LanguageState build_language",
         "language_spec": "LanguageSpec",
-        "sequence": "SequenceModel build count_parameters",
+        "sequence": "SequenceModel build count_core count_parameters",
         "spec": "SequenceSpec",
         "tagger": "TagNetwork build_tagger",
     },

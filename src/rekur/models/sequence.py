@@ -14,7 +14,9 @@ from rekur.models.batch import Batch, ItemNetwork, numbers_of_ends
 from rekur.models.encoder import FixedVectors, make_stack
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
-from rekur.nn import Embedding, make_pool
+from rekur.nn import Embedding, NGramEmbedding, make_pool
+
+_EMBEDDINGS = (nn.Embedding, Embedding, NGramEmbedding)
 
 
 class VectorEmbedding(nn.Module):
@@ -143,3 +145,20 @@ def build(spec: SequenceSpec, *, seed: int | None = None) -> SequenceModel:
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trained weights."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_core(model: nn.Module) -> int:
+    """Return the number of trained weights outside embeddings and the output layer, by which models are compared.
+
+    Example:
+        >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, hidden_size=8, cell="rnn")
+        >>> count_core(SequenceModel(spec))
+        104
+    """
+    apart = {
+        id(weight)
+        for name, module in model.named_modules()
+        if isinstance(module, _EMBEDDINGS) or name.rpartition(".")[2] == "head"
+        for weight in module.parameters()
+    }
+    return sum(w.numel() for w in model.parameters() if w.requires_grad and id(w) not in apart)

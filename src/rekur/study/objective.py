@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import FEATURES
 from rekur.tasks import TASKS
-from rekur.train import Silent
+from rekur.tasks.base.driver import Course, fit
+from rekur.train import History, Silent
 
 #: (number of an evaluation from 1, cost) -> True to end the trial
 Watch = Callable[[int, float], bool]
@@ -33,6 +37,7 @@ class Outcome:
         seconds: duration of the trial.
         ended: why training ended.
         error: the error of a failed trial.
+        records: of a finished trial on the validation data, (N, S).
     """
 
     state: Literal["finished", "pruned", "failed", "stopped"]
@@ -44,6 +49,7 @@ class Outcome:
     seconds: float = 0.0
     ended: str = ""
     error: RekurError | RuntimeError | MemoryError | None = None
+    records: NDArray[np.float64] | None = None
 
     @property
     def cost(self) -> float | None:
@@ -86,6 +92,7 @@ def run_trial(
     *,
     say: Callable[[str], None] | None = None,
     time_limit: float = 0.0,
+    split_seed: int | None = None,
 ) -> tuple[Outcome, Any]:
     """Run one trial.
 
@@ -95,12 +102,14 @@ def run_trial(
         watch: receives each evaluation and may end the trial.
         say: receives warnings.
         time_limit: most seconds of training, unless the options have a shorter limit; 0 for no limit.
+        split_seed: of the share that is held out for validation; by default the seed of the options.
 
     Returns:
         the outcome, and the trained task (None unless the trial finished).
     """
     began = time.monotonic()
     task = make_task(setting.task, setting.options, {**tried, "baseline": False})
+    task.split_seed, stages = split_seed, task.make_stages()
     own_limit, own_baseline = task.time_limit, setting.options.get("baseline", True)
     task.set_params(time_limit=min([limit for limit in (own_limit, time_limit) if limit], default=0.0))
     outcome = Outcome("finished")
@@ -115,14 +124,15 @@ def run_trial(
         return watch(len(outcome.costs), outcome.costs[-1])
 
     try:
-        task.fit_corpus(setting.data, setting.valid, reporter=_Warnings(say), on_evaluation=evaluated)
+        course = Course(reporter=_Warnings(say), history=History(), on_evaluation=evaluated)
+        fit(task, stages, setting.data, setting.valid, course)
     except (RekurError, MemoryError) as error:
         outcome.state, outcome.error = "failed", error
     except RuntimeError as error:
         if "memory" not in str(error):
             raise  # a bug in Rekur, which must not look like a bad option
         outcome.state, outcome.error = "failed", error
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds, outcome.records = time.monotonic() - began, stages.records
     if outcome.error is not None:
         return outcome, None
     task.set_params(baseline=own_baseline)  # the search scores that of the winner

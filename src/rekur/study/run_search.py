@@ -96,11 +96,11 @@ def search(
         _check.need("ray", "ray", "a search on a cluster")
     fixed = {name: value for name, value in (options or {}).items() if value is not None}
     kind = None if fixed.get("kind") in (None, "auto") else fixed["kind"]
-    train = _data(task, X, y, "X", kind)
+    train = read_data(task, X, y, "X", kind)
     kind, channels = (train.kind, train.channels) if isinstance(train, Corpus) else (None, None)
-    valid = _data(task, X_valid, y_valid, "X_valid", kind, channels)
+    valid = read_data(task, X_valid, y_valid, "X_valid", kind, channels)
     setting = Setting(task, fixed, train, valid, columns or {})
-    searched = make_space(task, _kind(setting), space or {}, fixed)
+    searched = make_space(task, kind_of(setting), space or {}, fixed)
     _check_ends(setting, searched)
     folder = Path(out).absolute()
     _check_folder(folder)
@@ -170,8 +170,8 @@ def _add_rival(folder: Path, setting: Setting) -> None:
 # ── data, options and folder ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channels: Any = None) -> Any:
-    """Return the data for ``fit_corpus``."""
+def read_data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channels: Any = None) -> Any:
+    """Return data as trainings read them: a corpus of items, or texts; None for None."""
     if X is None or isinstance(X, Corpus) or hasattr(X, "pieces"):
         return X
     if CATALOG[task].reads == "texts":
@@ -181,7 +181,7 @@ def _data(task: str, X: Any, y: Any, name: str, kind: str | None = None, channel
     return labelled(X, y, name, kind=kind, use=use, channels=channels, per_step=per_step)
 
 
-def _kind(setting: Setting) -> str:
+def kind_of(setting: Setting) -> str:
     """Return the kind of an item; empty for texts of a language model."""
     task = make_task(setting.task, setting.options, {})
     return str(task.kind_of(setting.data)) if isinstance(setting.data, Corpus) else ""
@@ -205,15 +205,15 @@ def _identity(setting: Setting, space: Space) -> dict[str, Any]:
         "task": setting.task,
         "options": {name: value for name, value in setting.options.items() if name != "verbose"},
         "space": {name: str(dimension) for name, dimension in space.items()},
-        "data": _fingerprint(setting.data),
-        "valid": None if setting.valid is None else _fingerprint(setting.valid),
+        "data": fingerprint(setting.data),
+        "valid": None if setting.valid is None else fingerprint(setting.valid),
         "format": 1,
     }
     identity: dict[str, Any] = json.loads(json.dumps(plain))
     return identity
 
 
-def _fingerprint(data: Any) -> str:
+def fingerprint(data: Any) -> str:
     """Return a hash of the data."""
     digest = hashlib.sha256()
     if isinstance(data, Corpus):

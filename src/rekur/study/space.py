@@ -152,28 +152,55 @@ def make_space(task: str, kind: str, searched: Mapping[str, str | Sequence[Any]]
         >>> str(space["cell"]), str(space["dropout"]), "hidden_size" in space
         ('lstm,gru', '0:0.5', False)
     """
-    idle = CATALOG[task].options_class().without_effect(fixed)
-    fixed = {**{name: value for name, value in fixed.items() if value is not None}, **fixed.get("feature_options", {})}
-    types = option_types(task, kind)
-    chosen: Space = {}
-    for name, values in searched.items():
-        if name not in types:
-            raise InputError(
-                describe("space", name, f"an option of '{task}' that can be searched", _hint(name, task, types))
-            )
-        if name in fixed:
-            fix = "Leave one of the two out."
-            raise InputError(
-                describe(f"space {name}", _text(values), f"no range, since it is fixed at {fixed[name]}", fix)
-            )
-        if name in idle:
-            raise InputError(describe(f"space {name}", _text(values), f"no range without {idle[name]}"))
-        chosen[name] = _dimension(name, values, types[name])
+    chosen = chosen_space(task, kind, searched, fixed)
+    idle, fixed = CATALOG[task].options_class().without_effect(fixed), _with_features(fixed)
     usual = {name: each for name, each in default_space(task, kind).items() if name not in (*fixed, *idle)}
     space = {**usual, **chosen}
     if not space:
         raise InputError("space: got no option to search, since all are fixed; expected one or more. Fix fewer.")
     return space
+
+
+def chosen_space(
+    task: str, kind: str, ranges: Mapping[str, str | Sequence[Any]], fixed: Mapping[str, Any], *, thing: str = "space"
+) -> Space:
+    """Return the user's ranges and choices alone.
+
+    Args:
+        task: a name in ``rekur.tasks.TASKS``.
+        kind: the kind of an item.
+        ranges: option -> range or choices, as for :func:`make_space`.
+        fixed: fixed options with their values.
+        thing: the name of the ranges in messages.
+
+    Raises:
+        InputError: as for :func:`make_space`.
+    """
+    idle, fixed = CATALOG[task].options_class().without_effect(fixed), _with_features(fixed)
+    types = option_types(task, kind)
+    chosen: Space = {}
+    for name, values in ranges.items():
+        if name not in types:
+            raise InputError(
+                describe(thing, name, f"an option of '{task}' that can be searched", _hint(name, task, types))
+            )
+        if name in fixed:
+            fix = "Leave one of the two out."
+            raise InputError(
+                describe(f"{thing} {name}", _text(values), f"no range, since it is fixed at {fixed[name]}", fix)
+            )
+        if name in idle:
+            raise InputError(describe(f"{thing} {name}", _text(values), f"no range without {idle[name]}"))
+        chosen[name] = _dimension(name, values, types[name], thing)
+    return chosen
+
+
+def _with_features(fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are set, those of the features beside the others."""
+    return {
+        **{name: value for name, value in fixed.items() if value is not None},
+        **(fixed.get("feature_options") or {}),
+    }
 
 
 def option_types(task: str, kind: str) -> dict[str, set[str]]:
@@ -201,9 +228,9 @@ def _text(values: Any) -> str:
     return values if isinstance(values, str) else ",".join(map(str, values))
 
 
-def _dimension(name: str, values: str | Sequence[Any], kinds: set[str]) -> Dimension:
+def _dimension(name: str, values: str | Sequence[Any], kinds: set[str], space: str = "space") -> Dimension:
     """Return the range or choices of one option, whose types have these names."""
-    thing = f"space {name}"
+    thing = f"{space} {name}"
     if isinstance(values, str) and ":" in values:
         return _range(thing, values, kinds)
     listed = [part.strip() for part in values.split(",")] if isinstance(values, str) else list(values)

@@ -17,6 +17,7 @@ from rekur.train.lock import FolderLock
 if TYPE_CHECKING:
     import optuna
 
+_DATA = {"data": "training data", "valid": "validation data", "test": "test data"}
 STUDY_FILE, LOCK_FILE, STUDY_NAME = "study.sqlite", ".lock", "rekur"
 
 
@@ -187,8 +188,8 @@ def _not_written(path: Path, error: BaseException) -> SaveError:
     return SaveError(describe(str(path), _first(error), "a file that can be written", fix))
 
 
-def check_same(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise if the search in a folder has another identity than this one.
+def check_same(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any], *, noun: str = "search") -> None:
+    """Raise if the search, or another study by its noun, in a folder has another identity than this one.
 
     Example:
         >>> check_same(Path("runs/a"), {"task": "classify"}, {"task": "classify"})
@@ -198,17 +199,16 @@ def check_same(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -
         new = now.get(field)
         if old == new:
             continue
-        if field in ("data", "valid"):
-            name = "training data" if field == "data" else "validation data"
+        if field in _DATA:
             raise InputError(
-                f"{folder}: got {name} that differ from those of the search there; expected the same. {fix}"
+                f"{folder}: got {_DATA[field]} that differ from those of the {noun} there; expected the same. {fix}"
             )
         if isinstance(old, dict) and isinstance(new, dict):
             name = next(name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
             old, new = old.get(name), new.get(name)
             field = f"the range of {name}" if field == "space" else f"the option {name}"
         got, expected = (_said(value) for value in (new, old))
-        raise InputError(f"{folder}: got {got} for {field}; expected {expected}, as the search there has it. {fix}")
+        raise InputError(f"{folder}: got {got} for {field}; expected {expected}, as the {noun} there has it. {fix}")
 
 
 def _said(value: Any) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from rekur.errors import InputError
@@ -23,7 +25,13 @@ from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResul
 
 
 class Stages(ABC):
-    """The stages of a training that depend on how its data are cut: into whole items, or into chunks of streams."""
+    """The stages of a training that depend on how its data are cut: into whole items, or into chunks of streams.
+
+    Attributes:
+        records: of the kept weights on the validation data, (N, S); None before :meth:`report`.
+    """
+
+    records: NDArray[np.float64] | None = None
 
     @abstractmethod
     def prepare(self, corpus: Any, valid: Any, prior: Prior | None) -> Prepared:

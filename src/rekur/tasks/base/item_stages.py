@@ -113,7 +113,8 @@ class ItemStages(Stages):
         if not hold_out:
             return target, np.ones(len(values), dtype=bool)
         how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents}
-        chosen = choose_rows(values, labels.keys, task.valid_fraction, task.seed, **how)
+        seed = task.seed if task.split_seed is None else task.split_seed
+        chosen = choose_rows(values, labels.keys, task.valid_fraction, seed, **how)
         try:
             self._learn_target(_of_rows(values, chosen), None)
         except InputError as error:
@@ -159,6 +160,7 @@ class ItemStages(Stages):
         if note := self._task.finish_network(trained.network, prepared.target, valid_set):
             reporter.say(note)
         measured = plan.measured(trained.network)
+        self.records = measured.records
         if len(measured.records) < FEW_TO_VALIDATE:  # a long series has several
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)

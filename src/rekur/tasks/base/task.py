@@ -36,6 +36,8 @@ class Task(SharedOptions, ABC):
     #: the options that the course of a training depends on
     run_options: ClassVar[tuple[str, ...]]
     chosen_: dict[str, Any]
+    #: the seed of the share that is held out for validation; None for that of the options
+    split_seed: int | None = None
 
     @abstractmethod
     def check_options(self) -> None:

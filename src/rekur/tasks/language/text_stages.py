@@ -36,6 +36,7 @@ class TextTask(Protocol):
     """A task of texts as its stages see it."""
 
     seed: int
+    split_seed: int | None
     valid_fraction: float | None
     tokens: str
     reset: bool | None
@@ -92,7 +93,8 @@ class TextStages(Stages):
                 features, tokens = self._encode_training(corpus, prior)
                 if len(tokens) < recipe.SHORT:
                     return features, tokens, None
-            corpus, valid = hold_out(corpus, task.valid_fraction or recipe.VALID_FRACTION, task.seed)
+            seed = task.seed if task.split_seed is None else task.split_seed
+            corpus, valid = hold_out(corpus, task.valid_fraction or recipe.VALID_FRACTION, seed)
         features, tokens = self._encode_training(corpus, prior)
         return features, tokens, encode_texts(valid, features)
 
@@ -152,7 +154,8 @@ class TextStages(Stages):
         train_set, valid_set, by_heart, target = prepared.train, prepared.valid, prepared.by_heart, prepared.target
         rows = parts_of(trained.network, len(valid_set.ids))
         each = run(trained.network, valid_set.ids, valid_set.starts, reset=target.reset, rows=rows)
-        scores = target.report(records_of_tokens(target, each, valid_set))
+        self.records = records_of_tokens(target, each, valid_set)
+        scores = target.report(self.records)
         counts = np.bincount(train_set.ids, minlength=target.size) + 1.0
         nats = np.log(counts.sum() / counts)
         Guess(

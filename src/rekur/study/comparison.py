@@ -1,0 +1,308 @@
+"""The result of a comparison: runs, variants, pairs, and the answer in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rekur._clock import duration
+from rekur._numbers import counted, shown, shown_interval
+from rekur.metrics import METRICS
+from rekur.study.comparison_folder import Run
+from rekur.study.statistics import Comparison, Pair
+from rekur.study.variants import VariantSpec
+
+Table = tuple[str, Sequence[str], list[list[Any]]]
+#: times of training that differ by less, as a share, are not spoken of
+SAME_TIME = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonResult:
+    """The result of a comparison.
+
+    Attributes:
+        task: the name of the task.
+        metric: the deciding metric of the task's target; empty if no run has finished.
+        split: what scores are of: ``validation`` or ``test``.
+        items: how many items, or tokens, each run was scored on; 0 if no run has finished.
+        counted: the unit of ``items``, in the plural.
+        variants: the variants, as they were trained.
+        runs: one an attempted run, in the order of variants and seeds.
+        statistics: means, intervals, pairs and verdicts, by :func:`rekur.study.statistics.compare`.
+        rival: name and scores of a plain model on the same data; None without one.
+        equal: the size that all variants share: ``parameters`` or ``hidden``.
+        timed: whether training was limited by time, so that its duration says nothing.
+        ended: ``finished`` or ``interrupted``.
+        folder: where the runs are kept; None if they are not.
+    """
+
+    task: str
+    metric: str
+    split: str
+    items: int
+    counted: str
+    variants: tuple[VariantSpec, ...]
+    runs: tuple[Run, ...]
+    statistics: Comparison
+    rival: dict[str, Any] | None
+    equal: str
+    timed: bool
+    ended: str
+    folder: Path | None
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether larger scores are better."""
+        return not self.metric or METRICS[self.metric].larger_is_better
+
+    def runs_of(self, variant: int) -> list[Run]:
+        """Return the runs of a variant that finished."""
+        return [run for run in self.runs if run.variant == variant and run.state == "finished"]
+
+    def seconds(self, variant: int) -> float | None:
+        """Return the mean duration of training of a variant; None if no run finished."""
+        times = [run.seconds for run in self.runs_of(variant)]
+        return math.fsum(times) / len(times) if times else None
+
+    def ranked(self) -> list[int]:
+        """Return the numbers of the variants that have a score, the best mean first."""
+        means = {number: each.mean for number, each in enumerate(self.statistics.variants) if each.mean is not None}
+        return sorted(means, key=lambda number: -means[number] if self.larger_is_better else means[number])
+
+    def pair(self, first: int, second: int) -> Pair:
+        """Return the pair of two variants, said of ``first``."""
+        for pair in self.statistics.pairs:
+            if (pair.first, pair.second) == (first, second):
+                return pair
+            if (pair.first, pair.second) == (second, first):
+                return _turned(pair)
+        raise KeyError((first, second))
+
+    def named(self, note: str) -> str:
+        """Return a note of the statistics with the names of variants in place of their numbers."""
+        for number, variant in enumerate(self.variants):
+            note = note.replace(f"variant {number}:", f"{variant.name}:")
+        return note
+
+    @property
+    def answer(self) -> str:
+        """The answer in one sentence."""
+        return answer_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        names = [variant.name for variant in self.variants]
+        variants: list[dict[str, Any]] = []
+        for number, (spec, summary) in enumerate(zip(self.variants, self.statistics.variants, strict=True)):
+            runs = self.runs_of(number)
+            sizes = {"parameters": runs[0].parameters, "core_parameters": runs[0].core} if runs else {}
+            note = "; ".join(filter(None, [summary.note, spec.note]))
+            row = {"variant": spec.name, "options": spec.options, **dataclasses.asdict(summary), "note": note}
+            variants.append({**row, "seconds": self.seconds(number), **sizes})
+        pairs = [
+            {
+                **dataclasses.asdict(pair),
+                "first": names[pair.first],
+                "second": names[pair.second],
+                "note": self.named(pair.note),
+            }
+            for pair in self.statistics.pairs
+        ]
+        rows = [
+            {**dataclasses.asdict(run), "variant": names[run.variant], "core_parameters": run.core} for run in self.runs
+        ]
+        for row in rows:
+            del row["core"], row["attempt"]
+        return {
+            "task": self.task,
+            "answer": self.answer,
+            "metric": self.metric,
+            "larger_is_better": self.larger_is_better,
+            "split": self.split,
+            self.counted: self.items,
+            "equal": self.equal,
+            "margin": self.statistics.margin,
+            "ended": self.ended,
+            "variants": variants,
+            "pairs": pairs,
+            "rival": self.rival,
+            "runs": rows,
+        }
+
+    # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tables(self) -> list[Table]:
+        """Return the tables of variants, of pairs, and of runs that failed."""
+        tables = [self._variant_table()]
+        if len(self.variants) > 1 and any(pair.p is not None for pair in self.statistics.pairs):
+            tables.append(self._pair_table())
+        failed = [run for run in self.runs if run.state == "failed"]
+        if failed:
+            rows: list[list[Any]] = [[self.variants[run.variant].name, str(run.seed), run.reason] for run in failed]
+            tables.append(("Runs that failed", ("variant", "seed", "why"), rows))
+        return tables
+
+    def _variant_table(self) -> Table:
+        ranked = self.ranked()
+        rows: list[list[Any]] = []
+        for number in [*ranked, *(each for each in range(len(self.variants)) if each not in ranked)]:
+            summary, seconds, runs = self.statistics.variants[number], self.seconds(number), self.runs_of(number)
+            against = "" if not ranked else "best mean" if number == ranked[0] else self._against(number, ranked[0])
+            total = summary.n + summary.failed
+            count = f"{summary.n}" if not summary.failed else f"{summary.n} of {total}"
+            time = "" if seconds is None else duration(seconds)
+            core = f"{runs[0].core:,}" if runs else ""
+            name = self.variants[number].name
+            rows.append([name, summary.mean, shown_interval(summary.interval), against, count, time, core])
+        if self.rival is not None and self.metric in self.rival:
+            rows.append([f"{self.rival['name']} (rival)", self.rival[self.metric], "", "", "", "", ""])
+        score = self.metric.replace("_", " ")
+        title = f"{self.split.capitalize()}: {score} on {self.items:,} {self.counted}" if ranked else "Variants"
+        return title, ("variant", score, "95 % interval", "against the best", "runs", "time", "weights"), rows
+
+    def _against(self, variant: int, best: int) -> str:
+        pair = self.pair(variant, best)
+        if pair.difference is None:
+            return "no common seed"
+        if pair.verdict is None:
+            return self.amount(pair.difference, signed=True)
+        words = {"undecided": "not told apart", "same": "the same", "worse": "worse", "better": "better"}[pair.verdict]
+        return f"{words}: {self.amount(pair.difference, signed=True)}"
+
+    def _pair_table(self) -> Table:
+        rows: list[list[Any]] = []
+        for pair in self.statistics.pairs:
+            if pair.p is None:
+                continue
+            name = f"{self.variants[pair.first].name} - {self.variants[pair.second].name}"
+            interval = shown_interval(pair.interval)
+            rows.append([name, pair.difference, interval, pair.p, pair.p_holm, pair.p_sign_flip, pair.verdict])
+        margin = self.statistics.margin
+        title = f"Differences (margin: {'none' if margin is None else shown(margin)})"
+        head = ("first - second", "difference", "95 % interval", "p", "after Holm", "sign flip", "the first is")
+        return title, head, rows
+
+    def amount(self, difference: float, *, signed: bool = False) -> str:
+        """Return a difference of scores in its unit, such as ``0.4 points``."""
+        value = difference if signed else abs(difference)
+        mark = "+" if signed else ""
+        unit = METRICS[self.metric].unit
+        if unit.startswith("points"):
+            scale = 1 if unit == "points of 100" else 100
+            digits = 1 if abs(scale * value) >= 0.095 or not value else 2
+            return f"{scale * value:{mark}.{digits}f} points"
+        return f"{mark if value >= 0 else ''}{shown(value)}{'' if unit == '%' else f' {unit}'}"
+
+
+def _turned(pair: Pair) -> Pair:
+    """Return a pair as said of its second variant."""
+    ends = None if pair.interval is None else (-pair.interval[1], -pair.interval[0])
+    return dataclasses.replace(
+        pair,
+        first=pair.second,
+        second=pair.first,
+        difference=None if pair.difference is None else -pair.difference,
+        interval=ends,
+        improvement=None if pair.improvement is None else 1 - pair.improvement,
+        verdict={"better": "worse", "worse": "better"}.get(pair.verdict or "", pair.verdict),
+    )
+
+
+# ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answer_of(result: ComparisonResult) -> str:
+    """Return the answer of a comparison in one sentence, with the caveats that belong to it."""
+    ranked, names = result.ranked(), [variant.name for variant in result.variants]
+    if not ranked and result.ended == "interrupted":
+        return "No answer yet: no seed has run with all variants."
+    if not ranked:
+        return f"No answer: none of the {counted(len(result.runs), 'run')} has finished."
+    best, others = ranked[0], ranked[1:]
+    if not others:
+        return f"No answer: only {names[best]} has runs that finished{_failures(result)}."
+    pairs = {other: result.pair(best, other) for other in others}
+    beaten = [other for other in others if pairs[other].verdict == "better"]
+    if all(pair.verdict is None for pair in pairs.values()):
+        gap = pairs[others[0]].difference
+        ahead = "" if gap is None else f" ({result.amount(gap)} before {names[others[0]]})"
+        return (
+            f"No answer from one seed: {names[best]} has the best {_score(result)}{ahead}; runs of other seeds differ."
+        )
+    open_ = [other for other in others if other not in beaten]
+    if not open_:
+        sentence = f"{names[best]} beats {_each(result, pairs, beaten)}{_speed(result, best, others)}"
+    elif beaten:
+        sentence = f"{names[best]} beats {_each(result, pairs, beaten)}, but is not told apart from " + _joined(
+            [f"{names[other]} ({_gap(result, pairs[other])})" for other in open_]
+        )
+    else:
+        pair = pairs[others[0]]
+        lead = "" if pair.difference is None else f" by {_gap(result, pair)}"
+        p = "" if pair.p_holm is None else f"; p {shown(pair.p_holm)} after Holm"
+        if all(each.verdict == "same" for each in pairs.values()):
+            sentence = f"No variant is better by the margin: {names[best]} leads {names[others[0]]}{lead}"
+        else:
+            seeds = counted(pair.n, "seed")
+            sentence = f"No variant is shown to be best: {names[best]} leads {names[others[0]]}{lead} in {seeds}{p}"
+    return f"{sentence}{_failures(result)}."
+
+
+def _score(result: ComparisonResult) -> str:
+    return f"{result.split} {result.metric.replace('_', ' ')}"
+
+
+def _each(result: ComparisonResult, pairs: dict[int, Pair], others: Sequence[int]) -> str:
+    """Return variants with the differences to them, such as ``lstm by 0.4 ± 0.3 points in 5 of 6 seeds``."""
+    gaps = {other: f"{_gap(result, pairs[other])}{_wins(result, pairs[other])}" for other in others}
+    return _joined([f"{result.variants[other].name} by {gap}" for other, gap in gaps.items()])
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _gap(result: ComparisonResult, pair: Pair) -> str:
+    """Return a difference with the half of its interval."""
+    if pair.difference is None:
+        return "no common seed"
+    amount = result.amount(pair.difference)
+    if pair.interval is None:
+        return amount
+    number, _, unit = amount.partition(" ")
+    half = result.amount((pair.interval[1] - pair.interval[0]) / 2).partition(" ")[0]
+    return f"{number} ± {half} {unit}".rstrip()
+
+
+def _wins(result: ComparisonResult, pair: Pair) -> str:
+    """Return in how many of the common seeds the first variant is ahead."""
+    scores = [{run.seed: run.score for run in result.runs_of(number)} for number in (pair.first, pair.second)]
+    common = scores[0].keys() & scores[1].keys()
+    sign = 1 if result.larger_is_better else -1
+    wins = sum(sign * ((scores[0][seed] or 0.0) - (scores[1][seed] or 0.0)) > 0 for seed in common)
+    return f" in {wins} of {counted(pair.n, 'seed')}"
+
+
+def _speed(result: ComparisonResult, best: int, others: Sequence[int]) -> str:
+    """Return how fast the best variant trains beside a single other one."""
+    ours, theirs = result.seconds(best), result.seconds(others[0])
+    if len(others) > 1 or result.timed or not ours or not theirs:
+        return ""
+    ratio = theirs / ours
+    if abs(math.log(ratio)) < math.log(1 + SAME_TIME):
+        return ""
+    return f" and trains {ratio:.1f} × as fast" if ratio > 1 else f" but takes {1 / ratio:.1f} × the time to train"
+
+
+def _failures(result: ComparisonResult) -> str:
+    """Return which runs failed, in words."""
+    parts = [
+        f"{summary.failed} of {counted(summary.n + summary.failed, 'run')} of {spec.name} failed"
+        for spec, summary in zip(result.variants, result.statistics.variants, strict=True)
+        if summary.failed
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""

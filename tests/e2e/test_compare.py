@@ -1,0 +1,155 @@
+"""``rekur compare``: what is printed, JSON, continuing, stopping, wrong use; every task from files."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import REVIEWS, WALKS, Run, write_table
+from tests.e2e.test_stopping import stop
+
+QUICK = ("--epochs", "1", "--hidden-size", "4", "--no-baseline")
+CELLS = ("--cells", "rnn,gru", "--seeds", "2")
+
+
+def sentences(path: Path, seed: int, count: int = 40) -> Path:
+    rng = random.Random(seed)
+    words = {True: "warm lovely clever", False: "dull flat noisy"}
+    rows = [(f"the film is {rng.choice(words[good].split())} {k}", ("neg", "pos")[good])
+            for k, good in enumerate([True, False] * (count // 2))]  # fmt: skip
+    return write_table(path, ("text", "label"), rows)
+
+
+def test_a_comparison_from_the_command_line(cli: Run, tmp_path: Path) -> None:
+    train, valid, test = (sentences(tmp_path / f"{name}.csv", seed) for seed, name in enumerate(["a", "b", "c"]))
+    words = ("compare", "classify", train, "--text", "text", "--label", "label", "--valid", valid, *CELLS)
+    words = (*words, "--out", tmp_path / "runs", *QUICK[:-1])
+    done = cli(*words)
+    assert (done.code, done.out.splitlines()[1]) == (0, "")
+    lines = done.err.splitlines()
+    assert [line[:12] for line in lines if line.startswith("run")] == [f"run   {k} of 4" for k in range(1, 5)]
+    assert sum(line.startswith("warning: ") for line in lines) == 1  # on the data, and not once a run
+    assert "Validation: accuracy on 40 items" in done.out
+    assert "(rival)" in done.out
+    assert "Scores are of the validation data" in done.out
+    found = cli(*words, "--json").json
+    assert found["answer"] == done.out.splitlines()[0]
+    assert json.loads((tmp_path / "runs" / "result.json").read_text(encoding="utf-8")) | {"out": found["out"]} == found
+    assert {"runs", "variants", "pairs", "answer", "rival"} <= found.keys()
+    assert {"variant", "seed", "score", "seconds", "parameters"} <= found["runs"][0].keys()
+    assert {"mean", "interval", "n"} <= found["variants"][0].keys()
+    assert {"difference", "interval", "p", "p_holm", "verdict"} <= found["pairs"][0].keys()
+    assert [(row["variant"], row["seed"]) for row in found["runs"]] == [
+        (cell, seed) for cell in ("rnn", "gru") for seed in (0, 1)
+    ]
+    tested = cli(*words[:-6], "--test", test, "--json", "--quiet", *QUICK[:-1])
+    assert tested.json["split"] == "test"
+    assert "run   1" not in tested.err
+    assert set(tested.json["rival"]) >= {"name", "accuracy"}
+
+
+def test_one_seed_has_no_interval_and_that_is_said(cli: Run, files: dict[str, Path]) -> None:
+    words = ("compare", "classify", files["walks"], *WALKS, "--cells", "rnn,gru", "--seeds", "1", *QUICK)
+    done = cli(*words)
+    assert done.code == 0
+    assert done.out.startswith("No answer from one seed: ")
+    assert "rnn - gru: one seed: no interval, no p, no verdict." in done.out
+    found = cli(*words, "--json").json
+    assert [row["interval"] for row in found["variants"]] == [None, None]
+    assert (found["pairs"][0]["p"], found["pairs"][0]["verdict"]) == (None, None)
+
+
+def test_runs_that_diverge(cli: Run, files: dict[str, Path]) -> None:
+    words = ("compare", "classify", files["reviews"], *REVIEWS, "--cell", "gru", "--seeds", "2", *QUICK)
+    done = cli(*words, "--vary", "learning-rate=0.003,1e30", "--json")
+    assert done.code == 0
+    states = {(row["variant"], row["state"]) for row in done.json["runs"]}
+    assert states == {("learning rate 0.003", "finished"), ("learning rate 1e+30", "failed")}
+    assert "NaN" not in done.out
+    assert "Runs that failed" in cli(*words, "--vary", "learning-rate=0.003,1e30").out
+    all_failed = cli(*words, "--vary", "learning-rate=2e30,1e30", "--json")
+    assert all_failed.code == 1
+    assert all_failed.json["answer"] == "No answer: none of the 4 runs has finished."
+
+
+@pytest.mark.parametrize("task", ["regress", "language", "tag", "translate"])
+def test_every_task_is_compared_from_files(task: str, cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    words: tuple[Any, ...] = (files["walks"], "--series", "x", "--label", "wear")
+    text = "".join(random.Random(0).choices(["the cat sat. ", "a dog ran.\n"], k=200))
+    if task == "language":
+        (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+        (tmp_path / "other.txt").write_text(text[::-1], encoding="utf-8")
+        words = (tmp_path / "text.txt", "--chunk-length", "16", "--test", tmp_path / "other.txt")
+    elif task == "tag":
+        lines = [f"Ada{k}\tB-PER\nleft\tO\nOslo\tB-LOC\n\nIt\tO\nis\tO\nfine{k}\tO\n" for k in range(15)]
+        (tmp_path / "tags.conll").write_text("\n".join(lines), encoding="utf-8")
+        words = (tmp_path / "tags.conll",)
+    elif task == "translate":
+        for name, seed in (("train", 0), ("valid", 1), ("test", 2)):
+            lines = [" ".join(random.Random(seed * 99 + k).choices("abcd", k=3)) for k in range(30)]
+            (tmp_path / f"{name}.x").write_text("\n".join([*lines, ""]), encoding="utf-8")
+            (tmp_path / f"{name}.y").write_text("\n".join([*map(str.upper, lines), ""]), encoding="utf-8")
+        files_of = {name: (tmp_path / f"{name}.x", tmp_path / f"{name}.y") for name in ("train", "valid", "test")}
+        words = (*files_of["train"], "--valid", *files_of["valid"], "--test", *files_of["test"])
+    done = cli("compare", task, *words, *CELLS, *QUICK, "--json")
+    assert done.code == 0, done.err
+    assert [row["state"] for row in done.json["runs"]] == ["finished"] * 4
+    assert done.json["split"] == ("test" if task in ("language", "translate") else "validation")
+
+
+def bad(cli: Run, files: dict[str, Path], *words: Any) -> str:
+    done = cli("compare", "classify", files["reviews"], *REVIEWS, *QUICK, *words)
+    assert (done.code, done.out) == (2, "")
+    return done.err.strip().splitlines()[-1]
+
+
+def test_bad_input(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "c")
+    assert "cells: got 'lsmt'; expected one of" in bad(cli, files, *out, "--cells", "gru,lsmt")
+    assert "Did you mean 'lstm'?" in bad(cli, files, *out, "--cells", "gru,lsmt")
+    assert "each name once ('gru' is repeated)" in bad(cli, files, *out, "--cells", "gru,gru")
+    assert "variants: got 'none'; expected two or more." in bad(cli, files, *out)
+    assert "cell: got 'lstm'; expected none beside cells." in bad(cli, files, "--cells", "rnn,gru", "--cell", "lstm")
+    assert bad(cli, files, *out, "--vary", "droput=0,0.1").startswith(
+        "rekur: --vary: got 'droput'; expected the name of an option of rekur fit. Did you mean 'dropout'?"
+    )
+    assert bad(cli, files, *out, "--vary", "dropout") == "rekur: --vary: got 'dropout'; expected NAME=A,B,C."
+    assert "seeds: got 0; expected a whole number of 1 or more." in bad(cli, files, *out, *CELLS[:2], "--seeds", "0")
+    assert "margin: got 0.0; expected a number above 0." in bad(cli, files, *CELLS, *out, "--margin", "0")
+    assert "the training data" in bad(cli, files, *CELLS, *out, "--test", files["reviews"])
+    assert "--steps and --epochs: got both" in bad(cli, files, *CELLS, *out, "--steps", "3")
+    labels = write_table(tmp_path / "other_labels.csv", ("review", "stars"), [("a film", "yes"), ("b film", "no")])
+    text = bad(cli, files, *CELLS, *out, "--valid", labels)
+    assert "other_labels.csv, line 2: " in text
+    assert "'yes'" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other_labels.csv"]
+
+
+def test_a_folder_with_the_input_or_of_another_comparison(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    assert "is an input" in bad(cli, files, *CELLS, "--out", files["reviews"].parent)
+    words = ("compare", "classify", files["reviews"], *REVIEWS, *QUICK, "--out", tmp_path / "c", "--seeds", "1")
+    first = cli(*words, "--cells", "rnn,gru", "--json")
+    refused = cli(*words, "--cells", "rnn,lstm")
+    assert refused.code == 2
+    assert "got 'rnn,lstm' for variants; expected 'rnn,gru', as the comparison there has it." in refused.err
+    assert cli(*words, "--cells", "rnn,gru", "--json").json == first.json
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_shows_what_is_there_and_continues(
+    number: int, code: int, cli: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("compare", "classify", files["walks"], *WALKS, "--cells", "rnn,gru", "--seeds", "40", *QUICK)
+    words = (*words, "--out", tmp_path / "c")
+    ended, said, err = stop(number, "run   5 of", *words)
+    assert (ended, "Traceback" in err) == (code, False)
+    assert said.splitlines()[-1] == "You stopped it. To continue, run the same command again."
+    count = len(list((tmp_path / "c" / "runs").glob("*/model")))
+    assert count >= 5
+    again = cli(*words[:7], "--cells", "rnn,gru", "--seeds", "3", *QUICK, "--out", tmp_path / "c", "--json")
+    assert len(again.json["runs"]) == 6
