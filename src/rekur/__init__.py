@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from rekur import cells, nn, scan, tasks
     from rekur.runtime import load
     from rekur.study.run_comparison import compare
-    from rekur.tasks import Classifier, LanguageModel, Regressor, Tagger, Translator
+    from rekur.tasks import Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator
 
 __all__ = [
     "Classifier",
+    "Forecaster",
     "LanguageModel",
     "Regressor",
     "Tagger",

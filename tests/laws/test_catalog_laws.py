@@ -18,12 +18,14 @@ from rekur.train import Checkpoints
 
 WORDS = [[f"w{(3 * n + k) % 7}" for k in range(1 + n % 6)] for n in range(24)]
 TEXTS = [" ".join(words) for words in WORDS]
+SERIES = [[n + 5 * ((n + k) % 6) + 0.1 * (k * n % 7) for k in range(50 + n)] for n in range(6)]
 #: task -> training data, and data that hold what training lacks
 DATA: dict[str, tuple[Any, ...]] = {
     "classify": (TEXTS, [words[0] for words in WORDS]),
     "regress": (TEXTS, [float(len(words)) for words in WORDS]),
     "tag": (WORDS, [[word[-1] for word in words] for words in WORDS]),
     "translate": (TEXTS, [" ".join(reversed(words)) for words in WORDS]),
+    "forecast": (SERIES,),
     "language": ("\n".join(TEXTS * 6),),
 }
 OTHER: dict[str, tuple[Any, ...]] = {
@@ -31,6 +33,7 @@ OTHER: dict[str, tuple[Any, ...]] = {
     "regress": (["new word w1"] * 3, [2.0] * 3),
     "tag": ([["new", "w1"]] * 3, [["1", "2"]] * 3),
     "translate": (["new word w1"] * 3, ["w1"] * 3),
+    "forecast": ([[5.0, -9.0, 4.0] * 20, [1.0] * 50],),
     "language": ("new words: Zebra!",),
 }
 SMALL: dict[str, Any] = {"epochs": 2, "hidden_size": 4, "embedding_size": 4, "baseline": False}
@@ -110,7 +113,7 @@ def test_killed_and_resumed_is_uninterrupted(task: str, tmp_path: Path) -> None:
 def corpus_of(task: str) -> Any:
     if CATALOG[task].reads == "texts":
         return texts_in_memory([DATA[task][0]], name="X")
-    return labelled(*DATA[task], kind={"tag": "words", "translate": "pairs"}.get(task))
+    return labelled(*DATA[task], kind={"tag": "words", "translate": "pairs", "forecast": "windows"}.get(task))
 
 
 @tasks

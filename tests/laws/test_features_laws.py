@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.profiles import draws
 
+from rekur._history import History
 from rekur.features import (
     FEATURES,
     Features,
@@ -19,10 +20,12 @@ from rekur.features import (
     SeriesFeatures,
     SymbolFeatures,
     TextFeatures,
+    WindowFeatures,
     WordFeatures,
     cut,
     load,
 )
+from rekur.features.windows import Window
 
 # Characters at which tokens begin, end, grow or are folded in a special way, besides all others.
 SPECIAL = "aZé 'ʼ’-.,3٣_!\n\t\u00a0\u200b\u200d\ufeff\u0301\ufe0f\u20e3漢カ❤👩🏽🇫🇷\ud83dİΣßक्ष\u2010①❶"
@@ -250,7 +253,15 @@ def test_words_any_cut_is_the_whole(features: WordFeatures, words: list[str], cu
 
 
 PAIRS = [PairFeatures(tokens, min_count=1).fit(zip(TRAINING, TRAINING, strict=True)) for tokens in ("bpe", "char")]
-EVERY: list[Features] = [*FITTED, *SYMBOLS, SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]]), *WORDS, *PAIRS]
+WINDOWS = WindowFeatures(4, 4, 2, (2,)).fit([Window(History("a", ("y",), np.arange(9.0)[:, None]), 0, 9)])
+EVERY: list[Features] = [
+    *FITTED,
+    *SYMBOLS,
+    SeriesFeatures(["x", "y"]).fit([[[1, 0.1], [None, 0.7]]]),
+    *WORDS,
+    *PAIRS,
+    WINDOWS,
+]
 
 
 def test_every_kind_is_listed() -> None:
@@ -261,6 +272,8 @@ def item_for(features: Features) -> Any:
     """Return an item of four steps or more that the features take."""
     if isinstance(features, WordFeatures):
         return ["The", "cat's", "unseen", "3.14", "漢"]
+    if isinstance(features, WindowFeatures):
+        return [0.3, None, 0.1, 5, 0.2]
     return [[0.3, None], [0.1, 5]] if isinstance(features, SeriesFeatures) else "The cat's 3.14 ACGTaa->b a"
 
 
@@ -302,6 +315,7 @@ def test_only_training_items_are_learnt_from() -> None:
         stream = features.stream()
         item: Any = [[9e3, None]] * 3 if isinstance(features, SeriesFeatures) else "unseen Unseen UNSEEN"
         item = item.split() if isinstance(features, WordFeatures) else item
+        item = [9e3, None, -2.0] if isinstance(features, WindowFeatures) else item
         features.transform(item)
         stream.push(item)
         assert json.dumps(features.to_dict()) == before

@@ -10,7 +10,9 @@ import pytest
 import rekur
 
 NAMES = {
-    "rekur": "Classifier LanguageModel Regressor Tagger Translator __version__ cells compare load nn scan tasks",
+    "rekur": (
+        "Classifier Forecaster LanguageModel Regressor Tagger Translator __version__ cells compare load nn scan tasks"
+    ),
     "rekur.cells": (
         "CELLS Cell Elman GRU GRUResetBefore GatedCell LSTM LayerNorm LinearCell MLSTM MinGRU MinLSTM "
         "PeepholeLSTM ProductCell RGLRU RecurrentDropout Residual SLSTM State Wrapper Zoneout describe_cells "
@@ -34,8 +36,8 @@ NAMES = {
         "to_stack to_torch write_keras write_nodes"
     ),
     "rekur.features": (
-        "Encoded FEATURES FeatureStream Features PairFeatures SeriesFeatures SymbolFeatures TextFeatures WordFeatures "
-        "load make_features restore"
+        "Encoded FEATURES FeatureStream Features PairFeatures SeriesFeatures SymbolFeatures TextFeatures "
+        "WindowFeatures WordFeatures load make_features restore"
     ),
     "rekur.lower": "lower program_files runtime_model step_function",
     "rekur.metrics": (
@@ -66,12 +68,12 @@ NAMES = {
     "rekur.scan": ("Choice PATHS choose loop reverse_rows runnable scan scan_both"),
     "rekur.study": ("Cluster ComparisonResult SearchResult Trial compare model_plots search write_report"),
     "rekur.targets": (
-        "Answer KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target TargetStream TargetTokens "
-        "TextTarget join_contexts restore_target"
+        "Answer DistributionTarget KINDS LabelTarget NextTarget NumberTarget Prediction Tag TagsTarget Target "
+        "TargetStream TargetTokens TextTarget join_contexts restore_target"
     ),
     "rekur.tasks": (
-        "Classifier DynamicEvaluation Estimator LanguageModel NeuralCache Regressor SequenceEstimator TASKS Tagger "
-        "Translator load"
+        "Classifier DynamicEvaluation Estimator Forecaster LanguageModel NeuralCache Regressor SequenceEstimator "
+        "TASKS Tagger Translator load"
     ),
     "rekur.train": "Checkpoints History Lines Plan Reporter Silent Stateless TrainOptions TrainResult train",
 }

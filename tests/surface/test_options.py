@@ -26,7 +26,7 @@ INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
 PAIRS = "--source --target --id --format --encoding --separator"
-ANY_INPUT = f"{INPUT} --source --target"
+ANY_INPUT = f"{INPUT} --source --target --static --past --future"
 OUTPUT = "--out --overwrite --checkpoint-every --tensorboard --quiet --json"
 FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
 MODEL = (
@@ -103,7 +103,7 @@ OPTIONS = {
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --report --json",
+    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --rolling --stride --report --json",
     "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --json",
     "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",
@@ -178,7 +178,7 @@ def test_fit_takes_what_the_estimator_takes(task: str) -> None:
     options = options_of(CATALOG[task].options_class())
     assert set(options) == set(CATALOG[task].estimator_class()().get_params())
     names = {parameter.name for parameter in command(f"fit {task}").params}
-    features = next(set(options_of(each.members)) for each in options.values() if each.members is not None)
+    features = {name for each in options.values() if each.members is not None for name in options_of(each.members)}
     assert set(options) - names == SET_BY_COMMAND & set(options)
     assert features <= names
     assert features <= {name for kind in FEATURES.values() for name in inspect.signature(kind).parameters}

@@ -39,12 +39,12 @@ def changed(saved: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ({}, f"features.json, 'kind': got nothing; expected a value of type str. {FIX}"),
         (
             changed(WORDS, "kind", "test"),
-            "features.json, 'kind': got 'test'; expected one of 'text', 'series', 'symbols', 'words', 'pairs'. "
+            "features.json, 'kind': got 'test'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', 'windows'. "
             "Did you mean 'text'?",
         ),
         (
             changed(WORDS, "kind", "audio"),
-            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols', 'words', 'pairs'. "
+            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', 'windows'. "
             "It may be of a newer Rekur: pip install --upgrade rekur",
         ),
         (
@@ -141,7 +141,7 @@ def test_make_features() -> None:
     assert repr(make_features("symbols", separator=" ")) == "SymbolFeatures(separator=' ', min_count=1)"
     with pytest.raises(InputError) as caught:
         make_features("txt")
-    expected = "expected one of 'text', 'series', 'symbols', 'words', 'pairs'. Did you mean 'text'?"
+    expected = "expected one of 'text', 'series', 'symbols', 'words', 'pairs', 'windows'. Did you mean 'text'?"
     assert str(caught.value) == f"features: got 'txt'; {expected}"
     with pytest.raises(InputError) as caught:
         make_features("series", standardize=True)

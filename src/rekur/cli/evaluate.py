@@ -11,8 +11,19 @@ import click
 from rekur import _check
 from rekur._tokenizer import Passage
 from rekur.cli import show
-from rekur.cli.options import ANY_INPUT, BUNDLE, DOCUMENT, FILES, JSON, SEARCH, split_input, split_search, with_options
-from rekur.cli.saved import data_for, set_search
+from rekur.cli.options import (
+    ANY_INPUT,
+    BUNDLE,
+    DOCUMENT,
+    FILES,
+    JSON,
+    SEARCH,
+    WHOLE,
+    split_input,
+    split_search,
+    with_options,
+)
+from rekur.cli.saved import data_for, set_rolling, set_search
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import Bundle, load, read_bundle
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
 @with_options(BUNDLE, FILES, *ANY_INPUT, DOCUMENT, *SEARCH)
 @click.option("--dynamic", is_flag=True, help="Let a language model learn from the text while it reads.")
 @click.option("--cache", is_flag=True, help="Let a language model expect again what followed before.")
+@click.option("--rolling", is_flag=True, help="Forecast the series at all origins that are a horizon apart.")
+@click.option("--stride", type=WHOLE, metavar="STEPS", help="With --rolling: steps between the origins.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
 @JSON
 def command(
@@ -36,6 +49,8 @@ def command(
     document: str | None,
     dynamic: bool,
     cache: bool,
+    rolling: bool,
+    stride: int | None,
     as_json: bool,
     **values: Any,
 ) -> int:
@@ -49,6 +64,7 @@ def command(
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
+    rekur evaluate runs/load test.csv --rolling --stride 24
     """
     if report is not None:
         from rekur.study.report import check_report
@@ -56,6 +72,7 @@ def command(
         check_report(report, files)
     task = _network_of(bundle) if dynamic or cache else load(bundle)
     set_search(task, **split_search(values))
+    set_rolling(task, rolling=rolling, stride=stride)
     adapting = _adapting(dynamic, cache)
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}

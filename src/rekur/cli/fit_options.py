@@ -24,6 +24,7 @@ from rekur.cli.options import (
     NUMBER,
     PAIR_FILES,
     PAIRS,
+    TABLES,
     TEXTS,
     WHOLE,
     Parsed,
@@ -51,6 +52,9 @@ VALID_PAIRS = click.option(
     multiple=True,
     metavar="SOURCE TARGET",
     help="Validation pairs, aligned files or one table as the data before it; by default a share of the data.",
+)
+VALID_SERIES = click.option(
+    "--valid", type=INPUT_FILE, metavar="FILE", help="Series to validate on; by default the ends of those in FILE."
 )
 OUTPUT = (
     click.option("--out", required=True, type=_FOLDER, metavar="DIR", help="Where the trained model is saved."),
@@ -96,6 +100,7 @@ FILES_OF = {
     "items": Files(FILE, INPUT, VALID_ITEMS),
     "texts": Files(FILES, TEXTS, VALID_TEXTS),
     "pairs": Files(PAIR_FILES, PAIRS, VALID_PAIRS),
+    "tables": Files(FILE, TABLES, VALID_SERIES),
 }
 
 
@@ -281,7 +286,8 @@ def make_request(
         if row.reads == "pairs":
             _check_counts(row, files, valid)
         else:
-            need_columns(columns, Path(files[0]), row)
+            if row.reads == "items":
+                need_columns(columns, Path(files[0]), row)
             if len(valid) > 1:
                 raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
             refuse_labels_between(row, reading)

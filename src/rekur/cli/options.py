@@ -126,8 +126,26 @@ INPUT = (
     ENCODING,
     _SEPARATOR,
 )
+#: which columns of a table stand beside the values of a series
+COVARIATES = (
+    click.option("--static", metavar="COL", multiple=True, help="Series: column that is constant in a series."),
+    click.option("--past", metavar="COL", multiple=True, help="Series: column of numbers known until now only."),
+    click.option("--future", metavar="COL", multiple=True, help="Series: column of numbers known ahead."),
+)
+#: how series are read
+TABLES = (
+    click.option("--series", metavar="COL", multiple=True, help="Column with values; repeat it for several series."),
+    click.option("--values", metavar="COL", multiple=True, help="A series a row: the columns with its values; a..z."),
+    click.option("--group", metavar="COL", help="Column that names the series of a row."),
+    click.option("--time", metavar="COL", help="Column with time stamps, or with numbers of steps."),
+    *COVARIATES,
+    _ID,
+    _FORMAT,
+    ENCODING,
+    _SEPARATOR,
+)
 #: how a file is read for a saved model of any task
-ANY_INPUT = (*INPUT, *PAIR_COLUMNS)
+ANY_INPUT = (*INPUT, *PAIR_COLUMNS, *COVARIATES)
 
 
 #: how the texts of a model that searches them are found
@@ -171,6 +189,7 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     """Take the input options out of a command's values; return (column choices, reading options) that were given."""
     columns = {name: values.pop(name, None) for name in ("text", "symbols", "label", "group", "time", "id", "source")}
     series, targets = list(values.pop("series", ())), list(values.pop("target", ()))
+    columns |= {name: list(values.pop(name, ())) or None for name in ("static", "past", "future")}
     columns["values"] = list(values.pop("values", ())) or None
     columns["target"] = targets[0] if len(targets) == 1 else targets or None
     # one column without a group holds a whole series; in a long table, columns are channels

@@ -72,9 +72,8 @@ def command(
     zcat new.csv.gz | rekur predict runs/reviews - --format csv
     rekur predict runs/entities new.conll --output-format conll > tagged.conll
     """
-    if (file is None) == (not items):
-        got = "neither" if file is None else "both"
-        raise click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
+    if file is not None and items:
+        raise _one_of("both")
     searching = split_search(values)
     columns, reading = split_input(values)
     if items and (names := [*columns, *reading]):
@@ -89,13 +88,8 @@ def command(
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if attention and not (task.engine.program.searches and output_format == "jsonl"):
         raise InputError("--attention: got it; expected a model that writes a text for a text, and JSON lines.")
-    if items and not task.features_.of_texts().reads_texts:
-        expected = f"none for a model that reads {task.features_.kind}"
-        raise InputError(describe("--item", items[0], expected, "Put the items into a file."))
     if file is None:
-        warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
-        task.features_ = task.features_.of_texts()
-        stream, source, arriving = iter([(text, text, None) for text in items]), "--item", False
+        stream, source, arriving = _without_file(task, bundle, items, [*columns, *reading])
     else:
         stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
     rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format, attention=attention)
@@ -104,10 +98,39 @@ def command(
         return
     for name, prediction, _ in rows:
         if output_format == "jsonl":
-            show.as_json_line({"item": name, **prediction})
+            show.as_json_line({task.target_.item_name: name, **prediction})
         else:
             show.write(prediction)
             streams.check_reader()
+
+
+def _one_of(got: str) -> click.UsageError:
+    return click.UsageError(f"FILE and --item: got {got}; expected one of them.", click.get_current_context())
+
+
+def _without_file(
+    task: Any, bundle: Path, items: Sequence[str], named: Sequence[str]
+) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
+    """Return what :func:`_items_of` does, of texts of the command line, or of the items that the bundle keeps."""
+    if not items:
+        ends = task.kept_items()
+        if ends is None:
+            raise _one_of("neither")
+        if named:
+            option = f"--{named[0].replace('_', '-')}"
+            raise InputError(f"{option}: got it without FILE; expected FILE, which it is about. Leave one of them out.")
+        return _named(task.parts_to_predict(ends)), str(bundle), False
+    if not task.features_.of_texts().reads_texts:
+        expected = f"none for a model that reads {task.features_.kind}"
+        raise InputError(describe("--item", items[0], expected, "Put the items into a file."))
+    warn_of_files("--item", items, f"To predict what is in it: rekur predict {bundle} {{}}")
+    task.features_ = task.features_.of_texts()
+    return iter([(text, text, None) for text in items]), "--item", False
+
+
+def _named(corpus: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Return the name, the item and the lines of each example."""
+    return ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
 
 
 def _output_format(name: str | None, formats: Sequence[str], as_json: bool) -> str:
@@ -124,17 +147,18 @@ def _items_of(
     task: Any, file: Path, columns: dict[str, Any], reading: dict[str, Any], *, whole: bool
 ) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
     """Return the name, the item and the lines of each item of a file, their name in messages, and if they arrive."""
-    from rekur.cli.saved import RUNNING_TEXT, corpus_for, pairs_for, reads_pairs
+    from rekur.cli.saved import RUNNING_TEXT, corpus_for, pairs_for, reads_pairs, reads_tables, series_for
     from rekur.data.inputs import is_stream
 
     if reads_pairs(task):
         corpus = pairs_for(task, [file], columns, reading, use="prediction", once=True)
+    elif reads_tables(task):
+        corpus = task.parts_to_predict(series_for(task, file, columns, reading))
     else:
         corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
     if corpus.kind == RUNNING_TEXT:
         task.features_ = task.features_.of_texts()
-    stream = ((e.id if e.id is not None else n, e.item, e.lines) for n, e in enumerate(corpus, start=1))
-    return stream, f"{corpus.name}, item", is_stream(file)
+    return _named(corpus), f"{corpus.name}, item", is_stream(file)
 
 
 #: the name of an item, its prediction as plain JSON or as text, and where its steps stand in a long table
@@ -207,7 +231,7 @@ def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
         for item, prediction, lines in rows:
             for step, row in enumerate(target.table(prediction)):
                 if not head:
-                    head = ["item", *row]
+                    head = [target.item_name, *row]
                     yield head
                 cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
                 if lines is None:
@@ -216,7 +240,7 @@ def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
                     line = int(lines[step])
                     waiting.add(line, 0, line, json.dumps(cells).encode())
         if not head and prediction is not None:
-            yield ["item", *target.columns(prediction)]
+            yield [target.item_name, *target.columns(prediction)]
         for _, payloads in waiting:
             yield from map(json.loads, payloads)
     finally:

@@ -75,6 +75,7 @@ _READING = {
     "items": ("format", "encoding", "separator", "label_separator"),
     "texts": ("column", "document", "encoding"),
     "pairs": ("format", "encoding", "separator"),
+    "tables": ("format", "encoding", "separator"),
 }
 _BEGIN = "Begin anew: run `rekur fit` with --overwrite."
 
@@ -90,12 +91,13 @@ def check_names(request: Request, file: Path) -> None:
         CheckpointError: the message names the file.
     """
     from rekur.data import Columns, PairColumns
+    from rekur.data.history_columns import HistoryColumns
 
     if request.task not in CATALOG:
         raise _unknown(file, "task", request.task, CATALOG)
     row = CATALOG[request.task]
     options = options_of(row.options_class())
-    columns = PairColumns if row.reads == "pairs" else Columns
+    columns: type = {"pairs": PairColumns, "tables": HistoryColumns}.get(row.reads, Columns)
     allowed: dict[str, tuple[Iterable[str], Collection[str]]] = {
         "column": (request.columns, [field.name for field in dataclasses.fields(columns)]),
         "option of reading": (request.reading, _READING[row.reads]),
@@ -158,7 +160,8 @@ class Data(NamedTuple):
 
 def open_data(request: Request) -> Data:
     """Return the data of the files of a request; raise now if columns are wrong, or the beginning of a file is."""
-    return {"items": _open_items, "texts": _open_texts, "pairs": _open_pairs}[CATALOG[request.task].reads](request)
+    readers = {"items": _open_items, "texts": _open_texts, "pairs": _open_pairs, "tables": _open_tables}
+    return readers[CATALOG[request.task].reads](request)
 
 
 def open_files(request: Request) -> Data | None:
@@ -220,3 +223,15 @@ def _open_pairs(request: Request) -> Data:
     if sides.are_swapped(others):
         warn(f"{' '.join(request.valid)}: {SWAPPED} Data come as SOURCE TARGET in both.")
     return Data(train, valid, {"columns": request.columns, **({"sides": sides.to_dict()} if sides.tell else {})})
+
+
+def _open_tables(request: Request) -> Data:
+    from rekur.data.history_columns import HistoryColumns
+    from rekur.data.parts import open_series
+
+    columns = HistoryColumns(**request.columns)
+    train, valid = (
+        [open_series(request.source(file), columns, **request.reading) for file in files]
+        for files in (request.files, request.valid)
+    )
+    return Data(train[0], valid[0] if valid else None, {"columns": request.columns})

@@ -7,14 +7,17 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from rekur import _check
 from rekur.cli.options import ITEM_ROLES
 from rekur.data import Columns, Corpus, PairColumns, channels, examples, open_source, read_pairs
 from rekur.data.chosen_columns import expand, is_long
 from rekur.data.documents import running_text, whole_text
 from rekur.data.example import warn
+from rekur.data.history_columns import HistoryColumns
 from rekur.data.inputs import Input, Location, is_stream, name_of
 from rekur.data.pair_statistics import SWAPPED, SWAPPED_SOURCES, Sides
 from rekur.data.pairs import is_table
+from rekur.data.parts import open_series
 from rekur.data.plain import Lines
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
@@ -129,6 +132,8 @@ def corpus_for(
     """
     for name in ("source", "target"):
         refuse_value(name, columns.get(name), task, "It names the columns of pairs.")
+    for name in ("static", "past", "future"):
+        refuse_value(name, columns.get(name), task, "It names a column beside the values of a series.")
     trained = dict(task.columns_.get("columns", {}))
     known = getattr(task.features_, "channels", None)
     if known and isinstance(trained.get("series"), list):
@@ -198,6 +203,8 @@ def data_for(
         raise InputError(describe(option, f"{len(files)} files", f"one, for a model of the task {task.task}"))
     for name, value in others.items():
         refuse_value(name, value, task)
+    if reads_tables(task):
+        return series_for(task, files[0], columns, reading), name_of(files[0])
     return corpus_for(task, files[0], columns, reading, need_label=need_label), name_of(files[0])
 
 
@@ -205,6 +212,31 @@ def reads_pairs(task: Any) -> bool:
     """Return whether a model reads pairs of texts."""
     row = CATALOG.get(task.task)
     return row is not None and row.reads == "pairs"
+
+
+def reads_tables(task: Any) -> bool:
+    """Return whether a model reads series."""
+    row = CATALOG.get(task.task)
+    return row is not None and row.reads == "tables"
+
+
+def series_for(task: Any, file: Any, columns: dict[str, Any], reading: dict[str, Any]) -> Corpus:
+    """Return the series of a file for a trained task: by the columns given, else by those of training.
+
+    Args:
+        task: the trained task; its ``columns_`` say how its training file was read.
+        file: the file.
+        columns: column choices that were given; one that names values replaces those of training.
+        reading: reading options that were given.
+    """
+    names = [field.name for field in dataclasses.fields(HistoryColumns)]
+    for name, value in {**columns, **reading}.items():
+        if name not in (*names, "format", "encoding", "separator"):
+            refuse_value(name, value, task, "It reads series: --series, --time, --group.")
+    trained = dict(task.columns_.get("columns", {}))
+    if "series" in columns or "values" in columns:
+        trained = {name: value for name, value in trained.items() if name not in ("series", "values")}
+    return open_series(file, HistoryColumns(**{**trained, **columns}), **reading)
 
 
 def pairs_for(
@@ -298,6 +330,25 @@ def set_search(task: Any, **options: Any) -> None:
             raise InputError(describe(f"--{name.replace('_', '-')}", value, expected, "Its answers are not searched."))
     if asked:
         task.search_ = dataclasses.replace(task.search_, **asked)
+
+
+def set_rolling(task: Any, *, rolling: bool, stride: int | None) -> None:
+    """Set at which origins a model of series is scored.
+
+    Args:
+        task: the model.
+        rolling: at all, and not only a horizon before the end.
+        stride: steps between them; None for a horizon.
+
+    Raises:
+        InputError: the model reads no series, or an option is out of range.
+    """
+    if rolling and not reads_tables(task):
+        raise InputError(f"--rolling: got it; expected none for a model of the task {task.task}. It is for series.")
+    if stride is not None and not rolling:
+        raise InputError(describe("--stride", stride, "none without --rolling", "Add --rolling."))
+    if rolling:
+        task.stride = task.target_.horizon if stride is None else _check.whole("--stride", stride, 1)
 
 
 def texts_for(task: Any, files: Sequence[str], options: dict[str, Any]) -> Any:

@@ -241,6 +241,8 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         show.as_json({**ended, "metrics": {**metrics, **rival}, **resume, **error})
         return
     if is_saved:
+        if told := task.target_.verdict(metrics, metrics.get("rival", {})):
+            click.echo(told)
         show.scores(f"Scores on {show.size(metrics, metrics['split'])}", metrics)
     best = task.history_.rows[result.best_epoch - 1]["epoch"] if result.best_epoch else 0
     weights = f"weights of epoch {best} kept" if best else "weights as they are now kept"
@@ -266,5 +268,7 @@ def _next(task: Any, out: Path) -> list[str]:
         return [evaluate, f'rekur generate {out} --prompt "…"', f"rekur score {out} FILE"]
     if row.reads == "pairs":
         return [evaluate, f"rekur predict {out} {'FILE' if of_table else 'SOURCE'}", f"rekur translate {out} < SOURCE"]
+    if row.reads == "tables":
+        return [f"rekur predict {out} --json", evaluate]
     live = [f"rekur stream {out}"] if task.model_.streams else []
     return [evaluate, f"rekur predict {out} FILE", *live]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,40 @@ def encode_all(items: Iterable[Any], features: Encodes) -> tuple[dict[str, Ragge
     return Ragged.from_named(inputs()), contexts
 
 
+class NamedInputs(Ragged):
+    """Several inputs of items: the first, which says how long an item is, and beside it all of them by name.
+
+    Example:
+        >>> inputs = Ragged.from_named([{"steps": np.zeros((3, 1)), "ahead": np.zeros((2, 4))}])
+        >>> joined(inputs).lengths.tolist(), list(joined(inputs).named)
+        ([3], ['steps', 'ahead'])
+    """
+
+    named: Mapping[str, Ragged]
+
+    def take(self, indices: Ints | list[int]) -> Self:
+        """Return the items with these numbers, in this order, over the same values."""
+        taken = super().take(indices)
+        taken.named = {name: each.take(indices) for name, each in self.named.items()}
+        return taken
+
+
+def joined(inputs: Mapping[str, Ragged]) -> Ragged:
+    """Return the only input of items, or several as :class:`NamedInputs`."""
+    first = next(iter(inputs.values()))
+    if len(inputs) == 1:
+        return first
+    made = NamedInputs(first.values, np.array([0, len(first.values)]))
+    made.starts, made.lengths, made._file = first.starts, first.lengths, first._file
+    made.named = inputs
+    return made
+
+
+def named(steps: Ragged) -> Mapping[str, Ragged]:
+    """Return inputs by name; of a single one the name is ``steps``."""
+    return steps.named if isinstance(steps, NamedInputs) else {"steps": steps}
+
+
 @dataclasses.dataclass
 class EncodedItems:
     """Items as named inputs, with targets and contexts.
@@ -75,9 +109,8 @@ class EncodedItems:
 
     @property
     def steps(self) -> Ragged:
-        """The only input of all items."""
-        (steps,) = self.inputs.values()
-        return steps
+        """The only input of all items, or several joined."""
+        return joined(self.inputs)
 
     @property
     def first(self) -> Ragged:

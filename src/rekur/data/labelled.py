@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from rekur._history import History
 from rekur.data.corpus import Corpus
+from rekur.data.histories import HistoryColumns, read_histories
 from rekur.data.pairs import pairs_in_memory
+from rekur.data.parts import series_corpus
 
 
-def labelled(X: Any, y: Any, name: str = "X", *, kind: str | None = None, use: str = "training", **how: Any) -> Corpus:
+def labelled(
+    X: Any, y: Any = None, name: str = "X", *, kind: str | None = None, use: str = "training", **how: Any
+) -> Corpus:
     """Return items with labels as a corpus.
 
     Args:
@@ -28,4 +33,8 @@ def labelled(X: Any, y: Any, name: str = "X", *, kind: str | None = None, use: s
     """
     if kind == "pairs":
         return pairs_in_memory(X, y, name, use=use)
+    if kind == "windows":
+        columns = how.get("columns")
+        is_read = isinstance(X, list) and bool(X) and isinstance(X[0], History)
+        return series_corpus(X if is_read else read_histories(X, columns and HistoryColumns(**columns)), name)
     return Corpus.labelled(X, y, name, kind=kind, **how)

@@ -73,7 +73,7 @@ def _share(noun: str, count: int, total: int) -> str:
 
 def _items(encoded: EncodedItems) -> Iterator[bytes]:
     for row in encoded.rows:
-        steps = np.ascontiguousarray(encoded.steps[int(row)])
+        steps = np.ascontiguousarray(encoded.first[int(row)])
         yield hashlib.blake2b(steps.tobytes(), digest_size=16).digest()
 
 

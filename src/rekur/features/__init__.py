@@ -17,6 +17,7 @@ from rekur.features.saved import damaged, field
 from rekur.features.series import SeriesFeatures
 from rekur.features.symbols import SymbolFeatures
 from rekur.features.text import TextFeatures
+from rekur.features.windows import WindowFeatures
 from rekur.features.words import WordFeatures
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SeriesFeatures",
     "SymbolFeatures",
     "TextFeatures",
+    "WindowFeatures",
     "WordFeatures",
     "load",
     "make_features",
@@ -36,7 +38,10 @@ __all__ = [
 
 #: every kind of features by its name
 FEATURES: Mapping[str, type[Features]] = MappingProxyType(
-    {cls.kind: cls for cls in (TextFeatures, SeriesFeatures, SymbolFeatures, WordFeatures, PairFeatures)}
+    {
+        cls.kind: cls
+        for cls in (TextFeatures, SeriesFeatures, SymbolFeatures, WordFeatures, PairFeatures, WindowFeatures)
+    }
 )
 
 
@@ -44,7 +49,7 @@ def make_features(kind: str, **options: Any) -> Features:
     """Return new features of a kind, not fitted yet.
 
     Args:
-        kind: ``"text"``, ``"series"``, ``"symbols"``, ``"words"`` or ``"pairs"``.
+        kind: ``"text"``, ``"series"``, ``"symbols"``, ``"words"``, ``"pairs"`` or ``"windows"``.
         options: what the class of that kind takes.
 
     Raises:

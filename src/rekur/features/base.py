@@ -6,7 +6,7 @@ import copy
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -90,6 +90,8 @@ class Features(ABC):
     kind: ClassVar[str]
     #: whether the characters of a live text may be events by themselves
     takes_characters: ClassVar[bool] = False
+    #: whether a network reads parts of an item, which :meth:`parts` gives
+    cuts_items: ClassVar[bool] = False
     #: True where steps are token numbers in [0, size), False where they are rows of ``size`` numbers
     is_discrete: ClassVar[bool]
 
@@ -130,6 +132,20 @@ class Features(ABC):
     def encode(self, item: Any) -> Encoded:
         """Return the inputs of one whole item by name, and its context: one input ``steps``, and no context."""
         return Encoded({"steps": self.transform(item)})
+
+    def parts(self, item: Any, *, use: str, stride: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Yield the parts of an item that a network reads, each with its label; None for one that is to be predicted.
+
+        Args:
+            item: as it was read.
+            use: ``"prediction"`` or ``"evaluation"``.
+            stride: steps between parts that are evaluated; None for the last part alone.
+        """
+        yield item, None
+
+    def is_part(self, item: Any) -> bool:
+        """Return whether an item is one that a network reads, and not one that :meth:`parts` cuts."""
+        return not self.cuts_items
 
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether training had the token of each entry of a context, (T,); None if that is not known."""

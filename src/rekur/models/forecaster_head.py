@@ -116,7 +116,7 @@ class DistributionHead(Head):
 
     def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Floats:
         """Return the summed loss of the steps of each window, and the number of steps with a truth, (N, 2)."""
-        wide = torch.from_numpy(np.asarray(outputs, np.float64)), torch.from_numpy(np.asarray(targets, np.float64))
+        wide = torch.from_numpy(np.array(outputs, np.float64)), torch.from_numpy(np.array(targets, np.float64))
         each, real = self._each(*wide)
         return np.stack([each.sum(dim=(1, 2)).numpy(), real.sum(dim=(1, 2)).numpy()], axis=1).astype(np.float64)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rekur.data.chosen_columns import Columns, PairColumns
+from rekur.data.history_columns import HistoryColumns
 from rekur.errors import BundleError, describe
 from rekur.features.base import Features
 from rekur.program.program import Program
@@ -16,8 +17,10 @@ from rekur.targets import KINDS, Target
 from rekur.targets.kinds import KIND_OF_TASK
 
 _FIX = "It was changed after it was saved, or written by another version of Rekur; do not trust it."
-_LISTS = ("series", "values", "label", "target")
-_COLUMNS = list(dict.fromkeys(field.name for each in (Columns, PairColumns) for field in dataclasses.fields(each)))
+_LISTS = ("series", "values", "label", "target", "static", "past", "future")
+_COLUMNS = list(
+    dict.fromkeys(field.name for each in (Columns, PairColumns, HistoryColumns) for field in dataclasses.fields(each))
+)
 
 
 def check_content(path: Path, config: Mapping[str, Any]) -> None:
@@ -69,8 +72,9 @@ def check_match(folder: Path, features: Features, program: Program, target: Targ
         takes = f"{source.kind} of {source.size}"
     if reads != takes:
         raise damaged(folder, f"features that give {reads}", f"{takes}, which the program reads", _FIX)
-    if program.output_size != target.size:
-        got = f"a program that gives {program.output_size} scores"
+    outputs = program.output_size * getattr(features, "segments", 1)
+    if outputs != target.size:
+        got = f"a program that gives {outputs} scores"
         raise damaged(folder, got, f"{target.size}, as many as config.json names answers", _FIX)
 
 

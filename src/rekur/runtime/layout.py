@@ -29,6 +29,10 @@ PROGRAM_WEIGHTS = "program.safetensors"
 RIVAL = "rival.json"
 RIVAL_ARRAYS = "rival.safetensors"
 RIVAL_FILES = (RIVAL, RIVAL_ARRAYS)
+#: the ends of the training series, from which a prediction goes on
+SERIES = "series.json"
+SERIES_ARRAYS = "series.safetensors"
+SERIES_FILES = (SERIES, SERIES_ARRAYS)
 #: where training keeps what it needs to resume; it may stand in the folder before the bundle does
 CHECKPOINTS = "checkpoints"
 #: what training is going on, or was stopped, there

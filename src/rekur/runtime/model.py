@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 
 from rekur._kernels import processors
 from rekur._tensors import Array
+from rekur.data.corpus import Corpus
+from rekur.data.encoded import named
+from rekur.data.parts import series_corpus
 from rekur.data.pieces import LONG, windows
+from rekur.data.ragged import Ragged
 from rekur.errors import BundleError, InputError, NotStreamableError, describe
 from rekur.features.base import Features
-from rekur.program import Engine, PairEngine, Program
+from rekur.program import Engine, ForecastEngine, PairEngine, Program
 from rekur.runtime.attention import attention_grids
 from rekur.runtime.bundle import Bundle, read_bundle
 from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
+from rekur.runtime.kept_series import kept_series
 from rekur.runtime.layout import fingerprint_of
 from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
 from rekur.runtime.prediction import PredictionMixin
@@ -86,7 +91,7 @@ class Model(PredictionMixin, GenerationMixin):
         bundle: Bundle | None = None,
         fingerprint: str = "",
     ) -> None:
-        make = PairEngine if program.searches else Engine
+        make: Any = PairEngine if program.searches else ForecastEngine if program.forecasts else Engine
         self.engine: Any = make(program, weights, threads=processors() if threads is None else threads)
         self.task, self.features_, self.target_ = program.task, features, target
         self.bundle, self._weights, self._fingerprint = bundle, weights, fingerprint
@@ -120,6 +125,11 @@ class Model(PredictionMixin, GenerationMixin):
         """The validation scores, with those of a rival beside them."""
         return {} if self.bundle is None else self.bundle.metrics
 
+    def kept_items(self) -> Corpus | None:
+        """Return the items that the bundle keeps, which are predicted where no others are given; None without any."""
+        series = [] if self.bundle is None else kept_series(self.bundle)
+        return series_corpus(series, self.bundle.folder.name) if self.bundle is not None and series else None
+
     def rival(self) -> Rival | None:
         """Return the rival that the bundle holds; None without one."""
         if self._rival is None and self.bundle is not None:
@@ -146,6 +156,8 @@ class Model(PredictionMixin, GenerationMixin):
             raise self._refusal("a model that predicts items", "Use log_probabilities or generate.")
         if self.engine.program.searches:
             return search(self.engine, steps, self.search_)
+        if self.engine.program.forecasts:
+            return self._outputs_of_windows(named(steps))
         each = (steps[row] for row in range(len(steps)))
         if self.target_.per_step and any(rows.dtype.kind == "f" and len(rows) > LONG for rows in each):
             return [self._outputs_of_one(np.asarray(steps[row])) for row in range(len(steps))]
@@ -155,6 +167,15 @@ class Model(PredictionMixin, GenerationMixin):
         ]
         if self.target_.per_step:
             return [rows for part in parts for rows in part]
+        return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
+
+    def _outputs_of_windows(self, inputs: Mapping[str, Ragged]) -> NDArray[np.float32]:
+        """Return the outputs (N, K) of the past and the horizon of windows."""
+        count = len(inputs["steps"])
+        rows = [range(start, min(start + _ITEMS, count)) for start in range(0, count, _ITEMS)]
+        parts = [
+            self.engine.run(*([inputs[name][row] for row in each] for name in ("steps", "ahead"))) for each in rows
+        ]
         return np.concatenate(parts) if parts else np.zeros((0, self.target_.size), np.float32)
 
     def _outputs_of_one(self, steps: NDArray[Any]) -> NDArray[np.float32]:
@@ -262,7 +283,7 @@ class Model(PredictionMixin, GenerationMixin):
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
         """
-        if self.engine.program.searches or not self.engine.program.causal:
+        if self.engine.program.searches or self.engine.program.forecasts or not self.engine.program.causal:
             raise NotStreamableError(needs_whole(self.task, self.target_))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 

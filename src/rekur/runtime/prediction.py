@@ -6,7 +6,8 @@ Axes: N items, K outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from rekur import data
 from rekur._ids import UNKNOWN
 from rekur.data.documents import SPAN_SCHEME, holds_documents, passages
-from rekur.data.encoded import encode_all
+from rekur.data.encoded import encode_all, joined
 from rekur.data.example import warn, warn_of_a_file
 from rekur.data.memory import refuse_texts
+from rekur.data.parts import cut_parts
 from rekur.features.base import Features
 from rekur.runtime.rival import RivalMixin, rival_records
 from rekur.runtime.search import Search, SearchTally
@@ -86,6 +88,7 @@ class PredictionMixin(RivalMixin, ABC):
         features_: turn an item into steps.
         target_: the meaning of the outputs.
         search_: how texts are searched, for a target that a search finds.
+        stride: steps between the parts of an item that are evaluated; None for the last one alone.
         bad_spans: ``error`` if an evaluation refuses spans that do not fit their text, ``drop`` if it leaves them out.
     """
 
@@ -93,6 +96,7 @@ class PredictionMixin(RivalMixin, ABC):
     target_: Target
     search_: Search
     bad_spans: str = "error"
+    stride: int | None = None
 
     @abstractmethod
     def outputs_of_steps(self, steps: Any) -> Any:
@@ -118,12 +122,33 @@ class PredictionMixin(RivalMixin, ABC):
 
     def encode(self, X: Any) -> tuple[data.Ragged, list[Any]]:
         """Return the steps of a list of items, in their order, and the context of each."""
+        inputs, contexts = encode_all(self._items(X), self.features_)
+        return joined(inputs), contexts
+
+    def _items(self, X: Any) -> Iterable[Any]:
+        """Return what a network reads of a list of items."""
+        if self.features_.cuts_items:
+            return self._parts(X)
         items = data.as_sequences(X, self.features_.kind, channels=self._channels())
         if not self.features_.reads_texts:
             refuse_texts(items)
-        inputs, contexts = encode_all(items, self.features_)
-        (steps,) = inputs.values()
-        return steps, contexts
+        return items
+
+    def _parts(self, X: Any) -> list[Any]:
+        """Return the parts that a network reads of items, to predict them; parts are taken as they are."""
+        if isinstance(X, list) and X and self.features_.is_part(X[0]):
+            return X
+        return list(self.parts_to_predict(self._corpus(X, None)).items())
+
+    def _corpus(self, X: Any, y: Any) -> data.Corpus:
+        """Return items in memory with their labels, to be scored."""
+        from rekur.data.labelled import labelled
+
+        if self.features_.cuts_items:
+            columns = getattr(self, "columns_", {}).get("columns")
+            return labelled(X, y, kind=self.features_.kind, use="evaluation", columns=columns)
+        how: dict[str, Any] = {"channels": self._channels(), "per_step": self.target_.per_step}
+        return labelled(X, y, kind=self.features_.kind, use="evaluation", **how)
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each item.
@@ -157,18 +182,13 @@ class PredictionMixin(RivalMixin, ABC):
         for each, context, item in zip(outputs, contexts, items, strict=True):
             yield self.target_.formatted(self.target_.decode(each, context), context, output_format, item)
 
-    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
+    def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
         """Return all metrics on items with labels, as plain JSON.
 
         Raises:
             InputError: a label was never seen in training.
         """
-        from rekur.data.labelled import labelled
-
-        kind, channels = self.features_.kind, self._channels()
-        per_step = self.target_.per_step
-        how: dict[str, Any] = {"channels": channels, "per_step": per_step}
-        return self.evaluate_corpus(labelled(X, y, kind=kind, use="evaluation", **how))
+        return self.evaluate_corpus(self._corpus(X, y))
 
     def evaluate_corpus(self, corpus: data.Corpus, gallery: Gallery | None = None) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept.
@@ -242,11 +262,19 @@ class PredictionMixin(RivalMixin, ABC):
             first = last
 
     def parts_of(self, corpus: data.Corpus) -> data.Corpus:
-        """Return texts with spans as passages with tags; other examples as they are."""
+        """Return the parts that are scored: passages with tags of texts with spans, or windows of series."""
+        if self.features_.cuts_items:
+            return cut_parts(corpus, partial(self.features_.parts, use="evaluation", stride=self.stride))
         cut = self.features_.text_cut
         if cut is None or not holds_documents(corpus):
             return corpus
         return passages(corpus, cut, self.bad_spans, getattr(self.target_, "scheme", SPAN_SCHEME))
+
+    def parts_to_predict(self, corpus: data.Corpus) -> data.Corpus:
+        """Return the parts of items that a network reads to predict them; here the items themselves."""
+        if not self.features_.cuts_items:
+            return corpus
+        return cut_parts(corpus, partial(self.features_.parts, use="prediction"))
 
     def _channels(self) -> Sequence[str] | None:
         """Return the names of the channels of series, where they had any in training."""

@@ -31,6 +31,7 @@ _OWN = (
     layout.CARD,
     *layout.PROGRAM_ALONE,
     *layout.RIVAL_FILES,
+    *layout.SERIES_FILES,
 )
 
 
@@ -164,7 +165,11 @@ def _content(
     files: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     rows = [layout.plain(f"history[{i}]", row, null_for_nan=True) for i, row in enumerate(history_rows)]
-    taken = {*_OWN, layout.CHECKPOINTS, layout.FEATURES_FILE} - {*layout.PROGRAM_ALONE, *layout.RIVAL_FILES}
+    taken = {*_OWN, layout.CHECKPOINTS, layout.FEATURES_FILE} - {
+        *layout.PROGRAM_ALONE,
+        *layout.RIVAL_FILES,
+        *layout.SERIES_FILES,
+    }
     for name, data in files.items():
         top = name.split("/")[0]
         if not layout.is_safe_name(name) or name in taken or (top in taken and top != layout.FEATURES):

@@ -8,6 +8,7 @@ from rekur._lazy import lazily
 
 if TYPE_CHECKING:
     from rekur.targets.base import Target, TargetStream, join_contexts
+    from rekur.targets.distribution import DistributionTarget
     from rekur.targets.kinds import KINDS, restore_target
     from rekur.targets.label import LabelTarget, Prediction
     from rekur.targets.next import NextTarget
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Answer",
+    "DistributionTarget",
     "LabelTarget",
     "NextTarget",
     "NumberTarget",
@@ -37,6 +39,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "base": "Target TargetStream join_contexts",
+        "distribution": "DistributionTarget",
         "kinds": "KINDS restore_target",
         "label": "LabelTarget Prediction",
         "next": "NextTarget",

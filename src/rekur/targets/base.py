@@ -101,6 +101,8 @@ class Target(ABC):
     ragged: ClassVar[bool] = False
     #: the unit of :meth:`count`, in the plural
     counted: ClassVar[str] = "items"
+    #: the name of the column, or key, with the name of an item in predictions
+    item_name: ClassVar[str] = "item"
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: str
     #: the metric that selects, stops, compares and heads tables; a name in :data:`rekur.metrics.METRICS`
@@ -140,6 +142,15 @@ class Target(ABC):
     def notes(self) -> list[str]:
         """Return sentences that a person is told of the labels before a training."""
         return []
+
+    def verdict(self, metrics: dict[str, Any], rival: dict[str, Any]) -> str:
+        """Return the sentence that comes before the scores, such as that a rival is better; empty for none.
+
+        Args:
+            metrics: of the model.
+            rival: name and scores of the strongest rival; empty without one.
+        """
+        return ""
 
     # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,6 +14,7 @@ KINDS: dict[str, type[Target]] = LazyClasses(
     next="rekur.targets.next:NextTarget",
     tags="rekur.targets.tags:TagsTarget",
     text="rekur.targets.text:TextTarget",
+    distribution="rekur.targets.distribution:DistributionTarget",
 )
 #: task -> kind of its target, for bundles that do not state it
 KIND_OF_TASK = {"classify": "label", "regress": "number", "language": "next"}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rekur.tasks.base.estimator import Estimator
     from rekur.tasks.base.items import SequenceEstimator
     from rekur.tasks.classify.classifier import Classifier
+    from rekur.tasks.forecast.forecaster import Forecaster
     from rekur.tasks.language.adapt import DynamicEvaluation, NeuralCache
     from rekur.tasks.language.language_model import LanguageModel
     from rekur.tasks.loading import load
@@ -23,6 +24,7 @@ __all__ = [
     "Classifier",
     "DynamicEvaluation",
     "Estimator",
+    "Forecaster",
     "LanguageModel",
     "NeuralCache",
     "Regressor",

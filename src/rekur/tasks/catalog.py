@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rekur.tasks.base.estimator import Estimator
     from rekur.tasks.base.options import SharedOptions
 
-#: what the files of a task hold: labelled items in the columns of a table, running text, or pairs of texts
-READS = ("items", "texts", "pairs")
+#: what the files of a task hold: labelled items in the columns of a table, running text, pairs of texts, or series
+READS = ("items", "texts", "pairs", "tables")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +103,16 @@ CATALOG: dict[str, Row] = {
             estimator="rekur.tasks.translate.translator:Translator",
             reads="pairs",
             target="text",
+        ),
+        Row(
+            name="forecast",
+            help="Learn to forecast the next values of one series or of thousands.",
+            tune_help="Search for the options that forecast best.",
+            options="rekur.tasks.forecast.options:ForecastOptions",
+            estimator="rekur.tasks.forecast.forecaster:Forecaster",
+            reads="tables",
+            target="distribution",
+            preview=True,
         ),
         Row(
             name="language",

@@ -12,6 +12,7 @@ import torch
 from rekur._version import __version__
 from rekur.errors import BundleError, InputError, describe
 from rekur.runtime import read_bundle
+from rekur.runtime.kept_series import kept_series
 from rekur.runtime.saved_rivals import read_rival
 from rekur.targets import restore_target
 from rekur.tasks.catalog import TASKS
@@ -66,6 +67,7 @@ def load(folder: str | Path) -> Any:
     task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
     task.rival_ = read_rival(bundle, task.target_)
+    task.kept_ = kept_series(bundle)
     task.fingerprint_ = bundle.fingerprint
     return task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,8 +89,9 @@ def _table(metrics: Mapping[str, Any]) -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     for key in METRICS:
-        if key in metrics:
+        if metrics.get(key) is not None:
             between = shown_interval(metrics.get(f"{key}_interval"))
-            other = shown(rival[key]) if key in rival else ""
+            score = rival.get(key)
+            other = "" if score is None or math.isnan(score) else shown(score)
             rows.append(f"| {key.replace('_', ' ')} | {shown(metrics[key])} | {between} | {other} |")
     return rows

@@ -130,12 +130,20 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
             metrics=self.metrics_,
             history_rows=self.history_.rows,
             card=card(printable(folder.name), config, self.features_, self.metrics_),
-            files={**program_files(self.model_, weights, self.task), **rival_files(self.rival_)},
+            files={
+                **program_files(self.model_, weights, self.task),
+                **rival_files(self.rival_),
+                **self.kept_files(),
+            },
             overwrite=overwrite,
             carry_over=carry_over,
         )
         self.fingerprint_ = written.fingerprint
         return folder
+
+    def kept_files(self) -> dict[str, bytes]:
+        """Return further files of the bundle, by default none."""
+        return {}
 
     def _config(self) -> dict[str, Any]:
         """Return the configuration of the bundle: task, model, target, options, and how training went."""

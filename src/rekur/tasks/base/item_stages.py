@@ -52,7 +52,7 @@ class ItemStages(Stages):
             corpus, valid, sentence = held
             told.append(sentence)
         elif valid is not None:
-            valid = task.examples(valid).by_name(corpus.channels)
+            valid = task.valid_examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
         try:
@@ -90,7 +90,13 @@ class ItemStages(Stages):
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
                 *told,
                 *target.notes(),
-                *_notes(features, train_set, valid_set, held_out=valid is None, steps_option=self._task.steps_option),
+                *_notes(
+                    features,
+                    train_set,
+                    valid_set,
+                    held_out=valid is None or bool(told),
+                    steps_option=self._task.steps_option,
+                ),
             ],
             reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
+from rekur.data.encoded import named
 from rekur.data.labelled import labelled
 from rekur.data.memory import as_list
 from rekur.data.vectors import WordVectors, open_vectors
@@ -132,7 +133,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
     # ── predicting ───────────────────────────────────────────────────────────────────────────────────────────
 
     def outputs_of_steps(self, steps: Any) -> NDArray[Any]:
-        items = EncodedItems({"steps": steps}, np.empty(0), np.arange(len(steps)))
+        items = EncodedItems(named(steps), np.empty(0), np.arange(len(steps)))
         return cast(NDArray[Any], run(self.model_, items))
 
     def stream(self) -> Session:

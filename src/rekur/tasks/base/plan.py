@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
@@ -182,7 +183,9 @@ class FitPlan(Stateless):
         measured = self.measured(cast(ItemNetwork, model), rows)
         of_rows = dataclasses.replace(self._valid, rows=rows)
         scores, followed = self.measure.scores(measured, of_rows), self.measure.target.followed
-        return {"valid_loss": measured.loss, **{f"valid_{name}": scores[name] for name in followed}}
+        # a score that is undefined on these items is not followed
+        shown = [name for name in followed if not math.isnan(scores[name]) or math.isnan(measured.loss)]
+        return {"valid_loss": measured.loss, **{f"valid_{name}": scores[name] for name in shown}}
 
     def measured(self, model: ItemNetwork, rows: Ints | None = None) -> Measured:
         """Return the measures of these validation items, by default all; of several processes each makes a part."""

@@ -70,6 +70,10 @@ class ItemTask(Task):
         """Return the examples of a corpus, in training and in evaluation: its own."""
         return corpus
 
+    def valid_examples(self, corpus: Corpus) -> Corpus:
+        """Return the examples of a corpus that validates, by default as in training."""
+        return self.examples(corpus)
+
     def features_learn_from(self, examples: Corpus) -> Iterable[Any]:
         """Return what the features learn from: the items of the training examples."""
         return examples.items()

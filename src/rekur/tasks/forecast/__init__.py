@@ -1,0 +1,1 @@
+"""Forecast: the next values of series."""

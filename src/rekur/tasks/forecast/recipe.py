@@ -1,0 +1,36 @@
+"""The defaults of a forecaster: options that were left open, by rules on the number of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Facts(NamedTuple):
+    """The facts that the rules look at.
+
+    Attributes:
+        windows: number of training windows.
+    """
+
+    windows: int
+
+
+RULES: dict[str, Callable[[Facts], Any]] = {
+    "hidden_size": lambda facts: 96 if facts.windows > 20_000 else 64,
+    "projection_size": lambda facts: 96 if facts.windows > 20_000 else 0,
+    "input_dropout": lambda facts: 0.2,
+    "dropout": lambda facts: 0.3,
+    "batch_size": lambda facts: 256 if facts.windows > 5_000 else 64,
+    "epochs": lambda facts: 25,
+    "learning_rate": lambda facts: 2e-3,
+    "weight_decay": lambda facts: 1e-3,
+    "warmup": lambda facts: 0.05,
+    "patience": lambda facts: 0,
+    "average": lambda facts: 0.995,
+}
+
+
+def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the options with every one that is None and has a rule replaced by its value."""
+    return {name: RULES[name](facts) if value is None and name in RULES else value for name, value in options.items()}

@@ -1,0 +1,260 @@
+"""How series are cut into training windows and validation windows.
+
+At the *origin* t of a window its first t values are past, and what follows is to be forecast. A channel has a *first
+origin*: the values before it are for training, and nothing is learnt from those behind it.
+
+Axes: T steps of a history.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur._history import History
+from rekur._numbers import counted
+from rekur.data.example import Example
+from rekur.errors import InputError, describe
+from rekur.features.windows import Window, end_of
+
+Floats = NDArray[np.float64]
+
+#: training windows at most
+MOST_WINDOWS = 60_000
+#: values that a series needs
+FEWEST_VALUES = 2
+#: longest look-back without a season, in horizons
+_HORIZONS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The sizes of windows.
+
+    Attributes:
+        lookback: steps that a network reads.
+        horizon: steps to forecast.
+        segment: steps of a segment, which divide both.
+        periods: lengths of seasons, rising; 1 alone for none.
+    """
+
+    lookback: int
+    horizon: int
+    segment: int
+    periods: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A channel of a history, cut at its first origin.
+
+    Attributes:
+        history: the history.
+        channel: number of the channel.
+        end: steps up to its last value.
+        first: its first origin; ``end`` where nothing is held out.
+    """
+
+    history: History
+    channel: int
+    end: int
+    first: int
+
+    def example(self, origin: int, horizon: int) -> Example:
+        """Return the window at an origin with what follows."""
+        window = Window(self.history, self.channel, origin)
+        return Example(window, window.truth(horizon), self.history.line, self.history.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The windows of series.
+
+    Attributes:
+        parts: the channels of all series.
+        sizes: of windows.
+        stride: steps between the origins of training windows.
+        embargo: steps between the last training value and the first origin.
+    """
+
+    parts: Sequence[Part]
+    sizes: Sizes
+    stride: int
+    embargo: int
+
+    def training(self) -> Iterator[Example]:
+        """Yield the training windows, whose horizons end before the first origin."""
+        for part in self.parts:
+            for origin in _origins(part.first - self.embargo, self.sizes, self.stride):
+                example = part.example(origin, self.sizes.horizon)
+                if _tells(example):
+                    yield example
+
+    def validation(self) -> Iterator[Example]:
+        """Yield the windows from the first origin on, a horizon apart."""
+        horizon = self.sizes.horizon
+        for part in self.parts:
+            for origin in range(part.first, part.end - horizon + 1, horizon):
+                example = part.example(origin, horizon)
+                if _tells(example):
+                    yield example
+
+    def last_windows(self, histories: Iterable[History]) -> Iterator[Example]:
+        """Yield the last horizon of each channel of other series."""
+        for part in parts_of(histories, self.sizes.horizon, 0.0):
+            if part.first < part.end:
+                yield part.example(part.first, self.sizes.horizon)
+
+    def first_windows(self) -> Iterator[Window]:
+        """Yield each channel as it is past at its first origin."""
+        return (Window(part.history, part.channel, part.first) for part in self.parts)
+
+    def lowest(self) -> float:
+        """Return the lowest value before the first origins."""
+        return min(float(np.nanmin(window.past)) for window in self.first_windows())
+
+    def drawn(self) -> str:
+        """Return the split in words, with a line drawn for the longest series."""
+        longest = max(self.parts, key=lambda part: part.end)
+        held = [part for part in self.parts if part.first < part.end]
+        width = 60
+        trained = max(1, min(width - 1, round(width * longest.first / longest.end)))
+        line = "█" * trained + "░" * (width - trained)
+        steps = sorted(part.end for part in self.parts)
+        sizes = self.sizes
+        origins = sum(1 for _ in self.validation())
+        seasons = " and ".join(str(period) for period in sizes.periods if period > 1)
+        season = f"seasons of {seasons} steps" if seasons else "no season"
+        left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
+        return (
+            f"{len(self.parts):,} series of {steps[0]:,} to {steps[-1]:,} steps; {season}; "
+            f"{sizes.lookback} steps forecast {sizes.horizon}\n"
+            f"  {line}\n"
+            f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
+            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}"
+        )
+
+
+def _tells(example: Example) -> bool:
+    """Return whether two values are past, and one of what follows is."""
+    past, truth = example.item.past, example.label
+    return bool(np.count_nonzero(~np.isnan(past)) >= FEWEST_VALUES and not np.isnan(truth).all())
+
+
+def _origins(end: int, sizes: Sizes, stride: int) -> range:
+    """Return the origins of training windows, the last with its horizon before ``end``."""
+    last = end - sizes.horizon
+    earliest = sizes.lookback if last >= sizes.lookback else max(FEWEST_VALUES, last // 2)
+    if last < earliest:
+        return range(0)
+    return range(earliest + (last - earliest) % stride, last + 1, stride)
+
+
+def parts_of(histories: Iterable[History], horizon: int, share: float) -> list[Part]:
+    """Return the channels of histories with their first origins.
+
+    Args:
+        histories: the series.
+        horizon: steps to forecast.
+        share: of each channel that is held out, in whole horizons, one at least; but never more than half.
+
+    Raises:
+        InputError: a channel has fewer than two values.
+    """
+    parts = []
+    for history in histories:
+        for channel, name in enumerate(history.channels):
+            values = history.values[:, channel]
+            end, count = end_of(values), int(np.count_nonzero(~np.isnan(values)))
+            if count < FEWEST_VALUES:
+                thing = f"series '{history.name or name}'" + (f", channel '{name}'" if history.name else "")
+                fix = "Leave it out."
+                raise InputError(describe(thing, counted(count, "value"), f"{FEWEST_VALUES} or more", fix))
+            horizons = max(1, round(share * end / horizon))
+            horizons = min(horizons, (end - FEWEST_VALUES) // (2 * horizon)) or int(end >= horizon + FEWEST_VALUES)
+            parts.append(Part(history, channel, end, end - horizons * horizon))
+    return parts
+
+
+def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> Split:
+    """Return how series are cut.
+
+    Args:
+        histories: the series.
+        options: of the forecaster.
+        hold_out: whether their ends validate.
+
+    Raises:
+        InputError: a series is too short, or none is long enough for the horizon.
+    """
+    horizon = options.horizon or _season(histories)
+    parts = parts_of(histories, horizon, options.valid_fraction)
+    if not hold_out:
+        parts = [dataclasses.replace(part, first=part.end) for part in parts]
+    periods = find_periods([part.history.values[: part.first, part.channel] for part in parts]) or (1,)
+    longest = max(part.first for part in parts)
+    if longest - options.embargo < horizon + FEWEST_VALUES:
+        steps = max(part.end for part in parts)
+        most = max(1, (steps - FEWEST_VALUES - options.embargo) // (2 if hold_out else 1))
+        expected = f"{most} at most, as the longest series has {steps} steps, and a part of them validates"
+        raise InputError(describe("horizon", horizon, expected))
+    sizes = sizes_of(horizon, options.lookback, periods, longest)
+    count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
+    stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
+    return Split(parts, sizes, stride, options.embargo)
+
+
+def sizes_of(horizon: int, lookback: int | None, periods: tuple[int, ...], longest: int) -> Sizes:
+    """Return the sizes of windows.
+
+    Args:
+        horizon: steps to forecast.
+        lookback: steps that are asked for; None for twice the longest season.
+        periods: lengths of seasons.
+        longest: the most steps before a first origin.
+    """
+    season = periods[0]
+    segment = season if season > 1 and horizon % season == 0 else horizon
+    wished = lookback or (2 * periods[-1] if periods[-1] > 1 else _HORIZONS * horizon)
+    if lookback is None:
+        wished = min(wished, max(segment, longest - horizon))
+    return Sizes(max(1, math.ceil(wished / segment)) * segment, horizon, segment, periods)
+
+
+def _season(histories: Sequence[History]) -> int:
+    """Return the length of the first season, by the first half of each series, which is always for training."""
+    halves = [
+        history.values[: max(1, end_of(history.values[:, channel]) // 2), channel]
+        for history in histories
+        for channel in range(len(history.channels))
+    ]
+    return (find_periods(halves) or (1,))[0]
+
+
+#: seasons that are tried, and the correlation of values a season apart from which on there is one
+_USUAL, _CORRELATION = (4, 7, 12, 24, 52, 168), 0.5
+
+
+def find_periods(series: Sequence[Floats]) -> tuple[int, ...]:
+    """Return the seasons that half of the series have, rising: of multiples the shortest, and a week of hours."""
+    seasons: list[int] = []
+    for period in _USUAL:
+        tested = [values[~np.isnan(values)] for values in series if len(values) >= 3 * period]
+        correlations = [_correlation(values, period) for values in tested[:100] if len(values) >= 3 * period]
+        is_new = period == 168 or not any(period % season == 0 for season in seasons)
+        if correlations and is_new and float(np.median(correlations)) > _CORRELATION:
+            seasons.append(period)
+    return tuple(seasons)
+
+
+def _correlation(values: Floats, period: int) -> float:
+    """Return the correlation of values a period apart, less a moving mean of a period."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    rest = values[period - 1 :] - (sums[period:] - sums[:-period]) / period
+    early, late = rest[:-period], rest[period:]
+    return float(np.corrcoef(early, late)[0, 1]) if len(early) > 1 and early.std() > 0 and late.std() > 0 else 0.0

@@ -1,0 +1,129 @@
+"""A forecast knows nothing of what follows its origin: not its inputs, not what was learnt, not its scales.
+
+Axes: T steps of a series, H steps of the horizon.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.profiles import draws
+
+from rekur import Forecaster
+from rekur._history import History
+from rekur.data.parts import series_corpus
+from rekur.features.windows import Window, WindowFeatures
+from rekur.targets.distribution import DistributionTarget
+from rekur.targets.gallery import Gallery
+from rekur.tasks.base.item_stages import ItemStages
+from rekur.tasks.base.prepared import PreparedItems
+from rekur.tasks.forecast.split import Split
+
+H, SEASON = 6, 12
+seeds = given(seed=st.integers(0, 2**31))
+
+
+def made(seed: int, *, channels: int = 1) -> list[History]:
+    """Return three seasonal series of differing length with gaps."""
+    random = np.random.default_rng(seed)
+    histories = []
+    for number, length in enumerate((90, 120, 133)):
+        season = 10 + 3 * np.sin(np.arange(length) * 2 * np.pi / SEASON + number)
+        values = season[:, None] * (1 + np.arange(channels)) + random.normal(0, 0.5, (length, channels))
+        values[random.random(values.shape) < 0.05] = np.nan
+        values[-1] = 11.0
+        names = tuple(f"c{channel}" for channel in range(channels))
+        histories.append(History(f"s{number}", names, values))
+    return histories
+
+
+def noisy(history: History, origin: int, seed: int) -> History:
+    """Return a history with other values from the origin on, some of them far away and below 0."""
+    values = history.values.copy()
+    values[origin:] = np.random.default_rng(seed).normal(-500, 4000, values[origin:].shape)
+    return dataclasses.replace(history, values=values)
+
+
+def prepared(histories: list[History], options: dict[str, Any]) -> tuple[PreparedItems, Split]:
+    task = Forecaster(horizon=H, **options)
+    return ItemStages(task).prepare(series_corpus(histories, "X"), None, None), task.split
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"metric": "smape"},
+    {"metric": "mae", "lookback": 20},
+    {"members": 2, "embargo": 3},
+    {"non_negative": "no", "stride": 5, "valid_fraction": 0.3},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@draws(3)
+@seeds
+def test_nothing_is_learnt_from_values_behind_the_first_origin(options: dict[str, Any], seed: int) -> None:
+    histories = made(seed, channels=2)
+    (ours, split), first = prepared(histories, options), {}
+    for part in split.parts:
+        first[part.history.name] = min(part.first, first.get(part.history.name, part.first))
+    (theirs, _) = prepared([noisy(each, first[each.name], seed) for each in histories], options)
+    assert theirs.features.to_dict() == ours.features.to_dict()
+    assert theirs.target.to_dict() == ours.target.to_dict()
+    assert theirs.train.fingerprint() == ours.train.fingerprint()
+    for row, context in enumerate(ours.valid.contexts):
+        window = context["window"]
+        if window.origin <= first[window.history.name]:
+            other = theirs.valid.contexts[row]
+            assert (other["level"], other["scale"]) == (context["level"], context["scale"])
+            for name, inputs in ours.valid.inputs.items():
+                np.testing.assert_array_equal(theirs.valid.inputs[name][row], inputs[row])
+
+
+@draws(10)
+@given(seed=st.integers(0, 2**31), origin=st.integers(3, 88))
+def test_inputs_and_scales_of_a_window_do_not_know_what_follows(seed: int, origin: int) -> None:
+    history = made(seed)[0]
+    features = WindowFeatures(24, H, H, (SEASON,)).fit([Window(history, 0, 60)])
+    ours, theirs = (features.encode(Window(each, 0, origin)) for each in (history, noisy(history, origin, seed)))
+    for name, inputs in ours.inputs.items():
+        np.testing.assert_array_equal(theirs.inputs[name], inputs)
+    assert (ours.context["level"], ours.context["scale"]) == (theirs.context["level"], theirs.context["scale"])
+    target = DistributionTarget(H, period=SEASON)
+    outputs = np.random.default_rng(seed).normal(0, 1, target.size)
+    np.testing.assert_array_equal(target.decode(outputs, ours.context), target.decode(outputs, theirs.context))
+
+
+class Issued(Gallery):
+    """Remembers each forecast by its series and origin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forecasts: dict[tuple[str, int], Any] = {}
+
+    def add(self, prediction: Any, label: Any, context: Any = None) -> None:
+        self.forecasts[context["window"].name, context["window"].origin] = prediction
+
+
+def test_rolling_forecasts_do_not_know_what_follows_their_origin() -> None:
+    histories = made(0)
+    model = Forecaster(horizon=H, epochs=1, hidden_size=4, baseline=False).fit(histories)
+    model.stride = 1
+
+    def issued(series: list[History]) -> dict[tuple[str, int], Any]:
+        gallery = Issued()
+        model.evaluate_corpus(series_corpus(series, "X"), gallery)
+        return gallery.forecasts
+
+    ours = issued(histories)
+    for origin in (60, 71, 84):
+        theirs = issued([noisy(each, origin, origin) for each in histories])
+        before = [key for key in ours if key[1] <= origin]
+        assert any(at == origin for _, at in before)
+        for key in before:
+            np.testing.assert_array_equal(theirs[key], ours[key])
+        assert not np.array_equal(theirs["s2", origin + 1], ours["s2", origin + 1])
