@@ -39,12 +39,14 @@ def changed(saved: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ({}, f"features.json, 'kind': got nothing; expected a value of type str. {FIX}"),
         (
             changed(WORDS, "kind", "test"),
-            "features.json, 'kind': got 'test'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', 'windows'. "
+            "features.json, 'kind': got 'test'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', "
+            "'windows'. "
             "Did you mean 'text'?",
         ),
         (
             changed(WORDS, "kind", "audio"),
-            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', 'windows'. "
+            "features.json, 'kind': got 'audio'; expected one of 'text', 'series', 'symbols', 'words', 'pairs', "
+            "'windows'. "
             "It may be of a newer Rekur: pip install --upgrade rekur",
         ),
         (
