@@ -22,7 +22,7 @@ from rekur._ids import END
 from rekur.errors import InputError
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-SMALL = ("--tokens", "char", "--hidden-size", "12", "--epochs", "2", "--quiet")
+SMALL = ("--tokens", "char", "--hidden-size", "12", "--epochs", "3", "--learning-rate", "0.02", "--quiet")
 
 
 def pairs(count: int, seed: int) -> tuple[list[str], list[str]]:
@@ -395,7 +395,7 @@ def test_the_score_of_a_prediction_is_that_of_the_pair(
     bundle: Path, data: dict[str, list[Path]], cli: Run, tmp_path: Path
 ) -> None:
     source = data["test"][0]
-    rows = [json.loads(line) for line in cli("predict", bundle, source, "--json").out.splitlines()]
+    rows = [json.loads(line) for line in cli("predict", bundle, source, "--json", "--alpha", "1").out.splitlines()]
     target = tmp_path / "predicted"
     target.write_text("".join(f"{row['prediction']}\n" for row in rows), encoding="utf-8")
     scores = score_rows(cli, bundle, source, target)

@@ -207,6 +207,29 @@ def test_dropout_and_smoothing_are_for_training_alone() -> None:
         assert not torch.equal(model(batch)[0], model(batch)[0])
 
 
+@pytest.mark.parametrize("tying", ["all", "none"])
+def test_a_softmax_over_drawn_tokens_is_exact_where_all_are_drawn_and_in_evaluation(tying: str) -> None:
+    options = {"cell": "gru", "tying": tying, "label_smoothing": 0.2, **BOTH_WAYS}
+    full, all_drawn, few_drawn = (network(options, samples=samples) for samples in (0, 11, 2))
+    batch = batch_of(PAIRS)
+    for model in (full, all_drawn, few_drawn):
+        model.load_state_dict(full.state_dict(), strict=False)
+        model.start_bias(torch.arange(11))
+        model.train()
+    exact = full(batch)[0]
+    torch.testing.assert_close(all_drawn(batch)[0], exact)
+    torch.manual_seed(0)
+    assert not torch.allclose(few_drawn(batch)[0], exact)
+    torch.testing.assert_close(few_drawn.eval()(batch)[0], full.eval()(batch)[0])
+
+
+def test_the_output_bias_begins_with_the_frequency_of_the_tokens() -> None:
+    model = network({"cell": "gru", **BOTH_WAYS})
+    counts = torch.tensor([0, 0, 0, 9, 4, 0, 0, 0, 1, 0, 0])
+    model.start_bias(counts)
+    assert torch.softmax(model.decoder.head.bias, dim=0).tolist() == pytest.approx(((counts[1:] + 1) / 24).tolist())
+
+
 def test_weights_of_pairs_count_in_the_loss() -> None:
     model, batch = network({"cell": "gru"}), batch_of(PAIRS)
     nats = model(batch)[0].detach()

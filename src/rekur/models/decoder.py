@@ -22,7 +22,7 @@ from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.decoder_spec import DecoderSpec
 from rekur.models.encoder import Encoder, make_spec_cell
 from rekur.models.making import making
-from rekur.nn import AdditiveAttention, DotAttention, Embedding, FullSoftmax, Recurrent
+from rekur.nn import AdditiveAttention, DotAttention, Embedding, FullSoftmax, Recurrent, SampledSoftmax
 from rekur.nn.attention import Memory
 from rekur.nn.stack import StackState, locked_dropout
 
@@ -68,7 +68,11 @@ class Decoder(nn.Module):
             self.attention = AdditiveAttention(size, memory_size)
         self.combine = nn.Linear(size + memory_size + spec.embedding_size, spec.embedding_size)
         tied = None if spec.tying == "none" else self.embedding
-        self.head = FullSoftmax(spec.embedding_size, spec.output_size, tied)
+        self.head = (
+            SampledSoftmax(spec.embedding_size, spec.output_size, tied, samples=spec.samples)
+            if spec.samples
+            else FullSoftmax(spec.embedding_size, spec.output_size, tied)
+        )
 
     @property
     def embedding(self) -> Embedding:
@@ -189,6 +193,10 @@ class EncoderDecoder(ItemNetwork):
         """Return the weights whose rows tokens number; the features know those of both sides."""
         ends = (f"encoder.{self.encoder.first_weights}", "decoder.own_embedding.", "decoder.head.")
         return {name: "features" for name, _ in self.named_parameters() if name.startswith(ends)}
+
+    def start_bias(self, counts: Tensor) -> None:
+        """Initialize the output bias with the frequency of each target token, from counts (V,) plus one."""
+        self.decoder.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())
 
     def steps(self) -> DecoderSteps:
         """Return the function that scores the next token of many texts side by side."""

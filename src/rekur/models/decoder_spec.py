@@ -28,6 +28,7 @@ class DecoderSpec(EncoderSpec):
         state_dropout: of a value of the decoder's state or context, for a whole sequence.
         output_dropout: of a value of the row that is scored, for a whole sequence.
         label_smoothing: share of the target spread over all tokens in training, in [0, 1).
+        samples: tokens, drawn for each batch, over which training sums the softmax; 0 for all.
 
     Example:
         >>> spec = DecoderSpec(columns=(9,), output_size=9, cell="gru", hidden_size=8, decoder_size=8, tying="all")
@@ -43,6 +44,7 @@ class DecoderSpec(EncoderSpec):
     state_dropout: float = 0.0
     output_dropout: float = 0.0
     label_smoothing: float = 0.0
+    samples: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +53,7 @@ class DecoderSpec(EncoderSpec):
         _check.layers("decoder_layers", self.decoder_layers)
         _check.choice("attention", self.attention, ATTENTIONS)
         _check.choice("tying", self.tying, TYINGS)
+        _check.whole("samples", self.samples, 0)
         for name in ("state_dropout", "output_dropout", "label_smoothing"):
             _check.number(name, getattr(self, name), 0, 1, open_high=True)
         if len(self.columns) != 1:

@@ -114,6 +114,12 @@ class TranslateOptions(SharedOptions):
         check=partial(_check.number, low=0, high=1, open_high=True),
         search="0:0.2",
     )
+    samples: int | None = option(
+        "training",
+        "Target tokens, drawn for each batch, over which training sums the softmax; 0 for all.",
+        default=None,
+        check=partial(_check.whole, low=0),
+    )
     batch_size: int | None = override(
         SharedOptions,
         "batch_size",

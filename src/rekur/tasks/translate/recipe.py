@@ -13,12 +13,14 @@ class Facts(NamedTuple):
     Attributes:
         pairs: number of training pairs.
         tokens: number of their target tokens, ends included.
+        vocabulary: number of different target tokens that can be written.
         is_shared: whether both sides have one vocabulary.
         has_time_limit: whether the time of the training is limited.
     """
 
     pairs: int
     tokens: int
+    vocabulary: int
     is_shared: bool
     has_time_limit: bool
 
@@ -30,6 +32,8 @@ _FEWEST_PASSES, _MOST_PASSES = 8, 60
 _PASSES_IN_TIME = 1000
 #: target tokens of a batch at most, and batches of a pass at least
 _MOST_TOKENS, _BATCHES_A_PASS = 900, 60
+#: target tokens over which the softmax is summed in training, and the vocabulary from which on that is much faster
+_SAMPLES, _LARGE_VOCABULARY = 1_000, 3_000
 #: target tokens from which on the largest model pays
 _MANY_TOKENS, _SOME_TOKENS = 200_000, 30_000
 
@@ -54,6 +58,10 @@ def _by_size(large: float, small: float) -> Callable[[Facts], float]:
     return lambda facts: large if facts.tokens >= _MANY_TOKENS else small
 
 
+def _samples(facts: Facts) -> int:
+    return 0 if facts.vocabulary < _LARGE_VOCABULARY else _SAMPLES
+
+
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _size,
     "embedding_size": _size,
@@ -62,6 +70,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "dropout": lambda facts: 0.2,
     "state_dropout": _by_size(0.4, 0.1),
     "output_dropout": _by_size(0.4, 0.1),
+    "samples": _samples,
     "batch_steps": _batch_steps,
     "epochs": _epochs,
     "learning_rate": lambda facts: 2e-3,

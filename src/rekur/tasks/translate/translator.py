@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import torch
 
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems, LengthBuckets, Ragged
@@ -78,6 +79,7 @@ class Translator(TranslateOptions, ItemEstimator):
         facts = recipe.Facts(
             pairs=len(train_set),
             tokens=len(train_set.truth),
+            vocabulary=target.size,
             is_shared=cast(PairFeatures, features).shared,
             has_time_limit=self.time_limit > 0,
         )
@@ -96,6 +98,10 @@ class Translator(TranslateOptions, ItemEstimator):
         )
         check_model_size(build_decoder, spec, self.chosen_)
         return build_decoder(spec, seed=self.seed)
+
+    def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
+        """Give the output layer the frequency of each target token."""
+        network.start_bias(torch.from_numpy(np.bincount(train_set.truth, minlength=target.size)))
 
     def make_head(self, target: Target, train_set: EncodedItems) -> Head:
         """Return the log loss of target tokens, which the network computes."""
