@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rekur._filled_series import FilledSeries, rolling_origins
 from rekur.errors import InputError
-from rekur.features import plain_forecasts
+from rekur.features import window_ridges
 from rekur.features.plain_forecasts import (
     PlainForecasts,
     combination_weights,
@@ -101,10 +101,40 @@ def test_a_ridge_is_the_least_squares_solution_on_scaled_windows(scaling: Scalin
     assert ridge.forecast(windows, scales, 4) == pytest.approx(outputs)
 
 
+def test_penalties_are_chosen_on_the_last_quarter_of_the_origins() -> None:
+    series = [seasonal(400, seed, period=4) for seed in range(3)]
+    chosen = PlainForecasts.fit(series, 4, (4,))
+    fresh = [seasonal(120, seed, period=4) for seed in range(10, 30)]
+    block = FilledSeries(fresh, chosen.lookback, 4)
+    rows, origins = np.arange(20), np.full(20, 116)
+    errors = {
+        penalty: np.abs(plain.at(block, rows, origins) - block.truth(rows, origins)[:, None]).mean(axis=(0, 2))
+        for penalty, plain in [
+            (None, chosen),
+            *((each, PlainForecasts.fit(series, 4, (4,), penalty=each)) for each in (1e-6, 1e6)),
+        ]
+    }
+    ridges = len(chosen.ridges)
+    assert (errors[None] < 1.1 * errors[1e-6])[:ridges].all()
+    assert (errors[None] < 0.9 * errors[1e6])[:ridges].all()
+
+
+def test_ridges_of_few_or_of_gappy_windows() -> None:
+    few = PlainForecasts.fit([seasonal(30, 1, period=4)], 4, (4,))
+    block = FilledSeries([seasonal(30, 1, period=4)], few.lookback, 4)
+    forecast = few.at(block, np.array([0]), np.array([30]))[0]
+    assert np.abs(forecast / forecast[len(few.ridges)] - 1).max() < 0.5
+    gappy = seasonal(200, 2, period=4)
+    gappy[::5] = np.nan
+    weights = PlainForecasts.fit([gappy], 4, (4,)).ridges[0].weights
+    assert np.isfinite(weights).all()
+    assert np.abs(weights).max() > 0.1
+
+
 def test_blocks_of_windows_do_not_change_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     series = [seasonal(90, 1), seasonal(70, 2)]
     whole = PlainForecasts.fit(series, 6, (6,))
-    monkeypatch.setattr(plain_forecasts, "BLOCK", 7)
+    monkeypatch.setattr(window_ridges, "BLOCK", 7)
     for one, other in zip(whole.ridges, PlainForecasts.fit(series, 6, (6,)).ridges, strict=True):
         assert one.weights == pytest.approx(other.weights, abs=1e-5)
 

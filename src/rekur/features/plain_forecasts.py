@@ -17,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._filled_series import BLOCK, FilledSeries, rolling_origins
-from rekur.features.window_ridges import PENALTY, Ridge, Scaling, blocks, fit_ridges, scalings_of
+from rekur.features.window_ridges import Ridge, Scaling, blocks, fit_ridges, scalings_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: most windows that ridges are fitted on
 LARGEST_FIT = 60_000
+#: windows below which more of them are taken
+FEWEST_WINDOWS = 8_000
+#: of the errors that weigh the combination
+POWER = 8.0
 #: rolling origins whose errors weigh the candidates
 BACKTESTS = 8
 
@@ -57,7 +61,7 @@ class PlainForecasts:
         *,
         lookback: int | None = None,
         stride: int = 4,
-        penalty: float = PENALTY,
+        penalty: float | None = None,
         limit: int = LARGEST_FIT,
     ) -> Self:
         """Return candidates whose ridges are fitted on windows at every ``stride``-th origin of each series.
@@ -67,8 +71,9 @@ class PlainForecasts:
             horizon: steps to forecast.
             periods: seasonal periods, ascending.
             lookback: steps of a window; None for twice the longest period.
-            stride: steps between origins; it rises until there are no more than ``limit`` windows.
-            penalty: of the ridges.
+            stride: steps between origins; it falls while windows are few, and rises until there are no more than
+                ``limit``.
+            penalty: of the ridges, in squared units of the scaled windows; None to choose that of each.
             limit: most windows.
 
         Raises:
@@ -221,7 +226,7 @@ def drift(windows: Floats, horizon: int) -> Floats:
     return np.asarray(windows[:, -1:] + slope * np.arange(1, horizon + 1))
 
 
-def combine(candidates: Floats, errors: Floats, power: float = 1.0) -> Floats:
+def combine(candidates: Floats, errors: Floats, power: float = POWER) -> Floats:
     r"""Return the combination of candidates, (N, H): :math:`\sum_k w_k c_k` with :math:`w_k \propto e_k^{-p}`.
 
     Args:
@@ -232,11 +237,11 @@ def combine(candidates: Floats, errors: Floats, power: float = 1.0) -> Floats:
     return np.asarray(np.einsum("nk,nkh->nh", combination_weights(errors, power), candidates))
 
 
-def combination_weights(errors: Floats, power: float = 1.0) -> Floats:
+def combination_weights(errors: Floats, power: float = POWER) -> Floats:
     """Return the weight of each candidate, (N, K), which sum to 1; where errors are 0, only those count.
 
     Example:
-        >>> combination_weights(np.array([[1.0, 3.0], [0.0, 1.0]])).round(2).tolist()
+        >>> combination_weights(np.array([[1.0, 3.0], [0.0, 1.0]]), 1.0).round(2).tolist()
         [[0.75, 0.25], [1.0, 0.0]]
     """
     largest = errors.max(axis=1, keepdims=True)
@@ -250,12 +255,14 @@ def training_windows(block: FilledSeries, stride: int, limit: int = LARGEST_FIT)
     """Return the rows and origins (N,) of training windows: every ``stride``-th origin with a whole horizon behind it.
 
     The look-back fits before the first origin; half of a series that is too short for that comes before it. The
-    stride rises until there are no more than ``limit`` windows.
+    stride falls while there are fewer than :data:`FEWEST_WINDOWS`, and rises until there are no more than ``limit``.
     """
     last = block.lengths - block.horizon
     earliest = np.maximum(np.minimum(block.lookback, last // 2), block.first + 2)
     usable = np.flatnonzero(last >= earliest)
     spans = (last - earliest)[usable]
+    while stride > 1 and int((spans // stride + 1).sum()) < FEWEST_WINDOWS:
+        stride -= 1
     while int((spans // stride + 1).sum()) > max(limit, len(usable)):
         stride += 1
     origins = [

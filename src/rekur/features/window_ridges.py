@@ -17,8 +17,8 @@ from rekur._filled_series import BLOCK, FilledSeries
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: of ridges, in squared units of the scaled windows
-PENALTY = 100.0
+#: penalties of ridges that are tried, as shares of the sum of squares of an input
+PENALTIES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 #: share of a window's mean that is added before logarithms
 SHARE = 0.01
 #: largest forecast of a ridge on logs, from its location: a factor of 3,000
@@ -139,28 +139,61 @@ def fit_ridges(
     scales: Floats,
     scalings: list[tuple[str, Scaling, int]],
     season: int,
-    penalty: float,
+    penalty: float | None,
 ) -> tuple[Ridge, ...]:
-    """Return the ridges; those that differ only in location and steps share one matrix of products."""
-    products: dict[tuple[bool, str], Floats] = {}
+    """Return the ridges, fitted on windows at origins (N,) of the series ``rows`` (N,).
+
+    Without a penalty, that of each ridge and the forecast that it shrinks to are chosen on the last quarter of the
+    origins of each series: nothing but the location, the last season, or the mean of the last two.
+    """
+    whole = np.concatenate(
+        [~np.isnan(block.truth(rows[part], origins[part])).any(axis=1) for part in blocks(len(rows))]
+    )
+    filled = 2 * int(whole.sum()) < len(rows)  # gaps all over: targets repeat the value before
+    if not filled:
+        rows, origins, scales = rows[whole], origins[whole], scales[whole]
+    parts = _parts(rows, origins, block.horizon)
+    products: dict[tuple[bool, str], list[Floats]] = {}  # of ridges that differ only in location and steps
     ridges = []
     for name, scaling, steps in scalings:
         key = scaling.log, scaling.divisor
         if key not in products:
-            products[key] = _products(block, rows, origins, scales, scaling, season)
-        ridges.append(Ridge(name, scaling, _solve(products[key], block.lookback, steps, scaling.location, penalty)))
+            products[key] = [
+                _products(block, rows[part], origins[part], scales[part], scaling, season, filled) for part in parts
+            ]
+        early, late, between = (_centred(each, block.lookback, steps, scaling.location) for each in products[key])
+        targets = _shrink_targets(steps, block.horizon, season)
+        target, best = targets[0], penalty
+        if best is None:
+            target, best = _choose(early, late, targets)
+        weights = _solve(early + late + between, target, best)
+        ridges.append(Ridge(name, scaling, weights.astype(np.float32)))
     return tuple(ridges)
 
 
-def _products(block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int) -> Floats:
-    """Return Z'Z, (L + H, L + H), of windows and horizons side by side, the last value of the window subtracted."""
+def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:
+    """Return the numbers of the windows whose horizons end before the last quarter of the origins of their series, of
+    those in it, and of the others."""
+    count = int(rows.max(initial=-1)) + 1
+    first, last = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
+    np.minimum.at(first, rows, origins)
+    np.maximum.at(last, rows, origins)
+    cut = (last - (last - first) // 4)[rows]
+    late, early = origins >= cut, origins + horizon <= cut
+    return np.flatnonzero(early), np.flatnonzero(late), np.flatnonzero(~early & ~late)
+
+
+def _products(
+    block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int, filled: bool
+) -> Floats:
+    """Return Z'Z, (L + H, L + H), of windows and horizons side by side, less the last value of the window."""
     size = block.lookback + block.horizon
     total = np.zeros((size, size))
     for part in blocks(len(rows)):
         scaled = scale_windows(block.windows(rows[part], origins[part]), scales[part], scaling, season)
-        truth = block.truth(rows[part], origins[part])
-        usable = (scaled.divisor[:, 0] > 0) & ~np.isnan(truth).any(axis=1)
+        truth = block.truth(rows[part], origins[part], filled=filled)
         target = logs(truth, scaled.shift) if scaling.log else truth
+        usable = scaled.divisor[:, 0] > 0
         both = np.concatenate([scaled.values, target], axis=1)[usable]
         both -= both[:, block.lookback - 1 : block.lookback]
         both /= scaled.divisor[usable]
@@ -168,11 +201,45 @@ def _products(block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, sc
     return total
 
 
-def _solve(products: Floats, lookback: int, steps: int, location: int, penalty: float) -> NDArray[np.float32]:
-    """Return the weights (steps, H) of a ridge that subtracts the mean of ``location`` values, and not the last."""
+def _centred(products: Floats, lookback: int, steps: int, location: int) -> Floats:
+    """Return Z'Z of the last steps and the horizon, less the mean of ``location`` values, and not the last."""
     centre = np.eye(len(products))
     centre[lookback - location : lookback] -= 1 / location
-    products = centre.T @ products @ centre
-    inputs = slice(lookback - steps, lookback)
-    matrix = products[inputs, inputs] + penalty * np.eye(steps)
-    return np.linalg.solve(matrix, products[inputs, lookback:]).astype(np.float32)
+    return np.asarray((centre.T @ products @ centre)[lookback - steps :, lookback - steps :])
+
+
+def _shrink_targets(steps: int, horizon: int, season: int) -> list[Floats]:
+    """Return what a large penalty leads to, (steps, H): zeros, and seasonal naives of one and two seasons."""
+    targets, total = [np.zeros((steps, horizon))], np.zeros((steps, horizon))
+    for seasons in range(1, min(2, steps // season) + 1):
+        total[steps - seasons * season + np.arange(horizon) % season, np.arange(horizon)] += 1
+        targets.append(total / seasons)
+    return targets
+
+
+def _choose(early: Floats, late: Floats, targets: list[Floats]) -> tuple[Floats, float]:
+    """Return the target and the penalty with which a ridge on early windows has the least squared error on late ones.
+
+    The penalties are shares of the mean square of an input; without early or late windows the largest one, and the last
+    season, are chosen.
+    """
+    steps = len(targets[0])
+    unit = float(np.trace((early + late)[:steps, :steps])) / steps or 1.0
+    penalties = [share * unit for share in PENALTIES]
+    if not early.any() or not late.any():
+        return targets[min(1, len(targets) - 1)], max(penalties[-1], 1.0)
+    losses = {}
+    for row, penalty in enumerate(penalties):
+        for column, target in enumerate(targets):
+            weights = _solve(early, target, penalty)
+            errors = -2 * late[:steps, steps:] + late[:steps, :steps] @ weights
+            losses[row, column] = float((weights * errors).sum())
+    row, column = min(losses, key=lambda each: losses[each])
+    return targets[column], penalties[row]
+
+
+def _solve(products: Floats, target: Floats, penalty: float) -> Floats:
+    """Return the weights (steps, H) of the ridge that a large penalty leads to ``target``."""
+    steps = len(target)
+    inputs, outputs = products[:steps, :steps], products[:steps, steps:]
+    return target + np.linalg.solve(inputs + penalty * np.eye(steps), outputs - inputs @ target)
