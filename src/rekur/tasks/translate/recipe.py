@@ -73,7 +73,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "samples": _samples,
     "batch_steps": _batch_steps,
     "epochs": _epochs,
-    "learning_rate": lambda facts: 2e-3,
+    "learning_rate": _by_size(2e-3, 5e-3),
     "weight_decay": lambda facts: 1e-5,
     "patience": lambda facts: 0 if facts.has_time_limit else max(8, _epochs(facts) // 2),
     "average": _by_size(0.998, 0.99),
