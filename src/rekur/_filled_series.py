@@ -59,6 +59,7 @@ class FilledSeries:
         self._starts: Ints = np.cumsum(strides) - strides
         self._filled = np.empty(int(strides.sum()))
         self._raw = np.full(len(self._filled), np.nan)
+        self._differences: dict[tuple[int, int], Floats] = {}
         for start, values, steps in zip(self._starts, series, observed, strict=True):
             begin, end = start + lookback, start + lookback + len(values)
             self._raw[begin:end] = values
@@ -96,9 +97,11 @@ class FilledSeries:
             length: the latest differences that count; None for all.
         """
         if length is not None:
-            parts = [slice(begin, begin + BLOCK) for begin in range(0, len(rows), BLOCK)]
-            recent = [self._recent_scales(rows[part], origins[part], season, length) for part in parts]
-            return np.concatenate(recent) if recent else np.zeros(0)
+            scales = np.zeros(len(rows))
+            for begin in range(0, len(rows), BLOCK):
+                part = slice(begin, begin + BLOCK)
+                scales[part] = self._recent_scales(rows[part], origins[part], season, length)
+            return scales
         sums, counts = np.zeros(len(self._raw) + 1), np.zeros(len(self._raw) + 1, np.int64)
         for begin, length in zip(self._starts + self.lookback, self.lengths, strict=True):
             values = self._raw[begin : begin + length]
@@ -110,12 +113,23 @@ class FilledSeries:
         return np.asarray(sums[ends] / np.maximum(counts[ends], 1))
 
     def _recent_scales(self, rows: Ints, origins: Ints, season: int, length: int) -> Floats:
-        begins = (self._starts[rows] + self.lookback)[:, None]
-        index = begins + origins[:, None] + np.arange(-length - season, 0)
-        values = np.where(index >= begins, self._raw[np.maximum(index, 0)], np.nan)
-        differences = np.abs(values[:, season:] - values[:, :-season])
-        observed = ~np.isnan(differences)
-        return np.asarray(np.where(observed, differences, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1))
+        """Return the scales of a block of origins; each is a sum by itself, so that no rounding comes from others."""
+        if (season, length) not in self._differences:
+            differences = np.zeros((2, length + len(self._raw)))
+            for begin, steps in zip(self._starts + self.lookback, self.lengths, strict=True):
+                values = self._raw[begin : begin + steps]
+                each = np.abs(values[season:] - values[: max(steps - season, 0)])
+                inside = slice(length + begin + season, length + begin + season + len(each))
+                differences[:, inside] = np.where(np.isnan(each), 0.0, each), ~np.isnan(each)
+            self._differences[season, length] = differences
+        ends = self._starts[rows] + self.lookback + origins
+        reach = np.minimum(origins, length)
+        sums, counts = (
+            np.lib.stride_tricks.sliding_window_view(each, length)[ends] for each in self._differences[season, length]
+        )
+        outside = np.arange(length) < (length - reach)[:, None]  # differences of another series
+        sums[outside] = counts[outside] = 0.0
+        return np.asarray(sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
 
 
 def rolling_origins(length: int, horizon: int, *, stride: int = 1, count: int | None = None, earliest: int = 1) -> Ints:

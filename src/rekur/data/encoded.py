@@ -30,7 +30,7 @@ class EncodedItem(Protocol):
 class Encodes(Protocol):
     """What turns an item into inputs and a context; ``rekur.features`` do."""
 
-    def encode(self, item: Any, /) -> EncodedItem: ...
+    def encode_many(self, items: Iterable[Any], /) -> Iterable[EncodedItem]: ...
 
 
 def encode_all(items: Iterable[Any], features: Encodes) -> tuple[dict[str, Ragged], list[Any]]:
@@ -38,8 +38,7 @@ def encode_all(items: Iterable[Any], features: Encodes) -> tuple[dict[str, Ragge
     contexts: list[Any] = []
 
     def inputs() -> Iterable[Mapping[str, NDArray[Any]]]:
-        for item in items:
-            encoded = features.encode(item)
+        for encoded in features.encode_many(items):
             contexts.append(encoded.context)
             yield encoded.inputs
 

@@ -147,6 +147,10 @@ class Features(ABC):
         """Return whether an item is one that a network reads, and not one that :meth:`parts` cuts."""
         return not self.cuts_items
 
+    def encode_many(self, items: Iterable[Any]) -> Iterable[Encoded]:
+        """Return the same for many items, in their order, one at a time as they are read."""
+        return map(self.encode, items)
+
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether training had the token of each entry of a context, (T,); None if that is not known."""
         return None

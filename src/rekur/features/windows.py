@@ -7,29 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
+from rekur._filled_series import BLOCK, FilledSeries
 from rekur._history import History
 from rekur.errors import InputError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items, check_state, empty_steps
+from rekur.features.plain_forecasts import PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
+from rekur.features.window_arrays import WindowReader
 
 Floats = NDArray[np.float64]
 
-#: values of an input of the network lie between minus and plus this
-_LARGEST_INPUT = 8.0
-#: a scale below this share of the largest value is rounding, and taken for 0
-ROUNDING = 1e-9
-#: share of the mean that is added before logarithms, and the addition where all values are 0
-_SHARE, _TINY = 0.01, 1e-300
-#: candidates lie between minus and plus this many scales of the window
-_LARGEST_CANDIDATE = 1e4
-#: horizons whose errors weigh the plain forecasts
-_BACKTEST = 8
 _OPTIONS = ("lookback", "horizon", "segment", "periods")
 
 
@@ -84,10 +78,8 @@ def end_of(values: Floats) -> int:
 class WindowFeatures(Features):
     r"""Windows as segments of scaled values, and a horizon as segments of plain forecasts.
 
-    With the last value :math:`\ell` of a window and its mean absolute difference :math:`s` over a season, the input
-    ``steps`` (L / M, 3 M) has of each segment the standardized values (logarithms where no training value is below 0),
-    :math:`\operatorname{asinh}((v - \ell) / s)`, and flags of missing values, which repeat the one before. The input
-    ``ahead`` (H / M, E) has of each segment of the horizon what :mod:`rekur.models.forecaster_spec` says.
+    Both inputs, ``steps`` and ``ahead``, are those of :class:`rekur.features.window_arrays.WindowReader`. The plain
+    forecasts among them are fitted on the training series.
 
     The context of a window is a dict with the ``window``, its ``level`` and its ``scale``; where the scale is 0, the
     level is the forecast.
@@ -100,8 +92,8 @@ class WindowFeatures(Features):
 
     Example:
         >>> features = WindowFeatures(lookback=4, horizon=2, segment=2, periods=(2,))
-        >>> features.size, features.candidates
-        (6, 2)
+        >>> features.size, features.segments
+        (6, 1)
     """
 
     kind: ClassVar[str] = "windows"
@@ -118,7 +110,7 @@ class WindowFeatures(Features):
         self.periods = tuple(_check.whole("a period", period, 1) for period in periods)
         if not self.periods:
             raise InputError(describe("periods", Phrase("none"), "one or more; 1 where there is no season"))
-        self.takes_logs_: bool | None = None
+        self._reader: WindowReader | None = None
 
     def __repr__(self) -> str:
         return f"WindowFeatures({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
@@ -129,14 +121,21 @@ class WindowFeatures(Features):
         return 3 * self.segment
 
     @property
+    def plain(self) -> PlainForecasts:
+        """The plain forecasts that the network weighs."""
+        if self._reader is None:
+            raise self._not_fitted()
+        return self._reader.plain
+
+    @property
     def candidates(self) -> int:
         """The number of plain forecasts K."""
-        return len({1, *self.periods})
+        return len(self.plain.names)
 
     @property
     def ahead_size(self) -> int:
-        """Numbers of a row of ``ahead`` before the candidates: two of the window, and a flag of the position."""
-        return 2 + self.segments
+        """Numbers of a row of ``ahead`` before the candidates."""
+        return self._read_by.ahead_size
 
     @property
     def segments(self) -> int:
@@ -146,21 +145,31 @@ class WindowFeatures(Features):
     @property
     def memory(self) -> int:
         """Steps before an origin that a window depends on."""
-        longest = max(self.periods)
-        lag = longest * -(-self.horizon // longest)
-        return max(self.lookback + longest, _BACKTEST * self.horizon + lag)
+        return self._read_by.memory
+
+    @property
+    def _read_by(self) -> WindowReader:
+        if self._reader is None:
+            raise self._not_fitted()
+        return self._reader
 
     def fit(self, items: Iterable[Window]) -> Self:
-        """Learn from the values before the first origin of each channel whether values can be below 0.
+        """Fit the plain forecasts to the values before the first origin of each channel.
 
         Args:
             items: a window a channel, whose values before the origin are for training.
         """
-        lowest = [float(np.nanmin(item.past)) for item in check_items(items) if not np.isnan(item.past).all()]
-        if not lowest:
+        series = [item.past for item in check_items(items)]
+        series = [values for values in series if not np.isnan(values).all()]
+        if not series:
             raise InputError(describe("items", Phrase("no value"), "series with two values or more"))
-        self.takes_logs_ = min(lowest) >= 0
+        periods = tuple(period for period in self.periods if period > 1)
+        lookback = max(self.lookback, default_lookback(periods, self.horizon))
+        self._set_plain(PlainForecasts.fit(series, self.horizon, periods, lookback=lookback))
         return self
+
+    def _set_plain(self, plain: PlainForecasts) -> None:
+        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative)
 
     def transform(self, item: Any) -> NDArray[np.float32]:
         """Return the segments of a window, or of the one behind values (T,), float32 (L / M, 3 M)."""
@@ -168,81 +177,32 @@ class WindowFeatures(Features):
 
     def encode(self, item: Any) -> Encoded:
         """Return the inputs ``steps`` and ``ahead`` of a window, or of the one behind values (T,), and its context."""
-        if not isinstance(item, Window):
-            values = _values(item)
-            item = Window(History("", ("value",), values[:, None]), 0, len(values))
-        past = item.past[: end_of(item.past)]
-        values, missing = self._recent(past)
-        level = float(past[-1]) if len(past) else 0.0
-        scale = self._scale(past)
-        logs = self._standardized(values)
-        differences = np.arcsinh((values - level) / scale) if scale else np.zeros(self.lookback)
-        blocks = np.clip(np.stack([logs, differences, missing]), -_LARGEST_INPUT, _LARGEST_INPUT)
-        steps = blocks.reshape(3, -1, self.segment).transpose(1, 0, 2).reshape(-1, self.size)
-        ahead = self._ahead(past, level, scale)
-        context = {"window": item, "level": level, "scale": scale}
-        return Encoded({"steps": steps.astype(np.float32), "ahead": ahead.astype(np.float32)}, context)
+        (encoded,) = self.encode_many([item])
+        return encoded
 
-    def _recent(self, past: Floats) -> tuple[Floats, Floats]:
-        """Return the look-back (L,) with missing values filled, and flags of those; before the first is its value."""
-        recent = np.full(self.lookback, np.nan)
-        if len(past):
-            recent[-len(past) :] = past[-self.lookback :]
-        missing = np.isnan(recent)
-        if missing.all():
-            return np.zeros(self.lookback), missing.astype(float)
-        latest = np.maximum.accumulate(np.where(missing, np.argmin(missing), np.arange(self.lookback)))
-        return recent[latest], missing.astype(float)
+    def encode_many(self, items: Iterable[Any]) -> Iterator[Encoded]:
+        """Yield the same for items, many at a time; those of a window depend on no other."""
+        remaining = iter(items)
+        while block := list(islice(remaining, BLOCK)):
+            yield from self._encode(block)
 
-    def _standardized(self, values: Floats) -> Floats:
-        """Return values less their mean, divided by their deviation; of logarithms where no value is below 0."""
-        if self.takes_logs_:
-            values = np.log(np.maximum(values, 0.0) + _SHARE * abs(float(values.mean())) + _TINY)
-        spread = float(values.std())
-        return (values - values.mean()) / spread if spread > ROUNDING * abs(float(values.mean())) else 0.0 * values
-
-    def _scale(self, past: Floats) -> float:
-        """Return the mean absolute difference of values a season apart in the look-back; 0 where all are equal."""
-        recent = past[-self.lookback - self.periods[0] :]
-        for period in dict.fromkeys((self.periods[0], 1)):
-            differences = np.abs(recent[period:] - recent[:-period])
-            differences = differences[~np.isnan(differences)]
-            scale = float(differences.mean()) if len(differences) else 0.0
-            if scale > ROUNDING * float(np.nanmax(np.abs(recent), initial=0.0)):
-                return scale
-        return 0.0
-
-    def _ahead(self, past: Floats, level: float, scale: float) -> Floats:
-        """Return the rows of the horizon, (H / M, E)."""
-        segments, unit = self.segments, scale or 1.0
-        forecasts, errors = self._plain(past, level)
-        z = np.clip((forecasts - level) / unit, -_LARGEST_CANDIDATE, _LARGEST_CANDIDATE)
-        prior = -np.log(np.maximum(errors, ROUNDING * unit) / unit)
-        weights = np.exp(prior - prior.max())
-        error = float((weights * errors).sum() / weights.sum()) / unit or 1.0
-        statics = np.clip([np.log(unit / (abs(level) + unit)), np.log(error)], -_LARGEST_INPUT, _LARGEST_INPUT)
-        rows = [
-            np.tile(statics, (segments, 1)),
-            np.eye(segments),
-            z.reshape(-1, segments, self.segment).transpose(1, 2, 0).reshape(segments, -1),
-            np.tile(prior, (segments, 1)),
-            np.full((segments, self.segment), error),
-        ]
-        return np.concatenate(rows, axis=1)
-
-    def _plain(self, past: Floats, level: float) -> tuple[Floats, Floats]:
-        """Return the plain forecasts (K, H), and the mean absolute error of each over earlier origins, (K,)."""
-        forecasts, errors = [], []
-        for period in sorted({1, *self.periods}):
-            season = past[-period:]
-            ahead = np.resize(season, self.horizon) if len(season) == period else np.full(self.horizon, level)
-            forecasts.append(np.where(np.isnan(ahead), level, ahead))
-            lag = period * -(-self.horizon // period)
-            differences = np.abs(past[lag:] - past[:-lag])[-_BACKTEST * self.horizon :]
-            differences = differences[~np.isnan(differences)]
-            errors.append(float(differences.mean()) if len(differences) else np.nan)
-        filled = np.array(errors)
-        return np.array(forecasts), np.where(np.isnan(filled), np.nanmax(filled, initial=0.0), filled)
+    def _encode(self, items: Sequence[Any]) -> Iterator[Encoded]:
+        windows = [item if isinstance(item, Window) else _window_behind(_values(item)) for item in items]
+        spans: dict[tuple[int, int], tuple[int, int]] = {}
+        for window in windows:
+            first, last = spans.get(_channel_of(window), (window.origin, 0))
+            spans[_channel_of(window)] = min(first, window.origin), max(last, window.origin)
+        histories = {_channel_of(window): window.history for window in windows}
+        begins = {key: max(0, first - self.memory) for key, (first, _) in spans.items()}
+        series = [_values_from(histories[key].values[:last, key[1]], begins[key]) for key, (_, last) in spans.items()]
+        numbers = {key: number for number, key in enumerate(spans)}
+        rows = np.array([numbers[_channel_of(window)] for window in windows], np.int64)
+        origins = np.array([max(1, window.origin - begins[_channel_of(window)]) for window in windows], np.int64)
+        block = FilledSeries(series, max(self.lookback, self.plain.lookback), self.horizon)
+        arrays = self._read_by.read(block, rows, origins)
+        for number, window in enumerate(windows):
+            context = {"window": window, "level": float(arrays.level[number]), "scale": float(arrays.scale[number])}
+            yield Encoded({"steps": arrays.steps[number], "ahead": arrays.ahead[number]}, context)
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -288,10 +248,8 @@ class WindowFeatures(Features):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options and what was learnt, as plain JSON."""
-        if self.takes_logs_ is None:
-            raise self._not_fitted()
         options = {name: getattr(self, name) for name in _OPTIONS} | {"periods": list(self.periods)}
-        learnt = {"takes_logs": self.takes_logs_}
+        learnt = {"plain": self.plain.to_dict()}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
     @classmethod
@@ -306,7 +264,10 @@ class WindowFeatures(Features):
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
-        features.takes_logs_ = field(learnt, "takes_logs", bool)
+        try:
+            features._set_plain(PlainForecasts.from_dict(field(learnt, "plain", dict)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged("plain", f"forecasts without {error}", "what this Rekur wrote") from error
         return features
 
 
@@ -346,6 +307,28 @@ class WindowStream(FeatureStream):
     def set_state(self, state: dict[str, Any]) -> None:
         """Put the values back."""
         self._values = _values(check_state(state, self._features.kind, {"values": list})["values"])
+
+
+def _channel_of(window: Window) -> tuple[int, int]:
+    """Return what tells the channels of histories apart."""
+    return id(window.history), window.channel
+
+
+def _window_behind(values: Floats) -> Window:
+    """Return the window behind values (T,)."""
+    return Window(History("", ("value",), values[:, None]), 0, len(values))
+
+
+def _values_from(values: Floats, begin: int) -> Floats:
+    """Return values (T,) from a step on, the first of them carried forward where it is missing; a zero without any."""
+    observed = np.flatnonzero(~np.isnan(values))
+    if not len(observed):
+        return np.zeros(max(1, len(values) - begin))
+    cut = values[begin:].copy()
+    earlier = observed[observed <= begin]
+    if len(earlier) and len(cut):
+        cut[0] = values[earlier[-1]]
+    return cut
 
 
 def _values(item: Any) -> Floats:
