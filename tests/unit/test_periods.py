@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekur.data.periods import find_periods
+from rekur._calendar import CalendarStep
+from rekur.data.periods import calendar_periods, find_periods
 
 Floats = NDArray[np.float64]
 DATA = Path(os.environ.get("REKUR_DATA", ""))
@@ -68,6 +69,16 @@ def test_no_season_in_walks_noise_trends_and_constants() -> None:
 
 def test_a_season_without_noise() -> None:
     assert find_periods([np.tile([1.0, 4.0, 2.0, 8.0, 3.0], 20)]) == (5,)
+
+
+def test_periods_of_the_calendar() -> None:
+    day = 24 * 3_600_000_000_000
+    assert calendar_periods(CalendarStep("ns", day)) == (7, 365)
+    assert calendar_periods(CalendarStep("ns", day // 48)) == (2, 48, 336)
+    assert calendar_periods(CalendarStep("ns", 7 * day)) == ()
+    assert calendar_periods(CalendarStep("month", 3)) == (4,)
+    assert calendar_periods(CalendarStep("weekday", weekdays="1111100")) == (5,)
+    assert calendar_periods(CalendarStep("number", 2)) == ()
 
 
 @needs_data

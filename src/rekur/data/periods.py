@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._calendar import DAY, CalendarStep
+
 Floats = NDArray[np.float64]
 
 #: periods that are tried besides the peaks of the autocorrelation: of quarters, weeks, months, hours, minutes …
@@ -59,6 +61,25 @@ def find_periods(series: Sequence[Floats], calendar: Sequence[int] = ()) -> tupl
         values = [_without(each, period) for each in values]
         candidates = [each for each in candidates if each > period]
     return tuple(periods)
+
+
+def calendar_periods(step: CalendarStep) -> tuple[int, ...]:
+    """Return the periods that a step suggests, ascending: an hour, a day, a week, a year of it, if they are of 2 to
+    10,000 steps; empty for steps without a calendar.
+
+    Example:
+        >>> calendar_periods(CalendarStep("month")), calendar_periods(CalendarStep("ns", 3_600_000_000_000))
+        ((12,), (24, 168, 8760))
+    """
+    if step.unit == "month":
+        lengths = [12 / step.count]
+    elif step.unit == "weekday":
+        lengths = [float(step.weekdays.count("1"))]
+    elif step.unit == "ns":
+        lengths = [length / step.count for length in (DAY // 24, DAY, 7 * DAY, 365 * DAY)]
+    else:
+        lengths = []
+    return tuple(sorted({round(length) for length in lengths if 2 <= length <= 10_000 and length == round(length)}))
 
 
 def _shortest(values: list[Floats], candidates: list[int], calendar: Sequence[int], shorter: list[int]) -> int:

@@ -14,15 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rekur._history import History
 from rekur._numbers import counted
 from rekur.data.example import Example
+from rekur.data.periods import calendar_periods, find_periods
 from rekur.errors import InputError, describe
 from rekur.features.windows import Window, end_of
-
-Floats = NDArray[np.float64]
 
 #: training windows at most
 MOST_WINDOWS = 60_000
@@ -196,7 +194,8 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     parts = parts_of(histories, horizon, options.valid_fraction)
     if not hold_out:
         parts = [dataclasses.replace(part, first=part.end) for part in parts]
-    periods = find_periods([part.history.values[: part.first, part.channel] for part in parts]) or (1,)
+    calendar = calendar_periods(histories[0].step)
+    periods = find_periods([part.history.values[: part.first, part.channel] for part in parts], calendar) or (1,)
     longest = max(part.first for part in parts)
     if longest - options.embargo < horizon + FEWEST_VALUES:
         steps = max(part.end for part in parts)
@@ -233,28 +232,4 @@ def _season(histories: Sequence[History]) -> int:
         for history in histories
         for channel in range(len(history.channels))
     ]
-    return (find_periods(halves) or (1,))[0]
-
-
-#: seasons that are tried, and the correlation of values a season apart from which on there is one
-_USUAL, _CORRELATION = (4, 7, 12, 24, 52, 168), 0.5
-
-
-def find_periods(series: Sequence[Floats]) -> tuple[int, ...]:
-    """Return the seasons that half of the series have, rising: of multiples the shortest, and a week of hours."""
-    seasons: list[int] = []
-    for period in _USUAL:
-        tested = [values[~np.isnan(values)] for values in series if len(values) >= 3 * period]
-        correlations = [_correlation(values, period) for values in tested[:100] if len(values) >= 3 * period]
-        is_new = period == 168 or not any(period % season == 0 for season in seasons)
-        if correlations and is_new and float(np.median(correlations)) > _CORRELATION:
-            seasons.append(period)
-    return tuple(seasons)
-
-
-def _correlation(values: Floats, period: int) -> float:
-    """Return the correlation of values a period apart, less a moving mean of a period."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    rest = values[period - 1 :] - (sums[period:] - sums[:-period]) / period
-    early, late = rest[:-period], rest[period:]
-    return float(np.corrcoef(early, late)[0, 1]) if len(early) > 1 and early.std() > 0 and late.std() > 0 else 0.0
+    return (find_periods(halves, calendar_periods(histories[0].step)) or (1,))[0]
