@@ -25,9 +25,9 @@ class Facts(NamedTuple):
     has_time_limit: bool
 
 
-#: steps of the optimizer after which training has usually done what it can
-_STEPS = 12_000
-_FEWEST_PASSES, _MOST_PASSES = 8, 60
+#: steps of the optimizer after which the training of a large and of a small network has usually done what it can
+_STEPS, _FEW_STEPS = 12_000, 4_000
+_FEWEST_PASSES, _MOST_PASSES = 8, 40
 #: passes at most where the time is limited, which then decides
 _PASSES_IN_TIME = 1000
 #: target tokens of a batch at most, and batches of a pass at least
@@ -47,7 +47,8 @@ def _epochs(facts: Facts) -> int:
     if facts.has_time_limit:
         return _PASSES_IN_TIME
     steps = math.ceil(facts.tokens / _batch_steps(facts))
-    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(_STEPS / steps))))
+    wanted = _by_size(_STEPS, _FEW_STEPS)(facts)
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(wanted / steps))))
 
 
 def _size(facts: Facts) -> int:
@@ -73,7 +74,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "samples": _samples,
     "batch_steps": _batch_steps,
     "epochs": _epochs,
-    "learning_rate": _by_size(2e-3, 5e-3),
+    "learning_rate": _by_size(3e-3, 5e-3),
     "weight_decay": lambda facts: 1e-5,
     "patience": lambda facts: 0 if facts.has_time_limit else max(8, _epochs(facts) // 2),
     "average": _by_size(0.998, 0.99),
