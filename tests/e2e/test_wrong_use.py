@@ -52,8 +52,8 @@ WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     # too much
     "argument too many": (
-        ("data", "a.en", "a.fr", "b.csv"),
-        "argument: got 'b.csv'; expected no more than FILE and TARGET. For example: rekur data reviews.csv",
+        ("data", "a.csv", "--label=x", "b.csv"),
+        "argument: got 'b.csv'; expected no more than FILE. For example: rekur data reviews.csv",
     ),
     "several values": (
         ("data", "log.csv", "--series", "a", "b", "c"),

@@ -90,11 +90,25 @@ def test_reading_warns_of_lines_that_slipped(tmp_path: Path) -> None:
 # ── swapped sides ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_swapped_sides_of_one_alphabet_are_told_by_their_lengths() -> None:
+    long, short = ["a b c d e f"] * 30, ["a b"] * 30
+    trained, turned = (Sides.of(pairs_in_memory(*each)) for each in ((long, short), (short, long)))
+    assert (trained.are_swapped(trained), trained.are_swapped(turned)) == (False, True)
+    assert Sides.from_dict(trained.to_dict()).are_swapped(turned)
+    assert not trained.are_swapped(Sides.of(pairs_in_memory(short[:9], long[:9])))
+    assert not trained.are_swapped(Sides.of(pairs_in_memory(short, None, use="prediction")))
+    earlier = {name: value for name, value in trained.to_dict().items() if name != "lengths"}
+    assert not Sides.from_dict(earlier).are_swapped(turned)
+
+
 def test_swapped_sides_are_told_by_their_letters() -> None:
     trained, others = (Sides.of(pairs_in_memory(*made(60, seed))) for seed in (0, 1))
     swapped = Sides(others.target, others.source)
     assert (trained.are_swapped(others), trained.are_swapped(swapped)) == (False, True)
     assert Sides.from_dict(trained.to_dict()) == trained
+    days, digits = ["on 3 May 2001"] * 60, ["2001-05-03"] * 60
+    of_days, turned = (Sides.of(pairs_in_memory(*each)) for each in ((days, digits), (digits, days)))
+    assert (of_days.are_swapped(of_days), of_days.are_swapped(turned)) == (False, True)
     without = pairs_in_memory(made(60)[1], None, use="prediction")
     assert trained.are_swapped(Sides.of(without))
     assert not trained.are_swapped(Sides.of(pairs_in_memory(made(60)[0], None, use="prediction")))

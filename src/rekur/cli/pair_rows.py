@@ -37,11 +37,11 @@ def scored_pairs(
         raise InputError(describe("bundle", model.task, "a task that writes texts", "To score answers: rekur evaluate"))
     corpus, features = pairs_for(model, files, columns, reading, use="evaluation"), model.features_
     most = model.search_.max_source
-    pairs, blank, cut, longer = iter(corpus), 0, 0, 0
+    pairs, blank, cut, longer = enumerate(corpus, start=1), 0, 0, 0
     while chunk := list(islice(pairs, _CHUNK)):
         rows = [
-            ({"item": pair.line if pair.id is None else pair.id, **number}, pair.item, target)
-            for pair in chunk
+            ({"item": row if pair.id is None else pair.id, **number}, pair.item, target)
+            for row, pair in chunk
             for number, target in _references(pair.label)
         ]
         steps, _ = model.encode([source for _, source, _ in rows])

@@ -260,7 +260,13 @@ def pairs_for(
     chosen = PairColumns(**columns)
     if len(files) == 1 and is_table(files[0], chosen, reading.get("format")):
         chosen = PairColumns(**{**task.columns_.get("columns", {}), **columns})
-    corpus = read_pairs(files, chosen, use=use, once=once, **reading)
+    try:
+        corpus = read_pairs(files, chosen, use=use, once=once, **reading)
+    except DataError as error:
+        if chosen == PairColumns(**columns) or " column: got " not in str(error):
+            raise
+        fix = "Columns are those of training; name this file's own with --source and --target."
+        raise InputError(f"{error} {fix}") from None
     if "sides" in task.columns_ and not (once and any(map(is_stream, files))):
         trained = Sides.from_dict(task.columns_["sides"])
         if trained.are_swapped(Sides.of(corpus)):

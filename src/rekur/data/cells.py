@@ -249,7 +249,10 @@ def text_of(value: Any, thing: str = "text") -> str:
         return value
     if is_missing(value):
         return ""
-    raise CellError(describe(thing, value, "text", AS_TEXT if isinstance(value, bytes) else ""))
+    fix, keys = AS_TEXT if isinstance(value, bytes) else "", list(value)[:2] if isinstance(value, dict) else []
+    if len(keys) == 2 and thing.isidentifier():
+        fix = f"Of pairs of texts in one object: --source {thing}.{keys[0]} --target {thing}.{keys[1]}"
+    raise CellError(describe(thing, value, "text", fix))
 
 
 def symbols_of(value: Any, thing: str = "symbols") -> str | list[str]:

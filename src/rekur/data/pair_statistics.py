@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: the warning of pairs whose letters fit with the sides swapped
+#: the warning of pairs that fit with the sides swapped
 SWAPPED = "sources look like the targets of training, and targets like its sources. Are they swapped?"
 SWAPPED_SOURCES = "the texts look like the targets of training, and not like its sources. Is it the right file?"
 
@@ -26,6 +27,8 @@ _MOST = 2.0
 _PAIRS, _LETTERS, _FEWEST_LETTERS = 1000, 80, 200
 #: nats a letter by which the other order must fit better
 _GAIN = 0.01
+#: times that one side is longer than the other to be clearly longer, and pairs from which on it is sure
+_LONGER, _FEWEST_RATIOS = 1.5, 20
 
 
 class Shift(NamedTuple):
@@ -111,53 +114,87 @@ def _largest_sum(values: Floats) -> tuple[int, int]:
 
 
 class Sides(NamedTuple):
-    """How often each letter stands in sources and in targets."""
+    """How often each letter stands in sources and in targets, digits as one, and how their lengths compare.
+
+    Attributes:
+        source: letter -> how often.
+        target: the same of the targets.
+        lengths: of pairs with a text on both sides their number, ``pairs``, and the characters of ``source`` and
+            ``target``.
+    """
 
     source: Counter[str]
     target: Counter[str]
+    lengths: Mapping[str, int] = MappingProxyType({})
 
     @classmethod
     def of(cls, pairs: Iterable[Any]) -> Self:
-        """Return the letters of the first pairs.
+        """Return the letters and the lengths of the first pairs.
 
         Args:
             pairs: examples whose label is a text, several texts or None.
         """
-        source, target = Counter[str](), Counter[str]()
+        source, target, lengths = Counter[str](), Counter[str](), Counter[str]()
         for pair in islice(pairs, _PAIRS):
-            source.update(filter(str.isalpha, pair.item.lower()))
+            source.update(_letters(pair.item))
             label = pair.label or ()
             for text in (label,) if isinstance(label, str) else label:
-                target.update(filter(str.isalpha, text.lower()))
-        return cls(*(Counter(dict(letters.most_common(_LETTERS))) for letters in (source, target)))
+                target.update(_letters(text))
+                if pair.item.strip() and text.strip():
+                    lengths.update({"pairs": 1, "source": len(pair.item), "target": len(text)})
+        source, target = (Counter(dict(each.most_common(_LETTERS))) for each in (source, target))
+        return cls(source, target, dict(lengths))
 
-    def to_dict(self) -> dict[str, dict[str, int]]:
-        """Return the letters as plain JSON."""
-        return {"source": dict(self.source), "target": dict(self.target)}
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as plain JSON."""
+        return {"source": dict(self.source), "target": dict(self.target), "lengths": dict(self.lengths)}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Mapping[str, int]]) -> Self:
-        """Return the letters that :meth:`to_dict` gave."""
-        return cls(Counter(saved["source"]), Counter(saved["target"]))
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Return what :meth:`to_dict` gave."""
+        source, target = (Counter(saved[side]) for side in ("source", "target"))
+        return cls(source, target, saved.get("lengths", {}))
 
     @property
     def tell(self) -> bool:
-        """Whether there are letters enough on both sides to be compared with."""
+        """Whether others can be compared with these: by letters, or by clearly longer texts on one side."""
+        return self._has_letters or self._longer_side != 0
+
+    @property
+    def _has_letters(self) -> bool:
         return min(sum(self.source.values()), sum(self.target.values())) >= _FEWEST_LETTERS
 
-    def are_swapped(self, others: Sides) -> bool:
-        """Return whether the letters of other pairs fit these better with sources and targets swapped.
+    @property
+    def _longer_side(self) -> int:
+        """Which texts are clearly longer: -1 the sources, 1 the targets, 0 neither."""
+        if self.lengths.get("pairs", 0) < _FEWEST_RATIOS:
+            return 0
+        source, target = self.lengths["source"], self.lengths["target"]
+        return int(target > _LONGER * source) - int(source > _LONGER * target)
 
-        Without targets, sources alone are compared. Few letters tell nothing.
+    def are_swapped(self, others: Sides) -> bool:
+        """Return whether other pairs fit these better with sources and targets swapped: by letters, else by lengths.
+
+        Without targets, the letters of sources alone are compared.
 
         Example:
             >>> ours = Sides(Counter("the dog and the cat" * 20), Counter("le chien et le chat" * 20))
             >>> ours.are_swapped(ours), ours.are_swapped(Sides(ours.target, ours.source))
             (False, True)
+            >>> long = Sides(Counter(), Counter(), {"pairs": 50, "source": 900, "target": 300})
+            >>> long.are_swapped(Sides(Counter(), Counter(), {"pairs": 50, "source": 300, "target": 900}))
+            True
         """
+        gain = self._gain(others)
+        if abs(gain) > _GAIN:
+            return gain > 0
+        return self._longer_side * others._longer_side < 0
+
+    def _gain(self, others: Sides) -> float:
+        """Return by how many nats a letter other pairs fit better with their sides swapped; 0 where they are few."""
         straight = crossed = total = 0.0
-        if not self.tell:
-            return False
+        if not self._has_letters:
+            return 0.0
         for ours, crossing, theirs in (
             (self.source, self.target, others.source),
             (self.target, self.source, others.target),
@@ -165,12 +202,17 @@ class Sides(NamedTuple):
             count = sum(theirs.values())
             if count < _FEWEST_LETTERS:
                 if count or theirs is others.source:
-                    return False
+                    return 0.0
                 continue  # without targets
             straight += _log_likelihood(theirs, ours)
             crossed += _log_likelihood(theirs, crossing)
             total += count
-        return crossed - straight > _GAIN * total
+        return (crossed - straight) / total
+
+
+def _letters(text: str) -> Iterator[str]:
+    """Yield the letters of a text, small, and 0 for each digit."""
+    return ("0" if letter.isdigit() else letter for letter in text.lower() if letter.isalnum())
 
 
 def _log_likelihood(letters: Counter[str], model: Counter[str]) -> float:

@@ -83,8 +83,12 @@ def _check_columns(path: Path, columns: Mapping[str, Any]) -> None:
         if not isinstance(columns.get(name), str | None):
             raise _wrong(path, f"columns.{name}", columns[name], "a text or null")
     sides = columns.get("sides", {"source": {}, "target": {}})
-    if not (isinstance(sides, dict) and {*sides} == {"source", "target"} and all(map(_is_counts, sides.values()))):
-        raise _wrong(path, "columns.sides", sides, "how often letters are in sources and in targets")
+    names = {*sides} - {"lengths"} if isinstance(sides, dict) else set()
+    if names != {"source", "target"} or not all(map(_is_counts, sides.values())):
+        raise _wrong(path, "columns.sides", sides, "how often letters are in sources and in targets, and their lengths")
+    lengths = sides.get("lengths")
+    if lengths and {*lengths} != {"pairs", "source", "target"}:
+        raise _wrong(path, "columns.sides.lengths", lengths, "the number of pairs, and characters of both sides")
     named = columns.get("columns", {})
     if not isinstance(named, dict):
         raise _wrong(path, "columns.columns", named, "an object")

@@ -114,8 +114,10 @@ class AnswerGallery(Gallery):
             rows.append((f"{low} – {high}", count, scores["bleu"], scores["chrf"], scores["length_ratio"]))
         yield Table("Scores by length", ["tokens of the reference", "items", "BLEU", "chrF", "length ratio"], rows)
         head = ["item", "chrF", "source", "predicted", "reference"]
-        yield Table("The best texts", head, [shown.cells for shown in sorted(self._best, reverse=True)])
-        yield Table("Texts in the middle", head, [shown.cells for shown in self._middle()[:_MOST_ROWS]])
+        best = {shown.order: shown.cells for shown in sorted(self._best, reverse=True)}
+        yield Table("The best texts", head, [*best.values()])
+        if middle := [shown.cells for shown in self._middle() if shown.order not in best]:
+            yield Table("Texts in the middle", head, middle[:_MOST_ROWS])
         repeated = [(text, count) for text, count in self._texts.most_common(MOST_ITEMS) if count > 1]
         if repeated:
             rows_of_texts = [(text, count, count / self.count) for text, count in repeated]
