@@ -501,6 +501,34 @@ def test_an_index_of_stamps_is_the_time() -> None:
     assert next_stamps(zoned, 2) == ["2024-10-27T02:00:00+02:00", "2024-10-27T02:00:00+01:00"]
 
 
+def test_series_of_pandas_have_their_own_stamps() -> None:
+    pandas = pytest.importorskip("pandas")
+    a, b = (
+        pandas.Series(np.arange(5.0), index=pandas.date_range(first, periods=5), name=name)
+        for first, name in (("2024-02-25", "a"), ("2024-03-01", "b"))
+    )
+    for data in ([a, b], {"a": a, "b": b}):
+        histories = read_histories(data)
+        assert [(h.name, *next_stamps(h, 1)) for h in histories] == [("a", "2024-03-01"), ("b", "2024-03-06")]
+    with pytest.raises(InputError, match="series 'b': got no index of stamps"):
+        read_histories({"a": a, "b": [1, 2, 3]})
+
+
+@pytest.mark.parametrize("unit", ["ns", "us"])
+def test_zones_of_tables_are_offsets(tmp_path: Path, unit: str) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    stamps = pandas.date_range("2024-03-30T22:00", periods=8, freq="h", tz="Europe/Berlin").as_unit(unit)
+    frame = pandas.DataFrame({"ds": stamps, "y": np.arange(8.0)})
+    frame.to_parquet(tmp_path / "a.parquet")
+    for data in (frame, polars.from_pandas(frame), tmp_path / "a.parquet"):
+        (history,) = read_histories(data, Y)
+        assert (history.stamp(0), *next_stamps(history, 1)) == (
+            "2024-03-30T22:00:00+01:00",
+            "2024-03-31T07:00:00+02:00",
+        )
+
+
 @pytest.mark.parametrize(
     ("data", "names", "shapes"),
     [
@@ -508,6 +536,7 @@ def test_an_index_of_stamps_is_the_time() -> None:
         (np.ones(4), [""], [(4, 1)]),
         ([[1, 2, 3], [4, 5]], ["0", "1"], [(3, 1), (2, 1)]),
         (np.ones((2, 5)), ["0", "1"], [(5, 1), (5, 1)]),
+        (np.array([[1, 2, np.nan], [3, 4, 5]]), ["0", "1"], [(2, 1), (3, 1)]),
         (np.ones((2, 5, 3)), ["0", "1"], [(5, 3), (5, 3)]),
         ({"x": [1, 2, 3], "y": [4, 5]}, ["x", "y"], [(3, 1), (2, 1)]),
         ({"x": [1, 2], "y": [4, 5]}, ["x", "y"], [(2, 1), (2, 1)]),

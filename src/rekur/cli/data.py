@@ -21,6 +21,9 @@ _CLASSES = {
     "rows": ("Tags", ("tag", "rows", "share")),
     "spans": ("Spans", ("label", "spans", "share")),
 }
+#: formats that hold tables, and steps of a series in a table of which nothing is told
+_TABLES = ("csv", "tsv", "jsonl", "json", "parquet")
+_FEWEST_STEPS = 10
 
 
 @click.command("data")
@@ -31,7 +34,7 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     """Show columns, lengths and classes of a file, and what to look at before training.
 
     Of pairs of texts, in two aligned files or in the columns --source and --target, it shows both sides, how their
-    lengths agree, and pairs that look odd.
+    lengths agree, and pairs that look odd. Of series in time it shows their step, their gaps and their seasons.
 
     \b
     rekur data reviews.csv
@@ -39,6 +42,7 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
     rekur data train.en train.fr
+    rekur data load.csv --time at --series kwh --group meter
     """
     from rekur.cli.texts import measure
     from rekur.data import Columns, describe, open_source
@@ -66,9 +70,11 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     steps = _steps(source, found.chosen, kind=found.label_type or kind) if found.chosen else []
     line = _fit_line(file, found, as_given) if found.chosen and found.chosen.labels() else ""
     running = measure(open_input(opened), encoding=reading.get("encoding")) if source.format == "txt" else None
+    in_time, problem = _in_time(source, columns)
     if as_json:
         told = {**found.to_dict(), "training": [list(row) for row in steps], "command": line}
-        show.as_json(told if running is None else {**told, "running_text": running})
+        told |= {} if running is None else {"running_text": running}
+        show.as_json(told if in_time is None else {**told, "in_time": in_time.to_dict()})
         return
     show.table("What is there", ("what", "value"), found.overview())
     if running is not None:
@@ -81,9 +87,11 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
         show.table(*_CLASSES.get(kind, _CLASSES["class"]), found.class_table())
     if any(found.missing.values()):
         show.table("Missing values", ("channel", "share"), found.missing_table())
+    if in_time is not None:
+        show.table("As series in time", ("what", "value"), in_time.overview())
     if steps:
         show.table("What training would make of an item", ("what", "how"), steps)
-    for warning in found.warnings:
+    for warning in [*found.warnings, *(in_time.warnings() if in_time else [problem] if problem else [])]:
         click.echo(f"warning: {warning}")
     if found.question:
         click.echo(found.question)
@@ -93,6 +101,26 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
         encoding = _options({"encoding": reading.get("encoding")})
         line = shlex.join(["rekur", "fit", "language", str(file), *encoding, "--out", _run_of(file)])
         click.echo(f"To train a language model:\n  {line}")
+
+
+def _in_time(source: Any, columns: dict[str, Any]) -> tuple[Any, str]:
+    """Return a description of a table as series in time, or None and what a forecaster would refuse."""
+    from rekur.data import HistoryColumns, read_histories
+    from rekur.data.chosen_columns import is_long
+    from rekur.data.history_description import describe_histories
+
+    roles = ("series", "time", "group", "static", "past", "future")
+    is_told = is_long(columns) and columns.keys() <= set(roles)
+    if source.format not in _TABLES or (columns and not is_told):
+        return None, ""
+    notes: list[str] = []
+    try:
+        histories = read_histories(source, HistoryColumns(**columns), tell=notes.append)
+    except InputError as error:
+        return None, f"No series in time: {error}" if is_told else ""
+    if not is_told and max(map(len, histories)) < _FEWEST_STEPS:
+        return None, ""  # a row with a few numbers is no series
+    return describe_histories(histories, notes), ""
 
 
 def _show_pairs(files: list[Path], columns: dict[str, Any], reading: dict[str, Any], *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from rekur.data.history_columns import HistoryColumns, Layout, layout_of
 from rekur.data.history_grid import Gridder
 from rekur.data.history_table import StepTable, categories_of
 from rekur.data.inputs import Input
-from rekur.data.memory import from_memory
+from rekur.data.memory import MemorySource, from_memory
 from rekur.data.read import open_source
 from rekur.data.source import Row, Source, shown_names
 from rekur.data.stamps import StampReader
@@ -74,7 +74,9 @@ def read_histories(
     elif isinstance(data, Source):
         source = data
     elif (items := _items(data)) is not None and columns is None:
-        return _of_items(items, asked, tell)
+        if not any(map(_dated_index, items.values())):
+            return _of_items(items, asked, tell)
+        source, columns = _of_dated_items(items)
     else:
         source = from_memory(_with_index(data))
     layout = layout_of(source, columns or HistoryColumns(), tell)
@@ -121,10 +123,15 @@ def _rows_to_series(source: Source, layout: Layout, builder: HistoryBuilder) -> 
         channels = tuple(layout.series) if layout.kind == "lists" else ("value",)
         if steps.shape[1] != len(channels):
             channels = tuple(f"channel {k + 1}" for k in range(steps.shape[1]))
-        filled = np.flatnonzero(~np.isnan(steps).all(axis=1)) if steps.size else np.empty(0, np.int64)
-        steps = steps[: filled[-1] + 1 if len(filled) else 0]  # rows are as long as the longest
+        steps = _without_padding(steps)
         lines = np.full(max(1, len(steps)), row.line, np.int64)
         builder.add(name, channels, steps, lines, static=static, start=start, step=step, form=form)
+
+
+def _without_padding(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return steps up to the last with a value: rows are as long as the longest."""
+    filled = np.flatnonzero(~np.isnan(steps).all(axis=1)) if steps.size else np.empty(0, np.int64)
+    return steps[: filled[-1] + 1 if len(filled) else 0]
 
 
 def _cells_to_steps(row: Row, columns: list[str]) -> NDArray[np.float64]:
@@ -203,13 +210,34 @@ def _of_items(items: dict[str, Any], asked: Demands, tell: Callable[[str], None]
     for name, item in items.items():
         thing = f"series '{name}'" if name else "values"
         try:
-            steps = series_of(item if is_row(item) else scalar(item), thing)
+            steps = _without_padding(series_of(item if is_row(item) else scalar(item), thing))
         except CellError as problem:
             raise InputError(str(problem)) from None
         count = steps.shape[1]
         channels = ("value",) if count == 1 else tuple(f"channel {k + 1}" for k in range(count))
         builder.add(name, channels, steps, np.zeros(len(steps), np.int64))
     return builder.finish()
+
+
+def _of_dated_items(items: dict[str, Any]) -> tuple[Source, HistoryColumns]:
+    """Return series of pandas, each with its own stamps, as one table with its columns by their roles."""
+    undated = next((name for name, item in items.items() if not _dated_index(item)), None)
+    if undated is not None:
+        raise InputError(f"series '{undated}': got no index of stamps; expected one, as others have.")
+    widths = {name: len(getattr(item, "columns", ["value"])) for name, item in items.items()}
+    first = next(iter(items.values()))
+    channels = [str(column) for column in getattr(first, "columns", ["value"])]
+    uneven = next((name for name, width in widths.items() if width != len(channels)), None)
+    if uneven is not None:
+        raise InputError(describe(f"series '{uneven}': channels", widths[uneven], f"{len(channels)}, as the first has"))
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for name, item in items.items():
+            for stamp, values in zip(item.index, item.to_numpy().reshape(len(item), -1), strict=True):
+                yield (name, stamp, *values)
+
+    source = MemorySource("data", "pandas", ["series", "time", *channels], rows)
+    return source, HistoryColumns(group="series", time="time", series=channels)
 
 
 def _dated_index(data: Any) -> bool:

@@ -108,8 +108,12 @@ def _rows_of_batches(table: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _values(column: Any) -> Any:
-    """Return what gives a column's values; those of polars cut nanoseconds off."""
-    return column.to_numpy() if getattr(column.dtype, "time_unit", None) == "ns" else column
+    """Return what gives a column's values; those of polars cut nanoseconds off. Times of a zone become text."""
+    if getattr(column.dtype, "time_unit", None) != "ns":
+        return column
+    if getattr(column.dtype, "time_zone", None):
+        return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.9f%:z")
+    return column.to_numpy()
 
 
 def _items(data: Any, labels: Any, name: str) -> Source:

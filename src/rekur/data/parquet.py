@@ -63,7 +63,10 @@ class Parquet(Source):
 
 
 def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
-    """Return the rows of a batch of pyarrow; times keep their nanoseconds, which Python's own types cannot hold."""
+    """Return the rows of a batch of pyarrow; times keep their nanoseconds, which Python's own types cannot hold.
+
+    Those of a time zone become text, with their offset.
+    """
     types = arrow.types
     kinds = {types.is_timestamp: np.datetime64, types.is_duration: np.timedelta64}
     fine = {
@@ -72,6 +75,14 @@ def rows_of(batch: Any, arrow: Any) -> list[dict[str, Any]]:
         for is_kind, kind in kinds.items()
         if is_kind(field.type) and field.type.unit == "ns"
     }
+    zoned = [field.name for field in batch.schema if field.name in fine and getattr(field.type, "tz", None)]
+    for name in zoned:
+        del fine[name]
+        index = batch.schema.get_field_index(name)
+        texts = need("pyarrow.compute", "parquet", "reading parquet files").strftime(
+            batch.column(index), format="%Y-%m-%dT%H:%M:%S%z"
+        )
+        batch = batch.set_column(index, name, texts)
     for name in fine:
         index = batch.schema.get_field_index(name)
         batch = batch.set_column(index, name, batch.column(index).cast(arrow.int64()))

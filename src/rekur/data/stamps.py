@@ -167,7 +167,7 @@ class StampReader:
             zone = self._zones.pop() if len(self._zones) == 1 else ""
             form = StampForm(**{**vars(form), "zone": zone, "zulu": all(shape.sign == 0 for shape in shapes)})
             stamps = stamps - offsets * SECOND
-        if self._typed:
+        if self._typed or self._fraction == 9:  # programs write nanoseconds where nobody needs them
             form = _form_of_values(form, stamps if offsets is None else stamps + offsets * SECOND)
         return StampColumn(stamps, 0, form, offsets, [])
 
@@ -373,10 +373,10 @@ def _time_of_day(parts: dict[str, Any], shape: _Shape) -> tuple[Any, Any]:
 def _form_of_values(form: StampForm, local: Stamps) -> StampForm:
     """Return the shortest form that keeps every stamp, where values in memory have no form of their own."""
     rest = local % DAY
-    if not rest.any() and form.clock == "local":
+    if not rest.any() and form.clock == "local" and not form.digits:
         return StampForm("day")
     digits = next(digits for digits in (0, 3, 6, 9) if not (rest % 10 ** (9 - digits)).any())
-    return StampForm(**{**vars(form), "resolution": "second", "digits": digits, "separator": "T"})
+    return StampForm(**{**vars(form), "resolution": "second", "digits": digits})
 
 
 def _fix(text: str) -> str:
