@@ -21,7 +21,7 @@ _CLASSES = {
     "rows": ("Tags", ("tag", "rows", "share")),
     "spans": ("Spans", ("label", "spans", "share")),
 }
-#: formats that hold tables, and steps of a series in a table of which nothing is told
+#: formats that hold tables, and the fewest steps of a series in a table whose columns are not named
 _TABLES = ("csv", "tsv", "jsonl", "json", "parquet")
 _FEWEST_STEPS = 10
 

@@ -168,7 +168,8 @@ class StampReader:
             form = StampForm(**{**vars(form), "zone": zone, "zulu": all(shape.sign == 0 for shape in shapes)})
             stamps = stamps - offsets * SECOND
         if self._typed or self._fraction == 9:  # programs write nanoseconds where nobody needs them
-            form = _form_of_values(form, stamps if offsets is None else stamps + offsets * SECOND)
+            local = stamps if offsets is None else stamps + offsets * SECOND
+            form = _form_of_values(form, local, dated=self._typed)
         return StampColumn(stamps, 0, form, offsets, [])
 
     # ── cells ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,10 +371,10 @@ def _time_of_day(parts: dict[str, Any], shape: _Shape) -> tuple[Any, Any]:
     return ((hour * 60 + minute) * 60 + second) * SECOND + fraction, fine
 
 
-def _form_of_values(form: StampForm, local: Stamps) -> StampForm:
-    """Return the shortest form that keeps every stamp, where values in memory have no form of their own."""
+def _form_of_values(form: StampForm, local: Stamps, *, dated: bool) -> StampForm:
+    """Return the shortest form that keeps every stamp; with ``dated``, midnights alone are dates."""
     rest = local % DAY
-    if not rest.any() and form.clock == "local" and not form.digits:
+    if dated and not rest.any() and form.clock == "local":
         return StampForm("day")
     digits = next(digits for digits in (0, 3, 6, 9) if not (rest % 10 ** (9 - digits)).any())
     return StampForm(**{**vars(form), "resolution": "second", "digits": digits})
