@@ -80,6 +80,22 @@ def test_what_a_forecaster_would_refuse_is_a_warning(tmp_path: Path) -> None:
     assert "at: got '2' again, as in line 3" in " ".join(done.stdout.split())
 
 
+def test_a_horizon_shows_how_series_are_cut(tmp_path: Path) -> None:
+    told = run(tmp_path, daily(140), "--time", "ds", "--horizon", "7")
+    assert set(told) == {"in_time", "split", "command"}
+    assert "1 series of 140 to 140 steps" in str(told["split"])
+    assert str(told["command"]).endswith("--time ds --horizon 7 --out runs/a")
+    assert str(run(tmp_path, daily(12), "--time", "ds", "--horizon", "30")["split"]).startswith(
+        "Training refuses them: "
+    )
+    text = daily(40).replace("ds,y", "ds,y,promo").replace("\n2", ",1\n2").replace("promo,1", "promo")
+    known = run(tmp_path, f"{text.rstrip()},1\n2024-02-10,,1\n", "--time", "ds", "--series", "y", "--future", "promo")
+    assert known["in_time"]["known_horizon"] == 1  # type: ignore[index]
+    file = tmp_path / "a.csv"
+    done = CliRunner().invoke(command, [str(file), "--horizon", "2", "--label", "y"])
+    assert "--label: got a value; expected none for series in time" in str(done.exception)
+
+
 def test_a_known_horizon_and_covariates_are_shown(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("ds,y,promo\n1,2,0\n2,3,1\n3,,1\n", encoding="utf-8")

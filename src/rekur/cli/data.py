@@ -11,7 +11,7 @@ import click
 
 from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
-from rekur.cli.options import ALIGNED, ANY_INPUT, FILE, JSON, split_input, with_options
+from rekur.cli.options import ALIGNED, ANY_INPUT, FILE, JSON, WHOLE, split_input, with_options
 from rekur.errors import DataError, InputError
 
 #: type of a label, or "rows" for tags of the rows of a series -> title and columns of the table of its classes
@@ -28,6 +28,7 @@ _FEWEST_STEPS = 10
 
 @click.command("data")
 @with_options(FILE, ALIGNED, *ANY_INPUT)
+@click.option("--horizon", type=WHOLE, metavar="N", help="Series in time: show how they are cut to forecast N steps.")
 @click.option("--label-type", type=click.Choice(["class", "classes", "number", "tags"]), help="What a label is.")
 @JSON
 def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, as_json: bool, **values: Any) -> None:
@@ -42,14 +43,14 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     rekur data shakespeare.txt
     rekur data log.csv --series hr --series temp --group patient --time at --label ill
     rekur data train.en train.fr
-    rekur data load.csv --time at --series kwh --group meter
+    rekur data load.csv --time at --series kwh --group meter --horizon 24
     """
     from rekur.cli.texts import measure
-    from rekur.data import Columns, describe, open_source
-    from rekur.data.chosen_columns import is_long
+    from rekur.data import Columns, describe
     from rekur.data.inputs import open_input
 
     columns, reading = split_input(values)
+    horizon = values.pop("horizon", None)
     if target_files or "source" in columns or "target" in columns:
         if label_type is not None:
             raise InputError(f"--label-type: got '{label_type}'; expected none for pairs of texts.")
@@ -58,12 +59,10 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     as_given = dict(reading)
     separator = reading.pop("label_separator", None)
     opened = file if file.is_dir() else open_input(file)
-    try:
-        source = open_source(opened, long=is_long(columns), **reading)
-    except DataError as error:
-        if " file ending: got " not in str(error):
-            raise
-        raise InputError(f"{error} Of two aligned files name both: rekur data SOURCE TARGET") from None
+    source = _source(opened, columns, reading)
+    if horizon is not None or {"static", "past", "future"} & columns.keys():
+        _show_series(file, source, columns, reading, horizon, label_type, as_json=as_json)
+        return
     columns = {**source.usual_columns, **columns} if columns else {}
     kind = label_type or ("classes" if separator else "class")
     found = describe(source, Columns(**columns) if columns else None, label_type=kind, label_separator=separator)
@@ -103,14 +102,26 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
         click.echo(f"To train a language model:\n  {line}")
 
 
+def _source(file: Any, columns: dict[str, Any], reading: dict[str, Any]) -> Any:
+    """Return the rows of a file."""
+    from rekur.data import open_source
+    from rekur.data.chosen_columns import is_long
+
+    try:
+        return open_source(file, long=is_long(columns), **reading)
+    except DataError as error:
+        if " file ending: got " not in str(error):
+            raise
+        raise InputError(f"{error} Of two aligned files name both: rekur data SOURCE TARGET") from None
+
+
 def _in_time(source: Any, columns: dict[str, Any]) -> tuple[Any, str]:
     """Return a description of a table as series in time, or None and what a forecaster would refuse."""
     from rekur.data import HistoryColumns, read_histories
     from rekur.data.chosen_columns import is_long
     from rekur.data.history_description import describe_histories
 
-    roles = ("series", "time", "group", "static", "past", "future")
-    is_told = is_long(columns) and columns.keys() <= set(roles)
+    is_told = is_long(columns) and columns.keys() <= {"series", "time", "group"}
     if source.format not in _TABLES or (columns and not is_told):
         return None, ""
     notes: list[str] = []
@@ -121,6 +132,55 @@ def _in_time(source: Any, columns: dict[str, Any]) -> tuple[Any, str]:
     if not is_told and max(map(len, histories)) < _FEWEST_STEPS:
         return None, ""  # a row with a few numbers is no series
     return describe_histories(histories, notes), ""
+
+
+def _show_series(
+    file: Path,
+    source: Any,
+    columns: dict[str, Any],
+    reading: dict[str, Any],
+    horizon: int | None,
+    label_type: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Describe series in time, and how they are cut into training and validation."""
+    from rekur.data import HistoryColumns, read_histories
+    from rekur.data.history_description import describe_histories
+
+    names = [field.name for field in dataclasses.fields(HistoryColumns)]
+    options = {**columns, **reading, "label_type": label_type}
+    for name, value in options.items():
+        if value is not None and name not in (*names, "format", "encoding", "separator"):
+            expected = "none for series in time, whose columns are --series, --time and --group"
+            raise InputError(f"--{name.replace('_', '-')}: got a value; expected {expected}.")
+    notes: list[str] = []
+    histories = read_histories(source, HistoryColumns(**columns), horizon=horizon, tell=notes.append)
+    told = describe_histories(histories, notes)
+    split = _drawn_split(histories, horizon)
+    words = {**{name: columns.get(name) for name in names}, "horizon": str(horizon or ""), **reading}
+    options_shown = _options({name: value for name, value in words.items() if value})
+    line = shlex.join(["rekur", "fit", "forecast", str(file), *options_shown, "--out", _run_of(file)])
+    if as_json:
+        show.as_json({"in_time": told.to_dict(), "split": split, "command": line})
+        return
+    show.table("Series in time", ("what", "value"), told.overview())
+    click.echo(f"{split}\n")
+    for warning in told.warnings():
+        click.echo(f"warning: {warning}")
+    click.echo(f"To train:\n  {line}")
+
+
+def _drawn_split(histories: list[Any], horizon: int | None) -> str:
+    """Return how a forecaster would cut series, drawn as text, or why it refuses them."""
+    from rekur.tasks.catalog import CATALOG
+    from rekur.tasks.forecast.split import split_of
+
+    try:
+        options: Any = CATALOG["forecast"].options_class()
+        return split_of(histories, options(horizon=horizon), hold_out=True).drawn()
+    except InputError as error:
+        return f"Training refuses them: {error}"
 
 
 def _show_pairs(files: list[Path], columns: dict[str, Any], reading: dict[str, Any], *, as_json: bool) -> None:
