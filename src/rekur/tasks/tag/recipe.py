@@ -87,7 +87,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "word_dropout": _word_dropout,
     "epochs": _epochs,
     "learning_rate": lambda facts: 3e-3,
-    "weight_decay": lambda facts: 1e-2,
+    "weight_decay": lambda facts: 0.1,
     "patience": lambda facts: max(8, _epochs(facts) // 2),
     "average": _against_rote(0.995, 0.998),
 }
@@ -101,6 +101,7 @@ OF_ROWS: dict[str, Callable[[Facts], Any]] = {
     "patience": lambda facts: max(8, _epochs_of_rows(facts) // 2),
     "token_dropout": lambda facts: 0.0,
     "word_dropout": lambda facts: 0.0,
+    "weight_decay": lambda facts: 1e-2,
     "hidden_size": lambda facts: 64,
     "projection_size": lambda facts: 64,
     "input_dropout": lambda facts: 0.0,
