@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _NARROW, _USUAL = 60, 80
 #: characters of the first column of a table that are not folded in a narrow terminal
 _NAME_WIDTH = 20
+#: rivals beside the strongest that stand in the table of scores; more have a table of their own
+_MOST_RIVALS = 2
+#: metrics that a table of many rivals lacks
+_OF_BANDS = ("pinball", "crps", "coverage", "width")
 #: rows and columns of shades at most, their characters, and the shares from which on the next one stands
 _MOST_SHADES, _SHADES, _BOUNDS = 40, " ░▒▓█", (0.05, 0.25, 0.5, 0.75)
 _NUMBER = re.compile(r"-?(\d[\d,]*(\.\d*)?(e[+-]?\d+)?|nan|inf)%?")
@@ -175,7 +179,8 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
     if any(intervals):
         head.append("95 % interval")
         columns.append([shown_interval(ends) for ends in intervals])
-    for each in [rival, *rival.get("others", [])] if rival else []:
+    others = rival.get("others", []) if rival else []
+    for each in [rival, *(others if len(others) <= _MOST_RIVALS else [])] if rival else []:
         head.append(each["name"])
         columns.append([each.get(name) for name in names])
     return head, [list(row) for row in zip(*columns, strict=True)]
@@ -184,9 +189,25 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
 def scores(title: str, metrics: dict[str, Any]) -> None:
     """Print the headline scores, and how those that have a signature are computed."""
     table(title, *score_rows(metrics))
+    head, rows = rival_rows(metrics)
+    if rows:
+        table("Plain models", head, rows)
     head, rows = signature_rows(metrics)
     if rows:
         table("", head, rows)
+
+
+def rival_rows(metrics: dict[str, Any]) -> Rows:
+    """Return a row for each rival, where they are too many to stand beside the model; else none."""
+    from rekur.runtime.rival import rival_metrics  # with NumPy, which --help need not wait for
+
+    rival = rival_metrics(metrics)
+    others = rival.get("others", [])
+    if len(others) <= _MOST_RIVALS:
+        return [], []
+    names = [name for name in METRICS if name in rival and name not in _OF_BANDS]
+    rows = [[each["name"], *(each.get(name) for name in names)] for each in (rival, *others)]
+    return ["plain model", *(name.replace("_", " ") for name in names)], rows
 
 
 def signature_rows(metrics: dict[str, Any]) -> Rows:

@@ -23,6 +23,7 @@ from rekur.features.saved import check_head, damaged, field
 from rekur.features.window_arrays import WindowReader
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _OPTIONS = ("lookback", "horizon", "segment", "periods")
 
@@ -73,6 +74,24 @@ def end_of(values: Floats) -> int:
     """
     present = np.flatnonzero(~np.isnan(values))
     return int(present[-1]) + 1 if len(present) else 0
+
+
+def block_of(windows: Sequence[Window], lookback: int, horizon: int) -> tuple[FilledSeries, Ints, Ints]:
+    """Return the series of windows, and the number of the series and the origin of each window, (N,).
+
+    Args:
+        windows: each with a value before its origin.
+        lookback: steps before an origin that are read at once.
+        horizon: steps behind it.
+    """
+    numbers: dict[tuple[int, int], int] = {}
+    rows = [numbers.setdefault(_channel_of(window), len(numbers)) for window in windows]
+    origins = np.array([window.origin for window in windows], np.int64)
+    ends = np.zeros(len(numbers), np.int64)
+    np.maximum.at(ends, rows, origins)
+    histories = {_channel_of(window): window.history for window in windows}
+    series = [histories[key].values[: ends[number], key[1]] for key, number in numbers.items()]
+    return FilledSeries(series, lookback, horizon), np.array(rows, np.int64), origins
 
 
 class WindowFeatures(Features):
@@ -257,7 +276,7 @@ class WindowFeatures(Features):
         """Return the features that :meth:`to_dict` described.
 
         Raises:
-            BundleError: a field is missing or damaged, or the version is newer than is past.
+            BundleError: a field is missing or damaged, or the version is newer than this.
         """
         checked = check_head(saved, cls.kind)
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)

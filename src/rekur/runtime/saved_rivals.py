@@ -23,7 +23,7 @@ RIVALS: dict[str, type[Rival]] = LazyClasses(
         "window": "rekur.runtime.rivals:WindowRival",
         "copy": "rekur.runtime.pair_rivals:CopyRival",
         "lexicon": "rekur.runtime.pair_rivals:LexiconRival",
-        "naive": "rekur.runtime.window_rivals:NaiveRival",
+        "plain forecast": "rekur.runtime.window_rivals:PlainRival",
         "n-gram": "rekur.runtime.rivals:NGramRival",
     }
 )

@@ -1,11 +1,13 @@
 """Plain forecasts beside a model; no PyTorch.
 
-Axes: N windows, H steps of the horizon, Q quantiles.
+Axes: N windows, H steps of the horizon, K candidates, Q quantiles.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, Self, cast
 
 import numpy as np
@@ -13,46 +15,74 @@ from numpy.typing import NDArray
 
 from rekur._tensors import Array
 from rekur.data import EncodedItems
-from rekur.features.windows import end_of
-from rekur.runtime.rival import Rival
+from rekur.features.plain_forecasts import PlainForecasts, combination_weights, combine, drift
+from rekur.features.windows import WindowFeatures, block_of, end_of
+from rekur.runtime.rival import Floats, Rival
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
 
+COMBINATION, LAST, DRIFT = "combination of plain forecasts", "repeat last", "drift"
+#: standard deviation of a normal error whose mean absolute value is 1
+_DEVIATION = math.sqrt(math.pi / 2)
+#: windows that are forecast at once
+_BLOCK = 1024
 
-class NaiveRival(Rival):
-    """The values of one season before; quantiles are those of its errors in the history.
+
+def rival_names(plain: PlainForecasts) -> list[str]:
+    """Return the names of all rivals: the combination, its candidates, the last value and drift."""
+    return list(dict.fromkeys((COMBINATION, *plain.names, LAST, DRIFT)))
+
+
+class PlainRival(Rival):
+    """A plain forecast; its quantiles are those of a normal error as large as that of earlier origins.
 
     Args:
-        period: steps of the season; 1 repeats the last value.
-        target: of the network.
+        name: one of :func:`rival_names`.
+        target: of the network; its features have the plain forecasts.
     """
 
-    kind = "naive"
+    kind = "plain forecast"
 
-    def __init__(self, period: int, target: DistributionTarget) -> None:
-        self.name = f"seasonal naive {period}" if period > 1 else "repeat last"
-        self._period, self._target = period, target
+    def __init__(self, name: str, target: DistributionTarget) -> None:
+        self.name, self._target = name, target
 
     def predictions(self, items: EncodedItems) -> Sequence[Any]:
         """Return the quantiles of each window, (Q, H)."""
-        return [self._quantiles(context["window"].past) for context in items.contexts_of(items.rows)]
+        windows = [context["window"] for context in items.contexts_of(items.rows)]
+        parts = [self._quantiles(windows[start : start + _BLOCK]) for start in range(0, len(windows), _BLOCK)]
+        return [quantiles for part in parts for quantiles in part]
 
-    def _quantiles(self, past: NDArray[np.float64]) -> NDArray[np.float64]:
-        past = past[: end_of(past)]
-        target, level = self._target, past[-1] if len(past) else 0.0
-        season = past[-self._period :]
-        forecast = np.resize(season, target.horizon) if len(season) == self._period else np.full(target.horizon, level)
-        forecast = np.where(np.isnan(forecast), level, forecast)
-        errors = past[self._period :] - past[: -self._period]
-        errors = errors[~np.isnan(errors)]
-        spread = np.quantile(errors, target.levels) if len(errors) else np.zeros(len(target.levels))
-        return np.asarray(forecast + (spread - spread[target.median])[:, None])
+    def _quantiles(self, windows: Sequence[Any]) -> NDArray[np.float64]:
+        """Return the quantiles of windows, (N, Q, H)."""
+        forecasts, errors = np.zeros((len(windows), self._target.horizon)), np.zeros(len(windows))
+        real = np.array([row for row, window in enumerate(windows) if end_of(window.past)], np.int64)
+        if len(real):
+            forecasts[real], errors[real] = self._forecast([windows[row] for row in real])
+        spread = np.array([NormalDist(sigma=_DEVIATION).inv_cdf(level) for level in self._target.levels])
+        quantiles = forecasts[:, None] + errors[:, None, None] * spread[:, None]
+        return np.asarray(np.maximum(quantiles, 0.0) if self._target.non_negative else quantiles)
+
+    def _forecast(self, windows: Sequence[Any]) -> tuple[Floats, Floats]:
+        """Return the forecasts (N, H) of windows, and the mean absolute error at earlier origins, (N,)."""
+        plain = cast(WindowFeatures, self._target.features).plain
+        block, rows, origins = block_of(windows, plain.lookback, plain.horizon)
+        errors = plain.backtest(block, rows, origins)
+        if self.name == COMBINATION:
+            weights = combination_weights(errors)
+            return combine(plain.at(block, rows, origins), errors), (weights * errors).sum(axis=1)
+        if self.name in plain.names:
+            number = plain.names.index(self.name)
+            return plain.at(block, rows, origins)[:, number], errors[:, number]
+        values = block.windows(rows, origins, plain.lookback)
+        last = np.repeat(values[:, -1:], plain.horizon, axis=1)
+        forecasts = last if self.name == LAST else drift(values, plain.horizon)
+        return forecasts, np.abs(np.diff(values, axis=1)).mean(axis=1)
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return the season."""
-        return {"period": self._period}, {}
+        """Return the name; the features have the plain forecasts."""
+        return {"name": self.name}, {}
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
         """Return the rival that :meth:`to_saved` described."""
-        return cls(saved["period"], cast(DistributionTarget, target))
+        return cls(saved["name"], cast(DistributionTarget, target))

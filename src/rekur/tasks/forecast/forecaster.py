@@ -23,7 +23,7 @@ from rekur.models.forecaster_head import DistributionHead
 from rekur.models.heads import Head
 from rekur.runtime.kept_series import series_files
 from rekur.runtime.rival import Rival
-from rekur.runtime.window_rivals import NaiveRival
+from rekur.runtime.window_rivals import PlainRival, rival_names
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
 from rekur.tasks.base.early import check_model_size
@@ -134,7 +134,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
-        return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, sizes.periods)
+        return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, sizes.periods or (1,))
 
     def features_learn_from(self, examples: Corpus) -> Iterable[Window]:
         """Return each channel as it is known at its first origin."""
@@ -144,8 +144,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
         """Return the metric that decides, the season, and whether forecasts may be below 0."""
         periods = self.split.sizes.periods
         return {
-            "period": periods[0],
-            "decides": self.metric or ("owa" if periods[0] > 1 else "mae"),
+            "period": periods[0] if periods else 1,
+            "decides": self.metric or ("owa" if periods else "mae"),
             "non_negative": {"auto": None, "yes": True, "no": False}[self.non_negative],
             "lowest": self.split.lowest(),
         }
@@ -198,8 +198,9 @@ class Forecaster(ForecastOptions, ItemEstimator):
         return Monitor(f"valid_{target.decides}", False, 0.0)
 
     def make_rivals(self, examples: Corpus, train_set: EncodedItems, target: Target) -> list[Rival]:
-        """Return the last value, and that of a season before for each season."""
-        return [NaiveRival(period, cast(DistributionTarget, target)) for period in {1, *self.split.sizes.periods}]
+        """Return the combination of the plain forecasts, each of them, the last value, and drift."""
+        distribution, features = cast(DistributionTarget, target), cast(WindowFeatures, self.features_)
+        return [PlainRival(name, distribution) for name in rival_names(features.plain)]
 
     # ── results ──────────────────────────────────────────────────────────────────────────────────────────────
 

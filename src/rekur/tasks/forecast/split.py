@@ -38,7 +38,7 @@ class Sizes:
         lookback: steps that a network reads.
         horizon: steps to forecast.
         segment: steps of a segment, which divide both.
-        periods: lengths of seasons, rising; 1 alone for none.
+        periods: lengths of seasons, rising; empty for none.
     """
 
     lookback: int
@@ -126,7 +126,7 @@ class Split:
         steps = sorted(part.end for part in self.parts)
         sizes = self.sizes
         origins = sum(1 for _ in self.validation())
-        seasons = " and ".join(str(period) for period in sizes.periods if period > 1)
+        seasons = " and ".join(map(str, sizes.periods))
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
         return (
@@ -194,8 +194,8 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     parts = parts_of(histories, horizon, options.valid_fraction)
     if not hold_out:
         parts = [dataclasses.replace(part, first=part.end) for part in parts]
-    calendar = calendar_periods(histories[0].step)
-    periods = find_periods([part.history.values[: part.first, part.channel] for part in parts], calendar) or (1,)
+    past = [part.history.values[: part.first, part.channel] for part in parts]
+    periods = find_periods(past, calendar_periods(histories[0].step))
     longest = max(part.first for part in parts)
     if longest - options.embargo < horizon + FEWEST_VALUES:
         steps = max(part.end for part in parts)
@@ -217,9 +217,8 @@ def sizes_of(horizon: int, lookback: int | None, periods: tuple[int, ...], longe
         periods: lengths of seasons.
         longest: the most steps before a first origin.
     """
-    season = periods[0]
-    segment = season if season > 1 and horizon % season == 0 else horizon
-    wished = lookback or (2 * periods[-1] if periods[-1] > 1 else _HORIZONS * horizon)
+    segment = periods[0] if periods and horizon % periods[0] == 0 else horizon
+    wished = lookback or (2 * periods[-1] if periods else _HORIZONS * horizon)
     if lookback is None:
         wished = min(wished, max(segment, longest - horizon))
     return Sizes(max(1, math.ceil(wished / segment)) * segment, horizon, segment, periods)
