@@ -13,6 +13,7 @@ import pytest
 
 from rekur._calendar import DAY, SECOND, CalendarStep, StampForm, calendar_features
 from rekur.data.histories import History, HistoryColumns, categories_of, read_histories
+from rekur.data.stamps import StampReader
 from rekur.errors import DataError, InputError
 
 Y = HistoryColumns(time="ds", series="y")
@@ -297,6 +298,14 @@ REFUSED = {
         table(["1", "2024-01-01"]),
         r"line 3: ds: got '2024-01-01'; expected a number, as '1' in line 2",
     ),
+    "thousands of digits": (table(["1" * 5000, "2"]), r"line 2: ds: got '1111.*expected a date"),
+    "19 digits": (table(["1", "12345678901234567890"]), r"line 3: ds: got .*at most 18 digits"),
+    "many digits and decimals": (
+        table(["1000000000000", "1.0000001"]),
+        r"line 2: ds: got '1000000000000'; expected a number of at most 18 digits",
+    ),
+    "letters beyond ASCII": (table(["1 ſep 2024", "2 Sep 2024"]), r"line 2: ds: got '1 ſep 2024'; expected a date"),
+    "digits beyond ASCII": (table(["١", "٢"]), r"line 2: ds: got '١'; expected a date"),
     "some offsets": (
         table(["2024-01-01T00:00Z", "2024-01-01T01:00"]),
         r"line 3: ds: got '2024-01-01T01:00'; expected an offset, as in line 2",
@@ -316,6 +325,14 @@ REFUSED = {
 def test_bad_stamps_and_values_are_refused_by_line(read: Any, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(text)
+
+
+def test_decimals_of_later_rows_count_for_the_first() -> None:
+    reader = StampReader("t", lambda text, line: InputError(f"{line}: {text}"))
+    reader.add(["1000000000000"], [2])
+    reader.add(["1.0000001"], [3])
+    with pytest.raises(InputError, match=r"2: t: got '1000000000000'; expected .* 18 digits; some have 7 decimals"):
+        reader.finish()
 
 
 def test_series_of_two_steps_are_refused(read: Any) -> None:

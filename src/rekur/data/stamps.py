@@ -39,8 +39,8 @@ _DATES = (
     r"q(?P<quarter>[0-9])[-\ ](?P<year>[0-9]{4})",
     r"(?P<year>[0-9]{4})-?w(?P<week>[0-9]{2})(?:-?(?P<weekday>[0-9]))?",
 )
-_STAMPS = [re.compile(pattern, re.IGNORECASE) for pattern in (*(date + _TIME for date in _DATES), _COMPACT)]
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.(?P<part>[0-9]+))?")
+_STAMPS = [re.compile(pattern, re.IGNORECASE | re.ASCII) for pattern in (*(date + _TIME for date in _DATES), _COMPACT)]
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.(?P<part>[0-9]{1,30}))?")
 #: what a column holds; its stamps are of one family
 _FAMILIES = {"number": "a number", "date": "a date", "slashes": "a date such as 31/12/2024"}
 _RESOLUTIONS = ("quarter", "month", "week", "day", "hour", "minute", "second")
@@ -322,6 +322,11 @@ class StampReader:
 
     def _finish_numbers(self) -> StampColumn:
         digits = max(self._digits)
+        for block, decimals in zip(self._blocks, self._digits, strict=True):
+            if max(map(abs, (int(block.min()), int(block.max())))) * 10 ** (digits - decimals) >= 2**63:
+                text, line = self._first_text
+                expected = f"numbers of at most 18 digits; some have {digits} decimals"
+                raise self._error(describe(self._name, text, expected), line)
         stamps = np.concatenate(
             [block * 10 ** (digits - decimals) for block, decimals in zip(self._blocks, self._digits, strict=True)]
         )
