@@ -34,7 +34,7 @@ _PASSES_IN_TIME = 1000
 _MOST_TOKENS, _BATCHES_A_PASS = 900, 60
 #: target tokens over which the softmax is summed in training, and the vocabulary from which on that is much faster
 _SAMPLES, _LARGE_VOCABULARY = 1_000, 3_000
-#: target tokens from which on the largest model pays
+#: target tokens from which on a large and a medium model pay
 _MANY_TOKENS, _SOME_TOKENS = 200_000, 30_000
 
 
@@ -47,16 +47,17 @@ def _epochs(facts: Facts) -> int:
     if facts.has_time_limit:
         return _PASSES_IN_TIME
     steps = math.ceil(facts.tokens / _batch_steps(facts))
-    wanted = _by_size(_STEPS, _FEW_STEPS)(facts)
+    wanted = _by_size(_STEPS, _FEW_STEPS, _FEW_STEPS)(facts)
     return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(wanted / steps))))
 
 
-def _size(facts: Facts) -> int:
-    return 256 if facts.tokens >= _MANY_TOKENS else 128 if facts.tokens >= _SOME_TOKENS else 64
+def _by_size(large: float, medium: float, small: float) -> Callable[[Facts], float]:
+    """Return the rule that gives one of three values by the number of target tokens."""
 
+    def rule(facts: Facts) -> float:
+        return large if facts.tokens >= _MANY_TOKENS else medium if facts.tokens >= _SOME_TOKENS else small
 
-def _by_size(large: float, small: float) -> Callable[[Facts], float]:
-    return lambda facts: large if facts.tokens >= _MANY_TOKENS else small
+    return rule
 
 
 def _samples(facts: Facts) -> int:
@@ -64,20 +65,20 @@ def _samples(facts: Facts) -> int:
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": _size,
-    "embedding_size": _size,
+    "hidden_size": _by_size(256, 128, 64),
+    "embedding_size": _by_size(256, 128, 64),
     "tying": lambda facts: "all" if facts.is_shared else "target",
-    "input_dropout": _by_size(0.35, 0.1),
+    "input_dropout": _by_size(0.35, 0.2, 0.1),
     "dropout": lambda facts: 0.2,
-    "state_dropout": _by_size(0.4, 0.1),
-    "output_dropout": _by_size(0.4, 0.1),
+    "state_dropout": _by_size(0.4, 0.2, 0.1),
+    "output_dropout": _by_size(0.4, 0.2, 0.1),
     "samples": _samples,
     "batch_steps": _batch_steps,
     "epochs": _epochs,
-    "learning_rate": _by_size(3e-3, 5e-3),
+    "learning_rate": _by_size(3e-3, 5e-3, 5e-3),
     "weight_decay": lambda facts: 1e-5,
     "patience": lambda facts: 0 if facts.has_time_limit else max(8, _epochs(facts) // 2),
-    "average": _by_size(0.998, 0.99),
+    "average": _by_size(0.998, 0.99, 0.99),
 }
 
 
