@@ -21,8 +21,6 @@ LARGEST_INPUT = 8.0
 LARGEST_CANDIDATE = 1e4
 #: a scale below this share of the largest value is rounding, and taken for 0
 ROUNDING = 1e-9
-#: exponent of errors in the weights of the plain combination
-POWER = 2.0
 #: what a segment of the horizon is told of its window, beside two numbers of each candidate
 _STATICS = 2
 
@@ -126,7 +124,7 @@ class WindowReader:
         plain, count = self.plain, self.plain.horizon // self.segment
         candidates = plain.at(block, rows, origins).transpose(0, 2, 1)
         errors = plain.backtest(block, rows, origins)
-        weights = combination_weights(errors, POWER)
+        weights = combination_weights(errors)
         relative = np.maximum(errors / unit[:, None], ROUNDING)
         error = np.maximum((weights * relative).sum(axis=1), ROUNDING)
         turned, location, spread = self._standard(values, candidates)

@@ -16,14 +16,23 @@ class Facts(NamedTuple):
     windows: int
 
 
+#: windows from which on a wide network pays; and those up to which it soon trusts ridges that were fitted on them
+_MANY, _FEW = 20_000, 2_000
+
+
+def _by_windows(few: Any, some: Any, many: Any) -> Callable[[Facts], Any]:
+    """Return a rule with a value for few windows, one for many, and one between them."""
+    return lambda facts: few if facts.windows <= _FEW else many if facts.windows > _MANY else some
+
+
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": lambda facts: 96 if facts.windows > 20_000 else 64,
-    "projection_size": lambda facts: 96 if facts.windows > 20_000 else 0,
+    "hidden_size": _by_windows(32, 64, 96),
+    "projection_size": _by_windows(0, 0, 96),
     "input_dropout": lambda facts: 0.2,
     "dropout": lambda facts: 0.3,
     "batch_size": lambda facts: 256 if facts.windows > 5_000 else 64,
     "epochs": lambda facts: 25,
-    "learning_rate": lambda facts: 2e-3,
+    "learning_rate": _by_windows(3e-4, 1e-3, 2e-3),
     "weight_decay": lambda facts: 1e-3,
     "warmup": lambda facts: 0.05,
     "patience": lambda facts: 0,
