@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     began, draws = time.perf_counter(), options.draws or (40 if options.quick else 1000)
-    cases = [(kind, 2) for kind in KINDS] + [("no records", 3), ("both", 3)]
+    cases = [(kind, 2) for kind in KINDS] + [("no records", 3)]
     progress, rows = Progress(len(cases), 0.1 * draws), []
     for number, (kind, variants) in enumerate(cases):
         progress.next(f"{kind}, {variants} variants")

@@ -22,6 +22,8 @@ from rekur.tasks import load
 FAST = ("--hidden-size", "4", "--epochs", "1", "--no-baseline", "--quiet")
 NO_EPOCHS = (*FAST[:2], *FAST[4:])
 HUGE = 10**20
+#: commands that train many models
+STUDIES = ("tune", "compare")
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +44,25 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
     """Return a command that works, to which an option is added."""
     reviews = [files["reviews"], *REVIEWS, "--out", out]
     words = [book.parent / "tags.jsonl", "--text", "tokens", "--label", "tags", "--out", out]
+    text = [book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS]
+    wear = ["--series", "x", "--label", "wear", "--out", out]
+    cells = ["--cells", "rnn,gru", "--seeds", "1"]
     return {
         "fit classify": ["fit", "classify", *reviews, *FAST],
-        "fit regress": ["fit", "regress", files["walks"], "--series", "x", "--label", "wear", "--out", out, *FAST],
-        "fit language": ["fit", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS],
+        "fit regress": ["fit", "regress", files["walks"], *wear, *FAST],
+        "fit language": ["fit", "language", *text],
         "fit tag": ["fit", "tag", *words, *FAST],
         "tune tag": ["tune", "tag", *words, *FAST],
+        "compare tag": ["compare", "tag", *words, *FAST, *cells],
+        "compare classify": ["compare", "classify", *reviews, *FAST, *cells],
+        "compare regress": ["compare", "regress", files["walks"], *wear, *FAST, *cells],
+        "compare language": ["compare", "language", *text, *cells],
         "evaluate": ["evaluate", book.parent / "writer", book.parent / "pairs.tsv"],
         "predict": ["predict", book.parent / "writer", book.parent / "pairs.tsv"],
         "translate": ["translate", book.parent / "writer"],
         "tune classify": ["tune", "classify", *reviews, *FAST],
         "tune regress": ["tune", "regress", *reviews, *FAST],
-        "tune language": ["tune", "language", book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS],
+        "tune language": ["tune", "language", *text],
         "generate": ["generate", book, "--prompt", "to"],
         "check": ["check", bundles["words"]],
         "cells": ["cells", "lstm"],
@@ -105,7 +114,7 @@ def test_what_is_no_number_is_refused(
     tmp_path: Path,
 ) -> None:
     wrong = ["", "many", "1_0", "٣", "9" * 5000, "1.5", "nan"] if kind is WHOLE else ["", "many", "1_0", "٣"]
-    for value in wrong[:4] if path.startswith("tune") else wrong:
+    for value in wrong[:4] if path.startswith(STUDIES) else wrong:
         done = cli(*replaced(words_of(path, files, bundles, book, tmp_path / "out"), option, value))
         assert done.code == 2, (value, done.err)
         line = done.err.splitlines()[-1]
@@ -119,7 +128,7 @@ BEYOND = [
     for path, option, kind in OPTIONS
     for value in ((-1, HUGE) if kind is WHOLE else ("-1", "nan", "inf"))
     # any number is fine here, or another part of the training answers for it
-    if not path.startswith("tune") or option == "--trials"
+    if not path.startswith(STUDIES) or option in ("--trials", "--seeds", "--margin")
 ]
 
 
