@@ -45,6 +45,7 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
     reviews = [files["reviews"], *REVIEWS, "--out", out]
     words = [book.parent / "tags.jsonl", "--text", "tokens", "--label", "tags", "--out", out]
     text = [book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS]
+    pairs = [book.parent / "pairs.tsv", "--source", "source", "--target", "target", "--out", out]
     wear = ["--series", "x", "--label", "wear", "--out", out]
     cells = ["--cells", "rnn,gru", "--seeds", "1"]
     return {
@@ -52,6 +53,9 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
         "fit regress": ["fit", "regress", files["walks"], *wear, *FAST],
         "fit language": ["fit", "language", *text],
         "fit tag": ["fit", "tag", *words, *FAST],
+        "fit translate": ["fit", "translate", *pairs, *FAST],
+        "tune translate": ["tune", "translate", *pairs, *FAST],
+        "compare translate": ["compare", "translate", *pairs, *FAST, *cells],
         "tune tag": ["tune", "tag", *words, *FAST],
         "compare tag": ["compare", "tag", *words, *FAST, *cells],
         "compare classify": ["compare", "classify", *reviews, *FAST, *cells],
