@@ -369,7 +369,7 @@ def test_the_tables_and_the_rival() -> None:
     result = result_of([GRU, LSTM, RNN], rival={"name": "naive Bayes", "accuracy": 0.8})
     variants, pairs = result.tables()
     assert [row[0] for row in variants[2]] == ["gru", "lstm", "rnn", "naive Bayes (rival)"]
-    assert [row[3] for row in variants[2]] == ["best mean", "not told apart: -1.0 points", "worse: -2.9 points", ""]
+    assert [row[3] for row in variants[2]] == ["best mean", "undecided", "2.9 points worse", ""]
     assert [row[0] for row in pairs[2]] == ["gru - lstm", "gru - rnn", "lstm - rnn"]
     assert [row[-1] for row in pairs[2]] == ["undecided", "better", "better"]
     row = result.to_dict()["pairs"][1]

@@ -17,9 +17,7 @@ from rekur.cli.copies import passing_copies
 from rekur.cli.file_words import FilesOption
 from rekur.cli.fit_checks import check_options
 from rekur.cli.fit_options import (
-    VALID_ITEMS,
-    VALID_PAIRS,
-    VALID_TEXTS,
+    FILES_OF,
     CatalogGroup,
     TaskCommand,
     make_request,
@@ -27,29 +25,25 @@ from rekur.cli.fit_options import (
     take_files,
     task_command,
 )
-from rekur.cli.options import INPUT_FILE, JSON, NUMBER, WHOLE
+from rekur.cli.options import JSON, NUMBER, WHOLE
 from rekur.cli.request import Request, open_data, open_files
 from rekur.cli.signals import stopped_code
 from rekur.errors import InputError, describe
 from rekur.tasks.catalog import Row
 
-_TEST = "by default scores are of the validation data."
-TEST_OF = {
-    "items": click.option(
-        "--test", type=INPUT_FILE, metavar="FILE", help=f"Test items, which are read once, at the end; {_TEST}"
-    ),
-    "texts": click.option(
-        "--test", multiple=True, metavar="FILE", help=f"Test text, which is read once, at the end; {_TEST}"
-    ),
-    "pairs": click.option(
-        "--test",
-        cls=FilesOption,
-        multiple=True,
-        metavar="SOURCE TARGET",
-        help=f"Test pairs, two files or one table, which are read once, at the end; {_TEST}",
-    ),
-}
-VALID_OF = {"items": VALID_ITEMS, "texts": VALID_TEXTS, "pairs": VALID_PAIRS}
+TEST = click.option(
+    "--test",
+    multiple=True,
+    metavar="FILE",
+    help="What gives the scores, read once, after all runs; by default they are of the validation data.",
+)
+TEST_PAIRS = click.option(
+    "--test",
+    cls=FilesOption,
+    multiple=True,
+    metavar="SOURCE TARGET",
+    help="Test pairs, two files or one table, read once, after all runs; by default scores are of the validation data.",
+)
 COMPARISON = (
     click.option("--cells", metavar="NAMES", help="Cells to compare, such as rnn,lstm,gru; see `rekur cells`."),
     click.option(
@@ -84,7 +78,7 @@ def _summary(row: Row) -> str:
 
 
 def _command(row: Row) -> TaskCommand:
-    data = [VALID_OF[row.reads], TEST_OF[row.reads]]
+    data = [FILES_OF[row.reads].valid, TEST_PAIRS if row.reads == "pairs" else TEST]
     return task_command(row, _compare, _summary(row), data=data, comparison=COMPARISON, output=OUTPUT)
 
 
@@ -108,11 +102,14 @@ def _compare(row: Row, values: dict[str, Any]) -> int:
     as_json, quiet, out = (values.pop(name) for name in ("as_json", "quiet", "out"))
     cells, equal, seeds, margin = (values.pop(name) for name in ("cells", "equal", "seeds", "margin"))
     files, valid = take_files(row, values)
-    test = values.pop("test") or ()
-    test = [str(file) for file in ([test] if isinstance(test, str | Path) else test)]
+    test = [str(file) for file in values.pop("test")]
     varied = read_ranges(values.pop("vary"), "--vary", "NAME=A,B,C")
     _check.whole("seeds", seeds, low=1)
     _refuse_inputs(out, [*files, *valid, *test])
+    if len(test) > 1 and row.reads not in ("texts", "pairs"):
+        raise InputError(f"--test: got {len(test)} files; expected one. Put their rows together.")
+    if row.reads == "pairs" and test and len(test) != len(files):
+        raise InputError(f"--test: got {len(test)} files; expected {len(files)}, as there are to train on.")
     request = make_request(row, files, valid, values, searched=varied, flag="--vary")
     check_options(request, searched=varied)
     tested = dataclasses.replace(request, valid=test)

@@ -162,16 +162,15 @@ class ComparisonResult:
             rows.append([f"{self.rival['name']} (rival)", self.rival[self.metric], "", "", "", "", ""])
         score = self.metric.replace("_", " ")
         title = f"{self.split.capitalize()}: {score} on {self.items:,} {self.counted}" if ranked else "Variants"
-        return title, ("variant", score, "95 % interval", "against the best", "runs", "time", "weights"), rows
+        return title, ("variant", score, "95 % interval", "beside the best", "runs", "time", "weights"), rows
 
     def _against(self, variant: int, best: int) -> str:
         pair = self.pair(variant, best)
         if pair.difference is None:
             return "no common seed"
-        if pair.verdict is None:
-            return self.amount(pair.difference, signed=True)
-        words = {"undecided": "not told apart", "same": "the same", "worse": "worse", "better": "better"}[pair.verdict]
-        return f"{words}: {self.amount(pair.difference, signed=True)}"
+        if pair.verdict in ("undecided", "same"):
+            return pair.verdict
+        return f"{self.amount(pair.difference)} {pair.verdict or 'worse, one seed'}"
 
     def _pair_table(self) -> Table:
         rows: list[list[Any]] = []
@@ -183,19 +182,18 @@ class ComparisonResult:
             rows.append([name, pair.difference, interval, pair.p, pair.p_holm, pair.p_sign_flip, pair.verdict])
         margin = self.statistics.margin
         title = f"Differences (margin: {'none' if margin is None else shown(margin)})"
-        head = ("first - second", "difference", "95 % interval", "p", "after Holm", "sign flip", "the first is")
+        head = ("first - second", "differs by", "95 % interval", "p", "p Holm", "p flip", "first is")
         return title, head, rows
 
-    def amount(self, difference: float, *, signed: bool = False) -> str:
-        """Return a difference of scores in its unit, such as ``0.4 points``."""
-        value = difference if signed else abs(difference)
-        mark = "+" if signed else ""
+    def amount(self, difference: float) -> str:
+        """Return the size of a difference of scores in its unit, such as ``0.4 points``."""
+        value = abs(difference)
         unit = METRICS[self.metric].unit
         if unit.startswith("points"):
             scale = 1 if unit == "points of 100" else 100
-            digits = 1 if abs(scale * value) >= 0.095 or not value else 2
-            return f"{scale * value:{mark}.{digits}f} points"
-        return f"{mark if value >= 0 else ''}{shown(value)}{'' if unit == '%' else f' {unit}'}"
+            digits = 1 if scale * value >= 0.095 or not value else 2
+            return f"{scale * value:.{digits}f} points"
+        return f"{shown(value)}{'' if unit == '%' else f' {unit}'}"
 
 
 def _turned(pair: Pair) -> Pair:
