@@ -119,6 +119,15 @@ def test_penalties_are_chosen_on_the_last_quarter_of_the_origins() -> None:
     assert (errors[None] < 0.9 * errors[1e6])[:ridges].all()
 
 
+def test_ridges_without_any_window_continue_the_last_value() -> None:
+    plain = PlainForecasts.fit([np.array([1.0, 3.0, 4.0])], 6, ())
+    forecasts = plain.candidates(np.array([[2.0] * 11 + [5.0]]), np.array([1.0]))
+    assert forecasts[0, plain.names.index("ridge of differences in the window")] == pytest.approx(
+        np.full(6, 5.0), rel=0.01
+    )
+    assert np.isfinite(forecasts).all()
+
+
 def test_ridges_of_few_or_of_gappy_windows() -> None:
     few = PlainForecasts.fit([seasonal(30, 1, period=4)], 4, (4,))
     block = FilledSeries([seasonal(30, 1, period=4)], few.lookback, 4)

@@ -146,9 +146,9 @@ def fit_ridges(
     Without a penalty, that of each ridge and the forecast that it shrinks to are chosen on the last quarter of the
     origins of each series: nothing but the location, the last season, or the mean of the last two.
     """
-    whole = np.concatenate(
-        [~np.isnan(block.truth(rows[part], origins[part])).any(axis=1) for part in blocks(len(rows))]
-    )
+    whole = np.zeros(len(rows), bool)
+    for part in blocks(len(rows)):
+        whole[part] = ~np.isnan(block.truth(rows[part], origins[part])).any(axis=1)
     filled = 2 * int(whole.sum()) < len(rows)  # gaps all over: targets repeat the value before
     if not filled:
         rows, origins, scales = rows[whole], origins[whole], scales[whole]
