@@ -100,6 +100,19 @@ def test_the_table_of_scores_names_rivals_and_a_loss(cli: Run, table: Path, tmp_
     assert "░" in done.err
 
 
+def test_columns_that_are_not_read_are_told(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "promo.csv"
+    steps = "".join(f"{step},{10 + step % 5},{step % 2}\n" for step in range(40))
+    file.write_text("t,y,promo\n" + steps + "40,,1\n41,,0\n42,,1\n")
+    columns = ["--time", "t", "--series", "y", "--future", "promo"]
+    fit = ["fit", "forecast", file, *columns, "--horizon", "3", "--out", tmp_path / "m"]
+    done = cli(*fit, "--epochs", "1", "--hidden-size", "4", "--no-baseline")
+    assert done.code == 0, done.err
+    assert "warning: this preview does not read the columns promo." in done.err
+    (line,) = lines_of(cli("predict", tmp_path / "m", "--json").out)
+    assert line["time"] == ["40", "41", "42"]
+
+
 def bad(cli: Run, tmp_path: Path, text: str, *options: str) -> str:
     """Return what is said of a file that cannot be trained on; nothing is left behind."""
     file = tmp_path / "bad.csv"

@@ -127,6 +127,9 @@ class Split:
         sizes = self.sizes
         origins = sum(1 for _ in self.validation())
         seasons = " and ".join(map(str, sizes.periods))
+        first = self.parts[0].history
+        columns = ", ".join((*first.static_names, *first.past_names, *first.future_names))
+        unused = f"\nwarning: this preview does not read the columns {columns}." if columns else ""
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
         return (
@@ -134,7 +137,7 @@ class Split:
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"
             f"  {line}\n"
             f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
-            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}"
+            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}{unused}"
         )
 
 
