@@ -150,7 +150,7 @@ def subject_of(
 
     Raises:
         BundleError: the bundle has no program.
-        InputError: the data cannot be read, or has no items.
+        InputError: the data cannot be read, or has no items; or the program forecasts.
 
     Example:
         >>> from rekur.runtime import read_bundle
@@ -158,6 +158,9 @@ def subject_of(
         10
     """
     program, _ = bundle.program()
+    if program.forecasts:
+        expected = "another: windows of series cannot be drawn or read here yet"
+        raise InputError(describe("program", "one that forecasts", expected, "Compare with rekur evaluate."))
     if data is None:
         sequences: list[Any] = _drawn(program, LENGTHS[:items], 0)
         return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [], load_trained)

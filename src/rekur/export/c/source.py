@@ -142,7 +142,9 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         )
     if program.forecasts:
         expected = "a model with an output for its input or for each step: C has no ops of forecasts yet"
-        raise NotStreamableError(describe("program", "one that forecasts", expected, "Export it with --to onnx."))
+        raise NotStreamableError(
+            describe("program", "one that forecasts", expected, "Run the bundle with rekur predict.")
+        )
     if not program.causal:
         how = "with --causal" if program.per_step else "without --bidirectional"
         fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."

@@ -91,6 +91,9 @@ def export_onnx(
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     running = model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
+    if program.forecasts:
+        expected, fix = "another: no runner makes windows yet", "Run the bundle with rekur predict."
+        raise InputError(describe("program", "one that forecasts", expected, fix))
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
