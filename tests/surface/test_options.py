@@ -116,7 +116,7 @@ OPTIONS = {
         "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
         f"{ANY_INPUT} --document --json"
     ),
-    "data": f"FILE [TARGET]... {ANY_INPUT} --label-type --json",
+    "data": f"FILE [TARGET]... {ANY_INPUT} --horizon --label-type --json",
     "cells": "NAMES --input-size --hidden-size --json",
     "doctor": "--json",
     "completion": "SHELL",
