@@ -130,7 +130,7 @@ def _identity(setting: Setting, variants: Sequence[VariantSpec], equal: str, see
         name: None if data is None else fingerprint(data) for name, data in (("valid", setting.valid), ("test", test))
     }
     mark = fingerprint(setting.data)
-    for name, fix in (("test", "Hold items out that no run is trained on."), ("valid", "Leave it out for a share.")):
+    for name, fix in (("test", "Give other items, or leave it out."), ("valid", "Leave it out for a share.")):
         if marks[name] == mark:
             raise InputError(describe(name, "the training data", "items that no run is trained on", fix))
     if test is not None and marks["test"] == marks["valid"]:
