@@ -80,6 +80,14 @@ def test_the_side_that_lost_a_line_is_named() -> None:
     assert "2 lines earlier better. Was a line lost in b, or added in a" in Shift(12, 13, -2).sentence("a", "b")
 
 
+def test_lines_that_fit_no_better_than_by_chance_have_not_slipped() -> None:
+    draw = random.Random(0)
+    kinds = [draw.random() < 0.5 for _ in range(1200)]
+    sources = [draw.randint(20, 30) if kind else draw.randint(14, 18) for kind in kinds]
+    targets = [draw.randint(2, 3) if kind else 10 for kind in kinds]  # the longer, the shorter
+    assert find_shift(sources, targets) is None
+
+
 def test_reading_warns_of_lines_that_slipped(tmp_path: Path) -> None:
     sources, targets = made(200)
     files = files_of(tmp_path, "a", sources, [*targets[:50], "une phrase", *targets[50:-1]])

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 #: how far lines are looked for, the fewest that are told of, and how many standard errors the gain must have
 _FARTHEST, _FEWEST, _CERTAIN = 3, 15, 7.0
+#: lines between those that are compared by chance
+_FAR = (5, 6, 7, 8, 9)
 #: share of equal lengths from which a shift is taken for a dialogue
 _AGAIN = 0.3
 #: the largest difference of two logarithms of lengths that counts
@@ -91,11 +93,27 @@ def find_shift(sources: Sequence[int], targets: Sequence[int]) -> Shift | None:
         if _is_dialogue(x, y, start, end, by):
             continue
         part = gain[start:end]
-        if end - start < _FEWEST or part.sum() < _CERTAIN * part.std() * np.sqrt(end - start):
+        if (
+            end - start < _FEWEST
+            or not _is_certain(part)
+            or not _is_certain(_over_chance(x, y, start, end, by, middle))
+        ):
             continue
         if best is None or part.sum() > best[0]:
             best = float(part.sum()), Shift(start + 1, end, by)
     return None if best is None else best[1]
+
+
+def _is_certain(gains: Floats) -> bool:
+    return bool(gains.sum() >= _CERTAIN * gains.std() * np.sqrt(len(gains)))
+
+
+def _over_chance(x: Floats, y: Floats, start: int, end: int, by: int, middle: float) -> Floats:
+    """Return by how much each line of a stretch fits its shifted target better than targets of farther lines."""
+    rows = np.arange(max(start, -by), min(end, len(y) - max(0, by)))
+    shifted = np.minimum(np.abs(y[rows + by] - x[rows] - middle), _MOST)
+    far = [np.minimum(np.abs(np.roll(y[rows + by], each) - x[rows] - middle), _MOST) for each in _FAR]
+    return np.asarray(np.mean(far, axis=0) - shifted)
 
 
 def _is_dialogue(x: Floats, y: Floats, start: int, end: int, by: int) -> bool:
