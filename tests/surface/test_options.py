@@ -70,7 +70,7 @@ TASK_OPTIONS = {
     "translate": {
         "data": f"{PAIRS} --valid --valid-fraction --tokens --shared --max-vocabulary --min-count --max-length",
         "model": f"{PAIR_MODEL} --decoder-size --decoder-layers --attention --tying --state-dropout --output-dropout",
-        "training": f"{TRAINING} --label-smoothing --batch-steps",
+        "training": f"{TRAINING} --label-smoothing --samples --batch-steps",
         "decoding": "--alpha",
     },
     "language": {

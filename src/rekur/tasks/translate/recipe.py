@@ -47,8 +47,8 @@ def _epochs(facts: Facts) -> int:
     if facts.has_time_limit:
         return _PASSES_IN_TIME
     steps = math.ceil(facts.tokens / _batch_steps(facts))
-    wanted = _by_size(_STEPS, _FEW_STEPS, _FEW_STEPS)(facts)
-    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(wanted / steps))))
+    most_steps = _by_size(_STEPS, _FEW_STEPS, _FEW_STEPS)(facts)
+    return int(min(_MOST_PASSES, max(_FEWEST_PASSES, round(most_steps / steps))))
 
 
 def _by_size(large: float, medium: float, small: float) -> Callable[[Facts], float]:
