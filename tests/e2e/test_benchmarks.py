@@ -139,7 +139,7 @@ def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
 
 def small_data(root: Path) -> None:
     """Write a few items of a data set of each task, without a file to test on where there are three files."""
-    for name in ("rt_polarity", "tiny_shakespeare", "univariate_classics", "wnut17_ner"):
+    for name in ("rt_polarity", "tiny_shakespeare", "univariate_classics", "wnut17_ner", "multi30k_en_fr"):
         (root / name).mkdir()
     lines = [f"{number % 2}\ta {('good', 'bad')[number % 2]} film {number}" for number in range(40)]
     sentences = [f"{word}\tB-{word[-1]}\nleft\tO" for word in map(hex, range(16, 64))] * 2
@@ -147,6 +147,16 @@ def small_data(root: Path) -> None:
         (root / "rt_polarity" / f"{part}.tsv").write_text("\n".join(["label\ttext", *lines]), encoding="utf-8")
         (root / "wnut17_ner" / f"{part}.conll").write_text("\n\n".join(sentences), encoding="utf-8")
         (root / "tiny_shakespeare" / f"{part}.txt").write_text("to be or not to be. " * 200, encoding="utf-8")
+    for part, count in (
+        ("train", 40),
+        ("val", 8),
+        ("test_2016_flickr", 8),
+        ("test_2017_flickr", 8),
+        ("test_2017_mscoco", 8),
+    ):
+        for ending in ("en", "fr"):
+            text = "".join(f"{ending} {number} is {number * 7 % 10} of them\n" for number in range(count))
+            (root / "multi30k_en_fr" / f"{part}.{ending}").write_text(text, encoding="utf-8")
     days = [f'"day {day}",{day % 7 + 0.1 * (day % 3)}' for day in range(400)]
     page = "\n".join(['"Date","Temp"', *days])
     (root / "univariate_classics" / "daily-min-temperatures.csv").write_text(page, encoding="utf-8")
@@ -210,6 +220,31 @@ def test_the_test_part_is_read_on_request_and_models_are_chosen_without_it(tmp_p
     assert chosen[0] == chosen[1]
     values = [result_of(done)["rows"][0]["value"] for done in (valid, test)]
     assert values[0] != values[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_translations_are_scored_with_each_search_on_each_part_and_parts_of_networks_are_compared(
+    tmp_path: Path,
+) -> None:
+    small_data(tmp_path)
+    options = ("--set", "epochs=1", "--set", "hidden_size=8", "--quick", "--test", "--json")
+    words = ("quality.py", "translate", "--only", "multi30k_en_fr", *options)
+    done = run(*words, REKUR_DATA=str(tmp_path))
+    rows = [row for row in result_of(done)["rows"] if row["metric"] == "bleu"]
+    assert [(row["split"], row["model"]) for row in rows if row["seed"] == 0] == [
+        (split, model)
+        for split in ("test", "test_2016_flickr", "test_2017_mscoco")
+        for model in ("rekur", "rekur, beam 5")
+    ]
+    assert len({row["model"] for row in rows if row["seed"] is None}) == 2
+    assert done.stdout.count("goal 47") == 1
+    (tmp_path / "multi30k_en_fr" / "test_2017_mscoco.fr").unlink()
+    done = run(*words, REKUR_DATA=str(tmp_path))
+    assert (done.returncode, "test_2017_mscoco.fr is absent" in done.stderr) == (1, True)
+    done = run("translate_parts.py", "--passes", "1", "--hidden-size", "8", "--json", REKUR_DATA=str(tmp_path))
+    networks = [row["network"] for row in result_of(done)["rows"]]
+    assert networks == ["all parts", "without attention", "without dropout", "without the average"]
 
 
 def test_absent_data_are_named_before_anything_is_trained(tmp_path: Path) -> None:
