@@ -220,11 +220,6 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
             "rekur fit classify [OPTIONS] FILE",
             "--epochs: got 'many'; expected a whole number.",
         ),
-        (
-            ("predict", "m"),
-            "rekur predict [OPTIONS] BUNDLE [FILE]",
-            "FILE and --item: got neither; expected one of them.",
-        ),
     ],
 )
 def test_wrong_use(words: tuple[str, ...], usage: str, text: str, cli: Run) -> None:

@@ -61,6 +61,7 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
         "compare classify": ["compare", "classify", *reviews, *FAST, *cells],
         "compare regress": ["compare", "regress", files["walks"], *wear, *FAST, *cells],
         "compare language": ["compare", "language", *text, *cells],
+        "data": ["data", files["walks"]],
         "evaluate": ["evaluate", book.parent / "writer", book.parent / "pairs.tsv"],
         "predict": ["predict", book.parent / "writer", book.parent / "pairs.tsv"],
         "translate": ["translate", book.parent / "writer"],

@@ -77,6 +77,7 @@ def test_rows_of_a_long_table_wait_in_bounded_memory(monkeypatch: pytest.MonkeyP
     rows = [(f"log {number}", {"tags": each.tolist()}, each) for number, each in enumerate(lines)]
 
     target: Any = SimpleNamespace(
+        item_name="item",
         columns=lambda presented: ["tag", "sure"],
         table=lambda presented: ({"tag": tag, "sure": True} for tag in presented["tags"]),
     )

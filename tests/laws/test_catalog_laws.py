@@ -71,6 +71,7 @@ def test_every_task_has_data() -> None:
     assert set(DATA) == set(OTHER) == set(CATALOG)
 
 
+@pytest.mark.filterwarnings("ignore:.*texts cut at the limit:rekur.errors.DataWarning")
 @tasks
 def test_saved_is_loaded_and_runs_alike_without_the_network(task: str, models: dict[str, Any], tmp_path: Path) -> None:
     folder = models[task].save(tmp_path / "m")

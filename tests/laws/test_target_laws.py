@@ -108,8 +108,8 @@ def case(name: str, seed: int, count: int) -> tuple[Case, Any]:
 
 
 def test_every_kind_has_a_case() -> None:
-    # the records of the next token need contexts: test_next_laws.py
-    assert {kind for kind, _ in CASES.values()} | {"next"} == set(KINDS)
+    # the records of the next token and of forecasts need contexts: test_next_laws.py, test_forecast_laws.py
+    assert {kind for kind, _ in CASES.values()} | {"next", "distribution"} == set(KINDS)
 
 
 each = pytest.mark.parametrize("name", CASES)

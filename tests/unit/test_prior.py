@@ -12,8 +12,10 @@ import torch
 
 import rekur
 from rekur import Classifier, LanguageModel, Regressor
+from rekur._history import History
 from rekur.errors import BundleError
 from rekur.features import FEATURES, restore
+from rekur.features.windows import Window
 from rekur.tasks.base.prior import Prior
 from rekur.train import Checkpoints, Silent
 
@@ -176,7 +178,8 @@ def test_options_of_features_are_those_they_were_made_with(kind: str) -> None:
         "words": [["good", "film"]],
         "pairs": [("good film", "bon film")],
     }
-    features = FEATURES[kind]()
+    items["windows"] = [Window(History("a", ("y",), np.arange(40.0)[:, None]), 0, 30)]
+    features = FEATURES[kind](8, 4, 4) if kind == "windows" else FEATURES[kind]()
     before = features.options
     assert before
     features.fit(items[kind])

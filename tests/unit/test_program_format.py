@@ -43,7 +43,7 @@ def op_of(parts: dict[str, Any], kind: str) -> dict[str, Any]:
     [
         (
             lambda parts: parts.update(decode=parts["main"]),
-            "parts of the program: got 'main, decode'; expected 'main' alone, or 'encode' and 'decode'.",
+            "parts of the program: got 'main, decode'; expected 'main' alone, or 'encode' and 'decode' or 'ahead'.",
         ),
         (
             lambda parts: parts["main"]["inputs"].update(more={"kind": "rows", "size": 2}),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rekur import _check
 from rekur._tokenizer import USUAL_CUT
 from rekur.cli import show
 from rekur.cli.options import ALIGNED, ANY_INPUT, FILE, JSON, WHOLE, split_input, with_options
@@ -51,6 +52,8 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
 
     columns, reading = split_input(values)
     horizon = values.pop("horizon", None)
+    if horizon is not None:
+        _check.whole("--horizon", horizon, low=1)
     if target_files or "source" in columns or "target" in columns:
         if label_type is not None:
             raise InputError(f"--label-type: got '{label_type}'; expected none for pairs of texts.")

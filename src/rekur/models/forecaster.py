@@ -174,7 +174,7 @@ def build_forecaster(spec: ForecasterSpec, *, seed: int | None = None) -> Foreca
     Example:
         >>> spec = ForecasterSpec(input_size=4, cell="gru", hidden_size=8, horizon=6, segment=3, candidates=2)
         >>> sum(weight.numel() for weight in build_forecaster(spec, seed=0).parameters())
-        1119
+        1125
     """
     with making(seed):
         return Forecaster(spec)

@@ -153,7 +153,7 @@ def count_core(model: nn.Module) -> int:
     Example:
         >>> spec = SequenceSpec(discrete=True, input_size=10, output_size=3, hidden_size=8, cell="rnn")
         >>> count_core(SequenceModel(spec))
-        104
+        1104
     """
     apart = {
         id(weight)
