@@ -12,6 +12,7 @@ from rekur._calendar import ROWS, CalendarStep, StampForm, Stamps, written_numbe
 from rekur.errors import InputError, describe
 
 _ARRAYS = ("values", "past", "future", "static")
+_UNSAVED = (*_ARRAYS, "first_origin")
 
 
 def _overlaid(ours: Any, theirs: Any, shift: int, offset: int) -> NDArray[np.float64]:
@@ -50,6 +51,7 @@ class History:
         past_names, future_names, static_names: the names of the covariates.
         notes: sentences on the series, such as how many steps are missing.
         line: where it begins in the source, from 1; 0 if unknown.
+        first_origin: steps at its beginning that are past at every origin that is scored.
 
     Example:
         >>> history = History("a", ("y",), np.ones((3, 1)), start=5, step=CalendarStep("number", 2))
@@ -71,6 +73,7 @@ class History:
     static_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     line: int = 0
+    first_origin: int = 0
 
     def __post_init__(self) -> None:
         for name in ("past", "future"):
@@ -110,6 +113,7 @@ class History:
             future=self.future[first : end + horizon],
             start=start,
             form=None if self.form is None else self.form.from_stamp(start),
+            first_origin=max(0, self.first_origin - first),
         )
 
     def joined(self, newer: History) -> History:
@@ -155,7 +159,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the arrays as plain JSON."""
-        saved = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
+        saved = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _UNSAVED}
         saved = {name: list(value) if isinstance(value, tuple) else value for name, value in saved.items()}
         return {**saved, "step": self.step.to_dict(), "form": None if self.form is None else self.form.to_dict()}
 

@@ -529,6 +529,8 @@ def test_series_of_pandas_have_their_own_stamps() -> None:
         assert [(h.name, *next_stamps(h, 1)) for h in histories] == [("a", "2024-03-01"), ("b", "2024-03-06")]
     with pytest.raises(InputError, match="series 'b': got no index of stamps"):
         read_histories({"a": a, "b": [1, 2, 3]})
+    with pytest.raises(InputError, match="series names: got 'a'; expected each once"):
+        read_histories([a, b, a])
 
 
 @pytest.mark.parametrize("unit", ["ns", "us"])

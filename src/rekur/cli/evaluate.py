@@ -93,6 +93,8 @@ def command(
     if as_json:
         show.as_json({"bundle": str(bundle), "file": name, **metrics, **failed})
     else:
+        if told := task.target_.verdict(metrics, metrics.get("rival", {})):
+            click.echo(told)
         show.scores(f"{bundle} on {name}: {show.size(metrics)}", metrics)
         if metrics.get("per_class"):
             show.table("Each class", *show.class_rows(metrics))

@@ -62,6 +62,8 @@ def command(
 
     Of a model that tags each word or row, CSV has a row for each of them. Of running text the format spans has one row.
 
+    A forecaster needs no FILE; rows that follow its training series may stand in one alone.
+
     A pipe, or - for standard input, is read as it comes: rows are written while it goes on.
 
     \b
@@ -69,6 +71,7 @@ def command(
     rekur predict runs/reviews --item "a fine film"
     rekur predict runs/reviews new.csv --json | head
     rekur predict runs/en-fr new.en --beam 5 --n-best 5 --json
+    rekur predict runs/sales new-days.csv --json
     zcat new.csv.gz | rekur predict runs/reviews - --format csv
     rekur predict runs/entities new.conll --output-format conll > tagged.conll
     """
@@ -153,7 +156,7 @@ def _items_of(
     if reads_pairs(task):
         corpus = pairs_for(task, [file], columns, reading, use="prediction", once=True)
     elif reads_tables(task):
-        corpus = task.parts_to_predict(series_for(task, file, columns, reading))
+        corpus = task.parts_to_predict(series_for(task, file, columns, reading, use="prediction"))
     else:
         corpus = corpus_for(task, file, columns, reading, need_label=False, once=True, whole=whole)
     if corpus.kind == RUNNING_TEXT:

@@ -231,7 +231,7 @@ def _open_tables(request: Request) -> Data:
 
     columns = HistoryColumns(**request.columns)
     train, valid = (
-        [open_series(request.source(file), columns, **request.reading) for file in files]
-        for files in (request.files, request.valid)
+        [open_series(request.source(file), columns, horizon=horizon, **request.reading) for file in files]
+        for files, horizon in ((request.files, request.options.get("horizon")), (request.valid, None))
     )
     return Data(train[0], valid[0] if valid else None, {"columns": request.columns})

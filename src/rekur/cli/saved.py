@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from rekur import _check
 from rekur.cli.options import ITEM_ROLES
 from rekur.data import Columns, Corpus, PairColumns, channels, examples, open_source, read_pairs
@@ -21,6 +23,7 @@ from rekur.data.parts import open_series
 from rekur.data.plain import Lines
 from rekur.data.source import Source
 from rekur.errors import DataError, InputError, describe
+from rekur.runtime.kept_series import series_to_run, trained_reading
 from rekur.tasks.catalog import CATALOG
 
 #: the kind of a corpus whose file is running text that is cut into sequences
@@ -204,7 +207,8 @@ def data_for(
     for name, value in others.items():
         refuse_value(name, value, task)
     if reads_tables(task):
-        return series_for(task, files[0], columns, reading), name_of(files[0])
+        use = "evaluation" if need_label else "prediction"
+        return series_for(task, files[0], columns, reading, use=use), name_of(files[0])
     return corpus_for(task, files[0], columns, reading, need_label=need_label), name_of(files[0])
 
 
@@ -220,14 +224,17 @@ def reads_tables(task: Any) -> bool:
     return row is not None and row.reads == "tables"
 
 
-def series_for(task: Any, file: Any, columns: dict[str, Any], reading: dict[str, Any]) -> Corpus:
+def series_for(task: Any, file: Any, columns: dict[str, Any], reading: dict[str, Any], *, use: str) -> Corpus:
     """Return the series of a file for a trained task: by the columns given, else by those of training.
+
+    Rows that continue series of the bundle stand behind these; what was done is said.
 
     Args:
         task: the trained task; its ``columns_`` say how its training file was read.
         file: the file.
         columns: column choices that were given; one that names values replaces those of training.
         reading: reading options that were given.
+        use: ``"prediction"`` or ``"evaluation"``.
     """
     names = [field.name for field in dataclasses.fields(HistoryColumns)]
     for name, value in {**columns, **reading}.items():
@@ -236,7 +243,14 @@ def series_for(task: Any, file: Any, columns: dict[str, Any], reading: dict[str,
     trained = dict(task.columns_.get("columns", {}))
     if "series" in columns or "values" in columns:
         trained = {name: value for name, value in trained.items() if name not in ("series", "values")}
-    return open_series(file, HistoryColumns(**{**trained, **columns}), **reading)
+    ahead = {"horizon": task.target_.horizon, "needs_future": True} if use == "prediction" else {}
+    how = {**trained_reading(task.kept_), **ahead, **reading}
+    corpus = open_series(file, HistoryColumns(**{**trained, **columns}), **how)
+    non_negative = task.target_.non_negative
+    series, sentences = series_to_run(corpus, task.kept_, task.features_, use, non_negative=non_negative)
+    for sentence in sentences:
+        click.echo(f"{corpus.name}: {sentence}", err=True)
+    return series
 
 
 def pairs_for(

@@ -191,8 +191,12 @@ def _items(data: Any) -> dict[str, Any] | None:
         return None
     if not is_row(members[0]):
         return {"": members}
-    names = [getattr(member, "name", None) for member in members]
-    return {str(index if name is None else name): x for index, (name, x) in enumerate(zip(names, members, strict=True))}
+    labels = [getattr(member, "name", None) for member in members]
+    names = [str(index if name is None else name) for index, name in enumerate(labels)]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise InputError(describe("series names", twice, "each once; several series have this one", "Rename one."))
+    return dict(zip(names, members, strict=True))
 
 
 def _holds_text(column: Any) -> bool:

@@ -38,7 +38,7 @@ def series_corpus(series: Sequence[History], name: str, where: Callable[[int], s
     return Corpus(lambda: examples, name, where, kind="windows")
 
 
-def open_series(file: Location | Input, columns: HistoryColumns, horizon: int | None = None, **reading: Any) -> Corpus:
+def open_series(file: Location | Input, columns: HistoryColumns, **reading: Any) -> Corpus:
     """Return the series of a file as a corpus, which is in memory; see :func:`rekur.data.histories.read_histories`."""
-    series = read_histories(file, columns, horizon=horizon, **reading)
+    series = read_histories(file, columns, **reading)
     return series_corpus(series, name_of(file), ", line {}".format)

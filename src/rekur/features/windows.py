@@ -231,7 +231,8 @@ class WindowFeatures(Features):
         Args:
             item: the history.
             use: ``"prediction"``: one window a channel, at its last value; ``"evaluation"``: one a channel that ends
-                a horizon before, or with ``stride`` all that follow a look-back and have a horizon behind them.
+                a horizon before, or with ``stride`` all that follow a look-back and have a horizon behind them; but
+                none before the first origin of the history, where the horizon may be longer than what follows.
             stride: steps between the origins.
         """
         for channel in range(len(item.channels)):
@@ -239,8 +240,10 @@ class WindowFeatures(Features):
             if use == "prediction":
                 yield Window(item, channel, end), None
                 continue
-            last = end - self.horizon
-            span = max(0, last - self.lookback)
+            if end <= item.first_origin:
+                continue
+            last = max(end - self.horizon, item.first_origin)
+            span = max(0, last - (item.first_origin or self.lookback))
             for origin in range(last - span // stride * stride if stride else last, last + 1, stride or 1):
                 window = Window(item, channel, origin)
                 if np.count_nonzero(~np.isnan(window.past)) > 1:

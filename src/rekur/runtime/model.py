@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._history import History
 from rekur._kernels import processors
 from rekur._tensors import Array
 from rekur.data.corpus import Corpus
@@ -127,8 +128,12 @@ class Model(PredictionMixin, GenerationMixin):
 
     def kept_items(self) -> Corpus | None:
         """Return the items that the bundle keeps, which are predicted where no others are given; None without any."""
-        series = [] if self.bundle is None else kept_series(self.bundle)
-        return series_corpus(series, self.bundle.folder.name) if self.bundle is not None and series else None
+        return series_corpus(self.kept_, self.bundle.folder.name) if self.bundle is not None and self.kept_ else None
+
+    @cached_property
+    def kept_(self) -> list[History]:
+        """The ends of the training series that the bundle keeps."""
+        return [] if self.bundle is None else kept_series(self.bundle)
 
     def rival(self) -> Rival | None:
         """Return the rival that the bundle holds; None without one."""

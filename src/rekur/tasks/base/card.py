@@ -24,7 +24,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
     task, spec, training = config["task"], config["model"], config["training"]
     article = "An" if spec["cell"][0] in "lmr" else "A"
     kind, of_table = config["targets"]["kind"], bool(config.get("columns", {}).get("columns"))
-    live = not spec.get("bidirectional") and kind != "text"
+    live = not spec.get("bidirectional") and kind != "text" and not features.cuts_items
     direction = "bidirectional" if spec.get("bidirectional") else f"causal{', can run live' if live else ''}"
     counted = "items" if "items" in metrics else "tokens"
     lines = [
@@ -57,20 +57,21 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "## Use",
         "",
         "```sh",
-        *_uses(name, kind, live, of_table=of_table),
+        *_uses(name, kind, live, of_table=of_table, keeps=bool(config["options"].get("keep_history"))),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _uses(name: str, kind: str, live: bool, *, of_table: bool) -> list[str]:
-    """Return the commands that a person tries first, by the kind of the target."""
+def _uses(name: str, kind: str, live: bool, *, of_table: bool, keeps: bool) -> list[str]:
+    """Return the commands that a person tries first, by the kind of the target; some need no file."""
     if kind == "next":
         return [f'rekur generate {name} --prompt "…"', f"rekur score {name} FILE", f"rekur evaluate {name} FILE"]
     if kind == "text" and not of_table:
         return [f"rekur predict {name} SOURCE", f"rekur evaluate {name} SOURCE TARGET"]
     return [
+        *([f"rekur predict {name}"] if keeps else []),
         f"rekur predict {name} FILE",
         f"rekur {f'stream {name}' if live else f'evaluate {name} FILE'}",
     ]

@@ -156,13 +156,14 @@ def _origins(end: int, sizes: Sizes, stride: int) -> range:
     return range(earliest + (last - earliest) % stride, last + 1, stride)
 
 
-def parts_of(histories: Iterable[History], horizon: int, share: float) -> list[Part]:
+def parts_of(histories: Iterable[History], horizon: int, share: float, embargo: int = 0) -> list[Part]:
     """Return the channels of histories with their first origins.
 
     Args:
         histories: the series.
         horizon: steps to forecast.
         share: of each channel that is held out, in whole horizons, one at least; but never more than half.
+        embargo: steps that are left out before the first origin.
 
     Raises:
         InputError: a channel has fewer than two values.
@@ -174,10 +175,11 @@ def parts_of(histories: Iterable[History], horizon: int, share: float) -> list[P
             end, count = end_of(values), int(np.count_nonzero(~np.isnan(values)))
             if count < FEWEST_VALUES:
                 thing = f"series '{history.name or name}'" + (f", channel '{name}'" if history.name else "")
-                fix = "Leave it out."
-                raise InputError(describe(thing, counted(count, "value"), f"{FEWEST_VALUES} or more", fix))
+                got, expected = counted(count, "value"), f"{FEWEST_VALUES} or more"
+                raise InputError(f"{thing}: got {got}; expected {expected}. Leave it out.")
             horizons = max(1, round(share * end / horizon))
-            horizons = min(horizons, (end - FEWEST_VALUES) // (2 * horizon)) or int(end >= horizon + FEWEST_VALUES)
+            room = max(0, end - FEWEST_VALUES - embargo)
+            horizons = min(horizons, room // (2 * horizon)) or int(end >= horizon + FEWEST_VALUES)
             parts.append(Part(history, channel, end, end - horizons * horizon))
     return parts
 
@@ -194,21 +196,30 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
         InputError: a series is too short, or none is long enough for the horizon.
     """
     horizon = options.horizon or _season(histories)
-    parts = parts_of(histories, horizon, options.valid_fraction)
+    parts = parts_of(histories, horizon, options.valid_fraction, options.embargo)
     if not hold_out:
         parts = [dataclasses.replace(part, first=part.end) for part in parts]
     past = [part.history.values[: part.first, part.channel] for part in parts]
     periods = find_periods(past, calendar_periods(histories[0].step))
     longest = max(part.first for part in parts)
     if longest - options.embargo < horizon + FEWEST_VALUES:
-        steps = max(part.end for part in parts)
-        most = max(1, (steps - FEWEST_VALUES - options.embargo) // (2 if hold_out else 1))
-        expected = f"{most} at most, as the longest series has {steps} steps, and a part of them validates"
-        raise InputError(describe("horizon", horizon, expected))
+        raise _too_long(horizon, max(part.end for part in parts), options.embargo, hold_out=hold_out)
     sizes = sizes_of(horizon, options.lookback, periods, longest)
     count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
     stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
     return Split(parts, sizes, stride, options.embargo)
+
+
+def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> InputError:
+    """Return the error for series of so many steps at most, which are too short for a horizon."""
+    horizons = 2 if hold_out else 1
+    why = ", and a part of them validates" if hold_out else ""
+    most = (steps - FEWEST_VALUES - embargo) // horizons
+    if most > 0:
+        return InputError(describe("horizon", horizon, f"{most} at most, as the longest series has {steps} steps{why}"))
+    fewest = FEWEST_VALUES + embargo + horizons
+    fix = "Leave out less with --embargo." if embargo else "Add earlier values."
+    return InputError(describe("steps of the longest series", steps, f"{fewest} or more for any horizon{why}", fix))
 
 
 def sizes_of(horizon: int, lookback: int | None, periods: tuple[int, ...], longest: int) -> Sizes:
