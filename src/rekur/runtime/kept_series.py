@@ -118,7 +118,7 @@ def series_to_run(
 
 
 def _partly_scored(series: Sequence[History], features: WindowFeatures, name: str) -> dict[str, list[str]]:
-    """Return sentences on series of which a part or nothing is scored, and their names; raise if nothing is of any."""
+    """Return sentences on series that are scored in part or not at all, and their names; raise if none is scored."""
     horizon, told = features.horizon, dict[str, list[str]]()
     unscored = [each for each in series if next(features.parts(each, use="evaluation"), None) is None]
     if len(unscored) == len(series):

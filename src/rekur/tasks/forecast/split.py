@@ -211,7 +211,7 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
 
 
 def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> InputError:
-    """Return the error for series of so many steps at most, which are too short for a horizon."""
+    """Return the error for series that are too short for a horizon; ``steps`` are those of the longest."""
     horizons = 2 if hold_out else 1
     why = ", and a part of them validates" if hold_out else ""
     most = (steps - FEWEST_VALUES - embargo) // horizons
