@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 
 import rekur
+from rekur.cli.error_file import write_errors
 from rekur.data import texts_in_memory
 from rekur.data.labelled import labelled
+from rekur.targets.gallery import ErrorGallery
 from rekur.tasks import TASKS
 from rekur.tasks.catalog import CATALOG
 from rekur.train import Checkpoints
@@ -139,3 +143,26 @@ def test_features_and_target_are_learned_from_training_data_only(task: str) -> N
     with_same, with_other = trained(task, DATA[task]), trained(task, OTHER[task])
     assert with_same.features_.to_dict() == with_other.features_.to_dict()
     assert with_same.target_.to_dict() == with_other.target_.to_dict()
+
+
+@tasks
+def test_the_most_surely_wrong_comes_first(task: str, models: dict[str, Any], tmp_path: Path) -> None:
+    model, corpus = rekur.load(models[task].save(tmp_path / "m")), corpus_of(task)
+    errors, worst = (ErrorGallery(model.target_.errors, most) for most in (100_000, 3))
+    for gallery in (errors, worst):
+        model.evaluate_corpus(corpus, gallery)
+    assert worst.rows() == errors.rows()[:3]
+    assert worst.wrong == errors.wrong == len(errors.rows()) > 3
+    for name in ("e.csv", "e.jsonl"):
+        write_errors(tmp_path / name, errors, model, corpus)
+    rows = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
+    severities = [row["severity"] for row in rows]
+    assert severities == sorted(severities, reverse=True)
+    assert severities[-1] > 0
+    columns = list(rows[0])
+    assert columns[:5] == ["severity", "item", "where", "input", "truth"]
+    assert all(list(row) == columns and row["input"] and row["where"] for row in rows)
+    with (tmp_path / "e.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == columns
+    assert [row["item"] for row in table] == [str(row["item"]) for row in rows]

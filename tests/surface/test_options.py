@@ -103,7 +103,9 @@ OPTIONS = {
         for task, groups in TASK_OPTIONS.items()
     },
     "resume": "DIR --accept-changed-data --quiet --json",
-    "evaluate": f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --rolling --stride --report --json",
+    "evaluate": (
+        f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --rolling --stride --report --errors --json"
+    ),
     "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --json",
     "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",

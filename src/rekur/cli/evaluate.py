@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rekur import _check
-from rekur._tokenizer import Passage
-from rekur.cli import show
+from rekur.cli import error_file, show
 from rekur.cli.options import (
     ANY_INPUT,
     BUNDLE,
@@ -26,8 +25,9 @@ from rekur.cli.options import (
 from rekur.cli.saved import data_for, set_rolling, set_search
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
-from rekur.runtime import Bundle, load, read_bundle
+from rekur.runtime import load, read_bundle
 from rekur.runtime.rival import rival_metrics
+from rekur.targets.gallery import ErrorGallery, Galleries
 
 if TYPE_CHECKING:
     from rekur.study.page import Worst
@@ -41,11 +41,18 @@ if TYPE_CHECKING:
 @click.option("--rolling", is_flag=True, help="Forecast the series at all origins that are a horizon apart.")
 @click.option("--stride", type=WHOLE, metavar="STEPS", help="With --rolling: steps between the origins.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="HTML", help="Also write a page with plots.")
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write what is wrong, the most surely wrong first, as .csv or .jsonl.",
+)
 @JSON
 def command(
     bundle: Path,
     files: tuple[str, ...],
     report: Path | None,
+    errors: Path | None,
     document: str | None,
     dynamic: bool,
     cache: bool,
@@ -61,15 +68,13 @@ def command(
     \b
     rekur evaluate runs/reviews test.csv
     rekur evaluate runs/reviews test.csv --report reviews.html
+    rekur evaluate runs/reviews test.csv --errors wrong.csv
     rekur evaluate runs/reviews other.csv --text body --label rating --json
     rekur evaluate runs/shakespeare test.txt --json
     rekur evaluate runs/words test.txt --dynamic --cache
     rekur evaluate runs/load test.csv --rolling --stride 24
     """
-    if report is not None:
-        from rekur.study.report import check_report
-
-        check_report(report, files)
+    _check_files(errors, report, files, adapting="--dynamic" if dynamic else "--cache" if cache else "")
     task = _network_of(bundle) if dynamic or cache else load(bundle)
     set_search(task, **split_search(values))
     set_rolling(task, rolling=rolling, stride=stride)
@@ -78,20 +83,16 @@ def command(
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
     gallery = task.target_.gallery() if report is not None and not adapting else None
-    metrics = task.evaluate_corpus(corpus, **({"gallery": gallery} if gallery is not None else adapting))
+    mistakes = ErrorGallery(task.target_.errors)
+    members = [*([] if gallery is None else [gallery]), *([] if errors is None else [mistakes])]
+    metrics = task.evaluate_corpus(corpus, **({"gallery": Galleries(members)} if members else adapting))
     if "rival" not in metrics and (rival := rival_metrics(task.metrics_).get("name")):
         click.echo(f"{rival}, whose validation scores the bundle has, is not kept in it: not scored.", err=True)
-    failed: dict[str, Any] = {}
-    if report is not None:
-        title = f"{bundle.name} on {Path(name_of(files[0])).name}"
-        try:
-            worst = None if gallery is None else _worst(gallery.worst(), task, corpus)
-            _write(report, title, metrics, read_bundle(bundle), task, gallery, worst)
-        except (InputError, SaveError) as error:  # the scores are printed all the same
-            failed = {"error": str(error), "exit_code": error.exit_code}
-            click.echo(f"rekur: {error}", err=True)
+    failed = _tried(report, lambda path: _write(path, files, metrics, bundle, task, gallery, corpus))
+    unwritten = _tried(errors, lambda path: error_file.write_errors(path, mistakes, task, corpus))
+    written = {} if errors is None or unwritten else {"errors": error_file.size(errors, mistakes)}
     if as_json:
-        show.as_json({"bundle": str(bundle), "file": name, **metrics, **failed})
+        show.as_json({"bundle": str(bundle), "file": name, **metrics, **written, **failed, **unwritten})
     else:
         if told := task.target_.verdict(metrics, metrics.get("rival", {})):
             click.echo(told)
@@ -100,7 +101,33 @@ def command(
             show.table("Each class", *show.class_rows(metrics))
         if report is not None and not failed:
             click.echo(f"Plots in {report}.")
-    return int(failed.get("exit_code", 0))
+        if written:
+            click.echo(error_file.told(written["errors"]))
+    return int((failed | unwritten).get("exit_code", 0))
+
+
+def _tried(path: Path | None, write: Callable[[Path], None]) -> dict[str, Any]:
+    """Write a file, if any; return why it could not be written, as JSON: the scores are printed all the same."""
+    try:
+        if path is not None:
+            write(path)
+    except (InputError, SaveError) as error:
+        click.echo(f"rekur: {error}", err=True)
+        return {"error": str(error), "exit_code": error.exit_code}
+    return {}
+
+
+def _check_files(errors: Path | None, report: Path | None, files: tuple[str, ...], *, adapting: str) -> None:
+    """Raise early if a page or a file of errors cannot be written, or means nothing for a model that learns."""
+    if report is not None:
+        from rekur.study.report import check_report
+
+        check_report(report, files)
+    if errors is not None:
+        error_file.check_errors(errors, files, report)
+        if adapting:
+            fix = "Leave one of them out."
+            raise InputError(f"--errors: got it with {adapting}; expected a model that stays as it is. {fix}")
 
 
 def _network_of(bundle: Path) -> Any:
@@ -123,16 +150,17 @@ def _adapting(dynamic: bool, cache: bool) -> dict[str, Any]:
 
 def _write(
     path: Path,
-    title: str,
+    files: tuple[str, ...],
     metrics: dict[str, Any],
-    model: Bundle,
+    bundle: Path,
     task: Any,
     gallery: Gallery | None,
-    worst: Worst | None,
+    corpus: Any,
 ) -> None:
     """Write the answer, scores, classes, plots, worst items and options as one page."""
     from rekur.study.report import answer_of, gallery_plots, model_plots, write_report
 
+    model = read_bundle(bundle)
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
@@ -144,11 +172,11 @@ def _write(
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
     write_report(
         path,
-        title=title,
+        title=f"{bundle.name} on {Path(name_of(files[0])).name}",
         answer=answer_of(metrics, task.target_.decides),
         tables=[*tables, *([] if gallery is None else gallery.tables())],
         plots=[*plots, *model_plots(metrics, model.history())],
-        worst=worst,
+        worst=None if gallery is None else _worst(gallery.worst(), task, corpus),
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
     )
 
@@ -158,24 +186,8 @@ def _worst(items: list[WorstItem], task: Any, corpus: Any) -> Worst:
     from rekur.study.page import Worst
 
     shows_tokens = {item.number: bool(item.tokens) for item in items}
-    names, contents = {}, {}
-    parts = islice(task.parts_of(corpus), max(shows_tokens) + 1) if items else ()
-    for number, example in enumerate(parts):
-        if number not in shows_tokens:
-            continue
-        line = corpus.place_of(example.line).removeprefix(f"{corpus.name}, ")
-        names[number] = line if example.id is None else str(example.id)
-        if isinstance(example.item, Passage):
-            names[number] += f", character {example.item.tokens[0].start + 1}"
-        if not shows_tokens[number]:
-            contents[number] = _content(example.item)
+    last = max(shows_tokens, default=-1)
+    parts = dict(error_file.numbered_parts(task, corpus, shows_tokens, last)) if items else {}
+    names = {number: part.name for number, part in parts.items()}
+    contents = {n: error_file.content(part.item) for n, part in parts.items() if not shows_tokens[n]}
     return Worst(items, names, contents)
-
-
-def _content(item: Any) -> str:
-    """Return what an item holds as text: of numbers how many, and the first."""
-    if isinstance(item, str):
-        return item
-    if hasattr(item, "shape"):
-        return f"{' × '.join(map(str, item.shape))} numbers: {' '.join(f'{value:.4g}' for value in item.ravel()[:40])}"
-    return " ".join(map(str, item[:100]))

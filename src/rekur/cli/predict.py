@@ -236,7 +236,7 @@ def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
                 if not head:
                     head = [target.item_name, *row]
                     yield head
-                cells = [_cell(name, value) for name, value in {"item": item, **row}.items()]
+                cells = [show.csv_cell(name, value) for name, value in {"item": item, **row}.items()]
                 if lines is None:
                     yield cells
                 else:
@@ -248,13 +248,3 @@ def _cells(rows: Rows, target: Target) -> Iterator[list[Any]]:
             yield from map(json.loads, payloads)
     finally:
         waiting.close()
-
-
-def _cell(name: str, value: Any) -> Any:
-    if isinstance(value, list):
-        texts = [str(entry) for entry in value]
-        joined = "|".join(texts)
-        is_ambiguous = joined.count("|") >= len(texts) > 0 or joined.startswith('["')
-        return json.dumps(value, ensure_ascii=False) if is_ambiguous else joined
-    digits = 6 if name == "probability" else 9  # nine keep every bit of a 32-bit number
-    return f"{value:.{digits}g}" if isinstance(value, float) else value

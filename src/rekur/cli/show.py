@@ -69,7 +69,7 @@ def as_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line; NaN and infinities, which JSON lacks, become null."""
     write(
         json.dumps(
-            _finite(value), ensure_ascii=sys.stdout.isatty() and not _has_all_letters(), default=str, allow_nan=False
+            finite(value), ensure_ascii=sys.stdout.isatty() and not _has_all_letters(), default=str, allow_nan=False
         )
         + "\n"
     )
@@ -92,6 +92,17 @@ def as_csv(rows: Iterable[Sequence[Any]]) -> None:
         streams.check_reader()
         line.seek(0)
         line.truncate()
+
+
+def csv_cell(name: str, value: Any) -> Any:
+    """Return a value as a cell of CSV: a list joined by bars, or as JSON where that is ambiguous; a number cut."""
+    if isinstance(value, list):
+        texts = [str(entry) for entry in value]
+        joined = "|".join(texts)
+        is_ambiguous = joined.count("|") >= len(texts) > 0 or joined.startswith('["')
+        return json.dumps(value, ensure_ascii=False) if is_ambiguous else joined
+    digits = 6 if name == "probability" else 9  # nine keep every bit of a 32-bit number
+    return f"{value:.{digits}g}" if isinstance(value, float) else value
 
 
 def shades(grid: Grid) -> str:
@@ -137,14 +148,15 @@ def _has_all_letters() -> bool:
     return str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") in ("utf8", "utf8sig")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain JSON in which numbers that are not finite are None."""
     if hasattr(value, "tolist"):  # what NumPy holds
         value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _cell(value: Any) -> str:

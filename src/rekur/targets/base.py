@@ -18,7 +18,7 @@ from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.metrics.stats import bootstrap_interval, score_interval
 from rekur.metrics.table import METRICS
-from rekur.targets.gallery import Gallery
+from rekur.targets.gallery import ErrorRow, Gallery
 
 #: the name in messages of an item with this number, from 0
 PlaceOf = Callable[[int], str]
@@ -341,6 +341,18 @@ class Target(ABC):
     def gallery(self) -> Gallery | None:
         """Return a new collection of what a page shows of scored items; None if scores are all."""
         return None
+
+    @abstractmethod
+    def errors(self, prediction: Any, label: Any, context: Any = None) -> Iterable[ErrorRow]:
+        """Return the rows of an item in a file of errors: none where it is right, several of a long one.
+
+        All rows of a target have cells of the same names.
+
+        Args:
+            prediction: as :meth:`decode` returns it.
+            label: as it was read.
+            context: of the item.
+        """
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,8 @@ Axes: N windows, H steps of the horizon, Q quantiles, S numbers of a record of a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast
 from rekur.metrics.naive import naive2, seasonal_scales
 from rekur.metrics.table import METRICS
 from rekur.targets.base import PlaceOf, Records, Target
+from rekur.targets.gallery import ErrorRow
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +29,8 @@ Floats = NDArray[np.float64]
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 #: rows of an encoded label behind those of the horizon: level / scale, scale / naive error, scale / unit
 EXTRA_ROWS = 3
+#: last values of a series that a row of errors shows
+_SHOWN_VALUES = 24
 
 
 class DistributionTarget(Target):
@@ -226,6 +230,29 @@ class DistributionTarget(Target):
         if ours is None or theirs is None or METRICS[self.decides].lost(theirs, ours) <= 0:
             return ""
         return f"This model loses: {self.decides} {shown(ours)} against {shown(theirs)} of {rival['name']}."
+
+    def errors(self, prediction: Any, label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of a window; its severity is the mean size of errors beside the naive error, or the unit."""
+        truth = self._truth(label)
+        steps = np.flatnonzero(~np.isnan(truth))
+        errors = np.abs(prediction[self.median] - truth)[steps]
+        if errors.any():
+            mean = float(errors.mean())
+            cells = partial(self._error_cells, prediction, truth, context["window"], mean, int(steps[errors.argmax()]))
+            yield ErrorRow(mean / (self._naive_error(context) or self.unit), cells)
+
+    def _error_cells(self, prediction: Any, truth: Floats, window: Any, mean: float, step: int) -> dict[str, Any]:
+        """Return the cells of a window: the values before it, and truth and forecast at the step that is most wrong."""
+        return {
+            "input": " ".join(f"{value:.6g}" for value in window.past[-_SHOWN_VALUES:].tolist()),
+            "truth": float(truth[step]),
+            "prediction": float(prediction[self.median, step]),
+            "time": window.history.stamp(window.origin + step),
+            "channel": window.history.channels[window.channel],
+            "origin": window.history.stamp(window.origin - 1),
+            "error": mean,
+            **{f"{level:g}": float(row[step]) for level, row in zip(self.levels, prediction, strict=True)},
+        }
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

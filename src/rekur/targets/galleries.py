@@ -95,6 +95,30 @@ class NumberGallery(Gallery):
             yield Points("Residuals", ("predicted", "predicted minus true"), guess, errors, diagonal=False)
 
 
+def tokens_around(words: Sequence[str], label: Any, prediction: Any, wrong: Sequence[int]) -> list[Token | None]:
+    """Return the tokens of a sentence; of a long one those around wrong tags, with None for a gap.
+
+    Args:
+        words: the text of each token; empty to show their numbers.
+        label: the true tags.
+        prediction: the tags, each with a ``name``.
+        wrong: the steps whose tags differ.
+    """
+    steps: Sequence[int] = range(len(label))
+    if len(label) > _MOST_TOKENS:
+        near = {step for each in wrong[:_MOST_TOKENS] for step in range(each - _AROUND, each + _AROUND + 1)}
+        steps = sorted(near & set(steps))[:_MOST_TOKENS]
+    tokens: list[Token | None] = []
+    last = -1
+    for step in steps:
+        if step > last + 1:
+            tokens.append(None)
+        text = words[step] if words else str(step + 1)
+        tokens.append(Token(text, str(label[step]), str(prediction[step].name)))
+        last = step
+    return tokens if last == len(label) - 1 else [*tokens, None]
+
+
 class TagGallery(Gallery):
     """Confusions of tags, words that are often wrong, and the sentences with the most probability on wrong tags.
 
@@ -130,26 +154,10 @@ class TagGallery(Gallery):
                 badness += tag.probability
                 wrong.append(step)
         if wrong and self._ranks(badness):
-            tokens = self._cut(words, label, prediction, wrong)
+            tokens = tokens_around(words, label, prediction, wrong)
             facts = [("wrong tags", len(wrong)), ("tokens", len(label))]
             self._rank(badness, WorstItem(self.count, facts, tokens))
         self.count += 1
-
-    def _cut(self, words: list[str], label: Any, prediction: Any, wrong: list[int]) -> list[Token | None]:
-        """Return the tokens of a sentence; of a long one those around wrong tags, with None for a gap."""
-        steps: Sequence[int] = range(len(label))
-        if len(label) > _MOST_TOKENS:
-            near = {step for each in wrong[:_MOST_TOKENS] for step in range(each - _AROUND, each + _AROUND + 1)}
-            steps = sorted(near & set(steps))[:_MOST_TOKENS]
-        tokens: list[Token | None] = []
-        last = -1
-        for step in steps:
-            if step > last + 1:
-                tokens.append(None)
-            text = words[step] if words else str(step + 1)
-            tokens.append(Token(text, str(label[step]), str(prediction[step].name)))
-            last = step
-        return tokens if last == len(label) - 1 else [*tokens, None]
 
     def tables(self) -> Iterator[Table]:
         """Yield the most frequent confusions, and the words that are most often wrong."""

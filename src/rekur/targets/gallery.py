@@ -6,12 +6,15 @@ A gallery is given every item and remembers sums and a few items, however many t
 from __future__ import annotations
 
 import heapq
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-#: worst items that are shown
-MOST_ITEMS = 20
+#: worst items that are shown, and rows of a file of errors
+MOST_ITEMS, MOST_ERRORS = 20, 10_000
+#: characters of a text in such a row
+MOST_CHARACTERS = 400
 
 
 class Table(NamedTuple):
@@ -144,3 +147,98 @@ class Gallery(ABC):
     def _ranks(self, badness: float) -> bool:
         """Return whether an item so bad would be remembered."""
         return len(self._worst) < MOST_ITEMS or badness > self._worst[0][0]
+
+
+class ErrorRow(NamedTuple):
+    """An item, or a part of one, that the model gets wrong.
+
+    Attributes:
+        severity: how surely wrong it is; at least 0, and larger for what is worse.
+        cells: makes the cells of its row, name -> value. ``truth`` and ``prediction`` come first where there are such;
+            ``item``, ``where`` and ``input`` stand for what the file says of the item.
+    """
+
+    severity: float
+    cells: Callable[[], dict[str, Any]]
+
+
+#: the rows of an item that is wrong, from its prediction, its label and its context
+ErrorsOf = Callable[[Any, Any, Any], Iterable[ErrorRow]]
+
+
+class WorstError(NamedTuple):
+    """One of the worst errors.
+
+    Attributes:
+        severity: how surely wrong it is.
+        number: of its item, from 0.
+        cells: of its row, name -> value.
+    """
+
+    severity: float
+    number: int
+    cells: dict[str, Any]
+
+
+class ErrorGallery(Gallery):
+    """The most surely wrong items, however many there are.
+
+    Args:
+        errors_of: returns the rows of an item, as :meth:`rekur.targets.Target.errors` does.
+        most: rows that are remembered.
+
+    Attributes:
+        wrong: the number of rows so far, those that are forgotten too.
+
+    Example:
+        >>> errors = ErrorGallery(lambda prediction, label, context: [ErrorRow(prediction, dict)], most=2)
+        >>> for severity in (0.25, 0.75, 0.5):
+        ...     errors.add(severity, None)
+        >>> [error.number for error in errors.rows()], errors.wrong
+        ([1, 2], 3)
+    """
+
+    def __init__(self, errors_of: ErrorsOf, most: int = MOST_ERRORS) -> None:
+        super().__init__()
+        self.wrong = 0
+        self._errors_of, self._most = errors_of, most
+        self._rows: list[tuple[float, int, WorstError]] = []
+
+    def add(self, prediction: Any, label: Any, context: Any = None) -> None:
+        """Take the next item."""
+        for severity, cells in self._errors_of(prediction, label, context):
+            rank = math.inf if math.isnan(severity) else float(severity)  # a model that diverged
+            if len(self._rows) < self._most or rank > self._rows[0][0]:
+                heapq.heappush(self._rows, (rank, -self.wrong, WorstError(rank, self.count, cells())))
+                if len(self._rows) > self._most:
+                    heapq.heappop(self._rows)
+            self.wrong += 1
+        self.count += 1
+
+    def rows(self) -> list[WorstError]:
+        """Return the worst errors, the worst one first; of equal ones the first."""
+        return [error for *_, error in sorted(self._rows, key=lambda row: (-row[0], -row[1]))]
+
+
+class Galleries(Gallery):
+    """Several collections that are given the same items."""
+
+    def __init__(self, members: Sequence[Gallery]) -> None:
+        super().__init__()
+        self._members = members
+
+    def add(self, prediction: Any, label: Any, context: Any = None) -> None:
+        """Give the next item to all of them."""
+        for member in self._members:
+            member.add(prediction, label, context)
+        self.count += 1
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return a text, cut where it is long.
+
+    Example:
+        >>> shortened("a long text", 7)
+        'a long…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -6,7 +6,8 @@ Axes: N items, K labels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import exp
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +22,7 @@ from rekur.features.base import Features
 from rekur.metrics.scores import class_records, class_report, class_scores, flag_records, flag_report, flag_scores
 from rekur.targets.base import PlaceOf, Records, Target
 from rekur.targets.galleries import LabelGallery
+from rekur.targets.gallery import ErrorRow
 from rekur.targets.labels import labels_of, plain
 
 #: labels up to which plain Python is faster than an array
@@ -227,6 +229,36 @@ class LabelTarget(Target):
     def gallery(self) -> LabelGallery:
         """Return a collection of the items whose true labels get the least probability."""
         return LabelGallery(self._labels, multi_label=self.multi_label)
+
+    def errors(self, prediction: NDArray[np.float64], label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of an item with a wrong label; its severity is 1 - the probability of the truth.
+
+        With ``multi_label`` both probabilities are about the label that is most surely wrong, or missing.
+        """
+        truth = self.encode(label)
+        if self.multi_label:
+            errors = np.abs(truth - prediction) * ((prediction >= 0.5) != (truth > 0))
+            number = int(errors.argmax())
+            severity = float(errors[number])
+            if severity:
+                yield ErrorRow(severity, partial(self._cells_of_several, prediction, label, number, severity))
+        elif (number := int(prediction.argmax())) != truth:
+            share, guess = float(prediction[truth]), float(prediction[number])
+            cells = {"truth": self._labels[truth], "prediction": self._labels[number]}
+            yield ErrorRow(1.0 - share, {**cells, "probability": guess, "truth_probability": share}.copy)
+
+    def _cells_of_several(
+        self, prediction: NDArray[np.float64], label: Any, number: int, severity: float
+    ) -> dict[str, Any]:
+        """Return the cells of an item with several labels; ``number`` is that of the most surely wrong one."""
+        true = set(labels_of(label, multi_label=True, labels=self._index))
+        return {
+            "truth": [name for name in self._labels if name in true],
+            "prediction": self.present(prediction).label,
+            "label": self._labels[number],
+            "probability": severity,
+            "truth_probability": 1.0 - severity,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the labels."""

@@ -5,7 +5,8 @@ Axes: T tokens, K token numbers, N items, R stretches of text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,10 @@ from rekur.errors import InputError, describe
 from rekur.metrics.language import text_records, text_report, text_scores
 from rekur.targets.base import PlaceOf, Records, Target, TargetStream
 from rekur.targets.galleries import TextGallery
+from rekur.targets.gallery import ErrorRow, shortened
+
+#: tokens of a stretch that a row of errors shows, those before the least probable one first
+_SHOWN_BEFORE, _SHOWN_AFTER = 60, 20
 
 
 class NextTarget(Target):
@@ -123,6 +128,41 @@ class NextTarget(Target):
     def gallery(self) -> TextGallery:
         """Return a collection of the loss along the text."""
         return TextGallery()
+
+    def errors(self, prediction: NDArray[Any], label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of each stretch of the text; its severity is the bits per character."""
+        records = self.record(prediction, label, context)
+        severities = records[:, 0] / np.maximum(records[:, 2], 1) / np.log(2)
+        ends = records[:, 1:3].cumsum(axis=0).astype(np.int64)
+        starts = ends - records[:, 1:3].astype(np.int64)
+        for row, ((start, first), (end, last)) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            if end > start:
+                where = {"item": row + 1, "where": f"characters {first + 1:,} to {last:,}"}
+                cells = partial(self._error_cells, prediction, context, range(start, end), where)
+                yield ErrorRow(float(severities[row]), cells)
+
+    def _error_cells(
+        self, prediction: NDArray[Any], context: Any, steps: range, where: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the cells of a stretch: its text around the least probable token, and this token as the truth."""
+        worst = steps[int(np.argmin(prediction[steps.start : steps.stop]))]
+        shown = range(max(steps.start, worst - _SHOWN_BEFORE), min(steps.stop, worst + 1 + _SHOWN_AFTER))
+        marks = ("…" if shown.start > steps.start else "", "…" if shown.stop < steps.stop else "")
+        nats = -np.asarray(prediction[steps.start : steps.stop], np.float64)
+        return {
+            **where,
+            "input": f"{marks[0]}{shortened(self._text(context, shown))}{marks[1]}",
+            "truth": shortened(self._text(context, range(worst, worst + 1))),
+            "truth_probability": float(np.exp(prediction[worst])),
+            "tokens": len(steps),
+            "loss": float(nats.mean()),
+        }
+
+    def _text(self, context: Any, steps: range) -> str:
+        """Return some tokens as text; without features their numbers."""
+        tokens = self.encode(None, context)[steps.start : steps.stop]
+        features: Any = self.features
+        return " ".join(map(str, tokens)) if features is None else str(features.decode(tokens))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the number of token numbers, and whether documents are independent of each other."""

@@ -5,7 +5,7 @@ Axes: N items, K = 1 output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from rekur.features.base import Features
 from rekur.metrics.scores import number_records, number_report, number_scores
 from rekur.targets.base import PlaceOf, Records, Target
 from rekur.targets.galleries import NumberGallery
+from rekur.targets.gallery import ErrorRow
 from rekur.targets.labels import numbers_of
 
 #: the largest number that can be a label of a regressor, and how much labels must differ at least: predictions and
@@ -142,6 +143,14 @@ class NumberTarget(Target):
     def gallery(self) -> NumberGallery:
         """Return a collection of residuals, and of the items with the largest errors."""
         return NumberGallery()
+
+    def errors(self, prediction: Any, label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of an item; its severity is the size of the error in standard deviations of training."""
+        guess, truth = float(prediction), float(numbers_of([label], "label")[0])
+        error = guess - truth
+        if error:
+            cells = {"truth": truth, "prediction": guess, "error": error}
+            yield ErrorRow(abs(error) / self.scale, cells.copy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return mean and scale."""

@@ -6,7 +6,7 @@ Axes: N items, T steps, R records, K names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur._schemes import OUTSIDE, Scheme
-from rekur._tokenizer import Token
+from rekur._tokenizer import Token, words_of
 from rekur.data.cells import tags_of
 from rekur.errors import InputError
 from rekur.metrics.spans import COLUMNS, SENTENCES, tag_records, tag_report, tag_scores
 from rekur.targets.base import Records, Target
-from rekur.targets.galleries import TagGallery
+from rekur.targets.galleries import TagGallery, tokens_around
+from rekur.targets.gallery import ErrorRow, shortened
 from rekur.targets.step_classes import StepTags, class_records, class_report, class_scores
 from rekur.targets.tag_formats import conll, text_with_spans, token_columns, token_rows
 
 #: names up to which each has its own scores; more make records too wide
 _MOST_NAMES = 300
+#: tokens that a row of errors names, and the characters of each
+_MOST_DIFFERENCES, _LONGEST_TOKEN = 20, 60
 
 
 class TagScores(Target):
@@ -61,7 +64,21 @@ class TagScores(Target):
 
     def gallery(self) -> TagGallery:
         """Return a collection of confusions, and of the sentences with the worst tags."""
-        return TagGallery({spelling: self.tags[number] for spelling, number in self._index.items()})
+        return TagGallery(self._tag_of)
+
+    @cached_property
+    def _tag_of(self) -> dict[Any, Any]:
+        """Every spelling of a tag -> the tag."""
+        return {spelling: self.tags[number] for spelling, number in self._index.items()}
+
+    def errors(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of an item with wrong tags; its severity is the probability of the surest of them."""
+        truth = [self._tag_of.get(true, true) for true in label]
+        wrong = [step for step, (tag, true) in enumerate(zip(prediction, truth, strict=True)) if tag.name != true]
+        if wrong:
+            shares = [float(prediction[step].probability) for step in wrong]
+            surest = wrong[int(np.argmax(shares))]
+            yield ErrorRow(max(shares), partial(_error_cells, prediction, truth, context, wrong, surest))
 
     @property
     def output_formats(self) -> tuple[str, ...]:
@@ -140,3 +157,24 @@ class TagScores(Target):
         if self.plain:
             return class_report(records, list(self.names))
         return tag_report(records.astype(np.int64), list(self.names), has_spans=self.scheme.has_spans)
+
+
+def _error_cells(
+    prediction: Sequence[Any], truth: Sequence[Any], context: Any, wrong: list[int], surest: int
+) -> dict[str, Any]:
+    """Return the cells of an item with wrong tags: the sentence, both taggings, and the tokens that differ."""
+    words = words_of(context) if isinstance(context, list) else []
+    named = [*wrong[:_MOST_DIFFERENCES], surest]
+    names = [shortened(words[step], _LONGEST_TOKEN) if words else str(step + 1) for step in named]
+    tags = [f"{truth[step]} → {prediction[step].name}" for step in named]
+    tokens = tokens_around(words, truth, prediction, wrong)
+    texts, *both = (["…" if token is None else token[side] for token in tokens] for side in range(3))
+    return {
+        **({"input": shortened(" ".join(texts))} if words else {}),
+        **dict(zip(("truth", "prediction"), both, strict=True)),
+        "differences": [f"{name}: {change}" for name, change in zip(names[:-1], tags[:-1], strict=True)],
+        "wrong_tags": len(wrong),
+        "tokens": len(truth),
+        "token": names[-1],
+        "probability": float(prediction[surest].probability),
+    }

@@ -6,7 +6,7 @@ Axes: N items, T tokens, S numbers of a record.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from rekur.errors import InputError, NotFittedError, describe
 from rekur.metrics.translation import hypothesis_records, hypothesis_report, hypothesis_scores
 from rekur.targets.answer_gallery import AnswerGallery
 from rekur.targets.base import PlaceOf, Records, Target, TargetStream
+from rekur.targets.gallery import ErrorRow, shortened
 
 
 class Answer(NamedTuple):
@@ -212,6 +213,16 @@ class TextTarget(Target):
     def gallery(self) -> AnswerGallery:
         """Return a collection of the best, the median and the worst texts with their references."""
         return AnswerGallery()
+
+    def errors(self, prediction: Answer, label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of a text that is no reference; its severity is 1 - chrF / 100."""
+        references = _references(label)
+        if prediction.text in references:
+            return
+        chrf = hypothesis_scores(hypothesis_records([prediction.text], [label]))["chrf"]
+        score = None if prediction.score is None else _finite(prediction.score)
+        cells = {"truth": shortened(" / ".join(references)), "prediction": shortened(prediction.text)}
+        yield ErrorRow(1.0 - chrf / 100, {**cells, "chrf": chrf, "score": score}.copy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the number of token numbers; the features have the tokens."""
