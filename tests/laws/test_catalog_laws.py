@@ -15,6 +15,7 @@ import rekur
 from rekur.cli.error_file import write_errors
 from rekur.data import texts_in_memory
 from rekur.data.labelled import labelled
+from rekur.study.model_comparison import compare_saved
 from rekur.targets.gallery import ErrorGallery
 from rekur.tasks import TASKS
 from rekur.tasks.catalog import CATALOG
@@ -166,3 +167,16 @@ def test_the_most_surely_wrong_comes_first(task: str, models: dict[str, Any], tm
         table = list(csv.DictReader(file))
     assert list(table[0]) == columns
     assert [row["item"] for row in table] == [str(row["item"]) for row in rows]
+
+
+@tasks
+def test_a_model_is_not_told_apart_from_itself(task: str, models: dict[str, Any], tmp_path: Path) -> None:
+    model = rekur.load(models[task].save(tmp_path / "m"))
+    result = compare_saved(["a", "b"], [model, model], [corpus_of(task), corpus_of(task)])
+    (pair,) = result.statistics.pairs
+    assert (pair.difference, pair.p, pair.verdict) == (0, 1, "undecided")
+    assert result.answer == "No model is shown to be best: a and b score alike."
+    variant = result.statistics.variants[0]
+    assert variant.mean == model.target_.score(model.records_of(corpus_of(task)))[model.target_.compares]
+    assert variant.interval is not None
+    assert variant.interval[0] <= variant.mean <= variant.interval[1]

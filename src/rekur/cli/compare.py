@@ -27,7 +27,10 @@ from rekur.cli.fit_options import (
 )
 from rekur.cli.options import JSON, NUMBER, WHOLE
 from rekur.cli.request import Request, open_data, open_files
+from rekur.cli.saved_models import command as saved_models
+from rekur.cli.saved_models import is_bundle
 from rekur.cli.signals import stopped_code
+from rekur.cli.wrong_use import check_words
 from rekur.errors import InputError, describe
 from rekur.tasks.catalog import Row
 
@@ -82,7 +85,20 @@ def _command(row: Row) -> TaskCommand:
     return task_command(row, _compare, _summary(row), data=data, comparison=COMPARISON, output=OUTPUT)
 
 
-@click.group("compare", cls=CatalogGroup, make=_command, summary=_summary, subcommand_metavar="TASK ...")
+class _TasksAndBundles(CatalogGroup):
+    """A command for each task, and one for saved models, whose folders stand in the place of the task."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the command and its words."""
+        if args and args[0] not in self.names and is_bundle(args[0]):
+            check_words(ctx, "BUNDLE", saved_models, args)
+            return "BUNDLE", saved_models, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group("compare", cls=_TasksAndBundles, make=_command, summary=_summary, subcommand_metavar="TASK ...")
 def command() -> None:
     """Train several cells or options with the same seeds and equal budgets, and say which is better (preview).
 
@@ -90,10 +106,13 @@ def command() -> None:
     rekur compare classify train.csv --text review --label stars --cells rnn,lstm,gru --epochs 5
     rekur compare classify train.csv --text review --label stars --valid valid.csv --test test.csv \\
       --cells lstm,gru --vary dropout=0,0.3 --seeds 6 --out runs/cells
+    rekur compare runs/lstm runs/gru test.csv
 
     Each variant is trained once with each seed. Intervals and p are of the differences between runs with equal seeds;
     Holm's correction over all pairs decides. What has --steps, --epochs or --time-limit holds for each run. The same
     command continues an earlier one in the folder --out.
+
+    Folders of saved models in the place of the task are scored on the files behind them, and paired by item.
     """
 
 

@@ -79,7 +79,7 @@ class ComparisonResult:
             if (pair.first, pair.second) == (first, second):
                 return pair
             if (pair.first, pair.second) == (second, first):
-                return _turned(pair)
+                return turned(pair)
         raise KeyError((first, second))
 
     def named(self, note: str) -> str:
@@ -187,16 +187,32 @@ class ComparisonResult:
 
     def amount(self, difference: float) -> str:
         """Return the size of a difference of scores in its unit, such as ``0.4 points``."""
-        value = abs(difference)
-        unit = METRICS[self.metric].unit
-        if unit.startswith("points"):
-            scale = 1 if unit == "points of 100" else 100
-            digits = 1 if scale * value >= 0.095 or not value else 2
-            return f"{scale * value:.{digits}f} points"
-        return f"{shown(value)}{'' if unit == '%' else f' {unit}'}"
+        return amount_of(self.metric, difference)
 
 
-def _turned(pair: Pair) -> Pair:
+def amount_of(metric: str, difference: float) -> str:
+    """Return the size of a difference of scores in the unit of the metric, such as ``0.4 points``."""
+    value, unit = abs(difference), METRICS[metric].unit
+    if unit.startswith("points"):
+        scale = 1 if unit == "points of 100" else 100
+        digits = 1 if scale * value >= 0.095 or not value else 2
+        return f"{scale * value:.{digits}f} points"
+    return f"{shown(value)}{'' if unit == '%' else f' {unit}'}"
+
+
+def gap_of(metric: str, pair: Pair) -> str:
+    """Return a difference with the half of its interval, such as ``0.4 ± 0.3 points``."""
+    if pair.difference is None:
+        return "no common seed"
+    amount = amount_of(metric, pair.difference)
+    if pair.interval is None:
+        return amount
+    number, _, unit = amount.partition(" ")
+    half = amount_of(metric, (pair.interval[1] - pair.interval[0]) / 2).partition(" ")[0]
+    return f"{number} ± {half} {unit}".rstrip()
+
+
+def turned(pair: Pair) -> Pair:
     """Return a pair as said of its second variant."""
     ends = None if pair.interval is None else (-pair.interval[1], -pair.interval[0])
     return dataclasses.replace(
@@ -235,12 +251,12 @@ def answer_of(result: ComparisonResult) -> str:
     if not open_:
         sentence = f"{names[best]} beats {_each(result, pairs, beaten)}{_speed(result, best, others)}"
     elif beaten:
-        sentence = f"{names[best]} beats {_each(result, pairs, beaten)}, but is not told apart from " + _joined(
-            [f"{names[other]} ({_gap(result, pairs[other])})" for other in open_]
+        sentence = f"{names[best]} beats {_each(result, pairs, beaten)}, but is not told apart from " + joined(
+            [f"{names[other]} ({gap_of(result.metric, pairs[other])})" for other in open_]
         )
     else:
         pair = pairs[others[0]]
-        lead = "" if pair.difference is None else f" by {_gap(result, pair)}"
+        lead = "" if pair.difference is None else f" by {gap_of(result.metric, pair)}"
         p = "" if pair.p_holm is None else f"; p {shown(pair.p_holm)} after Holm"
         if all(each.verdict == "same" for each in pairs.values()):
             sentence = f"No variant is better by the margin: {names[best]} leads {names[others[0]]}{lead}"
@@ -256,24 +272,13 @@ def _score(result: ComparisonResult) -> str:
 
 def _each(result: ComparisonResult, pairs: dict[int, Pair], others: Sequence[int]) -> str:
     """Return variants with the differences to them, such as ``lstm by 0.4 ± 0.3 points in 5 of 6 seeds``."""
-    gaps = {other: f"{_gap(result, pairs[other])}{_wins(result, pairs[other])}" for other in others}
-    return _joined([f"{result.variants[other].name} by {gap}" for other, gap in gaps.items()])
+    gaps = {other: f"{gap_of(result.metric, pairs[other])}{_wins(result, pairs[other])}" for other in others}
+    return joined([f"{result.variants[other].name} by {gap}" for other, gap in gaps.items()])
 
 
-def _joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
+    """Return parts of a sentence, the last two joined by ``and``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _gap(result: ComparisonResult, pair: Pair) -> str:
-    """Return a difference with the half of its interval."""
-    if pair.difference is None:
-        return "no common seed"
-    amount = result.amount(pair.difference)
-    if pair.interval is None:
-        return amount
-    number, _, unit = amount.partition(" ")
-    half = result.amount((pair.interval[1] - pair.interval[0]) / 2).partition(" ")[0]
-    return f"{number} ± {half} {unit}".rstrip()
 
 
 def _wins(result: ComparisonResult, pair: Pair) -> str:

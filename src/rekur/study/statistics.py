@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from rekur import _check
 from rekur._numbers import counted, shown
+from rekur.errors import InputError, describe
 from rekur.metrics.significance import holm, probability_of_improvement, sign_flip, t_p_value, t_quantile
 from rekur.study.influences import Array, Score, influences, read_scores
 
@@ -207,6 +209,76 @@ def compare(
         note = "; ".join(filter(None, notes))
         decided.append(dataclasses.replace(pair, p_holm=p_holm, improvement=improvement, verdict=verdict, note=note))
     return Comparison(variants, tuple(decided), larger_is_better, margin)
+
+
+def compare_models(
+    records: Sequence[Any],
+    score: Callable[[Array], float],
+    *,
+    larger_is_better: bool = True,
+    margin: float | None = None,
+    seed: int = 0,
+) -> Comparison:
+    r"""Return scores, differences, intervals, p and verdicts of single models that were scored on the same items.
+
+    The t statistic has the jackknife variance over G groups of items alone, with G - 1 degrees of freedom. What would
+    vary with the seed of a training is not in it: it speaks of these models, and not of how they were made.
+
+    Args:
+        records: of each model (N, S), of the same N >= 2 items in the same order.
+        score: records (N, S) -> the score.
+        larger_is_better: as for :func:`compare`.
+        margin: as for :func:`compare`.
+        seed: of the groups of items.
+
+    Returns:
+        the comparison, with models as variants of a single run; equal arguments give equal bits.
+
+    Raises:
+        InputError: a score is not finite, or no margin above 0.
+        ShapeError: models have records of different shapes, or of one item.
+
+    Example:
+        >>> draws = np.random.default_rng(0).random((500, 1))
+        >>> pair = compare_models([draws < 0.9, draws < 0.8], lambda rows: float(rows.mean())).pairs[0]
+        >>> pair.verdict, round(pair.difference, 3)
+        ('better', 0.104)
+    """
+    larger_is_better = _check.flag("larger_is_better", larger_is_better)
+    margin = None if margin is None else _check.positive("margin", margin)
+    values = [np.asarray(rows, np.float64) for rows in records]
+    table = read_scores([[score(rows)] for rows in values])
+    moves = influences(table, [[rows] for rows in values], score, _check.seed("seed", seed))
+    if moves is None:
+        raise InputError(describe("scores", table.ravel().tolist(), "a finite number of each model"))
+    changes, scores = moves[:, 0], table[:, 0].tolist()
+    variants = tuple(
+        Variant(value, _Estimate(value, math.hypot(*row), len(row) - 1.0).interval(), n=1, failed=0)
+        for value, row in zip(scores, changes, strict=True)
+    )
+    pairs = [_test_models(scores, changes, *both) for both in itertools.combinations(range(len(scores)), 2)]
+    adjusted = holm([pair.p for pair in pairs if pair.p is not None])
+    decided = tuple(
+        dataclasses.replace(pair, p_holm=p, verdict=_verdict(pair, p, larger_is_better, margin))
+        for pair, p in zip(pairs, adjusted, strict=True)
+    )
+    return Comparison(variants, decided, larger_is_better, margin)
+
+
+def _test_models(scores: Sequence[float], changes: Array, first: int, second: int) -> Pair:
+    """Return the pair of two models, still without Holm's correction and a verdict."""
+    difference = scores[first] - scores[second]
+    parts = changes[first] - changes[second]
+    error, rounding = math.hypot(*parts), ROUNDING * max(abs(scores[first]), abs(scores[second]))
+    pair = Pair(first, second, 1, difference=difference)
+    if error <= rounding:
+        if abs(difference) <= rounding:
+            return dataclasses.replace(pair, difference=0.0, p=1.0, note="identical scores in all groups of items")
+        note = "all groups of items differ by the same amount"
+        return dataclasses.replace(pair, p=min(1.0, 2.0 ** (1 - len(parts))), note=note)
+    estimate = _Estimate(difference, error, len(parts) - 1.0)
+    p = max(t_p_value(difference / error, estimate.freedom), sys.float_info.min)
+    return dataclasses.replace(pair, interval=estimate.interval(), p=p)
 
 
 # ── one variant, one pair ────────────────────────────────────────────────────────────────────────────────────────

@@ -139,6 +139,16 @@ class Target(ABC):
         """The name of each output, (K,); empty if they have none."""
         return []
 
+    @property
+    def answers(self) -> list[str]:
+        """What a model can answer, by which models are comparable: of equal answers they have equal records."""
+        return self.output_names
+
+    @property
+    def compares(self) -> str:
+        """The metric by which models of equal answers are compared, whatever they read."""
+        return self.decides
+
     def notes(self) -> list[str]:
         """Return sentences that a person is told of the labels before a training."""
         return []

@@ -106,6 +106,11 @@ class DistributionTarget(Target):
         """The number of outputs H · Q."""
         return self.horizon * len(self.levels)
 
+    @property
+    def answers(self) -> list[str]:
+        """Horizon and season, by which forecasts are scored, and the quantiles."""
+        return [f"a horizon of {self.horizon}", f"a season of {self.period}", *(f"{level:g}" for level in self.levels)]
+
     # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def encode(self, label: Any, context: Any = None) -> NDArray[np.float32]:

@@ -71,6 +71,11 @@ class NextTarget(Target):
         """The number of token numbers."""
         return self._size
 
+    @property
+    def compares(self) -> str:
+        """Bits per character, which do not depend on what a token is."""
+        return "bits_per_character"
+
     def stream(self) -> TargetStream:
         """Return a new stream; it holds nothing back."""
         return _NextStream(self)

@@ -54,6 +54,11 @@ class TagScores(Target):
             names = sorted({self.inner.parse(tag)[1] for tag in self.tags if tag != OUTSIDE})
         return {name: number for number, name in enumerate(names)} if len(names) <= _MOST_NAMES else {}
 
+    @property
+    def answers(self) -> list[str]:
+        """The labels of spans, or the tags."""
+        return list(map(str, self.names)) or self.output_names
+
     def tokens_of(self, context: Any) -> Sequence[Token] | None:
         """Return the tokens of the text that a context belongs to; None of other items, or without features."""
         return None if self.features is None else self.features.tokens_of(context)
