@@ -41,7 +41,7 @@ def test_what_cannot_be_compared_is_refused(
     cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
 ) -> None:
     words, both, walks = bundles["words"], bundles["both"], bundles["walks"]
-    one = write_lines(tmp_path / "one.jsonl", [{"review": "great film", "stars": "good"}])
+    one = write_lines(tmp_path / "one.jsonl", [{"id": "r", "review": "great film", "stars": "good"}])
     cases: list[tuple[tuple[object, ...], str]] = [
         ((words, files["reviews"]), "expected two or more before the test file."),
         ((words, both), "FILE: got none; expected the file with the test items."),

@@ -146,6 +146,7 @@ def test_features_and_target_are_learned_from_training_data_only(task: str) -> N
     assert with_same.target_.to_dict() == with_other.target_.to_dict()
 
 
+@pytest.mark.filterwarnings("ignore:.*cut at the limit of the length")
 @tasks
 def test_the_most_surely_wrong_comes_first(task: str, models: dict[str, Any], tmp_path: Path) -> None:
     model, corpus = rekur.load(models[task].save(tmp_path / "m")), corpus_of(task)

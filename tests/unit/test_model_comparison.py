@@ -56,6 +56,8 @@ def test_pairs_are_corrected_together_and_ties_are_told() -> None:
         assert pair.p < pair.p_holm <= 3 * pair.p
     steady = compare_models([right + 0.5, right], mean).pairs[0]
     assert (steady.interval, steady.note) == (None, "all groups of items differ by the same amount")
+    with pytest.raises(InputError, match="a finite number of each model"):
+        compare_models([right, right], lambda rows: float("nan"))
 
 
 def result(*scores: float, spread: float, metric: str = "accuracy", margin: float | None = None) -> ModelComparison:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "--errors",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also write what is wrong, the most surely wrong first, as .csv or .jsonl.",
+    help="Also write all errors, the most surely wrong first, as .csv or .jsonl.",
 )
 @JSON
 def command(

@@ -14,7 +14,7 @@ from rekur.cli import show
 from rekur.cli.options import ANY_INPUT, DOCUMENT, JSON, NUMBER, SEARCH, WHOLE, split_input, split_search, with_options
 from rekur.errors import InputError, describe
 
-#: the roles of columns that say what is right
+#: the roles of columns with the right answers
 _TRUTH = ("label", "target")
 
 

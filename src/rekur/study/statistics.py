@@ -249,8 +249,8 @@ def compare_models(
     values = [np.asarray(rows, np.float64) for rows in records]
     table = read_scores([[score(rows)] for rows in values])
     moves = influences(table, [[rows] for rows in values], score, _check.seed("seed", seed))
-    if moves is None:
-        raise InputError(describe("scores", table.ravel().tolist(), "a finite number of each model"))
+    if moves is None or np.isnan(table).any():
+        raise InputError(describe("scores", table[:, 0].tolist(), "a finite number of each model"))
     changes, scores = moves[:, 0], table[:, 0].tolist()
     variants = tuple(
         Variant(value, _Estimate(value, math.hypot(*row), len(row) - 1.0).interval(), n=1, failed=0)

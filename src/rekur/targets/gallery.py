@@ -153,7 +153,7 @@ class ErrorRow(NamedTuple):
     """An item, or a part of one, that the model gets wrong.
 
     Attributes:
-        severity: how surely wrong it is; at least 0, and larger for what is worse.
+        severity: how surely wrong it is; at least 0, and larger for a worse error.
         cells: makes the cells of its row, name -> value. ``truth`` and ``prediction`` come first where there are such;
             ``item``, ``where`` and ``input`` stand for what the file says of the item.
     """
