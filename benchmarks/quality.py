@@ -9,11 +9,14 @@
     python benchmarks/quality.py classify --test                # the test parts: once, at the end, for what is reported
     python benchmarks/quality.py classify --json                # one JSON object as the last line
     python benchmarks/quality.py tag --seeds 5                  # taggers, without and with trained word vectors
+    python benchmarks/quality.py forecast --only m4_hourly  # forecasters, and the coverage of their intervals
     python benchmarks/quality.py translate --quick --only multi30k_en_fr   # greedy and with a beam, in 20 minutes
 
 The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each model
 has the defaults of its task and, for language and translations, the time as its limit. Models are trained on the
 training part, and chosen on the validation part alone; the test part is read with --test only, after all training.
+Forecasters hold the end of what they are given out by themselves: they are trained on all that comes before the part
+that is scored, with --test on the validation part too.
 
 Each of the ``rows`` in the JSON object is one score of one model: ``data, task, metric, model, split, seed, value,
 seconds``. Rivals draw nothing at random, and their ``seed`` is null. ``seconds`` are those of training, with the start
@@ -36,15 +39,16 @@ import numpy as np
 import torch
 from rich.table import Table
 
+import quality_forecasts
 import quality_rivals
 from quality_data import CLASSIFY, LANGUAGE, REGRESS, TAG, TRANSLATE, DataSet
+from quality_forecasts import FORECAST, REKUR
 from rekur.metrics import METRICS
 from rekur.tasks.catalog import CATALOG
 from timing import Report, console, finish, machine
 
 #: share of the time that training itself gets; the rest is for reading and scoring, which takes words longer
 TRAINING = {"char": 0.93, "word": 0.90}
-REKUR = "rekur"
 #: seconds that Python and the imports took
 START = time.process_time()
 
@@ -70,6 +74,11 @@ TASKS = {
         ("accuracy", "macro_f1", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG
     ),
     "translate": Task(("bleu", "chrf", "exact_match", "length_ratio"), quality_rivals.of_items, TRANSLATE),
+    "forecast": Task(
+        ("owa", "smape", "mase", "mse", "mae", "relative_error", "coverage", "points"),
+        quality_rivals.of_items,
+        FORECAST,
+    ),
     "language": Task(("loss", "perplexity", "bits_per_character"), quality_rivals.of_texts, LANGUAGE),
 }
 
@@ -91,7 +100,7 @@ def main() -> None:
     task, began, report = TASKS[options.task], time.perf_counter(), Report()
     if CATALOG[options.task].reads != "texts" and options.plain:
         parser.error(f"--plain: got the task {options.task}; expected one that reads texts")
-    if CATALOG[options.task].reads == "items" and options.share != 1:
+    if CATALOG[options.task].reads in ("items", "tables") and options.share != 1:
         parser.error(f"--share: got the task {options.task}; expected one whose time is limited")
     if options.seeds < 1:
         parser.error(f"--seeds: got {options.seeds}; expected 1 or more")
@@ -102,7 +111,9 @@ def main() -> None:
     root = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
     refuse_absent([path for data in chosen for part in parts_of(data, options) for path in data.paths(root, part)])
     for data in chosen:
-        report.rows += measure(task, data, root, options)
+        report.rows += (measure_forecasts if task.data_sets is FORECAST else measure)(task, data, root, options)
+    if task.data_sets is FORECAST:
+        report.rows += quality_forecasts.pooled(report.rows)
     show(report.rows, chosen, options)
     finish("quality", report, machine(torch.get_num_threads(), "wall"), options, began)
 
@@ -135,6 +146,12 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
         part = valid if split == "valid" else data.load(root, split)
         rows += scored(task, data, models, (train, valid, part), split, options)
     return [{"data": data.name, "task": options.task, **row} for row in rows]
+
+
+def measure_forecasts(task: Task, data: DataSet, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the same of series, which are cut where the scored part begins."""
+    part, seeds = "test" if options.test else "valid", range(1 if options.quick else options.seeds)
+    return quality_forecasts.measure(data, data.path(root, part), part, seeds, fit_options(data, options))
 
 
 def scored(
@@ -231,21 +248,26 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
         table.add_section()
     console().print(table)
     for row in rows:
-        if row["metric"] not in TASKS[options.task].metrics:
+        if row["metric"] not in TASKS[options.task].metrics or row["data"] == quality_forecasts.POOLED:
             print(f"{row['data']} seed {row['seed']}: {row['metric']} {row['value']:,.6g}")
+
+
+def larger_is_better(metric: str) -> bool:
+    """Return whether larger values of a metric are better; errors that only this benchmark has are not."""
+    return metric in METRICS and METRICS[metric].larger_is_better
 
 
 def goal_words(data: DataSet, score: float) -> str:
     """Return the goal, and whether it is reached."""
     if data.goal is None:
         return ""
-    reached = score >= data.goal if METRICS[data.metric].larger_is_better else score <= data.goal
+    reached = score >= data.goal if larger_is_better(data.metric) else score <= data.goal
     return f"goal {data.goal:g} " + ("[green]reached[/green]" if reached else "[red]missed[/red]")
 
 
 def rival_words(data: DataSet, ours: float, rival: float) -> str:
     """Return by how much rekur wins or loses."""
-    lead = ours - rival if METRICS[data.metric].larger_is_better else rival - ours
+    lead = ours - rival if larger_is_better(data.metric) else rival - ours
     if lead == 0:
         return "equal"
     return f"[red]rekur loses by {-lead:.4f}[/red]" if lead < 0 else f"[green]rekur wins by {lead:.4f}[/green]"

@@ -46,6 +46,7 @@ class DataSet(NamedTuple):
         targets: the ending of the files with the targets of pairs; empty where one file has all.
         beams: of the searches of texts that are scored.
         goal_beam: the one that is to reach the goal.
+        more_files: that every part is read from too.
     """
 
     name: str
@@ -62,11 +63,12 @@ class DataSet(NamedTuple):
     targets: str = ""
     beams: tuple[int, ...] = (1,)
     goal_beam: int = 1
+    more_files: tuple[str, ...] = ()
 
     def paths(self, root: Path, part: str) -> list[Path]:
         """Return all files of a part."""
         path = self.path(root, part)
-        return [path, path.with_suffix(self.targets)] if self.targets else [path]
+        return [path, *([path.with_suffix(self.targets)] if self.targets else ()), *map(root.joinpath, self.more_files)]
 
     def path(self, root: Path, part: str) -> Path:
         """Return the file of a part."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -220,6 +221,114 @@ def test_the_test_part_is_read_on_request_and_models_are_chosen_without_it(tmp_p
     assert chosen[0] == chosen[1]
     values = [result_of(done)["rows"][0]["value"] for done in (valid, test)]
     assert values[0] != values[1]
+
+
+def write_series(root: Path) -> None:
+    """Write four hourly series of 12 days with the two days behind them, and six short ones with a season."""
+    (root / "m4_hourly").mkdir()
+    (root / "univariate_classics").mkdir()
+    days = [[100 + 10 * number + 5 * (hour % 24) + hour * 7 % 5 for hour in range(336)] for number in range(4)]
+    for part, first, last in (("train", 0, 288), ("test", 288, 336)):
+        rows = [f"H{number}," + ",".join(map(str, values[first:last])) for number, values in enumerate(days)]
+        head = ",".join(f"V{column + 1}" for column in range(last - first + 1))
+        (root / "m4_hourly" / f"Hourly-{part}.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+    for name, first in (
+        ("airline-passengers", "1949-01"),
+        ("monthly-car-sales", "1960-01"),
+        ("monthly-mean-temp", "1920-01"),
+        ("monthly-sunspots", "1749-01"),
+        ("daily-total-female-births", "1959-01-01"),
+        ("daily-min-temperatures", "1981-01-01"),
+    ):
+        count = {"monthly-sunspots": 240, "daily-min-temperatures": 600}.get(name, 150)
+        stamps = np.datetime64(first) + np.arange(count)
+        lines = [f"{stamp},{50 + step % 12 + step % 7 + step * 5 % 3}" for step, stamp in enumerate(stamps)]
+        (root / "univariate_classics" / f"{name}.csv").write_text("\n".join(["Date,Value", *lines]), encoding="utf-8")
+
+
+SMALL = ("--set", "epochs=1", "--set", "hidden_size=8", "--json")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_forecasts_are_scored_on_what_follows_the_series(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    words = ("quality.py", "forecast", "--only", "m4_hourly", *SMALL)
+    done = run(*words, "--seeds", "2", "--test", REKUR_DATA=str(tmp_path))
+    rows = result_of(done)["rows"]
+    for row in rows:
+        assert list(row) == ["data", "task", "metric", "model", "split", "seed", "value", "seconds"]
+        assert (row["task"], row["split"]) == ("forecast", "test")
+    ours = [row for row in rows if row["model"] == "rekur"]
+    scores = [row["metric"] for row in ours if (row["seed"], row["data"]) == (1, "m4_hourly")]
+    assert scores == ["owa", "smape", "mase", "coverage", "points"]
+    assert {row["value"] for row in ours if row["metric"] == "points"} == {4 * 48}
+    pooled = [(row["seed"], row["metric"]) for row in ours if row["data"] == "all"]
+    assert pooled == [(seed, metric) for seed in (0, 1) for metric in ("coverage", "points")]
+    rivals = {row["model"] for row in rows if row["seed"] is None}
+    assert {"combination of plain forecasts", "seasonal naive 24", "repeat last"} <= rivals
+    (tmp_path / "m4_hourly" / "Hourly-test.csv").unlink()
+    assert "Hourly-test.csv is absent" in run(*words, "--test", REKUR_DATA=str(tmp_path)).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_classic_series_are_scored_by_the_seasonal_naive(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    words = ("quality.py", "forecast", "--only", "univariate_classics", "--quick", *SMALL)
+    rows = result_of(run(*words, REKUR_DATA=str(tmp_path)))["rows"]
+    ours = [row for row in rows if row["model"] == "rekur" and row["metric"] == "relative_error"]
+    assert len(ours) == 7
+    *each, middle = ours
+    assert middle["data"] == "univariate_classics"
+    assert middle["value"] == pytest.approx(np.median([row["value"] for row in each]))
+    (naive,) = [
+        row["value"]
+        for row in rows
+        if row["data"].endswith("daily-total-female-births")
+        and (row["model"], row["metric"]) == ("seasonal naive 7", "relative_error")
+    ]
+    assert naive == pytest.approx(1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif("REKUR_DATA" not in os.environ, reason="needs the data sets in $REKUR_DATA")
+def test_naive_forecasts_score_what_is_known_of_them() -> None:
+    known = {
+        "m4_hourly": {"smape": 13.912, "mase": 1.193},
+        "etth1_96_24": {"mse": 0.424},
+        "beijing_pm25": {"mae": 50.13},
+    }
+    done = subprocess.run([sys.executable, "-c", NAIVE], cwd=FOLDER, capture_output=True, text=True, check=True)
+    for name, scores in json.loads(done.stdout).items():
+        for metric, value in known[name].items():
+            assert scores[metric] == pytest.approx(value, rel=2e-3), name
+
+
+#: prints the scores of the value a day before, or of the last value, on the windows of the test parts
+NAIVE = """
+import json, os
+from pathlib import Path
+import numpy as np
+from quality_forecasts import FORECAST, Scored, seasonal_naives
+from rekur.features.windows import end_of
+from rekur.targets.distribution import DistributionTarget
+
+root, printed = Path(os.environ["REKUR_DATA"]), {}
+for data, season in zip((FORECAST[0], FORECAST[1], FORECAST[3]), (24, 24, 1)):
+    (cut,) = data.read(data.path(root, "test"), "test")
+    if season == 1:
+        naive = np.stack([np.full(cut.horizon, window.past[end_of(window.past) - 1]) for window in cut.windows])
+    else:
+        naive = seasonal_naives(cut.windows, season, cut.horizon)
+    target = DistributionTarget(cut.horizon, period=24)
+    truth = np.stack([window.truth(cut.horizon) for window in cut.windows])
+    contexts = [{"window": window} for window in cut.windows]
+    quantiles = np.repeat(naive[:, None], len(target.levels), axis=1)
+    printed[data.name] = cut.score(Scored(quantiles, cut.windows, truth, contexts, target))
+print(json.dumps(printed))
+"""
 
 
 @pytest.mark.slow

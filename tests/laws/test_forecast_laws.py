@@ -127,3 +127,22 @@ def test_rolling_forecasts_do_not_know_what_follows_their_origin() -> None:
         for key in before:
             np.testing.assert_array_equal(theirs[key], ours[key])
         assert not np.array_equal(theirs["s2", origin + 1], ours["s2", origin + 1])
+
+
+def test_intervals_hold_on_a_later_part() -> None:
+    random = np.random.default_rng(0)
+    length, ends, histories = 72, (78, 84, 90), []
+    for number in range(40):
+        season = 10 + 3 * np.sin(np.arange(ends[-1]) * 2 * np.pi / SEASON + number)
+        values = season + 0.3 * random.choice([1.0, 8.0], len(season), p=[0.8, 0.2]) * random.normal(size=len(season))
+        histories.append(History(f"s{number}", ("y",), values[:, None]))
+    model = Forecaster(horizon=H, epochs=1, hidden_size=4, baseline=False, lookback=24, stride=4)
+    model.fit([each.part(0, length) for each in histories])
+
+    def coverage() -> float:
+        later = [[each.part(0, end) for each in histories] for end in ends]
+        return float(np.mean([model.evaluate(series)["coverage"] for series in later]))
+
+    assert 0.92 <= coverage() <= 0.98
+    model.target_.offsets = None
+    assert not 0.92 <= coverage() <= 0.98

@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from rekur.errors import InputError
-from rekur.runtime.rolling import conformal_offsets, roll
+from rekur.runtime.rolling import conformal_offsets, fewest_windows, quantile_offsets, roll
+from rekur.targets.distribution import LEVELS, DistributionTarget
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -63,3 +65,78 @@ def test_offsets_of_missing_and_of_no_residuals() -> None:
     offsets = conformal_offsets(residuals, [0.1, 0.5, 0.9])
     assert (np.diff(offsets, axis=0) > 0).all()
     assert conformal_offsets(np.zeros((100, 2)), [0.1, 0.9]).tolist() == [[0, 0], [0, 0]]
+
+
+# ── corrected quantiles ──────────────────────────────────────────────────────────────────────────────────────────
+
+STEPS = 4
+
+
+def skewed(random: np.random.Generator, count: int, spread: float) -> tuple[Floats, Floats]:
+    """Return normal quantiles (N, Q, H) whose spread is wrong by a factor, and a skewed truth (N, H)."""
+    sizes = np.exp(random.normal(0, 0.5, (count, 1))) * np.linspace(1, 3, STEPS)
+    normal = np.array([-1.96, -1.28, -0.67, 0, 0.67, 1.28, 1.96])
+    return spread * sizes[:, None] * normal[:, None], sizes * (random.gamma(4, size=(count, STEPS)) / 2 - 1.84)
+
+
+def decoded(quantiles: Floats, offsets: Floats | None) -> Floats:
+    """Return quantiles as a target decodes them, (N, Q, H)."""
+    target = DistributionTarget(STEPS, offsets=offsets)
+    context = {"level": 0.0, "scale": 1.0}
+    return np.stack([target.decode(each.T.ravel(), context) for each in quantiles])
+
+
+def covered(quantiles: Floats, truth: Floats) -> float:
+    return float(((quantiles[:, 0] <= truth) & (truth <= quantiles[:, -1])).mean())
+
+
+@pytest.mark.parametrize(("spread", "count"), [(0.6, 400), (0.6, 60), (0.8, 400), (2.0, 400)])
+def test_corrected_intervals_hold_on_other_windows(spread: float, count: int) -> None:
+    random = np.random.default_rng(0)
+    before, after, below = [], [], []
+    for _ in range(12):
+        offsets = quantile_offsets(*skewed(random, count, spread), LEVELS)
+        quantiles, truth = skewed(random, 200, spread)
+        before.append(covered(quantiles, truth))
+        corrected = decoded(quantiles, offsets)
+        after.append(covered(corrected, truth))
+        below.append((truth[:, None] <= corrected).mean(axis=(0, 2)))
+    assert abs(np.mean(before) - 0.95) > 0.01
+    assert 0.94 <= np.mean(after) <= 0.98
+    shares = np.mean(below, axis=0)
+    assert shares == pytest.approx(LEVELS, abs=0.03)
+
+
+def test_few_windows_correct_nothing_and_a_quantile_that_fits_stays() -> None:
+    random = np.random.default_rng(1)
+    quantiles, truth = skewed(random, 39, 1.0)
+    truth[0] = np.nan
+    assert fewest_windows(LEVELS) == 39
+    assert quantile_offsets(quantiles, truth, LEVELS) is None
+    assert quantile_offsets(*skewed(random, 39, 1.0), LEVELS) is not None
+    exact = np.tile(np.array([-1.96, 0.0, 1.96])[:, None], (4000, 1, 1))
+    offsets = quantile_offsets(exact, random.normal(size=(4000, 1)), [0.025, 0.5, 0.975])
+    assert offsets is not None
+    assert np.abs(offsets).max() < 0.03
+    assert quantile_offsets(np.zeros((50, 3, 2)), np.zeros((50, 2)), [0.1, 0.5, 0.9]) is None
+
+
+def test_moved_quantiles_rise_around_the_same_median() -> None:
+    random = np.random.default_rng(2)
+    offsets = random.normal(size=(len(LEVELS), STEPS))
+    offsets[LEVELS.index(0.5)] = 0
+    quantiles, _ = skewed(random, 30, 1.0)
+    moved = decoded(quantiles, offsets)
+    assert (np.diff(moved, axis=1) >= 0).all()
+    np.testing.assert_allclose(moved[:, 3], quantiles[:, 3])
+    assert not np.allclose(moved, quantiles)
+
+
+def test_offsets_are_saved_with_the_target() -> None:
+    target = DistributionTarget(2, offsets=np.arange(14.0).reshape(7, 2))
+    saved = target.to_dict()
+    restored = DistributionTarget.from_dict(saved)
+    assert restored.offsets is not None
+    np.testing.assert_array_equal(restored.offsets, target.offsets)
+    del saved["offsets"]
+    assert DistributionTarget.from_dict(saved).offsets is None

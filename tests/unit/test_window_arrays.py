@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rekur._filled_series import FilledSeries
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights
-from rekur.features.window_arrays import WindowArrays, WindowReader
+from rekur.features.window_arrays import PRIOR_POWER, WindowArrays, WindowReader
 from rekur.models import Batch, ForecasterSpec, build_forecaster
 
 L, H, M = 12, 6, 3
@@ -64,7 +64,7 @@ def test_the_blocks_of_a_window(logs: bool) -> None:
     assert np.isfinite(arrays.ahead).all()
 
 
-def test_an_untrained_network_of_them_is_the_combination() -> None:
+def test_an_untrained_network_of_them_is_a_combination() -> None:
     series = series_of()
     reader = reader_of(series)
     plain, arrays = reader.plain, read(reader, series, ROWS, ORIGINS)
@@ -76,7 +76,7 @@ def test_an_untrained_network_of_them_is_the_combination() -> None:
     outputs = build_forecaster(spec, seed=0).eval()(Batch(inputs, torch.full((6,), L // M)))[0].detach().numpy()
     median = outputs.reshape(6, H, -1)[:, :, spec.median]
     block, rows, origins = FilledSeries(series, L, H), np.array(ROWS), np.array(ORIGINS)
-    weights = combination_weights(plain.backtest(block, rows, origins))
+    weights = combination_weights(plain.backtest(block, rows, origins), PRIOR_POWER)
     expected = np.einsum("nk,nkh->nh", weights, plain.at(block, rows, origins))
     unit = np.where(arrays.scale > 0, arrays.scale, 1.0)
     np.testing.assert_allclose(median * unit[:, None] + arrays.level[:, None], expected, rtol=1e-4)

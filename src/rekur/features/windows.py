@@ -18,9 +18,9 @@ from rekur._filled_series import BLOCK, FilledSeries
 from rekur._history import History
 from rekur.errors import InputError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items, check_state, empty_steps
-from rekur.features.plain_forecasts import PlainForecasts, default_lookback
+from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
-from rekur.features.window_arrays import WindowReader
+from rekur.features.window_arrays import PRIOR_POWER, WindowReader
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -187,8 +187,8 @@ class WindowFeatures(Features):
         self._set_plain(PlainForecasts.fit(series, self.horizon, periods, lookback=lookback))
         return self
 
-    def _set_plain(self, plain: PlainForecasts) -> None:
-        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative)
+    def _set_plain(self, plain: PlainForecasts, power: float = PRIOR_POWER) -> None:
+        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative, power=power)
 
     def transform(self, item: Any) -> NDArray[np.float32]:
         """Return the segments of a window, or of the one behind values (T,), float32 (L / M, 3 M)."""
@@ -271,7 +271,7 @@ class WindowFeatures(Features):
     def to_dict(self) -> dict[str, Any]:
         """Return the options and what was learnt, as plain JSON."""
         options = {name: getattr(self, name) for name in _OPTIONS} | {"periods": list(self.periods)}
-        learnt = {"plain": self.plain.to_dict()}
+        learnt = {"plain": self.plain.to_dict(), "power": self._read_by.power}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
     @classmethod
@@ -287,7 +287,8 @@ class WindowFeatures(Features):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
         try:
-            features._set_plain(PlainForecasts.from_dict(field(learnt, "plain", dict)))
+            plain = PlainForecasts.from_dict(field(learnt, "plain", dict))
+            features._set_plain(plain, float(learnt.get("power", POWER)))  # that of the combination before it was saved
         except (KeyError, TypeError, ValueError) as error:
             raise damaged("plain", f"forecasts without {error}", "what this Rekur wrote") from error
         return features

@@ -5,6 +5,7 @@ Axes: M series, N windows (a row number and an origin each), H steps of the hori
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,11 @@ from rekur.errors import InputError, describe
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Fitted = TypeVar("Fitted")
+
+#: residuals of a step beyond a level from which on the step is read by itself
+_BEYOND = 5
+#: levels this near to 1/2 are that of the median
+_MIDDLE = 1e-12
 
 
 class Rounds(NamedTuple):
@@ -107,7 +113,7 @@ def conformal_offsets(residuals: Floats, levels: ArrayLike) -> Floats:
     For n residuals of held-out origins the offset at the level :math:`\tau` is the one at rank
     :math:`\lceil (n + 1) \tau \rceil` (at :math:`\lfloor (n + 1) \tau \rfloor` for levels below 1/2), so that the next
     truth, if it is exchangeable with them, lies below it with the probability :math:`\tau` or more (or less). Where a
-    step has too few residuals for the outer levels, those of all steps are pooled, each in units of its step's mean.
+    step has fewer than five residuals beyond a level, those of all steps are pooled, each in units of its step's mean.
 
     Args:
         residuals: truth - forecast, (N, H), in units of each window's scale; NaN where the truth is missing.
@@ -116,14 +122,14 @@ def conformal_offsets(residuals: Floats, levels: ArrayLike) -> Floats:
     Reference: Lei et al. 2018, doi:10.1080/01621459.2017.1307116.
 
     Example:
-        >>> conformal_offsets(np.arange(-9.0, 10.0)[:, None], [0.1, 0.5, 0.9])[:, 0].tolist()
-        [-8.0, 0.0, 8.0]
+        >>> conformal_offsets(np.arange(-49.0, 50.0)[:, None], [0.1, 0.5, 0.9])[:, 0].tolist()
+        [-40.0, 0.0, 40.0]
     """
     points = np.asarray(levels, np.float64)
     counts = (~np.isnan(residuals)).sum(axis=0)
     sizes = _step_sizes(residuals)
     pooled = (residuals / sizes)[~np.isnan(residuals)]
-    least = 1 / min(points.min(), 1 - points.max()) - 1
+    least = _BEYOND / min(points.min(), 1 - points.max()) - 1
     columns = [
         _ranked(residuals[~np.isnan(residuals[:, step]), step], points)
         if count >= least
@@ -131,6 +137,58 @@ def conformal_offsets(residuals: Floats, levels: ArrayLike) -> Floats:
         for step, (count, size) in enumerate(zip(counts, sizes, strict=True))
     ]
     return np.stack(columns, axis=1)
+
+
+def fewest_windows(levels: ArrayLike) -> int:
+    """Return the windows that tell something of the outer of these levels: one lies beyond it, on average.
+
+    Example:
+        >>> fewest_windows([0.025, 0.5, 0.975])
+        39
+    """
+    points = np.asarray(levels, np.float64)
+    return math.ceil(1 / float(min(points.min(), 1 - points.max())) - 1 - 1e-9)
+
+
+def quantile_offsets(quantiles: Floats, truth: Floats, levels: ArrayLike) -> Floats | None:
+    r"""Return how far each quantile is to be moved at each step of the horizon, (Q, H), by held-out windows.
+
+    An offset is in units of the distance between the outer quantiles of a forecast. Away from the median a quantile
+    is moved by :func:`conformal_offsets`. Towards it, it is moved only as far as the windows leave no doubt: by the
+    offset at a level that is one standard error, :math:`\sqrt{\tau (1 - \tau) / N}`, further out. The median stays.
+
+    Args:
+        quantiles: forecasts of the windows, ascending, (N, Q, H).
+        truth: (N, H); NaN where it is missing.
+        levels: ascending, in (0, 1), (Q,).
+
+    Returns:
+        the offsets; None for fewer windows with a truth than :func:`fewest_windows`.
+
+    Reference: Romano et al. 2019, arXiv:1905.03222.
+
+    Example:
+        >>> truth = np.random.default_rng(0).normal(size=(2000, 1))
+        >>> narrow = np.tile(np.array([-1.0, 0.0, 1.0])[:, None], (2000, 1, 1))
+        >>> (2 * quantile_offsets(narrow, truth, [0.025, 0.5, 0.975])[:, 0]).round().tolist()
+        [-1.0, 0.0, 1.0]
+    """
+    width = quantiles[:, -1] - quantiles[:, 0]
+    width = np.where(width > 0, width, np.nan)
+    residuals = (truth[:, None] - quantiles) / width[:, None]
+    count = int((~np.isnan(residuals[:, 0])).any(axis=1).sum())
+    if count < fewest_windows(levels):
+        return None
+    offsets = np.zeros(quantiles.shape[1:])
+    for number, level in enumerate(np.asarray(levels, np.float64)):
+        if abs(level - 0.5) < _MIDDLE:
+            continue
+        sign = np.sign(level - 0.5)
+        outer = level + sign * math.sqrt(level * (1 - level) / count)
+        away = conformal_offsets(residuals[:, number], [level])[0]
+        back = conformal_offsets(residuals[:, number], [outer])[0] if 0 < outer < 1 else np.zeros_like(away)
+        offsets[number] = sign * np.where(sign * away > 0, sign * away, np.minimum(sign * back, 0.0))
+    return offsets
 
 
 def _step_sizes(residuals: Floats) -> Floats:
@@ -152,7 +210,7 @@ def _ranked(values: Floats, levels: Floats) -> Floats:
         return np.zeros(len(levels))
     exact = np.round((count + 1) * levels, 9)
     ranks = np.where(levels < 0.5, np.floor(exact), np.ceil(exact))
-    middle = np.abs(levels - 0.5) < 1e-12
+    middle = np.abs(levels - 0.5) < _MIDDLE
     ordered = np.sort(values)
     offsets = ordered[np.clip(ranks.astype(int), 1, count) - 1]
     return np.asarray(np.where(middle, np.median(ordered), offsets))

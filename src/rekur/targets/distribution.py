@@ -47,6 +47,8 @@ class DistributionTarget(Target):
         non_negative: whether forecasts below 0 are 0.
         unit: the usual size of a value, such as the standard deviation in training; above 0.
         levels: the probabilities of the quantiles, rising, 0.5 among them.
+        offsets: how far each quantile is moved at each step, (Q, H), in units of the distance between the outer ones;
+            0 for the median. None moves none.
 
     Example:
         >>> target = DistributionTarget(2, levels=(0.1, 0.5, 0.9))
@@ -68,11 +70,13 @@ class DistributionTarget(Target):
         non_negative: bool = False,
         unit: float = 1.0,
         levels: Sequence[float] = LEVELS,
+        offsets: Any = None,
     ) -> None:
         self.horizon, self.period = _check.whole("horizon", horizon, 1), _check.whole("period", period, 1)
         self.decides = _check.choice("decides", decides, METRICS)
         self.non_negative, self.unit = bool(non_negative), float(unit)
         self.levels = tuple(float(level) for level in levels)
+        self.offsets: Floats | None = None if offsets is None else np.asarray(offsets, np.float64)
         self.followed = tuple(dict.fromkeys((self.decides, "mae", "smape", "mase")))
 
     @classmethod
@@ -139,9 +143,19 @@ class DistributionTarget(Target):
 
     def decode(self, outputs: Any, context: Any = None) -> Floats:
         """Return the quantiles (Q, H) of outputs (H · Q,) in the unit of the data."""
-        z = np.sort(np.reshape(outputs, (self.horizon, len(self.levels))).astype(np.float64), axis=1).T
+        z = self._moved(np.sort(np.reshape(outputs, (self.horizon, len(self.levels))).astype(np.float64), axis=1).T)
         quantiles = context["level"] + context["scale"] * z
         return np.asarray(np.maximum(quantiles, 0.0) if self.non_negative else quantiles)
+
+    def _moved(self, z: Floats) -> Floats:
+        """Return rising quantiles (Q, H), moved by the offsets: rising as well, and with the same median."""
+        if self.offsets is None:
+            return z
+        median, middle = self.median, z[self.median]
+        moved = z + self.offsets * (z[-1] - z[0])
+        below = np.sort(np.minimum(moved[:median], middle), axis=0)
+        above = np.sort(np.maximum(moved[median + 1 :], middle), axis=0)
+        return np.concatenate([below, middle[None], above])
 
     @property
     def median(self) -> int:
@@ -270,13 +284,14 @@ class DistributionTarget(Target):
             "non_negative": self.non_negative,
             "unit": self.unit,
             "levels": list(self.levels),
+            "offsets": None if self.offsets is None else self.offsets.tolist(),
         }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return the target that :meth:`to_dict` described."""
         names = ("period", "decides", "non_negative", "unit", "levels")
-        return cls(saved["horizon"], **{name: saved[name] for name in names})
+        return cls(saved["horizon"], **{name: saved[name] for name in names}, offsets=saved.get("offsets"))
 
 
 def _number(name: str) -> float:

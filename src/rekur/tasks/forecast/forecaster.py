@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from rekur._history import History
+from rekur._numbers import counted
 from rekur._options import documented
 from rekur.data import Corpus, EncodedItems
 from rekur.data.example import Example
@@ -23,13 +24,14 @@ from rekur.models.forecaster_head import DistributionHead
 from rekur.models.heads import Head
 from rekur.runtime.kept_series import series_files
 from rekur.runtime.rival import Rival
+from rekur.runtime.rolling import fewest_windows, quantile_offsets
 from rekur.runtime.window_rivals import PlainRival, rival_names
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
 from rekur.tasks.base.early import check_model_size
 from rekur.tasks.base.estimator import UntrainedError
 from rekur.tasks.base.items import ItemEstimator
-from rekur.tasks.base.plan import Monitor
+from rekur.tasks.base.plan import Monitor, run
 from rekur.tasks.forecast import recipe
 from rekur.tasks.forecast.options import MODEL_OPTIONS, ForecastOptions
 from rekur.tasks.forecast.split import Split, split_of
@@ -45,7 +47,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
     .. math:: \hat y = \sum_k \mathrm{softmax}_k(p + G z)\, c_k + V z
 
     One network serves all series. It weighs plain forecasts :math:`c_k` of each window, and corrects them; untrained,
-    it is their combination.
+    it is a weighted combination of them. Quantiles are corrected by the errors on the held-out windows where there are
+    enough.
 
     Attributes:
         metrics_: scores of the kept weights on the horizons at the end of the training series, with rivals beside them.
@@ -159,7 +162,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
         return chosen | {"horizon": windows.horizon, "lookback": windows.lookback, "stride": self.split.stride}
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:
-        """Return an untrained network, which is the weighted combination of the plain forecasts.
+        """Return an untrained network, which is a weighted combination of the plain forecasts.
 
         Raises:
             InputError: it does not fit into memory; said before any weight is made.
@@ -187,6 +190,19 @@ class Forecaster(ForecastOptions, ItemEstimator):
             naive = distribution.naive_scores(train_set.labels_of(rows), train_set.contexts_of(rows))
             how["rival"] = tuple(_positive(naive[name] / unit) for name, unit in (("smape", 100), ("mase", 1)))
         return DistributionHead(distribution.horizon, 1, distribution.levels, **how)
+
+    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+        """Move the quantiles by where the truth of the validation windows lies; the medians stay."""
+        distribution = cast(DistributionTarget, target)
+        shape = (-1, distribution.horizon, len(distribution.levels))
+        quantiles = np.reshape(run(network, valid_set), shape).swapaxes(1, 2).astype(np.float64)
+        truth = np.asarray(valid_set.targets_of(valid_set.rows), np.float64)[:, : distribution.horizon, 0]
+        distribution.offsets = quantile_offsets(quantiles, truth, distribution.levels)
+        windows = counted(int((~np.isnan(truth)).any(axis=1).sum()), "validation window")
+        if distribution.offsets is None:
+            fewest = fewest_windows(distribution.levels)
+            return f"Intervals are those of the network: got {windows}; {fewest} would tell how to correct them."
+        return f"Intervals are corrected by {windows}; their coverage on these is no test of them."
 
     def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
         """Return the metric that decides; where it is undefined on the validation windows, the loss."""
