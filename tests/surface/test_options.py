@@ -106,7 +106,9 @@ OPTIONS = {
     "evaluate": (
         f"BUNDLE FILE... {ANY_INPUT} --document {FINDING} --dynamic --cache --rolling --stride --report --errors --json"
     ),
-    "predict": f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --json",
+    "predict": (
+        f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --plot --plot-series --json"
+    ),
     "translate": f"BUNDLE {FINDING} --attention",
     "stream": "BUNDLE --by --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rekur.cli import show, streams
+from rekur.cli.forecast_plot import PLOT, ForecastPlot
 from rekur.cli.options import (
     ANY_INPUT,
     BUNDLE,
@@ -47,6 +48,7 @@ ROW_LIMIT = 100_000
 @with_options(*SEARCH)
 @click.option("--n-best", type=WHOLE, metavar="N", help="Best texts of a search that are written; by default 1.")
 @click.option("--attention", is_flag=True, help="Also write what a model attends to when it writes a text, as JSON.")
+@with_options(*PLOT)
 @JSON
 def command(
     bundle: Path,
@@ -55,6 +57,8 @@ def command(
     output_format: str | None,
     n_best: int | None,
     attention: bool,
+    plot: Path | None,
+    plot_series: tuple[str, ...],
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -74,6 +78,7 @@ def command(
     rekur predict runs/sales new-days.csv --json
     zcat new.csv.gz | rekur predict runs/reviews - --format csv
     rekur predict runs/entities new.conll --output-format conll > tagged.conll
+    rekur predict runs/load --json --plot load.png
     """
     if file is not None and items:
         raise _one_of("both")
@@ -91,20 +96,39 @@ def command(
     output_format = _output_format(output_format, task.target_.output_formats, as_json)
     if attention and not (task.engine.program.searches and output_format == "jsonl"):
         raise InputError("--attention: got it; expected a model that writes a text for a text, and JSON lines.")
+    drawing = _drawing(task, plot, plot_series, file)
     if file is None:
         stream, source, arriving = _without_file(task, bundle, items, [*columns, *reading])
     else:
         stream, source, arriving = _items_of(task, file, columns, reading, whole=output_format == "spans")
-    rows = _rows(task, chunks(stream, CHUNK, arriving=arriving), source, output_format, attention=attention)
+    rows = _rows(
+        task, chunks(stream, CHUNK, arriving=arriving), source, output_format, attention=attention, drawing=drawing
+    )
+    _write(rows, task.target_, output_format)
+    if drawing is not None:
+        drawing.write()
+
+
+def _write(rows: Rows, target: Target, output_format: str) -> None:
+    """Write the rows to standard output."""
     if output_format == "csv":
-        show.as_csv(_cells(rows, task.target_))
+        show.as_csv(_cells(rows, target))
         return
     for name, prediction, _ in rows:
         if output_format == "jsonl":
-            show.as_json_line({task.target_.item_name: name, **prediction})
+            show.as_json_line({target.item_name: name, **prediction})
         else:
             show.write(prediction)
             streams.check_reader()
+
+
+def _drawing(task: Any, plot: Path | None, names: Sequence[str], file: Path | None) -> ForecastPlot | None:
+    """Return what draws forecasts; None where no plot is asked for."""
+    if plot is None:
+        if names:
+            raise InputError(describe("--plot-series", names[0], "none without --plot", "Add --plot FILE."))
+        return None
+    return ForecastPlot(task, plot, names, [] if file is None else [file])
 
 
 def _one_of(got: str) -> click.UsageError:
@@ -169,7 +193,13 @@ Rows = Iterator[tuple[Any, Any, Any]]
 
 
 def _rows(
-    task: Any, stream: Iterator[list[tuple[Any, Any, Any]]], source: str, output_format: str, *, attention: bool
+    task: Any,
+    stream: Iterator[list[tuple[Any, Any, Any]]],
+    source: str,
+    output_format: str,
+    *,
+    attention: bool,
+    drawing: ForecastPlot | None,
 ) -> Rows:
     from rekur.data.example import warn
 
@@ -179,6 +209,8 @@ def _rows(
         try:
             steps, contexts = task.encode(list(items))
             outputs = task.outputs_of_items(steps, contexts)
+            if drawing is not None:
+                drawing.add(names, outputs, contexts)
             if output_format in ("csv", "jsonl"):
                 presented = map(as_row, task.present_outputs(outputs, contexts))
                 predictions = _with_attention(task, items, list(presented)) if attention else presented

@@ -1,4 +1,4 @@
-"""The plots: confusion, calibration, learning curves. Each returns a Matplotlib figure."""
+"""The plots: confusion, calibration, learning curves, forecasts. Each returns a Matplotlib figure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from rekur.errors import printable
+from rekur.targets.gallery import Fan
 
 INK = "#22313f"
 ACCENT = "#2a78b5"
 #: colours that stay apart for colour-blind readers (Okabe and Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+#: forecasts up to which each has the whole width
+_PANELS_BELOW_EACH_OTHER = 3
 
 #: from nothing to blue: what stands behind is seen through small shares, light or dark
 _SHARES = LinearSegmentedColormap.from_list("shares", [(0.16, 0.47, 0.71, 0.0), (0.16, 0.47, 0.71, 1.0)])
@@ -131,6 +136,80 @@ def points(title: str, names: tuple[str, str], x: Sequence[float], y: Sequence[f
         axes.axhline(0, color="0.55", linestyle="--", linewidth=1)
     axes.set(xlabel=names[0], ylabel=names[1], title=title)
     return figure
+
+
+def by_step(name: str, scores: Sequence[float | None], *, is_share: bool) -> Figure:
+    """Return a score of each step of the horizon.
+
+    Args:
+        name: of the score.
+        scores: (H,), None where undefined.
+        is_share: the score lies between 0 and 1, and so does the axis.
+    """
+    figure, axes = new_figure(6.4, 3.6)
+    _line(axes, np.arange(1, len(scores) + 1), np.array(scores, dtype=float), color=ACCENT)
+    axes.set_ylim(0, 1.02 if is_share else None)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.set(xlabel="step of the horizon", title=f"{name} by step of the horizon")
+    return figure
+
+
+def fans(shown: Sequence[Fan]) -> Figure:
+    """Return forecasts as bands of quantiles behind what was known, with the truth where it is there.
+
+    Args:
+        shown: one or more, a panel each.
+    """
+    columns = 1 if len(shown) <= _PANELS_BELOW_EACH_OTHER else 2
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(6.6 * columns, 3.1 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(shown) :]:
+        axes.remove()
+    entries: dict[str, Any] = {}
+    for axes, fan in zip(panels, shown, strict=False):
+        _draw_fan(axes, fan)
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= zip(labels, handles, strict=True)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=len(entries), frameon=False)
+    return figure
+
+
+def _draw_fan(axes: Any, fan: Fan) -> None:
+    """Draw what was known, the bands from it on, the median and the truth."""
+    times, past, count = np.asarray(fan.times), np.asarray(fan.past), len(fan.past)
+    ahead, quantiles = times[count:], np.asarray(fan.quantiles)
+    if count and not np.isnan(past[-1]):  # bands begin at the last value, so that one step is a band too
+        ahead = times[count - 1 :]
+        quantiles = np.column_stack([np.full(len(quantiles), past[-1]), quantiles])
+    _line(axes, times[:count], past, color=INK, label="past")
+    pairs = len(fan.levels) // 2
+    for k in range(pairs):
+        share = f"{100 * (fan.levels[-1 - k] - fan.levels[k]):.3g} %"
+        alpha = 0.45 * (k + 1) / pairs
+        for low, high in [(k, k + 1), (-2 - k, -1 - k)] if k + 1 < pairs else [(k, -1 - k)]:
+            axes.fill_between(
+                ahead, quantiles[low], quantiles[high], color=ACCENT, alpha=alpha, linewidth=0, label=share
+            )
+    _line(axes, ahead, quantiles[list(fan.levels).index(0.5)], color=ACCENT, label="median")
+    if not np.isnan(fan.truth).all():
+        _line(axes, times[count:], np.asarray(fan.truth), color=COLOURS[1], label="truth")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(_plain(_shown(fan.title), 80), fontsize=10)
+    axes.margins(x=0.01)
+    if times.dtype.kind == "M":
+        locator = AutoDateLocator(maxticks=8)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _line(axes: Any, x: Any, y: Any, *, color: str, label: str = "") -> None:
+    """Draw a line with gaps where values are missing; a value between two gaps is a point."""
+    axes.plot(x, y, color=color, linewidth=1.4, label=label or None)
+    missing = np.pad(np.isnan(y), 1, constant_values=True)
+    alone = ~missing[1:-1] & missing[:-2] & missing[2:]
+    if alone.any():
+        axes.plot(x[alone], y[alone], color=color, marker=".", linestyle="")
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Any]:

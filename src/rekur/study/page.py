@@ -197,10 +197,11 @@ def _cell(value: Any) -> str:
 
 def plots_part(plots: Sequence[Figure]) -> str:
     """Return figures as SVG whose lines and letters have the colour of the page."""
-    return f'<h2>Plots</h2><div class="plots">{"".join(f"<div>{_svg(plot)}</div>" for plot in plots)}</div>'
+    return f'<h2>Plots</h2><div class="plots">{"".join(f"<div>{svg(plot)}</div>" for plot in plots)}</div>'
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return a figure as an SVG element whose lines and letters have the current colour."""
     out = io.StringIO()
     with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters are text, of any script
         warnings.filterwarnings("ignore", "Glyph ")

@@ -18,6 +18,8 @@ from rekur.study import figures
 from rekur.study.page import Answer, Worst, answer_part, is_report, page, plots_part, table_part, worst_part
 from rekur.targets.gallery import Attend, Gallery
 
+#: scores that are drawn by step of the horizon
+_OF_STEPS = {"mae": "Mean absolute error", "coverage": "Share of values within the widest interval"}
 #: a heading, the names of columns, and rows
 Table = tuple[str, Sequence[str], Iterable[Sequence[Any]]]
 
@@ -103,7 +105,8 @@ def gallery_plots(gallery: Gallery, attend: Attend | None = None) -> list[Figure
         attend: returns the attention of pairs of texts; None for plots without it.
     """
     grids = [] if attend is None else [figures.shades(*grid) for grid in gallery.grids(attend)]
-    return [*(figures.points(*plot) for plot in gallery.plots()), *grids]
+    fans = [figures.fans([fan]) for fan in gallery.fans()]
+    return [*(figures.points(*plot) for plot in gallery.plots()), *fans, *grids]
 
 
 def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:
@@ -113,6 +116,10 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
         plots.append(figures.confusion(metrics["confusion"], [c["label"] for c in metrics["per_class"]]))
     if "calibration" in metrics:
         plots.append(figures.calibration(metrics["calibration"], metrics["calibration_error"]))
+    per_step = metrics.get("per_step", {})
+    for name, title in _OF_STEPS.items():
+        if name in per_step:
+            plots.append(figures.by_step(title, per_step[name], is_share=METRICS[name].unit == "points"))
     if history:
         names = ("valid_loss", "valid_accuracy", "valid_entity_f1", "valid_micro_f1", "valid_rmse", "valid_bleu")
         scored = [name for name in names if name in history[0]] or ["train_loss"]  # of a text learnt by heart

@@ -21,7 +21,8 @@ from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast
 from rekur.metrics.naive import naive2, seasonal_scales
 from rekur.metrics.table import METRICS
 from rekur.targets.base import PlaceOf, Records, Target
-from rekur.targets.gallery import ErrorRow
+from rekur.targets.forecast_gallery import ForecastGallery, fan_of
+from rekur.targets.gallery import ErrorRow, Fan
 
 Floats = NDArray[np.float64]
 
@@ -272,6 +273,14 @@ class DistributionTarget(Target):
             "error": mean,
             **{f"{level:g}": float(row[step]) for level, row in zip(self.levels, prediction, strict=True)},
         }
+
+    def gallery(self) -> ForecastGallery:
+        """Return a new collection of forecasts with their errors."""
+        return ForecastGallery(self.levels, self.unit)
+
+    def fan(self, prediction: Floats, context: Any) -> Fan:
+        """Return the plot of quantiles (Q, H) behind the values before their origin."""
+        return fan_of(context["window"], prediction, self.levels)
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

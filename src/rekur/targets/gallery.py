@@ -65,6 +65,26 @@ class Grid(NamedTuple):
     shares: Any
 
 
+class Fan(NamedTuple):
+    """A plot of a forecast behind what was known.
+
+    Attributes:
+        title: above it.
+        times: of the known steps and of the horizon, (P + H,): dates of NumPy, or numbers.
+        past: the last known values, (P,), NaN where missing.
+        quantiles: of the horizon, (Q, H), rising.
+        levels: their probabilities, (Q,), rising, 0.5 among them.
+        truth: of the horizon, (H,), NaN where it is missing.
+    """
+
+    title: str
+    times: Any
+    past: Any
+    quantiles: Any
+    levels: Sequence[float]
+    truth: Any
+
+
 #: what a model attends to in sources (N,) when it writes texts (N,): a grid for each
 Attend = Callable[[Sequence[str], Sequence[str]], Sequence[Grid]]
 
@@ -124,6 +144,10 @@ class Gallery(ABC):
 
     def plots(self) -> Iterator[Points]:
         """Yield the plots."""
+        yield from ()
+
+    def fans(self) -> Iterator[Fan]:
+        """Yield some of the forecasts."""
         yield from ()
 
     def grids(self, attend: Attend) -> Iterator[Grid]:
