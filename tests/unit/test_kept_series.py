@@ -95,8 +95,12 @@ def test_rows_without_stamps_continue_if_they_are_shorter_than_the_look_back() -
     series, sentences = run(newer, kept, "evaluation")
     assert [each.name for each in series] == ["H4", "H2", "H3", "H1"]
     assert all(windows(each) == [(8, [8, 9, 10])] for each in series)
-    text = "series without time stamps that are shorter than the look-back of 6 steps continue the kept series of the "
-    assert sentences == [f"{text}same name: H4, H2, H3 and 1 more."]
+    text = (
+        "series without time stamps that are shorter than the look-back of 6 steps and the horizon of 3 continue the "
+    )
+    assert sentences == [f"{text}kept series of the same name: H4, H2, H3 and 1 more."]
+    ((scored,), _) = run([counted_rows("H1", [*range(8, 15)])], kept, "evaluation")
+    assert windows(scored) == [(12, [12, 13, 14])]
     ((long,), sentences) = run([counted_rows("H1", [*range(8, 15)])], kept)
     assert len(long) == 7
     assert sentences[0].startswith("series without time stamps that have the look-back of 6 steps or more are read wi")

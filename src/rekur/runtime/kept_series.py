@@ -80,7 +80,8 @@ def series_to_run(
     """Return the series of a file, behind those that they continue, and sentences on what was done.
 
     A series continues the kept one of its name if it begins less than a look-back behind it, or if they overlap and
-    agree. Where steps have no stamps, rows that are shorter than the look-back continue it, unless they are its end.
+    agree. Where steps have no stamps, rows that are shorter than the look-back, or in an evaluation than it and the
+    horizon, continue it, unless they are its end.
     Values from behind the end of a series are never read, though the bundle has them.
 
     Args:
@@ -94,10 +95,11 @@ def series_to_run(
         InputError: a series has too few values to be forecast, or none has enough to be scored.
     """
     by_name, series, told = {each.name: each for each in saved}, list[History](), dict[str, list[str]]()
+    enough = features.lookback + (features.horizon if use == "evaluation" else 0)
     for newer in corpus.items():
         joined, sentence = newer, "series that the bundle does not know are forecast all the same"
         if newer.name in by_name:
-            joined, sentence = _joined(by_name[newer.name], newer, features.lookback)
+            joined, sentence = _joined(by_name[newer.name], newer, features.lookback, enough)
         elif not saved:
             sentence = ""
         gap = 0 if joined is newer else len(joined) - len(newer) - len(by_name[newer.name])
@@ -133,8 +135,15 @@ def _partly_scored(series: Sequence[History], features: WindowFeatures, name: st
     return told
 
 
-def _joined(saved: History, newer: History, lookback: int) -> tuple[History, str]:
-    """Return a series behind the kept one of its name where it continues it, and a sentence; empty for nothing."""
+def _joined(saved: History, newer: History, lookback: int, enough: int) -> tuple[History, str]:
+    """Return a series behind the kept one of its name where it continues it, and a sentence; empty for nothing.
+
+    Args:
+        saved: the kept series.
+        newer: the other.
+        lookback: steps.
+        enough: steps from which on a series without stamps stands for itself.
+    """
     steps = f"the look-back of {counted(lookback, 'step')}"
     newer = _by_clock_of(saved, newer)
     names = ("channels", "past_names", "future_names", "static_names")
@@ -143,9 +152,11 @@ def _joined(saved: History, newer: History, lookback: int) -> tuple[History, str
     if not same or saved.step != newer.step or clocks[0] != clocks[1]:
         return newer, "series with other columns, steps or clocks than in training are read without their kept values"
     if saved.step.unit == "row":
-        if _is_known(saved, newer, lookback):
+        if enough > lookback:
+            steps += f" and the horizon of {enough - lookback}"
+        if _is_known(saved, newer, enough):
             return newer, ""
-        if len(newer) >= lookback:
+        if len(newer) >= enough:
             text = f"series without time stamps that have {steps} or more are read without their kept values"
             return newer, text
         text = f"series without time stamps that are shorter than {steps} continue the kept series of the same name"
@@ -168,14 +179,14 @@ def _joined(saved: History, newer: History, lookback: int) -> tuple[History, str
     return joined, "series that continue their kept values"
 
 
-def _is_known(saved: History, newer: History, lookback: int) -> bool:
+def _is_known(saved: History, newer: History, enough: int) -> bool:
     """Return whether rows without stamps begin with the kept ones or are their end, and so do not follow them."""
     count = min(len(saved), len(newer))
     if len(newer) > len(saved) and np.array_equal(newer.values[: len(saved)], saved.values, equal_nan=True):
         return True
     ours, theirs = saved.values[len(saved) - count :], newer.values[len(newer) - count :]
     is_constant = bool((theirs == theirs[:1]).all())  # then its end is also what follows it
-    return np.array_equal(ours, theirs, equal_nan=True) and (len(newer) >= lookback or not is_constant)
+    return np.array_equal(ours, theirs, equal_nan=True) and (len(newer) >= enough or not is_constant)
 
 
 def _by_clock_of(saved: History, newer: History) -> History:
