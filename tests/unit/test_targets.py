@@ -119,6 +119,12 @@ def test_pieces_are_joined() -> None:
     assert join_contexts({"scale": 1}, {"scale": 2}) == {"scale": 2}
 
 
+def test_a_prediction_that_differs_from_its_label_is_an_error() -> None:
+    (row,) = Signs().errors([1, -1], [1, 1])
+    assert (row.severity, row.cells()) == (1.0, {"truth": [1, 1], "prediction": Signs().present([1, -1])})
+    assert list(Signs().errors([1, 1], Signs().present([1, 1]))) == []
+
+
 class Marked(SeriesFeatures):
     """Series with two inputs and a word for each step."""
 

@@ -352,17 +352,20 @@ class Target(ABC):
         """Return a new collection of what a page shows of scored items; None if scores are all."""
         return None
 
-    @abstractmethod
     def errors(self, prediction: Any, label: Any, context: Any = None) -> Iterable[ErrorRow]:
         """Return the rows of an item in a file of errors: none where it is right, several of a long one.
 
-        All rows of a target have cells of the same names.
+        All rows of a target have cells of the same names. Here every presented prediction that differs from its label
+        is as wrong as any other.
 
         Args:
             prediction: as :meth:`decode` returns it.
             label: as it was read.
             context: of the item.
         """
+        presented = self.present(prediction, context)
+        if presented != label:
+            yield ErrorRow(1.0, lambda: {"truth": label, "prediction": presented})
 
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 

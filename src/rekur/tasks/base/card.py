@@ -57,7 +57,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "## Use",
         "",
         "```sh",
-        *_uses(name, kind, live, of_table=of_table, keeps=bool(config["options"].get("keep_history"))),
+        *_uses(name, kind, live, of_table=of_table, keeps=bool(config.get("options", {}).get("keep_history"))),
         "```",
         "",
     ]
