@@ -96,7 +96,7 @@ def test_the_table_of_scores_names_rivals_and_a_loss(cli: Run, table: Path, tmp_
     assert done.code == 0, done.err
     assert "repeat last" in done.out
     assert "seasonal naive 7" in done.out
-    assert "2 series of 70 to 70 steps; seasons of 7 steps" in done.err
+    assert "2 series of 70 steps; seasons of 7 steps" in done.err
     assert "░" in done.err
 
 

@@ -241,3 +241,27 @@ def test_negative_values_under_a_logarithm(cli: Run, tmp_path: Path) -> None:
     assert np.isfinite([*line["quantiles"].values()]).all()
     assert "below.csv: series have values below 0, but the model forecasts none." in done.err
     assert "NaN" not in cli("evaluate", tmp_path / "out", newer, "--json").out
+
+
+def test_columns_that_training_found_are_those_of_other_files(cli: Run, tmp_path: Path) -> None:
+    rows = [f"{np.datetime64('2024-01-01') + k},{k % 7 + k / 9:.2f}" for k in range(60)]
+    (tmp_path / "train.csv").write_text("\n".join(["day,kwh", *rows]) + "\n")
+    train = cli("fit", "forecast", tmp_path / "train.csv", "--horizon", "7", "--out", tmp_path / "m", *SMALL)
+    assert train.code == 0, train.err
+    (tmp_path / "new.csv").write_text("day,kwh,heat\n2024-03-01,4.1,20\n2024-03-02,5.2,21\n")
+    newer = cli("predict", tmp_path / "m", tmp_path / "new.csv", "--json")
+    assert newer.code == 0, newer.err
+    assert "holds the time stamps" not in newer.err
+    (line,) = lines_of(newer.out)
+    assert (line["series"], line["time"][0]) == ("kwh", "2024-03-03")
+    (tmp_path / "bad.csv").write_text("day,kwh\n2024-03-01,many\n")
+    bad = cli("predict", tmp_path / "m", tmp_path / "bad.csv")
+    assert (bad.code, bad.out) == (2, "")
+    assert "bad.csv, line 2: kwh: got 'many'; expected a number" in bad.err
+
+
+def test_a_forecaster_says_why_it_does_not_run_live(cli: Run, long: Path) -> None:
+    done = cli("stream", long / "m", stdin=b"4\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("rekur: stream: got a model that reads windows of series; expected one that answers")
+    assert "bidirectional" not in done.err

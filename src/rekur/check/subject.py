@@ -159,7 +159,7 @@ def subject_of(
     """
     program, _ = bundle.program()
     if program.forecasts:
-        expected = "another: windows of series cannot be drawn or read here yet"
+        expected = "one of another task: windows of series cannot be drawn or read here yet"
         raise InputError(describe("program", "one that forecasts", expected, "Compare with rekur evaluate."))
     if data is None:
         sequences: list[Any] = _drawn(program, LENGTHS[:items], 0)

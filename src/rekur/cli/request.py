@@ -226,12 +226,14 @@ def _open_pairs(request: Request) -> Data:
 
 
 def _open_tables(request: Request) -> Data:
-    from rekur.data.history_columns import HistoryColumns
+    from rekur.data import open_source
+    from rekur.data.history_columns import HistoryColumns, named_columns
     from rekur.data.parts import open_series
 
     columns = HistoryColumns(**request.columns)
+    trained = named_columns(open_source(request.source(request.files[0]), **request.reading), columns)
     train, valid = (
         [open_series(request.source(file), columns, horizon=horizon, **request.reading) for file in files]
         for files, horizon in ((request.files, request.options.get("horizon")), (request.valid, None))
     )
-    return Data(train[0], valid[0] if valid else None, {"columns": request.columns})
+    return Data(train[0], valid[0] if valid else None, {"columns": trained})

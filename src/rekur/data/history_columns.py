@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -113,6 +113,19 @@ def layout_of(source: Source, columns: HistoryColumns, tell: Callable[[str], Non
         if dated is not None:
             tell(f"{source.name}: '{dated}' holds time stamps but is not named, so rows count as steps: --time {dated}")
     return layout
+
+
+def named_columns(source: Source, columns: HistoryColumns) -> dict[str, Any]:
+    """Return the columns of a table by their roles, also those that were not said, so that other tables are read alike.
+
+    Where a row is a whole series, only what was said is returned: other tables may have more steps or fewer.
+    """
+    said = {each.name: value for each in fields(columns) if (value := getattr(columns, each.name))}
+    layout = layout_of(source, columns, lambda _: None)
+    if layout.kind == "rows":
+        return said
+    taken = {"series": layout.series, "time": layout.time, **({} if "id" in said else {"group": layout.name})}
+    return said | {role: names for role, names in taken.items() if names}
 
 
 def _expanded(source: Source, role: str, names: str | Sequence[str] | None) -> list[str]:

@@ -41,7 +41,7 @@ def runtime_model(network: SequenceModel, task: str, features: Features, target:
         (3,)
     """
     if not network.streams:
-        raise NotStreamableError(needs_whole(task, target))
+        raise NotStreamableError(needs_whole(task, target, features))
     return Model(*lower(network, task), features, target, fingerprint=fingerprint)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rekur._ids import START
 from rekur._tensors import Array
 from rekur.data import evaluation_chunks
-from rekur.features.base import Steps
+from rekur.features.base import Features, Steps
 from rekur.program import Engine
 from rekur.targets import Target
 
@@ -80,13 +80,19 @@ def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset:
 _SHORT = 8
 
 
-def needs_whole(task: str, target: Target) -> str:
+def needs_whole(task: str, target: Target, features: Features) -> str:
     """Return why a model that reads whole sequences cannot run live, and how to train one that can.
 
     Args:
         task: its task.
         target: of an output at every step, reading from both ends is the default.
+        features: of the model; those that cut items read a whole part at once.
     """
+    if features.cuts_items:
+        return (
+            "stream: got a model that reads windows of series; expected one that answers while it reads, because a "
+            "window is scaled by its last value. Use predict (rekur predict) with the newest rows."
+        )
     if target.ragged:
         return (
             "stream: got a model that writes texts; expected one that answers while it reads, because the whole of a "

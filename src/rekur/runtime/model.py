@@ -289,7 +289,7 @@ class Model(PredictionMixin, GenerationMixin):
             NotStreamableError: the model reads the sequence from both ends.
         """
         if self.engine.program.searches or self.engine.program.forecasts or not self.engine.program.causal:
-            raise NotStreamableError(needs_whole(self.task, self.target_))
+            raise NotStreamableError(needs_whole(self.task, self.target_, self.features_))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 
     def _classes(self) -> LabelTarget:

@@ -92,7 +92,10 @@ def export_onnx(
     running = model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
     if program.forecasts:
-        expected, fix = "another: no runner makes windows yet", "Run the bundle with rekur predict."
+        expected, fix = (
+            "one of another task: no runner cuts series into windows yet",
+            "Run the bundle with rekur predict.",
+        )
         raise InputError(describe("program", "one that forecasts", expected, fix))
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:

@@ -124,6 +124,7 @@ class Split:
         trained = max(1, min(width - 1, round(width * longest.first / longest.end)))
         line = "█" * trained + "░" * (width - trained)
         steps = sorted(part.end for part in self.parts)
+        lengths = counted(steps[0], "step") if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,} steps"
         sizes = self.sizes
         origins = sum(1 for _ in self.validation())
         seasons = " and ".join(map(str, sizes.periods))
@@ -133,7 +134,7 @@ class Split:
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
         return (
-            f"{len(self.parts):,} series of {steps[0]:,} to {steps[-1]:,} steps; {season}; "
+            f"{len(self.parts):,} series of {lengths}; {season}; "
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"
             f"  {line}\n"
             f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
