@@ -355,6 +355,16 @@ def test_answers() -> None:
     assert result_of([[None], [None]]).answer == "No answer: none of the 2 runs has finished."
 
 
+def test_an_answer_says_that_the_rival_is_ahead() -> None:
+    text = " All lose to the rival, counts: test accuracy 0.9900."
+    assert result_of([GRU, RNN], rival={"name": "counts", "accuracy": 0.99}).answer.endswith(text)
+    assert result_of([[0.81], [0.84]], rival={"name": "counts", "accuracy": 0.99}).answer.endswith(text)
+    assert "rival" not in result_of([GRU, RNN], rival={"name": "counts", "accuracy": 0.84}).answer
+    low = result_of([GRU, RNN], metric="rmse", rival={"name": "mean", "rmse": 0.1})
+    assert low.answer.endswith("All lose to the rival, mean: test rmse 0.1000.")
+    assert "rival" not in result_of([GRU, RNN], metric="rmse", rival={"name": "mean", "rmse": 0.9}).answer
+
+
 def test_an_answer_about_errors_that_are_to_be_small() -> None:
     low, high = [0.41, 0.43, 0.42, 0.40, 0.44, 0.42], [0.52, 0.55, 0.50, 0.53, 0.54, 0.51]
     statistics = compare_scores([high, low], larger_is_better=False)

@@ -78,21 +78,7 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
         told |= {} if running is None else {"running_text": running}
         show.as_json(told if in_time is None else {**told, "in_time": in_time.to_dict()})
         return
-    show.table("What is there", ("what", "value"), found.overview())
-    if running is not None:
-        rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
-        show.table("As running text", ("what", "value"), rows)
-    show.table("Columns", ("column", "looks like", "filled", "different", "examples"), found.column_table())
-    if found.classes:
-        of_rows = found.label_type == "tags" and found.chosen is not None and found.chosen.kind == "series"
-        kind = "rows" if of_rows else found.label_type or ""
-        show.table(*_CLASSES.get(kind, _CLASSES["class"]), found.class_table())
-    if any(found.missing.values()):
-        show.table("Missing values", ("channel", "share"), found.missing_table())
-    if in_time is not None:
-        show.table("As series in time", ("what", "value"), in_time.overview())
-    if steps:
-        show.table("What training would make of an item", ("what", "how"), steps)
+    _show(found, running, in_time, steps)
     for warning in [*found.warnings, *(in_time.warnings() if in_time else [problem] if problem else [])]:
         click.echo(f"warning: {warning}")
     if found.question:
@@ -103,6 +89,27 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
         encoding = _options({"encoding": reading.get("encoding")})
         line = shlex.join(["rekur", "fit", "language", str(file), *encoding, "--out", _run_of(file)])
         click.echo(f"To train a language model:\n  {line}")
+
+
+def _show(description: Any, running: dict[str, int] | None, in_time: Any, steps: list[tuple[str, str]]) -> None:
+    """Print the tables of a file; those of a running text and of series in time where there are such."""
+    show.table("What is there", ("what", "value"), description.overview())
+    if running is not None:
+        rows = [(name.replace("_", " "), f"{value:,}") for name, value in running.items()]
+        show.table("As running text", ("what", "value"), rows)
+    show.table("Columns", ("column", "looks like", "filled", "different", "examples"), description.column_table())
+    if description.classes:
+        of_rows = (
+            description.label_type == "tags" and description.chosen is not None and description.chosen.kind == "series"
+        )
+        kind = "rows" if of_rows else description.label_type or ""
+        show.table(*_CLASSES.get(kind, _CLASSES["class"]), description.class_table())
+    if any(description.missing.values()):
+        show.table("Missing values", ("channel", "share"), description.missing_table())
+    if in_time is not None:
+        show.table("As series in time", ("what", "value"), in_time.overview())
+    if steps:
+        show.table("What training would make of an item", ("what", "how"), steps)
 
 
 def _source(file: Any, columns: dict[str, Any], reading: dict[str, Any]) -> Any:

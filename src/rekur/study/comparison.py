@@ -246,6 +246,7 @@ def answer_of(result: ComparisonResult) -> str:
         ahead = "" if gap is None else f" ({result.amount(gap)} before {names[others[0]]})"
         return (
             f"No answer from one seed: {names[best]} has the best {_score(result)}{ahead}; runs of other seeds differ."
+            f"{_rival_ahead(result, best)}"
         )
     open_ = [other for other in others if other not in beaten]
     if not open_:
@@ -263,7 +264,17 @@ def answer_of(result: ComparisonResult) -> str:
         else:
             seeds = counted(pair.n, "seed")
             sentence = f"No variant is shown to be best: {names[best]} leads {names[others[0]]}{lead} in {seeds}{p}"
-    return f"{sentence}{_failures(result)}."
+    return f"{sentence}{_failures(result)}.{_rival_ahead(result, best)}"
+
+
+def _rival_ahead(result: ComparisonResult, best: int) -> str:
+    """Return a sentence on a rival whose score is better than the best mean; an empty text without one."""
+    score, mean = (result.rival or {}).get(result.metric), result.statistics.variants[best].mean
+    if result.rival is None or score is None or mean is None:
+        return ""
+    if (score > mean) if result.larger_is_better else (score < mean):
+        return f" All lose to the rival, {result.rival['name']}: {_score(result)} {shown(score)}."
+    return ""
 
 
 def _score(result: ComparisonResult) -> str:
