@@ -83,7 +83,7 @@ def test_what_a_forecaster_would_refuse_is_a_warning(tmp_path: Path) -> None:
 def test_a_horizon_shows_how_series_are_cut(tmp_path: Path) -> None:
     told = run(tmp_path, daily(140), "--time", "ds", "--horizon", "7")
     assert set(told) == {"in_time", "split", "command"}
-    assert "1 series of 140 to 140 steps" in str(told["split"])
+    assert "1 series of 140 steps; " in str(told["split"])
     assert str(told["command"]).endswith("--time ds --horizon 7 --out runs/a")
     assert str(run(tmp_path, daily(12), "--time", "ds", "--horizon", "30")["split"]).startswith(
         "Training refuses them: "
