@@ -233,9 +233,9 @@ def test_a_time_limit_that_is_too_short_for_a_step() -> None:
 
 
 def test_ctrl_c_ends_it_and_the_same_call_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rekur.study import run_comparison
+    from rekur.study import comparison_course
 
-    real, count = run_comparison.run_trial, 0
+    real, count = comparison_course.run_trial, 0
 
     def stopped(*words: Any, **how: Any) -> Any:
         nonlocal count
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_it_and_the_same_call_continues(tmp_path: Path, monkeypatch:
             raise KeyboardInterrupt
         return real(*words, **how)
 
-    monkeypatch.setattr(run_comparison, "run_trial", stopped)
+    monkeypatch.setattr(comparison_course, "run_trial", stopped)
     result = compared(out=tmp_path / "c")
     assert result.ended == "interrupted"
     assert len(result.runs) == 3
