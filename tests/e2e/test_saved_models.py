@@ -62,6 +62,27 @@ def test_what_cannot_be_compared_is_refused(
         assert "Traceback" not in done.err
 
 
+def test_a_folder_that_holds_no_model_is_named(
+    cli: Run, files: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    words, test = bundles["words"], files["reviews"]
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(words, tmp_path / "lstm")
+    nothing = "expected the folder of a saved model (nothing is there)."
+    cases: list[tuple[tuple[object, ...], str]] = [
+        ((tmp_path / "missing", words, test), f"BUNDLE: got '{tmp_path / 'missing'}'; {nothing}"),
+        ((tmp_path / "lstn", words, test), f"{nothing} Did you mean '{tmp_path / 'lstm'}'?"),
+        ((tmp_path / "empty", words, test), "expected the folder of a saved model (it has no config.json)."),
+        ((words, tmp_path / "missing", test), f"BUNDLE: got '{tmp_path / 'missing'}'; {nothing}"),
+        ((test, words, tmp_path / "lstm"), f"The models come first: rekur compare {words} {tmp_path / 'lstm'} {test}"),
+    ]
+    for given, message in cases:
+        done = cli("compare", *given)
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
+    assert "TASK: got 'missing'" in cli("compare", "missing", test).err
+
+
 def test_help_of_saved_models(cli: Run, bundles: dict[str, Path]) -> None:
     done = cli("compare", bundles["words"], "--help")
     assert done.code == 0

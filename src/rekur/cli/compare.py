@@ -28,7 +28,7 @@ from rekur.cli.fit_options import (
 from rekur.cli.options import JSON, NUMBER, WHOLE
 from rekur.cli.request import Request, open_data, open_files
 from rekur.cli.saved_models import command as saved_models
-from rekur.cli.saved_models import is_bundle
+from rekur.cli.saved_models import is_bundle, no_bundle
 from rekur.cli.signals import stopped_code
 from rekur.cli.wrong_use import check_words
 from rekur.errors import InputError, describe
@@ -95,6 +95,8 @@ class _TasksAndBundles(CatalogGroup):
         if args and args[0] not in self.names and is_bundle(args[0]):
             check_words(ctx, "BUNDLE", saved_models, args)
             return "BUNDLE", saved_models, args
+        if args and args[0] not in self.names and (models := [word for word in args[1:] if is_bundle(word)]):
+            raise click.UsageError(no_bundle(args[0], models), ctx)
         return super().resolve_command(ctx, args)
 
 

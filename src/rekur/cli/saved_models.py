@@ -12,7 +12,7 @@ import click
 from rekur import _check
 from rekur.cli import show
 from rekur.cli.options import ANY_INPUT, DOCUMENT, JSON, NUMBER, SEARCH, WHOLE, split_input, split_search, with_options
-from rekur.errors import InputError, describe
+from rekur.errors import InputError, describe, did_you_mean
 
 #: the roles of columns with the right answers
 _TRUTH = ("label", "target")
@@ -21,6 +21,24 @@ _TRUTH = ("label", "target")
 def is_bundle(word: str) -> bool:
     """Return whether a word of the command line names the folder of a saved model."""
     return os.path.isfile(os.path.join(word, "config.json"))
+
+
+def no_bundle(word: str, models: Sequence[str]) -> str:
+    """Return the message for a word in the place of a saved model that names none.
+
+    Args:
+        word: of the command line.
+        models: the saved models beside it.
+    """
+    if os.path.isfile(word):
+        fix = f"The models come first: rekur compare {' '.join([*models, word])}"
+        return describe("BUNDLE", word, "the folder of a saved model, not a file", fix)
+    beside = [str(path.parent) for path in Path(word).parent.glob("*/config.json")]
+    if os.path.isdir(word):
+        expected = "the folder of a saved model (it has no config.json)"
+    else:
+        expected = "the folder of a saved model (nothing is there)"
+    return describe("BUNDLE", word, expected, did_you_mean(word.rstrip("/"), beside))
 
 
 @click.command("BUNDLE")
@@ -80,6 +98,9 @@ def command(
 
 def _check_words(bundles: Sequence[str], files: Sequence[str]) -> None:
     """Raise unless there are several different bundles and a file that can be read once for each."""
+    for file in files:
+        if file != "-" and not os.path.exists(file) and not os.path.splitext(file.rstrip("/"))[1]:
+            raise InputError(no_bundle(file, bundles))
     if len(bundles) < 2:
         expected = "two or more before the test file"
         raise InputError(describe("BUNDLE", " ".join(bundles), expected, "A bundle is a folder with a config.json."))
