@@ -6,6 +6,7 @@ A stamp is an int64: nanoseconds since 1970, of UTC or of a local clock, or a nu
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -273,14 +274,30 @@ class StampForm:
         return f"{'-' if offset < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def calendar_features(local: Stamps, step: CalendarStep) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Return the names and the values, (T, K) in [-1, 1], of sines and cosines of the day, the week and the year.
+def cycles_of(step: CalendarStep, steps: int | None = None) -> tuple[str, ...]:
+    """Return the cycles, of ``day``, ``week`` and ``year``, that a step is short enough to show; numbers show none.
 
-    A cycle is there if a step is shorter: months have the year alone, numbers none.
+    Args:
+        step: from one value to the next.
+        steps: number of steps, which two of each cycle must fit into; None for any number.
+
+    Example:
+        >>> cycles_of(CalendarStep("ns", DAY)), cycles_of(CalendarStep("ns", DAY), 400)
+        (('week', 'year'), ('week',))
+    """
+    shown = [cycle for cycle, (_, longest, _) in _CYCLES.items() if 0 < step.duration < longest]
+    return tuple(c for c in shown if steps is None or steps * step.duration >= 2 * _CYCLES[c][0])
+
+
+def calendar_features(
+    local: Stamps, step: CalendarStep, cycles: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return the names and the values, (T, K) in [-1, 1], of sines and cosines of the day, the week and the year.
 
     Args:
         local: nanoseconds since 1970 by the clock on the wall, (T,).
         step: their distance.
+        cycles: of :func:`cycles_of`; None for all that a step shows.
 
     Example:
         >>> names, values = calendar_features(np.arange(3) * 12 * 3600 * SECOND, CalendarStep("ns", 12 * 3600 * SECOND))
@@ -289,9 +306,8 @@ def calendar_features(local: Stamps, step: CalendarStep) -> tuple[tuple[str, ...
     """
     names: list[str] = []
     columns: list[NDArray[np.float64]] = []
-    for cycle, (length, longest, harmonics) in _CYCLES.items():
-        if not 0 < step.duration < longest:
-            continue
+    for cycle in cycles_of(step) if cycles is None else cycles:
+        length, _, harmonics = _CYCLES[cycle]
         for k in range(1, harmonics + 1):
             angle = 2 * np.pi * k * _phase(local, cycle, length)
             names += [f"{cycle} sin {k}", f"{cycle} cos {k}"]

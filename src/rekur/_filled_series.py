@@ -1,13 +1,15 @@
-"""Many series as one flat array, from which windows are cut at origins; and where origins lie.
+"""Many series as one flat array, from which windows are cut at origins; numbers beside them; and where origins lie.
 
 At the *origin* t the values 0 to t - 1 of a series are known, and those from t on are to be forecast.
 
-Axes: M series, N windows (a row number and an origin each), L steps of a window, H steps of the horizon.
+Axes: M series, T steps of a series, N windows (a row number and an origin each), L steps of a window, H steps of the
+horizon, W numbers of a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,59 @@ Ints = NDArray[np.int64]
 BLOCK = 4096
 
 
+class NumberRows:
+    """Rows of numbers beside many series, one a step; in front of a series they are 0.
+
+    Args:
+        rows: of each series, (T, W), without missing numbers.
+        before: most steps that are cut in front of a series.
+
+    Example:
+        >>> rows = NumberRows([np.array([[1.0], [2.0], [3.0]])], before=2)
+        >>> rows.cut(np.array([0, 0]), np.array([-1, 1]), 2)[:, :, 0].tolist()
+        [[0.0, 1.0], [2.0, 3.0]]
+    """
+
+    def __init__(self, rows: Sequence[Floats], before: int) -> None:
+        width = rows[0].shape[1] if rows else 0
+        strides = np.array([len(each) for each in rows], np.int64) + before
+        self._starts: Ints = np.cumsum(strides) - strides + before
+        self._flat = np.zeros((int(strides.sum()), width))
+        for start, each in zip(self._starts, rows, strict=True):
+            self._flat[start : start + len(each)] = each
+
+    @property
+    def width(self) -> int:
+        """Numbers W of a step."""
+        return self._flat.shape[1]
+
+    def cut(self, rows: Ints, first: Ints, count: int) -> Floats:
+        """Return ``count`` steps from step ``first`` (N,) of each series on, (N, count, W)."""
+        index = (self._starts[rows] + first)[:, None] + np.arange(count)
+        return np.asarray(self._flat[index])
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is known of series beside their values.
+
+    Attributes:
+        past: numbers that are known until an origin, (T, P) of each series.
+        future: numbers that are known ahead, (T + H, F).
+        calendar: numbers of the calendar, (T + H, C).
+        static: numbers of each series, (M, S).
+    """
+
+    past: NumberRows
+    future: NumberRows
+    calendar: NumberRows
+    static: Floats
+
+    def before(self, rows: Ints, origins: Ints, length: int) -> Floats:
+        """Return the past and the future numbers of the steps before each origin, (N, L, P + F)."""
+        return np.concatenate([each.cut(rows, origins - length, length) for each in (self.past, self.future)], axis=2)
+
+
 class FilledSeries:
     """Series of any lengths; a missing value repeats the last observed one before it.
 
@@ -31,6 +86,7 @@ class FilledSeries:
         series: one array of numbers each, float; NaN where missing.
         lookback: longest window L.
         horizon: longest horizon H.
+        beside: what is known of them beside their values; None for nothing.
 
     Attributes:
         lengths: steps of each series, (M,).
@@ -47,8 +103,8 @@ class FilledSeries:
         [[4.0, nan]]
     """
 
-    def __init__(self, series: Sequence[Floats], lookback: int, horizon: int) -> None:
-        self.lookback, self.horizon = lookback, horizon
+    def __init__(self, series: Sequence[Floats], lookback: int, horizon: int, beside: Beside | None = None) -> None:
+        self.lookback, self.horizon, self.beside = lookback, horizon, beside
         self.lengths: Ints = np.array([len(values) for values in series], np.int64)
         observed = [np.flatnonzero(~np.isnan(values)) for values in series]
         for row, steps in enumerate(observed):

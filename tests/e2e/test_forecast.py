@@ -100,17 +100,27 @@ def test_the_table_of_scores_names_rivals_and_a_loss(cli: Run, table: Path, tmp_
     assert "░" in done.err
 
 
-def test_columns_that_are_not_read_are_told(cli: Run, tmp_path: Path) -> None:
-    file = tmp_path / "promo.csv"
-    steps = "".join(f"{step},{10 + step % 5},{step % 2}\n" for step in range(40))
-    file.write_text("t,y,promo\n" + steps + "40,,1\n41,,0\n42,,1\n")
-    columns = ["--time", "t", "--series", "y", "--future", "promo"]
-    fit = ["fit", "forecast", file, *columns, "--horizon", "3", "--out", tmp_path / "m"]
-    done = cli(*fit, "--epochs", "1", "--hidden-size", "4", "--no-baseline")
+def test_columns_beside_the_values_are_read_and_told(cli: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "promo.csv", tmp_path / "m"
+    random = np.random.default_rng(0)
+    rows, ahead = [], []
+    for shop, size, step in ((shop, size, step) for shop, size in (("a", 3), ("b", 9)) for step in range(80)):
+        promo = int(random.random() < 0.3)
+        rows.append(f"{shop},{step},{10 + size + 6 * promo},{promo},{size},5\n")
+        ahead.append(f"{shop},{step},,{promo},{size},5\n")
+    head = "shop,t,y,promo,size,tax\n"
+    file.write_text(head + "".join([*rows[:76], *ahead[76:80], *rows[80:156], *ahead[156:]]))
+    columns = ["--group", "shop", "--time", "t", "--series", "y", "--future", "promo", "--static", "size"]
+    fit = ["fit", "forecast", file, *columns, "--past", "tax", "--horizon", "4", "--out", out, "--lookback", "8"]
+    done = cli(*fit, "--epochs", "20", "--hidden-size", "8", "--no-baseline", "--learning-rate", "0.02")
     assert done.code == 0, done.err
-    assert "warning: this preview does not read the columns promo." in done.err
-    (line,) = lines_of(cli("predict", tmp_path / "m", "--json").out)
-    assert line["time"] == ["40", "41", "42"]
+    assert "known until now: 'tax'; known ahead: 'promo'; static: 'size'" in done.err
+    assert "warning: 'tax' is always the same before the first origin, and so not read." in done.err
+    first, second = lines_of(cli("predict", out, "--json").out)
+    promos = np.array([float(row.split(",")[3]) for row in [*ahead[76:80], *ahead[156:]]])
+    forecasts = np.array([*first["forecast"], *second["forecast"]])
+    assert first["time"] == ["76", "77", "78", "79"]
+    assert np.corrcoef(forecasts - np.repeat([13, 19], 4), promos)[0, 1] > 0.8
 
 
 def bad(cli: Run, tmp_path: Path, text: str, *options: str) -> str:

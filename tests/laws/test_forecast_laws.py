@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.profiles import draws
 
 from rekur import Forecaster
+from rekur._calendar import DAY, CalendarStep, StampForm
 from rekur._history import History
 from rekur.data.parts import series_corpus
 from rekur.features.windows import Window, WindowFeatures
@@ -28,8 +29,18 @@ H, SEASON = 6, 12
 seeds = given(seed=st.integers(0, 2**31))
 
 
-def made(seed: int, *, channels: int = 1) -> list[History]:
-    """Return three seasonal series of differing length with gaps."""
+#: role -> numbers of columns
+COLUMNS: list[dict[str, int]] = [
+    {},
+    {"past": 2},
+    {"future": 2},
+    {"static": 2},
+    {"past": 1, "future": 1, "static": 1},
+]
+
+
+def made(seed: int, *, channels: int = 1, columns: dict[str, int] | None = None) -> list[History]:
+    """Return three seasonal series of differing length with gaps, and columns beside them with other gaps."""
     random = np.random.default_rng(seed)
     histories = []
     for number, length in enumerate((90, 120, 133)):
@@ -38,15 +49,35 @@ def made(seed: int, *, channels: int = 1) -> list[History]:
         values[random.random(values.shape) < 0.05] = np.nan
         values[-1] = 11.0
         names = tuple(f"c{channel}" for channel in range(channels))
-        histories.append(History(f"s{number}", names, values))
+        history = History(f"s{number}", names, values)
+        histories.append(history if columns is None else covered(history, random, columns))
     return histories
 
 
+def covered(history: History, random: np.random.Generator, columns: dict[str, int]) -> History:
+    """Return a daily history with columns; those that are known ahead reach a horizon behind it."""
+    length = len(history)
+    shapes = {"past": (length,), "future": (length + H,), "static": ()}
+    arrays: dict[str, Any] = {}
+    for role, count in columns.items():
+        arrays[role] = random.normal(3, 2, (*shapes[role], count))
+        arrays[f"{role}_names"] = tuple(f"{role}{number}" for number in range(count))
+        if role != "static":
+            arrays[role][:length][random.random((length, count)) < 0.05] = np.nan
+    dated: dict[str, Any] = {"start": 19_000 * DAY, "step": CalendarStep("ns", DAY), "form": StampForm()}
+    return dataclasses.replace(history, **arrays, **dated)
+
+
 def noisy(history: History, origin: int, seed: int) -> History:
-    """Return a history with other values from the origin on, some of them far away and below 0."""
-    values = history.values.copy()
-    values[origin:] = np.random.default_rng(seed).normal(-500, 4000, values[origin:].shape)
-    return dataclasses.replace(history, values=values)
+    """Return a history with other numbers from the origin on, some of them far away and below 0; what is known ahead
+    differs from a horizon behind the origin on.
+    """
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for name, first in (("values", origin), ("past", origin), ("future", origin + H)):
+        arrays[name] = getattr(history, name).copy()
+        arrays[name][first:] = random.normal(-500, 4000, arrays[name][first:].shape)
+    return dataclasses.replace(history, **arrays)
 
 
 def prepared(histories: list[History], options: dict[str, Any]) -> tuple[PreparedItems, Split]:
@@ -67,8 +98,18 @@ OPTIONS: list[dict[str, Any]] = [
 @draws(3)
 @seeds
 def test_nothing_is_learnt_from_values_behind_the_first_origin(options: dict[str, Any], seed: int) -> None:
-    histories = made(seed, channels=2)
-    (ours, split), first = prepared(histories, options), {}
+    nothing_is_learnt(made(seed, channels=2), options, seed)
+
+
+@pytest.mark.parametrize("columns", COLUMNS, ids=str)
+@draws(2)
+@seeds
+def test_nothing_is_learnt_of_columns_behind_the_first_origin(columns: dict[str, int], seed: int) -> None:
+    nothing_is_learnt(made(seed, channels=2, columns=columns), {"members": 1 + seed % 2}, seed)
+
+
+def nothing_is_learnt(histories: list[History], options: dict[str, Any], seed: int) -> None:
+    (ours, split), first = prepared(histories, options), dict[str, int]()
     for part in split.parts:
         first[part.history.name] = min(part.first, first.get(part.history.name, part.first))
     (theirs, _) = prepared([noisy(each, first[each.name], seed) for each in histories], options)
@@ -84,10 +125,12 @@ def test_nothing_is_learnt_from_values_behind_the_first_origin(options: dict[str
                 np.testing.assert_array_equal(theirs.valid.inputs[name][row], inputs[row])
 
 
-@draws(10)
-@given(seed=st.integers(0, 2**31), origin=st.integers(3, 88))
-def test_inputs_and_scales_of_a_window_do_not_know_what_follows(seed: int, origin: int) -> None:
-    history = made(seed)[0]
+@draws(20)
+@given(seed=st.integers(0, 2**31), origin=st.integers(3, 88), columns=st.sampled_from([None, *COLUMNS]))
+def test_inputs_and_scales_of_a_window_do_not_know_what_follows(
+    seed: int, origin: int, columns: dict[str, int] | None
+) -> None:
+    history = made(seed, columns=columns)[0]
     features = WindowFeatures(24, H, H, (SEASON,)).fit([Window(history, 0, 60)])
     ours, theirs = (features.encode(Window(each, 0, origin)) for each in (history, noisy(history, origin, seed)))
     for name, inputs in ours.inputs.items():
@@ -109,8 +152,9 @@ class Issued(Gallery):
         self.forecasts[context["window"].name, context["window"].origin] = prediction
 
 
-def test_rolling_forecasts_do_not_know_what_follows_their_origin() -> None:
-    histories = made(0)
+@pytest.mark.parametrize("columns", [None, COLUMNS[-1]], ids=str)
+def test_rolling_forecasts_do_not_know_what_follows_their_origin(columns: dict[str, int] | None) -> None:
+    histories = made(0, columns=columns)
     model = Forecaster(horizon=H, epochs=1, hidden_size=4, baseline=False).fit(histories)
     model.stride = 1
 

@@ -1,7 +1,8 @@
 """The arrays that a network of forecasts reads of windows: their past by segments, and plain forecasts of what follows.
 
 Axes: N windows, L steps of the look-back, H steps of the horizon, M steps of a segment, S = L / M, A = H / M,
-K candidates, E numbers of a segment of the horizon.
+K candidates, D and E numbers of a segment of the past and of the horizon, P, F, S and C numbers of past, future and
+static covariates and of the calendar.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._filled_series import BLOCK, FilledSeries, Floats, Ints
+from rekur._filled_series import BLOCK, Beside, FilledSeries, Floats, Ints
+from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights
 from rekur.features.window_ridges import SHARE
 
@@ -33,7 +35,9 @@ class WindowArrays(NamedTuple):
 
     Attributes:
         steps: of each segment of the past, standardized values (of logarithms if no training value is below 0), then
-            asinh((x - level) / scale), then flags of missing values, float32 (N, S, 3 M).
+            asinh((x - level) / scale), then flags of missing values, and where there were such in training how long
+            ago the last value was; then past and future covariates of each step, and the calendar at the first one,
+            float32 (N, S, D).
         ahead: of each segment of the horizon, as :mod:`rekur.models.forecaster_spec` has it, float32 (N, A, E).
         level: the last value, (N,).
         scale: mean absolute difference over a season, else over a step; 0 where all values are equal, (N,).
@@ -54,18 +58,36 @@ class WindowReader:
         segment: steps M, which divide the horizon.
         logs: whether values are standardized after taking logarithms.
         power: of the backtest errors in the weights of the candidates.
+        covariates: what is read beside the values; None for nothing.
+        gaps: whether the network reads how long ago the last value was.
     """
 
     def __init__(
-        self, plain: PlainForecasts, lookback: int, segment: int, *, logs: bool, power: float = PRIOR_POWER
+        self,
+        plain: PlainForecasts,
+        lookback: int,
+        segment: int,
+        *,
+        logs: bool,
+        power: float = PRIOR_POWER,
+        covariates: Covariates | None = None,
+        gaps: bool = False,
     ) -> None:
         self.plain, self.lookback, self.segment, self.logs, self.power = plain, lookback, segment, logs, power
+        self.covariates, self.gaps = covariates, gaps
+
+    @property
+    def size(self) -> int:
+        """Numbers D of a row of ``steps``."""
+        more = self.covariates or Covariates()
+        return self.segment * (3 + self.gaps + more.size) + more.calendar_size
 
     @property
     def ahead_size(self) -> int:
-        """Numbers of the first block of a segment: position, statics, and candidates on the scale of the past."""
-        count = len(self.plain.names)
-        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count
+        """Numbers of the first block of a segment: position, statics, scaled candidates, covariates."""
+        count, more = len(self.plain.names), self.covariates or Covariates()
+        known = more.static.width + self.segment * more.future.width + more.calendar_size
+        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count + known
 
     @property
     def memory(self) -> int:
@@ -89,14 +111,18 @@ class WindowReader:
         level, scale = values[:, -1], self._scales(block, rows, origins, values)
         unit = np.where(scale > 0, scale, 1.0)
         shifted, location, spread = self._standard(values)
+        missing = block.missing(rows, origins, self.lookback)
         blocks = [
             np.clip((shifted - location) / spread, -LARGEST_INPUT, LARGEST_INPUT),
             np.clip(np.arcsinh((values - level[:, None]) / unit[:, None]), -LARGEST_INPUT, LARGEST_INPUT),
-            block.missing(rows, origins, self.lookback),
+            missing,
+            *([_since(missing)] if self.gaps else []),
         ]
         segments = np.stack(blocks, axis=1).reshape(len(rows), len(blocks), -1, self.segment)
         steps = segments.transpose(0, 2, 1, 3).reshape(len(rows), -1, len(blocks) * self.segment)
         ahead = self._ahead(block, rows, origins, values, level, unit)
+        if self.covariates is not None and block.beside is not None:
+            steps = np.concatenate([steps, *self._before(block.beside, rows, origins)], axis=2)
         return WindowArrays(steps.astype(np.float32), ahead.astype(np.float32), level, scale)
 
     def _scales(self, block: FilledSeries, rows: Ints, origins: Ints, values: Floats) -> Floats:
@@ -144,13 +170,44 @@ class WindowReader:
             np.broadcast_to(np.eye(count), (len(rows), count, count)),
             self._each(statics, count),
             scaled.reshape(len(rows), count, -1),
+            *self._known(block.beside, rows, origins),
             distances.reshape(len(rows), count, -1),
             self._each(np.log(np.maximum(weights, 1e-12)), count),
             self._each(np.repeat(error[:, None], self.segment, axis=1), count),
         ]
         return np.concatenate(pieces, axis=2)
 
+    def _before(self, beside: Beside, rows: Ints, origins: Ints) -> list[Floats]:
+        """Return the covariates of each segment of the past, (N, S, M · (P + F)), and the calendar, (N, S, C)."""
+        numbers = beside.before(rows, origins, self.lookback)
+        calendar = beside.calendar.cut(rows, origins - self.lookback, self.lookback)
+        return [numbers.reshape(len(rows), self.lookback // self.segment, -1), calendar[:, :: self.segment]]
+
+    def _known(self, beside: Beside | None, rows: Ints, origins: Ints) -> list[Floats]:
+        """Return what is known of each segment of the horizon beside the values: future covariates, (N, A, M · F), the
+        calendar at its first step, (N, A, C), and static covariates, (N, A, S)."""
+        if self.covariates is None or beside is None:
+            return []
+        horizon = self.plain.horizon
+        future, calendar = (each.cut(rows, origins, horizon) for each in (beside.future, beside.calendar))
+        count = horizon // self.segment
+        static = self._each(beside.static[rows], count)
+        return [future.reshape(len(rows), count, -1), calendar[:, :: self.segment], static]
+
     @staticmethod
     def _each(numbers: Floats, count: int) -> Floats:
         """Return numbers of windows (N, …) for each segment of the horizon, (N, A, …)."""
         return np.repeat(numbers[:, None], count, axis=1)
+
+
+def _since(missing: NDArray[np.bool_]) -> Floats:
+    """Return how many steps ago the last value was, (N, L), on a scale of logarithms from 0, now, to 1, L steps ago.
+
+    Example:
+        >>> _since(np.array([[True, False, True]])).round(2).tolist()
+        [[0.5, 0.0, 0.5]]
+    """
+    length = missing.shape[1]
+    steps = np.arange(length)
+    latest = np.maximum.accumulate(np.where(missing, -1, steps), axis=1)
+    return np.asarray(np.log1p(steps - latest) * missing / np.log1p(length))

@@ -18,14 +18,15 @@ from rekur._filled_series import BLOCK, FilledSeries
 from rekur._history import History
 from rekur.errors import InputError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items, check_state, empty_steps
+from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
-from rekur.features.window_arrays import PRIOR_POWER, WindowReader
+from rekur.features.window_arrays import WindowReader
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_OPTIONS = ("lookback", "horizon", "segment", "periods")
+_OPTIONS = ("lookback", "horizon", "segment", "periods", "calendar")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,24 +77,6 @@ def end_of(values: Floats) -> int:
     return int(present[-1]) + 1 if len(present) else 0
 
 
-def block_of(windows: Sequence[Window], lookback: int, horizon: int) -> tuple[FilledSeries, Ints, Ints]:
-    """Return the series of windows, and the number of the series and the origin of each window, (N,).
-
-    Args:
-        windows: each with a value before its origin.
-        lookback: steps before an origin that are read at once.
-        horizon: steps behind it.
-    """
-    numbers: dict[tuple[int, int], int] = {}
-    rows = [numbers.setdefault(_channel_of(window), len(numbers)) for window in windows]
-    origins = np.array([window.origin for window in windows], np.int64)
-    ends = np.zeros(len(numbers), np.int64)
-    np.maximum.at(ends, rows, origins)
-    histories = {_channel_of(window): window.history for window in windows}
-    series = [histories[key].values[: ends[number], key[1]] for key, number in numbers.items()]
-    return FilledSeries(series, lookback, horizon), np.array(rows, np.int64), origins
-
-
 class WindowFeatures(Features):
     r"""Windows as segments of scaled values, and a horizon as segments of plain forecasts.
 
@@ -108,6 +91,8 @@ class WindowFeatures(Features):
         horizon: steps H to forecast; a multiple of the segment.
         segment: steps M of a segment.
         periods: lengths of seasons in steps, rising; 1 alone for none.
+        calendar: whether the network reads the day, the week and the year of series with dates, where two of them fit
+            into the longest of training.
 
     Example:
         >>> features = WindowFeatures(lookback=4, horizon=2, segment=2, periods=(2,))
@@ -119,7 +104,14 @@ class WindowFeatures(Features):
     is_discrete = False
     cuts_items = True
 
-    def __init__(self, lookback: int, horizon: int, segment: int = 1, periods: Sequence[int] = (1,)) -> None:
+    def __init__(
+        self,
+        lookback: int,
+        horizon: int,
+        segment: int = 1,
+        periods: Sequence[int] = (1,),
+        calendar: bool = True,
+    ) -> None:
         self.lookback = _check.whole("lookback", lookback, 1)
         self.horizon = _check.whole("horizon", horizon, 1)
         self.segment = _check.whole("segment", segment, 1)
@@ -129,6 +121,7 @@ class WindowFeatures(Features):
         self.periods = tuple(_check.whole("a period", period, 1) for period in periods)
         if not self.periods:
             raise InputError(describe("periods", Phrase("none"), "one or more; 1 where there is no season"))
+        self.calendar = _check.flag("calendar", calendar)
         self._reader: WindowReader | None = None
 
     def __repr__(self) -> str:
@@ -136,8 +129,8 @@ class WindowFeatures(Features):
 
     @property
     def size(self) -> int:
-        """Numbers of a row of ``steps``: three for each step of a segment."""
-        return 3 * self.segment
+        """Numbers of a row of ``steps``: three for each step of a segment, and those of gaps and covariates."""
+        return 3 * self.segment if self._reader is None else self._reader.size
 
     @property
     def plain(self) -> PlainForecasts:
@@ -173,22 +166,26 @@ class WindowFeatures(Features):
         return self._reader
 
     def fit(self, items: Iterable[Window]) -> Self:
-        """Fit the plain forecasts to the values before the first origin of each channel.
+        """Fit the plain forecasts and the scales of covariates to what is before the first origin of each channel.
 
         Args:
             items: a window a channel, whose values before the origin are for training.
         """
-        series = [item.past for item in check_items(items)]
+        windows = list(check_items(items))
+        series = [item.past for item in windows]
         series = [values for values in series if not np.isnan(values).all()]
         if not series:
             raise InputError(describe("items", Phrase("no value"), "series with two values or more"))
+        covariates = Covariates.fit(((each.history, each.origin) for each in windows), calendar=self.calendar)
+        gaps = any(bool(np.isnan(values[np.argmin(np.isnan(values)) :]).any()) for values in series)
         periods = tuple(period for period in self.periods if period > 1)
         lookback = max(self.lookback, default_lookback(periods, self.horizon))
-        self._set_plain(PlainForecasts.fit(series, self.horizon, periods, lookback=lookback))
+        plain = PlainForecasts.fit(series, self.horizon, periods, lookback=lookback)
+        self._set_plain(plain, covariates=covariates, gaps=gaps)
         return self
 
-    def _set_plain(self, plain: PlainForecasts, power: float = PRIOR_POWER) -> None:
-        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative, power=power)
+    def _set_plain(self, plain: PlainForecasts, **how: Any) -> None:
+        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative, **how)
 
     def transform(self, item: Any) -> NDArray[np.float32]:
         """Return the segments of a window, or of the one behind values (T,), float32 (L / M, 3 M)."""
@@ -207,6 +204,18 @@ class WindowFeatures(Features):
 
     def _encode(self, items: Sequence[Any]) -> Iterator[Encoded]:
         windows = [item if isinstance(item, Window) else _window_behind(_values(item)) for item in items]
+        arrays = self._read_by.read(*self.block_of(windows))
+        for number, window in enumerate(windows):
+            context = {"window": window, "level": float(arrays.level[number]), "scale": float(arrays.scale[number])}
+            yield Encoded({"steps": arrays.steps[number], "ahead": arrays.ahead[number]}, context)
+
+    def block_of(self, windows: Sequence[Window]) -> tuple[FilledSeries, Ints, Ints]:
+        """Return the series of windows from where these depend on them, and the number of the series and the origin in
+        it of each window, (N,).
+
+        Raises:
+            InputError: a history has other covariates than those of training, or no dates where the calendar is read.
+        """
         spans: dict[tuple[int, int], tuple[int, int]] = {}
         for window in windows:
             first, last = spans.get(_channel_of(window), (window.origin, 0))
@@ -217,11 +226,13 @@ class WindowFeatures(Features):
         numbers = {key: number for number, key in enumerate(spans)}
         rows = np.array([numbers[_channel_of(window)] for window in windows], np.int64)
         origins = np.array([max(1, window.origin - begins[_channel_of(window)]) for window in windows], np.int64)
-        block = FilledSeries(series, max(self.lookback, self.plain.lookback), self.horizon)
-        arrays = self._read_by.read(block, rows, origins)
-        for number, window in enumerate(windows):
-            context = {"window": window, "level": float(arrays.level[number]), "scale": float(arrays.scale[number])}
-            yield Encoded({"steps": arrays.steps[number], "ahead": arrays.ahead[number]}, context)
+        lookback, covariates, beside = max(self.lookback, self.plain.lookback), self._read_by.covariates, None
+        if covariates is not None:
+            for history in {id(each): each for each in histories.values()}.values():
+                covariates.check(history)
+            parts = [(histories[key], begins[key], max(last, begins[key] + 1)) for key, (_, last) in spans.items()]
+            beside = covariates.beside(parts, lookback, self.horizon)
+        return FilledSeries(series, lookback, self.horizon, beside), rows, origins
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -266,12 +277,15 @@ class WindowFeatures(Features):
             ("seasons", seasons),
             ("values", f"less the last one, divided by the mean difference of values {self.periods[0]} steps apart"),
             ("missing values", "the last value is carried forward; the first one before it; flagged"),
+            *([] if self._reader is None or self._reader.covariates is None else self._reader.covariates.describe()),
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options and what was learnt, as plain JSON."""
         options = {name: getattr(self, name) for name in _OPTIONS} | {"periods": list(self.periods)}
-        learnt = {"plain": self.plain.to_dict(), "power": self._read_by.power}
+        reader = self._read_by
+        covariates = None if reader.covariates is None else reader.covariates.to_dict()
+        learnt = {"plain": self.plain.to_dict(), "power": reader.power, "covariates": covariates, "gaps": reader.gaps}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
     @classmethod
@@ -283,12 +297,18 @@ class WindowFeatures(Features):
         """
         checked = check_head(saved, cls.kind)
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
-        if set(options) != set(_OPTIONS):
+        if {*options, "calendar"} != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
         try:
             plain = PlainForecasts.from_dict(field(learnt, "plain", dict))
-            features._set_plain(plain, float(learnt.get("power", POWER)))  # that of the combination before it was saved
+            saved_covariates = learnt.get("covariates")
+            features._set_plain(
+                plain,
+                power=float(learnt.get("power", POWER)),  # that of the combination before it was saved
+                covariates=None if saved_covariates is None else Covariates.from_dict(saved_covariates),
+                gaps=bool(learnt.get("gaps", False)),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise damaged("plain", f"forecasts without {error}", "what this Rekur wrote") from error
         return features

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rekur._tensors import Array
 from rekur.data import EncodedItems
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights, combine, drift
-from rekur.features.windows import WindowFeatures, block_of, end_of
+from rekur.features.windows import WindowFeatures, end_of
 from rekur.runtime.rival import Floats, Rival
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
@@ -64,8 +64,8 @@ class PlainRival(Rival):
 
     def _forecast(self, windows: Sequence[Any]) -> tuple[Floats, Floats]:
         """Return the forecasts (N, H) of windows, and the mean absolute error at earlier origins, (N,)."""
-        plain = cast(WindowFeatures, self._target.features).plain
-        block, rows, origins = block_of(windows, plain.lookback, plain.horizon)
+        features = cast(WindowFeatures, self._target.features)
+        plain, (block, rows, origins) = features.plain, features.block_of(windows)
         errors = plain.backtest(block, rows, origins)
         if self.name == COMBINATION:
             weights = combination_weights(errors)

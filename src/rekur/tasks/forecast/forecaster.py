@@ -137,7 +137,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
-        return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, sizes.periods or (1,))
+        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar}
+        return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, **how)
 
     def features_learn_from(self, examples: Corpus) -> Iterable[Window]:
         """Return each channel as it is known at its first origin."""

@@ -24,6 +24,7 @@ class ForecastOptions(SharedOptions):
     \b
     rekur fit forecast sales.csv --time day --horizon 28 --out runs/sales
     rekur fit forecast load.csv --group meter --time at --series kwh --horizon 48 --out runs/load
+    rekur fit forecast shops.csv --group shop --time day --series sales --future promo --static size --out runs/shops
     """
     tune_help: ClassVar[str] = """
     \b
@@ -72,6 +73,15 @@ class ForecastOptions(SharedOptions):
         "Steps that are left out between training and validation.",
         default=0,
         check=partial(_check.whole, low=0),
+        search=None,
+    )
+    calendar: bool = option(
+        "data",
+        "Read the day, the week and the year of series with dates, where training has two of them.",
+        default=True,
+        flag_help="Read no dates.",
+        negative="--no-calendar",
+        check=_check.flag,
         search=None,
     )
     keep_history: bool = option(

@@ -19,7 +19,9 @@ from rekur._history import History
 from rekur._numbers import counted
 from rekur.data.example import Example
 from rekur.data.periods import calendar_periods, find_periods
+from rekur.data.source import shown_names
 from rekur.errors import InputError, describe
+from rekur.features.covariates import ROLES, Covariates
 from rekur.features.windows import Window, end_of
 
 #: training windows at most
@@ -78,12 +80,14 @@ class Split:
         sizes: of windows.
         stride: steps between the origins of training windows.
         embargo: steps between the last training value and the first origin.
+        calendar: whether dates are read.
     """
 
     parts: Sequence[Part]
     sizes: Sizes
     stride: int
     embargo: int
+    calendar: bool = True
 
     def training(self) -> Iterator[Example]:
         """Yield the training windows, whose horizons end before the first origin."""
@@ -128,9 +132,6 @@ class Split:
         sizes = self.sizes
         origins = sum(1 for _ in self.validation())
         seasons = " and ".join(map(str, sizes.periods))
-        first = self.parts[0].history
-        columns = ", ".join((*first.static_names, *first.past_names, *first.future_names))
-        unused = f"\nwarning: this preview does not read the columns {columns}." if columns else ""
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
         return (
@@ -138,8 +139,26 @@ class Split:
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"
             f"  {line}\n"
             f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
-            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}{unused}"
+            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}{self._drawn_columns()}"
         )
+
+    def _drawn_columns(self) -> str:
+        """Return what is read beside the values, and a warning of columns that tell nothing, each behind a new line."""
+        covariates = Covariates.fit(((part.history, part.first) for part in self.parts), calendar=self.calendar)
+        roles = [
+            ("known until now", covariates.past.names),
+            ("known ahead", covariates.future.names),
+            ("static", covariates.static.names),
+            ("calendar", covariates.cycles),
+        ]
+        read = "; ".join(f"{role}: {shown_names(list(names))}" for role, names in roles if names)
+        text = f"\n  {read}" if read else ""
+        constant = [name for role in ROLES for name in getattr(covariates, role).constant]
+        if not constant:
+            return text
+        where = "of all series" if set(constant) <= set(covariates.static.names) else "before the first origin"
+        verb = "is" if len(constant) == 1 else "are"
+        return f"{text}\nwarning: {shown_names(constant)} {verb} always the same {where}, and so not read."
 
 
 def _tells(example: Example) -> bool:
@@ -208,7 +227,7 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     sizes = sizes_of(horizon, options.lookback, periods, longest)
     count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
     stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
-    return Split(parts, sizes, stride, options.embargo)
+    return Split(parts, sizes, stride, options.embargo, options.calendar)
 
 
 def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> InputError:
