@@ -153,3 +153,27 @@ def test_stopping_shows_what_is_there_and_continues(
     assert count >= 5
     again = cli(*words[:7], "--cells", "rnn,gru", "--seeds", "3", *QUICK, "--out", tmp_path / "c", "--json")
     assert len(again.json["runs"]) == 6
+
+
+def test_a_transformer_is_compared_and_nothing_else(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    words = (files["reviews"], *REVIEWS)
+    out = ("--out", tmp_path / "c", "--seeds", "1", *QUICK)
+    done = cli("compare", "classify", *words, "--cells", "gru,transformer", *out)
+    assert done.code == 0
+    assert done.err.splitlines()[0].startswith("transformer: A transformer has no program: ")
+    bundle = tmp_path / "c" / "runs" / "1-0" / "model"
+    for given in (
+        ("predict", bundle, files["reviews"]),
+        ("evaluate", bundle, files["reviews"]),
+        ("stream", bundle),
+        ("export", bundle, "--to", "onnx", "--out", tmp_path / "x"),
+        ("quantize", bundle, "--data", files["reviews"], "--out", tmp_path / "x"),
+        ("check", bundle),
+        ("program", bundle),
+        ("compare", tmp_path / "c" / "runs" / "0-0" / "model", bundle, files["reviews"]),
+        ("fit", "classify", *words, "--cell", "transformer", "--out", tmp_path / "x"),
+        ("tune", "classify", *words, "--space", "cell=gru,transformer", "--out", tmp_path / "x"),
+    ):
+        refused = cli(*given)
+        assert (refused.code, "A transformer has no program: " in refused.err) == (2, True), given
+    assert not (tmp_path / "x").exists()

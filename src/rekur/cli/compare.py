@@ -48,7 +48,11 @@ TEST_PAIRS = click.option(
     help="Test pairs, two files or one table, read once, after all runs; by default scores are of the validation data.",
 )
 COMPARISON = (
-    click.option("--cells", metavar="NAMES", help="Cells to compare, such as rnn,lstm,gru; see `rekur cells`."),
+    click.option(
+        "--cells",
+        metavar="NAMES",
+        help="Cells to compare, such as rnn,lstm,gru; see `rekur cells`. Another name is transformer, a plain one.",
+    ),
     click.option(
         "--vary",
         multiple=True,
@@ -132,7 +136,7 @@ def _compare(row: Row, values: dict[str, Any]) -> int:
     if row.reads == "pairs" and test and len(test) != len(files):
         raise InputError(f"--test: got {len(test)} files; expected {len(files)}, as there are to train on.")
     request = make_request(row, files, valid, values, searched=varied, flag="--vary")
-    check_options(request, searched=varied)
+    check_options(request, searched=varied, compared=True)
     tested = dataclasses.replace(request, valid=test)
     data = open_files(request)
     if test:

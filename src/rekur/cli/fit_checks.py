@@ -10,20 +10,27 @@ import click
 from rekur._options import Option, options_of
 from rekur.cli.request import Request
 from rekur.errors import InputError, describe
+from rekur.program.cells import NO_PROGRAM, TRANSFORMER
 from rekur.tasks.base.options import no_effect
 from rekur.tasks.catalog import CATALOG
 
 
-def check_options(request: Request, searched: Collection[str] = ()) -> None:
+def check_options(request: Request, searched: Mapping[str, str] | None = None, *, compared: bool = False) -> None:
     """Raise for an option of a training that is out of range or would have no effect.
 
     Args:
         request: the task and its options.
-        searched: options that a search varies.
+        searched: options that are varied, and their values as they were written.
+        compared: whether models are only compared, so that they need no program.
 
     Raises:
         InputError: the message names the option.
     """
+    searched = searched or {}
+    cells = [request.options.get("cell", ""), *searched.get("cell", "").split(",")]
+    if not compared and TRANSFORMER in map(str.strip, cells):
+        fix = f"{NO_PROGRAM} For example: rekur compare {request.task} FILE --cells lstm,{TRANSFORMER}"
+        raise InputError(describe("--cell", TRANSFORMER, "a cell of `rekur cells`", fix))
     options, options_class = request.options, CATALOG[request.task].options_class()
     described = options_of(options_class)
     _refuse_both("steps", "epochs", options, searched)

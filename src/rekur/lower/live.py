@@ -8,6 +8,7 @@ from rekur.errors import NotStreamableError
 from rekur.features.base import Features
 from rekur.lower.lowering import lower
 from rekur.models import LanguageNetwork, SequenceModel
+from rekur.models.transformer import is_transformer
 from rekur.program import Engine
 from rekur.runtime import Model, ProgramSteps
 from rekur.runtime.live_program import needs_whole
@@ -40,7 +41,7 @@ def runtime_model(network: SequenceModel, task: str, features: Features, target:
         >>> model.live().scores(np.array([4, 5])).shape
         (3,)
     """
-    if not network.streams:
+    if not network.streams and not is_transformer(network):  # of that one lowering says more
         raise NotStreamableError(needs_whole(task, target, features))
     return Model(*lower(network, task), features, target, fingerprint=fingerprint)
 

@@ -18,10 +18,12 @@ from rekur.lower.pairs import lower_pairs
 from rekur.lower.scores import lower_scores
 from rekur.models import Encoder, EncoderDecoder, Forecaster, LanguageNetwork, SequenceModel, SequenceSpec
 from rekur.models.sequence import VectorEmbedding
+from rekur.models.transformer import is_transformer
 from rekur.nn import NGramEmbedding
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
+from rekur.program.cells import NO_PROGRAM
 
 
 def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
@@ -49,6 +51,8 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
         >>> Engine(program, weights).run([[4, 5], [6]]).shape
         (2, 3)
     """
+    if is_transformer(model):
+        raise InputError(describe("model", "a transformer", "a model with a program", NO_PROGRAM))
     if isinstance(model, LanguageNetwork):
         return _language(model, task or "language")
     if isinstance(model, SequenceModel):

@@ -10,6 +10,7 @@ from torch import nn
 
 from rekur._tensors import pack
 from rekur.lower.lowering import lower
+from rekur.models.transformer import is_transformer
 from rekur.runtime.layout import PROGRAM, PROGRAM_WEIGHTS
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +25,8 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         task: its task.
 
     Returns:
-        ``program.json``, and ``program.safetensors`` with the program's weights that the model lacks in their form.
+        ``program.json``, and ``program.safetensors`` with the program's weights that the model lacks in their form;
+        nothing for a Transformer, which has no program.
 
     Raises:
         InputError: a part of the model has no op, such as a custom cell.
@@ -37,6 +39,8 @@ def program_files(model: nn.Module, weights: Mapping[str, Array], task: str) -> 
         >>> list(program_files(model, weights, "classify"))
         ['program.json']
     """
+    if is_transformer(model):
+        return {}
     program, arrays = lower(model, task)
     files = {PROGRAM: program.to_json().encode()}
     others = {name: array for name, array in arrays.items() if not _same(weights.get(name), array)}

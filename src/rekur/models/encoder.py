@@ -20,8 +20,10 @@ from rekur.errors import InputError, describe
 from rekur.models.encoder_spec import EncoderSpec
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.spec import SequenceSpec
+from rekur.models.transformer import TransformerStack
 from rekur.nn import CausalConv, Embedding, Recurrent
 from rekur.nn.stack import RecurrentOutput, locked_dropout
+from rekur.program.cells import TRANSFORMER
 
 #: norm of the trained vectors of words beside ten learned ones of norm 1: about as much as all of those together
 VECTOR_NORM = 3.0
@@ -250,19 +252,28 @@ def _read_on(x: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 def make_stack(
     spec: EncoderSpec | SequenceSpec, input_size: int, *, locked: bool = False
-) -> tuple[CausalConv | None, Recurrent]:
-    """Return the convolution of a specification, None without one, and the recurrent layers behind it."""
+) -> tuple[CausalConv | None, Recurrent | TransformerStack]:
+    """Return the convolution of a specification, None without one, and the recurrent layers behind it.
+
+    In their place may stand a Transformer: one for whole items sees all their steps, one that gives an output at every
+    step only those that recurrent layers see.
+    """
     conv = None
     if spec.kernel_size:
         conv = CausalConv(input_size, max(input_size, spec.hidden_size), spec.kernel_size)
         input_size = conv.output_size
+    dropout = spec.dropout if spec.num_layers > 1 else 0.0
+    if spec.cell == TRANSFORMER:
+        causal = isinstance(spec, EncoderSpec) and not spec.bidirectional
+        how: dict[str, Any] = {"num_layers": spec.num_layers, "dropout": dropout, "locked": locked}
+        return conv, TransformerStack(input_size, spec.hidden_size, causal=causal, **how)
     recurrent = Recurrent(
         lambda size: make_spec_cell(spec, size),
         input_size,
         spec.hidden_size,
         num_layers=spec.num_layers,
         bidirectional=spec.bidirectional,
-        dropout=spec.dropout if spec.num_layers > 1 else 0.0,
+        dropout=dropout,
         locked=locked,
         residual=spec.residual,
         norm=spec.norm,

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur.errors import InputError, describe
+from rekur.models.spec import check_cell_options
 
 #: most steps of a look-ahead
 MOST_LOOK_AHEAD = 1024
@@ -84,6 +85,7 @@ class EncoderSpec:
             raise InputError(describe("look_ahead", self.look_ahead, expected, fix))
         for name in ("bidirectional", "residual", "norm"):
             _check.flag(name, getattr(self, name))
+        check_cell_options(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON."""

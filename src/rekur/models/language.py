@@ -17,9 +17,11 @@ from rekur.errors import InputError, describe
 from rekur.models.encoder import make_spec_cell
 from rekur.models.language_spec import LanguageSpec
 from rekur.models.making import making
+from rekur.models.transformer import TransformerLayer
 from rekur.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Layer, NGramEmbedding, SampledSoftmax
 from rekur.nn.recall import Recall, RecallState
 from rekur.nn.segments import Segments
+from rekur.program.cells import TRANSFORMER
 
 State = tuple[Tensor, ...]
 
@@ -90,8 +92,8 @@ class LanguageNetwork(nn.Module):
         self.recall = Recall(orders=spec.recall, slots=spec.recall_slots) if spec.recall else None
         layers = []
         size = spec.embedding_size * (1 + len(spec.recall))
-        for _ in range(spec.num_layers):
-            layers.append(Layer(make_spec_cell(spec, size), checkpoint_steps=spec.checkpoint_steps))
+        for number in range(1, spec.num_layers + 1):
+            layers.append(_layer(spec, size, last=number == spec.num_layers))
             size = layers[-1].output_size
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.LayerNorm(layer.output_size) for layer in layers if spec.norm)
@@ -175,9 +177,9 @@ class LanguageNetwork(nn.Module):
         """Initialize the output bias with the frequency of each token, from counts (V,) plus one."""
         self.head.start(torch.log((counts.double() + 1) / (counts.sum() + len(counts))).float())
 
-    def recurrent_layers(self) -> list[Layer]:
+    def recurrent_layers(self) -> list[Layer | TransformerLayer]:
         """Return the layers, from the input on."""
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+        return [layer for layer in self.layers if isinstance(layer, Layer | TransformerLayer)]
 
     def encode(self, x: Tensor, state: LanguageState, resets: Tensor | None = None) -> tuple[Tensor, LanguageState]:
         """Return the input of the first layer (B, T, E') for token numbers (B, T), and the state after these tokens."""
@@ -243,7 +245,13 @@ def _head(spec: LanguageSpec, size: int, embedding: Embedding | None) -> FullSof
     return FullSoftmax(size, spec.vocabulary_size, embedding)
 
 
-def _recurrent_weights(layer: Layer) -> list[str]:
+def _layer(spec: LanguageSpec, input_size: int, *, last: bool) -> Layer | TransformerLayer:
+    if spec.cell == TRANSFORMER:
+        return TransformerLayer(input_size, spec.hidden_size, causal=True, last=last)
+    return Layer(make_spec_cell(spec, input_size), checkpoint_steps=spec.checkpoint_steps)
+
+
+def _recurrent_weights(layer: Layer | TransformerLayer) -> list[str]:
     return [name for name, _ in layer.named_parameters() if name.endswith("weight_hh")]
 
 

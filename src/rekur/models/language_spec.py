@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur.errors import InputError, describe
+from rekur.models.spec import check_cell_options
 
 SOFTMAXES = ("full", "adaptive", "sampled")
 _CHANCES = (
@@ -94,6 +95,7 @@ class LanguageSpec:
             _check.flag(name, getattr(self, name))
         _check.choice("softmax", self.softmax, SOFTMAXES)
         _check.whole("checkpoint_steps", self.checkpoint_steps, low=0)
+        check_cell_options(self)
         self._check_lists()
 
     def _check_lists(self) -> None:

@@ -15,6 +15,7 @@ from rekur.models.encoder import FixedVectors, make_stack
 from rekur.models.making import making
 from rekur.models.spec import SequenceSpec
 from rekur.nn import Embedding, NGramEmbedding, make_pool
+from rekur.program.cells import TRANSFORMER
 
 _EMBEDDINGS = (nn.Embedding, Embedding, NGramEmbedding)
 
@@ -77,7 +78,7 @@ class SequenceModel(ItemNetwork):
         self.embedding = _embedding(spec)
         width = spec.input_size if self.embedding is None else self.embedding.output_size
         self.conv, self.recurrent = make_stack(spec, width)
-        self.pool = make_pool(spec.pooling, self.recurrent.output_size, bidirectional=spec.bidirectional)
+        self.pool = make_pool(spec.pooling, self.recurrent.output_size, bidirectional=self.recurrent.bidirectional)
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(self.pool.output_size, spec.output_size)
 
@@ -113,7 +114,7 @@ class SequenceModel(ItemNetwork):
     @property
     def streams(self) -> bool:
         """True if no step needs a later one, so that the model can run live."""
-        return not self.spec.bidirectional
+        return not self.spec.bidirectional and self.spec.cell != TRANSFORMER
 
 
 def _embedding(spec: SequenceSpec) -> Embedding | VectorEmbedding | None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur._ids import RESERVED
+from rekur.errors import InputError, describe
 
 _OF_VECTORS = ("vector_size", "trained_size")
 
@@ -74,6 +75,7 @@ class SequenceSpec:
         _check.steps_seen("kernel_size", self.kernel_size, low=0)
         for name in ("discrete", "bidirectional", "residual", "norm"):
             _check.flag(name, getattr(self, name))
+        check_cell_options(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON, as an earlier Rekur wrote it where there are no trained vectors."""
@@ -85,3 +87,24 @@ class SequenceSpec:
         """Return the specification from :meth:`to_dict`; an unknown key is an error."""
         _check.no_unknown("model specification key", saved, [f.name for f in dataclasses.fields(cls)])
         return cls(**saved)
+
+
+#: options of recurrent layers that a Transformer has no place for, or has of its own
+_OF_CELLS = ("recurrent_dropout", "weight_dropout", "checkpoint_steps", "residual", "norm")
+
+
+def check_cell_options(spec: Any) -> None:
+    """Raise for an option of recurrent layers in a specification whose ``cell`` is the Transformer.
+
+    Args:
+        spec: a specification with a ``cell``.
+
+    Raises:
+        InputError: the message names the option.
+    """
+    from rekur.program.cells import TRANSFORMER
+
+    for name in _OF_CELLS if spec.cell == TRANSFORMER else ():
+        if value := getattr(spec, name, None):
+            expected = f"none with the cell '{TRANSFORMER}'"
+            raise InputError(describe(name, value, expected, "It is for recurrent layers; leave it out."))

@@ -66,6 +66,9 @@ FORMS: Mapping[str, CellForm] = MappingProxyType(
     }
 )
 KINDS = tuple(FORMS)
+#: the network that a comparison takes in the place of a cell, and why nothing else does
+TRANSFORMER = "transformer"
+NO_PROGRAM = "A transformer has no program: it is trained, scored and compared, and neither exported nor run live."
 #: initial value of the stabilizer of an empty memory
 EMPTY = float(np.finfo(np.float32).min) / 2
 

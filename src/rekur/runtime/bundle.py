@@ -20,6 +20,7 @@ from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur._version import __version__
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
+from rekur.program.cells import NO_PROGRAM, TRANSFORMER
 from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.program.stored_weights import check_weights
@@ -134,6 +135,8 @@ class Bundle:
             InputError: the program cannot run, or its weights are not those that it names.
         """
         if layout.PROGRAM not in self.config["files"]:
+            if self.config.get("model", {}).get("cell") == TRANSFORMER:
+                raise BundleError(describe(f"{self.folder}: program", "none", f"'{layout.PROGRAM}'", NO_PROGRAM))
             fix = "Models of an earlier Rekur have none: rekur.tasks.load(FOLDER).save(ANOTHER) writes one."
             raise BundleError(describe(f"{self.folder}: program", "none", f"'{layout.PROGRAM}'", fix))
         program = Program.from_json(self.read(layout.PROGRAM))

@@ -16,7 +16,9 @@ from rekur._numbers import shown
 from rekur.errors import describe
 from rekur.metrics import METRICS
 from rekur.models import count_core, count_parameters
-from rekur.runtime import load as load_bundle
+from rekur.runtime.bundle import read_bundle
+from rekur.runtime.layout import PROGRAM
+from rekur.runtime.model import model_of
 from rekur.study.comparison import ComparisonResult
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
 from rekur.study.objective import Setting, run_trial
@@ -138,7 +140,7 @@ class Course:
         on_test = self.test is not None and self.ended == "finished"
         split, records, target = "test" if on_test else "validation", self._records(folder, finished, on_test), None
         if finished:
-            target = load_bundle(folder.model(*finished[0])).target_
+            target = _load(folder.model(*finished[0])).target_
             for key in finished:
                 score = float(target.score(records[key])[target.decides])
                 runs[key] = Run(**{**vars(runs[key]), "score": score})
@@ -172,7 +174,7 @@ class Course:
         for key in finished:
             saved = folder.records(*key, split, mark)
             if saved is None:
-                saved = load_bundle(folder.model(*key)).records_of(self.test)
+                saved = _load(folder.model(*key)).records_of(self.test)
                 folder.write_records(*key, split, saved, mark)
             records[key] = saved
         return records
@@ -219,6 +221,12 @@ class Course:
             rival = {name: value for name, value in rival.items() if _is_plain(value)}
         folder.write_notes(_RIVAL, {"split": split, "data": mark, "rival": rival})
         return rival
+
+
+def _load(folder: Path) -> Any:
+    """Return a saved model: its program, or where it has none its network."""
+    bundle = read_bundle(folder)
+    return model_of(bundle) if PROGRAM in bundle.config["files"] else load(folder)
 
 
 def _is_plain(value: Any) -> bool:

@@ -13,7 +13,7 @@ from rekur import _check
 from rekur._options import options_of
 from rekur.errors import InputError, describe
 from rekur.models import count_core
-from rekur.program.cells import KINDS
+from rekur.program.cells import KINDS, NO_PROGRAM, TRANSFORMER
 from rekur.study.objective import FEATURE_OPTIONS, Setting, make_task
 from rekur.study.space import Range, chosen_space
 from rekur.tasks.catalog import CATALOG
@@ -49,7 +49,7 @@ def make_variants(
     Args:
         setting: task and fixed options.
         kind: the kind of an item; empty for texts of a language model.
-        cells: names of cells; none where only options vary.
+        cells: names of cells, or ``transformer``; none where only options vary.
         varied: option -> values: text such as ``0,0.3`` or ``16:64:16``, or a list.
 
     Raises:
@@ -62,7 +62,11 @@ def make_variants(
     """
     if isinstance(cells, str):
         cells = cells.split(",")
-    names = [_check.choice("cells", name.strip() if isinstance(name, str) else name, KINDS) for name in cells]
+    allowed = KINDS if CATALOG[setting.task].options_class().no_transformer else (*KINDS, TRANSFORMER)
+    named = [name.strip() if isinstance(name, str) else name for name in cells]
+    if TRANSFORMER in named and TRANSFORMER not in allowed:
+        CATALOG[setting.task].options_class().check_cell(TRANSFORMER)
+    names = [_check.choice("cells", name, allowed) for name in named]
     for number, name in enumerate(names):
         if name in names[:number]:
             fix = "To see how far runs of one cell differ, look at its interval over seeds."
@@ -80,8 +84,8 @@ def make_variants(
             raise InputError(describe(f"vary {name}", str(dimension), "values that are compared", fix))
         values[name] = dimension.values()
     variants = [
-        VariantSpec(_name_of(dict(zip(values, chosen, strict=True))), dict(zip(values, chosen, strict=True)))
-        for chosen in itertools.product(*values.values())
+        VariantSpec(_name_of(chosen), chosen, NO_PROGRAM.rstrip(".") if chosen.get("cell") == TRANSFORMER else "")
+        for chosen in (dict(zip(values, each, strict=True)) for each in itertools.product(*values.values()))
     ]
     if len(variants) < 2:
         fix = "Name several cells with --cells, or values of an option with --vary."
@@ -211,8 +215,8 @@ def _equal_to(variants: Sequence[VariantSpec], sizing: Sizing, hidden: int) -> t
         if share > TOLERANCE:
             more = f"{share:.1%} {'more' if count > goal else 'fewer'} than '{variants[0].name}'"
             note = f"{count:,} weights outside embeddings and the output layer, {more}"
-        worst = max(worst, share)
-        sized.append(dataclasses.replace(variant, options=options, note=note))
+        worst, notes = max(worst, share), "; ".join(filter(None, [variant.note, note]))
+        sized.append(dataclasses.replace(variant, options=options, note=notes))
     return worst, sized
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rekur._numbers import shown, shown_interval
 from rekur.features import Features
 from rekur.metrics import METRICS
+from rekur.program.cells import TRANSFORMER
 from rekur.runtime.rival import rival_metrics
 
 
@@ -26,6 +27,8 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
     kind, of_table = config["targets"]["kind"], bool(config.get("columns", {}).get("columns"))
     live = not spec.get("bidirectional") and kind != "text" and not features.cuts_items
     direction = "bidirectional" if spec.get("bidirectional") else f"causal{', can run live' if live else ''}"
+    if spec["cell"] == TRANSFORMER:
+        direction = "neither exported nor run live"
     counted = "items" if "items" in metrics else "tokens"
     lines = [
         "---",

@@ -29,9 +29,9 @@ def check_share(items: str, name: str, fraction: Any) -> None:
 
 
 def _check_cell(name: str, cell: Any) -> str:
-    from rekur.program.cells import KINDS
+    from rekur.program.cells import KINDS, TRANSFORMER
 
-    return _check.choice(name, cell, KINDS)
+    return TRANSFORMER if cell == TRANSFORMER else _check.choice(name, cell, KINDS)
 
 
 def check_precision(precision: str, on_cpu: bool) -> None:
@@ -53,6 +53,8 @@ class SharedOptions:
     #: what ``rekur fit TASK --help`` and ``rekur tune TASK --help`` say below the first sentence
     fit_help: ClassVar[str] = ""
     tune_help: ClassVar[str] = ""
+    #: why no Transformer may stand in the place of the recurrent layers; empty where one may
+    no_transformer: ClassVar[str] = ""
     #: whether the format of a file may say which columns hold items and labels, where none are named
     usual_columns: ClassVar[bool] = False
 
@@ -163,9 +165,22 @@ class SharedOptions:
         for name, each in described.items():
             if each.check is not None and name in chosen:
                 each.check(name, chosen[name])
+        cls.check_cell(chosen.get("cell", ""))
         cls.check_effects(values)
         training = TrainOptions(**{name: chosen[name] for name in TRAIN_OPTIONS if name in chosen})
         check_precision(training.precision, training.accelerator == "cpu")
+
+    @classmethod
+    def check_cell(cls, cell: str) -> None:
+        """Raise if the networks of the task cannot be made of a cell.
+
+        Raises:
+            InputError: the message says why.
+        """
+        from rekur.program.cells import TRANSFORMER
+
+        if cls.no_transformer and cell == TRANSFORMER:
+            raise InputError(describe("cell", cell, "a cell of `rekur cells`", cls.no_transformer))
 
     @classmethod
     def item_kind(cls, kind: str) -> str:

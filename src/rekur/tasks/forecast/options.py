@@ -18,6 +18,7 @@ METRICS = ("owa", "smape", "mase", "mae", "rmse")
 class ForecastOptions(SharedOptions):
     """Options of :class:`rekur.Forecaster`."""
 
+    no_transformer: ClassVar[str] = "A horizon is decoded by recurrent layers that go on from the state of the past."
     #: how labels are read from a file
     label_type: ClassVar[str] = "future"
     fit_help: ClassVar[str] = """

@@ -39,6 +39,7 @@ class PairFeatureOptions:
 class TranslateOptions(SharedOptions):
     """Options of :class:`rekur.Translator`."""
 
+    no_transformer: ClassVar[str] = "A text is written by recurrent layers that carry their state from token to token."
     #: how labels are read from a file
     label_type: ClassVar[str] = "text"
     fit_help: ClassVar[str] = """
