@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._kernels import processors
-from rekur.study.statistics import Comparison, compare
+from rekur.study.statistics import compare
+from rekur.study.verdicts import Comparison
 from timing import Figure, Progress, Report, finish, machine, print_rows
 
 Floats = NDArray[np.float64]

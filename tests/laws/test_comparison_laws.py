@@ -13,7 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rekur.study.statistics import Pair, compare
+from rekur.study.statistics import compare
+from rekur.study.verdicts import Pair
 
 SCORES = st.one_of(st.just(math.nan), st.integers(0, 20).map(lambda hits: hits / 20), st.floats(-10, 10, width=32))
 TABLES = st.tuples(st.integers(2, 4), st.integers(1, 7)).flatmap(

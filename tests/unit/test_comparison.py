@@ -327,6 +327,12 @@ LSTM = [0.8337, 0.8351, 0.8329, 0.8455, 0.8394, 0.8341]
 RNN = [0.8241, 0.8283, 0.8036, 0.8174, 0.8102, 0.8183]
 
 
+def test_an_interval_that_was_cut_is_written_with_both_ends() -> None:
+    wide = [[0.5, 0.5], [0.0, 0.5]]
+    result = result_of(wide, "gru rnn", statistics=compare_scores(wide, limits=(0, 1)))
+    assert "gru leads rnn by 25.0 (-100.0 to 100.0) points in 2 seeds" in result.answer
+
+
 def test_answers() -> None:
     assert result_of([GRU, RNN], "gru rnn").answer == (
         "gru beats rnn by 2.9 ± 1.5 points in 6 of 6 seeds and trains 2.0 × as fast."

@@ -62,6 +62,22 @@ def test_means_intervals_and_p_are_scipys(scores: list[list[float]]) -> None:
         assert pair.p_sign_flip == pytest.approx(flips.pvalue)
 
 
+def test_intervals_end_where_scores_can_be_at_most() -> None:
+    scores = [[1.0, 0.9, 1.0], [0.4, 0.1, 0.2]]
+    free, cut = compare(scores), compare(scores, limits=(0, 1))
+    assert free.variants[0].interval is not None
+    assert cut.variants[0].interval == (free.variants[0].interval[0], 1.0)
+    assert free.variants[1].interval is not None
+    assert cut.variants[1].interval == (0.0, free.variants[1].interval[1])
+    assert free.pairs[0].interval is not None
+    assert cut.pairs[0].interval == (free.pairs[0].interval[0], min(1.0, free.pairs[0].interval[1]))
+    assert (cut.pairs[0].p, cut.pairs[0].verdict) == (free.pairs[0].p, free.pairs[0].verdict)
+    wide = compare([[1.0, 0.0], [0.0, 1.0]], limits=(0, 1)).pairs[0]
+    assert wide.interval == (-1.0, 1.0)
+    with pytest.raises(InputError, match=r"score: got 1.1; expected a number in \[0, 1\]"):
+        compare([[1.1, 1.0], [0.9, 0.8]], limits=(0, 1))
+
+
 def test_pairs_are_those_of_statsmodels_and_rliable() -> None:
     cases = json.loads((Path(__file__).parents[1] / "oracles" / "comparisons.json").read_text(encoding="utf-8"))
     assert len(cases) == 40

@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from rekur.errors import InputError, ShapeError
-from rekur.study.statistics import Comparison, compare
+from rekur.study.statistics import compare
+from rekur.study.verdicts import Comparison
 
 NAN = math.nan
 

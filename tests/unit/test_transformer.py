@@ -48,7 +48,8 @@ def defined(layer: TransformerLayer, x: Tensor) -> Tensor:
         rows.append(torch.cat(heads))
     y = x + layer.attended(torch.stack(rows))
     y = y + layer.narrow(torch.nn.functional.gelu(layer.wide(layer.norm_wide(y))))
-    return y if layer.norm_last is None else layer.norm_last(y)
+    outputs: Tensor = y if layer.norm_last is None else layer.norm_last(y)
+    return outputs
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -57,15 +58,16 @@ def test_values_and_gradients_are_those_of_the_equations(causal: bool) -> None:
     layer = TransformerLayer(3, 10, causal=causal, last=True)
     x = torch.randn(2, 6, 3)
     outputs, _ = layer.run(x, None, torch.tensor([6, 4]))
-    outputs.square().sum().backward()
+    torch.autograd.backward(outputs.square().sum())
     exact = TransformerLayer(3, 10, causal=causal, last=True).double()
     exact.load_state_dict({name: weight.double() for name, weight in layer.state_dict().items()})
     right = [defined(exact, x[0].double()), defined(exact, x[1, :4].double())]
-    sum(each.square().sum() for each in right).backward()  # type: ignore[union-attr]
+    torch.autograd.backward([each.square().sum() for each in right])
     torch.testing.assert_close(outputs[0].double(), right[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(outputs[1, :4].double(), right[1], atol=1e-5, rtol=1e-5)
     assert not outputs[1, 4:].any()
     for (name, weight), other in zip(layer.named_parameters(), exact.parameters(), strict=True):
+        assert weight.grad is not None
         torch.testing.assert_close(weight.grad.double(), other.grad, atol=1e-4, rtol=1e-4, msg=name)
 
 

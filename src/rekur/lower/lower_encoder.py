@@ -10,8 +10,10 @@ from rekur.lower.builder import Builder
 from rekur.lower.layers import lower_join, lower_layer
 from rekur.models import Encoder, EncoderSpec
 from rekur.models.encoder import ColumnEmbedding
+from rekur.models.transformer import TransformerStack
 from rekur.nn import Bidirectional, CausalConv, Layer, Recurrent
 from rekur.program import Op
+from rekur.program.cells import NO_PROGRAM
 
 
 def lower_encoder(building: Builder, encoder: Encoder) -> str:
@@ -72,7 +74,7 @@ def lower_conv(building: Builder, reads: str, conv: CausalConv) -> str:
     return building.add(Op("activation", (written,), "conv.relu", conv.output_size, options=options))
 
 
-def lower_stack(building: Builder, reads: str, stack: Recurrent, prefix: str = "layer") -> str:
+def lower_stack(building: Builder, reads: str, stack: Recurrent | TransformerStack, prefix: str = "layer") -> str:
     """Add the ops of stacked layers, and return the register that holds their outputs.
 
     Args:
@@ -81,6 +83,8 @@ def lower_stack(building: Builder, reads: str, stack: Recurrent, prefix: str = "
         stack: the layers.
         prefix: of the names of registers and states.
     """
+    if isinstance(stack, TransformerStack):
+        raise InputError(describe("layers", "those of a transformer", "recurrent ones", NO_PROGRAM))
     for index, layer in enumerate(stack.layers):
         name = f"{prefix}.{index}"
         if isinstance(layer, Bidirectional):

@@ -19,7 +19,7 @@ from rekur.lower.scores import lower_scores
 from rekur.models import Encoder, EncoderDecoder, Forecaster, LanguageNetwork, SequenceModel, SequenceSpec
 from rekur.models.sequence import VectorEmbedding
 from rekur.models.transformer import is_transformer
-from rekur.nn import NGramEmbedding
+from rekur.nn import Layer, NGramEmbedding
 from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
@@ -121,7 +121,7 @@ def _language(model: LanguageNetwork, task: str) -> tuple[Program, Arrays]:
         recalled = _recall(building, model.recall, weights, spec.embedding_size)
         size = spec.embedding_size * (1 + len(spec.recall))
         register = building.add(Op("concat", (register, recalled), "recalled", size))
-    for index, layer in enumerate(model.recurrent_layers()):
+    for index, layer in enumerate(layer for layer in model.recurrent_layers() if isinstance(layer, Layer)):
         written = lower_layer(building, register, f"layer.{index}", layer)
         norm = model.norms[index] if model.norms else None
         register = lower_join(building, register if spec.residual and index else None, written, norm)

@@ -14,11 +14,23 @@ class Metric(NamedTuple):
             ``bits``, or ``%`` of the value before.
         larger_is_better: whether larger values are better.
         tolerance: the loss that is allowed by default where a model is made smaller, in this unit.
+        lowest: the least value that the metric can have.
     """
 
     unit: str
     larger_is_better: bool
     tolerance: float
+    lowest: float = 0.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest value that the metric can have.
+
+        Example:
+            >>> METRICS["accuracy"].limits, METRICS["bleu"].limits, METRICS["rmse"].limits
+            ((0.0, 1.0), (0.0, 100.0), (0.0, inf))
+        """
+        return self.lowest, {"points": 1.0, "points of 100": 100.0}.get(self.unit, math.inf)
 
     def lost(self, old: float, new: float) -> float:
         """Return by how much ``new`` is worse than ``old``, in this unit; below 0 where it is better.
@@ -60,7 +72,7 @@ METRICS = {
     "distinct_2": _SHARE,
     "rmse": _ERROR,
     "mae": _ERROR,
-    "r2": _SHARE,
+    "r2": Metric("points", True, 0.3, lowest=-math.inf),
     "smape": _ERROR,
     "mase": _ERROR,
     "owa": _ERROR,

@@ -206,7 +206,7 @@ class LanguageNetwork(nn.Module):
                 x = _locked(x, spec.dropout, self.training)
         return x, tuple(new_states)
 
-    def _dropped(self, index: int, layer: Layer) -> dict[str, Tensor]:
+    def _dropped(self, index: int, layer: Layer | TransformerLayer) -> dict[str, Tensor]:
         """Return name -> recurrent weight of a layer after weight dropout; empty without it."""
         chance = self.spec.weight_dropout
         if not (self.training and chance):

@@ -12,8 +12,8 @@ from rekur._clock import duration
 from rekur._numbers import counted, shown, shown_interval
 from rekur.metrics import METRICS
 from rekur.study.comparison_folder import Run
-from rekur.study.statistics import Comparison, Pair
 from rekur.study.variants import VariantSpec
+from rekur.study.verdicts import Comparison, Pair
 
 Table = tuple[str, Sequence[str], list[list[Any]]]
 #: times of training that differ by less, as a share, are not spoken of
@@ -208,7 +208,11 @@ def gap_of(metric: str, pair: Pair) -> str:
     if pair.interval is None:
         return amount
     number, _, unit = amount.partition(" ")
-    half = amount_of(metric, (pair.interval[1] - pair.interval[0]) / 2).partition(" ")[0]
+    low, high = (end - pair.difference for end in pair.interval)
+    if abs(low + high) > 1e-6 * (high - low):  # it was cut where no difference can be
+        ends = [f"{'-' if end < 0 else ''}{amount_of(metric, end).partition(' ')[0]}" for end in pair.interval]
+        return f"{number} ({ends[0]} to {ends[1]}) {unit}".rstrip()
+    half = amount_of(metric, (high - low) / 2).partition(" ")[0]
     return f"{number} ± {half} {unit}".rstrip()
 
 

@@ -23,9 +23,9 @@ from rekur.study.comparison import ComparisonResult
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
 from rekur.study.objective import Setting, run_trial
 from rekur.study.run_search import fingerprint
-from rekur.study.statistics import Comparison
 from rekur.study.statistics import compare as compare_scores
 from rekur.study.variants import Sizing, VariantSpec, make_equal
+from rekur.study.verdicts import Comparison
 from rekur.targets import Target
 from rekur.tasks import load
 from rekur.tasks.base.driver import fit_rival
@@ -195,7 +195,7 @@ class Course:
         if target is None or not whole:
             return compare_scores(scores, **how)
         name = target.decides
-        how["larger_is_better"] = METRICS[name].larger_is_better
+        how |= {"larger_is_better": METRICS[name].larger_is_better, "limits": METRICS[name].limits}
         if min(map(len, records.values())) < 2:
             return compare_scores(scores, **how)
         table = [[records.get(key) for key in row] for row in keys]

@@ -13,7 +13,8 @@ from rekur._numbers import shown, shown_interval
 from rekur.errors import InputError, describe
 from rekur.metrics import METRICS
 from rekur.study.comparison import Table, gap_of, joined, turned
-from rekur.study.statistics import Comparison, Pair, compare_models
+from rekur.study.statistics import compare_models
+from rekur.study.verdicts import Comparison, Pair
 
 #: what intervals do not tell
 ONE_RUN = "One run of each model: intervals are over items; another seed of a training may turn the order."
@@ -176,6 +177,7 @@ def compare_saved(
         lambda rows: float(target.score(rows).get(metric, math.nan)),
         larger_is_better=METRICS[metric].larger_is_better,
         margin=margin,
+        limits=METRICS[metric].limits,
         seed=seed,
     )
     return ModelComparison(models[0].task, metric, target.count(records[0]), target.counted, tuple(names), statistics)

@@ -11,111 +11,21 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rekur import _check
-from rekur._numbers import counted, shown
+from rekur._numbers import counted
 from rekur.errors import InputError, describe
 from rekur.metrics.significance import holm, probability_of_improvement, sign_flip, t_p_value, t_quantile
 from rekur.study.influences import Array, Score, influences, read_scores
+from rekur.study.verdicts import ROUNDING, UNLIMITED, Comparison, Pair, Variant, check_limits, cut_intervals
 
 #: largest p that decides, and 1 - the level of all intervals
 ALPHA = 0.05
 #: seeds from which the sign-flip test can reach ``ALPHA``: 2 / 2⁶ = .031
 ENOUGH_SEEDS = 6
-#: rounding errors, relative to the largest score of a pair
-ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The runs of one variant.
-
-    Attributes:
-        mean: mean score of the runs that finished; None if all failed.
-        interval: 95 % interval of the mean; None with fewer than two runs.
-        n: number of runs that finished.
-        failed: number of runs that failed.
-        note: the caveats, in words; may be empty.
-    """
-
-    mean: float | None
-    interval: tuple[float, float] | None
-    n: int
-    failed: int
-    note: str = ""
-
-    def __str__(self) -> str:
-        mean = "no mean" if self.mean is None else shown(self.mean)
-        return f"{mean}{_brackets(self.interval)}, {counted(self.n, 'run')}{_bracketed(self.note)}"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The difference between two variants, over the seeds that both finished.
-
-    Attributes:
-        first: index of the first variant.
-        second: index of the second variant.
-        n: number of seeds that both finished.
-        difference: mean score of the first minus that of the second; None without a common seed.
-        interval: 95 % interval of the difference, not corrected for the number of pairs; None with fewer than two
-            seeds, and where it would have no width though the variants may differ.
-        p: two-sided p of no difference, from the same statistic as ``interval``; None with fewer than two seeds.
-        p_holm: ``p`` after Holm's correction over all pairs; it decides.
-        p_sign_flip: two-sided p of the sign-flip test over seeds.
-        improvement: probability of improvement: the share of all pairs of runs, one of each variant, in which the
-            first scores better; None without a common seed.
-        verdict: "better", "worse" or "undecided", said of the first; "same" if the interval lies inside the margin;
-            None with fewer than two seeds.
-        note: the caveats, in words; may be empty.
-    """
-
-    first: int
-    second: int
-    n: int
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-    p: float | None = None
-    p_holm: float | None = None
-    p_sign_flip: float | None = None
-    improvement: float | None = None
-    verdict: str | None = None
-    note: str = ""
-
-    def __str__(self) -> str:
-        difference = "no difference" if self.difference is None else shown(self.difference)
-        tests = {"p": self.p, "after Holm": self.p_holm, "sign flip": self.p_sign_flip}
-        values = "".join(f", {name} {shown(p)}" for name, p in tests.items() if p is not None)
-        return f"{difference}{_brackets(self.interval)}{values}: {self.verdict or 'no verdict'}{_bracketed(self.note)}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Variants and all their pairs; ``str`` gives a text with one line each.
-
-    Attributes:
-        variants: one a row of the scores.
-        pairs: (0, 1), (0, 2), …, (1, 2), ….
-        larger_is_better: the direction of the score.
-        margin: differences inside it count as none; None if no margin was stated.
-    """
-
-    variants: tuple[Variant, ...]
-    pairs: tuple[Pair, ...]
-    larger_is_better: bool
-    margin: float | None
-
-    def __str__(self) -> str:
-        lines = [f"variant {index}: {variant}" for index, variant in enumerate(self.variants)]
-        lines += [f"{pair.first} - {pair.second}: {pair}" for pair in self.pairs]
-        if self.pairs:
-            margin = "none, so no pair is called the same" if self.margin is None else shown(self.margin)
-            lines.append(f"margin: {margin}")
-        return "\n".join(lines)
 
 
 def compare(
@@ -125,6 +35,7 @@ def compare(
     score: Score | None = None,
     larger_is_better: bool = True,
     margin: float | None = None,
+    limits: tuple[float, float] = UNLIMITED,
     seed: int = 0,
 ) -> Comparison:
     r"""Return means, differences, intervals, p and verdicts of variants that ran with the same seeds.
@@ -144,6 +55,9 @@ def compare(
     then p is 1 for identical runs, else the p of the sign-flip test. Results of a pair depend on no other variant,
     except for ``p_holm``.
 
+    Intervals are cut where no score, or no difference of scores, can be: the truth lies inside, so they hold it as
+    often as before. p and verdicts are of the whole ones.
+
     Args:
         scores: float64 (variants, seeds); NaN or None for a run that failed.
         records: (variants, seeds, items, S), the records of the same items in every run; those of failed runs are not
@@ -153,13 +67,15 @@ def compare(
         larger_is_better: whether a larger score is better.
         margin: "same" is said of a pair whose interval lies inside (-margin, margin), and never without a margin;
             above 0.
+        limits: the least and the largest value that a score can have, such as (0, 1).
         seed: of the groups of examples, and of the sign flips where there are more than 20 seeds.
 
     Returns:
         the comparison; equal arguments give equal bits.
 
     Raises:
-        InputError: a score is infinite, no margin above 0, a score that differs from that of its records.
+        InputError: a score is infinite or outside the limits, no margin above 0, a score that differs from that of its
+            records.
         ShapeError: scores are no table, or records do not fit it or each other.
 
     References: Student 1908, doi:10.1093/biomet/6.1.1; Satterthwaite 1946, doi:10.2307/3002019; Holm 1979,
@@ -191,6 +107,7 @@ def compare(
     margin = None if margin is None else _check.positive("margin", margin)
     seed = _check.seed("seed", seed)
     table = read_scores(scores)
+    check_limits(table, limits)
     moves = influences(table, records, score, seed)
     variants = tuple(_summary(row, None if moves is None else moves[index]) for index, row in enumerate(table))
     pairs = [_test(table, moves, *indices, seed) for indices in itertools.combinations(range(len(table)), 2)]
@@ -208,7 +125,7 @@ def compare(
         improvement = pair.improvement if larger_is_better or pair.improvement is None else 1 - pair.improvement
         note = "; ".join(filter(None, notes))
         decided.append(dataclasses.replace(pair, p_holm=p_holm, improvement=improvement, verdict=verdict, note=note))
-    return Comparison(variants, tuple(decided), larger_is_better, margin)
+    return cut_intervals(Comparison(variants, tuple(decided), larger_is_better, margin), limits)
 
 
 def compare_models(
@@ -217,6 +134,7 @@ def compare_models(
     *,
     larger_is_better: bool = True,
     margin: float | None = None,
+    limits: tuple[float, float] = UNLIMITED,
     seed: int = 0,
 ) -> Comparison:
     r"""Return scores, differences, intervals, p and verdicts of single models that were scored on the same items.
@@ -229,13 +147,14 @@ def compare_models(
         score: records (N, S) -> the score.
         larger_is_better: as for :func:`compare`.
         margin: as for :func:`compare`.
+        limits: as for :func:`compare`.
         seed: of the groups of items.
 
     Returns:
         the comparison, with models as variants of a single run; equal arguments give equal bits.
 
     Raises:
-        InputError: a score is not finite, or no margin above 0.
+        InputError: a score is not finite or outside the limits, or no margin above 0.
         ShapeError: models have records of different shapes, or of one item.
 
     Example:
@@ -248,6 +167,7 @@ def compare_models(
     margin = None if margin is None else _check.positive("margin", margin)
     values = [np.asarray(rows, np.float64) for rows in records]
     table = read_scores([[score(rows)] for rows in values])
+    check_limits(table, limits)
     moves = influences(table, [[rows] for rows in values], score, _check.seed("seed", seed))
     if moves is None or np.isnan(table).any():
         raise InputError(describe("scores", table[:, 0].tolist(), "a finite number of each model"))
@@ -262,7 +182,7 @@ def compare_models(
         dataclasses.replace(pair, p_holm=p, verdict=_verdict(pair, p, larger_is_better, margin))
         for pair, p in zip(pairs, adjusted, strict=True)
     )
-    return Comparison(variants, decided, larger_is_better, margin)
+    return cut_intervals(Comparison(variants, decided, larger_is_better, margin), limits)
 
 
 def _test_models(scores: Sequence[float], changes: Array, first: int, second: int) -> Pair:
@@ -384,11 +304,3 @@ def _verdict(pair: Pair, p_holm: float | None, larger_is_better: bool, margin: f
 
 def _is_inside(interval: tuple[float, float] | None, margin: float | None) -> bool:
     return interval is not None and margin is not None and max(-interval[0], interval[1]) < margin
-
-
-def _brackets(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" [{shown(interval[0])}, {shown(interval[1])}]"
-
-
-def _bracketed(note: str) -> str:
-    return f" ({note})" if note else ""
