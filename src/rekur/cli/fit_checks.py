@@ -10,7 +10,6 @@ import click
 from rekur._options import Option, options_of
 from rekur.cli.request import Request
 from rekur.errors import InputError, describe
-from rekur.program.cells import NO_PROGRAM, TRANSFORMER
 from rekur.tasks.base.options import no_effect
 from rekur.tasks.catalog import CATALOG
 
@@ -26,6 +25,8 @@ def check_options(request: Request, searched: Mapping[str, str] | None = None, *
     Raises:
         InputError: the message names the option.
     """
+    from rekur.program.cells import NO_PROGRAM, TRANSFORMER  # NumPy is not imported for --help
+
     searched = searched or {}
     cells = [request.options.get("cell", ""), *searched.get("cell", "").split(",")]
     if not compared and TRANSFORMER in map(str.strip, cells):

@@ -91,33 +91,33 @@ class TransformerLayer(nn.Module):
             x = self.enter(x)
         inputs = self.norm_attend(x)
         new_state: State = ()
-        before = None
+        carried = None
         if self.causal:
             seen, count = self.initial_state(len(x), device=x.device) if state is None else state
             if state is not None:
-                before = (seen.to(inputs.dtype), count)
+                carried = (seen.to(inputs.dtype), count)
             new_state = _state_behind(seen, count, inputs, lengths)
-        y = x + self.attended(self._attend(inputs, before, lengths))
+        y = x + self.attended(self._attend(inputs, carried, lengths))
         y = y + self.narrow(functional.gelu(self.wide(self.norm_wide(y))))
         if self.norm_last is not None:
             y = self.norm_last(y)
         return clear_padding(y, lengths), new_state
 
-    def _attend(self, inputs: Tensor, before: tuple[Tensor, Tensor] | None, lengths: Tensor | None) -> Tensor:
+    def _attend(self, inputs: Tensor, carried: tuple[Tensor, Tensor] | None, lengths: Tensor | None) -> Tensor:
         """Return what each step gathers, (B, T, N · E)."""
         rows, steps = inputs.shape[:2]
-        context = inputs if before is None else torch.cat([before[0], inputs], dim=1)
+        context = inputs if carried is None else torch.cat([carried[0], inputs], dim=1)
         earlier = context.shape[1] - steps
         positions = torch.arange(context.shape[1], device=inputs.device)
         query = self.query(inputs).view(rows, steps, HEADS, self.features).transpose(1, 2)
         both = self.key_value(context).view(rows, len(positions), 2, HEADS, self.features).permute(2, 0, 3, 1, 4)
         query, key = turned(query, positions[earlier:]), turned(both[0], positions)
-        allowed = self._allowed(positions, earlier, before, lengths)
-        found = functional.scaled_dot_product_attention(query, key, both[1], attn_mask=allowed)
-        return found.transpose(1, 2).reshape(rows, steps, HEADS * self.features)
+        allowed = self._allowed(positions, earlier, carried, lengths)
+        gathered = functional.scaled_dot_product_attention(query, key, both[1], attn_mask=allowed)
+        return gathered.transpose(1, 2).reshape(rows, steps, HEADS * self.features)
 
     def _allowed(
-        self, positions: Tensor, earlier: int, before: tuple[Tensor, Tensor] | None, lengths: Tensor | None
+        self, positions: Tensor, earlier: int, carried: tuple[Tensor, Tensor] | None, lengths: Tensor | None
     ) -> Tensor | None:
         """Return which of all positions each step may attend to, bool, as (B or 1, 1, T, W + T); None for all."""
         if not self.causal:
@@ -127,9 +127,9 @@ class TransformerLayer(nn.Module):
             return real[:, None, None]
         distance = positions[earlier:, None] - positions
         allowed = ((distance >= 0) & (distance <= WINDOW))[None, None]
-        if before is None:
+        if carried is None:
             return allowed
-        return allowed & (positions >= (earlier - before[1])[:, None])[:, None, None]
+        return allowed & (positions >= (earlier - carried[1])[:, None])[:, None, None]
 
 
 def turned(vectors: Tensor, positions: Tensor) -> Tensor:
