@@ -17,7 +17,8 @@ _UNSAVED = (*_ARRAYS, "first_origin")
 
 def _overlaid(ours: Any, theirs: Any, shift: int, offset: int) -> NDArray[np.float64]:
     """Return two arrays of rows in one, the second from row ``offset`` on and over the first, where it has values."""
-    rows = np.full((max(shift + len(ours), offset + len(theirs)), ours.shape[1]), np.nan)
+    end = offset + len(theirs) if len(theirs) else 0
+    rows = np.full((max(shift + len(ours), end), ours.shape[1]), np.nan)
     rows[shift : shift + len(ours)] = ours
     part = rows[offset : offset + len(theirs)]
     np.copyto(part, theirs, where=~np.isnan(theirs))
@@ -41,7 +42,7 @@ class History:
     Attributes:
         name: as the file writes it; empty for the only series of a table, whose columns are the channels.
         channels: the names of the C channels.
-        values: (T, C); the last row has a value.
+        values: (T, C); the last row has a value. Without a row, there are only covariates that are known ahead.
         start: the stamp of the first row.
         step: the distance from row to row.
         form: how stamps are written; None for numbers, and where there are no stamps.

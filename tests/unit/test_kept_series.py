@@ -160,7 +160,7 @@ def test_an_instant_continues_days_by_the_clock_on_the_wall() -> None:
 
 def test_known_series_are_read_with_the_step_and_the_categories_of_training() -> None:
     history = dated("a", 1, [1, 2], future=np.ones((2, 3)), future_names=("wind=N", "wind=S", "promo"))
-    assert trained_reading([history]) == {"step": DAYS, "categories": {"wind": ["N", "S"]}, "fewest": 1}
+    assert trained_reading([history]) == {"step": DAYS, "categories": {"wind": ["N", "S"]}, "fewest": 0}
     assert trained_reading([counted_rows("a", [1, 2])])["step"] is None
     assert trained_reading([]) == {}
 

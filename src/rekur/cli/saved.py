@@ -244,7 +244,7 @@ def series_for(task: Any, file: Any, columns: dict[str, Any], reading: dict[str,
     if "series" in columns or "values" in columns:
         trained = {name: value for name, value in trained.items() if name not in ("series", "values")}
     ahead = {"horizon": task.target_.horizon, "needs_future": True} if use == "prediction" else {}
-    how = {**trained_reading(task.kept_), **ahead, **reading}
+    how = {**trained_reading(task.kept_, task.features_.columns), **ahead, **reading}
     corpus = open_series(file, HistoryColumns(**{**trained, **columns}), **how)
     non_negative = task.target_.non_negative
     series, sentences = series_to_run(corpus, task.kept_, task.features_, use, non_negative=non_negative)

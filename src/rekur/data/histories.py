@@ -17,7 +17,7 @@ from rekur.data.example import warn
 from rekur.data.history_build import Demands, HistoryBuilder
 from rekur.data.history_columns import HistoryColumns, Layout, layout_of
 from rekur.data.history_grid import Gridder
-from rekur.data.history_table import StepTable, categories_of
+from rekur.data.history_table import CovariateCells, StepTable, categories_of
 from rekur.data.inputs import Input
 from rekur.data.memory import MemorySource, from_memory
 from rekur.data.read import open_source
@@ -81,9 +81,9 @@ def read_histories(
         source = from_memory(_with_index(data))
     layout = layout_of(source, columns or HistoryColumns(), tell)
     if layout.kind != "steps":
-        builder = HistoryBuilder(layout, source.name, source.error, asked, tell)
-        _rows_to_series(source, layout, builder)
-        return builder.finish()
+        return _rows_to_series(
+            source, layout, categories, HistoryBuilder(layout, source.name, source.error, asked, tell)
+        )
     table = StepTable(source, layout, categories, step, tell)
     all_series = table.read()
     builder = HistoryBuilder(table.layout, source.name, source.error, asked, tell)
@@ -97,13 +97,17 @@ def read_histories(
 # ── a row a series ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rows_to_series(source: Source, layout: Layout, builder: HistoryBuilder) -> None:
-    """Give the builder the series of a table with one in each row."""
+def _rows_to_series(
+    source: Source, layout: Layout, categories: Mapping[str, Sequence[str]] | None, builder: HistoryBuilder
+) -> list[History]:
+    """Return the series of a table with one in each row."""
     if layout.past or layout.future:
         names = shown_names([*layout.past, *layout.future])
         raise source.error(f"past and future columns: got {names}; expected none where a row is a whole series.")
     places: dict[str, int] = {}
     start, step, form = _grid_of_names(source, layout)
+    cells: list[list[Any]] = []
+    all_steps: list[NDArray[np.float64]] = []
     for number, row in enumerate(source.rows(), 1):
         try:
             name = str(number) if layout.name is None else code_of(row.get(layout.name), layout.name)
@@ -113,19 +117,25 @@ def _rows_to_series(source: Source, layout: Layout, builder: HistoryBuilder) -> 
                 expected = f"another name; {source.where(places[name])} has it too"
                 raise CellError(describe(layout.name or "series", name, expected, "Rename one, or take it out."))
             places[name] = row.line
-            static = np.asarray([number_of(row.get(column), column) for column in layout.static])
+            cells.append([row.get(column) for column in layout.static])
             if layout.kind == "rows":
                 steps = _cells_to_steps(row, layout.series)
             else:
                 steps = series_of(row.get(layout.series[0]), layout.series[0])
         except CellError as error:
             raise source.error(str(error), row.line) from None
+        all_steps.append(_without_padding(steps))
+    covariates, lines = CovariateCells(source, layout, categories), [*places.values()]
+    numbers = [covariates.numbers(name, [each[k] for each in cells], lines) for k, name in enumerate(layout.static)]
+    static, expanded = covariates.expanded(layout.static, np.reshape(numbers, (len(layout.static), len(lines))).T)
+    builder.layout = expanded
+    for (name, line), steps, each in zip(places.items(), all_steps, static, strict=True):
         channels = tuple(layout.series) if layout.kind == "lists" else ("value",)
         if steps.shape[1] != len(channels):
             channels = tuple(f"channel {k + 1}" for k in range(steps.shape[1]))
-        steps = _without_padding(steps)
-        lines = np.full(max(1, len(steps)), row.line, np.int64)
-        builder.add(name, channels, steps, lines, static=static, start=start, step=step, form=form)
+        where = np.full(max(1, len(steps)), line, np.int64)
+        builder.add(name, channels, steps, where, static=each, start=start, step=step, form=form)
+    return builder.finish()
 
 
 def _without_padding(steps: NDArray[np.float64]) -> NDArray[np.float64]:

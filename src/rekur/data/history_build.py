@@ -24,7 +24,7 @@ class Demands:
     Attributes:
         horizon: steps that will be forecast; None if unknown.
         needs_future: a known horizon where there are future covariates.
-        fewest: values.
+        fewest: values; 0 where rows that are known ahead alone will do.
     """
 
     horizon: int | None = None
@@ -51,7 +51,7 @@ class HistoryBuilder:
         asked: Demands,
         tell: Callable[[str], None],
     ) -> None:
-        self._layout, self._name, self._error, self._asked, self._tell = layout, name, error, asked, tell
+        self.layout, self._name, self._error, self._asked, self._tell = layout, name, error, asked, tell
         self._histories: list[History] = []
         self._last_lines: list[int] = []
 
@@ -82,15 +82,17 @@ class HistoryBuilder:
         Raises:
             DataError: it has fewer than two values, or a hole in its known horizon.
         """
-        count, past = len(channels), len(self._layout.past)
+        count, past = len(channels), len(self.layout.past)
         observed = np.flatnonzero(~np.isnan(steps[:, :count]).all(axis=1))
         values = int((~np.isnan(steps[:, :count])).sum(axis=0).max(initial=0))
         line = int(lines[lines > 0][0]) if (lines > 0).any() else 0
-        if values < self._asked.fewest:
+        if values < self._asked.fewest or not (values or self.layout.future):
             thing = f"series '{name}'" if name else "values"
-            raise self._error(f"{thing}: got {counted(values, 'value')}; expected {self._asked.fewest} or more.", line)
-        first, end = int(observed[0]), int(observed[-1]) + 1
-        ahead = len(steps) if self._layout.future else end
+            raise self._error(
+                f"{thing}: got {counted(values, 'value')}; expected {self._asked.fewest or 1} or more.", line
+            )
+        first, end = (int(observed[0]), int(observed[-1]) + 1) if values else (0, 0)
+        ahead = len(steps) if self.layout.future else end
         history = History(
             name,
             channels,
@@ -101,9 +103,9 @@ class HistoryBuilder:
             np.ascontiguousarray(steps[first:end, count : count + past]),
             np.ascontiguousarray(steps[first:ahead, count + past :]),
             np.empty(0) if static is None else static,
-            tuple(self._layout.past),
-            tuple(self._layout.future),
-            tuple(self._layout.static),
+            tuple(self.layout.past),
+            tuple(self.layout.future),
+            tuple(self.layout.static),
             line=line,
         )
         if history.known_horizon:
@@ -122,7 +124,7 @@ class HistoryBuilder:
             DataError: known horizons are shorter than what will be forecast.
         """
         horizon = self._asked.horizon
-        is_known = self._layout.future and (self._asked.needs_future or any(h.known_horizon for h in self._histories))
+        is_known = self.layout.future and (self._asked.needs_future or any(h.known_horizon for h in self._histories))
         if horizon and is_known:
             for history, line in zip(self._histories, self._last_lines, strict=True):
                 if history.known_horizon < horizon:
@@ -147,7 +149,7 @@ class HistoryBuilder:
         if not len(holes):
             return
         row, column = (int(number) for number in holes[0])
-        name = self._layout.future[column].partition("=")[0]
+        name = self.layout.future[column].partition("=")[0]
         series = f" of series '{history.name}'" if history.name else ""
         stamp = history.stamp(length + row)
         line = int(lines[length + row])
@@ -157,7 +159,7 @@ class HistoryBuilder:
         raise self._error(f"{name}{series} at {stamp}: {got}; expected {expected}.", line)
 
     def _shown_future(self) -> str:
-        return ", ".join(f"'{name}'" for name in self._layout.future)
+        return ", ".join(f"'{name}'" for name in self.layout.future)
 
 
 def _missing(history: History) -> tuple[str, ...]:

@@ -75,8 +75,7 @@ class StepTable:
         self._blocks: list[NDArray[np.float64]] = []
         self._stamps = None if layout.time is None else StampReader(layout.time, source.error)
         self._columns = [*layout.numbers, *layout.static]
-        self._is_trained = categories is not None
-        self._codes = {name: {text: k for k, text in enumerate(texts)} for name, texts in (categories or {}).items()}
+        self._cells = CovariateCells(source, layout, categories)
 
     def read(self) -> list[SteppedSeries]:
         """Return the series in the order of their first rows.
@@ -94,7 +93,7 @@ class StepTable:
         names = list(self._names)
         grid = self._grid(series, lines, names)
         self.step = grid.step
-        values = self._expanded(values)
+        values, self.layout = self._cells.expanded(self._columns, values)
         return list(self._split(grid, values, lines, names))
 
     def _split(
@@ -114,7 +113,7 @@ class StepTable:
 
     def _take(self, rows: list[Row]) -> None:
         lines = [row.line for row in rows]
-        columns = [self._numbers(name, [row.get(name) for row in rows], lines) for name in self._columns]
+        columns = [self._cells.numbers(name, [row.get(name) for row in rows], lines) for name in self._columns]
         self._blocks.append(np.stack(columns, axis=1))
         time, name = self.layout.time, self.layout.name
         if self._stamps is not None and time is not None:
@@ -122,9 +121,72 @@ class StepTable:
         self._series.extend([0] * len(rows) if name is None else self._numbers_of_series(rows, name))
         self._lines.extend(lines)
 
-    def _numbers(self, name: str, cells: list[Any], lines: list[int]) -> NDArray[np.float64]:
-        """Return the numbers of a column, or the numbers of its texts; NaN where one is missing."""
-        if name not in self._codes and not self._is_trained and name not in self.layout.series:
+    def _numbers_of_series(self, rows: list[Row], column: str) -> list[int]:
+        numbers = []
+        for row in rows:
+            cell = row.get(column)
+            try:
+                name = cell.strip() if type(cell) is str else code_of(cell, column)
+            except CellError as error:
+                raise self._source.error(str(error), row.line) from None
+            if not name:
+                raise self._source.error(f"{column}: got nothing; expected the name of a series.", row.line)
+            numbers.append(self._names.setdefault(name, len(self._names)))
+        return numbers
+
+    # ── columns ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _constant(self, name: str, values: NDArray[np.float64], lines: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the static covariates of a series after checking that all rows have them."""
+        first = values[np.argmin(lines)]
+        same = (values == first) | (np.isnan(values) & np.isnan(first))
+        if not same.all():
+            differing = np.flatnonzero(~same.all(axis=1))
+            row = int(differing[np.argmin(lines[differing])])
+            column = self.layout.static[int(np.argmin(same[row]))]
+            series = f" of series '{name}'" if name else ""
+            got = f"another value than in {self._source.where(int(lines.min()))}"
+            fix = "Name columns that change with --past or --future."
+            expected = "one value in all rows of a series"
+            raise self._source.error(f"{column}{series}: got {got}; expected {expected}. {fix}", int(lines[row]))
+        return np.asarray(first)
+
+    def _grid(self, series: NDArray[np.int64], lines: NDArray[np.int64], names: list[str]) -> Grid:
+        if self._stamps is None:
+            order = np.argsort(series, kind="stable")
+            bounds = np.searchsorted(series[order], np.arange(len(names) + 1))
+            index = np.arange(len(order)) - np.repeat(bounds[:-1], np.diff(bounds))
+            return Grid(ROWS, [None] * len(names), np.zeros(len(names), np.int64), order, bounds, index)
+        column = self._stamps.finish()
+        for note in column.notes:
+            self._tell(f"{self._source.name}: {note}")
+        time = self.layout.time or ""
+        gridder = Gridder(column, series, lines, names, time=time, error=self._source.error, unit=self._source.unit)
+        return gridder.find(self._trained_step)
+
+
+class CovariateCells:
+    """Turns the cells of covariates into numbers; the texts of a column become a column of 0 and 1 for each.
+
+    A column holds texts if its first cell does.
+
+    Args:
+        source: the table.
+        layout: its columns; those of values hold numbers.
+        categories: columns with texts, and the texts of each; None looks them up.
+    """
+
+    def __init__(self, source: Source, layout: Layout, categories: Mapping[str, Sequence[str]] | None) -> None:
+        self._source, self._layout, self._is_trained = source, layout, categories is not None
+        self._codes = {name: {text: k for k, text in enumerate(texts)} for name, texts in (categories or {}).items()}
+
+    def numbers(self, name: str, cells: list[Any], lines: list[int]) -> NDArray[np.float64]:
+        """Return the numbers of a column, or the numbers of its texts; NaN where one is missing.
+
+        Raises:
+            DataError: a cell holds a text among numbers, or too many different texts; it names the line.
+        """
+        if name not in self._codes and not self._is_trained and name not in self._layout.series:
             first = next((cell for cell in cells if not is_missing_label(cell)), None)
             if isinstance(first, str) and not _is_number(first):
                 self._codes[name] = {}
@@ -156,80 +218,46 @@ class StepTable:
             raise self._source.error(describe(name, text, expected, "Is it a name for each row?"), line)
         return float(code)
 
-    def _numbers_of_series(self, rows: list[Row], column: str) -> list[int]:
-        numbers = []
-        for row in rows:
-            cell = row.get(column)
-            try:
-                name = cell.strip() if type(cell) is str else code_of(cell, column)
-            except CellError as error:
-                raise self._source.error(str(error), row.line) from None
-            if not name:
-                raise self._source.error(f"{column}: got nothing; expected the name of a series.", row.line)
-            numbers.append(self._names.setdefault(name, len(self._names)))
-        return numbers
+    def expanded(self, columns: Sequence[str], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], Layout]:
+        """Return the values with a column of 0 and 1 for each text, and the layout with the columns named so.
 
-    # ── columns ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _expanded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values with a column of 0 and 1 for each category, and name the columns so in the layout."""
+        Args:
+            columns: the names of the columns, those of the values and of all covariates.
+            values: their numbers, (N, len(columns)).
+        """
         if not self._codes:
-            return values
-        columns: list[NDArray[np.float64]] = []
+            return values, self._layout
+        expanded: list[NDArray[np.float64]] = []
         names: dict[str, list[str]] = {}
-        for k, name in enumerate(self._columns):
+        for k, name in enumerate(columns):
             texts = sorted(self._codes[name]) if name in self._codes and not self._is_trained else self._codes.get(name)
             if texts is None:
-                columns.append(values[:, k])
+                expanded.append(values[:, k])
                 names[name] = [name]
                 continue
             missing = np.isnan(values[:, k])
             flags = [np.where(missing, np.nan, values[:, k] == self._codes[name][text]) for text in texts]
-            columns += flags
+            expanded += flags
             names[name] = [f"{name}={text}" for text in texts]
         past, future, static = (
             [new for name in role for new in names[name]]
-            for role in (self.layout.past, self.layout.future, self.layout.static)
+            for role in (self._layout.past, self._layout.future, self._layout.static)
         )
-        self.layout = replace(self.layout, past=past, future=future, static=static)
-        return np.stack(columns, axis=1)
-
-    def _constant(self, name: str, values: NDArray[np.float64], lines: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the static covariates of a series after checking that all rows have them."""
-        first = values[np.argmin(lines)]
-        same = (values == first) | (np.isnan(values) & np.isnan(first))
-        if not same.all():
-            differing = np.flatnonzero(~same.all(axis=1))
-            row = int(differing[np.argmin(lines[differing])])
-            column = self.layout.static[int(np.argmin(same[row]))]
-            series = f" of series '{name}'" if name else ""
-            got = f"another value than in {self._source.where(int(lines.min()))}"
-            fix = "Name columns that change with --past or --future."
-            expected = "one value in all rows of a series"
-            raise self._source.error(f"{column}{series}: got {got}; expected {expected}. {fix}", int(lines[row]))
-        return np.asarray(first)
-
-    def _grid(self, series: NDArray[np.int64], lines: NDArray[np.int64], names: list[str]) -> Grid:
-        if self._stamps is None:
-            order = np.argsort(series, kind="stable")
-            bounds = np.searchsorted(series[order], np.arange(len(names) + 1))
-            index = np.arange(len(order)) - np.repeat(bounds[:-1], np.diff(bounds))
-            return Grid(ROWS, [None] * len(names), np.zeros(len(names), np.int64), order, bounds, index)
-        column = self._stamps.finish()
-        for note in column.notes:
-            self._tell(f"{self._source.name}: {note}")
-        time = self.layout.time or ""
-        gridder = Gridder(column, series, lines, names, time=time, error=self._source.error, unit=self._source.unit)
-        return gridder.find(self._trained_step)
+        return np.stack(expanded, axis=1), replace(self._layout, past=past, future=future, static=static)
 
 
-def categories_of(names: Sequence[str], columns: Sequence[str]) -> dict[str, list[str]]:
+def categories_of(names: Sequence[str], columns: Sequence[str] | None = None) -> dict[str, list[str]]:
     """Return the texts of each column of covariates, by the names ``column=text`` of a history.
+
+    Args:
+        names: of a history.
+        columns: the columns of the table; None for all that names begin with.
 
     Example:
         >>> categories_of(["wind=N", "wind=S", "rain"], ["wind", "rain"])
         {'wind': ['N', 'S']}
     """
+    columns = sorted({name.partition("=")[0] for name in names}) if columns is None else columns
     texts = {column: [n.removeprefix(f"{column}=") for n in names if n.startswith(f"{column}=")] for column in columns}
     return {column: values for column, values in texts.items() if values and column not in names}
 

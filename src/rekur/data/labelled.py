@@ -36,5 +36,6 @@ def labelled(
     if kind == "windows":
         columns = how.get("columns")
         is_read = isinstance(X, list) and bool(X) and isinstance(X[0], History)
-        return series_corpus(X if is_read else read_histories(X, columns and HistoryColumns(**columns)), name)
+        named = columns and HistoryColumns(**columns)
+        return series_corpus(X if is_read else read_histories(X, named, categories=how.get("categories")), name)
     return Corpus.labelled(X, y, name, kind=kind, **how)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rekur._calendar import ROWS, calendar_features, cycles_of
 from rekur._filled_series import Beside, NumberRows
 from rekur._history import History
+from rekur._numbers import counted
 from rekur.errors import InputError, did_you_mean
 
 Floats = NDArray[np.float64]
@@ -129,6 +130,11 @@ class Covariates:
         return cls(past, future, static, cycles)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return (*self.past.names, *self.future.names, *self.static.names)
+
+    @property
     def size(self) -> int:
         """Numbers P + F of past and future columns of a step."""
         return self.past.width + self.future.width
@@ -158,6 +164,30 @@ class Covariates:
         if self.cycles and history.form is None:
             cycles = " and the ".join(self.cycles)
             raise InputError(f"{thing}: got no dates; expected them, as in training: the {cycles} are read.")
+
+    def need_horizon(self, history: History, channel: int, end: int, horizon: int) -> None:
+        """Raise unless all columns that are known ahead have numbers at the steps behind the end of a channel.
+
+        Args:
+            history: the history.
+            channel: number of the channel.
+            end: steps up to its last value.
+            horizon: steps to forecast.
+        """
+        names = self.future.names
+        self.check(history)
+        rows = self._columns("future", history)[end : end + horizon]
+        missing = np.concatenate([np.isnan(rows), np.ones((horizon - len(rows), len(names)), bool)])
+        if not missing.any():
+            return
+        column = int(np.argmax(missing.any(axis=0)))
+        step, count = int(np.argmax(missing[:, column])), int(missing[:, column].sum())
+        several = len(history.channels) > 1
+        thing = f"series '{history.name}': " if history.name else ""
+        thing += f"channel '{history.channels[channel]}': " if several else ""
+        got = f"nothing at {count} of the {counted(horizon, 'step')} to forecast, first at {history.stamp(end + step)}"
+        fix = "Add rows behind the last value that have it, and no value; they may stand alone in a file."
+        raise InputError(f"{thing}'{names[column]}', which is known ahead: got {got}; expected a number at each. {fix}")
 
     def beside(self, spans: Sequence[tuple[History, int, int]], before: int, horizon: int) -> Beside:
         """Return what is known of parts of histories: of past columns up to their ends, else a horizon more.

@@ -133,6 +133,12 @@ class WindowFeatures(Features):
         return 3 * self.segment if self._reader is None else self._reader.size
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the covariates of training."""
+        covariates = None if self._reader is None else self._reader.covariates
+        return () if covariates is None else covariates.names
+
+    @property
     def plain(self) -> PlainForecasts:
         """The plain forecasts that the network weighs."""
         if self._reader is None:
@@ -245,10 +251,15 @@ class WindowFeatures(Features):
                 a horizon before, or with ``stride`` all that follow a look-back and have a horizon behind them; but
                 none before the first origin of the history, where the horizon may be longer than what follows.
             stride: steps between the origins.
+
+        Raises:
+            InputError: to be predicted, a number that is known ahead is missing behind the last value.
         """
         for channel in range(len(item.channels)):
             end = end_of(item.values[:, channel])
             if use == "prediction":
+                if self._reader is not None and self._reader.covariates is not None:
+                    self._reader.covariates.need_horizon(item, channel, end, self.horizon)
                 yield Window(item, channel, end), None
                 continue
             if end <= item.first_origin:

@@ -63,15 +63,22 @@ def kept_series(bundle: Bundle) -> list[History]:
 # ── newer rows ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def trained_reading(saved: Sequence[History]) -> dict[str, Any]:
-    """Return how other rows of kept series are read: with the step and the categories of training, and if few."""
-    if not saved:
-        return {}
-    first = saved[0]
-    names = (*first.past_names, *first.future_names, *first.static_names)
-    columns = sorted({name.partition("=")[0] for name in names})
+def trained_reading(saved: Sequence[History], names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return how other rows are read: with the categories of training; and those of kept series with its step, and if
+    few, or if they have columns that are known ahead and no value.
+
+    Args:
+        saved: the kept series; none where a bundle keeps none.
+        names: the covariates of training; by default those of the kept series.
+    """
+    first = saved[0] if saved else None
+    if first is not None:
+        names = names or (*first.past_names, *first.future_names, *first.static_names)
+    categories = categories_of(names)
+    if first is None:
+        return {"categories": categories} if names else {}
     step = None if first.step.unit == "row" else first.step
-    return {"step": step, "categories": categories_of(names, columns), "fewest": 1}
+    return {"step": step, "categories": categories, "fewest": 0 if first.future_names else 1}
 
 
 def series_to_run(
@@ -166,6 +173,8 @@ def _joined(saved: History, newer: History, lookback: int, enough: int) -> tuple
     end = begin + len(newer)
     if not on_grid:
         return newer, "series at other times than the steps of training are read without their kept values"
+    if not len(newer) and begin + len(newer.future) > old:
+        return replace(saved.joined(newer), first_origin=old), "series that continue their kept values"
     if end < old:
         return newer, "series that end before their kept values are read without these"
     if begin <= 0:

@@ -19,6 +19,7 @@ from rekur._ids import UNKNOWN
 from rekur.data.documents import SPAN_SCHEME, holds_documents, passages
 from rekur.data.encoded import encode_all, joined
 from rekur.data.example import warn, warn_of_a_file
+from rekur.data.histories import categories_of
 from rekur.data.memory import refuse_texts
 from rekur.data.parts import cut_parts
 from rekur.features.base import Features
@@ -146,7 +147,9 @@ class PredictionMixin(RivalMixin, ABC):
 
         if self.features_.cuts_items:
             columns = getattr(self, "columns_", {}).get("columns")
-            return labelled(X, y, kind=self.features_.kind, use="evaluation", columns=columns)
+            names = getattr(self.features_, "columns", ())
+            read: dict[str, Any] = {"columns": columns, "categories": categories_of(names) if names else None}
+            return labelled(X, y, kind=self.features_.kind, use="evaluation", **read)
         how: dict[str, Any] = {"channels": self._channels(), "per_step": self.target_.per_step}
         return labelled(X, y, kind=self.features_.kind, use="evaluation", **how)
 
