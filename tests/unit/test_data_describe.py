@@ -82,6 +82,11 @@ def test_a_description_is_plain_json(tmp_path):
         ),
         (
             "t,x\n2024-01-01,1.5\n2024-01-02,2.5\n",
+            "Which columns hold the sequences? The column 't' holds dates: of series in time say --time 't', "
+            "--series with each column of values, and --group if one names the series of a row.",
+        ),
+        (
+            "t,x\n1,1.5\n2,2.5\n",
             "Which columns hold the sequences? No column looks like text, symbols or whole series. "
             "Say --text, --symbols or --series with a column; "
             "in a table with one row an event, add --group and --time.",

@@ -96,6 +96,17 @@ def test_a_horizon_shows_how_series_are_cut(tmp_path: Path) -> None:
     assert "--label: got a value; expected none for series in time" in str(done.exception)
 
 
+def test_a_table_with_dates_is_asked_for_its_values_or_gives_the_command_that_forecasts(tmp_path: Path) -> None:
+    told = run(tmp_path, daily(140))
+    assert told["question"] == ""
+    assert str(told["command"]).endswith("a.csv --series y --time ds --out runs/a")
+    text = "".join(f"{shop},{day},{k % 7}.5,{k % 3}\n" for shop in "ab" for k, day in enumerate(["2024-01-01"] * 60))
+    told = run(tmp_path, "shop,day,sales,promo\n" + text)
+    assert "in_time" not in told
+    question = "The column 'day' holds dates: of series in time say --time 'day', --series with each column of values"
+    assert question in str(told["question"])
+
+
 def test_a_known_horizon_and_covariates_are_shown(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("ds,y,promo\n1,2,0\n2,3,1\n3,,1\n", encoding="utf-8")

@@ -73,6 +73,11 @@ def command(file: Path, target_files: tuple[Path, ...], label_type: str | None, 
     line = _fit_line(file, found, as_given) if found.chosen and found.chosen.labels() else ""
     running = measure(open_input(opened), encoding=reading.get("encoding")) if source.format == "txt" else None
     in_time, problem = _in_time(source, columns)
+    if in_time is not None and found.chosen is None:  # read in the only way in which it can be
+        from rekur.data.history_columns import HistoryColumns, named_columns
+
+        found.question = ""
+        line = _forecast_line(file, named_columns(source, HistoryColumns(**columns)), None, as_given)
     if as_json:
         told = {**found.to_dict(), "training": [list(row) for row in steps], "command": line}
         told |= {} if running is None else {"running_text": running}
@@ -168,9 +173,7 @@ def _show_series(
     histories = read_histories(source, HistoryColumns(**columns), horizon=horizon, tell=notes.append)
     told = describe_histories(histories, notes)
     split = _drawn_split(histories, horizon)
-    words = {**{name: columns.get(name) for name in names}, "horizon": str(horizon or ""), **reading}
-    options_shown = _options({name: value for name, value in words.items() if value})
-    line = shlex.join(["rekur", "fit", "forecast", str(file), *options_shown, "--out", _run_of(file)])
+    line = _forecast_line(file, columns, horizon, reading)
     if as_json:
         show.as_json({"in_time": told.to_dict(), "split": split, "command": line})
         return
@@ -250,6 +253,16 @@ def _fit_line(file: Path, found: Any, reading: dict[str, str]) -> str:
     names = ("text", "symbols", "series", "values", "label", "group", "time", "id")
     options = _options({**{name: getattr(found.chosen, name) for name in names}, **reading})
     return shlex.join([*words, *options, "--out", _run_of(file)])
+
+
+def _forecast_line(file: Path, columns: dict[str, Any], horizon: int | None, reading: dict[str, Any]) -> str:
+    """Return the command that trains a forecaster on the file."""
+    from rekur.data import HistoryColumns
+
+    names = [field.name for field in dataclasses.fields(HistoryColumns)]
+    words = {**{name: columns.get(name) for name in names}, "horizon": str(horizon or ""), **reading}
+    options = _options({name: value for name, value in words.items() if value})
+    return shlex.join(["rekur", "fit", "forecast", str(file), *options, "--out", _run_of(file)])
 
 
 def _options(values: dict[str, Any]) -> list[str]:

@@ -222,6 +222,12 @@ def _guess(columns: list[ColumnSummary], file_format: str) -> tuple[Columns | No
     if items:
         options = ", ".join(f"--{column.type} '{column.name}'" for column in items)
         return None, f"Which column is the item? Say one of {options}.", label_type
+    if dates := [column.name for column in columns if column.type == "date"]:
+        question = (
+            f"Which columns hold the sequences? The column {_shown(dates[:1])} holds dates: of series in time say "
+            f"--time '{dates[0]}', --series with each column of values, and --group if one names the series of a row."
+        )
+        return None, question, label_type
     question = (
         "Which columns hold the sequences? No column looks like text, symbols or whole series. "
         "Say --text, --symbols or --series with a column; in a table with one row an event, add --group and --time."
