@@ -72,7 +72,7 @@ def command(
     bundles, files = [word for word in words if is_bundle(word)], [word for word in words if not is_bundle(word)]
     _check_words(bundles, files)
     _check.need("torch", "train", "rekur compare")
-    from rekur.study.model_comparison import ONE_RUN, check_comparable, compare_saved
+    from rekur.study.model_comparison import ONE_RUN, check_comparable, compare_saved, seen_note, seen_share
 
     models = [load(Path(bundle)) for bundle in bundles]
     check_comparable(bundles, models)
@@ -83,6 +83,13 @@ def command(
         set_search(model, **searching)
         set_rolling(model, rolling=rolling, stride=stride)
         corpora.append(data_for(model, files, columns, reading, {"document": document})[0])
+    for bundle, model, corpus in zip(bundles, models, corpora, strict=True):
+        share = seen_share(model, corpus)
+        if share == 1:
+            expected = f"items that {bundle} was neither trained nor validated on"
+            raise InputError(describe("FILE", " ".join(files), expected, "Give another file."))
+        if note := seen_note(bundle, share):
+            click.echo(note, err=True)
     result = compare_saved(bundles, models, corpora, margin=margin)
     if as_json:
         show.as_json({**result.to_dict(), "files": files})

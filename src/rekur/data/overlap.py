@@ -30,7 +30,7 @@ def shared_items(train: EncodedItems, valid: EncodedItems) -> str | None:
         train: items to train on.
         valid: items to validate on.
     """
-    ours, theirs = Counter(_items(train)), Counter(_items(valid))
+    ours, theirs = Counter(item_digests(train)), Counter(item_digests(valid))
     count = sum(number for digest, number in theirs.items() if digest in ours)
     if ours == theirs:
         return _warning("the validation items are the training items")
@@ -71,7 +71,8 @@ def _share(noun: str, count: int, total: int) -> str:
     return _warning(f"{share} are training {noun}s too" if count > 1 else f"{share} is a training {noun} too")
 
 
-def _items(encoded: EncodedItems) -> Iterator[bytes]:
+def item_digests(encoded: EncodedItems) -> Iterator[bytes]:
+    """Yield 16 bytes for each item that counts, equal for items of which a model reads the same steps."""
     for row in encoded.rows:
         steps = np.ascontiguousarray(encoded.first[int(row)])
         yield hashlib.blake2b(steps.tobytes(), digest_size=16).digest()
@@ -88,14 +89,14 @@ def _shared_stretches(train: NDArray[np.int32], valid: NDArray[np.int32], length
     if min(len(train), len(valid)) < length:
         return 0.0
     starts = np.unique(np.linspace(0, len(valid) - length, _STRETCHES).astype(np.int64))
-    hashes = np.array([_hashes(valid[start : start + length], length)[0] for start in starts])
+    hashes = np.array([token_hashes(valid[start : start + length], length)[0] for start in starts])
     seen = np.zeros(len(hashes), dtype=bool)
     for start in range(0, len(train) - length + 1, _BLOCK):
-        seen |= np.isin(hashes, _hashes(train[start : start + _BLOCK + length - 1], length))
+        seen |= np.isin(hashes, token_hashes(train[start : start + _BLOCK + length - 1], length))
     return float(seen.mean())
 
 
-def _hashes(ids: NDArray[np.int32], length: int) -> NDArray[np.uint64]:
+def token_hashes(ids: NDArray[np.int32], length: int) -> NDArray[np.uint64]:
     """Return a hash of every stretch of ``length`` tokens, a power of 2, modulo 2⁶⁴."""
     hashes, factor, width = ids.astype(np.uint64) + np.uint64(1), 0x9E3779B97F4A7C15, 1
     while width < length:

@@ -18,6 +18,7 @@ import rekur.features
 from rekur._files import moved_aside
 from rekur._tensors import NO_PICKLES, Array, flaw, unpack
 from rekur._version import __version__
+from rekur.data.sketch import Sketch
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
 from rekur.program.cells import NO_PROGRAM, TRANSFORMER
@@ -173,6 +174,21 @@ class Bundle:
         target = restore_target({"size": features.size, **saved}, self.task)
         target.features = features
         return target
+
+    def sketch(self) -> Sketch | None:
+        """Return the sketch of the data of the training; None where an earlier Rekur wrote the bundle.
+
+        Raises:
+            BundleError: it was changed.
+        """
+        saved = self.config.get(layout.TRAINED_ON)
+        if saved is None:
+            return None
+        try:
+            return Sketch.from_dict(saved)
+        except ValueError as error:
+            expected = "the sketch of a training"
+            raise damaged(self.folder / layout.CONFIG, f"{layout.TRAINED_ON} with {error}", expected) from error
 
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``history.jsonl``: one an evaluation."""

@@ -12,7 +12,7 @@ from rekur.data.history_columns import HistoryColumns
 from rekur.errors import BundleError, describe
 from rekur.features.base import Features
 from rekur.program.program import Program
-from rekur.runtime.layout import damaged
+from rekur.runtime.layout import TRAINED_ON, damaged
 from rekur.targets import KINDS, Target
 from rekur.targets.kinds import KIND_OF_TASK
 
@@ -33,7 +33,7 @@ def check_content(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         BundleError: a field does not; the text names it.
     """
-    for name in ("model", "options", "training", "targets", "columns"):
+    for name in ("model", "options", "training", "targets", "columns", TRAINED_ON):
         if not isinstance(config.get(name, {}), dict):
             raise _wrong(path, name, config[name], "an object")
     _check_columns(path, config.get("columns", {}))

@@ -59,7 +59,7 @@ class GenerationMixin(RivalMixin, ABC):
             corpus: the texts.
             gallery: is given all of them as one item, for a page.
         """
-        tokens = encode_texts(corpus, self.features_)
+        tokens = self.encode_corpus(corpus)
         nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
         if gallery is not None:
             gallery.add(-nats, None, tokens.context)
@@ -81,6 +81,10 @@ class GenerationMixin(RivalMixin, ABC):
         tokens = encode_texts(corpus, self.features_)
         nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
         return records_of_tokens(self.target_, nats, tokens)
+
+    def encode_corpus(self, corpus: Pieces) -> Tokens:
+        """Return texts as token numbers."""
+        return encode_texts(corpus, self.features_)
 
     def log_probabilities(self, X: Any) -> list[Scored]:
         """Return how probable each text is, with the probability of every token given those before it.

@@ -43,6 +43,8 @@ REQUIRED = (FEATURES_FILE, METRICS, HISTORY)
 PROGRAM_ALONE = (PROGRAM, PROGRAM_WEIGHTS)
 #: key of config.json that says how the weights were made smaller: ``{"precision": …, "from": fingerprint}``
 QUANTISED = "quantised"
+#: key of config.json with a sketch of the training data, by which they are recognized
+TRAINED_ON = "trained_on"
 #: keys of config.json that the writer sets
 RESERVED = ("format", "rekur", "files", "fingerprint")
 

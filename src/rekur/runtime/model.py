@@ -22,6 +22,7 @@ from rekur.data.encoded import named
 from rekur.data.parts import series_corpus
 from rekur.data.pieces import LONG, windows
 from rekur.data.ragged import Ragged
+from rekur.data.sketch import Sketch
 from rekur.errors import BundleError, InputError, NotStreamableError, describe
 from rekur.features.base import Features
 from rekur.program import Engine, ForecastEngine, PairEngine, Program
@@ -120,6 +121,11 @@ class Model(PredictionMixin, GenerationMixin):
         """How the training files were read."""
         columns: dict[str, Any] = {} if self.bundle is None else self.bundle.config.get("columns", {})
         return columns
+
+    @property
+    def sketch_(self) -> Sketch | None:
+        """The sketch of the data that the model was trained on; None where the bundle has none."""
+        return None if self.bundle is None else self.bundle.sketch()
 
     @property
     def metrics_(self) -> dict[str, Any]:
@@ -271,6 +277,10 @@ class Model(PredictionMixin, GenerationMixin):
         """Return the records of a corpus, or of texts that are read in pieces; see :class:`rekur.targets.Target`."""
         records: NDArray[np.float64] = self._methods.records_of(self, corpus)
         return records
+
+    def encode_corpus(self, corpus: Any) -> Any:
+        """Return the items of a corpus, or texts, as the network reads them."""
+        return self._methods.encode_corpus(self, corpus)
 
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
 

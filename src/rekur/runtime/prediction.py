@@ -264,6 +264,11 @@ class PredictionMixin(RivalMixin, ABC):
             yield data.EncodedItems(inputs, np.empty(0), rows, labels.values[first:last], contexts)
             first = last
 
+    def encode_corpus(self, corpus: data.Corpus) -> data.EncodedItems:
+        """Return the items of a corpus that are scored, as the network reads them, without labels."""
+        inputs, contexts = self.parts_of(corpus.by_name(self._channels())).encode(self.features_)
+        return data.EncodedItems(inputs, np.empty(0), np.arange(len(contexts)), contexts=contexts)
+
     def parts_of(self, corpus: data.Corpus) -> data.Corpus:
         """Return the parts that are scored: passages with tags of texts with spans, or windows of series."""
         if self.features_.cuts_items:

@@ -21,6 +21,7 @@ from rekur.runtime.layout import PROGRAM
 from rekur.runtime.model import model_of
 from rekur.study.comparison import ComparisonResult
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
+from rekur.study.model_comparison import seen_note, seen_share
 from rekur.study.objective import Setting, run_trial
 from rekur.study.run_search import fingerprint
 from rekur.study.statistics import compare as compare_scores
@@ -140,7 +141,10 @@ class Course:
         on_test = self.test is not None and self.ended == "finished"
         split, records, target = "test" if on_test else "validation", self._records(folder, finished, on_test), None
         if finished:
-            target = _load(folder.model(*finished[0])).target_
+            model = _load(folder.model(*finished[0]))
+            target = model.target_
+            if on_test and (note := seen_note("each model", seen_share(model, self.test))):
+                self._warn(note)
             for key in finished:
                 score = float(target.score(records[key])[target.decides])
                 runs[key] = Run(**{**vars(runs[key]), "score": score})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rekur._numbers import shown, shown_interval
+from rekur.data.sketch import Sketch
 from rekur.errors import InputError, describe
 from rekur.metrics import METRICS
 from rekur.study.comparison import Table, gap_of, joined, turned
@@ -18,6 +19,8 @@ from rekur.study.verdicts import Comparison, Pair
 
 #: what intervals do not tell
 ONE_RUN = "One run of each model: intervals are over items; another seed of a training may turn the order."
+#: share of a test that training had from which on it is told, and share of a text that is all of it
+TOLD_SHARE, ALL_OF_TEXT = 0.1, 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +146,32 @@ def check_comparable(names: Sequence[str], models: Sequence[Any]) -> None:
             odd = next((each for each in theirs if each not in ours), None)
             got = f"no {next(each for each in ours if each not in theirs)!r}" if odd is None else repr(odd)
             raise InputError(f"{name}: what it answers: got {got}; expected the same as of {names[0]}.")
+
+
+def seen_share(model: Any, corpus: Any) -> float:
+    """Return about how large a part of test items a model was trained or validated on; 1 only where it is all of them.
+
+    Args:
+        model: as :func:`rekur.runtime.load` returns it; of one that an earlier Rekur saved this is 0.
+        corpus: the test items, as the model reads them.
+    """
+    sketch: Sketch | None = model.sketch_
+    if sketch is None:
+        return 0.0
+    encoded = model.encode_corpus(corpus)
+    share = sketch.share(encoded) or 0.0
+    whole = share >= ALL_OF_TEXT if sketch.length else sketch.is_whole(encoded)
+    return 1.0 if whole else min(share, 0.99)
+
+
+def seen_note(name: str, share: float) -> str:
+    """Return a warning that a model had a share of the test items in training; an empty text for few of them."""
+    if share < TOLD_SHARE:
+        return ""
+    return (
+        f"warning: {name} was trained or validated on about {share:.0%} of the test; "
+        "such scores tell how well a model remembers, not how good it is on new data."
+    )
 
 
 def compare_saved(

@@ -67,6 +67,7 @@ def load(folder: str | Path) -> Any:
     task.history_.rows = bundle.history()
     task.metrics_ = bundle.metrics
     task.rival_ = read_rival(bundle, task.target_)
+    task.sketch_ = bundle.sketch()
     task.kept_ = kept_series(bundle)
     task.fingerprint_ = bundle.fingerprint
     return task

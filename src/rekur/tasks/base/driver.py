@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rekur.data.sketch import Sketch
 from rekur.errors import InputError
 from rekur.runtime.rival import Rival
 from rekur.tasks.base.early import announce
@@ -43,6 +44,10 @@ class Stages(ABC):
             prior: the run that is resumed with other data, whose features and target are taken; or the bundle whose
                 features are taken if their kind and options are equal.
         """
+
+    def sketch(self, prepared: Any) -> Sketch | None:
+        """Return the sketch of the data, by which a saved model recognizes them; here none."""
+        return None
 
     @abstractmethod
     def choose_options(self, prepared: Any) -> dict[str, Any]:
@@ -120,7 +125,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     prepared = stages.prepare(corpus, valid, prior)
     for note in prepared.notes:
         reporter.say(note)
-    task.features_, task.target_ = prepared.features, prepared.target
+    task.features_, task.target_, task.sketch_ = prepared.features, prepared.target, stages.sketch(prepared)
     task.history_ = course.history
     task.chosen_ = stages.choose_options(prepared)
     network = stages.make_network(prepared, prior)

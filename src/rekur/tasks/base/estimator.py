@@ -18,11 +18,12 @@ from sklearn.base import BaseEstimator
 from rekur import _check
 from rekur._tensors import Array
 from rekur._version import __version__
+from rekur.data.sketch import Sketch
 from rekur.errors import InputError, NotFittedError, describe, printable
 from rekur.features import Features
 from rekur.lower import program_files
 from rekur.models import count_parameters
-from rekur.runtime import write_bundle
+from rekur.runtime import layout, write_bundle
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import rival_files
 from rekur.targets import Target
@@ -45,6 +46,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
     target_: Target
     metrics_: dict[str, Any]
     rival_: Rival | None
+    sketch_: Sketch | None = None
     history_: History
     result_: TrainResult
     monitor_: tuple[str, bool]
@@ -168,6 +170,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
                     "python": platform.python_version(),
                 },
             },
+            **({} if self.sketch_ is None else {layout.TRAINED_ON: self.sketch_.to_dict()}),
         }
 
     def __getattr__(self, name: str) -> Any:

@@ -15,6 +15,7 @@ from rekur._numbers import counted
 from rekur.data import Corpus, EncodedItems, choose_rows, read_labels
 from rekur.data.corpus import Labels
 from rekur.data.overlap import shared_items
+from rekur.data.sketch import Sketch
 from rekur.errors import InputError
 from rekur.features import Features
 from rekur.metrics import METRICS
@@ -129,6 +130,9 @@ class ItemStages(Stages):
                 "validation the labels of the others do not differ. Add examples, or give items for validation."
             ) from error
         return target, chosen
+
+    def sketch(self, prepared: PreparedItems) -> Sketch:
+        return Sketch.of_items([prepared.train, prepared.valid])
 
     def choose_options(self, prepared: PreparedItems) -> dict[str, Any]:
         return self._task.choose_options(prepared.features, prepared.target, prepared.train)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rekur.data import StreamBatches, Tokens, encode_texts
 from rekur.data.overlap import shared_texts
+from rekur.data.sketch import Sketch
 from rekur.data.streams import Pieces
 from rekur.data.vectors import WordVectors, open_vectors
 from rekur.features import TextFeatures
@@ -115,6 +116,9 @@ class TextStages(Stages):
         words = features.vocabulary_
         self._vectors = open_vectors(self._task.vectors, None, words={*words, *map(str.lower, words)})
         return vectors_note(int((self._vectors.rows(words) >= 0).sum()), len(words))
+
+    def sketch(self, prepared: PreparedText) -> Sketch:
+        return Sketch.of_texts([prepared.train, prepared.valid], recipe.NO_CHANCE[self._task.tokens])
 
     def choose_options(self, prepared: PreparedText) -> dict[str, Any]:
         text, options = prepared.train, self._task.get_params(deep=False)
