@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur._filled_series import BLOCK, FilledSeries, rolling_origins
+from rekur._filled_series import BLOCK, Beside, FilledSeries, rolling_origins
+from rekur.features.covered_ridges import CoveredRidge, fit_covered_ridges
 from rekur.features.window_ridges import Ridge, Scaling, blocks, fit_ridges, scalings_of
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,7 @@ class PlainForecasts:
         non_negative: whether forecasts are clipped at 0.
         ridges: fitted on the windows of the series.
         errors: mean absolute error of each candidate on training windows, in units of their scales, (K,).
+        covered: ridges that read what is known beside the values.
     """
 
     lookback: int
@@ -51,6 +53,7 @@ class PlainForecasts:
     non_negative: bool
     ridges: tuple[Ridge, ...]
     errors: tuple[float, ...] = ()
+    covered: tuple[CoveredRidge, ...] = ()
 
     @classmethod
     def fit(
@@ -63,6 +66,7 @@ class PlainForecasts:
         stride: int = 4,
         penalty: float | None = None,
         limit: int = LARGEST_FIT,
+        beside: Beside | None = None,
     ) -> Self:
         """Return candidates whose ridges are fitted on windows at every ``stride``-th origin of each series.
 
@@ -75,18 +79,21 @@ class PlainForecasts:
                 ``limit``.
             penalty: of the ridges, in squared units of the scaled windows; None to choose that of each.
             limit: most windows.
+            beside: what is known of the series beside their values.
 
         Raises:
             InputError: a series has no observed value.
         """
         lookback = lookback or default_lookback(periods, horizon)
-        block = FilledSeries(series, lookback, horizon)
+        block = FilledSeries(series, lookback, horizon, beside)
         season = periods[0] if periods else 1
         least = min(float(np.nanmin(values)) for values in series)
         rows, origins = training_windows(block, stride, limit)
         plain = cls(lookback, horizon, periods, least >= 0, ())
         scales, scalings = plain.scales(block, rows, origins), scalings_of(lookback, season, least >= 0)
-        plain = replace(plain, ridges=fit_ridges(block, rows, origins, scales, scalings, season, penalty))
+        covered = fit_covered_ridges(block, rows, origins, scales, season, least >= 0)
+        ridges = fit_ridges(block, rows, origins, scales, scalings, season, penalty)
+        plain = replace(plain, ridges=ridges, covered=covered)
         sample = np.linspace(0, len(rows) - 1, min(len(rows), BLOCK)).astype(np.int64)
         units = np.where(scales > 0, scales, np.nan)[sample, None]
         relative = plain._errors(block, rows[sample], origins[sample]) / units
@@ -121,10 +128,11 @@ class PlainForecasts:
     def names(self) -> tuple[str, ...]:
         """The name of each candidate, (K,)."""
         naives = (f"seasonal naive {period}" for period in self.periods) if self.periods else ("repeat last",)
-        return (*(ridge.name for ridge in self.ridges), *naives, "mean of ridges")
+        covered = (ridge.name for ridge in self.covered)
+        return (*(ridge.name for ridge in self.ridges), *naives, "mean of ridges", *covered)
 
     def candidates(self, windows: Floats, scales: Floats) -> Floats:
-        """Return the candidates of windows, (N, K, H).
+        """Return the candidates of windows, (N, K, H), but those that read more than the values.
 
         Args:
             windows: (N, L), gaps filled.
@@ -178,26 +186,50 @@ class PlainForecasts:
             for ridge in self.ridges
         ]
         saved = {name: getattr(self, name) for name in ("lookback", "horizon", "non_negative")}
-        return {**saved, "periods": list(self.periods), "errors": list(self.errors), "ridges": ridges}
+        covered = [
+            {
+                "name": ridge.name,
+                "scaling": list(ridge.scaling),
+                "steps": ridge.steps,
+                "lags": ridge.lags,
+                **{name: _text_of(getattr(ridge, name)) for name in ("weights", "ahead")},
+            }
+            for ridge in self.covered
+        ]
+        lists = {"periods": list(self.periods), "errors": list(self.errors)}
+        return {**saved, **lists, "ridges": ridges, "covered": covered}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return what :meth:`to_dict` described."""
-        ridges = []
+        ridges, covered = [], []
         for ridge in saved["ridges"]:
-            weights = np.frombuffer(base64.b64decode(ridge["weights"]), "<f4").astype(np.float32)
-            ridges.append(Ridge(ridge["name"], Scaling(*ridge["scaling"]), weights.reshape(-1, saved["horizon"])))
+            weights = _weights_of(ridge["weights"], saved["horizon"])
+            ridges.append(Ridge(ridge["name"], Scaling(*ridge["scaling"]), weights))
+        for ridge in saved.get("covered", ()):
+            weights, ahead = (_weights_of(ridge[name], saved["horizon"]) for name in ("weights", "ahead"))
+            sizes = ridge["steps"], ridge["lags"]
+            covered.append(CoveredRidge(ridge["name"], Scaling(*ridge["scaling"]), *sizes, weights, ahead))
         lists = {name: tuple(saved[name]) for name in ("periods", "errors")}
-        return cls(**{**saved, **lists, "ridges": tuple(ridges)})
+        return cls(**{**saved, **lists, "ridges": tuple(ridges), "covered": tuple(covered)})
 
     def at(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
         """Return the candidates at origins of series, (N, K, H)."""
-        windows = block.windows(rows, origins, self.lookback)
-        return self.candidates(windows, self.scales(block, rows, origins))
+        scales = self.scales(block, rows, origins)
+        candidates = self.candidates(block.windows(rows, origins, self.lookback), scales)
+        if not self.covered:
+            return candidates
+        covered = np.stack([each.forecast(block, rows, origins, scales, self.season) for each in self.covered], axis=1)
+        return np.concatenate([candidates, np.maximum(covered, 0.0) if self.non_negative else covered], axis=1)
 
 
 def _text_of(weights: NDArray[np.float32]) -> str:
     return base64.b64encode(weights.astype("<f4").tobytes()).decode()
+
+
+def _weights_of(text: str, horizon: int) -> NDArray[np.float32]:
+    weights = np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)
+    return weights.reshape(len(weights) // horizon, horizon)
 
 
 def default_lookback(periods: tuple[int, ...], horizon: int) -> int:

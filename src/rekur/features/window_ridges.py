@@ -146,13 +146,7 @@ def fit_ridges(
     Without a penalty, that of each ridge and the forecast that it shrinks to are chosen on the last quarter of the
     origins of each series: nothing but the location, the last season, or the mean of the last two.
     """
-    whole = np.zeros(len(rows), bool)
-    for part in blocks(len(rows)):
-        whole[part] = ~np.isnan(block.truth(rows[part], origins[part])).any(axis=1)
-    filled = 2 * int(whole.sum()) < len(rows)  # gaps all over: targets repeat the value before
-    if not filled:
-        rows, origins, scales = rows[whole], origins[whole], scales[whole]
-    parts = _parts(rows, origins, block.horizon)
+    filled, parts = training_parts(block, rows, origins)
     products: dict[tuple[bool, str], list[Floats]] = {}  # of ridges that differ only in location and steps
     ridges = []
     for name, scaling, steps in scalings:
@@ -169,6 +163,22 @@ def fit_ridges(
         weights = _solve(early + late + between, target, best)
         ridges.append(Ridge(name, scaling, weights.astype(np.float32)))
     return tuple(ridges)
+
+
+def training_parts(block: FilledSeries, rows: Ints, origins: Ints) -> tuple[bool, tuple[Ints, Ints, Ints]]:
+    """Return whether truth is filled, and the numbers of the windows before the last quarter of the origins of their
+    series, in it, and between.
+
+    Windows with gaps in their truth are left out, unless these are more than half of all: then a gap repeats the value
+    before it.
+    """
+    whole = np.zeros(len(rows), bool)
+    for part in blocks(len(rows)):
+        whole[part] = ~np.isnan(block.truth(rows[part], origins[part])).any(axis=1)
+    filled = 2 * int(whole.sum()) < len(rows)
+    usable = np.arange(len(rows)) if filled else np.flatnonzero(whole)
+    early, late, between = _parts(rows[usable], origins[usable], block.horizon)
+    return filled, (usable[early], usable[late], usable[between])
 
 
 def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:

@@ -177,16 +177,16 @@ class WindowFeatures(Features):
         Args:
             items: a window a channel, whose values before the origin are for training.
         """
-        windows = list(check_items(items))
+        windows = [item for item in check_items(items) if not np.isnan(item.past).all()]
         series = [item.past for item in windows]
-        series = [values for values in series if not np.isnan(values).all()]
         if not series:
             raise InputError(describe("items", Phrase("no value"), "series with two values or more"))
         covariates = Covariates.fit(((each.history, each.origin) for each in windows), calendar=self.calendar)
         gaps = any(bool(np.isnan(values[np.argmin(np.isnan(values)) :]).any()) for values in series)
         periods = tuple(period for period in self.periods if period > 1)
         lookback = max(self.lookback, default_lookback(periods, self.horizon))
-        plain = PlainForecasts.fit(series, self.horizon, periods, lookback=lookback)
+        beside = covariates.beside([(w.history, 0, w.origin) for w in windows], lookback, self.horizon)
+        plain = PlainForecasts.fit(series, self.horizon, periods, lookback=lookback, beside=beside)
         self._set_plain(plain, covariates=covariates, gaps=gaps)
         return self
 
