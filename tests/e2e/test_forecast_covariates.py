@@ -50,6 +50,8 @@ def lines_of(text: str) -> list[dict[str, Any]]:
 
 
 def test_what_is_known_ahead_is_asked_for_by_name(cli: Run, folder: Path) -> None:
+    assert "rekur predict m FILE\n" in (folder / "m" / "README.md").read_text()
+    assert "rekur predict m\n" not in (folder / "m" / "README.md").read_text()
     done = cli("predict", folder / "m", "--json")
     assert done.code == 2
     assert "series 'a': 'promo', which is known ahead: got nothing at 3 of the 3 steps to forecast" in done.err

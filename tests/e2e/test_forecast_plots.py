@@ -38,7 +38,18 @@ def test_the_first_series_is_drawn_or_those_that_are_named(cli: Run, folder: Pat
     done = cli("predict", folder / "m", folder / "days.csv", "--plot", tmp_path / "p.html", *named)
     assert done.code == 0, done.err
     page = (tmp_path / "p.html").read_text()
-    assert ("Forecasts of s3, s12" in page, page.count("<svg")) == (True, 2)
+    assert ("Forecasts of s3, s12" in page, page.count("<svg")) == (True, 4)
+    assert page.index("s3, from 2024-02-23, with what came true") < page.index("s12, from 2024-02-23")
+
+
+def test_newer_rows_alone_are_the_truth_of_an_earlier_forecast(cli: Run, folder: Path, tmp_path: Path) -> None:
+    head = (folder / "days.csv").read_text().splitlines()[0]
+    rows = [f"{np.datetime64('2024-03-01') + step}," + ",".join(["21"] * 15) for step in range(3)]
+    (tmp_path / "next.csv").write_text("\n".join([head, *rows]) + "\n")
+    done = cli("predict", folder / "m", tmp_path / "next.csv", "--plot", tmp_path / "p.html")
+    assert done.code == 0, done.err
+    page = (tmp_path / "p.html").read_text()
+    assert ("s0, from 2024-03-01, with what came true" in page, page.count("<svg")) == (True, 2)
 
 
 def test_a_plot_has_twelve_forecasts_at_most(cli: Run, folder: Path, tmp_path: Path) -> None:

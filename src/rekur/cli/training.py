@@ -269,6 +269,7 @@ def _next(task: Any, out: Path) -> list[str]:
     if row.reads == "pairs":
         return [evaluate, f"rekur predict {out} {'FILE' if of_table else 'SOURCE'}", f"rekur translate {out} < SOURCE"]
     if row.reads == "tables":
-        return [f"rekur predict {out} --json", evaluate]
+        is_known = not task.columns_.get("columns", {}).get("future") or all(each.known_horizon for each in task.kept_)
+        return [f"rekur predict {out}{'' if is_known else ' FILE'} --json", evaluate]
     live = [f"rekur stream {out}"] if task.model_.streams else []
     return [evaluate, f"rekur predict {out} FILE", *live]

@@ -128,13 +128,16 @@ def fan_of(window: Window, quantiles: NDArray[Any], levels: Sequence[float], tit
         window: with the history; what follows its origin there is the truth.
         quantiles: (Q, H).
         levels: their probabilities, (Q,).
-        title: above it; by default the name of the series.
+        title: above it; by default the name of the series, and with a truth the first time.
     """
     horizon = quantiles.shape[1]
+    truth = window.truth(horizon)
     first = max(0, window.origin - max(_LEAST_PAST, _PAST_HORIZONS * horizon))
     times = _times(window, first, window.origin - first + horizon)
-    name = label_of(window) if title is None else title
-    return Fan(name, times, window.past[first:], quantiles, levels, window.truth(horizon))
+    name = label_of(window)
+    if not np.isnan(truth).all():
+        name += f", from {window.stamps(1)[0]}, with what came true"
+    return Fan(name if title is None else title, times, window.past[first:], quantiles, levels, truth)
 
 
 def label_of(window: Window) -> str:

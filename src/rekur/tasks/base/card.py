@@ -60,7 +60,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "## Use",
         "",
         "```sh",
-        *_uses(name, kind, live, of_table=of_table, keeps=bool(config.get("options", {}).get("keep_history"))),
+        *_uses(name, kind, live, of_table=of_table, keeps=_needs_no_file(config)),
         "```",
         "",
     ]
@@ -78,6 +78,12 @@ def _uses(name: str, kind: str, live: bool, *, of_table: bool, keeps: bool) -> l
         f"rekur predict {name} FILE",
         f"rekur {f'stream {name}' if live else f'evaluate {name} FILE'}",
     ]
+
+
+def _needs_no_file(config: Mapping[str, Any]) -> bool:
+    """Return whether the ends of series that a bundle keeps are all that a prediction needs."""
+    columns = config.get("columns", {}).get("columns") or {}
+    return bool(config.get("options", {}).get("keep_history")) and not columns.get("future")
 
 
 def _signatures(metrics: Mapping[str, Any]) -> list[str]:
