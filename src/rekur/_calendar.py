@@ -5,14 +5,18 @@ A stamp is an int64: nanoseconds since 1970, of UTC or of a local clock, or a nu
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from rekur.errors import InputError, describe
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -24,6 +28,13 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 #: cycle -> its length, a step that is too long to show it, and the number of harmonics
 _CYCLES = {"day": (DAY, DAY, 2), "week": (7 * DAY, 7 * DAY, 3), "year": (_YEAR, _YEAR // 2 + DAY, 2)}
+
+#: a stamp as :meth:`StampForm.text` writes it
+_WRITTEN = re.compile(
+    r"(?P<year>[0-9]{4})(?:-Q(?P<quarter>[1-4])|-W(?P<week>[0-9]{2})|-?(?P<month>[0-9]{2})(?:-?(?P<day>[0-9]{2})"
+    r"(?:[T ](?P<hour>[0-9]{2})(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<part>[0-9]{1,9}))?)?)?)?)?)"
+    r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
 
 Stamps = NDArray[np.int64]
 
@@ -228,6 +239,30 @@ class StampForm:
             time += f".{fraction:09d}"[: self.digits + 1]
         return f"{date}{self.separator}{time}{self._shown_offset(offset)}"
 
+    def stamp(self, text: str) -> tuple[int, int]:
+        """Return a stamp from its text, and its seconds east of UTC; 0 for a local clock.
+
+        Raises:
+            ValueError: the text is not of this form.
+
+        Example:
+            >>> StampForm("minute", clock="utc", offsets=((0, 7200),)).stamp("1970-01-01T03:00+02:00")
+            (3600000000000, 7200)
+        """
+        match = _WRITTEN.fullmatch(text)
+        if match is None or (match["zone"] is None) != (self.clock == "local"):
+            raise ValueError(text)
+        year, month = int(match["year"]), int(match["month"] or 3 * int(match["quarter"] or 1) - 2)
+        day = date.fromisocalendar(year, int(match["week"]), 1) if match["week"] else date(year, month, 1)
+        day = day.replace(day=int(match["day"])) if match["day"] else day
+        hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
+        moment = datetime(day.year, day.month, day.day, hour, minute, second)
+        seconds = int((np.datetime64(moment, "s") - np.datetime64(0, "s")).astype(np.int64))
+        zone = (match["zone"] or "Z").replace(":", "")
+        offset = 0 if zone == "Z" else (int(zone[1:3]) * 60 + int(zone[3:])) * (-60 if zone[0] == "-" else 60)
+        local = seconds * SECOND + int((match["part"] or "0").ljust(9, "0"))
+        return local - (offset * SECOND if self.clock == "utc" else 0), offset
+
     def offset(self, stamp: int) -> int:
         """Return the seconds east of UTC at a stamp; 0 for a local clock."""
         if self.zone:
@@ -272,6 +307,31 @@ class StampForm:
             return "Z"
         minutes = abs(offset) // 60
         return f"{'-' if offset < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def read_stamp(value: Any, step: CalendarStep, form: StampForm | None) -> tuple[int, StampForm | None]:
+    """Return the stamp of a value in memory that is written as those of a series are, and its form.
+
+    Args:
+        value: a text, a date, or a number where the series has numbers.
+        step: of the series.
+        form: of its stamps; None for numbers.
+
+    Raises:
+        InputError: the value is no such stamp.
+    """
+    text = value.isoformat() if isinstance(value, date) else str(value).strip()
+    try:
+        if form is not None:
+            stamp, offset = form.stamp(text)
+            return stamp, form if form.zone or form.clock == "local" else replace(form, offsets=((stamp, offset),))
+        number = Decimal(text).scaleb(step.digits)
+        if number == number.to_integral_value() and abs(number) < 2**63:
+            return int(number), None
+    except (ValueError, InvalidOperation, OverflowError):
+        pass
+    example = written_number(0, step.digits) if form is None else form.text(0)
+    raise InputError(describe("time", text, f"a time as in training, such as '{example}'"))
 
 
 def cycles_of(step: CalendarStep, steps: int | None = None) -> tuple[str, ...]:

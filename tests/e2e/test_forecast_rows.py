@@ -109,11 +109,10 @@ def test_an_evaluation_names_a_loss_first(cli: Run, long: Path, monkeypatch: pyt
     assert rival["name"] in done.out.splitlines()[0]
 
 
-def test_the_card_says_how_to_predict_and_nothing_of_live(long: Path) -> None:
+def test_the_card_says_how_to_predict_and_how_live_windows_are_made(long: Path) -> None:
     card = (long / "m" / "README.md").read_text()
-    assert "live" not in card
-    assert "stream" not in card
-    assert "\nrekur predict m\nrekur predict m FILE\nrekur evaluate m FILE\n" in card
+    assert "- live: the last 91 steps are kept, and a window is computed anew after each value" in card
+    assert "\nrekur predict m\nrekur predict m FILE\nrekur stream m\n" in card
 
 
 # ── bad input ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,8 +259,44 @@ def test_columns_that_training_found_are_those_of_other_files(cli: Run, tmp_path
     assert "bad.csv, line 2: kwh: got 'many'; expected a number" in bad.err
 
 
-def test_a_forecaster_says_why_it_does_not_run_live(cli: Run, long: Path) -> None:
-    done = cli("stream", long / "m", stdin=b"4\n")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("rekur: stream: got a model that reads windows of series; expected one that answers")
-    assert "bidirectional" not in done.err
+def test_forecasts_come_live_and_say_where_values_fall(cli: Run, long: Path, tmp_path: Path) -> None:
+    rows = [line.split(",") for line in sales("north", 73, 9).splitlines()]
+    rows.pop(4)
+    events = [{"series": shop, "time": day, "value": float(value)} for shop, day, value in rows]
+    (tmp_path / "new.csv").write_text("shop,day,sales\n" + "".join(",".join(row) + "\n" for row in rows))
+    whole = json.loads(cli("predict", long / "m", tmp_path / "new.csv", "--json").out)
+    told = "".join(json.dumps(event) + "\n" for event in events).encode()
+    live = cli("stream", long / "m", "--continue", "--score", "--json", stdin=told)
+    assert live.code == 0, live.err
+    *updates, last = lines_of(live.out)
+    assert [each["event"] for each in updates] == events
+    assert updates[-1]["tentative"]["time"] == whole["time"]
+    np.testing.assert_allclose(updates[-1]["tentative"]["forecast"], whole["forecast"], rtol=1e-6)
+    assert all(0 <= each["quantile"] <= 1 and 0 <= each["probability"] <= 1 for each in updates)
+    assert (last["finished"], last["steps"], last["final"]) == (True, 8, updates[-1]["tentative"])
+    far = cli("stream", long / "m", "--continue", "--score", stdin=b'{"series": "north", "value": 900}\n\n4\n')
+    assert far.code == 2
+    assert "quantile 1" in far.out
+    assert "— new sequence —" in far.out
+    assert "standard input, line 3: event: series: got none; expected a name, as there are '007', 'north'" in far.err
+    plain = cli("stream", long / "m", stdin=b'{"value": 4, "time": "2024-01-01"}\nNA\n4\n5 6\n')
+    assert plain.out.splitlines() == ["2024-01-01 4.0", "NA", "4\t2024-01-04: 4 (4 – 4)"]
+    assert "line 4: line: got '5 6'; expected a number" in plain.err
+    for line, text in ((b"[4]", "a number"), (b'{"value": 1, "value": 2}', "each name once"), (b'{"a": 1', "a number")):
+        assert f"expected {text}" in cli("stream", long / "m", stdin=line).err
+
+
+def test_options_of_live_forecasts_are_refused_for_others(cli: Run, bundles: dict[str, Path], tmp_path: Path) -> None:
+    for flag in ("--continue", "--score"):
+        done = cli("stream", bundles["words"], flag, stdin=b"a\n")
+        assert (done.code, done.out) == (2, "")
+        assert f"{flag}: got it; expected none for a model of the task classify. It is for forecasts." in done.err
+    (tmp_path / "train.csv").write_text("shop,day,sales\n" + sales("007", 0, 70))
+    out = tmp_path / "m"
+    train = cli(
+        "fit", "forecast", tmp_path / "train.csv", *LONG, "--horizon", "7", "--out", out, "--no-history", *SMALL
+    )
+    assert train.code == 0, train.err
+    done = cli("stream", out, "--continue", stdin=b"4\n")
+    assert done.code == 2
+    assert "keeps no series. Push earlier values." in done.err

@@ -110,7 +110,7 @@ OPTIONS = {
         f"BUNDLE FILE {ANY_INPUT} --item --output-format {FINDING} --n-best --attention --plot --plot-series --json"
     ),
     "translate": f"BUNDLE {FINDING} --attention",
-    "stream": "BUNDLE --by --json",
+    "stream": "BUNDLE --by --continue --score --json",
     "generate": f"BUNDLE --prompt --prompt-file {DRAWING} --json",
     "score": f"BUNDLE FILE [TARGET]... --text --by --tokens {PAIRS} --json",
     "program": "BUNDLE --json",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -26,8 +27,12 @@ _FEW = 20
 @click.command("stream")
 @with_options(BUNDLE)
 @click.option("--by", type=click.Choice(["line", "char"]), default="line", help="For text: push lines or characters.")
+@click.option("--continue", "continues", is_flag=True, help="Forecasts: begin behind the series that BUNDLE keeps.")
+@click.option(
+    "--score", is_flag=True, help="Forecasts: say where each value falls in the distribution issued before it."
+)
 @JSON
-def command(bundle: Path, by: str, as_json: bool) -> None:
+def command(bundle: Path, by: str, continues: bool, score: bool, as_json: bool) -> None:
     """Read events from standard input, and after each print the prediction so far.
 
     A line is an event: for text a piece of it (with a line end after it, for models that read words), for event codes
@@ -36,9 +41,14 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
     An empty line ends the sequence and starts a new one. A model with a prediction for every step prints those that
     are final, and those that would follow if the sequence ended here.
 
+    A forecaster takes a value, or an object with value, series and time where there are any, and forecasts the next
+    horizon of that series: the last steps are kept, and a window is computed anew after each value. With --score,
+    quantile is the share of the distribution below the value, and probability that of values at least as far outside.
+
     \b
     printf 'a fine\\nfilm\\n' | rekur stream runs/reviews
     tail -f sensor.log | rekur stream runs/wear --json
+    tail -f load.jsonl | rekur stream runs/load --continue --score --json
     """
     from rekur.cli.saved import refuse_language
     from rekur.runtime import load
@@ -50,11 +60,14 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
         task.features_ = task.features_.of_texts()
     if by_character and not task.features_.takes_characters:
         raise InputError(describe("--by", by, f"none for a model that reads {task.features_.kind}", "It is for text."))
-    session, has_pieces = task.stream(), task.target_.per_step
+    cuts_items = task.features_.cuts_items
+    _check_forecasts(task, bundle, continues=continues, score=score)
+    session = task.stream(continues=True) if continues else task.stream()
+    has_pieces = task.target_.per_step or cuts_items
 
     def end() -> None:
-        if has_pieces and session.steps:
-            _tell_pieces(session, None, session.finish(), as_json)
+        if has_pieces and session.steps and (as_json or not cuts_items):
+            _tell_pieces(session, _END, session.finish(), as_json)
 
     if sys.stdin.isatty():
         click.echo("Type events, one a line; an empty line starts a new sequence, Ctrl-D ends.", err=True)
@@ -62,15 +75,36 @@ def command(bundle: Path, by: str, as_json: bool) -> None:
         raw = _decoded(line, number).rstrip("\r\n")
         if not raw.strip():
             end()
-            session.reset()
+            session = task.stream(continues=True) if continues else task.stream()
             _tell({"reset": True} if as_json else "— new sequence —", as_json)
             continue
         try:
             for event in _events(task.features_, raw, by_character):
-                (_tell_pieces if has_pieces else _tell_prediction)(session, event, session.push(event), as_json)
+                placed = session.place(event) if score else {}
+                update = session.push(event)
+                if not has_pieces:
+                    _tell_prediction(session, event, update, as_json)
+                elif cuts_items and not as_json:
+                    _tell(_forecast_line(task.target_, event, update.tentative, placed), as_json)
+                else:
+                    _tell_pieces(session, event, update, as_json, placed)
         except InputError as error:
             raise InputError(f"standard input, line {number}: {error}") from None
     end()
+
+
+def _check_forecasts(task: Any, bundle: Path, *, continues: bool, score: bool) -> None:
+    """Refuse options that a model cannot follow."""
+    from rekur.runtime.session import Places
+
+    for flag, is_set, fits in (
+        ("--continue", continues, task.features_.cuts_items),
+        ("--score", score, isinstance(task.target_, Places)),
+    ):
+        if is_set and not fits:
+            raise InputError(f"{flag}: got it; expected none for a model of the task {task.task}. It is for forecasts.")
+    if continues and not task.kept_:
+        raise InputError(f"--continue: got it; expected none, as {bundle} keeps no series. Push earlier values.")
 
 
 def _tell_prediction(session: Any, event: Any, update: Any, as_json: bool) -> None:
@@ -79,15 +113,32 @@ def _tell_prediction(session: Any, event: Any, update: Any, as_json: bool) -> No
     _tell({"event": event, "steps": session.steps, **row} if as_json else _line(event, row), as_json)
 
 
-def _tell_pieces(session: Any, event: Any, update: Any, as_json: bool) -> None:
-    """Print the final and the tentative piece of a prediction; without an event the rest of it."""
+#: stands for an event at the end of a sequence
+_END: Any = object()
+
+
+def _tell_pieces(
+    session: Any, event: Any, update: Any, as_json: bool, placed: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Print the final and the tentative piece of a prediction, and where the event fell; at the end the rest of it."""
     pieces = {"final": update.final, "tentative": update.tentative}
     if as_json:
-        first, last = ({}, {"finished": True}) if event is None else ({"event": event}, {})
+        first, last = ({}, {"finished": True}) if event is _END else ({"event": event, **placed}, {})
         show.as_json_line({**first, "steps": session.steps, **pieces, **last})
         return
     parts = [f"{name}: {json.dumps(piece, ensure_ascii=False)}" for name, piece in pieces.items() if piece]
-    _tell("\t".join(["end" if event is None else _words(event), *parts]), as_json)
+    _tell("\t".join(["end" if event is _END else _words(event), *parts]), as_json)
+
+
+def _forecast_line(target: Any, event: Any, presented: Any, placed: Mapping[str, Any]) -> str:
+    """Return an observation, the forecast of the step after it with its outer quantiles, and where it fell."""
+    parts = [_words(event)]
+    if presented is not None:
+        row = target.table(presented)[0]
+        low, *_, high = presented["quantiles"]
+        parts.append(f"{row['time']}: {row['forecast']:.6g} ({row[low]:.6g} – {row[high]:.6g})")
+    parts += [f"{name} {share:.3g}" for name, share in placed.items() if share is not None]
+    return "\t".join(parts)
 
 
 def _decoded(line: bytes, number: int) -> str:
@@ -100,7 +151,7 @@ def _decoded(line: bytes, number: int) -> str:
 
 def _events(features: Any, raw: str, by_character: bool) -> list[Any]:
     """Return the events that a line holds."""
-    if features.is_discrete:
+    if features.is_discrete or features.cuts_items:
         return list(features.events(raw, by_character=by_character))
     return [_row(raw, features.channels, len(features.mean_))]
 
@@ -139,7 +190,9 @@ def _line(event: Any, row: dict[str, Any]) -> str:
 
 def _words(event: Any) -> str:
     """Return an event on one line."""
-    values = [event] if isinstance(event, str) else event
+    if isinstance(event, dict):
+        event = [str(event[name]) for name in ("series", "channel", "time", "value") if event.get(name) is not None]
+    values = ["NA"] if event is None else [event] if isinstance(event, str | float) else event
     return " ".join(value if isinstance(value, str) else f"{value:g}" for value in values).rstrip("\n")
 
 

@@ -45,6 +45,11 @@ class FeatureStream(ABC):
     equals ``features.transform(item)``. An event that raises leaves the stream as it was.
     """
 
+    @property
+    def taken(self) -> int | None:
+        """How many steps were taken, where none is certain before the end; else None."""
+        return None
+
     @abstractmethod
     def push(self, event: Any) -> Steps:
         """Take one raw event and return the steps that are now certain, maybe none."""
@@ -60,6 +65,22 @@ class FeatureStream(ABC):
     def finish(self) -> Encoded:
         """Return the inputs of :meth:`pending` by name, and their context; changes nothing."""
         return Encoded({"steps": self.pending()})
+
+    def begin(self, items: Iterable[Any]) -> None:
+        """Take items as if they had been pushed.
+
+        Raises:
+            InputError: such a stream begins with nothing.
+        """
+        raise InputError("stream: got items to begin with; expected none for features that read one item a stream.")
+
+    def ahead_of(self, event: Any) -> tuple[Encoded, int, float]:
+        """Return the encoded events before an observation, how many steps come between, and its value.
+
+        Raises:
+            InputError: such a stream takes no single observations.
+        """
+        raise InputError("event: got one to be placed; expected a model that forecasts distributions.")
 
     @abstractmethod
     def reset(self) -> None:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from rekur import _check
 from rekur._filled_series import BLOCK, FilledSeries
 from rekur._history import History
-from rekur.errors import InputError, describe
-from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items, check_state, empty_steps
+from rekur.errors import InputError, NotStreamableError, describe
+from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items
 from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
 from rekur.features.window_arrays import WindowReader
+from rekur.features.window_stream import Clock, WindowStream, read_event, values_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -123,6 +124,7 @@ class WindowFeatures(Features):
             raise InputError(describe("periods", Phrase("none"), "one or more; 1 where there is no season"))
         self.calendar = _check.flag("calendar", calendar)
         self._reader: WindowReader | None = None
+        self._clock: Clock | None = None
 
     def __repr__(self) -> str:
         return f"WindowFeatures({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
@@ -181,6 +183,8 @@ class WindowFeatures(Features):
         series = [item.past for item in windows]
         if not series:
             raise InputError(describe("items", Phrase("no value"), "series with two values or more"))
+        first = windows[0].history
+        self._clock = None if first.step.unit == "row" else Clock(first.step, first.form)
         covariates = Covariates.fit(((each.history, each.origin) for each in windows), calendar=self.calendar)
         gaps = any(bool(np.isnan(values[np.argmin(np.isnan(values)) :]).any()) for values in series)
         periods = tuple(period for period in self.periods if period > 1)
@@ -209,7 +213,7 @@ class WindowFeatures(Features):
             yield from self._encode(block)
 
     def _encode(self, items: Sequence[Any]) -> Iterator[Encoded]:
-        windows = [item if isinstance(item, Window) else _window_behind(_values(item)) for item in items]
+        windows = [item if isinstance(item, Window) else _window_behind(values_of(item)) for item in items]
         arrays = self._read_by.read(*self.block_of(windows))
         for number, window in enumerate(windows):
             context = {"window": window, "level": float(arrays.level[number]), "scale": float(arrays.scale[number])}
@@ -275,9 +279,27 @@ class WindowFeatures(Features):
         """Return whether an item is a window."""
         return isinstance(item, Window)
 
+    def events(self, line: str, *, by_character: bool = False) -> list[Any]:
+        """Return the observation that a line holds: a number, or an object in JSON; see :class:`WindowStream`."""
+        return [read_event(line)]
+
     def stream(self) -> FeatureStream:
-        """Return a new live series, which keeps its last values and gives the window at the end."""
-        return WindowStream(self)
+        """Return new live series, which keep their last values, from which a window is made anew after each.
+
+        Raises:
+            NotStreamableError: the network reads columns beside the values.
+        """
+        if self.columns:
+            got = f"a model that reads {', '.join(self.columns)} beside the values"
+            fix = "Use predict (rekur predict) with the newest rows."
+            raise NotStreamableError(f"stream: got {got}; expected one that reads values alone, to run live. {fix}")
+        covariates = self._read_by.covariates
+        cycles = () if covariates is None else covariates.cycles
+        return WindowStream(self._encode_last, self.memory, self.size, self._clock, needs_time=bool(cycles))
+
+    def _encode_last(self, history: History) -> Encoded:
+        """Return the inputs of the window behind the last channel of a history, and its context."""
+        return self.encode(Window(history, len(history.channels) - 1, len(history)))
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person how a series is read."""
@@ -287,6 +309,7 @@ class WindowFeatures(Features):
             ("horizon", f"{self.horizon} steps"),
             ("seasons", seasons),
             ("values", f"less the last one, divided by the mean difference of values {self.periods[0]} steps apart"),
+            ("live", f"the last {self.memory} steps are kept, and a window is computed anew after each value"),
             ("missing values", "the last value is carried forward; the first one before it; flagged"),
             *([] if self._reader is None or self._reader.covariates is None else self._reader.covariates.describe()),
         ]
@@ -297,6 +320,7 @@ class WindowFeatures(Features):
         reader = self._read_by
         covariates = None if reader.covariates is None else reader.covariates.to_dict()
         learnt = {"plain": self.plain.to_dict(), "power": reader.power, "covariates": covariates, "gaps": reader.gaps}
+        learnt |= {} if self._clock is None else {"clock": self._clock.to_dict()}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
     @classmethod
@@ -320,47 +344,10 @@ class WindowFeatures(Features):
                 covariates=None if saved_covariates is None else Covariates.from_dict(saved_covariates),
                 gaps=bool(learnt.get("gaps", False)),
             )
+            features._clock = Clock.from_dict(learnt["clock"]) if "clock" in learnt else None
         except (KeyError, TypeError, ValueError) as error:
             raise damaged("plain", f"forecasts without {error}", "what this Rekur wrote") from error
         return features
-
-
-class WindowStream(FeatureStream):
-    """A live series of numbers: no step of a window is certain before the end, since each is scaled by the last value.
-
-    Args:
-        features: of windows.
-    """
-
-    def __init__(self, features: WindowFeatures) -> None:
-        self._features = features
-        self._values = np.empty(0)
-
-    def push(self, event: Any) -> NDArray[np.float32]:
-        """Take a number, or several; return no steps."""
-        self._values = np.concatenate([self._values, _values(event)])[-self._features.memory :]
-        return empty_steps(self._features.size)
-
-    def pending(self) -> NDArray[np.float32]:
-        """Return the segments of the window behind the last value."""
-        return self._features.transform(self._values)
-
-    def finish(self) -> Encoded:
-        """Return the inputs of the window behind the last value, and its context."""
-        return self._features.encode(self._values)
-
-    def reset(self) -> None:
-        """Forget the values."""
-        self._values = np.empty(0)
-
-    def get_state(self) -> dict[str, Any]:
-        """Return the last values, null where missing."""
-        values = [None if np.isnan(value) else float(value) for value in self._values]
-        return {"kind": self._features.kind, "values": values}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Put the values back."""
-        self._values = _values(check_state(state, self._features.kind, {"values": list})["values"])
 
 
 def _channel_of(window: Window) -> tuple[int, int]:
@@ -383,14 +370,3 @@ def _values_from(values: Floats, begin: int) -> Floats:
     if len(earlier) and len(cut):
         cut[0] = values[earlier[-1]]
     return cut
-
-
-def _values(item: Any) -> Floats:
-    """Return numbers (T,), NaN where missing; a number is one of them."""
-    try:
-        values = np.asarray(item, np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise InputError(describe("series", Phrase(repr(item)), "numbers, None where missing")) from None
-    if np.isinf(values).any():
-        raise InputError(describe("series", float("inf"), "finite numbers"))
-    return values

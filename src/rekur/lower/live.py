@@ -42,7 +42,7 @@ def runtime_model(network: SequenceModel, task: str, features: Features, target:
         (3,)
     """
     if not network.streams and not is_transformer(network):  # of that one lowering says more
-        raise NotStreamableError(needs_whole(task, target, features))
+        raise NotStreamableError(needs_whole(task, target))
     return Model(*lower(network, task), features, target, fingerprint=fingerprint)
 
 

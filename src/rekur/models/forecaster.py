@@ -116,6 +116,9 @@ class Forecaster(ItemNetwork):
         (torch.Size([1, 42]), None)
     """
 
+    #: a window is read anew whenever a value comes
+    streams = True
+
     def __init__(self, spec: ForecasterSpec) -> None:
         super().__init__()
         self.spec = spec

@@ -5,6 +5,7 @@ Axes: B texts side by side, T steps or tokens, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from rekur._ids import START
 from rekur._tensors import Array
 from rekur.data import evaluation_chunks
-from rekur.features.base import Features, Steps
-from rekur.program import Engine
+from rekur.features.base import Steps
+from rekur.program import Engine, ForecastEngine
 from rekur.targets import Target
 
 #: scores that are kept at once
@@ -80,19 +81,13 @@ def nats(engine: Engine, ids: NDArray[Any], starts: NDArray[np.int64], *, reset:
 _SHORT = 8
 
 
-def needs_whole(task: str, target: Target, features: Features) -> str:
+def needs_whole(task: str, target: Target) -> str:
     """Return why a model that reads whole sequences cannot run live, and how to train one that can.
 
     Args:
         task: its task.
         target: of an output at every step, reading from both ends is the default.
-        features: of the model; those that cut items read a whole part at once.
     """
-    if features.cuts_items:
-        return (
-            "stream: got a model that reads windows of series; expected one that answers while it reads, because a "
-            "window is scaled by its last value. Use predict (rekur predict) with the newest rows."
-        )
     if target.ragged:
         return (
             "stream: got a model that writes texts; expected one that answers while it reads, because the whole of a "
@@ -167,6 +162,40 @@ class LiveProgram:
     def set_state(self, state: list[Array]) -> None:
         """Take over what :meth:`get_state` returned; it is copied."""
         self._live.set_state(dict(zip(self._names, state, strict=True)))
+
+
+class LiveWindows:
+    """Windows of a program that forecasts: each is computed from its first step on, so that no state is carried.
+
+    Args:
+        engine: runs the program.
+        size: numbers K of the output of a window.
+    """
+
+    def __init__(self, engine: ForecastEngine, size: int) -> None:
+        self._run = engine.run
+        self._none = np.zeros((0, size), np.float32)
+
+    def advance(self, steps: Any) -> Array:
+        """Return the output (1, K) of a window, the arrays ``steps`` and ``ahead`` by name; (0, K) of no steps."""
+        return self._run([steps["steps"]], [steps["ahead"]]) if isinstance(steps, Mapping) else self._none
+
+    rest = advance
+
+    def scores(self, pending: Any) -> Array:
+        """Return the output (K,) of a window."""
+        return np.asarray(self.advance(pending)[0])
+
+    def finish(self) -> Array:
+        """Return nothing: no output is held back, (0, K)."""
+        return self._none
+
+    def get_state(self) -> list[Array]:
+        """Return nothing: the values of a window are the features'."""
+        return []
+
+    def set_state(self, state: list[Array]) -> None:
+        """Take over nothing."""
 
 
 class LiveTokens:

@@ -32,7 +32,7 @@ from rekur.runtime.content import check_match
 from rekur.runtime.generation import GenerationMixin
 from rekur.runtime.kept_series import kept_series
 from rekur.runtime.layout import fingerprint_of
-from rekur.runtime.live_program import LiveProgram, LiveTokens, needs_whole
+from rekur.runtime.live_program import LiveProgram, LiveTokens, LiveWindows, needs_whole
 from rekur.runtime.prediction import PredictionMixin
 from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import read_rival
@@ -284,22 +284,36 @@ class Model(PredictionMixin, GenerationMixin):
 
     # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def stream(self) -> Session:
+    def stream(self, *, continues: bool = False) -> Session:
         """Return a live session, which takes raw events and returns final and tentative pieces of a prediction.
 
-        Raises:
-            NotStreamableError: the model reads the sequence from both ends.
-        """
-        return Session(self, self.features_, self.target_)
-
-    def live(self) -> LiveProgram | LiveTokens:
-        """Return a new sequence of the program; of the next token one that takes tokens and gives their probability.
+        Args:
+            continues: begin behind the items that the bundle keeps, such as the ends of the training series.
 
         Raises:
             NotStreamableError: the model reads the sequence from both ends.
+            InputError: ``continues``, and the bundle keeps nothing.
         """
-        if self.engine.program.searches or self.engine.program.forecasts or not self.engine.program.causal:
-            raise NotStreamableError(needs_whole(self.task, self.target_, self.features_))
+        session = Session(self, self.features_, self.target_)
+        if continues:
+            if not self.kept_:
+                raise InputError(
+                    describe("continues", continues, "False, as the bundle keeps no series", "Push earlier values.")
+                )
+            session.begin(self.kept_)
+        return session
+
+    def live(self) -> LiveProgram | LiveTokens | LiveWindows:
+        """Return a new sequence of the program; of the next token one that takes tokens and gives their probability;
+        of forecasts one that takes windows.
+
+        Raises:
+            NotStreamableError: the model reads the sequence from both ends.
+        """
+        if self.engine.program.forecasts:
+            return LiveWindows(self.engine, self.target_.size)
+        if self.engine.program.searches or not self.engine.program.causal:
+            raise NotStreamableError(needs_whole(self.task, self.target_))
         return (LiveTokens if self.target_.kind == NextTarget.kind else LiveProgram)(self.engine)
 
     def _classes(self) -> LabelTarget:

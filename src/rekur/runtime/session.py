@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.features.base import Features, FeatureStream, Steps
+from rekur.features.base import Encoded, Features, FeatureStream, Steps
 from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, write_state
 from rekur.targets import TargetStream, join_contexts
 
@@ -104,6 +104,14 @@ class Decoder(Protocol):
         """Return a piece of a prediction, with its context, as a person reads it."""
 
 
+@runtime_checkable
+class Places(Protocol):
+    """A target whose predictions are distributions."""
+
+    def place(self, prediction: Any, step: int, value: float, /) -> dict[str, float | None]:
+        """Return where a value falls at a step of a prediction, which may be None: ``quantile`` and ``probability``."""
+
+
 class StepModel(Protocol):
     """What a session runs: a causal model."""
 
@@ -113,6 +121,17 @@ class StepModel(Protocol):
 
     def live(self) -> Any:
         """Return a new sequence, a :class:`LiveSequence`."""
+
+
+def _inputs(encoded: Encoded) -> Any:
+    """Return the steps of encoded events; several inputs by name."""
+    steps, *more = encoded.inputs.values()
+    return encoded.inputs if more else steps
+
+
+def _count(steps: Any) -> int:
+    """Return the number of steps; 0 of several inputs, which are a window."""
+    return 0 if isinstance(steps, dict) else len(steps)
 
 
 class Session:
@@ -184,12 +203,12 @@ class Session:
         if self._closed:
             self._refuse()
         encoded = self._stream.encode(event)
-        (steps,) = encoded.inputs.values()
+        steps = _inputs(encoded)
         if self._is_short and not len(steps):
             return None
         self._closed = "torn"  # an interrupt in the model would leave the features one event ahead of it
         outputs = self._run(steps, encoded.context)
-        self._steps += len(steps)
+        self._steps += _count(steps)
         final = None if self._is_short else self._present([self._decoder.push(outputs, encoded.context)])
         self._closed = ""
         return final
@@ -209,10 +228,10 @@ class Session:
             final = self._answer(self._live.scores(steps[:0]))
         else:
             encoded = self._stream.finish()
-            (steps,) = encoded.inputs.values()
+            steps = _inputs(encoded)
             outputs = np.concatenate([self._run(steps, encoded.context), self._live.finish()])
             final = self._present([self._decoder.push(outputs, encoded.context), self._decoder.finish()])
-        self._steps += len(steps)
+        self._steps += _count(steps)
         self._closed = "ended"
         return Update(final, None)
 
@@ -223,7 +242,7 @@ class Session:
         if self._is_short:
             return self._answer(self._live.scores(self._stream.pending()))
         encoded = self._stream.finish()
-        (steps,) = encoded.inputs.values()
+        steps = _inputs(encoded)
         if self._features.begins(encoded.context):
             state = self._live.get_state()
             try:
@@ -235,6 +254,36 @@ class Session:
         decoder = self._target.stream()
         decoder.set_state(self._decoder.get_state())
         return self._present([decoder.push(outputs, encoded.context), decoder.finish()])
+
+    def begin(self, items: Iterable[Any]) -> None:
+        """Take items, such as the series that a bundle keeps, as if they had been pushed.
+
+        Raises:
+            InputError: a session of this model begins with nothing.
+        """
+        self._stream.begin(items)
+
+    def place(self, event: Any) -> dict[str, float | None]:
+        """Return where an observation falls in the distribution that was forecast before it; it is not pushed.
+
+        Args:
+            event: as for :meth:`push`, with one value.
+
+        Returns:
+            ``quantile``, the share of the distribution below the value, and ``probability``, that of values which lie
+            at least as far outside; None where the value is missing, or nothing was forecast for it.
+
+        Raises:
+            InputError: the model forecasts no distribution, or the event has several values.
+        """
+        if self._closed:
+            self._refuse()
+        if not isinstance(self._target, Places):
+            raise InputError("place: got a model without distributions; expected one that forecasts them.")
+        encoded, step, value = self._stream.ahead_of(event)
+        decoder = self._target.stream()
+        prediction, _ = decoder.push(self._live.rest(_inputs(encoded)), encoded.context)
+        return self._target.place(prediction, step, value)
 
     def reset(self) -> None:
         """Forget everything: the session is as it was when made."""
@@ -255,8 +304,8 @@ class Session:
 
     @property
     def steps(self) -> int:
-        """How many steps are certain and behind us."""
-        return self._steps
+        """How many steps are certain and behind us; where the features hold all of them back, how many were taken."""
+        return self._steps if self._stream.taken is None else self._stream.taken
 
     @property
     def state(self) -> list[Array]:
@@ -346,4 +395,4 @@ class Session:
         raise InputError("session: got a call after finish(); expected reset(), which begins another sequence.")
 
     def __repr__(self) -> str:
-        return f"Session(model={self._model.fingerprint[:12]}…, steps={self._steps})"
+        return f"Session(model={self._model.fingerprint[:12]}…, steps={self.steps})"

@@ -17,7 +17,7 @@ from rekur import _check
 from rekur._numbers import shown
 from rekur.errors import InputError, describe
 from rekur.features.window_arrays import ROUNDING
-from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast_report, forecast_scores
+from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast_report, forecast_scores, share_below
 from rekur.metrics.naive import naive2, seasonal_scales
 from rekur.metrics.table import METRICS
 from rekur.targets.base import PlaceOf, Records, Target
@@ -189,6 +189,23 @@ class DistributionTarget(Target):
             self.decode(each, context)[self.median] for each, context in zip(outputs, contexts or (), strict=True)
         ]
         return np.reshape(decoded, (-1, self.horizon))
+
+    def place(self, prediction: Any, step: int, value: float) -> dict[str, float | None]:
+        """Return where a value falls in a forecast distribution.
+
+        Args:
+            prediction: quantiles (Q, H); None for none.
+            step: of the horizon, from 0.
+            value: the observation; NaN for a missing one.
+
+        Returns:
+            ``quantile``, the share of the distribution below the value, and ``probability``, that of values which lie
+            at least as far outside; None where nothing was forecast, or the value is missing.
+        """
+        if prediction is None or step >= self.horizon or np.isnan(value):
+            return {"quantile": None, "probability": None}
+        low, high = share_below(value, prediction[:, step], self.levels)
+        return {"quantile": (low + high) / 2, "probability": min(1.0, 2 * high, 2 * (1 - low))}
 
     # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
 

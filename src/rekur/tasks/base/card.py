@@ -25,7 +25,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
     task, spec, training = config["task"], config["model"], config["training"]
     article = "An" if spec["cell"][0] in "lmr" else "A"
     kind, of_table = config["targets"]["kind"], bool(config.get("columns", {}).get("columns"))
-    live = not spec.get("bidirectional") and kind != "text" and not features.cuts_items
+    live = not spec.get("bidirectional") and kind != "text"
     direction = "bidirectional" if spec.get("bidirectional") else f"causal{', can run live' if live else ''}"
     if spec["cell"] == TRANSFORMER:
         direction = "neither exported nor run live"
