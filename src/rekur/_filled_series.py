@@ -87,8 +87,10 @@ class FilledSeries:
         lookback: longest window L.
         horizon: longest horizon H.
         beside: what is known of them beside their values; None for nothing.
+        groups: number of the group of each series, (M,); by default 0.
 
     Attributes:
+        groups: number of the group of each series, (M,).
         lengths: steps of each series, (M,).
         first: index of the first observed value of each series, (M,).
 
@@ -103,8 +105,16 @@ class FilledSeries:
         [[4.0, nan]]
     """
 
-    def __init__(self, series: Sequence[Floats], lookback: int, horizon: int, beside: Beside | None = None) -> None:
+    def __init__(
+        self,
+        series: Sequence[Floats],
+        lookback: int,
+        horizon: int,
+        beside: Beside | None = None,
+        groups: Sequence[int] | None = None,
+    ) -> None:
         self.lookback, self.horizon, self.beside = lookback, horizon, beside
+        self.groups: Ints = np.zeros(len(series), np.int64) if groups is None else np.array(groups, np.int64)
         self.lengths: Ints = np.array([len(values) for values in series], np.int64)
         observed = [np.flatnonzero(~np.isnan(values)) for values in series]
         for row, steps in enumerate(observed):
@@ -186,6 +196,18 @@ class FilledSeries:
         outside = np.arange(length) < (length - reach)[:, None]  # differences of another series
         sums[outside] = counts[outside] = 0.0
         return np.asarray(sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
+
+
+def values_from(values: Floats, begin: int) -> Floats:
+    """Return values (T,) from a step on, the first of them carried forward where it is missing; a zero without any."""
+    observed = np.flatnonzero(~np.isnan(values))
+    if not len(observed):
+        return np.zeros(max(1, len(values) - begin))
+    cut = values[begin:].copy()
+    earlier = observed[observed <= begin]
+    if len(earlier) and len(cut):
+        cut[0] = values[earlier[-1]]
+    return cut
 
 
 def rolling_origins(length: int, horizon: int, *, stride: int = 1, count: int | None = None, earliest: int = 1) -> Ints:

@@ -21,6 +21,7 @@ from rekur.data.parts import series_corpus
 from rekur.features.windows import Window, WindowFeatures
 from rekur.targets.distribution import DistributionTarget
 from rekur.targets.gallery import Gallery
+from rekur.tasks.base import driver
 from rekur.tasks.base.item_stages import ItemStages
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.tasks.forecast.split import Split
@@ -190,3 +191,36 @@ def test_intervals_hold_on_a_later_part() -> None:
     assert 0.92 <= coverage() <= 0.98
     model.target_.offsets = None
     assert not 0.92 <= coverage() <= 0.98
+
+
+def test_training_again_reads_the_ends_and_changes_no_score() -> None:
+    histories = made(3)
+    small: dict[str, Any] = {"horizon": H, "epochs": 3, "hidden_size": 4, "baseline": False}
+    chosen = Forecaster(**small, refit=False).fit(histories)
+    again = Forecaster(**small).fit(histories)
+    assert again.metrics_ == chosen.metrics_
+    assert again.result_.best_score == chosen.result_.best_score
+    before, after = (len(list(model.split.training())) for model in (chosen, again))
+    assert (chosen.result_.trained_again, again.result_.trained_again) == (0, after)
+    assert before < after
+    assert not np.allclose(again.predict(histories), chosen.predict(histories))
+    ends = [noisy(each, len(each) - 1, 5) for each in histories]
+    ours, theirs = (Forecaster(**small, refit=refit).fit(ends) for refit in (False, True))
+    assert ours.features_.to_dict() == chosen.features_.to_dict()
+    assert theirs.features_.to_dict() != again.features_.to_dict()
+
+
+def test_a_chosen_model_stays_where_training_again_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    small: dict[str, Any] = {"horizon": H, "epochs": 2, "hidden_size": 4, "baseline": False}
+    chosen = Forecaster(**small, refit=False).fit(made(4))
+    ordinary = driver.train
+
+    def interrupted(*given: Any, until: int = 0, **how: Any) -> Any:
+        result = ordinary(*given, until=until, **how)
+        return dataclasses.replace(result, stopped="interrupted") if until else result
+
+    monkeypatch.setattr(driver, "train", interrupted)
+    model = Forecaster(**small).fit(made(4))
+    assert (model.result_.stopped, model.result_.trained_again) == ("interrupted", 0)
+    np.testing.assert_array_equal(model.predict(made(4)), chosen.predict(made(4)))
+    assert model.features_.to_dict() == chosen.features_.to_dict()

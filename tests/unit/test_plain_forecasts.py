@@ -94,9 +94,9 @@ def test_a_ridge_is_the_least_squares_solution_on_scaled_windows(scaling: Scalin
     penalized = np.concatenate([inputs, np.sqrt(2.0) * np.eye(8)])
     expected = np.linalg.lstsq(penalized, np.concatenate([targets / scaled.divisor, np.zeros((8, 3))]), rcond=None)[0]
     ridge = next(each for each in plain.ridges if each.scaling == scaling)
-    assert ridge.weights == pytest.approx(expected, abs=1e-4)
+    assert ridge.weights[0] == pytest.approx(expected, abs=1e-4)
     assert ridge.weights.dtype == np.float32
-    outputs = inputs @ ridge.weights * scaled.divisor + scaled.location
+    outputs = inputs @ ridge.weights[0] * scaled.divisor + scaled.location
     outputs = np.exp(outputs) - scaled.shift if scaling.log else outputs
     assert ridge.forecast(windows, scales, 4) == pytest.approx(outputs)
 
@@ -190,7 +190,7 @@ def test_a_series_too_short_for_a_backtest_gets_the_errors_of_training_windows_i
     block = FilledSeries(series, 12, 6)
     errors = plain.backtest(block, np.array([0, 1]), np.array([100, 12]))
     scales = plain.scales(block, np.array([0, 1]), np.array([100, 12]))
-    assert errors[1] / scales[1] == pytest.approx(plain.errors)
+    assert errors[1] / scales[1] == pytest.approx(plain.errors[0])
     assert 0.5 < np.mean(errors[0] / scales[0] / plain.errors) < 2
 
 
@@ -222,3 +222,47 @@ def test_constants_and_perfect_seasons_are_continued(series: Floats) -> None:
 def test_weights_fall_with_errors() -> None:
     weights = combination_weights(np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 3.0]]), power=2.0)
     assert weights == pytest.approx(np.array([[0.8, 0.2], [0.5, 0.5], [1.0, 0.0]]))
+
+
+def test_channels_have_ridges_of_their_own_that_shrink_to_those_of_all() -> None:
+    random, series = np.random.default_rng(0), []
+    for share in (0.95, -0.9):
+        values = np.zeros(600)
+        for step in range(1, 600):
+            values[step] = share * values[step - 1] + random.normal()
+        series.append(values)
+    early = [values[:400] for values in series]
+    own, shared = (PlainForecasts.fit(early, 2, (), channels=names) for names in (["a", "b"], []))
+    ridges = len(shared.ridges)
+    assert own.names[ridges:] == (
+        f"{own.names[0]}, by channel",
+        f"{own.names[ridges - 1]}, by channel",
+        *shared.names[ridges:],
+    )
+    for one, other in zip(own.ridges, (*shared.ridges, shared.ridges[0], shared.ridges[-1]), strict=True):
+        np.testing.assert_array_equal(one.weights[-1], other.weights[0])
+    rows, origins = np.repeat([0, 1], 180), np.tile(np.arange(410, 590), 2)
+    block = FilledSeries(series, own.lookback, 2, None, [own.group_of(name) for name in ("a", "b")])
+    forecasts = own.at(block, rows, origins), shared.at(FilledSeries(series, own.lookback, 2), rows, origins)
+    with_own, without = (np.abs(each - block.truth(rows, origins)[:, None]).mean(axis=(0, 2)) for each in forecasts)
+    assert with_own[:ridges] == pytest.approx(without[:ridges])
+    assert (with_own[ridges : ridges + 2] < 0.9 * without[[0, ridges - 1]]).all()
+    again = PlainForecasts.from_dict(json.loads(json.dumps(own.to_dict())))
+    np.testing.assert_array_equal(again.at(block, rows, origins), own.at(block, rows, origins))
+    assert (again.channels, again.errors, own.group_of("c"), own.group_of("c", "b")) == (("a", "b"), own.errors, 2, 1)
+    few = PlainForecasts.fit([early[0], early[1][:4]], 2, (), channels=["a", "b"])
+    np.testing.assert_array_equal(few.ridges[-1].weights[1], few.ridges[-1].weights[2])
+    assert PlainForecasts.fit([early[0]] * 17, 2, (), channels=[str(n) for n in range(17)]).channels == ()
+
+
+def test_nothing_before_the_window_is_read_where_that_is_asked() -> None:
+    series = [seasonal(200, 1), seasonal(180, 2)]
+    plain = PlainForecasts.fit(series, 6, (6,), beyond=False)
+    assert plain.memory == plain.lookback == 12
+    other = [each.copy() for each in series]
+    for each in other:
+        each[: 150 - plain.memory] = 1e3
+    rows, origins = np.array([0, 1]), np.array([150, 150])
+    blocks = [FilledSeries(each, plain.lookback, 6) for each in (series, other)]
+    np.testing.assert_array_equal(*(plain.at(block, rows, origins) for block in blocks))
+    np.testing.assert_array_equal(*(plain.backtest(block, rows, origins) for block in blocks))

@@ -238,7 +238,8 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         resume = {"resume": f"rekur resume {how.out}"} if goes_on else {}
         error = {"error": saved.reason, "exit_code": SaveError.exit_code} if saved.reason else {}
         rival = {"baseline": metrics["rival"]} if "rival" in metrics else {}
-        show.as_json({**ended, "metrics": {**metrics, **rival}, **resume, **error})
+        again = {"trained_again": result.trained_again} if result.trained_again else {}
+        show.as_json({**ended, **again, "metrics": {**metrics, **rival}, **resume, **error})
         return
     if is_saved:
         if told := task.target_.verdict(metrics, metrics.get("rival", {})):
@@ -246,6 +247,8 @@ def _show(task: Any, how: How, saved: saving.Saved) -> None:
         show.scores(f"Scores on {show.size(metrics, metrics['split'])}", metrics)
     best = task.history_.rows[result.best_epoch - 1]["epoch"] if result.best_epoch else 0
     weights = f"weights of epoch {best} kept" if best else "weights as they are now kept"
+    if result.trained_again:
+        weights += f", then trained again on all {result.trained_again:,} items; the scores are of the model before"
     click.echo(f"Training ended: {result.stopped}, after {result.seconds:.0f} s; {weights}.")
     if stopped:
         held = "the best so far" if is_saved else "checkpoints only, since nothing was evaluated yet"

@@ -3,7 +3,7 @@
 Every forecast is made of a window, the L values before an origin with gaps filled, and of the scale of its series, the
 mean absolute difference over a season of the values before the origin.
 
-Axes: N windows, L steps of a window, H steps of the horizon, K candidates, M series.
+Axes: N windows, L steps of a window, H steps of the horizon, K candidates, M series, G channels.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ LARGEST_FIT = 60_000
 FEWEST_WINDOWS = 8_000
 #: of the errors that weigh the combination
 POWER = 8.0
+#: most channels with ridges of their own
+MOST_CHANNELS = 16
 #: rolling origins whose errors weigh the candidates
 BACKTESTS = 8
 
@@ -43,8 +45,11 @@ class PlainForecasts:
         periods: seasonal periods, ascending; empty without any.
         non_negative: whether forecasts are clipped at 0.
         ridges: fitted on the windows of the series.
-        errors: mean absolute error of each candidate on training windows, in units of their scales, (K,).
+        errors: mean absolute error of each candidate on training windows, in units of their scales: for each of
+            ``channels``, and at last for all together, (G + 1, K).
         covered: ridges that read what is known beside the values.
+        channels: names of the channels that have ridges of their own; empty for none.
+        beyond: whether errors at earlier origins, and a scale of twice the look-back, are read from before the window.
     """
 
     lookback: int
@@ -52,8 +57,10 @@ class PlainForecasts:
     periods: tuple[int, ...]
     non_negative: bool
     ridges: tuple[Ridge, ...]
-    errors: tuple[float, ...] = ()
+    errors: tuple[tuple[float, ...], ...] = ()
     covered: tuple[CoveredRidge, ...] = ()
+    channels: tuple[str, ...] = ()
+    beyond: bool = True
 
     @classmethod
     def fit(
@@ -63,6 +70,8 @@ class PlainForecasts:
         periods: tuple[int, ...],
         *,
         lookback: int | None = None,
+        channels: Sequence[str] = (),
+        beyond: bool = True,
         stride: int = 4,
         penalty: float | None = None,
         limit: int = LARGEST_FIT,
@@ -74,7 +83,11 @@ class PlainForecasts:
             series: the values of each before the first origin of a forecast, float; NaN where missing.
             horizon: steps to forecast.
             periods: seasonal periods, ascending.
-            lookback: steps of a window; None for twice the longest period.
+            lookback: steps of a window, without ``beyond`` two or more, else twice the longest period or more; None for
+                the latter.
+            channels: name of the channel of each series; where there are several but few, each has ridges of its own
+                beside those of all.
+            beyond: whether anything before a window is read.
             stride: steps between origins; it falls while windows are few, and rises until there are no more than
                 ``limit``.
             penalty: of the ridges, in squared units of the scaled windows; None to choose that of each.
@@ -84,22 +97,39 @@ class PlainForecasts:
         Raises:
             InputError: a series has no observed value.
         """
-        lookback = lookback or default_lookback(periods, horizon)
-        block = FilledSeries(series, lookback, horizon, beside)
-        season = periods[0] if periods else 1
+        lookback = max(2, lookback or default_lookback(periods, horizon))
+        if beyond:
+            lookback = max(lookback, default_lookback(periods, horizon))
+        periods = tuple(period for period in periods if period < lookback)
         least = min(float(np.nanmin(values)) for values in series)
+        own = tuple(dict.fromkeys(channels))
+        own = own if 1 < len(own) <= MOST_CHANNELS else ()
+        plain = cls(lookback, horizon, periods, least >= 0, (), channels=own, beyond=beyond)
+        groups = [plain.group_of(channel) for channel in channels] or None
+        block = FilledSeries(series, lookback, horizon, beside, groups)
         rows, origins = training_windows(block, stride, limit)
-        plain = cls(lookback, horizon, periods, least >= 0, ())
+        season = plain.season
         scales, scalings = plain.scales(block, rows, origins), scalings_of(lookback, season, least >= 0)
         covered = fit_covered_ridges(block, rows, origins, scales, season, least >= 0)
         ridges = fit_ridges(block, rows, origins, scales, scalings, season, penalty)
         plain = replace(plain, ridges=ridges, covered=covered)
+        return replace(plain, errors=plain._usual_errors(block, rows, origins, scales))
+
+    def _usual_errors(self, block: FilledSeries, rows: Ints, origins: Ints, scales: Floats) -> Any:
+        """Return the mean error on training windows of each candidate in units of scales, (G + 1, K)."""
         sample = np.linspace(0, len(rows) - 1, min(len(rows), BLOCK)).astype(np.int64)
         units = np.where(scales > 0, scales, np.nan)[sample, None]
-        relative = plain._errors(block, rows[sample], origins[sample]) / units
-        relative = relative[~np.isnan(relative).any(axis=1)]
-        errors = relative.mean(axis=0) if len(relative) else np.ones(len(plain.names))
-        return replace(plain, errors=tuple(errors.tolist()))
+        relative = self._errors(block, rows[sample], origins[sample]) / units
+        told = ~np.isnan(relative).any(axis=1)
+        relative, groups = relative[told], block.groups[rows[sample]][told]
+        errors = relative.mean(axis=0) if len(relative) else np.ones(len(self.names))
+        parts = [relative[groups == group] for group in range(len(self.channels))]
+        return tuple(tuple(each.tolist()) for each in [*(p.mean(axis=0) if len(p) else errors for p in parts), errors])
+
+    def group_of(self, *names: str) -> int:
+        """Return the number of the ridges of the first of these channels that has its own; else of all together."""
+        own = [self.channels.index(name) for name in names if name in self.channels]
+        return own[0] if own else len(self.channels)
 
     @property
     def season(self) -> int:
@@ -109,6 +139,8 @@ class PlainForecasts:
     @property
     def memory(self) -> int:
         """Steps before an origin that candidates and their backtest errors depend on."""
+        if not self.beyond:
+            return self.lookback
         return self.horizon + self.segment * (BACKTESTS - 1) + self._scale_steps + self.season
 
     @property
@@ -117,7 +149,8 @@ class PlainForecasts:
 
     def scales(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
         """Return the scale of a series at each origin, (N,): the mean seasonal difference over two look-backs."""
-        return block.scales(rows, origins, self.season, self._scale_steps)
+        steps = self._scale_steps if self.beyond else max(1, self.lookback - self.season)
+        return block.scales(rows, origins, self.season, steps)
 
     @property
     def segment(self) -> int:
@@ -131,24 +164,26 @@ class PlainForecasts:
         covered = (ridge.name for ridge in self.covered)
         return (*(ridge.name for ridge in self.ridges), *naives, "mean of ridges", *covered)
 
-    def candidates(self, windows: Floats, scales: Floats) -> Floats:
+    def candidates(self, windows: Floats, scales: Floats, groups: Ints | None = None) -> Floats:
         """Return the candidates of windows, (N, K, H), but those that read more than the values.
 
         Args:
             windows: (N, L), gaps filled.
             scales: of the series of each, (N,); see :meth:`scales`.
+            groups: the number of the ridges of each, (N,); see :meth:`group_of`. By default those of all together.
         """
-        forecasts = [ridge.forecast(windows, scales, self.season) for ridge in self.ridges]
+        forecasts = [ridge.forecast(windows, scales, self.season, groups) for ridge in self.ridges]
         naives = [seasonal_naive(windows, period, self.horizon) for period in self.periods or (1,)]
-        stacked = np.stack([*forecasts, *naives, (forecasts[0] + forecasts[-1]) / 2], axis=1)
+        last = [number for number, ridge in enumerate(self.ridges) if len(ridge.weights) == 1][-1]
+        stacked = np.stack([*forecasts, *naives, (forecasts[0] + forecasts[last]) / 2], axis=1)
         return np.maximum(stacked, 0.0) if self.non_negative else stacked
 
     def backtest(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
         """Return the backtest error of each candidate at each origin, (N, K).
 
         It is the mean absolute error over :data:`BACKTESTS` origins a segment apart, the last of them a horizon
-        before the origin, so that only values before the origin count. Where a series has none of them, the errors are
-        those on training windows, in units of the scale of its series.
+        before the origin, so that only values before the origin count. Where a series has none of them, or nothing
+        before a window may be read, the errors are those on training windows, in units of the scale of its series.
 
         Args:
             block: the series, with this look-back and horizon.
@@ -156,7 +191,7 @@ class PlainForecasts:
             origins: of each window, (N,).
         """
         earlier = origins[:, None] - self.horizon - self.segment * np.arange(BACKTESTS)
-        usable = earlier > block.first[rows][:, None] + self.season
+        usable = (earlier > block.first[rows][:, None] + self.season) & self.beyond
         pairs = np.stack([np.broadcast_to(rows[:, None], earlier.shape)[usable], earlier[usable]], axis=1)
         unique, index = np.unique(pairs, axis=0, return_inverse=True)
         errors = np.full((*earlier.shape, len(self.names)), np.nan)
@@ -164,7 +199,9 @@ class PlainForecasts:
             errors[usable] = self._errors(block, unique[:, 0], unique[:, 1])[index.reshape(-1)]
         count = (~np.isnan(errors)).sum(axis=1)
         scales = self.scales(block, rows, origins)
-        usual = np.where(scales > 0, scales, 1.0)[:, None] * np.array(self.errors or [1.0] * len(self.names))
+        usual = np.where(scales > 0, scales, 1.0)[:, None]
+        if self.errors:
+            usual = usual * np.array(self.errors)[block.groups[rows]]
         return np.asarray(np.where(count > 0, np.nansum(errors, axis=1) / np.maximum(count, 1), usual))
 
     def _errors(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
@@ -182,10 +219,15 @@ class PlainForecasts:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON; weights are base64 of little-endian float32."""
         ridges = [
-            {"name": ridge.name, "scaling": list(ridge.scaling), "weights": _text_of(ridge.weights)}
+            {
+                "name": ridge.name,
+                "scaling": list(ridge.scaling),
+                "groups": len(ridge.weights),
+                "weights": _text_of(ridge.weights),
+            }
             for ridge in self.ridges
         ]
-        saved = {name: getattr(self, name) for name in ("lookback", "horizon", "non_negative")}
+        saved = {name: getattr(self, name) for name in ("lookback", "horizon", "non_negative", "beyond")}
         covered = [
             {
                 "name": ridge.name,
@@ -196,8 +238,9 @@ class PlainForecasts:
             }
             for ridge in self.covered
         ]
-        lists = {"periods": list(self.periods), "errors": list(self.errors)}
-        return {**saved, **lists, "ridges": ridges, "covered": covered}
+        lists = {"periods": list(self.periods), "channels": list(self.channels)}
+        errors = [list(each) for each in self.errors]
+        return {**saved, **lists, "errors": errors, "ridges": ridges, "covered": covered}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
@@ -205,18 +248,24 @@ class PlainForecasts:
         ridges, covered = [], []
         for ridge in saved["ridges"]:
             weights = _weights_of(ridge["weights"], saved["horizon"])
+            weights = weights.reshape(ridge.get("groups", 1), -1, saved["horizon"])
             ridges.append(Ridge(ridge["name"], Scaling(*ridge["scaling"]), weights))
         for ridge in saved.get("covered", ()):
             weights, ahead = (_weights_of(ridge[name], saved["horizon"]) for name in ("weights", "ahead"))
             sizes = ridge["steps"], ridge["lags"]
             covered.append(CoveredRidge(ridge["name"], Scaling(*ridge["scaling"]), *sizes, weights, ahead))
-        lists = {name: tuple(saved[name]) for name in ("periods", "errors")}
-        return cls(**{**saved, **lists, "ridges": tuple(ridges), "covered": tuple(covered)})
+        errors = saved["errors"]
+        if errors and not isinstance(errors[0], list):  # one row before channels had their own
+            errors = [errors]
+        lists = {"periods": tuple(saved["periods"]), "channels": tuple(saved.get("channels", ()))}
+        learnt = {"errors": tuple(map(tuple, errors)), "ridges": tuple(ridges), "covered": tuple(covered)}
+        return cls(**{**saved, **lists, **learnt})
 
     def at(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
         """Return the candidates at origins of series, (N, K, H)."""
         scales = self.scales(block, rows, origins)
-        candidates = self.candidates(block.windows(rows, origins, self.lookback), scales)
+        windows = block.windows(rows, origins, self.lookback)
+        candidates = self.candidates(windows, scales, block.groups[rows])
         if not self.covered:
             return candidates
         covered = np.stack([each.forecast(block, rows, origins, scales, self.season) for each in self.covered], axis=1)

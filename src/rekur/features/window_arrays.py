@@ -92,7 +92,7 @@ class WindowReader:
     @property
     def memory(self) -> int:
         """Steps before an origin that its arrays depend on."""
-        return max(self.plain.memory, self.lookback + self.plain.season)
+        return max(self.plain.memory, self.lookback + self.plain.season * self.plain.beyond)
 
     def read(self, block: FilledSeries, rows: Ints, origins: Ints) -> WindowArrays:
         """Return the arrays of windows.
@@ -130,7 +130,8 @@ class WindowReader:
         least = ROUNDING * np.abs(values).max(axis=1)
         scales = np.zeros(len(rows))
         for period in (1, self.plain.season):
-            differences = block.scales(rows, origins, period, self.lookback)
+            steps = self.lookback if self.plain.beyond else max(1, self.lookback - period)
+            differences = block.scales(rows, origins, period, steps)
             scales = np.where(differences > least, differences, scales)
         return scales
 

@@ -1,6 +1,6 @@
 """Ridge regressions from windows on several scales to the horizon; no PyTorch.
 
-Axes: N windows, L steps of a window, H steps of the horizon.
+Axes: N windows, L steps of a window, H steps of the horizon, G groups of series.
 """
 
 from __future__ import annotations
@@ -63,19 +63,27 @@ class Ridge:
     Attributes:
         name: of the candidate in tables.
         scaling: of windows and forecasts.
-        weights: float32 (steps, H).
+        weights: those of all series together, float32 (1, steps, H); or of each group of series, and at last those of
+            all together, (G + 1, steps, H).
     """
 
     name: str
     scaling: Scaling
     weights: NDArray[np.float32]
 
-    def forecast(self, windows: Floats, scales: Floats, season: int) -> Floats:
-        """Return the forecasts (N, H) of windows (N, L) with the scales of their series (N,)."""
+    def forecast(self, windows: Floats, scales: Floats, season: int, groups: Ints | None = None) -> Floats:
+        """Return the forecasts (N, H) of windows (N, L), with the scales (N,) and the groups (N,) of their series.
+
+        Without groups, the ridge of all series forecasts.
+        """
+        last = len(self.weights) - 1
+        groups = np.full(len(windows), last) if groups is None else np.minimum(groups, last)
         scaled = scale_windows(windows, scales, self.scaling, season)
         divisor = np.where(scaled.divisor > 0, scaled.divisor, 1.0)
-        inputs = (scaled.values[:, -len(self.weights) :] - scaled.location) / divisor
-        outputs = inputs @ self.weights.astype(np.float64)
+        inputs = (scaled.values[:, -self.weights.shape[1] :] - scaled.location) / divisor
+        outputs = np.empty((len(windows), self.weights.shape[2]))
+        for group in np.unique(groups):
+            outputs[groups == group] = inputs[groups == group] @ self.weights[group].astype(np.float64)
         if self.scaling.log:
             outputs = np.clip(outputs, -LARGEST_LOG, LARGEST_LOG)
             return np.exp(outputs * divisor + scaled.location) - scaled.shift
@@ -141,28 +149,53 @@ def fit_ridges(
     season: int,
     penalty: float | None,
 ) -> tuple[Ridge, ...]:
-    """Return the ridges, fitted on windows at origins (N,) of the series ``rows`` (N,).
+    """Return the ridges, fitted on windows at origins (N,) of the series ``rows`` (N,); those of groups come last.
 
     Without a penalty, that of each ridge and the forecast that it shrinks to are chosen on the last quarter of the
-    origins of each series: nothing but the location, the last season, or the mean of the last two.
+    origins of each series: nothing but the location, the last season, the mean of the last two, or, for those of a
+    group of series, what the ridge of all series forecasts.
     """
     filled, parts = training_parts(block, rows, origins)
     products: dict[tuple[bool, str], list[Floats]] = {}  # of ridges that differ only in location and steps
-    ridges = []
+    ridges, own = [], []
     for name, scaling, steps in scalings:
         key = scaling.log, scaling.divisor
         if key not in products:
             products[key] = [
                 _products(block, rows[part], origins[part], scales[part], scaling, season, filled) for part in parts
             ]
-        early, late, between = (_centred(each, block.lookback, steps, scaling.location) for each in products[key])
+        parts_of = [_centred(each, block.lookback, steps, scaling.location) for each in products[key]]
         targets = _shrink_targets(steps, block.horizon, season)
-        target, best = targets[0], penalty
-        if best is None:
-            target, best = _choose(early, late, targets)
-        weights = _solve(early + late + between, target, best)
-        ridges.append(Ridge(name, scaling, weights.astype(np.float32)))
-    return tuple(ridges)
+        weights = _fit_groups(np.stack(parts_of), targets, penalty).astype(np.float32)
+        ridges.append(Ridge(name, scaling, weights[-1:]))
+        if len(weights) > 1 and name in (scalings[0][0], scalings[-1][0]):
+            own.append(Ridge(f"{name}, by channel", scaling, weights))
+    return (*ridges, *own)
+
+
+def _fit_groups(products: Floats, targets: list[Floats], penalty: float | None) -> Floats:
+    """Return the weights of each group, if there are several, and of all, (G + 1, steps, H).
+
+    Args:
+        products: Z'Z of the early windows of each group, the late ones, and those between, (3, G, …).
+        targets: what ridges may shrink to, (steps, H) each.
+        penalty: of all; None to choose that of each.
+    """
+    early, late, _ = together = products.sum(axis=1)
+    row, best = (0, penalty) if penalty is not None else _choose(early, late, targets)
+    shared = _solve(together.sum(axis=0), targets[row], best)
+    if products.shape[1] == 1:
+        return shared[None]
+    on_early = [*targets, _solve(early, targets[row], best)] if early.any() else targets
+    weights = []
+    for group in range(products.shape[1]):
+        early, late, _ = own = products[:, group]
+        if penalty is None and not (early.any() and late.any()):
+            weights.append(shared)
+            continue
+        row, best = (0, penalty) if penalty is not None else _choose(early, late, on_early)
+        weights.append(_solve(own.sum(axis=0), [*targets, shared][row], best))
+    return np.stack([*weights, shared])
 
 
 def training_parts(block: FilledSeries, rows: Ints, origins: Ints) -> tuple[bool, tuple[Ints, Ints, Ints]]:
@@ -196,9 +229,9 @@ def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:
 def _products(
     block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int, filled: bool
 ) -> Floats:
-    """Return Z'Z, (L + H, L + H), of windows and horizons side by side, less the last value of the window."""
+    """Return Z'Z, (G, L + H, L + H), of windows and horizons side by side, less the last value of the window."""
     size = block.lookback + block.horizon
-    total = np.zeros((size, size))
+    total = np.zeros((int(block.groups.max()) + 1, size, size))
     for part in blocks(len(rows)):
         scaled = scale_windows(block.windows(rows[part], origins[part]), scales[part], scaling, season)
         truth = block.truth(rows[part], origins[part], filled=filled)
@@ -207,15 +240,18 @@ def _products(
         both = np.concatenate([scaled.values, target], axis=1)[usable]
         both -= both[:, block.lookback - 1 : block.lookback]
         both /= scaled.divisor[usable]
-        total += both.T @ both
+        groups = block.groups[rows[part]][usable]
+        for group in np.unique(groups):
+            of_group = both[groups == group]
+            total[group] += of_group.T @ of_group
     return total
 
 
 def _centred(products: Floats, lookback: int, steps: int, location: int) -> Floats:
-    """Return Z'Z of the last steps and the horizon, less the mean of ``location`` values, and not the last."""
-    centre = np.eye(len(products))
+    """Return Z'Z of the last steps and the horizon, less the mean of ``location`` values, and not the last, (G, …)."""
+    centre = np.eye(products.shape[-1])
     centre[lookback - location : lookback] -= 1 / location
-    return np.asarray((centre.T @ products @ centre)[lookback - steps :, lookback - steps :])
+    return np.asarray((centre.T @ products @ centre)[:, lookback - steps :, lookback - steps :])
 
 
 def _shrink_targets(steps: int, horizon: int, season: int) -> list[Floats]:
@@ -227,17 +263,17 @@ def _shrink_targets(steps: int, horizon: int, season: int) -> list[Floats]:
     return targets
 
 
-def _choose(early: Floats, late: Floats, targets: list[Floats]) -> tuple[Floats, float]:
-    """Return the target and the penalty with which a ridge on early windows has the least squared error on late ones.
+def _choose(early: Floats, late: Floats, targets: list[Floats]) -> tuple[int, float]:
+    """Return the number of the target, and the penalty, with which a ridge on early windows does best on late ones.
 
-    The penalties are shares of the mean square of an input; without early or late windows the largest one, and the last
-    season, are chosen.
+    Squared errors are compared. The penalties are shares of the mean square of an input; without early or late windows
+    the largest one, and the last season, are chosen.
     """
     steps = len(targets[0])
     unit = float(np.trace((early + late)[:steps, :steps])) / steps or 1.0
     penalties = [share * unit for share in PENALTIES]
     if not early.any() or not late.any():
-        return targets[min(1, len(targets) - 1)], max(penalties[-1], 1.0)
+        return min(1, len(targets) - 1), max(penalties[-1], 1.0)
     losses = {}
     for row, penalty in enumerate(penalties):
         for column, target in enumerate(targets):
@@ -245,7 +281,7 @@ def _choose(early: Floats, late: Floats, targets: list[Floats]) -> tuple[Floats,
             errors = -2 * late[:steps, steps:] + late[:steps, :steps] @ weights
             losses[row, column] = float((weights * errors).sum())
     row, column = min(losses, key=lambda each: losses[each])
-    return targets[column], penalties[row]
+    return column, penalties[row]
 
 
 def _solve(products: Floats, target: Floats, penalty: float) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
-from rekur._filled_series import BLOCK, FilledSeries
+from rekur._filled_series import BLOCK, FilledSeries, values_from
 from rekur._history import History
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items
@@ -27,7 +27,7 @@ from rekur.features.window_stream import Clock, WindowStream, read_event, values
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_OPTIONS = ("lookback", "horizon", "segment", "periods", "calendar")
+_OPTIONS = ("lookback", "horizon", "segment", "periods", "calendar", "beyond")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,6 +94,8 @@ class WindowFeatures(Features):
         periods: lengths of seasons in steps, rising; 1 alone for none.
         calendar: whether the network reads the day, the week and the year of series with dates, where two of them fit
             into the longest of training.
+        beyond: whether values before the look-back are read too: for the errors of plain forecasts at earlier origins,
+            and by those that need two seasons.
 
     Example:
         >>> features = WindowFeatures(lookback=4, horizon=2, segment=2, periods=(2,))
@@ -112,6 +114,7 @@ class WindowFeatures(Features):
         segment: int = 1,
         periods: Sequence[int] = (1,),
         calendar: bool = True,
+        beyond: bool = True,
     ) -> None:
         self.lookback = _check.whole("lookback", lookback, 1)
         self.horizon = _check.whole("horizon", horizon, 1)
@@ -123,6 +126,7 @@ class WindowFeatures(Features):
         if not self.periods:
             raise InputError(describe("periods", Phrase("none"), "one or more; 1 where there is no season"))
         self.calendar = _check.flag("calendar", calendar)
+        self.beyond = _check.flag("beyond", beyond)
         self._reader: WindowReader | None = None
         self._clock: Clock | None = None
 
@@ -179,18 +183,20 @@ class WindowFeatures(Features):
         Args:
             items: a window a channel, whose values before the origin are for training.
         """
-        windows = [item for item in check_items(items) if not np.isnan(item.past).all()]
-        series = [item.past for item in windows]
-        if not series:
+        windows = [window for window in check_items(items) if not np.isnan(window.past).all()]
+        if not windows:
             raise InputError(describe("items", Phrase("no value"), "series with two values or more"))
         first = windows[0].history
         self._clock = None if first.step.unit == "row" else Clock(first.step, first.form)
         covariates = Covariates.fit(((each.history, each.origin) for each in windows), calendar=self.calendar)
+        series = [window.past for window in windows]
         gaps = any(bool(np.isnan(values[np.argmin(np.isnan(values)) :]).any()) for values in series)
         periods = tuple(period for period in self.periods if period > 1)
-        lookback = max(self.lookback, default_lookback(periods, self.horizon))
-        beside = covariates.beside([(w.history, 0, w.origin) for w in windows], lookback, self.horizon)
-        plain = PlainForecasts.fit(series, self.horizon, periods, lookback=lookback, beside=beside)
+        most = max(self.lookback, default_lookback(periods, self.horizon))
+        beside = covariates.beside([(each.history, 0, each.origin) for each in windows], most, self.horizon)
+        how: dict[str, Any] = {"lookback": self.lookback, "beyond": self.beyond, "beside": beside}
+        how["channels"] = [each.history.channels[each.channel] for each in windows]
+        plain = PlainForecasts.fit(series, self.horizon, periods, **how)
         self._set_plain(plain, covariates=covariates, gaps=gaps)
         return self
 
@@ -232,7 +238,7 @@ class WindowFeatures(Features):
             spans[_channel_of(window)] = min(first, window.origin), max(last, window.origin)
         histories = {_channel_of(window): window.history for window in windows}
         begins = {key: max(0, first - self.memory) for key, (first, _) in spans.items()}
-        series = [_values_from(histories[key].values[:last, key[1]], begins[key]) for key, (_, last) in spans.items()]
+        series = [values_from(histories[key].values[:last, key[1]], begins[key]) for key, (_, last) in spans.items()]
         numbers = {key: number for number, key in enumerate(spans)}
         rows = np.array([numbers[_channel_of(window)] for window in windows], np.int64)
         origins = np.array([max(1, window.origin - begins[_channel_of(window)]) for window in windows], np.int64)
@@ -242,7 +248,9 @@ class WindowFeatures(Features):
                 covariates.check(history)
             parts = [(histories[key], begins[key], max(last, begins[key] + 1)) for key, (_, last) in spans.items()]
             beside = covariates.beside(parts, lookback, self.horizon)
-        return FilledSeries(series, lookback, self.horizon, beside), rows, origins
+        names = [(histories[key].channels[key[1]], histories[key].name) for key in spans]  # the latter of live series
+        groups = [self.plain.group_of(*each) for each in names]
+        return FilledSeries(series, lookback, self.horizon, beside, groups), rows, origins
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -332,7 +340,8 @@ class WindowFeatures(Features):
         """
         checked = check_head(saved, cls.kind)
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
-        if {*options, "calendar"} != set(_OPTIONS):
+        options = {"calendar": True, "beyond": True, **options}
+        if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
         try:
@@ -358,15 +367,3 @@ def _channel_of(window: Window) -> tuple[int, int]:
 def _window_behind(values: Floats) -> Window:
     """Return the window behind values (T,)."""
     return Window(History("", ("value",), values[:, None]), 0, len(values))
-
-
-def _values_from(values: Floats, begin: int) -> Floats:
-    """Return values (T,) from a step on, the first of them carried forward where it is missing; a zero without any."""
-    observed = np.flatnonzero(~np.isnan(values))
-    if not len(observed):
-        return np.zeros(max(1, len(values) - begin))
-    cut = values[begin:].copy()
-    earlier = observed[observed <= begin]
-    if len(earlier) and len(cut):
-        cut[0] = values[earlier[-1]]
-    return cut

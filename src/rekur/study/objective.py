@@ -108,7 +108,8 @@ def run_trial(
         the outcome, and the trained task (None unless the trial finished).
     """
     began = time.monotonic()
-    task = make_task(setting.task, setting.options, {**tried, "baseline": False})
+    task = make_task(setting.task, setting.options, tried)
+    task.set_params(**task.in_trials)
     task.split_seed, stages = split_seed, task.make_stages()
     own_limit, own_baseline = task.time_limit, setting.options.get("baseline", True)
     task.set_params(time_limit=min([limit for limit in (own_limit, time_limit) if limit], default=0.0))

@@ -47,6 +47,7 @@ class DistributionTarget(Target):
         decides: the metric that selects, stops and compares.
         non_negative: whether forecasts below 0 are 0.
         unit: the usual size of a value, such as the standard deviation in training; above 0.
+        units: the same of each channel of a table; None where ``unit`` is that of all.
         levels: the probabilities of the quantiles, rising, 0.5 among them.
         offsets: how far each quantile is moved at each step, (Q, H), in units of the distance between the outer ones;
             0 for the median. None moves none.
@@ -70,12 +71,14 @@ class DistributionTarget(Target):
         decides: str = "mae",
         non_negative: bool = False,
         unit: float = 1.0,
+        units: Sequence[float] | None = None,
         levels: Sequence[float] = LEVELS,
         offsets: Any = None,
     ) -> None:
         self.horizon, self.period = _check.whole("horizon", horizon, 1), _check.whole("period", period, 1)
         self.decides = _check.choice("decides", decides, METRICS)
         self.non_negative, self.unit = bool(non_negative), float(unit)
+        self.units = None if units is None else [float(each) for each in units]
         self.levels = tuple(float(level) for level in levels)
         self.offsets: Floats | None = None if offsets is None else np.asarray(offsets, np.float64)
         self.followed = tuple(dict.fromkeys((self.decides, "mae", "smape", "mase")))
@@ -90,8 +93,8 @@ class DistributionTarget(Target):
             labels: the truth of each window.
             features: of the windows; None to check only what the labels say by themselves.
             place_of: the name of a window in messages.
-            options: ``decides``, ``period``, ``non_negative`` (None to learn it) and ``lowest``, the lowest value
-                before the first origin.
+            options: those of the target, ``non_negative`` None to learn it, and ``lowest``, the lowest value before the
+                first origin.
 
         Raises:
             InputError: no label has a value.
@@ -131,7 +134,9 @@ class DistributionTarget(Target):
         if scale > 0:
             encoded[: self.horizon, 0] = (truth - level) / scale
             naive_error = self._naive_error(context)
-            encoded[self.horizon :, 0] = level / scale, scale / naive_error if naive_error else 0, scale / self.unit
+            units, channel = self.units or [], context["window"].channel
+            unit = units[channel] if channel < len(units) else self.unit
+            encoded[self.horizon :, 0] = level / scale, scale / naive_error if naive_error else 0, scale / unit
         return encoded
 
     def _truth(self, label: Any) -> Floats:
@@ -309,6 +314,7 @@ class DistributionTarget(Target):
             "decides": self.decides,
             "non_negative": self.non_negative,
             "unit": self.unit,
+            "units": self.units,
             "levels": list(self.levels),
             "offsets": None if self.offsets is None else self.offsets.tolist(),
         }
@@ -317,7 +323,8 @@ class DistributionTarget(Target):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return the target that :meth:`to_dict` described."""
         names = ("period", "decides", "non_negative", "unit", "levels")
-        return cls(saved["horizon"], **{name: saved[name] for name in names}, offsets=saved.get("offsets"))
+        how: dict[str, Any] = {name: saved[name] for name in names}
+        return cls(saved["horizon"], **how, units=saved.get("units"), offsets=saved.get("offsets"))
 
 
 def _number(name: str) -> float:

@@ -100,5 +100,6 @@ def _restored(config: dict[str, Any]) -> Any:
         training["stopped"],
         training["seconds"],
         tuple(training["events"]),
+        training.get("trained_again", 0),
     )
     return task

@@ -40,6 +40,7 @@ class TrainResult:
         stopped: why the run ended.
         seconds: how long it took, with what was done before it was gone on with.
         events: what happened on the way, such as a roll-back, in words.
+        trained_again: the items, those that validated included, on which the model was trained again; 0 if it was not.
     """
 
     best_epoch: int
@@ -47,6 +48,7 @@ class TrainResult:
     stopped: Stopped
     seconds: float
     events: tuple[str, ...]
+    trained_again: int = 0
 
 
 def train(
@@ -58,6 +60,7 @@ def train(
     reporter: Reporter | None = None,
     checkpoints: Checkpoints | None = None,
     on_evaluation: Callable[[dict[str, Any]], bool] | None = None,
+    until: int = 0,
 ) -> TrainResult:
     """Train a model in place and leave the weights with the best validation score in it.
 
@@ -73,6 +76,8 @@ def train(
         checkpoints: where to keep what is needed to go on, and whether to go on from there; None keeps nothing.
         on_evaluation: is given the row of each evaluation, of several processes in the first; training ends where it
             returns True.
+        until: steps after which to end, though the rate falls as if all of them followed. Nothing is evaluated, and
+            the average of the weights is kept, or the last ones without it. 0 for an ordinary run.
 
     Returns:
         how the run ended. Ctrl-C, SIGTERM and SIGHUP end it after the step it is at, with the best weights so far and
@@ -87,7 +92,7 @@ def train(
     place = world.current()
     told = reporter if reporter is not None and place.rank == 0 else Silent()
     try:
-        return _Run(model, plan, options, history or History(), told, checkpoints, on_evaluation).go()
+        return _Run(model, plan, options, history or History(), told, checkpoints, on_evaluation, until).go()
     except RuntimeError as error:
         if place.size > 1 and world.is_loss(error):
             raise _lost_worker(place, error, checkpoints) from error
@@ -130,10 +135,12 @@ class _Run(RunState):
         reporter: Reporter,
         checkpoints: Checkpoints | None,
         on_evaluation: Callable[[dict[str, Any]], bool] | None,
+        until: int,
     ) -> None:
         super().__init__(model, plan, options, reporter)
         self.history, self.checkpoints, self.on_evaluation = history, checkpoints, on_evaluation
         self.total = options.steps or plan.steps_per_epoch * options.epochs
+        self.last, self.evaluates = until or self.total, not until
         self.stop, self.waiting = StopRequest(), Waiting()
         #: whether the last step is done, and evaluated where that was due
         self.settled = False
@@ -160,7 +167,7 @@ class _Run(RunState):
             self.checkpoints.hold(self.done, *self.take())
         if self.best is not None:
             self.plain.load_state_dict(self.best)
-        elif self.events and stopped in ("diverged", "finished", "time limit"):
+        elif self.evaluates and self.events and stopped in ("diverged", "finished", "time limit"):
             times = "" if len(self.events) == 1 else f", {len(self.events)} times"
             raise DivergedError(
                 f"training: {self.events[-1]}{times}, before the first evaluation. {how_to_calm(self.options)}"
@@ -173,24 +180,24 @@ class _Run(RunState):
 
     def _start(self) -> None:
         """Tell how long the run is."""
-        evaluations = -(-self.total // self.plan.evaluate_every)
+        evaluations = -(-self.total // self.plan.evaluate_every) if self.evaluates else 0
         by_epoch = self.plan.evaluate_every == self.plan.steps_per_epoch
         self.reporter.start(
-            self.total, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
+            self.last, evaluations, by_epoch=by_epoch, time_limit=self.options.time_limit, done=self.done
         )
 
     def _steps(self) -> Stopped:
         if self.ended:
             return cast(Stopped, self.ended)
-        while self.done < self.total:
+        while self.done < self.last:
             for batch in self.plan.batches(self.epoch, self.batch):
                 self.model.train()
                 asked, late, due, alive = self._step(batch)
                 self.waiting.look()
                 if not alive:
                     return "diverged"
-                ends = late or self.done == self.total
-                if ends or self.done % self.plan.evaluate_every == 0:
+                ends = late or self.done == self.last
+                if self.evaluates and (ends or self.done % self.plan.evaluate_every == 0):
                     ended = self._evaluate(batch, ends=ends)
                     if ended:
                         return ended

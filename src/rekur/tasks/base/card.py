@@ -56,6 +56,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         f"- ended: {training['stopped']}, after {training['seconds']:.0f} s; "
         f"weights of evaluation {training['best_epoch']} kept",
         *[f"- {event}" for event in training["events"]],
+        *_again(training.get("trained_again", 0)),
         "",
         "## Use",
         "",
@@ -65,6 +66,12 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "",
     ]
     return "\n".join(lines)
+
+
+def _again(items: int) -> list[str]:
+    """Return a line on the items that the model was trained again on; none for 0."""
+    told = "those that validated included, for as long; the scores are of the model before"
+    return [f"- trained again on all {items:,} items, {told}"] if items else []
 
 
 def _uses(name: str, kind: str, live: bool, *, of_table: bool, keeps: bool) -> list[str]:

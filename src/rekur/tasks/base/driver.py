@@ -6,8 +6,8 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from rekur.tasks.base.prepared import Prepared
 from rekur.tasks.base.prior import Prior
 from rekur.tasks.base.task import Task
 from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
+
+#: ends of a training behind which the chosen model is trained again
+_CHOSEN = ("finished", "no better score", "time limit")
 
 
 class Stages(ABC):
@@ -48,6 +51,26 @@ class Stages(ABC):
     def sketch(self, prepared: Any) -> Sketch | None:
         """Return the sketch of the data, by which a saved model recognizes them; here none."""
         return None
+
+    def examples_again(self, corpus: Any) -> Any:
+        """Return the examples that the chosen model is trained on again, those that validated included.
+
+        Args:
+            corpus: the training data.
+
+        Returns:
+            what :meth:`prepare_again` takes; None where the model is not trained again, as here.
+        """
+        return None
+
+    def prepare_again(self, examples: Any, valid: Any) -> Any:
+        """Learn features and target from all examples, and return these as the network reads them.
+
+        Args:
+            examples: from :meth:`examples_again`.
+            valid: the validation items of the first training.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def choose_options(self, prepared: Any) -> dict[str, Any]:
@@ -147,12 +170,74 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
         )
     task.monitor_ = (plan.monitor, plan.larger_is_better)
     options = TrainOptions(**{name: task.chosen_[name] for name in TRAIN_OPTIONS})
+    again = None if prior is not None and prior.fingerprint else stages.examples_again(corpus)
+    if again is not None:  # the other half is for training again
+        options = replace(options, time_limit=options.time_limit / 2)
     announce(network, plan, options, reporter, words, steps_option=task.steps_option)
     task.result_ = _train(task, network, plan, options, course)
     trained = Trained(network=network, result=task.result_, options=options)
     task.rival_, task.metrics_ = None, stages.report(trained, prepared, plan, reporter)
     if task.baseline and task.result_.stopped != "interrupted":
         _score_rival(task, stages, prepared)
+    if again is not None and task.result_.best_epoch and task.result_.stopped in _CHOSEN:
+        length, valid = _length_of(task, plan, options), prepared.valid
+        del prepared, plan, trained  # of which memory holds no second copy
+        _train_again(task, stages, again, valid, length, course)
+
+
+class _Length(NamedTuple):
+    """How long a training was.
+
+    Attributes:
+        steps: of an epoch.
+        kept: steps of the weights that were kept.
+        total: steps by which the rate fell.
+        options: of the loop; without an average where the weights themselves were kept.
+    """
+
+    steps: int
+    kept: int
+    total: int
+    options: TrainOptions
+
+
+def _length_of(task: Any, plan: Any, options: TrainOptions) -> _Length:
+    """Return how long the training was of the weights that were kept."""
+    rows, result = task.history_.rows, task.result_
+    row = rows[result.best_epoch - 1]
+    total = options.steps or options.epochs * plan.steps_per_epoch
+    if result.stopped == "time limit":
+        total = rows[-1]["step"]
+    average = options.average if row.get("averaged", True) else 0.0
+    return _Length(plan.steps_per_epoch, row["step"], total, replace(options, average=average, time_limit=0.0))
+
+
+def _train_again(task: Any, stages: Stages, examples: Any, valid: Any, length: _Length, course: Course) -> None:
+    """Train a new network as long as the chosen one, on all examples, and put it into the place of that.
+
+    Where it is interrupted or diverges, the chosen one stays.
+    """
+    reporter, chosen = course.reporter, {name: vars(task)[name] for name in ("features_", "target_", "model_")}
+    prepared = stages.prepare_again(examples, valid)
+    task.features_, task.target_ = prepared.features, prepared.target
+    task.model_ = network = stages.make_network(prepared, None)
+    plan, _ = stages.make_plan(network, prepared)
+    share = plan.steps_per_epoch / length.steps
+    kept, total = (max(1, round(share * steps)) for steps in (length.kept, length.total))
+    items, epochs = len(prepared.train), f"{length.kept / length.steps:.3g}"
+    reporter.say(f"Now the same on all {items:,} items, those that validated included; epochs: {epochs}.")
+    result = _train(task, network, plan, replace(length.options, steps=total), replace(course, checkpoints=None), kept)
+    seconds = task.result_.seconds + result.seconds
+    task.result_ = replace(task.result_, seconds=seconds, events=(*task.result_.events, *result.events))
+    if result.stopped == "finished":
+        task.result_, task.sketch_ = replace(task.result_, trained_again=items), stages.sketch(prepared)
+        return
+    vars(task).update(chosen)
+    reporter.say(f"warning: this training was {result.stopped}; the model before it is kept.")
+    if result.stopped == "interrupted":
+        task.result_ = replace(task.result_, stopped="interrupted")
+        if course.checkpoints is not None:
+            course.checkpoints.keep()
 
 
 def fit_rival(task: Any, stages: Stages, corpus: Any, valid: Any) -> None:
@@ -186,7 +271,9 @@ def _prior(task: str, course: Course) -> Prior | None:
     return None if course.start_from is None else Prior.of_bundle(course.start_from)
 
 
-def _train(task: Task, network: nn.Module, plan: Any, options: TrainOptions, course: Course) -> TrainResult:
+def _train(
+    task: Task, network: nn.Module, plan: Any, options: TrainOptions, course: Course, until: int = 0
+) -> TrainResult:
     """Train a network; everything random follows from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
@@ -198,6 +285,7 @@ def _train(task: Task, network: nn.Module, plan: Any, options: TrainOptions, cou
             reporter=course.reporter,
             checkpoints=course.checkpoints,
             on_evaluation=course.on_evaluation,
+            until=until,
         )
 
 

@@ -163,6 +163,7 @@ class Estimator(Task, BaseEstimator):  # type: ignore[misc]
                 "stopped": result.stopped,
                 "seconds": round(result.seconds, 2),
                 "events": list(result.events),
+                **({"trained_again": result.trained_again} if result.trained_again else {}),
                 "parameters": count_parameters(self.model_),
                 "versions": {
                     "rekur": __version__,

@@ -105,6 +105,20 @@ class ItemStages(Stages):
             examples=examples,
         )
 
+    def examples_again(self, corpus: Corpus) -> Corpus | None:
+        return self._task.examples_again(corpus)
+
+    def prepare_again(self, examples: Corpus, valid: EncodedItems) -> PreparedItems:
+        labels = read_labels(examples)
+        features = self._task.make_features(examples)
+        with examples.naming_the_place():
+            features.fit(self._task.features_learn_from(examples))
+        target = self._learn_target(labels.values, features)
+        target.features = features
+        train_set = _encode(examples, labels, features, target, np.arange(len(labels.values)))
+        how: dict[str, Any] = {"notes": [], "reads": {}, "valid": valid, "examples": examples}
+        return PreparedItems(features=features, target=target, train=train_set, **how)
+
     def _learn_target(self, labels: list[Any], features: Features | None, **how: Any) -> Target:
         return KINDS[self._task.target].learn(labels, features, **how, **self._task.target_options())
 

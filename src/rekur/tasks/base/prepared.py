@@ -23,12 +23,14 @@ class Prepared:
         target: learnt from them.
         notes: sentences on the data that a person is told before the training.
         reads: how raw items become what the model reads and predicts, plain JSON: features and targets.
+        valid: the validation data as the network reads them.
     """
 
     features: Features
     target: Target
     notes: list[str]
     reads: dict[str, Any]
+    valid: Any
 
     @property
     @abstractmethod

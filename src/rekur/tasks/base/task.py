@@ -33,6 +33,8 @@ class Task(SharedOptions, ABC):
     chunk: ClassVar[str | None] = None
     #: the option that bounds the steps of a row; empty for none
     steps_option: ClassVar[str]
+    #: the options of trainings that are only compared with each other
+    in_trials: ClassVar[dict[str, Any]] = {"baseline": False}
     #: the options that the course of a training depends on
     run_options: ClassVar[tuple[str, ...]]
     chosen_: dict[str, Any]
@@ -110,6 +112,13 @@ class ItemTask(Task):
 
     def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
         """Return the examples to train on and to validate on, and a note; None holds whole items out."""
+        return None
+
+    def examples_again(self, corpus: Corpus) -> Corpus | None:
+        """Return the training and the validation examples together, on which a chosen model is trained again.
+
+        By default None, and the chosen model stays. A task asks for it only where :meth:`hold_out` held them out.
+        """
         return None
 
     def training_parts(self, train_set: EncodedItems) -> EncodedItems:

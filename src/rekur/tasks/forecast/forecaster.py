@@ -68,8 +68,10 @@ class Forecaster(ForecastOptions, ItemEstimator):
     kind = "windows"
     vectors = None
     steps_option: ClassVar[str] = "lookback"
+    in_trials: ClassVar[dict[str, Any]] = {"baseline": False, "refit": False}
     kept_: list[History]
     _split: Split | None
+    _offsets: Any = None
 
     def fit(  # type: ignore[override]
         self,
@@ -110,7 +112,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
 
     def examples(self, corpus: Corpus) -> Corpus:
         """Return the training windows of series, up to their ends."""
-        self.kept_, self._split = list(corpus.items()), None
+        self.kept_, self._split, self._offsets = list(corpus.items()), None, None
 
         def whole() -> Iterable[Example]:
             self._split = self._split or split_of(self.kept_, self, hold_out=False)
@@ -125,7 +127,21 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
         """Return the windows before the first origin of each series, those that validate, and the split in words."""
         self._split = split = split_of(self.kept_, self, hold_out=True)
-        return corpus.derived(split.training, list), corpus.derived(split.validation, list), split.drawn()
+        self._offsets = None
+        told = split.drawn(again=self.refit)
+        return corpus.derived(split.training, list), corpus.derived(split.validation, list), told
+
+    def examples_again(self, corpus: Corpus) -> Corpus | None:
+        """Return the windows up to the ends of series whose ends validated."""
+        if not (self.refit and self._split is not None and self._split.holds_out):
+            return None
+        split = self._split.up_to_ends()
+
+        def whole() -> Iterable[Example]:
+            self._split = split
+            return split.training()
+
+        return corpus.derived(whole, list)
 
     @property
     def split(self) -> Split:
@@ -137,7 +153,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
-        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar}
+        beyond = self.lookback is None
+        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar, "beyond": beyond}
         return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, **how)
 
     def features_learn_from(self, examples: Corpus) -> Iterable[Window]:
@@ -152,6 +169,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
             "decides": self.metric or ("owa" if periods else "mae"),
             "non_negative": {"auto": None, "yes": True, "no": False}[self.non_negative],
             "lowest": self.split.lowest(),
+            "units": self.split.units(),
+            "offsets": self._offsets,
         }
 
     # ── network ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +179,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.forecast.recipe``."""
         windows = cast(WindowFeatures, features)
         chosen = recipe.fill(self.get_params(deep=False), recipe.Facts(windows=len(train_set)))
-        return chosen | {"horizon": windows.horizon, "lookback": windows.lookback, "stride": self.split.stride}
+        return chosen | {"horizon": windows.horizon, "stride": self.split.stride}
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:
         """Return an untrained network, which is a weighted combination of the plain forecasts.
@@ -198,7 +217,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
         shape = (-1, distribution.horizon, len(distribution.levels))
         quantiles = np.reshape(run(network, valid_set), shape).swapaxes(1, 2).astype(np.float64)
         truth = np.asarray(valid_set.targets_of(valid_set.rows), np.float64)[:, : distribution.horizon, 0]
-        distribution.offsets = quantile_offsets(quantiles, truth, distribution.levels)
+        self._offsets = distribution.offsets = quantile_offsets(quantiles, truth, distribution.levels)
         windows = counted(int((~np.isnan(truth)).any(axis=1).sum()), "validation window")
         if distribution.offsets is None:
             fewest = fewest_windows(distribution.levels)

@@ -41,7 +41,8 @@ class ForecastOptions(SharedOptions):
     )
     lookback: int | None = option(
         "data",
-        "Steps that a forecast is made from; by default twice the longest season.",
+        "Steps that a forecast is made from, and no others; by default twice the longest season.",
+        details="By default the errors of plain forecasts at eight earlier origins are read too.",
         default=None,
         check=partial(_check.whole, low=1),
         search=None,
@@ -82,6 +83,15 @@ class ForecastOptions(SharedOptions):
         default=True,
         flag_help="Read no dates.",
         negative="--no-calendar",
+        check=_check.flag,
+        search=None,
+    )
+    refit: bool = option(
+        "training",
+        "Train the chosen model again, as long and from the start, on all windows.",
+        default=True,
+        flag_help="Do not train again on all windows, those that validated included, once the model is chosen.",
+        negative="--no-refit",
         check=_check.flag,
         search=None,
     )

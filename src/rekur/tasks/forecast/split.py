@@ -106,6 +106,16 @@ class Split:
                 if _tells(example):
                     yield example
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether the ends of series validate."""
+        return any(part.first < part.end for part in self.parts)
+
+    def up_to_ends(self) -> Split:
+        """Return the same windows, and those up to the ends of series, all for training."""
+        parts = [dataclasses.replace(part, first=part.end) for part in self.parts]
+        return dataclasses.replace(self, parts=parts, embargo=0)
+
     def last_windows(self, histories: Iterable[History]) -> Iterator[Example]:
         """Yield the last horizon of each channel of other series."""
         for part in parts_of(histories, self.sizes.horizon, 0.0):
@@ -120,8 +130,20 @@ class Split:
         """Return the lowest value before the first origins."""
         return min(float(np.nanmin(window.past)) for window in self.first_windows())
 
-    def drawn(self) -> str:
-        """Return the split in words, with a line drawn for the longest series."""
+    def units(self) -> list[float] | None:
+        """Return the standard deviation of each channel before the first origins; None where there is but one."""
+        channels: dict[int, list[Any]] = {}
+        for window in self.first_windows():
+            channels.setdefault(window.channel, []).append(window.past)
+        spreads = [float(np.nanstd(np.concatenate(channels[channel]))) for channel in sorted(channels)]
+        return [spread or 1.0 for spread in spreads] if len(spreads) > 1 else None
+
+    def drawn(self, *, again: bool = False) -> str:
+        """Return the split in words, with a line drawn for the longest series.
+
+        Args:
+            again: whether both parts train once a model is chosen.
+        """
         longest = max(self.parts, key=lambda part: part.end)
         held = [part for part in self.parts if part.first < part.end]
         width = 60
@@ -134,6 +156,7 @@ class Split:
         seasons = " and ".join(map(str, sizes.periods))
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
+        left_out += "\n  once a model is chosen, a new one trains as long on both" if again else ""
         return (
             f"{len(self.parts):,} series of {lengths}; {season}; "
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"
@@ -247,14 +270,15 @@ def sizes_of(horizon: int, lookback: int | None, periods: tuple[int, ...], longe
 
     Args:
         horizon: steps to forecast.
-        lookback: steps that are asked for; None for twice the longest season.
+        lookback: the most steps; None for about twice the longest season.
         periods: lengths of seasons.
         longest: the most steps before a first origin.
     """
     segment = periods[0] if periods and horizon % periods[0] == 0 else horizon
-    wished = lookback or (2 * periods[-1] if periods else _HORIZONS * horizon)
-    if lookback is None:
-        wished = min(wished, max(segment, longest - horizon))
+    if lookback is not None:
+        segment = segment if lookback >= segment else math.gcd(lookback, segment)
+        return Sizes(lookback // segment * segment, horizon, segment, periods)
+    wished = min(2 * periods[-1] if periods else _HORIZONS * horizon, max(segment, longest - horizon))
     return Sizes(max(1, math.ceil(wished / segment)) * segment, horizon, segment, periods)
 
 
