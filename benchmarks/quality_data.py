@@ -47,6 +47,7 @@ class DataSet(NamedTuple):
         beams: of the searches of texts that are scored.
         goal_beam: the one that is to reach the goal.
         more_files: that every part is read from too.
+        folds: whether there is no validation part: models are scored on what they hold out of the training part.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DataSet(NamedTuple):
     beams: tuple[int, ...] = (1,)
     goal_beam: int = 1
     more_files: tuple[str, ...] = ()
+    folds: bool = False
 
     def paths(self, root: Path, part: str) -> list[Path]:
         """Return all files of a part."""
@@ -240,8 +242,6 @@ CLASSIFY = (
     DataSet("sms_spam", "sms_spam/{part}.tsv", _TEXT, "macro_f1", 3, 0.975),
     DataSet("names_by_language", "names_by_language/{part}.tsv", _TEXT, "accuracy", 5, 0.82),
     DataSet("splice_dna", "splice_dna/{part}.tsv", table(symbols="sequence", label="label"), "accuracy", 3, 0.94),
-    DataSet("japanese_vowels", "", _VOWELS_OF, "accuracy", 2, 0.97, files=_VOWELS),
-    DataSet("indoor_movement", "indoor_movement/{part}.jsonl", table(series="x", label="label"), "accuracy", 2, 0.90),
 )
 REGRESS = (
     DataSet("daily_temperatures", "univariate_classics/daily-min-temperatures.csv", daily_temperatures, "rmse", 5),
