@@ -35,6 +35,7 @@ RUNTIME = {
     "_filled_series": 0,
     "_history": 0,
     "_options": 0,
+    "_shares": 0,
     "_stepper": 1,
     "data": 1,
     "decode": 1,

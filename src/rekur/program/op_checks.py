@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rekur._check import choice, flag, no_unknown, number
 from rekur._check import whole as whole_number
 from rekur._ids import RESERVED
+from rekur._shares import KERNELS, SIDE
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
@@ -21,6 +22,8 @@ FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh")
 SCORES = ("dot", "additive")
 #: most steps of a look-ahead
 MOST_SHIFT = 1024
+#: largest dilation of a fixed convolution, and most biases of it
+MOST_DILATION, MOST_BIASES = 1 << 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,34 @@ def ends(check: OpCheck) -> int:
     if check.size % 2:
         raise check.wrong("reads", check.size, "a register of an even number of numbers")
     return check.size
+
+
+def shares(check: OpCheck) -> int:
+    """Check a pool of shares of fixed convolutions; return O."""
+    dilations = _wholes(check, "dilations", MOST_DILATION)
+    if dilations != sorted(set(dilations)):
+        raise InputError(describe(f"{check.path}.dilations", dilations, "numbers that rise"))
+    counts = _wholes(check, "counts", MOST_BIASES)
+    if len(counts) != len(dilations):
+        raise InputError(describe(f"{check.path}.counts", counts, f"{len(dilations)} numbers, one for each dilation"))
+    size = len(KERNELS) * sum(counts)
+    check.expect("bias", (size,))
+    check.expect("channels", (len(KERNELS) * len(dilations), check.size))
+    return size
+
+
+def shares_state(check: OpCheck) -> Mapping[str, Shape]:
+    """Return the state of a pool of shares: the last steps, and the outputs above each bias."""
+    reach = SIDE * max(_wholes(check, "dilations", MOST_DILATION))
+    return {"before": (2 * reach, check.size), "above": (check.op.size,), "count": (1,)}
+
+
+def _wholes(check: OpCheck, name: str, most: int) -> list[int]:
+    """Return an option that is a list of whole numbers in [1, most]."""
+    values, path = check.op.options.get(name), f"{check.path}.{name}"
+    if not isinstance(values, list | tuple) or not values:
+        raise InputError(describe(path, values, "a list of whole numbers"))
+    return [whole_number(path, value, low=1, high=most) for value in values]
 
 
 def attention(check: OpCheck) -> int:

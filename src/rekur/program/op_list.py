@@ -18,9 +18,10 @@ from rekur.program.packed import Packed
 from rekur.program.parts import INPUT, MAIN
 from rekur.program.pools import POOLS, PoolStage
 from rekur.program.program import Program
+from rekur.program.shares import SharePool
 from rekur.program.stages import STAGES, Stage, StateArrays
 
-_STAGES: Mapping[str, type[Stage]] = {**STAGES, **POOLS, "attend": Attend}
+_STAGES: Mapping[str, type[Stage]] = {**STAGES, **POOLS, "shares": SharePool, "attend": Attend}
 
 
 def make_stage(op: Op, weights: Mapping[str, Array], threads: int = 1) -> Stage:

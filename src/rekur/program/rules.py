@@ -200,6 +200,16 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             remembers=lambda check: {"total": (check.size,), "mass": (1,), "top": (1,)},
             multiply_adds=_of_matrices,
         ),
+        "shares": Rule(
+            checks.shares,
+            ("bias", "channels"),
+            ("dilations", "counts"),
+            takes="steps",
+            gives="row",
+            remembers=checks.shares_state,
+            whole=("above", "count"),
+            multiply_adds=lambda op, size, shapes: 9 * sum(shape[0] for shape in shapes if len(shape) > 1) + op.size,
+        ),
         "attend": Rule(
             checks.attend,
             ("weight",),

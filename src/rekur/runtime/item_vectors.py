@@ -1,27 +1,28 @@
-"""Items as vectors of numbers, which a linear rival reads: TF-IDF of runs of tokens, and summaries of series.
+"""Items as vectors of numbers, which a linear rival reads: TF-IDF of tokens, summaries and shares of series.
 
-Axes: T steps, D channels, F numbers of an item, M rows of weights.
+Axes: N items, T steps, D channels, F numbers of an item, M rows of weights.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._shares import Shares, in_blocks
 from rekur._tensors import Array
 
 Floats = NDArray[np.float64]
 
 
 class Vectors(Protocol):
-    """What makes numbers of an item."""
+    """What makes numbers of items."""
 
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the numbers of an item times weights (M, F): (M,)."""
+    def weighted(self, items: Sequence[Array], weights: Floats) -> Floats:
+        """Return the numbers of items, steps (T, D) or tokens, times weights (M, F): (N, M)."""
         ...
 
     def to_saved(self) -> dict[str, Array]:
@@ -42,8 +43,11 @@ class GramVectors:
         rows = grams.tolist()
         self._columns = {tuple(token for token in row if token >= 0): column for column, row in enumerate(rows)}
 
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the TF-IDF of the tokens times weights (M, F): (M,)."""
+    def weighted(self, items: Sequence[Array], weights: Floats) -> Floats:
+        """Return the TF-IDF of the tokens of items times weights (M, F): (N, M)."""
+        return np.reshape([self._weighted(steps, weights) for steps in items], (len(items), len(weights)))
+
+    def _weighted(self, steps: Array, weights: Floats) -> Floats:
         counts = Counter(column for gram in grams_of(steps) if (column := self._columns.get(gram)) is not None)
         columns = np.fromiter(counts, np.int64, len(counts))
         values = (np.log(np.fromiter(counts.values(), np.float64, len(counts))) + 1.0) * self._idf[columns]
@@ -66,13 +70,37 @@ class SummaryVectors:
     def __init__(self, mean: Floats, scale: Floats) -> None:
         self._mean, self._scale = mean, scale
 
-    def weighted(self, steps: Array, weights: Floats) -> Floats:
-        """Return the summary of the series times weights (M, F): (M,)."""
-        return np.asarray(weights @ ((summary_of(steps) - self._mean) / self._scale))
+    def weighted(self, items: Sequence[Array], weights: Floats) -> Floats:
+        """Return the summaries of series times weights (M, F): (N, M)."""
+        rows = [weights @ ((summary_of(steps) - self._mean) / self._scale) for steps in items]
+        return np.reshape(rows, (len(items), len(weights)))
 
     def to_saved(self) -> dict[str, Array]:
         """Return mean and scale."""
         return {"mean": self._mean, "scale": self._scale}
+
+
+class ShareVectors:
+    """Shares of fixed convolutions of a series, long ones in means of blocks.
+
+    Args:
+        shares: the convolutions with their biases.
+        stride: steps of a block.
+    """
+
+    def __init__(self, shares: Shares, stride: int) -> None:
+        self._shares, self._stride = shares, stride
+
+    def weighted(self, items: Sequence[Array], weights: Floats) -> Floats:
+        """Return the shares of series times weights (M, F): (N, M)."""
+        if not len(items):
+            return np.empty((0, len(weights)))
+        table = self._shares.of([in_blocks(steps, self._stride) for steps in items])
+        return np.asarray(table.astype(np.float64) @ weights.T)
+
+    def to_saved(self) -> dict[str, Array]:
+        """Return the convolutions with their biases, and the steps of a block."""
+        return {**self._shares.to_arrays(), "stride": np.array([self._stride])}
 
 
 def grams_of(steps: Array) -> Iterator[tuple[int, ...]]:

@@ -13,10 +13,11 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._shares import Shares
 from rekur._tensors import Array
 from rekur._tokenizer import words_of
 from rekur.data import EncodedItems, Tokens
-from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors
+from rekur.runtime.item_vectors import GramVectors, ShareVectors, SummaryVectors, Vectors
 from rekur.runtime.ngram import NGram
 from rekur.runtime.rival import Floats, Rival
 from rekur.targets import Tag, TagsTarget, Target
@@ -25,7 +26,7 @@ from rekur.targets import Tag, TagsTarget, Target
 
 
 class LinearRival(Rival):
-    """A linear model of vectors of items: logistic regression for labels, ridge regression for numbers.
+    """A linear model of vectors of items: logistic or ridge regression.
 
     Args:
         name: of the model in tables.
@@ -54,8 +55,7 @@ class LinearRival(Rival):
     def predictions(self, items: EncodedItems) -> Sequence[Any]:
         """Return the predictions of items: probabilities (N, K), or numbers (N,)."""
         steps = items.first
-        rows = [self._vectors.weighted(steps[int(row)], self._weights) + self._bias for row in items.rows]
-        raw = np.reshape(rows, (len(rows), len(self._bias)))
+        raw = self._vectors.weighted([steps[int(row)] for row in items.rows], self._weights) + self._bias
         predictions: Sequence[Any] = self._target.decode(self._outputs(raw).astype(np.float32))
         return predictions
 
@@ -88,6 +88,9 @@ class LinearRival(Rival):
         vectors: Vectors
         if "grams" in arrays:
             vectors = GramVectors(arrays["grams"], arrays["idf"])
+        elif "dilations" in arrays:
+            shares = (arrays[name] for name in ("dilations", "counts", "channels", "biases"))
+            vectors = ShareVectors(Shares(*shares), int(arrays["stride"][0]))
         else:
             vectors = SummaryVectors(arrays["mean"], arrays["scale"])
         return cls(saved["name"], target, vectors, arrays["weights"], arrays["bias"], arrays.get("classes"))

@@ -9,7 +9,7 @@ from rekur._tensors import Array
 from rekur._version import __version__
 from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Graph, Value
-from rekur.export.onnx.pools import pool
+from rekur.export.onnx.pools import LIVE, pool
 from rekur.export.onnx.steps import STEPS
 from rekur.program import Program, check_weights
 from rekur.program.parts import AHEAD, DECODE, ENCODE, INPUT, is_pool
@@ -79,7 +79,7 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
     if program.forecasts:
         return {"encode": _past(program, arrays, metadata), "ahead": _ahead(program, arrays, metadata)}
     models = {"sequence": _sequence(program, arrays, metadata)}
-    if program.causal:
+    if program.causal and all(op.kind in LIVE for op in program.main.ops if is_pool(op)):
         models["step"] = _step(program, arrays, metadata)
     return models
 

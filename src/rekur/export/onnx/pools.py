@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 
+from rekur._shares import KERNELS, SIDE, kernel_weights
 from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Value
 from rekur.program import Op
@@ -67,6 +69,36 @@ def _attention(frame: Frame, op: Op, x: Value) -> Value:
     return graph.node("Where", frame.mask, shares * x, 0.0).reduce("Sum", 0)
 
 
+def _shares(frame: Frame, op: Op, x: Value) -> Value:
+    graph, biases = frame.graph, frame.weights[op.weights["bias"]]
+    channels, lengths = frame.weights[op.weights["channels"]] != 0, cast(Value, frame.lengths)
+    x = graph.node("Where", frame.mask, x, 0.0)
+    times = graph.node("Range", np.array(0, np.int64), graph.node("Shape", x, end=1).squeeze(0), np.array(1, np.int64))
+    shares, first = [], 0
+    for number, (dilation, count) in enumerate(zip(op.options["dilations"], op.options["counts"], strict=True)):
+        side, combinations = SIDE * dilation, slice(number * len(KERNELS), (number + 1) * len(KERNELS))
+        ends = np.array([side, 0, 0, side, 0, 0], np.int64)
+        padded = graph.node("Pad", x, ends, np.zeros((), np.float32))
+        # differences from the center are exactly 0 where a series is constant
+        taps = [padded.slice(tap * dilation, (tap - 2 * SIDE) * dilation or None, 0) - x for tap in range(2 * SIDE + 1)]
+        matrix = (kernel_weights()[:, :, None] * channels[combinations, None]).reshape(len(KERNELS), -1)
+        outputs = graph.node("Concat", *taps, axis=2) @ matrix.T.astype(np.float32)
+        margin, whole = np.array(side, np.int64), (number + np.arange(len(KERNELS))) % 2 == 0
+        late = graph.node("GreaterOrEqual", times, margin).unsqueeze(1)
+        early = graph.node("Less", times.unsqueeze(1), graph.node("Sub", lengths, margin))
+        inside = graph.node("And", late, early).unsqueeze(2)
+        counts = graph.node("Or", graph.node("And", frame.mask, whole), graph.node("And", inside, ~whole))
+        outputs = graph.node("Where", counts, outputs, _LOWEST)
+        end = first + len(KERNELS) * count
+        above = graph.node("Greater", outputs.unsqueeze(3), biases[first:end].reshape(len(KERNELS), count))
+        sums = above.cast("float32").reduce("Sum", 0)
+        fringes = np.where(whole, 0, 2 * side).astype(np.int64)
+        steps = graph.node("Max", graph.node("Sub", lengths.unsqueeze(1), fringes), np.array(1, np.int64))
+        shares.append((sums / steps.cast("float32").unsqueeze(2)).reshape(-1, end - first))
+        first = end
+    return graph.node("Concat", *shares, axis=1)
+
+
 def _next_last(frame: Frame, op: Op, x: Value) -> Value:
     frame.after[op.state["last"]] = x
     return x
@@ -107,7 +139,7 @@ def _next_attention(frame: Frame, op: Op, x: Value) -> Value:
 
 Emit = Callable[[Frame, Op, Value], Value]
 WHOLE: Mapping[str, Emit] = MappingProxyType(
-    {"last": _last, "ends": _ends, "mean": _mean, "max": _max, "attention": _attention}
+    {"last": _last, "ends": _ends, "mean": _mean, "max": _max, "attention": _attention, "shares": _shares}
 )
 LIVE: Mapping[str, Emit] = MappingProxyType(
     {"last": _next_last, "mean": _next_mean, "max": _next_max, "attention": _next_attention}

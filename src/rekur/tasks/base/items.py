@@ -36,6 +36,7 @@ from rekur.tasks.base.item_stages import ItemStages
 from rekur.tasks.base.linear_rival import fit_linear_rival
 from rekur.tasks.base.options import MODEL_OPTIONS, TRAIN_OPTIONS, ItemOptions
 from rekur.tasks.base.plan import run
+from rekur.tasks.base.share_rival import fit_share_rival
 from rekur.tasks.base.task import ItemTask
 
 
@@ -188,6 +189,13 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     def make_rival(self, examples: Corpus, train_set: EncodedItems, target: Target) -> Rival | None:
         """Return a linear model of the training items where the target is labels or numbers; else None."""
         return fit_linear_rival(train_set, target) if target.kind in ("label", "number") else None
+
+    def make_rivals(self, examples: Corpus, train_set: EncodedItems, target: Target) -> list[Rival]:
+        """Return that of :meth:`make_rival`, and beside it for series a linear model of random convolutions."""
+        rivals = super().make_rivals(examples, train_set, target)
+        if rivals and train_set.first.values.dtype.kind == "f":
+            rivals.append(fit_share_rival(train_set, target))
+        return rivals
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: X may be texts or arrays (N, T) and (N, T, D), where NaN is a missing number."""

@@ -24,7 +24,7 @@ from rekur.targets import TagsTarget, Target
 #: the rival is fitted on at most this number of training items, evenly spread
 MOST_ITEMS = 20_000
 #: a bias with which a label is certain, or certainly absent
-_CERTAIN = 50.0
+CERTAIN = 50.0
 
 
 def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
@@ -34,10 +34,7 @@ def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         train_set: the items, and their targets: class numbers (N,), flags (N, K) or standardized numbers (N,).
         target: the meaning of the network's outputs.
     """
-    drawn = np.arange(0, len(train_set), max(1, -(-len(train_set) // MOST_ITEMS)))
-    every = np.asarray(train_set.targets_of(train_set.rows))
-    if every.dtype.kind in "iu" and every.ndim == 1 and (every[drawn] == every[drawn[0]]).all():
-        drawn = np.union1d(drawn, _first_of_each(every))
+    drawn = drawn_items(train_set, MOST_ITEMS)
     rows, weights_of_rows = train_set.rows[drawn], train_set.record_weights(drawn)
     truth, steps = np.asarray(train_set.targets_of(rows)), train_set.first
     items = (steps[int(row)] for row in rows)
@@ -102,13 +99,27 @@ def fit_window_rival(train_set: EncodedItems, target: TagsTarget, *, earlier: in
     )
 
 
+def drawn_items(train_set: EncodedItems, most: int) -> NDArray[np.int64]:
+    """Return the places of at most ``most`` items, evenly spread; one of each label where they have only one.
+
+    Args:
+        train_set: the items.
+        most: 1 or more.
+    """
+    drawn = np.arange(0, len(train_set), max(1, -(-len(train_set) // most)))
+    every = np.asarray(train_set.targets_of(train_set.rows))
+    if every.dtype.kind in "iu" and every.ndim == 1 and (every[drawn] == every[drawn[0]]).all():
+        drawn = np.union1d(drawn, _first_of_each(every))
+    return drawn
+
+
 def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any, Any, Any]:
     """Return weights (M, F), bias (M,) and the numbers of the classes, which are None for flags."""
     if truth.ndim == 1:
         model = LogisticRegression(C=10.0, max_iter=2000).fit(table, truth, sample_weight)
         return model.coef_, model.intercept_, model.classes_.astype(np.int64)
     weights = np.zeros((truth.shape[1], table.shape[1]))
-    bias = np.where(truth.mean(axis=0) > 0.5, _CERTAIN, -_CERTAIN).astype(np.float64)
+    bias = np.where(truth.mean(axis=0) > 0.5, CERTAIN, -CERTAIN).astype(np.float64)
     for row, flags in enumerate(truth.T):
         if flags.min() < flags.max():  # else all items have the label, or none has
             single = LogisticRegression(C=10.0, max_iter=2000).fit(table, flags, sample_weight)

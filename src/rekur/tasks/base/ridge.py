@@ -1,0 +1,165 @@
+r"""Ridge regression in closed form, with its penalty chosen by leaving out one item at a time.
+
+.. math:: \min_{W, b} \sum_i v_i \lVert y_i - W z_i - b \rVert^2 + \alpha \lVert W \rVert^2
+
+Columns are standardized first. With :math:`G = \tilde Z \tilde Z^\top + \alpha I` of the centered rows, times the
+roots of their weights, the error at an item that is left out is :math:`(G^{-1} \tilde y)_i / (G^{-1}_{ii} - h_i)`. The
+intercept has no penalty, so its part :math:`h_i = v_i / (\alpha \sum_j v_j)` of the diagonal is not one of the fit.
+
+Axes: N items, F numbers of an item, K outputs.
+
+Reference: Golub, Heath and Wahba 1979, Generalized cross-validation, https://doi.org/10.1080/00401706.1979.10489751.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: penalties that are tried, of standardized columns
+PENALTIES = tuple(float(each) for each in np.logspace(-3, 5, 13))
+#: the same where targets are labels: stronger ones make errors small and labels alike
+PENALTIES_OF_LABELS = PENALTIES[:10]
+#: columns whose products are added at once
+_BLOCK = 1024
+#: standard deviation up to which a column is constant but for rounding
+_CONSTANT = 1e-7
+#: sharpness of scores that is tried: factors before the softmax
+_SHARPNESS = tuple(float(each) for each in np.geomspace(0.1, 100.0, 61))
+#: added to the log loss for each squared step of a factor from 1, so that separable items keep it finite
+_EVEN = 1e-3
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear map: ``table @ weights.T + bias``.
+
+    Attributes:
+        weights: (K, F).
+        bias: (K,).
+        penalty: that was chosen.
+        errors: of each item, were it left out, (N, K).
+    """
+
+    weights: Floats
+    bias: Floats
+    penalty: float
+    errors: Floats
+
+
+class Ridge:
+    """Ridge regressions on parts of the same items.
+
+    Args:
+        table: numbers of the items, (N, F).
+        targets: (N, K).
+        weights: of the items, (N,), above 0; None for 1.
+    """
+
+    def __init__(self, table: NDArray[Any], targets: Floats, weights: Floats | None = None) -> None:
+        count = len(table)
+        self._targets = np.asarray(targets, np.float64)
+        self._weights = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+        self._table = table
+        self._mean, self._scale = np.empty(table.shape[1]), np.empty(table.shape[1])
+        self._products = np.zeros((count, count))
+        for first in range(0, table.shape[1], _BLOCK):
+            part = slice(first, first + _BLOCK)
+            block = np.asarray(table[:, part], np.float64)
+            self._mean[part] = np.average(block, axis=0, weights=self._weights)
+            scale = np.sqrt(np.average((block - self._mean[part]) ** 2, axis=0, weights=self._weights))
+            self._scale[part] = np.where(scale > _CONSTANT, scale, np.inf)  # a constant column says nothing
+            block = self._standardized(part)
+            self._products += block @ block.T
+
+    def fit(self, rows: Ints | None = None, penalties: Sequence[float] = PENALTIES) -> Linear:
+        """Return the regression of some of the items; of all without ``rows``.
+
+        Args:
+            rows: numbers of the items.
+            penalties: to choose from by the errors at items left out.
+        """
+        rows = np.arange(len(self._targets)) if rows is None else rows
+        penalty, duals, mean, errors = self._solve(rows, penalties)
+        weights = np.empty((self._targets.shape[1], self._table.shape[1]))
+        center = np.empty(self._table.shape[1])
+        for first in range(0, self._table.shape[1], _BLOCK):
+            part = slice(first, first + _BLOCK)
+            block = self._standardized(part)[rows]
+            center[part] = np.average(block, axis=0, weights=self._weights[rows])
+            weights[:, part] = duals.T @ block / self._scale[part]  # the duals of an output add up to 0
+        varies = np.isfinite(self._scale)
+        bias = mean - weights[:, varies] @ (self._mean[varies] + self._scale[varies] * center[varies])
+        return Linear(weights, bias, penalty, errors)
+
+    def held_out(self, folds: Ints, penalty: float) -> Floats:
+        """Return the prediction of each item by the regression on the items of the other folds, (N, K).
+
+        Args:
+            folds: the fold of each item, (N,).
+            penalty: of every regression.
+        """
+        predicted = np.empty_like(self._targets)
+        for fold in np.unique(folds):
+            rows, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            _, duals, mean, _ = self._solve(others, (penalty,))
+            shares = self._weights[others] / self._weights[others].sum()
+            products = self._products[np.ix_(rows, others)] - shares @ self._products[np.ix_(others, others)]
+            predicted[rows] = mean + products @ duals
+        return predicted
+
+    def _solve(self, rows: Ints, penalties: Sequence[float]) -> tuple[float, Floats, Floats, Floats]:
+        """Return penalty, dual weights (N', K), means of the targets (K,), and errors at items left out (N', K)."""
+        weights = self._weights[rows]
+        shares = weights / weights.sum()
+        mean, roots = shares @ self._targets[rows], np.sqrt(weights)
+        products = self._products[np.ix_(rows, rows)]
+        products = products - shares @ products
+        products -= (products @ shares)[:, None]
+        values, vectors = np.linalg.eigh(roots[:, None] * products * roots)
+        values = np.maximum(values, 0.0)
+        sides = vectors.T @ (roots[:, None] * (self._targets[rows] - mean))
+        tried = []
+        for alpha in penalties:
+            inverse = 1.0 / (values + alpha)
+            duals = vectors @ (inverse[:, None] * sides)
+            diagonal = (vectors**2) @ inverse - shares / alpha
+            errors = duals / np.maximum(diagonal, 1e-12)[:, None] / roots[:, None]
+            tried.append((float(weights @ (errors**2).sum(axis=1)), alpha, roots[:, None] * duals, errors))
+        _, alpha, duals, errors = min(tried, key=lambda each: each[0])
+        return alpha, duals, mean, errors
+
+    def _standardized(self, part: slice) -> Floats:
+        return np.asarray((self._table[:, part] - self._mean[part]) / self._scale[part], np.float64)
+
+
+def even_folds(classes: NDArray[Any], count: int, seed: int = 0) -> Ints:
+    """Return the fold of each item, (N,): as many items in each as can be, and of each class too.
+
+    Args:
+        classes: by which items are spread; of numbers their order.
+        count: of folds; fewer where the items are fewer.
+        seed: of the order of the items of a class.
+
+    Example:
+        >>> np.bincount(even_folds(np.array([0] * 6 + [1] * 4), 5)).tolist()
+        [2, 2, 2, 2, 2]
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(classes))
+    order = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    folds = np.empty(len(classes), np.int64)
+    folds[order] = np.arange(len(classes)) % count
+    return folds
+
+
+def sharpness(scores: Floats, log_loss: Callable[[Floats], float]) -> float:
+    """Return the factor of scores (N, M) with the smallest log loss."""
+    losses = [log_loss(factor * scores) + _EVEN * np.log(factor) ** 2 for factor in _SHARPNESS]
+    return _SHARPNESS[int(np.argmin(losses))]
