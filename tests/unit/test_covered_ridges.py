@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rekur._filled_series import Beside, FilledSeries, NumberRows
-from rekur.features.covered_ridges import _Products, fit_covered_ridges
+from rekur.features.covered_ridges import _loss, _solve, fit_covered_ridges
 from rekur.features.plain_forecasts import PlainForecasts
 
 H = 4
@@ -21,20 +21,14 @@ def beside(future: list[NDArray[Any]], past: list[NDArray[Any]], before: int) ->
     return Beside(now, ahead, dates, np.zeros((len(future), 0)))
 
 
-def test_the_weights_are_those_of_a_ridge_for_each_step() -> None:
+def test_the_error_of_weights_is_that_of_their_forecasts() -> None:
     random = np.random.default_rng(0)
-    now, ahead, target = random.normal(size=(50, 5)), random.normal(size=(50, H, 2)), random.normal(size=(50, H))
-    shrink_to = random.normal(size=(5, H))
-    products = _Products.of(now[:20], ahead[:20], target[:20]) + _Products.of(now[20:], ahead[20:], target[20:])
-    weights, of_ahead = products.solve(shrink_to, 3.0)
-    squares = 0.0
-    for step in range(H):
-        inputs = np.concatenate([now, ahead[:, step]], axis=1)
-        start = np.concatenate([shrink_to[:, step], np.zeros(2)])
-        whole = np.linalg.solve(inputs.T @ inputs + 3.0 * np.eye(7), inputs.T @ (target[:, step] - inputs @ start))
-        np.testing.assert_allclose(np.concatenate([weights[:, step], of_ahead[:, step]]), start + whole)
-        squares += float(((target[:, step] - inputs @ (start + whole)) ** 2).sum() - (target[:, step] ** 2).sum())
-    assert products.loss(weights, of_ahead) == pytest.approx(squares)
+    inputs, target, shrink_to = random.normal(size=(50, 5)), random.normal(size=(50, H)), random.normal(size=(5, H))
+    both = np.concatenate([inputs, target], axis=1)
+    weights = _solve(both.T @ both, shrink_to, 3.0)
+    whole = np.linalg.solve(inputs.T @ inputs + 3 * np.eye(5), inputs.T @ target + 3 * shrink_to)
+    np.testing.assert_allclose(weights, whole)
+    assert _loss(both.T @ both, weights) == pytest.approx(((target - inputs @ weights) ** 2).sum())
 
 
 def series_with(effect: float, seed: int = 0) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]]]:
@@ -69,6 +63,16 @@ def test_without_columns_there_are_none() -> None:
     block = FilledSeries(values, 14, H, beside(none, [each[:, :0] for each in past], 14))
     assert fit_covered_ridges(block, np.array([0]), np.array([20]), np.ones(1), 7, True) == ()
     assert fit_covered_ridges(FilledSeries(values, 14, H), np.array([0]), np.array([20]), np.ones(1), 7, True) == ()
+
+
+def test_the_effect_is_that_of_the_promotions_and_nothing_where_they_have_none() -> None:
+    for effect, expected in ((0.5, 0.5), (0.0, 0.0)):
+        values, promos, past = series_with(effect)
+        plain = PlainForecasts.fit(
+            [each[:50] for each in values], H, (7,), lookback=14, beside=beside(promos, past, 14)
+        )
+        logs, _ = plain.covered
+        assert float(logs.effect[0]) == pytest.approx(expected / 1.25, abs=0.1)
 
 
 def test_few_windows_shrink_to_the_last_season() -> None:

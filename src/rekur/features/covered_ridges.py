@@ -6,103 +6,125 @@ known ahead of each step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur._filled_series import Beside, FilledSeries
-from rekur.features.window_ridges import (
-    LARGEST_LOG,
-    PENALTIES,
-    Scaling,
-    blocks,
-    logs,
-    scale_windows,
-    training_parts,
-)
+from rekur.features.window_ridges import LARGEST_LOG, PENALTIES, Scaling, blocks, logs, scale_windows, training_parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: numbers of past and future columns before an origin that are read at most, and products of numbers in a fit
 _MOST_NUMBERS, _MOST_PRODUCTS = 512, 2 * 10**10
+#: penalty of the effect of what is known ahead, as a share of the sum of squares of a column
+_EFFECT_PENALTY = 1e-3
+
+
+class Reading(NamedTuple):
+    """How a ridge reads a window.
+
+    Attributes:
+        scaling: of windows and forecasts.
+        season: steps of the shortest season; 1 without one.
+        steps: of the window L.
+        lags: steps of columns before the origin.
+    """
+
+    scaling: Scaling
+    season: int
+    steps: int
+    lags: int
 
 
 @dataclass(frozen=True)
 class CoveredRidge:
-    """A linear map to each step of the scaled horizon, from the scaled window, the columns before the origin, the
-    calendar at the origin, static columns, and what is known ahead of that step.
+    r"""A linear map to the scaled horizon from the scaled window, the columns before the origin, the calendar at the
+    origin, and static columns, beside the effect of what is known ahead at the same step.
+
+    .. math:: \hat y_h = \beta^\top x_h + W_h^\top [y - X \beta, \ldots]
 
     Attributes:
         name: of the candidate in tables.
-        scaling: of windows and forecasts.
-        steps: of the window L.
-        lags: steps of columns before the origin.
-        weights: of what is known at the origin, float32 (D, H).
-        ahead: of what is known ahead of each step, float32 (F, H).
+        reading: of windows.
+        effect: :math:`\beta`, of what is known ahead, float32 (F,).
+        weights: W, of what is known at the origin, float32 (D, H).
     """
 
     name: str
-    scaling: Scaling
-    steps: int
-    lags: int
+    reading: Reading
+    effect: NDArray[np.float32]
     weights: NDArray[np.float32]
-    ahead: NDArray[np.float32]
 
-    def forecast(self, block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, season: int) -> Floats:
+    def forecast(self, block: FilledSeries, rows: Ints, origins: Ints, scales: Floats) -> Floats:
         """Return the forecasts (N, H) at origins of series with these scales, (N,)."""
-        inputs = _inputs(block, rows, origins, scales, self.scaling, (self.steps, self.lags), season)
-        outputs = inputs.now @ self.weights.astype(np.float64)
-        outputs = outputs + np.einsum("nhf,fh->nh", inputs.ahead, self.ahead.astype(np.float64))
-        if self.scaling.log:
+        windows = _windows(block, rows, origins, scales, self.reading)
+        now, base = windows.without(self.effect.astype(np.float64), self.reading.scaling.location)
+        outputs = now @ self.weights.astype(np.float64) + base
+        if self.reading.scaling.log:
             outputs = np.clip(outputs, -LARGEST_LOG, LARGEST_LOG)
-            return np.asarray(np.exp(outputs * inputs.divisor + inputs.location) - inputs.shift)
-        return np.asarray(outputs * inputs.divisor + inputs.location)
+            return np.asarray(np.exp(outputs * windows.divisor + windows.location) - windows.shift)
+        return np.asarray(outputs * windows.divisor + windows.location)
 
 
-class _Inputs(NamedTuple):
-    """What ridges read of windows.
+class _Windows(NamedTuple):
+    """Windows on the scale of a ridge, and what is known beside them.
 
     Attributes:
-        now: what is known at the origin, (N, D).
-        ahead: what is known ahead of each step, (N, H, F).
+        values: of the windows, (N, L).
+        known: what was known ahead of the steps of the windows, (N, L, F).
+        ahead: what is known ahead of the horizon, (N, H, F).
+        others: what is known at the origins beside the values, (N, D - L).
         location, divisor, shift: of the scaling, (N, 1).
         usable: whether a window has a scale, (N,).
     """
 
-    now: Floats
+    values: Floats
+    known: Floats
     ahead: Floats
+    others: Floats
     location: Floats
     divisor: Floats
     shift: Floats
     usable: NDArray[np.bool_]
 
+    def without(self, effect: Floats, location: int) -> tuple[Floats, Floats]:
+        """Return inputs less an effect (F,), (N, D), and what forecasts are relative to, (N, H)."""
+        values = self.values - self.known @ effect
+        centre = values[:, -location:].mean(axis=1, keepdims=True)
+        return np.concatenate([values - centre, self.others], axis=1), self.ahead @ effect + centre
 
-def _inputs(
-    block: FilledSeries,
-    rows: Ints,
-    origins: Ints,
-    scales: Floats,
-    scaling: Scaling,
-    sizes: tuple[int, int],
-    season: int,
-) -> _Inputs:
-    beside, (steps, lags) = _beside_of(block), sizes
-    scaled = scale_windows(block.windows(rows, origins, steps), scales, scaling, season)
+    def scaled(self, truth: Floats, *, log: bool) -> Floats:
+        """Return truth (N, H) on the scale of the ridge."""
+        return ((logs(truth, self.shift) if log else truth) - self.location) / self.divisor
+
+
+def _windows(block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, reading: Reading) -> _Windows:
+    """Return windows at origins (N,) of the series ``rows`` (N,) with these scales, (N,)."""
+    beside = _beside_of(block)
+    scaled = scale_windows(block.windows(rows, origins, reading.steps), scales, reading.scaling, reading.season)
     usable = scaled.divisor[:, 0] > 0
     divisor = np.where(usable[:, None], scaled.divisor, 1.0)
-    numbers = [
-        (scaled.values - scaled.location) / divisor,
-        beside.before(rows, origins, lags).reshape(len(rows), -1),
+    others = [
+        beside.before(rows, origins, reading.lags).reshape(len(rows), -1),
         beside.calendar.cut(rows, origins, 1)[:, 0],
         beside.static[rows],
         np.ones((len(rows), 1)),
     ]
-    ahead = beside.future.cut(rows, origins, block.horizon)
-    return _Inputs(np.concatenate(numbers, axis=1), ahead, scaled.location, divisor, scaled.shift, usable)
+    return _Windows(
+        (scaled.values - scaled.location) / divisor,
+        beside.future.cut(rows, origins - reading.steps, reading.steps),
+        beside.future.cut(rows, origins, block.horizon),
+        np.concatenate(others, axis=1),
+        scaled.location,
+        divisor,
+        scaled.shift,
+        usable,
+    )
 
 
 def _beside_of(block: FilledSeries) -> Beside:
@@ -111,58 +133,7 @@ def _beside_of(block: FilledSeries) -> Beside:
     return block.beside
 
 
-@dataclass(frozen=True)
-class _Products:
-    """Sums over windows of the products of inputs and targets.
-
-    Attributes:
-        now: of what is known at the origin, (D, D).
-        across: of that and what is known ahead, (H, D, F).
-        ahead: of what is known ahead, (H, F, F).
-        to_now, to_ahead: of both and the target, (D, H) and (H, F).
-    """
-
-    now: Floats
-    across: Floats
-    ahead: Floats
-    to_now: Floats
-    to_ahead: Floats
-
-    @classmethod
-    def of(cls, now: Floats, ahead: Floats, target: Floats) -> Self:
-        """Return the products of inputs (N, D) and (N, H, F) with a target (N, H)."""
-        by_step = ahead.transpose(1, 2, 0)
-        return cls(
-            now.T @ now,
-            (by_step @ now).transpose(0, 2, 1),
-            by_step @ by_step.transpose(0, 2, 1),
-            now.T @ target,
-            np.einsum("hfn,nh->hf", by_step, target),
-        )
-
-    def __add__(self, other: _Products) -> _Products:
-        names = ("now", "across", "ahead", "to_now", "to_ahead")
-        return _Products(*(getattr(self, name) + getattr(other, name) for name in names))
-
-    def solve(self, shrink_to: Floats, penalty: float) -> tuple[Floats, Floats]:
-        """Return the weights (D, H) and (F, H) of the ridge that a large penalty leads to ``shrink_to`` (D, H)."""
-        size, steps, count = self.now.shape[0], *self.to_ahead.shape
-        to_now = self.to_now - self.now @ shrink_to
-        to_ahead = self.to_ahead - np.einsum("hdf,dh->hf", self.across, shrink_to)
-        sides = np.concatenate([self.across.transpose(1, 0, 2).reshape(size, -1), to_now], axis=1)
-        solved = np.linalg.solve(self.now + penalty * np.eye(size), sides)
-        across, alone = solved[:, : steps * count].reshape(size, steps, count), solved[:, steps * count :]
-        left = self.ahead + penalty * np.eye(count) - self.across.transpose(0, 2, 1) @ across.transpose(1, 0, 2)
-        right = to_ahead - np.einsum("hdf,dh->hf", self.across, alone)
-        ahead = np.linalg.solve(left, right[..., None])[..., 0] if count else right
-        return shrink_to + alone - np.einsum("dhf,hf->dh", across, ahead), ahead.T
-
-    def loss(self, now: Floats, ahead: Floats) -> float:
-        """Return the squared error of weights (D, H) and (F, H), less that of no forecast."""
-        own = now * (self.now @ now - 2 * self.to_now)
-        other = ahead.T * (np.einsum("hfg,gh->hf", self.ahead, ahead) - 2 * self.to_ahead)
-        mixed = np.einsum("dh,hdf,fh->", now, self.across, ahead)
-        return float(own.sum() + other.sum() + 2 * mixed)
+# ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fit_covered_ridges(
@@ -170,8 +141,8 @@ def fit_covered_ridges(
 ) -> tuple[CoveredRidge, ...]:
     """Return the ridges, fitted on windows at origins (N,) of the series ``rows`` (N,), where they have columns.
 
-    The penalty of each, and what it shrinks to, nothing or the last season, are chosen on the last quarter of the
-    origins of each series.
+    The penalty of each, what it shrinks to, nothing or the last season, and whether what is known ahead has an effect,
+    are chosen on the last quarter of the origins of each series.
 
     Args:
         block: the series.
@@ -188,53 +159,95 @@ def fit_covered_ridges(
     scalings = [("ridge of differences and columns", Scaling(False, 1, "series"))]
     if log:
         scalings.insert(0, ("ridge of logs and columns", Scaling(True, block.lookback, "one")))
-    return tuple(_fit(block, rows, origins, scales, name, scaling, lags, season) for name, scaling in scalings)
+    return tuple(
+        _Fit(block, rows, origins, scales, Reading(scaling, season, block.lookback, lags)).ridge(name)
+        for name, scaling in scalings
+    )
 
 
-def _fit(
-    block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, name: str, scaling: Scaling, lags: int, season: int
-) -> CoveredRidge:
-    sizes = block.lookback, lags
-    first = _inputs(block, rows[:1], origins[:1], scales[:1], scaling, sizes, season)
-    size, ahead = first.now.shape[1], first.ahead.shape[2]
-    every = -(-len(rows) * size * (size + block.horizon * (ahead + 1)) // _MOST_PRODUCTS)
-    chosen = slice(None, None, max(1, every))
-    rows, origins, scales = rows[chosen], origins[chosen], scales[chosen]
-    empty = _Products.of(*(np.zeros((0, *shape)) for shape in ((size,), (block.horizon, ahead), (block.horizon,))))
-    sums: list[_Products] = []
-    filled, parts = training_parts(block, rows, origins)
-    for part in parts:
-        total = empty
+class _Fit:
+    """The fit of a ridge; see :func:`fit_covered_ridges`."""
+
+    def __init__(self, block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, reading: Reading) -> None:
+        first = _windows(block, rows[:1], origins[:1], scales[:1], reading)
+        self.size, self.ahead = reading.steps + first.others.shape[1], first.ahead.shape[2]
+        every = max(1, -(-len(rows) * self.size * (self.size + block.horizon) // _MOST_PRODUCTS))
+        chosen = slice(None, None, every)
+        self.block, self.rows, self.origins, self.scales = block, rows[chosen], origins[chosen], scales[chosen]
+        self.reading = reading
+        self.filled, self.parts = training_parts(block, self.rows, self.origins)
+
+    def ridge(self, name: str) -> CoveredRidge:
+        """Return the ridge."""
+        effects = [np.zeros(self.ahead), *([self._effect()] if self.ahead else [])]
+        chosen = [self._chosen(effect) for effect in effects]
+        best = min(range(len(effects)), key=lambda number: chosen[number][0])
+        effect, weights = effects[best].astype(np.float32), chosen[best][1].astype(np.float32)
+        return CoveredRidge(name, self.reading, effect, weights)
+
+    def _blocks(self, part: Ints) -> Iterator[tuple[_Windows, Floats]]:
+        """Yield windows with a scale and their truth on it, some at a time."""
         for some in blocks(len(part)):
             which = part[some]
-            inputs = _inputs(block, rows[which], origins[which], scales[which], scaling, sizes, season)
-            truth = block.truth(rows[which], origins[which], filled=filled)
-            target = ((logs(truth, inputs.shift) if scaling.log else truth) - inputs.location) / inputs.divisor
-            usable = inputs.usable
-            total += _Products.of(inputs.now[usable], inputs.ahead[usable], target[usable])
-        sums.append(total)
-    early, late, between = sums
-    weights, of_ahead = _chosen(early, late, early + late + between, _targets(block, size, season))
-    return CoveredRidge(name, scaling, *sizes, weights.astype(np.float32), of_ahead.astype(np.float32))
+            rows, origins, scales = self.rows[which], self.origins[which], self.scales[which]
+            windows = _windows(self.block, rows, origins, scales, self.reading)
+            truth = self.block.truth(rows, origins, filled=self.filled)
+            target = windows.scaled(truth, log=self.reading.scaling.log)[windows.usable]
+            yield _Windows._make(each[windows.usable] for each in windows), target
+
+    def _effect(self) -> Floats:
+        """Return how values differ from those a season before with what was known ahead, (F,), by early windows."""
+        season, steps = self.reading.season, np.arange(self.block.horizon)
+        before = self.reading.steps - season + steps % season
+        squares, products = np.zeros((self.ahead, self.ahead)), np.zeros(self.ahead)
+        for windows, target in self._blocks(self.parts[0]):
+            x = (windows.ahead - windows.known[:, before]).reshape(-1, self.ahead)
+            squares += x.T @ x
+            products += x.T @ (target - windows.values[:, before]).reshape(-1)
+        penalty = _EFFECT_PENALTY * float(np.trace(squares)) / self.ahead or 1.0
+        return np.asarray(np.linalg.solve(squares + penalty * np.eye(self.ahead), products))
+
+    def _chosen(self, effect: Floats) -> tuple[float, Floats]:
+        """Return the least squared error on late windows of ridges on early ones, and the weights (D, H) of that kind
+        of ridge on all."""
+        early, late, between = (self._products(part, effect) for part in self.parts)
+        targets = self._targets()
+        unit = float(np.trace((early + late)[: self.size, : self.size])) / self.size or 1.0
+        if not early.any() or not late.any():
+            return 0.0, _solve(early + late + between, targets[-1], PENALTIES[-1] * unit)
+        losses = {
+            (row, share): _loss(late, _solve(early, target, share * unit))
+            for row, target in enumerate(targets)
+            for share in PENALTIES
+        }
+        row, share = best = min(losses, key=lambda each: losses[each])
+        return losses[best], _solve(early + late + between, targets[row], share * unit)
+
+    def _products(self, part: Ints, effect: Floats) -> Floats:
+        """Return Z'Z, (D + H, D + H), of inputs and targets less an effect side by side."""
+        total = np.zeros((self.size + self.block.horizon,) * 2)
+        for windows, target in self._blocks(part):
+            now, base = windows.without(effect, self.reading.scaling.location)
+            both = np.concatenate([now, target - base], axis=1)
+            total += both.T @ both
+        return total
+
+    def _targets(self) -> Sequence[Floats]:
+        """Return what a large penalty leads to, (D, H): nothing, and the last season."""
+        targets, steps = np.zeros((2, self.size, self.block.horizon)), np.arange(self.block.horizon)
+        targets[1, self.reading.steps - self.reading.season + steps % self.reading.season, steps] = 1
+        return list(targets)
 
 
-def _targets(block: FilledSeries, size: int, season: int) -> list[Floats]:
-    """Return what a large penalty leads to, (D, H): nothing, and the last season."""
-    targets = [np.zeros((size, block.horizon)) for _ in range(2)]
-    steps = np.arange(block.horizon)
-    targets[1][block.lookback - season + steps % season, steps] = 1
-    return targets
+def _solve(products: Floats, target: Floats, penalty: float) -> Floats:
+    """Return the weights (D, H) of the ridge that a large penalty leads to ``target``."""
+    size = len(target)
+    inputs, outputs = products[:size, :size], products[:size, size:]
+    return np.asarray(target + np.linalg.solve(inputs + penalty * np.eye(size), outputs - inputs @ target))
 
 
-def _chosen(early: _Products, late: _Products, together: _Products, targets: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """Return the weights with the target and the penalty by which a ridge on early windows does best on late ones."""
-    unit = float(np.trace(together.now)) / len(together.now) or 1.0
-    if not early.now.any() or not late.now.any():
-        return together.solve(targets[-1], PENALTIES[-1] * unit)
-    losses = {
-        (row, share): late.loss(*early.solve(target, share * unit))
-        for row, target in enumerate(targets)
-        for share in PENALTIES
-    }
-    row, share = min(losses, key=lambda each: losses[each])
-    return together.solve(targets[row], share * unit)
+def _loss(products: Floats, weights: Floats) -> float:
+    """Return the squared error of weights (D, H)."""
+    size = len(weights)
+    fitted = products[:size, :size] @ weights - 2 * products[:size, size:]
+    return float(np.trace(products[size:, size:]) + (weights * fitted).sum())

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._filled_series import BLOCK, Beside, FilledSeries, rolling_origins
-from rekur.features.covered_ridges import CoveredRidge, fit_covered_ridges
+from rekur.features.covered_ridges import CoveredRidge, Reading, fit_covered_ridges
 from rekur.features.window_ridges import Ridge, Scaling, blocks, fit_ridges, scalings_of
 
 Floats = NDArray[np.float64]
@@ -231,10 +231,8 @@ class PlainForecasts:
         covered = [
             {
                 "name": ridge.name,
-                "scaling": list(ridge.scaling),
-                "steps": ridge.steps,
-                "lags": ridge.lags,
-                **{name: _text_of(getattr(ridge, name)) for name in ("weights", "ahead")},
+                "reading": [list(ridge.reading.scaling), *ridge.reading[1:]],
+                **{name: _text_of(getattr(ridge, name)) for name in ("effect", "weights")},
             }
             for ridge in self.covered
         ]
@@ -251,9 +249,9 @@ class PlainForecasts:
             weights = weights.reshape(ridge.get("groups", 1), -1, saved["horizon"])
             ridges.append(Ridge(ridge["name"], Scaling(*ridge["scaling"]), weights))
         for ridge in saved.get("covered", ()):
-            weights, ahead = (_weights_of(ridge[name], saved["horizon"]) for name in ("weights", "ahead"))
-            sizes = ridge["steps"], ridge["lags"]
-            covered.append(CoveredRidge(ridge["name"], Scaling(*ridge["scaling"]), *sizes, weights, ahead))
+            scaling, *sizes = ridge["reading"]
+            effect, weights = _weights_of(ridge["effect"], 1)[:, 0], _weights_of(ridge["weights"], saved["horizon"])
+            covered.append(CoveredRidge(ridge["name"], Reading(Scaling(*scaling), *sizes), effect, weights))
         errors = saved["errors"]
         if errors and not isinstance(errors[0], list):  # one row before channels had their own
             errors = [errors]
@@ -268,7 +266,7 @@ class PlainForecasts:
         candidates = self.candidates(windows, scales, block.groups[rows])
         if not self.covered:
             return candidates
-        covered = np.stack([each.forecast(block, rows, origins, scales, self.season) for each in self.covered], axis=1)
+        covered = np.stack([each.forecast(block, rows, origins, scales) for each in self.covered], axis=1)
         return np.concatenate([candidates, np.maximum(covered, 0.0) if self.non_negative else covered], axis=1)
 
 
