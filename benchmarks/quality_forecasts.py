@@ -127,13 +127,17 @@ def etth1(horizon: int) -> Callable[[Path, str], list[Cut]]:
 
 
 def pm25(path: Path, part: str) -> list[Cut]:
-    """Return the hours of PM2.5: 2010 to 2012 to train, 2013 to validate, 2014 to test."""
+    """Return the hours of PM2.5, with the weather until now: 2010 to 2012 to train, 2013 to validate, 2014 to test."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     stamps = [f"{row['year']}-{int(row['month']):02}-{int(row['day']):02} {int(row['hour']):02}:00" for row in rows]
-    values = [None if row["pm2.5"] == "NA" else float(row["pm2.5"]) for row in rows]
-    columns = HistoryColumns(time="time", series=["pm2.5"])
-    (whole,) = read_histories({"time": stamps, "pm2.5": values}, columns, tell=lambda note: None)
+    table: dict[str, Any] = {"time": stamps, "cbwd": [row["cbwd"] for row in rows]}
+    for name in ("pm2.5", "DEWP", "TEMP", "PRES", "Iws", "Is", "Ir"):
+        table[name] = [None if row[name] == "NA" else float(row[name]) for row in rows]
+    columns = HistoryColumns(
+        time="time", series=["pm2.5"], past=[name for name in table if name not in ("time", "pm2.5")]
+    )
+    (whole,) = read_histories(table, columns, tell=lambda note: None)
     years = np.asarray(whole.local(0, len(whole))).astype("M8[ns]").astype("M8[Y]").astype(int) + 1970
     first, end = np.searchsorted(years, (2014, 2015) if part == "test" else (2013, 2014)).tolist()
     return [cut("", whole, first, end, 24, absolute_errors, metric="mae")]

@@ -162,8 +162,8 @@ class Covariates:
             fix = f"'{absent}' is not there." if absent else did_you_mean(ours[0], trained)
             raise InputError(f"{thing}: {words}: got {got}; expected {expected}, as in training. {fix}".rstrip())
         if self.cycles and history.form is None:
-            cycles = " and the ".join(self.cycles)
-            raise InputError(f"{thing}: got no dates; expected them, as in training: the {cycles} are read.")
+            cycles = f"{' and the '.join(self.cycles)} {'are' if len(self.cycles) > 1 else 'is'} read"
+            raise InputError(f"{thing}: got no dates; expected them, as in training: the {cycles}.")
 
     def need_horizon(self, history: History, channel: int, end: int, horizon: int) -> None:
         """Raise unless all columns that are known ahead have numbers at the steps behind the end of a channel.
