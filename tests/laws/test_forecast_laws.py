@@ -24,7 +24,7 @@ from rekur.targets.gallery import Gallery
 from rekur.tasks.base import driver
 from rekur.tasks.base.item_stages import ItemStages
 from rekur.tasks.base.prepared import PreparedItems
-from rekur.tasks.forecast.split import Split
+from rekur.tasks.forecast.split import Split, sizes_of
 
 H, SEASON = 6, 12
 seeds = given(seed=st.integers(0, 2**31))
@@ -224,3 +224,36 @@ def test_a_chosen_model_stays_where_training_again_ends_early(monkeypatch: pytes
     assert (model.result_.stopped, model.result_.trained_again) == ("interrupted", 0)
     np.testing.assert_array_equal(model.predict(made(4)), chosen.predict(made(4)))
     assert model.features_.to_dict() == chosen.features_.to_dict()
+
+
+def test_nothing_before_an_asked_look_back_is_read() -> None:
+    history = made(6)[1]
+    windows = [Window(history, 0, 100)]
+    features = WindowFeatures(24, H, H, (SEASON,), beyond=False).fit(windows)
+    assert features.memory == 24
+    other = dataclasses.replace(history, values=np.where(np.arange(len(history))[:, None] < 86, 1e4, history.values))
+    ours, theirs = (features.encode(Window(each, 0, 110)) for each in (history, other))
+    for name, inputs in ours.inputs.items():
+        np.testing.assert_array_equal(theirs.inputs[name], inputs)
+    beyond = WindowFeatures(24, H, H, (SEASON,)).fit(windows)
+    changed = [beyond.encode(Window(each, 0, 110)).inputs["ahead"] for each in (history, other)]
+    assert not np.array_equal(*changed)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "lookback", "periods", "longest", "cycles", "expected"),
+    [
+        (48, None, (24, 168), 900, (), (336, 24)),
+        (24, None, (72,), 20_000, (24, 168, 8760), (336, 24)),
+        (24, None, (24,), 700, (24, 168, 8760), (48, 24)),
+        (24, 96, (24,), 8000, (24, 168), (96, 24)),
+        (24, 100, (24,), 8000, (24, 168), (96, 24)),
+        (24, 20, (24,), 8000, (24, 168), (20, 4)),
+        (12, None, (), 40, (12,), (36, 12)),
+    ],
+)
+def test_sizes_of_windows(
+    horizon: int, lookback: int | None, periods: Any, longest: int, cycles: Any, expected: tuple[int, int]
+) -> None:
+    sizes = sizes_of(horizon, lookback, periods, longest, cycles)
+    assert (sizes.lookback, sizes.segment) == expected

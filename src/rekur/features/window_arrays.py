@@ -24,7 +24,7 @@ LARGEST_CANDIDATE = 1e4
 #: a scale below this share of the largest value is rounding, and taken for 0
 ROUNDING = 1e-9
 #: of backtest errors in the weights that a network begins with: lower than that of the plain combination, since a gate
-#: learns little of a candidate whose weight is near 0
+#: learns little of a candidate whose weight is near 0; with many windows to learn from, 1 is better still
 PRIOR_POWER = 3.0
 #: what a segment of the horizon is told of its window, beside two numbers of each candidate
 _STATICS = 2

@@ -21,13 +21,13 @@ from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phras
 from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
-from rekur.features.window_arrays import WindowReader
+from rekur.features.window_arrays import PRIOR_POWER, WindowReader
 from rekur.features.window_stream import Clock, WindowStream, read_event, values_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_OPTIONS = ("lookback", "horizon", "segment", "periods", "calendar", "beyond")
+_OPTIONS = ("lookback", "horizon", "segment", "periods", "calendar", "beyond", "power")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -96,6 +96,7 @@ class WindowFeatures(Features):
             into the longest of training.
         beyond: whether values before the look-back are read too: for the errors of plain forecasts at earlier origins,
             and by those that need two seasons.
+        power: of the errors of plain forecasts in the weights that a network begins with.
 
     Example:
         >>> features = WindowFeatures(lookback=4, horizon=2, segment=2, periods=(2,))
@@ -115,6 +116,7 @@ class WindowFeatures(Features):
         periods: Sequence[int] = (1,),
         calendar: bool = True,
         beyond: bool = True,
+        power: float = PRIOR_POWER,
     ) -> None:
         self.lookback = _check.whole("lookback", lookback, 1)
         self.horizon = _check.whole("horizon", horizon, 1)
@@ -126,7 +128,7 @@ class WindowFeatures(Features):
         if not self.periods:
             raise InputError(describe("periods", Phrase("none"), "one or more; 1 where there is no season"))
         self.calendar = _check.flag("calendar", calendar)
-        self.beyond = _check.flag("beyond", beyond)
+        self.beyond, self.power = _check.flag("beyond", beyond), _check.positive("power", power)
         self._reader: WindowReader | None = None
         self._clock: Clock | None = None
 
@@ -201,7 +203,8 @@ class WindowFeatures(Features):
         return self
 
     def _set_plain(self, plain: PlainForecasts, **how: Any) -> None:
-        self._reader = WindowReader(plain, self.lookback, self.segment, logs=plain.non_negative, **how)
+        how = {"logs": plain.non_negative, "power": self.power, **how}
+        self._reader = WindowReader(plain, self.lookback, self.segment, **how)
 
     def transform(self, item: Any) -> NDArray[np.float32]:
         """Return the segments of a window, or of the one behind values (T,), float32 (L / M, 3 M)."""
@@ -327,7 +330,7 @@ class WindowFeatures(Features):
         options = {name: getattr(self, name) for name in _OPTIONS} | {"periods": list(self.periods)}
         reader = self._read_by
         covariates = None if reader.covariates is None else reader.covariates.to_dict()
-        learnt = {"plain": self.plain.to_dict(), "power": reader.power, "covariates": covariates, "gaps": reader.gaps}
+        learnt = {"plain": self.plain.to_dict(), "covariates": covariates, "gaps": reader.gaps}
         learnt |= {} if self._clock is None else {"clock": self._clock.to_dict()}
         return {"kind": self.kind, "version": VERSION, "options": options, "learnt": learnt}
 
@@ -340,7 +343,8 @@ class WindowFeatures(Features):
         """
         checked = check_head(saved, cls.kind)
         options, learnt = field(checked, "options", dict), field(checked, "learnt", dict)
-        options = {"calendar": True, "beyond": True, **options}
+        power = float(learnt.get("power", POWER))  # before it was saved that of the combination
+        options = {"calendar": True, "beyond": True, "power": power, **options}
         if set(options) != set(_OPTIONS):
             raise damaged("options", ", ".join(sorted(options)), ", ".join(sorted(_OPTIONS)))
         features = cls(**options)
@@ -349,7 +353,6 @@ class WindowFeatures(Features):
             saved_covariates = learnt.get("covariates")
             features._set_plain(
                 plain,
-                power=float(learnt.get("power", POWER)),  # that of the combination before it was saved
                 covariates=None if saved_covariates is None else Covariates.from_dict(saved_covariates),
                 gaps=bool(learnt.get("gaps", False)),
             )

@@ -127,7 +127,6 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
         """Return the windows before the first origin of each series, those that validate, and the split in words."""
         self._split = split = split_of(self.kept_, self, hold_out=True)
-        self._offsets = None
         told = split.drawn(again=self.refit)
         return corpus.derived(split.training, list), corpus.derived(split.validation, list), told
 
@@ -153,8 +152,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
-        beyond = self.lookback is None
-        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar, "beyond": beyond}
+        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar}
+        how |= {"beyond": self.lookback is None, "power": recipe.prior_power(recipe.Facts(windows=self.split.count))}
         return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, **how)
 
     def features_learn_from(self, examples: Corpus) -> Iterable[Window]:

@@ -41,7 +41,7 @@ class ForecastOptions(SharedOptions):
     )
     lookback: int | None = option(
         "data",
-        "Steps that a forecast is made from, and no others; by default twice the longest season.",
+        "Steps that a forecast is made from, and no others; by default twice the longest season or week.",
         details="By default the errors of plain forecasts at eight earlier origins are read too.",
         default=None,
         check=partial(_check.whole, low=1),

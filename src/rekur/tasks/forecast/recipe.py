@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from rekur.features.window_arrays import PRIOR_POWER
+
 
 class Facts(NamedTuple):
     """The facts that the rules look at.
@@ -38,6 +40,11 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "patience": lambda facts: 0,
     "average": lambda facts: 0.995,
 }
+
+
+def prior_power(facts: Facts) -> float:
+    """Return the power of the errors of plain forecasts in the weights that a network begins with."""
+    return 1.0 if facts.windows > _MANY else PRIOR_POWER
 
 
 def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:

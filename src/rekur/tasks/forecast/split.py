@@ -28,8 +28,9 @@ from rekur.features.windows import Window, end_of
 MOST_WINDOWS = 60_000
 #: values that a series needs
 FEWEST_VALUES = 2
-#: longest look-back without a season, in horizons
-_HORIZONS = 4
+#: longest look-back without a season, in horizons; and the longest cycle of the calendar that is read twice, season or
+#: not, in steps
+_HORIZONS, _LONGEST_CYCLE = 4, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,12 @@ class Split:
                 example = part.example(origin, horizon)
                 if _tells(example):
                     yield example
+
+    @property
+    def count(self) -> int:
+        """The number of training windows, those that tell nothing included."""
+        ends = (part.first - self.embargo for part in self.parts)
+        return sum(len(_origins(end, self.sizes, self.stride)) for end in ends)
 
     @property
     def holds_out(self) -> bool:
@@ -243,11 +250,12 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     if not hold_out:
         parts = [dataclasses.replace(part, first=part.end) for part in parts]
     past = [part.history.values[: part.first, part.channel] for part in parts]
-    periods = find_periods(past, calendar_periods(histories[0].step))
+    cycles = calendar_periods(histories[0].step)
+    periods = find_periods(past, cycles)
     longest = max(part.first for part in parts)
     if longest - options.embargo < horizon + FEWEST_VALUES:
         raise _too_long(horizon, max(part.end for part in parts), options.embargo, hold_out=hold_out)
-    sizes = sizes_of(horizon, options.lookback, periods, longest)
+    sizes = sizes_of(horizon, options.lookback, periods, longest, cycles)
     count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
     stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
     return Split(parts, sizes, stride, options.embargo, options.calendar)
@@ -265,20 +273,26 @@ def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> Inpu
     return InputError(describe("steps of the longest series", steps, f"{fewest} or more for any horizon{why}", fix))
 
 
-def sizes_of(horizon: int, lookback: int | None, periods: tuple[int, ...], longest: int) -> Sizes:
+def sizes_of(
+    horizon: int, lookback: int | None, periods: tuple[int, ...], longest: int, cycles: tuple[int, ...] = ()
+) -> Sizes:
     """Return the sizes of windows.
 
     Args:
         horizon: steps to forecast.
-        lookback: the most steps; None for about twice the longest season.
+        lookback: the most steps; None for about twice the longest season, and no less than twice a cycle of the
+            calendar, such as the week of hours, where four times as many steps are there.
         periods: lengths of seasons.
         longest: the most steps before a first origin.
+        cycles: of the calendar, in steps.
     """
     segment = periods[0] if periods and horizon % periods[0] == 0 else horizon
     if lookback is not None:
         segment = segment if lookback >= segment else math.gcd(lookback, segment)
         return Sizes(lookback // segment * segment, horizon, segment, periods)
-    wished = min(2 * periods[-1] if periods else _HORIZONS * horizon, max(segment, longest - horizon))
+    wished = 2 * periods[-1] if periods else _HORIZONS * horizon
+    wished = max([wished, *(2 * cycle for cycle in cycles if cycle <= min(_LONGEST_CYCLE, longest // 8))])
+    wished = min(wished, max(segment, longest - horizon))
     return Sizes(max(1, math.ceil(wished / segment)) * segment, horizon, segment, periods)
 
 
