@@ -117,7 +117,8 @@ def test_a_missing_value_leaves_the_forecast_and_its_times(folder: Any) -> None:
 
 def test_a_gap_longer_than_the_memory(folder: Any) -> None:
     live = model("days", folder)
-    session, count = live.stream(), live.features_.memory + 9
+    features: Any = live.features_
+    session, count = live.stream(), features.memory + 9
     session.push({"time": "2024-01-01", "value": [3.0, 4.0, 6.0]})
     values = np.concatenate([[3.0, 4.0, 6.0], np.full(count, np.nan), [5.0, 2.0]])
     history = History("", ("y",), values[:, None], 19_723 * DAY, DAYS, StampForm())
@@ -143,7 +144,7 @@ def test_a_value_is_placed_in_the_distribution_issued_before_it(folder: Any) -> 
         placed = session.place(issued[level][0])
         assert placed["quantile"] == pytest.approx(float(level))
         assert placed["probability"] == pytest.approx(2 * min(float(level), 1 - float(level)))
-    far = session.place(issued["0.975"][0] + 1)
+    far: Any = session.place(issued["0.975"][0] + 1)
     assert 0.975 < far["quantile"] < 1
     session.push(None)
     assert session.place(issued["0.9"][1])["quantile"] == pytest.approx(0.9)

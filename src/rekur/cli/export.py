@@ -38,6 +38,8 @@ def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
         "step.onnx": "one step of each sequence, with its state in and out",
         "encode.onnx": "what texts read of their sources, padded, of any number and length",
         "decode.onnx": "one step of each text, with its state in and out: the log-probabilities of its next token",
+        "ahead.onnx": "one segment of the horizon of each window, behind the states of its past",
+        "windows.jsonl": "windows of series that the bundle keeps, to try it with",
         "manifest.json": "features, labels, state, and what was checked",
         "run.py": "runs it with NumPy and onnxruntime alone",
         "run.mjs": "runs it with onnxruntime-node, or onnxruntime-web in a browser",

@@ -255,6 +255,15 @@ class WindowFeatures(Features):
         groups = [self.plain.group_of(*each) for each in names]
         return FilledSeries(series, lookback, self.horizon, beside, groups), rows, origins
 
+    def as_json(self, encoded: Encoded) -> dict[str, Any]:
+        """Return a window as plain JSON: its name and the times of its horizon, the arrays, level and scale."""
+        window, context = encoded.context["window"], encoded.context
+        several = bool(window.history.name) and len(window.history.channels) > 1
+        named = {"series": window.name} | ({"channel": window.history.channels[window.channel]} if several else {})
+        arrays = {name: array.tolist() for name, array in encoded.inputs.items()}
+        scales = {name: context[name] for name in ("level", "scale")}
+        return {**named, "time": window.stamps(self.horizon), **arrays, **scales}
+
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def parts(self, item: History, *, use: str, stride: int | None = None) -> Iterator[tuple[Window, Floats | None]]:

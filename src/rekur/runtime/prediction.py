@@ -22,6 +22,7 @@ from rekur.data.example import warn, warn_of_a_file
 from rekur.data.histories import categories_of
 from rekur.data.memory import refuse_texts
 from rekur.data.parts import cut_parts
+from rekur.errors import InputError
 from rekur.features.base import Features
 from rekur.runtime.rival import RivalMixin, rival_records
 from rekur.runtime.search import Search, SearchTally
@@ -125,6 +126,24 @@ class PredictionMixin(RivalMixin, ABC):
         """Return the steps of a list of items, in their order, and the context of each."""
         inputs, contexts = encode_all(self._items(X), self.features_)
         return joined(inputs), contexts
+
+    def windows(self, X: Any) -> Iterator[dict[str, Any]]:
+        """Yield the windows that a forecaster reads of series, as plain JSON, such as exports take them.
+
+        Args:
+            X: series, as :meth:`predict` takes them, or a corpus of them.
+
+        Returns:
+            for each ``series``, ``time`` (H,), ``steps`` (S, D), ``ahead`` (A, E), ``level`` and ``scale``.
+
+        Raises:
+            InputError: the model reads no windows.
+        """
+        features: Any = self.features_
+        if not features.cuts_items:
+            raise InputError(f"windows: got a model that reads {features.kind}; expected one that forecasts.")
+        parts = self.parts_to_predict(X).items() if isinstance(X, data.Corpus) else self._parts(X)
+        yield from map(features.as_json, features.encode_many(parts))
 
     def _items(self, X: Any) -> Iterable[Any]:
         """Return what a network reads of a list of items."""

@@ -274,7 +274,7 @@ def write_quantised(
     program, weights = quantise(*bundle.program(), precision)
     config = {key: value for key, value in bundle.config.items() if key not in layout.RESERVED}
     config[layout.QUANTISED] = {"precision": precision, "from": bundle.fingerprint}
-    metrics = dict(bundle.metrics)
+    metrics, carried = dict(bundle.metrics), (*layout.RIVAL_FILES, *layout.SERIES_FILES)
     if scores is not None:
         metrics[layout.QUANTISED] = dict(scores)
     return write_bundle(
@@ -288,7 +288,7 @@ def write_quantised(
         files={
             layout.PROGRAM: program.to_json().encode(),
             layout.PROGRAM_WEIGHTS: pack_weights(program, weights),
-            **{name: bundle.read(name) for name in layout.RIVAL_FILES if name in bundle.config["files"]},
+            **{name: bundle.read(name) for name in carried if name in bundle.config["files"]},
         },
         overwrite=overwrite,
         carry_over=carry_over,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,17 @@ from rekur.export.onnx.found import Found
 from rekur.export.onnx.graph import LARGEST
 from rekur.export.onnx.manifest import FORMAT, make_manifest
 from rekur.export.onnx.models import make_models
-from rekur.program import Engine, PairEngine, in_precision
+from rekur.program import Engine, ForecastEngine, PairEngine, in_precision
 from rekur.runtime import Bundle, model_of, read_bundle
 from rekur.runtime.layout import render
 
-#: programs that run an export without Rekur, by the file that holds each; those of a model whose texts a search finds
+#: programs that run an export without Rekur, by the file that holds each; those of a model whose texts a search finds,
+#: and of one that forecasts
 RUNNERS = {"run.py": "run.py", "run.mjs": "run.mjs"}
 SEARCHING = {"run.py": "run_pairs.py"}
+FORECASTING = {"run.py": "run_windows.py"}
+#: a file with windows of the series that a bundle keeps, and how many
+WINDOWS, MOST_WINDOWS = "windows.jsonl", 8
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ def export_onnx(
     The folder gets ``sequence.onnx`` (input, lengths -> scores), ``step.onnx`` if the model reads forward only
     (one step and the state -> scores and the next state), ``manifest.json``, and the runners ``run.py`` and
     ``run.mjs``, which need only ONNX Runtime. Of a model whose texts a search finds it gets ``encode.onnx`` (sources ->
-    what targets read of them), ``decode.onnx`` (one step of targets), and ``run.py``, which searches.
+    what targets read of them), ``decode.onnx`` (one step of targets), and ``run.py``, which searches. Of a model that
+    forecasts it gets ``encode.onnx`` (one step of the past), ``ahead.onnx`` (one segment of the horizon), ``run.py``,
+    which takes windows as the features make them, and some of these in ``windows.jsonl``.
 
     Args:
         bundle: a bundle, or its folder.
@@ -91,22 +99,17 @@ def export_onnx(
     saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     running = model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
-    if program.forecasts:
-        expected, fix = (
-            "one of another task: no runner cuts series into windows yet",
-            "Run the bundle with rekur predict.",
-        )
-        raise InputError(describe("program", "one that forecasts", expected, fix))
     size = sum(array.nbytes for array in weights.values())
     if size > LARGEST:
         raise InputError(describe("bytes of the weights", size, f"at most {LARGEST}, which one ONNX file holds"))
-    engine = PairEngine(program, weights) if program.searches else Engine(program, weights)
+    make: Any = PairEngine if program.searches else ForecastEngine if program.forecasts else Engine
+    engine = make(program, weights)
     models = make_models(program, weights, {"fingerprint": saved.fingerprint})
     measured = check_models(models, engine, tolerance)
     states: Mapping[str, Any] = {}
     if isinstance(engine, PairEngine):
         states = engine.initial_state()
-    elif program.causal:
+    elif program.causal or program.forecasts:
         states = dict(zip([slot.name for slot in program.state], engine.initial_state(), strict=True))
     manifest = make_manifest(
         program,
@@ -122,7 +125,10 @@ def export_onnx(
         runtime=runtime.__version__,
     )
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    runners = SEARCHING if program.searches else RUNNERS
+    runners = SEARCHING if program.searches else FORECASTING if program.forecasts else RUNNERS
+    if program.forecasts and running.kept_:
+        windows = islice(running.windows(running.kept_items()), MOST_WINDOWS)
+        files[WINDOWS] = "".join(f"{json.dumps(window)}\n" for window in windows).encode()
     manifest["files"] = sorted([*files, MANIFEST, *runners])
     files[MANIFEST] = render(manifest)
     files |= {name: (Path(__file__).parent / "runners" / file).read_bytes() for name, file in runners.items()}

@@ -17,7 +17,7 @@ from rekur.export.onnx.models import Models
 from rekur.features import cut, restore
 from rekur.program import Program, State
 from rekur.runtime.search import RULES, Search
-from rekur.targets import LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
+from rekur.targets import DistributionTarget, LabelTarget, NextTarget, NumberTarget, TagsTarget, Target
 
 FORMAT, VERSION = "rekur-onnx", 1
 
@@ -73,7 +73,7 @@ def make_manifest(
         "prediction": prediction(target, search),
         "graphs": {name: _ports(model) for name, model in models.items()},
         # a batch of whole sequences may be empty; ONNX Runtime ends the process at an empty batch of single steps
-        "smallest_batch": {name: int(name in ("step", "decode")) for name in models},
+        "smallest_batch": {name: int(name in ("step", "decode") or program.forecasts) for name in models},
         "state": {slot.name: _state(slot, states) for slot in program.state if slot.name in states},
         "targets": dict(targets),
         "features": dict(features),
@@ -102,6 +102,8 @@ def reading(features: Mapping[str, Any], *, scores_tokens: bool = False) -> dict
         'words are cut by rekur.features; give token numbers'
     """
     options, learnt = features["options"], features["learnt"]
+    if features["kind"] == "windows":
+        return {"kind": "windows", "why": "series are cut into windows by rekur.features; give their arrays"}
     if features["kind"] == "pairs":
         return {"kind": "pairs", "pieces": cut.pieces().pattern, "longest": cut.LONGEST}
     if features["kind"] == "words":
@@ -161,6 +163,10 @@ def prediction(target: Target, search: Search | None = None) -> dict[str, Any]:
         return {"kind": "number", "mean": target.mean, "scale": target.scale}
     if isinstance(target, NextTarget):
         return {"kind": "token"}
+    if isinstance(target, DistributionTarget):
+        how = {name: getattr(target, name) for name in ("horizon", "non_negative")}
+        offsets = None if target.offsets is None else target.offsets.tolist()
+        return {"kind": "distribution", **how, "levels": list(target.levels), "offsets": offsets}
     if search is not None:
         return _text(search)
     return {"kind": target.kind, "names": target.output_names, "per_step": target.per_step}
