@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import REVIEWS, WALKS, Run, write_table
+from tests.e2e.conftest import REVIEWS, WALKS, Run, environment, write_table
 from tests.e2e.test_stopping import stop
 
 QUICK = ("--epochs", "1", "--hidden-size", "4", "--no-baseline")
@@ -153,6 +157,56 @@ def test_stopping_shows_what_is_there_and_continues(
     assert count >= 5
     again = cli(*words[:7], "--cells", "rnn,gru", "--seeds", "3", *QUICK, "--out", tmp_path / "c", "--json")
     assert len(again.json["runs"]) == 6
+
+
+def child_of(process: int) -> int:
+    """Return the only child of a process."""
+    (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(child)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux alone")
+def test_a_killed_run_is_told_and_all_others_go_on(files: dict[str, Path], tmp_path: Path) -> None:
+    words = ("compare", "classify", files["walks"], *WALKS, "--cells", "rnn,gru", "--seeds", "2", *QUICK)
+    command = [sys.executable, "-m", "rekur", *map(str, words), "--out", str(tmp_path / "c"), "--json"]
+    # epochs enough that the second run is still going on when its process is killed, twice
+    command[command.index("--epochs") + 1] = "300"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment()) as parent:
+        assert parent.stderr is not None
+        told, killed = "", 0
+        while killed < 2:
+            line = parent.stderr.readline().decode()
+            assert line, told
+            told += line
+            if line.startswith("run   1 of 4") or "was killed" in line:
+                assert wait_for_a_run(tmp_path / "c", killed + 1)
+                os.kill(child_of(parent.pid), signal.SIGKILL)
+                killed += 1
+        out, rest = parent.communicate(timeout=200)
+    assert parent.returncode == 0, rest
+    told += rest.decode()
+    assert told.count(": the process was killed by signal 9, as the system does where memory runs out;") == 2
+    states = [(row["state"], row["reason"]) for row in json.loads(out)["runs"]]
+    assert [state for state, _ in states].count("finished") == 3
+    assert ("failed", "its process ended while it ran, 2 times") in states
+
+
+def state_of(run: Path) -> tuple[str, int]:
+    try:
+        saved = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it is just being written
+        return "", 0
+    return saved["state"], saved["attempt"]
+
+
+def wait_for_a_run(folder: Path, attempt: int) -> bool:
+    """Wait until a run was begun for this time."""
+    for _ in range(3000):
+        if ("running", attempt) in [state_of(run) for run in (folder / "runs").iterdir()]:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_a_transformer_is_compared_and_nothing_else(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from rekur.cli.fit_options import (
     take_files,
     task_command,
 )
-from rekur.cli.options import JSON, NUMBER, WHOLE
+from rekur.cli.options import JSON, NUMBER, Parsed, whole
 from rekur.cli.request import Request, open_data, open_files
 from rekur.cli.saved_models import command as saved_models
 from rekur.cli.saved_models import is_bundle, no_bundle
 from rekur.cli.signals import stopped_code
+from rekur.cli.supervision import can_supervise, supervised
 from rekur.cli.wrong_use import check_words
 from rekur.errors import InputError, describe
 from rekur.tasks.catalog import Row
@@ -47,6 +49,12 @@ TEST_PAIRS = click.option(
     metavar="SOURCE TARGET",
     help="Test pairs, two files or one table, read once, after all runs; by default scores are of the validation data.",
 )
+
+
+def _seeds(text: str) -> int | str:
+    return text if text == "auto" else whole(text)
+
+
 COMPARISON = (
     click.option(
         "--cells",
@@ -65,7 +73,14 @@ COMPARISON = (
         help="Choose hidden sizes with as many weights as the first variant has (parameters, the default), or take "
         "equal ones.",
     ),
-    click.option("--seeds", type=WHOLE, default=6, show_default=True, help="Runs of each variant."),
+    click.option(
+        "--seeds",
+        type=Parsed("integer", _seeds),
+        default="6",
+        show_default=True,
+        metavar="NUMBER|auto",
+        help="Runs of each variant; auto takes 6, and more while intervals are wide, up to 24.",
+    ),
     click.option("--margin", type=NUMBER, help="Differences inside it count as none; only with it is 'same' said."),
 )
 OUTPUT = (
@@ -124,12 +139,14 @@ def command() -> None:
 
 def _compare(row: Row, values: dict[str, Any]) -> int:
     """Check everything that can be checked, run the comparison, and show its result."""
+    has_process_of_its_own = can_supervise()
     as_json, quiet, out = (values.pop(name) for name in ("as_json", "quiet", "out"))
     cells, equal, seeds, margin = (values.pop(name) for name in ("cells", "equal", "seeds", "margin"))
     files, valid = take_files(row, values)
     test = [str(file) for file in values.pop("test")]
     varied = read_ranges(values.pop("vary"), "--vary", "NAME=A,B,C")
-    _check.whole("seeds", seeds, low=1)
+    if seeds != "auto":
+        _check.whole("seeds", seeds, low=1)
     _refuse_inputs(out, [*files, *valid, *test])
     if len(test) > 1 and row.reads not in ("texts", "pairs"):
         raise InputError(f"--test: got {len(test)} files; expected one. Put their rows together.")
@@ -142,29 +159,36 @@ def _compare(row: Row, values: dict[str, Any]) -> int:
     if test:
         open_files(tested)
     _check.need("torch", "train", "rekur compare")
-    from rekur.study.run_comparison import compare
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if out is None else out
         copied = stack.enter_context(passing_copies(request, folder))
         copied_test = stack.enter_context(passing_copies(_with_copies(tested, copied), folder))
         data = open_data(copied) if data is None else data
-        result = compare(
-            row.name,
-            data.train,
-            X_valid=data.valid,
-            X_test=open_data(copied_test).valid if test else None,
-            cells=[] if cells is None else [name.strip() for name in cells.split(",")],
-            vary=varied,
-            equal=equal,
-            seeds=seeds,
-            margin=margin,
-            out=out,
-            options=request.options,
-            columns=data.columns,
-            say=None if quiet else lambda text: click.echo(text, err=True),
-        )
-    show_result(result, out, as_json)
+        compared: dict[str, Any] = {
+            "X": data.train,
+            "X_valid": data.valid,
+            "X_test": open_data(copied_test).valid if test else None,
+            "cells": [] if cells is None else [name.strip() for name in cells.split(",")],
+            "vary": varied,
+            "equal": equal,
+            "seeds": seeds,
+            "margin": margin,
+            "out": out,
+            "options": request.options,
+            "columns": data.columns,
+            "say": None if quiet else lambda text: click.echo(text, err=True),
+        }
+        run = partial(_run, row.name, compared, as_json=as_json)
+        return supervised(run, None if out is None else out / "runs") if has_process_of_its_own else run()
+
+
+def _run(task: str, compared: dict[str, Any], *, as_json: bool) -> int:
+    """Run a comparison, show its result, and return the exit code."""
+    from rekur.study.run_comparison import compare
+
+    result = compare(task, **compared)
+    show_result(result, compared["out"], as_json)
     if result.ended == "interrupted":
         return stopped_code()
     return 0 if result.ranked() else 1
@@ -200,6 +224,8 @@ def show_result(result: Any, out: Path | None, as_json: bool) -> None:
         if pair.note:
             names = [result.variants[number].name for number in (pair.first, pair.second)]
             click.echo(f"{names[0]} - {names[1]}: {result.named(pair.note)}.")
+    if result.stopping:
+        click.echo(result.stopping)
     if result.split == "validation":
         click.echo(
             "Scores are of the validation data, which also chose the weights of each run; --test FILE scores others."

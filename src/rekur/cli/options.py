@@ -38,7 +38,12 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Return the whole number of a text.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not re.fullmatch(r"\s*[+-]?[0-9]{1,4000}\s*", text):
         raise ValueError(_wrong(text, "a whole number"))
     return int(text)
@@ -64,7 +69,7 @@ def _input_file(text: str) -> Path:
 
 
 #: numbers, whose range is checked where they are used
-WHOLE, NUMBER = Parsed("integer", _whole), Parsed("float", _number)
+WHOLE, NUMBER = Parsed("integer", whole), Parsed("float", _number)
 #: a file to read; ``-`` is standard input, and ``./-`` the file of that name
 INPUT_FILE = Parsed("file", _input_file)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -193,8 +198,8 @@ def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     columns["values"] = list(values.pop("values", ())) or None
     columns["target"] = targets[0] if len(targets) == 1 else targets or None
     # one column without a group holds a whole series; in a long table, columns are channels
-    whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
-    columns["series"] = series[0] if whole else series or None
+    is_whole = len(series) == 1 and columns["group"] is None and columns["time"] is None
+    columns["series"] = series[0] if is_whole else series or None
     for name in (*ITEM_ROLES, "source", "target"):
         if columns[name] == "" or (isinstance(columns[name], list) and "" in columns[name]):
             raise InputError(f"--{name}: got nothing; expected the name of a column.")

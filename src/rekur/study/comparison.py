@@ -38,6 +38,7 @@ class ComparisonResult:
         timed: whether training was limited by time, so that its duration says nothing.
         ended: ``finished`` or ``interrupted``.
         folder: where the runs are kept; None if they are not.
+        stopping: why no more seeds were taken, where their number was left open; else empty.
     """
 
     task: str
@@ -53,6 +54,7 @@ class ComparisonResult:
     timed: bool
     ended: str
     folder: Path | None
+    stopping: str = ""
 
     @property
     def larger_is_better(self) -> bool:
@@ -127,6 +129,7 @@ class ComparisonResult:
             "equal": self.equal,
             "margin": self.statistics.margin,
             "ended": self.ended,
+            **({"stopping": self.stopping} if self.stopping else {}),
             "variants": variants,
             "pairs": pairs,
             "rival": self.rival,

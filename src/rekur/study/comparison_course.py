@@ -19,6 +19,7 @@ from rekur.models import count_core, count_parameters
 from rekur.runtime.bundle import read_bundle
 from rekur.runtime.layout import PROGRAM
 from rekur.runtime.model import model_of
+from rekur.study import seeds
 from rekur.study.comparison import ComparisonResult
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
 from rekur.study.model_comparison import seen_note, seen_share
@@ -42,12 +43,25 @@ class Course:
         setting: task, options and data of all runs.
         test: test data; None if scores are those of the validation data.
         variants: the compared options.
-        seeds: one a run of each variant; the first also draws the validation share.
+        first_seeds: one a run of each variant; the first also draws the validation share.
         say: receives lines for a person.
+        margin: differences inside it count as none; None without one.
+        auto: whether seeds are added while intervals are wide.
     """
 
-    def __init__(self, setting: Setting, test: Any, variants: list[VariantSpec], seeds: list[int], say: Say) -> None:
-        self.setting, self.test, self.variants, self.seeds, self.say = setting, test, variants, seeds, say
+    def __init__(
+        self,
+        setting: Setting,
+        test: Any,
+        variants: list[VariantSpec],
+        first_seeds: list[int],
+        say: Say,
+        *,
+        margin: float | None = None,
+        auto: bool = False,
+    ) -> None:
+        self.setting, self.test, self.variants, self.seeds, self.say = setting, test, variants, first_seeds, say
+        self.margin, self.auto, self.stopping = margin, auto, ""
         self.ended = "finished"
         self._times: list[float] = []
         self._warned: set[str] = set()
@@ -62,21 +76,43 @@ class Course:
             if spec.note:
                 self.say(f"{spec.name}: {spec.note}.")
         del sizing  # and the data that it prepared
-        done = folder.runs()
-        waiting = [key for key in self._order() if not self._is_done(folder, done.get(key))]
         try:
-            for number, (variant, seed) in enumerate(waiting):
-                earlier = done.get((variant, seed))
-                attempt = 1 if earlier is None else earlier.attempt + 1
-                if attempt > ATTEMPTS:
-                    reason = f"its process ended while it ran, {ATTEMPTS} times"
-                    folder.write(Run(variant, seed, "failed", reason=reason, attempt=attempt - 1))
-                    continue
-                if not self._train(folder, variant, seed, attempt, rest=len(waiting) - number - 1):
-                    self.ended = "interrupted"
-                    return
+            while self._train_all(folder) and self._adds_seeds(folder):
+                pass
         except KeyboardInterrupt:
             self.ended = "interrupted"
+
+    def _train_all(self, folder: ComparisonFolder) -> bool:
+        """Train what is not done of the variants and seeds; return False if it was stopped."""
+        done = folder.runs()
+        waiting = [key for key in self._order() if not self._is_done(folder, done.get(key))]
+        for number, (variant, seed) in enumerate(waiting):
+            earlier = done.get((variant, seed))
+            attempt = 1 if earlier is None else earlier.attempt + 1
+            if attempt > ATTEMPTS:
+                reason = f"its process ended while it ran, {ATTEMPTS} times"
+                folder.write(Run(variant, seed, "failed", reason=reason, attempt=attempt - 1))
+                continue
+            if not self._train(folder, variant, seed, attempt, rest=len(waiting) - number - 1):
+                self.ended = "interrupted"
+                return False
+        return True
+
+    def _adds_seeds(self, folder: ComparisonFolder) -> bool:
+        """Add a block of seeds where intervals of the validation scores are still too wide; return whether it did."""
+        if not self.auto:
+            return False
+        runs, finished = self._runs(folder)
+        target = _load(folder.model(*finished[0])).target_ if finished else None
+        records = self._records(folder, finished, on_test=False)
+        statistics = self._statistics(runs, records, target)
+        self.stopping = seeds.enough(statistics, "" if target is None else target.decides, len(self.seeds))
+        if self.stopping:
+            return False
+        more = range(self.seeds[-1] + 1, self.seeds[0] + min(len(self.seeds) + seeds.BLOCK, seeds.MOST))
+        self.seeds.extend(more)
+        self.say(f"Intervals are still wide: seeds {more[0]} to {more[-1]} are added.")
+        return True
 
     @staticmethod
     def _is_done(folder: ComparisonFolder, run: Run | None) -> bool:
@@ -132,12 +168,9 @@ class Course:
 
     # ── the result ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def result(
-        self, folder: ComparisonFolder, equal: str, margin: float | None, *, out: Path | None, has_rival: bool
-    ) -> ComparisonResult:
+    def result(self, folder: ComparisonFolder, equal: str, *, out: Path | None, has_rival: bool) -> ComparisonResult:
         """Score what was trained, and return the result; without an interruption also on the test data."""
-        runs = {key: run for key, run in folder.runs().items() if run.state != "running" and key[1] in self.seeds}
-        finished = [key for key, run in sorted(runs.items()) if run.state == "finished"]
+        runs, finished = self._runs(folder)
         on_test = self.test is not None and self.ended == "finished"
         split, records, target = "test" if on_test else "validation", self._records(folder, finished, on_test), None
         if finished:
@@ -157,16 +190,22 @@ class Course:
             counted="items" if target is None else target.counted,
             variants=tuple(self.variants),
             runs=tuple(runs[key] for key in sorted(runs)),
-            statistics=self._statistics(runs, records, target, margin),
+            statistics=self._statistics(runs, records, target),
             rival=rival,
             equal=equal,
             timed=bool(self.setting.options.get("time_limit")),
             ended=self.ended,
             folder=out,
+            stopping=seeds.told(self.stopping) if self.stopping else "",
         )
         if out is not None:
             folder.write_notes(RESULT, result.to_dict())
         return result
+
+    def _runs(self, folder: ComparisonFolder) -> tuple[dict[tuple[int, int], Run], list[tuple[int, int]]]:
+        """Return (variant, seed) -> run of all runs that ended, and the keys of those that finished."""
+        runs = {key: run for key, run in folder.runs().items() if run.state != "running" and key[1] in self.seeds}
+        return runs, [key for key, run in sorted(runs.items()) if run.state == "finished"]
 
     def _records(
         self, folder: ComparisonFolder, finished: Sequence[tuple[int, int]], on_test: bool
@@ -188,14 +227,14 @@ class Course:
         runs: Mapping[tuple[int, int], Run],
         records: Mapping[tuple[int, int], Records],
         target: Target | None,
-        margin: float | None,
     ) -> Comparison:
         """Return the statistics of the seeds that all variants have run, over examples too where there are several."""
         numbers = range(len(self.variants))
         whole = [seed for seed in self.seeds if all((variant, seed) in runs for variant in numbers)]
         keys = [[(variant, seed) for seed in whole or self.seeds[:1]] for variant in numbers]
         scores = [[runs[key].score if whole else None for key in row] for row in keys]
-        how: dict[str, Any] = {"margin": margin, "seed": self.seeds[0]}
+        how: dict[str, Any] = {"margin": self.margin, "seed": self.seeds[0]}
+        how["penalty"] = seeds.PENALTY if self.auto else 1.0
         if target is None or not whole:
             return compare_scores(scores, **how)
         name = target.decides

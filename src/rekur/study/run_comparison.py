@@ -17,6 +17,7 @@ from rekur.study.comparison_course import Course, Say
 from rekur.study.comparison_folder import ComparisonFolder
 from rekur.study.objective import Setting
 from rekur.study.run_search import fingerprint, kind_of, read_data
+from rekur.study.seeds import AUTO, FIRST
 from rekur.study.variants import EQUAL, VariantSpec, make_variants
 from rekur.tasks import TASKS
 
@@ -36,7 +37,7 @@ def compare(
     cells: Sequence[str] = (),
     vary: Mapping[str, str | Sequence[Any]] | None = None,
     equal: str | None = None,
-    seeds: int = 6,
+    seeds: int | str = 6,
     margin: float | None = None,
     out: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
@@ -63,7 +64,11 @@ def compare(
         vary: option -> values, such as ``{"dropout": "0,0.3"}``; all combinations with the cells are variants.
         equal: ``parameters`` for hidden sizes with equal numbers of weights outside embeddings and the output layer,
             within 2 %; ``hidden`` for equal hidden sizes; by default the first, unless ``vary`` has ``hidden_size``.
-        seeds: runs of each variant; 1 or more.
+        seeds: runs of each variant, 1 or more; ``auto`` takes 6 and adds blocks of 3, up to 24, while half of an
+            interval of the validation scores is wider than half the margin, or without one than a hundredth of the
+            metric's range, or of the mean where there is no largest value. What is due to the items is left as it is.
+            Since widths decide when to stop, p is then multiplied by 1.5, with which simulated comparisons of equals
+            find a difference in at most 5 %.
         margin: differences inside it count as none; by default no pair is called the same.
         out: folder of the comparison; by default nothing is saved.
         options: options of every run; their ``seed`` is that of the first run.
@@ -84,7 +89,7 @@ def compare(
         (4, 1)
     """
     _check.choice("task", task, list(TASKS))
-    _check.whole("seeds", seeds, low=1)
+    count = FIRST if seeds == AUTO else _check.whole("seeds", seeds, low=1)
     margin = None if margin is None else _check.positive("margin", margin)
     varied = {name.replace("-", "_"): values for name, values in (vary or {}).items()}
     if equal is None:
@@ -103,10 +108,18 @@ def compare(
     variants = make_variants(setting, kind_of(setting), cells, varied)
     has_rival = bool(fixed.get("baseline", True))
     identity = _identity(setting, variants, equal, first_seed, test)
-    course = Course(setting, test, variants, list(range(first_seed, first_seed + seeds)), say or (lambda text: None))
+    course = Course(
+        setting,
+        test,
+        variants,
+        list(range(first_seed, first_seed + count)),
+        say or (lambda text: None),
+        margin=margin,
+        auto=seeds == AUTO,
+    )
     with _opened(out, identity) as folder:
         course.run(folder, equal)
-        return course.result(folder, equal, margin, out=None if out is None else Path(out), has_rival=has_rival)
+        return course.result(folder, equal, out=None if out is None else Path(out), has_rival=has_rival)
 
 
 def _identity(setting: Setting, variants: Sequence[VariantSpec], equal: str, seed: int, test: Any) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def compare(
     larger_is_better: bool = True,
     margin: float | None = None,
     limits: tuple[float, float] = UNLIMITED,
+    penalty: float = 1.0,
     seed: int = 0,
 ) -> Comparison:
     r"""Return means, differences, intervals, p and verdicts of variants that ran with the same seeds.
@@ -68,14 +69,16 @@ def compare(
         margin: "same" is said of a pair whose interval lies inside (-margin, margin), and never without a margin;
             above 0.
         limits: the least and the largest value that a score can have, such as (0, 1).
+        penalty: by how much p is multiplied, where the number of seeds was chosen by looking at scores; at least 1.
+            Intervals are those of p so multiplied.
         seed: of the groups of examples, and of the sign flips where there are more than 20 seeds.
 
     Returns:
         the comparison; equal arguments give equal bits.
 
     Raises:
-        InputError: a score is infinite or outside the limits, no margin above 0, a score that differs from that of its
-            records.
+        InputError: a score is infinite or outside the limits, no margin above 0, a penalty below 1, or a score that
+            differs from that of its records.
         ShapeError: scores are no table, or records do not fit it or each other.
 
     References: Student 1908, doi:10.1093/biomet/6.1.1; Satterthwaite 1946, doi:10.2307/3002019; Holm 1979,
@@ -109,8 +112,9 @@ def compare(
     table = read_scores(scores)
     check_limits(table, limits)
     moves = influences(table, records, score, seed)
-    variants = tuple(_summary(row, None if moves is None else moves[index]) for index, row in enumerate(table))
-    pairs = [_test(table, moves, *indices, seed) for indices in itertools.combinations(range(len(table)), 2)]
+    penalty = _check.number("penalty", penalty, 1)
+    variants = tuple(_summary(row, None if moves is None else moves[index], penalty) for index, row in enumerate(table))
+    pairs = [_test(table, moves, *indices, seed, penalty) for indices in itertools.combinations(range(len(table)), 2)]
     adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
     decided = []
     for pair in pairs:
@@ -205,15 +209,21 @@ def _test_models(scores: Sequence[float], changes: Array, first: int, second: in
 
 
 class _Estimate(NamedTuple):
-    """A mean over seeds with its standard error and degrees of freedom."""
+    """A mean over seeds with its standard error, that over examples alone, and degrees of freedom of both."""
 
     mean: float
     error: float
     freedom: float
+    of_examples: float = 0.0
+    groups: int = 0
 
-    def interval(self) -> tuple[float, float]:
-        half = t_quantile(self.freedom) * self.error
+    def interval(self, penalty: float = 1.0) -> tuple[float, float]:
+        half = t_quantile(self.freedom, ALPHA / penalty) * self.error
         return self.mean - half, self.mean + half
+
+    def floor(self, penalty: float) -> float:
+        """Return the half of the interval that any number of seeds would leave."""
+        return t_quantile(self.groups - 1, ALPHA / penalty) * self.of_examples if self.of_examples else 0.0
 
 
 def _estimate(values: Array, moves: Array | None) -> _Estimate:
@@ -232,13 +242,13 @@ def _estimate(values: Array, moves: Array | None) -> _Estimate:
     examples = math.hypot(*shared)
     both = math.hypot(*(moves - shared).ravel()) / math.sqrt(n * (n - 1))
     if error <= both:
-        return _Estimate(mean, examples, len(shared) - 1)
+        return _Estimate(mean, examples, len(shared) - 1, examples, len(shared))
     total = math.hypot(error * math.sqrt(1 - (both / error) ** 2), examples)
     inverse = min(1.0, error / total) ** 4 / (n - 1) + (examples / total) ** 4 / (len(shared) - 1)
-    return _Estimate(mean, total, 1 / inverse)
+    return _Estimate(mean, total, 1 / inverse, examples, len(shared))
 
 
-def _summary(scores: Array, moves: Array | None) -> Variant:
+def _summary(scores: Array, moves: Array | None, penalty: float) -> Variant:
     """Return the summary of one variant's scores (seeds,)."""
     finished = ~np.isnan(scores)
     values = scores[finished]
@@ -250,7 +260,7 @@ def _summary(scores: Array, moves: Array | None) -> Variant:
     elif len(values):
         estimate = _estimate(values, None if moves is None else moves[finished])
         has_spread = estimate.error > ROUNDING * np.abs(values).max()
-        interval = estimate.interval() if has_spread else (estimate.mean, estimate.mean)
+        interval = estimate.interval(penalty) if has_spread else (estimate.mean, estimate.mean)
         variant = dataclasses.replace(variant, mean=estimate.mean, interval=interval)
         notes.append("" if has_spread else "no spread: the interval has no width")
     return dataclasses.replace(variant, note="; ".join(filter(None, notes)))
@@ -261,7 +271,7 @@ def _failures(variant: Variant) -> str:
     return f"{variant.failed} of {counted(variant.n + variant.failed, 'run')} failed" if variant.failed else ""
 
 
-def _test(table: Array, moves: Array | None, first: int, second: int, seed: int) -> Pair:
+def _test(table: Array, moves: Array | None, first: int, second: int, seed: int, penalty: float) -> Pair:
     """Return the pair of two variants, still without Holm's correction and a verdict."""
     both = ~np.isnan(table[first]) & ~np.isnan(table[second])
     differences = table[first, both] - table[second, both]
@@ -289,9 +299,10 @@ def _test(table: Array, moves: Array | None, first: int, second: int, seed: int)
         note = "; ".join(filter(None, [note, f"identical scores in all {n} seeds"]))
         return dataclasses.replace(pair, difference=0.0, interval=interval, p=1.0, note=note)
     if estimate.error <= rounding:
-        return dataclasses.replace(pair, p=p_sign_flip, note=note)
+        return dataclasses.replace(pair, p=min(1.0, penalty * p_sign_flip), note=note)
     p = max(t_p_value(estimate.mean / estimate.error, estimate.freedom), sys.float_info.min)
-    return dataclasses.replace(pair, interval=estimate.interval(), p=p, note=note)
+    ends, floor = estimate.interval(penalty), estimate.floor(penalty)
+    return dataclasses.replace(pair, interval=ends, p=min(1.0, penalty * p), floor=floor, note=note)
 
 
 def _verdict(pair: Pair, p_holm: float | None, larger_is_better: bool, margin: float | None) -> str | None:

@@ -58,6 +58,8 @@ class Pair:
         verdict: "better", "worse" or "undecided", said of the first; "same" if the interval lies inside the margin;
             None with fewer than two seeds.
         note: the caveats, in words; may be empty.
+        floor: the half of the interval that any number of seeds would leave, since it is due to the examples; 0 without
+            records.
     """
 
     first: int
@@ -71,6 +73,7 @@ class Pair:
     improvement: float | None = None
     verdict: str | None = None
     note: str = ""
+    floor: float = 0.0
 
     def __str__(self) -> str:
         difference = "no difference" if self.difference is None else shown(self.difference)
