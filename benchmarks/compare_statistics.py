@@ -1,6 +1,6 @@
-"""Count how often comparisons are wrong on simulated results, where the true differences are known; nothing is trained.
+"""Count how often comparisons are wrong on simulated results, where the true differences are known.
 
-    python benchmarks/compare_statistics.py [--quick] [--draws N] [--json]
+    python benchmarks/compare_statistics.py [--quick] [--draws N] [--real N] [--json]
 
 A row has many comparisons by ``rekur.study.statistics.compare``, with six seeds each. Scores of both variants share
 what a seed and an example do to all models. Results without records are scores alone; with records, seeds vary more
@@ -8,7 +8,10 @@ than examples, or examples more than seeds, or both alike. Counted are false ala
 a difference is called better or worse; planted differences of three standard deviations over seeds that are found; and
 95 % intervals that hold the true difference. Where examples vary more than seeds, a difference of three standard errors
 is planted, of which the best test finds 85 %: more seeds do not help there. The percentile bootstrap over seeds, which
-many tools use, stands beside.
+many tools use, stands beside. So do comparisons that add seeds while intervals are wide, with the penalty on p that
+they pay; their spread is the one of which most false alarms come.
+
+Ten real null comparisons are trained: one cell on small generated data, with two sets of six seeds.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._kernels import processors
+from rekur._numbers import shown, shown_interval
+from rekur.study.objective import Setting, run_trial
+from rekur.study.run_search import read_data
+from rekur.study.seeds import BLOCK, FIRST, MOST, PENALTY, enough
 from rekur.study.statistics import compare
 from rekur.study.verdicts import Comparison
 from timing import Figure, Progress, Report, finish, machine, print_rows
@@ -39,6 +46,8 @@ KINDS = {
 }
 #: the true difference of those comparisons that are no null ones, in standard deviations, or errors, of a difference
 PLANTED = 3.0
+#: the standard deviation of a difference with which the rule that adds seeds gives most false alarms
+AUTO_SPREAD = 0.0175
 
 
 def records_of(random: np.random.Generator, variants: int, sds: tuple[float, float, float]) -> Floats:
@@ -83,6 +92,48 @@ def count(random: np.random.Generator, kind: str, variants: int, draws: int) -> 
     }
 
 
+def count_auto(random: np.random.Generator, draws: int) -> dict[str, Any]:
+    """Return the rates of comparisons without records that choose their number of seeds."""
+    alarms = held = seeds_used = 0
+    for _ in range(draws):
+        scores = AUTO_SPREAD * random.normal(0, math.sqrt(0.5), (2, MOST)) + 0.5
+        seeds = FIRST
+        while not enough(compare(scores[:, :seeds], penalty=PENALTY), "accuracy", seeds):
+            seeds += BLOCK
+        pair = compare(scores[:, :seeds], penalty=PENALTY).pairs[0]
+        alarms += pair.verdict in ("better", "worse")
+        held += pair.interval is not None and pair.interval[0] <= 0 <= pair.interval[1]
+        seeds_used += seeds
+    rates = {"false_alarms": alarms / draws, "coverage": held / draws, "seeds": seeds_used / draws}
+    return {"section": "scores alone, seeds added while wide", "variants": 2, "draws": draws, **rates}
+
+
+def real_null(number: int) -> Comparison:
+    """Return a comparison of one cell with itself, trained with two sets of six seeds on small generated data."""
+    random = np.random.default_rng([7, number])
+
+    def items(count: int) -> tuple[list[str], list[int]]:
+        rows = random.integers(0, 4, (count, 6))
+        noisy = random.random(count) < 0.1
+        return ["".join("abcd"[k] for k in row) for row in rows], [
+            int((row < 2).sum() > 3) ^ int(flip) for row, flip in zip(rows, noisy, strict=True)
+        ]
+
+    data = [read_data("classify", *items(count), name) for name, count in (("X", 160), ("X_valid", 200))]
+    options = {"cell": "gru", "hidden_size": 8, "embedding_size": 8, "epochs": 4, "kind": "symbols"}
+    setting = Setting("classify", options, *data, {})
+    outcomes = [run_trial(setting, {"seed": seed}, lambda *_: False) for seed in range(2 * SEEDS)]
+    records = np.array([outcome.records for outcome, _ in outcomes])
+    target = outcomes[0][1].target_
+
+    def score(rows: Floats) -> float:
+        return float(target.score(rows)["accuracy"])
+
+    parts = records.reshape(2, SEEDS, *records.shape[1:])
+    scores = [[score(rows) for rows in part] for part in parts]
+    return compare(scores, parts, score=score, limits=(0, 1))
+
+
 def bootstrap_coverage(random: np.random.Generator, draws: int) -> float:
     """Return how often the percentile bootstrap over the differences of six seeds holds the true difference."""
     differences = random.normal(0, 1, (draws, SEEDS))
@@ -119,26 +170,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few comparisons")
     parser.add_argument("--draws", type=int, help="comparisons in each row; 1000 by default, with --quick 40")
+    parser.add_argument("--real", type=int, default=10, help="real null comparisons, which are trained")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated results")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="fill in this script's table in a page")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     began, draws = time.perf_counter(), options.draws or (40 if options.quick else 1000)
     cases = [(kind, 2) for kind in KINDS] + [("no records", 3)]
-    progress, rows = Progress(len(cases), 0.1 * draws), []
+    progress, rows = Progress(len(cases) + 2, 0.1 * draws), []
     for number, (kind, variants) in enumerate(cases):
         progress.next(f"{kind}, {variants} variants")
         rows.append(count(np.random.default_rng([options.seed, number]), kind, variants, draws))
+    progress.next("seeds added while intervals are wide")
+    rows.append(count_auto(np.random.default_rng([options.seed, len(cases) + 1]), draws))
     usual = bootstrap_coverage(np.random.default_rng([options.seed, len(cases)]), draws)
     rows.append({"section": "percentile bootstrap over six seeds", "variants": 2, "draws": draws, "coverage": usual})
     heads = ["what varies most", "variants", "comparisons", "false alarms", "intervals that hold", "planted found"]
     cells = [
-        [row["section"], str(row["variants"]), str(draws)]
+        [row["section"], str(row["variants"]), str(row["draws"])]
         + [f"{row[key]:.1%}" if key in row else "–" for key in ("false_alarms", "coverage", "found")]
         for row in rows
     ]
     print_rows("Six seeds", heads, cells)
-    report = Report(rows=rows, figures=figures_of(rows[:-1]))
+    figures = figures_of(rows[: len(cases) + 1])
+    if options.real:
+        progress.next("real comparisons")
+        pairs = [real_null(number).pairs[0] for number in range(options.real)]
+        alarms = sum(pair.verdict in ("better", "worse") for pair in pairs)
+        rows.append({"section": "real", "variants": 2, "draws": options.real, "false_alarms": alarms / options.real})
+        heads = ["real null comparison", "difference", "95 % interval", "p", "verdict"]
+        print_rows("One cell and itself, six seeds each", heads, [
+            [str(number), shown(pair.difference), shown_interval(pair.interval), shown(pair.p), str(pair.verdict)]
+            for number, pair in enumerate(pairs, start=1)
+        ])  # fmt: skip
+    report = Report(rows=rows, figures=figures)
     finish("compare_statistics", report, machine(processors(), "wall"), options, began)
 
 

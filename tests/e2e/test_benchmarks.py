@@ -105,13 +105,16 @@ def test_pushes_are_checked_and_timed(tmp_path: Path) -> None:
 
 def test_comparisons_of_simulated_results_are_counted(tmp_path: Path) -> None:
     page = page_with_marks(tmp_path, "compare_statistics")
-    printed = result_of(run("compare_statistics.py", "--draws", "12", "--json", "--markdown", page))
+    printed = result_of(run("compare_statistics.py", "--draws", "12", "--real", "1", "--json", "--markdown", page))
     kinds = [(row["section"], row["variants"]) for row in printed["rows"]]
     assert kinds[:4] == [("no records", 2), ("seeds", 2), ("examples", 2), ("both", 2)]
     assert len(printed["figures"]) == 5
-    for row in printed["rows"]:
+    for row in printed["rows"][:-1]:
         assert 0 <= row["coverage"] <= 1
-    assert "percentile bootstrap" in printed["rows"][-1]["section"]
+    added, bootstrap, real = printed["rows"][-3:]
+    assert 6 <= added["seeds"] <= 24
+    assert "percentile bootstrap" in bootstrap["section"]
+    assert (real["section"], real["draws"], real["false_alarms"] in (0, 1)) == ("real", 1, True)
 
 
 def test_only_runs_what_is_asked_for() -> None:
