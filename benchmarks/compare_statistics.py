@@ -119,9 +119,9 @@ def real_null(number: int) -> Comparison:
             int((row < 2).sum() > 3) ^ int(flip) for row, flip in zip(rows, noisy, strict=True)
         ]
 
-    data = [read_data("classify", *items(count), name) for name, count in (("X", 160), ("X_valid", 200))]
+    train, valid = (read_data("classify", *items(count), name) for name, count in (("X", 160), ("X_valid", 200)))
     options = {"cell": "gru", "hidden_size": 8, "embedding_size": 8, "epochs": 4, "kind": "symbols"}
-    setting = Setting("classify", options, *data, {})
+    setting = Setting("classify", options, train, valid, {})
     outcomes = [run_trial(setting, {"seed": seed}, lambda *_: False) for seed in range(2 * SEEDS)]
     records = np.array([outcome.records for outcome, _ in outcomes])
     target = outcomes[0][1].target_
@@ -199,10 +199,11 @@ def main() -> None:
         alarms = sum(pair.verdict in ("better", "worse") for pair in pairs)
         rows.append({"section": "real", "variants": 2, "draws": options.real, "false_alarms": alarms / options.real})
         heads = ["real null comparison", "difference", "95 % interval", "p", "verdict"]
-        print_rows("One cell and itself, six seeds each", heads, [
-            [str(number), shown(pair.difference), shown_interval(pair.interval), shown(pair.p), str(pair.verdict)]
-            for number, pair in enumerate(pairs, start=1)
-        ])  # fmt: skip
+        cells = []
+        for number, pair in enumerate(pairs, start=1):
+            numbers = [shown(pair.difference or 0.0), shown_interval(pair.interval), shown(pair.p or 0.0)]
+            cells.append([str(number), *numbers, str(pair.verdict)])
+        print_rows("One cell and itself, six seeds each", heads, cells)
     report = Report(rows=rows, figures=figures)
     finish("compare_statistics", report, machine(processors(), "wall"), options, began)
 

@@ -123,6 +123,9 @@ def test_bad_input(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
     )
     assert bad(cli, files, *out, "--vary", "dropout") == "rekur: --vary: got 'dropout'; expected NAME=A,B,C."
     assert "seeds: got 0; expected a whole number of 1 or more." in bad(cli, files, *out, *CELLS[:2], "--seeds", "0")
+    assert "--seeds: got 'some'; expected a whole number" in bad(cli, files, *out, *CELLS[:2], "--seeds", "some")
+    refused = bad(cli, files, *out, "--cells", "mingru,minlstm", "--recurrent-dropout", "0.2")
+    assert "variant 'mingru': recurrent_dropout: got 0.2; expected 0 with the cell 'mingru'." in refused
     assert "margin: got 0.0; expected a number above 0." in bad(cli, files, *CELLS, *out, "--margin", "0")
     assert "the training data" in bad(cli, files, *CELLS, *out, "--test", files["reviews"])
     assert "--steps and --epochs: got both" in bad(cli, files, *CELLS, *out, "--steps", "3")
