@@ -152,7 +152,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def make_features(self, corpus: Corpus) -> Features:
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
-        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.calendar}
+        how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.split.calendar}
         how |= {"beyond": self.lookback is None, "power": recipe.prior_power(recipe.Facts(windows=self.split.count))}
         return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, **how)
 

@@ -77,13 +77,13 @@ class ForecastOptions(SharedOptions):
         check=partial(_check.whole, low=0),
         search=None,
     )
-    calendar: bool = option(
+    calendar: str = option(
         "data",
-        "Read the day, the week and the year of series with dates, where training has two of them.",
-        default=True,
-        flag_help="Read no dates.",
-        negative="--no-calendar",
-        check=_check.flag,
+        "Whether the day, the week and the year of series with dates are read, where training has two of them; auto: "
+        "where columns beside the values are read.",
+        default="auto",
+        choices=("auto", "yes", "no"),
+        check=partial(_check.choice, allowed=("auto", "yes", "no")),
         search=None,
     )
     refit: bool = option(

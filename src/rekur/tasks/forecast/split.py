@@ -258,7 +258,10 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     sizes = sizes_of(horizon, options.lookback, periods, longest, cycles)
     count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
     stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
-    return Split(parts, sizes, stride, options.embargo, options.calendar)
+    first = histories[0]
+    columns = (*first.past_names, *first.future_names, *first.static_names)
+    calendar = {"yes": True, "no": False, "auto": bool(columns)}[options.calendar]
+    return Split(parts, sizes, stride, options.embargo, calendar)
 
 
 def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> InputError:
