@@ -1,4 +1,4 @@
-"""Exports of a forecaster: its ONNX models with their runner give what the model gives; others are refused by name."""
+"""Exports and proofs of a forecaster: its ONNX models with their runner give what the model gives; C is refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import pytest
 
 import rekur
 from rekur import Forecaster
+from rekur.check import check_bundle, subject_of
+from rekur.data.labelled import labelled
 from rekur.errors import InputError, NotStreamableError
 from rekur.export import export_onnx
 from rekur.export.c import export_c
 from rekur.runtime import Model, read_bundle, write_quantised
+from rekur.tasks import load
 
 pytest.importorskip("onnxruntime")
 
@@ -53,13 +56,13 @@ def assert_forecasts(lines: str, model: Model, series: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::rekur.errors.DataWarning")
 def test_the_runner_forecasts_what_the_model_forecasts(made: Path) -> None:
-    model = rekur.load(made / "m")
+    model: Any = rekur.load(made / "m")
     kept = run(made / "onnx", told=(made / "onnx" / "windows.jsonl").read_text())
     assert kept.returncode == 0, kept.stderr
     assert [json.loads(line)["series"] for line in kept.stdout.splitlines()] == ["north", "south"]
     assert_forecasts(kept.stdout, model, list(model.parts_to_predict(model.kept_items()).items()))
     random = np.random.default_rng(0)
-    table = {"day": DAYS[:40], "north": random.normal(9, 2, 40), "south": np.full(40, 2.0)}
+    table: dict[str, Any] = {"day": DAYS[:40], "north": random.normal(9, 2, 40), "south": np.full(40, 2.0)}
     table["north"][[3, 20, 39]] = np.nan
     windows = list(model.windows(table))
     assert set(windows[0]) == KEYS
@@ -70,7 +73,8 @@ def test_the_runner_forecasts_what_the_model_forecasts(made: Path) -> None:
 def test_offsets_and_values_below_0(tmp_path: Path, made: Path) -> None:
     bundle = read_bundle(made / "m")
     manifest = json.loads((made / "onnx" / "manifest.json").read_text())
-    target, folder = rekur.load(made / "m").target_, tmp_path / "onnx"
+    model: Any = rekur.runtime.model_of(bundle)
+    target, folder = model.target_, tmp_path / "onnx"
     shape = (len(target.levels), target.horizon)
     offsets = np.random.default_rng(0).normal(0, 0.3, shape)
     offsets[target.median] = 0
@@ -79,8 +83,7 @@ def test_offsets_and_values_below_0(tmp_path: Path, made: Path) -> None:
         (folder / path.name).write_bytes(path.read_bytes())
     manifest["prediction"] |= {"offsets": offsets.tolist(), "non_negative": True}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    model = rekur.runtime.model_of(bundle)
-    model.target_.offsets, model.target_.non_negative = offsets, True
+    target.offsets, target.non_negative = offsets, True
     table = {"day": DAYS[:40], "north": np.random.default_rng(1).normal(0, 2, 40), "south": np.arange(40.0) % 5}
     assert_forecasts(run(folder, *map(json.dumps, model.windows(table))).stdout, model, table)
 
@@ -89,7 +92,7 @@ def test_weights_in_fewer_bits(tmp_path: Path, made: Path) -> None:
     small = write_quantised(read_bundle(made / "m"), tmp_path / "small", "int8")
     export_onnx(small, tmp_path / "onnx")
     done = run(tmp_path / "onnx", told=(tmp_path / "onnx" / "windows.jsonl").read_text())
-    model = rekur.load(tmp_path / "small")
+    model: Any = rekur.load(tmp_path / "small")
     assert_forecasts(done.stdout, model, list(model.parts_to_predict(model.kept_items()).items()))
 
 
@@ -119,6 +122,24 @@ def test_an_export_without_kept_series_has_no_windows(tmp_path: Path) -> None:
     export_onnx(model.save(tmp_path / "m"), tmp_path / "onnx")
     assert not (tmp_path / "onnx" / "windows.jsonl").exists()
     assert "A window is an object in JSON" in run(tmp_path / "onnx", "--help").stdout
+
+
+@pytest.mark.filterwarnings("ignore::rekur.errors.DataWarning")
+def test_proofs_of_a_forecaster(made: Path) -> None:
+    drawn = subject_of(read_bundle(made / "m"), load_trained=load)
+    findings = {finding.name: finding for finding in check_bundle(drawn)}
+    assert [name for name, finding in findings.items() if finding.holds is None] == ["steps", "stream", "C"]
+    assert all(finding.holds is not False for finding in findings.values())
+    table = {"day": DAYS[:40], "north": np.arange(40.0) % 7 + 1, "south": np.where(np.arange(40) % 9, 3.0, np.nan)}
+    corpus = labelled(table, None, "X", kind="windows", columns={"time": "day", "series": ["north", "south"]})
+    subject = subject_of(read_bundle(made / "m"), corpus, load_trained=load)
+    assert subject.names == ["series 'north'", "series 'south'"]
+    findings = {finding.name: finding for finding in check_bundle(subject)}
+    assert [name for name, finding in findings.items() if finding.holds is None] == ["steps", "C"]
+    assert all(finding.holds is not False for finding in findings.values()), findings
+    changed = subject_of(read_bundle(made / "m"), corpus)
+    changed.sequences[0].ahead[:] += 1
+    assert {finding.name: finding.holds for finding in check_bundle(changed)}["stream"] is False
 
 
 def test_c_is_refused_by_name(made: Path, tmp_path: Path) -> None:

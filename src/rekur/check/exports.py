@@ -15,6 +15,7 @@ from rekur.export.c.check import compiler, outputs
 from rekur.export.c.source import Extra, Style, lower_to_c, too_large
 from rekur.export.c.write import header, source
 from rekur.export.onnx.check import open_models
+from rekur.export.onnx.forecast_check import forecast
 from rekur.export.onnx.models import make_models
 from rekur.export.onnx.pair_check import PairSessions
 
@@ -32,6 +33,10 @@ def onnx(subject: Subject) -> Iterator[Pair]:
         rows = pair_rows(PairSessions(sessions, subject.engine.steps), subject.sequences)
         for name, row, expected in zip(subject.names, rows, subject.whole, strict=True):
             yield Pair(name, row, expected)
+        return
+    if subject.forecasts:
+        for name, window, expected in zip(subject.names, subject.sequences, subject.whole, strict=True):
+            yield Pair(name, forecast(sessions, subject.engine.engine, [window.steps], [window.ahead])[0], expected)
         return
     lengths = np.array([len(x) for x in subject.sequences], np.int64)
     first = np.asarray(subject.sequences[0])
@@ -63,6 +68,8 @@ def c(subject: Subject) -> Iterator[Pair]:
     program, weights = subject.saved
     if program.searches:
         raise NotApplicable("its texts are found by search, and C does not search")
+    if program.forecasts:
+        raise NotApplicable("the model forecasts, and C has no ops of forecasts")
     if not program.causal:
         raise NotApplicable("the model needs whole sequences, and C runs live")
     if compiler() is None:

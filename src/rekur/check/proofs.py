@@ -16,7 +16,9 @@ from rekur.check import exports
 from rekur.check.finding import Check, Finding, NotApplicable, Pair
 from rekur.check.raw_outputs import RawOutputs
 from rekur.check.subject import Subject, TokenPair, drawn_like, engine_of, pair_rows
+from rekur.check.windows import WindowArrays, events_of
 from rekur.data import Ragged
+from rekur.data.encoded import joined
 from rekur.program import Engine, quantise
 from rekur.program.ops import SCALE
 from rekur.runtime import Session, layout, read_bundle
@@ -52,6 +54,11 @@ def order(subject: Subject) -> Iterator[Pair]:
 
 def chunks(subject: Subject) -> Iterator[Pair]:
     """Run each sequence in chunks with carried state, and as a whole."""
+    if subject.forecasts:
+        for name, window, expected in zip(subject.names, subject.sequences, subject.whole, strict=True):
+            for size in _CHUNKS:
+                yield Pair(f"{name} in chunks of {size}", subject.engine.in_chunks(window, size), expected)
+        return
     _need_steps(subject)
     engine = subject.engine
     for name, x, expected in zip(subject.names, subject.sequences, subject.whole, strict=True):
@@ -71,13 +78,17 @@ def steps(subject: Subject) -> Iterator[Pair]:
 
 def stream(subject: Subject) -> Iterator[Pair]:
     """Push each raw item in pieces into a live session, saved and restored on the way, and predict the whole."""
-    _need_steps(subject)
+    if not subject.forecasts:
+        _need_steps(subject)
     if not subject.items:
         raise NotApplicable("pieces of a text are no items" if _is_next(subject) else "it needs DATA")
     model = subject.model
     features, target = model.features_, RawOutputs(per_step=model.target_.per_step)
     if features.reads_texts and isinstance(subject.items[0], list):
         raise NotApplicable("live, the model reads texts, and these are lists of words")
+    if subject.forecasts:
+        yield from _streamed_windows(subject, target)
+        return
     rng = np.random.default_rng(0)
     for name, item, x, expected in zip(subject.names, subject.items, subject.sequences, subject.whole, strict=True):
         context = features.encode(item).context
@@ -101,7 +112,7 @@ def saved(subject: Subject) -> Iterator[Pair]:
         yield Pair(f"weight '{name}'", weights[name], array, _places(array))
     features = again.features()
     for name, item, x in zip(subject.names, subject.items, subject.sequences, strict=False):
-        steps = x.source if subject.searches else x
+        steps = x.source if subject.searches else x.steps if subject.forecasts else x
         axes = ("step", "number")[: steps.ndim]
         yield Pair(f"{name}, its steps", features.transform(item), steps, axes)
     scores = engine_of(program, weights).run(subject.sequences)
@@ -179,7 +190,22 @@ def check_bundle(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator
         yield check.on(subject)
 
 
+def _streamed_windows(subject: Subject, target: RawOutputs) -> Iterator[Pair]:
+    """Yield what a session says after the values of each window, saved and restored on the way, and the whole."""
+    model = subject.model
+    if columns := getattr(model.features_, "columns", ()):
+        raise NotApplicable(f"live, the model takes values alone, and it reads {', '.join(columns)}")
+    for name, window, expected in zip(subject.names, subject.items, subject.whole, strict=True):
+        session, events = Session(model, model.features_, target), list(events_of(window))
+        for event in events[:-1]:
+            session.advance(event)
+        session = Session.restore(session.get_state(), model, model.features_, target)
+        yield Pair(name, session.push(events[-1]).tentative[0], expected)
+
+
 def _need_steps(subject: Subject) -> None:
+    if subject.forecasts:
+        raise NotApplicable("the model has no output for a single step of a window")
     if subject.searches:
         raise NotApplicable("its texts are found by search, from whole sources")
     if not subject.engine.program.causal:
@@ -255,6 +281,9 @@ def _scores(model: Any, sequences: list[Any]) -> Sequence[Array]:
     """Return the outputs of sequences; of the next token, and of targets, the nats or log-probability of each token."""
     if sequences and isinstance(sequences[0], TokenPair):
         return pair_rows(model.model_.steps() if hasattr(model, "model_") else model.engine, sequences)
+    if sequences and isinstance(sequences[0], WindowArrays):
+        inputs = {name: Ragged.from_iter(getattr(each, name) for each in sequences) for name in ("steps", "ahead")}
+        return list(model.outputs_of_steps(joined(inputs)))
     if model.target_.kind != "next":
         outputs: Sequence[Array] = model.outputs_of_steps(Ragged.from_iter(sequences))
         return list(outputs)

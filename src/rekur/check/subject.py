@@ -16,6 +16,7 @@ import numpy as np
 
 from rekur._ids import RESERVED_OF_PAIRS
 from rekur._tensors import Array
+from rekur.check.windows import WindowRuns, drawn_windows, windows_of
 from rekur.data import encode_texts
 from rekur.errors import InputError, describe
 from rekur.program import Engine, PairEngine, Program, draw_sequences
@@ -76,6 +77,8 @@ def pair_rows(steps: Any, pairs: Sequence[TokenPair]) -> list[Array]:
 
 def engine_of(program: Program, weights: Mapping[str, Array]) -> Any:
     """Return what runs a program on the sequences of a subject."""
+    if program.forecasts:
+        return WindowRuns(program, weights)
     return PairRuns(program, weights) if program.searches else Engine(program, weights)
 
 
@@ -86,8 +89,8 @@ class Subject:
     Attributes:
         bundle: the saved model.
         names: the name of each sequence in tables.
-        sequences: input of the model: token numbers (T,) or rows (T, D), or :class:`TokenPair` where a search finds
-            its texts.
+        sequences: input of the model: token numbers (T,) or rows (T, D), :class:`TokenPair` where a search finds its
+            texts, or :class:`rekur.check.windows.WindowArrays` where it forecasts.
         items: the raw items of the sequences; empty for random ones and for pieces of a text.
         load_trained: returns the model in PyTorch from the folder of a bundle; None for no proofs in PyTorch.
     """
@@ -123,6 +126,11 @@ class Subject:
         """Whether the texts of the model are found by search."""
         return self.saved[0].searches
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether the model forecasts windows of series."""
+        return self.saved[0].forecasts
+
     @cached_property
     def whole(self) -> Any:
         """The outputs of all sequences, run together: (N, K), one (T, K) a sequence with an output at every step,
@@ -150,7 +158,7 @@ def subject_of(
 
     Raises:
         BundleError: the bundle has no program.
-        InputError: the data cannot be read, or has no items; or the program forecasts.
+        InputError: the data cannot be read, or has no items.
 
     Example:
         >>> from rekur.runtime import read_bundle
@@ -158,13 +166,15 @@ def subject_of(
         10
     """
     program, _ = bundle.program()
-    if program.forecasts:
-        expected = "one of another task: windows of series cannot be drawn or read here yet"
-        raise InputError(describe("program", "one that forecasts", expected, "Compare with rekur evaluate."))
     if data is None:
-        sequences: list[Any] = _drawn(program, LENGTHS[:items], 0)
+        sequences: list[Any] = _drawn(program, LENGTHS[:items], 0, bundle.features())
         return Subject(bundle, [f"drawn sequence of {len(x)} steps" for x in sequences], sequences, [], load_trained)
     features = bundle.features()
+    if program.forecasts:
+        windows, sequences = windows_of(features, data, items)
+        if not windows:
+            raise InputError(describe("data", "no series", "one series or more"))
+        return Subject(bundle, [f"series '{window.name}'" for window in windows], sequences, windows, load_trained)
     if bundle.target(features).kind == "next":
         sequences = list(islice(_pieces(encode_texts(data, features)), items))
         return Subject(bundle, [f"piece {n} of the text" for n in range(len(sequences))], sequences, [], load_trained)
@@ -187,11 +197,13 @@ def subject_of(
 
 def drawn_like(subject: Subject, length: int) -> Any:
     """Return a random sequence of this length for the model."""
-    return _drawn(subject.saved[0], [length], length)[0]
+    return _drawn(subject.saved[0], [length], length, subject.model.features_)[0]
 
 
-def _drawn(program: Program, lengths: Sequence[int], seed: int) -> list[Any]:
-    """Return random sequences of these lengths, or pairs of a source and a target."""
+def _drawn(program: Program, lengths: Sequence[int], seed: int, features: Any) -> list[Any]:
+    """Return random sequences of these lengths, pairs of a source and a target, or windows."""
+    if program.forecasts:
+        return list(drawn_windows(program, lengths, features.segments, seed))
     sequences = draw_sequences(program, lengths, seed, padding=False)
     if not program.searches:
         return list(sequences)
