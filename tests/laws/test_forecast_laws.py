@@ -257,3 +257,25 @@ def test_sizes_of_windows(
 ) -> None:
     sizes = sizes_of(horizon, lookback, periods, longest, cycles)
     assert (sizes.lookback, sizes.segment) == expected
+
+
+def test_training_windows_of_many_series_have_plain_forecasts_of_other_series() -> None:
+    series = [each for seed in range(6) for each in made(seed)][:17]
+    whole = [dataclasses.replace(each, values=np.nan_to_num(each.values, nan=9.0)) for each in series]
+    changed = [noisy(each, 0, 1) if number in (4, 8, 12) else each for number, each in enumerate(whole)]
+    changed = [dataclasses.replace(each, values=np.abs(each.values)) for each in changed]
+
+    def encoded(histories: list[History], *, of_training: bool) -> list[Any]:
+        features = WindowFeatures(24, H, H, (SEASON,)).fit([Window(each, 0, len(each)) for each in histories])
+        windows = [Window(histories[number], 0, 70) for number in (1, 0)]
+        reads = features.for_training() if of_training else features
+        return [each.inputs["ahead"] for each in reads.encode_many(windows)]
+
+    (one, none), (other, same) = (encoded(each, of_training=True) for each in (whole, changed))
+    np.testing.assert_array_equal(none, same)  # of the fold of those that are changed
+    assert not np.array_equal(one, other)
+    for ours, theirs in zip(encoded(whole, of_training=True), encoded(whole, of_training=False), strict=True):
+        assert ours.shape == theirs.shape
+        assert not np.array_equal(ours, theirs)
+    few = WindowFeatures(24, H, H, (SEASON,)).fit([Window(each, 0, len(each)) for each in whole[:15]])
+    assert few.for_training() is few

@@ -172,6 +172,10 @@ class Features(ABC):
         """Return the same for many items, in their order, one at a time as they are read."""
         return map(self.encode, items)
 
+    def for_training(self) -> Any:
+        """Return what encodes the items of training by its ``encode_many``: these features, by default."""
+        return self
+
     def seen(self, context: Any) -> NDArray[np.bool_] | None:
         """Return whether training had the token of each entry of a context, (T,); None if that is not known."""
         return None

@@ -22,6 +22,7 @@ from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
 from rekur.features.window_arrays import PRIOR_POWER, WindowReader
+from rekur.features.window_folds import FOLDS, FoldedWindows, fold_numbers
 from rekur.features.window_stream import Clock, WindowStream, read_event, values_of
 
 Floats = NDArray[np.float64]
@@ -130,6 +131,7 @@ class WindowFeatures(Features):
         self.calendar = _check.flag("calendar", calendar)
         self.beyond, self.power = _check.flag("beyond", beyond), _check.positive("power", power)
         self._reader: WindowReader | None = None
+        self._trained: list[Window] = []
         self._clock: Clock | None = None
 
     def __repr__(self) -> str:
@@ -191,16 +193,35 @@ class WindowFeatures(Features):
         first = windows[0].history
         self._clock = None if first.step.unit == "row" else Clock(first.step, first.form)
         covariates = Covariates.fit(((each.history, each.origin) for each in windows), calendar=self.calendar)
-        series = [window.past for window in windows]
-        gaps = any(bool(np.isnan(values[np.argmin(np.isnan(values)) :]).any()) for values in series)
+        gaps = any(bool(np.isnan(each.past[np.argmin(np.isnan(each.past)) :]).any()) for each in windows)
+        self._set_plain(self._fit_plain(windows, covariates), covariates=covariates, gaps=gaps)
+        self._trained = windows
+        return self
+
+    def _fit_plain(self, windows: Sequence[Window], covariates: Covariates) -> PlainForecasts:
+        """Return plain forecasts, fitted on the values before the origins of windows, a window a channel."""
         periods = tuple(period for period in self.periods if period > 1)
         most = max(self.lookback, default_lookback(periods, self.horizon))
         beside = covariates.beside([(each.history, 0, each.origin) for each in windows], most, self.horizon)
         how: dict[str, Any] = {"lookback": self.lookback, "beyond": self.beyond, "beside": beside}
         how["channels"] = [each.history.channels[each.channel] for each in windows]
-        plain = PlainForecasts.fit(series, self.horizon, periods, **how)
-        self._set_plain(plain, covariates=covariates, gaps=gaps)
-        return self
+        return PlainForecasts.fit([window.past for window in windows], self.horizon, periods, **how)
+
+    def for_training(self) -> Any:
+        """Return what encodes training windows: of many series with plain forecasts that are fitted on others."""
+        numbers = fold_numbers([window.history for window in self._trained])
+        covariates = self._read_by.covariates
+        if numbers is None or covariates is None:
+            return self
+        folds = []
+        for fold in range(FOLDS):
+            others = [window for window in self._trained if numbers[id(window.history)] != fold]
+            features = type(self)(**self.options)
+            features._set_plain(self._fit_plain(others, covariates), covariates=covariates, gaps=self._read_by.gaps)
+            folds.append(features)
+        if any(features.plain.names != self.plain.names for features in folds):
+            return self  # as where one series alone has values below 0
+        return FoldedWindows(folds, lambda window: numbers[id(window.history)])
 
     def _set_plain(self, plain: PlainForecasts, **how: Any) -> None:
         how = {"logs": plain.non_negative, "power": self.power, **how}

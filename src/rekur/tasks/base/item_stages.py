@@ -76,7 +76,7 @@ class ItemStages(Stages):
         if prior is None or not prior.resumed:
             target = self._learn_target(_of_rows(labels.values, chosen), features)
         target.features = features
-        train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen))
+        train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen), trains=valid is not None)
         if (labels.weights != 1).any():
             train_set.weights = labels.weights / labels.weights[chosen].mean()
         if valid is None:
@@ -115,7 +115,8 @@ class ItemStages(Stages):
             features.fit(self._task.features_learn_from(examples))
         target = self._learn_target(labels.values, features)
         target.features = features
-        train_set = _encode(examples, labels, features, target, np.arange(len(labels.values)))
+        rows = np.arange(len(labels.values))
+        train_set = _encode(examples, labels, features, target, rows, trains=True)
         how: dict[str, Any] = {"notes": [], "reads": {}, "valid": valid, "examples": examples}
         return PreparedItems(features=features, target=target, train=train_set, **how)
 
@@ -212,10 +213,16 @@ class ItemStages(Stages):
 
 
 def _encode(
-    corpus: Corpus, labels: Labels, features: Features, target: Target, rows: NDArray[np.int64]
+    corpus: Corpus,
+    labels: Labels,
+    features: Features,
+    target: Target,
+    rows: NDArray[np.int64],
+    *,
+    trains: bool = False,
 ) -> EncodedItems:
-    """Return all examples of a corpus, encoded, with those that count."""
-    inputs, contexts = corpus.encode(features)
+    """Return all examples of a corpus, encoded, with those that count; ``trains`` says that all of them train."""
+    inputs, contexts = corpus.encode(features.for_training() if trains else features)
     targets = target.encode_items(labels.values, contexts, corpus.name, labels.place_of)
     begins = [features.begins(context) for context in contexts]
     return EncodedItems(inputs, targets, rows, labels.values, contexts, begins)
