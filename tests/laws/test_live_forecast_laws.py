@@ -46,7 +46,7 @@ def made(seed: int, clock: str, length: int = 60) -> History:
 
 @cache
 def model(clock: str, folder: Any) -> Model:
-    network = Forecaster(horizon=H, lookback=8, epochs=1, hidden_size=4, baseline=False)
+    network = Forecaster(horizon=H, lookback=8, epochs=1, hidden_size=4, baseline=False, calendar="yes")
     data: Any = [made(seed, clock, 70 + seed) for seed in range(2)]
     from rekur.data.parts import series_corpus
 
