@@ -248,8 +248,8 @@ def share_below(value: float, quantiles: ArrayLike, levels: ArrayLike) -> tuple[
         levels: the probability p of each, (Q,), in (0, 1).
 
     Example:
-        >>> share_below(1.5, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])
-        (0.3, 0.3)
+        >>> [round(share, 3) for share in share_below(1.5, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
+        [0.3, 0.3]
         >>> [round(share, 3) for share in share_below(4.0, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
         [0.98, 0.98]
         >>> share_below(0.0, [0.0, 0.0, 3.0], [0.1, 0.5, 0.9])
