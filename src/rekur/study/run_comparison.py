@@ -60,7 +60,7 @@ def compare(
         y_valid: their labels.
         X_test: test items, which give the scores; they are read once, after all runs. By default validation items do.
         y_test: their labels.
-        cells: names of cells.
+        cells: names of cells, or ``transformer`` for a plain one, which has no program.
         vary: option -> values, such as ``{"dropout": "0,0.3"}``; all combinations with the cells are variants.
         equal: ``parameters`` for hidden sizes with equal numbers of weights outside embeddings and the output layer,
             within 2 %; ``hidden`` for equal hidden sizes; by default the first, unless ``vary`` has ``hidden_size``.
