@@ -379,6 +379,36 @@ def make_translators(root: Path) -> None:
         (root / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
+def make_forecasters(root: Path) -> None:
+    """Save forecasters of days and of series without time stamps, and what they forecast, whole and live."""
+    draw, day = np.random.default_rng(2), np.arange(70)
+    week = 9 + 3 * np.sin(day * 2 * np.pi / 7)
+    table = {
+        "day": [f"{np.datetime64('2024-01-01') + k}" for k in day.tolist()],
+        "north": (week + draw.normal(0, 0.5, 70)).round(3).tolist(),
+        "south": (2 * week + day / 9 + draw.normal(0, 0.5, 70)).round(3).tolist(),
+    }
+    sizes: dict[str, Any] = {"horizon": 7, "hidden_size": 3, "epochs": 3, "seed": 0, "baseline": False}
+    columns = {"time": "day", "series": ["north", "south"]}
+    model = rekur.Forecaster(**sizes, members=2, calendar="yes").fit(table, columns=columns)
+    model.save(root / "forecaster_days")
+    walks = {name: draw.normal(0, 1, 60).cumsum().round(3).tolist() for name in ("a", "b")}
+    rekur.Forecaster(**sizes, cell="lstm").fit(walks).save(root / "forecaster_rows")
+    for name, series, key in (("forecaster_days", table, "north"), ("forecaster_rows", walks, "a")):
+        loaded = rekur.load(root / name)
+        answers = {"series": series, "presented": plain(loaded.present(series))}
+        scores = loaded.evaluate(series)
+        answers["scores"] = {metric: scores[metric] for metric in ("mae", "smape", "crps", "coverage")}
+        kept = list(loaded.parts_to_predict(loaded.kept_items()).items())
+        answers["kept"] = plain(loaded.present(kept))
+        session = loaded.stream(continues=True)
+        session.push({"series": key, "value": 8.5})
+        answers["state"] = base64.b64encode(session.get_state()).decode()
+        answers["event"] = {"series": key, "value": [None, 9.25]}
+        answers["live"] = plain(session.push(answers["event"]).tentative)
+        (root / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
 def make_checkpoint(root: Path) -> None:
     """Kill a training after its second checkpoint."""
     data, out = root / "killed.csv", root / "killed"
@@ -429,6 +459,7 @@ def main() -> None:
     make_tagger(root)
     make_taggers(root)
     make_translators(root)
+    make_forecasters(root)
     make_checkpoint(root)
 
 

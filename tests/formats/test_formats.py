@@ -17,14 +17,16 @@ import pytest
 
 import rekur
 from rekur.cli.main import main
+from rekur.runtime import Session
 from rekur.runtime.pair_scores import pair_scores
 
 HERE = Path(__file__).parent
-OTHERS = ("language", "tagger", "translator")
+OTHERS = ("forecaster", "language", "tagger", "translator")
 ITEMS = sorted(path for path in HERE.glob("v*/*.json") if not path.stem.startswith(OTHERS))
 #: of a version before the task was whole, and of the first in which it is
 EARLY_TAGGERS, TAGGERS = sorted(HERE.glob("v*/tagger.json")), sorted(HERE.glob("v*/tagger_*.json"))
 TRANSLATORS = sorted(HERE.glob("v*/translator_*.json"))
+FORECASTERS = sorted(HERE.glob("v*/forecaster_*.json"))
 TEXTS = sorted(HERE.glob("v*/language_*.json"))
 #: kernels of other processors add numbers in another order
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -56,6 +58,7 @@ def test_there_are_files_of_every_kind() -> None:
     assert len(EARLY_TAGGERS) == 1
     assert len(TAGGERS) >= 3
     assert len(TRANSLATORS) >= 3
+    assert len(FORECASTERS) >= 2
 
 
 @pytest.mark.parametrize("path", ITEMS, ids=name_of)
@@ -164,6 +167,26 @@ def test_a_translator_writes_and_scores_what_it_did(path: Path) -> None:
     with pytest.warns(rekur.errors.DataWarning, match="1 of 7 sources is empty"):
         scores = model.evaluate(items, labels)
     assert_equal({name: scores[name] for name in answers["scores"]}, answers["scores"])
+
+
+@pytest.mark.parametrize("path", FORECASTERS, ids=name_of)
+def test_a_forecaster_says_what_it_did_whole_and_live(path: Path) -> None:
+    model, answers = opened(path)
+    for name, series in (("presented", answers["series"]), ("kept", model.kept_items())):
+        parts = list(model.parts_to_predict(series).items()) if name == "kept" else series
+        for ours, theirs in zip(model.present(parts), answers[name], strict=True):
+            assert_forecast(ours, theirs)
+    scores = model.evaluate(answers["series"])
+    assert_equal({name: scores[name] for name in answers["scores"]}, answers["scores"])
+    session = Session.restore(base64.b64decode(answers["state"]), model, model.features_, model.target_)
+    assert_forecast(session.push(answers["event"]).tentative, answers["live"])
+
+
+def assert_forecast(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert ours["time"] == theirs["time"]
+    assert_equal(
+        {**ours["quantiles"], "forecast": ours["forecast"]}, {**theirs["quantiles"], "forecast": theirs["forecast"]}
+    )
 
 
 def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
