@@ -154,7 +154,8 @@ def test_a_model_that_reads_from_both_ends_says_what_to_train_instead(cli: Run, 
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         "rekur: stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
-        "needs the whole sequence. Train again with bidirectional=False (rekur fit without --bidirectional).\n"
+        "needs the whole sequence. Train again with bidirectional=False (rekur fit without "
+        "--bidirectional; of series with --causal).\n"
     )
 
 

@@ -24,6 +24,7 @@ from rekur.export.c.constants import identifier
 from rekur.export.c.source import Extra, Lowered, Style, lower_to_c
 from rekur.export.c.write import header, source
 from rekur.lower import lower
+from rekur.models import SeriesSpec, build_series
 from rekur.nn import Recurrent
 from rekur.program import Engine, draw_sequences, in_precision, quantise
 
@@ -94,6 +95,16 @@ def test_outputs_at_every_step(style: Style, **options: Any) -> None:
     assert ("#define M_DELAY" in written(lowered)["m.h"]) == bool(program.delay)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"members": 2, "joint": "softmax", "stride": 3}, {"members": 2, "joint": "sigmoid", "block": 2, "stride": 2}, {}],
+)
+def test_convolutional_networks(options: dict[str, Any]) -> None:
+    sizes = {"input_size": 2, "output_size": 3, "widths": (3, 5), "channels": 4, "hidden_size": 3}
+    spec = SeriesSpec(**{**sizes, "causal": True, "scale": "global", **options})
+    agree(build_series(spec, seed=0).eval(), PLAIN, SMALL)
+
+
 def test_int8_numbers_are_written_as_the_program_has_them() -> None:
     program, weights = quantise(*lower(make(kernel_size=2, pooling="last+attention")), "int8")
     small = lower_to_c(program, weights, SMALL)
@@ -133,11 +144,14 @@ def test_a_program_that_reads_from_the_end_is_refused() -> None:
         lower_to_c(*lower(make(bidirectional=True)), PLAIN)
     assert str(error.value) == (
         "program: got 'one that reads from the end'; expected a causal one. "
-        "Train a model that reads forward only (without --bidirectional), or export it with --to onnx."
+        "Train a model that reads forward only (without --bidirectional; of series with --causal), or export it with "
+        "--to onnx."
     )
     with pytest.raises(NotStreamableError) as same:
         lower_to_c(*tagger(bidirectional=True), PLAIN)
-    assert str(same.value) == str(error.value).replace("without --bidirectional", "with --causal")
+    assert str(same.value) == str(error.value).replace(
+        "without --bidirectional; of series with --causal", "with --causal"
+    )
 
 
 def test_only_what_is_used_is_written() -> None:

@@ -21,7 +21,8 @@ NAMES = {
     "rekur.check": "CHECKS Check Finding NotApplicable Pair Subject check_bundle subject_of",
     "rekur.data": (
         "CalendarStep Chunk Columns Corpus Description EncodedItems Example History HistoryColumns LengthBuckets "
-        "PairColumns Ragged Row Source Split StreamBatches Texts Tokens as_sequences channels choose_rows collate "
+        "PairColumns Ragged Row Source Split StreamBatches Texts Tokens as_sequences channels choose_folds "
+        "choose_rows collate "
         "describe encode_texts evaluation_chunks examples fitting_batch_size from_memory item_key open_source "
         "open_texts pairs_in_memory read_histories read_labels read_pairs split texts_in_memory"
     ),
@@ -49,8 +50,9 @@ NAMES = {
     ),
     "rekur.models": (
         "Batch DecoderSpec DistributionHead Encoder EncoderDecoder EncoderSpec Forecaster ForecasterSpec ItemNetwork "
-        "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec TagNetwork TaggerSpec build "
-        "build_decoder build_forecaster build_language build_tagger count_core count_parameters"
+        "LanguageNetwork LanguageSpec LanguageState SequenceModel SequenceSpec SeriesNetwork SeriesSpec TagNetwork "
+        "TaggerSpec build build_decoder build_forecaster build_language build_series build_tagger "
+        "count_core count_parameters"
     ),
     "rekur.nn": (
         "AdaptiveSoftmax AdditiveAttention Bidirectional CausalConv DotAttention Embedding FullSoftmax GRU "

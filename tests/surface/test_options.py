@@ -32,7 +32,7 @@ FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --
 MODEL = (
     "--cell --hidden-size --num-layers --embedding-size --input-dropout --dropout --recurrent-dropout --residual --norm"
 )
-ITEM_MODEL = "--bidirectional --kernel-size --pooling --token-dropout --input-noise"
+ITEM_MODEL = "--network --causal --members --bidirectional --kernel-size --pooling --token-dropout --input-noise"
 PAIR_MODEL = f"{MODEL} --causal"
 TRAINING = (
     "--epochs --steps --batch-size --learning-rate --weight-decay --schedule --warmup --clip --patience --average "
@@ -55,12 +55,12 @@ TASK_OPTIONS = {
     "classify": {
         "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF} --multi-label",
         "model": f"{MODEL} {ITEM_MODEL} --bayes-start",
-        "training": f"{TRAINING} --class-weight --label-smoothing",
+        "training": f"{TRAINING} --augment --class-weight --label-smoothing",
     },
     "regress": {
         "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF}",
         "model": f"{MODEL} {ITEM_MODEL}",
-        "training": TRAINING,
+        "training": f"{TRAINING} --augment",
     },
     "tag": {
         "data": f"{INPUT} --valid --valid-fraction --vectors --cut --bad-spans {WORD_FEATURES} --missing",
@@ -117,7 +117,7 @@ OPTIONS = {
     "check": f"BUNDLE [FILE]... --tolerance --items {ANY_INPUT} --document --json",
     "quantize": f"BUNDLE --data --out --precision --tolerance --overwrite {ANY_INPUT} --document --json",
     "export": (
-        "BUNDLE --to --out --overwrite --tolerance --precision --name --activations --flash --data "
+        "BUNDLE --to --out --overwrite --tolerance --precision --members --name --activations --flash --data "
         f"{ANY_INPUT} --document --json"
     ),
     "data": f"FILE [TARGET]... {ANY_INPUT} --horizon --label-type --json",

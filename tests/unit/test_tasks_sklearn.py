@@ -39,7 +39,7 @@ def test_parameters_are_stored_unchanged_and_cloned(estimator: Any) -> None:
     model = estimator(hidden_size=7, feature_options=features, dropout=0.25)
     params = model.get_params()
     assert params["feature_options"] is features
-    assert (params["hidden_size"], params["dropout"], params["cell"]) == (7, 0.25, "lstm")
+    assert (params["hidden_size"], params["dropout"], params["cell"]) == (7, 0.25, None)
     twin = clone(model)
     assert twin is not model
     assert twin.get_params() == params

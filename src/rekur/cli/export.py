@@ -46,8 +46,9 @@ def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
     }
     rows = [[name, f"{size:,}", about[name]] for name, size in done.files.items()]
     show.table(f"{done.folder}: ONNX, weights in {done.precision}", ("file", "bytes", "what it is"), rows)
-    if "sequence.onnx" in done.files and not done.causal:
-        click.echo("No step.onnx: this model reads from the end too, so it needs whole sequences.")
+    if "sequence.onnx" in done.files and "step.onnx" not in done.files:
+        why = "reads from the end too, so it needs whole sequences"
+        click.echo(f"No step.onnx: this model {'joins steps in windows' if done.causal else why}.")
     if done.precision not in (saved.quantised, "float32"):
         click.echo(f"Its weights were rounded to {done.precision}; rekur quantize shows what that loses on your data.")
     click.echo(f"Largest difference to the model's own scores: {done.found.difference:.2g} in {done.found.where}.")
@@ -148,6 +149,12 @@ _ONLY_C = ("name", "activations", "flash", "data")
     "--precision",
     type=click.Choice(["float32", "int8", "bfloat16"]),
     help="Of the weights; by default as in BUNDLE. C: no bfloat16.",
+)
+@click.option(
+    "--members",
+    type=WHOLE,
+    metavar="N",
+    help="Networks to write, of a model that averages the answers of several; by default all.",
 )
 @click.option("--name", metavar="NAME", help="C: what functions and files are called; by default as the bundle.")
 @click.option(

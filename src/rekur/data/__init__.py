@@ -9,7 +9,7 @@ from rekur._lazy import lazily
 if TYPE_CHECKING:
     from rekur.data.batch import LengthBuckets, collate
     from rekur.data.chosen_columns import Columns, PairColumns, channels
-    from rekur.data.corpus import Corpus, choose_rows, read_labels
+    from rekur.data.corpus import Corpus, choose_folds, choose_rows, read_labels
     from rekur.data.description import Description, describe
     from rekur.data.encoded import EncodedItems
     from rekur.data.example import Example, examples
@@ -44,6 +44,7 @@ __all__ = [
     "Tokens",
     "as_sequences",
     "channels",
+    "choose_folds",
     "choose_rows",
     "collate",
     "describe",
@@ -68,7 +69,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "batch": "LengthBuckets collate",
-        "corpus": "Corpus choose_rows read_labels",
+        "corpus": "Corpus choose_folds choose_rows read_labels",
         "description": "Description describe",
         "encoded": "EncodedItems",
         "chosen_columns": "Columns PairColumns channels",

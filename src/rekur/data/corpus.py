@@ -22,7 +22,7 @@ from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged
-from rekur.data.splitting import item_key, split
+from rekur.data.splitting import folds, item_key, split
 from rekur.errors import DataError, InputError, OptionError, describe, printable
 
 #: documents from which on all parts of one are trained on, or all are validated on
@@ -342,6 +342,22 @@ def choose_rows(
             "Add examples, or give items for validation."
         )
     return chosen
+
+
+def choose_folds(
+    labels: Sequence[Any],
+    keys: Sequence[bytes],
+    count: int,
+    seed: int,
+    *,
+    stratified: bool,
+    documents: Sequence[int] | None = None,
+) -> NDArray[np.int64]:
+    """Return the fold of each example, (N,), -1 for one that is in none; see :func:`rekur.data.splitting.folds`.
+
+    Equal items stay in one fold; of documents, all parts of each do.
+    """
+    return folds(labels if stratified else [None] * len(labels), count, seed, keys if documents is None else documents)
 
 
 def _names(label: Any) -> Iterable[Any]:

@@ -93,6 +93,8 @@ class EncodedItems:
         begins: the steps of each item at which further sequences begin, which are run by themselves; empty if each
             item is one sequence.
         weights: how much each item counts in the loss and in scores, with a mean of 1 in training, (N,); None for 1.
+        folds: the fold of each item, (N,), whose member of a network did not see it in training; -1 for an item that
+            all members saw. None where items are run by the average of all members.
     """
 
     inputs: Mapping[str, Ragged]
@@ -102,6 +104,7 @@ class EncodedItems:
     contexts: Sequence[Any] = ()
     begins: Sequence[Sequence[int]] = ()
     weights: NDArray[np.float64] | None = None
+    folds: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -130,6 +130,48 @@ def split(
     )
 
 
+def folds(labels: Sequence[Any], count: int, seed: int, keys: Sequence[Hashable]) -> Indices:
+    """Return the fold of each row, such that each class is spread over the folds as evenly as whole units allow.
+
+    Rows of one key are a unit, and stay in one fold. A class with one unit is in no fold, since nothing else teaches
+    it. There are as many folds as units at most. The arguments decide alone, on every machine.
+
+    Args:
+        labels: as for :func:`split`.
+        count: number of folds, 2 or more.
+        seed: 0 or more.
+        keys: one a row, such as those of :func:`item_key`, or groups.
+
+    Returns:
+        int64 (N,): numbers from 0 on, -1 for no fold.
+
+    Raises:
+        InputError: no class has two units.
+
+    Example:
+        >>> folds(["a"] * 4 + ["b"] * 3 + ["c"], 3, seed=0, keys=range(8)).tolist()
+        [2, 0, 0, 1, 1, 2, 1, -1]
+    """
+    random = np.random.Generator(np.random.PCG64(_check.seed("seed", seed)))
+    strata, by_class = _strata(labels), dict[Hashable, list[list[int]]]()
+    for unit in _units(len(labels), [keys]):
+        by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
+    spread = [units for units in by_class.values() if len(units) > 1]
+    if not spread:
+        raise InputError(_too_alike(labels, strata, keys))
+    number = min(count, sum(map(len, spread)))
+    chosen, rows_of = np.full(len(labels), -1, np.int64), np.zeros(number, np.int64)
+    for units in spread:
+        of_class = np.zeros(number, np.int64)
+        drawn = [units[i] for i in random.permutation(len(units))]
+        for unit in sorted(drawn, key=len, reverse=True):
+            fold = int(np.lexsort((random.permutation(number), rows_of, of_class))[0])
+            chosen[unit] = fold
+            of_class[fold] += len(unit)
+            rows_of[fold] += len(unit)
+    return chosen
+
+
 def _too_alike(labels: Sequence[Any], strata: Sequence[Hashable], keys: Sequence[Hashable] | None) -> str:
     """Return the message for examples that cannot be split."""
     count, classes = len(labels), set(strata)

@@ -15,12 +15,21 @@ from rekur.lower.forecasts import lower_forecaster
 from rekur.lower.layers import lower_join, lower_layer
 from rekur.lower.lower_encoder import lower_conv, lower_encoder, lower_stack
 from rekur.lower.pairs import lower_pairs
+from rekur.lower.pools import lower_pool
 from rekur.lower.scores import lower_scores
-from rekur.models import Encoder, EncoderDecoder, Forecaster, LanguageNetwork, SequenceModel, SequenceSpec
+from rekur.lower.series import lower_series
+from rekur.models import (
+    Encoder,
+    EncoderDecoder,
+    Forecaster,
+    LanguageNetwork,
+    SequenceModel,
+    SequenceSpec,
+    SeriesNetwork,
+)
 from rekur.models.sequence import VectorEmbedding
 from rekur.models.transformer import is_transformer
 from rekur.nn import Layer, NGramEmbedding
-from rekur.nn.pool import AttentionPool, JoinedPool, LastPool, MaxPool, MeanPool, Pool
 from rekur.nn.recall import Recall
 from rekur.program import Input, Op, Program
 from rekur.program.cells import NO_PROGRAM
@@ -57,6 +66,8 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
         return _language(model, task or "language")
     if isinstance(model, SequenceModel):
         return _sequence(model, task or "classify")
+    if isinstance(model, SeriesNetwork):
+        return lower_series(builder_of(model), model, task or "classify")
     if isinstance(model, EncoderDecoder):
         return lower_pairs(builder_of(model), model, task or "translate")
     if isinstance(model, Forecaster):
@@ -64,8 +75,8 @@ def lower(model: nn.Module, task: str = "") -> tuple[Program, Arrays]:
     if has_encoder(model):
         return _stepped(model, task or "tag")
     expected = (
-        "a SequenceModel, a LanguageNetwork, an EncoderDecoder, a Forecaster, or a network with an encoder and a "
-        "linear head"
+        "a SequenceModel, a SeriesNetwork, a LanguageNetwork, an EncoderDecoder, a Forecaster, or a network with an "
+        "encoder and a linear head"
     )
     raise InputError(describe("model", type(model).__name__, expected))
 
@@ -97,7 +108,7 @@ def _sequence(model: SequenceModel, task: str) -> tuple[Program, Arrays]:
     if model.conv is not None:
         register = lower_conv(building, register, model.conv)
     register = lower_stack(building, register, model.recurrent)
-    register = _pool(building, register, model.pool)
+    register = lower_pool(building, register, model.pool)
     building.affine(register, "scores", model.head)
     return building.program(task, source), building.arrays
 
@@ -150,34 +161,3 @@ def _ngrams(building: Builder, grams: NGramEmbedding) -> str:
     state = {"before": building.remember("ngrams.before", (max(grams.orders) - 1,), "int64")}
     options = {"orders": list(grams.orders)}
     return building.add(Op("ngrams", ("input",), "ngrams", grams.size, weights, state, options))
-
-
-def _pool(building: Builder, reads: str, pool: Pool) -> str:
-    if not isinstance(pool, JoinedPool):
-        return _one_pool(building, reads, pool)
-    parts = [_one_pool(building, reads, part) for part in pool.pools if isinstance(part, Pool)]
-    return building.add(Op("concat", tuple(parts), "pooled", pool.output_size))
-
-
-def _one_pool(building: Builder, reads: str, pool: Pool) -> str:
-    size, remember = pool.size, building.remember
-    if isinstance(pool, LastPool):
-        if pool.bidirectional:
-            return building.add(Op("ends", (reads,), "ends", size))
-        return building.add(Op("last", (reads,), "last", size, state={"last": remember("last", (size,))}))
-    if isinstance(pool, MeanPool):
-        state = {"mean": remember("mean", (size,)), "count": remember("mean.count", (1,), "int64")}
-        return building.add(Op("mean", (reads,), "mean", size, state=state))
-    if isinstance(pool, MaxPool):
-        state = {"largest": remember("max", (size,)), "count": remember("max.count", (1,), "int64")}
-        return building.add(Op("max", (reads,), "max", size, state=state))
-    if isinstance(pool, AttentionPool):
-        roles = {"weight": pool.hidden.weight, "bias": pool.hidden.bias, "score": pool.score.weight}
-        state = {
-            "total": remember("attention.total", (size,)),
-            "mass": remember("attention.mass", (1,)),
-            "top": remember("attention.top", (1,)),
-        }
-        return building.add(Op("attention", (reads,), "attention", size, building.weights(roles), state))
-    expected = "a pool of rekur.nn: last, mean, max, attention, or several of them joined"
-    raise InputError(describe("pool", type(pool).__name__, expected, "No program has an op for it."))

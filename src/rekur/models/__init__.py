@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rekur.models.language import LanguageNetwork, LanguageState, build_language
     from rekur.models.language_spec import LanguageSpec
     from rekur.models.sequence import SequenceModel, build, count_core, count_parameters
+    from rekur.models.series_network import SeriesNetwork, build_series
+    from rekur.models.series_spec import SeriesSpec
     from rekur.models.spec import SequenceSpec
     from rekur.models.tagger import TagNetwork, build_tagger
 
@@ -36,12 +38,15 @@ __all__ = [
     "LanguageState",
     "SequenceModel",
     "SequenceSpec",
+    "SeriesNetwork",
+    "SeriesSpec",
     "TagNetwork",
     "TaggerSpec",
     "build",
     "build_decoder",
     "build_forecaster",
     "build_language",
+    "build_series",
     "build_tagger",
     "count_core",
     "count_parameters",
@@ -62,6 +67,8 @@ __getattr__, __dir__ = lazily(
         "language": "LanguageNetwork LanguageState build_language",
         "language_spec": "LanguageSpec",
         "sequence": "SequenceModel build count_core count_parameters",
+        "series_network": "SeriesNetwork build_series",
+        "series_spec": "SeriesSpec",
         "spec": "SequenceSpec",
         "tagger": "TagNetwork build_tagger",
     },

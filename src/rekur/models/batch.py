@@ -31,6 +31,7 @@ class Batch(NamedTuple):
         weights: how much each item counts in the loss, float32 (B,); None for 1.
         state: where a state is carried, bool (B,), whether the steps of a row are its first ones, and the state before
             them, None if there is none yet; None where rows are whole items.
+        members: which member of a network each item is for, int64 (B,); None for the average of all.
 
     Example:
         >>> Batch.of(torch.tensor([[4, 5, 0]]), torch.tensor([2])).steps.shape
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
     targets: Tensor | None = None
     weights: Tensor | None = None
     state: tuple[Tensor, Any] | None = None
+    members: Tensor | None = None
 
     @classmethod
     def of(cls, steps: Tensor, lengths: Tensor, targets: Tensor | None = None) -> Self:
@@ -61,7 +63,9 @@ class Batch(NamedTuple):
         lengths = next(lengths for _, lengths in padded.values())
         inputs = {name: torch.from_numpy(steps) for name, (steps, _) in padded.items()}
         weights = None if items.weights is None else torch.from_numpy(items.weights[rows].astype(np.float32))
-        return cls(inputs, torch.from_numpy(lengths), _tensor(items.targets, rows) if targets else None, weights)
+        members = None if items.folds is None else torch.from_numpy(items.folds[rows])
+        tensors = _tensor(items.targets, rows) if targets else None
+        return cls(inputs, torch.from_numpy(lengths), tensors, weights, members=members)
 
     @property
     def steps(self) -> Tensor:
@@ -86,6 +90,8 @@ class ItemNetwork(nn.Module):
 
     #: whether it gives one output a step, (B, T, K) or packed (R, K), and not one row an item, (B, K)
     per_step: ClassVar[bool] = False
+    #: whether a batch may say which of its members each item is for
+    takes_members: ClassVar[bool] = False
     criterion: Head | None = None
 
     def numbering(self) -> dict[str, str]:

@@ -82,5 +82,20 @@ def softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))))
 
 
+#: the smallest share, and the smallest distance of a share from 0 and 1, whose logarithm is taken
+LEAST_SHARE, LEAST_ODDS = 1e-30, 1e-6
+
+
+def log(x: Array) -> Array:
+    """Return the logarithm of shares, of at least 1e-30."""
+    return np.asarray(np.log(np.maximum(x, np.float32(LEAST_SHARE))))
+
+
+def logit(x: Array) -> Array:
+    """Return the logarithm of the odds of shares, which are kept away from 0 and 1 by 1e-6."""
+    share = np.clip(x, np.float32(LEAST_ODDS), np.float32(1 - LEAST_ODDS))
+    return np.asarray(np.log(share) - np.log(np.float32(1) - share))
+
+
 #: functions of an activation
-FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid, "asinh": asinh}
+FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid, "asinh": asinh, "log": log, "logit": logit}

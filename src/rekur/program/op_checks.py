@@ -17,13 +17,17 @@ from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
 
 #: functions of an activation
-FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh")
+FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh", "log", "logit")
+#: what the steps of a window become
+SAMPLES = ("max", "mean")
 #: how an attention scores the steps of a memory
 SCORES = ("dot", "additive")
 #: most steps of a look-ahead
 MOST_SHIFT = 1024
 #: largest dilation of a fixed convolution, and most biases of it
 MOST_DILATION, MOST_BIASES = 1 << 16, 1 << 16
+#: most steps of a window that becomes one step
+MOST_SAMPLED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ class Register:
         size: C or D.
         columns: of ids, the size of the vocabulary of each column.
         delay: steps by which it is behind the newest step where a program runs live.
+        stride: steps of the input for each step of the register, or nearly: of T steps it has ⌈T / stride⌉.
     """
 
     kind: str
     size: int
     columns: tuple[int, ...] = ()
     delay: int = 0
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -161,18 +167,38 @@ def ngrams_state(check: OpCheck) -> Mapping[str, Shape]:
 
 
 def conv(check: OpCheck) -> int:
-    """Check a causal convolution; return O."""
+    """Check a convolution; return O."""
     shape = check.weight("weight")
     if len(shape) != 3 or shape[1] != check.size:
         check.expect("weight", (check.op.size, check.size, max(len(shape), 1)))
     check.expect("bias", shape[:1])
+    whole_number(f"{check.path}.ahead", check.op.options.get("ahead", 0), low=0, high=shape[2] - 1)
     return shape[0]
 
 
 def conv_state(check: OpCheck) -> Mapping[str, Shape]:
-    """Return the state of a causal convolution: the earlier steps of its window."""
+    """Return the state of a convolution: the earlier steps of its window; none where it reads later ones."""
     window = check.weight("weight")[2]
-    return {"before": (window - 1, check.size)} if window > 1 else {}
+    return {"before": (window - 1, check.size)} if window > 1 and not check.op.options.get("ahead") else {}
+
+
+def sample(check: OpCheck) -> int:
+    """Check a step for each window of steps; return O."""
+    choice(f"{check.path}.function", check.op.options.get("function"), SAMPLES)
+    whole_number(f"{check.path}.steps", check.op.options.get("steps"), low=2, high=MOST_SAMPLED)
+    return check.size
+
+
+def standardize(check: OpCheck) -> int:
+    """Check a scaling of each sequence by its own mean and deviation; return O."""
+    number(f"{check.path}.epsilon", check.op.options.get("epsilon"), 0)
+    return check.size
+
+
+def clip(check: OpCheck) -> int:
+    """Check a bound on the size of numbers; return O."""
+    number(f"{check.path}.limit", check.op.options.get("limit"), 0)
+    return check.size
 
 
 def same(check: OpCheck) -> int:

@@ -20,8 +20,9 @@ from rekur.program.pools import POOLS, PoolStage
 from rekur.program.program import Program
 from rekur.program.shares import SharePool
 from rekur.program.stages import STAGES, Stage, StateArrays
+from rekur.program.windows import WINDOWS, Layout, Sample
 
-_STAGES: Mapping[str, type[Stage]] = {**STAGES, **POOLS, "shares": SharePool, "attend": Attend}
+_STAGES: Mapping[str, type[Stage]] = {**STAGES, **WINDOWS, **POOLS, "shares": SharePool, "attend": Attend}
 
 
 def make_stage(op: Op, weights: Mapping[str, Array], threads: int = 1) -> Stage:
@@ -75,8 +76,17 @@ class OpList:
             memories: register -> :class:`rekur.program.attend.Memory`.
         """
         registers = {INPUT: x, **memories}
+        layouts: dict[str, Layout] = {}
         for stage in self._on_steps:
-            registers[stage.op.writes] = stage.run([registers[name] for name in stage.op.reads], packed, state)
+            reads, layout = [registers[name] for name in stage.op.reads], layouts.get(stage.op.reads[0])
+            if isinstance(stage, Sample):
+                sampled = stage.sample(reads[0], layout or Layout(packed), state)
+                registers[stage.op.writes], layouts[stage.op.writes] = sampled
+            elif layout is None:
+                registers[stage.op.writes] = stage.run(reads, packed, state)
+            else:
+                registers[stage.op.writes] = _run_sampled(stage, reads, layout, state)
+                layouts[stage.op.writes] = layout
         return registers
 
     def output(self, registers: Mapping[str, Array]) -> Array:
@@ -93,6 +103,22 @@ class OpList:
     def read(self, state: StateArrays) -> Array:
         """Return the output (R, K) as if each sequence ended here."""
         return self.output({pool.op.writes: pool.read(state) for pool in self.pools})
+
+
+def _run_sampled(stage: Stage, reads: list[Array], layout: Layout, state: StateArrays) -> Array:
+    """Return what an op makes of steps that only some rows may have; of a pool the result of every row."""
+    packed, rows = layout
+    if packed is not None and rows is None:
+        return stage.run(reads, packed, state)
+    written = np.zeros((0, stage.op.size), np.float32)
+    if packed is not None:
+        part = {name: state[name][rows] for name in stage.op.state.values()}
+        written = stage.run(reads, packed, part)
+        for name, values in part.items():
+            changed = state[name].copy()
+            changed[rows] = values
+            state[name] = changed
+    return stage.read(state) if isinstance(stage, PoolStage) else written
 
 
 def initial_state(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:

@@ -82,6 +82,7 @@ class Program:
             if name == AHEAD:
                 widths.leave_states()
             types[name] = register_types(part, paths[name], widths)
+        _check_strides(self.parts, types)
         check_names(self.parts, types, self.state)
         widths.check_all_used()
         object.__setattr__(self, "_types", types)
@@ -196,6 +197,11 @@ class Program:
         return self.types[self.output].delay if MAIN in self.parts else 0
 
     @property
+    def strided(self) -> bool:
+        """Whether some registers have fewer steps than the input."""
+        return MAIN in self.parts and any(register.stride > 1 for register in self.types.values())
+
+    @property
     def every_step(self) -> bool:
         """Whether one pass yields the output after each step: without a pool, or with pools of the last step alone."""
         return all(op.kind == "last" for op in self.main.ops if is_pool(op))
@@ -217,3 +223,14 @@ class Program:
         """
         content = read_text(text)
         return cls(content.task, content.parts, content.weights, content.state)
+
+
+def _check_strides(parts: Mapping[str, Part], types: Mapping[str, Mapping[str, Register]]) -> None:
+    """Check that what has fewer steps than the input is read by a pool of the part ``main``."""
+    for name, part in parts.items():
+        for output in part.outputs.values():
+            register = types[name].get(output)
+            if register is not None and register.stride > 1:
+                raise InputError(describe(f"output '{output}'", f"a step for every {register.stride}", "one a step"))
+        if name != MAIN and any(register.stride > 1 for register in types[name].values()):
+            raise InputError(describe(f"part '{name}'", "the op 'sample'", f"one in the part '{MAIN}' alone"))

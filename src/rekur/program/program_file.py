@@ -31,8 +31,8 @@ def _rules(*kinds: str) -> Mapping[str, Rule]:
 
 
 def _options(kind: str) -> tuple[str, ...]:
-    """Return the options of an op in format 1, whose tokens have one column."""
-    return () if kind == "embed" else tuple(name for name in RULES[kind].options if name != "column")
+    """Return the options of an op in format 1, whose tokens have one column and whose convolutions are causal."""
+    return () if kind in ("embed", "conv") else tuple(name for name in RULES[kind].options if name != "column")
 
 
 #: the sections of format 1 and their ops: from steps to steps, from steps to a row, from rows to a row

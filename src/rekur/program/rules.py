@@ -42,6 +42,7 @@ class Rule:
             the shapes of its weights.
         rows_read: rows of a weight that a step reads, from the op and the role; None for all.
         delays: the option that says how many steps the output is behind the input; empty if it is not.
+        strides: the option that says how many steps become one; empty if they do not.
     """
 
     size: Callable[[OpCheck], int]
@@ -57,6 +58,7 @@ class Rule:
     multiply_adds: Callable[[Op, int, list[Shape]], int] = lambda op, size, shapes: 0
     rows_read: Callable[[Op, str], int | None] = lambda op, role: None
     delays: str = ""
+    strides: str = ""
 
 
 def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Widths) -> Register:
@@ -81,8 +83,9 @@ def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Wid
     check = OpCheck(path, op, read, widths)
     first = check.registers[0]
     others = read[: len(read) - rule.memories]
-    if any((other.kind, other.delay) != (first.kind, first.delay) for other in others):
-        expected = "registers of one type, with the same look-ahead"
+    if any((other.kind, other.delay, other.stride) != (first.kind, first.delay, first.stride) for other in others):
+        same_pace = len({register.stride for register in read}) == 1
+        expected = f"registers of one type, with the same look-ahead{'' if same_pace else ' and as many steps'}"
         raise InputError(describe(f"{path}.reads", ", ".join(op.reads), expected))
     size = rule.size(check)
     states = rule.remembers(check)
@@ -91,7 +94,9 @@ def apply_rule(path: str, op: Op, registers: Mapping[str, Register], widths: Wid
         fix = "A shift comes after all ops that remember."
         raise InputError(describe(f"{path}.reads", op.reads[0], "a register without look-ahead", fix))
     kind = first.kind if rule.gives == "same" else rule.gives
-    return Register(kind, size, delay=first.delay + (op.options[rule.delays] if rule.delays else 0))
+    stride = first.stride * (op.options[rule.strides] if rule.strides else 1)
+    delay = first.delay + (op.options[rule.delays] if rule.delays else 0)
+    return Register(kind, size, delay=delay, stride=1 if kind == "row" else stride)
 
 
 def _read(path: str, name: str, takes: str, registers: Mapping[str, Register]) -> Register:
@@ -152,11 +157,26 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "conv": Rule(
             checks.conv,
             ("weight", "bias"),
+            ("ahead",),
             takes="steps",
             gives="steps",
             remembers=checks.conv_state,
+            streams=lambda op: not op.options.get("ahead", 0),
             multiply_adds=_of_matrices,
         ),
+        "sample": Rule(
+            checks.sample,
+            options=("function", "steps"),
+            takes="steps",
+            gives="steps",
+            remembers=lambda check: {"window": (check.size,), "seen": (1,)},
+            whole=("seen",),
+            strides="steps",
+        ),
+        "standardize": Rule(
+            checks.standardize, options=("epsilon",), takes="steps", gives="steps", streams=lambda op: False
+        ),
+        "clip": Rule(checks.clip, options=("limit",)),
         "recur": Rule(
             checks.recur,
             ("*",),

@@ -166,23 +166,6 @@ class Padding(Stage):
         return padded
 
 
-class Conv(Stage):
-    """A convolution over this step and earlier ones."""
-
-    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
-        super().__init__(op, weights, threads)
-        size, _, self._window = weights["weight"].shape
-        self._matrix = np.ascontiguousarray(weights["weight"].transpose(0, 2, 1)).reshape(size, -1)
-
-    def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
-        window, name = self._window, self.op.state.get("before", "")
-        history = state.get(name)
-        seen = [_back(reads[0], history, packed, steps) for steps in range(window - 1, -1, -1)]
-        if history is not None:
-            state[name] = _last_steps(reads[0], history, packed)
-        return arithmetic.affine(np.concatenate(seen, axis=1), self._matrix, self.weights["bias"], self.threads)
-
-
 class NGrams(Stage):
     """The sum of the vectors of the n-grams that end at each step."""
 
@@ -191,11 +174,11 @@ class NGrams(Stage):
         ids = ids.astype(np.int64)
         key = _ids.mix(ids)
         total = np.zeros((len(ids), self.op.size), np.float32)
-        for back in range(1, max(orders)):
-            key = _ids.mix(key ^ _back(ids, state[name], packed, back))
-            if back + 1 in orders:
-                total = total + self.weights[f"table_{back + 1}"][self._rows(back + 1, key)]
-        state[name] = _last_steps(ids, state[name], packed)
+        for earlier in range(1, max(orders)):
+            key = _ids.mix(key ^ back(ids, state[name], packed, earlier))
+            if earlier + 1 in orders:
+                total = total + self.weights[f"table_{earlier + 1}"][self._rows(earlier + 1, key)]
+        state[name] = last_steps(ids, state[name], packed)
         return np.asarray(total)
 
     def _rows(self, order: int, keys: Array) -> Array:
@@ -212,7 +195,7 @@ class Recall(Stage):
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
         ids, orders, slots = self.ids(reads).astype(np.int64), self.op.options["orders"], self.op.options["slots"]
         history, memory = (state[self.op.state[role]] for role in ("before", "memory"))
-        window = [_back(ids, history, packed, back) for back in range(max(orders) + 1)]
+        window = [back(ids, history, packed, steps) for steps in range(max(orders) + 1)]
         followers, new_memory = np.empty((len(ids), len(orders)), np.int64), memory.copy()
         for index, order in enumerate(orders):
             read, written = run_key(window[:order]), run_key(window[1 : order + 1])
@@ -221,7 +204,7 @@ class Recall(Stage):
             seen = _latest(entries, writes, (packed.row, _ids.slot(read, slots)), memory[:, index])
             followers[:, index] = np.where(seen >> 32 == _ids.mark(read), seen & 0xFFFFFFFF, 0)
             new_memory[writes[0], index, writes[1]] = entries  # the last of several writes to a slot wins
-        state[self.op.state["before"]], state[self.op.state["memory"]] = _last_steps(ids, history, packed), new_memory
+        state[self.op.state["before"]], state[self.op.state["memory"]] = last_steps(ids, history, packed), new_memory
         return np.asarray(self.weights["table"][followers].reshape(len(ids), -1))
 
 
@@ -259,7 +242,6 @@ STAGES: dict[str, type[Stage]] = {
     "embed": Embed,
     "ngrams": NGrams,
     "recall": Recall,
-    "conv": Conv,
     "recur": Recurrent,
     "affine": Affine,
     "activation": Activation,
@@ -277,7 +259,7 @@ STAGES: dict[str, type[Stage]] = {
 }
 
 
-def _back(x: Array, history: Array | None, packed: Packed, steps: int) -> Array:
+def back(x: Array, history: Array | None, packed: Packed, steps: int) -> Array:
     """Return the step that is ``steps`` earlier than each; ``history`` (R, K - 1, …) has those before the first."""
     if steps == 0 or history is None:
         return x
@@ -288,7 +270,7 @@ def _back(x: Array, history: Array | None, packed: Packed, steps: int) -> Array:
     return np.asarray(shifted)
 
 
-def _last_steps(x: Array, history: Array, packed: Packed) -> Array:
+def last_steps(x: Array, history: Array, packed: Packed) -> Array:
     """Return the last steps of each row, in the shape of ``history`` (R, K - 1, …)."""
     keep = history.shape[1]
     last = np.empty_like(history)

@@ -18,7 +18,8 @@ class Cost:
         part: ``body`` (from steps to steps), ``pool`` (from steps to a row) or ``head`` (on rows), which runs only when
             a prediction is read; ``encode`` or ``decode`` of a program that is searched.
         op: the op.
-        multiply_adds: one for each weight of a matrix, plus those of a matrix memory.
+        multiply_adds: one for each weight of a matrix, plus those of a matrix memory; of an op that runs once for
+            several steps its share.
         weight_bytes: bytes of weights that a step reads, in the program's precision.
         state_bytes: bytes of its state.
     """
@@ -47,10 +48,11 @@ def _cost(program: Program, part: str, op: Op, states: dict[str, int]) -> Cost:
     rule = RULES[op.kind]
     section = "pool" if is_pool(op) else "head" if program.reads_rows(op, part) else "body"
     shapes = [program.weights[name].shape for name in op.weights.values()]
+    source = program.types_of(part)[op.reads[0]]
     return Cost(
         section if part == MAIN else part,
         op,
-        rule.multiply_adds(op, program.types_of(part)[op.reads[0]].size, shapes),
+        -(-rule.multiply_adds(op, source.size, shapes) // source.stride),
         sum(_bytes(program, name, rule.rows_read(op, role)) for role, name in op.weights.items()),
         0 if part == AHEAD else sum(states[name] for name in op.state.values()),  # it has the states of ``encode``
     )

@@ -22,6 +22,7 @@ from rekur.data.sketch import Sketch
 from rekur.errors import BundleError, describe, did_you_mean
 from rekur.features.base import Features
 from rekur.program.cells import NO_PROGRAM, TRANSFORMER
+from rekur.program.members import with_members
 from rekur.program.ops import SMALL
 from rekur.program.program import Program
 from rekur.program.stored_weights import check_weights
@@ -45,6 +46,7 @@ class Bundle:
         folder: where it stands.
         config: what ``config.json`` says: format, version, task, model, labels, training, checksums.
         metrics: scores with their baselines, and on what split.
+        members: of the networks whose answers are averaged, the first ones that its program keeps; None for all.
 
     Example:
         >>> bundle = read_bundle("runs/reviews")  # doctest: +SKIP
@@ -55,6 +57,7 @@ class Bundle:
     folder: Path
     config: dict[str, Any]
     metrics: dict[str, Any] = field(repr=False)
+    members: int | None = None
 
     @property
     def task(self) -> str:
@@ -145,7 +148,8 @@ class Bundle:
         weights = self._arrays(layout.PROGRAM_WEIGHTS) if layout.PROGRAM_WEIGHTS in files else {}
         if layout.WEIGHTS in files and not program.weights.keys() <= weights.keys():
             weights = {**self._arrays(layout.WEIGHTS), **weights}  # the file of the program has what the model lacks
-        return program, check_weights(program, weights)
+        checked = check_weights(program, weights)
+        return (program, checked) if self.members is None else with_members(program, checked, self.members)
 
     def features(self) -> Features:
         """Return the features, fitted as they were saved.

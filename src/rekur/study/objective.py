@@ -78,7 +78,8 @@ class Setting:
 
 def make_task(name: str, fixed: Mapping[str, Any], tried: Mapping[str, Any]) -> Any:
     """Return an untrained task with the fixed and the tried options."""
-    options = {**fixed, **{key: value for key, value in tried.items() if key not in FEATURE_OPTIONS}}
+    usual = TASKS[name].studied
+    options = {**usual, **fixed, **{key: value for key, value in tried.items() if key not in FEATURE_OPTIONS}}
     features = {key: value for key, value in tried.items() if key in FEATURE_OPTIONS}
     if features:
         options["feature_options"] = {**(options.get("feature_options") or {}), **features}

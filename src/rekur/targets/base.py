@@ -109,6 +109,8 @@ class Target(ABC):
     decides: str
     #: the metrics that are followed during training
     followed: tuple[str, ...]
+    #: what the answers of several networks are averaged as: ``outputs``, or shares by ``softmax`` or ``sigmoid``
+    joint: str = "outputs"
     #: fitted on the training items; None where they are unknown
     features: Features | None = None
 

@@ -68,6 +68,7 @@ class LabelTarget(Target):
         self.label_type = "classes" if multi_label else "class"
         self.decides = "micro_f1" if multi_label else "accuracy"
         self.followed = (self.decides,)
+        self.joint = "sigmoid" if multi_label else "softmax"
         self._labels = [plain(label) for label in labels]
         self.classes = _array_of(self._labels)
         self._names = [str(label) for label in self._labels]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ def export_c(
     flash: int | None = None,
     tolerance: float | None = None,
     items: Sequence[Any] = (),
+    members: int | None = None,
     overwrite: bool = False,
 ) -> CExport:
     """Write a saved model as C99: a header, a source, a program that reads lines, a Makefile and a README.
@@ -111,6 +112,7 @@ def export_c(
         tolerance: the largest accepted difference from the model; by default 1e-5, and 0.25 with rounded weights or
             activations. Fixed-point code may differ by 0.01 from the model with rounded weights.
         items: raw items on which to compare, besides random ones.
+        members: of the networks whose answers the model averages, the first ones that are written; None for all.
         overwrite: replace an export.
 
     Raises:
@@ -123,7 +125,7 @@ def export_c(
         >>> export_c("runs/reviews", "firmware/reviews", precision="int8").report["state_bytes"]  # doctest: +SKIP
         520
     """
-    saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    saved = replace(bundle if isinstance(bundle, Bundle) else read_bundle(bundle), members=members)
     running = model_of(saved)  # checks that features, program and target belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     model = _Source(saved, running.features_, running.target_, *saved.program())

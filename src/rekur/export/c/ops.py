@@ -237,6 +237,27 @@ def _activation(model: FloatModel, section: Section, op: Op) -> None:
     section.call(f"apply_{op.options['function']}", section.update(op), op.size)
 
 
+def _clip(model: FloatModel, section: Section, op: Op) -> None:
+    section.call("clip", section.update(op), number(op.options["limit"]), op.size)
+
+
+def _average(model: FloatModel, section: Section, op: Op) -> None:
+    y = section.write(op)
+    section.call("zero", y, op.size)
+    for name in op.reads:
+        section.call("add", y, model.read(section, name), op.size)
+    section.call("divide", y, y, number(len(op.reads)), op.size)
+
+
+def _sample(model: FloatModel, section: Section, op: Op) -> None:
+    """Write the code that adds a step to a window; what reads its steps runs where the window ends."""
+    x, y = section.read(op.reads[0]), section.write(op)
+    part = f"window_{op.options['function']}"
+    section.uses.add(part)
+    arguments = [model.state(op, "window"), model.state(op, "seen"), x, y, op.size, op.options["steps"]]
+    section.lines.append(f"{section.gate_of(op)} = {part}({', '.join(map(str, arguments))});")
+
+
 def _layer_norm(model: FloatModel, section: Section, op: Op) -> None:
     y = section.update(op)
     section.call("normalise", y, op.size, number(op.options["epsilon"]), model.vector(op, "gain"))
@@ -346,5 +367,8 @@ OPS: dict[str, Callable[[FloatModel, Section, Op], None]] = {
     "conv": _conv,
     "affine": _affine,
     "activation": _activation,
+    "average": _average,
+    "clip": _clip,
+    "sample": _sample,
     "layer_norm": _layer_norm,
 }

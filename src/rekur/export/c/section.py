@@ -56,6 +56,23 @@ class Section:
         self._homes, self._copy, self._now = homes, copy, 0
         self._scratch: list[tuple[int, int]] = []
         self._last = {name: index for index, op in enumerate(ops) for name in op.reads}
+        self._gates: dict[str, str] = {}
+
+    def gate_of(self, op: Op) -> str:
+        """Return the C variable that says whether an op has written a step; only then what reads its steps runs."""
+        return self._gates.setdefault(op.writes, f"ends_{len(self._gates)}")
+
+    def gated(self, op: Op, start: int) -> None:
+        """Let the code of an op, from a line on, run only where there is a step for it to read."""
+        gate = self._gates.get(op.reads[0])
+        if op.writes in self._gates:
+            self.lines[:0] = [f"int {self._gates[op.writes]} = 0;"]
+            start += 1
+        elif gate is not None:
+            self._gates[op.writes] = gate
+        if gate is not None:
+            body = [f"    {line}" for line in self.lines[start:]]
+            self.lines[start:] = [f"if ({gate}) {{", *body, "}"]
 
     def begin(self, number: int, op: Op, says: str) -> None:
         """Start the code of an op."""

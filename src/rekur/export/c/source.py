@@ -146,7 +146,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
             describe("program", "one that forecasts", expected, "Run the bundle with rekur predict.")
         )
     if not program.causal:
-        how = "with --causal" if program.per_step else "without --bidirectional"
+        how = "with --causal" if program.per_step else "without --bidirectional; of series with --causal"
         fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."
         raise NotStreamableError(describe("program", "one that reads from the end", "a causal one", fix))
     if flaw := too_large(program):
@@ -155,6 +155,9 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     if program.per_step:
         lowered = lower_to_c(stepwise(program), weights, style)
         return replace(lowered, per_step=True, delay=program.delay)
+    for op in program.main.ops:
+        if not is_pool(op) and op.kind not in _FLOAT.ops:
+            raise InputError(describe("op", op.kind, "one that C code has", "Export it with --to onnx."))
     if style.precision == "int8":
         _check_whole(program)
     if style.fixed:
@@ -226,7 +229,9 @@ def _step(model: Model, dialect: _Dialect) -> Section:
     section = Section(ops, inputs, {}, f"{model.prefix}copy")
     for number, op in enumerate(ops):
         section.begin(number, op, _said(op))
+        start = len(section.lines)
         (dialect.take if is_pool(op) else dialect.ops[op.kind])(model, section, op)
+        section.gated(op, start)
     return section
 
 

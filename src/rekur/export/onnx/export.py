@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def export_onnx(
     *,
     precision: str | None = None,
     tolerance: float = TOLERANCE,
+    members: int | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write a bundle as ONNX models, whole or not at all, after comparing their scores with the engine's.
@@ -77,6 +78,7 @@ def export_onnx(
             the bundle. In memory ONNX Runtime holds float32 in any case.
         tolerance: the largest accepted difference from the engine, which runs the same weights; relative for scores
             above 1.
+        members: of the networks whose answers the model averages, the first ones that are written; None for all.
         overwrite: replace an export; default False.
 
     Returns:
@@ -96,7 +98,7 @@ def export_onnx(
     runtime = need("onnxruntime", "export", "rekur export --to onnx")
     need("onnx", "export", "rekur export --to onnx")
     target = check_folder(folder, FORMAT, overwrite=overwrite)
-    saved = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    saved = replace(bundle if isinstance(bundle, Bundle) else read_bundle(bundle), members=members)
     running = model_of(saved)  # checks that features, program and target belong to one model
     program, weights = in_precision(*saved.program(), precision)
     size = sum(array.nbytes for array in weights.values())
@@ -109,7 +111,7 @@ def export_onnx(
     states: Mapping[str, Any] = {}
     if isinstance(engine, PairEngine):
         states = engine.initial_state()
-    elif program.causal or program.forecasts:
+    elif "step" in models or program.forecasts:
         states = dict(zip([slot.name for slot in program.state], engine.initial_state(), strict=True))
     manifest = make_manifest(
         program,

@@ -75,6 +75,22 @@ class Frame:
         self.input = graph.node("Where", self.mask if more else self.there, turned, zero)
         if self._delay:
             self.lengths = graph.node("Add", self.lengths, np.array(self._delay, np.int64))
+        self._of_stride = {1: (self.lengths, self.mask)}
+
+    def of_stride(self, stride: int) -> None:
+        """Let ``lengths`` and ``mask`` be those of registers with a step for every ``stride`` steps of the input."""
+        if self.live:
+            return
+        if stride not in self._of_stride:
+            graph = self.graph
+            more = np.array(stride - 1, np.int64)
+            first, _ = self._of_stride[1]
+            lengths = graph.node("Div", graph.node("Add", first, more), np.array(stride, np.int64))
+            most = graph.node("Div", graph.node("Add", self.steps, more), np.array([stride], np.int64))
+            times = _count(graph, most)
+            mask = graph.node("Less", times.unsqueeze(1), lengths).unsqueeze(2)
+            self._of_stride[stride] = (lengths, mask)
+        self.lengths, self.mask = self._of_stride[stride]
 
     def _states_of(self, part: str) -> set[str]:
         return {name for op in self.program.parts[part].ops for name in op.state.values()}

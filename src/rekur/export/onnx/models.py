@@ -43,7 +43,7 @@ _STEP = (
 
 
 def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Models:
-    """Return the ONNX models of a program: ``sequence``, and ``step`` if the program is causal.
+    """Return the ONNX models of a program: ``sequence``, and ``step`` if it is causal with an equal pace of all steps.
 
     Of a program that is searched they are ``encode``, which reads sources, and ``decode``, a step of targets; of one
     that forecasts ``encode``, a step of the past, and ``ahead``, a segment of the horizon.
@@ -79,7 +79,8 @@ def make_models(program: Program, weights: Mapping[str, Array], facts: Mapping[s
     if program.forecasts:
         return {"encode": _past(program, arrays, metadata), "ahead": _ahead(program, arrays, metadata)}
     models = {"sequence": _sequence(program, arrays, metadata)}
-    if program.causal and all(op.kind in LIVE for op in program.main.ops if is_pool(op)):
+    steps_alone = all(op.kind in LIVE for op in program.main.ops if is_pool(op)) and not program.strided
+    if program.causal and steps_alone:
         models["step"] = _step(program, arrays, metadata)
     return models
 
@@ -168,9 +169,11 @@ def _ahead(program: Program, weights: Mapping[str, Array], facts: dict[str, str]
 
 def _registers(frame: Frame, registers: dict[str, Value], prefix: str = "") -> dict[str, Value]:
     """Return all registers, those of steps (T, B, …) and rows (B, …), after adding the ops of the missing ones."""
+    types = frame.program.types_of(frame.part)
     for op in frame.program.parts[frame.part].ops:
         if op.writes not in registers:
             frame.graph.place = f"{prefix}{op.writes}"
+            frame.of_stride(types[op.reads[0]].stride)
             reads = [registers[name] for name in op.reads]
             registers[op.writes] = (pool if is_pool(op) else STEPS[op.kind])(frame, op, reads)
     return registers

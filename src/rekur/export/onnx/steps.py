@@ -16,6 +16,7 @@ from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Value
 from rekur.export.onnx.recur import recur
 from rekur.program import Op
+from rekur.program.arithmetic import LEAST_ODDS, LEAST_SHARE
 
 _LOWEST = float(np.finfo(np.float32).min)
 _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "asinh": "Asinh"}
@@ -52,7 +53,37 @@ def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
 
 
 def _activation(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    return reads[0].apply(_FUNCTIONS[op.options["function"]])
+    graph, x, function = frame.graph, reads[0], op.options["function"]
+    if function == "log":
+        return graph.node("Max", x, LEAST_SHARE).apply("Log")
+    if function == "logit":
+        share = graph.node("Clip", x, LEAST_ODDS, 1 - LEAST_ODDS)
+        return share.apply("Log") - graph.node("Sub", 1.0, share).apply("Log")
+    return x.apply(_FUNCTIONS[function])
+
+
+def _clip(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    return frame.graph.node("Clip", reads[0], -op.options["limit"], op.options["limit"])
+
+
+def _standardize(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    graph = frame.graph
+    count = graph.node("Max", frame.lengths, np.array(1, np.int64)).cast("float32").unsqueeze(1)
+
+    def mean(x: Value) -> Value:
+        return graph.node("Where", frame.mask, x, 0.0).reduce("Sum", 0) / count
+
+    x = reads[0] - mean(reads[0]).unsqueeze(0)
+    deviation = graph.node("Max", mean(x * x).apply("Sqrt"), op.options["epsilon"])
+    return x / deviation.unsqueeze(0)
+
+
+def _sample(frame: Frame, op: Op, reads: list[Value]) -> Value:
+    """Pool windows that end at the steps 0, K, 2K, …; those of real steps hold no padding."""
+    steps = op.options["steps"]
+    kind = "MaxPool" if op.options["function"] == "max" else "AveragePool"
+    sizes = {"kernel_shape": [steps], "strides": [steps], "pads": [steps - 1, 0]}
+    return frame.graph.node(kind, reads[0].transpose(1, 2, 0), **sizes).transpose(2, 0, 1)
 
 
 def _layer_norm(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -128,11 +159,14 @@ def _with_earlier(frame: Frame, name: str, x: Value) -> Value:
 
 
 def _conv(frame: Frame, op: Op, reads: list[Value]) -> Value:
-    x = reads[0]
+    x, ahead, pads = reads[0], op.options.get("ahead", 0), {}
     if "before" in op.state:
         x = _with_earlier(frame, op.state["before"], x)
+    if ahead:  # what lies in the padding is zero, as beyond the end of a whole sequence
+        x = frame.graph.node("Where", frame.mask, x, 0.0)
+        pads = {"pads": [frame.weights[op.weights["weight"]].shape[2] - 1 - ahead, ahead]}
     weight, bias = frame.weight(op, "weight"), frame.weight(op, "bias")
-    return frame.graph.node("Conv", x.transpose(1, 2, 0), weight, bias).transpose(2, 0, 1)
+    return frame.graph.node("Conv", x.transpose(1, 2, 0), weight, bias, **pads).transpose(2, 0, 1)
 
 
 def _ngrams(frame: Frame, op: Op, reads: list[Value]) -> Value:
@@ -279,6 +313,9 @@ STEPS: Mapping[str, Emit] = MappingProxyType(
         "ngrams": _ngrams,
         "recall": _recall,
         "conv": _conv,
+        "sample": _sample,
+        "standardize": _standardize,
+        "clip": _clip,
         "recur": recur,
         "affine": _affine,
         "activation": _activation,

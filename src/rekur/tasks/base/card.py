@@ -23,11 +23,11 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         metrics: the scores on validation items.
     """
     task, spec, training = config["task"], config["model"], config["training"]
-    article = "An" if spec["cell"][0] in "lmr" else "A"
     kind, of_table = config["targets"]["kind"], bool(config.get("columns", {}).get("columns"))
-    live = not spec.get("bidirectional") and kind != "text"
-    direction = "bidirectional" if spec.get("bidirectional") else f"causal{', can run live' if live else ''}"
-    if spec["cell"] == TRANSFORMER:
+    causal = spec.get("causal", not spec.get("bidirectional"))
+    live = causal and kind != "text"
+    direction = f"causal{', can run live' if live else ''}" if causal else "bidirectional"
+    if spec.get("cell") == TRANSFORMER:
         direction = "neither exported nor run live"
     counted = "items" if "items" in metrics else "tokens"
     lines = [
@@ -37,7 +37,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         "---",
         f"# {name}",
         "",
-        f"{article} {spec['cell']} model ({spec['num_layers']} × {spec['hidden_size']}, {direction}) made by "
+        f"{_model(spec)}, {direction}) made by "
         f"[Rekur](https://pypi.org/project/rekur/) for the task *{task}*; "
         f"{training['parameters']:,} weights.",
         "",
@@ -97,6 +97,15 @@ def _signatures(metrics: Mapping[str, Any]) -> list[str]:
     """Return how scores that have a signature are computed, a line each."""
     lines = [f"- {name}: `{metrics[f'{name}_signature']}`" for name in METRICS if f"{name}_signature" in metrics]
     return [*lines, ""] if lines else []
+
+
+def _model(spec: Mapping[str, Any]) -> str:
+    """Return a network in words, without the closing bracket."""
+    if "cell" not in spec:
+        many = f"{spec['members']} members of " if spec["members"] > 1 else ""
+        return f"A {spec['network']} model ({many}{spec['channels']} channels and a GRU of {spec['hidden_size']}"
+    article = "An" if spec["cell"][0] in "lmr" else "A"
+    return f"{article} {spec['cell']} model ({spec['num_layers']} × {spec['hidden_size']}"
 
 
 def _table(metrics: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         InputError: the message names the option.
     """
-    _check_recurrent_dropout(options["cell"], options["recurrent_dropout"])
+    _check_recurrent_dropout(options["cell"] or "lstm", options["recurrent_dropout"])
     check_machine(options["accelerator"], options["precision"])
 
 

@@ -23,6 +23,7 @@ from rekur.runtime.rival import Rival, rival_scores
 from rekur.targets import KINDS, Target
 from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
+from rekur.tasks.base.folds import OUT_OF_FOLD, FoldedRival, folds_of, notes_of_folds
 from rekur.tasks.base.guess import guess_of_items
 from rekur.tasks.base.plan import FitPlan
 from rekur.tasks.base.prepared import PreparedItems
@@ -56,8 +57,12 @@ class ItemStages(Stages):
             valid = task.valid_examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
+        folds = None
         try:
-            target, chosen = self._check_labels(labels, hold_out=valid is None)
+            count = 0 if valid is not None else task.fold_count(corpus, len(labels.values))
+            target, chosen = self._check_labels(labels, hold_out=valid is None and not count)
+            if count:
+                folds = folds_of(labels, count, task)
         except InputError as error:
             if not told:
                 raise
@@ -79,9 +84,9 @@ class ItemStages(Stages):
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen), trains=valid is not None)
         if (labels.weights != 1).any():
             train_set.weights = labels.weights / labels.weights[chosen].mean()
-        if valid is None:
-            valid_set = dataclasses.replace(train_set, rows=np.flatnonzero(~chosen))
-        else:
+        valid_set = self._valid_set(train_set, chosen, folds)
+        told += [] if folds is None else notes_of_folds(folds, labels)
+        if valid is not None:
             rows = np.arange(len(valid_labels.values))
             valid_set = _encode(valid, valid_labels, features, target, rows)
         return PreparedItems(
@@ -91,13 +96,7 @@ class ItemStages(Stages):
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
                 *told,
                 *target.notes(),
-                *_notes(
-                    features,
-                    train_set,
-                    valid_set,
-                    held_out=valid is None or bool(told),
-                    steps_option=self._task.steps_option,
-                ),
+                *_notes(features, train_set, valid_set, valid is None or bool(told), self._task.steps_option),
             ],
             reads={"features": features.to_dict(), "targets": {"kind": target.kind, **target.to_dict()}},
             train=train_set,
@@ -119,6 +118,12 @@ class ItemStages(Stages):
         train_set = _encode(examples, labels, features, target, rows, trains=True)
         how: dict[str, Any] = {"notes": [], "reads": {}, "valid": valid, "examples": examples}
         return PreparedItems(features=features, target=target, train=train_set, **how)
+
+    @staticmethod
+    def _valid_set(train_set: EncodedItems, chosen: NDArray[np.bool_], folds: NDArray[np.int64] | None) -> EncodedItems:
+        """Return the items that are held out, or with folds all that are in one."""
+        train_set.folds = folds
+        return dataclasses.replace(train_set, rows=np.flatnonzero(~chosen if folds is None else folds >= 0))
 
     def _learn_target(self, labels: list[Any], features: Features | None, **how: Any) -> Target:
         return KINDS[self._task.target].learn(labels, features, **how, **self._task.target_options())
@@ -163,7 +168,7 @@ class ItemStages(Stages):
         lanes, measure = task.make_lanes(train_set), task.make_measure(network.criterion, prepared.target)
         parts = task.training_parts(train_set)
         monitor = task.make_monitor(prepared.target, valid_set)
-        plan = FitPlan(measure, parts, valid_set, monitor=monitor, batches=task.make_batches(parts))
+        plan = task.make_plan(network, measure, parts, valid_set, monitor)
         if lanes is not None:
             late, layout = network.spec.look_ahead, network.state_layout()
             how: dict[str, Any] = {"monitor": monitor, "batches": task.make_batches(train_set)}
@@ -191,17 +196,19 @@ class ItemStages(Stages):
         guess = guess_of_items(plan.measure, measured, train_set, valid_set)
         guess.check(trained.result, trained.options, reporter)
         target, weights = prepared.target, valid_set.record_weights(measured.items)
+        split = "validation" if valid_set.folds is None else OUT_OF_FOLD
         if weights is not None:
             reporter.say("Scores weigh validation items by sample_weight; those of the rival too.")
-            return {"split": "validation", **target.weighted_report(measured.records, weights)}
-        return {"split": "validation", **target.report(measured.records)}
+            return {"split": split, **target.weighted_report(measured.records, weights)}
+        return {"split": split, **target.report(measured.records)}
 
     def score_rival(self, prepared: PreparedItems) -> tuple[Rival | None, dict[str, Any]]:
         target, valid_set = prepared.target, prepared.valid
         rivals = self._task.make_rivals(prepared.examples, prepared.train, target)
         if not rivals:
             return None, {}
-        scores = [rival_scores(rival, valid_set, target) for rival in rivals]
+        scored = rivals if valid_set.folds is None else self._rivals_of_folds(rivals, prepared)
+        scores = [rival_scores(rival, valid_set, target) for rival in scored]
         best = 0
         for number in range(1, len(rivals)):
             if METRICS[target.decides].lost(scores[best][target.decides], scores[number][target.decides]) < 0:
@@ -210,6 +217,19 @@ class ItemStages(Stages):
         others = told[:best] + told[best + 1 :]
         more = {"others": others} if others else {}
         return rivals[best], {"name": rivals[best].name, "items": len(valid_set), **scores[best], **more}
+
+    def _rivals_of_folds(self, rivals: list[Rival], prepared: PreparedItems) -> list[Rival]:
+        """Return the rivals such that each item is predicted by one that was fitted on the other folds."""
+        train_set, folds = prepared.train, prepared.valid.folds
+        assert folds is not None  # noqa: S101 - the caller asked
+        parts = []
+        for fold in range(int(folds.max()) + 1):
+            others = dataclasses.replace(train_set, rows=train_set.rows[folds[train_set.rows] != fold])
+            examples = prepared.examples.part(folds != fold)
+            parts.append(self._task.make_rivals(examples, others, prepared.target))
+        return [
+            FoldedRival(rival.name, list(each)) for rival, each in zip(rivals, zip(*parts, strict=True), strict=True)
+        ]
 
 
 def _encode(
@@ -229,7 +249,7 @@ def _encode(
 
 
 def _notes(
-    features: Features, train_set: EncodedItems, valid_set: EncodedItems, *, held_out: bool, steps_option: str
+    features: Features, train_set: EncodedItems, valid_set: EncodedItems, held_out: bool, steps_option: str
 ) -> list[str]:
     """Return what a person is told of the items before the training."""
     lengths = np.concatenate([train_set.lengths, valid_set.lengths])

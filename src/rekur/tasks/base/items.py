@@ -6,7 +6,7 @@ Axes: N items, K outputs, S numbers of a record.
 from __future__ import annotations
 
 import os
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -22,20 +22,22 @@ from rekur.data.vectors import WordVectors, open_vectors
 from rekur.errors import InputError, describe
 from rekur.features import Features, TextFeatures, make_features
 from rekur.lower import runtime_model
-from rekur.models import ItemNetwork, SequenceSpec, build
+from rekur.models import ItemNetwork, SequenceSpec, SeriesNetwork, SeriesSpec, build, build_series
 from rekur.models.encoder import of_unit_norm
+from rekur.models.heads import Head
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
-from rekur.tasks.base import recipe
+from rekur.tasks.base import recipe, series_net
 from rekur.tasks.base.driver import Stages
 from rekur.tasks.base.early import check_model_size, check_options
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.item_stages import ItemStages
 from rekur.tasks.base.linear_rival import fit_linear_rival
 from rekur.tasks.base.options import MODEL_OPTIONS, TRAIN_OPTIONS, ItemOptions
-from rekur.tasks.base.plan import run
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run
+from rekur.tasks.base.series_options import CONVOLUTIONAL, network_of
 from rekur.tasks.base.share_rival import fit_share_rival
 from rekur.tasks.base.task import ItemTask
 
@@ -161,23 +163,74 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         named: dict[str, Any] = {"channels": corpus.channels} if kind == "series" and corpus.channels else {}
         return make_features(kind, **{**named, **self.open_vectors(), **(self.feature_options or {})})
 
+    #: values of options for the convolutional network that go before those of its recipe
+    series_rules: ClassVar[dict[str, Any]] = {}
+    _series_facts: series_net.SeriesFacts | None = None
+
+    def network_of(self, kind: str) -> str:
+        """Return the network that reads items of a kind: ``convolutional`` or ``recurrent``."""
+        return network_of(self.get_params(deep=False), kind)
+
+    def fold_count(self, corpus: Corpus, items: int) -> int:
+        """Return the folds of few series, or as many as there are to be members."""
+        if self.network_of(self.kind_of(corpus)) != CONVOLUTIONAL or self.split_seed is not None:
+            return 0  # models that are compared are scored on the same share
+        members = self.members or (series_net.FOLDS if items < series_net.FEW_ITEMS else 1)
+        return members if members > 1 else 0
+
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.base.recipe``."""
+        if self.network_of(features.kind) == CONVOLUTIONAL:
+            self._series_facts = series_net.SeriesFacts.of(train_set)
+            return series_net.fill(self.get_params(deep=False), train_set, self.series_rules)
         facts = recipe.Facts.of(train_set.lengths, features, target.size)
         return recipe.fill(self.get_params(deep=False), facts)
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:
-        """Return an untrained recurrent network with a pool and a linear layer.
+        """Return an untrained network: convolutional, or recurrent with a pool and a linear layer.
 
         Raises:
             InputError: it does not fit into memory; said before any weight is made.
         """
+        if self._series_facts is not None and self.network_of(features.kind) == CONVOLUTIONAL:
+            of_data = {"input_size": features.size, "output_size": target.size, "joint": target.joint}
+            series = series_net.spec_of(self.chosen_, self._series_facts, **of_data)
+            check_model_size(build_series, series, self.chosen_)
+            return build_series(series, seed=self.seed)
         sizes = {name: self.chosen_[name] for name in MODEL_OPTIONS}
         if isinstance(features, TextFeatures) and features.vector_size:
             sizes |= {"vector_size": features.vector_size, "trained_size": features.trained_size}
         spec = SequenceSpec(discrete=features.is_discrete, input_size=features.size, output_size=target.size, **sizes)
         check_model_size(build, spec, self.chosen_)
         return build(spec, seed=self.seed)
+
+    def make_plan(
+        self, network: ItemNetwork, measure: Measure, train_set: EncodedItems, valid_set: EncodedItems, monitor: Monitor
+    ) -> FitPlan:
+        """Return the plan of a training, with batches of each member of the network side by side where it has some."""
+        if not isinstance(network, SeriesNetwork):
+            return super().make_plan(network, measure, train_set, valid_set, monitor)
+        return series_net.MemberPlan(
+            measure,
+            train_set,
+            valid_set,
+            members=network.spec.members,
+            batch_size=self.chosen_["batch_size"],
+            epochs=self.chosen_["epochs"],
+            seed=self.seed,
+            longest=network.spec.longest,
+            monitor=series_net.last_weights(),
+        )
+
+    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+        """Divide the scores of labels by the temperature of the items that each member did not see."""
+        if not isinstance(network, SeriesNetwork) or valid_set.folds is None or target.joint == "outputs":
+            return ""
+        head, truth = cast(Head, network.criterion), valid_set.targets_of(valid_set.rows)
+        scores = run(network, valid_set)
+        factor = series_net.temperature(scores, lambda each: float(head.terms(each, truth)[:, 0].sum()))
+        network.divide_scores(factor)
+        return f"Scores are divided by {factor:.3g}, for the least log loss of items that a network did not see."
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Give the network the trained vectors."""
@@ -206,4 +259,5 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         return tags
 
     def _restore_model(self, spec: dict[str, Any]) -> None:
-        self.model_ = build(SequenceSpec.from_dict(spec))
+        is_series = spec.get("network") == SeriesSpec.network
+        self.model_ = build_series(SeriesSpec.from_dict(spec)) if is_series else build(SequenceSpec.from_dict(spec))

@@ -6,12 +6,15 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from rekur import _check
 from rekur._options import names_in, option, options, options_of, override, seconds, values_set
 from rekur.errors import InputError, describe
 from rekur.models.spec import SequenceSpec
+from rekur.tasks.base import series_options
+from rekur.tasks.base.series_options import SeriesOptions
 from rekur.train.options import SCHEDULES, TrainOptions
 
 TOKEN_KINDS = ("text", "symbols")
@@ -57,6 +60,8 @@ class SharedOptions:
     no_transformer: ClassVar[str] = ""
     #: whether the format of a file may say which columns hold items and labels, where none are named
     usual_columns: ClassVar[bool] = False
+    #: values of options in a search and in a comparison, unless they are set
+    studied: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     valid_fraction: float | None = option(
         "data", "Share kept for validation where --valid is not given.", default=None, search=None
@@ -199,9 +204,10 @@ class SharedOptions:
         """
         for name, value, kinds in cls.of_other_kinds(values):
             raise InputError(no_effect(name, value, values["kind"], kinds))
+        described = options_of(cls)
         for name, needed in cls.without_effect(values).items():
             value = {**values, **_check.names("feature_options", values.get("feature_options"))}.get(name)
-            if value is not None:
+            if value is not None and (name not in described or value != described[name].default):
                 raise InputError(describe(name, value, f"none without {needed}"))
 
     @classmethod
@@ -292,13 +298,15 @@ class ItemFeatureOptions:
 
 
 @options
-class ItemOptions(VectorOptions, SharedOptions):
+class ItemOptions(SeriesOptions, VectorOptions, SharedOptions):
     """Options of the tasks that read one item at a time."""
 
     #: how labels are read from a file: ``class``, ``classes`` or ``number``
     label_type: ClassVar[str] = "class"
     #: the kinds of items that the task reads
     item_kinds: ClassVar[tuple[str, ...]] = ("text", "series", "symbols")
+    # searches and comparisons try options of recurrent networks
+    studied: ClassVar[Mapping[str, Any]] = MappingProxyType({"network": "recurrent"})
 
     kind: str = option(
         "data",
@@ -315,6 +323,7 @@ class ItemOptions(VectorOptions, SharedOptions):
         members=ItemFeatureOptions,
         search=None,
     )
+    cell: str | None = override(SharedOptions, "cell", default=None)  # type: ignore[assignment]
     num_layers: int = override(SharedOptions, "num_layers", default=1)
     bidirectional: bool = option("model", "Read from both ends; such a model cannot run live.", default=False)
     kernel_size: int | None = option(
@@ -353,11 +362,12 @@ class ItemOptions(VectorOptions, SharedOptions):
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the trained vectors where items or their tokens are no words."""
+        """Return the trained vectors where items or their tokens are no words, and what the network lacks."""
+        kind = values.get("kind", "auto")
         features = _check.names("feature_options", values.get("feature_options"))
         tokens = features.get("tokens") or "auto"
-        of_words = values.get("kind", "auto") in ("auto", "text") and tokens in ("auto", "word")
-        return {} if of_words else {"vectors": "texts in words"}
+        of_words = kind in ("auto", "text") and tokens in ("auto", "word")
+        return series_options.without_effect(values, kind) | ({} if of_words else {"vectors": "texts in words"})
 
     @classmethod
     def check_features(cls, kind: str, values: Mapping[str, Any]) -> None:

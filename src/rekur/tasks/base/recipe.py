@@ -82,6 +82,7 @@ def _input_dropout(facts: Facts) -> float:
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
+    "cell": lambda facts: "lstm",
     "hidden_size": _hidden_size,
     "embedding_size": lambda facts: 64,
     "kernel_size": lambda facts: 5 if facts.steps == "motifs" else 0,

@@ -17,7 +17,7 @@ from rekur.models.heads import Head
 from rekur.runtime.rival import Rival
 from rekur.targets import Target
 from rekur.tasks.base.options import SharedOptions
-from rekur.tasks.base.plan import Measure, Monitor
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor
 
 
 class Task(SharedOptions, ABC):
@@ -120,6 +120,29 @@ class ItemTask(Task):
         By default None, and the chosen model stays. A task asks for it only where :meth:`hold_out` held them out.
         """
         return None
+
+    def fold_count(self, corpus: Corpus, items: int) -> int:
+        """Return the number of folds, each scored by the member that did not see it; 0 holds a share out.
+
+        Args:
+            corpus: the examples.
+            items: the number of them.
+        """
+        return 0
+
+    def make_plan(
+        self, network: ItemNetwork, measure: Measure, train_set: EncodedItems, valid_set: EncodedItems, monitor: Monitor
+    ) -> FitPlan:
+        """Return the plan of a training on whole items.
+
+        Args:
+            network: before training.
+            measure: gives loss and metrics.
+            train_set: items, or parts of them, to train on.
+            valid_set: items to validate on.
+            monitor: chooses the weights that are kept.
+        """
+        return FitPlan(measure, train_set, valid_set, monitor=monitor, batches=self.make_batches(train_set))
 
     def training_parts(self, train_set: EncodedItems) -> EncodedItems:
         """Return the items as training reads them, long ones in parts; by default as they are."""

@@ -43,6 +43,8 @@ class Regressor(RegressOptions, RegressorMixin, SequenceEstimator):  # type: ign
 
     task: ClassVar[str] = "regress"
     target: ClassVar[str] = "number"
+    # the size of a series may be what the number tells
+    series_rules: ClassVar[dict[str, Any]] = {"augment": 0.3}
     target_: NumberTarget
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -355,3 +355,69 @@ static void cluster(float *y, const float *inside, float own, int size)
         y[i] = inside[i] + own;
     }
 }
+
+/* part: next_place */
+/* counts a step, and returns its place in its window: the first step is one by itself, then each window has as many */
+static uint32_t next_place(uint32_t *seen, uint32_t steps)
+{
+    const uint32_t place = *seen == 0 ? 0 : (*seen - 1) % steps;
+    *seen = *seen == steps ? 1 : *seen + 1;
+    return place;
+}
+
+/* part: window_max: next_place */
+/* adds a step to a window, and returns whether that ends and its result is written */
+static int window_max(float *window, uint32_t *seen, const float *x, float *y, int size, uint32_t steps)
+{
+    const int ends = *seen % steps == 0;
+    const uint32_t place = next_place(seen, steps);
+    int i;
+    for (i = 0; i < size; ++i) {
+        window[i] = place == 0 || x[i] > window[i] ? x[i] : window[i];
+        y[i] = window[i];
+    }
+    return ends;
+}
+
+/* part: window_mean: next_place */
+/* adds a step to a window, and returns whether that ends and its result is written */
+static int window_mean(float *window, uint32_t *seen, const float *x, float *y, int size, uint32_t steps)
+{
+    const int ends = *seen % steps == 0;
+    const float by = *seen == 0 ? 1.0f : (float)steps;
+    const uint32_t place = next_place(seen, steps);
+    int i;
+    for (i = 0; i < size; ++i) {
+        window[i] = place == 0 ? x[i] : window[i] + x[i];
+        y[i] = window[i] / by;
+    }
+    return ends;
+}
+
+/* part: clip */
+static void clip(float *y, float limit, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        y[i] = y[i] > limit ? limit : y[i] < -limit ? -limit : y[i];
+    }
+}
+
+/* part: apply_log: logarithm */
+static void apply_log(float *y, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        y[i] = logarithm(y[i] > 1e-30f ? y[i] : 1e-30f);
+    }
+}
+
+/* part: apply_logit: logarithm */
+static void apply_logit(float *y, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        const float share = y[i] < 1e-6f ? 1e-6f : y[i] > 1.0f - 1e-6f ? 1.0f - 1e-6f : y[i];
+        y[i] = logarithm(share) - logarithm(1.0f - share);
+    }
+}

@@ -1,0 +1,117 @@
+"""A convolutional network of series as a program of one list of ops; members stand beside each other."""
+
+from __future__ import annotations
+
+from rekur.errors import InputError, describe
+from rekur.lower.builder import Arrays, Builder
+from rekur.lower.lower_encoder import lower_stack
+from rekur.lower.pools import lower_pool
+from rekur.models import SeriesNetwork
+from rekur.models.series_network import EPSILON, LIMIT, SeriesMember
+from rekur.nn.windows import StepNorm, WindowConv
+from rekur.program import Input, Op, Program
+
+
+def lower_series(building: Builder, model: SeriesNetwork, task: str) -> tuple[Program, Arrays]:
+    """Return the program of a convolutional network of series, and its weights; norms are part of the convolutions."""
+    spec = model.spec
+    scaled = _scaled(building, model)
+    members = [each for each in model.members if isinstance(each, SeriesMember)]
+    outputs = []
+    for index, member in enumerate(members):
+        building.prefix = f"{index}." if len(members) > 1 else ""
+        outputs.append(_member(building, scaled, member, f"members.{index}"))
+    building.prefix = ""
+    if len(members) > 1:
+        _joined(building, outputs, spec.joint, spec.output_size)
+    return building.program(task, Input("rows", spec.input_size)), building.arrays
+
+
+def _scaled(building: Builder, model: SeriesNetwork) -> str:
+    """Add the ops that average steps in blocks and scale them, and return their register."""
+    spec, register = model.spec, "input"
+    if spec.block > 1:
+        register = _sample(building, register, "averaged", spec.input_size, "mean", spec.block)
+    parts = [register] if spec.scale != "series" else []
+    if spec.scale != "global":
+        options = {"epsilon": EPSILON}
+        parts.append(building.add(Op("standardize", (register,), "series", spec.input_size, options=options)))
+    register = parts[0]
+    if len(parts) > 1:
+        register = building.add(Op("concat", tuple(parts), "both", spec.read_size))
+    return building.add(Op("clip", (register,), "scaled", spec.read_size, options={"limit": LIMIT}))
+
+
+def _member(building: Builder, reads: str, member: SeriesMember, path: str) -> str:
+    """Add the ops of one network, and return the register that holds its scores."""
+    spec, size = member.spec, member.spec.channels
+    first, each = [], size // len(spec.widths)
+    for index, conv in enumerate(member.convs):
+        channels = member.norm, index * each
+        first.append(_conv(building, reads, f"conv.{index}", conv, channels, f"{path}.convs.{index}"))
+    register = building.add(Op("concat", tuple(first), "conv", size)) if len(first) > 1 else first[0]
+    register = _relu(building, register, "conv.relu", size)
+    if spec.stride > 1:
+        register = _sample(building, register, "sampled", size, "max", spec.stride)
+    inner = register
+    for index, (conv, norm) in enumerate(zip(member.block, member.block_norms, strict=True)):
+        inner = _conv(building, inner, f"block.{index}", conv, (norm, 0), f"{path}.block.{index}")
+        if not index:
+            inner = _relu(building, inner, "block.relu", size)
+    register = _relu(building, building.add(Op("add", (register, inner), "block", size)), "read", size)
+    hidden = lower_stack(building, register, member.recurrent)
+    prefix = building.prefix
+    building.prefix = f"{prefix}block."
+    pooled = lower_pool(building, register, member.pool)
+    building.prefix = f"{prefix}layer."
+    hidden = lower_pool(building, hidden, member.recurrent_pool)
+    building.prefix = prefix
+    joined = building.add(Op("concat", (pooled, hidden), "joined", member.head.in_features))
+    return building.affine(joined, "scores", member.head)
+
+
+def _conv(building: Builder, reads: str, writes: str, conv: object, norm: tuple[object, int], path: str) -> str:
+    """Add a convolution with the norm behind it, whose channels from a number on are its own."""
+    if not (isinstance(conv, WindowConv) and isinstance(norm[0], StepNorm)):
+        raise InputError(describe(path, type(conv).__name__, "a WindowConv with a StepNorm"))
+    outputs, inputs, width = conv.weight.shape
+    factor, summand = (part[norm[1] : norm[1] + outputs].detach().cpu().float() for part in norm[0].folded())
+    weight = conv.weight.detach().cpu().float() * factor[:, None, None]
+    weights = {
+        "weight": building.array(f"{path}.scaled", weight.numpy()),
+        "bias": building.array(f"{path}.bias", summand.numpy()),
+    }
+    options = {"ahead": conv.ahead} if conv.ahead else {}
+    state = {}
+    if width > 1 and not conv.ahead:
+        state["before"] = building.remember(f"{writes}.before", (width - 1, inputs))
+    return building.add(Op("conv", (reads,), writes, outputs, weights, state, options))
+
+
+def _relu(building: Builder, reads: str, writes: str, size: int) -> str:
+    return building.add(Op("activation", (reads,), writes, size, options={"function": "relu"}))
+
+
+def _sample(building: Builder, reads: str, writes: str, size: int, function: str, steps: int) -> str:
+    state = {
+        "window": building.remember(f"{writes}.window", (size,)),
+        "seen": building.remember(f"{writes}.seen", (1,), "int64"),
+    }
+    options = {"function": function, "steps": steps}
+    return building.add(Op("sample", (reads,), writes, size, {}, state, options))
+
+
+def _joined(building: Builder, outputs: list[str], joint: str, size: int) -> str:
+    """Add the average of the members' answers as scores."""
+    if joint == "outputs":
+        return building.add(Op("average", tuple(outputs), "average", size))
+    shares = []
+    for index, register in enumerate(outputs):
+        if joint == "softmax":
+            shares.append(building.add(Op("softmax", (register,), f"{index}.shares", size)))
+        else:
+            options = {"function": "sigmoid"}
+            shares.append(building.add(Op("activation", (register,), f"{index}.shares", size, options=options)))
+    average = building.add(Op("average", tuple(shares), "average", size))
+    options = {"function": "log" if joint == "softmax" else "logit"}
+    return building.add(Op("activation", (average,), "scores", size, options=options))

@@ -1,0 +1,66 @@
+"""Folds of training items: each is scored by a model that learnt from the others.
+
+Axes: N items.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekur.data import EncodedItems, choose_folds
+from rekur.data.corpus import Labels
+from rekur.runtime.rival import Rival
+from rekur.tasks.base.task import ItemTask
+
+#: the name of the split of items that were each scored by a network that did not see them
+OUT_OF_FOLD = "out-of-fold"
+
+
+class FoldedRival(Rival):
+    """A rival that predicts each item as the one of its fold does, which was fitted on the other folds.
+
+    Args:
+        name: in tables.
+        of_folds: the rival of each fold.
+    """
+
+    kind = "folded"
+
+    def __init__(self, name: str, of_folds: list[Rival]) -> None:
+        self.name, self._of_folds = name, of_folds
+
+    def predictions(self, items: EncodedItems) -> Sequence[Any]:
+        """Return the prediction of each item that counts."""
+        made: dict[int, Any] = {}
+        for fold, rival in enumerate(self._of_folds):
+            rows = items.rows[items.folds[items.rows] == fold] if items.folds is not None else items.rows
+            if len(rows):
+                made |= zip(rows.tolist(), rival.predictions(dataclasses.replace(items, rows=rows)), strict=True)
+        predictions: Any = [made[row] for row in items.rows.tolist()]
+        if isinstance(predictions[0], np.ndarray | np.generic):
+            predictions = np.asarray(predictions)
+        in_order: Sequence[Any] = predictions
+        return in_order
+
+
+def folds_of(labels: Labels, count: int, task: ItemTask) -> NDArray[np.int64]:
+    """Return the fold of each example, -1 for none."""
+    seed = task.seed if task.split_seed is None else task.split_seed
+    how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents}
+    return choose_folds(labels.values, labels.keys, count, seed, **how)
+
+
+def notes_of_folds(folds: NDArray[np.int64], labels: Labels) -> list[str]:
+    """Return what a person is told of folds."""
+    count = int(folds.max()) + 1
+    notes = [f"{count} folds: a network for each, which learns from the others; scores are of items it did not see."]
+    apart = sorted({str(labels.values[row]) for row in np.flatnonzero(folds < 0)})
+    if apart:
+        names = ", ".join(f"'{name}'" for name in apart[:10]) + (f" and {len(apart) - 10} more" if apart[10:] else "")
+        notes.append(f"In no score, having one example or group: {names}; every network learns from it.")
+    return notes

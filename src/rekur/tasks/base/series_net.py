@@ -1,0 +1,209 @@
+"""The convolutional network of series in a task: choices by the training series, and how members train.
+
+Axes: N items, D numbers of a step, K outputs, M members.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rekur.data import EncodedItems, LengthBuckets
+from rekur.models import SeriesSpec
+from rekur.models.batch import Batch
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor
+
+#: items below which members are the models of as many folds
+FEW_ITEMS, FOLDS = 500, 5
+#: steps that series are to have at first, and behind the first convolutions
+_STEPS, _SAMPLED, _MOST_SAMPLED = 256, 64, 4
+#: times the typical length that training reads of a longer series
+_LONGEST = 4
+#: by how much means or deviations of items differ where levels tell something, in deviations of the channel
+_LEVELS = 0.05
+#: steps of the optimiser for 100 items
+_BUDGET = 500
+#: evaluations of a training
+_EVALUATIONS = 10
+
+
+class SeriesFacts(NamedTuple):
+    """The facts of training series that a network is made by.
+
+    Attributes:
+        length: steps of a typical long series.
+        levels: whether means or deviations differ between items, so that they may tell something.
+    """
+
+    length: int
+    levels: bool
+
+    @classmethod
+    def of(cls, items: EncodedItems) -> SeriesFacts:
+        """Return the facts of the items that count."""
+        lengths = items.lengths
+        typical = int(np.quantile(lengths, 0.9, method="lower")) if len(lengths) else 1
+        some = items.rows[:: max(1, len(items.rows) // 2000)]
+        steps = [np.asarray(items.first[int(row)], np.float64) for row in some]
+        moments = [np.stack([each.mean(axis=0), each.std(axis=0)]) for each in steps if len(each)]
+        spread = np.std(moments, axis=0) if moments else np.zeros(1)
+        return cls(max(1, typical), bool((spread > _LEVELS).any()))
+
+
+def sizes_of(facts: SeriesFacts, *, causal: bool) -> dict[str, Any]:
+    """Return the options of a :class:`rekur.models.SeriesSpec` that follow from the training series.
+
+    Example:
+        >>> sizes_of(SeriesFacts(1000, False), causal=False)
+        {'block': 4, 'stride': 4, 'longest': 4000, 'scale': 'series'}
+    """
+    block = math.ceil(facts.length / _STEPS)
+    stride = min(_MOST_SAMPLED, math.ceil(facts.length / block / _SAMPLED))
+    scale = "global" if causal else "both" if facts.levels else "series"
+    return {"block": block, "stride": stride, "longest": _LONGEST * facts.length, "scale": scale}
+
+
+def _batch_size(items: int, size: int) -> int:
+    return int(min(32 if items < 5000 else 64, max(2, items // 2)))
+
+
+def _epochs(items: int, size: int) -> int:
+    """As many as make 500 steps of 100 items, and twice as many of four times as many items."""
+    steps = _BUDGET * math.sqrt(max(1.0, items / 100))
+    return max(1, round(steps / math.ceil(items / size)))
+
+
+#: option -> its value, from the items that a member trains on and the batch size
+RULES: dict[str, Callable[[int, int], Any]] = {
+    "dropout": lambda items, size: 0.2,
+    "batch_size": _batch_size,
+    "epochs": _epochs,
+    "learning_rate": lambda items, size: 2e-3,
+    "weight_decay": lambda items, size: 0.02,
+    "patience": lambda items, size: 0,
+    "average": lambda items, size: 0.98,
+    "label_smoothing": lambda items, size: 0.05,
+    "bayes_start": lambda items, size: 0.0,
+    "augment": lambda items, size: 1.0,
+}
+
+
+def fill(options: Mapping[str, Any], train_set: EncodedItems, rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options, those that were left open chosen by the training items.
+
+    Args:
+        options: option -> value.
+        train_set: the training items, with their folds.
+        rules: values of a task that go before those of :data:`RULES`.
+    """
+    members = options["members"] or 1
+    items = len(train_set)
+    if train_set.folds is not None:
+        members = int(train_set.folds.max()) + 1
+        items -= items // members
+    filled = {**options, "members": members}
+    for name, rule in RULES.items():
+        if name in filled and filled[name] is None:
+            filled[name] = rules[name] if name in rules else rule(max(1, items), filled["batch_size"] or 1)
+    return filled
+
+
+def spec_of(chosen: Mapping[str, Any], facts: SeriesFacts, **sizes: Any) -> SeriesSpec:
+    """Return the specification of the network that options and training series ask for.
+
+    Args:
+        chosen: all options.
+        facts: of the training series.
+        sizes: ``input_size``, ``output_size`` and ``joint``.
+    """
+    names = ("causal", "members", "dropout", "augment")
+    mixup = 0.5 if chosen["augment"] else 0.0
+    taken = {name: chosen[name] for name in names}
+    return SeriesSpec(**sizes, **taken, mixup=mixup, **sizes_of(facts, causal=chosen["causal"]))
+
+
+def last_weights() -> Monitor:
+    """Return the metric that is followed where the weights of the end are kept, whatever it says."""
+    return Monitor("valid_loss", False, math.inf)
+
+
+class MemberPlan(FitPlan):
+    """Batches of several members of a network side by side, each of the items of its own.
+
+    A batch has rows of every member. Without folds each member draws all items in an order of its own.
+
+    Args:
+        measure: gives loss and metrics.
+        train_set: items to train on; with folds a member trains on those of all others.
+        valid_set: items to validate on.
+        members: number of members M.
+        batch_size: items of one member in a batch.
+        seed: of the order of the items.
+        monitor: chooses the weights that are kept.
+        longest: steps of a series that training reads at most.
+        epochs: passes of the whole training.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        train_set: EncodedItems,
+        valid_set: EncodedItems,
+        *,
+        members: int,
+        batch_size: int,
+        seed: int,
+        monitor: Monitor,
+        longest: int,
+        epochs: int,
+    ) -> None:
+        self._rows = [_rows_of(train_set, number) for number in range(members)]
+        self._of_members = [
+            LengthBuckets(train_set.first.lengths[rows], batch_size, seed=seed + number)
+            for number, rows in enumerate(self._rows)
+        ]
+        super().__init__(measure, train_set, valid_set, monitor=monitor, batches=self._of_members[0])
+        self.steps_per_epoch = max(map(len, self._of_members))
+        passes = max(1, epochs // _EVALUATIONS)
+        self.evaluate_every = self.steps_per_epoch * passes
+        self._longest = longest
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this process's part of the batches of one epoch, from number ``start`` on."""
+        each = [list(buckets.epoch(epoch)) for buckets in self._of_members]
+        rank, size = self._place.rank, self._place.size
+        for number in range(start, self.steps_per_epoch):
+            picked = [batches[number % len(batches)] for batches in each]
+            # of a member with fewer items than processes, some get one that another one has too
+            parts = [rows[rank::size] if len(rows) > rank else rows[:1] for rows in picked]
+            rows = np.concatenate([of[part] for of, part in zip(self._rows, parts, strict=True)])
+            members = np.repeat(np.arange(len(parts)), list(map(len, parts)))
+            self._counted = len(rows)
+            yield Batch.of_items(self._train, rows)._replace(members=torch.from_numpy(members))
+
+    def largest_batch(self) -> tuple[int, int]:
+        """Return the items of the largest batch, and the steps of the longest item that training reads."""
+        rows, steps = zip(*(buckets.largest for buckets in self._of_members), strict=True)
+        return sum(rows), max(1, min(max(steps), self._longest))
+
+
+def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
+    """Return the items that a member trains on."""
+    return items.rows if items.folds is None else items.rows[items.folds[items.rows] != member]
+
+
+def temperature(scores: NDArray[Any], loss: Callable[[NDArray[Any]], float]) -> float:
+    """Return the factor in [0.125, 8], a quarter of an octave apart, by which scores are divided for the least loss.
+
+    Example:
+        >>> temperature(np.ones((1, 1)), lambda scores: abs(float(scores[0, 0]) - 0.5))
+        2.0
+    """
+    tried = [math.pow(2, step / 4) for step in range(-12, 13)]
+    losses = [loss(scores / each) for each in tried]
+    return tried[int(np.argmin(losses))]

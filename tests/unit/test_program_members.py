@@ -1,0 +1,45 @@
+"""A program of several members with fewer of them: the same answers as a network of these alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rekur.errors import InputError
+from rekur.lower import lower
+from rekur.models import SeriesNetwork, SeriesSpec, build_series
+from rekur.program import Engine, draw_sequences, in_precision
+from rekur.program.members import members_of, with_members
+
+
+def network(joint: str) -> SeriesNetwork:
+    """Return a small network of three members."""
+    sizes: dict[str, Any] = {"widths": (3,), "channels": 2, "hidden_size": 2, "members": 3}
+    return build_series(SeriesSpec(input_size=2, output_size=3, joint=joint, **sizes), seed=0).eval()
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("joint", ["outputs", "softmax", "sigmoid"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fewer_members_give_what_they_give_alone(joint: str, count: int, precision: str) -> None:
+    model = network(joint)
+    program, weights = in_precision(*lower(model), precision)
+    assert members_of(program) == 3
+    fewer, kept_weights = with_members(program, weights, count)
+    assert members_of(fewer) == count
+    model.members = torch.nn.ModuleList(list(model.members)[:count])
+    sequences = draw_sequences(program, (5, 1, 9))
+    expected = Engine(*in_precision(*lower(model), precision)).run(sequences)
+    outputs = Engine(fewer, kept_weights).run(sequences)
+    if joint == "softmax":  # scores mean the same up to a constant
+        outputs, expected = (each - each.max(axis=1, keepdims=True) for each in (outputs, expected))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_more_members_than_there_are_is_refused() -> None:
+    program, weights = lower(network("softmax"))
+    with pytest.raises(InputError, match=r"members: got 4; expected a whole number"):
+        with_members(program, weights, 4)
