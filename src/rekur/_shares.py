@@ -317,7 +317,7 @@ def in_blocks(steps: Array, stride: int) -> Array:
         return steps
     blocks = (len(steps) - 1) // stride
     numbers: NDArray[Any] = steps
-    means = numbers[1 : 1 + blocks * stride].reshape(blocks, stride, -1).mean(axis=1, dtype=np.float64)
+    means = numbers[1 : 1 + blocks * stride].reshape(blocks, stride, numbers.shape[1]).mean(axis=1, dtype=np.float64)
     return np.concatenate([numbers[:1], means]).astype(np.float32)
 
 

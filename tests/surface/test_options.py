@@ -32,7 +32,9 @@ FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --
 MODEL = (
     "--cell --hidden-size --num-layers --embedding-size --input-dropout --dropout --recurrent-dropout --residual --norm"
 )
-ITEM_MODEL = "--network --causal --members --bidirectional --kernel-size --pooling --token-dropout --input-noise"
+ITEM_MODEL = (
+    "--network --causal --members --branches --bidirectional --kernel-size --pooling --token-dropout --input-noise"
+)
 PAIR_MODEL = f"{MODEL} --causal"
 TRAINING = (
     "--epochs --steps --batch-size --learning-rate --weight-decay --schedule --warmup --clip --patience --average "

@@ -20,6 +20,7 @@ from rekur import Classifier, Regressor
 from rekur._shares import LONG, Shares, dilations_of, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError
+from rekur.export.c.source import Style, lower_to_c
 from rekur.export.onnx.models import make_models
 from rekur.features import SeriesFeatures
 from rekur.program import Engine, Input, Op, Program, State, Weight
@@ -237,6 +238,7 @@ def test_long_series_are_read_in_blocks() -> None:
     items = encoded(X, y)
     assert np.isfinite(fit_share_rival(items, LABELS).predictions(items)).all()
     assert len(in_blocks(X[0], 3)) == LONG
+    assert [len(in_blocks(X[0][:length], 3)) for length in (0, 1, 3, 4)] == [0, 1, 1, 2]
 
 
 def test_both_rivals_of_series_are_scored_and_the_better_one_is_kept(tmp_path: Path) -> None:
@@ -333,3 +335,9 @@ def test_onnx_gives_the_shares_of_the_pool() -> None:
     lengths = np.array([len(item) for item in series])
     (theirs,) = session.run(["scores"], {"input": padded, "lengths": lengths})
     np.testing.assert_allclose(theirs, shares.of(series), atol=1e-6)
+
+
+def test_c_code_refuses_the_pool_by_name() -> None:
+    program, weights = pool(draw_shares([np.zeros((20, 1), np.float32)], size=168))
+    with pytest.raises(InputError, match="op: got 'shares'; expected one that C code has"):
+        lower_to_c(program, weights, Style("m"))

@@ -201,9 +201,9 @@ def score_rows(metrics: dict[str, Any]) -> Rows:
 def scores(title: str, metrics: dict[str, Any]) -> None:
     """Print the headline scores, and how those that have a signature are computed."""
     table(title, *score_rows(metrics))
-    head, rows = rival_rows(metrics)
-    if rows:
-        table("Plain models", head, rows)
+    for caption, (head, rows) in (("Plain models", rival_rows(metrics)), ("Parts of the answer", part_rows(metrics))):
+        if rows:
+            table(caption, head, rows)
     head, rows = signature_rows(metrics)
     if rows:
         table("", head, rows)
@@ -217,9 +217,19 @@ def rival_rows(metrics: dict[str, Any]) -> Rows:
     others = rival.get("others", [])
     if len(others) <= _MOST_RIVALS:
         return [], []
-    names = [name for name in METRICS if name in rival and name not in _OF_BANDS]
-    rows = [[each["name"], *(each.get(name) for name in names)] for each in (rival, *others)]
-    return ["plain model", *(name.replace("_", " ") for name in names)], rows
+    return _model_rows("plain model", [rival, *others])
+
+
+def part_rows(metrics: dict[str, Any]) -> Rows:
+    """Return a row for each part of the answer where it has several, such as a network and a ridge; else none."""
+    return _model_rows("part", metrics["parts"]) if metrics.get("parts") else ([], [])
+
+
+def _model_rows(head: str, models: list[dict[str, Any]]) -> Rows:
+    """Return a row with the scores of each of several models."""
+    names = [name for name in METRICS if name in models[0] and name not in _OF_BANDS]
+    rows = [[each["name"], *(each.get(name) for name in names)] for each in models]
+    return [head, *(name.replace("_", " ") for name in names)], rows
 
 
 def signature_rows(metrics: dict[str, Any]) -> Rows:

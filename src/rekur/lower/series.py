@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from rekur.errors import InputError, describe
+from rekur.lower.branch import lower_branch, mix
 from rekur.lower.builder import Arrays, Builder
 from rekur.lower.lower_encoder import lower_stack
 from rekur.lower.pools import lower_pool
 from rekur.models import SeriesNetwork
+from rekur.models.branch_spec import GRID
 from rekur.models.series_network import EPSILON, LIMIT, SeriesMember
 from rekur.nn.windows import StepNorm, WindowConv
 from rekur.program import Input, Op, Program
@@ -19,11 +21,19 @@ def lower_series(building: Builder, model: SeriesNetwork, task: str) -> tuple[Pr
     members = [each for each in model.members if isinstance(each, SeriesMember)]
     outputs = []
     for index, member in enumerate(members):
-        building.prefix = f"{index}." if len(members) > 1 else ""
+        building.prefix = f"{index}." if len(members) > 1 or model.branch is not None else ""
         outputs.append(_member(building, scaled, member, f"members.{index}"))
     building.prefix = ""
-    if len(members) > 1:
-        _joined(building, outputs, spec.joint, spec.output_size)
+    if model.branch is not None:
+        size = spec.output_size
+        parts = [_answers(building, outputs, spec.joint, size)]
+        building.prefix = "ridge."
+        parts.append(_answers(building, lower_branch(building, model.branch), spec.joint, size))
+        building.prefix = ""
+        mixed = mix(building, parts, model.branch.spec.quarters / GRID, size)
+        _scores(building, mixed, spec.joint, size)
+    elif len(members) > 1:
+        _scores(building, _answers(building, outputs, spec.joint, spec.output_size), spec.joint, spec.output_size)
     return building.program(task, Input("rows", spec.input_size)), building.arrays
 
 
@@ -101,17 +111,19 @@ def _sample(building: Builder, reads: str, writes: str, size: int, function: str
     return building.add(Op("sample", (reads,), writes, size, {}, state, options))
 
 
-def _joined(building: Builder, outputs: list[str], joint: str, size: int) -> str:
-    """Add the average of the members' answers as scores."""
+def _answers(building: Builder, outputs: list[str], joint: str, size: int) -> str:
+    """Add the average of members' answers, and return its register: numbers, or shares."""
+    answers = list(outputs)
+    if joint != "outputs":
+        for index, register in enumerate(outputs):
+            kind, options = ("softmax", {}) if joint == "softmax" else ("activation", {"function": "sigmoid"})
+            answers[index] = building.add(Op(kind, (register,), f"{index}.shares", size, options=options))
+    return answers[0] if len(answers) == 1 else building.add(Op("average", tuple(answers), "average", size))
+
+
+def _scores(building: Builder, answers: str, joint: str, size: int) -> str:
+    """Add the scores that mean these answers, and return their register."""
     if joint == "outputs":
-        return building.add(Op("average", tuple(outputs), "average", size))
-    shares = []
-    for index, register in enumerate(outputs):
-        if joint == "softmax":
-            shares.append(building.add(Op("softmax", (register,), f"{index}.shares", size)))
-        else:
-            options = {"function": "sigmoid"}
-            shares.append(building.add(Op("activation", (register,), f"{index}.shares", size, options=options)))
-    average = building.add(Op("average", tuple(shares), "average", size))
+        return answers
     options = {"function": "log" if joint == "softmax" else "logit"}
-    return building.add(Op("activation", (average,), "scores", size, options=options))
+    return building.add(Op("activation", (answers,), "scores", size, options=options))

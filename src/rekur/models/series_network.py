@@ -5,6 +5,7 @@ Axes: B batch, D numbers of a step, C channels, T time, K scores, M members.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import ClassVar, cast
 
 import torch
@@ -13,9 +14,11 @@ from torch.nn import functional
 
 from rekur.models.augment import augmented, cut, mixing
 from rekur.models.batch import Batch, ItemNetwork
+from rekur.models.branch_spec import GRID
 from rekur.models.heads import Head
 from rekur.models.making import making
 from rekur.models.series_spec import SeriesSpec
+from rekur.models.share_branch import ShareBranch
 from rekur.nn import Recurrent, make_pool
 from rekur.nn.windows import StepNorm, WindowConv, cleared, mask_of, sampled, sampled_lengths, standardized
 
@@ -75,7 +78,7 @@ class SeriesMember(nn.Module):
 
 
 class SeriesNetwork(ItemNetwork):
-    r"""A convolutional network of series, or the average of several.
+    r"""A convolutional network of series, or the average of several, maybe with a ridge beside them.
 
     Where a batch says which member each item is for, each is run by that one alone; else the answers of all members are
     averaged: class shares, or numbers as they are.
@@ -96,6 +99,12 @@ class SeriesNetwork(ItemNetwork):
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(SeriesMember(spec) for _ in range(spec.members))
+        self.branch = None if spec.branch is None else ShareBranch(spec.branch)
+
+    def attach(self, branch: ShareBranch) -> None:
+        """Let a ridge answer beside the members from now on."""
+        self.branch = branch.to(next(self.parameters()).device)
+        self.spec = dataclasses.replace(self.spec, branch=branch.spec)
 
     @property
     def streams(self) -> bool:
@@ -117,7 +126,8 @@ class SeriesNetwork(ItemNetwork):
             part = slice(start, start + most)
             longest = max(1, int(lengths[part].max()))
             x, reduced = self.scaled(steps[part, :longest], lengths[part])
-            parts.append(self._run(x, reduced, None if batch.members is None else batch.members[part]))
+            of = None if batch.members is None else batch.members[part]
+            parts.append(self._beside_branch(self._run(x, reduced, of), steps[part], lengths[part], of))
         return torch.cat(parts) if parts else steps.new_zeros(0, self.spec.output_size)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -191,6 +201,15 @@ class SeriesNetwork(ItemNetwork):
             scores: Tensor = self.members[0](x, lengths)
             return scores
         return joined(torch.stack([member(x, lengths) for member in self.members]), self.spec.joint)
+
+    def _beside_branch(self, scores: Tensor, steps: Tensor, lengths: Tensor, of: Tensor | None) -> Tensor:
+        """Return scores (B, K) of the members, joined with those of a branch."""
+        if self.branch is None:
+            return scores
+        ridges, joint = self.branch(steps, lengths).to(scores), self.spec.joint
+        ridge = joined(ridges, joint) if of is None else ridges[of.to(scores.device), torch.arange(len(scores))]
+        quarters = self.branch.spec.quarters
+        return joined(torch.stack([scores] * (GRID - quarters) + [ridge] * quarters), joint)
 
     def _shares(self, of: Tensor | None, count: int, device: torch.device) -> list[tuple[Tensor, nn.Module]]:
         """Return the rows of each member that has some; all rows for each where the batch does not say."""

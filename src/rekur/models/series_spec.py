@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from rekur import _check
 from rekur.errors import InputError, describe
+from rekur.models.branch_spec import BranchSpec
 
 #: how the channels of a series are scaled: by the training items, by the series itself, or both side by side
 SCALES = ("global", "series", "both")
@@ -34,6 +35,7 @@ class SeriesSpec:
         mixup: share of the batches in which series are mixed in training, in [0, 1].
         members: networks whose answers are averaged; 1 or more.
         joint: a name in :data:`JOINTS`.
+        branch: of a ridge beside the members; None without one.
 
     Example:
         >>> spec = SeriesSpec(input_size=2, output_size=3)
@@ -59,6 +61,7 @@ class SeriesSpec:
     mixup: float = 0.5
     members: int = 1
     joint: str = "outputs"
+    branch: BranchSpec | None = None
 
     def __post_init__(self) -> None:
         for name in ("input_size", "output_size", "channels", "hidden_size", "block", "stride", "members"):
@@ -84,11 +87,16 @@ class SeriesSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON."""
-        return {"network": self.network, **dataclasses.asdict(self), "widths": list(self.widths)}
+        branch = {} if self.branch is None else {"branch": self.branch.to_dict()}
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "branch"}
+        return {"network": self.network, **plain, "widths": list(self.widths), **branch}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Return the specification from :meth:`to_dict`; an unknown key is an error."""
         names = [f.name for f in dataclasses.fields(cls)]
         _check.no_unknown("model specification key", saved, ["network", *names])
-        return cls(**{name: value for name, value in saved.items() if name != "network"})
+        values = {name: value for name, value in saved.items() if name != "network"}
+        if "branch" in values:
+            values["branch"] = BranchSpec.from_dict(values["branch"])
+        return cls(**values)

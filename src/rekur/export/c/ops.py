@@ -350,6 +350,8 @@ def result(model: FloatModel, section: Section, op: Op, last: Register | None) -
         section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
 
 
+#: the pools that C code has
+POOLS = frozenset({"last", "mean", "max", "attention"})
 #: ops with the same calls in floating and fixed point
 SHARED: dict[str, Callable[[Any, Section, Op], None]] = {
     "add": add,

@@ -11,7 +11,7 @@ import numpy as np
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.export.c import fixed, fixed_cells, fixed_ops
 from rekur.export.c.constants import Array, Constants, Names
-from rekur.export.c.ops import OPS, FloatModel, Model, result, take
+from rekur.export.c.ops import OPS, POOLS, FloatModel, Model, result, take
 from rekur.export.c.parts import assemble
 from rekur.export.c.recurrent import recur
 from rekur.export.c.section import Register, Section
@@ -156,7 +156,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         lowered = lower_to_c(stepwise(program), weights, style)
         return replace(lowered, per_step=True, delay=program.delay)
     for op in program.main.ops:
-        if not is_pool(op) and op.kind not in _FLOAT.ops:
+        if op.kind not in (POOLS if is_pool(op) else _FLOAT.ops):
             raise InputError(describe("op", op.kind, "one that C code has", "Export it with --to onnx."))
     if style.precision == "int8":
         _check_whole(program)

@@ -197,10 +197,11 @@ class ItemStages(Stages):
         guess.check(trained.result, trained.options, reporter)
         target, weights = prepared.target, valid_set.record_weights(measured.items)
         split = "validation" if valid_set.folds is None else OUT_OF_FOLD
+        parts = {"parts": list(self._task.parts_)} if self._task.parts_ else {}
         if weights is not None:
             reporter.say("Scores weigh validation items by sample_weight; those of the rival too.")
-            return {"split": split, **target.weighted_report(measured.records, weights)}
-        return {"split": split, **target.report(measured.records)}
+            return {"split": split, **target.weighted_report(measured.records, weights), **parts}
+        return {"split": split, **target.report(measured.records), **parts}
 
     def score_rival(self, prepared: PreparedItems) -> tuple[Rival | None, dict[str, Any]]:
         target, valid_set = prepared.target, prepared.valid

@@ -24,12 +24,11 @@ from rekur.features import Features, TextFeatures, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, SeriesNetwork, SeriesSpec, build, build_series
 from rekur.models.encoder import of_unit_norm
-from rekur.models.heads import Head
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
-from rekur.tasks.base import recipe, series_net
+from rekur.tasks.base import branches, recipe, series_net
 from rekur.tasks.base.driver import Stages
 from rekur.tasks.base.early import check_model_size, check_options
 from rekur.tasks.base.estimator import Estimator
@@ -223,14 +222,12 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         )
 
     def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
-        """Divide the scores of labels by the temperature of the items that each member did not see."""
-        if not isinstance(network, SeriesNetwork) or valid_set.folds is None or target.joint == "outputs":
+        """Weigh members, and a ridge beside them, by the items that they did not see; see :mod:`.branches`."""
+        self.parts_ = []
+        if not isinstance(network, SeriesNetwork) or valid_set.folds is None:
             return ""
-        head, truth = cast(Head, network.criterion), valid_set.targets_of(valid_set.rows)
-        scores = run(network, valid_set)
-        factor = series_net.temperature(scores, lambda each: float(head.terms(each, truth)[:, 0].sum()))
-        network.divide_scores(factor)
-        return f"Scores are divided by {factor:.3g}, for the least log loss of items that a network did not see."
+        notes, self.parts_ = branches.finish(network, target, valid_set, ridge="ridge" in self.chosen_["branches"])
+        return notes
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Give the network the trained vectors."""

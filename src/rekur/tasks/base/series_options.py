@@ -26,7 +26,9 @@ OF_RECURRENT = {
     "norm": False,
 }
 #: options that only the convolutional network has
-OF_CONVOLUTIONAL = {"members": None, "augment": None}
+OF_CONVOLUTIONAL = {"members": None, "branches": None, "augment": None}
+#: what may answer: the network, or a ridge beside it
+BRANCHES = ("net", "net,ridge")
 
 
 @options
@@ -51,6 +53,15 @@ class SeriesOptions:
         default=None,
         kinds=("series",),
         check=partial(_check.whole, low=1, high=64),
+        search=None,
+    )
+    branches: str | None = option(
+        "model",
+        "What answers: net, or net,ridge: with a ridge on random convolutions beside it, of few series by default.",
+        default=None,
+        choices=BRANCHES,
+        kinds=("series",),
+        check=partial(_check.choice, allowed=BRANCHES),
         search=None,
     )
     augment: float | None = option(

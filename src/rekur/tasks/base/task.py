@@ -6,7 +6,7 @@ Axes: N items, K outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from rekur.data import Corpus, EncodedItems, LengthBuckets
@@ -105,6 +105,9 @@ class ItemTask(Task):
     def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
         """Set up a trained network by the validation items; return what a person is told, by default nothing."""
         return ""
+
+    #: the scores of each part of the answer on items that it did not see, where it has several
+    parts_: Sequence[dict[str, Any]] = ()
 
     def make_batches(self, train_set: EncodedItems) -> LengthBuckets:
         """Return which training items are run together."""

@@ -1,0 +1,162 @@
+"""The ridge branch beside members of a network of series: fitted on their folds, weighted by items that none saw.
+
+Axes: N items, F shares, K outputs, M members.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rekur._shares import Shares, draw_shares, in_blocks, stride_of
+from rekur.data import EncodedItems
+from rekur.models.branch_spec import GRID
+from rekur.models.series_network import SeriesNetwork, joined
+from rekur.models.share_branch import ShareBranch
+from rekur.targets import Target
+from rekur.tasks.base.plan import run
+from rekur.tasks.base.ridge import Ridge, sharpness
+from rekur.tasks.base.series_net import temperature
+from rekur.tasks.base.share_rival import MOST_ITEMS, coded, penalties_of
+
+Floats = NDArray[np.float64]
+
+#: added to the loss for each squared distance of a weight from an equal one
+_EVEN = 0.02
+
+
+class Folded(NamedTuple):
+    """Ridges on the folds of training items.
+
+    Attributes:
+        shares: that all of them read.
+        stride: steps that are averaged to one.
+        weights: (M, K, F).
+        bias: (M, K).
+        scores: of each item that is in a fold, by the ridge that did not see it, (N, K).
+    """
+
+    shares: Shares
+    stride: int
+    weights: Floats
+    bias: Floats
+    scores: Floats
+
+    def branch(self, quarters: int) -> ShareBranch:
+        """Return the branch of a network.
+
+        Args:
+            quarters: its weight in the answer.
+        """
+        return ShareBranch.of(self.shares, self.weights, self.bias, stride=self.stride, quarters=quarters)
+
+
+def finish(
+    network: SeriesNetwork, target: Target, valid_set: EncodedItems, *, ridge: bool
+) -> tuple[str, list[dict[str, Any]]]:
+    """Set the temperature of members and the weight of a ridge beside them, by items that they did not see.
+
+    Args:
+        network: trained; it is changed.
+        target: the meaning of its outputs.
+        valid_set: the training items that are in a fold.
+        ridge: whether a ridge is to answer too.
+
+    Returns:
+        what a person is told, and the scores of each part of the answer; none without a ridge.
+    """
+    head: Any = network.criterion
+    truth, notes = valid_set.targets_of(valid_set.rows), []
+
+    def loss(scores: Any) -> float:
+        return float(head.terms(scores, truth)[:, 0].mean())
+
+    net = np.asarray(run(network, valid_set), np.float64)
+    if target.joint != "outputs":
+        factor = temperature(net, loss)
+        network.divide_scores(factor)
+        net /= factor
+        notes.append(f"Scores are divided by {factor:.3g}, for the least log loss of items that a network did not see.")
+    if not ridge or valid_set.folds is None:
+        return " ".join(notes), []
+    apart = np.flatnonzero(valid_set.folds < 0)
+    folded = fit_folds(dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart)), target, loss)
+    quarters = best_quarters(net, folded.scores, target.joint, loss)
+    if quarters:
+        network.attach(folded.branch(quarters))
+    share = quarters / GRID
+    notes.append(f"The answer is {1 - share:.0%} of the network's and {share:.0%} of a ridge's on random convolutions.")
+    parts = []
+    for name, scores in (("network", net), ("ridge on random convolutions", folded.scores)):
+        records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
+        parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
+    return " ".join(notes), parts
+
+
+def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Folded:
+    """Return a ridge for each fold, of the items of the others.
+
+    Scores of labels are scaled by one factor, with the least loss on items that a ridge did not see.
+
+    Args:
+        items: all training items, with their folds; -1 for an item that all ridges see.
+        target: the meaning of the outputs.
+        loss: mean loss of scores (N, K) of the items that are in a fold.
+    """
+    folds = items.folds[items.rows] if items.folds is not None else np.zeros(len(items), np.int64)
+    stride, members = stride_of(items.lengths), int(folds.max()) + 1
+    series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in items.rows]
+    shares = draw_shares(series)
+    table, targets = shares.of(series), coded(np.asarray(items.targets_of(items.rows)), target)
+    drawn = np.arange(0, len(items), -(-len(items) // MOST_ITEMS))
+    ridge = Ridge(table[drawn], targets[drawn], items.record_weights(drawn))
+    weights = np.empty((members, targets.shape[1], shares.size))
+    bias, scores = np.empty((members, targets.shape[1])), np.empty(targets.shape)
+    for member in range(members):
+        fitted = ridge.fit(np.flatnonzero(folds[drawn] != member), penalties_of(target))
+        weights[member], bias[member] = fitted.weights, fitted.bias
+        held_out = folds == member
+        scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias
+    scores = scores[folds >= 0]
+    factor = 1.0 if target.joint == "outputs" else sharpness(scores, loss)
+    return Folded(shares, stride, factor * weights, factor * bias, factor * scores)
+
+
+def best_quarters(net: NDArray[Any], ridge: NDArray[Any], joint: str, loss: Callable[[Floats], float]) -> int:
+    """Return the weight of a ridge beside a network, in quarters: that of the least loss, drawn towards equal ones.
+
+    Args:
+        net: scores of items that the network did not see, (N, K).
+        ridge: the same of the ridge.
+        joint: what answers are averaged as.
+        loss: mean loss of scores.
+
+    Example:
+        >>> ones = np.ones((4, 1))
+        >>> best_quarters(0 * ones, ones, "outputs", lambda scores: float(((scores - 1) ** 2).mean()))
+        4
+    """
+    losses = []
+    for quarters in range(GRID + 1):
+        share = quarters / GRID
+        uneven = _EVEN * ((share - 0.5) ** 2 + (0.5 - share) ** 2)
+        losses.append(loss(mixed(net, ridge, quarters, joint)) + uneven)
+    return int(np.argmin(losses))
+
+
+def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:
+    """Return the scores (N, K) of a network and its ridge together.
+
+    Args:
+        net: scores (N, K).
+        ridge: scores (N, K).
+        quarters: weight of the ridge.
+        joint: what answers are averaged as.
+    """
+    parts = [net] * (GRID - quarters) + [ridge] * quarters
+    return np.asarray(joined(torch.from_numpy(np.stack(parts).astype(np.float32)), joint).numpy(), np.float64)

@@ -1,0 +1,142 @@
+"""A ridge beside the members of a network of series: its weight, its scores, and the same answers everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import rekur
+from rekur import Classifier, Regressor
+from rekur.errors import InputError
+from rekur.lower import lower
+from rekur.models import Batch, SeriesSpec, build_series
+from rekur.models.branch_spec import BranchSpec
+from rekur.models.share_branch import ShareBranch
+from rekur.program import Engine
+from rekur.program.members import with_members
+from rekur.tasks.base.branches import best_quarters, mixed
+
+QUICK: dict[str, Any] = {"epochs": 1, "members": 2}
+
+
+def waves(count: int, seed: int = 0) -> tuple[list[Any], Any]:
+    draw = np.random.default_rng(seed)
+    y = np.arange(count) % 3
+    lengths = draw.integers(12, 40, count)
+    items = [
+        np.column_stack([np.sin(np.arange(n) * (0.4 + 0.4 * k) + draw.uniform(0, 6)), draw.normal(0, 1, n)])
+        for k, n in zip(y, lengths, strict=True)
+    ]
+    return items, y
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    X, y = waves(24)
+    return Classifier(**QUICK).fit(X, y)
+
+
+def test_each_part_of_the_answer_is_scored_and_the_ridge_saves_an_untrained_net(classifier: Classifier) -> None:
+    assert classifier.chosen_["branches"] == "net,ridge"
+    net, ridge = classifier.metrics_["parts"]
+    assert (net["name"], ridge["name"]) == ("network", "ridge on random convolutions")
+    assert ridge["accuracy"] > 0.8 > net["accuracy"]
+    assert classifier.model_.spec.branch.quarters >= 3
+    assert classifier.metrics_["accuracy"] > 0.8
+    assert classifier.metrics_["log_loss"] < net["log_loss"]
+
+
+def test_a_saved_model_answers_as_the_trained_one(classifier: Classifier, tmp_path: Path) -> None:
+    X, y = waves(9, seed=1)
+    assert classifier.score(X, y) > 0.7
+    shares = classifier.predict_proba(X)
+    small = rekur.load(classifier.save(tmp_path / "m"))
+    np.testing.assert_allclose(small.predict_proba(X), shares, atol=1e-4)
+    trained = rekur.tasks.load(tmp_path / "m")
+    np.testing.assert_array_equal(trained.predict_proba(X), shares)
+    assert trained.metrics_["parts"] == classifier.metrics_["parts"]
+
+
+def test_a_number_has_a_ridge_beside_the_net_too(tmp_path: Path) -> None:
+    X, y = waves(24)
+    model = Regressor(**QUICK).fit(X, y.astype(float) * 10)
+    net, ridge = model.metrics_["parts"]
+    assert ridge["rmse"] < net["rmse"]
+    assert model.metrics_["rmse"] < net["rmse"]
+    X = X[:5]
+    np.testing.assert_allclose(rekur.load(model.save(tmp_path / "m")).predict(X), model.predict(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("joint", ["outputs", "softmax", "sigmoid"])
+@pytest.mark.parametrize("quarters", [1, 4])
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_program_answers_as_its_network(joint: str, quarters: int, members: int) -> None:
+    branch = BranchSpec(
+        input_size=2, output_size=3, members=members, dilations=(1, 2), biases=(2, 1), stride=2, quarters=quarters
+    )
+    sizes: dict[str, Any] = {"channels": 8, "hidden_size": 4, "widths": (3, 5), "stride": 2}
+    spec = SeriesSpec(input_size=2, output_size=3, members=members, joint=joint, branch=branch, **sizes)
+    assert SeriesSpec.from_dict(spec.to_dict()) == spec
+    model = build_series(spec, seed=0).eval()
+    draw = torch.Generator().manual_seed(1)
+    assert isinstance(model.branch, ShareBranch)
+    for name, buffer in model.branch.named_buffers():
+        values = torch.randn(buffer.shape, generator=draw)
+        buffer.copy_((values > 0).float() if name == "channels" else values / 10)
+    lengths = torch.tensor([30, 1, 17])
+    x = torch.randn(3, 30, 2, generator=draw)
+    with torch.no_grad():
+        expected = model(Batch.of(x, lengths))[0].numpy()
+    items = [row[:length].numpy() for row, length in zip(x, lengths.tolist(), strict=True)]
+    program, weights = lower(model)
+    np.testing.assert_allclose(Engine(program, weights).run(items), expected, atol=1e-4)
+    if members == 3:
+        few, some = with_members(program, weights, 1)
+        assert [op.kind for op in few.main.ops if op.kind == "average"] == []
+        assert np.isfinite(Engine(few, some).run(items)).all()
+
+
+def test_weights_are_drawn_to_equal_ones() -> None:
+    net, ridge = np.full((4, 1), 0.45), np.full((4, 1), -0.5)
+    assert best_quarters(net, ridge, "outputs", lambda scores: float((scores**2).mean())) == 2
+    assert best_quarters(net, ridge * 8, "outputs", lambda scores: float((scores**2).mean())) == 0
+    np.testing.assert_allclose(mixed(net, ridge, 1, "outputs"), 0.75 * net + 0.25 * ridge, rtol=1e-6)
+
+
+def test_a_ridge_needs_folds() -> None:
+    X, y = waves(24)
+    with pytest.raises(InputError, match="branches: got 'net,ridge'; expected 'net' where there are no folds"):
+        Classifier(epochs=1, members=1, branches="net,ridge").fit(X, y)
+    model = Classifier(**QUICK, branches="net").fit(X, y)
+    assert "parts" not in model.metrics_
+    assert model.model_.branch is None
+
+
+def test_a_causal_net_has_none_by_default_and_runs_live_with_one() -> None:
+    X, y = waves(24)
+    how: dict[str, Any] = {**QUICK, "causal": True, "baseline": False}
+    assert Classifier(**how).fit(X, y).chosen_["branches"] == "net"
+    model = Classifier(**how, branches="net,ridge").fit(X, y)
+    assert model.model_.branch is not None
+    session = model.stream()
+    for row in X[0]:
+        session.push(row.tolist())
+    live = session.prediction()
+    whole = model.predict_proba(X[:1])[0]
+    np.testing.assert_allclose(list(live.probabilities.values()), whole, atol=1e-5)
+
+
+def test_odd_series_have_a_ridge_beside_the_net() -> None:
+    X, _ = waves(8)
+    X = [np.column_stack([item, np.full(len(item), np.nan), 1e9 + item[:, 0]]) for item in X]
+    X[3] = np.tile(X[3], (30, 1))
+    labels = ["rare", *(str(each % 2) for each in range(7))]
+    model = Classifier(epochs=1, baseline=False).fit(X, labels)
+    assert len(model.metrics_["parts"]) == 2
+    assert np.isfinite(model.predict_proba(X)).all()
+    numbers = Regressor(epochs=1, baseline=False).fit(X, [each % 2 for each in range(8)])
+    assert np.isfinite(numbers.predict(X)).all()
