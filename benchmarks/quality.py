@@ -173,17 +173,20 @@ def measure(task: Task, data: DataSet, root: Path, options: argparse.Namespace) 
 
 
 def held_out_rows(task: Task, models: dict[int, Any]) -> list[dict[str, Any]]:
-    """Return the rows of what models held out of the training part: their scores, and those of rivals."""
+    """Return the rows of what models held out of the training part, of their parts, and of the first one's rivals."""
     rows: list[dict[str, Any]] = []
     for seed, (model, seconds) in models.items():
         rival = model.metrics_.get("rival") if seed == 0 else None
-        rivals = [{**rival, "others": []}, *rival.get("others", [])] if rival else []
+        rivals = [rival, *rival.get("others", [])] if rival else []
         spent = rival["seconds"] if rival else 0.0
-        for number, scores in enumerate([model.metrics_, *rivals]):
-            row = {"model": scores["name"] if number else REKUR, "split": "valid", "seed": None if number else seed}
-            time_of = {"seconds": round(spent if number else seconds - spent, 2)}
-            named = [name for name in task.metrics if name in scores]
-            rows += [{"metric": name, **row, "value": scores[name], **time_of} for name in named]
+        scored = [(REKUR, seed, seconds - spent, model.metrics_)]
+        scored += [(f"{REKUR}, {each['name']} alone", seed, 0.0, each) for each in model.metrics_.get("parts", [])]
+        scored += [(each["name"], None, spent, each) for each in rivals]
+        for name, of_seed, time_of, scores in scored:
+            row = {"model": name, "split": "valid", "seed": of_seed}
+            for metric in task.metrics:
+                if metric in scores:
+                    rows.append({"metric": metric, **row, "value": scores[metric], "seconds": round(time_of, 2)})
     return rows
 
 

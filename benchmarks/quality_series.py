@@ -145,7 +145,7 @@ def summary(rows: list[dict[str, Any]], metric: str, ours: str) -> list[str]:
     Args:
         rows: of all sets and seeds.
         metric: that is averaged.
-        ours: the name of our model in rows.
+        ours: the name of our model in rows, with which those of its parts begin.
     """
     scores: dict[str, dict[str, list[float]]] = {}
     names = {data.name for data in SERIES}
@@ -155,9 +155,9 @@ def summary(rows: list[dict[str, Any]], metric: str, ours: str) -> list[str]:
     means = {model: {data: float(np.mean(values)) for data, values in each.items()} for model, each in scores.items()}
     lines = [f"mean {metric} of {len(each)} sets: {np.mean(list(each.values())):.4f} {m}" for m, each in means.items()]
     best = {
-        data: max(each[data] for model, each in means.items() if model != ours and data in each)
+        data: max(each[data] for model, each in means.items() if not model.startswith(ours) and data in each)
         for data in means.get(ours, {})
-        if any(data in each for model, each in means.items() if model != ours)
+        if any(data in each for model, each in means.items() if not model.startswith(ours))
     }
     if best:
         worst = min(best, key=lambda data: means[ours][data] - best[data])
